@@ -1,0 +1,141 @@
+"""Route files once compiled: plain frozen objects, checked, with every expression ready. The flows see only these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from worker.catalogue.operation import Operation
+
+
+class Template(Protocol):
+    """A value that may hold expressions at any depth, compiled. Implemented by `worker.config.expressions`."""
+
+    def evaluate(self, context: Any, bindings: Mapping[str, Any]) -> Any:
+        """The value for this context (`$`) and these bindings (names without their `$`). Raises `ExpressionError` without customer data in its text."""
+        ...
+
+
+class Condition(Protocol):
+    def holds(self, context: Any, bindings: Mapping[str, Any]) -> bool:
+        """JSONata's truth of the expression. Raises `ExpressionError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `requests` in any rolling `seconds`."""
+
+    requests: int = 700
+    seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """How a client gets its token; secrets never appear in its repr."""
+
+    type: Literal["client_credentials", "password"]
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    scopes: tuple[str, ...] = ("all",)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One Halo tenant and the application that calls it; addresses without a trailing slash."""
+
+    name: str
+    url: str | None
+    grant: Grant
+    api_url: str | None = None
+    token_url: str | None = None
+    tenant: str | None = None
+    rate_limit: RateLimit | None = field(default_factory=RateLimit)
+    timeout: float = 30.0
+    ca_file: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestParameters:
+    """Path and query parameters, each a template; a template that yields nothing (null) leaves the query parameter out."""
+
+    path: Mapping[str, Template] = field(default_factory=dict)
+    query: Mapping[str, Template] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Polls one GET of one client and publishes what changed. Exactly one of `every` (seconds) and `cron` is set."""
+
+    name: str
+    client: str
+    operation: Operation
+    every: float | None = 60.0
+    cron: str | None = None
+    request: RequestParameters = field(default_factory=RequestParameters)
+    input_transform: Template | None = None
+    changes: Literal["by_date", "by_content", "all"] = "by_content"
+    start: Literal["now", "beginning"] | datetime = "now"
+    overlap: float = 300.0
+    details: Operation | None = None
+    """The `/{id}` operation that fetches a changed record whole before it is published; None: publish the row."""
+    deletes: bool = False
+    unrouted: Literal["park", "stop", "drop"] = "park"
+    when: Condition | None = None
+    transform: Template | None = None
+    exchange: str = "halo"
+    routing_key: Template | None = None
+    """None: the default, `<resource>.<change>`."""
+    queue: str | None = None
+    key: tuple[str, ...] = ("id",)
+    ignore: frozenset[str] = frozenset()
+    """Further members that do not count as content."""
+    on_lost_cursor: Literal["wait", "start"] = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """Look before create: GET with `query`, take the one row in which every member of `match` equals."""
+
+    operation: Operation
+    query: Mapping[str, Template]
+    match: Mapping[str, Template]
+    path: Mapping[str, Template] = field(default_factory=dict)
+    use: Literal["doubtful", "always"] = "doubtful"
+    then: Literal["update", "skip"] = "update"
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Takes messages from a queue and sends each to one POST or DELETE of one client."""
+
+    name: str
+    client: str
+    queue: str
+    operation: Operation
+    declare: bool = True
+    bind: tuple[tuple[str, str], ...] = ()
+    """(exchange, routing key) pairs."""
+    request: RequestParameters = field(default_factory=RequestParameters)
+    when: Condition | None = None
+    transform: Template | None = None
+    find: Find | None = None
+    in_doubt: Literal["park", "repeat"] = "park"
+    retry: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
+    concurrency: int = 4
+    allow_unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Everything that the route files of one directory say."""
+
+    clients: Mapping[str, Client] = field(default_factory=dict)
+    subscribers: Mapping[str, Subscriber] = field(default_factory=dict)
+    publishers: Mapping[str, Publisher] = field(default_factory=dict)

@@ -1,0 +1,86 @@
+"""Everything that can go wrong between our own rooms, as a tree of exceptions.
+
+WorkerError
+├── ConfigError            route files or settings are wrong: every problem with its place
+├── BrokerError
+│   ├── BrokerUnreachable  no connection, or refused (credentials, virtual host, TLS)
+│   ├── ChannelLost        the channel or its connection is gone; what was published on it may be stored
+│   ├── PublishDoubtful    no confirm in time; the message may be stored
+│   ├── PublishRefused     the broker said no (queue full, exchange missing): not stored
+│   ├── Unroutable         no queue took the message
+│   ├── QueueMissing
+│   └── TopologyMismatch   a queue or exchange exists with other arguments
+├── ExpressionError        an expression failed on this input
+└── Undecodable            a body is not the JSON that we accept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class WorkerError(Exception):
+    """The root: its text is a sentence for the operator, never a secret or customer data."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake in a route file or setting: `line` and `column` count from 1, 0 when unknown."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        return f"{place}: {self.message}" if place else self.message
+
+
+class ConfigError(WorkerError):
+    """All problems found, sorted by place."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class BrokerError(WorkerError):
+    """Something between us and the broker."""
+
+
+class BrokerUnreachable(BrokerError):
+    """No connection, or a refused one."""
+
+
+class ChannelLost(BrokerError):
+    """The channel is gone; what was published on it may be stored."""
+
+
+class PublishDoubtful(BrokerError):
+    """No confirm in time; the message may be stored."""
+
+
+class PublishRefused(BrokerError):
+    """The broker said no; the message is not stored."""
+
+
+class Unroutable(BrokerError):
+    """No queue took the message."""
+
+
+class QueueMissing(BrokerError):
+    """There is no such queue."""
+
+
+class TopologyMismatch(BrokerError):
+    """A queue or exchange exists with other arguments; the text says which and how."""
+
+
+class ExpressionError(WorkerError):
+    """An expression failed on this input."""
+
+
+class Undecodable(WorkerError):
+    """A body is not the JSON that we accept."""

@@ -1,0 +1,62 @@
+"""One HTTP exchange with Halo, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, IntEnum
+from typing import Any
+
+
+class Priority(IntEnum):
+    """Who goes first when the request budget is short; lower goes first."""
+
+    WRITE = 0
+    RUNBOOK = 1
+    POLL = 2
+    BACKFILL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request below the client's API address: `path` is encoded and starts with a slash; query values are text already; `body` is any JSON value."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+
+
+class Fate(Enum):
+    """What became of a request."""
+
+    NOT_SENT = "not_sent"  # no byte of the request reached Halo: it may be repeated freely
+    DONE = "done"  # 2xx with a readable answer (or an empty one)
+    DONE_UNREAD = "done_unread"  # 2xx, but the answer was cut, too large or not JSON: it happened, the answer is unknown
+    REJECTED = "rejected"  # Halo said no: 4xx other than those below
+    AUTH = "auth"  # 403, or 401 after a fresh token
+    THROTTLED = "throttled"  # 429: it did not happen, everybody waits
+    AMBIGUOUS = "ambiguous"  # sent, and nobody knows: reset, timeout, 408, 5xx, redirect, a web page instead of JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The result of one request. `reason` is a sentence for people, without customer data or secrets.
+
+    `down` says that the failure concerns Halo as a whole (unreachable, 502, 503, 504, no token), not this request.
+    `date` is Halo's own clock (the Date header), UTC. `sent_at`, `duration` are in seconds (monotonic).
+    """
+
+    fate: Fate
+    status: int | None = None
+    reason: str = ""
+    body: Any = None
+    retry_after: float | None = None
+    date: datetime | None = None
+    down: bool = False
+    duration: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.fate is Fate.DONE

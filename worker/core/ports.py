@@ -1,0 +1,106 @@
+"""What the flows know of the world: a broker and its channels, Halo, a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from worker.core.exchange import Exchange, Priority, Request
+from worker.core.message import Delivery, Message
+from worker.core.topology import Topology
+
+OnDelivery = Callable[[Delivery], None]
+
+
+class Channel(Protocol):
+    """One AMQP channel with confirms. Everything that must share a fate (take, publish, ack) happens on one of these."""
+
+    async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
+        """Publish persistent and mandatory and wait for the confirm.
+
+        Raises `Unroutable` (no queue took it), `PublishRefused` (the broker said no: it is not stored), or `ChannelLost` / `PublishDoubtful`
+        (it may or may not be stored: publish again, the dedupe key absorbs the copy).
+        """
+        ...
+
+    async def get(self, queue: str) -> Delivery | None:
+        """Take one ready message, None when there is none. Raises `QueueMissing` or `ChannelLost`."""
+        ...
+
+    async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None) -> str:
+        """Start consuming; `on_delivery` is called from the channel's reader and must only hand the delivery over. Returns the consumer's tag."""
+        ...
+
+    async def cancel(self, tag: str) -> None:
+        """Stop consuming; what was delivered stays ours."""
+        ...
+
+    async def wait_closed(self) -> str:
+        """Wait until the channel, its connection or one of its consumers is gone, and say why."""
+        ...
+
+
+class Broker(Protocol):
+    """One live attachment to a broker. It is not repaired: when it is lost, a new one is made."""
+
+    def channel(self, *, prefetch: int = 0, publishing: bool = False) -> AbstractAsyncContextManager[Channel]:
+        """Open a channel, on the publishing connection or on the consuming one; closing it returns unacked messages to their queues."""
+        ...
+
+    async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
+        """As `Channel.publish`, on a channel of the broker's own that is opened again when it was lost."""
+        ...
+
+    async def declare(self, topology: Topology) -> None:
+        """Declare what is missing and verify what exists. Raises `TopologyMismatch` with a sentence per difference; changes nothing that exists."""
+        ...
+
+    async def queue_exists(self, queue: str) -> bool: ...
+
+    async def queue_depth(self, queue: str) -> int | None:
+        """Messages ready (not those in somebody's hands), None when there is no such queue."""
+        ...
+
+    def lock(self, name: str) -> AbstractAsyncContextManager[bool]:
+        """An exclusive lock of this connection on `name`: yields True when it was had, False when somebody else has it. Released at exit or with the connection."""
+        ...
+
+    async def wait_lost(self) -> str:
+        """Wait until the attachment is gone and say why."""
+        ...
+
+
+class Halo(Protocol):
+    """One Halo client: authorised, budgeted requests. Never raises for what Halo or the network does; cancellation passes through."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def send(self, request: Request, *, priority: Priority) -> Exchange: ...
+
+    async def wait_available(self) -> None:
+        """Returns at once while Halo can be reached and gives tokens; else when it can again."""
+        ...
+
+    @property
+    def available(self) -> bool: ...
+
+    async def wait_unavailable(self) -> None:
+        """Returns when Halo cannot be reached or gives no token."""
+        ...
+
+    def source(self, path: str) -> str:
+        """The absolute URL of an API path, without query: the `source` of events."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, so that tests can move it."""
+
+    def monotonic(self) -> float: ...
+    def now(self) -> float:
+        """Seconds since the epoch, UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...

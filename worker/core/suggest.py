@@ -1,0 +1,18 @@
+"""The nearest valid names for a misspelt one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(name: str, valid: Iterable[str], count: int = 3) -> list[str]:
+    """Up to `count` of `valid`, best first, compared without case."""
+    by_lower = {candidate.lower(): candidate for candidate in valid}
+    return [by_lower[found] for found in get_close_matches(name.lower(), by_lower, count, 0.6)]
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """`; did you mean A or B?`, or nothing when no name is near."""
+    found = nearest(name, valid)
+    return f"; did you mean {' or '.join(found)}?" if found else ""

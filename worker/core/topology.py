@@ -1,0 +1,146 @@
+"""The exchanges and queues of the worker, their names and arguments: the one place that knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from worker.core.durations import format_duration
+
+BROWSED_LIMIT = 1_000_000  # queues that are listed or hold a baton: 4.x's default of 20 would empty them, and "none" is spelt differently on 3.10 and 4.x
+WORK_LIMIT = 20  # deliveries of a work message that never came to an end (crashes) before the broker buries it
+UNROUTED = "halo.unrouted"
+UNROUTED_MAX = 100_000
+CLAIMS = "halo.claims"
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue; `arguments` as RabbitMQ's queue.declare takes them. `passive`: it must exist, however it was declared."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    passive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TopicExchange:
+    """A durable topic exchange, declared plainly since other systems declare it too."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    exchange: str
+    routing_key: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What must be there; the union of two is made with `+`."""
+
+    exchanges: tuple[TopicExchange, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+
+    def __add__(self, other: Topology) -> Topology:
+        return Topology(
+            tuple(dict.fromkeys(self.exchanges + other.exchanges)),
+            tuple({queue.name: queue for queue in self.queues + other.queues}.values()),
+            tuple(dict.fromkeys(self.bindings + other.bindings)),
+        )
+
+
+def dead_queue(queue: str) -> str:
+    return f"{queue}.dead"
+
+
+def retry_queue(queue: str, delay: float) -> str:
+    return f"{queue}.retry.{format_duration(delay)}"
+
+
+def state_queue(subscriber: str) -> str:
+    return f"halo.state.{subscriber}"
+
+
+def wait_queue(subscriber: str) -> str:
+    return f"halo.state.{subscriber}.wait"
+
+
+def known_stream(subscriber: str) -> str:
+    return f"halo.state.{subscriber}.known"
+
+
+def born_marker(subscriber: str) -> str:
+    return f"halo.state.{subscriber}.born"
+
+
+def birth_lock(subscriber: str) -> str:
+    return f"halo.state.{subscriber}.lock"
+
+
+def subscriber_dead_queue(subscriber: str) -> str:
+    return f"halo.dead.{subscriber}"
+
+
+def browsed(name: str, **more: Any) -> Queue:
+    """A quorum queue that people or the worker look into: nothing is lost by looking often."""
+    return Queue(name, {"x-queue-type": "quorum", "x-delivery-limit": BROWSED_LIMIT} | more)
+
+
+def handing_on(name: str, target: str, limit: int, **more: Any) -> Queue:
+    """A quorum queue whose messages go on to `target` (by time or by limit), at least once."""
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": limit,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": target,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+    return Queue(name, arguments | more)
+
+
+def stream(name: str, max_bytes: int, segment_bytes: int) -> Queue:
+    """A stream that keeps at least its newest `max_bytes`; small segments, since only whole ones are dropped."""
+    return Queue(name, {"x-queue-type": "stream", "x-max-length-bytes": max_bytes, "x-stream-max-segment-size-bytes": segment_bytes})
+
+
+def work_topology(queue: str, retry: Iterable[float], bindings: Iterable[tuple[str, str]] = (), *, declare: bool = True) -> Topology:
+    """A work queue with one retry queue per delay and its dead queue; `bindings` are (exchange, routing key) of topic exchanges."""
+    work = handing_on(queue, dead_queue(queue), WORK_LIMIT) if declare else Queue(queue, passive=True)
+    delays = [handing_on(retry_queue(queue, delay), queue, BROWSED_LIMIT, **{"x-message-ttl": round(delay * 1000)}) for delay in sorted(set(retry))]
+    bound = tuple(bindings)
+    return Topology(
+        tuple(TopicExchange(exchange) for exchange, _ in bound),
+        (browsed(dead_queue(queue)), work, *delays),
+        tuple(Binding(exchange, routing_key, queue) for exchange, routing_key in bound),
+    )
+
+
+def baton_topology(subscriber: str) -> Topology:
+    """Where a subscriber's state lives: the baton's two queues and the stream of its known records."""
+    return Topology(
+        queues=(
+            browsed(state_queue(subscriber)),
+            handing_on(wait_queue(subscriber), state_queue(subscriber), BROWSED_LIMIT),
+            stream(known_stream(subscriber), max_bytes=512 * MEBIBYTE, segment_bytes=8 * MEBIBYTE),
+        )
+    )
+
+
+def events_topology(exchange: str, queue: str | None = None, routing_key: str = "#") -> Topology:
+    """Where a subscriber's events go: the exchange, and a queue bound to it when the route names one."""
+    if queue is None:
+        return Topology((TopicExchange(exchange),))
+    return Topology((TopicExchange(exchange),), (browsed(queue),), (Binding(exchange, routing_key, queue),))
+
+
+def common_topology() -> Topology:
+    """What all routes share: where unrouted events are parked (the oldest go first when it is full), and the claims."""
+    unrouted = browsed(UNROUTED, **{"x-max-length": UNROUTED_MAX, "x-overflow": "drop-head"})
+    return Topology(queues=(unrouted, stream(CLAIMS, max_bytes=256 * MEBIBYTE, segment_bytes=8 * MEBIBYTE)))

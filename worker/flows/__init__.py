@@ -1,0 +1,1 @@
+"""What the worker does: subscribers, publishers, and the one loop that consumes."""

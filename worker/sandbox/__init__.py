@@ -1,0 +1,1 @@
+"""The simulated HaloITSM, for the demo, for tests and for developing routes."""
