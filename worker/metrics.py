@@ -1,0 +1,40 @@
+"""Every metric of the worker, on a registry of its own; labels are names from configuration, never data."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class Metrics:
+    """`registry` holds them all; the constructor's sentences are what `/metrics` shows."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.messages = self._counter("messages", "Messages settled by a publisher, by what became of them", "route", "result")
+        self.events = self._counter("events", "Events published by a subscriber, confirmed by the broker", "route", "change")
+        self.parked = self._counter("parked_records", "Records whose when or transform failed", "route")
+        self.unrouted = self._counter("unrouted_events", "Events that no queue took", "route")
+        self.polls = self._counter("polls", "Polls by result: complete, incomplete, failed", "route", "result")
+        self.pages = self._counter("pages", "Pages read", "route")
+        self.cursor_lag = self._gauge("cursor_lag_seconds", "Age of a subscriber's last complete poll", "route")
+        self.known = self._gauge("known_records", "Records that a subscriber knows", "route")
+        self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although it was created once", "route")
+        self.consuming = self._gauge("consuming", "1 while a route's consumer is really consuming", "route")
+        self.in_hand = self._gauge("messages_in_hand", "Messages being handled now", "route")
+        self.requests = self._counter("halo_requests", "Requests to Halo by fate", "client", "method", "fate")
+        self.request_seconds = Histogram(
+            "halo_worker_halo_request_seconds", "Duration of requests to Halo", ["client"], registry=self.registry, buckets=BUCKETS
+        )
+        self.budget_used = self._gauge("budget_used", "Requests sent in the current window", "client")
+        self.budget_waiting = self._gauge("budget_waiting", "Requests that wait for budget", "client")
+        self.tokens = self._counter("token_calls", "Calls of the token endpoint by result", "client", "result")
+        self.client_up = self._gauge("client_up", "1 while Halo answers and gives tokens", "client")
+        self.broker_up = Gauge("halo_worker_broker_up", "1 while attached to the broker", registry=self.registry)
+
+    def _counter(self, name: str, sentence: str, *labels: str) -> Counter:
+        return Counter(f"halo_worker_{name}", sentence, labels, registry=self.registry)
+
+    def _gauge(self, name: str, sentence: str, *labels: str) -> Gauge:
+        return Gauge(f"halo_worker_{name}", sentence, labels, registry=self.registry)
