@@ -1,0 +1,143 @@
+"""Settings: what the environment may say, and what is said about mistakes."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.core.errors import ConfigError
+from worker.settings import Settings, load_settings, variables
+
+PLANTED = "hunter2-planted"
+
+
+def refusal(**environment: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(environment)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_an_empty_environment_gives_the_documented_defaults():
+    settings = load_settings({})
+    assert settings.amqp_url.get_secret_value() == "amqp://guest:guest@localhost:5672/"
+    assert (settings.routes, settings.secrets) == (Path("routes"), Path("/run/secrets"))
+    assert (settings.log_level, settings.log_format, settings.shutdown_grace) == ("info", None, 25.0)
+    assert (settings.admin_host, settings.admin_port, settings.budget_share) == ("127.0.0.1", 8080, 1.0)
+    assert (settings.heartbeat, settings.turn) == (10, 300.0)
+    assert settings.instance
+
+
+def test_every_setting_can_be_set():
+    given_values = {
+        "WORKER_AMQP_URL": "amqps://u:p@broker:5671/v",
+        "WORKER_ROUTES": "/etc/routes",
+        "WORKER_SECRETS": "/etc/secrets",
+        "WORKER_LOG_LEVEL": "DEBUG",
+        "WORKER_LOG_FORMAT": "json",
+        "WORKER_SHUTDOWN_GRACE": "1m",
+        "WORKER_ADMIN_HOST": "0.0.0.0",
+        "WORKER_ADMIN_PORT": "0",
+        "WORKER_BUDGET_SHARE": "0.5",
+        "WORKER_INSTANCE": "a",
+        "WORKER_HEARTBEAT": "5s",
+        "WORKER_TURN": "90",
+    }
+    assert set(given_values) | {"WORKER_AMQP_URL_FILE"} == set(variables())
+    settings = load_settings(given_values)
+    assert settings == Settings(
+        amqp_url="amqps://u:p@broker:5671/v",
+        routes="/etc/routes",
+        secrets="/etc/secrets",
+        log_level="debug",
+        log_format="json",
+        shutdown_grace=60.0,
+        admin_host="0.0.0.0",
+        admin_port=0,
+        budget_share=0.5,
+        instance="a",
+        heartbeat=5,
+        turn=90.0,
+    )
+
+
+def test_an_empty_variable_counts_as_not_set():
+    assert load_settings({"WORKER_AMQP_URL": "", "WORKER_ADMIN_PORT": " "}) == load_settings({})
+
+
+@pytest.mark.parametrize("url", ["amqp://h", "amqp://u:p@h:5672/%2F", "amqps://u:p@h/v?heartbeat=5", "memory://", " amqp://h\n"])
+def test_addresses_of_brokers_are_taken(url):
+    assert load_settings({"WORKER_AMQP_URL": url}).amqp_url.get_secret_value() == url.strip()
+
+
+@pytest.mark.parametrize("url", ["localhost:5672", "http://u:P@h", "amqp://", "amqp:///v", f"amqp://u:{PLANTED}#x@h", f"amqp://u:{PLANTED}@h:port/"])
+def test_what_is_no_address_of_a_broker_is_refused_without_being_quoted(url):
+    (problem,) = refusal(WORKER_AMQP_URL=url)
+    assert problem.startswith("WORKER_AMQP_URL: it is not an address of a broker; valid are amqp://user:password@host:5672/vhost,")
+    assert PLANTED not in problem
+
+
+def test_the_password_of_the_broker_prints_nowhere():
+    settings = load_settings({"WORKER_AMQP_URL": f"amqp://u:{PLANTED}@h/"})
+    assert PLANTED not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+def test_the_address_may_stand_in_a_file(tmp_path):
+    file = tmp_path / "url"
+    file.write_text("amqp://u:p@h/\n")
+    assert load_settings({"WORKER_AMQP_URL_FILE": str(file)}).amqp_url.get_secret_value() == "amqp://u:p@h/"
+
+
+def test_a_wrong_address_in_a_file_is_not_quoted(tmp_path):
+    file = tmp_path / "url"
+    file.write_text(PLANTED)
+    (problem,) = refusal(WORKER_AMQP_URL_FILE=str(file))
+    assert PLANTED not in problem
+
+
+def test_the_address_and_its_file_exclude_each_other():
+    assert refusal(WORKER_AMQP_URL="amqp://h", WORKER_AMQP_URL_FILE="f") == ["WORKER_AMQP_URL_FILE: WORKER_AMQP_URL is set as well; keep one of the two"]
+
+
+def test_a_missing_file_is_named():
+    assert refusal(WORKER_AMQP_URL_FILE="/absent/url") == ["WORKER_AMQP_URL_FILE: the file '/absent/url' cannot be read: No such file or directory"]
+
+
+def test_all_mistakes_are_told_at_once_each_by_its_variable():
+    assert refusal(
+        WORKER_LOG_LEVEL="loud",
+        WORKER_LOG_LEVL="debug",
+        WORKER_COLOUR="red",
+        WORKER_TURN="2 minutes",
+        WORKER_SHUTDOWN_GRACE="2h",
+        WORKER_HEARTBEAT="500ms",
+        WORKER_ADMIN_PORT="99999",
+        WORKER_BUDGET_SHARE="0",
+        WORKER_LOG_FORMAT="xml",
+    ) == [
+        "WORKER_ADMIN_PORT: '99999' is not valid: input should be less than or equal to 65535",
+        "WORKER_BUDGET_SHARE: '0' is not valid: input should be greater than 0",
+        f"WORKER_COLOUR: there is no such setting; valid are {', '.join(sorted(variables()))}",
+        "WORKER_HEARTBEAT: '500ms' is not valid: input should be a valid integer, got a number with a fractional part",
+        "WORKER_LOG_FORMAT: 'xml' is not valid: input should be 'json' or 'console'",
+        "WORKER_LOG_LEVEL: 'loud' is not valid: input should be 'debug', 'info', 'warning' or 'error'",
+        "WORKER_LOG_LEVL: there is no such setting; did you mean WORKER_LOG_LEVEL?",
+        "WORKER_SHUTDOWN_GRACE: '2h' is not valid: input should be less than or equal to 3600",
+        "WORKER_TURN: '2 minutes' is not a duration: write a whole number and a unit, such as 500ms, 30s, 5m, 2h or 1d, or a number of seconds",
+    ]
+
+
+@pytest.mark.parametrize("name", ["WORKER_TEST_AMQP_URL", "WORKER_SERVICE_HOST", "WORKER_SERVICE_PORT_HTTP", "WORKER_PORT", "WORKER_PORT_8080_TCP_ADDR"])
+def test_variables_of_tests_and_those_that_kubernetes_sets_for_a_service_are_not_ours(name):
+    assert load_settings({name: "tcp://10.0.0.1:8080"}) == load_settings({})
+
+
+@given(st.sampled_from(sorted(variables())), st.text(max_size=30))
+def test_no_value_makes_anything_but_settings_or_a_sentence_about_it(name, value):
+    try:
+        load_settings({name: value})
+    except ConfigError as error:
+        blamed = {problem.file for problem in error.problems}
+    else:
+        blamed = set()
+    assert blamed <= {name, "WORKER_AMQP_URL"}

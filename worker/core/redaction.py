@@ -1,0 +1,75 @@
+"""Taking secrets out of what is about to be written down: by the name of a member, and by the look of a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+MASK = "***"
+MAX_DEPTH = 8
+SECRET_NAMES = (
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "authorization",
+    "cookie",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "credential",
+    "credentials",
+    "signature",
+)
+NAME_NOISE = re.compile(r"[^a-z0-9]")
+PARAMETER = r"password|passwd|client_secret|secret|access_token|refresh_token|id_token|token|api_?key|signature|sig"
+
+SECRET_TEXTS = (
+    (re.compile(r"(?<=://)[^\s/?#@]+(?=@)"), MASK),  # user and password of an address
+    (
+        re.compile(r"\b((?i:bearer|basic))\s+(?=\S*(?:[a-z][A-Z]|[\d=+/]))[\w.~+/=-]{8,}"),
+        rf"\1 {MASK}",
+    ),  # an authorization, not the words "basic authentication"
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]*\.[\w-]*"), MASK),  # a JSON web token, wherever it stands
+    (re.compile(rf"\b({PARAMETER})=[^\s&;,'\"]+", re.IGNORECASE), rf"\1={MASK}"),  # a query or form parameter
+    (re.compile(rf"""(["'](?:{PARAMETER})["']\s*:\s*)(?:"[^"]*"?|'[^']*'?)""", re.IGNORECASE), rf"\1'{MASK}'"),  # a member in quoted JSON
+)
+SUSPICIOUS = re.compile(r"""://|=|eyJ|["']\s*:|(?i:bearer|basic)\s""")  # most texts hold none of these, and log lines are many
+
+
+@lru_cache(maxsize=1024)
+def is_secret_name(name: str) -> bool:
+    """Whether a member of this name holds a secret: `client_secret`, `X-Api-Key`, `accessToken`; not `token_url`."""
+    return NAME_NOISE.sub("", name.lower()).endswith(SECRET_NAMES)
+
+
+def redact_text(text: str) -> str:
+    """The text without credentials in addresses, authorization values, tokens and secret parameters."""
+    if SUSPICIOUS.search(text) is None:
+        return text
+    for pattern, replacement in SECRET_TEXTS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def redact(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """A copy without secrets: members with a secret's name are masked, texts are cleaned, what lies deeper than `depth` is left out."""
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"{len(value)} bytes"
+    if not isinstance(value, Mapping | list | tuple | set | frozenset):
+        return value
+    if depth == 0:
+        return "…"
+    if isinstance(value, Mapping):
+        return {name: _member(name, member, depth - 1) for name, member in value.items()}
+    return [redact(item, depth - 1) for item in value]
+
+
+def _member(name: Any, value: Any, depth: int) -> Any:
+    if isinstance(name, str) and value is not None and not isinstance(value, bool) and is_secret_name(name):
+        return MASK
+    return redact(value, depth)

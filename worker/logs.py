@@ -1,0 +1,84 @@
+"""Logs: one line per event on standard error, JSON for machines or coloured for people, with secrets taken out last."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal, TextIO
+
+import orjson
+import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from worker.core.redaction import redact
+
+Level = Literal["debug", "info", "warning", "error"]
+Format = Literal["json", "console"]
+
+QUIET = ("aio_pika", "aiormq", "aiohttp.access", "asyncio")  # their lower levels tell frames and callbacks, credentials among them
+FRAMES = 30
+
+
+def configure(level: Level = "info", form: Format | None = None, stream: TextIO | None = None) -> None:
+    """Set up structlog and the standard library's logging; `form` None: console when `stream` (standard error) is a terminal, else JSON."""
+    stream = stream or sys.stderr
+    form = form or ("console" if stream.isatty() else "json")
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    common, last = _common_processors(form), [redact_event, _renderer(form, stream)]
+    structlog.configure(
+        processors=[*common, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(), *common],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=threshold, force=True)
+    logging.captureWarnings(capture=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+
+
+def redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The last step before rendering, so that nothing is added after it."""
+    cleaned: EventDict = redact(event)
+    return cleaned
+
+
+def _common_processors(form: Format) -> list[Processor]:
+    as_data = ExceptionDictTransformer(show_locals=False, max_frames=FRAMES)  # structlog's own preset prints local variables
+    exception = structlog.processors.ExceptionRenderer(as_data) if form == "json" else structlog.processors.format_exc_info
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        exception,
+    ]
+
+
+def _renderer(form: Format, stream: TextIO) -> Processor:
+    if form == "console":
+        return structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=24)
+    return structlog.processors.JSONRenderer(serializer=to_json)
+
+
+def to_json(event: EventDict, **_: Any) -> str:
+    """One line of JSON, whatever the event holds: a log line must never be what fails."""
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # lone surrogates, integers beyond 64 bits
+        return orjson.dumps({ascii(name).strip("'"): _writable(value) for name, value in event.items()}, default=str).decode()
+
+
+def _writable(value: Any) -> Any:
+    try:
+        orjson.dumps(value, default=str)
+    except TypeError:
+        return ascii(value)
+    return value

@@ -1,0 +1,130 @@
+"""The worker's settings: environment variables that start with `WORKER_`, checked all at once before anything starts."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
+from yarl import URL
+
+from worker.core.durations import parse_duration
+from worker.core.errors import ConfigError, Problem
+from worker.core.suggest import nearest
+
+PREFIX = "WORKER_"
+URL_FILE = "WORKER_AMQP_URL_FILE"
+BROKER_ADDRESS = "amqp://user:password@host:5672/vhost, amqps://user:password@host:5671/vhost, or memory:// for the embedded broker"
+FOREIGN = re.compile(r"WORKER_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT(_.*)?)")  # our tests' own, and what Kubernetes sets beside a Service called `worker`
+
+
+def seconds(value: Any) -> Any:
+    """A duration text such as `25s`, or a number of seconds."""
+    if not isinstance(value, str) or re.fullmatch(r"\d+(\.\d+)?", value.strip()):
+        return value
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise PydanticCustomError("duration", "{reason}, or a number of seconds", {"reason": str(error)}) from None
+
+
+def lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def broker_address(value: Any) -> Any:
+    """Refuses what is no address of a broker, without a word of what was given: it holds a password."""
+    try:
+        url = URL(value.strip())
+        usable = url.scheme == "memory" or (url.scheme in {"amqp", "amqps"} and bool(url.host) and url.port != 0)
+    except (AttributeError, ValueError):
+        usable = False
+    if not usable:
+        raise PydanticCustomError(
+            "broker_address",
+            "it is not an address of a broker; valid are {valid}; special characters in the password are percent-encoded",
+            {"valid": BROKER_ADDRESS},
+        )
+    return value.strip()
+
+
+Seconds = Annotated[float, BeforeValidator(seconds), Field(allow_inf_nan=False)]
+
+
+class Settings(BaseModel):
+    """Durations are in seconds. `repr` shows no password."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    amqp_url: Annotated[SecretStr, BeforeValidator(broker_address)] = Field(
+        SecretStr("amqp://guest:guest@localhost:5672/"), description=f"address of the broker: {BROKER_ADDRESS}"
+    )
+    routes: Path = Field(Path("routes"), description="directory of the route files")
+    secrets: Path = Field(Path("/run/secrets"), description="directory of the files that ${file:NAME} in a route file reads")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = Field("info", description="debug, info, warning or error")
+    log_format: Annotated[Literal["json", "console"] | None, BeforeValidator(lower)] = Field(
+        None, description="json or console; by itself console on a terminal and json elsewhere"
+    )
+    shutdown_grace: Seconds = Field(25.0, gt=0, le=3600, description="how long work in hand may take to end after SIGTERM")
+    admin_host: str = Field("127.0.0.1", min_length=1, description="interface of the admin port; 0.0.0.0 in a container")
+    admin_port: int = Field(8080, ge=0, le=65535, description="port of /livez, /readyz and /metrics; 0 takes a free one, which the log names")
+    budget_share: float = Field(
+        1.0, gt=0, le=1, allow_inf_nan=False, description="this replica's part of each client's rate limit, such as 0.5 for two replicas"
+    )
+    instance: str = Field(
+        default_factory=socket.gethostname, min_length=1, description="name of this replica in logs and on the broker; by itself the host's name"
+    )
+    heartbeat: Annotated[int, BeforeValidator(seconds)] = Field(10, ge=1, le=60, description="heartbeat of the broker's connections, whole seconds")
+    turn: Seconds = Field(300.0, ge=10, le=1500, description="longest turn of a subscriber; well below the broker's acknowledgement timeout of 30 minutes")
+
+
+def variables() -> dict[str, str]:
+    """Every variable with its sentence."""
+    known = {PREFIX + name.upper(): field.description or "" for name, field in Settings.model_fields.items()}
+    return known | {URL_FILE: "file that holds the address of the broker, instead of WORKER_AMQP_URL"}
+
+
+def load_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings that this environment makes; an empty variable counts as not set. Raises `ConfigError` with every problem by variable."""
+    given = {name: value for name, value in environment.items() if name.startswith(PREFIX) and value.strip() and not FOREIGN.fullmatch(name)}
+    known = variables()
+    problems = [Problem(name, 0, 0, _unknown(name, known)) for name in given if name not in known]
+    values = {name.removeprefix(PREFIX).lower(): value for name, value in given.items() if name in known and name != URL_FILE}
+    if URL_FILE in given:
+        problems += _read_url_file(given[URL_FILE], values)
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError([*problems, *_problems(error, values)]) from None
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _unknown(name: str, known: Mapping[str, str]) -> str:
+    near = nearest(name.removeprefix(PREFIX), [variable.removeprefix(PREFIX) for variable in known])
+    hint = f"did you mean {' or '.join(PREFIX + word for word in near)}?" if near else f"valid are {', '.join(sorted(known))}"
+    return f"there is no such setting; {hint}"
+
+
+def _read_url_file(path: str, values: dict[str, str]) -> list[Problem]:
+    if "amqp_url" in values:
+        return [Problem(URL_FILE, 0, 0, "WORKER_AMQP_URL is set as well; keep one of the two")]
+    try:
+        values["amqp_url"] = Path(path).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its name or its text cannot be read"
+        return [Problem(URL_FILE, 0, 0, f"the file {path!r} cannot be read: {reason}")]
+    return []
+
+
+def _problems(error: ValidationError, values: Mapping[str, str]) -> Iterator[Problem]:
+    for detail in error.errors(include_url=False, include_input=False):
+        name = str(detail["loc"][0])
+        said = f"{values[name]!r} is not valid: " if name != "amqp_url" else ""
+        message = detail["msg"] if detail["type"] in {"duration", "broker_address"} else f"{said}{detail['msg'][:1].lower()}{detail['msg'][1:]}"
+        yield Problem(PREFIX + name.upper(), 0, 0, message)

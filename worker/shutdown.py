@@ -1,0 +1,61 @@
+"""Stopping: one event that SIGTERM and SIGINT set, and one period of grace for what is in hand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
+    """The event that the first SIGTERM or SIGINT sets. A second one ends the process at once with exit code 1."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            log.error("worker.killed", signal=number.name, reason="asked a second time")
+            os._exit(1)  # whatever holds the drain up must not hold this up too
+        log.info("worker.stopping", signal=number.name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def run_until(stop: asyncio.Event, grace: float, main: Callable[[], Awaitable[None]]) -> bool:
+    """Run `main`, which is to end by itself once `stop` is set; `grace` seconds after that it is cancelled.
+
+    True when it ended by itself, False when it was cut off. What it raises comes through.
+    """
+    scope = asyncio.timeout(None)
+    try:
+        async with scope:
+            watch = asyncio.create_task(_start_grace(stop, grace, scope), name="grace")
+            try:
+                await main()
+            finally:
+                watch.cancel()
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        log.warning("worker.cut_off", grace=grace, reason="work in hand did not end within the grace period")
+        return False
+    return True
+
+
+async def _start_grace(stop: asyncio.Event, grace: float, scope: asyncio.Timeout) -> None:
+    await stop.wait()
+    scope.reschedule(asyncio.get_running_loop().time() + grace)
