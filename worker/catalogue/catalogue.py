@@ -1,0 +1,85 @@
+"""All operations of the published Halo API, found by the names that people use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from worker.catalogue.advice import Advice
+from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
+from worker.catalogue.operation import Operation
+from worker.catalogue.parameters import canonical_query, unknown_query
+from worker.catalogue.permissive import permissive_operation
+from worker.catalogue.published import unpacked
+from worker.catalogue.reading import read_data, read_operations
+
+NO_MEMBERS: Mapping[str, str] = {}
+
+
+class Catalogue:
+    """Finds operations without regard to case; the first segment of a path may be an alias (`Assets` is `Asset`)."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._data = data
+        self._methods: dict[str, dict[str, Operation]] = {}
+        for operation in read_operations(data):
+            self._methods.setdefault(operation.path.lower(), {})[operation.method] = operation
+        self.aliases: Mapping[str, str] = data["aliases"]
+        """Other names of first path segments: alias to published name."""
+        self._by_alias = {alias.lower(): entity for alias, entity in self.aliases.items()}
+        self._advice = Advice(self._methods, self._by_alias)
+
+    def operations(self) -> tuple[Operation, ...]:
+        return tuple(operation for methods in self._methods.values() for operation in methods.values())
+
+    def find(self, entity: str, method: str) -> Operation:
+        """The operation of a name such as `Tickets`, `assets` or `/Actions/{id}`. Raises `UnknownEntity` or `MethodNotAllowed` with the nearest valid names."""
+        methods = self._methods.get(self._path(entity))
+        if methods is None:
+            raise UnknownEntity(self._advice.unknown_entity(entity.strip().strip("/")))
+        operation = methods.get(method.upper())
+        if operation is None:
+            raise MethodNotAllowed(self._advice.no_method(next(iter(methods.values())).path, method.upper()))
+        return operation
+
+    def details_of(self, operation: Operation) -> Operation | None:
+        """The GET of one record for the GET of a list, None where Halo has none."""
+        if operation.listing is None:
+            return None
+        return self._methods.get(f"{operation.path}/{{id}}".lower(), {}).get("GET")
+
+    def check_query(self, operation: Operation, names: Iterable[str]) -> list[str]:
+        """A sentence for each name that the operation does not publish; Halo would ignore it in silence."""
+        return [unknown_query(operation, name) for name in names if canonical_query(operation, name) not in operation.query_parameters]
+
+    def canonical_query(self, operation: Operation, name: str) -> str:
+        """The name as published; an unknown one as it is."""
+        return canonical_query(operation, name)
+
+    def unknown(self, entity: str, method: str) -> Operation:
+        """An operation that is not published, for routes that allow it: parameters from the braces, a POST takes an array. Raises `UnknownEntity` when it cannot be a path."""
+        return permissive_operation(entity, method)
+
+    def search(self, text: str) -> tuple[Operation, ...]:
+        """The operations whose path, or an alias of it, holds the text; all for an empty one."""
+        wanted = "".join(text.split()).strip("/").lower()
+        entities = {entity.lower() for alias, entity in self._by_alias.items() if wanted in alias}
+        return tuple(operation for operation in self.operations() if wanted in operation.path.lower() or ("/" not in wanted and operation.resource in entities))
+
+    def body_members(self, operation: Operation) -> Mapping[str, str]:
+        """Top-level members of the object that the operation's body holds (of each item for an array): name to type. Empty where nothing is published."""
+        facts = self._data["paths"].get(operation.path, {}).get(operation.method.lower(), {})
+        groups = self._data["bodies"].get(facts.get("of"))
+        return NO_MEMBERS if groups is None else unpacked(groups)
+
+    def _path(self, entity: str) -> str:
+        """The published path in lower case, were there one of this name."""
+        first, slash, rest = "".join(entity.split()).strip("/").lower().partition("/")
+        return f"/{self._by_alias.get(first, first).lower()}{slash}{rest}"
+
+
+@cache
+def load() -> Catalogue:
+    """The catalogue of the published API, read once."""
+    return Catalogue(read_data())

@@ -1,0 +1,119 @@
+"""Makes the catalogue's data from a published OpenAPI file: `python -m worker.catalogue.generate OPENAPI.json [ENDPOINTS.json]`.
+
+ENDPOINTS.json is an array of objects with `path` and `list_key`: the member of a list's answer that holds its rows, null for a bare array.
+OpenAPI files of Halo do not tell it; without ENDPOINTS.json what the present data says is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from worker.catalogue.names import alias_table
+from worker.catalogue.published import METHODS, PARAMETER, Document, body_schema, by_name, members, packed, parameters, schema_name, type_of
+
+DATA = Path(__file__).with_name("data.json")
+
+KEYS = {
+    "/Actions": "ticket_id id",  # action ids count from 1 within each ticket
+    "/Actions/{id}": "ticket_id id",
+    "/Lookup": "lookupid id",  # one endpoint, many lists of values, each with its own numbers
+    "/TicketApproval": "ticket_id seq",  # its rows have no id; its DELETE asks for these two
+}
+UNPUBLISHED = {
+    ("/Actions", "post"): {"returnall": "bool"},  # without it only the last of several new actions is answered
+    ("/Actions/{id}", "delete"): {"ticket_id": "int"},  # Halo asks for it, its reference does not list it
+}
+
+
+def list_keys(endpoints: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {row["path"]: row["list_key"] for row in endpoints if row.get("list_key")}
+
+
+def kept_list_keys(data: Mapping[str, Any]) -> dict[str, str]:
+    """What existing data says of lists."""
+    return {path: facts["get"]["rows"] for path, facts in data["paths"].items() if "rows" in facts.get("get", {})}
+
+
+def operation_facts(document: Document, path: str, method: str, bodies: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Query parameters and body of one operation; puts the members of its body into `bodies`."""
+    operation = document["paths"][path][method]
+    facts: dict[str, Any] = {}
+    query = parameters(document, operation, "query")
+    query |= {name: kind for name, kind in UNPUBLISHED.get((path, method), {}).items() if name not in query}
+    if query:
+        facts["query"] = packed(query)
+    body = body_schema(operation)
+    if body is not None:
+        facts["body"], schema = body
+        inside = members(document, schema)
+        facts["of"] = (schema_name(schema) or path[1:]) if inside else type_of(document, schema)
+        if inside:
+            bodies[facts["of"]] = packed(inside)
+    return facts
+
+
+def path_facts(document: Document, path: str, rows: str | None, bodies: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """One line of the data: what holds for the path, and each of its methods."""
+    published = document["paths"][path]
+    facts: dict[str, Any] = {method: operation_facts(document, path, method, bodies) for method in METHODS if method in published}
+    types = {method: parameters(document, published[method], "path") for method in facts}
+    if PARAMETER.search(path):
+        common = facts["path"] = next(iter(types.values()))
+        for method, its in types.items():
+            if its != common:
+                facts[method]["path"] = its
+    if rows and "get" in facts:
+        facts["get"]["rows"] = rows
+    if path in KEYS:
+        facts["key"] = KEYS[path]
+    return facts
+
+
+def catalogue_data(document: Document, rows: Mapping[str, str]) -> dict[str, Any]:
+    """The whole data for a parsed OpenAPI file. `rows`: path to the member that holds the rows of its list."""
+    bodies: dict[str, dict[str, str]] = {}
+    paths = {path: path_facts(document, path, rows.get(path), bodies) for path in by_name(document["paths"])}
+    tags: dict[str, set[str]] = {}
+    for path in paths:
+        for method in METHODS:
+            for tag in document["paths"][path].get(method, {}).get("tags", ()):
+                tags.setdefault(tag, set()).add(path.split("/")[1])
+    entities = {path.split("/")[1] for path in paths}
+    return {
+        "aliases": alias_table(entities, tags),
+        "bodies": {name: bodies[name] for name in by_name(bodies)},
+        "paths": paths,
+    }
+
+
+def text_of(data: Mapping[str, Mapping[str, Any]]) -> str:
+    """JSON with one line per alias, body and path, so that a newer file makes a readable difference."""
+    sections = []
+    for section, entries in data.items():
+        lines = ",\n".join(f"{orjson.dumps(name).decode()}:{orjson.dumps(entry).decode()}" for name, entry in entries.items())
+        sections.append(f'"{section}":{{\n{lines}\n}}')
+    return "{" + ",\n".join(sections) + "}\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m worker.catalogue.generate", description="Make the catalogue's data from a published OpenAPI file of Halo.")
+    parser.add_argument("openapi", type=Path, help="the OpenAPI file of an instance: /api/swagger/v2/swagger.json")
+    parser.add_argument("endpoints", type=Path, nargs="?", help="what is known of lists; without it the present data's knowledge is kept")
+    parser.add_argument("--output", type=Path, default=DATA, help="the file to write")
+    options = parser.parse_args(arguments)
+    document = orjson.loads(options.openapi.read_bytes())
+    rows = list_keys(orjson.loads(options.endpoints.read_bytes())) if options.endpoints else kept_list_keys(orjson.loads(DATA.read_bytes()))
+    text = text_of(catalogue_data(document, rows))
+    options.output.write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{options.output}: {len(document['paths'])} paths, {len(text):,} characters\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Reads a published OpenAPI file of Halo into the compact facts that the catalogue keeps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+METHODS = ("get", "post", "delete")
+PARAMETER = re.compile(r"\{([^{}]+)\}")
+TYPE_IN_WORDS = re.compile(r"\(([\w<>]+)\)")
+PLAIN_FORMATS = frozenset({"int32", "float", "double"})  # these add nothing to `integer` and `number`
+
+Document = Mapping[str, Any]
+
+
+def by_name(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: (name.lower(), name))
+
+
+def schema_name(schema: Mapping[str, Any]) -> str | None:
+    """The last part of a reference, None for a schema written out."""
+    reference = schema.get("$ref")
+    return None if reference is None else str(reference).rsplit("/", 1)[-1]
+
+
+def type_of(document: Document, schema: Mapping[str, Any]) -> str:
+    """The type in one word: the format where it says more (`date-time`, `uuid`, `int64`), Halo's own words (`int`, `bool`) as they are."""
+    name = schema_name(schema)
+    if name is not None:
+        return type_of(document, document["components"]["schemas"][name])
+    if "type" not in schema:
+        return "object" if "properties" in schema else "any"
+    form = schema.get("format", "")
+    return str(schema["type"] if not form or form in PLAIN_FORMATS else form)
+
+
+def parameter_type(document: Document, parameter: Mapping[str, Any]) -> str:
+    """Some parameters have no schema, only a type in brackets at the start of their description."""
+    if "schema" in parameter:
+        return type_of(document, parameter["schema"])
+    words = TYPE_IN_WORDS.match(parameter.get("description", ""))
+    return words[1] if words else "any"
+
+
+def parameters(document: Document, operation: Mapping[str, Any], place: str) -> dict[str, str]:
+    """Name to type; of names that the file repeats within an operation the first one counts."""
+    found: dict[str, tuple[str, str]] = {}
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == place:
+            found.setdefault(parameter["name"].lower(), (parameter["name"], parameter_type(document, parameter)))
+    return dict(found.values())
+
+
+def packed(types: Mapping[str, str]) -> dict[str, str]:
+    """Names grouped by type, `{"bool": "a b", "int": "c"}`: half the size, and still readable."""
+    return {kind: " ".join(by_name(name for name, its in types.items() if its == kind)) for kind in sorted(set(types.values()))}
+
+
+def unpacked(groups: Mapping[str, str]) -> dict[str, str]:
+    """The reverse of `packed`, in the order of names."""
+    types = {name: kind for kind, names in groups.items() for name in names.split(" ")}
+    return {name: types[name] for name in by_name(types)}
+
+
+def body_schema(operation: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+    """The shape of the request body and the schema of what it holds; None without a body, or with a bare JSON text."""
+    content = operation.get("requestBody", {}).get("content", {})
+    if "multipart/form-data" in content:
+        return "multipart", content["multipart/form-data"]["schema"]
+    schema = content.get("application/json", {}).get("schema")
+    if schema is None:
+        return None
+    if schema.get("type") == "array":
+        return "array", schema["items"]
+    return ("object", schema) if "$ref" in schema or schema.get("type") == "object" else None
+
+
+def members(document: Document, schema: Mapping[str, Any]) -> dict[str, str]:
+    """The top-level members of an object and their types."""
+    name = schema_name(schema)
+    if name is not None:
+        return members(document, document["components"]["schemas"][name])
+    return {member: type_of(document, its) for member, its in schema.get("properties", {}).items()}
