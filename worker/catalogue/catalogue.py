@@ -33,15 +33,23 @@ class Catalogue:
     def operations(self) -> tuple[Operation, ...]:
         return tuple(operation for methods in self._methods.values() for operation in methods.values())
 
+    def methods_of(self, entity: str) -> Mapping[str, Operation]:
+        """The operations of a path by method; empty when there is no such path."""
+        return self._methods.get(self._path(entity), {})
+
     def find(self, entity: str, method: str) -> Operation:
         """The operation of a name such as `Tickets`, `assets` or `/Actions/{id}`. Raises `UnknownEntity` or `MethodNotAllowed` with the nearest valid names."""
-        methods = self._methods.get(self._path(entity))
-        if methods is None:
-            raise UnknownEntity(self._advice.unknown_entity(entity.strip().strip("/")))
+        methods = self.methods_of(entity)
+        if not methods:
+            raise UnknownEntity(self.advice_on(entity))
         operation = methods.get(method.upper())
         if operation is None:
             raise MethodNotAllowed(self._advice.no_method(next(iter(methods.values())).path, method.upper()))
         return operation
+
+    def advice_on(self, entity: str) -> str:
+        """What to say of a name that no entity has: the nearest names."""
+        return self._advice.unknown_entity(entity.strip().strip("/"))
 
     def details_of(self, operation: Operation) -> Operation | None:
         """The GET of one record for the GET of a list, None where Halo has none."""

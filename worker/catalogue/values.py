@@ -15,11 +15,12 @@ from worker.core.jsontext import encode
 FIRST_PRINTABLE = 0x20
 DELETE = 0x7F
 LAST_CONTROL = 0x9F
+EXACT = 2**53  # floats are whole numbers without gaps up to here
 
 
 def path_segment(name: str, value: Any) -> str:
     """One encoded path segment for a text or a whole number; ids such as 3.0, as Halo writes some, become 3."""
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise RequestError(f"path parameter {name!r} must be a text or a whole number, not {type(value).__name__}")
@@ -65,7 +66,7 @@ def scalar_text(name: str, value: Any) -> str | None:
 def number_text(name: str, value: float) -> str:
     if not math.isfinite(value):
         raise RequestError(f"query parameter {name!r} is not a finite number")
-    return str(int(value)) if value == int(value) else repr(value)
+    return str(int(value)) if value == int(value) and abs(value) <= EXACT else repr(value)
 
 
 def date_text(value: date) -> str:

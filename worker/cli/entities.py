@@ -1,0 +1,110 @@
+"""Shows what the Halo API has: all entities, those that match a text, or one with all its parameters."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from worker.catalogue.catalogue import Catalogue, load
+from worker.catalogue.operation import Operation
+
+COLUMNS = ("entity", "methods", "paging", "by date", "id", "rows in")
+SHOWN = 8
+
+
+def print_entities(text: str, *, as_json: bool) -> int:
+    """The exit code: 1 when nothing is found."""
+    catalogue = load()
+    methods = catalogue.methods_of(text)
+    if methods:
+        show_one(catalogue, methods, text, as_json=as_json)
+        return 0
+    entities = list(dict.fromkeys(operation.entity for operation in catalogue.search(text)))
+    if not entities:
+        sys.stderr.write(f"{catalogue.advice_on(text)}\n")
+        return 1
+    facts = [facts_of(catalogue, catalogue.methods_of(entity)) for entity in entities]
+    if as_json:
+        write_json(facts)
+    else:
+        write_table(COLUMNS, [row_of(its) for its in facts])
+    return 0
+
+
+def facts_of(catalogue: Catalogue, methods: Mapping[str, Operation]) -> dict[str, Any]:
+    """What the list shows of one path; `id` is the type of its record's id, null where Halo has no path for one record."""
+    any_one = next(iter(methods.values()))
+    reading = methods.get("GET")
+    listing = reading.listing if reading else None
+    details = catalogue.details_of(reading) if reading else None
+    types = (details or any_one).path_parameters
+    return {
+        "entity": any_one.entity,
+        "methods": list(methods),
+        "paged": bool(listing and listing.paged),
+        "dated": bool(listing and listing.dated),
+        "id": types.get("id"),
+        "rows": listing.key if listing else None,
+    }
+
+
+def row_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    yes = {True: "yes", False: ""}
+    return (facts["entity"], " ".join(facts["methods"]), yes[facts["paged"]], yes[facts["dated"]], facts["id"] or "", facts["rows"] or "")
+
+
+def show_one(catalogue: Catalogue, methods: Mapping[str, Operation], text: str, *, as_json: bool) -> None:
+    first = next(iter(methods.values()))
+    aliases = [alias for alias, entity in catalogue.aliases.items() if entity == first.entity]
+    facts = facts_of(catalogue, methods) | {"key": list(first.key), "aliases": aliases, "operations": [details(operation) for operation in methods.values()]}
+    if as_json:
+        write_json([facts])
+        return
+    write_table(COLUMNS, [row_of(facts)])
+    write_table(("method", "parameter", "type", "where"), [row for operation in methods.values() for row in parameter_rows(operation)])
+    related = [entity for entity in dict.fromkeys(operation.entity for operation in catalogue.search(text)) if entity != first.entity]
+    notes = {"identified by": first.key, "also called": aliases, "see also": related[:SHOWN]}
+    for name, values in notes.items():
+        if values:
+            sys.stdout.write(f"{name}: {', '.join(values)}\n")
+
+
+def details(operation: Operation) -> dict[str, Any]:
+    return {
+        "method": operation.method,
+        "path_parameters": operation.path_parameters,
+        "query_parameters": operation.query_parameters,
+        "body": operation.body.value if operation.body else None,
+    }
+
+
+def parameter_rows(operation: Operation) -> Iterable[tuple[str, ...]]:
+    places = (("path", operation.path_parameters), ("query", operation.query_parameters))
+    rows = [(operation.method, name, kind, place) for place, types in places for name, kind in types.items()]
+    if operation.body:
+        rows.append((operation.method, "payload", operation.body.value, "body"))
+    return rows or [(operation.method, "", "", "")]
+
+
+def write_json(value: Any) -> None:
+    sys.stdout.write(f"{orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()}\n")
+
+
+def write_table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    """A table for people; columns aligned by spaces where the output is not a terminal."""
+    console = Console()
+    if console.is_terminal:
+        table = Table(*columns)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        return
+    lines = [columns, *rows]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    for line in lines:
+        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n")
