@@ -1,0 +1,71 @@
+# Needs only Python 3.11 to 3.13 and make: everything else goes into .venv, locked by hash.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+UV ?= uv
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" pyproject.toml
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c '$(FITS)' 2>/dev/null && command -v $$python && break; done)
+PYTEST_FLAGS ?=
+
+# $(call phase,NAME,COMMAND): run, and tell how long it took.
+phase = @begin=$$(date +%s); echo "== $(1)"; $(2) || { echo "== $(1): failed after $$(($$(date +%s) - begin)) s" >&2; exit 1; }; echo "== $(1): $$(($$(date +%s) - begin)) s"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format-check lint types imports bench format lock setup clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' Makefile | expand -t 18
+
+demo: $(VENV)/ready-to-run  ## watch data move between a simulated Halo and a broker, for less than a minute
+	@$(BIN)/python -m worker demo
+
+test: $(VENV)/ready-to-develop  ## run all tests, against a real RabbitMQ that the tests start themselves
+	$(call phase,tests,$(BIN)/python -m pytest $(PYTEST_FLAGS))
+
+check: format-check lint types imports test  ## everything that CI runs: format, lint, types, import contracts, all tests
+
+format-check: $(VENV)/ready-to-develop
+	$(call phase,format,$(BIN)/ruff format --check .)
+
+lint: $(VENV)/ready-to-develop
+	$(call phase,lint,$(BIN)/ruff check .)
+
+types: $(VENV)/ready-to-develop
+	$(call phase,types,$(BIN)/mypy)
+
+imports: $(VENV)/ready-to-develop
+	$(call phase,import contracts,$(BIN)/lint-imports)
+
+bench: $(VENV)/ready-to-develop  ## measure the paths of messages and scans as ratios to bare loops
+	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+format: $(VENV)/ready-to-develop  ## put the code into its format, and mend what the linter can
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+lock:  ## resolve the dependencies anew (needs uv)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv: install it with 'pip install uv', or name it with UV=..." >&2; exit 1; }
+	@$(LOCK) --upgrade --output-file requirements.lock
+	@$(LOCK) --upgrade --group dev --output-file requirements-dev.lock
+
+setup: $(VENV)/ready-to-develop  ## install everything for development into .venv
+	@echo "ready: $(BIN)/halo-worker"
+
+clean:  ## remove what make and the tools have made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found: install one, or name it with PYTHON=/path/to/python." >&2; exit 1; }
+	@$(PYTHON) -c '$(FITS)' 2>/dev/null || { echo "$(PYTHON) is not a Python 3.11, 3.12 or 3.13 that runs." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/ready-to-run: $(BIN)/python requirements.lock
+	$(call phase,install what the worker needs into $(VENV),$(PIP) install --require-hashes -r requirements.lock)
+	@touch $@
+
+$(VENV)/ready-to-develop: $(BIN)/python requirements-dev.lock pyproject.toml
+	$(call phase,install what development needs into $(VENV),$(PIP) install --require-hashes -r requirements-dev.lock && $(PIP) install --no-deps --no-build-isolation --editable .)
+	@touch $@ $(VENV)/ready-to-run

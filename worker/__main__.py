@@ -1,0 +1,5 @@
+"""`python -m worker` is `halo-worker`."""
+
+from worker.cli.main import main
+
+main()

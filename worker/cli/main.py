@@ -1,0 +1,134 @@
+"""The command line, and what every command has in common: exit codes, and one sentence instead of a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from worker import __version__
+from worker.cli.console import errors
+from worker.core.errors import ConfigError, WorkerError
+from worker.core.redaction import redact_text
+
+FAILED = 1
+WRONG_USAGE = 2
+
+
+def end(code: int) -> None:
+    """What a command returns is the process's exit code: 0 good, 1 failed, 2 wrong configuration or usage."""
+    raise typer.Exit(code)
+
+
+app = typer.Typer(
+    name="halo-worker",
+    help="Moves data between HaloITSM and RabbitMQ, as route files say.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    result_callback=end,
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command()
+def run() -> int:
+    """Run the service until it is asked to stop.
+
+    Its settings are the WORKER_* variables of the environment.
+    """
+    from worker.cli.run import run as serve
+
+    return serve(os.environ)
+
+
+@app.command()
+def check(
+    directory: Annotated[Path | None, typer.Argument(metavar="DIR", help="Directory of the route files; by itself WORKER_ROUTES.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Check all route files and tell every problem; connects to nothing."""
+    from worker.cli.check import check as check_routes
+    from worker.settings import load_settings
+
+    settings = load_settings(os.environ)
+    return check_routes(directory or settings.routes, os.environ, settings.secrets, as_json=as_json)
+
+
+@app.command()
+def demo() -> int:
+    """Watch data move between a simulated Halo and a broker.
+
+    Ends by itself within a minute. Uses an embedded broker, or the one of WORKER_AMQP_URL.
+    """
+    from worker.cli.demo import demo as show
+
+    return show(os.environ)
+
+
+@app.command()
+def sandbox(
+    host: Annotated[str, typer.Option(help="Interface to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8090,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same records.")] = 1,
+    tickets: Annotated[int, typer.Option(min=0, help="How many tickets there are; the rest is sized by it.")] = 200,
+    activity: Annotated[float, typer.Option(min=0, help="Changes per second that others make meanwhile.")] = 0.0,
+    page_cap: Annotated[int, typer.Option(min=1, help="Most rows on a page, whatever is asked for.")] = 100,
+) -> int:
+    """Run a simulated HaloITSM server, for developing routes."""
+    from worker.cli.sandbox import run_sandbox
+
+    return run_sandbox(host=host, port=port, seed=seed, tickets=tickets, activity=activity, page_cap=page_cap)
+
+
+@app.command()
+def entities(text: Annotated[str, typer.Argument(help="An entity, or a part of its name.")] = "", as_json: AsJson = False) -> int:
+    """Show the entities of the Halo API, or one of them with all its parameters."""
+    from worker.cli.entities import print_entities
+
+    return print_entities(text, as_json=as_json)
+
+
+@app.command()
+def schema() -> int:
+    """Print the JSON Schema of route files, for editors."""
+    from worker.cli.schema import print_schema
+
+    return print_schema()
+
+
+@app.command()
+def version() -> int:
+    """Print the version."""
+    typer.echo(f"halo-worker {__version__}")
+    return 0
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    try:
+        app(prog_name="halo-worker")
+    except ConfigError as error:
+        for problem in error.problems:
+            errors().print(str(problem), soft_wrap=True)
+        sys.exit(WRONG_USAGE)
+    except WorkerError as error:
+        errors().print(f"halo-worker: {error}", soft_wrap=True)
+        sys.exit(FAILED)
+    except Exception as error:  # noqa: BLE001  the outermost place: whatever it is, people get a sentence
+        tell_unexpected(error)
+        sys.exit(FAILED)
+
+
+def tell_unexpected(error: Exception) -> None:
+    """A sentence about a failure that nobody foresaw; the traceback, which has no values of variables, only at debug level."""
+    debug = os.environ.get("WORKER_LOG_LEVEL", "").strip().lower() == "debug"
+    if debug:
+        errors().print(redact_text("".join(traceback.format_exception(error))), soft_wrap=True)
+    hint = "" if debug else " (set WORKER_LOG_LEVEL=debug for the traceback)"
+    errors().print(f"halo-worker: this should not have happened: {type(error).__name__}: {redact_text(str(error))}{hint}", soft_wrap=True)
