@@ -73,6 +73,7 @@ def demo() -> int:
 
 @app.command()
 def sandbox(
+    *,
     host: Annotated[str, typer.Option(help="Interface to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8090,
     seed: Annotated[int, typer.Option(help="The same seed gives the same records.")] = 1,
