@@ -1,0 +1,56 @@
+"""What changed: records compared with the known ones. Pure; one mechanism for every entity, dates only narrow what is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from worker.changes.records import created_at, updated_at
+
+Kind = Literal["created", "updated", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One event to be: `previous` and `digest` are content hashes, None where there is none."""
+
+    kind: Kind
+    key: str
+    record: dict[str, Any]
+    previous: str | None
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a row must be judged by.
+
+    `learning`: the first scan of `start: now`: what is unknown was there before. `since`: start of the window of a scan by date. `cursor`: the newest stamp
+    of earlier scans; a full scan of a subscriber by date meets old records that it never saw, which are no news.
+    """
+
+    learning: bool = False
+    since: datetime | None = None
+    cursor: datetime | None = None
+
+
+def judge(row: Mapping[str, Any], previous: str | None, digest: str, circumstances: Circumstances) -> Literal["created", "updated", "learnt"] | None:
+    """What this row is: news, something only to be learnt, or (None) as known."""
+    if previous is not None:
+        return None if previous == digest else "updated"
+    if circumstances.learning:
+        return "learnt"
+    if circumstances.since is not None:
+        born = created_at(row)
+        return "created" if born is None or born >= circumstances.since else "updated"
+    stamp = updated_at(row)
+    if circumstances.cursor is not None and stamp is not None and stamp < circumstances.cursor:
+        return "learnt"
+    return "created"
+
+
+def dedupe_key(client: str, entity: str, key: str, previous: str | None, digest: str | None) -> str:
+    """The identity of an event: equal for every copy of it, whoever publishes it and how often."""
+    return f"{client}/{entity}/{key}:{previous or 'new'}:{digest or 'gone'}"

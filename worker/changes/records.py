@@ -1,0 +1,103 @@
+"""A record's identity, its content hash and its stamps, as Halo's rows carry them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+UPDATE_STAMPS = ("lastupdate", "last_update", "last_modified", "last_updated", "dlastupdate", "alastupdate", "ulastupdate", "slastupdate")
+CREATION_STAMPS = ("dateoccurred", "datecreated", "actiondatecreated")
+VOLATILE = frozenset(  # they follow the clock, or who looks, not what somebody changed
+    {
+        "currentelapsedhours",
+        "elapsed_resolution_hours",
+        "elapsed_response_hours",
+        "embedding_match_timestamp",
+        "postloggedview",
+        "read",
+        "search_index_sync_timestamp",
+        "slaholdtime",
+        "slatimeelapsed",
+        "slatimeleft",
+        "slatimeremaining",
+        "supplier_slatimeelapsed",
+        "ticketage",
+        "unread",
+        "unread_child_action_count",
+        "unread_related_action_count",
+    }
+)
+FIRST_REAL_YEAR = 1981  # Halo writes 1899 or 1900 for "not set"
+
+
+def record_key(row: Mapping[str, Any], members: Sequence[str]) -> str | None:
+    """The record's identity as text, composite members joined with a slash; None when a member is missing. 3, 3.0 and "3" are the same id."""
+    parts = []
+    for member in members:
+        value = row.get(member)
+        if value is None or isinstance(value, (dict, list, bool)):
+            return None
+        parts.append(str(int(value)) if isinstance(value, float) and value.is_integer() else str(value))
+    return "/".join(parts)
+
+
+def identity(key: str, members: Sequence[str]) -> dict[str, Any]:
+    """The members of a key as a record would have them: the opposite of `record_key`, whole numbers as numbers."""
+    parts = key.split("/", len(members) - 1)
+    return {member: int(part) if part.isdecimal() and str(int(part)) == part else part for member, part in zip(members, parts, strict=True)}
+
+
+def content_hash(row: Mapping[str, Any], ignore: frozenset[str] = frozenset()) -> str:
+    """16 hexadecimal digits over the content: without control members (leading underscore), volatile ones and those ignored; the order of members does not count."""
+    left_out = VOLATILE | ignore if ignore else VOLATILE
+    content = {name: value for name, value in row.items() if name not in left_out and not name.startswith("_")}
+    text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    if b'"_' in text:  # control members of nested objects are rare: pay for the walk only then
+        text = orjson.dumps(without_control(content), option=orjson.OPT_SORT_KEYS)
+    return blake2b(text, digest_size=8).hexdigest()
+
+
+def without_control(value: Any) -> Any:
+    """A copy without members that start with an underscore, at any depth."""
+    if isinstance(value, dict):
+        return {name: without_control(member) for name, member in value.items() if not name.startswith("_")}
+    if isinstance(value, list):
+        return [without_control(item) for item in value]
+    return value
+
+
+def parse_stamp(value: Any) -> datetime | None:
+    """A date of Halo's (naive means UTC; up to 7 decimals; years before 1981 mean "not set") in UTC, or None."""
+    if not isinstance(value, str):
+        return None
+    try:
+        stamp = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    if stamp.year < FIRST_REAL_YEAR:
+        return None
+    return stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
+
+
+def first_stamp(row: Mapping[str, Any], names: Sequence[str]) -> datetime | None:
+    for name in names:
+        if name in row and (stamp := parse_stamp(row[name])) is not None:
+            return stamp
+    return None
+
+
+def updated_at(row: Mapping[str, Any]) -> datetime | None:
+    return first_stamp(row, UPDATE_STAMPS)
+
+
+def created_at(row: Mapping[str, Any]) -> datetime | None:
+    return first_stamp(row, CREATION_STAMPS)
+
+
+def halo_time(moment: datetime) -> str:
+    """A moment as Halo's date filters take it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

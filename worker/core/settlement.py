@@ -1,0 +1,55 @@
+"""What becomes of a message: a total, pure function of what happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Skipped, Unsent
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Take it off the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Put a copy into the retry queue of `delay` seconds, or back on its own queue when None; `attempts` and `doubtful` travel with it."""
+
+    delay: float | None
+    attempts: int
+    doubtful: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bury:
+    """Put a copy into the dead queue, with the reason."""
+
+    dead_class: DeadClass
+    reason: str
+    status: int | None
+    attempts: int
+
+
+Settlement = Ack | Retry | Bury
+
+
+def settle(outcome: Outcome, *, attempts: int, doubtful: bool, delays: Sequence[float]) -> Settlement:
+    """Decide. `attempts`: counted ones before this; `doubtful`: whether an earlier one may have had its effect."""
+    match outcome:
+        case Done() | Skipped():
+            return Ack()
+        case Refused(dead_class, reason, status):
+            return Bury(dead_class, reason, status, attempts + 1)
+        case Doubtful(reason, repeatable=False, status=status):
+            return Bury(DeadClass.IN_DOUBT, reason, status, attempts + 1)
+        case Unsent(reason, counted=False):
+            return Retry(None, attempts, doubtful, reason)
+        case Doubtful(reason, counted=False):
+            return Retry(None, attempts, doubtful=True, reason=reason)
+        case Unsent(reason, status) | Doubtful(reason, _, status):
+            if attempts >= len(delays):
+                return Bury(DeadClass.RETRIES_EXHAUSTED, reason, status, attempts + 1)
+            return Retry(delays[attempts], attempts + 1, doubtful or isinstance(outcome, Doubtful), reason)

@@ -1,0 +1,38 @@
+"""Fetching a changed record whole, for routes that say `details: true`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from worker.catalogue.operation import Operation
+from worker.catalogue.requests import build_request
+from worker.changes.detect import Change
+from worker.core.errors import WorkerError
+from worker.core.exchange import Exchange, Priority
+from worker.core.ports import Halo
+
+NOT_FOUND = 404
+
+
+class DetailsFailed(WorkerError):
+    """A changed record could not be fetched: the poll ends here and its cursor stays."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__(f"a changed record could not be fetched: {exchange.reason}")
+        self.exchange = exchange
+
+
+async def whole(halo: Halo, operation: Operation, change: Change, request_query: Mapping[str, Any]) -> Change | None:
+    """The change with the record as `/{id}` shows it; None when it has gone meanwhile (a later scan tells)."""
+    query = {"includedetails": True} if "includedetails" in operation.query_parameters else {}
+    query |= {name: change.record[name] for name in ("ticket_id",) if name in operation.query_parameters and name in change.record}
+    query |= {name: value for name, value in request_query.items() if name in operation.query_parameters}
+    request = build_request(operation, {"id": change.record.get("id")}, query)
+    exchange = await halo.send(request, priority=Priority.POLL)
+    if exchange.status == NOT_FOUND:
+        return None
+    if not exchange.ok or not isinstance(exchange.body, dict):
+        raise DetailsFailed(exchange)
+    return replace(change, record=exchange.body)

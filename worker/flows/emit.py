@@ -1,0 +1,128 @@
+"""Changes become confirmed events; what cannot become one is parked with its reason, and the others go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+
+from worker.changes.detect import Change
+from worker.config.routes import Subscriber
+from worker.core.errors import ExpressionError, PublishDoubtful, PublishRefused, Undecodable, Unroutable, WorkerError
+from worker.core.jsontext import encode
+from worker.core.message import Message
+from worker.core.outcome import DeadClass
+from worker.core.ports import Broker, Clock
+from worker.core.topology import UNROUTED, subscriber_dead_queue
+from worker.flows.events import Event, event_of, parked_headers, wanted
+from worker.metrics import Metrics
+
+logger = structlog.get_logger()
+ATTEMPTS = 3
+
+
+class EmitStopped(WorkerError):
+    """The broker does not take the events now: the poll ends here and its cursor stays. `settled`: what is dealt with all the same."""
+
+    def __init__(self, reason: str, settled: Sequence[Change] = ()) -> None:
+        super().__init__(reason)
+        self.settled = list(settled)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one scan brought."""
+
+    rows: int = 0
+    pages: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+
+class Emitter:
+    """Publishes the events of one subscriber."""
+
+    def __init__(self, route: Subscriber, broker: Broker, clock: Clock, metrics: Metrics, source: str) -> None:
+        self._route = route
+        self._broker = broker
+        self._clock = clock
+        self._metrics = metrics
+        self._source = source
+
+    async def emit(self, changes: Sequence[Change], position: str, tally: Tally) -> None:
+        """Publish all. Raises `EmitStopped` when some could not be, after the others were tried, and `BrokerError` when the broker is lost."""
+        results = await asyncio.gather(*(self._one(change, position, tally) for change in changes), return_exceptions=True)
+        settled = [change for change, result in zip(changes, results, strict=True) if result is None]
+        errors = [result for result in results if isinstance(result, BaseException)]
+        for error in errors:
+            if not isinstance(error, EmitStopped):
+                raise error
+        if errors:
+            raise EmitStopped(str(errors[0]), settled)
+
+    async def _one(self, change: Change, position: str, tally: Tally) -> None:
+        try:
+            if not wanted(self._route, change):
+                tally.add("filtered")
+                return
+            event = event_of(self._route, change, self._source, datetime.fromtimestamp(self._clock.now(), UTC), position)
+        except (ExpressionError, Undecodable) as error:
+            await self._park(change, str(error))
+            tally.add("parked")
+            return
+        await self._publish(event, change, tally)
+
+    async def _publish(self, event: Event, change: Change, tally: Tally) -> None:
+        try:
+            await self._confirmed(event.message, event.routing_key, event.exchange)
+        except Unroutable as error:
+            await self._unrouted(event, error)
+            tally.add("unrouted")
+            return
+        tally.add(change.kind)
+        self._metrics.events.labels(self._route.name, change.kind).inc()
+        logger.info(
+            "event.published",
+            routing_key=event.routing_key,
+            record=change.key,
+            change=change.kind,
+            message_id=event.message.message_id,
+            correlation_id=event.message.correlation_id,
+        )
+
+    async def _unrouted(self, event: Event, error: Unroutable) -> None:
+        self._metrics.unrouted.labels(self._route.name).inc()
+        logger.warning("event.unrouted", exchange=event.exchange, routing_key=event.routing_key, then=self._route.unrouted)
+        if self._route.unrouted == "stop":
+            raise EmitStopped(
+                f"no queue takes {event.routing_key} from exchange {event.exchange}: bind one, or let the route park (`unrouted: park`)"
+            ) from error
+        if self._route.unrouted == "park":
+            origin = {"original-exchange": event.exchange, "original-routing-key": event.routing_key, "dead-route": self._route.name}
+            headers = dict(event.message.headers) | origin
+            await self._confirmed(Message(event.message.body, headers, correlation_id=event.message.correlation_id), UNROUTED)
+
+    async def _park(self, change: Change, reason: str) -> None:
+        headers = dict(parked_headers(reason, DeadClass.TRANSFORM.value, self._route.name, datetime.fromtimestamp(self._clock.now(), UTC)))
+        headers |= {"record": change.key, "change": change.kind}
+        await self._confirmed(Message(encode(change.record), headers), subscriber_dead_queue(self._route.name))
+        self._metrics.parked.labels(self._route.name).inc()
+        logger.warning("record.parked", record=change.key, change=change.kind, reason=reason)
+
+    async def _confirmed(self, message: Message, routing_key: str, exchange: str = "") -> None:
+        """Publish until confirmed; a copy that a doubtful attempt leaves has the same dedupe key."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self._broker.publish(message, routing_key=routing_key, exchange=exchange)
+            except PublishRefused as error:
+                raise EmitStopped(f"the broker refuses events: {error}") from error
+            except PublishDoubtful as error:
+                if attempt == ATTEMPTS:
+                    raise EmitStopped(f"the broker does not confirm events: {error}") from error
+            else:
+                return

@@ -1,0 +1,69 @@
+"""A change as a message: CloudEvents in binary mode, its attributes as AMQP headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from worker.changes.detect import Change, dedupe_key
+from worker.changes.records import identity, updated_at
+from worker.config.routes import Subscriber
+from worker.core.errors import ExpressionError
+from worker.core.jsontext import encode
+from worker.core.message import Message
+
+TYPE_PREFIX = "com.haloitsm"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A message and where it goes."""
+
+    message: Message
+    exchange: str
+    routing_key: str
+
+
+def bindings_of(route: Subscriber, change: Change) -> dict[str, Any]:
+    """What expressions of a subscriber may name besides the record."""
+    return {"route": route.name, "client": route.client, "change": change.kind}
+
+
+def wanted(route: Subscriber, change: Change) -> bool:
+    """Whether the route's filter lets it through; a deletion always passes, since nothing is left to filter by. Raises `ExpressionError`."""
+    return route.when is None or change.kind == "deleted" or route.when.holds(change.record, bindings_of(route, change))
+
+
+def event_of(route: Subscriber, change: Change, source: str, now: datetime, position: str) -> Event:
+    """Build the event. `position` makes events without a content hash distinct. Raises `ExpressionError`, `Undecodable`."""
+    bindings = bindings_of(route, change)
+    body = change.record if route.transform is None else route.transform.evaluate(change.record, bindings)
+    resource = route.operation.resource
+    routing_key = f"{resource}.{change.kind}" if route.routing_key is None else route.routing_key.evaluate(change.record, bindings)
+    if not isinstance(routing_key, str) or len(routing_key.encode()) > 255:  # noqa: PLR2004 - AMQP's short string
+        raise ExpressionError("publish.routing_key must yield a text of at most 255 bytes")
+    key = dedupe_key(route.client, route.operation.entity, change.key, change.previous or position, change.digest)
+    headers = {
+        "cloudEvents_specversion": "1.0",
+        "cloudEvents_id": key,
+        "cloudEvents_source": source,
+        "cloudEvents_type": f"{TYPE_PREFIX}.{resource}.{change.kind}",
+        "cloudEvents_subject": change.key,
+        "cloudEvents_time": (updated_at(change.record) or now).astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "dedupe-key": key,
+    }
+    message = Message(encode(body), headers, message_id=uuid4().hex, correlation_id=uuid4().hex, timestamp=now)
+    return Event(message, route.exchange, routing_key)
+
+
+def deletion(route: Subscriber, key: str, previous: str) -> Change:
+    """A record that is gone: only what identifies it is left."""
+    return Change("deleted", key, identity(key, route.key), previous, None)
+
+
+def parked_headers(reason: str, dead_class: str, route: str, at: datetime) -> Mapping[str, Any]:
+    """The headers of a record that could not become an event."""
+    return {"dead-class": dead_class, "dead-reason": reason, "dead-route": route, "dead-attempts": 1, "dead-at": at.isoformat()}

@@ -1,0 +1,94 @@
+"""What a subscriber's next scan is, and what its end means for the baton. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from worker.changes.detect import Circumstances
+from worker.changes.scan import Position, Window
+from worker.config.routes import Subscriber
+from worker.state.baton import Baton
+
+LEARNING_WINDOW = timedelta(days=1)  # what `start: now` looks back to find where Halo's own clock stands
+STAMPED_AT_BIRTH = frozenset({"tickets", "opportunities", "projects"})  # rows of these say when they were created; of the others every id must be learnt
+FULL_SCAN_PACE = 4.3  # seconds per page: full scans of a subscriber by date take a tenth of the default request budget
+TIMES = ("until", "started", "newest")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`full`: the whole list is read; else only what was updated since `since` (UTC). `learning`: what is unknown is learnt in silence."""
+
+    full: bool
+    since: datetime | None
+    learning: bool
+
+    def window(self) -> Window | None:
+        return None if self.full or self.since is None else Window(self.since)
+
+    def circumstances(self, route: Subscriber, baton: Baton) -> Circumstances:
+        if self.window() is not None:
+            return Circumstances(self.learning, since=self.since)
+        known_until = baton.cursor - timedelta(seconds=route.overlap) if baton.cursor and baton.learnt and route.changes == "by_date" else None
+        return Circumstances(self.learning, cursor=known_until)
+
+
+def planned(route: Subscriber, baton: Baton, now: float) -> Plan:
+    """The scan to begin when none goes on."""
+    learning = not baton.learnt and route.start == "now" and route.changes != "all"
+    if route.changes != "by_date":
+        return Plan(full=True, since=None, learning=learning)
+    if baton.learnt:
+        full = baton.cursor is None or (route.deletes and baton.full_due <= now)
+        return Plan(full, None if full or baton.cursor is None else baton.cursor - timedelta(seconds=route.overlap), learning=False)
+    if isinstance(route.start, datetime):
+        return Plan(full=False, since=route.start.astimezone(UTC), learning=False)
+    if learning and not route.deletes and route.operation.resource in STAMPED_AT_BIRTH:
+        return Plan(full=False, since=datetime.fromtimestamp(now, UTC) - LEARNING_WINDOW, learning=True)
+    return Plan(full=True, since=None, learning=learning)
+
+
+def resumed(scan: dict[str, Any]) -> tuple[Plan, Position]:
+    """The scan that the baton carries."""
+    values = dict(scan["position"])
+    for name in TIMES:
+        values[name] = datetime.fromisoformat(values[name]) if values[name] else None
+    position = Position(**{item.name: values[item.name] for item in fields(Position)})
+    since = datetime.fromisoformat(scan["since"]) if scan["since"] else None
+    return Plan(scan["full"], since, scan["learning"]), position
+
+
+def suspended(plan: Plan, position: Position) -> dict[str, Any]:
+    """A scan as the baton carries it; `resumed` reads it back."""
+    return {"full": plan.full, "since": plan.since, "learning": plan.learning, "position": asdict(position)}
+
+
+def next_cursor(route: Subscriber, baton: Baton, plan: Plan, position: Position) -> datetime | None:
+    """The newest stamp that is dealt with: as rows tell it, never beyond Halo's own clock when the scan began, never back.
+
+    A list whose rows have no stamps goes by Halo's clock alone.
+    """
+    if route.changes != "by_date":
+        return None
+    told = position.newest or (position.started if position.rows else None)
+    candidates = [moment for moment in (told, position.started) if moment is not None]
+    reached = min(candidates) if told is not None and candidates else None
+    kept = [moment for moment in (reached, baton.cursor, plan.since if not baton.learnt else None) if moment is not None]
+    return max(kept, default=None)
+
+
+def after_scan(route: Subscriber, baton: Baton, plan: Plan, position: Position, now: float) -> dict[str, Any]:
+    """What changes in the baton when a scan has ended: complete moves the cursor, incomplete leaves it where a next scan finds everything again."""
+    changes: dict[str, Any] = {"scan": None, "polled": now, "polls": baton.polls + 1}
+    match position.state:
+        case "complete":
+            changes |= {"learnt": True, "cursor": next_cursor(route, baton, plan, position)}
+            if plan.full:
+                changes["full_due"] = now + FULL_SCAN_PACE * max(1, -(-(position.count or 0) // 100))
+        case "incomplete":
+            changes |= {"learnt": True, "cursor": baton.cursor or plan.since}
+        case _:
+            pass
+    return changes

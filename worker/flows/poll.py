@@ -1,0 +1,183 @@
+"""One turn of one subscriber: read pages, find what changed, publish it, and say what the next baton is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from worker.catalogue.errors import RequestError
+from worker.catalogue.requests import build_request
+from worker.changes.detect import Change, Circumstances, judge
+from worker.changes.pages import Page, PageFailed, PageReader
+from worker.changes.records import content_hash, record_key
+from worker.changes.scan import Position, Scan, Seen, Step
+from worker.config.routes import Subscriber
+from worker.core.errors import ExpressionError, WorkerError
+from worker.core.exchange import Exchange, Request
+from worker.core.ports import Clock, Halo
+from worker.flows.details import DetailsFailed, whole
+from worker.flows.emit import EmitStopped, Emitter, Tally
+from worker.flows.events import deletion
+from worker.flows.plan import Plan, after_scan, planned, resumed, suspended
+from worker.flows.requests import subscriber_request
+from worker.metrics import Metrics
+from worker.state.baton import Baton
+from worker.state.known import MAX_KNOWN, Known
+
+logger = structlog.get_logger()
+
+
+class TooManyRecords(WorkerError):
+    """More records than a subscriber may know."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """What this turn has done so far."""
+
+    baton: Baton
+    known: Known
+    plan: Plan
+    position: Position
+    poll: str = field(default_factory=lambda: uuid4().hex[:12])
+    tally: Tally = field(default_factory=Tally)
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """How a turn ended. `changes` are those of the baton; `seen`: what an unfinished scan has met; `trouble`: why it failed, empty when it did not."""
+
+    changes: dict[str, Any]
+    seen: Iterable[str] | None
+    ended: bool
+    trouble: str
+
+
+class Poller:
+    """Takes turns for one subscriber through one broker attachment."""
+
+    def __init__(self, route: Subscriber, halo: Halo, emitter: Emitter, clock: Clock, metrics: Metrics) -> None:
+        self._route = route
+        self._halo = halo
+        self._emitter = emitter
+        self._clock = clock
+        self._metrics = metrics
+
+    async def take_turn(self, baton: Baton, known: Known, pause: Callable[[], bool]) -> Turned:
+        """Scan until the end or until `pause`; `known` is changed as events are confirmed. Raises `BrokerError` when the broker is lost."""
+        plan, position = resumed(baton.scan) if baton.scan else (planned(self._route, baton, self._clock.now()), Position())
+        if baton.scan is None:
+            known.seen.clear()
+        turn = Turn(baton, known, plan, position)
+        with structlog.contextvars.bound_contextvars(route=self._route.name, poll=turn.poll):
+            try:
+                await self._scan(turn, subscriber_request(self._route), pause)
+            except (EmitStopped, DetailsFailed, ExpressionError, RequestError, TooManyRecords) as error:
+                turn.trouble = str(error)
+            return self._turned(turn)
+
+    async def _scan(self, turn: Turn, parameters: dict[str, dict[str, Any]], pause: Callable[[], bool]) -> None:
+        listing = self._route.operation.listing
+        request = build_request(self._route.operation, parameters["path"], parameters["query"])
+        reader = PageReader(self._halo, request, listing, self._read_logger(turn, request))
+        ordered = listing is not None and listing.ordered and not {"order", "orderdesc"} & {name.lower() for name in parameters["query"]}
+        scan = Scan(reader, self._route.key, turn.plan.window(), ordered=ordered, pause=pause)
+        circumstances = turn.plan.circumstances(self._route, turn.baton)
+        async for step in scan.steps(turn.position, Seen(keys=turn.known.seen)):
+            if step.failure is not None:
+                turn.trouble = step.failure.reason
+            await self._digest(turn, step, circumstances, parameters["query"])
+            turn.position = step.position
+        if turn.position.state == "complete" and turn.plan.full and self._route.changes != "all":
+            await self._vanished(turn)
+
+    def _read_logger(self, turn: Turn, request: Request) -> Callable[[int, Page | PageFailed, Exchange], None]:
+        def read(number: int, page: Page | PageFailed, exchange: Exchange) -> None:
+            turn.tally.pages += 1
+            self._metrics.pages.labels(self._route.name).inc()
+            rows = len(page.rows) if isinstance(page, Page) else None
+            count = page.count if isinstance(page, Page) else None
+            logger.info("page.read", path=request.path, page=number, rows=rows, count=count, status=exchange.status, ms=round(exchange.duration * 1000))
+
+        return read
+
+    async def _digest(self, turn: Turn, step: Step, circumstances: Circumstances, query: dict[str, Any]) -> None:
+        """Publish what changed on this page, then remember it."""
+        turn.tally.rows += len(step.rows)
+        turn.known.meet(key for row in step.rows if (key := record_key(row, self._route.key)) is not None)
+        changes = [change for row in step.rows if (change := self._change(turn, row, step.fresh, circumstances)) is not None]
+        if self._route.details is not None:
+            whole_ones = [await whole(self._halo, self._route.details, change, query) for change in changes]
+            changes = [change for change in whole_ones if change is not None]
+        await self._publish(turn, changes)
+
+    def _change(self, turn: Turn, row: dict[str, Any], fresh: frozenset[str], circumstances: Circumstances) -> Change | None:
+        key = record_key(row, self._route.key)
+        if key is None:
+            return None
+        digest = content_hash(row, self._route.ignore)
+        if self._route.changes == "all":
+            return Change("updated", key, row, None, digest) if key in fresh else None
+        previous = turn.known.get(key)
+        verdict = judge(row, previous, digest, circumstances)
+        if verdict is None:
+            return None
+        if previous is None and len(turn.known.hashes) >= MAX_KNOWN:
+            raise TooManyRecords(f"more than {MAX_KNOWN:,} records: narrow the query, or split the route")
+        if verdict == "learnt":
+            turn.known.put(key, digest)
+            turn.tally.add("learnt")
+            return None
+        return Change(verdict, key, row, previous, digest)
+
+    async def _publish(self, turn: Turn, changes: list[Change]) -> None:
+        try:
+            await self._emitter.emit(changes, f"{turn.baton.epoch}.{turn.baton.polls}", turn.tally)
+        except EmitStopped as stop:
+            self._remember(turn.known, stop.settled)
+            raise
+        self._remember(turn.known, changes)
+
+    def _remember(self, known: Known, changes: list[Change]) -> None:
+        if self._route.changes == "all":
+            return
+        for change in changes:
+            if change.digest is None:
+                known.forget([change.key])
+            else:
+                known.put(change.key, change.digest)
+
+    async def _vanished(self, turn: Turn) -> None:
+        """Records that two complete scans in a row did not meet are gone."""
+        absent = turn.known.hashes.keys() - turn.known.seen
+        gone = sorted(absent & turn.known.missing)
+        if self._route.deletes:
+            await self._publish(turn, [deletion(self._route, key, turn.known.hashes[key]) for key in gone])
+        turn.known.forget(gone)
+        turn.known.miss(absent.difference(gone))
+
+    def _turned(self, turn: Turn) -> Turned:
+        now, state = self._clock.now(), turn.position.state
+        if turn.trouble:
+            self._report("failed", turn, turn.trouble)
+            return Turned({"scan": None, "polled": now}, None, ended=True, trouble=turn.trouble)
+        if not turn.position.ended:
+            logger.info("poll.continues", pages=turn.tally.pages, page=turn.position.page)
+            return Turned({"scan": suspended(turn.plan, turn.position)}, turn.known.seen, ended=False, trouble="")
+        self._report(state, turn, turn.position.reason)
+        return Turned(after_scan(self._route, turn.baton, turn.plan, turn.position, now), None, ended=True, trouble="")
+
+    def _report(self, result: str, turn: Turn, reason: str) -> None:
+        self._metrics.polls.labels(self._route.name, result).inc()
+        self._metrics.known.labels(self._route.name).set(len(turn.known.hashes))
+        scope = "list" if turn.plan.full else "window"
+        fields = {"result": result, "scope": scope, "rows": turn.tally.rows, "pages": turn.tally.pages, **turn.tally.counts}
+        if result == "complete":
+            logger.info("poll.ended", **fields)
+        else:
+            logger.warning("poll.ended", **fields, reason=reason)

@@ -1,0 +1,38 @@
+"""The request of a route: its parameters evaluated, with the input transformer laid over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from worker.config.routes import RequestParameters, Subscriber
+from worker.core.errors import ExpressionError
+
+
+def evaluated(parameters: RequestParameters, context: Any, bindings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """{"path": {…}, "query": {…}} for this context. Raises `ExpressionError`."""
+    return {
+        "path": {name: template.evaluate(context, bindings) for name, template in parameters.path.items()},
+        "query": {name: template.evaluate(context, bindings) for name, template in parameters.query.items()},
+    }
+
+
+def subscriber_request(route: Subscriber) -> dict[str, dict[str, Any]]:
+    """The request parameters of a poll. Raises `ExpressionError`, also when the input transformer yields another shape."""
+    bindings = {"route": route.name, "client": route.client}
+    request = evaluated(route.request, {}, bindings)
+    if route.input_transform is None:
+        return request
+    return merged(request, route.input_transform.evaluate(request, bindings), "input_transform")
+
+
+def merged(request: Mapping[str, Mapping[str, Any]], over: Any, source: str) -> dict[str, dict[str, Any]]:
+    """`request` with the path and query members of `over` on top."""
+    if not isinstance(over, dict) or not over.keys() <= {"path", "query"}:
+        raise ExpressionError(f"{source} must yield an object with path and query, nothing else")
+    result = {part: dict(members) for part, members in request.items()}
+    for part, members in over.items():
+        if not isinstance(members, dict):
+            raise ExpressionError(f"{source}: {part} must be an object")
+        result[part] |= members
+    return result

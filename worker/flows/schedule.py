@@ -1,0 +1,48 @@
+"""When a subscriber is due: an interval or a cron line, with a little jitter so that routes do not move in step."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cronsim import CronSim
+
+from worker.config.routes import Subscriber
+from worker.state.baton import Baton
+
+JITTER_SHARE = 0.05
+JITTER_MAX = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Exactly one of `every` (seconds) and `cron` (UTC) is set."""
+
+    every: float | None
+    cron: str | None
+
+    def due(self, after: float) -> float:
+        """The next time after `after` (both seconds since 1970), without jitter."""
+        if self.cron is not None:
+            return next(CronSim(self.cron, datetime.fromtimestamp(after, UTC))).timestamp()
+        return after + (self.every or 0.0)
+
+    @property
+    def most_jitter(self) -> float:
+        return min(JITTER_MAX, JITTER_SHARE * (self.every or JITTER_MAX / JITTER_SHARE))
+
+    def next(self, after: float) -> float:
+        """The next time with jitter; never earlier than without."""
+        return self.due(after) + random.uniform(0, self.most_jitter)  # noqa: S311 - spreading load, not keeping secrets
+
+    def revised(self, baton: Baton) -> float:
+        """The due time of a waiting baton under this schedule: its own, unless the schedule was changed since."""
+        if not baton.polled:
+            return baton.due
+        due = self.due(baton.polled)
+        return baton.due if due <= baton.due <= due + self.most_jitter else due
+
+
+def schedule_of(route: Subscriber) -> Schedule:
+    return Schedule(route.every, route.cron)

@@ -1,0 +1,167 @@
+"""A subscriber: waits for its baton, takes a turn, passes it on. Any number of replicas do the same; the broker hands the baton to one of them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import structlog
+
+from worker.config.routes import Subscriber
+from worker.core.errors import BrokerError, ChannelLost
+from worker.core.health import Health
+from worker.core.ports import Broker, Channel, Clock, Halo
+from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
+from worker.flows.emit import Emitter
+from worker.flows.poll import Poller, Turned
+from worker.flows.schedule import Schedule, schedule_of
+from worker.flows.waiting import first_of
+from worker.metrics import Metrics
+from worker.state.baton import Baton, KnownRef
+from worker.state.birth import baton_in_sight, ensure_born, start_again
+from worker.state.holder import Held, Holder, open_holder
+from worker.state.known import Known
+from worker.state.known_stream import KnownLost, KnownStream
+
+logger = structlog.get_logger()
+UNAVAILABLE_WAIT = 5.0  # seconds until the baton comes again while Halo is down
+TROUBLE_WAIT = 30.0  # seconds at most after a poll that failed
+
+
+def subscriber_topology(route: Subscriber) -> Topology:
+    """Everything that a subscriber needs besides its own state."""
+    queue_key = "#" if route.queue is None else f"{route.operation.resource}.*"
+    dead = Topology(queues=(browsed(subscriber_dead_queue(route.name)),))
+    return common_topology() + events_topology(route.exchange, route.queue, queue_key) + dead
+
+
+class SubscriberFlow:
+    """One subscriber. `turn_limit`: seconds after which a long scan goes on in the next turn."""
+
+    def __init__(self, route: Subscriber, halo: Halo, clock: Clock, metrics: Metrics, health: Health, *, turn_limit: float = 300.0) -> None:
+        self._route = route
+        self._halo = halo
+        self._clock = clock
+        self._metrics = metrics
+        self._health = health
+        self._turn_limit = turn_limit
+        self._schedule: Schedule = schedule_of(route)
+        self._cached: tuple[KnownRef, Known] | None = None
+        self._last_seen = clock.monotonic()
+
+    @property
+    def part(self) -> str:
+        """Its name in readiness."""
+        return f"subscriber {self._route.name}"
+
+    async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
+        """Take turns until `stop`, or raise `BrokerError` when the attachment is lost."""
+        await ensure_born(broker, self._clock, self._route.name)
+        while not stop.is_set():
+            async with open_holder(broker, self._clock, self._route.name) as (holder, channel):
+                await holder.reschedule(self._schedule.revised)
+                await holder.listen()
+                self._health.up(self.part, "waiting for its turn")
+                self._metrics.consuming.labels(self._route.name).set(1)
+                try:
+                    await self._turns(broker, holder, channel, stop)
+                finally:
+                    self._metrics.consuming.labels(self._route.name).set(0)
+
+    async def _turns(self, broker: Broker, holder: Holder, channel: Channel, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            taken = await first_of(holder.take(), channel.wait_closed(), stop.wait(), timeout=self._turn_limit)
+            if taken is None and not stop.is_set():
+                await self._look_for_baton(broker)
+            elif isinstance(taken, str):
+                self._health.down(self.part, f"its channel was closed: {taken}")
+                return
+            elif isinstance(taken, Held):
+                self._found()
+                await self._turn(broker, holder, taken, stop)
+
+    async def _turn(self, broker: Broker, holder: Holder, held: Held, stop: asyncio.Event) -> None:
+        successor = await self._successor(broker, held.baton, stop)
+        try:
+            await holder.put(held, successor)
+        except ChannelLost:
+            self._cached = None
+            raise
+        self._found()
+
+    async def _successor(self, broker: Broker, baton: Baton, stop: asyncio.Event) -> Baton:
+        """Do the work of a turn; the baton to put. What goes wrong with Halo or a record is in it, what goes wrong with the broker is raised."""
+        now = self._clock.now()
+        if not self._halo.available:
+            return replace(baton, due=now + UNAVAILABLE_WAIT)
+        if baton.due > now and baton.scan is None and baton.polls:
+            return replace(baton, due=baton.due)  # it came early, from a queue that somebody drained
+        try:
+            stream = KnownStream(broker, self._route.name)
+            known = await self._known(stream, baton)
+        except KnownLost as error:
+            return await self._known_lost(baton, error)
+        self._cached = None
+        turned = await self._work(broker, baton, known, stop)
+        ref = await stream.save(baton.known, known, seen=turned.seen, scan_ended=turned.ended)
+        self._cached = (ref, known)
+        return baton.advanced(known=ref, due=self._due(turned), **turned.changes)
+
+    async def _known(self, stream: KnownStream, baton: Baton) -> Known:
+        if self._cached is not None and self._cached[0] == baton.known:
+            return self._cached[1]
+        return await stream.load(baton.known)
+
+    async def _work(self, broker: Broker, baton: Baton, known: Known, stop: asyncio.Event) -> Turned:
+        source = self._halo.source(self._route.operation.path)
+        emitter = Emitter(self._route, broker, self._clock, self._metrics, source)
+        limit = self._clock.monotonic() + self._turn_limit
+        poller = Poller(self._route, self._halo, emitter, self._clock, self._metrics)
+        try:
+            turned = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)
+        except BrokerError:
+            raise
+        except Exception as error:
+            logger.error("poll.crashed", route=self._route.name, error=type(error).__name__, exc_info=error)
+            turned = Turned(
+                {"scan": None, "polled": self._clock.now()}, None, ended=True, trouble=f"{type(error).__name__} in the worker itself; the log has the trace"
+            )
+        if turned.trouble:
+            self._health.up(self.part, f"the last poll failed: {turned.trouble}")
+        elif turned.ended:
+            self._health.up(self.part, "polling")
+        return turned
+
+    def _due(self, turned: Turned) -> float:
+        now = self._clock.now()
+        if not turned.ended:
+            return now
+        due = self._schedule.next(now)
+        return min(due, now + TROUBLE_WAIT) if turned.trouble and self._route.every is not None else due
+
+    async def _known_lost(self, baton: Baton, error: KnownLost) -> Baton:
+        now = self._clock.now()
+        if self._route.on_lost_cursor == "start":
+            logger.warning("known.lost", route=self._route.name, reason=str(error), then="starts as on the first day")
+            return Baton(epoch=baton.epoch, generation=baton.generation + 1, due=now)
+        self._alarm(f"{error}; nothing is polled until its cursor is reset, or the route says `on_lost_cursor: start`")
+        return replace(baton, due=now + self._turn_limit)
+
+    def _found(self) -> None:
+        self._last_seen = self._clock.monotonic()
+        self._metrics.cursor_lost.labels(self._route.name).set(0)
+
+    def _alarm(self, reason: str) -> None:
+        self._metrics.cursor_lost.labels(self._route.name).set(1)
+        self._health.down(self.part, reason)
+        logger.error("cursor.lost", route=self._route.name, reason=reason)
+
+    async def _look_for_baton(self, broker: Broker) -> None:
+        """Nobody has had the baton here for a while: is it anywhere?"""
+        if await baton_in_sight(broker, self._route.name):
+            self._found()
+        elif self._clock.monotonic() - self._last_seen > 3 * self._turn_limit:  # longer than any holder may keep it
+            if self._route.on_lost_cursor == "start" and await start_again(broker, self._clock, self._route.name):
+                logger.warning("cursor.lost", route=self._route.name, then="starts as on the first day")
+                return
+            self._alarm("its baton is gone (were its queues purged?): nothing is polled until its cursor is reset, or the route says `on_lost_cursor: start`")

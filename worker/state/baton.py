@@ -1,0 +1,90 @@
+"""The baton: the one small message that holds a subscriber's progress; whoever has it does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from typing import Any, Self
+
+import orjson
+
+from worker.core.errors import WorkerError
+
+VERSION = 1
+
+
+class BatonUnreadable(WorkerError):
+    """A message on a state queue is no baton, or one of a newer worker."""
+
+    def __init__(self, reason: str, *, newer: bool = False) -> None:
+        super().__init__(reason)
+        self.newer = newer
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRef:
+    """Where the known records are in their stream: read from `offset` to the message `last`; both None when there is nothing yet.
+
+    `size`: records; `appended`: bytes written since the snapshot; `snapshot`: bytes of the snapshot.
+    """
+
+    last: str | None = None
+    offset: int = 0
+    size: int = 0
+    appended: int = 0
+    snapshot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Baton:
+    """`generation` counts turns, `epoch` operators' interventions. `cursor`: newest stamp of Halo's that is dealt with. `polled`, `full_due`: seconds since 1970.
+
+    `scan` is the position of a scan that goes on, as the flow writes it. `learnt`: the first scan is over. `polls`: ended scans.
+    """
+
+    epoch: int = 0
+    generation: int = 0
+    cursor: datetime | None = None
+    learnt: bool = False
+    polls: int = 0
+    polled: float = 0.0
+    due: float = 0.0
+    full_due: float = 0.0
+    scan: dict[str, Any] | None = None
+    known: KnownRef = field(default_factory=KnownRef)
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        return (self.epoch, self.generation)
+
+    def advanced(self, **changes: Any) -> Self:
+        """The baton of the next turn."""
+        return replace(self, generation=self.generation + 1, **changes)
+
+    def encode(self) -> bytes:
+        return orjson.dumps({"v": VERSION} | {item.name: getattr(self, item.name) for item in fields(self)})
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """Raises `BatonUnreadable`; members that this version does not know are left out, so that an older worker can read a newer one's of the same version."""
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise BatonUnreadable(f"not JSON: {error.msg}") from None
+        if not isinstance(document, dict) or not isinstance(version := document.get("v"), int):
+            raise BatonUnreadable("not a baton")
+        if version > VERSION:
+            raise BatonUnreadable(f"a baton of version {version}; this worker reads {VERSION}", newer=True)
+        try:
+            known = KnownRef(**{item.name: document["known"][item.name] for item in fields(KnownRef)})
+            values = {item.name: document[item.name] for item in fields(cls) if item.name not in {"known", "cursor"}}
+            cursor = datetime.fromisoformat(document["cursor"]) if document["cursor"] else None
+        except (KeyError, TypeError, ValueError) as error:
+            raise BatonUnreadable(f"a baton with a member missing or wrong: {error!r}") from None
+        return cls(known=known, cursor=cursor, **values)
+
+
+def highest(batons: Iterable[Baton]) -> Baton:
+    """Of several batons the furthest counts: a holder that was presumed dead may still have put one."""
+    return max(batons, key=lambda baton: baton.rank)

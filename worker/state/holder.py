@@ -1,0 +1,100 @@
+"""Taking the baton, and passing it on: take, publish and ack on one channel, so that a holder whose connection died cannot overwrite another's progress."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+import structlog
+
+from worker.core.message import Delivery, Message
+from worker.core.ports import Broker, Channel, Clock
+from worker.core.topology import state_queue, wait_queue
+from worker.state.baton import Baton, BatonUnreadable, highest
+
+logger = structlog.get_logger()
+NEWER_WAIT = 30.0  # seconds that a newer worker's baton is left alone for the newer worker to take
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The baton in our hands, and the deliveries to ack once its successor is confirmed."""
+
+    baton: Baton
+    deliveries: tuple[Delivery, ...]
+
+
+class Holder:
+    """One subscriber's baton on one channel."""
+
+    def __init__(self, channel: Channel, clock: Clock, subscriber: str) -> None:
+        self._channel = channel
+        self._clock = clock
+        self._subscriber = subscriber
+        self._arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+
+    async def listen(self) -> None:
+        await self._channel.consume(state_queue(self._subscriber), self._arrived.put_nowait)
+
+    async def take(self) -> Held | None:
+        """Wait for the baton. Both queues are drained: of several the furthest stays. None when what came was no baton of ours."""
+        deliveries = [await self._arrived.get()]
+        for queue in (wait_queue(self._subscriber), state_queue(self._subscriber)):
+            while (more := await self._channel.get(queue)) is not None:
+                deliveries.append(more)
+        return await self._chosen(deliveries)
+
+    async def _chosen(self, deliveries: list[Delivery]) -> Held | None:
+        batons = []
+        for delivery in list(deliveries):
+            try:
+                batons.append(Baton.decode(delivery.message.body))
+            except BatonUnreadable as error:
+                deliveries.remove(delivery)
+                await self._set_aside(delivery, error)
+        if not batons:
+            return None
+        if len(batons) > 1:
+            logger.warning("baton.merged", subscriber=self._subscriber, count=len(batons))
+        return Held(highest(batons), tuple(deliveries))
+
+    async def _set_aside(self, delivery: Delivery, error: BatonUnreadable) -> None:
+        """What we cannot read: a newer worker's baton is left for it, anything else was put here by mistake and goes."""
+        if error.newer:
+            again = replace(delivery.message, expiration=NEWER_WAIT, message_id="")
+            await self._channel.publish(again, routing_key=wait_queue(self._subscriber))
+        logger.error("baton.unreadable", subscriber=self._subscriber, reason=str(error), kept=error.newer)
+        await delivery.ack()
+
+    async def put(self, held: Held, successor: Baton) -> None:
+        """Publish the successor so that it comes when it is due, wait for the confirm, then let go of the old."""
+        await self._publish(successor)
+        for delivery in held.deliveries:
+            await delivery.ack()
+
+    async def _publish(self, baton: Baton) -> None:
+        wait = baton.due - self._clock.now()
+        if wait > 0:
+            message = Message(baton.encode(), expiration=wait)
+            await self._channel.publish(message, routing_key=wait_queue(self._subscriber))
+        else:
+            await self._channel.publish(Message(baton.encode()), routing_key=state_queue(self._subscriber))
+
+    async def reschedule(self, due: Callable[[Baton], float]) -> bool:
+        """Give a waiting baton the due time that today's configuration wants; False when none waits."""
+        delivery = await self._channel.get(wait_queue(self._subscriber))
+        if delivery is None:
+            return False
+        held = await self._chosen([delivery])
+        if held is not None:
+            await self.put(held, replace(held.baton, due=due(held.baton)))
+        return True
+
+
+@asynccontextmanager
+async def open_holder(broker: Broker, clock: Clock, subscriber: str) -> AsyncIterator[tuple[Holder, Channel]]:
+    """A holder on a channel of its own, on the publishing connection; leaving it gives a baton in hand back."""
+    async with broker.channel(prefetch=1, publishing=True) as channel:
+        yield Holder(channel, clock, subscriber), channel

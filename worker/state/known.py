@@ -1,0 +1,73 @@
+"""The known records of one subscriber in memory: id to content hash, and what changed since they were last written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_KNOWN = 1_000_000
+
+
+@dataclass(slots=True)
+class Known:
+    """`hashes`: record key to content hash; `missing`: keys that the last complete scan did not meet; `seen`: keys that the scan under way has met.
+
+    Every change is also noted in `pending`, the delta of this turn: {"put": {key: hash}, "gone": [key], "missing": [key], "met": [key]}.
+    """
+
+    hashes: dict[str, str] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    _put: dict[str, str] = field(default_factory=dict)
+    _gone: list[str] = field(default_factory=list)
+    _missing: list[str] = field(default_factory=list)
+    _met: list[str] = field(default_factory=list)
+
+    def get(self, key: str) -> str | None:
+        return self.hashes.get(key)
+
+    def put(self, key: str, digest: str) -> None:
+        self.hashes[key] = digest
+        self._put[key] = digest
+
+    def forget(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            if self.hashes.pop(key, None) is not None:
+                self.missing.discard(key)
+                self._put.pop(key, None)
+                self._gone.append(key)
+
+    def meet(self, keys: Iterable[str]) -> None:
+        """These were seen again: what was missing no longer is."""
+        for key in self.missing.intersection(keys):
+            self.missing.discard(key)
+            self._met.append(key)
+
+    def miss(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            if key in self.hashes and key not in self.missing:
+                self.missing.add(key)
+                self._missing.append(key)
+
+    def pending(self) -> dict[str, Any]:
+        """The delta of this turn, without empty members; empty when nothing changed."""
+        delta = {"put": self._put, "gone": self._gone, "missing": self._missing, "met": self._met}
+        return {name: value for name, value in delta.items() if value}
+
+    def written(self) -> None:
+        """The delta is in the stream."""
+        self._put, self._gone, self._missing, self._met = {}, [], [], []
+
+    def apply(self, delta: Mapping[str, Any]) -> None:
+        """Take over a delta that was read from the stream."""
+        for key in delta.get("gone", ()):
+            self.hashes.pop(key, None)
+            self.missing.discard(key)
+        self.hashes.update(delta.get("put", {}))
+        self.missing.update(delta.get("missing", ()))
+        self.missing.difference_update(delta.get("met", ()))
+        if "seen" in delta:
+            self.seen.update(delta["seen"])
+        if delta.get("scan_ended"):
+            self.seen.clear()

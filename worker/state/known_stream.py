@@ -1,0 +1,153 @@
+"""The stream of known records: deltas appended each turn, a snapshot now and then, read back by whoever holds the baton next.
+
+Each message names the one before it (`prev`), and the baton names the last: what a holder wrote whose baton was not taken is no part of the chain, as if it
+had never been written. So the known records are exactly as old as the baton.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from worker.core.errors import WorkerError
+from worker.core.message import Delivery, Message
+from worker.core.ports import Broker, Channel
+from worker.core.topology import known_stream
+from worker.state.baton import KnownRef
+from worker.state.known import Known
+
+PART = 5_000  # records in one message: some 200 KB
+SNAPSHOT_AFTER = 256 * 1024  # bytes of deltas before a snapshot is worth it; later, as many as the snapshot has
+SILENCE = 10.0  # seconds without a message before the stream is taken to have ended
+PREFETCH = 200
+
+
+class KnownLost(WorkerError):
+    """The stream does not hold what the baton refers to."""
+
+
+class KnownStream:
+    """Reads and writes the known records of one subscriber through one broker attachment."""
+
+    def __init__(self, broker: Broker, subscriber: str) -> None:
+        self._broker = broker
+        self._stream = known_stream(subscriber)
+
+    async def load(self, ref: KnownRef) -> Known:
+        """The known records as the baton refers to them. Raises `KnownLost`."""
+        known = Known()
+        if ref.last is None:
+            return known
+        chain: dict[str, dict[str, Any]] = {}
+        async with self._reading(ref.offset) as messages:
+            async for _, document in messages:
+                chain[document["id"]] = document
+                if document["id"] == ref.last:
+                    break
+        for document in unrolled(chain, ref.last):
+            known.apply(document)
+        known.written()
+        return known
+
+    async def save(self, ref: KnownRef, known: Known, *, seen: Iterable[str] | None, scan_ended: bool) -> KnownRef:
+        """Append what changed (and what the scan under way has `seen`), with a snapshot when the deltas have grown as large as one."""
+        deltas = list(parts(known.pending()))
+        if seen is not None:
+            deltas.extend({"seen": chunk} for chunk in chunked(seen))
+        elif scan_ended and known.seen:
+            deltas.append({"scan_ended": True})
+        ref = await self._append(ref, deltas)
+        known.written()
+        if ref.appended > max(SNAPSHOT_AFTER, ref.snapshot):
+            ref = await self._snapshot(ref, known, seen)
+        return replace(ref, size=len(known.hashes))
+
+    async def _append(self, ref: KnownRef, documents: Iterable[Mapping[str, Any]]) -> KnownRef:
+        for document in documents:
+            name = uuid4().hex
+            body = orjson.dumps({"id": name, "prev": ref.last, **document})
+            await self._broker.publish(Message(body, message_id=name), routing_key=self._stream)
+            ref = replace(ref, last=name, appended=ref.appended + len(body))
+        return ref
+
+    async def _snapshot(self, ref: KnownRef, known: Known, seen: Iterable[str] | None) -> KnownRef:
+        """Begin a new chain, and learn from which offset on it is to be read."""
+        begun = await self._append(replace(ref, last=None, appended=0), [{"snapshot": True}])
+        offset = await self._offset_of(begun.last or "", ref.offset)
+        whole = {"put": known.hashes, "missing": sorted(known.missing)}
+        documents = [*parts(whole), *({"seen": chunk} for chunk in chunked(seen or ()))]
+        done = await self._append(begun, documents)
+        return replace(done, offset=offset, snapshot=done.appended, appended=0)
+
+    async def _offset_of(self, name: str, floor: int) -> int:
+        """The offset of the message just written: it stands in the stream's last chunk, or (when another holder wrote meanwhile) further up."""
+        for start in ("last", floor):
+            async with self._reading(start) as messages:
+                try:
+                    async for offset, document in messages:
+                        if document["id"] == name:
+                            return offset
+                except KnownLost:
+                    continue
+        return floor
+
+    @asynccontextmanager
+    async def _reading(self, start: str | int) -> AsyncIterator[AsyncIterator[tuple[int, dict[str, Any]]]]:
+        async with self._broker.channel(prefetch=PREFETCH) as channel:
+            arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+            tag = await channel.consume(self._stream, arrived.put_nowait, arguments={"x-stream-offset": start})
+            yield self._messages(channel, arrived)
+            await channel.cancel(tag)
+
+    async def _messages(self, channel: Channel, arrived: asyncio.Queue[Delivery]) -> AsyncIterator[tuple[int, dict[str, Any]]]:
+        while True:
+            delivery = await first_of(arrived, channel)
+            if delivery is None:
+                raise KnownLost(f"the stream {self._stream} does not hold the known records that the baton refers to: it was deleted, purged or cut")
+            await delivery.ack()
+            yield delivery.offset or 0, orjson.loads(delivery.message.body)
+
+
+async def first_of(arrived: asyncio.Queue[Delivery], channel: Channel) -> Delivery | None:
+    """The next delivery; None after a silence, or when the channel has gone."""
+    getting, closed = asyncio.ensure_future(arrived.get()), asyncio.ensure_future(channel.wait_closed())
+    try:
+        await asyncio.wait({getting, closed}, timeout=SILENCE, return_when=asyncio.FIRST_COMPLETED)
+        return getting.result() if getting.done() else None
+    finally:
+        getting.cancel()
+        closed.cancel()
+
+
+def unrolled(chain: Mapping[str, dict[str, Any]], last: str) -> list[dict[str, Any]]:
+    """The documents of the chain that ends at `last`, oldest first. Raises `KnownLost` when a link is missing."""
+    found = []
+    name: str | None = last
+    while name is not None:
+        if name not in chain:
+            raise KnownLost("a part of the known records is missing from their stream: it was cut by its size limit")
+        found.append(chain[name])
+        name = chain[name]["prev"]
+    return found[::-1]
+
+
+def chunked(keys: Iterable[str]) -> Iterator[list[str]]:
+    iterator = iter(keys)
+    while chunk := list(islice(iterator, PART)):
+        yield chunk
+
+
+def parts(delta: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A delta in pieces of at most `PART` records, in an order that gives the same when applied one after the other."""
+    yield from ({"gone": chunk} for chunk in chunked(delta.get("gone", ())))
+    puts = delta.get("put", {})
+    yield from ({"put": {key: puts[key] for key in chunk}} for chunk in chunked(puts))
+    for name in ("missing", "met"):
+        yield from ({name: chunk} for chunk in chunked(delta.get(name, ())))
