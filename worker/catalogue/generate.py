@@ -98,7 +98,7 @@ def text_of(data: Mapping[str, Mapping[str, Any]]) -> str:
     for section, entries in data.items():
         lines = ",\n".join(f"{orjson.dumps(name).decode()}:{orjson.dumps(entry).decode()}" for name, entry in entries.items())
         sections.append(f'"{section}":{{\n{lines}\n}}')
-    return "{" + ",\n".join(sections) + "}\n"
+    return "{\n" + ",\n".join(sections) + "\n}\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,7 +37,9 @@ class Operation:
     path_parameters: Mapping[str, str] = field(default_factory=dict)
     query_parameters: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
+    """What a POST takes; None where nothing is published: the payload, if there is one, goes as it is."""
     listing: Listing | None = None
+    """For every GET whose path does not end in a parameter; None for the GET of one record."""
     key: tuple[str, ...] = ("id",)
     """The members that identify one of its records; several where ids are not unique alone (actions: ticket_id, id)."""
 

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
-from rich.console import Console
-from rich.table import Table
 
 from worker.catalogue.catalogue import Catalogue, load
 from worker.catalogue.operation import Operation
+from worker.cli.console import errors, output, table
 
 COLUMNS = ("entity", "methods", "paging", "by date", "id", "rows in")
 SHOWN = 8
@@ -26,7 +25,7 @@ def print_entities(text: str, *, as_json: bool) -> int:
         return 0
     entities = list(dict.fromkeys(operation.entity for operation in catalogue.search(text)))
     if not entities:
-        sys.stderr.write(f"{catalogue.advice_on(text)}\n")
+        errors().print(catalogue.advice_on(text))
         return 1
     facts = [facts_of(catalogue, catalogue.methods_of(entity)) for entity in entities]
     if as_json:
@@ -71,7 +70,7 @@ def show_one(catalogue: Catalogue, methods: Mapping[str, Operation], text: str, 
     notes = {"identified by": first.key, "also called": aliases, "see also": related[:SHOWN]}
     for name, values in notes.items():
         if values:
-            sys.stdout.write(f"{name}: {', '.join(values)}\n")
+            output().print(f"{name}: {', '.join(values)}")
 
 
 def details(operation: Operation) -> dict[str, Any]:
@@ -96,15 +95,8 @@ def write_json(value: Any) -> None:
 
 
 def write_table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    """A table for people; columns aligned by spaces where the output is not a terminal."""
-    console = Console()
-    if console.is_terminal:
-        table = Table(*columns)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-        return
-    lines = [columns, *rows]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    for line in lines:
-        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n")
+    console = output()
+    shown = table(console, *columns)
+    for row in rows:
+        shown.add_row(*row)
+    console.print(shown)

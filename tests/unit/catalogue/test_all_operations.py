@@ -1,0 +1,102 @@
+"""Every operation of the published file, against expectations that `expectation.py` derived from it in its own way."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from worker.catalogue.catalogue import load
+from worker.catalogue.operation import Body
+from worker.catalogue.requests import build_request, unsupported
+from worker.core.exchange import Request
+
+ADDED = {("POST", "/Actions"): {"returnall"}, ("DELETE", "/Actions/{id}"): {"ticket_id"}}
+RECORD = {"name": "x"}
+SENT = {"array": [RECORD], "object": RECORD, "-": RECORD}
+
+
+@dataclass(frozen=True)
+class Published:
+    method: str
+    path: str
+    path_parameters: dict
+    body: str
+    query: str
+    members: str
+    flags: set
+
+    @classmethod
+    def of(cls, line):
+        method, path, variables, body, query, members, flags = line.split("\t")
+        pairs = [] if variables == "-" else [tuple(one.split(":")) for one in variables.split(" ")]
+        return cls(method, path, dict(pairs), body, query, members, set(flags.split(" ")) - {"-"})
+
+
+PUBLISHED = [Published.of(line) for line in Path(__file__).with_name("published.txt").read_text(encoding="utf-8").splitlines()]
+each = pytest.mark.parametrize("published", PUBLISHED, ids=lambda one: f"{one.method} {one.path}")
+
+
+def digest(types):
+    return hashlib.sha256("\n".join(sorted(f"{name}:{kind}" for name, kind in types.items())).encode()).hexdigest()[:10] if types else "-"
+
+
+def test_the_catalogue_holds_all_886_paths_and_1331_operations_and_no_others():
+    operations = load().operations()
+    assert {(one.method, one.path) for one in operations} == {(one.method, one.path) for one in PUBLISHED}
+    assert len(operations) == 1331
+    assert len({one.path for one in operations}) == 886
+    assert Counter(one.method for one in operations) == {"GET": 710, "POST": 411, "DELETE": 210}
+
+
+@each
+def test_an_operation_is_found_by_its_name_in_any_case_with_what_is_published_of_it(published):
+    catalogue = load()
+    for name in (published.path, published.path[1:], published.path.upper(), published.path[1:].lower()):
+        operation = catalogue.find(name, published.method.lower())
+        assert (operation.method, operation.path) == (published.method, published.path)
+    assert operation.path_parameters == published.path_parameters
+    added = ADDED.get((published.method, published.path), set())
+    assert digest({name: kind for name, kind in operation.query_parameters.items() if name not in added}) == published.query
+    assert (operation.body.value if operation.body else "-") == published.body
+    assert digest(catalogue.body_members(operation)) == published.members
+
+
+@each
+def test_its_list_pages_filters_by_date_and_orders_as_published(published):
+    listing = load().find(published.path, published.method).listing
+    if published.method != "GET" or published.path.endswith("}"):
+        assert listing is None
+    else:
+        assert {flag for flag in ("paged", "dated", "ordered") if getattr(listing, flag)} == published.flags
+
+
+@each
+def test_its_url_and_body_are_built_as_published(published):
+    operation = load().find(published.path, published.method)
+    values = {name: f"AC {number}" for number, name in enumerate(published.path_parameters)}
+    query = {name.upper(): "a&b" for name in operation.query_parameters}
+    if published.body == "multipart":
+        assert "multipart/form-data" in unsupported(operation)
+        return
+    expected = published.path
+    for name, value in values.items():
+        expected = expected.replace("{" + name + "}", value.replace(" ", "%20"))
+    body = SENT[published.body] if published.method == "POST" else None
+    built = build_request(operation, values, query, RECORD if published.method == "POST" else None)
+    assert built == Request(published.method, expected, dict.fromkeys(operation.query_parameters, "a&b"), body)
+
+
+def test_every_list_has_the_operation_that_answers_one_of_its_records_where_it_is_published():
+    catalogue = load()
+    reads = {one.path for one in PUBLISHED if one.method == "GET"}
+    for operation in catalogue.operations():
+        details = catalogue.details_of(operation)
+        expected = operation.path + "/{id}" if operation.listing else None
+        assert (details.path if details else None) == (expected if expected in reads else None)
+
+
+def test_no_get_or_delete_has_a_body():
+    assert {one.method for one in load().operations() if one.body} == {"POST"}
+    assert Counter(one.body for one in load().operations() if one.body) == {Body.ARRAY: 284, Body.OBJECT: 68, Body.MULTIPART: 7}

@@ -1,0 +1,99 @@
+"""The generator, on a small made-up API whose expected data was checked by eye, and on the committed data."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from worker.catalogue.catalogue import Catalogue
+from worker.catalogue.generate import DATA, main, text_of
+from worker.catalogue.names import alias_table, other_numbers
+from worker.catalogue.operation import Body, Listing
+
+HERE = Path(__file__).parent
+EXPECTED = (HERE / "tiny_data.json").read_text(encoding="utf-8")
+
+
+def generate(tmp_path, openapi, *endpoints):
+    output = tmp_path / "data.json"
+    assert main([str(openapi), *map(str, endpoints), "--output", str(output)]) == 0
+    return output.read_text(encoding="utf-8")
+
+
+def reversed_members(value):
+    return {name: reversed_members(value[name]) for name in reversed(value)} if isinstance(value, dict) else value
+
+
+def test_the_data_is_made_from_the_published_file_and_what_is_known_of_lists(tmp_path, capsys):
+    assert generate(tmp_path, HERE / "tiny_openapi.json", HERE / "tiny_endpoints.json") == EXPECTED
+    assert "8 paths" in capsys.readouterr().out
+
+
+def test_the_order_of_the_published_file_does_not_matter(tmp_path):
+    document = json.loads((HERE / "tiny_openapi.json").read_text(encoding="utf-8"))
+    shuffled = tmp_path / "shuffled.json"
+    shuffled.write_text(json.dumps(reversed_members(document)), encoding="utf-8")
+    assert generate(tmp_path, shuffled, HERE / "tiny_endpoints.json") == EXPECTED
+
+
+def test_without_facts_about_lists_those_of_the_present_data_are_kept(tmp_path):
+    document = tmp_path / "openapi.json"
+    document.write_text('{"paths": {"/Tickets": {"get": {}}, "/NewThing": {"get": {}}}}', encoding="utf-8")
+    paths = json.loads(generate(tmp_path, document))["paths"]
+    assert paths == {"/NewThing": {"get": {}}, "/Tickets": {"get": {"rows": "tickets"}}}
+
+
+def test_the_committed_data_is_as_the_generator_writes_it_and_of_bounded_size():
+    text = DATA.read_text(encoding="utf-8")
+    assert text_of(json.loads(text)) == text
+    assert len(text.encode()) < 400_000
+
+
+def test_a_catalogue_reads_what_was_generated():
+    catalogue = Catalogue(json.loads(EXPECTED))
+    widgets = catalogue.find("gadget", "GET")
+    assert widgets.query_parameters == {"anything": "any", "pageinate": "bool", "shape": "int", "since": "date-time"}
+    assert list(widgets.query_parameters) == ["anything", "pageinate", "shape", "since"]
+    assert widgets.listing == Listing("widgets", paged=True)
+    assert catalogue.find("widgets/{id}", "GET").path_parameters == {"id": "int64"}
+    assert catalogue.find("widgets/{id}", "DELETE").path_parameters == {"id": "integer"}
+    bodies = {name: catalogue.find(name, "POST").body for name in ("Widgets", "Box", "Box/image", "Box/ids", "Box/text", "Box/open")}
+    assert list(bodies.values()) == [Body.ARRAY, Body.OBJECT, Body.MULTIPART, Body.ARRAY, None, None]
+    assert catalogue.body_members(catalogue.find("Widgets", "POST"))["kind"] == "integer"
+    assert catalogue.body_members(catalogue.find("Box/ids", "POST")) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("Asset", "Assets"),
+        ("Category", "Categories"),
+        ("Survey", "Surveys"),
+        ("Status", "Statuses"),
+        ("Address", "Addresses"),
+        ("Tax", "Taxes"),
+        ("Tickets", "Ticket"),
+        ("Opportunities", "Opportunity"),
+    ],
+)
+def test_an_entity_is_known_by_its_other_number(name, other):
+    assert list(other_numbers(name)) == [other]
+
+
+def test_uncounted_names_have_no_other_number():
+    assert [other for name in ("JiraDetails", "HaloNews", "VersionInfo") for other in other_numbers(name)] == []
+
+
+def test_an_alias_that_could_mean_two_entities_or_is_one_is_left_out():
+    table = alias_table(
+        ["Notification", "Notifications", "Asset", "Client", "SupplierContract"],
+        {"Thing": ["Asset", "Client"], "Contract": ["SupplierContract"], "Device": ["Asset"]},
+    )
+    assert table == {
+        "Assets": "Asset",
+        "Clients": "Client",
+        "Customer": "Client",
+        "Customers": "Client",
+        "Device": "Asset",
+        "SupplierContracts": "SupplierContract",
+    }
