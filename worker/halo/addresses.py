@@ -1,0 +1,75 @@
+"""Where a client's API and token endpoint are: as configured, or as Halo itself says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from yarl import URL
+
+from worker.config.routes import Client
+from worker.core.errors import Undecodable
+from worker.core.jsontext import decode
+from worker.halo.grants import NoToken, Trouble
+from worker.halo.transport import Answer, Call, Failure, Send
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAddress:
+    """`url` with the tenant in its query where there is one; `place` is for people."""
+
+    url: URL
+    place: str
+
+
+def api_address(client: Client) -> str:
+    """The API's address without a trailing slash; it is known without asking."""
+    return client.api_url or f"{client.url}/api"
+
+
+def configured(client: Client) -> TokenAddress | None:
+    return None if client.token_url is None else _token_address(client.token_url, client.tenant)
+
+
+async def discover(client: Client, send: Send) -> TokenAddress | NoToken:
+    """Ask Halo's `authinfo`, which needs no token."""
+    place = f"{client.url}/api/authinfo" if client.url else f"{api_address(client)}/authinfo"
+    result = await send(Call("GET", URL(place), timeout=client.timeout))
+    if isinstance(result, Failure):
+        return NoToken(f"no token: {result.reason}", Trouble.UNREACHABLE)
+    info = _read(result)
+    if not info:
+        what = "a web page" if result.is_page else f"status {result.status}"
+        passing = result.status == HTTPStatus.TOO_MANY_REQUESTS or result.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        reason = f"no token: {place} does not tell where tokens are given (it answered with {what}): check url, or set token_url"
+        return NoToken(reason, Trouble.UNREACHABLE if passing else Trouble.UNUSABLE)
+    address = info["auth_url"].rstrip("/")
+    if not _usable(address, client):
+        return NoToken(f"no token: {place} names an authorisation address that is not safe to use: set token_url", Trouble.UNUSABLE)
+    tenant = client.tenant or info.get("tenant_id")
+    return _token_address(address if address.endswith("/token") else f"{address}/token", tenant if isinstance(tenant, str) else None)
+
+
+def _read(answer: Answer) -> dict[str, Any] | None:
+    if answer.status != HTTPStatus.OK:
+        return None
+    try:
+        info = decode(answer.body or b"")
+    except Undecodable:
+        return None
+    return info if isinstance(info, dict) and isinstance(info.get("auth_url"), str) else None
+
+
+def _usable(address: str, client: Client) -> bool:
+    """Credentials go there: it must be an absolute address, and not a plain one when ours is encrypted."""
+    try:
+        url = URL(address)
+    except ValueError:
+        return False
+    return bool(url.host) and (url.scheme == "https" or url.scheme == URL(api_address(client)).scheme == "http")
+
+
+def _token_address(address: str, tenant: str | None) -> TokenAddress:
+    url = URL(address)
+    return TokenAddress(url.update_query(tenant=tenant) if tenant else url, str(url.with_query(None).with_user(None)))

@@ -1,0 +1,187 @@
+"""The auth manager: the one owner of a client's token, shared by every flow that calls Halo."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import structlog
+
+from worker.config.routes import Client, Grant
+from worker.core.errors import ConfigError
+from worker.core.ports import Clock
+from worker.halo.addresses import TokenAddress, configured, discover
+from worker.halo.budget import FIRST, Budget
+from worker.halo.grants import UNKNOWN_LIFE, Granted, NoToken, Trouble, form, read_answer
+from worker.halo.transport import Answer, Call, Failure, Send
+from worker.metrics import Metrics
+
+RENEW_AT = (0.72, 0.8)  # of its life: replicas that started together do not renew together
+FLOOR_FIRST = 5.0
+FLOOR_LIMIT = 60.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """`value` goes into the Authorization header; times are monotonic."""
+
+    value: str = field(repr=False)
+    renew_at: float
+    expires_at: float
+
+
+class Floor:
+    """The least time between two calls that should not have been needed: 5 s, doubling to 60 s while they go on."""
+
+    def __init__(self) -> None:
+        self._next = FLOOR_FIRST
+        self.until = float("-inf")
+
+    def raise_from(self, now: float) -> None:
+        if now > self.until + self._next:
+            self._next = FLOOR_FIRST
+        self.until = now + self._next
+        self._next = min(self._next * 2, FLOOR_LIMIT)
+
+    def lower(self) -> None:
+        self._next, self.until = FLOOR_FIRST, float("-inf")
+
+
+class AuthManager:
+    """One token at a time, asked for by one caller while the others wait for its answer.
+
+    A token is renewed in the background once most of its life is over, while callers go on with it. After a call that brought no token, callers get the same answer
+    without another call until the floor is over. A refresh that a rejected token asks for happens at once, but not again within its own floor: a Halo that
+    rejects every token costs a call a minute.
+    """
+
+    def __init__(self, client: Client, *, send: Send, budget: Budget, metrics: Metrics, clock: Clock, reload: Callable[[], Grant] | None = None) -> None:
+        self._client = client
+        self._grant = client.grant
+        self._send = send
+        self._budget = budget
+        self._metrics = metrics
+        self._clock = clock
+        self._reload = reload
+        self._address: TokenAddress | None = configured(client)
+        self._current: Token | None = None
+        self._refresh: str | None = None
+        self._trouble: NoToken | None = None
+        self._after_trouble = Floor()
+        self._after_rejection = Floor()
+        self._renewal: asyncio.Task[Token | NoToken] | None = None
+
+    def ready(self) -> Token | None:
+        """The token in use, if it still lives."""
+        return self._current if self._current and self._clock.monotonic() < self._current.expires_at else None
+
+    async def token(self, rejected: str | None = None) -> Token | NoToken:
+        """A token that is not `rejected`, or why there is none. A rejected token is only replaced while it is still the one in use."""
+        current = self.ready()
+        usable = current is not None and current.value != rejected
+        blocked = self._trouble is not None and self._clock.monotonic() < self._after_trouble.until
+        if current is not None and usable:
+            if self._clock.monotonic() >= current.renew_at and not blocked and self._renewal is None:
+                self._begin(rejection=False)
+            return current
+        if self._renewal is None:
+            if blocked and self._trouble is not None:
+                return self._trouble
+            self._begin(rejection=current is not None)
+        assert self._renewal is not None  # noqa: S101 - `_begin` has just set it
+        return await asyncio.shield(self._renewal)
+
+    @property
+    def patience(self) -> float:
+        """Seconds until another token call may be made."""
+        return max(0.0, self._after_trouble.until - self._clock.monotonic()) if self._trouble else 0.0
+
+    async def close(self) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.gather(self._renewal, return_exceptions=True)
+
+    def _begin(self, *, rejection: bool) -> None:
+        self._renewal = asyncio.create_task(self._renew(rejection=rejection), name=f"token of client {self._client.name}")
+        self._renewal.add_done_callback(self._finished)
+
+    def _finished(self, _: asyncio.Task[Token | NoToken]) -> None:
+        self._renewal = None
+
+    async def _renew(self, *, rejection: bool) -> Token | NoToken:
+        if rejection:
+            await self._await_floor()
+            self._current = None
+            self._refresh = None  # the session that the token belonged to is over, most likely
+        started = self._clock.monotonic()
+        result = await self._obtain()
+        if isinstance(result, NoToken):
+            self._trouble = result
+            self._after_trouble.raise_from(self._clock.monotonic())
+            log.warning("token.refused", client=self._client.name, trouble=result.trouble.value, reason=result.reason, retry_in=round(self.patience))
+            return result
+        self._trouble = None
+        self._after_trouble.lower()
+        self._current = self._accept(result, started)
+        return self._current
+
+    async def _await_floor(self) -> None:
+        wait = self._after_rejection.until - self._clock.monotonic()
+        if wait > 0:
+            log.warning("token.rejected", client=self._client.name, reason="Halo rejects tokens that it has just given", retry_in=round(wait))
+            await self._clock.sleep(wait)
+        self._after_rejection.raise_from(self._clock.monotonic())
+
+    async def _obtain(self) -> Granted | NoToken:
+        """One token call; a second one only when the first brought the news that its refresh token or secret is out of date."""
+        if self._address is None:
+            async with self._budget.turn(FIRST):
+                found = await discover(self._client, self._send)
+            if isinstance(found, NoToken):
+                return found
+            self._address = found
+        if self._refresh is not None:
+            refreshed = await self._ask(self._address, form(self._grant, self._refresh))
+            if isinstance(refreshed, Granted) or refreshed.trouble is Trouble.UNREACHABLE:
+                return refreshed
+            self._refresh = None
+        result = await self._ask(self._address, form(self._grant))
+        if isinstance(result, NoToken) and result.code in {"invalid_client", "invalid_grant"} and self._reloaded():
+            return await self._ask(self._address, form(self._grant))
+        return result
+
+    async def _ask(self, address: TokenAddress, fields: dict[str, str]) -> Granted | NoToken:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        async with self._budget.turn(FIRST) as turn:
+            answer: Answer | Failure = await self._send(Call("POST", address.url, headers, urlencode(fields).encode(), self._client.timeout))
+            turn.unused = isinstance(answer, Failure) and not answer.sent
+        result = read_answer(answer, self._grant, address.place)
+        self._metrics.tokens.labels(self._client.name, result.trouble.value if isinstance(result, NoToken) else "ok").inc()
+        return result
+
+    def _reloaded(self) -> bool:
+        """Whether the secret has changed where it is kept."""
+        try:
+            grant = self._reload() if self._reload else self._grant
+        except ConfigError:
+            return False
+        changed = grant != self._grant
+        self._grant = grant
+        return changed
+
+    def _accept(self, granted: Granted, started: float) -> Token:
+        name = self._client.name
+        if granted.life is None:
+            log.warning("token.life_unknown", client=name, assumed_seconds=UNKNOWN_LIFE)
+        missing = frozenset(self._grant.scopes) - granted.scopes if granted.scopes is not None else frozenset()
+        if missing:
+            log.warning("token.scopes_narrowed", client=name, missing=sorted(missing))
+        life = granted.life or UNKNOWN_LIFE
+        log.info("token.refreshed", client=name, seconds=round(life))
+        self._refresh = granted.refresh or self._refresh
+        return Token(granted.value, started + life * random.uniform(*RENEW_AT), started + life)  # noqa: S311 - spreads load, keeps no secret

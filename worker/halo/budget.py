@@ -1,0 +1,174 @@
+"""The request budget of one Halo tenant: who may send next, shared by every client of the tenant."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+
+import structlog
+from yarl import URL
+
+from worker.config.routes import Client, RateLimit
+from worker.core.ports import Clock
+from worker.halo.window import Window
+
+FIRST = -1
+"""The priority of what everybody waits for: tokens and probes."""
+FAIR_TURN = 10  # one turn of so many goes to whoever has waited longest, so that a flood of writes cannot starve the polls
+PAUSE_FIRST = 30.0
+PAUSE_LIMIT = 60.0
+RETRY_AFTER_LIMIT = 600.0  # Halo's window is five minutes: a longer wait would be somebody's mistake
+LONGEST_NAP = 1.0  # a place that is given back is noticed within this time
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    priority: int
+    number: int
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """The right to send one request. `started` is monotonic; set `unused` when nothing left the machine."""
+
+    started: float
+    unused: bool = False
+
+
+class Budget:
+    """Turns within the rate limit: lower priorities first, in order of arrival within one; `limit` None: no limit, but pauses hold."""
+
+    def __init__(self, tenant: str, limit: RateLimit | None, clock: Clock) -> None:
+        self._tenant = tenant
+        self._clock = clock
+        self._window = None if limit is None else Window(limit.requests, limit.seconds)
+        self._waiters: list[Waiter] = []
+        self._numbers = count()
+        self._turns = 0
+        self._paused_until = clock.monotonic()
+        self._throttles = 0
+
+    @asynccontextmanager
+    async def turn(self, priority: int) -> AsyncIterator[Turn]:
+        """Wait for a turn and hold its place until the block ends. A waiter that is cancelled leaves no trace."""
+        if self._waiters or self._delay() != 0:
+            await self._wait(priority)
+        turn = Turn(self._clock.monotonic())
+        self._turns += 1
+        if self._window is None:
+            yield turn
+            return
+        self._window.start(turn.started)
+        self._wake_next()
+        try:
+            yield turn
+        finally:
+            if turn.unused:
+                self._window.give_back()
+            else:
+                self._window.end(self._clock.monotonic())
+            self._wake_next()
+
+    def throttled(self, started: float, retry_after: float | None) -> float:
+        """Halo answered 429 to a turn that started then: nobody sends for the seconds that are returned. Without a usable `retry_after` 30, then 60."""
+        now = self._clock.monotonic()
+        if now - self._paused_until > PAUSE_LIMIT:
+            self._throttles = 0
+        if started >= self._paused_until:  # those that were under way when the first 429 came say nothing new
+            self._throttles += 1
+        seconds = min(retry_after, RETRY_AFTER_LIMIT) if retry_after else min(PAUSE_FIRST * max(1, self._throttles), PAUSE_LIMIT)
+        self.pause(seconds)
+        return max(0.0, self._paused_until - now)
+
+    def pause(self, seconds: float) -> None:
+        """Nobody starts for so long; a pause that lasts longer already stays."""
+        now = self._clock.monotonic()
+        if now + seconds <= self._paused_until:
+            return
+        if now >= self._paused_until:
+            log.warning("budget.paused", tenant=self._tenant, seconds=round(seconds, 1))
+        self._paused_until = now + seconds
+
+    @property
+    def used(self) -> int:
+        """Requests that count in the current window."""
+        return 0 if self._window is None else self._window.used(self._clock.monotonic())
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiters)
+
+    async def _wait(self, priority: int) -> None:
+        waiter = Waiter(priority, next(self._numbers))
+        self._waiters.append(waiter)
+        try:
+            while True:
+                waiter.turn.clear()
+                if self._next() is not waiter:
+                    await waiter.turn.wait()
+                    continue
+                delay = self._delay()
+                if delay is None:
+                    await waiter.turn.wait()
+                elif delay > 0:
+                    await self._clock.sleep(min(delay, LONGEST_NAP))
+                else:
+                    return
+        finally:
+            self._waiters.remove(waiter)
+            self._wake_next()
+
+    def _next(self) -> Waiter:
+        if self._turns % FAIR_TURN == FAIR_TURN - 1:
+            return min(self._waiters, key=lambda waiter: (waiter.priority != FIRST, waiter.number))
+        return min(self._waiters, key=lambda waiter: (waiter.priority, waiter.number))
+
+    def _wake_next(self) -> None:
+        if self._waiters:
+            self._next().turn.set()
+
+    def _delay(self) -> float | None:
+        now = self._clock.monotonic()
+        paused = max(0.0, self._paused_until - now)
+        if self._window is None:
+            return paused
+        delay = self._window.delay(now)
+        return None if delay is None else max(paused, delay)
+
+
+class Budgets:
+    """One budget per tenant: clients of the same host and tenant share it, and the smallest of their limits holds."""
+
+    def __init__(self, clients: Iterable[Client], clock: Clock, share: float = 1.0) -> None:
+        clients = tuple(clients)
+        tenants = {client.name: _tenant(client) for client in clients}
+        limits: dict[str, RateLimit | None] = {}
+        for client in clients:
+            tenant = tenants[client.name]
+            limits[tenant] = _smaller(limits.get(tenant), _scaled(client.rate_limit, share))
+        budgets = {tenant: Budget(tenant, limit, clock) for tenant, limit in limits.items()}
+        self._by_client: Mapping[str, Budget] = {name: budgets[tenant] for name, tenant in tenants.items()}
+
+    def of(self, client: Client) -> Budget:
+        return self._by_client[client.name]
+
+
+def _tenant(client: Client) -> str:
+    host = URL(client.url or client.api_url or "").host or ""
+    return f"{client.tenant}@{host}" if client.tenant else host
+
+
+def _scaled(limit: RateLimit | None, share: float) -> RateLimit | None:
+    return None if limit is None else RateLimit(max(1, int(limit.requests * share)), limit.seconds)
+
+
+def _smaller(one: RateLimit | None, other: RateLimit | None) -> RateLimit | None:
+    if one is None or other is None:
+        return one or other
+    return min(one, other, key=lambda limit: limit.requests / limit.seconds)

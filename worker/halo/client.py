@@ -1,0 +1,213 @@
+"""The Halo client: authorised, budgeted requests, and the knowledge whether Halo is there at all."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from http import HTTPStatus
+
+import structlog
+from yarl import URL
+
+from worker.config.routes import Client, Grant
+from worker.core.errors import Undecodable
+from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.health import Health
+from worker.core.jsontext import encode
+from worker.core.ports import Clock
+from worker.halo.addresses import api_address
+from worker.halo.auth import AuthManager, Token
+from worker.halo.budget import FIRST, Budget, Budgets
+from worker.halo.circuit import Circuit
+from worker.halo.grants import NoToken
+from worker.halo.outcome import judge
+from worker.halo.transport import Call, Failure, Send, open_transport
+from worker.metrics import Metrics
+
+PROBE = Request("GET", "/Status", {"count": "1"})  # small, needs a token and hardly a permission; a 403 is an answer too
+PROBE_TIMEOUT = 10.0
+PROBE_FIRST = 1.0
+PROBE_LIMIT = 30.0
+CORRELATION_LIMIT = 128
+
+log = structlog.get_logger()
+
+
+class HaloClient:
+    """Implements `worker.core.ports.Halo`; made by `open_client`."""
+
+    def __init__(self, client: Client, *, send: Send, auth: AuthManager, budget: Budget, circuit: Circuit, metrics: Metrics, clock: Clock) -> None:
+        self._client = client
+        self._api = api_address(client)
+        self._send = send
+        self._auth = auth
+        self._budget = budget
+        self._circuit = circuit
+        self._metrics = metrics
+        self._clock = clock
+        self._confirmation: asyncio.Task[str] | None = None
+
+    @property
+    def name(self) -> str:
+        return self._client.name
+
+    @property
+    def available(self) -> bool:
+        return self._circuit.available
+
+    async def wait_available(self) -> None:
+        await self._circuit.wait_available()
+
+    async def wait_unavailable(self) -> None:
+        await self._circuit.wait_unavailable()
+
+    def source(self, path: str) -> str:
+        return self._api + path
+
+    async def send(self, request: Request, *, priority: Priority) -> Exchange:
+        """Send one request when its turn comes. While Halo is known to be away it is not tried: the answer is NOT_SENT and `down` at once."""
+        if self._circuit.broken:
+            exchange = Exchange(Fate.NOT_SENT, reason=self._circuit.reason, down=True)
+        else:
+            exchange = await self._settled(await self._authorised(request, priority))
+        self._record(request, exchange)
+        return exchange
+
+    async def watch(self) -> None:
+        """Get the first token, and from then on bring the client back whenever it is down: one probe at a time, 1 s to 30 s apart."""
+        while True:
+            await self._circuit.wait_unavailable()
+            reason = await self._first_token() if not self._circuit.broken else "down"
+            delay = PROBE_FIRST
+            while reason:
+                await self._clock.sleep(max(delay * random.uniform(0.8, 1.0), self._auth.patience))  # noqa: S311 - spreads the probes of replicas
+                delay = min(delay * 2, PROBE_LIMIT)
+                reason = await self._probe()
+                if reason:
+                    self._circuit.trip(reason)
+            self._circuit.mend()
+
+    async def _first_token(self) -> str:
+        token = await self._auth.token()
+        if isinstance(token, NoToken):
+            self._circuit.trip(token.reason)
+            return token.reason
+        return ""
+
+    async def _authorised(self, request: Request, priority: int, limit: float | None = None) -> Exchange:
+        token = await self._auth.token()
+        if isinstance(token, NoToken):
+            return Exchange(Fate.NOT_SENT, reason=token.reason, down=True)
+        exchange, used = await self._once(request, token, priority, limit)
+        if exchange.status != HTTPStatus.UNAUTHORIZED:
+            return exchange
+        fresh = await self._auth.token(rejected=used.value)
+        if isinstance(fresh, NoToken):
+            return Exchange(Fate.NOT_SENT, reason=fresh.reason, down=True)
+        exchange, _ = await self._once(request, fresh, priority, limit)
+        return exchange
+
+    async def _once(self, request: Request, token: Token, priority: int, limit: float | None) -> tuple[Exchange, Token]:
+        """One exchange, or two when the connection of a GET broke before its answer; with the token that was used."""
+        exchange, used, interrupted = await self._exchange(request, token, priority, limit)
+        if interrupted and request.method == "GET":
+            exchange, used, _ = await self._exchange(request, token, priority, limit)
+        return exchange, used
+
+    async def _exchange(self, request: Request, token: Token, priority: int, limit: float | None) -> tuple[Exchange, Token, bool]:
+        async with self._budget.turn(priority) as turn:
+            token = self._auth.ready() or token  # it may have been renewed while we waited for our turn
+            try:
+                call = self._call(request, token, limit)
+            except Undecodable as error:
+                turn.unused = True
+                return Exchange(Fate.REJECTED, reason=f"not sent: {error}"), token, False
+            result = await self._send(call)
+            exchange = replace(judge(result), duration=self._clock.monotonic() - turn.started)
+            turn.unused = exchange.fate is Fate.NOT_SENT
+            if exchange.fate is Fate.THROTTLED:
+                exchange = replace(exchange, retry_after=self._budget.throttled(turn.started, exchange.retry_after))
+        return exchange, token, isinstance(result, Failure) and result.interrupted
+
+    def _call(self, request: Request, token: Token, limit: float | None) -> Call:
+        headers = {"Authorization": f"Bearer {token.value}"}
+        correlation = structlog.contextvars.get_contextvars().get("correlation_id")
+        if isinstance(correlation, str) and correlation.isascii() and correlation.isprintable():
+            headers["X-Correlation-Id"] = correlation[:CORRELATION_LIMIT]
+        data = None
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+            data = encode(request.body)
+        url = URL(self._api + request.path, encoded=True)
+        return Call(request.method, url.with_query(request.query) if request.query else url, headers, data, limit)
+
+    async def _settled(self, exchange: Exchange) -> Exchange:
+        """The exchange with the truth about Halo as a whole: what was sent and went wrong may be the fault of one endpoint, so a probe decides."""
+        if not exchange.down:
+            return exchange
+        if exchange.fate is Fate.NOT_SENT:
+            self._circuit.trip(exchange.reason)
+            return exchange
+        if self._circuit.broken:
+            return exchange
+        if self._confirmation is None:
+            self._confirmation = asyncio.create_task(self._probe(), name=f"probe of client {self.name}")
+            self._confirmation.add_done_callback(self._confirmed)
+        reason = await asyncio.shield(self._confirmation)
+        if reason and not self._circuit.broken:
+            self._circuit.trip(reason)
+        return replace(exchange, down=bool(reason))
+
+    def _confirmed(self, _: asyncio.Task[str]) -> None:
+        self._confirmation = None
+
+    async def _probe(self) -> str:
+        """Why Halo cannot be used, empty when it can."""
+        exchange = await self._authorised(PROBE, FIRST, PROBE_TIMEOUT)
+        return exchange.reason if exchange.down else ""
+
+    def _record(self, request: Request, exchange: Exchange) -> None:
+        self._metrics.requests.labels(self.name, request.method, exchange.fate.value).inc()
+        if exchange.duration:
+            self._metrics.request_seconds.labels(self.name).observe(exchange.duration)
+        log.debug(
+            "request.done",
+            client=self.name,
+            method=request.method,
+            path=request.path,
+            status=exchange.status,
+            fate=exchange.fate.value,
+            ms=round(exchange.duration * 1000),
+        )
+
+    async def close(self) -> None:
+        if self._confirmation is not None:
+            self._confirmation.cancel()
+            await asyncio.gather(self._confirmation, return_exceptions=True)
+
+
+@asynccontextmanager
+async def open_client(
+    client: Client, budgets: Budgets, metrics: Metrics, health: Health, clock: Clock, *, reload: Callable[[], Grant] | None = None
+) -> AsyncIterator[HaloClient]:
+    """A client at work: its connections, its token, its probe. Returns at once; whether Halo can be used is told by `health` and `available`.
+
+    `reload` reads the grant again after Halo refused its secret. Raises `ConfigError` when the CA file or a header cannot be used.
+    """
+    budget = budgets.of(client)
+    metrics.budget_used.labels(client.name).set_function(lambda: budget.used)
+    metrics.budget_waiting.labels(client.name).set_function(lambda: budget.waiting)
+    async with open_transport(client) as send:
+        auth = AuthManager(client, send=send, budget=budget, metrics=metrics, clock=clock, reload=reload)
+        halo = HaloClient(client, send=send, auth=auth, budget=budget, circuit=Circuit(client.name, health, metrics), metrics=metrics, clock=clock)
+        watching = asyncio.create_task(halo.watch(), name=f"watch of client {client.name}")
+        try:
+            yield halo
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+            await halo.close()
+            await auth.close()

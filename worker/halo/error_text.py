@@ -1,0 +1,66 @@
+"""What Halo says in the body of an error, as a sentence without customer data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from worker.core.errors import Undecodable
+from worker.core.jsontext import decode
+
+LIMIT = 300
+MEMBERS = ("Message", "message", "error_description", "errorMessage", "detail", "error", "title")
+MEMBER_LIMIT = 5  # refused members that are told
+PATH_TAIL = re.compile(r"[.\s]*\b(?:Path[: ]|LineNumber).*", re.DOTALL)
+MEMBER_NAME = re.compile(r"[\w.$\[\]]{1,80}")
+QUOTED = re.compile(r'"[^"]*"?|“[^”]*”?|(?<!\w)\'[^\']*\'?(?!\w)')
+ADDRESS = re.compile(r"\S+@\S+|\b(?:https?|ftp)://\S+", re.IGNORECASE)
+LONG_CODE = re.compile(r"(?=\S*\d)[\w+/=.:-]{20,}|\+?\d[\d\s().-]{5,}\d")
+MASK = "…"
+
+
+def explain(body: bytes | None) -> str:
+    """Halo's own words for its refusal, masked and cut; empty when the body says nothing."""
+    if not body or not body.strip():
+        return ""
+    try:
+        value = decode(body)
+    except Undecodable:
+        text = body[: LIMIT * 4].decode("utf-8", errors="replace")
+        return "" if text.lstrip().startswith("<") else masked(text)
+    return _sentence(value)
+
+
+def masked(text: str) -> str:
+    """One line of at most 300 characters in which whatever may be somebody's data is replaced: quoted parts, addresses, long numbers and codes."""
+    for pattern in (QUOTED, ADDRESS, LONG_CODE):
+        text = pattern.sub(MASK, text)
+    text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return text if len(text) <= LIMIT else f"{text[: LIMIT - 1]}{MASK}"
+
+
+def _sentence(value: Any) -> str:
+    if isinstance(value, str):
+        return masked(value)
+    if not isinstance(value, Mapping):
+        return ""
+    errors = value.get("errors")
+    if isinstance(errors, Mapping) and (told := _binding(errors)):
+        return told
+    for name in MEMBERS:
+        if isinstance(text := value.get(name), str) and text.strip():
+            return masked(text)
+    return _binding(value)
+
+
+def _binding(errors: Mapping[str, Any]) -> str:
+    """Members that Halo could not read, each with its first message; the messages quote the value, so they are cut before it."""
+    told = []
+    for name, messages in errors.items():
+        message = messages[0] if isinstance(messages, list) and messages else messages
+        if isinstance(message, str):
+            said = masked(PATH_TAIL.sub("", QUOTED.sub(MASK, message)).partition(": ")[0])
+            told.append(f"{name if MEMBER_NAME.fullmatch(name) else MASK}: {said}")
+    more = f" (and {len(told) - MEMBER_LIMIT} more)" if len(told) > MEMBER_LIMIT else ""
+    return "; ".join(told[:MEMBER_LIMIT]) + more

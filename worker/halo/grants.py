@@ -1,0 +1,128 @@
+"""The token endpoint's language: what is asked for each grant, and what its answers mean."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any
+
+from worker.config.routes import Grant
+from worker.core.errors import Undecodable
+from worker.core.jsontext import decode
+from worker.halo.transport import Answer, Failure
+
+UNKNOWN_LIFE = 60.0  # a token that does not say how long it lives is asked for again soon; its rejection is noticed anyway
+ERROR_CODE = re.compile(r"[a-z_]{1,40}")
+TOKEN_TEXT = re.compile(r"[\x21-\x7e]+")
+
+
+class Trouble(StrEnum):
+    """Why there is no token; the values are labels of the token metric."""
+
+    REFUSED = "refused"  # the authorisation server knows us and says no
+    UNREACHABLE = "unreachable"  # nobody there, or not now
+    UNUSABLE = "unusable"  # what answers is not a token endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class NoToken:
+    """`reason` is a sentence for the operator without secrets; `code` is OAuth's error code, if one was given."""
+
+    reason: str
+    trouble: Trouble
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A token as it was given. `life` is in seconds, None when it was not told or makes no sense."""
+
+    value: str = field(repr=False)
+    life: float | None
+    refresh: str | None = field(default=None, repr=False)
+    scopes: frozenset[str] | None = None
+
+
+def form(grant: Grant, refresh: str | None = None) -> dict[str, str]:
+    """The fields of a token request; with a refresh token in place of the grant when one is given."""
+    fields = {"grant_type": "refresh_token" if refresh else grant.type, "client_id": grant.client_id}
+    if grant.client_secret is not None:
+        fields["client_secret"] = grant.client_secret
+    if refresh:
+        return fields | {"refresh_token": refresh}
+    if grant.type == "password":
+        fields |= {"username": grant.username or "", "password": grant.password or ""}
+    return fields | ({"scope": " ".join(grant.scopes)} if grant.scopes else {})
+
+
+def read_answer(result: Answer | Failure, grant: Grant, place: str) -> Granted | NoToken:
+    """What a token request brought; `place` is the token address without its query."""
+    if isinstance(result, Failure):
+        return NoToken(f"no token: {result.reason}", Trouble.UNREACHABLE)
+    value = _json(result)
+    if result.status == HTTPStatus.OK:
+        return _granted(value) or NoToken(_no_token(result, place), Trouble.UNUSABLE)
+    if isinstance(value, dict) and isinstance(code := value.get("error"), str) and ERROR_CODE.fullmatch(code):
+        return NoToken(f"no token: {_meaning(code, grant)} ({code}, status {result.status})", Trouble.REFUSED, code)
+    return _failed(result, place)
+
+
+def _failed(answer: Answer, place: str) -> NoToken:
+    if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+        return NoToken(f"no token: {place} redirects to {answer.target}: check token_url", Trouble.UNUSABLE)
+    if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+        return NoToken(f"no token: there is no token endpoint at {place} ({answer.status}): check token_url", Trouble.UNUSABLE)
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return NoToken(f"no token: the authorisation server at {place} answered {answer.status}", Trouble.UNREACHABLE)
+    return NoToken(f"no token: the authorisation server at {place} refused with status {answer.status} and gave no reason", Trouble.REFUSED)
+
+
+def _no_token(answer: Answer, place: str) -> str:
+    what = "a web page" if answer.is_page else answer.problem or "an answer without a token"
+    return f"no token: {place} answered 200 with {what}: check token_url (it usually ends in /auth/token)"
+
+
+def _meaning(code: str, grant: Grant) -> str:
+    match code:
+        case "invalid_client":
+            return "client_id or client_secret is wrong, or the application is switched off in Halo"
+        case "invalid_scope":
+            return f"Halo does not know one of the scopes {', '.join(grant.scopes)}"
+        case "invalid_grant":
+            return "username or password is wrong, or the agent may not log in" if grant.type == "password" else "the grant is no longer valid"
+        case "unauthorized_client" | "unsupported_grant_type":
+            return f"the application in Halo does not allow the grant {grant.type}: check its authentication method"
+        case _:
+            return "the authorisation server refused"
+
+
+def _granted(value: Any) -> Granted | None:
+    if not isinstance(value, dict) or not isinstance(token := value.get("access_token"), str) or not TOKEN_TEXT.fullmatch(token):
+        return None
+    refresh, scope = value.get("refresh_token"), value.get("scope")
+    return Granted(
+        token,
+        _life(value.get("expires_in")),
+        refresh if isinstance(refresh, str) and refresh else None,
+        frozenset(scope.split()) if isinstance(scope, str) and scope.strip() else None,
+    )
+
+
+def _life(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return seconds if math.isfinite(seconds) and seconds > 0 else None
+
+
+def _json(answer: Answer) -> Any:
+    try:
+        return decode(answer.body or b"")
+    except Undecodable:
+        return None

@@ -1,0 +1,100 @@
+"""What became of a request: the one place that reads statuses, content types and bodies."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+from worker.core.errors import Undecodable
+from worker.core.exchange import Exchange, Fate
+from worker.core.jsontext import decode
+from worker.halo.error_text import explain
+from worker.halo.transport import ANSWER_LIMIT, Answer, Failure
+
+FATES: dict[int, Fate] = {
+    HTTPStatus.UNAUTHORIZED: Fate.AUTH,
+    HTTPStatus.FORBIDDEN: Fate.AUTH,
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: Fate.NOT_SENT,
+    HTTPStatus.REQUEST_TIMEOUT: Fate.AMBIGUOUS,
+    HTTPStatus.TOO_MANY_REQUESTS: Fate.THROTTLED,
+}
+SUSPICIOUS = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+HINTS: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "the token was not accepted",
+    HTTPStatus.FORBIDDEN: "a scope of the application or a permission of its agent's role is missing",
+    HTTPStatus.NOT_FOUND: "there is no such record or endpoint",
+    HTTPStatus.METHOD_NOT_ALLOWED: "the endpoint does not take this method",
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "the proxy asks for credentials",
+    HTTPStatus.REQUEST_TIMEOUT: "it gave up waiting for the request",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the payload is too large",
+    HTTPStatus.TOO_MANY_REQUESTS: "too many requests",
+}
+
+
+def judge(result: Answer | Failure) -> Exchange:
+    """The exchange for what came back, without its duration.
+
+    `down` is certain when nothing was sent. On what was sent it is a suspicion (gateway errors, lost or late answers, redirects, web pages, a refused token):
+    one bad endpoint looks the same as a Halo that is gone, and only another request can tell.
+    """
+    if isinstance(result, Failure):
+        return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason, down=True)
+    date = parse_date(result.headers.get("date"))
+    if HTTPStatus.OK <= result.status < HTTPStatus.MULTIPLE_CHOICES:
+        return _success(result, date)
+    if HTTPStatus.MULTIPLE_CHOICES <= result.status < HTTPStatus.BAD_REQUEST:
+        reason = f"Halo redirected to {result.target} ({result.status}); redirects are not followed: check the client's address"
+        return Exchange(Fate.AMBIGUOUS, result.status, reason, date=date, down=True)
+    return _refusal(result, date)
+
+
+def _success(answer: Answer, date: datetime | None) -> Exchange:
+    if answer.body is None:
+        return Exchange(Fate.DONE_UNREAD, answer.status, f"Halo answered {answer.status}, but {answer.problem}", date=date)
+    if not answer.body.strip():
+        return Exchange(Fate.DONE, answer.status, date=date)
+    if answer.is_page:
+        reason = f"Halo answered {answer.status} with a web page instead of JSON: check the client's address"
+        return Exchange(Fate.AMBIGUOUS, answer.status, reason, date=date, down=True)
+    try:
+        return Exchange(Fate.DONE, answer.status, body=decode(answer.body, ANSWER_LIMIT), date=date)
+    except Undecodable as error:
+        return Exchange(Fate.DONE_UNREAD, answer.status, f"Halo answered {answer.status}, but {error}", date=date)
+
+
+def _refusal(answer: Answer, date: datetime | None) -> Exchange:
+    said = "" if answer.is_page else explain(answer.body)
+    cause = said or HINTS.get(answer.status, "")
+    reason = f"Halo answered {answer.status}" + (f": {cause}" if cause else "")
+    fate = FATES.get(answer.status, Fate.AMBIGUOUS if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Fate.REJECTED)
+    wait = retry_after(answer, date) if fate is Fate.THROTTLED else None
+    return Exchange(fate, answer.status, reason, date=date, retry_after=wait, down=answer.status in SUSPICIOUS)
+
+
+def parse_date(text: str | None) -> datetime | None:
+    """An HTTP date as UTC, None when there is none or it is not one."""
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC) if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def retry_after(answer: Answer, date: datetime | None) -> float | None:
+    """Seconds that Halo asks to wait, None when it does not say or says nothing usable. A date counts from Halo's own clock."""
+    text = answer.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9]) or None
+    until = parse_date(text)
+    if until is None:
+        return None
+    seconds = (until - (date or datetime.now(UTC))).total_seconds()
+    return seconds if seconds > 0 else None

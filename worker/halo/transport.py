@@ -1,0 +1,181 @@
+"""One HTTP request to Halo or its authorisation server: an answer, or why there is none; nothing is raised for what the network does."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import aiohttp
+from yarl import URL
+
+from worker import __version__
+from worker.config.routes import Client
+from worker.core.errors import ConfigError, Problem
+from worker.halo.failures import NETWORK_ERRORS, Interrupted, describe
+
+ANSWER_LIMIT = 64 * 1024 * 1024  # a list without paging has been seen to weigh 36 MB
+ERROR_LIMIT = 1024 * 1024
+CHUNK = 256 * 1024
+CONNECT_LIMIT = 15.0
+TOTAL_FACTOR = 4  # a large list takes longer than the pause between two of its bytes, an answer of one byte a second does not go on for ever
+KEEPALIVE = 2.0
+"""Seconds that an idle connection is used again. A server that closes an idle connection at the very moment when we send makes a create doubtful; none closes
+that early, and a busy worker still saves the handshakes (a fresh connection for each write costs two round trips more with TLS)."""
+OURS = frozenset({"authorization", "host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What to send; headers and data may hold secrets."""
+
+    method: str
+    url: URL
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    data: bytes | None = field(default=None, repr=False)
+    timeout: float | None = None
+    """Seconds for the whole of it where the client's own limits are too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `body` is None when it could not be read to its end; `problem` says why."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    """With names in lower case."""
+    body: bytes | None = field(default=b"", repr=False)
+    problem: str = ""
+
+    @property
+    def media_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def is_page(self) -> bool:
+        """Whether a web page stands where data should."""
+        return self.media_type in {"text/html", "application/xhtml+xml"} or (self.body or b"")[:64].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+    @property
+    def target(self) -> str:
+        """The host that a redirect points to."""
+        try:
+            return URL(self.headers.get("location", "")).host or "the same host"
+        except ValueError:
+            return "an address that is not valid"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No answer. `sent`: some of the request may have reached Halo. `interrupted`: the connection ended before the answer began."""
+
+    reason: str
+    sent: bool
+    interrupted: bool = False
+
+
+@dataclass(slots=True)
+class Mark:
+    """Whether the request began to be written; aiohttp's trace sets it just before the first byte."""
+
+    sent: bool = False
+
+
+Send = Callable[[Call], Awaitable[Answer | Failure]]
+
+
+@asynccontextmanager
+async def open_transport(client: Client, answer_limit: int = ANSWER_LIMIT) -> AsyncIterator[Send]:
+    """The way to Halo for one client. Raises `ConfigError` when its CA file or its headers cannot be used."""
+    connect = min(CONNECT_LIMIT, client.timeout)
+    timeout = aiohttp.ClientTimeout(total=connect + TOTAL_FACTOR * client.timeout, connect=connect, sock_connect=connect, sock_read=client.timeout)
+    # no limit of connections: flows bound what they have in flight, and waiting for a place in the pool would look like a Halo that does not answer
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE, ssl=_tls(client), ttl_dns_cache=30)
+    headers = {"User-Agent": f"halo-worker/{__version__}", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+    headers |= _own_headers(client)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        headers=headers,
+        proxy=client.proxy,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        trace_configs=[_marking()],
+        middlewares=[_once],
+    ) as session:
+
+        async def send(call: Call) -> Answer | Failure:
+            return await _send(session, call, answer_limit)
+
+        yield send
+
+
+async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -> Answer | Failure:
+    mark = Mark()
+    try:
+        async with (
+            asyncio.timeout(call.timeout),
+            session.request(call.method, call.url, headers=call.headers, data=call.data, allow_redirects=False, trace_request_ctx=mark) as response,
+        ):
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            body, problem = await _read(response, answer_limit if response.status < 400 else ERROR_LIMIT)  # noqa: PLR2004 - errors start at 400
+            return Answer(response.status, headers, body, problem)
+    except NETWORK_ERRORS as error:
+        return Failure(describe(error, call.url), mark.sent, isinstance(error, Interrupted))
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes | None, str]:
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in response.content.iter_chunked(CHUNK):
+            size += len(chunk)
+            if size > limit:
+                response.close()
+                return None, f"the answer is larger than {limit // (1024 * 1024)} MiB"
+            chunks.append(chunk)
+    except TimeoutError:
+        return None, "the answer did not come to its end in time"
+    except NETWORK_ERRORS:
+        return None, "the answer was cut off"
+    return b"".join(chunks), ""
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET or DELETE a second time by itself: it would be outside the budget, and a DELETE would be answered 404."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        raise Interrupted from error
+
+
+def _marking() -> aiohttp.TraceConfig:
+    async def on_request_headers_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams) -> None:
+        context.trace_request_ctx.sent = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(on_request_headers_sent)
+    return trace
+
+
+def _own_headers(client: Client) -> dict[str, str]:
+    for name, value in client.headers.items():
+        if name.lower() in OURS or not (name + value).isprintable():
+            raise ConfigError([Problem("", 0, 0, f"client {client.name}: the header {name!r} cannot be set, or its value holds control characters")])
+    return dict(client.headers)
+
+
+def _tls(client: Client) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if client.ca_file is not None:
+        try:
+            context.load_verify_locations(client.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            reason = error.strerror or "it holds no certificate"
+            raise ConfigError([Problem("", 0, 0, f"client {client.name}: ca_file {client.ca_file} cannot be used: {reason}")]) from None
+    return context
