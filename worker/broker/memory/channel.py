@@ -1,0 +1,145 @@
+"""A channel of the embedded broker, and the deliveries that it hands out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from worker.broker.memory.entry import Consumer, Entry
+from worker.broker.memory.queue import MemoryQueue
+from worker.broker.memory.server import MemoryServer
+from worker.broker.memory.stream import MemoryStream
+from worker.broker.tables import from_field, require_short, to_milliseconds, to_table
+from worker.core.errors import ChannelLost
+from worker.core.message import Message
+from worker.core.ports import OnDelivery
+
+
+class MemoryDelivery:
+    """A message that this channel holds for us."""
+
+    def __init__(self, channel: MemoryChannel, held: Held, tag: int) -> None:
+        entry = held.entry
+        self.message = held.queue.delivered(entry)
+        self.queue = held.queue.name
+        self.exchange = entry.exchange
+        self.routing_key = entry.routing_key
+        self.redelivered = entry.returned > 0
+        self.offset = entry.number if isinstance(held.queue, MemoryStream) else None
+        self._channel = channel
+        self._tag = tag
+
+    async def ack(self) -> None:
+        await self._channel.ack(self._tag)
+
+    def __repr__(self) -> str:
+        return f"<delivery {self._tag} of {self.queue!r}>"
+
+
+class Held:
+    """An unacked entry: where it came from, and which consumer it counts for."""
+
+    def __init__(self, queue: MemoryQueue | MemoryStream, entry: Entry, consumer: Consumer | None) -> None:
+        self.queue = queue
+        self.entry = entry
+        self.consumer = consumer
+
+
+class MemoryChannel:
+    """Every call gives the loop a turn first, as a socket would."""
+
+    def __init__(self, server: MemoryServer, prefetch: int) -> None:
+        self._server = server
+        self._prefetch = prefetch
+        self._tags = count(1)
+        self._held: dict[int, Held] = {}
+        self._consuming: dict[str, tuple[MemoryQueue | MemoryStream, Consumer]] = {}
+        self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
+        require_short("routing key", routing_key)
+        carried = as_carried(message)
+        await self._turn("the channel was lost while publishing; the message may be stored")
+        self._server.publish(carried, exchange, routing_key)
+
+    async def get(self, queue: str) -> MemoryDelivery | None:
+        await self._turn(f"the channel was lost while reading queue {queue!r}")
+        source = self._server.queue(queue)
+        entry = source.take()
+        return None if entry is None else self._hold(Held(source, entry, None))
+
+    async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None) -> str:
+        await self._turn(f"the channel was lost while starting to consume queue {queue!r}")
+        source = self._server.queue(queue)
+        tag = f"{queue}.{uuid4().hex}"
+
+        def hand_over(entry: Entry) -> None:
+            on_delivery(self._hold(Held(source, entry, consumer)))
+
+        consumer = Consumer(tag, self._prefetch, hand_over, self._lose_consumer)
+        source.add(consumer, arguments or {})
+        self._consuming[tag] = (source, consumer)
+        return tag
+
+    async def cancel(self, tag: str) -> None:
+        await self._turn("the channel was lost while it stopped consuming")
+        source, consumer = self._consuming.pop(tag, (None, None))
+        if source is not None and consumer is not None:
+            source.remove(consumer)
+
+    async def wait_closed(self) -> str:
+        return await asyncio.shield(self._end)
+
+    async def ack(self, tag: int) -> None:
+        """What `Delivery.ack` does."""
+        await self._turn("the channel was lost before the message was acknowledged; the broker hands it out again")
+        held = self._held.pop(tag, None)
+        if held is None:
+            self.close(f"delivery {tag} was acknowledged twice")
+            return
+        if held.consumer is not None:
+            held.consumer.in_hand -= 1
+        held.queue.settled(held.entry)
+
+    def close(self, why: str) -> None:
+        """What is unacked goes back to its queues; the first reason stays."""
+        for source, consumer in self._consuming.values():
+            source.remove(consumer)
+        self._consuming.clear()
+        held, self._held = self._held, {}
+        for queue in {id(item.queue): item.queue for item in held.values()}.values():
+            queue.put_back(item.entry for item in held.values() if item.queue is queue)
+        if not self._end.done():
+            self._end.set_result(why)
+
+    def _hold(self, held: Held) -> MemoryDelivery:
+        tag = next(self._tags)
+        self._held[tag] = held
+        return MemoryDelivery(self, held, tag)
+
+    def _lose_consumer(self, why: str) -> None:
+        if not self._end.done():
+            self._end.set_result(why)
+
+    async def _turn(self, lost: str) -> None:
+        await asyncio.sleep(0)
+        if self._end.done():
+            raise ChannelLost(f"{lost}: {self._end.result()}")
+
+
+def as_carried(message: Message) -> Message:
+    """The message as AMQP would carry it, so that both brokers hand out the same. Raises `PublishRefused` for what AMQP cannot carry."""
+    for name in ("message_id", "correlation_id", "reply_to", "content_type", "type"):
+        require_short(name.replace("_", " "), getattr(message, name))
+    return replace(
+        message,
+        body=bytes(message.body),
+        message_id=message.message_id or uuid4().hex,
+        headers=from_field(to_table(message.headers)),
+        timestamp=from_field(message.timestamp),
+        expiration=None if message.expiration is None else to_milliseconds(message.expiration) / 1000,
+    )

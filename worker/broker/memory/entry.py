@@ -1,0 +1,55 @@
+"""What lies in an embedded queue, and who consumes from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from worker.core.message import Message
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """`number` orders a queue and is the offset in a stream; `deadline` is on the loop's clock; `returned` counts how often it came back unacked."""
+
+    message: Message
+    exchange: str
+    routing_key: str
+    number: int = 0
+    deadline: float | None = None
+    returned: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Consumer:
+    """`hand_over` gives an entry to the consumer's channel; `lost` tells the channel that the broker cancelled it. A `limit` of 0 is none."""
+
+    tag: str
+    limit: int
+    hand_over: Callable[[Entry], None]
+    lost: Callable[[str], None]
+    in_hand: int = 0
+    position: int = 0
+
+    @property
+    def has_room(self) -> bool:
+        return not self.limit or self.in_hand < self.limit
+
+
+def dead_letter(entry: Entry, queue: str, reason: str) -> Message:
+    """The message as it leaves a queue by dead-lettering: its lifetime gone, its deaths counted in the headers as RabbitMQ does."""
+    headers = dict(entry.message.headers)
+    deaths: list[dict[str, Any]] = [dict(death) for death in headers.get("x-death", [])]
+    same = next((death for death in deaths if death["queue"] == queue and death["reason"] == reason), None)
+    if same is not None:
+        deaths.remove(same)
+        same["count"] += 1
+    else:
+        same = {"count": 1, "reason": reason, "queue": queue, "exchange": entry.exchange, "routing-keys": [entry.routing_key], "time": datetime.now(UTC)}
+    for name, value in (("queue", queue), ("reason", reason), ("exchange", entry.exchange)):
+        headers.setdefault(f"x-first-death-{name}", value)
+    headers["x-death"] = [same, *deaths]
+    headers.pop("x-delivery-count", None)
+    return replace(entry.message, headers=headers, expiration=None)

@@ -1,0 +1,165 @@
+"""An embedded queue: order, time to live from the head, redelivery with a limit, dead-lettering, length limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from worker.broker.memory.entry import Consumer, Entry, dead_letter
+from worker.core.errors import PublishRefused
+from worker.core.message import Message
+
+UNDELIVERED_RETRY = 0.2  # seconds until a dead letter whose target is missing or full is tried again
+
+Route = Callable[[Message, str, str], bool]
+
+
+class MemoryQueue:
+    """`route` publishes a dead letter (message, exchange, routing key) and says whether a queue took it."""
+
+    def __init__(self, name: str, arguments: Mapping[str, Any], route: Route) -> None:
+        self.name = name
+        self.arguments = dict(arguments)
+        self._route = route
+        self._ready: deque[Entry] = deque()
+        self._consumers: deque[Consumer] = deque()
+        self._undelivered: list[tuple[Message, str]] = []
+        self._next = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._dispatching = False
+        self._limit: int | None = arguments.get("x-delivery-limit")
+        self._lifetime: int | None = arguments.get("x-message-ttl")
+        self._max_length: int | None = arguments.get("x-max-length")
+
+    @property
+    def depth(self) -> int:
+        self._expire()
+        return len(self._ready)
+
+    def put(self, message: Message, exchange: str, routing_key: str) -> None:
+        """Raises `PublishRefused` when the queue is full and refuses more."""
+        self._expire()
+        if self._max_length is not None and len(self._ready) >= self._max_length:
+            if self.arguments.get("x-overflow") == "reject-publish":
+                raise PublishRefused(f"the broker refused a message to queue {self.name!r}: a queue is full or cannot be reached")
+            while self._ready and len(self._ready) >= self._max_length:
+                self._bury(self._ready.popleft(), "maxlen")
+        lifetimes = [seconds for seconds in (message.expiration, self._lifetime and self._lifetime / 1000) if seconds is not None]
+        deadline = asyncio.get_running_loop().time() + min(lifetimes) if lifetimes else None
+        self._ready.append(Entry(message, exchange, routing_key, self._next, deadline))
+        self._next += 1
+        self._wake()
+
+    def take(self) -> Entry | None:
+        self._expire()
+        entry = self._ready.popleft() if self._ready else None
+        self._arm()
+        return entry
+
+    def put_back(self, entries: Iterable[Entry]) -> None:
+        """Unacked entries return to their old places; one that came back too often is buried."""
+        kept = []
+        for entry in entries:
+            entry.returned += 1
+            if self._limit is not None and entry.returned > self._limit:
+                self._bury(entry, "delivery_limit")
+            else:
+                kept.append(entry)
+        self._ready = deque(sorted([*kept, *self._ready], key=lambda entry: entry.number))
+        self._wake()
+
+    def settled(self, _: Entry) -> None:
+        """An entry was acked: nothing is left to do, but its consumer may have room again."""
+        self._wake()
+
+    def delivered(self, entry: Entry) -> Message:
+        """The message as a consumer gets it."""
+        if self.arguments.get("x-queue-type") != "quorum":
+            return entry.message
+        return replace(entry.message, headers=dict(entry.message.headers) | {"x-delivery-count": entry.returned})
+
+    def add(self, consumer: Consumer, _: Mapping[str, Any]) -> None:
+        self._consumers.append(consumer)
+        self._wake()
+
+    def remove(self, consumer: Consumer) -> None:
+        if consumer in self._consumers:
+            self._consumers.remove(consumer)
+
+    def delete(self) -> None:
+        """Drop everything and tell the consumers."""
+        self._ready.clear()
+        self._undelivered.clear()
+        for consumer in list(self._consumers):
+            consumer.lost(f"the broker cancelled a consumer, its queue may be gone ({consumer.tag})")
+        self._consumers.clear()
+
+    def purge(self) -> int:
+        count = len(self._ready)
+        self._ready.clear()
+        return count
+
+    def _wake(self) -> None:
+        """Deliveries start on their own turn of the loop, as from a socket: never inside somebody's publish."""
+        self._arm()
+        if not self._dispatching and self._consumers and self._ready:
+            self._dispatching = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
+
+    def _dispatch(self) -> None:
+        self._dispatching = False
+        self._expire()
+        while self._ready and (consumer := self._free_consumer()):
+            entry = self._ready.popleft()
+            consumer.in_hand += 1
+            consumer.hand_over(entry)
+            self._expire()
+        self._arm()
+
+    def _free_consumer(self) -> Consumer | None:
+        for _ in range(len(self._consumers)):
+            consumer = self._consumers[0]
+            self._consumers.rotate(-1)
+            if consumer.has_room:
+                return consumer
+        return None
+
+    def _expire(self) -> None:
+        """Only the head expires: one with a long life holds up what is behind it."""
+        now = asyncio.get_running_loop().time()
+        while self._ready and (deadline := self._ready[0].deadline) is not None and deadline <= now:
+            self._bury(self._ready.popleft(), "expired")
+
+    def _arm(self) -> None:
+        """Ring when the head expires, and soon while a dead letter waits for its target."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        loop = asyncio.get_running_loop()
+        moments = [loop.time() + UNDELIVERED_RETRY] if self._undelivered else []
+        if self._ready and (deadline := self._ready[0].deadline) is not None:
+            moments.append(deadline)
+        if moments:
+            self._timer = loop.call_at(min(moments), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._expire()
+        waiting, self._undelivered = self._undelivered, []
+        for message, routing_key in waiting:
+            self._hand_on(message, routing_key)
+        self._wake()
+
+    def _bury(self, entry: Entry, reason: str) -> None:
+        if "x-dead-letter-exchange" in self.arguments:
+            routing_key = self.arguments.get("x-dead-letter-routing-key", entry.routing_key)
+            self._hand_on(dead_letter(entry, self.name, reason), routing_key)
+
+    def _hand_on(self, message: Message, routing_key: str) -> None:
+        taken = self._route(message, self.arguments["x-dead-letter-exchange"], routing_key)
+        if not taken and self.arguments.get("x-dead-letter-strategy") == "at-least-once":
+            self._undelivered.append((message, routing_key))
+            self._arm()

@@ -1,0 +1,34 @@
+"""The sentences for queues and exchanges that exist with other properties than the worker needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from worker.core.errors import TopologyMismatch
+
+REMEDY = (
+    "The worker changes nothing that exists. Delete what differs once it is empty (move its messages first), give the route another name, "
+    "or let a publisher take its queue as it is with `declare: false`."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One property of a queue or an exchange; None as a value says that it is not set."""
+
+    kind: str
+    name: str
+    argument: str
+    existing: str | None
+    needed: str | None
+
+    def __str__(self) -> str:
+        has = f"exists with {self.argument} {self.existing or '(empty)'}" if self.existing is not None else f"exists without {self.argument}"
+        needs = f"the worker needs {self.needed}" if self.needed is not None else "the worker needs it unset"
+        return f"{self.kind} {self.name!r} {has}; {needs}"
+
+
+def mismatch(differences: Iterable[Difference]) -> TopologyMismatch:
+    """One error that tells them all, a line each."""
+    return TopologyMismatch("\n".join([*sorted(map(str, differences)), REMEDY]))

@@ -1,0 +1,197 @@
+"""The attachment to a RabbitMQ server: two plain connections, rebuilt as a whole by the caller when one is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import AMQPError, ChannelLockedResource
+from yarl import URL
+
+from worker.broker.rabbitmq.channel import RabbitChannel, close_quietly, open_channel, open_methods
+from worker.broker.rabbitmq.declare import Declarer
+from worker.broker.rabbitmq.failures import FAILURES, asked_to_stop, explain, translated, unreachable
+from worker.broker.rabbitmq.foreign import read_leniently
+from worker.core.errors import BrokerUnreachable, ChannelLost, QueueMissing
+from worker.core.message import Message
+from worker.core.topology import Topology
+
+OLDEST = (3, 10)
+
+
+class RabbitBroker:
+    """Publishing has a connection of its own: under an alarm the broker stops reading it, acks included."""
+
+    def __init__(self, publishing: AbstractConnection, consuming: AbstractConnection, patience: float) -> None:
+        self._publishing = publishing
+        self._consuming = consuming
+        self._patience = patience
+        self._declarer = Declarer(consuming, patience)
+        self._own = AsyncExitStack()
+        self._own_channel: RabbitChannel | None = None
+        self._own_guard = asyncio.Lock()
+        self._locks: set[str] = set()
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._watched = [self._watch(connection) for connection in (publishing, consuming)]
+
+    @asynccontextmanager
+    async def channel(self, *, prefetch: int = 0, publishing: bool = False) -> AsyncIterator[RabbitChannel]:
+        connection = self._publishing if publishing else self._consuming
+        async with open_channel(connection, prefetch=prefetch, patience=self._patience) as channel:
+            yield channel
+
+    async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
+        channel = await self._publisher()
+        await channel.publish(message, routing_key=routing_key, exchange=exchange)
+
+    async def declare(self, topology: Topology) -> None:
+        await self._declarer.declare(topology)
+
+    async def queue_exists(self, queue: str) -> bool:
+        return await self._declarer.exists(queue)
+
+    async def queue_depth(self, queue: str) -> int | None:
+        return await self._declarer.depth(queue)
+
+    @asynccontextmanager
+    async def lock(self, name: str) -> AsyncIterator[bool]:
+        if name in self._locks:  # the broker lets a connection declare its own exclusive queue again
+            yield False
+            return
+        self._locks.add(name)
+        try:
+            had = await self._take_lock(name)
+            try:
+                yield had
+            finally:
+                if had:
+                    await self._release_lock(name)
+        finally:
+            self._locks.discard(name)
+
+    async def wait_lost(self) -> str:
+        return await asyncio.shield(self._lost)
+
+    @property
+    def blocked(self) -> str:
+        """Why publishing stands still, nothing when it does not: readiness shows it, the attachment is not lost by it."""
+        return "the broker has blocked publishing: a memory or disk alarm" if is_blocked(self._publishing) else ""
+
+    async def close(self) -> None:
+        """Close the broker's own channel; the connections belong to `connect`."""
+        if not self._lost.done():
+            self._lost.set_result("it was closed here")
+        await self._own.aclose()
+
+    async def _publisher(self) -> RabbitChannel:
+        async with self._own_guard:
+            if self._own_channel is None or self._own_channel.closed:
+                await self._own.aclose()
+                self._own_channel = await self._own.enter_async_context(self.channel(publishing=True))
+            return self._own_channel
+
+    async def _take_lock(self, name: str) -> bool:
+        with translated(f"the broker was lost while locking {name!r}"):
+            async with open_methods(self._publishing, self._patience) as methods:
+                try:
+                    await methods.queue_declare(name, exclusive=True, timeout=self._patience)
+                except ChannelLockedResource:
+                    return False
+        return True
+
+    async def _release_lock(self, name: str) -> None:
+        with suppress(ChannelLost, QueueMissing), translated(f"the broker was lost while unlocking {name!r}"):  # gone with its connection, then
+            async with open_methods(self._publishing, self._patience) as methods:
+                await methods.queue_delete(name, timeout=self._patience)
+
+    def _watch(self, connection: AbstractConnection) -> asyncio.Future[Any]:
+        if connection.transport is None:
+            raise BrokerUnreachable("the connection to the broker was lost as soon as it was made")
+        closing = connection.transport.connection.closing
+        closing.add_done_callback(self._on_closing)
+        return closing
+
+    def _on_closing(self, closing: asyncio.Future[Any]) -> None:
+        why = "the connection was lost" if closing.cancelled() else explain(closing.exception())
+        if not self._lost.done():
+            self._lost.set_result(why)
+
+
+def is_blocked(connection: AbstractConnection) -> bool:
+    """Aiormq tells it only by `ready()`, which returns at once unless the broker blocks us; so one step of it is taken."""
+    if connection.transport is None:
+        return False
+    ready = connection.transport.connection.ready()
+    try:
+        ready.send(None)
+    except StopIteration:
+        return False
+    ready.close()
+    return True
+
+
+@asynccontextmanager
+async def connect(url: str, *, name: str, heartbeat: int = 10, publish_timeout: float = 30.0, connect_timeout: float = 10.0) -> AsyncIterator[RabbitBroker]:
+    """Attach to RabbitMQ. Raises `BrokerUnreachable` with what stands in the way; `name` is what its management pages show.
+
+    A black hole is noticed after three times `heartbeat` (seconds) and a little.
+    """
+    read_leniently()
+    async with (
+        connection(url, f"{name} (publishing)", heartbeat, connect_timeout) as publishing,
+        connection(url, f"{name} (consuming)", heartbeat, connect_timeout) as consuming,
+    ):
+        require_supported(publishing)
+        broker = RabbitBroker(publishing, consuming, publish_timeout)
+        try:
+            yield broker
+        finally:
+            await broker.close()
+
+
+@asynccontextmanager
+async def connection(url: str, name: str, heartbeat: int, patience: float) -> AsyncIterator[AbstractConnection]:
+    """One plain connection: it does not restore itself, since what is half-restored loses messages."""
+    address = parse(url).update_query(heartbeat=heartbeat)
+    try:
+        made = await aio_pika.connect(address, timeout=patience, client_properties={"connection_name": name})
+    except asyncio.CancelledError as error:
+        if asked_to_stop():
+            raise
+        raise unreachable(address, error) from error
+    except (*FAILURES, AMQPError) as error:
+        raise unreachable(address, error) from error
+    try:
+        yield made
+    finally:
+        await close_quietly(made)
+
+
+def parse(url: str) -> URL:
+    """Raises `BrokerUnreachable` for what is no AMQP address, without repeating it: it may hold a password."""
+    try:
+        address = URL(url)
+    except ValueError:
+        address = URL()
+    if address.scheme not in {"amqp", "amqps"} or not address.host:
+        raise BrokerUnreachable("the broker's address is not of the form amqp://user:password@host:5672/vhost (or amqps://)")
+    return address
+
+
+def require_supported(connection: AbstractConnection) -> None:
+    """Raises `BrokerUnreachable` for a RabbitMQ that lacks streams with at-least-once dead-lettering; other products are taken at their word."""
+    properties = connection.transport.connection.server_properties if connection.transport else {}
+    if text(properties.get("product")) != "RabbitMQ":
+        return
+    version = text(properties.get("version"))
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    if numbers and numbers < OLDEST:
+        raise BrokerUnreachable(f"RabbitMQ {version} is too old: 3.10 or newer is needed")
+
+
+def text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, (bytes, bytearray)) else str(value)

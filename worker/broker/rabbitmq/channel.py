@@ -1,0 +1,164 @@
+"""One AMQP channel with confirms, and the deliveries that it hands out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import uuid4
+
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.abc import AbstractChannel as Methods
+from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import DeliveryError
+from pamqp.commands import Basic
+
+from worker.broker.rabbitmq.failures import FAILURES, explain, publishing, translated
+from worker.broker.rabbitmq.properties import to_message, to_properties
+from worker.broker.tables import require_short
+from worker.core.errors import ChannelLost, PublishRefused
+from worker.core.message import Delivery, Message
+from worker.core.ports import OnDelivery
+
+CLOSE_TIMEOUT = 3.0
+
+
+class RabbitDelivery:
+    """A message that this channel holds for us."""
+
+    def __init__(self, delivered: DeliveredMessage, queue: str, channel: RabbitChannel) -> None:
+        self.message = to_message(delivered)
+        self.queue = queue
+        self.exchange = delivered.exchange or ""
+        self.routing_key = delivered.routing_key or ""
+        self.redelivered = bool(delivered.redelivered)
+        self._tag = delivered.delivery_tag or 0
+        self._channel = channel
+
+    @property
+    def offset(self) -> int | None:
+        offset = self.message.headers.get("x-stream-offset")
+        return offset if isinstance(offset, int) else None
+
+    async def ack(self) -> None:
+        await self._channel.ack(self._tag)
+
+    def __repr__(self) -> str:
+        return f"<delivery {self._tag} of {self.queue!r}>"
+
+
+class RabbitChannel:
+    """`methods` is aiormq's channel: aio-pika's own classes for messages raise on properties that foreign systems write."""
+
+    def __init__(self, methods: Methods, patience: float) -> None:
+        self._methods = methods
+        self._patience = patience
+        self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._closing = methods.closing
+        self._closing.add_done_callback(self._on_closing)
+        methods.on_consumer_cancel_callbacks.add(self._on_consumer_cancelled)
+
+    async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
+        require_short("routing key", routing_key)
+        properties = to_properties(message)
+        try:
+            with publishing(exchange, routing_key, len(message.body)):
+                async with asyncio.timeout(self._patience):
+                    frame = await self._methods.basic_publish(message.body, exchange=exchange, routing_key=routing_key, properties=properties, mandatory=True)
+        except (ChannelLost, PublishRefused) as error:
+            if not isinstance(error.__cause__, DeliveryError):  # a mere nack leaves the channel open
+                self.end(str(error))
+            raise
+        if not isinstance(frame, Basic.Ack):
+            raise PublishRefused(f"the broker answered a message for {routing_key!r} with {type(frame).__name__} instead of a confirm")
+
+    async def get(self, queue: str) -> RabbitDelivery | None:
+        with translated(f"the channel was lost while reading queue {queue!r}"):
+            delivered = await self._methods.basic_get(queue, timeout=self._patience)
+        if isinstance(delivered.delivery, Basic.GetEmpty):
+            return None
+        return RabbitDelivery(delivered, queue, self)
+
+    async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None) -> str:
+        async def hand_over(delivered: DeliveredMessage) -> None:  # aiormq's type asks for a coroutine; it awaits nothing
+            delivery: Delivery = RabbitDelivery(delivered, queue, self)
+            on_delivery(delivery)
+
+        tag = f"{queue}.{uuid4().hex}"
+        with translated(f"the channel was lost while starting to consume queue {queue!r}"):
+            await self._methods.basic_consume(queue, hand_over, arguments=dict(arguments or {}), consumer_tag=tag[-200:], timeout=self._patience)
+        return tag[-200:]
+
+    async def cancel(self, tag: str) -> None:
+        with translated("the channel was lost while it stopped consuming"):
+            await self._methods.basic_cancel(tag, timeout=self._patience)
+
+    async def wait_closed(self) -> str:
+        return await asyncio.shield(self._end)
+
+    @property
+    def closed(self) -> bool:
+        return self._end.done()
+
+    async def ack(self, tag: int) -> None:
+        """What `Delivery.ack` does."""
+        with translated("the channel was lost before the message was acknowledged; the broker hands it out again"):
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._methods.basic_ack(tag)
+            except TimeoutError as error:
+                raise ChannelLost("the broker does not take an acknowledgement in time; it hands the message out again") from error
+
+    def _on_closing(self, closing: asyncio.Future[Any]) -> None:
+        self.end("the connection was lost" if closing.cancelled() else explain(closing.exception()))
+
+    def _on_consumer_cancelled(self, frame: Basic.Cancel | Basic.CancelOk) -> None:
+        self.end(f"the broker cancelled a consumer, its queue may be gone ({frame.consumer_tag})")
+
+    def end(self, why: str) -> None:
+        """The first reason stays."""
+        if not self._end.done():
+            self._end.set_result(why)
+
+
+@asynccontextmanager
+async def open_channel(connection: AbstractConnection, *, prefetch: int, patience: float) -> AsyncIterator[RabbitChannel]:
+    """Raises `ChannelLost` when the connection is gone, or when an alarm of the broker keeps it from answering."""
+    async with open_methods(connection, patience) as methods:
+        if prefetch:
+            with translated("the channel was lost while it was opened"):
+                await methods.basic_qos(prefetch_count=prefetch, timeout=patience)
+        channel = RabbitChannel(methods, patience)
+        try:
+            yield channel
+        finally:
+            channel.end("it was closed here")
+
+
+@asynccontextmanager
+async def open_methods(connection: AbstractConnection, patience: float) -> AsyncIterator[Methods]:
+    """A bare channel, for a channel of ours or for questions whose answer may be that the broker closes it."""
+    opened: AbstractChannel | None = None
+    try:
+        with translated("no channel can be opened"):
+            try:
+                opened = connection.channel(publisher_confirms=True, on_return_raises=True)
+                async with asyncio.timeout(patience):
+                    await opened.initialize()
+                methods = await opened.get_underlay_channel()
+            except TimeoutError as error:
+                raise ChannelLost("no channel can be opened: the broker does not answer (a memory or disk alarm blocks publishers)") from error
+            except RuntimeError as error:  # what aio-pika raises on a closed connection
+                raise ChannelLost("no channel can be opened: the connection is closed") from error
+        yield methods
+    finally:
+        if opened is not None:
+            await close_quietly(opened)
+
+
+async def close_quietly(resource: AbstractChannel | AbstractConnection) -> None:
+    """Close it soon, whatever state it is in."""
+    with suppress(TimeoutError, RuntimeError, *FAILURES), translated("closing"):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await resource.close()

@@ -1,0 +1,122 @@
+"""What aio-pika raises, told as the errors of our own tree."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiormq.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelInvalidStateError,
+    ChannelNotFoundEntity,
+    DeliveryError,
+    InvalidFrameError,
+    ProbableAuthenticationError,
+    PublishError,
+)
+from yarl import URL
+
+from worker.core.errors import BrokerUnreachable, ChannelLost, PublishDoubtful, PublishRefused, QueueMissing, Unroutable
+
+FAILURES = (AMQPError, ChannelInvalidStateError, OSError, asyncio.InvalidStateError)
+MISSING_QUEUE = re.compile(r"no queue '(?P<name>.*?)' in vhost")
+NOT_THERE = re.compile(r"no exchange '(?P<name>.*?)' in vhost")
+FORBIDDEN = re.compile(r"access to (?:exchange|topic) '(?P<name>.*?)' .*refused")
+TOO_LARGE = re.compile(r"message size (?P<size>\d+) .*larger than")
+
+
+def explain(error: BaseException | type[BaseException] | None) -> str:
+    """What the broker or the socket said, in a few words."""
+    texts = [argument for argument in getattr(error, "args", ()) if isinstance(argument, str)]
+    if texts:
+        return " ".join(texts)
+    if isinstance(error, asyncio.CancelledError) or error is None:
+        return "the connection went away or stopped answering"
+    return type(error).__name__
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Raises `QueueMissing` or `ChannelLost` for what goes wrong within; a cancellation that nobody asked for is a lost channel."""
+    try:
+        yield
+    except ChannelNotFoundEntity as error:
+        found = MISSING_QUEUE.search(explain(error))
+        if found is None:
+            raise ChannelLost(f"{doing}: {explain(error)}") from error
+        raise QueueMissing(f"there is no queue {found['name']!r}") from error
+    except FAILURES as error:
+        raise ChannelLost(f"{doing}: {explain(error)}") from error
+    except asyncio.CancelledError as error:
+        if asked_to_stop():
+            raise
+        raise ChannelLost(f"{doing}: {explain(error)}") from error
+
+
+def asked_to_stop() -> bool:
+    """Whether somebody cancelled this task: aiormq also raises CancelledError by itself, to whoever waits when a connection dies."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+@contextmanager
+def publishing(exchange: str, routing_key: str, size: int) -> Iterator[None]:
+    """Raises what `Channel.publish` promises."""
+    place = f"exchange {exchange!r} with routing key {routing_key!r}" if exchange else f"queue {routing_key!r}"
+    try:
+        with translated(f"the channel was lost while publishing to {place}; the message may be stored"):
+            yield
+    except TimeoutError as error:
+        raise PublishDoubtful(f"the broker did not confirm a message to {place} in time; it may be stored") from error
+    except QueueMissing as error:
+        raise ChannelLost(f"the channel was lost while publishing to {place}, because {error}; the message may be stored") from error
+    except ChannelLost as lost:
+        cause = lost.__cause__
+        if isinstance(cause, PublishError):
+            raise Unroutable(f"no queue takes messages of {place}") from cause
+        if isinstance(cause, DeliveryError):
+            raise PublishRefused(f"the broker refused a message to {place}: a queue is full or cannot be reached") from cause
+        refused = refusal(cause, exchange, size) if isinstance(cause, AMQPError) else None
+        raise refused or lost from cause
+
+
+def refusal(error: AMQPError, exchange: str, size: int) -> PublishRefused | None:
+    """The broker closed the channel over this very message; None when it was over another one in flight, or anything else."""
+    text = explain(error)
+    if (found := NOT_THERE.search(text)) and found["name"] == exchange:
+        return PublishRefused(f"there is no exchange {exchange!r}")
+    if (found := FORBIDDEN.search(text)) and found["name"] in {exchange, "amq.default"}:
+        return PublishRefused(f"the broker's user may not write to exchange {exchange!r}")
+    if (found := TOO_LARGE.search(text)) and int(found["size"]) == size:
+        return PublishRefused(f"the message has {size:,} bytes; the broker takes fewer (its max_message_size)")
+    return None
+
+
+def unreachable(url: URL, error: BaseException) -> BrokerUnreachable:
+    """A sentence that says what stands in the way; the password is never part of it."""
+    place = f"{url.host}:{url.port or (5671 if url.scheme == 'amqps' else 5672)}"
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, AMQPError) else error
+    vhost = url.path.removeprefix("/") or "/"
+    match cause:
+        case TimeoutError():
+            why = "it does not answer in time"
+        case socket.gaierror():
+            why = "its name cannot be resolved"
+        case ConnectionRefusedError():
+            why = "the connection is refused: nothing listens there"
+        case ssl.SSLCertVerificationError():
+            why = f"its certificate is not accepted: {cause.verify_message}"
+        case ssl.SSLError():
+            why = f"TLS failed ({cause.reason}): is this its TLS port?"
+        case ProbableAuthenticationError() | AuthenticationError():
+            why = f"it refuses the user {url.user!r} or the password"
+        case InvalidFrameError() if "Connection.OpenOk" in explain(error):  # all that aiormq tells of a refused virtual host
+            why = f"it has no virtual host {vhost!r}, or the user {url.user!r} may not use it"
+        case _:
+            why = explain(error)
+    return BrokerUnreachable(f"RabbitMQ at {place} cannot be used: {why}")

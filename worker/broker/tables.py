@@ -1,0 +1,95 @@
+"""What an AMQP message can carry besides its body: header tables, short texts and lifetimes, the same on every broker."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from worker.core.errors import PublishRefused
+
+SHORT_MAX = 255  # bytes of a routing key, an id or a content type
+NAME_MAX = 128  # characters of a header's name
+MAX_EXPIRATION = 2**32 - 1  # milliseconds; RabbitMQ refuses more
+MAX_DEPTH = 32
+MAX_SCALE = 255  # digits after the point of an AMQP decimal
+INT32 = 2**31
+INT64 = 2**63
+BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count", "x-stream-offset", "x-opt-")
+
+
+def require_short(name: str, text: str | None) -> None:
+    """Raises `PublishRefused` for a text that AMQP's short strings cannot hold."""
+    if text and (size := len(text.encode(errors="replace"))) > SHORT_MAX:
+        raise PublishRefused(f"the {name} has {size} bytes; AMQP takes at most {SHORT_MAX}")
+
+
+def to_milliseconds(seconds: float) -> int:
+    """A lifetime as RabbitMQ takes it: never negative, at most 49 days."""
+    return min(max(round(seconds * 1000), 0), MAX_EXPIRATION)
+
+
+def to_table(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Headers as an AMQP table holds them, without those that belong to the broker.
+
+    A copy that still says where its original died would be dropped by RabbitMQ's check for cycles when it expires on its way back.
+    """
+    return {str(name)[:NAME_MAX]: to_field(value) for name, value in headers.items() if not str(name).startswith(BROKERS_OWN)}
+
+
+def to_field(value: Any, depth: int = 0) -> Any:
+    """A value that an AMQP table can hold; what has no AMQP type becomes text."""
+    held: Any
+    match value:
+        case None | bool() | str():
+            held = value
+        case int() if -INT64 <= value < INT64:
+            held = value
+        case float():
+            held = to_number(value)
+        case datetime() if value.timestamp() >= 0:
+            held = value
+        case bytes() | bytearray() | memoryview():
+            held = bytearray(value)
+        case Mapping() if depth < MAX_DEPTH:
+            held = {str(name)[:NAME_MAX]: to_field(item, depth + 1) for name, item in value.items()}
+        case list() | tuple() if depth < MAX_DEPTH:
+            held = [to_field(item, depth + 1) for item in value]
+        case _:
+            held = str(value)
+    return held
+
+
+def to_number(value: float) -> Any:
+    """The float where single precision holds it, else a decimal, else text: pamqp writes floats in single precision only."""
+    if not math.isfinite(value):
+        return value
+    try:
+        if struct.unpack(">f", struct.pack(">f", value))[0] == value:
+            return value
+    except OverflowError:
+        return repr(value)
+    exact = Decimal(repr(value))
+    _, digits, exponent = exact.as_tuple()
+    small = isinstance(exponent, int) and -MAX_SCALE <= exponent <= 0 and int("".join(map(str, digits))) < INT32
+    return exact if small else repr(value)
+
+
+def from_field(value: Any) -> Any:
+    """Plain Python: None, bool, int, float, str, bytes, datetime (UTC), list or dict."""
+    match value:
+        case Decimal():
+            return float(value)
+        case bytearray():
+            return bytes(value)
+        case datetime():
+            return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
+        case dict():
+            return {name: from_field(item) for name, item in value.items()}
+        case list():
+            return [from_field(item) for item in value]
+        case _:
+            return value
