@@ -1,0 +1,85 @@
+"""The house rules that a machine can watch: imports go one way, files and functions are small, failures are caught where they are understood."""
+
+import ast
+import re
+import statistics
+import tomllib
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+from packaging.requirements import Requirement
+
+TOP = Path(__file__).parents[2]
+MODULES = sorted((TOP / "worker").rglob("*.py"))
+TREES = {path.relative_to(TOP).as_posix(): ast.parse(path.read_text("utf-8")) for path in MODULES}
+LENGTHS = {path.relative_to(TOP).as_posix(): len(path.read_text("utf-8").splitlines()) for path in MODULES}
+LONGEST_FILE = 300
+LONGEST_FUNCTION = 45
+CATCH_ALL = {
+    "worker/cli/main.py": "the command line: a sentence instead of a traceback",
+    "worker/flows/consumer.py": "one message: it is settled whatever its handler did",
+    "worker/flows/subscriber.py": "one turn: the baton goes on whatever the poll did",
+}
+LOCKED = re.compile(r"^([\w.-]+)==([^ ;]+)", re.MULTILINE)
+
+
+def test_imports_go_only_downwards(capsys):
+    result = lint_imports(config_filename=str(TOP / "pyproject.toml"), no_cache=True)
+    assert result == 0, capsys.readouterr().out
+
+
+def test_every_module_says_at_its_top_what_it_is():
+    sentences = {path: (ast.get_docstring(tree) or "").split("\n\n")[0] for path, tree in TREES.items()}
+    assert [path for path, sentence in sentences.items() if not sentence.endswith((".", ":"))] == []
+
+
+def test_no_module_is_longer_than_can_be_read_at_once():
+    assert {path: length for path, length in LENGTHS.items() if length > LONGEST_FILE} == {}
+
+
+def test_most_modules_are_short():
+    assert statistics.median(LENGTHS.values()) < 100
+
+
+def test_no_function_is_longer_than_a_screen():
+    functions = [(path, node) for path, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert [f"{path}:{node.lineno} {node.name}" for path, node in functions if node.end_lineno - node.lineno >= LONGEST_FUNCTION] == []
+
+
+def test_everything_is_caught_only_at_the_named_outermost_places():
+    def catches_all(node):
+        names = {part.id for part in ast.walk(node.type) if isinstance(part, ast.Name)} if node.type else {"Exception"}
+        return bool(names & {"Exception", "BaseException"})
+
+    handlers = [(path, node) for path, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)]
+    assert [f"{path}:{node.lineno}" for path, node in handlers if catches_all(node) and path not in CATCH_ALL] == []
+    assert len(CATCH_ALL) <= 3
+
+
+def test_only_the_command_line_prints():
+    calls = [(path, node) for path, tree in TREES.items() if "/cli/" not in path for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert [f"{path}:{node.lineno}" for path, node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"] == []
+
+
+def locked(name):
+    return dict(LOCKED.findall((TOP / name).read_text("utf-8")))
+
+
+def test_both_lock_files_hold_the_same_versions():
+    assert locked("requirements.lock").items() <= locked("requirements-dev.lock").items()
+
+
+def test_every_dependency_is_locked_in_a_version_that_the_project_allows():
+    project = tomllib.loads((TOP / "pyproject.toml").read_text("utf-8"))
+    for names, lock in ((project["project"]["dependencies"], "requirements.lock"), (project["dependency-groups"]["dev"], "requirements-dev.lock")):
+        versions = {name.replace(".", "-").lower(): version for name, version in locked(lock).items()}
+        for requirement in map(Requirement, names):
+            assert versions[requirement.name.replace(".", "-").lower()] in requirement.specifier, requirement
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_every_locked_package_has_hashes_and_no_address(name):
+    text = (TOP / name).read_text("utf-8")
+    assert "://" not in text
+    assert len(re.findall(r"^[\w.-]+==[^\n]+ \\\n    --hash=sha256:", text, re.MULTILINE)) == len(LOCKED.findall(text)) > 20

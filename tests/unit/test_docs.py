@@ -1,0 +1,60 @@
+"""The documentation tells of everything that a user can set, type or watch, and of nothing that is not there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from worker import __version__
+from worker.cli.main import app
+from worker.metrics import Metrics
+from worker.settings import FOREIGN, variables
+
+TOP = Path(__file__).parents[2]
+README = (TOP / "README.md").read_text("utf-8")
+CODE = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", README, re.DOTALL))
+MAKEFILE = (TOP / "Makefile").read_text("utf-8")
+COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+METRICS = sorted(metric.name for metric in Metrics().registry.collect())
+
+pytestmark = pytest.mark.skipif("WORKER_" not in README, reason="the README is not written yet")
+
+
+def test_the_readme_names_every_setting():
+    assert [name for name in variables() if not re.search(rf"\b{name}\b", README)] == []
+
+
+def test_the_readme_names_every_command():
+    assert [name for name in COMMANDS if not re.search(rf"(`|halo-worker ){name}\b", README)] == []
+
+
+def test_the_readme_names_every_metric():
+    assert [name for name in METRICS if not re.search(rf"\b{name}(_total)?\b", README)] == []
+
+
+def test_every_setting_that_the_readme_names_exists():
+    named = set(re.findall(r"\bWORKER_[A-Z_]+[A-Z]\b", README))
+    assert {name for name in named if not FOREIGN.fullmatch(name)} <= set(variables())
+
+
+def test_every_command_that_the_readme_shows_exists():
+    shown = set(re.findall(r"(?:halo-worker|python -m worker) ([a-z]+)", CODE))
+    assert shown <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", ".ci/run"])
+def test_every_make_target_that_the_documents_show_exists(document):
+    text = (TOP / document).read_text("utf-8")
+    code = text if document == ".ci/run" else "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
+    assert set(re.findall(r"\bmake ([a-z-]+)", code)) <= TARGETS
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_every_file_that_the_documents_link_to_exists(document):
+    targets = re.findall(r"\]\(([^)#]+)", (TOP / document).read_text("utf-8"))
+    assert [target for target in targets if "://" not in target and not (TOP / target).exists()] == []
+
+
+def test_the_changelog_has_a_section_for_what_is_here():
+    assert re.search(rf"^## \[({re.escape(__version__)}|Unreleased)\]", (TOP / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
