@@ -107,6 +107,7 @@ def test_what_is_known_of_a_list(entity, listing):
         ("Actions/{id}", ("ticket_id", "id")),
         ("Lookup", ("lookupid", "id")),
         ("TicketApproval", ("ticket_id", "seq")),
+        ("Priority", ("id",)),
         ("Tickets", ("id",)),
     ],
 )

@@ -84,6 +84,10 @@ def test_uncounted_names_have_no_other_number():
     assert [other for name in ("JiraDetails", "HaloNews", "VersionInfo") for other in other_numbers(name)] == []
 
 
+def test_a_name_that_two_entities_would_share_is_no_alias():
+    assert alias_table(["Box", "Boxe", "Lid"], {}) == {"Lids": "Lid"}
+
+
 def test_an_alias_that_could_mean_two_entities_or_is_one_is_left_out():
     table = alias_table(
         ["Notification", "Notifications", "Asset", "Client", "SupplierContract"],

@@ -1,6 +1,7 @@
 """Requests built from operations: one segment per path variable, values as Halo reads them, bodies of the published shape."""
 
 import datetime as dt
+import time
 from urllib.parse import unquote
 
 import pytest
@@ -142,6 +143,16 @@ def test_missing_and_unknown_path_parameters_are_named():
 )
 def test_a_query_value_is_written_as_halo_reads_it(value, text):
     assert build_query(operation("Tickets"), {"Search": value}) == {"search": text}
+
+
+def test_a_moment_without_a_zone_is_utc_wherever_the_worker_runs(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert build_query(operation("Tickets"), {"search": dt.datetime(2026, 3, 1, 12)}) == {"search": "2026-03-01T12:00:00Z"}  # noqa: DTZ001  a naive one is the case
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_null_leaves_its_query_parameter_out():
