@@ -24,8 +24,8 @@ from worker.state.known import Known
 from worker.state.known_stream import KnownLost, KnownStream
 
 logger = structlog.get_logger()
-UNAVAILABLE_WAIT = 5.0  # seconds until the baton comes again while Halo is down
-TROUBLE_WAIT = 30.0  # seconds at most after a poll that failed
+UNAVAILABLE_WAIT = 30.0  # seconds that a baton is held while Halo is down, before another replica may try
+TROUBLE_WAIT = 300.0  # seconds at most after a poll that failed, for routes that are due less often
 
 
 def subscriber_topology(route: Subscriber) -> Topology:
@@ -70,15 +70,15 @@ class SubscriberFlow:
 
     async def _turns(self, broker: Broker, holder: Holder, channel: Channel, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            taken = await first_of(holder.take(), channel.wait_closed(), stop.wait(), timeout=self._turn_limit)
-            if taken is None and not stop.is_set():
-                await self._look_for_baton(broker)
-            elif isinstance(taken, str):
-                self._health.down(self.part, f"its channel was closed: {taken}")
+            arrived = await first_of(holder.arrival(), channel.wait_closed(), stop.wait(), timeout=self._turn_limit)
+            if isinstance(arrived, str):
+                self._health.down(self.part, f"its channel was closed: {arrived}")
                 return
-            elif isinstance(taken, Held):
+            if arrived is None:
+                await self._look_for_baton(broker)
+            elif not isinstance(arrived, bool) and (held := await holder.take(arrived)) is not None:
                 self._found()
-                await self._turn(broker, holder, taken, stop)
+                await self._turn(broker, holder, held, stop)
 
     async def _turn(self, broker: Broker, holder: Holder, held: Held, stop: asyncio.Event) -> None:
         successor = await self._successor(broker, held.baton, stop)
@@ -91,9 +91,10 @@ class SubscriberFlow:
 
     async def _successor(self, broker: Broker, baton: Baton, stop: asyncio.Event) -> Baton:
         """Do the work of a turn; the baton to put. What goes wrong with Halo or a record is in it, what goes wrong with the broker is raised."""
+        await first_of(self._halo.wait_available(), stop.wait(), timeout=UNAVAILABLE_WAIT)
         now = self._clock.now()
         if not self._halo.available:
-            return replace(baton, due=now + UNAVAILABLE_WAIT)
+            return replace(baton, due=now)
         if baton.due > now and baton.scan is None and baton.polls:
             return replace(baton, due=baton.due)  # it came early, from a queue that somebody drained
         try:
@@ -137,7 +138,7 @@ class SubscriberFlow:
         if not turned.ended:
             return now
         due = self._schedule.next(now)
-        return min(due, now + TROUBLE_WAIT) if turned.trouble and self._route.every is not None else due
+        return min(due, now + TROUBLE_WAIT) if turned.trouble and (self._route.every or TROUBLE_WAIT) >= TROUBLE_WAIT else due
 
     async def _known_lost(self, baton: Baton, error: KnownLost) -> Baton:
         now = self._clock.now()

@@ -1,0 +1,134 @@
+"""The one loop that consumes: takes deliveries, runs a handler for each, and settles what it owns, in the outermost frame."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from worker.core.errors import ChannelLost
+from worker.core.health import Health
+from worker.core.message import Delivery
+from worker.core.outcome import Doubtful, Outcome
+from worker.core.ports import Broker, Channel, Clock, Halo
+from worker.core.settlement import Ack, Bury, Retry, Settlement, settle
+from worker.flows.envelope import Envelope, identity_of, opened
+from worker.flows.in_hand import InHand
+from worker.flows.settling import Settler
+from worker.flows.waiting import first_of
+from worker.metrics import Metrics
+
+logger = structlog.get_logger()
+Handler = Callable[[Delivery, Envelope], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """What one consumer consumes: prefetch is the concurrency, so no more than that many are ever in doubt."""
+
+    route: str
+    queue: str
+    prefetch: int
+    delays: tuple[float, ...]
+    part: str
+
+
+class Consumer:
+    """Consumes one queue, one channel after the other; handlers are detached from channels and live in `tasks`."""
+
+    def __init__(
+        self, consumption: Consumption, handler: Handler, halo: Halo, clock: Clock, metrics: Metrics, health: Health, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._what = consumption
+        self._handler = handler
+        self._halo = halo
+        self._clock = clock
+        self._metrics = metrics
+        self._health = health
+        self._tasks = tasks
+        self._in_hand = InHand(tasks)
+        self._session = 0
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
+        """Consume until `stop`, then finish what is in hand; raises `BrokerError` when the attachment is lost."""
+        while not stop.is_set():
+            if not self._halo.available:
+                self._health.up(self._what.part, "not consuming while its client is down")
+                await first_of(self._halo.wait_available(), stop.wait(), broker.wait_lost())
+                if not self._halo.available:
+                    return
+            async with broker.channel(prefetch=self._what.prefetch) as channel:
+                await self._consume(broker, channel, stop)
+
+    async def _consume(self, broker: Broker, channel: Channel, stop: asyncio.Event) -> None:
+        self._session += 1
+        session = self._session
+        settler = Settler(self._what.route, self._what.queue, broker, self._clock)
+        tag = await channel.consume(self._what.queue, lambda delivery: self._accept(delivery, settler, session))
+        self._health.up(self._what.part, "consuming")
+        consuming = self._metrics.consuming.labels(self._what.route)
+        consuming.set(1)
+        try:
+            ended = await first_of(channel.wait_closed(), stop.wait(), self._halo.wait_unavailable())
+        finally:
+            consuming.set(0)
+        if isinstance(ended, str):
+            self._health.down(self._what.part, f"not consuming: {ended}")
+            logger.warning("consumer.lost", route=self._what.route, reason=ended)
+            return
+        await channel.cancel(tag)
+        while self._settling:  # ours until settled: the channel stays open for the acks
+            await asyncio.wait(self._settling)
+
+    def _accept(self, delivery: Delivery, settler: Settler, session: int) -> None:
+        task = self._tasks.create_task(self._own(delivery, settler, session))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _own(self, delivery: Delivery, settler: Settler, session: int) -> None:
+        """Whoever owns the delivery settles it, whatever happens to the handler."""
+        envelope = opened(delivery)
+        started = self._clock.monotonic()
+        with structlog.contextvars.bound_contextvars(route=self._what.route, correlation_id=envelope.correlation_id):
+            key = identity_of(delivery)
+            work = self._in_hand.adopt(key, session) if delivery.redelivered else None
+            if work is None:
+                work = self._in_hand.start(key, session, self._run(delivery, envelope))
+            in_hand = self._metrics.in_hand.labels(self._what.route)
+            in_hand.inc()
+            try:
+                outcome = await asyncio.shield(work.task)
+                settlement = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._what.delays)
+                await settler.settle(delivery, envelope, settlement)
+            except ChannelLost as error:
+                self._in_hand.unsettled(work, session)
+                logger.warning("message.unsettled", message_id=envelope.message_id, reason=str(error))
+                return
+            finally:
+                in_hand.dec()
+            self._in_hand.settled(work)
+            self._report(outcome, settlement, envelope, self._clock.monotonic() - started)
+
+    async def _run(self, delivery: Delivery, envelope: Envelope) -> Outcome:
+        try:
+            return await self._handler(delivery, envelope)
+        except Exception as error:
+            logger.error("message.crashed", message_id=envelope.message_id, error=type(error).__name__, exc_info=error)
+            return Doubtful(f"{type(error).__name__} in the worker itself; the log has the trace", repeatable=False)
+
+    def _report(self, outcome: Outcome, settlement: Settlement, envelope: Envelope, seconds: float) -> None:
+        what = {"message_id": envelope.message_id, "attempt": envelope.attempts + 1, "ms": round(seconds * 1000)}
+        result = type(outcome).__name__.lower()
+        match settlement:
+            case Ack():
+                logger.info(f"message.{result}", **what, status=getattr(outcome, "status", None), detail=getattr(outcome, "detail", ""))
+            case Retry(delay, _, doubtful, reason):
+                result = "retried"
+                logger.warning("message.retried", **what, delay=delay, doubtful=doubtful, reason=reason)
+            case Bury(dead_class, reason, status, _):
+                result = f"dead_{dead_class.value}"
+                logger.error("message.dead", **what, dead_class=dead_class.value, status=status, reason=reason)
+        self._metrics.messages.labels(self._what.route, result).inc()

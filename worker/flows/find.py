@@ -1,0 +1,91 @@
+"""Looking before creating: the one record that an earlier attempt may have made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from worker.catalogue.requests import build_request
+from worker.changes.pages import PAGE_SIZE, rows_of
+from worker.config.routes import Find
+from worker.core.exchange import Exchange, Priority
+from worker.core.ports import Halo
+
+MOST_PAGES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The one match."""
+
+    record_id: Any
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """Certainly none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """More than one match, or more rows than can be looked through."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookupFailed:
+    """Halo did not answer the question."""
+
+    exchange: Exchange
+
+
+Finding = Found | NotFound | Unclear | LookupFailed
+
+
+async def look(halo: Halo, find: Find, context: Any, bindings: dict[str, Any]) -> Finding:
+    """Ask for the rows and compare. Raises `ExpressionError`, `RequestError`."""
+    path = {name: template.evaluate(context, bindings) for name, template in find.path.items()}
+    query = {name: template.evaluate(context, bindings) for name, template in find.query.items()}
+    wanted = {name: template.evaluate(context, bindings) for name, template in find.match.items()}
+    if any(value is None or value == "" for value in wanted.values()):
+        return Unclear("a member of `find.match` has no value in this message: nothing can be looked up by it")
+    matches: list[dict[str, Any]] = []
+    for page in range(1, MOST_PAGES + 1):
+        exchange = await halo.send(build_request(find.operation, path, query | paging(find, page)), priority=Priority.WRITE)
+        found = rows_of(exchange.body, find.operation.listing) if exchange.ok else None
+        if found is None:
+            return LookupFailed(exchange)
+        rows, count = found
+        matches += [row for row in rows if all(same(row.get(name), value) for name, value in wanted.items())]
+        if not paging(find, page) or not rows or count is None or page * len(rows) >= count or len(rows) < PAGE_SIZE:
+            return verdict(matches)
+    return Unclear(f"`find` brings more than {MOST_PAGES * PAGE_SIZE} rows: make its query narrower")
+
+
+def paging(find: Find, page: int) -> dict[str, Any]:
+    listing = find.operation.listing
+    return {"pageinate": True, "page_size": PAGE_SIZE, "page_no": page} if listing is not None and listing.paged else {}
+
+
+def verdict(matches: list[dict[str, Any]]) -> Finding:
+    ids = {str(row.get("id")): row.get("id") for row in matches}
+    if not matches:
+        return NotFound()
+    if len(ids) > 1:
+        return Unclear(f"{len(ids)} records match `find`: which one is meant cannot be told")
+    record_id = next(iter(ids.values()))
+    return Found(record_id) if record_id is not None else Unclear("the record that matches `find` has no id")
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equal as Halo writes it: 7, 7.0 and "7" are the same, texts compare without case and outer spaces."""
+    return normal(left) == normal(right)
+
+
+def normal(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, bool) or value is None or isinstance(value, (dict, list)):
+        return value
+    return str(value).strip().casefold()

@@ -1,0 +1,78 @@
+"""What a message asks to be written: its shape, and whether doing it twice would show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from worker.catalogue.operation import Operation
+from worker.config.routes import Publisher
+from worker.core.errors import Undecodable
+from worker.flows.requests import evaluated
+
+SHAPE = frozenset({"path", "query", "payload"})
+APPENDING = "_add_rows"  # a custom table's row has no id of its own: an update that appends
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write: path and query parameters, and the payload (an object or an array of objects; None for a DELETE)."""
+
+    path: dict[str, Any]
+    query: dict[str, Any]
+    payload: Any
+
+    @property
+    def creates(self) -> int:
+        """How many records it creates (or rows it appends): those must not be done twice."""
+        records = self.payload if isinstance(self.payload, list) else [self.payload]
+        return sum(1 for record in records if isinstance(record, dict) and (not names_record(record) or APPENDING in record))
+
+    @property
+    def single(self) -> dict[str, Any] | None:
+        """The one record, when it is one."""
+        records = self.payload if isinstance(self.payload, list) else [self.payload]
+        return records[0] if len(records) == 1 and isinstance(records[0], dict) else None
+
+    def updating(self, record_id: Any) -> Self:
+        """The same content laid over an existing record."""
+        return replace(self, payload={**(self.single or {}), "id": record_id})
+
+
+def names_record(record: dict[str, Any]) -> bool:
+    """Whether it has an id: without one, or with 0, Halo creates."""
+    return record.get("id") not in (None, 0, "0", "")
+
+
+def write_of(route: Publisher, document: Any, context: Any, bindings: dict[str, Any]) -> Write:
+    """The write that a message (after `transform`) asks for; the route's own parameters are the defaults. Raises `Undecodable`, `ExpressionError`."""
+    if not isinstance(document, dict):
+        raise Undecodable(f"the message must be an object with path, query and payload, not {kind(document)}")
+    if unknown := sorted(document.keys() - SHAPE):
+        raise Undecodable(
+            f"the message must be an object with path, query and payload; it also has {', '.join(unknown[:5])}: a `transform` gives it that shape"
+        )
+    defaults = evaluated(route.request, context, bindings)
+    parameters = {}
+    for part in ("path", "query"):
+        given = document.get(part)
+        if given is not None and not isinstance(given, dict):
+            raise Undecodable(f"{part} must be an object, not {kind(given)}")
+        parameters[part] = defaults[part] | (given or {})
+    return Write(parameters["path"], parameters["query"], payload_of(route.operation, document.get("payload")))
+
+
+def payload_of(operation: Operation, payload: Any) -> Any:
+    if operation.method == "DELETE":
+        return None
+    records = payload if isinstance(payload, list) else [payload]
+    if not records or not all(isinstance(record, dict) for record in records):
+        raise Undecodable(f"payload must be an object or an array of objects, not {kind(payload)}")
+    return payload
+
+
+def kind(value: Any) -> str:
+    names = {dict: "an object", list: "an array", str: "a text", bool: "a boolean", int: "a number", float: "a number", type(None): "nothing"}
+    if isinstance(value, list):
+        return "an empty array" if not value else "an array with other things than objects"
+    return names.get(type(value), "something else")
