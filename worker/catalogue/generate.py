@@ -1,7 +1,7 @@
 """Makes the catalogue's data from a published OpenAPI file: `python -m worker.catalogue.generate OPENAPI.json [ENDPOINTS.json]`.
 
 ENDPOINTS.json is an array of objects with `path` and `list_key`: the member of a list's answer that holds its rows, null for a bare array.
-OpenAPI files of Halo do not tell it; without ENDPOINTS.json what the present data says is kept.
+Older OpenAPI files of Halo do not tell it, newer ones for some lists; without ENDPOINTS.json what the present data says is kept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from worker.catalogue.names import alias_table
-from worker.catalogue.published import METHODS, PARAMETER, Document, body_schema, by_name, members, packed, parameters, schema_name, type_of
+from worker.catalogue.published import METHODS, PARAMETER, Document, body_schema, by_name, members, packed, parameters, rows_member, schema_name, type_of
 
 DATA = Path(__file__).with_name("data.json")
 
@@ -68,8 +68,9 @@ def path_facts(document: Document, path: str, rows: str | None, bodies: dict[str
         for method, its in types.items():
             if its != common:
                 facts[method]["path"] = its
-    if rows and "get" in facts:
-        facts["get"]["rows"] = rows
+    if "get" in facts and not path.endswith("}"):
+        rows = rows or rows_member(document, published["get"])
+        facts["get"] |= {"rows": rows} if rows else {}
     if path in KEYS:
         facts["key"] = KEYS[path]
     return facts
@@ -101,14 +102,26 @@ def text_of(data: Mapping[str, Mapping[str, Any]]) -> str:
     return "{\n" + ",\n".join(sections) + "\n}\n"
 
 
+def read_json(path: Path) -> Any:
+    try:
+        return orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m worker.catalogue.generate", description="Make the catalogue's data from a published OpenAPI file of Halo.")
     parser.add_argument("openapi", type=Path, help="the OpenAPI file of an instance: /api/swagger/v2/swagger.json")
     parser.add_argument("endpoints", type=Path, nargs="?", help="what is known of lists; without it the present data's knowledge is kept")
     parser.add_argument("--output", type=Path, default=DATA, help="the file to write")
     options = parser.parse_args(arguments)
-    document = orjson.loads(options.openapi.read_bytes())
-    rows = list_keys(orjson.loads(options.endpoints.read_bytes())) if options.endpoints else kept_list_keys(orjson.loads(DATA.read_bytes()))
+    try:
+        document = read_json(options.openapi)
+        if not isinstance(document, dict) or "paths" not in document or "components" not in document:
+            parser.error(f"{options.openapi} is not an OpenAPI 3 file: it needs paths and components")
+        rows = list_keys(read_json(options.endpoints)) if options.endpoints else kept_list_keys(read_json(DATA))
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     text = text_of(catalogue_data(document, rows))
     options.output.write_text(text, encoding="utf-8")
     sys.stdout.write(f"{options.output}: {len(document['paths'])} paths, {len(text):,} characters\n")

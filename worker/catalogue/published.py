@@ -82,3 +82,12 @@ def members(document: Document, schema: Mapping[str, Any]) -> dict[str, str]:
     if name is not None:
         return members(document, document["components"]["schemas"][name])
     return {member: type_of(document, its) for member, its in schema.get("properties", {}).items()}
+
+
+def rows_member(document: Document, operation: Mapping[str, Any]) -> str | None:
+    """The member that holds a list's rows, where the file describes answers (newer ones do) and leaves no choice: a count of records beside one array of objects."""
+    content = operation.get("responses", {}).get("200", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    answer = document["components"]["schemas"].get(schema_name(schema), {}).get("properties", {})
+    arrays = [name for name, its in answer.items() if its.get("type") == "array" and "$ref" in its.get("items", {})]
+    return arrays[0] if len(arrays) == 1 and "record_count" in answer else None

@@ -38,9 +38,46 @@ def test_the_order_of_the_published_file_does_not_matter(tmp_path):
 
 def test_without_facts_about_lists_those_of_the_present_data_are_kept(tmp_path):
     document = tmp_path / "openapi.json"
-    document.write_text('{"paths": {"/Tickets": {"get": {}}, "/NewThing": {"get": {}}}}', encoding="utf-8")
+    document.write_text('{"paths": {"/Tickets": {"get": {}}, "/NewThing": {"get": {}}}, "components": {"schemas": {}}}', encoding="utf-8")
     paths = json.loads(generate(tmp_path, document))["paths"]
     assert paths == {"/NewThing": {"get": {}}, "/Tickets": {"get": {"rows": "tickets"}}}
+
+
+def test_a_newer_file_that_describes_answers_tells_where_the_rows_of_new_lists_are(tmp_path):
+    rows, count = {"type": "array", "items": {"$ref": "#/components/schemas/One"}}, {"type": "integer"}
+    schemas = {
+        "Clear": {"record_count": count, "things": rows, "ids": {"type": "array", "items": count}},
+        "Unclear": {"record_count": count, "a": rows, "b": rows},
+        "Uncounted": {"a": rows},
+    }
+    answers = {name: {"200": {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}}} for name in schemas}
+    document = {
+        "paths": {f"/{name}": {"get": {"responses": answer}} for name, answer in answers.items()} | {"/Tickets": {"get": {"responses": answers["Clear"]}}},
+        "components": {"schemas": {name: {"properties": members} for name, members in schemas.items()}},
+    }
+    file = tmp_path / "openapi.json"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    paths = json.loads(generate(tmp_path, file))["paths"]
+    assert {path: facts["get"].get("rows") for path, facts in paths.items()} == {
+        "/Clear": "things",
+        "/Unclear": None,
+        "/Uncounted": None,
+        "/Tickets": "tickets",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("", "is not JSON"), ("[]", "is not an OpenAPI 3 file: it needs paths and components"), ('{"swagger": "2.0", "paths": {}}', "is not an OpenAPI 3 file")],
+)
+def test_a_file_that_is_no_openapi_is_refused_in_a_sentence(tmp_path, capsys, text, problem):
+    file = tmp_path / "wrong.json"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main([str(file), "--output", str(tmp_path / "data.json")])
+    assert ended.value.code == 2
+    assert f"{file} {problem}" in capsys.readouterr().err
+    assert not (tmp_path / "data.json").exists()
 
 
 def test_the_committed_data_is_as_the_generator_writes_it_and_of_bounded_size():
