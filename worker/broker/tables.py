@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
+
+from pamqp.encode import field_table
 
 from worker.core.errors import PublishRefused
+from worker.core.message import Message
 
 SHORT_MAX = 255  # bytes of a routing key, an id or a content type
-NAME_MAX = 128  # characters of a header's name
+NAME_MAX = 128  # bytes of a header's name
 MAX_EXPIRATION = 2**32 - 1  # milliseconds; RabbitMQ refuses more
+MAX_HEADERS = 120_000  # bytes; they travel in one frame, whose usual maximum is 131,072: the broker closes the connection over a larger one
 MAX_DEPTH = 32
 MAX_SCALE = 255  # digits after the point of an AMQP decimal
 INT32 = 2**31
@@ -21,10 +26,25 @@ INT64 = 2**63
 BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count", "x-stream-offset", "x-opt-")
 
 
-def require_short(name: str, text: str | None) -> None:
-    """Raises `PublishRefused` for a text that AMQP's short strings cannot hold."""
-    if text and (size := len(text.encode(errors="replace"))) > SHORT_MAX:
+def short(name: str, text: str) -> str:
+    """The text as AMQP's short strings hold it. Raises `PublishRefused` when it is too long for them."""
+    clean = to_text(text)
+    if (size := len(clean.encode())) > SHORT_MAX:
         raise PublishRefused(f"the {name} has {size} bytes; AMQP takes at most {SHORT_MAX}")
+    return clean
+
+
+def short_properties(message: Message) -> dict[str, str | None]:
+    """The five short texts of a message, by their names there. Raises `PublishRefused`."""
+    names = ("message_id", "correlation_id", "reply_to", "content_type", "type")
+    texts = {name: getattr(message, name) for name in names}
+    texts["message_id"] = texts["message_id"] or uuid4().hex
+    return {name: None if text is None else short(name.replace("_", " "), text) for name, text in texts.items()}
+
+
+def to_text(text: str) -> str:
+    """Text that has a form in UTF-8: half of a surrogate pair has none."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def to_milliseconds(seconds: float) -> int:
@@ -35,17 +55,26 @@ def to_milliseconds(seconds: float) -> int:
 def to_table(headers: Mapping[str, Any]) -> dict[str, Any]:
     """Headers as an AMQP table holds them, without those that belong to the broker.
 
-    A copy that still says where its original died would be dropped by RabbitMQ's check for cycles when it expires on its way back.
+    Raises `PublishRefused` when they are too large. A copy that still says where its original died would be dropped by RabbitMQ's check for cycles when it expires on its way back.
     """
-    return {str(name)[:NAME_MAX]: to_field(value) for name, value in headers.items() if not str(name).startswith(BROKERS_OWN)}
+    table = {to_name(name): to_field(value) for name, value in headers.items() if not str(name).startswith(BROKERS_OWN)}
+    if table and (size := len(field_table(table))) > MAX_HEADERS:
+        raise PublishRefused(f"the headers have {size:,} bytes; at most {MAX_HEADERS:,} can be published")
+    return table
+
+
+def to_name(name: object) -> str:
+    return to_text(str(name)).encode()[:NAME_MAX].decode(errors="ignore")
 
 
 def to_field(value: Any, depth: int = 0) -> Any:
     """A value that an AMQP table can hold; what has no AMQP type becomes text."""
     held: Any
     match value:
-        case None | bool() | str():
+        case None | bool():
             held = value
+        case str():
+            held = to_text(value)
         case int() if -INT64 <= value < INT64:
             held = value
         case float():
@@ -55,18 +84,21 @@ def to_field(value: Any, depth: int = 0) -> Any:
         case bytes() | bytearray() | memoryview():
             held = bytearray(value)
         case Mapping() if depth < MAX_DEPTH:
-            held = {str(name)[:NAME_MAX]: to_field(item, depth + 1) for name, item in value.items()}
+            held = {to_name(name): to_field(item, depth + 1) for name, item in value.items()}
         case list() | tuple() if depth < MAX_DEPTH:
             held = [to_field(item, depth + 1) for item in value]
         case _:
-            held = str(value)
+            held = to_text(str(value))
     return held
 
 
 def to_number(value: float) -> Any:
-    """The float where single precision holds it, else a decimal, else text: pamqp writes floats in single precision only."""
+    """The float where single precision holds it, else a decimal, else text.
+
+    pamqp writes floats in single precision only, and RabbitMQ closes the connection over one that is not finite.
+    """
     if not math.isfinite(value):
-        return value
+        return repr(value)
     try:
         if struct.unpack(">f", struct.pack(">f", value))[0] == value:
             return value

@@ -62,6 +62,14 @@ class MemoryBroker:
             if had and self._server.locks.get(name) is self:
                 del self._server.locks[name]
 
+    @property
+    def lost(self) -> bool:
+        return self._lost.done()
+
+    @property
+    def lost(self) -> bool:
+        return self._lost.done()
+
     async def wait_lost(self) -> str:
         return await asyncio.shield(self._lost)
 

@@ -13,7 +13,7 @@ from worker.broker.memory.entry import Consumer, Entry
 from worker.broker.memory.queue import MemoryQueue
 from worker.broker.memory.server import MemoryServer
 from worker.broker.memory.stream import MemoryStream
-from worker.broker.tables import from_field, require_short, to_milliseconds, to_table
+from worker.broker.tables import from_field, short, short_properties, to_milliseconds, to_table
 from worker.core.errors import ChannelLost
 from worker.core.message import Message
 from worker.core.ports import OnDelivery
@@ -61,7 +61,7 @@ class MemoryChannel:
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
-        require_short("routing key", routing_key)
+        routing_key = short("routing key", routing_key)
         carried = as_carried(message)
         await self._turn("the channel was lost while publishing; the message may be stored")
         self._server.publish(carried, exchange, routing_key)
@@ -133,12 +133,11 @@ class MemoryChannel:
 
 def as_carried(message: Message) -> Message:
     """The message as AMQP would carry it, so that both brokers hand out the same. Raises `PublishRefused` for what AMQP cannot carry."""
-    for name in ("message_id", "correlation_id", "reply_to", "content_type", "type"):
-        require_short(name.replace("_", " "), getattr(message, name))
+    texts: dict[str, Any] = short_properties(message)
     return replace(
         message,
+        **texts,
         body=bytes(message.body),
-        message_id=message.message_id or uuid4().hex,
         headers=from_field(to_table(message.headers)),
         timestamp=from_field(message.timestamp),
         expiration=None if message.expiration is None else to_milliseconds(message.expiration) / 1000,

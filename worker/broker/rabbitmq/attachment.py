@@ -73,6 +73,14 @@ class RabbitBroker:
         finally:
             self._locks.discard(name)
 
+    @property
+    def lost(self) -> bool:
+        return self._lost.done()
+
+    @property
+    def lost(self) -> bool:
+        return self._lost.done()
+
     async def wait_lost(self) -> str:
         return await asyncio.shield(self._lost)
 

@@ -16,7 +16,7 @@ from pamqp.commands import Basic
 
 from worker.broker.rabbitmq.failures import FAILURES, explain, publishing, translated
 from worker.broker.rabbitmq.properties import to_message, to_properties
-from worker.broker.tables import require_short
+from worker.broker.tables import short
 from worker.core.errors import ChannelLost, PublishRefused
 from worker.core.message import Delivery, Message
 from worker.core.ports import OnDelivery
@@ -54,17 +54,18 @@ class RabbitChannel:
     def __init__(self, methods: Methods, patience: float) -> None:
         self._methods = methods
         self._patience = patience
+        self._in_flight: dict[str, asyncio.Event] = {}
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._closing = methods.closing
         self._closing.add_done_callback(self._on_closing)
         methods.on_consumer_cancel_callbacks.add(self._on_consumer_cancelled)
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
-        require_short("routing key", routing_key)
+        routing_key = short("routing key", routing_key)
         properties = to_properties(message)
         try:
             with publishing(exchange, routing_key, len(message.body)):
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(self._patience), self._alone(properties.message_id or ""):
                     frame = await self._methods.basic_publish(message.body, exchange=exchange, routing_key=routing_key, properties=properties, mandatory=True)
         except (ChannelLost, PublishRefused) as error:
             if not isinstance(error.__cause__, DeliveryError):  # a mere nack leaves the channel open
@@ -109,6 +110,17 @@ class RabbitChannel:
                     await self._methods.basic_ack(tag)
             except TimeoutError as error:
                 raise ChannelLost("the broker does not take an acknowledgement in time; it hands the message out again") from error
+
+    @asynccontextmanager
+    async def _alone(self, message_id: str) -> AsyncIterator[None]:
+        """A return names only the message's id: of two equal ones in flight aiormq would tell the wrong publisher."""
+        while message_id in self._in_flight:
+            await self._in_flight[message_id].wait()
+        self._in_flight[message_id] = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._in_flight.pop(message_id).set()
 
     def _on_closing(self, closing: asyncio.Future[Any]) -> None:
         self.end("the connection was lost" if closing.cancelled() else explain(closing.exception()))

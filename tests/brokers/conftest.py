@@ -1,0 +1,43 @@
+"""The same behaviour on both brokers: each test runs on the embedded one and on RabbitMQ."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from tests.tools.proxy import through_proxy
+from tests.tools.rabbitmq import RabbitMQ
+from worker.broker.memory import MemoryServer
+from worker.broker.open import OpenBroker, open_broker
+
+
+@dataclass
+class World:
+    """One broker with nothing in it. `attach()` opens an attachment to it, `cut()` tears all of them off, `delete_queue` is an operator's hand."""
+
+    kind: str
+    attach: Callable[[], AbstractAsyncContextManager[OpenBroker]]
+    cut: Callable[[], None]
+    delete_queue: Callable[[str], None]
+
+
+@pytest.fixture(params=["memory", "rabbitmq"])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    if request.param == "memory":
+        server = MemoryServer()
+        yield World("memory", partial(open_broker, "memory://", name="test", server=server), server.cut, server.delete_queue)
+        return
+    rabbitmq: RabbitMQ = request.getfixturevalue("rabbitmq")
+    url: str = request.getfixturevalue("amqp_url")
+    async with through_proxy(url) as (proxied, proxy):
+        yield World("rabbitmq", partial(open_broker, proxied, name="test", publish_timeout=10), proxy.reset, partial(rabbitmq.delete_queue, url))
+
+
+@pytest.fixture
+async def broker(world: World) -> AsyncIterator[OpenBroker]:
+    async with world.attach() as attached:
+        yield attached

@@ -1,0 +1,28 @@
+"""Fixtures for all tests: a real RabbitMQ for the session, and a virtual host of it for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.tools.rabbitmq import NoRabbitMQ, RabbitMQ
+from tests.tools.rabbitmq import rabbitmq as running_rabbitmq
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """`.url`, `.new_vhost() -> url`, `.delete_queue(url, name)`, and where the node is ours `.stop() .kill() .start() .restart() .ctl(…)`."""
+    try:
+        with running_rabbitmq() as broker:
+            yield broker
+    except NoRabbitMQ as missing:
+        pytest.exit(str(missing), returncode=1)
+
+
+@pytest.fixture
+def amqp_url(rabbitmq: RabbitMQ) -> Iterator[str]:
+    """The URL of a fresh virtual host."""
+    url = rabbitmq.new_vhost()
+    yield url
+    rabbitmq.drop_vhost(url)

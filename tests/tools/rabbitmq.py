@@ -1,0 +1,192 @@
+"""Getting a real RabbitMQ for the tests: one that is given, a private node, a container, or an installation."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+from tests.tools.rabbitmq_node import Node, find_server, install_server, private_node
+
+URL = "WORKER_TEST_AMQP_URL"
+API = "WORKER_TEST_RABBITMQ_API"
+FOUR_WAYS = (
+    "The tests need a real RabbitMQ and found none. Any one of these four will do:\n"
+    f"  1. set {URL} to a broker of yours (and {API} to its management API when that is not on port 15672);\n"
+    "  2. install rabbitmq-server, so that the tests can start a private node of it;\n"
+    "  3. start Docker, so that the tests can run a container;\n"
+    "  4. run the tests as root on Debian or Ubuntu, so that they can install it with apt-get."
+)
+
+
+class NoRabbitMQ(Exception):
+    """Nothing to test against; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Api:
+    """The management API, for what AMQP cannot do."""
+
+    base: str
+    user: str
+    password: str
+
+    def call(self, method: str, path: str, body: object = None) -> object:
+        request = urllib.request.Request(self.base + path, method=method, data=None if body is None else json.dumps(body).encode())
+        request.add_header("Authorization", "Basic " + b64encode(f"{self.user}:{self.password}".encode()).decode())
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=30) as response:
+            text = response.read()
+        return json.loads(text) if text else None
+
+
+class RabbitMQ:
+    """A running RabbitMQ; `node` is set when it is ours to stop, kill and start again."""
+
+    def __init__(self, url: str, api: Api, node: Node | None = None) -> None:
+        self.url = url
+        self.api = api
+        self.node = node
+        self._names = count(1)
+
+    def new_vhost(self) -> str:
+        """The URL of a fresh virtual host."""
+        name = f"test-{os.getpid()}-{next(self._names)}"
+        self.api.call("PUT", f"/api/vhosts/{name}")
+        self.api.call("PUT", f"/api/permissions/{name}/{quote(self.api.user, safe='')}", {"configure": ".*", "write": ".*", "read": ".*"})
+        return f"{self.url.rstrip('/')}/{name}"
+
+    def drop_vhost(self, url: str) -> None:
+        """Also closes the connections to it."""
+        self.api.call("DELETE", f"/api/vhosts/{quote(vhost_of(url), safe='')}")
+
+    def delete_queue(self, url: str, queue: str) -> None:
+        self.api.call("DELETE", f"/api/queues/{quote(vhost_of(url), safe='')}/{quote(queue, safe='')}")
+
+    @property
+    def ours(self) -> Node:
+        if self.node is None:
+            raise NoRabbitMQ("this test stops and starts the broker: it needs a private node (install rabbitmq-server)")
+        return self.node
+
+    def stop(self) -> None:
+        self.ours.stop()
+
+    def kill(self) -> None:
+        self.ours.kill()
+
+    def start(self) -> None:
+        self.ours.start()
+
+    def restart(self) -> None:
+        self.ours.stop()
+        self.ours.start()
+
+    def ctl(self, *arguments: str) -> str:
+        """What `rabbitmqctl` says; about half a second a call."""
+        return self.ours.ctl(*arguments)
+
+
+def vhost_of(url: str) -> str:
+    return unquote(urlsplit(url).path.removeprefix("/")) or "/"
+
+
+class Say(Protocol):
+    def __call__(self, text: str, /) -> None: ...
+
+
+def say(text: str) -> None:
+    """To the terminal, past pytest's capturing: an installation takes a while."""
+    print(f"rabbitmq for the tests: {text}", file=sys.__stderr__, flush=True)
+
+
+@contextmanager
+def rabbitmq(environment: Mapping[str, str] = os.environ, say: Say = say, install: Callable[[Say], Path | None] | None = None) -> Iterator[RabbitMQ]:
+    """The first of the four ways that works here. Raises `NoRabbitMQ`."""
+    if environment.get(URL):
+        yield given(environment)
+        return
+    server = find_server(environment)
+    if server is None and docker_answers(environment):
+        with container(say) as broker:
+            yield broker
+        return
+    if server is None:
+        server = (install or install_server)(say)
+    if server is None:
+        raise NoRabbitMQ(FOUR_WAYS)
+    with private_node(server) as node:
+        yield RabbitMQ(node.url, Api(node.api, "guest", "guest"), node)
+
+
+def given(environment: Mapping[str, str]) -> RabbitMQ:
+    """Somebody's broker: every test still gets a virtual host of its own, which takes the management API."""
+    url = environment[URL]
+    parts = urlsplit(url)
+    api = Api((environment.get(API) or f"http://{parts.hostname}:15672").rstrip("/"), unquote(parts.username or "guest"), unquote(parts.password or "guest"))
+    try:
+        api.call("GET", "/api/overview")
+    except OSError as error:
+        raise NoRabbitMQ(
+            f"{URL} is set, but the management API at {api.base} does not answer ({error}); the tests make a virtual host each. Set {API} to its address."
+        ) from None
+    return RabbitMQ(f"{parts.scheme}://{parts.netloc}", api)
+
+
+def docker_answers(environment: Mapping[str, str]) -> bool:
+    """Whether a daemon is there, not only the command."""
+    if shutil.which("docker", path=environment.get("PATH")) is None and "DOCKER_HOST" not in environment:
+        return False
+    from docker.errors import DockerException
+
+    import docker
+
+    try:
+        client = docker.from_env(timeout=10)
+    except DockerException:
+        return False
+    try:
+        return bool(client.ping())
+    except (DockerException, OSError):
+        return False
+    finally:
+        client.close()
+
+
+@contextmanager
+def container(say: Say) -> Iterator[RabbitMQ]:
+    """A throw-away container; testcontainers' own watcher (Ryuk) is used unless TESTCONTAINERS_RYUK_DISABLED says otherwise."""
+    from testcontainers.core.container import DockerContainer
+
+    image = os.environ.get("WORKER_TEST_RABBITMQ_IMAGE", "rabbitmq:4-management")
+    say(f"starting a container of {image}")
+    with DockerContainer(image).with_exposed_ports(5672, 15672) as running:
+        host = running.get_container_host_ip()
+        api = Api(f"http://{host}:{running.get_exposed_port(15672)}", "guest", "guest")
+        wait_for(api)
+        yield RabbitMQ(f"amqp://guest:guest@{host}:{running.get_exposed_port(5672)}", api)
+
+
+def wait_for(api: Api, seconds: float = 90) -> None:
+    """Until the management API answers, which is the last thing to come up."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            api.call("GET", "/api/overview")
+        except OSError:
+            if time.monotonic() > until:
+                raise NoRabbitMQ(f"RabbitMQ did not come up within {seconds:.0f} s") from None
+            time.sleep(0.1)
+        else:
+            return

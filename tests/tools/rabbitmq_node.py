@@ -1,0 +1,197 @@
+"""A private, throw-away RabbitMQ node on the loopback interface, from the installed package."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+PACKAGE = Path("/usr/lib/rabbitmq/bin")  # Debian's wrappers in /usr/sbin switch to another user; these do not
+START_SECONDS = 90
+STOP_SECONDS = 30
+CONF = """\
+listeners.tcp.1 = 127.0.0.1:{port}
+loopback_users = none
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {api_port}
+vm_memory_high_watermark.absolute = 2GB
+disk_free_limit.absolute = 50MB
+max_message_size = 16777216
+collect_statistics_interval = 60000
+log.file.level = warning
+log.console = false
+"""
+
+
+def find_server(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The folder of RabbitMQ's commands; WORKER_TEST_RABBITMQ_HOME may point to an unpacked release of any version."""
+    home = environment.get("WORKER_TEST_RABBITMQ_HOME")
+    if home:
+        folders = [Path(home) / "sbin", Path(home) / "bin"]
+    else:
+        on_path = shutil.which("rabbitmq-server", path=environment.get("PATH"))
+        folders = [PACKAGE, Path(on_path).resolve().parent] if on_path else []
+    return next((folder for folder in folders if (folder / "rabbitmq-server").is_file()), None)
+
+
+def install_server(say: Callable[[str], None]) -> Path | None:
+    """With apt-get, when we are root on a Debian. The package may start a service of its own; the tests use another node all the same."""
+    apt = shutil.which("apt-get")
+    if apt is None or os.geteuid() != 0:
+        return None
+    say("none is installed and no Docker answers; running: apt-get install rabbitmq-server (once, about a minute)")
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "rabbitmq-server"]):
+        done = subprocess.run([apt, *arguments], env=quiet, capture_output=True, text=True, check=False)
+        if done.returncode and arguments[0] == "install":  # an update may fail over one repository and still do
+            say(f"apt-get could not install it: {done.stderr.strip()[-500:]}")
+    return find_server()
+
+
+class Node:
+    """One node with its own name, ports, cookie, port mapper (epmd) and folder."""
+
+    def __init__(self, commands: Path, folder: Path) -> None:
+        self._commands = commands
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        port, dist_port, epmd_port, api_port = free_ports(4)
+        self.port = port
+        self.url = f"amqp://guest:guest@127.0.0.1:{port}"
+        self.api = f"http://127.0.0.1:{api_port}"
+        self._environment = self._prepare(port, dist_port, epmd_port, api_port)
+
+    def start(self) -> None:
+        """Returns when AMQP and the management API answer."""
+        with (self._folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                [self._commands / "rabbitmq-server"],
+                env=self._environment, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+        until = time.monotonic() + START_SECONDS
+        while not answers(f"{self.api}/api/index.html") or not listens(self.port):
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"RabbitMQ did not start; it said:\n{(self._folder / 'output').read_text(errors='replace')[-3000:]}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """As if the power failed."""
+        self._end(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Stop it for good, with its epmd, which otherwise outlives it."""
+        self._end(signal.SIGTERM)
+        epmd = shutil.which("epmd")
+        if epmd:
+            subprocess.run([epmd, "-port", self._environment["ERL_EPMD_PORT"], "-kill"], capture_output=True, check=False, timeout=STOP_SECONDS)
+
+    def ctl(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [self._commands / "rabbitmqctl", "-n", self._environment["RABBITMQ_NODENAME"], *arguments],
+            env=self._environment, cwd=self._folder, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        group = self._process.pid  # the script starts the Erlang machine in its own process group
+        try:
+            os.killpg(group, how)
+            self._process.wait(STOP_SECONDS)
+        except ProcessLookupError:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(group, signal.SIGKILL)
+            self._process.wait(STOP_SECONDS)
+        until = time.monotonic() + STOP_SECONDS
+        while listens(self.port) and time.monotonic() < until:
+            time.sleep(0.02)
+        self._process = None
+
+    def _prepare(self, port: int, dist_port: int, epmd_port: int, api_port: int) -> dict[str, str]:
+        home = self._folder / "home"
+        home.mkdir()
+        cookie = home / ".erlang.cookie"
+        cookie.write_text(secrets.token_hex(16))
+        cookie.chmod(0o400)
+        (self._folder / "rabbitmq.conf").write_text(CONF.format(port=port, api_port=api_port))
+        (self._folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))}
+        return inherited | {
+            "HOME": str(home),
+            "ERL_EPMD_PORT": str(epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"test{port}@localhost",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(dist_port),
+            "RABBITMQ_MNESIA_BASE": str(self._folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self._folder / "log"),
+            "RABBITMQ_PLUGINS_EXPAND_DIR": str(self._folder / "plugins"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._folder / "enabled_plugins"),
+            "RABBITMQ_PID_FILE": str(self._folder / "pid"),
+            "RABBITMQ_CONFIG_FILE": str(self._folder / "rabbitmq"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2",
+        }
+
+
+@contextmanager
+def private_node(commands: Path) -> Iterator[Node]:
+    """A started node; at exit nothing of it is left."""
+    folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
+    node = Node(commands, folder)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_ports(number: int) -> list[int]:
+    """Different ones: all are held until the last is found."""
+    sockets = [socket.socket() for _ in range(number)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def listens(port: int) -> bool:
+    """Whether a broker answers there: a wrong protocol header is answered with the right one."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as connection:
+            connection.sendall(b"AMQP\x00\x00\x00\x00")
+            connection.settimeout(2)
+            return connection.recv(4) == b"AMQP"
+    except OSError:
+        return False
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False

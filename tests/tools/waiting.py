@@ -1,0 +1,24 @@
+"""Waiting for what comes soon, without sleeping for a guessed time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+SOON = 10.0
+T = TypeVar("T")
+
+
+async def until(condition: Callable[[], Awaitable[T]], within: float = SOON) -> T:
+    """Ask again and again for something true; a TimeoutError after `within` seconds."""
+    async with asyncio.timeout(within):
+        while not (found := await condition()):  # noqa: ASYNC110  # what is waited for is on the other side of a socket
+            await asyncio.sleep(0.01)
+        return found
+
+
+async def soon(awaitable: Awaitable[T], within: float = SOON) -> T:
+    """A TimeoutError after `within` seconds."""
+    async with asyncio.timeout(within):
+        return await awaitable
