@@ -66,6 +66,11 @@ class Broker(Protocol):
         """An exclusive lock of this connection on `name`: yields True when it was had, False when somebody else has it. Released at exit or with the connection."""
         ...
 
+    @property
+    def lost(self) -> bool:
+        """Whether the attachment is gone."""
+        ...
+
     async def wait_lost(self) -> str:
         """Wait until the attachment is gone and say why."""
         ...

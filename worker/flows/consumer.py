@@ -102,7 +102,10 @@ class Consumer:
             try:
                 outcome = await asyncio.shield(work.task)
                 settlement = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._what.delays)
-                await settler.settle(delivery, envelope, settlement)
+                if not work.placed:
+                    await settler.place(delivery, envelope, settlement)
+                    work.placed = True
+                await delivery.ack()
             except ChannelLost as error:
                 self._in_hand.unsettled(work, session)
                 logger.warning("message.unsettled", message_id=envelope.message_id, reason=str(error))

@@ -80,7 +80,7 @@ def verdict(matches: list[dict[str, Any]]) -> Finding:
 
 def same(left: Any, right: Any) -> bool:
     """Equal as Halo writes it: 7, 7.0 and "7" are the same, texts compare without case and outer spaces."""
-    return normal(left) == normal(right)
+    return bool(normal(left) == normal(right))
 
 
 def normal(value: Any) -> Any:

@@ -20,6 +20,8 @@ class Work:
     key: Hashable
     session: int
     task: asyncio.Task[Outcome]
+    placed: bool = False
+    """Its copy is in the retry or dead queue: only the ack is missing."""
 
 
 class InHand:

@@ -27,29 +27,27 @@ class Settler:
     broker: Broker
     clock: Clock
 
-    async def settle(self, delivery: Delivery, envelope: Envelope, settlement: Settlement) -> None:
-        """Raises `ChannelLost` when the delivery is no longer ours: the broker hands it out again."""
+    async def place(self, delivery: Delivery, envelope: Envelope, settlement: Settlement) -> None:
+        """Put the copy where the settlement wants it, confirmed; the delivery itself is then to be acked. Raises `ChannelLost` when the broker is lost."""
         match settlement:
             case Ack():
                 pass
             case Retry(delay, attempts, doubtful, reason):
                 target = self.queue if delay is None else retry_queue(self.queue, delay)
-                copy = retry_copy(delivery, envelope, attempts, doubtful=doubtful, reason=reason)
-                await self._placed(copy, target)
+                await self._confirmed(retry_copy(delivery, envelope, attempts, doubtful=doubtful, reason=reason), target)
             case Bury():
                 at = datetime.fromtimestamp(self.clock.now(), UTC)
-                await self._placed(dead_letter(delivery, envelope, settlement, self.route, at), dead_queue(self.queue))
-        await delivery.ack()
+                await self._confirmed(dead_letter(delivery, envelope, settlement, self.route, at), dead_queue(self.queue))
 
-    async def _placed(self, copy: Message, target: str) -> None:
+    async def _confirmed(self, copy: Message, target: str) -> None:
         """Publish until confirmed: a full or missing queue is waited for with the message in hand, since dropping it is the only other way."""
         pause = FIRST_PAUSE
         while True:
             try:
                 await self.broker.publish(copy, routing_key=target)
-            except ChannelLost:
-                raise
             except BrokerError as error:
+                if self.broker.lost:
+                    raise ChannelLost(str(error)) from error
                 logger.error("message.stuck", queue=target, reason=str(error), again_in_s=pause)
                 await self.clock.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)

@@ -1,0 +1,174 @@
+"""The composition root: builds the flows from routes and settings, serves them, and begins again when the broker is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
+
+from worker.broker.memory import MemoryServer
+from worker.broker.open import open_broker
+from worker.config.routes import Grant, Publisher, Routes, Subscriber
+from worker.core.clock import SystemClock
+from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch
+from worker.core.health import Health
+from worker.core.ports import Broker, Clock, Halo
+from worker.core.topology import Topology, common_topology
+from worker.flows.consumer import Consumer
+from worker.flows.publisher import PublisherFlow, consumption_of, publisher_topology
+from worker.flows.subscriber import SubscriberFlow, subscriber_topology
+from worker.flows.waiting import first_of
+from worker.halo.budget import Budgets
+from worker.halo.client import HaloClient, open_client
+from worker.metrics import Metrics
+from worker.settings import Settings
+
+logger = structlog.get_logger()
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+FLOW_PAUSE = 5.0
+Reload = Callable[[str], Grant]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One route at work: its name in readiness, what it needs of the broker, and how to serve it through one attachment."""
+
+    part: str
+    topology: Topology
+    serve: Callable[[Broker, asyncio.Event], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Service:
+    """What a running worker is made of; the parts are shared with the admin port. `memory`: what `memory://` attaches to."""
+
+    settings: Settings
+    routes: Routes
+    stop: asyncio.Event
+    health: Health = field(default_factory=Health)
+    metrics: Metrics = field(default_factory=Metrics)
+    clock: Clock = field(default_factory=SystemClock)
+    memory: MemoryServer | None = None
+    reload: Reload | None = None
+
+    async def run(self) -> None:
+        """Serve until `stop`, waiting for whatever is away. Raises `TopologyMismatch` when the broker's queues do not fit at the start."""
+        for name in ("broker", "topology"):
+            self.health.expect(name)
+        budgets = Budgets(self.routes.clients.values(), self.clock, self.settings.budget_share)
+        async with AsyncExitStack() as stack:
+            clients = {name: await stack.enter_async_context(self._client(name, budgets)) for name in self._used_clients()}
+            async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
+                flows = self._flows(clients, tasks)
+                await self._attachments(flows)
+
+    def _used_clients(self) -> list[str]:
+        subscribed = {route.client for route in self.routes.subscribers.values()}
+        return sorted(subscribed | {route.client for route in self.routes.publishers.values()})
+
+    def _client(self, name: str, budgets: Budgets) -> AbstractAsyncContextManager[HaloClient]:
+        again = None if self.reload is None else partial(self.reload, name)
+        return open_client(self.routes.clients[name], budgets, self.metrics, self.health, self.clock, reload=again)
+
+    def _flows(self, clients: Mapping[str, Halo], tasks: asyncio.TaskGroup) -> list[Flow]:
+        subscribers = [self._subscriber(route, clients[route.client]) for route in self.routes.subscribers.values()]
+        publishers = [self._publisher(route, clients[route.client], tasks) for route in self.routes.publishers.values()]
+        flows = subscribers + publishers
+        for flow in flows:
+            self.health.expect(flow.part)
+        return flows
+
+    def _subscriber(self, route: Subscriber, halo: Halo) -> Flow:
+        flow = SubscriberFlow(route, halo, self.clock, self.metrics, self.health, turn_limit=self.settings.turn)
+        return Flow(flow.part, subscriber_topology(route), flow.serve)
+
+    def _publisher(self, route: Publisher, halo: Halo, tasks: asyncio.TaskGroup) -> Flow:
+        what = consumption_of(route)
+        consumer = Consumer(what, PublisherFlow(route, halo).handle, halo, self.clock, self.metrics, self.health, tasks)
+        return Flow(what.part, publisher_topology(route), consumer.serve)
+
+    async def _attachments(self, flows: list[Flow]) -> None:
+        """One broker attachment after the other, with growing pauses while there is none."""
+        pause, first = FIRST_PAUSE, True
+        while not self.stop.is_set():
+            try:
+                async with self._attached() as broker:
+                    pause = FIRST_PAUSE
+                    await self._serve(broker, flows)
+                    first = False
+            except TopologyMismatch as error:
+                self.health.down("topology", str(error))
+                logger.error("topology.mismatch", reason=str(error))
+                if first:
+                    raise
+            except BrokerUnreachable as error:
+                self._lost("broker.unreachable", str(error))
+            except BrokerError as error:
+                first = False
+                self._lost("broker.lost", str(error))
+            if not self.stop.is_set():
+                await first_of(self.stop.wait(), timeout=pause * random.uniform(0.5, 1.0))  # noqa: S311 - replicas should not come back in step
+                pause = min(LONGEST_PAUSE, pause * 2)
+
+    def _lost(self, event: str, reason: str) -> None:
+        self.health.down("broker", reason)
+        self.metrics.broker_up.set(0)
+        logger.warning(event, reason=reason)
+
+    @asynccontextmanager
+    async def _attached(self) -> AsyncIterator[Broker]:
+        url = self.settings.amqp_url.get_secret_value()
+        async with open_broker(url, name=f"halo-worker {self.settings.instance}", server=self.memory, heartbeat=self.settings.heartbeat) as broker:
+            self.health.up("broker", "attached")
+            self.metrics.broker_up.set(1)
+            logger.info("broker.attached")
+            yield broker
+
+    async def _serve(self, broker: Broker, flows: list[Flow]) -> None:
+        """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
+        await broker.declare(sum((flow.topology for flow in flows), start=common_topology()))
+        self.health.up("topology", "as declared")
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self._watch(broker))
+                async with asyncio.TaskGroup() as serving:
+                    for flow in flows:
+                        serving.create_task(self._keep_serving(flow, broker))
+                watch.cancel()
+        except* BrokerError as lost:
+            raise ChannelLost(reason_of(lost)) from None
+
+    async def _watch(self, broker: Broker) -> None:
+        raise ChannelLost(await broker.wait_lost())
+
+    async def _keep_serving(self, flow: Flow, broker: Broker) -> None:
+        """A flow whose own queues have trouble is tried again by itself; the others go on."""
+        while not self.stop.is_set():
+            try:
+                await flow.serve(broker, self.stop)
+                if not self.stop.is_set():
+                    await broker.declare(flow.topology)
+            except BrokerError as error:
+                if broker.lost:
+                    raise
+                self.health.down(flow.part, str(error))
+                logger.error("flow.interrupted", part=flow.part, reason=str(error), again_in_s=FLOW_PAUSE)
+                await first_of(self.stop.wait(), timeout=FLOW_PAUSE)
+                await self._restore(flow, broker)
+
+    async def _restore(self, flow: Flow, broker: Broker) -> None:
+        try:
+            await broker.declare(flow.topology)
+        except TopologyMismatch as error:
+            logger.error("topology.mismatch", part=flow.part, reason=str(error))
+
+
+def reason_of(group: BaseExceptionGroup[BrokerError]) -> str:
+    """The first sentence in a group of failures."""
+    first = group.exceptions[0]
+    return reason_of(first) if isinstance(first, BaseExceptionGroup) else str(first)
