@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 import orjson
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from worker.core.errors import WorkerError
@@ -70,6 +72,18 @@ async def hide_versions(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "halo-worker"
 
 
+def is_ours_to_know(record: logging.LogRecord) -> bool:
+    """False for bytes that are no HTTP: they are answered with 400, and a stranger's bytes are not quoted in our log."""
+    return not (record.exc_info and isinstance(record.exc_info[1], BadHttpMessage))
+
+
+def server_log() -> logging.Logger:
+    """Where aiohttp tells that a handler failed."""
+    server = logging.getLogger("worker.web")
+    server.addFilter(is_ours_to_know)
+    return server
+
+
 def admin_application(health: Health, metrics: Metrics) -> web.Application:
     """The routes of the admin port; HEAD is answered wherever GET is."""
     admin = Admin(health, metrics)
@@ -85,7 +99,7 @@ def admin_application(health: Health, metrics: Metrics) -> web.Application:
 @asynccontextmanager
 async def serve_admin(host: str, port: int, health: Health, metrics: Metrics) -> AsyncIterator[int]:
     """Serve until the end of the block; yields the port in use (another than `port` when that is 0). Raises `WorkerError` when it cannot listen."""
-    runner = web.AppRunner(admin_application(health, metrics), access_log=None, handle_signals=False, shutdown_timeout=CLOSE_SECONDS)
+    runner = web.AppRunner(admin_application(health, metrics), access_log=None, logger=server_log(), handle_signals=False, shutdown_timeout=CLOSE_SECONDS)
     await runner.setup()
     try:
         try:

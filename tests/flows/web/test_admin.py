@@ -96,21 +96,33 @@ async def test_head_is_answered_as_get_is(call, path):
     assert (await call(path, "HEAD"))[0] == (await call(path))[0]
 
 
-async def test_no_answer_tells_the_versions_in_use(call):
+async def test_answers_do_not_tell_the_versions_in_use(call):
     for path in ("/livez", "/absent", "/metrics"):
         assert (await call(path))[2]["Server"] == "halo-worker"
 
 
-async def test_bytes_that_are_no_http_get_an_answer_without_details_and_the_port_goes_on(health, metrics):
+@pytest.mark.parametrize(
+    "noise", [b"\x16\x03\x01 not http\r\n\r\n", b"GET /livez HTTP/1.1\r\n\r\n", b"GET /livez HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n"]
+)
+async def test_bytes_that_are_no_http_are_answered_with_400_and_not_quoted_in_the_log(health, metrics, noise, caplog):
     async with serve_admin("127.0.0.1", 0, health, metrics) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"\x16\x03\x01 not http\r\n\r\n")
+        writer.write(noise)
         answer = await asyncio.wait_for(reader.read(), 10)
         writer.close()
         assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
         assert b"Traceback" not in answer
         async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/livez") as response:
             assert response.status == 200
+    assert caplog.records == []
+
+
+async def test_a_handler_that_fails_is_answered_with_500_and_told_in_the_log(call, metrics, caplog, monkeypatch):
+    monkeypatch.setattr(metrics, "registry", None)
+    status, text, _ = await call("/metrics")
+    assert status == 500
+    assert "Traceback" not in text
+    assert [(record.name, record.levelname) for record in caplog.records] == [("worker.web", "ERROR")]
 
 
 async def test_the_port_in_use_is_logged_and_free_afterwards(health, metrics):
