@@ -1,0 +1,52 @@
+"""The authorisation server: tokens, discovery, and a login page for everything else."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from worker.sandbox.halo import Halo
+from worker.sandbox.journal import TokenCall
+from worker.sandbox.limits import limit_text
+from worker.sandbox.responses import json_answer, login_page, refusal_answer
+from worker.sandbox.scopes import KNOWN
+from worker.sandbox.tokens import Refused
+
+NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+async def auth_answer(halo: Halo, request: web.Request, path: str) -> web.Response:
+    """`path` lies below /auth, in lower case."""
+    if path == "/.well-known/openid-configuration":
+        return json_answer(discovery(halo))
+    if path != "/token" or request.method != "POST":
+        return login_page()
+    form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    settings = halo.settings
+    if settings.limit_counts_tokens and not halo.limits.admit(
+        halo.now().timestamp(), settings.rate_limit, settings.rate_window, counts_refused=settings.limit_counts_refused
+    ):
+        return refusal_answer(limit_text(settings.rate_limit or 0, settings.rate_window), settings.limit_wrapper, 429)
+    tenant = request.query.get("tenant") or form.get("tenant")
+    try:
+        answer = halo.tokens.issue(settings, form, tenant)
+    except Refused as refused:
+        _note(halo, form, refused.status, None)
+        return json_answer({"error": refused.error}, refused.status, NOT_STORED)
+    _note(halo, form, 200, str(answer["scope"]))
+    return json_answer(answer, 200, NOT_STORED)
+
+
+def discovery(halo: Halo) -> dict[str, object]:
+    return {
+        "issuer": f"{halo.url}/auth",
+        "token_endpoint": f"{halo.url}/auth/token",
+        "authorization_endpoint": f"{halo.url}/auth/authorize",
+        "grant_types_supported": ["client_credentials", "password", "refresh_token"],
+        "scopes_supported": sorted(KNOWN),
+        "token_endpoint_auth_methods_supported": ["client_secret_post"],
+    }
+
+
+def _note(halo: Halo, form: dict[str, str], status: int, scope: str | None) -> None:
+    journal = halo.journal
+    journal.tokens.append(TokenCall(journal.next_number(), halo.now(), form.get("grant_type", ""), form.get("client_id", ""), status, scope))

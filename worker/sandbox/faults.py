@@ -1,0 +1,116 @@
+"""Faults on demand: what is to go wrong, with which requests, how often."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import count
+from random import Random
+
+from worker.sandbox.journal import matches
+
+
+class Does(StrEnum):
+    """What a fault does to a request. Those marked * happen after the operation was carried out if `executed`, otherwise instead of it."""
+
+    DELAY = "delay"  # * waits `seconds`, then goes on
+    HOLD = "hold"  # * waits until the fault is removed, then goes on
+    RESET = "reset"  # * the connection is reset
+    CLOSE = "close"  # * the connection is closed without an answer, as an idle one would be
+    ANSWER = "answer"  # * answers `status` with a body of the kind `body`
+    HTML = "html"  # * a login page, status 200
+    REDIRECT = "redirect"  # * `status` (302) to `location`
+    REVOKE = "revoke"  # all tokens end before the request is looked at
+    CUT = "cut"  # the answer stops half way
+    DRIP = "drip"  # the answer comes one byte every `seconds`
+    REPEAT_PAGE = "repeat_page"  # every page is the first
+    ENDLESS_PAGES = "endless_pages"  # no page is empty: past the end the last rows come again
+    WRONG_COUNT = "wrong_count"  # `record_count` is `size`
+    HUGE = "huge"  # the answer grows to `size` bytes (36 MB)
+    BOMB = "bomb"  # a small compressed answer that unpacks to `size` bytes
+
+
+class Content(StrEnum):
+    """The body of an ANSWER."""
+
+    EMPTY = "empty"
+    HTML = "html"
+    STRING = "string"
+    EXCEPTION = "exception"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Which requests: `method` and `path` (a pattern, with or without /api), from the `nth` that fits, `times` of them (None: all), by `probability`."""
+
+    does: Does
+    method: str = "*"
+    path: str = "*"
+    nth: int = 1
+    times: int | None = 1
+    probability: float = 1.0
+    seed: int = 0
+    executed: bool = False
+    seconds: float = 0.0
+    status: int = 500
+    body: Content = Content.EMPTY
+    text: str = "An error has occurred"
+    location: str = "/auth/login"
+    headers: tuple[tuple[str, str], ...] = ()
+    size: int = 36_000_000
+
+
+@dataclass
+class Planned:
+    """A fault in force: how many requests fitted, how many it struck."""
+
+    number: int
+    fault: Fault
+    chance: Random
+    fitted: int = 0
+    struck: int = 0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the first request has been struck."""
+    removed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def strikes(self, method: str, path: str) -> bool:
+        fault = self.fault
+        if fault.method not in {"*", method} or not matches(fault.path, path):
+            return False
+        self.fitted += 1
+        if self.fitted < fault.nth or (fault.times is not None and self.struck >= fault.times) or self.chance.random() >= fault.probability:
+            return False
+        self.struck += 1
+        return True
+
+
+class Faults:
+    """The faults in force. A request is struck by every one that fits, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._planned: dict[int, Planned] = {}
+        self._numbers = count(1)
+
+    def add(self, fault: Fault) -> Planned:
+        planned = Planned(next(self._numbers), fault, Random(fault.seed))  # noqa: S311  reproducible chance is the point
+        self._planned[planned.number] = planned
+        return planned
+
+    def remove(self, number: int) -> None:
+        """Ends a fault; requests that it holds go on."""
+        planned = self._planned.pop(number, None)
+        if planned is not None:
+            planned.removed.set()
+
+    def clear(self) -> None:
+        for number in list(self._planned):
+            self.remove(number)
+
+    def planned(self) -> list[Planned]:
+        return list(self._planned.values())
+
+    def strike(self, method: str, path: str) -> list[Planned]:
+        """The faults that strike this request; each call counts as one request."""
+        return [planned for planned in self.planned() if planned.strikes(method, path)]

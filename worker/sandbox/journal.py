@@ -1,0 +1,97 @@
+"""What happened: every request that arrived, every operation that was carried out, every call for a token."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+from worker.sandbox.table import Key
+
+KEPT = 200_000
+
+
+@dataclass(slots=True)
+class Received:
+    """A request as it arrived; `status` is what was answered, None as long as nothing was, 0 when the connection was cut instead."""
+
+    number: int
+    time: datetime
+    method: str
+    path: str
+    query: Mapping[str, str]
+    correlation: str | None = None
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """An operation that took effect. `path` as it was asked for, below /api; `query` by name as written; ids of what it created, updated and deleted."""
+
+    number: int
+    time: datetime
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: Any
+    client_id: str
+    correlation: str | None
+    created: tuple[Key, ...] = ()
+    updated: tuple[Key, ...] = ()
+    deleted: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCall:
+    """`scope`: what was granted; None when it was refused."""
+
+    number: int
+    time: datetime
+    grant: str
+    client_id: str
+    status: int
+    scope: str | None = None
+
+
+@dataclass
+class Journal:
+    """The newest entries of each kind, in order."""
+
+    requests: deque[Received] = field(default_factory=lambda: deque(maxlen=KEPT))
+    operations: deque[Executed] = field(default_factory=lambda: deque(maxlen=KEPT))
+    tokens: deque[TokenCall] = field(default_factory=lambda: deque(maxlen=KEPT))
+    count: int = 0
+
+    def next_number(self) -> int:
+        self.count += 1
+        return self.count
+
+    def executed(self, method: str | None = None, path: str | None = None) -> list[Executed]:
+        """Operations carried out, of a method and of paths such as `/Tickets` or `/Tickets/*`."""
+        return [entry for entry in self.operations if _fits(entry, method, path)]
+
+    def received(self, method: str | None = None, path: str | None = None) -> list[Received]:
+        """Requests that arrived, refused ones included; their paths are whole: `/api/Tickets`, `/auth/token`."""
+        return [entry for entry in self.requests if _fits(entry, method, path)]
+
+    def created(self, path: str) -> list[Key]:
+        """The ids that POSTs to a path created."""
+        return [key for entry in self.executed("POST", path) for key in entry.created]
+
+    def clear(self) -> None:
+        self.requests.clear()
+        self.operations.clear()
+        self.tokens.clear()
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a path fits a pattern, without regard to case and to a leading /api."""
+    wanted, got = pattern.lower(), path.lower()
+    return fnmatchcase(got, wanted) or (got.startswith("/api") and fnmatchcase(got[4:], wanted))
+
+
+def _fits(entry: Received | Executed, method: str | None, path: str | None) -> bool:
+    return (method is None or entry.method == method.upper()) and (path is None or matches(path, entry.path))

@@ -1,0 +1,111 @@
+"""The answer of a list: which rows of it, in which envelope."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from worker.catalogue.catalogue import load
+from worker.catalogue.operation import Operation
+from worker.sandbox.filters import Asked, query_of
+from worker.sandbox.paths import Match
+from worker.sandbox.profiles import Profile, profile_of
+from worker.sandbox.query import Selection, select
+from worker.sandbox.rendering import list_row
+from worker.sandbox.settings import SandboxSettings
+from worker.sandbox.store import Store
+from worker.sandbox.table import Row, Table
+
+UNPUBLISHED = frozenset({"include_custom_fields"})
+THIRD_PARTY = frozenset({"third_party_id", "third_party_id_string"})
+PAGING = frozenset({"pageinate", "page_no", "page_size"})
+
+
+def list_answer(store: Store, settings: SandboxSettings, match: Match, query: Mapping[str, str]) -> Any:
+    """An envelope or a bare array. Raises `BadValue` and `BadSearch`."""
+    operation, profile = match.operation, profile_of(match.table)
+    asked = Asked.of(operation, query, UNPUBLISHED | THIRD_PARTY if settings.filter_by_third_party else UNPUBLISHED)
+    table = _table(store, match, asked, profile)
+    members = members_of(operation.path)
+    selection = select(table, query_of(operation, asked, profile, settings, members))
+    rows = _seen(store, settings, match.table, selection)
+    shown, page = _window(operation, settings, profile, asked, selection if rows is None else rows)
+    ids_only = asked.flag("idonly") or asked.flag("ticketidonly")
+    fields = [int(part) for part in asked.text("include_custom_fields").split(",") if part.strip().isdigit()]
+    body = [{"id": row["id"]} for row in shown] if ids_only else [list_row(row, profile, fields) for row in shown]
+    key = operation.listing.key if operation.listing is not None else None
+    if operation.path == "/Agent" and settings.agent_results and PAGING & {name.lower() for name in query}:
+        key = "results"
+    return body if key is None else _envelope(operation, asked, key, body, {**page, "record_count": len(selection if rows is None else rows)})
+
+
+@cache
+def members_of(path: str) -> Mapping[str, str]:
+    """What a record behind a path consists of: the members that its POST takes."""
+    operations = load().methods_of(path)
+    return {"id": "integer", **(load().body_members(operations["POST"]) if "POST" in operations else {})}
+
+
+def _table(store: Store, match: Match, asked: Asked, profile: Profile) -> Table:
+    if profile.needs is not None and not asked.number(profile.needs):
+        return Table()
+    if profile.scope is not None:
+        scope = asked.number(profile.scope)
+        return _union(store, match.table) if scope is None else store.table(match.table, scope)
+    if asked.flag("deleted") and profile.soft_delete:
+        return store.deleted.get(match.table, Table())
+    return store.table(match.table)
+
+
+def _union(store: Store, entity: str) -> Table:
+    """All scopes of an entity in one list, where it can be listed without naming one."""
+    table = Table()
+    for number, row in enumerate((table.at(position) for table in store.scopes(entity) for position in table.positions()), 1):
+        table.put(number, row)
+    return table
+
+
+def _seen(store: Store, settings: SandboxSettings, entity: str, selection: Selection) -> list[Row] | None:
+    """The rows that may be seen by now; None when that is all of them."""
+    hidden = store.hidden.get(entity)
+    young = store.young(entity, timedelta(seconds=settings.list_lag)) if settings.list_lag else set()
+    if not hidden and not young:
+        return None
+    return [row for row in selection.rows() if row["id"] not in young and row["id"] not in (hidden or ())]
+
+
+def _window(operation: Operation, settings: SandboxSettings, profile: Profile, asked: Asked, found: Selection | list[Row]) -> tuple[list[Row], Row]:
+    """The rows that are shown, and what the envelope says of the page."""
+    total = len(found)
+    paged = operation.listing is not None and operation.listing.paged and not profile.ignores_pages
+    if asked.flag("idonly") or asked.flag("ticketidonly"):
+        return _slice(found, 0, total), {}
+    if paged and asked.flag("pageinate"):
+        wanted = max(asked.number("page_size") or settings.page_size, 1)
+        size = wanted if settings.page_cap is None else min(wanted, settings.page_cap)
+        number = max(asked.number("page_no") or 1, 1)
+        return _slice(found, (number - 1) * size, number * size), {"page_no": number, "page_size": wanted}
+    cursor = _cursor(asked, _slice(found, 0, total)) if "older_than_id" in operation.query_parameters else found
+    count = asked.number("count")
+    if count:
+        return _slice(cursor, 0, count), {}
+    return _slice(cursor, 0, settings.tickets_window if operation.path == "/Tickets" else len(cursor)), {}
+
+
+def _cursor(asked: Asked, rows: list[Row]) -> list[Row]:
+    older, newer = asked.number("older_than_id"), asked.number("newer_than_id")
+    return [row for row in rows if (not older or row["id"] < older) and (not newer or row["id"] > newer)]
+
+
+def _slice(found: Selection | list[Row], start: int, stop: int) -> list[Row]:
+    return found.rows(start, stop) if isinstance(found, Selection) else found[start:stop]
+
+
+def _envelope(operation: Operation, asked: Asked, key: str, rows: list[Row], facts: Row) -> Row:
+    if asked.flag("ticketidonly") and key == "tickets":
+        facts = {**facts, "ticket_ids": [row["id"] for row in rows]}
+    if operation.path in {"/Actions", "/Attachment"} and asked.number("ticket_id"):
+        facts = {"ticket_id": asked.number("ticket_id"), **facts}
+    return {**facts, key: rows, **({"include_children": False} if key == "tickets" else {})}

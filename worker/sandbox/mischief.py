@@ -1,0 +1,159 @@
+"""Doing to a connection and to an answer what the faults in force say."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+
+import orjson
+from aiohttp import web
+
+from worker.sandbox.faults import Content, Does, Fault, Planned
+from worker.sandbox.halo import Halo
+from worker.sandbox.responses import JSON_TYPE, empty, error_body, json_answer, login_page
+from worker.sandbox.settings import Wrapper
+
+CHUNK = 64 * 1024
+LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+class Severed(Exception):
+    """The connection was cut on purpose."""
+
+
+async def strike(halo: Halo, planned: Planned, request: web.Request) -> web.StreamResponse | None:
+    """Lets a fault happen that stands at the place of the operation, or right after it. None: the request goes on. Raises `Severed`."""
+    fault = planned.fault
+    planned.arrived.set()
+    match fault.does:
+        case Does.DELAY:
+            await asyncio.sleep(fault.seconds)
+        case Does.HOLD:
+            await planned.removed.wait()
+        case Does.RESET | Does.CLOSE:
+            sever(request, reset=fault.does is Does.RESET)
+            raise Severed
+        case Does.ANSWER:
+            return _answer(fault)
+        case Does.HTML:
+            return login_page()
+        case Does.REDIRECT:
+            return empty(fault.status if 300 <= fault.status < 400 else 302, {"Location": fault.location})  # noqa: PLR2004  the redirects
+        case Does.REVOKE:
+            halo.revoke_tokens()
+        case _:
+            pass
+    return None
+
+
+def sever(request: web.Request, *, reset: bool) -> None:
+    """Closes the connection under a request: quietly, or with a reset that the other side cannot miss."""
+    transport = request.transport
+    if transport is None:
+        return
+    if reset:
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+        transport.abort()
+    else:
+        transport.close()
+
+
+def bent_query(query: Mapping[str, str], struck: Sequence[Planned]) -> Mapping[str, str]:
+    """The query as a Halo reads it that takes no notice of the page number."""
+    if not any(planned.fault.does is Does.REPEAT_PAGE for planned in struck):
+        return query
+    return {name: value for name, value in query.items() if name.lower() != "page_no"}
+
+
+def wants_rows(struck: Sequence[Planned], answer: web.StreamResponse) -> bool:
+    """Whether an empty page has to be filled."""
+    if not any(planned.fault.does is Does.ENDLESS_PAGES for planned in struck):
+        return False
+    rows = _rows(answer)
+    return rows is not None and not rows
+
+
+async def distort(struck: Sequence[Planned], answer: web.StreamResponse, request: web.Request) -> web.StreamResponse:
+    """Spoils an answer on its way out. Raises `Severed`."""
+    for planned in struck:
+        fault, body = planned.fault, _body(answer)
+        match fault.does:
+            case Does.WRONG_COUNT:
+                value = orjson.loads(body)
+                answer = json_answer({**value, "record_count": fault.size} if isinstance(value, dict) else value, answer.status)
+            case Does.CUT:
+                await _cut(answer, body, request)
+            case Does.DRIP:
+                return await _drip(answer, body, request, fault.seconds)
+            case Does.HUGE:
+                return await _swell(body, request, fault.size)
+            case Does.BOMB:
+                packed = zlib.compressobj(9, wbits=31)
+                content = packed.compress(body) + b"".join(packed.compress(b" " * CHUNK) for _ in range(fault.size // CHUNK)) + packed.flush()
+                return web.Response(body=content, content_type=JSON_TYPE, headers={"Content-Encoding": "gzip"})
+            case _:
+                continue
+    return answer
+
+
+def _answer(fault: Fault) -> web.Response:
+    headers = dict(fault.headers)
+    match fault.body:
+        case Content.EMPTY:
+            return empty(fault.status, headers)
+        case Content.HTML:
+            return login_page(fault.status)
+        case Content.STRING | Content.EXCEPTION:
+            return json_answer(error_body(fault.text, Wrapper(fault.body.value)), fault.status, headers)
+        case Content.JSON:
+            return web.Response(body=fault.text.encode(), status=fault.status, content_type=JSON_TYPE, headers=headers)
+
+
+async def _cut(answer: web.StreamResponse, body: bytes, request: web.Request) -> None:
+    started = await _started(answer, request, len(body))
+    await started.write(body[: len(body) // 2])
+    sever(request, reset=False)
+    raise Severed
+
+
+async def _drip(answer: web.StreamResponse, body: bytes, request: web.Request, seconds: float) -> web.StreamResponse:
+    started = await _started(answer, request, len(body))
+    for index in range(len(body)):
+        await started.write(body[index : index + 1])
+        await asyncio.sleep(seconds)
+    return started
+
+
+async def _swell(body: bytes, request: web.Request, size: int) -> web.StreamResponse:
+    started = web.StreamResponse(headers={"Content-Type": JSON_TYPE})
+    started.enable_chunked_encoding()
+    await started.prepare(request)
+    await started.write(body)
+    for _ in range(max(size - len(body), 0) // CHUNK):
+        await started.write(b" " * CHUNK)
+    return started
+
+
+async def _started(answer: web.StreamResponse, request: web.Request, length: int) -> web.StreamResponse:
+    started = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.headers.get("Content-Type", JSON_TYPE)})
+    started.content_length = length
+    await started.prepare(request)
+    return started
+
+
+def _body(answer: web.StreamResponse) -> bytes:
+    return answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b""
+
+
+def _rows(answer: web.StreamResponse) -> list[object] | None:
+    body = _body(answer)
+    if answer.status != 200 or not body or answer.content_type != JSON_TYPE:  # noqa: PLR2004  a list's answer
+        return None
+    value = orjson.loads(body)
+    if isinstance(value, dict):
+        value = next((member for member in value.values() if isinstance(member, list)), None)
+    return value if isinstance(value, list) else None

@@ -1,0 +1,73 @@
+"""Paths of the API that behave like no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from worker.sandbox.halo import Halo
+from worker.sandbox.responses import empty, json_answer, refusal_answer
+from worker.sandbox.tokens import Grant
+
+BROKEN = frozenset({"addressbook", "ecommerceorder", "tickets/salesmailbox"})
+FOR_USERS = frozenset({"client/me", "users/me", "passwordfield"})
+RUNBOOK, PUBLIC = 1, 1
+
+
+def open_answer(halo: Halo, method: str, path: str) -> web.Response | None:
+    """What is answered without a token. `path` lies below /api, in lower case."""
+    match method, path.strip("/").split("/"):
+        case "GET", ["authinfo"]:
+            return json_answer({"auth_url": f"{halo.url}/auth", "tenant_id": halo.settings.tenant, "token_url": f"{halo.url}/auth/token"})
+        case "GET", ["instanceinfo"]:
+            return json_answer(instance_info(halo))
+        case "GET", ["health"]:
+            return json_answer({"status": "Healthy"})
+        case "POST", ["automation", identifier]:
+            return _start(halo, identifier)
+        case _:
+            return None
+
+
+def instance_info(halo: Halo) -> dict[str, Any]:
+    agents = halo.store.count("agent")
+    return {
+        "dbid": "sandbox",
+        "app_version": "2.236.1",
+        "database_version": 2236,
+        "agent_count": agents,
+        "licensed_agent_count": agents,
+        "online_agent_count": 1,
+        "app_name": "Halo sandbox",
+        "agent_url": halo.url,
+        "portal_url": f"{halo.url}/portal",
+        "auth_url": f"{halo.url}/auth",
+        "using_event_service": True,
+    }
+
+
+def odd_answer(halo: Halo, grant: Grant, method: str, table: str, query: Mapping[str, str]) -> web.Response | None:
+    """What single paths answer instead of records."""
+    if method != "GET":
+        return None
+    if table in BROKEN or (table == "clientcache" and query.get("iscachebuild") != "true"):
+        return empty(500)
+    if table in FOR_USERS and not (grant.user or halo.settings.service_token_has_user):
+        return empty(401)
+    if table == "incomingevent" and not halo.settings.incoming_events_allowed:
+        return empty(403)
+    if table == "agent/me":
+        return json_answer({"id": 2, "name": "API Agent", "claims": [{"type": "scope", "value": scope} for scope in grant.scopes]})
+    return None
+
+
+def _start(halo: Halo, identifier: str) -> web.Response:
+    """A public start of a runbook of Halo's own."""
+    runbook = halo.store.get("webhook", identifier)
+    if runbook is None or runbook.get("type") != RUNBOOK or runbook.get("runbook_start_type") != PUBLIC:
+        return empty(401)
+    if not runbook.get("active"):
+        return refusal_answer("Unable to start automation", halo.settings.error_wrapper)
+    return json_answer({"id": identifier})

@@ -1,0 +1,144 @@
+"""What is peculiar to single entities; everything else follows the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+STAMP = "last_update"
+"""The member under which every record keeps the moment of its last change; how and whether it is shown differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Defaults suit an entity of which nothing special is known."""
+
+    stamp: str | None = None  # the name of its change stamp in details and answers to a POST; None: not shown
+    list_stamp: str | None = None  # the same in lists
+    created: tuple[str, ...] = ()  # members that take the moment of creation
+    edited: tuple[str, ...] = ()  # members that take the moment of each change
+    scope: str | None = None  # ids count from 1 within each value of this member
+    needs: str | None = None  # the parameter without which a list stays empty
+    newest_first: bool = False
+    floats: tuple[str, ...] = ()  # ids that come as 3.0
+    renamed: Mapping[str, str] = field(default_factory=dict)  # member in details → in lists
+    detail_only: frozenset[str] = frozenset()  # plain members that lists leave out
+    listed: frozenset[str] = frozenset()  # nested members that lists carry all the same
+    search: tuple[str, ...] = ("name",)
+    filters: Mapping[str, str] = field(default_factory=dict)  # parameter → member, where the names differ
+    unique: bool = False  # names may not repeat
+    soft_delete: bool = False
+    ignores_pages: bool = False
+    defaults: Mapping[str, object] = field(default_factory=dict)  # of a new record
+
+
+TICKET_FILTERS = {
+    "status": "status_id",
+    "requesttype": "tickettype_id",
+    "requesttype_id": "tickettype_id",
+    "priority": "priority_id",
+    "agent": "agent_id",
+    "client_ids": "client_id",
+    "ticketids": "id",
+    "sla": "sla_id",
+    "username": "user_name",
+    "team_name": "team",
+    "search_id": "id",
+}
+
+TICKET = Profile(
+    stamp=STAMP,
+    list_stamp="lastupdate",
+    created=("dateoccurred",),
+    newest_first=True,
+    renamed={"user_email": "useremail"},
+    detail_only=frozenset({"details_html", "user", "status_name"}),
+    search=("id", "summary", "user_name", "client_name"),
+    filters=TICKET_FILTERS,
+    soft_delete=True,
+    defaults={
+        "status_id": 1,
+        "tickettype_id": 1,
+        "sla_id": 1,
+        "priority_id": 3,
+        "client_id": 1,
+        "client_name": "Unknown",
+        "agent_id": 1,
+        "team": "1st Line Support",
+        "team_id": 1,
+        "user_id": 0,
+        "inactive": False,
+        "flagged": False,
+        "attachment_count": 0,
+        "child_count": 0,
+        "use": "ticket",
+    },
+)
+
+PROFILES: Mapping[str, Profile] = {
+    "tickets": TICKET,
+    "opportunities": TICKET,
+    "projects": TICKET,
+    "actions": Profile(
+        scope="ticket_id",
+        needs="ticket_id",
+        created=("datetime", "actiondatecreated", "actionarrivaldate", "actioncompletiondate"),
+        search=("note", "outcome"),
+        defaults={"who": "API", "who_type": 1, "hiddenfromuser": False, "important": False, "timetaken": 0, "attachment_count": 0, "colour": "#000000"},
+    ),
+    "asset": Profile(
+        stamp="last_modified",
+        list_stamp="last_modified",
+        listed=frozenset({"fields"}),
+        search=("inventory_number", "key_field", "key_field2", "key_field3"),
+        filters={"assettype": "assettype_id", "assettypes": "assettype_id", "assetgroups": "assetgroup_id", "assetstatuses": "status_id"},
+        defaults={"inactive": False, "use": "asset", "assettype_id": 1, "assettype_name": "Workstation", "status_id": 1},
+    ),
+    "client": Profile(created=("datecreated",), search=("name", "accountsid"), defaults={"inactive": False, "toplevel_id": 1, "use": "client"}),
+    "site": Profile(created=("datecreated",), floats=("client_id",), search=("name", "client_name"), defaults={"inactive": False, "use": "site"}),
+    "users": Profile(
+        created=("datecreated",),
+        floats=("site_id",),
+        search=("name", "emailaddress", "login"),
+        defaults={"inactive": False, "use": "user"},
+    ),
+    "agent": Profile(
+        stamp="last_modified",
+        created=("datecreated",),
+        detail_only=frozenset({"email", "datecreated", "signature"}),
+        unique=True,
+        search=("name", "email"),
+        defaults={"isdisabled": False, "is_agent": True, "use": "agent"},
+    ),
+    "team": Profile(stamp="last_modified", list_stamp="last_modified", unique=True, defaults={"inactive": False, "use": "team"}),
+    "supplier": Profile(stamp="last_modified", list_stamp="last_modified", created=("datecreated",), defaults={"inactive": False, "use": "supplier"}),
+    "item": Profile(stamp="lastmodified", created=("datecreated",), search=("name", "supplier_part_code"), defaults={"use": "item"}),
+    "kbarticle": Profile(
+        created=("date_created",),
+        edited=("date_edited",),
+        detail_only=frozenset({"description", "description_html", "resolution", "resolution_html"}),
+        search=("name", "description", "resolution", "tag_string"),
+        defaults={"inactive": False, "view_count": 0, "useful_count": 0, "notuseful_count": 0, "use": "kb"},
+    ),
+    "appointment": Profile(stamp="last_modified", list_stamp="last_modified", search=("subject",), filters={"agents": "agent_id"}),
+    "clientcontract": Profile(stamp="last_modified", list_stamp="last_modified", search=("ref",)),
+    "invoice": Profile(stamp="last_modified", list_stamp="last_modified", search=("name", "reference")),
+    "status": Profile(unique=True, defaults={"use": "status"}),
+    "tickettype": Profile(unique=True, defaults={"use": "tickettype", "visible": True}),
+    "webhook": Profile(unique=True, defaults={"active": True, "type": 0, "method": 0, "last_status": 0}),
+    "customtable": Profile(unique=True, listed=frozenset({"columns"}), defaults={"table_type": 0}),
+    "lookup": Profile(scope="lookupid"),
+    "notification": Profile(defaults={"acknowledge_type": 0, "condition_count": 0}),
+    "attachment": Profile(stamp="last_updated", created=("datecreated",), detail_only=frozenset({"data", "data_base64"}), search=("filename",)),
+    "assetchange": Profile(needs="asset_id"),
+    "assetsoftware": Profile(needs="device_id"),
+    "crmnote": Profile(ignores_pages=True),
+    "feed": Profile(ignores_pages=True, newest_first=True),
+}
+
+PLAIN = Profile()
+
+
+def profile_of(entity: str) -> Profile:
+    """Of an entity in lower case, such as `tickets`."""
+    return PROFILES.get(entity, PLAIN)

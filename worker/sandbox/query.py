@@ -1,0 +1,139 @@
+"""Selecting records of a table: conditions, a range of moments, an order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from worker.sandbox.ordering import Entry, rank
+from worker.sandbox.table import Row, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Records whose `member` lies in a range; None leaves an end open."""
+
+    member: str
+    start: datetime | None = None
+    end: datetime | None = None
+    start_inclusive: bool = True
+    end_inclusive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Equals:
+    """Records whose member is one of these values, compared as text without case."""
+
+    member: str
+    values: frozenset[str]
+
+    def test(self) -> Callable[[Any], bool]:
+        return lambda value: _text(value) in self.values
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """Records one of whose members contains the text, without case."""
+
+    members: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    member: str | None = None
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    spans: tuple[Span, ...] = ()
+    equals: tuple[Equals, ...] = ()
+    contains: tuple[Contains, ...] = ()
+    order: tuple[Order, ...] = (Order(),)
+
+
+class Selection:
+    """Positions in order; a page of it is a slice."""
+
+    def __init__(self, table: Table, entries: Sequence[Entry], *, descending: bool) -> None:
+        self._table = table
+        self._entries = entries
+        self._descending = descending
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def rows(self, start: int = 0, stop: int | None = None) -> list[Row]:
+        return [self._table.at(position) for position in self.positions(start, stop)]
+
+    def positions(self, start: int = 0, stop: int | None = None) -> list[int]:
+        total = len(self._entries)
+        stop = total if stop is None else min(stop, total)
+        if start >= stop:
+            return []
+        if not self._descending:
+            return [position for _, position in self._entries[start:stop]]
+        return [position for _, position in reversed(self._entries[total - stop : total - start])]
+
+
+def select(table: Table, query: Query) -> Selection:
+    """The records that meet all conditions, in order; remembered until the table changes."""
+    known: Selection | None = table.selections.get(query)
+    if known is None:
+        known = table.selections[query] = _select(table, query)
+    return known
+
+
+def _select(table: Table, query: Query) -> Selection:
+    first = query.order[0]
+    entries: list[Entry] = table.ordering(first.member).entries
+    narrowed = False
+    for span in query.spans:
+        found = table.ordering(span.member).between(span.start, span.end, low_inclusive=span.start_inclusive, high_inclusive=span.end_inclusive)
+        if span.member == first.member and not narrowed:
+            entries = found
+        else:
+            inside = {position for _, position in found}
+            entries = [entry for entry in entries if entry[1] in inside] if len(inside) * 8 > len(entries) or narrowed else _arranged(table, first, inside)
+        narrowed = True
+    for condition in query.equals:
+        column, test = table.column(condition.member), condition.test()
+        entries = [entry for entry in entries if test(column[entry[1]])]
+    for wanted in query.contains:
+        columns = [table.column(member) for member in wanted.members]
+        entries = [entry for entry in entries if any(wanted.text in _text(column[entry[1]]) for column in columns)]
+    if len(query.order) > 1:
+        return Selection(table, _sorted(table, entries, query.order), descending=False)
+    return Selection(table, entries, descending=first.descending)
+
+
+def _arranged(table: Table, order: Order, positions: set[int]) -> list[Entry]:
+    if order.member is None:
+        return sorted((rank(position), position) for position in positions)
+    column = table.column(order.member)
+    return sorted((rank(column[position]), position) for position in positions)
+
+
+def _sorted(table: Table, entries: list[Entry], orders: tuple[Order, ...]) -> list[Entry]:
+    arranged = list(entries)
+    for order in reversed(orders):
+        column = table.column(order.member or "id")
+        arranged.sort(key=lambda entry: rank(column[entry[1]]), reverse=order.descending)
+    return arranged
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return value.lower()
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+        case _:
+            return str(value).lower()

@@ -1,0 +1,56 @@
+"""What a token may do: which scope stands before which entity."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+AREAS = {
+    "tickets": ("tickets", "actions", "ticketapproval", "ticketrules", "attachment", "todo"),
+    "crm": ("opportunities", "crmnote"),
+    "projects": ("projects",),
+    "customers": ("client", "site", "users", "toplevel", "address", "emailaddressbook"),
+    "assets": ("asset", "assetgroup", "assettype", "assetchange", "assetsoftware", "device"),
+    "suppliers": ("supplier", "suppliercontract"),
+    "items": ("item", "itemstock", "itemstockhistory"),
+    "kb": ("kbarticle", "faqlists"),
+    "contracts": ("clientcontract",),
+    "calendar": ("appointment",),
+    "timesheets": ("timesheet", "timesheetevent"),
+    "sales": ("salesorder",),
+    "quotes": ("quotation",),
+    "pos": ("purchaseorder",),
+    "invoices": ("invoice", "recurringinvoice", "invoicepayment"),
+    "reporting": ("report", "reportdata"),
+    "softwarelicensing": ("softwarelicence",),
+}
+AREA_OF = {entity: area for area, entities in AREAS.items() for entity in entities}
+KNOWN = frozenset(
+    {
+        *("all", "all:standard", "admin", "offline_access", "read:teams", "editMine:timesheets", "access:chat", "access:adpasswordreset"),
+        *(f"{verb}:{area}" for verb in ("read", "edit") for area in AREAS),
+        *("read:sos", "edit:sos", "read:software", "edit:software"),
+    }
+)
+
+
+def granted(asked: Collection[str], allowed: Collection[str]) -> tuple[str, ...] | None:
+    """What an application that may have `allowed` gets of what it asks for; None when it asks for something that does not exist."""
+    if not set(asked) <= KNOWN:
+        return None
+    if "all" in allowed:
+        return tuple(asked) or ("all",)
+    if "all" in asked or not asked:
+        return tuple(allowed)
+    if "all:standard" in allowed:
+        return tuple(scope for scope in asked if scope != "admin")
+    return tuple(scope for scope in asked if scope in allowed)
+
+
+def permits(scopes: Collection[str], entity: str, *, write: bool) -> bool:
+    """Whether a token with these scopes may read or write an entity, named by its first path segment in lower case."""
+    if "all" in scopes:
+        return True
+    area = AREA_OF.get(entity)
+    if area is None:
+        return "admin" in scopes or ("all:standard" in scopes or bool(scopes) if not write else False)
+    return "all:standard" in scopes or f"{'edit' if write else 'read'}:{area}" in scopes

@@ -1,0 +1,233 @@
+"""The seeded tenant: customers, users, assets and tickets of any number, as functions of a record's number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from worker.sandbox.dates import UNSET, stored
+from worker.sandbox.dice import guid, roll
+from worker.sandbox.fields import ASSET_FIELDS, BUILDINGS, DEFINITIONS, written_field
+from worker.sandbox.profiles import STAMP
+from worker.sandbox.table import Seed
+
+FIRST = ("Ada", "Ben", "Chloe", "Dan", "Erin", "Femi", "Grace", "Hugo", "Iris", "Jonas", "Kim", "Lena", "Mo", "Nora", "Omar", "Pia")
+LAST = ("Adams", "Brown", "Clark", "Dixon", "Evans", "Fischer", "Green", "Hill", "Iqbal", "Jones", "Kaur", "Lopez", "Moore", "Novak", "Owens", "Price")
+TRADES = ("Bakery", "Logistics", "Dental", "Legal", "Engineering", "Homes", "Energy", "Media", "Foods", "Health")
+TROUBLES = ("Laptop does not start", "Printer offline", "Password reset", "New starter", "VPN drops", "Mailbox full", "Slow network", "Licence request")
+TEAMS = ("1st Line Support", "2nd Line Support", "Infrastructure", "Projects")
+CLOSED = 9
+
+Members = Mapping[str, Callable[[int], Any]]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many records of each kind go with a number of tickets."""
+
+    tickets: int
+
+    @property
+    def clients(self) -> int:
+        return max(12, self.tickets // 100)
+
+    @property
+    def sites(self) -> int:
+        return self.clients * 2
+
+    @property
+    def users(self) -> int:
+        return self.clients * 5
+
+    @property
+    def assets(self) -> int:
+        return max(40, self.tickets // 5)
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """Everything seeded hangs on the seed, the size, and the moment at which history ends."""
+
+    seed: int
+    size: Size
+    until: datetime
+    days: int
+
+    def chance(self, number: int, purpose: int, bound: int) -> int:
+        return roll(self.seed, number, purpose, bound)
+
+    def created(self, number: int, count: int) -> datetime:
+        """Record 1 is the oldest; the others follow at even distances."""
+        return stored(self.until - timedelta(days=self.days) * ((count - number + 1) / (count + 1)))
+
+    def changed(self, number: int, count: int) -> datetime:
+        """Somewhere between its creation and the end of history, sooner rather than later."""
+        created = self.created(number, count)
+        return stored(created + (self.until - created) * (self.chance(number, 7, 1000) / 1000) ** 3)
+
+
+def client_name(number: int) -> str:
+    return "Unknown" if number == 1 else f"{LAST[number % 16]} {TRADES[number // 16 % 10]}" + (f" {number // 160}" if number >= 160 else "")  # noqa: PLR2004  names repeat after 160
+
+
+def user_name(number: int) -> str:
+    return f"{FIRST[number % 16]} {LAST[number // 16 % 16]}"
+
+
+def custom_fields(tenant: Tenant, number: int) -> list[dict[str, Any]]:
+    values = (f"EXT-{number:06}", str(tenant.chance(number, 30, len(BUILDINGS)) + 1), "2026-01-05T09:00:00")
+    return [written_field(definition, value) for definition, value in zip(DEFINITIONS, values, strict=True)]
+
+
+def tickets(tenant: Tenant) -> Seed:
+    size, count = tenant.size, tenant.size.tickets
+
+    def user(number: int) -> int:
+        return tenant.chance(number, 1, size.users) + 1
+
+    def client(number: int) -> int:
+        return (user(number) - 1) // 5 + 1
+
+    def closed(number: int) -> bool:
+        return tenant.chance(number, 2, 10) < 6  # noqa: PLR2004  six tickets of ten are closed
+
+    def team(number: int) -> int:
+        return tenant.chance(number, 3, len(TEAMS)) + 1
+
+    def closing(number: int) -> datetime | None:
+        return tenant.changed(number, count) if closed(number) else None
+
+    members: Members = {
+        "id": int,
+        "dateoccurred": lambda n: tenant.created(n, count),
+        "summary": lambda n: f"{TROUBLES[tenant.chance(n, 4, 8)]} ({n})",
+        "details": lambda n: f"Reported by {user_name(user(n))}: it happens since this morning.",
+        "status_id": lambda n: CLOSED if closed(n) else tenant.chance(n, 5, 4) + 1,
+        "tickettype_id": lambda n: tenant.chance(n, 6, 4) + 1,
+        "sla_id": lambda _: 1,
+        "priority_id": lambda n: tenant.chance(n, 8, 4) + 1,
+        "client_id": client,
+        "client_name": lambda n: client_name(client(n)),
+        "site_id": lambda n: client(n) * 2 - 1,
+        "site_name": lambda _: "Main",
+        "user_id": user,
+        "user_name": lambda n: user_name(user(n)),
+        "user_email": lambda n: f"user{user(n)}@example.com",
+        "team": lambda n: TEAMS[team(n) - 1],
+        "team_id": team,
+        "agent_id": lambda n: tenant.chance(n, 9, 8) + 1,
+        "category_1": lambda n: ("Hardware", "Software", "Network")[n % 3],
+        "categoryid_1": lambda n: n % 3 + 1,
+        "impact": lambda _: 3,
+        "urgency": lambda _: 3,
+        "estimate": lambda _: 0.0,
+        "flagged": lambda _: False,
+        "inactive": lambda _: False,
+        "attachment_count": lambda _: 0,
+        "child_count": lambda _: 0,
+        "fixbydate": lambda n: tenant.created(n, count) + timedelta(days=2),
+        "deadlinedate": lambda _: UNSET,
+        "hasbeenclosed": lambda n: closed(n) or None,
+        "dateclosed": closing,
+        "lastactiondate": lambda n: tenant.changed(n, count),
+        "guid": lambda n: guid(tenant.seed, n, 11),
+        "use": lambda _: "ticket",
+        "customfields": partial(custom_fields, tenant),
+        STAMP: lambda n: tenant.changed(n, count),
+    }
+    return Seed(count, members)
+
+
+def clients(tenant: Tenant) -> Seed:
+    count = tenant.size.clients
+    members: Members = {
+        "id": int,
+        "name": client_name,
+        "toplevel_id": lambda _: 1,
+        "toplevel_name": lambda _: "Customers",
+        "inactive": lambda n: n % 20 == 19,  # noqa: PLR2004  one in twenty has left
+        "colour": lambda _: "#3a86ff",
+        "is_vip": lambda n: n % 10 == 0,
+        "accountsid": lambda n: f"ACC{n:05}",
+        "notes": lambda _: "",
+        "datecreated": lambda n: tenant.created(n, count),
+        "use": lambda _: "client",
+        "customfields": partial(custom_fields, tenant),
+        STAMP: lambda n: tenant.changed(n, count),
+    }
+    return Seed(count, members)
+
+
+def sites(tenant: Tenant) -> Seed:
+    count = tenant.size.sites
+    members: Members = {
+        "id": int,
+        "name": lambda n: "Main" if n % 2 else "Branch",
+        "client_id": lambda n: (n + 1) // 2,
+        "client_name": lambda n: client_name((n + 1) // 2),
+        "clientsite_name": lambda n: f"{client_name((n + 1) // 2)}/{'Main' if n % 2 else 'Branch'}",
+        "inactive": lambda _: False,
+        "sla_id": lambda _: 1,
+        "phonenumber": lambda n: f"020 7946 {n % 10_000:04}",
+        "datecreated": lambda n: tenant.created(n, count),
+        "use": lambda _: "site",
+        STAMP: lambda n: tenant.changed(n, count),
+    }
+    return Seed(count, members)
+
+
+def users(tenant: Tenant) -> Seed:
+    count = tenant.size.users
+    members: Members = {
+        "id": int,
+        "name": user_name,
+        "firstname": lambda n: FIRST[n % 16],
+        "surname": lambda n: LAST[n // 16 % 16],
+        "emailaddress": lambda n: f"user{n}@example.com",
+        "login": lambda n: f"user{n}",
+        "site_id": lambda n: ((n - 1) // 5 + 1) * 2 - 1,
+        "site_id_int": lambda n: ((n - 1) // 5 + 1) * 2 - 1,
+        "site_name": lambda _: "Main",
+        "client_id": lambda n: (n - 1) // 5 + 1,
+        "client_name": lambda n: client_name((n - 1) // 5 + 1),
+        "inactive": lambda n: n % 25 == 24,  # noqa: PLR2004  one in twenty-five has left
+        "isimportantcontact": lambda _: False,
+        "datecreated": lambda n: tenant.created(n, count),
+        "use": lambda _: "user",
+        STAMP: lambda n: tenant.changed(n, count),
+    }
+    return Seed(count, members)
+
+
+def assets(tenant: Tenant) -> Seed:
+    count = tenant.size.assets
+
+    def client(number: int) -> int:
+        return tenant.chance(number, 20, tenant.size.clients) + 1
+
+    def values(number: int) -> list[dict[str, Any]]:
+        sent = ("Notebook 14", "2025-02-03T00:00:00.000Z", f"SN{number:07}", "16 GB")
+        return [{"id": field, "name": name, "value": value, "display": value} for (field, name), value in zip(ASSET_FIELDS.items(), sent, strict=True)]
+
+    members: Members = {
+        "id": int,
+        "inventory_number": lambda n: f"PC{n:06}",
+        "key_field": lambda n: f"SN{n:07}",
+        "key_field2": lambda _: "",
+        "client_id": client,
+        "client_name": lambda n: client_name(client(n)),
+        "site_id": lambda n: client(n) * 2 - 1,
+        "site_name": lambda _: "Main",
+        "assettype_id": lambda n: n % 4 + 1,
+        "assettype_name": lambda n: ("Workstation", "Server", "Printer", "Switch")[n % 4],
+        "status_id": lambda _: 1,
+        "criticality": lambda _: 0,
+        "inactive": lambda n: n % 30 == 29,  # noqa: PLR2004  one in thirty is out of use
+        "use": lambda _: "asset",
+        "fields": values,
+        STAMP: lambda n: tenant.changed(n, count),
+    }
+    return Seed(count, members)

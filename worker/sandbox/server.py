@@ -1,0 +1,106 @@
+"""Serves the simulated Halo on a real socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from email.utils import format_datetime
+
+from aiohttp import web
+
+from worker.sandbox import control
+from worker.sandbox.api import Api
+from worker.sandbox.auth import auth_answer
+from worker.sandbox.faults import Planned
+from worker.sandbox.halo import Clock, Halo, utc_now
+from worker.sandbox.journal import Received
+from worker.sandbox.mischief import Severed, bent_query, distort, strike, wants_rows
+from worker.sandbox.responses import empty, login_page
+from worker.sandbox.settings import SandboxSettings
+
+MAX_BODY = 64 * 1024 * 1024
+CORRELATION = ("X-Correlation-ID", "Correlation-ID", "X-Request-ID")
+Sandbox = Halo
+Watcher = Callable[[Received, float], None]
+"""Is told of each request when it has been answered, and how many seconds that took."""
+
+
+@asynccontextmanager
+async def serve(
+    settings: SandboxSettings | None = None, *, host: str = "127.0.0.1", port: int = 0, now: Clock = utc_now, watcher: Watcher | None = None
+) -> AsyncIterator[Sandbox]:
+    """A running Halo; `port` 0 takes a free one, `url` of what is yielded tells which. `now` is the clock behind everything."""
+    halo = Halo(settings or SandboxSettings(), now)
+    front = Front(halo, watcher)
+    runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, reuse_address=True).start()
+        bound = runner.addresses[0][1]
+        halo.url = f"http://{host}:{bound}"
+        yield halo
+    finally:
+        halo.faults.clear()
+        await runner.cleanup()
+
+
+class Front:
+    """Takes every request, writes it down, lets faults strike, and sends it to the API or to the authorisation server."""
+
+    def __init__(self, halo: Halo, watcher: Watcher | None = None) -> None:
+        self._halo = halo
+        self._api = Api(halo)
+        self._watcher = watcher
+
+    def application(self) -> web.Application:
+        application = web.Application(client_max_size=MAX_BODY)
+        application.on_response_prepare.append(self._date)
+        application.add_routes(control.routes(self._halo))
+        application.router.add_route("*", "/{path:.*}", self._handle)
+        return application
+
+    async def _date(self, _: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = format_datetime(self._halo.date().replace(microsecond=0), usegmt=True)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        halo = self._halo
+        correlation = next((request.headers[name] for name in CORRELATION if name in request.headers), None)
+        received = Received(halo.journal.next_number(), halo.now(), request.method, request.path, dict(request.query), correlation)
+        halo.journal.requests.append(received)
+        for hook in halo.hooks:
+            hook(received)
+        try:
+            answer = await self._answer(request, received)
+            received.status = answer.status
+        except Severed:
+            received.status = 0
+            return web.Response()  # goes nowhere: the connection is gone
+        finally:
+            if self._watcher is not None:
+                self._watcher(received, (halo.now() - received.time).total_seconds())
+        return answer
+
+    async def _answer(self, request: web.Request, received: Received) -> web.StreamResponse:
+        struck = self._halo.faults.strike(request.method, request.path)
+        for planned in struck:
+            if not planned.fault.executed:
+                instead = await strike(self._halo, planned, request)
+                if instead is not None:
+                    return instead
+        answer = await self._route(request, received, struck)
+        for planned in struck:
+            if planned.fault.executed:
+                answer = await strike(self._halo, planned, request) or answer
+        return await distort(struck, answer, request)
+
+    async def _route(self, request: web.Request, received: Received, struck: list[Planned]) -> web.StreamResponse:
+        path = request.path.lower()
+        if path.startswith("/auth/"):
+            return await auth_answer(self._halo, request, path[len("/auth") :])
+        if not path.startswith("/api/"):
+            return login_page() if request.method == "GET" else empty(405)
+        query = bent_query(request.query, struck)
+        answer = await self._api.answer(request, received, query)
+        if wants_rows(struck, answer):
+            answer = await self._api.answer(request, received, {name: value for name, value in query.items() if name.lower() != "page_no"})
+        return answer

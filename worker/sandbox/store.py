@@ -1,0 +1,148 @@
+"""Everything that the simulated Halo knows: its tables, its clock, and the writes that other users make."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from worker.sandbox import seeds
+from worker.sandbox.dates import stored
+from worker.sandbox.dice import guid
+from worker.sandbox.furniture import furniture, ticket_actions
+from worker.sandbox.profiles import STAMP, profile_of
+from worker.sandbox.records import Write
+from worker.sandbox.seeds import Tenant
+from worker.sandbox.table import Key, Row, Table
+
+LARGE = {"tickets": seeds.tickets, "client": seeds.clients, "site": seeds.sites, "users": seeds.users, "asset": seeds.assets}
+
+REMEMBERED = 1000  # of the newest records, the moment of creation
+
+
+class Store:
+    """Entities are named as in paths, in any case: `Tickets`, `client`. `scope` is the ticket of an action, or the list that a lookup value belongs to."""
+
+    def __init__(self, tenant: Tenant, now: Callable[[], datetime], text_ids: Collection[str]) -> None:
+        self.tenant = tenant
+        self.now = now
+        self._text_ids = text_ids
+        self._tables: dict[str, Table] = {}
+        self._scoped: dict[str, dict[int, Table]] = {}
+        self.deleted: dict[str, Table] = {}
+        """Tickets that were deleted: they can be listed and taken back."""
+        self.hidden: dict[str, set[Key]] = {}
+        """Records that the agent's role may not see."""
+        self._born: dict[str, deque[tuple[datetime, Key]]] = {}
+        self.appended: dict[int, list[Row]] = {}
+        """Rows added to custom tables, which the API cannot read back."""
+        for entity, rows in furniture(tenant).items():
+            for row in rows:
+                self._table_for(entity, row).put(row["id"], row)
+
+    def table(self, entity: str, scope: int | None = None) -> Table:
+        """The table of an entity; of an entity with scopes, the one of that scope."""
+        name = entity.lower()
+        if profile_of(name).scope is not None:
+            return self._scope_table(name, scope or 0)
+        if name not in self._tables:
+            self._tables[name] = Table(LARGE[name](self.tenant)) if name in LARGE else Table()
+        return self._tables[name]
+
+    def scopes(self, entity: str) -> Iterator[Table]:
+        """Every table of an entity that has been touched."""
+        yield from self._scoped.get(entity.lower(), {}).values()
+
+    def get(self, entity: str, key: Key, scope: int | None = None) -> Row | None:
+        return self.table(entity, scope).get(key)
+
+    def count(self, entity: str) -> int:
+        return len(self.table(entity))
+
+    def rows(self, entity: str, scope: int | None = None) -> Iterator[Row]:
+        """All records in creation order."""
+        table = self.table(entity, scope)
+        return (table.at(position) for position in table.positions())
+
+    def create(self, entity: str, sent: Mapping[str, Any], stamp: datetime | None = None) -> Row:
+        """A new record as another user would make it. `stamp`: when, if not now. Returns it as stored, with its id."""
+        name = entity.lower()
+        moment = stored(stamp or self.now())
+        row = Write(name, sent, moment, self._find).created()
+        table = self._table_for(name, row)
+        key: Key = guid(self.tenant.seed, table.next_id(), sum(name.encode())) if name in self._text_ids else table.next_id()
+        row = {"id": key, **row}
+        table.put(key, row)
+        self._born.setdefault(name, deque(maxlen=REMEMBERED)).append((self.now(), key))
+        self._follow(name, row, moment)
+        return row
+
+    def update(self, entity: str, key: Key, sent: Mapping[str, Any], stamp: datetime | None = None, scope: int | None = None) -> Row:
+        """Changes a record and moves its stamp. Raises KeyError when there is none."""
+        name = entity.lower()
+        moment = stored(stamp or self.now())
+        table = self.table(name, scope)
+        row = table.get(key)
+        if row is None:
+            raise KeyError(f"{entity} has no record {key!r}")
+        row = Write(name, sent, moment, self._find).changed(row)
+        table.put(row["id"], row)
+        if name == "customtable":
+            self.appended.setdefault(int(row["id"]), []).extend(sent.get("_add_rows") or ())
+        self._follow(name, row, moment)
+        return row
+
+    def delete(self, entity: str, key: Key, scope: int | None = None) -> Row | None:
+        """Takes a record out and returns it, or None; tickets can be taken back."""
+        name = entity.lower()
+        row = self.table(name, scope).remove(key)
+        if row is not None and profile_of(name).soft_delete:
+            self.deleted.setdefault(name, Table()).put(row["id"], {**row, STAMP: stored(self.now())})
+        return row
+
+    def recover(self, entity: str, key: Key) -> Row | None:
+        """Takes a deleted ticket back, or None when it was not deleted."""
+        name = entity.lower()
+        row = self.deleted[name].remove(key) if name in self.deleted else None
+        if row is not None:
+            self.table(name).put(row["id"], {**row, STAMP: stored(self.now())})
+        return row
+
+    def hide(self, entity: str, key: Key) -> None:
+        """From now on the agent's role may not see the record: it is missing from lists and unknown by id."""
+        self.hidden.setdefault(entity.lower(), set()).add(key)
+        self.table(entity).selections.clear()
+
+    def show(self, entity: str, key: Key) -> None:
+        """Undoes `hide`."""
+        self.hidden.get(entity.lower(), set()).discard(key)
+        self.table(entity).selections.clear()
+
+    def young(self, entity: str, age: timedelta) -> set[Key]:
+        """The keys of records that were created less than that ago."""
+        since = self.now() - age
+        return {key for moment, key in self._born.get(entity, ()) if moment > since}
+
+    def _find(self, entity: str, number: int) -> Row | None:
+        return self.table(entity).get(number)
+
+    def _table_for(self, entity: str, row: Mapping[str, Any]) -> Table:
+        scope = profile_of(entity).scope
+        return self.table(entity, None if scope is None else int(row.get(scope) or 0))
+
+    def _scope_table(self, entity: str, scope: int) -> Table:
+        scopes = self._scoped.setdefault(entity, {})
+        if scope not in scopes:
+            table = scopes[scope] = Table()
+            ticket = self.table("tickets").get(scope) if entity == "actions" and scope <= self.tenant.size.tickets else None
+            for row in ticket_actions(self.tenant, scope, ticket["dateoccurred"]) if ticket is not None else ():
+                table.put(row["id"], row)
+        return scopes[scope]
+
+    def _follow(self, entity: str, row: Row, moment: datetime) -> None:
+        """An action moves its ticket, and may give it a status."""
+        if entity != "actions" or self.get("tickets", row["ticket_id"]) is None:
+            return
+        status = row.get("new_status") or 0
+        self.update("tickets", row["ticket_id"], {"status_id": status} if status > 0 else {}, moment)

@@ -1,0 +1,156 @@
+"""The records of one entity: seeded ones made when they are looked at, changed ones kept, with columns and orders that follow every change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from worker.sandbox.ordering import Ordering
+
+Key = int | str
+Row = dict[str, Any]
+
+
+class Seed:
+    """Records 1 to `count` as functions of their number: nothing is stored for a record until somebody changes it."""
+
+    def __init__(self, count: int, members: Mapping[str, Callable[[int], Any]], keys: Callable[[int], Key] | None = None) -> None:
+        self.count = count
+        self.members = members
+        self.keys = keys
+
+    def row(self, number: int) -> Row:
+        return {member: of(number) for member, of in self.members.items()}
+
+    def value(self, number: int, member: str) -> Any:
+        of = self.members.get(member)
+        return None if of is None else of(number)
+
+
+NOTHING = Seed(0, {})
+
+
+class Table:
+    """Records by key. A position is the record's place in creation order: the number itself where ids are numbers."""
+
+    def __init__(self, seed: Seed = NOTHING) -> None:
+        self._seed = seed
+        self._rows: dict[int, Row] = {}
+        self._gone: set[int] = set()
+        self._keys: dict[int, str] = {}
+        self._positions: dict[Key, int] = {}
+        if seed.keys is not None:
+            self._keys = {number: str(seed.keys(number)) for number in range(1, seed.count + 1)}
+            self._positions = {key.lower(): number for number, key in self._keys.items()}
+        self.last = seed.count
+        self.version = 0
+        self._columns: dict[str, dict[int, Any]] = {}
+        self._orderings: dict[str, Ordering] = {}
+        self.selections: dict[Any, Any] = {}
+        """What queries found, until the next change."""
+
+    def __len__(self) -> int:
+        return self._seed.count + sum(1 for position in self._rows if position > self._seed.count) - sum(1 for gone in self._gone if gone <= self._seed.count)
+
+    def positions(self) -> Iterator[int]:
+        """Of all records, in creation order."""
+        yield from (number for number in range(1, self._seed.count + 1) if number not in self._gone)
+        yield from sorted(position for position in self._rows if position > self._seed.count)
+
+    def position(self, key: Key) -> int | None:
+        """Of the record with this key, or None."""
+        found = self._positions.get(key.lower()) if isinstance(key, str) else key
+        return found if found is not None and self._holds(found) else None
+
+    def at(self, position: int) -> Row:
+        """The record at a position that exists. Not to be changed in place."""
+        row = self._rows.get(position)
+        return self._seed.row(position) if row is None else row
+
+    def value(self, position: int, member: str) -> Any:
+        row = self._rows.get(position)
+        return self._seed.value(position, member) if row is None else row.get(member)
+
+    def get(self, key: Key) -> Row | None:
+        position = self.position(key)
+        return None if position is None else self.at(position)
+
+    def next_id(self) -> int:
+        return self.last + 1
+
+    def put(self, key: Key, row: Row) -> None:
+        """Stores a record whole, new or changed."""
+        position = self.position(key)
+        if position is None:
+            position = self._place(key)
+            self._gone.discard(position)
+            self._rows[position] = row
+            for member, column in self._columns.items():
+                column[position] = row.get(member)
+            for member, ordering in self._orderings.items():
+                ordering.add(position, _ordered(position, member, row.get(member)))
+        else:
+            self._replace(position, row)
+        self._changed()
+
+    def remove(self, key: Key) -> Row | None:
+        """Takes a record out and returns it; None when there is none."""
+        position = self.position(key)
+        if position is None:
+            return None
+        row = self.at(position)
+        for member, ordering in self._orderings.items():
+            ordering.remove(position, _ordered(position, member, row.get(member)))
+        for column in self._columns.values():
+            column.pop(position, None)
+        self._rows.pop(position, None)
+        self._gone.add(position)
+        self._changed()
+        return row
+
+    def column(self, member: str) -> Mapping[int, Any]:
+        """One member of every record, by position."""
+        if member not in self._columns:
+            self._columns[member] = {position: self.value(position, member) for position in self.positions()}
+        return self._columns[member]
+
+    def ordering(self, member: str | None) -> Ordering:
+        """All records in the order of a member; None: in creation order."""
+        name = member or ""
+        if name not in self._orderings:
+            self._orderings[name] = Ordering((position, _ordered(position, name, self.value(position, name))) for position in self.positions())
+        return self._orderings[name]
+
+    def _holds(self, position: int) -> bool:
+        return position in self._rows or (0 < position <= self._seed.count and position not in self._gone)
+
+    def _place(self, key: Key) -> int:
+        if isinstance(key, int):
+            self.last = max(self.last, key)
+            return key
+        known = self._positions.get(key.lower())
+        if known is not None:
+            return known
+        self.last += 1
+        self._keys[self.last] = key
+        self._positions[key.lower()] = self.last
+        return self.last
+
+    def _replace(self, position: int, row: Row) -> None:
+        before = self.at(position)
+        for member, ordering in self._orderings.items():
+            old, new = before.get(member), row.get(member)
+            if member and old != new:
+                ordering.remove(position, old)
+                ordering.add(position, new)
+        for member, column in self._columns.items():
+            column[position] = row.get(member)
+        self._rows[position] = row
+
+    def _changed(self) -> None:
+        self.version += 1
+        self.selections.clear()
+
+
+def _ordered(position: int, member: str, value: Any) -> Any:
+    return value if member else position

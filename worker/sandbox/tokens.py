@@ -1,0 +1,104 @@
+"""Tokens: issued for client credentials, a password or a refresh token, looked up on every request, expired and revoked."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hmac import compare_digest
+
+from worker.sandbox.scopes import granted
+from worker.sandbox.settings import SandboxSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token stands for; `user`: an agent logged in by name, as against a service."""
+
+    client_id: str
+    scopes: tuple[str, ...]
+    expires: datetime
+    user: bool
+
+
+class Refused(Exception):
+    """An OAuth error: its name and status."""
+
+    def __init__(self, error: str, status: int = 400) -> None:
+        super().__init__(error)
+        self.error = error
+        self.status = status
+
+
+class Tokens:
+    """All tokens in use. Raises `Refused` where none is given."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._grants: dict[str, Grant] = {}
+        self._refresh: dict[str, Grant] = {}
+
+    def issue(self, settings: SandboxSettings, form: Mapping[str, str], tenant: str | None) -> dict[str, str | int]:
+        """The answer to a token call."""
+        if (settings.tenant_required and not tenant) or (tenant and tenant.lower() != settings.tenant.lower()):
+            raise Refused("invalid_tenant")
+        kind = form.get("grant_type", "")
+        match kind:
+            case "client_credentials":
+                _check_client(settings, form, secret_needed=True)
+                scopes = self._scopes(settings, form)
+            case "password":
+                _check_client(settings, form, secret_needed=False)
+                if not (_same(form.get("username"), settings.username) and _same(form.get("password"), settings.password)):
+                    raise Refused("invalid_grant")
+                scopes = self._scopes(settings, form)
+            case "refresh_token":
+                _check_client(settings, form, secret_needed=False)
+                old = self._refresh.pop(form.get("refresh_token", ""), None)
+                if old is None:
+                    raise Refused("invalid_grant")
+                scopes, kind = old.scopes, "password" if old.user else "client_credentials"
+            case _:
+                raise Refused("unsupported_grant_type")
+        return self._answer(settings, form, scopes, user=kind == "password")
+
+    def grant(self, token: str) -> Grant | None:
+        """What a token stands for, None when it is unknown, expired or revoked."""
+        grant = self._grants.get(token)
+        return grant if grant is not None and grant.expires > self._now() else None
+
+    def revoke(self) -> int:
+        """All of them, refresh tokens too; how many there were."""
+        count = len(self._grants)
+        self._grants.clear()
+        self._refresh.clear()
+        return count
+
+    def _scopes(self, settings: SandboxSettings, form: Mapping[str, str]) -> tuple[str, ...]:
+        scopes = granted(form.get("scope", "").split(), settings.scopes)
+        if not scopes:
+            raise Refused("invalid_scope")
+        return scopes
+
+    def _answer(self, settings: SandboxSettings, form: Mapping[str, str], scopes: tuple[str, ...], *, user: bool) -> dict[str, str | int]:
+        token = secrets.token_urlsafe(48)
+        grant = Grant(form["client_id"], scopes, self._now() + timedelta(seconds=settings.token_seconds), user)
+        self._grants[token] = grant
+        answer: dict[str, str | int] = {"scope": " ".join(scopes), "token_type": "Bearer", "access_token": token, "expires_in": settings.token_seconds}
+        if settings.refresh_tokens:
+            refresh = secrets.token_urlsafe(32)
+            self._refresh[refresh] = grant
+            answer["refresh_token"] = refresh
+        return {**answer, "id_token": secrets.token_urlsafe(48)}
+
+
+def _check_client(settings: SandboxSettings, form: Mapping[str, str], *, secret_needed: bool) -> None:
+    secret = form.get("client_secret")
+    secret_good = _same(secret, settings.client_secret) if secret_needed or secret else True
+    if not (_same(form.get("client_id"), settings.client_id) and secret_good):
+        raise Refused("invalid_client", 401)
+
+
+def _same(given: str | None, expected: str) -> bool:
+    return given is not None and compare_digest(given.encode(), expected.encode())
