@@ -66,10 +66,6 @@ class MemoryBroker:
     def lost(self) -> bool:
         return self._lost.done()
 
-    @property
-    def lost(self) -> bool:
-        return self._lost.done()
-
     async def wait_lost(self) -> str:
         return await asyncio.shield(self._lost)
 

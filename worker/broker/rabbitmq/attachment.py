@@ -77,10 +77,6 @@ class RabbitBroker:
     def lost(self) -> bool:
         return self._lost.done()
 
-    @property
-    def lost(self) -> bool:
-        return self._lost.done()
-
     async def wait_lost(self) -> str:
         return await asyncio.shield(self._lost)
 
