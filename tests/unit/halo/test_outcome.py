@@ -1,0 +1,98 @@
+"""What each answer means for the request that brought it."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.core.exchange import Fate
+from worker.halo.outcome import judge
+from worker.halo.transport import Answer, Failure
+
+PAGE = {"content-type": "text/html; charset=utf-8"}
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("result", "fate", "down"),
+    [
+        (Answer(200, JSON, b'{"id": 7}'), Fate.DONE, False),
+        (Answer(201, JSON, b'{"id": 7}'), Fate.DONE, False),
+        (Answer(200, {}, b""), Fate.DONE, False),
+        (Answer(201, JSON, b" \r\n"), Fate.DONE, False),
+        (Answer(204), Fate.DONE, False),
+        (Answer(200, {"content-type": "text/plain"}, b"[]"), Fate.DONE, False),
+        (Answer(200, JSON, None, "the answer was cut off"), Fate.DONE_UNREAD, False),
+        (Answer(200, JSON, b'{"id": '), Fate.DONE_UNREAD, False),
+        (Answer(200, {"content-type": "application/octet-stream"}, b"\x89PNG"), Fate.DONE_UNREAD, False),
+        (Answer(200, JSON, b"[" * 70 + b"]" * 70), Fate.DONE_UNREAD, False),
+        (Answer(200, PAGE, b"<html>login</html>"), Fate.AMBIGUOUS, True),
+        (Answer(200, {}, b"\n<!DOCTYPE html><html></html>"), Fate.AMBIGUOUS, True),
+        (Answer(301, {"location": "https://login.example/x?user=jane"}), Fate.AMBIGUOUS, True),
+        (Answer(400, JSON, b'"Name must be unique"'), Fate.REJECTED, False),
+        (Answer(401), Fate.AUTH, True),
+        (Answer(403), Fate.AUTH, False),
+        (Answer(404), Fate.REJECTED, False),
+        (Answer(405), Fate.REJECTED, False),
+        (Answer(407), Fate.NOT_SENT, True),
+        (Answer(408), Fate.AMBIGUOUS, False),
+        (Answer(413), Fate.REJECTED, False),
+        (Answer(422), Fate.REJECTED, False),
+        (Answer(429), Fate.THROTTLED, False),
+        (Answer(499), Fate.REJECTED, False),
+        (Answer(500), Fate.AMBIGUOUS, False),
+        (Answer(502, PAGE, b"<html>"), Fate.AMBIGUOUS, True),
+        (Answer(503), Fate.AMBIGUOUS, True),
+        (Answer(504), Fate.AMBIGUOUS, True),
+        (Answer(520), Fate.AMBIGUOUS, False),
+        (Failure("refused", sent=False), Fate.NOT_SENT, True),
+        (Failure("reset", sent=True), Fate.AMBIGUOUS, True),
+    ],
+)
+def test_each_answer_has_its_fate(result, fate, down):
+    exchange = judge(result)
+    assert (exchange.fate, exchange.down) == (fate, down)
+    assert bool(exchange.reason) == (fate is not Fate.DONE)
+
+
+def test_reasons_tell_what_to_do():
+    assert judge(Answer(403)).reason == "Halo answered 403: a scope of the application or a permission of its agent's role is missing"
+    assert judge(Answer(200, PAGE, b"<html>")).reason == "Halo answered 200 with a web page instead of JSON: check the client's address"
+    redirect = judge(Answer(302, {"location": "https://login.example/x?user=jane"})).reason
+    assert redirect == "Halo redirected to login.example (302); redirects are not followed: check the client's address"
+    assert judge(Answer(302, {"location": "//[bad"})).reason.startswith("Halo redirected to an address that is not valid")
+    assert judge(Answer(502, PAGE, b"<html>secret</html>")).reason == "Halo answered 502"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "0"}, None),
+        ({"retry-after": "12"}, 12.0),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "Sun, 22 Nov 2026 10:00:30 GMT", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 30.0),
+        ({"retry-after": "Sun, 22 Nov 2026 10:00:00 GMT", "date": "Sun, 22 Nov 2026 10:00:30 GMT"}, None),
+        ({"retry-after": "99999999999999999999"}, 999999999.0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_on_halos_clock(headers, seconds):
+    assert judge(Answer(429, headers)).retry_after == seconds
+
+
+def test_halos_clock_is_read_from_every_answer():
+    noon = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    assert judge(Answer(404, {"date": "Sun, 22 Nov 2026 12:00:00 GMT"})).date == noon
+    assert judge(Answer(200, {"date": "yesterday"}, b"1")).date is None
+
+
+@given(
+    st.integers(200, 999),
+    st.dictionaries(st.sampled_from(["date", "retry-after", "location", "content-type"]), st.text(max_size=40)),
+    st.none() | st.binary(max_size=100),
+)
+def test_no_answer_is_beyond_judgement(status, headers, body):
+    exchange = judge(Answer(status, headers, body, "" if body is not None else "the answer was cut off"))
+    assert (exchange.fate in {Fate.DONE, Fate.DONE_UNREAD}) <= (status < 300)
