@@ -38,14 +38,15 @@ def wanted(route: Subscriber, change: Change) -> bool:
 
 
 def event_of(route: Subscriber, change: Change, source: str, now: datetime, position: str) -> Event:
-    """Build the event. `position` makes events without a content hash distinct. Raises `ExpressionError`, `Undecodable`."""
+    """Build the event. `position` tells the polls of `changes: all` apart. Raises `ExpressionError`, `Undecodable`."""
     bindings = bindings_of(route, change)
     body = change.record if route.transform is None else route.transform.evaluate(change.record, bindings)
     resource = route.operation.resource
     routing_key = f"{resource}.{change.kind}" if route.routing_key is None else route.routing_key.evaluate(change.record, bindings)
     if not isinstance(routing_key, str) or len(routing_key.encode()) > 255:  # noqa: PLR2004 - AMQP's short string
         raise ExpressionError("publish.routing_key must yield a text of at most 255 bytes")
-    key = dedupe_key(route.client, route.operation.entity, change.key, change.previous or position, change.digest)
+    previous = position if route.changes == "all" else change.previous
+    key = dedupe_key(route.client, route.operation.entity, change.key, previous, change.digest)
     headers = {
         "cloudEvents_specversion": "1.0",
         "cloudEvents_id": key,

@@ -38,9 +38,13 @@ class Holder:
     async def listen(self) -> None:
         await self._channel.consume(state_queue(self._subscriber), self._arrived.put_nowait)
 
-    async def take(self) -> Held | None:
-        """Wait for the baton. Both queues are drained: of several the furthest stays. None when what came was no baton of ours."""
-        deliveries = [await self._arrived.get()]
+    async def arrival(self) -> Delivery:
+        """Wait for the baton; may be cancelled at any time without losing it."""
+        return await self._arrived.get()
+
+    async def take(self, arrived: Delivery) -> Held | None:
+        """The baton that arrived. Both queues are drained: of several the furthest stays. None when what came was no baton of ours."""
+        deliveries = [arrived]
         for queue in (wait_queue(self._subscriber), state_queue(self._subscriber)):
             while (more := await self._channel.get(queue)) is not None:
                 deliveries.append(more)
