@@ -1,0 +1,125 @@
+"""Reads all route files of a directory and compiles them, or tells everything that is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from worker.catalogue.catalogue import Catalogue, load
+from worker.config.clients import compile_client
+from worker.config.document import Document
+from worker.config.interpolation import Variables
+from worker.config.models.clients import ClientDefinition
+from worker.config.models.publishers import PublisherDefinition
+from worker.config.models.subscribers import SubscriberDefinition
+from worker.config.names import check_names, check_queues, check_references
+from worker.config.publishers import compile_publisher
+from worker.config.routes import Client, Publisher, Routes, Subscriber
+from worker.config.spot import Spot, filled
+from worker.config.subscribers import compile_subscriber
+from worker.config.validation import LATER, not_yet, validated
+from worker.config.yaml_text import read_yaml
+from worker.core.errors import ConfigError, Problem
+from worker.core.suggest import did_you_mean
+
+KINDS = ("clients", "subscribers", "publishers")
+SUFFIXES = frozenset((".yaml", ".yml"))
+
+
+@dataclass(slots=True)
+class Loading:
+    """What has been compiled so far, and what is wrong."""
+
+    variables: Variables
+    catalogue: Catalogue
+    problems: list[Problem] = field(default_factory=list)
+    definitions: list[Spot] = field(default_factory=list)
+    clients: dict[str, Client] = field(default_factory=dict)
+    subscribers: dict[str, Subscriber] = field(default_factory=dict)
+    publishers: dict[str, Publisher] = field(default_factory=dict)
+
+
+def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path) -> Routes:
+    """All `*.yaml` and `*.yml` files of the directory, compiled. Raises `ConfigError` with every problem of every file."""
+    variables = Variables(environment, secrets)
+    loading = Loading(variables, load())
+    for document in read_documents(directory, loading.problems):
+        take_document(Spot(document, variables), loading)
+    check_names(loading.definitions, loading.problems)
+    check_references(loading.definitions, loading.problems)
+    check_queues(loading.definitions, loading.publishers, loading.subscribers, loading.problems)
+    if not loading.problems and not loading.definitions:
+        loading.problems.append(
+            Problem(directory.name or str(directory), 0, 0, "the route files define nothing: write `clients`, `subscribers` or `publishers`")
+        )
+    if loading.problems:
+        raise ConfigError(cleaned(problem, variables) for problem in loading.problems)
+    return Routes(loading.clients, loading.subscribers, loading.publishers)
+
+
+def read_documents(directory: Path, problems: list[Problem]) -> Iterator[Document]:
+    """Each file that can be read, in the order of names."""
+    try:
+        files = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith(".") and path.is_file())
+    except OSError as error:
+        problems.append(Problem(str(directory), 0, 0, f"the directory of route files cannot be read: {(error.strerror or 'unknown reason').lower()}"))
+        return
+    if not files:
+        problems.append(Problem(str(directory), 0, 0, "there are no route files (*.yaml) here"))
+    for path in files:
+        name = str(path.relative_to(directory.parent))
+        try:
+            yield read_yaml(path.read_bytes().decode("utf-8-sig"), name)
+        except OSError as error:
+            problems.append(Problem(name, 0, 0, f"the file cannot be read: {(error.strerror or 'unknown reason').lower()}"))
+        except UnicodeDecodeError as error:
+            problems.append(Problem(name, 0, 0, f"the file is not UTF-8 text: byte {error.start + 1}"))
+        except ConfigError as error:
+            problems.extend(error.problems)
+
+
+def take_document(root: Spot, loading: Loading) -> None:
+    """Compiles every definition of one file."""
+    content = root.value
+    if content is None:
+        return
+    if not isinstance(content, dict):
+        loading.problems.append(root.problem(f"a route file is a mapping with {', '.join(KINDS)}"))
+        return
+    for kind, definitions in content.items():
+        spot = root.child(kind)
+        if kind in LATER[""]:
+            loading.problems.append(spot.key_problem(not_yet(kind)))
+        elif kind not in KINDS:
+            loading.problems.append(spot.key_problem(f"unknown key `{kind}`" + (did_you_mean(kind, KINDS) or f"; valid are {', '.join(KINDS)}")))
+        elif isinstance(definitions, dict):
+            for name in definitions:
+                loading.definitions.append(spot.child(name))
+                take_definition(spot.child(name), loading)
+        elif definitions is not None:
+            loading.problems.append(spot.problem(f"`{kind}` must be a mapping from names to definitions"))
+
+
+def take_definition(spot: Spot, loading: Loading) -> None:
+    """Compiles one definition; what is wrong with one member does not keep the others from being checked."""
+    kind, name = str(spot.path[0]), str(spot.path[1])
+    value: Any = filled(spot, loading.problems)
+    problems = loading.problems
+    if kind == "clients":
+        if client := validated(ClientDefinition, value, spot, problems):
+            loading.clients[name] = compile_client(name, client)
+    elif kind == "subscribers":
+        if (subscriber := validated(SubscriberDefinition, value, spot, problems)) and (
+            made := compile_subscriber(name, subscriber, spot, loading.catalogue, problems)
+        ):
+            loading.subscribers[name] = made
+    elif (publisher := validated(PublisherDefinition, value, spot, problems)) and (
+        built := compile_publisher(name, publisher, spot, loading.catalogue, problems)
+    ):
+        loading.publishers[name] = built
+
+
+def cleaned(problem: Problem, variables: Variables) -> Problem:
+    return Problem(problem.file, problem.line, problem.column, variables.scrub(problem.message))

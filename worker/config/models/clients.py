@@ -1,0 +1,113 @@
+"""Clients: the Halo tenants that the worker calls, and how it proves who it is."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from yarl import URL
+
+from worker.config.models.base import Definition, Duration, Text, mistake, seconds
+from worker.config.routes import RateLimit
+
+RATE = re.compile(r"(\d{1,9})/(.+)")
+DOUBLED = re.compile(r"\.halo\w+\.com\.halo\w+\.com$")
+OWN_HEADERS = frozenset(("host", "content-length", "content-type", "transfer-encoding", "authorization", "connection", "accept-encoding"))
+HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def address(value: str) -> str:
+    """An http or https address without credentials, query or fragment, and without its last slash."""
+    try:
+        url = URL(value.strip())
+        host, port = url.host, url.port
+    except ValueError:
+        host = port = None
+        url = URL()
+    if url.scheme not in {"http", "https"} or not host or port is None:
+        raise mistake("must be an address such as https://acme.haloitsm.com")
+    if url.user is not None or url.password is not None:
+        raise mistake("must not hold a user name or password; credentials stand under `auth`")
+    if url.query_string or url.fragment:
+        raise mistake("must not hold a query (`?…`) or fragment (`#…`)")
+    if DOUBLED.search(host):
+        raise mistake("holds Halo's domain twice; it is the address in the browser, such as https://acme.halopsa.com")
+    return str(url).rstrip("/")
+
+
+def rate_limit(value: Any) -> RateLimit | None:
+    """`700/5m`, or None for `none`."""
+    if value == "none":
+        return None
+    found = RATE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise mistake("must be a number of requests and a time, such as 700/5m, or none")
+    period = seconds(found[2])
+    if int(found[1]) < 1 or period <= 0:
+        raise mistake("must allow at least one request in a time longer than nothing")
+    return RateLimit(int(found[1]), period)
+
+
+def header_names(value: dict[str, str]) -> dict[str, str]:
+    for name, text in value.items():
+        if not HEADER.fullmatch(name):
+            raise mistake(f"`{name}` cannot be the name of a header")
+        if name.lower() in OWN_HEADERS:
+            raise mistake(f"`{name}` is set by the worker")
+        if re.search(r"[\r\n\x00]", text):
+            raise mistake(f"the value of `{name}` holds a line break")
+    return value
+
+
+Address = Annotated[str, AfterValidator(address), WithJsonSchema({"type": "string", "format": "uri", "examples": ["https://acme.haloitsm.com"]})]
+Rate = Annotated[
+    RateLimit | None,
+    BeforeValidator(rate_limit),
+    WithJsonSchema({"type": "string", "pattern": r"^(none|\d+/\d+(ms|s|m|h|d))$", "examples": ["700/5m", "none"]}),
+]
+Scopes = Annotated[list[Text], Field(min_length=1)]
+
+
+class ClientCredentials(Definition):
+    """The worker acts as the agent that the API application is tied to."""
+
+    type: Literal["client_credentials"] = Field(description="The OAuth grant.")
+    client_id: Text = Field(description="Client ID of the API application in Halo.")
+    client_secret: Text = Field(description="Its secret; write ${NAME} or ${file:NAME}.")
+    scopes: Scopes = Field(default=["all"], description="Permissions to ask for.")
+
+
+class Password(Definition):
+    """The worker acts as the agent who owns the user name."""
+
+    type: Literal["password"] = Field(description="The OAuth grant.")
+    client_id: Text = Field(description="Client ID of the API application in Halo.")
+    client_secret: Text | None = Field(default=None, description="Its secret, where it has one; write ${NAME} or ${file:NAME}.")
+    username: Text = Field(description="The agent's user name.")
+    password: Text = Field(description="The agent's password; write ${NAME} or ${file:NAME}.")
+    scopes: Scopes = Field(default=["all"], description="Permissions to ask for.")
+
+
+Auth = Annotated[ClientCredentials | Password, Field(discriminator="type")]
+
+
+class ClientDefinition(Definition):
+    """One Halo tenant and the application that calls it."""
+
+    url: Address | None = Field(default=None, description="Where Halo is; the addresses of its API and its tokens are discovered from here.")
+    api_url: Address | None = Field(default=None, description="The address of the API, instead of the discovered one.")
+    token_url: Address | None = Field(default=None, description="The address that gives tokens, instead of the discovered one.")
+    tenant: Text | None = Field(default=None, description="The tenant's name, where several share one address.")
+    auth: Auth = Field(description="How the worker proves who it is.")
+    rate_limit: Rate = Field(default=RateLimit(), description="Requests in any such time; `none` for Halo on your own servers.")
+    timeout: Duration = Field(default=30.0, description="How long one request may take.")
+    ca_file: Text | None = Field(default=None, description="A file of certificates to trust, in PEM form.")
+    proxy: Address | None = Field(default=None, description="An HTTP proxy on the way to Halo.")
+    headers: Annotated[dict[str, Text], AfterValidator(header_names)] = Field(default={}, description="Further headers for every request.")
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Self:
+        if self.url is None and (self.api_url is None or self.token_url is None):
+            raise mistake("needs `url`, or both `api_url` and `token_url`")
+        return self

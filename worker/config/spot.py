@@ -1,0 +1,107 @@
+"""One value in a route file: it knows its place, its raw text, and how to fill the variables in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from worker.config.document import Document, Path
+from worker.config.interpolation import Unfilled, Variables
+from worker.config.scanner import Embedded, Unclosed, parts
+from worker.core.errors import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """`value` is as the file has it, before variables are filled in."""
+
+    document: Document
+    variables: Variables
+    path: Path = ()
+
+    @property
+    def value(self) -> Any:
+        return self.document.at(self.path)
+
+    @property
+    def exists(self) -> bool:
+        return self.path in self.document.values
+
+    def __contains__(self, key: str | int) -> bool:
+        value = self.value
+        return key in value if isinstance(value, dict) else isinstance(value, list) and isinstance(key, int) and key < len(value)
+
+    def child(self, key: str | int) -> Spot:
+        return Spot(self.document, self.variables, (*self.path, key))
+
+    def problem(self, message: str, offset: int = 0) -> Problem:
+        """Told at the value, or at the key of what encloses a value that is not there."""
+        return self.document.value_problem(self._existing(), message, offset)
+
+    def key_problem(self, message: str) -> Problem:
+        return self.document.key_problem(self._existing(), message)
+
+    def fill(self, text: str) -> str:
+        """A reference that cannot be filled was told before, by `filled`; here it is empty text."""
+        try:
+            return self.variables.fill(text)
+        except Unfilled:
+            return ""
+
+    def line(self) -> str:
+        """The file and line of the key, to point at from elsewhere."""
+        problem = self.key_problem("")
+        return f"{problem.file}:{problem.line}"
+
+    def _existing(self) -> Path:
+        path = self.path
+        while path and path not in self.document.values:
+            path = path[:-1]
+        return path
+
+
+ROUTES = frozenset(("subscribers", "publishers"))
+BARE = frozenset(("when", "transform", "input_transform"))
+TEMPLATES = frozenset(("when", "transform", "input_transform", "request"))
+
+
+def is_bare(spot: Spot) -> bool:
+    """Whether a text here is JSONata as it stands, in which variables are never looked for."""
+    return len(spot.path) == 3 and spot.path[0] in ROUTES and spot.path[2] in BARE  # noqa: PLR2004  kind, name, member
+
+
+def is_template(spot: Spot) -> bool:
+    """Whether a text here may hold expressions, and is filled when it is compiled."""
+    kind, member, inner = ((*spot.path, "", "", "", "")[index] for index in (0, 2, 3))
+    if kind not in ROUTES:
+        return False
+    return member in TEMPLATES or (member, inner) == ("publish", "routing_key") or (member == "find" and inner in {"path", "query", "match"})
+
+
+def filled(spot: Spot, problems: list[Problem]) -> Any:
+    """The value with variables filled in where no expression may stand; what cannot be filled, there or in templates, becomes a problem."""
+    value = spot.value
+    if isinstance(value, dict):
+        return {key: filled(spot.child(key), problems) for key in value}
+    if isinstance(value, list):
+        return [filled(spot.child(index), problems) for index in range(len(value))]
+    if not isinstance(value, str) or is_bare(spot):
+        return value
+    template = is_template(spot)
+    for text, start in literals(value) if template else [(value, 0)]:
+        try:
+            result = spot.variables.fill(text)
+        except Unfilled as error:
+            problems.append(spot.problem(str(error), start + error.start))
+            return value
+        if not template:
+            return result
+    return value
+
+
+def literals(text: str) -> list[tuple[str, int]]:
+    """The text outside of expressions, with its offsets; none when the braces are wrong, which compiling tells."""
+    try:
+        return [(part.text, part.start) for part in parts(text) if not isinstance(part, Embedded)]
+    except Unclosed:
+        return []
