@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,7 @@ def describe(error: Exception, url: URL) -> str:
 
 
 def _os_reason(error: OSError) -> str:
-    return (error.strerror or "no reason given").lower()
+    return os.strerror(error.errno).lower() if error.errno else "none of its addresses answers"
 
 
 def _certificate_reason(error: aiohttp.ClientConnectorCertificateError) -> str:

@@ -144,6 +144,16 @@ async def connect(halo, health, metrics):
 
 
 @pytest.fixture
+def until():
+    async def wait(condition):
+        async with asyncio.timeout(20):
+            while not condition():
+                await asyncio.sleep(0)
+
+    return wait
+
+
+@pytest.fixture
 def get():
     return lambda client, path="/Tickets", **query: client.send(Request("GET", path, query), priority=Priority.POLL)
 
