@@ -64,8 +64,9 @@ class Service:
         async with AsyncExitStack() as stack:
             clients = {name: await stack.enter_async_context(self._client(name, budgets)) for name in self._used_clients()}
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
-                flows = self._flows(clients, tasks)
-                await self._attachments(flows)
+                misfit = await self._attachments(self._flows(clients, tasks))
+        if misfit is not None:
+            raise misfit
 
     def _used_clients(self) -> list[str]:
         subscribed = {route.client for route in self.routes.subscribers.values()}
@@ -92,8 +93,8 @@ class Service:
         consumer = Consumer(what, PublisherFlow(route, halo).handle, halo, self.clock, self.metrics, self.health, tasks)
         return Flow(what.part, publisher_topology(route), consumer.serve)
 
-    async def _attachments(self, flows: list[Flow]) -> None:
-        """One broker attachment after the other, with growing pauses while there is none."""
+    async def _attachments(self, flows: list[Flow]) -> TopologyMismatch | None:
+        """One broker attachment after the other until `stop`, with growing pauses while there is none; returns at once what does not fit at the start."""
         pause, first = FIRST_PAUSE, True
         while not self.stop.is_set():
             try:
@@ -105,7 +106,7 @@ class Service:
                 self.health.down("topology", str(error))
                 logger.error("topology.mismatch", reason=str(error))
                 if first:
-                    raise
+                    return error
             except BrokerUnreachable as error:
                 self._lost("broker.unreachable", str(error))
             except BrokerError as error:
@@ -114,6 +115,7 @@ class Service:
             if not self.stop.is_set():
                 await first_of(self.stop.wait(), timeout=pause * random.uniform(0.5, 1.0))  # noqa: S311 - replicas should not come back in step
                 pause = min(LONGEST_PAUSE, pause * 2)
+        return None
 
     def _lost(self, event: str, reason: str) -> None:
         self.health.down("broker", reason)

@@ -11,7 +11,7 @@ import structlog
 from worker.core.errors import ChannelLost
 from worker.core.health import Health
 from worker.core.message import Delivery
-from worker.core.outcome import Doubtful, Outcome
+from worker.core.outcome import Doubtful, Outcome, Skipped
 from worker.core.ports import Broker, Channel, Clock, Halo
 from worker.core.settlement import Ack, Bury, Retry, Settlement, settle
 from worker.flows.envelope import Envelope, identity_of, opened
@@ -127,7 +127,8 @@ class Consumer:
         result = type(outcome).__name__.lower()
         match settlement:
             case Ack():
-                logger.info(f"message.{result}", **what, status=getattr(outcome, "status", None), detail=getattr(outcome, "detail", ""))
+                event = "message.skipped" if isinstance(outcome, Skipped) else "message.done"
+                logger.info(event, **what, status=getattr(outcome, "status", None), detail=getattr(outcome, "detail", ""))
             case Retry(delay, _, doubtful, reason):
                 result = "retried"
                 logger.warning("message.retried", **what, delay=delay, doubtful=doubtful, reason=reason)
