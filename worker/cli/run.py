@@ -1,0 +1,66 @@
+"""`halo-worker run`: the service, until it is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+
+import structlog
+
+from worker import __version__
+from worker.app import Service
+from worker.broker.memory import MemoryServer
+from worker.cli.console import errors
+from worker.config.loader import load_routes
+from worker.config.routes import Grant
+from worker.core.errors import ConfigError, Problem, TopologyMismatch
+from worker.logs import configure
+from worker.settings import Settings, load_settings
+from worker.shutdown import run_until, stop_on_signals
+from worker.web.admin import serve_admin
+
+logger = structlog.get_logger()
+GOOD, FAILED, WRONG_CONFIGURATION = 0, 1, 2
+
+
+def run(environment: Mapping[str, str]) -> int:
+    """0 when it was asked to stop and drained, 1 when work in hand had to be cut off, 2 when it could not start. Raises `ConfigError`."""
+    settings = load_settings(environment)
+    configure(settings.log_level, settings.log_format)
+    routes = load_routes(settings.routes, environment, settings.secrets)
+    service = partial(Service, settings, routes, reload=partial(grant_anew, settings, environment))
+    try:
+        drained = asyncio.run(serve(settings, service))
+    except TopologyMismatch as error:
+        errors().print(f"halo-worker: {error}", soft_wrap=True)
+        return WRONG_CONFIGURATION
+    return GOOD if drained else FAILED
+
+
+async def serve(settings: Settings, service: partial[Service]) -> bool:
+    """Run with the admin port and the signals; True when everything in hand came to its end."""
+    async with stop_on_signals() as stop:
+        embedded = settings.amqp_url.get_secret_value().startswith("memory:")
+        worker = service(stop, memory=MemoryServer() if embedded else None)
+        logger.info(
+            "worker.starting",
+            version=__version__,
+            instance=settings.instance,
+            subscribers=len(worker.routes.subscribers),
+            publishers=len(worker.routes.publishers),
+        )
+        if embedded:
+            logger.warning("broker.embedded", note="memory:// lives in this process only: everything in it is lost when it ends")
+        async with serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics):
+            drained = await run_until(stop, settings.shutdown_grace, worker.run)
+        logger.info("worker.stopped", drained=drained)
+        return drained
+
+
+def grant_anew(settings: Settings, environment: Mapping[str, str], client: str) -> Grant:
+    """A client's credentials as its route file and secret files say now: secrets are rotated under a running worker. Raises `ConfigError`."""
+    routes = load_routes(settings.routes, environment, settings.secrets)
+    if client not in routes.clients:
+        raise ConfigError([Problem(str(settings.routes), 0, 0, f"there is no client {client!r} any more")])
+    return routes.clients[client].grant
