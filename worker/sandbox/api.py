@@ -22,6 +22,7 @@ from worker.sandbox.listing import list_answer
 from worker.sandbox.oddities import odd_answer, open_answer
 from worker.sandbox.paths import Match, NoSuchMethod, NoSuchPath, published_paths
 from worker.sandbox.profiles import profile_of
+from worker.sandbox.reading import Reading
 from worker.sandbox.rendering import answer_row, detail_row
 from worker.sandbox.responses import empty, json_answer, refusal_answer
 from worker.sandbox.scopes import permits
@@ -35,13 +36,17 @@ JSON_TYPES = frozenset({"application/json", "text/json", "application/json-patch
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that may be carried out. `query` is that of the request, unless a fault has bent it."""
+    """A request that may be carried out."""
 
     request: web.Request
     received: Received
     match: Match
-    query: Mapping[str, str]
+    reading: Reading
     grant: Grant
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return self.reading.query
 
 
 class Api:
@@ -50,7 +55,7 @@ class Api:
     def __init__(self, halo: Halo) -> None:
         self._halo = halo
 
-    async def answer(self, request: web.Request, received: Received, query: Mapping[str, str]) -> web.StreamResponse:
+    async def answer(self, request: web.Request, received: Received, reading: Reading) -> web.StreamResponse:
         halo, path = self._halo, request.rel_url.raw_path[len("/api") :]
         opened = open_answer(halo, request.method, path.lower())
         if opened is not None:
@@ -64,8 +69,8 @@ class Api:
         grant = self._grant(request)
         if grant is None:
             return empty(401, CHALLENGE)
-        stopped = self._limited() or self._gate(grant, match) or odd_answer(halo, grant, request.method, match.table, query)
-        return stopped or await self._carry_out(Call(request, received, match, query, grant))
+        stopped = self._limited() or self._gate(grant, match) or odd_answer(halo, grant, request.method, match.table, reading.query)
+        return stopped or await self._carry_out(Call(request, received, match, reading, grant))
 
     def _grant(self, request: web.Request) -> Grant | None:
         token = request.headers.get("Authorization", "")
@@ -98,7 +103,7 @@ class Api:
     def _list(self, call: Call) -> web.Response:
         halo = self._halo
         try:
-            answer = list_answer(halo.store, halo.settings, call.match, call.query)
+            answer = list_answer(halo.store, halo.settings, call.match, call.reading)
         except BadValue as bad:
             return json_answer(bad.errors, 400)
         except BadSearch:

@@ -25,7 +25,8 @@ class Does(StrEnum):
     CUT = "cut"  # the answer stops half way
     DRIP = "drip"  # the answer comes one byte every `seconds`
     REPEAT_PAGE = "repeat_page"  # every page is the first
-    ENDLESS_PAGES = "endless_pages"  # no page is empty: past the end the last rows come again
+    ENDLESS_PAGES = "endless_pages"  # no page is empty: after the last one the first comes again
+    IGNORE_FILTERS = "ignore_filters"  # only paging and order count
     WRONG_COUNT = "wrong_count"  # `record_count` is `size`
     HUGE = "huge"  # the answer grows to `size` bytes (36 MB)
     BOMB = "bomb"  # a small compressed answer that unpacks to `size` bytes

@@ -93,15 +93,15 @@ def _agents(tenant: Tenant) -> Iterator[Row]:
 
 
 def _articles(tenant: Tenant) -> Iterator[Row]:
+    created, changed = tenant.moments(40)
     for number in range(1, 41):
-        created = tenant.created(number, 40)
         yield {
             "id": number,
             "name": f"How to solve problem {number}",
             "description": "What it looks like",
             "resolution": "What to do",
-            "date_created": created,
-            "date_edited": tenant.changed(number, 40),
+            "date_created": created(number),
+            "date_edited": changed(number),
             "inactive": False,
             "view_count": tenant.chance(number, 61, 500),
             "use": "kb",

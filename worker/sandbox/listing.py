@@ -13,6 +13,7 @@ from worker.sandbox.filters import Asked, query_of
 from worker.sandbox.paths import Match
 from worker.sandbox.profiles import Profile, profile_of
 from worker.sandbox.query import Selection, select
+from worker.sandbox.reading import Reading
 from worker.sandbox.rendering import list_row
 from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.store import Store
@@ -23,22 +24,25 @@ THIRD_PARTY = frozenset({"third_party_id", "third_party_id_string"})
 PAGING = frozenset({"pageinate", "page_no", "page_size"})
 
 
-def list_answer(store: Store, settings: SandboxSettings, match: Match, query: Mapping[str, str]) -> Any:
+def list_answer(store: Store, settings: SandboxSettings, match: Match, reading: Reading) -> Any:
     """An envelope or a bare array. Raises `BadValue` and `BadSearch`."""
     operation, profile = match.operation, profile_of(match.table)
-    asked = Asked.of(operation, query, UNPUBLISHED | THIRD_PARTY if settings.filter_by_third_party else UNPUBLISHED)
+    asked = Asked.of(operation, reading.query, UNPUBLISHED | THIRD_PARTY if settings.filter_by_third_party else UNPUBLISHED)
     table = _table(store, match, asked, profile)
     members = members_of(operation.path)
     selection = select(table, query_of(operation, asked, profile, settings, members))
-    rows = _seen(store, settings, match.table, selection)
-    shown, page = _window(operation, settings, profile, asked, selection if rows is None else rows)
-    ids_only = asked.flag("idonly") or asked.flag("ticketidonly")
+    found = _seen(store, settings, asked, match, selection)
+    start, stop, page = _window(operation, settings, profile, asked, len(found), endless=reading.endless)
     fields = [int(part) for part in asked.text("include_custom_fields").split(",") if part.strip().isdigit()]
-    body = [{"id": row["id"]} for row in shown] if ids_only else [list_row(row, profile, fields) for row in shown]
+    if _ids_only(asked):
+        body = [{"id": row["id"]} for row in _slice(found, start, stop, thin=True)]
+    else:
+        also = profile.listed | ({"fields"} if asked.flag("includeassetfields") else set()) | ({"customfields"} if fields else set())
+        body = [list_row(row, profile, also, fields) for row in _slice(found, start, stop, thin=also <= profile.listed)]
     key = operation.listing.key if operation.listing is not None else None
-    if operation.path == "/Agent" and settings.agent_results and PAGING & {name.lower() for name in query}:
+    if operation.path == "/Agent" and settings.agent_results and PAGING & {name.lower() for name in reading.query}:
         key = "results"
-    return body if key is None else _envelope(operation, asked, key, body, {**page, "record_count": len(selection if rows is None else rows)})
+    return body if key is None else _envelope(operation, asked, key, body, {**page, "record_count": len(found)})
 
 
 @cache
@@ -67,40 +71,37 @@ def _union(store: Store, entity: str) -> Table:
     return table
 
 
-def _seen(store: Store, settings: SandboxSettings, entity: str, selection: Selection) -> list[Row] | None:
-    """The rows that may be seen by now; None when that is all of them."""
-    hidden = store.hidden.get(entity)
-    young = store.young(entity, timedelta(seconds=settings.list_lag)) if settings.list_lag else set()
-    if not hidden and not young:
-        return None
-    return [row for row in selection.rows() if row["id"] not in young and row["id"] not in (hidden or ())]
+def _seen(store: Store, settings: SandboxSettings, asked: Asked, match: Match, selection: Selection) -> Selection | list[Row]:
+    """What may be seen by now, on this side of the cursor of a feed."""
+    hidden = store.hidden.get(match.table, set())
+    young = store.young(match.table, timedelta(seconds=settings.list_lag)) if settings.list_lag else set()
+    older, newer = (asked.number("older_than_id"), asked.number("newer_than_id")) if "older_than_id" in match.operation.query_parameters else (None, None)
+    if not (hidden or young or older or newer):
+        return selection
+    unseen = hidden | young
+    return [row for row in selection.rows() if row["id"] not in unseen and (not older or row["id"] < older) and (not newer or row["id"] > newer)]
 
 
-def _window(operation: Operation, settings: SandboxSettings, profile: Profile, asked: Asked, found: Selection | list[Row]) -> tuple[list[Row], Row]:
-    """The rows that are shown, and what the envelope says of the page."""
-    total = len(found)
+def _window(operation: Operation, settings: SandboxSettings, profile: Profile, asked: Asked, total: int, *, endless: bool) -> tuple[int, int, Row]:
+    """Which of the rows are shown, and what the envelope says of the page."""
     paged = operation.listing is not None and operation.listing.paged and not profile.ignores_pages
-    if asked.flag("idonly") or asked.flag("ticketidonly"):
-        return _slice(found, 0, total), {}
+    if _ids_only(asked):
+        return 0, total, {}
     if paged and asked.flag("pageinate"):
         wanted = max(asked.number("page_size") or settings.page_size, 1)
         size = wanted if settings.page_cap is None else min(wanted, settings.page_cap)
         number = max(asked.number("page_no") or 1, 1)
-        return _slice(found, (number - 1) * size, number * size), {"page_no": number, "page_size": wanted}
-    cursor = _cursor(asked, _slice(found, 0, total)) if "older_than_id" in operation.query_parameters else found
-    count = asked.number("count")
-    if count:
-        return _slice(cursor, 0, count), {}
-    return _slice(cursor, 0, settings.tickets_window if operation.path == "/Tickets" else len(cursor)), {}
+        shown = (number - 1) % max(-(-total // size), 1) + 1 if endless else number
+        return (shown - 1) * size, shown * size, {"page_no": number, "page_size": wanted}
+    return 0, asked.number("count") or (settings.tickets_window if operation.path == "/Tickets" else total), {}
 
 
-def _cursor(asked: Asked, rows: list[Row]) -> list[Row]:
-    older, newer = asked.number("older_than_id"), asked.number("newer_than_id")
-    return [row for row in rows if (not older or row["id"] < older) and (not newer or row["id"] > newer)]
+def _ids_only(asked: Asked) -> bool:
+    return asked.flag("idonly") or asked.flag("ticketidonly")
 
 
-def _slice(found: Selection | list[Row], start: int, stop: int) -> list[Row]:
-    return found.rows(start, stop) if isinstance(found, Selection) else found[start:stop]
+def _slice(found: Selection | list[Row], start: int, stop: int, *, thin: bool) -> list[Row]:
+    return found.rows(start, stop, thin=thin) if isinstance(found, Selection) else found[start:stop]
 
 
 def _envelope(operation: Operation, asked: Asked, key: str, rows: list[Row], facts: Row) -> Row:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import orjson
 from aiohttp import web
@@ -60,21 +60,6 @@ def sever(request: web.Request, *, reset: bool) -> None:
         transport.abort()
     else:
         transport.close()
-
-
-def bent_query(query: Mapping[str, str], struck: Sequence[Planned]) -> Mapping[str, str]:
-    """The query as a Halo reads it that takes no notice of the page number."""
-    if not any(planned.fault.does is Does.REPEAT_PAGE for planned in struck):
-        return query
-    return {name: value for name, value in query.items() if name.lower() != "page_no"}
-
-
-def wants_rows(struck: Sequence[Planned], answer: web.StreamResponse) -> bool:
-    """Whether an empty page has to be filled."""
-    if not any(planned.fault.does is Does.ENDLESS_PAGES for planned in struck):
-        return False
-    rows = _rows(answer)
-    return rows is not None and not rows
 
 
 async def distort(struck: Sequence[Planned], answer: web.StreamResponse, request: web.Request) -> web.StreamResponse:
@@ -147,13 +132,3 @@ async def _started(answer: web.StreamResponse, request: web.Request, length: int
 
 def _body(answer: web.StreamResponse) -> bytes:
     return answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b""
-
-
-def _rows(answer: web.StreamResponse) -> list[object] | None:
-    body = _body(answer)
-    if answer.status != 200 or not body or answer.content_type != JSON_TYPE:  # noqa: PLR2004  a list's answer
-        return None
-    value = orjson.loads(body)
-    if isinstance(value, dict):
-        value = next((member for member in value.values() if isinstance(member, list)), None)
-    return value if isinstance(value, list) else None

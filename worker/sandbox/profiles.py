@@ -29,6 +29,7 @@ class Profile:
     unique: bool = False  # names may not repeat
     soft_delete: bool = False
     ignores_pages: bool = False
+    dropped: frozenset[str] = frozenset()  # members that a write leaves as they are, without a word
     defaults: Mapping[str, object] = field(default_factory=dict)  # of a new record
 
 
@@ -89,7 +90,6 @@ PROFILES: Mapping[str, Profile] = {
     "asset": Profile(
         stamp="last_modified",
         list_stamp="last_modified",
-        listed=frozenset({"fields"}),
         search=("inventory_number", "key_field", "key_field2", "key_field3"),
         filters={"assettype": "assettype_id", "assettypes": "assettype_id", "assetgroups": "assetgroup_id", "assetstatuses": "status_id"},
         defaults={"inactive": False, "use": "asset", "assettype_id": 1, "assettype_name": "Workstation", "status_id": 1},
@@ -100,6 +100,7 @@ PROFILES: Mapping[str, Profile] = {
         created=("datecreated",),
         floats=("site_id",),
         search=("name", "emailaddress", "login"),
+        dropped=frozenset({"twofactor_enabled"}),
         defaults={"inactive": False, "use": "user"},
     ),
     "agent": Profile(
@@ -125,7 +126,7 @@ PROFILES: Mapping[str, Profile] = {
     "invoice": Profile(stamp="last_modified", list_stamp="last_modified", search=("name", "reference")),
     "status": Profile(unique=True, defaults={"use": "status"}),
     "tickettype": Profile(unique=True, defaults={"use": "tickettype", "visible": True}),
-    "webhook": Profile(unique=True, defaults={"active": True, "type": 0, "method": 0, "last_status": 0}),
+    "webhook": Profile(unique=True, dropped=frozenset({"events"}), defaults={"active": True, "type": 0, "method": 0, "last_status": 0}),
     "customtable": Profile(unique=True, listed=frozenset({"columns"}), defaults={"table_type": 0}),
     "lookup": Profile(scope="lookupid"),
     "notification": Profile(defaults={"acknowledge_type": 0, "condition_count": 0}),

@@ -66,8 +66,8 @@ class Selection:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def rows(self, start: int = 0, stop: int | None = None) -> list[Row]:
-        return [self._table.at(position) for position in self.positions(start, stop)]
+    def rows(self, start: int = 0, stop: int | None = None, *, thin: bool = False) -> list[Row]:
+        return [self._table.at(position, thin=thin) for position in self.positions(start, stop)]
 
     def positions(self, start: int = 0, stop: int | None = None) -> list[int]:
         total = len(self._entries)

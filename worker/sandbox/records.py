@@ -49,7 +49,11 @@ class Write:
 
     def changed(self, row: Row) -> Row:
         """The record with what was sent put over it: members that were not sent stay."""
-        plain = {member: value for member, value in self.sent.items() if member not in TAKEN_APART and not member.startswith("_")}
+        plain = {
+            member: value
+            for member, value in self.sent.items()
+            if member not in TAKEN_APART and member not in self.profile.dropped and not member.startswith("_")
+        }
         merged = {**row, **plain}
         if "customfields" in self.sent and self.entity in CARRIERS:
             merged["customfields"] = merge_custom(row.get("customfields"), self.sent["customfields"])

@@ -11,23 +11,35 @@ from worker.sandbox.profiles import STAMP, Profile
 from worker.sandbox.table import Row
 
 
-def list_row(row: Row, profile: Profile, custom_fields: Collection[int] = ()) -> Row:
-    """A row of a list: no nested members, but those custom fields that were asked for."""
+def list_row(row: Row, profile: Profile, nested: Collection[str] = (), custom_fields: Collection[int] = ()) -> Row:
+    """A row of a list: of nested members only those named, of custom fields only those asked for."""
     shown: Row = {}
-    hidden, listed, renamed, floats = profile.detail_only, profile.listed, profile.renamed, profile.floats
+    hidden = profile.detail_only
     for member, value in row.items():
-        if value is None or member in hidden or (isinstance(value, (list, dict)) and member not in listed):
+        if value is None or member in hidden:
             continue
-        if isinstance(value, datetime):
-            if member != STAMP:
-                shown[member] = naive(value)
-            elif profile.list_stamp:
-                shown[profile.list_stamp] = naive(value)
-        else:
-            shown[renamed.get(member, member)] = float(value) if member in floats else value
-    if custom_fields:
-        shown["customfields"] = [field for field in row.get("customfields") or () if field["id"] in custom_fields]
+        kind = type(value)
+        if kind is datetime:
+            shown[member] = naive(value)
+        elif (kind is not list and kind is not dict) or member in nested:
+            shown[member] = value
+    if "customfields" in shown:
+        shown["customfields"] = [field for field in shown["customfields"] if field["id"] in custom_fields]
+    _restyle(row, shown, profile)
     return shown
+
+
+def _restyle(row: Row, shown: Row, profile: Profile) -> None:
+    """The names and types that members have in lists only."""
+    stamp = shown.pop(STAMP, None)
+    if stamp is not None and profile.list_stamp:
+        shown[profile.list_stamp] = stamp
+    for member, name in profile.renamed.items():
+        if member in shown:
+            shown[name] = shown.pop(member)
+    for member in profile.floats:
+        if row.get(member) is not None:
+            shown[member] = float(row[member])
 
 
 def detail_row(row: Row, profile: Profile, *, nested: bool) -> Row:

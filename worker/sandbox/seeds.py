@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
-from worker.sandbox.dates import UNSET, stored
+from worker.sandbox.dates import UNSET
 from worker.sandbox.dice import guid, roll
 from worker.sandbox.fields import ASSET_FIELDS, BUILDINGS, DEFINITIONS, written_field
 from worker.sandbox.profiles import STAMP
@@ -21,7 +21,11 @@ TROUBLES = ("Laptop does not start", "Printer offline", "Password reset", "New s
 TEAMS = ("1st Line Support", "2nd Line Support", "Infrastructure", "Projects")
 CLOSED = 9
 
+TICKS = 300  # the database keeps moments in 300ths of a second
+RECENT = 1024  # several members of a record need the same facts
+
 Members = Mapping[str, Callable[[int], Any]]
+Moments = Callable[[int], datetime]
 
 
 @dataclass(frozen=True)
@@ -59,14 +63,24 @@ class Tenant:
     def chance(self, number: int, purpose: int, bound: int) -> int:
         return roll(self.seed, number, purpose, bound)
 
-    def created(self, number: int, count: int) -> datetime:
-        """Record 1 is the oldest; the others follow at even distances."""
-        return stored(self.until - timedelta(days=self.days) * ((count - number + 1) / (count + 1)))
+    def moments(self, count: int) -> tuple[Moments, Moments]:
+        """When each of `count` records was created, and when it last changed: created at even distances, changed sooner rather than later."""
+        whole = self.until.replace(microsecond=0)
+        start, ticks = whole - timedelta(days=self.days), self.days * 86_400 * TICKS
 
-    def changed(self, number: int, count: int) -> datetime:
-        """Somewhere between its creation and the end of history, sooner rather than later."""
-        created = self.created(number, count)
-        return stored(created + (self.until - created) * (self.chance(number, 7, 1000) / 1000) ** 3)
+        def at(tick: int) -> datetime:
+            return start + timedelta(milliseconds=round(tick * 1000 / TICKS))
+
+        @lru_cache(RECENT)
+        def created(number: int) -> datetime:
+            return at(ticks * number // (count + 1))
+
+        @lru_cache(RECENT)
+        def changed(number: int) -> datetime:
+            first = ticks * number // (count + 1)
+            return at(first + int((ticks - first) * (self.chance(number, 7, 1000) / 1000) ** 3))
+
+        return created, changed
 
 
 def client_name(number: int) -> str:
@@ -84,25 +98,29 @@ def custom_fields(tenant: Tenant, number: int) -> list[dict[str, Any]]:
 
 def tickets(tenant: Tenant) -> Seed:
     size, count = tenant.size, tenant.size.tickets
+    created, changed = tenant.moments(count)
 
+    @lru_cache(RECENT)
     def user(number: int) -> int:
         return tenant.chance(number, 1, size.users) + 1
 
     def client(number: int) -> int:
         return (user(number) - 1) // 5 + 1
 
+    @lru_cache(RECENT)
     def closed(number: int) -> bool:
         return tenant.chance(number, 2, 10) < 6  # noqa: PLR2004  six tickets of ten are closed
 
+    @lru_cache(RECENT)
     def team(number: int) -> int:
         return tenant.chance(number, 3, len(TEAMS)) + 1
 
     def closing(number: int) -> datetime | None:
-        return tenant.changed(number, count) if closed(number) else None
+        return changed(number) if closed(number) else None
 
     members: Members = {
         "id": int,
-        "dateoccurred": lambda n: tenant.created(n, count),
+        "dateoccurred": created,
         "summary": lambda n: f"{TROUBLES[tenant.chance(n, 4, 8)]} ({n})",
         "details": lambda n: f"Reported by {user_name(user(n))}: it happens since this morning.",
         "status_id": lambda n: CLOSED if closed(n) else tenant.chance(n, 5, 4) + 1,
@@ -128,21 +146,22 @@ def tickets(tenant: Tenant) -> Seed:
         "inactive": lambda _: False,
         "attachment_count": lambda _: 0,
         "child_count": lambda _: 0,
-        "fixbydate": lambda n: tenant.created(n, count) + timedelta(days=2),
+        "fixbydate": lambda n: created(n) + timedelta(days=2),
         "deadlinedate": lambda _: UNSET,
         "hasbeenclosed": lambda n: closed(n) or None,
         "dateclosed": closing,
-        "lastactiondate": lambda n: tenant.changed(n, count),
+        "lastactiondate": changed,
         "guid": lambda n: guid(tenant.seed, n, 11),
         "use": lambda _: "ticket",
         "customfields": partial(custom_fields, tenant),
-        STAMP: lambda n: tenant.changed(n, count),
+        STAMP: changed,
     }
     return Seed(count, members)
 
 
 def clients(tenant: Tenant) -> Seed:
     count = tenant.size.clients
+    created, changed = tenant.moments(count)
     members: Members = {
         "id": int,
         "name": client_name,
@@ -153,16 +172,17 @@ def clients(tenant: Tenant) -> Seed:
         "is_vip": lambda n: n % 10 == 0,
         "accountsid": lambda n: f"ACC{n:05}",
         "notes": lambda _: "",
-        "datecreated": lambda n: tenant.created(n, count),
+        "datecreated": created,
         "use": lambda _: "client",
         "customfields": partial(custom_fields, tenant),
-        STAMP: lambda n: tenant.changed(n, count),
+        STAMP: changed,
     }
     return Seed(count, members)
 
 
 def sites(tenant: Tenant) -> Seed:
     count = tenant.size.sites
+    created, changed = tenant.moments(count)
     members: Members = {
         "id": int,
         "name": lambda n: "Main" if n % 2 else "Branch",
@@ -172,15 +192,16 @@ def sites(tenant: Tenant) -> Seed:
         "inactive": lambda _: False,
         "sla_id": lambda _: 1,
         "phonenumber": lambda n: f"020 7946 {n % 10_000:04}",
-        "datecreated": lambda n: tenant.created(n, count),
+        "datecreated": created,
         "use": lambda _: "site",
-        STAMP: lambda n: tenant.changed(n, count),
+        STAMP: changed,
     }
     return Seed(count, members)
 
 
 def users(tenant: Tenant) -> Seed:
     count = tenant.size.users
+    created, changed = tenant.moments(count)
     members: Members = {
         "id": int,
         "name": user_name,
@@ -195,16 +216,18 @@ def users(tenant: Tenant) -> Seed:
         "client_name": lambda n: client_name((n - 1) // 5 + 1),
         "inactive": lambda n: n % 25 == 24,  # noqa: PLR2004  one in twenty-five has left
         "isimportantcontact": lambda _: False,
-        "datecreated": lambda n: tenant.created(n, count),
+        "datecreated": created,
         "use": lambda _: "user",
-        STAMP: lambda n: tenant.changed(n, count),
+        STAMP: changed,
     }
     return Seed(count, members)
 
 
 def assets(tenant: Tenant) -> Seed:
     count = tenant.size.assets
+    _, changed = tenant.moments(count)
 
+    @lru_cache(RECENT)
     def client(number: int) -> int:
         return tenant.chance(number, 20, tenant.size.clients) + 1
 
@@ -228,6 +251,6 @@ def assets(tenant: Tenant) -> Seed:
         "inactive": lambda n: n % 30 == 29,  # noqa: PLR2004  one in thirty is out of use
         "use": lambda _: "asset",
         "fields": values,
-        STAMP: lambda n: tenant.changed(n, count),
+        STAMP: changed,
     }
     return Seed(count, members)

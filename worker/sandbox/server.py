@@ -14,8 +14,9 @@ from worker.sandbox.auth import auth_answer
 from worker.sandbox.faults import Planned
 from worker.sandbox.halo import Clock, Halo, utc_now
 from worker.sandbox.journal import Received
-from worker.sandbox.mischief import Severed, bent_query, distort, strike, wants_rows
-from worker.sandbox.responses import empty, login_page
+from worker.sandbox.mischief import Severed, distort, strike
+from worker.sandbox.reading import reading_of
+from worker.sandbox.responses import login_page
 from worker.sandbox.settings import SandboxSettings
 
 MAX_BODY = 64 * 1024 * 1024
@@ -72,7 +73,7 @@ class Front:
         try:
             answer = await self._answer(request, received)
             received.status = answer.status
-        except Severed:
+        except (Severed, ConnectionError):  # cut on purpose, or by the client while it was being answered
             received.status = 0
             return web.Response()  # goes nowhere: the connection is gone
         finally:
@@ -97,10 +98,6 @@ class Front:
         path = request.path.lower()
         if path.startswith("/auth/"):
             return await auth_answer(self._halo, request, path[len("/auth") :])
-        if not path.startswith("/api/"):
-            return login_page() if request.method == "GET" else empty(405)
-        query = bent_query(request.query, struck)
-        answer = await self._api.answer(request, received, query)
-        if wants_rows(struck, answer):
-            answer = await self._api.answer(request, received, {name: value for name, value in query.items() if name.lower() != "page_no"})
-        return answer
+        if path.startswith("/api/"):
+            return await self._api.answer(request, received, reading_of(request.query, struck))
+        return login_page()

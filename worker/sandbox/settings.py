@@ -15,7 +15,7 @@ class Wrapper(StrEnum):
 
 @dataclass(frozen=True)
 class SandboxSettings:
-    """The defaults are the best reading of what is known of current hosted Halo. Replaceable while it runs; durations are seconds."""
+    """The defaults are the best reading of what is known of current hosted Halo. Durations are seconds. Replaceable while it runs, except for what is in it."""
 
     # Who may come in
     client_id: str = "sandbox-client"
@@ -26,6 +26,7 @@ class SandboxSettings:
     tenant_required: bool = False  # True: a token call without ?tenant= (or a tenant field) is refused
     scopes: tuple[str, ...] = ("all",)  # what the application may be granted at most
     token_seconds: int = 3600
+    tells_expiry: bool = True  # False: the token answer lacks `expires_in`
     refresh_tokens: bool = True  # whether a client_credentials answer carries a refresh token
 
     # What is in it

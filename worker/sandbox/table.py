@@ -9,6 +9,7 @@ from worker.sandbox.ordering import Ordering
 
 Key = int | str
 Row = dict[str, Any]
+HEAVY = frozenset({"customfields", "fields"})  # not made for a list, which leaves it out
 
 
 class Seed:
@@ -18,9 +19,10 @@ class Seed:
         self.count = count
         self.members = members
         self.keys = keys
+        self._thin = {member: of for member, of in members.items() if member not in HEAVY}
 
-    def row(self, number: int) -> Row:
-        return {member: of(number) for member, of in self.members.items()}
+    def row(self, number: int, *, thin: bool = False) -> Row:
+        return {member: of(number) for member, of in (self._thin if thin else self.members).items()}
 
     def value(self, number: int, member: str) -> Any:
         of = self.members.get(member)
@@ -62,10 +64,10 @@ class Table:
         found = self._positions.get(key.lower()) if isinstance(key, str) else key
         return found if found is not None and self._holds(found) else None
 
-    def at(self, position: int) -> Row:
-        """The record at a position that exists. Not to be changed in place."""
+    def at(self, position: int, *, thin: bool = False) -> Row:
+        """The record at a position that exists, without its heavy members if `thin`. Not to be changed in place."""
         row = self._rows.get(position)
-        return self._seed.row(position) if row is None else row
+        return self._seed.row(position, thin=thin) if row is None else row
 
     def value(self, position: int, member: str) -> Any:
         row = self._rows.get(position)

@@ -85,7 +85,9 @@ class Tokens:
         token = secrets.token_urlsafe(48)
         grant = Grant(form["client_id"], scopes, self._now() + timedelta(seconds=settings.token_seconds), user)
         self._grants[token] = grant
-        answer: dict[str, str | int] = {"scope": " ".join(scopes), "token_type": "Bearer", "access_token": token, "expires_in": settings.token_seconds}
+        answer: dict[str, str | int] = {"scope": " ".join(scopes), "token_type": "Bearer", "access_token": token}
+        if settings.tells_expiry:
+            answer["expires_in"] = settings.token_seconds
         if settings.refresh_tokens:
             refresh = secrets.token_urlsafe(32)
             self._refresh[refresh] = grant
