@@ -92,8 +92,8 @@ class Node:
         self._end(signal.SIGKILL)
 
     def close(self) -> None:
-        """Stop it for good, with its epmd, which otherwise outlives it."""
-        self._end(signal.SIGTERM)
+        """End it for good, with its epmd, which otherwise outlives it. Nobody needs its data: a graceful stop takes six seconds."""
+        self._end(signal.SIGKILL)
         epmd = shutil.which("epmd")
         if epmd:
             subprocess.run([epmd, "-port", self._environment["ERL_EPMD_PORT"], "-kill"], capture_output=True, check=False, timeout=STOP_SECONDS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from worker.core.errors import TopologyMismatch
 
+EMPTY = "(empty)"
 REMEDY = (
     "The worker changes nothing that exists. Delete what differs once it is empty (move its messages first), give the route another name, "
     "or let a publisher take its queue as it is with `declare: false`."
@@ -24,8 +25,8 @@ class Difference:
     needed: str | None
 
     def __str__(self) -> str:
-        has = f"exists with {self.argument} {self.existing or '(empty)'}" if self.existing is not None else f"exists without {self.argument}"
-        needs = f"the worker needs {self.needed}" if self.needed is not None else "the worker needs it unset"
+        has = f"exists with {self.argument} {self.existing or EMPTY}" if self.existing is not None else f"exists without {self.argument}"
+        needs = f"the worker needs {self.needed or EMPTY}" if self.needed is not None else "the worker needs it unset"
         return f"{self.kind} {self.name!r} {has}; {needs}"
 
 

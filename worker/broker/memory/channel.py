@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 from worker.broker.memory.entry import Consumer, Entry
@@ -14,7 +14,7 @@ from worker.broker.memory.queue import MemoryQueue
 from worker.broker.memory.server import MemoryServer
 from worker.broker.memory.stream import MemoryStream
 from worker.broker.tables import from_field, short, short_properties, to_milliseconds, to_table
-from worker.core.errors import ChannelLost
+from worker.core.errors import BrokerError, ChannelLost, PublishRefused, QueueMissing
 from worker.core.message import Message
 from worker.core.ports import OnDelivery
 
@@ -64,17 +64,19 @@ class MemoryChannel:
         routing_key = short("routing key", routing_key)
         carried = as_carried(message)
         await self._turn("the channel was lost while publishing; the message may be stored")
+        if not self._server.has_exchange(exchange):
+            self._refuse(PublishRefused(f"there is no exchange {exchange!r}"))
         self._server.publish(carried, exchange, routing_key)
 
     async def get(self, queue: str) -> MemoryDelivery | None:
         await self._turn(f"the channel was lost while reading queue {queue!r}")
-        source = self._server.queue(queue)
+        source = self._queue(queue)
         entry = source.take()
         return None if entry is None else self._hold(Held(source, entry, None))
 
     async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None) -> str:
         await self._turn(f"the channel was lost while starting to consume queue {queue!r}")
-        source = self._server.queue(queue)
+        source = self._queue(queue)
         tag = f"{queue}.{uuid4().hex}"
 
         def hand_over(entry: Entry) -> None:
@@ -115,6 +117,15 @@ class MemoryChannel:
             queue.put_back(item.entry for item in held.values() if item.queue is queue)
         if not self._end.done():
             self._end.set_result(why)
+
+    def _queue(self, name: str) -> MemoryQueue | MemoryStream:
+        found = self._server.queue(name)
+        return found if found is not None else self._refuse(QueueMissing(f"there is no queue {name!r}"))
+
+    def _refuse(self, error: BrokerError) -> NoReturn:
+        """AMQP answers what is not there by closing the channel."""
+        self.close(str(error))
+        raise error
 
     def _hold(self, held: Held) -> MemoryDelivery:
         tag = next(self._tags)

@@ -32,18 +32,19 @@ class MemoryServer:
         for attachment in list(self.attached):
             attachment.lose(why)
 
-    def queue(self, name: str) -> MemoryQueue | MemoryStream:
-        found = self._queues.get(name)
-        if found is None:
-            raise QueueMissing(f"there is no queue {name!r}")
-        return found
+    def queue(self, name: str) -> MemoryQueue | MemoryStream | None:
+        return self._queues.get(name)
+
+    def has_exchange(self, name: str) -> bool:
+        """The default exchange, whose name is empty, always is."""
+        return not name or name in self._bindings
 
     def depth(self, name: str) -> int | None:
         found = self._queues.get(name)
         return None if found is None else found.depth
 
     def publish(self, message: Message, exchange: str, routing_key: str) -> None:
-        """Raises `Unroutable`, or `PublishRefused` when there is no such exchange or a queue is full."""
+        """Raises `Unroutable` (also for an exchange that is not there), or `PublishRefused` when a queue is full."""
         targets = self._targets(exchange, routing_key)
         if not targets:
             place = f"exchange {exchange!r} with routing key {routing_key!r}" if exchange else f"queue {routing_key!r}"
@@ -79,17 +80,14 @@ class MemoryServer:
 
     def delete_queue(self, name: str) -> None:
         """What an operator does by hand: consumers are cancelled, bindings go with the queue."""
-        self.queue(name).delete()
-        del self._queues[name]
+        self._queues.pop(name).delete()
         for bound in self._bindings.values():
             bound[:] = [(key, queue) for key, queue in bound if queue != name]
 
     def _targets(self, exchange: str, routing_key: str) -> list[MemoryQueue | MemoryStream]:
         if not exchange:
             return [self._queues[routing_key]] if routing_key in self._queues else []
-        if exchange not in self._bindings:
-            raise PublishRefused(f"there is no exchange {exchange!r}")
-        names = dict.fromkeys(queue for pattern, queue in self._bindings[exchange] if matches(pattern, routing_key))
+        names = dict.fromkeys(queue for pattern, queue in self._bindings.get(exchange, []) if matches(pattern, routing_key))
         return [self._queues[name] for name in names]
 
     def _make(self, name: str, arguments: Mapping[str, Any]) -> MemoryQueue | MemoryStream:

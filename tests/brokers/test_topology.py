@@ -1,0 +1,99 @@
+"""Declaring: what is missing is made, what exists otherwise is told, nothing that exists is changed. On both brokers."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.broker.mismatch import REMEDY
+from worker.broker.open import OpenBroker
+from worker.core.errors import QueueMissing, TopologyMismatch
+from worker.core.message import Message
+from worker.core.topology import (
+    Binding,
+    Queue,
+    TopicExchange,
+    Topology,
+    baton_topology,
+    browsed,
+    common_topology,
+    events_topology,
+    handing_on,
+    stream,
+    work_topology,
+)
+
+ALL = common_topology() + baton_topology("tickets") + events_topology("halo", "mirror") + work_topology("erp.assets", [10, 60, 3600], [("erp", "asset.#")])
+
+
+async def test_the_whole_topology_of_the_worker_is_declared_and_declared_again(broker: OpenBroker):
+    await broker.declare(ALL)
+    await broker.declare(ALL)
+    for queue in ALL.queues:
+        assert await broker.queue_depth(queue.name) == 0
+    await broker.publish(Message(b"1"), exchange="erp", routing_key="asset.new.one")
+    await broker.publish(Message(b"1"), exchange="halo", routing_key="tickets.created")
+
+
+@pytest.mark.parametrize(
+    ("existing", "needed", "lines"),
+    [
+        (
+            Queue("q", {"x-queue-type": "classic"}),
+            Queue("q", {"x-queue-type": "quorum"}),
+            ["queue 'q' exists with x-queue-type classic; the worker needs quorum"],
+        ),
+        (browsed("q"), browsed("q", **{"x-max-length": 5}), ["queue 'q' exists without x-max-length; the worker needs 5"]),
+        (browsed("q", **{"x-max-length": 5}), browsed("q"), ["queue 'q' exists with x-max-length 5; the worker needs it unset"]),
+        (browsed("q", **{"x-max-length": 5}), browsed("q", **{"x-max-length": 6}), ["queue 'q' exists with x-max-length 5; the worker needs 6"]),
+        (
+            Queue("q", {"x-queue-type": "quorum"}),
+            handing_on("q", "q.dead", 20),
+            [
+                "queue 'q' exists without x-dead-letter-exchange; the worker needs (empty)",
+                "queue 'q' exists without x-dead-letter-routing-key; the worker needs q.dead",
+                "queue 'q' exists without x-dead-letter-strategy; the worker needs at-least-once",
+                "queue 'q' exists without x-delivery-limit; the worker needs 20",
+                "queue 'q' exists without x-overflow; the worker needs reject-publish",
+            ],
+        ),
+        (
+            stream("q", 1_000_000, 100_000),
+            stream("q", 2_000_000, 100_000),
+            ["queue 'q' exists with x-max-length-bytes 1000000; the worker needs 2000000"],
+        ),
+    ],
+)
+async def test_every_difference_of_a_queue_is_told_in_a_sentence(broker: OpenBroker, existing: Queue, needed: Queue, lines: list[str]):
+    await broker.declare(Topology(queues=(existing,)))
+    with pytest.raises(TopologyMismatch) as told:
+        await broker.declare(Topology(queues=(needed,)))
+    assert str(told.value).splitlines() == [*lines, REMEDY]
+    await broker.declare(Topology(queues=(existing,)))  # it is as it was
+
+
+async def test_the_differences_of_all_queues_are_told_at_once(broker: OpenBroker):
+    await broker.declare(Topology(queues=(Queue("a"), Queue("b"))))
+    with pytest.raises(TopologyMismatch) as told:
+        await broker.declare(Topology(queues=(Queue("a", {"x-max-length": 1}), Queue("b", {"x-max-length": 2}), browsed("c"))))
+    assert [line.split(" exists")[0] for line in str(told.value).splitlines()[:-1]] == ["queue 'a'", "queue 'b'"]
+
+
+async def test_a_queue_taken_as_it_is_only_has_to_exist(broker: OpenBroker):
+    await broker.declare(Topology(queues=(Queue("theirs", {"x-max-length": 7}),)))
+    await broker.declare(Topology(queues=(Queue("theirs", {"x-queue-type": "quorum"}, passive=True),)))
+
+
+async def test_a_queue_taken_as_it_is_that_is_missing_is_told(broker: OpenBroker):
+    with pytest.raises(QueueMissing, match="there is no queue 'theirs'"):
+        await broker.declare(Topology(queues=(Queue("theirs", passive=True),)))
+    assert not await broker.queue_exists("theirs")
+
+
+async def test_declaring_keeps_the_messages_of_what_exists(broker: OpenBroker):
+    await broker.declare(Topology(queues=(browsed("q"),)))
+    await broker.publish(Message(b"1"), routing_key="q")
+    await broker.declare(Topology((TopicExchange("t"),), (browsed("q"),), (Binding("t", "#", "q"),)))
+    async with broker.channel() as channel:
+        delivery = await channel.get("q")
+    assert delivery is not None
+    assert delivery.message.body == b"1"
