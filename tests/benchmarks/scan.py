@@ -1,0 +1,97 @@
+"""A scan of 100,000 records by content as a ratio to fetching and parsing the same pages bare, one at a time, in one run; and its memory."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import resource
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import aiohttp
+import orjson
+
+from tests.benchmarks.report import Report
+from tests.benchmarks.servers import halo_process
+from worker.app import Service
+from worker.broker.memory import MemoryServer
+from worker.catalogue.catalogue import load
+from worker.config.routes import Client, Grant, Routes, Subscriber
+from worker.logs import configure
+from worker.settings import load_settings
+
+LEAST, AIM = 0.3, 0.5
+MOST_MEGABYTES = 150
+
+
+async def token(session: aiohttp.ClientSession, url: str) -> str:
+    form = {"grant_type": "client_credentials", "client_id": "sandbox-client", "client_secret": "sandbox-secret", "scope": "all"}
+    async with session.post(f"{url}/auth/token", data=form) as answer:
+        value: str = (await answer.json())["access_token"]
+        return value
+
+
+async def bare(url: str, records: int) -> float:
+    """Records per second when every page is fetched and parsed, one at a time, and nothing else is done."""
+    async with aiohttp.ClientSession() as session:
+        headers = {"Authorization": f"Bearer {await token(session, url)}"}
+        started, rows = time.perf_counter(), 0
+        for page in range(1, records // 100 + 1):
+            query = {"pageinate": "true", "page_size": "100", "page_no": str(page), "order": "id", "orderdesc": "false"}
+            async with session.get(f"{url}/api/Tickets", params=query, headers=headers) as answer:
+                rows += len(orjson.loads(await answer.read())["tickets"])
+        assert rows == records
+        return records / (time.perf_counter() - started)
+
+
+async def worker(url: str, records: int) -> float:
+    """Records per second of a subscriber's second scan: everything is known, nothing has changed."""
+    client = Client("main", url, Grant("client_credentials", "sandbox-client", "sandbox-secret"), rate_limit=None)
+    route = Subscriber("tickets", "main", load().find("Tickets", "GET"), every=0.1, changes="by_content", start="now")
+    stop = asyncio.Event()
+    service = Service(load_settings({"WORKER_AMQP_URL": "memory://"}), Routes({"main": client}, {"tickets": route}), stop, memory=MemoryServer())
+    polls = service.metrics.polls.labels("tickets", "complete")
+    pages = service.metrics.pages.labels("tickets")
+    running = asyncio.create_task(service.run())
+    while not polls._value.get():
+        await asyncio.sleep(0.01)
+    first = pages._value.get()
+    while pages._value.get() == first:
+        await asyncio.sleep(0.001)
+    started = time.perf_counter()
+    while polls._value.get() < 2:
+        await asyncio.sleep(0.01)
+    seconds = time.perf_counter() - started
+    stop.set()
+    await running
+    return records / seconds
+
+
+def measure(sender: Connection, url: str, records: int) -> None:
+    configure("info", "json", Path(os.devnull).open("w"))  # noqa: SIM115 - for the life of the process
+    speed = asyncio.run(worker(url, records))
+    sender.send((speed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def main(records: int = 100_000) -> bool:
+    report = Report("scan by content ÷ bare fetch and parse", LEAST, AIM)
+    peak = 0.0
+    spawn = multiprocessing.get_context("spawn")  # memory is measured in a process that did nothing else
+    with halo_process(tickets=records) as halo:
+        for _ in range(2):
+            there = asyncio.run(bare(halo.url, records))
+            receiver, sender = spawn.Pipe(duplex=False)
+            process = spawn.Process(target=measure, args=(sender, halo.url, records))
+            process.start()
+            ours, megabytes = receiver.recv()
+            process.join()
+            peak = max(peak, megabytes)
+            report.add(f"{records:,} records", ours, there)
+    print(f"peak memory {peak:.0f} MB (most {MOST_MEGABYTES})", flush=True)
+    return report.show() and peak <= MOST_MEGABYTES
+
+
+if __name__ == "__main__":
+    raise SystemExit(0 if main() else 1)
