@@ -47,6 +47,8 @@ class Document:
     def value_problem(self, path: Path, message: str, offset: int = 0) -> Problem:
         """A mistake told at the value; `offset` counts characters of a text value."""
         place = self.values.get(path) or self.keys.get(path) or Place(1, 1)
+        if place.start == place.end and path in self.keys:
+            place = self.keys[path]  # nothing is written there; the parser's place is that of what comes next
         value = self.at(path) if offset and path in self.values else None
         if not isinstance(value, str):
             return Problem(self.file, place.line, place.column, message)

@@ -10,15 +10,17 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import jsonatapy
 import orjson
 
 from worker.config.explanations import explain
-from worker.config.scanner import tokens
+from worker.config.scanner import Token, tokens
 from worker.core.errors import ExpressionError
+from worker.core.suggest import did_you_mean
 
 TIMEOUT = 0.5  # seconds, for all expressions of one template together
 MAX_STACK = 200
@@ -27,7 +29,74 @@ MAX_INPUT = 4 * 1024 * 1024  # bytes of JSON
 MAX_OUTPUT = 4 * 1024 * 1024
 MAX_PAD = 1_000_000  # characters; the engine's own `$pad` takes gigabytes and then minutes
 MAX_SOURCE = 64 * 1024  # characters
-REFUSED_FUNCTIONS = frozenset(("eval",))
+FUNCTIONS = frozenset(
+    [
+        "abs",
+        "append",
+        "assert",
+        "average",
+        "base64decode",
+        "base64encode",
+        "boolean",
+        "ceil",
+        "",
+        "contains",
+        "count",
+        "decodeUrl",
+        "decodeUrlComponent",
+        "distinct",
+        "each",
+        "encodeUrl",
+        "encodeUrlComponent",
+        "error",
+        "exists",
+        "filter",
+        "floor",
+        "formatBase",
+        "formatInteger",
+        "formatNumber",
+        "fromMillis",
+        "join",
+        "keys",
+        "length",
+        "lookup",
+        "lowercase",
+        "map",
+        "match",
+        "max",
+        "merge",
+        "millis",
+        "min",
+        "not",
+        "now",
+        "number",
+        "pad",
+        "parseInteger",
+        "power",
+        "random",
+        "reduce",
+        "replace",
+        "reverse",
+        "round",
+        "shuffle",
+        "sift",
+        "single",
+        "sort",
+        "split",
+        "spread",
+        "sqrt",
+        "string",
+        "substring",
+        "substringAfter",
+        "substringBefore",
+        "sum",
+        "toMillis",
+        "trim",
+        "type",
+        "uppercase",
+        "zip",
+    ]
+)
 
 
 class Undefined:
@@ -81,13 +150,11 @@ class Expression:
         self.text = text
         pieces = list(tokens(text))
         self.variables = frozenset(token.text[1:] for token in pieces if token.kind == "variable")
-        for token in pieces:
-            if token.kind == "variable" and token.text[1:] in REFUSED_FUNCTIONS:
-                raise SyntaxMistake(f"`{token.text}` is not available: an expression never runs text from data", token.start)
         if len(text) > MAX_SOURCE:
             raise SyntaxMistake(f"the expression has {len(text):,} characters; at most {MAX_SOURCE:,} are taken", 0)
         self._literals = frozenset(token.text[1:-1] for token in pieces if token.kind == "string")
         parse(text)
+        check_functions(pieces)
         # inside an object, nothing (the member is absent) and null can be told apart
         self._compiled = jsonatapy.compile(f'{{"v":({text}\n)}}', max_stack_depth=MAX_STACK, max_sequence_length=MAX_SEQUENCE)
         if "pad" in self.variables:
@@ -124,6 +191,20 @@ def parse(text: str) -> None:
             break
         culprit = token.start
     raise SyntaxMistake(explain(complaint, frozenset()), culprit)
+
+
+def check_functions(pieces: Sequence[Token]) -> None:
+    """Raises `SyntaxMistake` for a function that is neither JSONata's nor defined in the text: nobody else could define it."""
+    written = [token for token in pieces if token.kind not in {"space", "comment"}]
+    called = {token.start for token, after in pairwise(written) if token.kind == "variable" and after.text == "("}
+    elsewhere = {token.text for token in written if token.kind == "variable" and token.start not in called}
+    for token in written:
+        name = token.text[1:]
+        if token.text == "$eval":
+            raise SyntaxMistake("`$eval` is not available: an expression never runs text from data", token.start)
+        if token.start in called and name not in FUNCTIONS and token.text not in elsewhere:
+            near = did_you_mean(name, FUNCTIONS).replace(" mean ", " mean $").replace(" or ", " or $")
+            raise SyntaxMistake(f"there is no function `{token.text}`{near}", token.start)
 
 
 def complaint_about(text: str) -> str | None:

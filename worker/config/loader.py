@@ -109,7 +109,7 @@ def take_definition(spot: Spot, loading: Loading) -> None:
     problems = loading.problems
     if kind == "clients":
         if client := validated(ClientDefinition, value, spot, problems):
-            loading.clients[name] = compile_client(name, client)
+            loading.clients[name] = compile_client(name, client, spot, problems)
     elif kind == "subscribers":
         if (subscriber := validated(SubscriberDefinition, value, spot, problems)) and (
             made := compile_subscriber(name, subscriber, spot, loading.catalogue, problems)

@@ -72,5 +72,6 @@ def check_queues(definitions: Sequence[Spot], publishers: Mapping[str, Publisher
 
 
 def queues_of(publisher: Publisher) -> Iterator[str]:
-    """The publisher's queue, its retry queues and its dead queue."""
-    return (queue.name for queue in work_topology(publisher.queue, publisher.retry).queues)
+    """The publisher's queue, then its retry queues and its dead queue."""
+    companions = (queue.name for queue in work_topology(publisher.queue, publisher.retry).queues)
+    return iter(dict.fromkeys((publisher.queue, *companions)))

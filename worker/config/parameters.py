@@ -86,7 +86,7 @@ def require_path(spot: Spot, checks: Checks, given: Iterable[str], problems: lis
     missing = [name for name in checks.operation.path_parameters if name not in set(given)]
     if missing:
         told = " and ".join(f"`{name}`" for name in missing)
-        problems.append(spot.child("entity").problem(f"{checks.operation.entity} needs {told} under `request`, `path`"))
+        problems.append(spot.child("entity").problem(f"{checks.operation.entity} needs {told} under `request.path`"))
 
 
 def template(spot: Spot, problems: list[Problem]) -> Template:

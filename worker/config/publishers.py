@@ -22,6 +22,7 @@ def compile_publisher(name: str, definition: PublisherDefinition, spot: Spot, ca
     """None after a problem that leaves nothing to check against."""
     when = condition(spot.child("when"), problems)
     transform = transformation(spot.child("transform"), problems)
+    check_choices(definition, spot, problems)
     operation = find_operation(spot, catalogue, definition.entity, definition.method, problems, allow_unknown=definition.allow_unknown)
     if operation is None:
         return None
@@ -38,7 +39,7 @@ def compile_publisher(name: str, definition: PublisherDefinition, spot: Spot, ca
         request=request,
         when=when,
         transform=transform,
-        find=None if definition.find is None else compile_find(definition, operation, spot.child("find"), catalogue, problems),
+        find=None if definition.find is None or definition.method == "DELETE" else compile_find(definition, operation, spot.child("find"), catalogue, problems),
         in_doubt=definition.in_doubt or "park",
         retry=tuple(definition.retry),
         concurrency=definition.concurrency or default_concurrency(operation),
@@ -48,6 +49,14 @@ def compile_publisher(name: str, definition: PublisherDefinition, spot: Spot, ca
 
 def default_concurrency(operation: Operation) -> int:
     return 1 if operation.method == "POST" and operation.path == NEW_TICKETS else 4
+
+
+def check_choices(definition: PublisherDefinition, spot: Spot, problems: list[Problem]) -> None:
+    """Members that contradict each other."""
+    if definition.find is not None and definition.method == "DELETE":
+        problems.append(spot.child("find").key_problem("`find` is for POST: a DELETE can be repeated without looking"))
+    if definition.find is not None and definition.in_doubt is not None:
+        problems.append(spot.child("in_doubt").key_problem("both `find` and `in_doubt` are given: `in_doubt` is for routes that cannot look"))
 
 
 def check_transform(route: Spot, checks: Checks, supplied: list[str], problems: list[Problem]) -> None:

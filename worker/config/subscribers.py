@@ -41,6 +41,7 @@ def compile_subscriber(name: str, definition: SubscriberDefinition, spot: Spot, 
     input_transform = transformation(spot.child("input_transform"), problems)
     routing_key = spot.child("publish").child("routing_key")
     key_template = template(routing_key, problems) if definition.publish.routing_key is not None else None
+    check_choices(definition, spot, problems)
     operation = find_operation(spot, catalogue, definition.entity, "GET", problems, allow_unknown=definition.allow_unknown)
     if operation is None:
         return None
@@ -75,6 +76,14 @@ def compile_subscriber(name: str, definition: SubscriberDefinition, spot: Spot, 
         ignore=frozenset(definition.ignore or ()),
         on_lost_cursor=definition.on_lost_cursor,
     )
+
+
+def check_choices(definition: SubscriberDefinition, spot: Spot, problems: list[Problem]) -> None:
+    """Members of which only one can be meant."""
+    if definition.every is not None and definition.cron is not None:
+        problems.append(spot.child("cron").key_problem("both `every` and `cron` are given: write one of them"))
+    if definition.queue is not None and definition.publish.queue is not None:
+        problems.append(spot.child("queue").key_problem("both `queue` and `publish.queue` are given: write one of them"))
 
 
 def resolve_changes(draft: Draft) -> Changes:

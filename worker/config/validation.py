@@ -83,7 +83,13 @@ def problem_of(detail: ErrorDetails, model: type[BaseModel], spot: Spot) -> Prob
     if detail["type"] == "union_tag_invalid":
         place = place.child("type")
     said = sentence(detail["type"], detail["msg"], detail.get("ctx", {}))
-    return place.problem(said if said.startswith("`") else f"`{place.path[-1]}` {said}")
+    return place.problem(said if said.startswith("`") else f"{name_of(place)} {said}")
+
+
+def name_of(spot: Spot) -> str:
+    """How a sentence names a member; an item of a list by its number, from 1."""
+    last = spot.path[-1]
+    return f"item {last + 1} of `{spot.path[-2]}`" if isinstance(last, int) else f"`{last}`"
 
 
 def sentence(kind: str, message: str, context: Mapping[str, Any]) -> str:
@@ -101,8 +107,8 @@ def sentence(kind: str, message: str, context: Mapping[str, Any]) -> str:
             said = f"must be at least {context['ge']}"
         case "less_than_equal":
             said = f"must be at most {context['le']}"
-        case "too_short":
-            said = f"needs at least {context['min_length']} item"
+        case "too_short" | "dict_too_short":
+            said = f"needs at least {context['min_length']} member"
         case "too_long" | "string_too_long":
             said = f"is longer than {context['max_length']}"
         case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ MAX_CHARACTERS = 1_000_000
 LARGEST_INTEGER = 2**63
 PREFIX = "tag:yaml.org,2002:"
 CONSTRUCTED = frozenset(PREFIX + kind for kind in ("null", "bool", "int", "float"))
+QUOTE_VARIABLE = 'a variable inside braces or brackets must stand in quotes: {secret: "${NAME}"}'
 QUOTE_IT = 'an expression that begins a value must stand in quotes: "{{ … }}"'
 
 
@@ -193,7 +195,9 @@ def mistake_of_form(reading: Reading, error: MarkedYAMLError) -> Problem:
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
     lines = reading.text.splitlines()
     near = " ".join(lines[max(0, line - 2) : line])
-    hint = f" ({QUOTE_IT})" if any(f"{sign} {{{{" in near for sign in (":", "-")) else ""
+    hint = f" ({QUOTE_IT})" if re.search(r"[:-] \{\{", near) else ""
+    if re.search(r"[{,\[][^\"']*\$\{", near):
+        hint = f" ({QUOTE_VARIABLE})"
     reasons = [part for part in (error.context, error.problem) if part]
     return Problem(reading.file, line, column, f"the file is not YAML: {', '.join(reasons)}{hint}")
 

@@ -28,7 +28,7 @@ def mistake(sentence: str) -> PydanticCustomError:
 def seconds(value: Any) -> float:
     """The seconds of a written duration."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        raise mistake(f"a duration needs its unit: write `{value}s`, `{value}m` or `{value}h`")
+        raise mistake(f"needs a unit: write `{value}s`, `{value}m` or `{value}h`")
     if not isinstance(value, str):
         raise mistake("must be a duration such as 30s, 5m, 2h or 1d")
     if not PATTERN.fullmatch(value.strip()):
@@ -46,7 +46,8 @@ def positive_seconds(value: Any) -> float:
     return parsed
 
 
-DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": r"^\d+(ms|s|m|h|d)$", "examples": ["30s", "5m", "2h", "1d"]})
+DURATION = r"^(\d+(ms|s|m|h|d)|\$\{.+\})$"
+DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": DURATION, "examples": ["30s", "5m", "2h", "1d"]})
 Duration = Annotated[float, BeforeValidator(positive_seconds), DURATION_SCHEMA]
 DurationOrNothing = Annotated[float, BeforeValidator(seconds), DURATION_SCHEMA]
 Text = Annotated[str, StringConstraints(min_length=1)]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from yarl import URL
 
 from worker.config.models.base import Definition, Duration, Text, mistake, seconds
@@ -60,11 +60,11 @@ def header_names(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-Address = Annotated[str, AfterValidator(address), WithJsonSchema({"type": "string", "format": "uri", "examples": ["https://acme.haloitsm.com"]})]
+Address = Annotated[str, AfterValidator(address), WithJsonSchema({"type": "string", "examples": ["https://acme.haloitsm.com"]})]
 Rate = Annotated[
     RateLimit | None,
     BeforeValidator(rate_limit),
-    WithJsonSchema({"type": "string", "pattern": r"^(none|\d+/\d+(ms|s|m|h|d))$", "examples": ["700/5m", "none"]}),
+    WithJsonSchema({"type": "string", "pattern": r"^(none|\d+/\d+(ms|s|m|h|d)|\$\{.+\})$", "examples": ["700/5m", "none"]}),
 ]
 Scopes = Annotated[list[Text], Field(min_length=1)]
 
@@ -100,14 +100,10 @@ class ClientDefinition(Definition):
     token_url: Address | None = Field(default=None, description="The address that gives tokens, instead of the discovered one.")
     tenant: Text | None = Field(default=None, description="The tenant's name, where several share one address.")
     auth: Auth = Field(description="How the worker proves who it is.")
-    rate_limit: Rate = Field(default=RateLimit(), description="Requests in any such time; `none` for Halo on your own servers.")
+    rate_limit: Rate = Field(
+        default_factory=RateLimit, description="Requests in any such time; `none` for Halo on your own servers.", json_schema_extra={"default": "700/5m"}
+    )
     timeout: Duration = Field(default=30.0, description="How long one request may take.")
     ca_file: Text | None = Field(default=None, description="A file of certificates to trust, in PEM form.")
     proxy: Address | None = Field(default=None, description="An HTTP proxy on the way to Halo.")
     headers: Annotated[dict[str, Text], AfterValidator(header_names)] = Field(default={}, description="Further headers for every request.")
-
-    @model_validator(mode="after")
-    def _has_an_address(self) -> Self:
-        if self.url is None and (self.api_url is None or self.token_url is None):
-            raise mistake("needs `url`, or both `api_url` and `token_url`")
-        return self

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import Field, WithJsonSchema
 
-from worker.config.models.base import BrokerName, Definition, Document, Duration, Expression, Parameters, Request, Text, mistake
+from worker.config.models.base import BrokerName, Definition, Document, Duration, Expression, Parameters, Request, Text
 
 Fields = Annotated[
-    dict[str, Document], WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "minProperties": 1})
+    dict[str, Document],
+    Field(min_length=1),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "minProperties": 1}),
 ]
 
 
@@ -28,12 +30,6 @@ class FindDefinition(Definition):
     match: Fields = Field(description="Members and the values that they must have; exactly one row must match.")
     use: Literal["doubtful", "always"] = Field(default="doubtful", description="Look only when an earlier attempt may have succeeded, or before each create.")
     then: Literal["update", "skip"] = Field(default="update", description="What to do with a record that is found.")
-
-    @model_validator(mode="after")
-    def _has_members(self) -> Self:
-        if not self.match:
-            raise mistake("`match` needs at least one member")
-        return self
 
 
 class PublisherDefinition(Definition):
@@ -60,11 +56,3 @@ class PublisherDefinition(Definition):
         default=None, description="How many messages at a time; 4, and 1 for new tickets, which Halo does not take in parallel."
     )
     allow_unknown: bool = Field(default=False, description="Let an entity or parameter through that the known API does not have.")
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.find is not None and self.method == "DELETE":
-            raise mistake("`find` is for POST: a DELETE can be repeated without looking")
-        if self.find is not None and self.in_doubt is not None:
-            raise mistake("has both `find` and `in_doubt`: `in_doubt` is for routes that cannot look")
-        return self

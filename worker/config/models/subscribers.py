@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, Self
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from worker.config.models.base import BrokerName, Definition, Document, Duration, DurationOrNothing, Expression, Request, Text, mistake
 
@@ -89,15 +89,3 @@ class SubscriberDefinition(Definition):
         default="wait", description="What to do when the position is lost: wait for a command, or begin as on the first day."
     )
     allow_unknown: bool = Field(default=False, description="Let an entity or parameter through that the known API does not have.")
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.every is not None and self.cron is not None:
-            raise mistake("has both `every` and `cron`: give one of them")
-        if self.queue is not None and self.publish.queue is not None:
-            raise mistake("has both `queue` and `publish.queue`: give one of them")
-        return self
-
-
-def begins_at_a_date(definition: SubscriberDefinition) -> bool:
-    return isinstance(definition.start, date)
