@@ -93,6 +93,8 @@ class Subscriber:
     routing_key: Template | None = None
     """None: the default, `<resource>.<change>`."""
     queue: str | None = None
+    """A queue to declare, bound to the exchange with `queue_binding`."""
+    queue_binding: str = "#"
     key: tuple[str, ...] = ("id",)
     ignore: frozenset[str] = frozenset()
     """Further members that do not count as content."""

@@ -30,9 +30,8 @@ TROUBLE_WAIT = 300.0  # seconds at most after a poll that failed, for routes tha
 
 def subscriber_topology(route: Subscriber) -> Topology:
     """Everything that a subscriber needs besides its own state."""
-    queue_key = "#" if route.queue is None else f"{route.operation.resource}.*"
     dead = Topology(queues=(browsed(subscriber_dead_queue(route.name)),))
-    return common_topology() + events_topology(route.exchange, route.queue, queue_key) + dead
+    return common_topology() + events_topology(route.exchange, route.queue, route.queue_binding) + dead
 
 
 class SubscriberFlow:
