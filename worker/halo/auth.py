@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -107,7 +108,8 @@ class AuthManager:
             await asyncio.gather(self._renewal, return_exceptions=True)
 
     def _begin(self, *, rejection: bool) -> None:
-        self._renewal = asyncio.create_task(self._renew(rejection=rejection), name=f"token of client {self._client.name}")
+        # in a context of its own: the token is everybody's, its log lines and requests belong to no message
+        self._renewal = asyncio.create_task(self._renew(rejection=rejection), name=f"token of client {self._client.name}", context=Context())
         self._renewal.add_done_callback(self._finished)
 
     def _finished(self, _: asyncio.Task[Token | NoToken]) -> None:

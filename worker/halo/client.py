@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextvars import Context
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 import structlog
@@ -24,6 +26,7 @@ from worker.halo.budget import FIRST, Budget, Budgets
 from worker.halo.circuit import Circuit
 from worker.halo.grants import NoToken
 from worker.halo.outcome import judge
+from worker.halo.patience import Patience
 from worker.halo.transport import Call, Failure, Send, open_transport
 from worker.metrics import Metrics
 
@@ -32,8 +35,19 @@ PROBE_TIMEOUT = 10.0
 PROBE_FIRST = 1.0
 PROBE_LIMIT = 30.0
 CORRELATION_LIMIT = 128
+PATH = re.compile(r"(?:/(?!\.\.?(?:/|$))[!$-.0-;=@-Z_a-z~]*)+")  # encoded segments, none of them "." or ".."; no query
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Errand:
+    """A request on its way through token, budget and network. `limit` bounds its waiting, `seconds` its exchange."""
+
+    request: Request
+    priority: int
+    limit: asyncio.Timeout
+    seconds: float | None
 
 
 class HaloClient:
@@ -48,6 +62,7 @@ class HaloClient:
         self._circuit = circuit
         self._metrics = metrics
         self._clock = clock
+        self._patience = Patience()
         self._confirmation: asyncio.Task[str] | None = None
 
     @property
@@ -72,9 +87,13 @@ class HaloClient:
         if self._circuit.broken:
             exchange = Exchange(Fate.NOT_SENT, reason=self._circuit.reason, down=True)
         else:
-            exchange = await self._settled(await self._authorised(request, priority))
+            exchange = await self._settled(await self._patiently(request, priority))
         self._record(request, exchange)
         return exchange
+
+    def stop_waiting(self) -> None:
+        """The worker stops: requests that wait for their turn or a token end as NOT_SENT, and so do later ones that would have to wait."""
+        self._patience.end()
 
     async def watch(self) -> None:
         """Get the first token, and from then on bring the client back whenever it is down: one probe at a time, 1 s to 30 s apart."""
@@ -97,42 +116,53 @@ class HaloClient:
             return token.reason
         return ""
 
-    async def _authorised(self, request: Request, priority: int, limit: float | None = None) -> Exchange:
+    async def _patiently(self, request: Request, priority: int, seconds: float | None = None) -> Exchange:
+        try:
+            async with self._patience.wait() as limit:
+                return await self._authorised(Errand(request, priority, limit, seconds))
+        except TimeoutError:
+            return Exchange(Fate.NOT_SENT, reason="the worker stopped before the request was sent")
+
+    async def _authorised(self, errand: Errand) -> Exchange:
         token = await self._auth.token()
         if isinstance(token, NoToken):
             return Exchange(Fate.NOT_SENT, reason=token.reason, down=True)
-        exchange, used = await self._once(request, token, priority, limit)
+        exchange, used = await self._once(errand, token)
         if exchange.status != HTTPStatus.UNAUTHORIZED:
             return exchange
         fresh = await self._auth.token(rejected=used.value)
         if isinstance(fresh, NoToken):
             return Exchange(Fate.NOT_SENT, reason=fresh.reason, down=True)
-        exchange, _ = await self._once(request, fresh, priority, limit)
+        exchange, _ = await self._once(errand, fresh)
         return exchange
 
-    async def _once(self, request: Request, token: Token, priority: int, limit: float | None) -> tuple[Exchange, Token]:
+    async def _once(self, errand: Errand, token: Token) -> tuple[Exchange, Token]:
         """One exchange, or two when the connection of a GET broke before its answer; with the token that was used."""
-        exchange, used, interrupted = await self._exchange(request, token, priority, limit)
-        if interrupted and request.method == "GET":
-            exchange, used, _ = await self._exchange(request, token, priority, limit)
+        exchange, used, interrupted = await self._exchange(errand, token)
+        if interrupted and errand.request.method == "GET":
+            exchange, used, _ = await self._exchange(errand, token)
         return exchange, used
 
-    async def _exchange(self, request: Request, token: Token, priority: int, limit: float | None) -> tuple[Exchange, Token, bool]:
-        async with self._budget.turn(priority) as turn:
+    async def _exchange(self, errand: Errand, token: Token) -> tuple[Exchange, Token, bool]:
+        async with self._budget.turn(errand.priority) as turn:
             token = self._auth.ready() or token  # it may have been renewed while we waited for our turn
             try:
-                call = self._call(request, token, limit)
+                call = self._call(errand, token)
             except Undecodable as error:
                 turn.unused = True
                 return Exchange(Fate.REJECTED, reason=f"not sent: {error}"), token, False
-            result = await self._send(call)
+            with self._patience.sending(errand.limit):
+                result = await self._send(call)
             exchange = replace(judge(result), duration=self._clock.monotonic() - turn.started)
             turn.unused = exchange.fate is Fate.NOT_SENT
             if exchange.fate is Fate.THROTTLED:
                 exchange = replace(exchange, retry_after=self._budget.throttled(turn.started, exchange.retry_after))
         return exchange, token, isinstance(result, Failure) and result.interrupted
 
-    def _call(self, request: Request, token: Token, limit: float | None) -> Call:
+    def _call(self, errand: Errand, token: Token) -> Call:
+        request = errand.request
+        if not PATH.fullmatch(request.path):
+            raise Undecodable("the path is not encoded, or leads out of the API")
         headers = {"Authorization": f"Bearer {token.value}"}
         correlation = structlog.contextvars.get_contextvars().get("correlation_id")
         if isinstance(correlation, str) and correlation.isascii() and correlation.isprintable():
@@ -142,7 +172,7 @@ class HaloClient:
             headers["Content-Type"] = "application/json"
             data = encode(request.body)
         url = URL(self._api + request.path, encoded=True)
-        return Call(request.method, url.with_query(request.query) if request.query else url, headers, data, limit)
+        return Call(request.method, url.with_query(request.query) if request.query else url, headers, data, errand.seconds)
 
     async def _settled(self, exchange: Exchange) -> Exchange:
         """The exchange with the truth about Halo as a whole: what was sent and went wrong may be the fault of one endpoint, so a probe decides."""
@@ -154,7 +184,7 @@ class HaloClient:
         if self._circuit.broken:
             return exchange
         if self._confirmation is None:
-            self._confirmation = asyncio.create_task(self._probe(), name=f"probe of client {self.name}")
+            self._confirmation = asyncio.create_task(self._probe(), name=f"probe of client {self.name}", context=Context())
             self._confirmation.add_done_callback(self._confirmed)
         reason = await asyncio.shield(self._confirmation)
         if reason and not self._circuit.broken:
@@ -166,7 +196,7 @@ class HaloClient:
 
     async def _probe(self) -> str:
         """Why Halo cannot be used, empty when it can."""
-        exchange = await self._authorised(PROBE, FIRST, PROBE_TIMEOUT)
+        exchange = await self._patiently(PROBE, FIRST, PROBE_TIMEOUT)
         return exchange.reason if exchange.down else ""
 
     def _record(self, request: Request, exchange: Exchange) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 
 from worker.core.errors import Undecodable
@@ -80,6 +81,7 @@ def _refusal(answer: Answer, date: datetime | None) -> Exchange:
     return Exchange(fate, answer.status, reason, date=date, retry_after=wait, down=answer.status in SUSPICIOUS)
 
 
+@lru_cache(maxsize=16)
 def parse_date(text: str | None) -> datetime | None:
     """An HTTP date as UTC, None when there is none or it is not one."""
     try:

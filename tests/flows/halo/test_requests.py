@@ -173,3 +173,30 @@ async def test_both_grants_and_the_tenant_reach_the_token_endpoint(connect, halo
 async def test_the_token_address_and_tenant_are_discovered(connect, halo, get):
     assert (await get(await connect())).ok
     assert (halo.grants[0]["grant_type"], halo.grants[0]["?tenant"]) == ("client_credentials", "acme")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "Tickets",
+        "/Tickets/a b",
+        "/Tickets/../auth",
+        "/..",
+        "/Tickets/.",
+        "/Tickets?x=1",
+        "/Tickets#x",
+        "/T\r\nX: 1",
+        "/Tickets/é",
+        "/Actions/{id}",
+        "//evil.example\\x",
+    ],
+)
+async def test_a_path_that_is_not_encoded_or_leads_out_of_the_api_is_never_sent(connect, halo, get, path):
+    exchange = await get(await connect(), path)
+    assert (exchange.fate, halo.calls) == (Fate.REJECTED, [])
+
+
+@pytest.mark.parametrize("path", ["/Tickets", "/Actions/AC12", "/A/..b/c.d", "/Client/%2E%2E%2F/x", "/x/a:b@c,d;e=f~g!$&'()*+"])
+async def test_an_encoded_path_is_sent_as_it_is(connect, seen, get, path):
+    assert (await get(await connect(), path)).ok
+    assert seen["path"] == f"/api{path}"
