@@ -35,6 +35,7 @@ SENTENCES = {
     "S0104": "a \\u escape needs four hexadecimal digits",
     "S0105": "a name in backquotes is not closed",
     "S0106": "a comment is not closed",
+    "S0212": "the left side of := is not a variable ($name)",
     "S0217": "`%` has no parent here",
     "S0301": "a regular expression is empty",
     "S0302": "a regular expression is not closed",
@@ -90,7 +91,8 @@ def syntax(complaint: str) -> str:
     if expected := re.search(r"Expected (\w+)", complaint):
         return f"{TOKENS.get(expected[1], expected[1])} is expected"
     if unexpected := re.search(r"Syntax error: (\w+)(?:\((.*)\))?", complaint):
-        return f"{TOKENS.get(unexpected[1]) or unexpected[2] or unexpected[1]} is not expected"
+        found = (unexpected[2] or unexpected[1]).strip('"')
+        return f"{TOKENS.get(unexpected[1]) or f'`{found}`'} is not expected"
     if "end of expression" in complaint:
         return "it ends too early"
     if "comment" in complaint:

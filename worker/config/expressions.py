@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from worker.config.engine import UNDEFINED, Expression, Input, SyntaxMistake
+from worker.config.engine import UNDEFINED, Expression, Input
+from worker.config.functions import SyntaxMistake
 from worker.config.paths import NotSimple, simple_path
 from worker.config.routes import Condition, Template
 from worker.config.scanner import Embedded, Unclosed, parts, whole

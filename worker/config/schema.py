@@ -59,6 +59,10 @@ def as_written(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     made = {name: as_written(member) for name, member in schema.items() if (name, member) != ("default", None)}
+    choices = made.get("anyOf", [])
+    if {"type": "null"} in choices and len(choices) == 2:  # noqa: PLR2004  an optional member: absent rather than null, so that editors show what it is
+        made |= next(choice for choice in choices if choice != {"type": "null"})
+        del made["anyOf"]
     item = schema.get("items", {})
     if "default" in made and schema.get("pattern") == DURATION:
         made["default"] = format_duration(made["default"])

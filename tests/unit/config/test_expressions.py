@@ -1,0 +1,298 @@
+"""What templates and conditions yield, and what they say when they cannot."""
+
+import math
+from contextlib import suppress
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.config import engine
+from worker.config.engine import UNDEFINED, Expression, Input
+from worker.config.expressions import compile_condition, compile_expression, compile_template
+from worker.config.paths import NotSimple, simple_path
+from worker.core.errors import ConfigError, ExpressionError
+
+RECORD = {
+    "id": 7,
+    "name": "Ann",
+    "price": 1.5,
+    "whole": 3.0,
+    "nil": None,
+    "yes": True,
+    "tags": ["a", "b"],
+    "one": ["a"],
+    "in": {"er": {"x": 1}},
+    "rows": [{"n": 1}, {"n": 2}],
+}
+
+
+def evaluate(template, context=RECORD, **bindings):
+    return compile_template(template).evaluate(context, bindings)
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("id", 7),
+        ("$", RECORD),
+        ("$.in.er.x", 1),
+        ("price", 1.5),
+        ("yes", True),
+        ("nil", None),
+        ("missing", None),
+        ("missing.deeper", None),
+        ("name.deeper", None),
+        ("tags", ["a", "b"]),
+        ("one", ["a"]),
+        ("rows.n", [1, 2]),
+        ("$uppercase(name)", "ANN"),
+        ('{"a": missing, "b": nil}', {"b": None}),
+        ("$sum(rows.n) = 3", True),
+        ('$pad("x", 3) & "|"', "x  |"),
+        ('$pad("x", -3, "ab")', "abx"),
+        ('"x" ~> $pad(2) ~> $length()', 2),
+        ("$random() < 1", True),
+        ("($f := function($x){$x * 2}; $f(id))", 14),
+    ],
+)
+def test_a_whole_expression_keeps_the_type_of_its_value(expression, value):
+    assert evaluate(f"{{{{ {expression} }}}}") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("#{{ id }}", "#7"),
+        ("{{ name }} ({{ price }})", "Ann (1.5)"),
+        ("{{ whole }}x", "3x"),
+        ("{{ $sum([1.5, 1.5]) }}x", "3x"),
+        ("<{{ nil }}{{ missing }}>", "<>"),
+        ("is {{ yes }}", "is true"),
+        ("has {{ tags }}", 'has ["a","b"]'),
+        ("has {{ in }}", 'has {"er":{"x":1}}'),
+        ("no expression", "no expression"),
+        ("  {{ name }} ", "Ann"),
+        ('{{ "{{" }} stays', "{{ stays"),
+    ],
+)
+def test_inside_longer_text_the_result_is_put_in_as_text(text, result):
+    assert evaluate(text) == result
+
+
+def test_a_mapping_may_hold_expressions_at_any_depth():
+    template = {"a": {"b": ["{{ id }}", {"c": "{{ name }}!"}]}, "d": 5, "e": None, "f": False}
+    assert evaluate(template) == {"a": {"b": [7, {"c": "Ann!"}]}, "d": 5, "e": None, "f": False}
+
+
+def test_members_that_yield_nothing_are_left_out_and_null_stays_null():
+    template = {
+        "gone": "{{ missing }}",
+        "also": "{{ $lookup($, 'no') }}",
+        "null": "{{ nil }}",
+        "text": "{{ missing }} x",
+        "list": ["{{ missing }}", "{{ nil }}", 1],
+    }
+    assert evaluate(template) == {"null": None, "text": " x", "list": [None, 1]}
+
+
+def test_bindings_are_variables_and_one_that_is_absent_is_nothing():
+    template = {"h": "{{ $headers.`order-id` }}", "m": "{{ $message.attempt + 1 }}", "c": "{{ $change }}", "p": "{{ $parent.id }}"}
+    assert evaluate(template, headers={"order-id": "A1"}, message={"attempt": 2}, change="created") == {"h": "A1", "m": 3, "c": "created"}
+
+
+def test_integers_of_any_size_stay_exact_where_a_value_is_only_passed_through():
+    record = {"big": 2**53 + 1, "deep": {"big": -(2**62) - 1}}
+    template = {"a": "{{ big }}", "b": "{{ $.deep }}", "c": "n{{ deep.big }}", "h": "{{ $headers.n }}"}
+    assert evaluate(template, record, headers={"n": 2**64}) == {"a": 2**53 + 1, "b": {"big": -(2**62) - 1}, "c": f"n{-(2**62) - 1}", "h": 2**64}
+
+
+def test_integers_that_are_calculated_with_are_floats_to_the_engine():
+    assert evaluate("{{ n + 0 }}", {"n": 2**53 + 1}) == 2**53
+
+
+@pytest.mark.parametrize("text", ["id = 7", "{{ id = 7 }}", " {{\n id = 7 }}\n", "name", "rows", "in", "price > 1 and $exists(nil)", "$contains(name, /^a/i)"])
+def test_a_condition_holds(text):
+    assert compile_condition(text).holds(RECORD, {}) is True
+
+
+@pytest.mark.parametrize(
+    "text", ["id = 8", "missing", "nil", '""', "0", "[]", "{}", "missing > 1", "missing.x = 1", "$not(yes)", "[0, false]", "$boolean(missing)"]
+)
+def test_a_condition_does_not_hold(text):
+    assert compile_condition(text).holds(RECORD, {}) is False
+
+
+def test_a_bare_text_is_one_expression_that_yields_the_whole_document():
+    text = """
+    {
+      "payload": {"n": $count(rows), "curly": {"a": {}}}  /* }} */
+    }
+    """
+    assert compile_expression(text).evaluate(RECORD, {}) == {"payload": {"n": 2, "curly": {"a": {}}}}
+    assert compile_expression("{{" + text + "}}").evaluate(RECORD, {}) == {"payload": {"n": 2, "curly": {"a": {}}}}
+
+
+@pytest.mark.parametrize(
+    ("expression", "column", "said"),
+    [
+        ("a b", 6, "`b` is not expected"),
+        ("(a", 5, "`)` is expected"),
+        ("a + ", 6, "it ends too early"),
+        ('{"a" 1}', 9, "`:` is expected"),
+        ("a.b[c", 8, "`]` is expected"),
+        ("a & 'x\\'y'", 8, "escape that JSON does not know"),
+        ("x := 1", 4, "the left side of := is not a variable"),
+        ("", 3, "it ends too early"),
+        ("1 + $upcase(a)", 8, "there is no function `$upcase`; did you mean $uppercase?"),
+        ("$eval('1')", 4, "`$eval` is not available"),
+        ("$map(a, $eval)", 12, "`$eval` is not available"),
+        ("(" * 2000, 1003, "too deeply"),
+    ],
+)
+def test_a_mistake_in_an_expression_is_told_with_its_column(expression, column, said):
+    with pytest.raises(ConfigError) as raised:
+        compile_template(f"{{{{ {expression} }}}}")
+    (problem,) = raised.value.problems
+    assert said in problem.message
+    assert problem.column == column
+
+
+def test_every_mistake_of_a_mapping_is_told():
+    with pytest.raises(ConfigError) as raised:
+        compile_template({"a": "{{ x + }}", "b": ["{{ y", "{{ ok }}", "{{ $nope() }}"]})
+    assert len(raised.value.problems) == 3
+
+
+def test_a_function_that_the_expression_defines_is_no_mistake():
+    assert evaluate("{{ ($double := function($n){$n * 2}; $double(id)) }}") == 14
+    assert evaluate("{{ (function($g){ $g(2) })(function($n){$n + 1}) }}") == 3
+
+
+SECRET = "s3cr3t-customer-data"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "$number(s)",
+        "$toMillis(s)",
+        "s + 1",
+        "$error('about ' & s)",
+        "$assert(false, s)",
+        "{n: 1}",
+        "$sqrt(-n)",
+        "$uppercase({'a': s})",
+        "s(1)",
+        "$decodeUrl('%E0%A4%A' & s)",
+        "$formatNumber(n, s & ';;;')",
+        "$replace(s, 's', 3)",
+        "$pad(s, 1e12)",
+        "$pad(n, s)",
+        "[1..s]",
+        "n / 0",
+        "{'a': [n / 0]}",
+        "s < 1",
+        "$single([s, s])",
+        "$formatBase(n, 1000)",
+        "$fromMillis(n, s & '[')",
+        "$join([s, n])",
+    ],
+)
+def test_an_error_never_quotes_data(expression):
+    with pytest.raises(ExpressionError) as raised:
+        evaluate(f"{{{{ {expression} }}}}", {"s": SECRET, "n": 48151623})
+    assert "s3cr3t" not in str(raised.value)
+    assert "48151623" not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None
+
+
+def test_an_error_keeps_what_the_author_of_the_expression_wrote():
+    with pytest.raises(ExpressionError, match="a serial number is needed"):
+        evaluate("{{ $exists(serial) ? serial : $error('a serial number is needed') }}")
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("($f := function($n){$f($n + 1)}; $f(1))", "longer than allowed"),
+        ("($f := function($n){1 + $f($n + 1)}; $f(1))", "recurses too deeply"),
+        ("$map([1..200000], function($i){$i})", "a sequence became longer"),
+        ("$join([1..90000].$pad('x', 100))", "bytes as JSON"),
+    ],
+)
+def test_an_expression_cannot_run_away(expression, said):
+    with pytest.raises(ExpressionError, match=said):
+        evaluate(f"{{{{ {expression} }}}}")
+
+
+def test_all_expressions_of_a_template_share_one_time_limit(monkeypatch):
+    monkeypatch.setattr(engine, "TIMEOUT", 0.0)
+    slow = "{{ $sum($map([1..50000], function($i){$i * $i})) }}"
+    with pytest.raises(ExpressionError, match="longer than allowed"):
+        evaluate([slow, slow])
+
+
+def test_too_large_a_context_is_refused_but_passed_through():
+    record = {"text": "x" * (engine.MAX_INPUT + 1), "n": 1}
+    assert evaluate("{{ n }}", record) == 1
+    with pytest.raises(ExpressionError, match="the input has"):
+        evaluate("{{ n + 1 }}", record)
+
+
+def test_a_value_that_json_cannot_hold_is_refused_without_quoting_it():
+    with pytest.raises(ExpressionError, match="cannot be written as JSON"):
+        evaluate("{{ n + 1 }}", {"n": 2**70})
+    with pytest.raises(ExpressionError):
+        evaluate("{{ $headers.x & 'y' }}", headers={"x": object()})
+
+
+def test_the_context_is_not_changed():
+    record = orjson.loads(orjson.dumps(RECORD))
+    evaluate(["{{ $merge([$, {'id': 8}]) }}", "{{ $ ~> |$|{'id': 9}| }}", "{{ $sort(tags) }}"], record)
+    assert record == RECORD
+
+
+NAMES = st.sampled_from(["a", "b", "c d", "in"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9).map(lambda x: round(x, 3)) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=3), st.dictionaries(NAMES, VALUES, max_size=3))
+def test_paths_read_without_the_engine_yield_what_the_engine_does(names, context):
+    text = ".".join(f"`{name}`" for name in names)
+    path = simple_path(text)
+    assert path is not None
+    given_ = Input(context, {})
+    try:
+        found = path.read(given_)
+    except NotSimple:
+        return
+    expected = Expression(text).evaluate(given_)
+    assert (found is UNDEFINED) == (expected is UNDEFINED)
+    if found is not UNDEFINED:
+        assert math.isclose(found, expected) if isinstance(found, float) else found == expected
+
+
+@given(VALUES)
+def test_truth_is_what_the_engine_says(value):
+    expected = Expression("$boolean(v)").evaluate(Input({"v": value}, {}))
+    assert compile_condition("v").holds({"v": value}, {}) is (expected is True)
+
+
+@given(st.text())
+def test_text_without_braces_comes_back_as_it_is(text):
+    text = text.replace("{{", "")
+    assert evaluate(text) == text
+
+
+@given(st.text(alphabet="{}()[]\"'`/\\*$ab01.,:;?&= \n+-"))
+def test_any_text_compiles_or_is_refused_with_a_sentence(text):
+    for compile_ in (compile_template, compile_expression, compile_condition):
+        with suppress(ConfigError):
+            compile_(text)
