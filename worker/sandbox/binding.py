@@ -54,7 +54,7 @@ def read(body: bytes, types: Mapping[str, str], *, array: bool, accepts_object: 
 
 
 def _bind(items: list[tuple[dict[str, Any], str]], types: Mapping[str, str], text: str) -> list[dict[str, Any]]:
-    """Every record is looked at before any is refused; unknown members are left out, as are those beginning with an underscore unless published."""
+    """Every record is looked at before any is refused; unknown members are left out, but for those with an underscore, of which not all are published."""
     by_lower = {name.lower(): name for name in types}
     bound: list[dict[str, Any]] = []
     errors: Errors = {}
@@ -62,7 +62,7 @@ def _bind(items: list[tuple[dict[str, Any], str]], types: Mapping[str, str], tex
         record: dict[str, Any] = {}
         for written, value in item.items():
             name = by_lower.get(written.lower(), written)
-            if types and name not in types:
+            if types and name not in types and not name.startswith("_"):
                 continue
             try:
                 record[name] = CONVERSIONS.get(types.get(name, "any"), _any)(value)

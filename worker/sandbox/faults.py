@@ -32,6 +32,9 @@ class Does(StrEnum):
     BOMB = "bomb"  # a small compressed answer that unpacks to `size` bytes
 
 
+REPLACING = frozenset({Does.RESET, Does.CLOSE, Does.ANSWER, Does.HTML, Does.REDIRECT})
+
+
 class Content(StrEnum):
     """The body of an ANSWER."""
 
@@ -76,11 +79,15 @@ class Planned:
     """Set when the first request has been struck."""
     removed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def strikes(self, method: str, path: str) -> bool:
+    def counts(self, method: str, path: str) -> bool:
+        """Whether a request fits; counts it."""
+        fits = self.fault.method in {"*", method} and matches(self.fault.path, path)
+        self.fitted += fits
+        return fits
+
+    def due(self) -> bool:
+        """Whether the fitting request that was just counted is to be struck; counts that."""
         fault = self.fault
-        if fault.method not in {"*", method} or not matches(fault.path, path):
-            return False
-        self.fitted += 1
         if self.fitted < fault.nth or (fault.times is not None and self.struck >= fault.times) or self.chance.random() >= fault.probability:
             return False
         self.struck += 1
@@ -88,7 +95,7 @@ class Planned:
 
 
 class Faults:
-    """The faults in force. A request is struck by every one that fits, in the order in which they were added."""
+    """The faults in force. A request is struck by those that fit, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._planned: dict[int, Planned] = {}
@@ -113,5 +120,10 @@ class Faults:
         return list(self._planned.values())
 
     def strike(self, method: str, path: str) -> list[Planned]:
-        """The faults that strike this request; each call counts as one request."""
-        return [planned for planned in self.planned() if planned.strikes(method, path)]
+        """The faults that strike this request; each call counts as one request. Of those that take the answer's place only the first does."""
+        struck: list[Planned] = []
+        for planned in [planned for planned in self.planned() if planned.counts(method, path)]:
+            replaces = planned.fault.does in REPLACING
+            if not (replaces and any(earlier.fault.does in REPLACING for earlier in struck)) and planned.due():
+                struck.append(planned)
+        return struck

@@ -15,7 +15,13 @@ from worker.sandbox.profiles import STAMP, Profile
 from worker.sandbox.query import Contains, Equals, Order, Query, Span
 from worker.sandbox.settings import SandboxSettings
 
-CONTROL = frozenset({"count", "page_no", "page_size", "pageinate", "search", "advanced_search", "idonly", "ticketidonly", "open_only", "deleted"})
+CONTROL = frozenset(
+    {
+        *("count", "page_no", "page_size", "pageinate", "idonly", "ticketidonly", "search", "advanced_search", "open_only", "deleted"),
+        *("datesearch", "startdate", "enddate", "startdatetime", "enddatetime", "lastupdatefromdate", "lastupdatetodate"),
+        *(f"{name}{suffix}" for name in ("order", "orderdesc") for suffix in ("", "2", "3", "4", "5")),
+    }
+)
 DATE_NAMES = {"dateoccured": "dateoccurred", "dateopened": "dateoccurred", "datecleared": "dateclosed", "lastupdate": STAMP}
 EQUALS = 2
 

@@ -1,0 +1,236 @@
+"""How the simulated Halo answers lists."""
+
+import re
+
+import pytest
+
+NAIVE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?")
+
+
+def ids(answer, key="tickets"):
+    return [row["id"] for row in answer.json[key]]
+
+
+async def test_a_ticket_list_without_paging_is_a_window_of_the_newest_fifty(visit):
+    async with visit(tickets=120) as visitor:
+        answer = await visitor.get("/Tickets")
+        assert ids(answer) == list(range(120, 70, -1))
+        assert answer.json["record_count"] == 120
+
+
+async def test_paths_and_parameter_names_are_matched_without_regard_to_case(visit):
+    async with visit() as visitor:
+        assert (await visitor.get("/tickets", PageInate="true", PAGE_SIZE=3, page_no=2)).json["page_no"] == 2
+
+
+async def test_a_page_has_at_most_a_hundred_rows_whatever_is_asked_for(visit):
+    async with visit(tickets=250) as visitor:
+        answer = await visitor.get("/Tickets", pageinate="true", page_size=1000, page_no=1)
+        assert len(ids(answer)) == 100
+        assert answer.json["record_count"] == 250
+        assert len(ids(await visitor.get("/Tickets", pageinate="true", page_size=1000, page_no=3))) == 50
+
+
+async def test_older_versions_have_no_page_cap(visit):
+    async with visit(tickets=250, page_cap=None) as visitor:
+        assert len(ids(await visitor.get("/Tickets", pageinate="true", page_size=1000, page_no=1))) == 250
+
+
+async def test_a_page_past_the_end_is_empty(visit):
+    async with visit() as visitor:
+        answer = await visitor.get("/Tickets", pageinate="true", page_size=20, page_no=9)
+        assert (ids(answer), answer.json["record_count"]) == ([], 30)
+
+
+async def test_the_correct_spelling_of_pageinate_is_ignored(visit):
+    async with visit(tickets=60) as visitor:
+        assert len(ids(await visitor.get("/Tickets", paginate="true", page_size=2, page_no=1))) == 50
+
+
+async def test_count_limits_a_list_that_is_not_paged(visit):
+    async with visit() as visitor:
+        assert ids(await visitor.get("/Tickets", count=2)) == [30, 29]
+
+
+async def test_unknown_parameters_are_ignored_so_that_a_misspelt_filter_returns_everything(visit):
+    async with visit() as visitor:
+        assert (await visitor.get("/Tickets", clientid=1)).json["record_count"] == 30
+
+
+async def test_filters_compare_by_equality_and_lists_of_ids_are_separated_by_commas(visit):
+    async with visit(tickets=200) as visitor:
+        rows = await visitor.pages("/Tickets", "tickets", 100, status="1,2")
+        assert {row["status_id"] for row in rows} == {1, 2}
+        assert len(rows) == sum(row["status_id"] in (1, 2) for row in visitor.halo.store.rows("Tickets"))
+        one = await visitor.pages("/Tickets", "tickets", 100, client_id=3)
+        assert {row["client_id"] for row in one} == {3}
+
+
+async def test_open_only_leaves_closed_tickets_out(visit):
+    async with visit() as visitor:
+        rows = await visitor.pages("/Tickets", "tickets", 50, open_only="true")
+        assert rows
+        assert all("hasbeenclosed" not in row for row in rows)
+
+
+async def test_a_boolean_counts_only_as_the_word_true(visit):
+    async with visit() as visitor:
+        words = await visitor.get("/Asset", order="inventory_number", orderdesc="true", count=1)
+        number = await visitor.get("/Asset", order="inventory_number", orderdesc=1, count=1)
+        assert (ids(words, "assets"), ids(number, "assets")) == ([40], [1])
+
+
+async def test_a_number_that_is_none_is_400_keyed_by_the_parameter(visit):
+    async with visit() as visitor:
+        answer = await visitor.get("/Tickets", client_id="probe")
+        assert (answer.status, answer.json) == (400, {"client_id": ["The value 'probe' is not valid."]})
+
+
+async def test_search_looks_into_the_text_and_search_summary_into_one_field(visit):
+    async with visit() as visitor:
+        visitor.halo.store.update("Tickets", 7, {"summary": "Needle in here"})
+        assert ids(await visitor.get("/Tickets", search="NEEDLE")) == [7]
+        assert ids(await visitor.get("/Tickets", search_summary="needle")) == [7]
+
+
+async def test_advanced_search_finds_by_equality_and_refuses_unknown_filters(visit):
+    async with visit() as visitor:
+        found = await visitor.get("/Asset", advanced_search='[{"filter_name":"inventory_number","filter_type":2,"filter_value":"PC000003"}]')
+        assert ids(found, "assets") == [3]
+        refused = await visitor.get("/Asset", advanced_search='[{"filter_name":"nonsense","filter_type":2,"filter_value":"x"}]')
+        assert (refused.status, refused.json) == (400, "Invalid advanced search parameter")
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [("/Client", "clients"), ("/Site", "sites"), ("/Users", "users"), ("/Asset", "assets"), ("/Supplier", "suppliers"), ("/KBArticle", "articles")],
+)
+async def test_paged_entities_come_in_an_envelope_of_their_own(visit, path, key):
+    async with visit() as visitor:
+        answer = (await visitor.get(path, pageinate="true", page_size=5, page_no=1)).json
+        assert (len(answer[key]), answer["page_no"], answer["page_size"]) == (5, 1, 5)
+        assert answer["record_count"] > 5
+
+
+@pytest.mark.parametrize("path", ["/Agent", "/Team", "/Status", "/Priority", "/TicketType", "/Webhook", "/CustomTable", "/Lookup"])
+async def test_other_entities_come_as_a_bare_array_which_takes_no_notice_of_pages(visit, path):
+    async with visit() as visitor:
+        whole = (await visitor.get(path)).json
+        assert isinstance(whole, list)
+        assert (await visitor.get(path, pageinate="true", page_size=1, page_no=2)).json == whole
+
+
+async def test_agents_may_come_as_results_when_pages_are_asked_for(visit):
+    async with visit(agent_results=True) as visitor:
+        assert (await visitor.get("/Agent", page_no=1)).json["results"]
+        assert isinstance((await visitor.get("/Agent")).json, list)
+
+
+async def test_an_entity_without_seeded_records_answers_an_empty_list(visit):
+    async with visit() as visitor:
+        assert (await visitor.get("/SalesOrder")).json == {"record_count": 0, "salesorders": []}
+        assert (await visitor.get("/Holiday")).json == []
+
+
+async def test_lists_are_thin_and_details_have_what_is_nested(visit):
+    async with visit() as visitor:
+        assert "customfields" not in (await visitor.get("/Tickets", count=1)).json["tickets"][0]
+        assert "customfields" not in (await visitor.get("/Tickets/4")).json
+        details = (await visitor.get("/Tickets/4", includedetails="true")).json
+        assert [field["name"] for field in details["customfields"]] == ["CFexternalReference", "CFbuilding", "CFgoLive"]
+
+
+async def test_single_custom_fields_can_be_had_in_a_list(visit):
+    async with visit() as visitor:
+        row = (await visitor.get("/Tickets", count=1, include_custom_fields="113,201")).json["tickets"][0]
+        assert [field["id"] for field in row["customfields"]] == [113, 201]
+
+
+async def test_the_stamp_is_called_lastupdate_in_lists_and_last_update_in_details(visit):
+    async with visit() as visitor:
+        row, one = (await visitor.get("/Tickets", count=1)).json["tickets"][0], (await visitor.get("/Tickets/30")).json
+        assert row["lastupdate"] == one["last_update"]
+        assert "last_update" not in row
+        assert "lastupdate" not in one
+        assert row["useremail"] == one["user_email"]
+
+
+async def test_dates_are_naive_with_at_most_three_decimals_and_1900_means_unset(visit):
+    async with visit() as visitor:
+        row = (await visitor.get("/Tickets", count=1)).json["tickets"][0]
+        assert NAIVE.fullmatch(row["dateoccurred"])
+        assert row["deadlinedate"] == "1900-01-01T00:00:00"
+
+
+async def test_null_members_are_left_out(visit):
+    async with visit() as visitor:
+        rows = (await visitor.get("/Tickets")).json["tickets"]
+        assert all(value is not None for row in rows for value in row.values())
+        assert any("dateclosed" not in row for row in rows)
+
+
+async def test_the_client_of_a_site_comes_as_a_float(visit):
+    async with visit() as visitor:
+        assert b'"client_id":1.0,' in (await visitor.get("/Site", count=1)).body
+
+
+async def test_ids_only_gives_ids_of_everything(visit):
+    async with visit(tickets=120) as visitor:
+        assets = (await visitor.get("/Asset", idonly="true")).json
+        assert assets["assets"][0] == {"id": 1}
+        assert (await visitor.get("/Tickets", ticketidonly="true")).json["ticket_ids"] == list(range(120, 0, -1))
+
+
+async def test_active_flags_choose_between_active_and_inactive(visit):
+    async with visit() as visitor:
+        everything, active, inactive = [
+            (await visitor.get("/Client", **flags)).json["record_count"]
+            for flags in ({}, {"includeactive": "true", "includeinactive": "false"}, {"includeactive": "false", "includeinactive": "true"})
+        ]
+        visitor.halo.store.update("Client", 2, {"inactive": True})
+        assert everything == active + inactive
+        assert (await visitor.get("/Client", includeinactive="false")).json["record_count"] == active - 1
+        assert all(not agent["isdisabled"] for agent in (await visitor.get("/Agent", includedisabled="false")).json)
+
+
+async def test_priorities_are_rows_per_sla_whose_id_is_a_guid(visit):
+    async with visit() as visitor:
+        rows = (await visitor.get("/Priority")).json
+        assert [row["priorityid"] for row in rows] == [1, 2, 3, 4, 1, 2, 3, 4]
+        assert (await visitor.get(f"/Priority/{rows[0]['id']}")).json["name"] == "Critical"
+        assert (await visitor.get("/Priority/3")).status == 404
+
+
+async def test_hidden_records_are_left_out_without_a_word(visit):
+    async with visit() as visitor:
+        visitor.halo.store.hide("Tickets", 30)
+        assert ids(await visitor.get("/Tickets", count=1)) == [29]
+        assert (await visitor.get("/Tickets")).json["record_count"] == 29
+        assert (await visitor.get("/Tickets/30")).status == 404
+
+
+async def test_actions_need_a_ticket_and_count_from_one_within_it(visit):
+    async with visit() as visitor:
+        assert (await visitor.get("/Actions")).json["actions"] == []
+        for _ in range(2):
+            await visitor.post("/Tickets", [{"summary": "x"}])
+        for ticket in (31, 32):
+            for _ in range(2):
+                await visitor.post("/Actions", [{"ticket_id": ticket, "outcome": "Internal Note", "note": "n"}])
+            listed = (await visitor.get("/Actions", ticket_id=ticket)).json
+            assert (listed["ticket_id"], listed["record_count"], [row["id"] for row in listed["actions"]]) == (ticket, 2, [1, 2])
+        assert (await visitor.get("/Actions/2", ticket_id=32)).json["ticket_id"] == 32
+        assert (await visitor.get("/Actions/2")).status == 404
+
+
+async def test_event_numbers_are_a_lookup(visit):
+    async with visit() as visitor:
+        names = {row["id"]: row["name"] for row in (await visitor.get("/Lookup", lookupid=64)).json}
+        assert names[3].startswith("New Ticket Logged")
+
+
+async def test_some_paths_are_broken_and_some_forbidden_as_in_life(visit):
+    async with visit() as visitor:
+        assert (await visitor.get("/Addressbook")).status == 500
+        assert (await visitor.get("/IncomingEvent")).status == 403
+        assert (await visitor.get("/ClientCache")).status == 500
