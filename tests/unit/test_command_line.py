@@ -1,10 +1,14 @@
 """The command line: exit codes, and sentences instead of tracebacks."""
 
+import asyncio
+import signal
 import subprocess
 import sys
 import types
 
+import orjson
 import pytest
+from aiohttp import ClientSession
 
 from worker import __version__
 from worker.cli.main import main
@@ -118,3 +122,14 @@ def test_ctrl_c_ends_without_a_traceback(command, service):
     code, _, told = command("run")
     assert code == 130
     assert "Traceback" not in told
+
+
+async def test_the_sandbox_serves_until_it_is_asked_to_stop():
+    command = [sys.executable, "-m", "worker", "sandbox", "--port", "0", "--tickets", "5", "--page-cap", "0", "--rate-limit", "0"]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(60):
+        ready = orjson.loads(await process.stdout.readline())
+        async with ClientSession() as session, session.get(f"{ready['url']}/api/authinfo") as response:
+            assert response.status == 200
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0

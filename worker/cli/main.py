@@ -79,12 +79,13 @@ def sandbox(
     seed: Annotated[int, typer.Option(help="The same seed gives the same records.")] = 1,
     tickets: Annotated[int, typer.Option(min=0, help="How many tickets there are; the rest is sized by it.")] = 200,
     activity: Annotated[float, typer.Option(min=0, help="Changes per second that others make meanwhile.")] = 0.0,
-    page_cap: Annotated[int, typer.Option(min=1, help="Most rows on a page, whatever is asked for.")] = 100,
+    page_cap: Annotated[int, typer.Option(min=0, help="Most rows on a page, whatever is asked for; 0: no cap.")] = 100,
+    rate_limit: Annotated[int, typer.Option(min=0, help="Requests in any five minutes; 0: no limit.")] = 700,
 ) -> int:
     """Run a simulated HaloITSM server, for developing routes."""
     from worker.cli.sandbox import run_sandbox
 
-    return run_sandbox(host=host, port=port, seed=seed, tickets=tickets, activity=activity, page_cap=page_cap)
+    return run_sandbox(host=host, port=port, seed=seed, tickets=tickets, activity=activity, page_cap=page_cap or None, rate_limit=rate_limit or None)
 
 
 @app.command()
