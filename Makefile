@@ -40,7 +40,8 @@ imports: $(VENV)/ready-to-develop
 	$(call phase,import contracts,$(BIN)/lint-imports)
 
 bench: $(VENV)/ready-to-develop  ## measure the paths of messages and scans as ratios to bare loops
-	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(call phase,publisher path,$(BIN)/python -m tests.benchmarks.publisher)
+	$(call phase,scan,$(BIN)/python -m tests.benchmarks.scan)
 
 format: $(VENV)/ready-to-develop  ## put the code into its format, and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
