@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -11,8 +13,11 @@ import pytest
 
 from tests.tools.proxy import through_proxy
 from tests.tools.rabbitmq import RabbitMQ
+from tests.tools.waiting import until
 from worker.broker.memory import MemoryServer
 from worker.broker.open import OpenBroker, open_broker
+from worker.core.message import Delivery
+from worker.core.ports import Broker
 
 
 @dataclass
@@ -23,6 +28,21 @@ class World:
     attach: Callable[[], AbstractAsyncContextManager[OpenBroker]]
     cut: Callable[[], None]
     delete_queue: Callable[[str], None]
+
+
+@pytest.fixture(autouse=True)
+async def tidy() -> AsyncIterator[None]:
+    """A test leaves no task running, and nothing in the background failed unheard."""
+    loop = asyncio.get_running_loop()
+    unheard: list[object] = []
+    loop.set_exception_handler(lambda _, context: unheard.append(context))
+    before = asyncio.all_tasks()
+    yield
+    async with asyncio.timeout(5):
+        while left := asyncio.all_tasks() - before - {asyncio.current_task()}:
+            await asyncio.wait(left)
+    gc.collect()
+    assert unheard == []
 
 
 @pytest.fixture(params=["memory", "rabbitmq"])
@@ -41,3 +61,11 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 async def broker(world: World) -> AsyncIterator[OpenBroker]:
     async with world.attach() as attached:
         yield attached
+
+
+async def take(broker: Broker, queue: str) -> Delivery:
+    """The next message of a queue, acknowledged."""
+    async with broker.channel() as channel:
+        delivery = await until(lambda: channel.get(queue))
+        await delivery.ack()
+    return delivery

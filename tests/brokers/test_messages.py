@@ -9,10 +9,11 @@ from decimal import Decimal
 
 import pytest
 
+from tests.brokers.conftest import take
 from tests.tools.waiting import soon, until
 from worker.broker.open import OpenBroker
 from worker.core.errors import PublishRefused, QueueMissing, Unroutable
-from worker.core.message import Delivery, Message
+from worker.core.message import Message
 from worker.core.ports import Channel
 from worker.core.topology import Binding, TopicExchange, Topology, browsed
 
@@ -23,14 +24,6 @@ IN = browsed("in")
 async def ready(broker: OpenBroker) -> OpenBroker:
     await broker.declare(Topology(queues=(IN,)))
     return broker
-
-
-async def take(broker: OpenBroker, queue: str) -> Delivery:
-    """The next message of a queue, acknowledged."""
-    async with broker.channel() as channel:
-        delivery = await until(lambda: channel.get(queue))
-        await delivery.ack()
-    return delivery
 
 
 async def test_a_published_message_is_taken_as_it_was(ready: OpenBroker):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.brokers.conftest import take
 from tests.tools.waiting import until
 from worker.broker.open import OpenBroker
 from worker.core.message import Delivery, Message
@@ -17,13 +18,6 @@ LONG = 600.0
 
 async def get(channel: Channel, queue: str) -> Delivery:
     return await until(lambda: channel.get(queue))
-
-
-async def look(broker: OpenBroker, queue: str) -> Delivery:
-    async with broker.channel() as channel:
-        delivery = await get(channel, queue)
-        await delivery.ack()
-        return delivery
 
 
 async def bodies_are(broker: OpenBroker, queue: str, bodies: Sequence[bytes]) -> bool:
@@ -44,7 +38,7 @@ async def test_a_message_waits_its_life_and_then_moves_on_with_its_headers(waiti
     await waiting.publish(Message(b"1", {"mine": 1}, "m", "c", "r", expiration=0.2), routing_key="wait")
     async with waiting.channel() as channel:
         assert await channel.get("due") is None
-    moved = await look(waiting, "due")
+    moved = await take(waiting, "due")
     message = moved.message
     assert (message.body, message.headers["mine"], message.message_id, message.correlation_id, message.reply_to) == (b"1", 1, "m", "c", "r")
     assert (message.headers["x-first-death-queue"], message.headers["x-first-death-reason"]) == ("wait", "expired")
@@ -55,12 +49,12 @@ async def test_a_message_waits_its_life_and_then_moves_on_with_its_headers(waiti
 async def test_an_expiration_of_zero_moves_on_at_once(waiting: OpenBroker):
     await waiting.publish(Message(b"1", expiration=0), routing_key="wait")
     await waiting.publish(Message(b"2", expiration=-5.0), routing_key="wait")
-    assert {(await look(waiting, "due")).message.body for _ in range(2)} == {b"1", b"2"}
+    assert {(await take(waiting, "due")).message.body for _ in range(2)} == {b"1", b"2"}
 
 
 async def test_a_life_beyond_what_rabbitmq_takes_is_cut_to_it(waiting: OpenBroker):
     await waiting.publish(Message(b"1", expiration=10 * 365 * 86400.0), routing_key="wait")
-    assert (await look(waiting, "wait")).message.expiration == (2**32 - 1) / 1000
+    assert (await take(waiting, "wait")).message.expiration == (2**32 - 1) / 1000
 
 
 async def test_only_the_head_of_a_queue_expires(waiting: OpenBroker):
@@ -96,7 +90,7 @@ async def test_a_retry_queue_hands_back_to_its_work_queue_again_and_again(broker
     await broker.declare(work_topology("work", [0.05]))
     await broker.publish(Message(b"1", {"mine": 1}), routing_key="work")
     for _ in range(4):
-        delivery = await look(broker, "work")
+        delivery = await take(broker, "work")
         assert (delivery.message.headers["mine"], delivery.redelivered) == (1, False)
         await broker.publish(delivery.message, routing_key="work.retry.50ms")
 
@@ -108,19 +102,19 @@ async def test_a_replayed_letter_can_be_retried_again(broker: OpenBroker):
     await broker.publish(Message(b"1"), routing_key="work")
     async with broker.channel() as channel:
         await get(channel, "work")
-    letter = await look(broker, "work.dead")
+    letter = await take(broker, "work.dead")
     assert letter.message.headers["x-first-death-queue"] == "work"
     await broker.publish(letter.message.with_headers(replays=1), routing_key="work")
-    taken = await look(broker, "work")
+    taken = await take(broker, "work")
     await broker.publish(Message(taken.message.body, taken.message.headers, expiration=0.05), routing_key="back")
-    assert (await look(broker, "work")).message.headers["replays"] == 1
+    assert (await take(broker, "work")).message.headers["replays"] == 1
 
 
 async def test_the_shorter_of_queue_and_message_life_holds(broker: OpenBroker):
     ttl = {"x-message-ttl": 100}
     await broker.declare(Topology(queues=(browsed("due"), handing_on("wait", "due", BROWSED_LIMIT, **ttl))))
     await broker.publish(Message(b"1", expiration=LONG), routing_key="wait")
-    assert (await look(broker, "due")).message.body == b"1"
+    assert (await take(broker, "due")).message.body == b"1"
 
 
 async def test_without_a_target_an_expired_message_is_gone(broker: OpenBroker):
@@ -135,7 +129,7 @@ async def is_empty(broker: OpenBroker, queue: str) -> bool:
 
 async def test_deaths_are_counted_per_queue(waiting: OpenBroker):
     await waiting.publish(Message(b"1", expiration=0), routing_key="wait")
-    deaths = (await look(waiting, "due")).message.headers["x-death"]
+    deaths = (await take(waiting, "due")).message.headers["x-death"]
     assert [(death["queue"], death["reason"], death["count"], death["exchange"], death["routing-keys"]) for death in deaths] == [
         ("wait", "expired", 1, "", ["wait"])
     ]

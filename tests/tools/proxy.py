@@ -68,9 +68,8 @@ class Proxy:
                 each.transport.abort()
 
     async def close(self) -> None:
+        self.release()
         self.reset()
-        for task in list(self._tasks):
-            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from worker.core.errors import TopologyMismatch
+from worker.core.errors import QueueMissing, TopologyMismatch
 
 EMPTY = "(empty)"
 REMEDY = (
@@ -33,3 +33,8 @@ class Difference:
 def mismatch(differences: Iterable[Difference]) -> TopologyMismatch:
     """One error that tells them all, a line each."""
     return TopologyMismatch("\n".join([*sorted(map(str, differences)), REMEDY]))
+
+
+def absent(queues: Iterable[str]) -> QueueMissing:
+    """For queues that a route takes as they are."""
+    return QueueMissing(f"there is no queue {' and no queue '.join(map(repr, queues))}: a route takes it as it is (`declare: false`), so create it first")

@@ -43,6 +43,14 @@ class MemoryBroker:
         await self._turn()
         self._server.declare(topology)
 
+    async def delete(self, topology: Topology) -> None:
+        await self._turn()
+        for queue in topology.queues:
+            if self._server.depth(queue.name) is not None:
+                self._server.delete_queue(queue.name)
+        for exchange in topology.exchanges:
+            self._server.delete_exchange(exchange.name)
+
     async def queue_exists(self, queue: str) -> bool:
         return await self.queue_depth(queue) is not None
 

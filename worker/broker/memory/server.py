@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from worker.broker.memory.queue import MemoryQueue
 from worker.broker.memory.stream import MemoryStream
 from worker.broker.memory.topics import matches
-from worker.broker.mismatch import Difference, mismatch
-from worker.core.errors import PublishRefused, QueueMissing, Unroutable
+from worker.broker.mismatch import Difference, absent, mismatch
+from worker.core.errors import PublishRefused, Unroutable
 from worker.core.message import Message
 from worker.core.topology import Queue, Topology
 
@@ -70,9 +70,7 @@ class MemoryServer:
                 self._queues[queue.name] = self._make(queue.name, queue.arguments)
         missing = [queue.name for queue in topology.queues if queue.name not in self._queues]
         if missing:
-            raise QueueMissing(
-                f"there is no queue {' and no queue '.join(map(repr, missing))}: a route takes it as it is (`declare: false`), so create it first"
-            )
+            raise absent(missing)
         for binding in topology.bindings:
             bound = self._bindings.setdefault(binding.exchange, [])
             if (binding.routing_key, binding.queue) not in bound:
@@ -83,6 +81,10 @@ class MemoryServer:
         self._queues.pop(name).delete()
         for bound in self._bindings.values():
             bound[:] = [(key, queue) for key, queue in bound if queue != name]
+
+    def delete_exchange(self, name: str) -> None:
+        """Its bindings go with it."""
+        self._bindings.pop(name, None)
 
     def _targets(self, exchange: str, routing_key: str) -> list[MemoryQueue | MemoryStream]:
         if not exchange:

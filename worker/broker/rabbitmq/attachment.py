@@ -12,8 +12,8 @@ from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AMQPError, ChannelLockedResource
 from yarl import URL
 
-from worker.broker.rabbitmq.channel import RabbitChannel, close_quietly, open_channel, open_methods
-from worker.broker.rabbitmq.declare import Declarer
+from worker.broker.rabbitmq.channel import CLOSE_TIMEOUT, RabbitChannel, close_quietly, open_channel, open_methods
+from worker.broker.rabbitmq.declare import Declarer, queue_depth
 from worker.broker.rabbitmq.failures import FAILURES, asked_to_stop, explain, translated, unreachable
 from worker.broker.rabbitmq.foreign import read_leniently
 from worker.core.errors import BrokerUnreachable, ChannelLost, QueueMissing
@@ -30,7 +30,6 @@ class RabbitBroker:
         self._publishing = publishing
         self._consuming = consuming
         self._patience = patience
-        self._declarer = Declarer(consuming, patience)
         self._own = AsyncExitStack()
         self._own_channel: RabbitChannel | None = None
         self._own_guard = asyncio.Lock()
@@ -49,13 +48,21 @@ class RabbitBroker:
         await channel.publish(message, routing_key=routing_key, exchange=exchange)
 
     async def declare(self, topology: Topology) -> None:
-        await self._declarer.declare(topology)
+        await Declarer(self._consuming, self._patience).declare(topology)
+
+    async def delete(self, topology: Topology) -> None:
+        with translated("the broker was lost while queues were deleted"):
+            async with open_methods(self._publishing, self._patience) as methods:
+                for queue in topology.queues:
+                    await methods.queue_delete(queue.name, timeout=self._patience)
+                for exchange in topology.exchanges:
+                    await methods.exchange_delete(exchange.name, timeout=self._patience)
 
     async def queue_exists(self, queue: str) -> bool:
-        return await self._declarer.exists(queue)
+        return await self.queue_depth(queue) is not None
 
     async def queue_depth(self, queue: str) -> int | None:
-        return await self._declarer.depth(queue)
+        return await queue_depth(self._consuming, queue, self._patience)
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncIterator[bool]:
@@ -109,8 +116,8 @@ class RabbitBroker:
 
     async def _release_lock(self, name: str) -> None:
         with suppress(ChannelLost, QueueMissing), translated(f"the broker was lost while unlocking {name!r}"):  # gone with its connection, then
-            async with open_methods(self._publishing, self._patience) as methods:
-                await methods.queue_delete(name, timeout=self._patience)
+            async with open_methods(self._publishing, CLOSE_TIMEOUT) as methods:
+                await methods.queue_delete(name, timeout=CLOSE_TIMEOUT)
 
     def _watch(self, connection: AbstractConnection) -> asyncio.Future[Any]:
         if connection.transport is None:

@@ -14,14 +14,14 @@ from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import DeliveryError
 from pamqp.commands import Basic
 
-from worker.broker.rabbitmq.failures import FAILURES, explain, publishing, translated
+from worker.broker.rabbitmq.failures import explain, publishing, translated
 from worker.broker.rabbitmq.properties import to_message, to_properties
 from worker.broker.tables import short
-from worker.core.errors import ChannelLost, PublishRefused
+from worker.core.errors import BrokerError, ChannelLost, PublishRefused
 from worker.core.message import Delivery, Message
 from worker.core.ports import OnDelivery
 
-CLOSE_TIMEOUT = 3.0
+CLOSE_TIMEOUT = 2.0  # seconds, for each of what is open when the broker is a black hole
 
 
 class RabbitDelivery:
@@ -105,11 +105,8 @@ class RabbitChannel:
     async def ack(self, tag: int) -> None:
         """What `Delivery.ack` does."""
         with translated("the channel was lost before the message was acknowledged; the broker hands it out again"):
-            try:
-                async with asyncio.timeout(self._patience):
-                    await self._methods.basic_ack(tag)
-            except TimeoutError as error:
-                raise ChannelLost("the broker does not take an acknowledgement in time; it hands the message out again") from error
+            async with asyncio.timeout(self._patience):
+                await self._methods.basic_ack(tag)
 
     @asynccontextmanager
     async def _alone(self, message_id: str) -> AsyncIterator[None]:
@@ -171,6 +168,6 @@ async def open_methods(connection: AbstractConnection, patience: float) -> Async
 
 async def close_quietly(resource: AbstractChannel | AbstractConnection) -> None:
     """Close it soon, whatever state it is in."""
-    with suppress(TimeoutError, RuntimeError, *FAILURES), translated("closing"):
+    with suppress(BrokerError, RuntimeError), translated("it cannot be closed"):
         async with asyncio.timeout(CLOSE_TIMEOUT):
             await resource.close()

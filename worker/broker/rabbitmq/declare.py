@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import structlog
 from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
+from aiormq.abc import AbstractChannel as Methods
+from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
-from worker.broker.mismatch import Difference, mismatch
+from worker.broker.mismatch import Difference, absent, mismatch
 from worker.broker.rabbitmq.channel import open_methods
 from worker.broker.rabbitmq.failures import explain, translated
 from worker.core.errors import BrokerError, QueueMissing
@@ -23,54 +25,39 @@ MAX_DIFFERENCES = 20  # of one queue; it has fewer arguments than that
 
 
 class Declarer:
-    """Each question goes over a channel of its own, since the broker answers a difference by closing the channel."""
+    """One declaration, over a channel that is opened again whenever the broker closes it: that is how it answers what it refuses."""
 
     def __init__(self, connection: AbstractConnection, patience: float) -> None:
         self._connection = connection
         self._patience = patience
+        self._opened = AsyncExitStack()
+        self._methods: Methods | None = None
 
     async def declare(self, topology: Topology) -> None:
         """As `Broker.declare`."""
-        differences = [difference for exchange in topology.exchanges for difference in await self._exchange(exchange)]
-        missing = []
-        for queue in topology.queues:
-            if queue.passive:
-                missing += [] if await self.exists(queue.name) else [queue.name]
-            else:
-                differences += await self._queue(queue)
-        if differences:
-            raise mismatch(differences)
-        if missing:
-            raise QueueMissing(
-                f"there is no queue {' and no queue '.join(map(repr, missing))}: a route takes it as it is (`declare: false`), so create it first"
-            )
-        for binding in topology.bindings:
-            await self._bind(binding)
-
-    async def exists(self, queue: str) -> bool:
-        return await self.depth(queue) is not None
-
-    async def depth(self, queue: str) -> int | None:
-        """Messages ready, None when there is no such queue."""
-        with translated(f"the broker was lost while asking for queue {queue!r}"):
-            async with open_methods(self._connection, self._patience) as methods:
-                try:
-                    found = await methods.queue_declare(queue, passive=True, timeout=self._patience)
-                except ChannelNotFoundEntity:
-                    return None
-        return found.message_count or 0
+        async with self._opened:
+            differences = [difference for exchange in topology.exchanges for difference in await self._exchange(exchange)]
+            missing = []
+            for queue in topology.queues:
+                if not queue.passive:
+                    differences += await self._queue(queue)
+                elif await queue_depth(self._connection, queue.name, self._patience) is None:
+                    missing.append(queue.name)
+            if differences:
+                raise mismatch(differences)
+            if missing:
+                raise absent(missing)
+            for binding in topology.bindings:
+                await self._bind(binding)
 
     async def _exchange(self, exchange: TopicExchange) -> list[Difference]:
-        with translated(f"the broker was lost while declaring exchange {exchange.name!r}"):
-            async with open_methods(self._connection, self._patience) as methods:
-                try:
-                    await methods.exchange_declare(exchange.name, exchange_type="topic", durable=True, timeout=self._patience)
-                except ChannelPreconditionFailed as refused:
-                    found = different("exchange", exchange.name, explain(refused))
-                    # others may have given it an alternate exchange or the like: only what changes routing for us matters
-                    return [found] if found.argument in {"type", "durable", "internal"} else []
-                except ChannelAccessRefused as refused:
-                    raise forbidden(f"declare exchange {exchange.name!r}", refused) from refused
+        try:
+            async with self._asking(f"declare exchange {exchange.name!r}") as methods:
+                await methods.exchange_declare(exchange.name, exchange_type="topic", durable=True, timeout=self._patience)
+        except Refused as refused:
+            found = different("exchange", exchange.name, str(refused))
+            # others may have given it an alternate exchange or the like: only what changes routing for us matters
+            return [found] if found.argument in {"type", "durable", "internal"} else []
         return []
 
     async def _queue(self, queue: Queue) -> list[Difference]:
@@ -92,29 +79,57 @@ class Declarer:
 
     async def _ask(self, name: str, properties: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
         """Nothing when the queue is as asked, be it created now; else what the broker said."""
-        with translated(f"the broker was lost while declaring queue {name!r}"):
-            async with open_methods(self._connection, self._patience) as methods:
-                try:
-                    await methods.queue_declare(name, arguments=dict(arguments), timeout=self._patience, **properties)
-                except ChannelPreconditionFailed as refused:
-                    return explain(refused)
-                except ChannelAccessRefused as refused:
-                    if not await self.exists(name):
-                        raise forbidden(f"declare queue {name!r}", refused) from refused
-                    log.warning("queue.unverified", queue=name, reason="the broker's user may not declare it, so its arguments cannot be compared")
+        try:
+            async with self._asking(f"declare queue {name!r}") as methods:
+                await methods.queue_declare(name, arguments=dict(arguments), timeout=self._patience, **properties)
+        except Refused as refused:
+            return str(refused)
+        except Forbidden:
+            if await queue_depth(self._connection, name, self._patience) is None:
+                raise
+            log.warning("queue.unverified", queue=name, reason="the broker's user may not declare it, so its arguments cannot be compared")
         return ""
 
     async def _bind(self, binding: Binding) -> None:
-        with translated(f"the broker was lost while binding queue {binding.queue!r}"):
-            async with open_methods(self._connection, self._patience) as methods:
-                try:
-                    await methods.queue_bind(binding.queue, binding.exchange, binding.routing_key, timeout=self._patience)
-                except ChannelAccessRefused as refused:
-                    raise forbidden(f"bind queue {binding.queue!r} to exchange {binding.exchange!r}", refused) from refused
+        async with self._asking(f"bind queue {binding.queue!r} to exchange {binding.exchange!r}") as methods:
+            await methods.queue_bind(binding.queue, binding.exchange, binding.routing_key, timeout=self._patience)
+
+    @asynccontextmanager
+    async def _asking(self, doing: str) -> AsyncIterator[Methods]:
+        """Raises `Refused`, `Forbidden`, `QueueMissing` or `ChannelLost`."""
+        if self._methods is None:
+            self._methods = await self._opened.enter_async_context(open_methods(self._connection, self._patience))
+        try:
+            with translated(f"the broker was lost when asked to {doing}"):
+                yield self._methods
+        except BrokerError as error:
+            self._methods = None
+            await self._opened.aclose()
+            said = error.__cause__
+            if isinstance(said, ChannelPreconditionFailed):
+                raise Refused(explain(said)) from error
+            if isinstance(said, ChannelAccessRefused):
+                raise Forbidden(f"the broker's user may not {doing}: {explain(said)}") from error
+            raise
 
 
-def forbidden(doing: str, refused: ChannelAccessRefused) -> BrokerError:
-    return BrokerError(f"the broker's user may not {doing}: {explain(refused)}")
+class Refused(BrokerError):
+    """What is there differs from what was asked."""
+
+
+class Forbidden(BrokerError):
+    """The broker's user lacks the permission."""
+
+
+async def queue_depth(connection: AbstractConnection, queue: str, patience: float) -> int | None:
+    """Messages ready, None when there is no such queue."""
+    try:
+        async with open_methods(connection, patience) as methods:
+            with translated(f"the broker was lost while asking for queue {queue!r}"):
+                found = await methods.queue_declare(queue, passive=True, timeout=patience)
+    except QueueMissing:
+        return None
+    return found.message_count or 0
 
 
 def different(kind: str, name: str, said: str) -> Difference:

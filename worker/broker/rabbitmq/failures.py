@@ -71,12 +71,12 @@ def publishing(exchange: str, routing_key: str, size: int) -> Iterator[None]:
     try:
         with translated(f"the channel was lost while publishing to {place}; the message may be stored"):
             yield
-    except TimeoutError as error:
-        raise PublishDoubtful(f"the broker did not confirm a message to {place} in time; it may be stored") from error
     except QueueMissing as error:
         raise ChannelLost(f"the channel was lost while publishing to {place}, because {error}; the message may be stored") from error
     except ChannelLost as lost:
         cause = lost.__cause__
+        if isinstance(cause, TimeoutError):
+            raise PublishDoubtful(f"the broker did not confirm a message to {place} in time; it may be stored") from cause
         if isinstance(cause, PublishError):
             raise Unroutable(f"no queue takes messages of {place}") from cause
         if isinstance(cause, DeliveryError):
