@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ from worker.config.engine import UNDEFINED, Expression, Input
 from worker.config.functions import SyntaxMistake
 from worker.config.paths import NotSimple, simple_path
 from worker.config.routes import Condition, Template
-from worker.config.scanner import Embedded, Unclosed, parts, whole
+from worker.config.scanner import OPEN, Embedded, Unclosed, parts, whole
 from worker.config.where import NOWHERE, Where
 from worker.core.errors import ConfigError, ExpressionError, Problem
 
@@ -65,6 +66,9 @@ def bare_part(text: str, where: Where) -> Part:
         part = expression_part(embedded, where, problems)
     except Unclosed as error:
         raise ConfigError([where.problem(str(error), error.start)]) from None
+    if problems and OPEN in text and embedded.text == text:
+        hint = f"{problems[0].message}; `{{{{ }}}}` encloses the whole expression or is left out"
+        problems = [replace(problems[0], message=hint)]
     if problems:
         raise ConfigError(problems)
     return part

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from worker.catalogue.catalogue import Catalogue, load
 from worker.config.clients import compile_client
@@ -17,7 +16,7 @@ from worker.config.models.subscribers import SubscriberDefinition
 from worker.config.names import check_names, check_queues, check_references
 from worker.config.publishers import compile_publisher
 from worker.config.routes import Client, Publisher, Routes, Subscriber
-from worker.config.spot import Spot, filled
+from worker.config.spot import Spot
 from worker.config.subscribers import compile_subscriber
 from worker.config.validation import LATER, not_yet, validated
 from worker.config.yaml_text import read_yaml
@@ -105,19 +104,16 @@ def take_document(root: Spot, loading: Loading) -> None:
 def take_definition(spot: Spot, loading: Loading) -> None:
     """Compiles one definition; what is wrong with one member does not keep the others from being checked."""
     kind, name = str(spot.path[0]), str(spot.path[1])
-    value: Any = filled(spot, loading.problems)
     problems = loading.problems
     if kind == "clients":
-        if client := validated(ClientDefinition, value, spot, problems):
+        if client := validated(ClientDefinition, spot, problems):
             loading.clients[name] = compile_client(name, client, spot, problems)
     elif kind == "subscribers":
-        if (subscriber := validated(SubscriberDefinition, value, spot, problems)) and (
+        if (subscriber := validated(SubscriberDefinition, spot, problems)) and (
             made := compile_subscriber(name, subscriber, spot, loading.catalogue, problems)
         ):
             loading.subscribers[name] = made
-    elif (publisher := validated(PublisherDefinition, value, spot, problems)) and (
-        built := compile_publisher(name, publisher, spot, loading.catalogue, problems)
-    ):
+    elif (publisher := validated(PublisherDefinition, spot, problems)) and (built := compile_publisher(name, publisher, spot, loading.catalogue, problems)):
         loading.publishers[name] = built
 
 

@@ -29,7 +29,7 @@ def find_operation(spot: Spot, catalogue: Catalogue, entity: str, method: str, p
 def condition(spot: Spot, problems: list[Problem]) -> Condition | None:
     """The condition at a spot; None when there is none, and after problems."""
     value = spot.value if spot.exists else None
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not value:  # what else it may be was told by the model
         return None
     try:
         return compile_condition(value, spot)

@@ -37,8 +37,8 @@ def check_references(definitions: Sequence[Spot], problems: list[Problem]) -> No
         client = spot.child("client")
         if spot.path[0] == "clients" or not client.exists or not isinstance(client.value, str):
             continue
-        name = client.value
-        if name not in clients:
+        name = client.fill(client.value)
+        if name and name not in clients:
             known = did_you_mean(name, clients) or (f"; there are {', '.join(clients)}" if clients else "; no route file defines any")
             problems.append(client.problem(f"there is no client `{name}`{known}"))
 

@@ -81,12 +81,12 @@ def check_query_name(spot: Spot, name: str, checks: Checks, problems: list[Probl
         problems.extend(spot.key_problem(sentence) for sentence in checks.catalogue.check_query(checks.operation, [str(spot.path[-1])]))
 
 
-def require_path(spot: Spot, checks: Checks, given: Iterable[str], problems: list[Problem]) -> None:
+def require_path(spot: Spot, checks: Checks, given: Iterable[str], problems: list[Problem], place: str = "`request.path`") -> None:
     """A problem for each parameter of the path that nothing supplies; `spot` is the route."""
     missing = [name for name in checks.operation.path_parameters if name not in set(given)]
     if missing:
         told = " and ".join(f"`{name}`" for name in missing)
-        problems.append(spot.child("entity").problem(f"{checks.operation.entity} needs {told} under `request.path`"))
+        problems.append(spot.child("entity").problem(f"{checks.operation.entity} needs {told} under {place}"))
 
 
 def template(spot: Spot, problems: list[Problem]) -> Template:

@@ -70,7 +70,7 @@ def check_transform(route: Spot, checks: Checks, supplied: list[str], problems: 
     value: Any = spot.value if spot.exists else None
     if not isinstance(value, dict) or isinstance(value.get("path"), str):
         return
-    require_path(route, checks, supplied, problems)
+    require_path(route, checks, supplied, problems, "`request.path` or `transform.path`")
     if checks.operation.body is not None and "payload" not in value:
         problems.append(spot.key_problem("`transform` gives no `payload`, which a POST sends"))
 

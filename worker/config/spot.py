@@ -78,13 +78,13 @@ def is_template(spot: Spot) -> bool:
     return member in TEMPLATES or (member, inner) == ("publish", "routing_key") or (member == "find" and inner in {"path", "query", "match"})
 
 
-def filled(spot: Spot, problems: list[Problem]) -> Any:
-    """The value with variables filled in where no expression may stand; what cannot be filled, there or in templates, becomes a problem."""
+def filled(spot: Spot, unfilled: dict[Path, Problem]) -> Any:
+    """The value with variables filled in where no expression may stand; what cannot be filled, there or in templates, is told by its path."""
     value = spot.value
     if isinstance(value, dict):
-        return {key: filled(spot.child(key), problems) for key in value}
+        return {key: filled(spot.child(key), unfilled) for key in value}
     if isinstance(value, list):
-        return [filled(spot.child(index), problems) for index in range(len(value))]
+        return [filled(spot.child(index), unfilled) for index in range(len(value))]
     if not isinstance(value, str) or is_bare(spot):
         return value
     template = is_template(spot)
@@ -92,7 +92,7 @@ def filled(spot: Spot, problems: list[Problem]) -> Any:
         try:
             result = spot.variables.fill(text)
         except Unfilled as error:
-            problems.append(spot.problem(str(error), start + error.start))
+            unfilled[spot.path] = spot.problem(str(error), start + error.start)
             return value
         if not template:
             return result

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from worker.config.document import Path
 from worker.config.models.base import Definition
-from worker.config.spot import Spot
+from worker.config.spot import Spot, filled
 from worker.core.errors import Problem
 from worker.core.suggest import did_you_mean
 
@@ -35,8 +36,11 @@ TYPES = {
 }
 
 
-def validated(model: type[D], value: Any, spot: Spot, problems: list[Problem]) -> D | None:
-    """The definition, or None after problems."""
+def validated(model: type[D], spot: Spot, problems: list[Problem]) -> D | None:
+    """The definition with its variables filled in, or what is left of it after problems, or None."""
+    unfilled: dict[Path, Problem] = {}
+    value = filled(spot, unfilled)
+    problems.extend(unfilled.values())
     kind = str(spot.path[0])
     if not isinstance(value, dict):
         problems.append(spot.problem(f"`{spot.path[-1]}` must be a mapping (names and values)"))
@@ -51,7 +55,8 @@ def validated(model: type[D], value: Any, spot: Spot, problems: list[Problem]) -
         return model.model_validate(given)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-    problems.extend(problem_of(detail, model, spot) for detail in details)
+    told = [detail for detail in details if descend(spot, detail["loc"]).path not in unfilled]
+    problems.extend(problem_of(detail, model, spot) for detail in told)
     return what_is_left(model, given, details)
 
 

@@ -115,7 +115,7 @@ def refuse_extras(reading: Reading, event: NodeEvent) -> None:
         raise Stop
     tag = getattr(event, "tag", None)
     if tag is not None:
-        complain(reading, event, f"the tag `{tag}`: tags are not allowed in route files")
+        complain(reading, event, f"the tag `{str(tag).replace(PREFIX, '!!')}`: tags are not allowed in route files")
         raise Stop
 
 
