@@ -56,6 +56,10 @@ class Broker(Protocol):
         """Declare what is missing and verify what exists. Raises `TopologyMismatch` with a sentence per difference; changes nothing that exists."""
         ...
 
+    async def delete(self, topology: Topology) -> None:
+        """Delete these queues with what is in them, and these exchanges. What is not there is passed over."""
+        ...
+
     async def queue_exists(self, queue: str) -> bool: ...
 
     async def queue_depth(self, queue: str) -> int | None:

@@ -1,0 +1,46 @@
+"""The sample routes as the demo runs them: on a real broker under names of their own, so that nothing of yours is touched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import worker
+from worker.config.loader import load_routes
+from worker.config.routes import RateLimit, Routes
+from worker.sandbox.server import Sandbox
+
+DEMO_REQUESTS = 7000
+SAMPLES = ("clients.yaml", "subscribers.yaml", "publishers.yaml")
+
+
+def hurried(routes: Routes) -> Routes:
+    """The same routes with a budget ten times as large: a demo should not take minutes."""
+    clients = {name: replace(client, rate_limit=RateLimit(DEMO_REQUESTS, 300)) for name, client in routes.clients.items()}
+    return replace(routes, clients=clients)
+
+
+def sample_routes(halo: Sandbox) -> Routes:
+    """The files of `routes/` beside the package, or the copies that an installed package carries."""
+    beside = Path(worker.__file__).parent.parent / "routes"
+    environment = {"HALO_URL": halo.url, "HALO_CLIENT_ID": halo.settings.client_id, "HALO_CLIENT_SECRET": halo.settings.client_secret}
+    if all((beside / name).is_file() for name in SAMPLES):
+        return load_routes(beside, environment, beside)
+    with as_file(files("worker.cli") / "sample_routes") as packaged:
+        return load_routes(packaged, environment, packaged)
+
+
+def renamed(routes: Routes, prefix: str) -> Routes:
+    """The same routes with every route, queue and exchange name prefixed."""
+    subscribers = {
+        f"{prefix}{name}": replace(route, name=f"{prefix}{name}", exchange=prefix + route.exchange, queue=prefix + route.queue if route.queue else None)
+        for name, route in routes.subscribers.items()
+    }
+    publishers = {
+        f"{prefix}{name}": replace(
+            route, name=f"{prefix}{name}", queue=prefix + route.queue, bind=tuple((prefix + exchange, key) for exchange, key in route.bind)
+        )
+        for name, route in routes.publishers.items()
+    }
+    return Routes(routes.clients, subscribers, publishers)

@@ -1,0 +1,85 @@
+"""What the demo shows: live on a terminal, line by line in a pipe."""
+
+from __future__ import annotations
+
+from collections import deque
+from io import StringIO
+from typing import Self
+
+import orjson
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from worker.cli.demo.steps import STEPS, Step
+
+SHOWN = 8
+TOLD = {"event.published", "page.read", "poll.ended", "message.done", "message.skipped", "message.retried", "message.dead", "token.refreshed", "client.up"}
+FIELDS = ("route", "change", "record", "routing_key", "page", "rows", "result", "status", "reason", "attempt")
+
+
+class Feed(StringIO):
+    """The worker's own log lines, the newest kept for showing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: deque[str] = deque(maxlen=SHOWN)
+
+    def write(self, text: str) -> int:
+        for line in filter(None, text.splitlines()):
+            event = orjson.loads(line)
+            if event.get("event") in TOLD:
+                details = " ".join(f"{name}={event[name]}" for name in FIELDS if event.get(name) not in (None, ""))
+                self.lines.append(f"{event['event']:16} {details}")
+        return len(text)
+
+
+class View:
+    """Progress of the steps, and what the worker says meanwhile."""
+
+    def __init__(self, console: Console, feed: Feed) -> None:
+        self._console = console
+        self._feed = feed
+        self._progress: dict[Step, tuple[int, int]] = {}
+        self._done: dict[Step, bool] = {}
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._console.print(self._steps())
+
+    def update(self, step: Step, progress: tuple[int, int]) -> None:
+        self._progress[step] = progress
+        if self._live is not None:
+            self._live.update(
+                Group(self._steps(), Text(), *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self._feed.lines)), refresh=True
+            )
+
+    def ended(self, step: Step, *, good: bool) -> None:
+        self._done[step] = good
+        self.update(step, self._progress[step])
+        if self._live is None:
+            there, wanted = self._progress[step]
+            self._console.print(f"{'ok    ' if good else 'FAILED'} {there}/{wanted}  {step.title}")
+
+    def _steps(self) -> Table:
+        grid = Table.grid(padding=(0, 2))
+        for step in STEPS:
+            there, wanted = self._progress.get(step, (0, 1))
+            mark = {True: Text("✔", "green"), False: Text("✘", "red"), None: Text("·", "dim")}[self._done.get(step)]
+            told = step in self._progress
+            grid.add_row(
+                mark,
+                Text(step.title, "" if told else "dim"),
+                ProgressBar(wanted, min(there, wanted), width=24) if told else "",
+                f"{there}/{wanted}" if told else "",
+            )
+        return grid
