@@ -28,7 +28,7 @@ from worker.sandbox.responses import empty, json_answer, refusal_answer
 from worker.sandbox.scopes import permits
 from worker.sandbox.table import Key, Row
 from worker.sandbox.tokens import Grant
-from worker.sandbox.writing import Written, parse_key, write
+from worker.sandbox.writing import NoSuchKey, Written, parse_key, write
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 JSON_TYPES = frozenset({"application/json", "text/json", "application/json-patch+json"})
@@ -69,7 +69,7 @@ class Api:
         grant = self._grant(request)
         if grant is None:
             return empty(401, CHALLENGE)
-        stopped = self._limited() or self._gate(grant, match) or odd_answer(halo, grant, request.method, match.table, reading.query)
+        stopped = self._limited() or self._gate(grant, match) or odd_answer(halo, grant, match, reading.query)
         return stopped or await self._carry_out(Call(request, received, match, reading, grant))
 
     def _grant(self, request: web.Request) -> Grant | None:
@@ -136,7 +136,10 @@ class Api:
         return json_answer(detail_row(row, profile_of(match.table), nested=False))
 
     def _found(self, match: Match, query: Mapping[str, str]) -> tuple[Key | None, Row | None]:
-        key = parse_key(match)
+        try:
+            key = parse_key(self._halo.store, match)
+        except NoSuchKey:
+            return "", None
         scope = _scope(match, query)
         if key is None or key in self._halo.store.hidden.get(match.table, ()) or (profile_of(match.table).needs and not scope):
             return key, None

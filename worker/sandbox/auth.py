@@ -31,7 +31,7 @@ async def auth_answer(halo: Halo, request: web.Request, path: str) -> web.Respon
         answer = halo.tokens.issue(settings, form, tenant)
     except Refused as refused:
         _note(halo, form, refused.status, None)
-        return json_answer({"error": refused.error}, refused.status, NOT_STORED)
+        return json_answer(refused.answer, refused.status, NOT_STORED)
     _note(halo, form, 200, str(answer["scope"]))
     return json_answer(answer, 200, NOT_STORED)
 

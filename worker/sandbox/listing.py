@@ -22,6 +22,9 @@ from worker.sandbox.table import Row, Table
 UNPUBLISHED = frozenset({"include_custom_fields"})
 THIRD_PARTY = frozenset({"third_party_id", "third_party_id_string"})
 PAGING = frozenset({"pageinate", "page_no", "page_size"})
+RESULTS = "results"
+UNPUBLISHED_KEYS = {"/TopLevel": "tree"}
+BARE_THOUGH_PAGED = frozenset({"/EmailAddressBook"})
 
 
 def list_answer(store: Store, settings: SandboxSettings, match: Match, reading: Reading) -> Any:
@@ -39,9 +42,9 @@ def list_answer(store: Store, settings: SandboxSettings, match: Match, reading: 
     else:
         also = profile.listed | ({"fields"} if asked.flag("includeassetfields") else set()) | ({"customfields"} if fields else set())
         body = [list_row(row, profile, also, fields) for row in _slice(found, start, stop, thin=also <= profile.listed)]
-    key = operation.listing.key if operation.listing is not None else None
+    key = _rows_key(operation)
     if operation.path == "/Agent" and settings.agent_results and PAGING & {name.lower() for name in reading.query}:
-        key = "results"
+        key = RESULTS
     return body if key is None else _envelope(operation, asked, key, body, {**page, "record_count": len(found)})
 
 
@@ -54,13 +57,19 @@ def members_of(path: str) -> Mapping[str, str]:
 
 def _table(store: Store, match: Match, asked: Asked, profile: Profile) -> Table:
     if profile.needs is not None and not asked.number(profile.needs):
-        return Table()
+        return _actions_of_a_day(store, asked) if match.table == "actions" else Table()
     if profile.scope is not None:
         scope = asked.number(profile.scope)
         return _union(store, match.table) if scope is None else store.table(match.table, scope)
     if asked.flag("deleted") and profile.soft_delete:
         return store.deleted.get(match.table, Table())
     return store.table(match.table)
+
+
+def _actions_of_a_day(store: Store, asked: Asked) -> Table:
+    """Without a ticket, the actions of all tickets can be had for one day at most."""
+    start, end = asked.moment("startdate"), asked.moment("enddate")
+    return store.actions_between(start, end) if start and end and end - start <= timedelta(days=1) else Table()
 
 
 def _union(store: Store, entity: str) -> Table:
@@ -102,6 +111,14 @@ def _ids_only(asked: Asked) -> bool:
 
 def _slice(found: Selection | list[Row], start: int, stop: int, *, thin: bool) -> list[Row]:
     return found.rows(start, stop, thin=thin) if isinstance(found, Selection) else found[start:stop]
+
+
+def _rows_key(operation: Operation) -> str | None:
+    """The member that holds the rows; None for a bare array. Every paged list but one has an envelope, even where the member's name is not known."""
+    listing = operation.listing
+    if listing is None or operation.path in BARE_THOUGH_PAGED:
+        return None
+    return listing.key or UNPUBLISHED_KEYS.get(operation.path) or (RESULTS if listing.paged else None)
 
 
 def _envelope(operation: Operation, asked: Asked, key: str, rows: list[Row], facts: Row) -> Row:

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from worker.sandbox.halo import Halo
+from worker.sandbox.paths import Match
 from worker.sandbox.responses import empty, json_answer, refusal_answer
 from worker.sandbox.tokens import Grant
 
@@ -48,10 +49,11 @@ def instance_info(halo: Halo) -> dict[str, Any]:
     }
 
 
-def odd_answer(halo: Halo, grant: Grant, method: str, table: str, query: Mapping[str, str]) -> web.Response | None:
-    """What single paths answer instead of records."""
-    if method != "GET":
+def odd_answer(halo: Halo, grant: Grant, match: Match, query: Mapping[str, str]) -> web.Response | None:
+    """What single lists answer instead of records."""
+    if match.operation.listing is None:
         return None
+    table = match.table
     if table in BROKEN or (table == "clientcache" and query.get("iscachebuild") != "true"):
         return empty(500)
     if table in FOR_USERS and not (grant.user or halo.settings.service_token_has_user):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import unquote
 
-from worker.catalogue.catalogue import load
+from worker.catalogue.catalogue import Catalogue, load
 from worker.catalogue.operation import Operation
 
 PARAMETER = re.compile(r"\\\{(\w+)\\\}")
@@ -81,5 +81,12 @@ def published_paths() -> Paths:
 
 @cache
 def text_ids() -> frozenset[str]:
-    """The entities whose ids are texts, mostly GUIDs."""
-    return frozenset(table_of(operation.path) for operation in load().operations() if operation.path_parameters.get("id") in {"string", "uuid"})
+    """The entities whose ids are texts, mostly GUIDs; where a POST takes a number as id, the text in the path is one."""
+    catalogue = load()
+    texts = [operation for operation in catalogue.operations() if operation.path_parameters.get("id") in {"string", "uuid"}]
+    return frozenset(table_of(operation.path) for operation in texts if _id_in_body(catalogue, table_of(operation.path)) != "integer")
+
+
+def _id_in_body(catalogue: Catalogue, entity: str) -> str | None:
+    operation = catalogue.methods_of(entity).get("POST")
+    return None if operation is None else catalogue.body_members(operation).get("id")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from worker.sandbox import seeds
@@ -18,6 +19,7 @@ from worker.sandbox.table import Key, Row, Table
 
 LARGE = {"tickets": seeds.tickets, "client": seeds.clients, "site": seeds.sites, "users": seeds.users, "asset": seeds.assets}
 
+SEEDED_WITHIN = timedelta(hours=2)
 REMEMBERED = 1000  # of the newest records, the moment of creation
 
 
@@ -27,7 +29,7 @@ class Store:
     def __init__(self, tenant: Tenant, now: Callable[[], datetime], text_ids: Collection[str]) -> None:
         self.tenant = tenant
         self.now = now
-        self._text_ids = text_ids
+        self.text_ids = text_ids
         self._tables: dict[str, Table] = {}
         self._scoped: dict[str, dict[int, Table]] = {}
         self.deleted: dict[str, Table] = {}
@@ -54,6 +56,17 @@ class Store:
         """Every table of an entity that has been touched."""
         yield from self._scoped.get(entity.lower(), {}).values()
 
+    def actions_between(self, start: datetime, end: datetime) -> Table:
+        """The actions of all tickets that were made in this time, in a table of their own. Seeded ones follow their ticket within two hours."""
+        tickets = self.table("tickets").ordering("dateoccurred").between(start - SEEDED_WITHIN, end, low_inclusive=True, high_inclusive=True)
+        for _, ticket in tickets:
+            self.table("actions", ticket)
+        rows = (table.at(position) for table in self.scopes("actions") for position in table.positions())
+        made = Table()
+        for number, row in enumerate(sorted((row for row in rows if start <= row["datetime"] <= end), key=itemgetter("datetime")), 1):
+            made.put(number, row)
+        return made
+
     def get(self, entity: str, key: Key, scope: int | None = None) -> Row | None:
         return self.table(entity, scope).get(key)
 
@@ -71,7 +84,7 @@ class Store:
         moment = stored(stamp or self.now())
         row = Write(name, sent, moment, self._find).created()
         table = self._table_for(name, row)
-        key: Key = guid(self.tenant.seed, table.next_id(), sum(name.encode())) if name in self._text_ids else table.next_id()
+        key: Key = guid(self.tenant.seed, table.next_id(), sum(name.encode())) if name in self.text_ids else table.next_id()
         row = {"id": key, **row}
         table.put(key, row)
         self._born.setdefault(name, deque(maxlen=REMEMBERED)).append((self.now(), key))

@@ -22,12 +22,21 @@ class Grant:
     user: bool
 
 
+DESCRIPTIONS = {
+    "invalid_client": "The client is unknown, or its credentials are wrong.",
+    "invalid_grant": "The user name, the password or the refresh token is wrong.",
+    "invalid_scope": "A scope that was asked for does not exist or may not be granted.",
+    "invalid_tenant": "The tenant is missing or unknown.",
+    "unsupported_grant_type": "This grant type is not supported.",
+}
+
+
 class Refused(Exception):
-    """An OAuth error: its name and status."""
+    """An OAuth error: its name, a sentence, and the status."""
 
     def __init__(self, error: str, status: int = 400) -> None:
         super().__init__(error)
-        self.error = error
+        self.answer = {"error": error, "error_description": DESCRIPTIONS[error]}
         self.status = status
 
 

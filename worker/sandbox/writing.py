@@ -42,29 +42,43 @@ def write(store: Store, settings: SandboxSettings, entity: str, records: Sequenc
     return done
 
 
-def parse_key(match: Match) -> Key | None:
-    """The id in the path, or None when it cannot be one."""
+class NoSuchKey(Exception):
+    """The id in a path cannot be that of a record: 404."""
+
+
+def parse_key(store: Store, match: Match) -> Key | None:
+    """The id in the path; None when it is malformed, which is 400. Raises `NoSuchKey`."""
     text = match.values.get("id", "")
-    if match.id_type == "string":
-        return text.lower()
     if match.id_type == "uuid":
         try:
             return str(UUID(text))
         except ValueError:
             return None
-    return int(text) if text.lstrip("-").isdigit() and len(text) < 11 else None  # noqa: PLR2004  the digits of an int32
+    if match.table in store.text_ids:
+        return text.lower()
+    if text.lstrip("-").isdigit() and len(text) < 11:  # noqa: PLR2004  the digits of an int32
+        return int(text)
+    if match.id_type == "string":
+        raise NoSuchKey
+    return None
 
 
 def _problem(store: Store, settings: SandboxSettings, entity: str, record: Mapping[str, Any]) -> str | None:
-    present, recovers = _present(store, entity, record), bool(record.get("_recover"))
-    if record.get("id") and present is None:
+    key, present = _key(store, entity, record), _present(store, entity, record)
+    if key and present is None:
         deleted = store.deleted.get(entity)
-        return None if recovers and deleted is not None and deleted.get(record["id"]) is not None else NOT_FOUND
+        return None if record.get("_recover") and deleted is not None and deleted.get(key) is not None else NOT_FOUND
     return refusal(store, settings, entity, record, present)
 
 
+def _key(store: Store, entity: str, record: Mapping[str, Any]) -> Key | None:
+    """The id of the record that is to be changed; some bodies publish as text what paths have as a number."""
+    key: Key | None = record.get("id") or None
+    return int(key) if isinstance(key, str) and key.isdigit() and entity not in store.text_ids else key
+
+
 def _present(store: Store, entity: str, record: Mapping[str, Any]) -> Row | None:
-    key = record.get("id")
+    key = _key(store, entity, record)
     if not key or key in store.hidden.get(entity, ()):
         return None
     return store.get(entity, key, _scope(entity, record))
@@ -76,7 +90,7 @@ def _scope(entity: str, record: Mapping[str, Any]) -> int | None:
 
 
 def _write_one(store: Store, entity: str, record: Mapping[str, Any], done: Written) -> None:
-    key = record.get("id")
+    key = _key(store, entity, record)
     sent = {member: value for member, value in record.items() if member != STAMP}
     if not key:
         row = store.create(entity, sent)

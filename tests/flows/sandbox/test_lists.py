@@ -1,6 +1,7 @@
 """How the simulated Halo answers lists."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -126,6 +127,13 @@ async def test_agents_may_come_as_results_when_pages_are_asked_for(visit):
         assert isinstance((await visitor.get("/Agent")).json, list)
 
 
+async def test_a_paged_list_whose_key_is_not_known_comes_as_results_and_one_as_a_tree(visit):
+    async with visit() as visitor:
+        assert (await visitor.get("/ExternalLink")).json == {"record_count": 0, "results": []}
+        assert (await visitor.get("/TopLevel")).json["tree"]
+        assert (await visitor.get("/EmailAddressBook", pageinate="true")).json == []
+
+
 async def test_an_entity_without_seeded_records_answers_an_empty_list(visit):
     async with visit() as visitor:
         assert (await visitor.get("/SalesOrder")).json == {"record_count": 0, "salesorders": []}
@@ -221,6 +229,20 @@ async def test_actions_need_a_ticket_and_count_from_one_within_it(visit):
             assert (listed["ticket_id"], listed["record_count"], [row["id"] for row in listed["actions"]]) == (ticket, 2, [1, 2])
         assert (await visitor.get("/Actions/2", ticket_id=32)).json["ticket_id"] == 32
         assert (await visitor.get("/Actions/2")).status == 404
+
+
+async def test_actions_of_all_tickets_can_be_had_for_one_day_at_most(visit):
+    async with visit() as visitor:
+        store, noon = visitor.halo.store, datetime(2020, 6, 1, 12, tzinfo=UTC)
+        for ticket, hours in ((3, 0), (4, 1), (5, 13)):
+            store.create("Actions", {"ticket_id": ticket, "outcome_id": 7}, stamp=noon + timedelta(hours=hours))
+        day = await visitor.get("/Actions", startdate="2020-06-01T00:00:00", enddate="2020-06-02T00:00:00")
+        assert [row["ticket_id"] for row in day.json["actions"]] == [3, 4]
+        assert (await visitor.get("/Actions", startdate="2020-06-01", enddate="2020-06-04")).json["actions"] == []
+        seeded = store.rows("Tickets")
+        first = next(ticket for ticket in seeded if list(store.rows("Actions", ticket["id"])))
+        around = {"startdate": first["dateoccurred"].isoformat(), "enddate": (first["dateoccurred"] + timedelta(hours=4)).isoformat()}
+        assert {row["ticket_id"] for row in (await visitor.get("/Actions", **around)).json["actions"]} == {first["id"]}
 
 
 async def test_event_numbers_are_a_lookup(visit):
