@@ -108,7 +108,7 @@ def expression_part(embedded: Embedded, where: Where, problems: list[Problem]) -
     except SyntaxMistake as error:
         problems.append(where.problem(f"the expression is not valid JSONata: {error}", embedded.start + error.offset))
         return nothing
-    told = where.problem("")
+    told = where.problem("", embedded.start + len(embedded.text) - len(embedded.text.lstrip()))
     place = f"the expression at {str(told)[:-2]}" if told.file else "the expression"
 
     def evaluated(given: Input) -> Any:

@@ -1,0 +1,313 @@
+"""What route files become."""
+
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from worker.catalogue.catalogue import load as load_catalogue
+from worker.config.loader import load_routes
+from worker.config.routes import RateLimit
+from worker.core.errors import ConfigError
+
+
+def subscriber(routes):
+    (found,) = routes.subscribers.values()
+    return found
+
+
+def publisher(routes):
+    (found,) = routes.publishers.values()
+    return found
+
+
+def evaluated(templates, context=None):
+    return {name: template.evaluate(context or {}, {}) for name, template in templates.items()}
+
+
+def test_a_client_has_the_defaults_that_are_documented(load):
+    client = load().clients["main"]
+    assert (client.url, client.rate_limit, client.timeout, client.grant.scopes) == ("https://acme.haloitsm.com", RateLimit(700, 300), 30, ("all",))
+
+
+def test_a_client_takes_everything_that_a_file_can_say(load):
+    routes = load(
+        """
+  other:
+    api_url: http://halo.local:8080/pfx/api/
+    token_url: http://halo.local:8080/pfx/auth/token
+    tenant: acme
+    auth: {type: password, client_id: a, username: b, password: c, scopes: ["read:tickets"]}
+    rate_limit: none
+    timeout: 1500ms
+    ca_file: /etc/ca.pem
+    proxy: http://proxy:3128
+    headers: {X-Trace: "on"}
+"""
+    )
+    client = routes.clients["other"]
+    assert (client.url, client.api_url, client.token_url) == (None, "http://halo.local:8080/pfx/api", "http://halo.local:8080/pfx/auth/token")
+    assert (client.grant.type, client.grant.username, client.grant.password, client.grant.client_secret, client.grant.scopes) == (
+        "password",
+        "b",
+        "c",
+        None,
+        ("read:tickets",),
+    )
+    assert (client.tenant, client.rate_limit, client.timeout, client.ca_file, client.proxy) == ("acme", None, 1.5, "/etc/ca.pem", "http://proxy:3128")
+    assert client.headers == {"X-Trace": "on"}
+
+
+def test_no_secret_is_in_the_repr_of_what_is_loaded(load):
+    routes = load(
+        "  other:\n    url: http://h\n    auth: {type: password, client_id: a, username: b, password: hidden-too}\n    headers: {X-Key: hidden-also}\n"
+    )
+    assert "hidden" not in repr(routes)
+
+
+def test_a_subscriber_has_the_defaults_that_are_documented(load):
+    route = subscriber(load("subscribers:\n  feed: {client: main, entity: tickets}\n"))
+    assert (route.operation.path, route.every, route.cron, route.changes, route.start, route.overlap) == ("/Tickets", 60, None, "by_date", "now", 300)
+    assert (route.details, route.deletes, route.unrouted, route.when, route.transform) == (None, False, "park", None, None)
+    assert (route.exchange, route.routing_key, route.queue, route.key, route.ignore) == ("halo", None, None, ("id",), frozenset())
+    assert route.on_lost_cursor == "wait"
+
+
+def test_a_subscriber_takes_everything_that_a_file_can_say(load):
+    route = subscriber(
+        load(
+            """
+subscribers:
+  feed:
+    client: main
+    entity: Assets
+    cron: "*/5 * * * *"
+    request: {query: {search: "{{ 1 + 1 }}", Client_Id: 5, includeactive: true, site_id: null}}
+    input_transform: {query: {username: "{{ path.x }}"}}
+    changes: by_date
+    start: 2026-01-31
+    overlap: 0s
+    details: true
+    unrouted: stop
+    when: id > 5
+    transform: {number: "{{ id }}"}
+    publish: {exchange: events, routing_key: "a.{{ $change }}", queue: inbox}
+    key: [client_id, id]
+    ignore: lastseen
+    on_lost_cursor: start
+"""
+        )
+    )
+    assert (route.operation.path, route.every, route.cron) == ("/Asset", None, "*/5 * * * *")
+    assert evaluated(route.request.query) == {"search": 2, "client_id": 5, "includeactive": True, "site_id": None}
+    assert route.input_transform.evaluate({"path": {"x": "u"}}, {}) == {"query": {"username": "u"}}
+    assert (route.start, route.overlap, route.details.path, route.unrouted) == (datetime(2026, 1, 31, tzinfo=UTC), 0, "/Asset/{id}", "stop")
+    assert [route.when.holds({"id": number}, {}) for number in (5, 6)] == [False, True]
+    assert route.transform.evaluate({"id": 6}, {}) == {"number": 6}
+    assert (route.exchange, route.routing_key.evaluate({}, {"change": "created"}), route.queue) == ("events", "a.created", "inbox")
+    assert (route.key, route.ignore, route.on_lost_cursor) == (("client_id", "id"), {"lastseen"}, "start")
+
+
+@pytest.mark.parametrize(
+    ("entity", "changes"),
+    [("Tickets", "by_date"), ("Users", "by_date"), ("Agent", "by_content"), ("Item", "by_content"), ("Actions/{id}", "by_content")],
+)
+def test_changes_are_found_by_date_where_halo_can_filter_and_else_by_content(load, entity, changes):
+    path = "{id: AC12}" if "{" in entity else "{}"
+    assert subscriber(load(f'subscribers:\n  feed: {{client: main, entity: "{entity}", request: {{path: {path}}}}}\n')).changes == changes
+
+
+def test_a_path_parameter_is_found_whatever_its_case(load):
+    route = subscriber(load('subscribers:\n  feed: {client: main, entity: "actions/{id}", request: {path: {ID: AC12}, query: {ticket_id: 1}}}\n'))
+    assert evaluated(route.request.path) == {"id": "AC12"}
+
+
+def test_a_path_parameter_may_come_from_the_input_transform(load):
+    text = 'subscribers:\n  feed: {client: main, entity: "Actions/{id}", input_transform: %s}\n'
+    for transform in ('{path: {id: "{{ 1 }}"}}', '\'{"path": {"id": 1}}\'', "{path: \"{{ {'id': 1} }}\"}"):
+        assert subscriber(load(text % transform)).input_transform.evaluate({}, {}) == {"path": {"id": 1}}
+
+
+def test_a_publisher_has_the_defaults_that_are_documented(load):
+    route = publisher(load("publishers:\n  sink: {client: main, queue: q, entity: Asset}\n"))
+    assert (route.operation.method, route.operation.path, route.declare, route.bind) == ("POST", "/Asset", True, ())
+    assert (route.find, route.in_doubt, route.retry, route.concurrency) == (None, "park", (10, 60, 600, 3600), 4)
+
+
+@pytest.mark.parametrize(("entity", "concurrency"), [("Tickets", 1), ("Ticket", 1), ("Asset", 4), ("Tickets/Vote", 4)])
+def test_only_new_tickets_are_sent_one_at_a_time_by_default(load, entity, concurrency):
+    assert publisher(load(f"publishers:\n  sink: {{client: main, queue: q, entity: {entity}, allow_unknown: true}}\n")).concurrency == concurrency
+
+
+def test_a_publisher_takes_everything_that_a_file_can_say(load):
+    route = publisher(
+        load(
+            """
+publishers:
+  sink:
+    client: main
+    queue: q
+    declare: false
+    bind: [{exchange: erp, routing_key: "a.#"}, {exchange: crm}]
+    method: POST
+    entity: Actions
+    request: {query: {returnall: true}}
+    when: "{{ $exists(serial) }}"
+    transform: {payload: [{note: "{{ note }}"}]}
+    find:
+      query: {ticket_id: "{{ ticket }}"}
+      match: {note: "{{ note }}", hidden: false}
+      use: always
+      then: skip
+    retry: []
+    concurrency: 16
+"""
+        )
+    )
+    assert (route.declare, route.bind, route.retry, route.concurrency) == (False, (("erp", "a.#"), ("crm", "#")), (), 16)
+    assert (route.find.operation.method, route.find.operation.path, route.find.use, route.find.then) == ("GET", "/Actions", "always", "skip")
+    assert evaluated(route.find.query, {"ticket": 7}) == {"ticket_id": 7}
+    assert evaluated(route.find.match, {"note": "x"}) == {"note": "x", "hidden": False}
+    assert route.transform.evaluate({"note": "x"}, {}) == {"payload": [{"note": "x"}]}
+    assert route.when.holds({}, {}) is False
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        "",
+        'transform: {path: {id: "{{ id }}"}}',
+        'transform: \'{"path": {"id": id}}\'',
+        'transform: {path: "{{ $ }}"}',
+        "request: {path: {id: 5}}, transform: {query: {}}",
+    ],
+)
+def test_a_path_parameter_of_a_publisher_may_come_from_wherever_it_can(load, transform):
+    assert publisher(load(f'publishers:\n  sink: {{client: main, queue: q, method: DELETE, entity: "Asset/{{id}}", {transform}}}\n'))
+
+
+def test_what_is_not_in_the_catalogue_is_let_through_where_the_route_says_so(load):
+    routes = load(
+        """
+subscribers:
+  feed: {client: main, entity: BrandNew, request: {query: {whatever: 1}}, allow_unknown: true}
+publishers:
+  sink: {client: main, queue: q, method: DELETE, entity: "BrandNew/{id}", request: {path: {id: 1}}, allow_unknown: true}
+"""
+    )
+    assert subscriber(routes).operation.path == "/BrandNew"
+    assert publisher(routes).operation.method == "DELETE"
+
+
+def test_variables_are_filled_outside_of_expressions_only(load, tmp_path):
+    (tmp_path / "token").write_bytes(b"from a file\r\n")
+    routes = load(
+        """
+subscribers:
+  feed:
+    client: ${CLIENT}
+    entity: Tickets
+    every: ${POLL}
+    when: $contains(summary, "${POLL}")
+    transform:
+      env: "${POLL}"
+      file: "<${file:token}>"
+      both: '${POLL} {{ "${POLL}" }}'
+      escaped: "$${POLL}"
+      trap: "${TRAP}"
+""",
+        environment={"POLL": "5m", "CLIENT": "main", "TRAP": "{{ secret }}"},
+        secrets=tmp_path,
+    )
+    route = subscriber(routes)
+    assert (route.client, route.every) == ("main", 300)
+    assert route.when.holds({"summary": "a ${POLL} b"}, {})
+    assert route.transform.evaluate({"secret": 1}, {}) == {
+        "env": "5m",
+        "file": "<from a file>",
+        "both": "5m ${POLL}",
+        "escaped": "${POLL}",
+        "trap": "{{ secret }}",
+    }
+
+
+def test_routes_and_clients_come_together_from_all_files(load):
+    routes = load(
+        a="subscribers:\n  one: {client: main, entity: Tickets}\n", b="publishers:\n  two: {client: main, queue: q, entity: Asset}\n", c="# nothing\n"
+    )
+    assert (list(routes.subscribers), list(routes.publishers)) == (["one"], ["two"])
+
+
+def test_files_that_are_no_route_files_are_left_alone(load, tmp_path):
+    (tmp_path / "routes" / "sub").mkdir(parents=True)
+    for name in ("notes.txt", ".hidden.yaml", "sub/deeper.yaml"):
+        (tmp_path / "routes" / name).write_text("[broken")
+    assert load().clients
+
+
+def test_an_empty_or_missing_directory_is_told(tmp_path):
+    with pytest.raises(ConfigError, match="there are no route files"):
+        load_routes(tmp_path, {}, tmp_path)
+    with pytest.raises(ConfigError, match="cannot be read: no such file or directory"):
+        load_routes(tmp_path / "nowhere", {}, tmp_path)
+
+
+def test_an_error_at_work_names_the_place_of_the_expression(load):
+    route = subscriber(load('subscribers:\n  feed:\n    client: main\n    entity: Tickets\n    transform:\n      a: "n {{ $number(x) }}"\n'))
+    with pytest.raises(Exception, match=r"^the expression at routes/main\.yaml:11:16: a value cannot be turned into a number \(D3030\)$"):
+        route.transform.evaluate({"x": "secret"}, {})
+
+
+def test_every_operation_of_the_api_can_be_a_route(load):
+    kinds = {"subscribers": {}, "publishers": {}}
+    for number, operation in enumerate(load_catalogue().operations()):
+        request = {"path": dict.fromkeys(operation.path_parameters, "{{ id }}"), "query": {}}
+        if operation.method == "GET":
+            kinds["subscribers"][f"r{number}"] = {"client": "main", "entity": operation.entity, "request": request}
+        else:
+            kinds["publishers"][f"r{number}"] = {
+                "client": "main",
+                "queue": f"q{number}",
+                "method": operation.method,
+                "entity": operation.entity,
+                "request": request,
+            }
+    routes = load(every=orjson.dumps(kinds).decode())
+    made = {(route.operation.method, route.operation.path) for route in (*routes.subscribers.values(), *routes.publishers.values())}
+    assert made == {(operation.method, operation.path) for operation in load_catalogue().operations()}
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            "clients:", "  main:", "    url: https://acme.haloitsm.com", "    auth: {type: password, client_id: a}", "subscribers:", "  feed: {client: main, entity: Tickets}",
+            "    when: '{{ a }}'", "publishers:", "  sink:", "    queue: q", "    transform: {a: '{{ b'}", "- x", "  ? y", "&a b", "*a", "!!x y", "'", '"', "{{ z }}", "|", "${A}", "\t", "...", "%Y",
+        ]
+    ),
+    max_size=12,
+).map("\n".join)  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(LINES | st.text() | st.text(alphabet="ab:-{}[]?!&*|>'\"#%@`, \n\t\r\x85\u2028\ufeff"))
+def test_any_text_is_loaded_or_refused_with_sentences(tmp_path, text):
+    directory = tmp_path / "any"
+    directory.mkdir(exist_ok=True)
+    (directory / "a.yaml").write_text(text, "utf-8", newline="")
+    try:
+        load_routes(directory, {}, tmp_path)
+    except ConfigError as error:
+        problems = error.problems
+        assert problems, "a refusal has its reason"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_loaded_or_refused(tmp_path, content):
+    directory = tmp_path / "bytes"
+    directory.mkdir(exist_ok=True)
+    (directory / "a.yaml").write_bytes(content)
+    with pytest.raises(ConfigError):
+        load_routes(directory, {}, tmp_path)
