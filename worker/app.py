@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -64,13 +64,21 @@ class Service:
         async with AsyncExitStack() as stack:
             clients = {name: await stack.enter_async_context(self._client(name, budgets)) for name in self._used_clients()}
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
+                letting_go = tasks.create_task(self._let_go(clients.values()))
                 misfit = await self._attachments(self._flows(clients, tasks))
+                letting_go.cancel()
         if misfit is not None:
             raise misfit
 
     def _used_clients(self) -> list[str]:
         subscribed = {route.client for route in self.routes.subscribers.values()}
         return sorted(subscribed | {route.client for route in self.routes.publishers.values()})
+
+    async def _let_go(self, clients: Iterable[Halo]) -> None:
+        """When the worker stops, what only waits for its turn goes back to its queue unsent."""
+        await self.stop.wait()
+        for halo in clients:
+            halo.stop_waiting()
 
     def _client(self, name: str, budgets: Budgets) -> AbstractAsyncContextManager[HaloClient]:
         again = None if self.reload is None else partial(self.reload, name)

@@ -21,19 +21,10 @@ def kind(value: Any) -> str:
     return KINDS.get(type(value), f"a {type(value).__name__}")
 
 
-def unsupported(operation: Operation) -> str | None:
-    """Why the operation cannot be called at all, for the check of routes; None when it can."""
-    if operation.body is Body.MULTIPART:
-        return f"{operation.method} {operation.entity} is not supported: it takes multipart/form-data"
-    return None
-
-
 def build_request(operation: Operation, path: Mapping[str, Any] = NOTHING, query: Mapping[str, Any] = NOTHING, payload: Any = None) -> Request:
     """Raises `RequestError`, whose text holds names and types but no values."""
-    reason = unsupported(operation)
-    if reason:
-        raise RequestError(reason)
-    return Request(operation.method, build_path(operation, path), build_query(operation, query), build_body(operation, payload))
+    body = build_body(operation, payload)
+    return Request(operation.method, build_path(operation, path), build_query(operation, query), body, form=operation.body is Body.MULTIPART)
 
 
 def build_path(operation: Operation, values: Mapping[str, Any]) -> str:
@@ -73,14 +64,14 @@ def build_query(operation: Operation, values: Mapping[str, Any]) -> dict[str, st
 
 
 def build_body(operation: Operation, payload: Any) -> Any:
-    """What is sent as JSON. Where Halo publishes no shape for a POST the payload goes as it is."""
+    """What is sent, as JSON or as the fields of a form. Where Halo publishes no shape for a POST the payload goes as it is."""
     if operation.method != "POST":
         if payload is not None:
             raise RequestError(f"{place(operation)} takes no payload, but {kind(payload)} is given")
         return None
     if operation.body is Body.ARRAY:
         return array_of(operation, payload)
-    if operation.body is Body.OBJECT:
+    if operation.body in {Body.OBJECT, Body.MULTIPART}:
         return one_of(operation, payload)
     return payload
 

@@ -20,12 +20,16 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request below the client's API address: `path` is encoded and starts with a slash; query values are text already; `body` is any JSON value."""
+    """A request below the client's API address: `path` is encoded and starts with a slash; query values are text already; `body` is any JSON value.
+
+    `form`: the body is an object whose members are the fields of a multipart form.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
+    form: bool = False
 
 
 class Fate(Enum):

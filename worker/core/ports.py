@@ -99,6 +99,10 @@ class Halo(Protocol):
         """Returns when Halo cannot be reached or gives no token."""
         ...
 
+    def stop_waiting(self) -> None:
+        """The worker stops: what still waits for budget or a token ends as NOT_SENT, and so does what would have to wait."""
+        ...
+
     def source(self, path: str) -> str:
         """The absolute URL of an API path, without query: the `source` of events."""
         ...

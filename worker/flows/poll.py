@@ -13,11 +13,12 @@ from worker.catalogue.errors import RequestError
 from worker.catalogue.requests import build_request
 from worker.changes.detect import Change, Circumstances, judge
 from worker.changes.pages import Page, PageFailed, PageReader
+from worker.changes.position import Position
 from worker.changes.records import content_hash, record_key
-from worker.changes.scan import Position, Scan, Seen, Step
+from worker.changes.scan import Scan, Seen, Step
 from worker.config.routes import Subscriber
 from worker.core.errors import ExpressionError, WorkerError
-from worker.core.exchange import Exchange, Request
+from worker.core.exchange import Exchange, Fate, Request
 from worker.core.ports import Clock, Halo
 from worker.flows.details import DetailsFailed, whole
 from worker.flows.emit import EmitStopped, Emitter, Tally
@@ -86,10 +87,12 @@ class Poller:
         request = build_request(self._route.operation, parameters["path"], parameters["query"])
         reader = PageReader(self._halo, request, listing, self._read_logger(turn, request))
         ordered = listing is not None and listing.ordered and not {"order", "orderdesc"} & {name.lower() for name in parameters["query"]}
-        scan = Scan(reader, self._route.key, turn.plan.window(), ordered=ordered, pause=pause)
+        scan = Scan(reader, self._route.key, turn.plan.window(self._route.overlap), ordered=ordered, pause=pause)
         circumstances = turn.plan.circumstances(self._route, turn.baton)
         async for step in scan.steps(turn.position, Seen(keys=turn.known.seen)):
             if step.failure is not None:
+                if step.failure.fate is Fate.NOT_SENT and not step.failure.down:
+                    return  # we are stopping: this page is for the next turn
                 turn.trouble = step.failure.reason
             await self._digest(turn, step, circumstances, parameters["query"])
             turn.position = step.position

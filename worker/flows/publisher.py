@@ -86,9 +86,7 @@ def outcome_of(exchange: Exchange, write: Write, *, repeatable: bool) -> Outcome
     match exchange.fate:
         case Fate.DONE | Fate.DONE_UNREAD:
             return Done(reason or "sent", status)
-        case Fate.NOT_SENT:
-            return Unsent(reason, status, counted=not exchange.down)
-        case Fate.THROTTLED:
+        case Fate.NOT_SENT | Fate.THROTTLED:
             return Unsent(reason, status, counted=False)
         case Fate.AMBIGUOUS:
             return Doubtful(reason, repeatable or deletes, status, counted=not exchange.down)
@@ -110,7 +108,9 @@ def failed_lookup(exchange: Exchange) -> Outcome:
         case Fate.AUTH:
             return Refused(DeadClass.AUTH, f"the lookup was refused: {exchange.reason}", exchange.status)
         case _:
-            return Unsent(f"the lookup failed: {exchange.reason}", exchange.status, counted=not (exchange.down or exchange.fate is Fate.THROTTLED))
+            return Unsent(
+                f"the lookup failed: {exchange.reason}", exchange.status, counted=not exchange.down and exchange.fate not in {Fate.NOT_SENT, Fate.THROTTLED}
+            )
 
 
 def message_bindings(route: Publisher, delivery: Delivery, envelope: Envelope) -> dict[str, Any]:

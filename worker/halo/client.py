@@ -24,6 +24,7 @@ from worker.halo.addresses import api_address
 from worker.halo.auth import AuthManager, Token
 from worker.halo.budget import FIRST, Budget, Budgets
 from worker.halo.circuit import Circuit
+from worker.halo.forms import encode_form
 from worker.halo.grants import NoToken
 from worker.halo.outcome import judge
 from worker.halo.patience import Patience
@@ -147,7 +148,7 @@ class HaloClient:
         async with self._budget.turn(errand.priority) as turn:
             token = self._auth.ready() or token  # it may have been renewed while we waited for our turn
             try:
-                call = self._call(errand, token)
+                call = await self._call(errand, token)
             except Undecodable as error:
                 turn.unused = True
                 return Exchange(Fate.REJECTED, reason=f"not sent: {error}"), token, False
@@ -159,7 +160,7 @@ class HaloClient:
                 exchange = replace(exchange, retry_after=self._budget.throttled(turn.started, exchange.retry_after))
         return exchange, token, isinstance(result, Failure) and result.interrupted
 
-    def _call(self, errand: Errand, token: Token) -> Call:
+    async def _call(self, errand: Errand, token: Token) -> Call:
         request = errand.request
         if not PATH.fullmatch(request.path):
             raise Undecodable("the path is not encoded, or leads out of the API")
@@ -168,7 +169,9 @@ class HaloClient:
         if isinstance(correlation, str) and correlation.isascii() and correlation.isprintable():
             headers["X-Correlation-Id"] = correlation[:CORRELATION_LIMIT]
         data = None
-        if request.body is not None:
+        if request.form:
+            data, headers["Content-Type"] = await encode_form(request.body)
+        elif request.body is not None:
             headers["Content-Type"] = "application/json"
             data = encode(request.body)
         url = URL(self._api + request.path, encoded=True)

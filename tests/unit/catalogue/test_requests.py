@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from worker.catalogue.catalogue import load
 from worker.catalogue.errors import RequestError
-from worker.catalogue.requests import build_path, build_query, build_request, unsupported
+from worker.catalogue.requests import build_path, build_query, build_request
 
 SECRET = "s3cr3t-value"
 ANYTHING = st.recursive(
@@ -206,6 +206,8 @@ def test_get_and_delete_take_no_payload():
     assert refused(operation("Asset/{id}", "DELETE"), {"id": 3}, payload={"a": SECRET}) == "DELETE Asset/{id} takes no payload, but an object is given"
 
 
-def test_endpoints_that_take_forms_are_not_supported():
-    assert refused(operation("Attachment/image", "POST"), payload={}) == "POST Attachment/image is not supported: it takes multipart/form-data"
-    assert unsupported(operation("Attachment", "POST")) is None
+def test_endpoints_that_take_forms_take_one_object_of_fields():
+    built = build_request(operation("Attachment/image", "POST"), payload={"file": {"filename": "a.png", "data_base64": "AA=="}})
+    assert built.form
+    assert built.body == {"file": {"filename": "a.png", "data_base64": "AA=="}}
+    assert refused(operation("Attachment/image", "POST"), payload=[1]) == "POST Attachment/image takes one object as payload, not an array of 1"
