@@ -81,7 +81,7 @@ class SubscriberDefinition(Definition):
     unrouted: Literal["park", "stop", "drop"] = Field(default="park", description="What becomes of events that no queue takes.")
     when: Expression | None = Field(default=None, description="Only records for which this holds are published.")
     transform: Document = Field(default=None, description="The body of the events: a mapping with expressions, or one JSONata text; by default the record.")
-    publish: Publish = Field(default=Publish(), description="Where the events go.")
+    publish: Publish = Field(default=Publish(), description="The exchange, routing key and queue of the events.")
     queue: BrokerName | None = Field(default=None, description="A queue to declare and bind for the events.")
     key: Members | None = Field(default=None, description="The members that identify a record; known for the entities of the API.")
     ignore: Members | None = Field(default=None, description="Members whose change is no change.")

@@ -1,0 +1,81 @@
+"""The route files that come with the project."""
+
+from pathlib import Path
+
+import pytest
+
+from worker.cli.check import check
+from worker.config.loader import load_routes
+
+SAMPLES = Path(__file__).parents[3] / "routes"
+ENVIRONMENT = {"HALO_URL": "https://acme.haloitsm.com", "HALO_CLIENT_ID": "worker", "HALO_CLIENT_SECRET": "planted-Hunter2"}
+NOBODY = Path("no-secrets")
+
+
+@pytest.fixture(scope="module")
+def routes():
+    return load_routes(SAMPLES, ENVIRONMENT, NOBODY)
+
+
+def transformed(routes, name, message):
+    return routes.publishers[name].transform.evaluate(message, {})
+
+
+def test_check_shows_what_each_route_does_and_no_secret(capsys, routes):
+    assert check(SAMPLES, ENVIRONMENT, NOBODY, as_json=False) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "planted" not in printed.out
+    assert [name for name in (*routes.subscribers, *routes.publishers) if name not in printed.out] == []
+    assert "GET Agent every 10s, changes by content → exchange halo, queue events.agents" in printed.out
+    assert "good: 1 client, 4 subscribers, 4 publishers" in printed.out
+
+
+def test_check_without_the_variables_names_each_of_them(capsys):
+    assert check(SAMPLES, {}, NOBODY, as_json=False) == 2
+    printed = capsys.readouterr().err
+    assert [name for name in ENVIRONMENT if f"`{name}` is not set" not in printed] == []
+
+
+def test_a_ticket_event_is_what_its_mapping_says(routes):
+    ticket = {"id": 5, "summary": " Printer on fire ", "client_name": "Acme", "status_id": 1, "secret": "x"}
+    assert routes.subscribers["tickets"].transform.evaluate(ticket, {"change": "created"}) == {
+        "id": 5, "summary": "Printer on fire", "client": "Acme", "status": 1, "link": "/tickets?id=5",
+    }  # fmt: skip
+
+
+def test_an_asset_event_is_routed_by_its_customer(routes):
+    assert routes.subscribers["assets"].routing_key.evaluate({"client_id": 12.0}, {"change": "updated"}) == "assets.updated.12"
+
+
+def test_only_customers_in_use_are_published(routes):
+    when = routes.subscribers["clients"].when
+    assert [when.holds(client, {}) for client in ({"name": "A", "inactive": False}, {"name": "A"}, {"name": "A", "inactive": True}, {})] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_an_alarm_becomes_a_ticket(routes):
+    route = routes.publishers["tickets-from-monitoring"]
+    alarm = {"host": "web-1", "check": "disk", "output": "97 %", "severity": 4, "event_id": 12}
+    assert route.when.holds(alarm, {})
+    assert not route.when.holds(alarm | {"severity": 1}, {})
+    payload = transformed(routes, "tickets-from-monitoring", alarm)["payload"]
+    assert payload["summary"] == route.find.match["summary"].evaluate(alarm, {}) == "web-1: disk"
+
+
+def test_an_asset_of_the_master_system_keeps_what_it_has_and_leaves_out_what_it_has_not(routes):
+    message = {"serial": "S1", "customer": {"halo_id": 12}}
+    assert transformed(routes, "assets-from-erp", message) == {"payload": {"inventory_number": "S1", "client_id": 12}}
+
+
+def test_a_removal_names_the_asset_in_its_path(routes):
+    assert transformed(routes, "asset-removals", {"halo_id": 7}) == {"path": {"id": 7}}
+
+
+def test_lines_of_a_chat_become_one_note(routes):
+    message = {"ticket": 9, "lines": [{"author": "Ann", "text": "hi"}, {"author": "Bob", "text": "ho"}]}
+    assert transformed(routes, "notes-from-chat", message) == {"payload": {"ticket_id": 9, "outcome": "Note", "note": "Ann: hi\nBob: ho"}}

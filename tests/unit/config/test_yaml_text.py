@@ -1,0 +1,78 @@
+"""YAML 1.2 as route files may hold it, with the place of everything."""
+
+import pytest
+
+from worker.config.yaml_text import read_yaml
+from worker.core.errors import ConfigError
+
+STYLES = """\
+plain: one two three
+single: 'it''s two three'
+double: "tab \\t \\u0041\\x41 two three"
+folded: >-
+  one
+  two three
+literal: |
+  one
+    deeper
+  two three
+indented: |2
+    two three
+spread: one
+  two three
+quoted_spread: "one \\
+  more two three"
+list:
+  - a
+  - two three
+"""
+
+
+def test_plain_scalars_are_those_of_yaml_1_2():
+    text = "a: no\nb: 1:30\nc: 017\nd: 0o17\ne: true\nf: ~\ng:\nh: 1e3\ni: 2026-01-31\nj: '5'\nk: 0x1F\nl: =\nm: <<\n"
+    assert read_yaml(text, "f").value == {
+        "a": "no", "b": "1:30", "c": 17, "d": 15, "e": True, "f": None, "g": None, "h": 1000.0, "i": "2026-01-31", "j": "5", "k": 31, "l": "=", "m": "<<",
+    }  # fmt: skip
+
+
+def test_keys_are_text_whatever_they_look_like():
+    assert read_yaml("404: a\ntrue: b\n~: c\n", "f").value == {"404": "a", "true": "b", "~": "c"}
+
+
+@pytest.mark.parametrize("path", [("plain",), ("single",), ("double",), ("folded",), ("literal",), ("indented",), ("spread",), ("quoted_spread",), ("list", 1)])
+def test_a_place_inside_a_text_is_found_in_every_style(path):
+    document = read_yaml(STYLES, "f")
+    problem = document.value_problem(path, "here", document.at(path).index("two"))
+    assert STYLES.splitlines()[problem.line - 1][problem.column - 1 :].startswith("two three")
+
+
+def test_a_value_that_is_not_written_is_told_at_its_key():
+    document = read_yaml("a:\n  b:\n\n\nc: 1\n", "f")
+    problem = document.value_problem(("a", "b"), "here")
+    assert (problem.line, problem.column) == (2, 3)
+
+
+def test_keys_and_values_have_their_places():
+    document = read_yaml("a:\n  - {b: 1,  c: [x]}\n", "f")
+    key, value = document.key_problem(("a", 0, "c"), "k"), document.value_problem(("a", 0, "c", 0), "v")
+    assert [(at.line, at.column) for at in (key, value)] == [(2, 13), (2, 17)]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 10_000, "? " * 10_000, "a: [" * 50])
+def test_depth_is_refused_before_it_costs_anything(text):
+    with pytest.raises(ConfigError):
+        read_yaml(text, "f")
+
+
+def test_a_huge_file_is_refused():
+    with pytest.raises(ConfigError, match="at most 1,000,000 are read"):
+        read_yaml("# " + "x" * 1_000_000, "f")
+
+
+def test_a_broken_key_does_not_hide_the_next_mistake():
+    with pytest.raises(ConfigError) as raised:
+        read_yaml("a: 1\na: 2\nb: 1\nb: 2\n", "f")
+    assert [(problem.line, problem.message) for problem in raised.value.problems] == [
+        (2, "`a` is given twice; the first is in line 1"),
+        (4, "`b` is given twice; the first is in line 3"),
+    ]
