@@ -18,7 +18,7 @@ class Metrics:
         self.unrouted = self._counter("unrouted_events", "Events that no queue took", "route")
         self.polls = self._counter("polls", "Polls by result: complete, incomplete, failed", "route", "result")
         self.pages = self._counter("pages", "Pages read", "route")
-        self.cursor_lag = self._gauge("cursor_lag_seconds", "Age of a subscriber's last complete poll", "route")
+        self.polled = self._gauge("last_complete_poll_timestamp_seconds", "When a subscriber's last complete poll ended, seconds since 1970", "route")
         self.known = self._gauge("known_records", "Records that a subscriber knows", "route")
         self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although it was created once", "route")
         self.consuming = self._gauge("consuming", "1 while a route's consumer is really consuming", "route")

@@ -181,6 +181,7 @@ class Poller:
         scope = "list" if turn.plan.full else "window"
         fields = {"result": result, "scope": scope, "rows": turn.tally.rows, "pages": turn.tally.pages, **turn.tally.counts}
         if result == "complete":
+            self._metrics.polled.labels(self._route.name).set(self._clock.now())
             logger.info("poll.ended", **fields)
         else:
             logger.warning("poll.ended", **fields, reason=reason)
