@@ -18,6 +18,7 @@ import orjson
 
 from worker.config.explanations import explain
 from worker.config.functions import SyntaxMistake, check_functions, pad
+from worker.config.plain import plain
 from worker.config.scanner import tokens
 from worker.core.errors import ExpressionError
 
@@ -48,9 +49,16 @@ class Input:
 
     def __init__(self, context: Any, bindings: Mapping[str, Any]) -> None:
         self.context = context
-        self.bindings = bindings
+        self._bindings = bindings
+        self._plain: dict[str, Any] = {}
         self._handle: jsonatapy.JsonataData | None = None
         self._deadline = 0.0
+
+    def binding(self, name: str) -> Any:
+        """A variable's value, or UNDEFINED."""
+        if name not in self._plain:
+            self._plain[name] = plain(self._bindings[name]) if name in self._bindings else UNDEFINED
+        return self._plain[name]
 
     def handle(self) -> jsonatapy.JsonataData:
         if self._handle is None:
@@ -97,7 +105,7 @@ class Expression:
     def evaluate(self, given: Input) -> Any:
         """The value, or UNDEFINED. Raises `ExpressionError`."""
         handle = given.handle()
-        bindings = {name: given.bindings[name] for name in self.variables if name in given.bindings} or None
+        bindings = {name: value for name in self.variables if (value := given.binding(name)) is not UNDEFINED} or None
         try:
             result = self._compiled.evaluate_with_data(handle, bindings, timeout=given.milliseconds_left())
         except (ValueError, TypeError, OverflowError) as error:

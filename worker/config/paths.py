@@ -25,10 +25,10 @@ class Path:
 
     def read(self, given: Input) -> Any:
         """The value itself (not a copy), or UNDEFINED. Raises `NotSimple`."""
-        value = given.context if self.root is None else given.bindings.get(self.root, UNDEFINED)
+        value = given.context if self.root is None else given.binding(self.root)
         for step in self.steps:
             if type(value) is not dict:
-                if isinstance(value, (list, tuple)):
+                if isinstance(value, list):
                     raise NotSimple
                 return UNDEFINED
             value = value.get(step, UNDEFINED)
