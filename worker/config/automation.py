@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from worker.catalogue.actions import Action
 from worker.config.routes import Condition, Find, Template
 from worker.config.variables import VariablePath
+from worker.core.exchange import Exchange
 
 DEFAULT_STEP_LIMIT = 100
 
@@ -186,3 +187,15 @@ class Webhook:
     exchange: str | None = None
     routing_key: Template | None = None
     wake: Wake | None = None
+
+
+class Caller(Protocol):
+    """Calls methods of integrations. Implemented by `worker.integrations`."""
+
+    async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:
+        """One exchange; `status` and `body` (JSON, or text) are set whenever an answer was read, whatever its status. `timeout` overrides the method's own, in seconds.
+
+        Fates: DONE for 2xx, REJECTED for other answers below 500, AUTH for 401 and 403, THROTTLED for 429, AMBIGUOUS for 5xx and for what broke after it was sent, NOT_SENT.
+        Raises `ExpressionError` (a filler failed), `CallRefused` (it may not be sent: a path segment, a host, a header).
+        """
+        ...

@@ -10,6 +10,7 @@ WorkerError
 │   ├── Unroutable         no queue took the message
 │   ├── QueueMissing
 │   └── TopologyMismatch   a queue or exchange exists with other arguments
+├── CallRefused            a call of an integration may not be sent: where it goes or what it holds is not allowed
 ├── ExpressionError        an expression failed on this input
 └── Undecodable            a body is not the JSON that we accept
 """
@@ -76,6 +77,10 @@ class QueueMissing(BrokerError):
 
 class TopologyMismatch(BrokerError):
     """A queue or exchange exists with other arguments; the text says which and how."""
+
+
+class CallRefused(WorkerError):
+    """A call may not be sent: a path segment, a host or a header is not allowed; the text names which, never its value."""
 
 
 class ExpressionError(WorkerError):

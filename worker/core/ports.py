@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from enum import Enum
 from typing import Any, Protocol
 
 from worker.core.exchange import Exchange, Priority, Request
@@ -105,6 +106,22 @@ class Halo(Protocol):
 
     def source(self, path: str) -> str:
         """The absolute URL of an API path, without query: the `source` of events."""
+        ...
+
+
+class Claim(Enum):
+    """What claiming a key brought."""
+
+    WON = "won"  # nobody had it
+    AGAIN = "again"  # this very message had it: it was handed out before, and nobody knows how far it got
+    TAKEN = "taken"  # another message has it: this one is a copy
+
+
+class Claims(Protocol):
+    """Who was first, over all replicas: of several messages that claim a key exactly one has it, for about a day."""
+
+    async def claim(self, key: str, message_id: str) -> Claim:
+        """Raises `BrokerError`."""
         ...
 
 
