@@ -192,7 +192,7 @@ class Webhook:
 class Caller(Protocol):
     """Calls methods of integrations. Implemented by `worker.integrations`."""
 
-    async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:
+    async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request, as a method has one
         """One exchange; `status` and `body` (JSON, or text) are set whenever an answer was read, whatever its status. `timeout` overrides the method's own, in seconds.
 
         Fates: DONE for 2xx, REJECTED for other answers below 500, AUTH for 401 and 403, THROTTLED for 429, AMBIGUOUS for 5xx and for what broke after it was sent, NOT_SENT.
