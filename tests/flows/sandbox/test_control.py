@@ -18,6 +18,14 @@ async def test_faults_are_planned_listed_and_removed(visit):
         assert (await visitor.get("/Status")).status == 200
 
 
+async def test_all_faults_are_removed_at_once(visit):
+    async with visit() as visitor:
+        for status in (502, 503):
+            await door(visitor, "POST", "/faults", {"does": "answer", "path": "/Status", "status": status})
+        assert (await door(visitor, "DELETE", "/faults")).status == 204
+        assert (await visitor.get("/Status")).status == 200
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
