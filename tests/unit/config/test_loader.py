@@ -43,7 +43,7 @@ def test_a_client_takes_everything_that_a_file_can_say(load):
     rate_limit: none
     timeout: 1500ms
     ca_file: /etc/ca.pem
-    proxy: http://proxy:3128
+    proxy: http://user:hidden-word@proxy:3128
     headers: {X-Trace: "on"}
 """
     )
@@ -56,7 +56,14 @@ def test_a_client_takes_everything_that_a_file_can_say(load):
         None,
         ("read:tickets",),
     )
-    assert (client.tenant, client.rate_limit, client.timeout, client.ca_file, client.proxy) == ("acme", None, 1.5, "/etc/ca.pem", "http://proxy:3128")
+    assert (client.tenant, client.rate_limit, client.timeout, client.ca_file, client.proxy) == (
+        "acme",
+        None,
+        1.5,
+        "/etc/ca.pem",
+        "http://user:hidden-word@proxy:3128",
+    )
+    assert "hidden" not in repr(routes)
     assert client.headers == {"X-Trace": "on"}
 
 
