@@ -168,6 +168,7 @@ publishers:
       match: {note: "{{ note }}", hidden: false}
       use: always
       then: skip
+    in_doubt: park
     retry: []
     concurrency: 16
 """
