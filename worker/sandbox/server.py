@@ -11,6 +11,7 @@ from aiohttp import web
 from worker.sandbox import control
 from worker.sandbox.api import Api
 from worker.sandbox.auth import auth_answer
+from worker.sandbox.courier import courier
 from worker.sandbox.faults import Planned
 from worker.sandbox.halo import Clock, Halo, utc_now
 from worker.sandbox.journal import Received
@@ -39,7 +40,8 @@ async def serve(
         await web.TCPSite(runner, host, port, reuse_address=True).start()
         bound = runner.addresses[0][1]
         halo.url = f"http://{host}:{bound}"
-        yield halo
+        async with courier(halo):
+            yield halo
     finally:
         halo.faults.clear()
         await runner.cleanup()
