@@ -91,7 +91,7 @@ async def test_a_delete_is_not_repeated_behind_our_back_and_a_get_is_repeated_on
 
 async def test_an_answer_after_our_patience_is_ambiguous(connect, halo, post):
     executed = execute(halo, hang)
-    exchange = await post(await connect(timeout=0.2))
+    exchange = await post(await connect(timeout=0.5))
     assert (exchange.fate, exchange.down, executed) == (Fate.AMBIGUOUS, False, ["POST"])
     assert exchange.reason == f"127.0.0.1:{halo.port} did not answer in time"
 
@@ -111,7 +111,7 @@ async def test_a_byte_now_and_then_does_not_go_on_for_ever(connect, halo, get):
             await asyncio.sleep(0.05)
 
     execute(halo, drip)
-    exchange = await get(await connect(timeout=0.2))
+    exchange = await get(await connect(timeout=0.5))
     assert (exchange.fate, exchange.reason) == (Fate.DONE_UNREAD, "Halo answered 200, but the answer did not come to its end in time")
 
 
