@@ -34,7 +34,7 @@ async def serve(
     """A running Halo; `port` 0 takes a free one, `url` of what is yielded tells which. `now` is the clock behind everything."""
     halo = Halo(settings or SandboxSettings(), now)
     front = Front(halo, watcher)
-    runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1, keepalive_timeout=halo.settings.keepalive_seconds)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, reuse_address=True).start()

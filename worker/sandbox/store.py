@@ -17,8 +17,9 @@ from worker.sandbox.profiles import STAMP, profile_of
 from worker.sandbox.records import Write
 from worker.sandbox.seeds import Tenant
 from worker.sandbox.table import Key, Row, Table
+from worker.sandbox.ticket_seed import tickets
 
-LARGE = {"tickets": seeds.tickets, "client": seeds.clients, "site": seeds.sites, "users": seeds.users, "asset": seeds.assets}
+LARGE = {"tickets": tickets, "client": seeds.clients, "site": seeds.sites, "users": seeds.users, "asset": seeds.assets}
 
 SEEDED_WITHIN = timedelta(hours=2)
 REMEMBERED = 1000  # of the newest records, the moment of creation
@@ -73,8 +74,8 @@ class Store:
 
     def actions_between(self, start: datetime, end: datetime) -> Table:
         """The actions of all tickets that were made in this time, in a table of their own. Seeded ones follow their ticket within two hours."""
-        tickets = self.table("tickets").ordering("dateoccurred").between(start - SEEDED_WITHIN, end, low_inclusive=True, high_inclusive=True)
-        for _, ticket in tickets:
+        reported = self.table("tickets").ordering("dateoccurred").between(start - SEEDED_WITHIN, end, low_inclusive=True, high_inclusive=True)
+        for _, ticket in reported:
             self.table("actions", ticket)
         rows = (table.at(position) for table in self.scopes("actions") for position in table.positions())
         made = Table()
