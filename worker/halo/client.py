@@ -95,7 +95,7 @@ class HaloClient:
         """Get the first token, and from then on bring the client back whenever it is down: one probe at a time, 1 s to 30 s apart."""
         while True:
             await self._circuit.wait_unavailable()
-            reason = await self._first_token() if not self._circuit.broken else "down"
+            reason = self._circuit.reason or await self._first_token()
             delay = PROBE_FIRST
             while reason:
                 await self._clock.sleep(max(delay * random.uniform(0.8, 1.0), self._auth.patience))  # noqa: S311 - spreads the probes of replicas
@@ -181,9 +181,9 @@ class HaloClient:
         self._confirmation = None
 
     async def _probe(self) -> str:
-        """Why Halo cannot be used, empty when it can."""
+        """Why Halo cannot be used, empty when it can. A probe that could not be sent any more has not shown that it can."""
         exchange = await self._patiently(PROBE, FIRST, PROBE_TIMEOUT)
-        return exchange.reason if exchange.down else ""
+        return exchange.reason if exchange.down or exchange.fate is Fate.NOT_SENT else ""
 
     def _record(self, request: Request, exchange: Exchange) -> None:
         self._metrics.requests.labels(self.name, request.method, exchange.fate.value).inc()
