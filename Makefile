@@ -17,7 +17,7 @@ phase = @begin=$$(date +%s); echo "== $(1)"; $(2) || { echo "== $(1): failed aft
 .PHONY: help demo test check format-check lint types imports bench format lock setup clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' Makefile | expand -t 18
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/ready-to-run  ## watch data move between a simulated Halo and a broker, for less than a minute
 	@$(BIN)/python -m worker demo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -42,6 +42,19 @@ async def test_an_acked_message_is_gone(ready: OpenBroker):
     await take(ready, "in")
     async with ready.channel() as channel:
         assert await channel.get("in") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "arrives"),
+    [
+        (datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone(timedelta(hours=2))), datetime(2026, 1, 2, 1, 4, 5, tzinfo=UTC)),
+        (datetime(1950, 1, 1, tzinfo=UTC), None),
+        (datetime.min.replace(tzinfo=UTC), None),
+    ],
+)
+async def test_a_timestamp_arrives_in_whole_seconds_of_utc_or_not_at_all(ready: OpenBroker, given: datetime, arrives: datetime | None):
+    await ready.publish(Message(b"1", timestamp=given), routing_key="in")
+    assert (await take(ready, "in")).message.timestamp == arrives
 
 
 async def test_each_publish_gets_an_id_of_its_own(ready: OpenBroker):

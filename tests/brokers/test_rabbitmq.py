@@ -271,13 +271,18 @@ async def test_without_permission_to_declare_what_exists_is_taken_and_what_is_mi
     rabbitmq.api.call("DELETE", f"/api/users/{vhost}")
 
 
-async def test_a_dead_letter_waits_for_a_target_that_is_missing(broker: Broker):
-    await broker.declare(Topology(queues=(handing_on("work", "dead", 0),)))
-    await broker.publish(Message(b"1"), routing_key="work")
-    async with broker.channel() as channel:
-        await until(lambda: channel.get("work"))
-    assert await broker.queue_depth("work") == 0
-    await broker.declare(Topology(queues=(browsed("dead"),)))
+async def test_a_dead_letter_waits_for_a_target_that_is_missing(rabbitmq: RabbitMQ, broker: Broker):
+    await asyncio.to_thread(rabbitmq.ctl, "eval", "application:set_env(rabbit,dead_letter_worker_publisher_confirm_timeout,200).")
+    try:
+        await broker.declare(Topology(queues=(handing_on("work", "dead", 0),)))
+        await broker.publish(Message(b"1"), routing_key="work")
+        async with broker.channel() as channel:
+            await until(lambda: channel.get("work"))
+        assert await broker.queue_depth("work") == 0
+        await broker.declare(Topology(queues=(browsed("dead"),)))
+        assert (await take(broker, "dead")).message.body == b"1"
+    finally:
+        await asyncio.to_thread(rabbitmq.ctl, "eval", "application:set_env(rabbit,dead_letter_worker_publisher_confirm_timeout,180000).")
 
 
 async def test_attaching_and_leaving_many_times_leaves_nothing_behind(amqp_url: str):

@@ -58,30 +58,43 @@ def install_server(say: Callable[[str], None]) -> Path | None:
     return find_server()
 
 
+# Holds the other end of a pipe from us: it ends when we do, however that comes, and then takes the node along.
+WATCH = """cat >/dev/null; kill -KILL "-$1"
+for attempt in 1 2 3 4 5; do sleep 1; epmd -port "$2" -kill && break; done
+rm -rf "$3"
+"""
+
+
 class Node:
     """One node with its own name, ports, cookie, port mapper (epmd) and folder."""
 
     def __init__(self, commands: Path, folder: Path) -> None:
         self._commands = commands
-        self._folder = folder
+        self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
         port, dist_port, epmd_port, api_port = free_ports(4)
         self.port = port
+        self.epmd_port = epmd_port
         self.url = f"amqp://guest:guest@127.0.0.1:{port}"
         self.api = f"http://127.0.0.1:{api_port}"
         self._environment = self._prepare(port, dist_port, epmd_port, api_port)
 
     def start(self) -> None:
         """Returns when AMQP and the management API answer."""
-        with (self._folder / "output").open("ab") as output:
+        with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 [self._commands / "rabbitmq-server"],
-                env=self._environment, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                env=self._environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
+        self._watcher = subprocess.Popen(
+            ["/bin/sh", "-c", WATCH, "watch", str(self._process.pid), str(self.epmd_port), str(self.folder)],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
         until = time.monotonic() + START_SECONDS
         while not answers(f"{self.api}/api/index.html") or not listens(self.port):
             if self._process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"RabbitMQ did not start; it said:\n{(self._folder / 'output').read_text(errors='replace')[-3000:]}")
+                raise RuntimeError(f"RabbitMQ did not start; it said:\n{(self.folder / 'output').read_text(errors='replace')[-3000:]}")
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -95,13 +108,15 @@ class Node:
         """End it for good, with its epmd, which otherwise outlives it. Nobody needs its data: a graceful stop takes six seconds."""
         self._end(signal.SIGKILL)
         epmd = shutil.which("epmd")
-        if epmd:
-            subprocess.run([epmd, "-port", self._environment["ERL_EPMD_PORT"], "-kill"], capture_output=True, check=False, timeout=STOP_SECONDS)
+        until = time.monotonic() + STOP_SECONDS
+        while epmd and accepts(self.epmd_port) and time.monotonic() < until:  # it refuses until it has noticed that the node is gone
+            subprocess.run([epmd, "-port", str(self.epmd_port), "-kill"], capture_output=True, check=False, timeout=STOP_SECONDS)
+            time.sleep(0.05)
 
     def ctl(self, *arguments: str) -> str:
         done = subprocess.run(
             [self._commands / "rabbitmqctl", "-n", self._environment["RABBITMQ_NODENAME"], *arguments],
-            env=self._environment, cwd=self._folder, capture_output=True, text=True, check=False, timeout=60,
+            env=self._environment, cwd=self.folder, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
@@ -110,6 +125,11 @@ class Node:
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:
             return
+        if self._watcher is not None and self._watcher.stdin is not None:
+            self._watcher.kill()
+            self._watcher.wait(STOP_SECONDS)
+            self._watcher.stdin.close()
+            self._watcher = None
         group = self._process.pid  # the script starts the Erlang machine in its own process group
         try:
             os.killpg(group, how)
@@ -125,13 +145,13 @@ class Node:
         self._process = None
 
     def _prepare(self, port: int, dist_port: int, epmd_port: int, api_port: int) -> dict[str, str]:
-        home = self._folder / "home"
+        home = self.folder / "home"
         home.mkdir()
         cookie = home / ".erlang.cookie"
         cookie.write_text(secrets.token_hex(16))
         cookie.chmod(0o400)
-        (self._folder / "rabbitmq.conf").write_text(CONF.format(port=port, api_port=api_port))
-        (self._folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (self.folder / "rabbitmq.conf").write_text(CONF.format(port=port, api_port=api_port))
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))}
         return inherited | {
             "HOME": str(home),
@@ -140,12 +160,12 @@ class Node:
             "RABBITMQ_NODENAME": f"test{port}@localhost",
             "RABBITMQ_NODE_PORT": str(port),
             "RABBITMQ_DIST_PORT": str(dist_port),
-            "RABBITMQ_MNESIA_BASE": str(self._folder / "data"),
-            "RABBITMQ_LOG_BASE": str(self._folder / "log"),
-            "RABBITMQ_PLUGINS_EXPAND_DIR": str(self._folder / "plugins"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._folder / "enabled_plugins"),
-            "RABBITMQ_PID_FILE": str(self._folder / "pid"),
-            "RABBITMQ_CONFIG_FILE": str(self._folder / "rabbitmq"),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_PLUGINS_EXPAND_DIR": str(self.folder / "plugins"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
+            "RABBITMQ_PID_FILE": str(self.folder / "pid"),
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2",
         }
@@ -183,6 +203,14 @@ def listens(port: int) -> bool:
             connection.sendall(b"AMQP\x00\x00\x00\x00")
             connection.settimeout(2)
             return connection.recv(4) == b"AMQP"
+    except OSError:
+        return False
+
+
+def accepts(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1):
+            return True
     except OSError:
         return False
 

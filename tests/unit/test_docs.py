@@ -8,7 +8,7 @@ import pytest
 from worker import __version__
 from worker.cli.main import app
 from worker.metrics import Metrics
-from worker.settings import FOREIGN, variables
+from worker.settings import FOREIGN, load_settings, variables
 
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text("utf-8")
@@ -17,8 +17,6 @@ MAKEFILE = (TOP / "Makefile").read_text("utf-8")
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 METRICS = sorted(metric.name for metric in Metrics().registry.collect())
-
-pytestmark = pytest.mark.skipif("WORKER_" not in README, reason="the README is not written yet")
 
 
 def test_the_readme_names_every_setting():
@@ -58,3 +56,8 @@ def test_every_file_that_the_documents_link_to_exists(document):
 
 def test_the_changelog_has_a_section_for_what_is_here():
     assert re.search(rf"^## \[({re.escape(__version__)}|Unreleased)\]", (TOP / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "default"), re.findall(r"^\| `(WORKER_[A-Z_]+)` \| `([^`]+)` \|", README, re.MULTILINE))
+def test_the_readme_tells_the_defaults_as_they_are(name, default):
+    assert load_settings({name: default}) == load_settings({})

@@ -4,6 +4,8 @@ import io
 import logging
 import sys
 import warnings
+from datetime import UTC, date, datetime
+from uuid import UUID
 
 import orjson
 import pytest
@@ -130,6 +132,8 @@ def test_no_planted_secret_is_written_wherever_it_stands(form):
         body=f'{{"access_token": "{PLANTED}", "refresh_token":"{PLANTED}"}}',
         raw=PLANTED.encode(),
         jwt=f"got {JWT}",
+        error=ValueError(f"amqp://user:{PLANTED}@host/"),
+        errors=[KeyError(f"Bearer {PLANTED}")],
     )
     written = stream.getvalue()
     assert PLANTED not in written
@@ -176,7 +180,7 @@ def test_sentences_without_secrets_stay_as_they_are(text):
     assert redact_text(text) == text
 
 
-@pytest.mark.parametrize("value", [None, True, 3, 1.5])
+@pytest.mark.parametrize("value", [None, True, 3, 1.5, date(2026, 1, 2), datetime(2026, 1, 2, tzinfo=UTC), UUID(int=1)])
 def test_plain_values_stay_as_they_are(value):
     assert redact({"status": value}) == {"status": value}
 

@@ -16,7 +16,10 @@ REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One property of a queue or an exchange; None as a value says that it is not set."""
+    """One property of a queue or an exchange; None as a value says that it is not set.
+
+    Without an `argument`, `existing` is what the broker said in words of its own.
+    """
 
     kind: str
     name: str
@@ -25,6 +28,8 @@ class Difference:
     needed: str | None
 
     def __str__(self) -> str:
+        if not self.argument:
+            return f"{self.kind} {self.name!r} exists, and the broker says: {self.existing}"
         has = f"exists with {self.argument} {self.existing or EMPTY}" if self.existing is not None else f"exists without {self.argument}"
         needs = f"the worker needs {self.needed or EMPTY}" if self.needed is not None else "the worker needs it unset"
         return f"{self.kind} {self.name!r} {has}; {needs}"

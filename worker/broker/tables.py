@@ -21,6 +21,7 @@ MAX_EXPIRATION = 2**32 - 1  # milliseconds; RabbitMQ refuses more
 MAX_HEADERS = 120_000  # bytes; they travel in one frame, whose usual maximum is 131,072: the broker closes the connection over a larger one
 MAX_DEPTH = 32
 MAX_SCALE = 255  # digits after the point of an AMQP decimal
+EARLIEST, LATEST = 1971, 9998  # years: a moment on the wire is whole seconds since 1970, and time zones must not lead out of the calendar
 INT32 = 2**31
 INT64 = 2**63
 BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count", "x-stream-offset", "x-opt-")
@@ -42,6 +43,12 @@ def short_properties(message: Message) -> dict[str, str | None]:
     return {name: None if text is None else short(name.replace("_", " "), text) for name, text in texts.items()}
 
 
+def to_moment(moment: datetime | None) -> datetime | None:
+    """A timestamp as it arrives: whole seconds in UTC, or None for what the wire cannot hold."""
+    held: datetime | None = from_field(moment) if moment is not None and EARLIEST <= moment.year <= LATEST else None
+    return held
+
+
 def to_text(text: str) -> str:
     """Text that has a form in UTF-8: half of a surrogate pair has none."""
     return text if text.isascii() else text.encode(errors="replace").decode()
@@ -49,7 +56,7 @@ def to_text(text: str) -> str:
 
 def to_milliseconds(seconds: float) -> int:
     """A lifetime as RabbitMQ takes it: never negative, at most 49 days."""
-    return min(max(round(seconds * 1000), 0), MAX_EXPIRATION)
+    return round(min(max(seconds * 1000, 0), MAX_EXPIRATION))
 
 
 def to_table(headers: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +86,7 @@ def to_field(value: Any, depth: int = 0) -> Any:
             held = value
         case float():
             held = to_number(value)
-        case datetime() if value.timestamp() >= 0:
+        case datetime() if EARLIEST <= value.year <= LATEST:
             held = value
         case bytes() | bytearray() | memoryview():
             held = bytearray(value)

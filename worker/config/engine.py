@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import jsonatapy
@@ -19,11 +20,12 @@ import orjson
 from worker.config.explanations import explain
 from worker.config.functions import SyntaxMistake, check_functions, pad
 from worker.config.plain import plain
-from worker.config.scanner import tokens
+from worker.config.scanner import Token, tokens
 from worker.core.errors import ExpressionError
 
 TIMEOUT = 0.5  # seconds, for all expressions of one template together
 TRIAL = 50  # milliseconds
+NEAR_THE_END = 200  # pieces
 MAX_STACK = 200
 MAX_SEQUENCE = 100_000
 MAX_INPUT = 4 * 1024 * 1024  # bytes of JSON
@@ -87,7 +89,7 @@ class Expression:
         parse(text)
         check_functions(pieces)
         # inside an object, nothing (the member is absent) and null can be told apart
-        self._compiled = jsonatapy.compile(f'{{"v":({text}\n)}}', max_stack_depth=MAX_STACK, max_sequence_length=MAX_SEQUENCE)
+        self._compiled = jsonatapy.compile(f'{{"v":({text})}}', max_stack_depth=MAX_STACK, max_sequence_length=MAX_SEQUENCE)
         if "pad" in self.variables:
             self._compiled.register_override("pad", pad)
         if "random" in self.variables:
@@ -124,13 +126,22 @@ def parse(text: str) -> None:
     complaint = complaint_about(text)
     if complaint is None:
         return
-    ends = [token for token in tokens(text) if token.kind not in {"space", "comment"}]
-    culprit = len(text.rstrip())
-    for token in reversed(ends):
-        if complaint_about(text[: token.end]) != complaint:
-            break
-        culprit = token.start
-    raise SyntaxMistake(explain(complaint, frozenset()), culprit)
+    pieces = [token for token in tokens(text) if token.kind not in {"space", "comment"}]
+    raise SyntaxMistake(explain(complaint, frozenset()), culprit(text, complaint, pieces))
+
+
+def culprit(text: str, complaint: str, pieces: Sequence[Token]) -> int:
+    """Where the shortest prefix ends whose complaint, and that of all longer ones, is this one. The last pieces are tried one by one, the others by halves."""
+
+    def complains(index: int) -> bool:
+        return complaint_about(text[: pieces[index].end]) == complaint
+
+    first = len(pieces)
+    while first and len(pieces) - first < NEAR_THE_END and complains(first - 1):
+        first -= 1
+    if first and complains(first - 1):
+        first = bisect_left(range(first - 1), True, key=complains)
+    return pieces[first].start if first < len(pieces) else len(text.rstrip())
 
 
 def complaint_about(text: str) -> str | None:

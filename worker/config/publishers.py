@@ -40,7 +40,7 @@ def compile_publisher(name: str, definition: PublisherDefinition, spot: Spot, ca
         when=when,
         transform=transform,
         find=None if definition.find is None or definition.method == "DELETE" else compile_find(definition, operation, spot.child("find"), catalogue, problems),
-        in_doubt=definition.in_doubt or "park",
+        in_doubt=definition.in_doubt,
         retry=tuple(definition.retry),
         concurrency=definition.concurrency or default_concurrency(operation),
         allow_unknown=definition.allow_unknown,
@@ -55,8 +55,8 @@ def check_choices(definition: PublisherDefinition, spot: Spot, problems: list[Pr
     """Members that contradict each other."""
     if definition.find is not None and definition.method == "DELETE":
         problems.append(spot.child("find").key_problem("`find` is for POST: a DELETE can be repeated without looking"))
-    if definition.find is not None and definition.in_doubt is not None:
-        problems.append(spot.child("in_doubt").key_problem("both `find` and `in_doubt` are given: `in_doubt` is for routes that cannot look"))
+    if definition.find is not None and definition.in_doubt == "repeat":
+        problems.append(spot.child("in_doubt").key_problem("`in_doubt: repeat` is for routes that cannot look; this one has `find`"))
 
 
 def check_transform(route: Spot, checks: Checks, supplied: list[str], problems: list[Problem]) -> None:

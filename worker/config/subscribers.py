@@ -72,7 +72,7 @@ def compile_subscriber(name: str, definition: SubscriberDefinition, spot: Spot, 
         exchange=definition.publish.exchange,
         routing_key=key_template,
         queue=definition.queue or definition.publish.queue,
-        queue_binding=binding_pattern(operation.resource, definition.publish.routing_key),
+        queue_binding=binding_pattern(operation.resource, definition.publish.routing_key, routing_key),
         key=tuple(definition.key) if definition.key else operation.key,
         ignore=frozenset(definition.ignore or ()),
         on_lost_cursor=definition.on_lost_cursor,
@@ -138,9 +138,10 @@ def check_input_transform(draft: Draft, checks: Checks, supplied: list[str]) -> 
         require_path(draft.spot, checks, supplied, draft.problems)
 
 
-def binding_pattern(resource: str, routing_key: str | None) -> str:
+def binding_pattern(resource: str, routing_key: str | None, spot: Spot) -> str:
     """What the route's own queue is bound with: everything that its routing key can become."""
     if routing_key is None:
         return f"{resource}.*"
-    literal, brace, _ = routing_key.partition("{{")
+    before, brace, _ = routing_key.partition("{{")
+    literal = spot.fill(before)
     return literal.rpartition(".")[0] + ".#" if brace and "." in literal else "#" if brace else literal

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 MASK = "***"
 MAX_DEPTH = 8
+PLAIN = (bool, int, float, date, UUID)
 SECRET_NAMES = (
     "password",
     "passwd",
@@ -60,8 +63,10 @@ def redact(value: Any, depth: int = MAX_DEPTH) -> Any:
         return redact_text(value)
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{len(value)} bytes"
-    if not isinstance(value, Mapping | list | tuple | set | frozenset):
+    if value is None or isinstance(value, PLAIN):
         return value
+    if not isinstance(value, Mapping | list | tuple | set | frozenset):
+        return redact_text(str(value))  # an exception, say, with an address in its text
     if depth == 0:
         return "…"
     if isinstance(value, Mapping):

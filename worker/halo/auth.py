@@ -83,41 +83,43 @@ class AuthManager:
 
     async def token(self, rejected: str | None = None) -> Token | NoToken:
         """A token that is not `rejected`, or why there is none. A rejected token is only replaced while it is still the one in use."""
-        current = self.ready()
-        usable = current is not None and current.value != rejected
-        blocked = self._trouble is not None and self._clock.monotonic() < self._after_trouble.until
-        if current is not None and usable:
-            if self._clock.monotonic() >= current.renew_at and not blocked and self._renewal is None:
-                self._begin(rejection=False)
+        current, trouble = self.ready(), self._recent_trouble()
+        if current is not None and current.value != rejected:
+            if self._clock.monotonic() >= current.renew_at and trouble is None and self._renewal is None:
+                self._renewal = self._renewing(rejection=False)
             return current
-        if self._renewal is None:
-            if blocked and self._trouble is not None:
-                return self._trouble
-            self._begin(rejection=current is not None)
-        assert self._renewal is not None  # noqa: S101 - `_begin` has just set it
-        return await asyncio.shield(self._renewal)
+        renewal = self._renewal
+        if renewal is None:
+            if trouble is not None:
+                return trouble
+            renewal = self._renewal = self._renewing(rejection=current is not None)
+        return await asyncio.shield(renewal)
 
     @property
     def patience(self) -> float:
         """Seconds until another token call may be made."""
-        return max(0.0, self._after_trouble.until - self._clock.monotonic()) if self._trouble else 0.0
+        return max(0.0, self._after_trouble.until - self._clock.monotonic())
 
     async def close(self) -> None:
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.gather(self._renewal, return_exceptions=True)
 
-    def _begin(self, *, rejection: bool) -> None:
+    def _recent_trouble(self) -> NoToken | None:
+        return self._trouble if self._clock.monotonic() < self._after_trouble.until else None
+
+    def _renewing(self, *, rejection: bool) -> asyncio.Task[Token | NoToken]:
         # in a context of its own: the token is everybody's, its log lines and requests belong to no message
-        self._renewal = asyncio.create_task(self._renew(rejection=rejection), name=f"token of client {self._client.name}", context=Context())
-        self._renewal.add_done_callback(self._finished)
+        renewal = asyncio.create_task(self._renew(rejection=rejection), name=f"token of client {self._client.name}", context=Context())
+        renewal.add_done_callback(self._finished)
+        return renewal
 
     def _finished(self, _: asyncio.Task[Token | NoToken]) -> None:
         self._renewal = None
 
     async def _renew(self, *, rejection: bool) -> Token | NoToken:
         if rejection:
-            await self._await_floor()
+            await self._await_floor()  # others go on with it meanwhile: it may be one endpoint that rejects it
             self._current = None
             self._refresh = None  # the session that the token belonged to is over, most likely
         started = self._clock.monotonic()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import Context
@@ -12,31 +11,27 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 import structlog
-from yarl import URL
 
 from worker.config.routes import Client, Grant
 from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.health import Health
-from worker.core.jsontext import encode
 from worker.core.ports import Clock
 from worker.halo.addresses import api_address
 from worker.halo.auth import AuthManager, Token
 from worker.halo.budget import FIRST, Budget, Budgets
+from worker.halo.calls import call_of
 from worker.halo.circuit import Circuit
-from worker.halo.forms import encode_form
 from worker.halo.grants import NoToken
 from worker.halo.outcome import judge
 from worker.halo.patience import Patience
-from worker.halo.transport import Call, Failure, Send, open_transport
+from worker.halo.transport import Failure, Send, open_transport
 from worker.metrics import Metrics
 
 PROBE = Request("GET", "/Status", {"count": "1"})  # small, needs a token and hardly a permission; a 403 is an answer too
 PROBE_TIMEOUT = 10.0
 PROBE_FIRST = 1.0
 PROBE_LIMIT = 30.0
-CORRELATION_LIMIT = 128
-PATH = re.compile(r"(?:/(?!\.\.?(?:/|$))[!$-.0-;=@-Z_a-z~]*)+")  # encoded segments, none of them "." or ".."; no query
 
 log = structlog.get_logger()
 
@@ -100,7 +95,7 @@ class HaloClient:
         """Get the first token, and from then on bring the client back whenever it is down: one probe at a time, 1 s to 30 s apart."""
         while True:
             await self._circuit.wait_unavailable()
-            reason = await self._first_token() if not self._circuit.broken else "down"
+            reason = self._circuit.reason or await self._first_token()
             delay = PROBE_FIRST
             while reason:
                 await self._clock.sleep(max(delay * random.uniform(0.8, 1.0), self._auth.patience))  # noqa: S311 - spreads the probes of replicas
@@ -148,7 +143,7 @@ class HaloClient:
         async with self._budget.turn(errand.priority) as turn:
             token = self._auth.ready() or token  # it may have been renewed while we waited for our turn
             try:
-                call = await self._call(errand, token)
+                call = await call_of(errand.request, self._api, token.value, errand.seconds)
             except Undecodable as error:
                 turn.unused = True
                 return Exchange(Fate.REJECTED, reason=f"not sent: {error}"), token, False
@@ -160,23 +155,6 @@ class HaloClient:
                 exchange = replace(exchange, retry_after=self._budget.throttled(turn.started, exchange.retry_after))
         return exchange, token, isinstance(result, Failure) and result.interrupted
 
-    async def _call(self, errand: Errand, token: Token) -> Call:
-        request = errand.request
-        if not PATH.fullmatch(request.path):
-            raise Undecodable("the path is not encoded, or leads out of the API")
-        headers = {"Authorization": f"Bearer {token.value}"}
-        correlation = structlog.contextvars.get_contextvars().get("correlation_id")
-        if isinstance(correlation, str) and correlation.isascii() and correlation.isprintable():
-            headers["X-Correlation-Id"] = correlation[:CORRELATION_LIMIT]
-        data = None
-        if request.form:
-            data, headers["Content-Type"] = await encode_form(request.body)
-        elif request.body is not None:
-            headers["Content-Type"] = "application/json"
-            data = encode(request.body)
-        url = URL(self._api + request.path, encoded=True)
-        return Call(request.method, url.with_query(request.query) if request.query else url, headers, data, errand.seconds)
-
     async def _settled(self, exchange: Exchange) -> Exchange:
         """The exchange with the truth about Halo as a whole: what was sent and went wrong may be the fault of one endpoint, so a probe decides."""
         if not exchange.down:
@@ -184,23 +162,28 @@ class HaloClient:
         if exchange.fate is Fate.NOT_SENT:
             self._circuit.trip(exchange.reason)
             return exchange
-        if self._circuit.broken:
-            return exchange
+        reason = self._circuit.reason or await self._confirm()
+        if reason and exchange.fate is Fate.AUTH:  # no request of this client is let in: this one did not happen, and is not to blame
+            exchange = replace(exchange, fate=Fate.NOT_SENT, reason=reason)
+        return replace(exchange, down=bool(reason))
+
+    async def _confirm(self) -> str:
+        """Why Halo is down, empty when it is not: one probe for all that failed together."""
         if self._confirmation is None:
             self._confirmation = asyncio.create_task(self._probe(), name=f"probe of client {self.name}", context=Context())
             self._confirmation.add_done_callback(self._confirmed)
         reason = await asyncio.shield(self._confirmation)
         if reason and not self._circuit.broken:
             self._circuit.trip(reason)
-        return replace(exchange, down=bool(reason))
+        return reason
 
     def _confirmed(self, _: asyncio.Task[str]) -> None:
         self._confirmation = None
 
     async def _probe(self) -> str:
-        """Why Halo cannot be used, empty when it can."""
+        """Why Halo cannot be used, empty when it can. A probe that could not be sent any more has not shown that it can."""
         exchange = await self._patiently(PROBE, FIRST, PROBE_TIMEOUT)
-        return exchange.reason if exchange.down else ""
+        return exchange.reason if exchange.down or exchange.fate is Fate.NOT_SENT else ""
 
     def _record(self, request: Request, exchange: Exchange) -> None:
         self._metrics.requests.labels(self.name, request.method, exchange.fate.value).inc()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,21 +14,35 @@ from worker.core.jsontext import encode
 FILE = "data_base64"
 
 
-async def encode_form(fields: Mapping[str, Any]) -> tuple[bytes, str]:
+async def encode_form(fields: Any) -> tuple[bytes, str]:
     """The body and its content type. A member is a field: text as it is, an object with `data_base64` (and `filename`, `content_type`) a file, anything else JSON.
 
-    Raises `Undecodable` for a file that is not Base64.
+    Raises `Undecodable` for what is no object, a file that is not Base64, and names that cannot stand in a form.
     """
-    with MultipartWriter("form-data") as writer:
-        for name, value in fields.items():
-            if isinstance(value, dict) and FILE in value:
-                kind = str(value.get("content_type") or "application/octet-stream")
-                part = writer.append(file_bytes(name, value[FILE]), {"Content-Type": kind})
-                part.set_content_disposition("form-data", quote_fields=False, name=name, filename=str(value.get("filename") or name))
-            else:
-                part = writer.append(value if isinstance(value, str) else encode(value).decode())
-                part.set_content_disposition("form-data", quote_fields=False, name=name)
-    return await writer.as_bytes(), writer.content_type
+    if not isinstance(fields, Mapping):
+        raise Undecodable("a form is made of an object, one field per member")
+    try:
+        with MultipartWriter("form-data") as writer:
+            for name, value in fields.items():
+                _append(writer, name, value)
+        return await writer.as_bytes(), writer.content_type
+    except ValueError:
+        raise Undecodable("a field's name, text or content type holds characters that cannot stand in a form") from None
+
+
+def _append(writer: MultipartWriter, name: str, value: Any) -> None:
+    if isinstance(value, dict) and FILE in value:
+        kind = str(value.get("content_type") or "application/octet-stream")
+        part = writer.append(file_bytes(name, value[FILE]), {"Content-Type": kind})
+        part.set_content_disposition("form-data", quote_fields=False, name=_quoted(name), filename=_quoted(str(value.get("filename") or name)))
+    else:
+        part = writer.append(value if isinstance(value, str) else encode(value).decode())
+        part.set_content_disposition("form-data", quote_fields=False, name=_quoted(name))
+
+
+def _quoted(text: str) -> str:
+    """As browsers write it: a quotation mark or a line end must not end the name."""
+    return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def file_bytes(name: str, text: Any) -> bytes:
@@ -37,5 +50,5 @@ def file_bytes(name: str, text: Any) -> bytes:
     encoded = str(text).partition(";base64,")[2] or str(text)
     try:
         return base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise Undecodable(f"the file {name!r} is not Base64 in its member {FILE}") from None

@@ -159,7 +159,8 @@ class Api:
         if kind not in JSON_TYPES and not kind.endswith("+json"):
             return empty(415)
         try:
-            records = read(body, load().body_members(operation), array=operation.body is Body.ARRAY, accepts_object=halo.settings.accepts_object)
+            types = {**load().body_members(operation), **profile_of(call.match.table).newer}
+            records = read(body, types, array=operation.body is Body.ARRAY, accepts_object=halo.settings.accepts_object)
         except Unbound as unbound:
             return json_answer(unbound.errors, 400)
         if any(not record.get("id") for record in records) and not await self._create_in_time(call.match.table):

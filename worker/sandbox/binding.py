@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from worker.core.jsontext import too_deep
 from worker.sandbox.dates import parse
 
 Errors = dict[str, list[str]]
@@ -16,6 +17,7 @@ INT32, INT64 = 2**31, 2**63
 INTEGER = re.compile(r"\s*[+-]?\d+\s*")
 SPACE = re.compile(r"[ \t\r\n]*")
 DECODER = JSONDecoder()
+MAX_DEPTH = 64
 
 
 class Unbound(Exception):
@@ -38,6 +40,8 @@ def read(body: bytes, types: Mapping[str, str], *, array: bool, accepts_object: 
         first = body[:1].decode(errors="replace")
         place = f"line {error.lineno}, position {max(error.colno - 1, 0)}"
         raise Unbound({"": [f"Unexpected character encountered while parsing value: {first}. Path '', {place}."]}) from None
+    if too_deep(value, MAX_DEPTH):
+        raise Unbound({"": [f"The reader's MaxDepth of {MAX_DEPTH} has been exceeded. Path '', line 1, position 0."]})
     text = body.decode()
     if not array or (accepts_object and isinstance(value, dict)):
         if not isinstance(value, dict):

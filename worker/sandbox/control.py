@@ -11,13 +11,16 @@ import orjson
 from aiohttp import web
 
 from worker.core.suggest import did_you_mean
+from worker.sandbox.binding import Unbound, read
+from worker.sandbox.dates import parse
 from worker.sandbox.faults import Content, Does, Fault, Planned
 from worker.sandbox.halo import Halo
+from worker.sandbox.listing import members_of
 from worker.sandbox.profiles import profile_of
 from worker.sandbox.rendering import detail_row
 from worker.sandbox.responses import empty, json_answer
 from worker.sandbox.settings import SandboxSettings
-from worker.sandbox.table import Key, Row
+from worker.sandbox.table import Row
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -95,11 +98,15 @@ class Door:
         return json_answer([detail_row(row, profile, nested=True) for row in self._halo.store.rows(entity, _scope(request))])
 
     async def write_record(self, request: web.Request) -> web.Response:
-        """With an id it changes a record, without one it makes one, as another user would."""
-        store, entity, sent = self._halo.store, request.match_info["entity"].lower(), await _object(request)
-        key: Key | None = sent.pop("id", None)
+        """With an id it changes a record, without one it makes one, as another user would; `?stamp=` tells when, if not now."""
+        store, entity, body = self._halo.store, request.match_info["entity"].lower(), await request.read()
         try:
-            row = store.create(entity, sent) if not key else store.update(entity, key, sent, scope=_scope(request))
+            sent = read(body, members_of(f"/{entity}"), array=False, accepts_object=True)[0]
+        except Unbound as unbound:
+            raise Mistake("; ".join(message for messages in unbound.errors.values() for message in messages)) from None
+        stamp, key = parse(request.query.get("stamp", "")), sent.pop("id", None)
+        try:
+            row = store.create(entity, sent, stamp) if not key else store.update(entity, key, sent, stamp, _scope(request))
         except KeyError as missing:
             raise Mistake(str(missing.args[0])) from None
         return json_answer(detail_row(row, profile_of(entity), nested=True))

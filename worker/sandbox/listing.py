@@ -43,7 +43,7 @@ def list_answer(store: Store, settings: SandboxSettings, match: Match, reading: 
         also = profile.listed | ({"fields"} if asked.flag("includeassetfields") else set()) | ({"customfields"} if fields else set())
         body = [list_row(row, profile, also, fields) for row in _slice(found, start, stop, thin=also <= profile.listed)]
     key = _rows_key(operation)
-    if operation.path == "/Agent" and settings.agent_results and PAGING & {name.lower() for name in reading.query}:
+    if operation.path == "/Agent" and settings.agent_results and PAGING & reading.query.keys():
         key = RESULTS
     return body if key is None else _envelope(operation, asked, key, body, {**page, "record_count": len(found)})
 

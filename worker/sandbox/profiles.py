@@ -30,6 +30,8 @@ class Profile:
     soft_delete: bool = False
     ignores_pages: bool = False
     dropped: frozenset[str] = frozenset()  # members that a write leaves as they are, without a word
+    newer: Mapping[str, str] = field(default_factory=dict)  # members that versions later than the catalogue's take as well
+    withheld: frozenset[str] = frozenset()  # members that are taken and never shown
     defaults: Mapping[str, object] = field(default_factory=dict)  # of a new record
 
 
@@ -126,9 +128,16 @@ PROFILES: Mapping[str, Profile] = {
     "invoice": Profile(stamp="last_modified", list_stamp="last_modified", search=("name", "reference")),
     "status": Profile(unique=True, defaults={"use": "status"}),
     "tickettype": Profile(unique=True, defaults={"use": "tickettype", "visible": True}),
-    "webhook": Profile(unique=True, dropped=frozenset({"events"}), defaults={"active": True, "type": 0, "method": 0, "last_status": 0}),
+    "webhook": Profile(
+        unique=True,
+        dropped=frozenset({"events"}),
+        newer={"auto_disable_attempts": "integer", "log_ticket_attempts": "integer", "multiple_execution_mode": "integer"},
+        withheld=frozenset({"basic_password"}),
+        defaults={"active": True, "type": 0, "method": 0, "last_status": 0},
+    ),
     "customtable": Profile(unique=True, listed=frozenset({"columns"}), defaults={"table_type": 0}),
     "lookup": Profile(scope="lookupid"),
+    "webhookevent": Profile(newest_first=True),
     "notification": Profile(defaults={"acknowledge_type": 0, "condition_count": 0}),
     "attachment": Profile(stamp="last_updated", created=("datecreated",), detail_only=frozenset({"data", "data_base64"}), search=("filename",)),
     "assetchange": Profile(needs="asset_id"),

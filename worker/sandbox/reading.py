@@ -12,7 +12,7 @@ NO_FILTERS = frozenset({"pageinate", "page_no", "page_size", "count", "order", "
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a Halo reads a list's query. `endless`: after the last page comes the first again."""
+    """A query, names in lower case. `endless`: after the last page of a list comes the first again."""
 
     query: Mapping[str, str]
     endless: bool = False
@@ -21,8 +21,9 @@ class Reading:
 def reading_of(query: Mapping[str, str], struck: Sequence[Planned]) -> Reading:
     """The query as the faults in force have it read."""
     does = {planned.fault.does for planned in struck}
+    read = {name.lower(): value for name, value in query.items()}
     if Does.REPEAT_PAGE in does:
-        query = {name: value for name, value in query.items() if name.lower() != "page_no"}
+        read.pop("page_no", None)
     if Does.IGNORE_FILTERS in does:
-        query = {name: value for name, value in query.items() if name.lower() in NO_FILTERS}
-    return Reading(query, Does.ENDLESS_PAGES in does)
+        read = {name: value for name, value in read.items() if name in NO_FILTERS}
+    return Reading(read, Does.ENDLESS_PAGES in does)

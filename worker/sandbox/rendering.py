@@ -14,7 +14,7 @@ from worker.sandbox.table import Row
 def list_row(row: Row, profile: Profile, nested: Collection[str] = (), custom_fields: Collection[int] = ()) -> Row:
     """A row of a list: of nested members only those named, of custom fields only those asked for."""
     shown: Row = {}
-    hidden = profile.detail_only
+    hidden = profile.detail_only | profile.withheld
     for member, value in row.items():
         if value is None or member in hidden:
             continue
@@ -62,7 +62,7 @@ def answer_row(row: Row, profile: Profile, moment: datetime) -> Row:
 def _whole(row: Row, profile: Profile, written: Callable[[datetime], str], *, nested: bool) -> Row:
     shown: Row = {}
     for member, value in row.items():
-        if value is None or (not nested and isinstance(value, (list, dict)) and member not in profile.listed):
+        if value is None or member in profile.withheld or (not nested and isinstance(value, (list, dict)) and member not in profile.listed):
             continue
         if isinstance(value, datetime):
             name = profile.stamp if member == STAMP else member

@@ -1,4 +1,4 @@
-"""The seeded tenant: customers, users, assets and tickets of any number, as functions of a record's number."""
+"""The seeded tenant: customers, sites, users and assets of any number, as functions of a record's number."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any
 
-from worker.sandbox.dates import UNSET
-from worker.sandbox.dice import guid, roll
+from worker.sandbox.dice import roll
 from worker.sandbox.fields import ASSET_FIELDS, BUILDINGS, DEFINITIONS, written_field
 from worker.sandbox.profiles import STAMP
 from worker.sandbox.table import Seed
@@ -94,69 +93,6 @@ def user_name(number: int) -> str:
 def custom_fields(tenant: Tenant, number: int) -> list[dict[str, Any]]:
     values = (f"EXT-{number:06}", str(tenant.chance(number, 30, len(BUILDINGS)) + 1), "2026-01-05T09:00:00")
     return [written_field(definition, value) for definition, value in zip(DEFINITIONS, values, strict=True)]
-
-
-def tickets(tenant: Tenant) -> Seed:
-    size, count = tenant.size, tenant.size.tickets
-    created, changed = tenant.moments(count)
-
-    @lru_cache(RECENT)
-    def user(number: int) -> int:
-        return tenant.chance(number, 1, size.users) + 1
-
-    def client(number: int) -> int:
-        return (user(number) - 1) // 5 + 1
-
-    @lru_cache(RECENT)
-    def closed(number: int) -> bool:
-        return tenant.chance(number, 2, 10) < 6  # noqa: PLR2004  six tickets of ten are closed
-
-    @lru_cache(RECENT)
-    def team(number: int) -> int:
-        return tenant.chance(number, 3, len(TEAMS)) + 1
-
-    def closing(number: int) -> datetime | None:
-        return changed(number) if closed(number) else None
-
-    members: Members = {
-        "id": int,
-        "dateoccurred": created,
-        "summary": lambda n: f"{TROUBLES[tenant.chance(n, 4, 8)]} ({n})",
-        "details": lambda n: f"Reported by {user_name(user(n))}: it happens since this morning.",
-        "status_id": lambda n: CLOSED if closed(n) else tenant.chance(n, 5, 4) + 1,
-        "tickettype_id": lambda n: tenant.chance(n, 6, 4) + 1,
-        "sla_id": lambda _: 1,
-        "priority_id": lambda n: tenant.chance(n, 8, 4) + 1,
-        "client_id": client,
-        "client_name": lambda n: client_name(client(n)),
-        "site_id": lambda n: client(n) * 2 - 1,
-        "site_name": lambda _: "Main",
-        "user_id": user,
-        "user_name": lambda n: user_name(user(n)),
-        "user_email": lambda n: f"user{user(n)}@example.com",
-        "team": lambda n: TEAMS[team(n) - 1],
-        "team_id": team,
-        "agent_id": lambda n: tenant.chance(n, 9, 8) + 1,
-        "category_1": lambda n: ("Hardware", "Software", "Network")[n % 3],
-        "categoryid_1": lambda n: n % 3 + 1,
-        "impact": lambda _: 3,
-        "urgency": lambda _: 3,
-        "estimate": lambda _: 0.0,
-        "flagged": lambda _: False,
-        "inactive": lambda _: False,
-        "attachment_count": lambda _: 0,
-        "child_count": lambda _: 0,
-        "fixbydate": lambda n: created(n) + timedelta(days=2),
-        "deadlinedate": lambda _: UNSET,
-        "hasbeenclosed": lambda n: closed(n) or None,
-        "dateclosed": closing,
-        "lastactiondate": changed,
-        "guid": lambda n: guid(tenant.seed, n, 11),
-        "use": lambda _: "ticket",
-        "customfields": partial(custom_fields, tenant),
-        STAMP: changed,
-    }
-    return Seed(count, members)
 
 
 def clients(tenant: Tenant) -> Seed:

@@ -11,6 +11,7 @@ from aiohttp import web
 from worker.sandbox import control
 from worker.sandbox.api import Api
 from worker.sandbox.auth import auth_answer
+from worker.sandbox.courier import courier
 from worker.sandbox.faults import Planned
 from worker.sandbox.halo import Clock, Halo, utc_now
 from worker.sandbox.journal import Received
@@ -33,13 +34,14 @@ async def serve(
     """A running Halo; `port` 0 takes a free one, `url` of what is yielded tells which. `now` is the clock behind everything."""
     halo = Halo(settings or SandboxSettings(), now)
     front = Front(halo, watcher)
-    runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1, keepalive_timeout=halo.settings.keepalive_seconds)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, reuse_address=True).start()
         bound = runner.addresses[0][1]
         halo.url = f"http://{host}:{bound}"
-        yield halo
+        async with courier(halo):
+            yield halo
     finally:
         halo.faults.clear()
         await runner.cleanup()

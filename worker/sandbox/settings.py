@@ -67,6 +67,8 @@ class SandboxSettings:
     clock_offset: float = 0.0  # of every stamp that it writes
     date_offset: float = 0.0  # of the Date header
 
-    # Oddities
+    # Webhooks and oddities
+    keepalive_seconds: float = 75.0  # how long an idle connection stays open; counts from the start
+    webhook_arrays: bool = False  # True: a delivery is an array of one, as batched deliveries may be
     service_token_has_user: bool = False  # False: /Client/me and the like answer 401
     incoming_events_allowed: bool = False

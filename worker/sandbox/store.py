@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
@@ -16,11 +17,21 @@ from worker.sandbox.profiles import STAMP, profile_of
 from worker.sandbox.records import Write
 from worker.sandbox.seeds import Tenant
 from worker.sandbox.table import Key, Row, Table
+from worker.sandbox.ticket_seed import tickets
 
-LARGE = {"tickets": seeds.tickets, "client": seeds.clients, "site": seeds.sites, "users": seeds.users, "asset": seeds.assets}
+LARGE = {"tickets": tickets, "client": seeds.clients, "site": seeds.sites, "users": seeds.users, "asset": seeds.assets}
 
 SEEDED_WITHIN = timedelta(hours=2)
 REMEMBERED = 1000  # of the newest records, the moment of creation
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A record before and after; None where there was or is none."""
+
+    entity: str
+    before: Row | None
+    row: Row | None
 
 
 class Store:
@@ -39,9 +50,14 @@ class Store:
         self._born: dict[str, deque[tuple[datetime, Key]]] = {}
         self.appended: dict[int, list[Row]] = {}
         """Rows added to custom tables, which the API cannot read back."""
+        self._hooks: list[Callable[[Change], None]] = []
         for entity, rows in furniture(tenant).items():
             for row in rows:
                 self._table_for(entity, row).put(row["id"], row)
+
+    def on_change(self, hook: Callable[[Change], None]) -> None:
+        """Calls the hook after every change of a record, whoever made it."""
+        self._hooks.append(hook)
 
     def table(self, entity: str, scope: int | None = None) -> Table:
         """The table of an entity; of an entity with scopes, the one of that scope."""
@@ -58,8 +74,8 @@ class Store:
 
     def actions_between(self, start: datetime, end: datetime) -> Table:
         """The actions of all tickets that were made in this time, in a table of their own. Seeded ones follow their ticket within two hours."""
-        tickets = self.table("tickets").ordering("dateoccurred").between(start - SEEDED_WITHIN, end, low_inclusive=True, high_inclusive=True)
-        for _, ticket in tickets:
+        reported = self.table("tickets").ordering("dateoccurred").between(start - SEEDED_WITHIN, end, low_inclusive=True, high_inclusive=True)
+        for _, ticket in reported:
             self.table("actions", ticket)
         rows = (table.at(position) for table in self.scopes("actions") for position in table.positions())
         made = Table()
@@ -88,6 +104,7 @@ class Store:
         row = {"id": key, **row}
         table.put(key, row)
         self._born.setdefault(name, deque(maxlen=REMEMBERED)).append((self.now(), key))
+        self._tell(Change(name, None, row))
         self._follow(name, row, moment)
         return row
 
@@ -96,13 +113,14 @@ class Store:
         name = entity.lower()
         moment = stored(stamp or self.now())
         table = self.table(name, scope)
-        row = table.get(key)
-        if row is None:
+        before = table.get(key)
+        if before is None:
             raise KeyError(f"{entity} has no record {key!r}")
-        row = Write(name, sent, moment, self._find).changed(row)
+        row = Write(name, sent, moment, self._find).changed(before)
         table.put(row["id"], row)
         if name == "customtable":
             self.appended.setdefault(int(row["id"]), []).extend(sent.get("_add_rows") or ())
+        self._tell(Change(name, before, row))
         self._follow(name, row, moment)
         return row
 
@@ -112,6 +130,8 @@ class Store:
         row = self.table(name, scope).remove(key)
         if row is not None and profile_of(name).soft_delete:
             self.deleted.setdefault(name, Table()).put(row["id"], {**row, STAMP: stored(self.now())})
+        if row is not None:
+            self._tell(Change(name, row, None))
         return row
 
     def recover(self, entity: str, key: Key) -> Row | None:
@@ -136,6 +156,10 @@ class Store:
         """The keys of records that were created less than that ago."""
         since = self.now() - age
         return {key for moment, key in self._born.get(entity, ()) if moment > since}
+
+    def _tell(self, change: Change) -> None:
+        for hook in self._hooks:
+            hook(change)
 
     def _find(self, entity: str, number: int) -> Row | None:
         return self.table(entity).get(number)

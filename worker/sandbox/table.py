@@ -103,8 +103,6 @@ class Table:
         row = self.at(position)
         for member, ordering in self._orderings.items():
             ordering.remove(position, _ordered(position, member, row.get(member)))
-        for column in self._columns.values():
-            column.pop(position, None)
         self._rows.pop(position, None)
         self._gone.add(position)
         self._changed()

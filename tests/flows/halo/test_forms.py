@@ -38,3 +38,17 @@ async def test_a_file_that_is_not_base64_is_refused_by_name_only():
     with pytest.raises(Undecodable) as refusal:
         await encode_form({"file": {"data_base64": "not base64!"}})
     assert str(refusal.value) == "the file 'file' is not Base64 in its member data_base64"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [[1], "text", None, {"file": {"data_base64": "AAEC", "content_type": "a\r\nX: 1"}}, {"note": "\ud800"}, {"file": {"data_base64": "é"}}, {"when": object()}],
+)
+async def test_what_cannot_stand_in_a_form_is_refused(fields):
+    with pytest.raises(Undecodable):
+        await encode_form(fields)
+
+
+async def test_names_cannot_break_out_of_their_place():
+    body, _ = await encode_form({'a"; name="b': {"data_base64": "AAEC", "filename": 'x"\r\nX-Evil: 1'}})
+    assert b'name="a%22; name=%22b"; filename="x%22%0D%0AX-Evil: 1"' in body

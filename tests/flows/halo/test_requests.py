@@ -196,6 +196,25 @@ async def test_a_path_that_is_not_encoded_or_leads_out_of_the_api_is_never_sent(
     assert (exchange.fate, halo.calls) == (Fate.REJECTED, [])
 
 
+async def test_a_configured_tenant_is_preferred_to_the_discovered_one(connect, halo, get):
+    assert (await get(await connect(tenant="beta"))).ok
+    assert halo.grants[0]["?tenant"] == "beta"
+
+
+async def test_tokens_and_probes_belong_to_no_message(connect, halo, get):
+    correlations = {}
+
+    async def api(request):
+        correlations[request.path] = request.headers.get("X-Correlation-Id")
+        return web.json_response([]) if request.path == "/api/Status" else web.Response(status=503)
+
+    halo.on_api = api
+    client = await connect()
+    with structlog.contextvars.bound_contextvars(correlation_id="tickets-17"):
+        await get(client)
+    assert correlations == {"/api/Tickets": "tickets-17", "/api/Status": None}
+
+
 @pytest.mark.parametrize("path", ["/Tickets", "/Actions/AC12", "/A/..b/c.d", "/Client/%2E%2E%2F/x", "/x/a:b@c,d;e=f~g!$&'()*+"])
 async def test_an_encoded_path_is_sent_as_it_is(connect, seen, get, path):
     assert (await get(await connect(), path)).ok

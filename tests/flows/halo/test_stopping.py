@@ -70,6 +70,20 @@ async def test_a_token_rejected_while_stopping_leaves_the_request_unsent(connect
     assert (exchange.fate, exchange.down) == (Fate.NOT_SENT, False)
 
 
+async def test_a_probe_that_can_no_longer_be_sent_does_not_declare_halo_well(connect, halo, post, until):
+    async def fail(_):
+        return web.Response(status=503)
+
+    halo.on_api = fail
+    client = await connect(rate_limit=RateLimit(3, 300.0))
+    await client.wait_available()
+    sent = asyncio.create_task(post(client))
+    await until(lambda: client._budget.waiting)  # the probe
+    client.stop_waiting()
+    exchange = await sent
+    assert (exchange.fate, exchange.status, exchange.down) == (Fate.AMBIGUOUS, 503, True)
+
+
 async def test_waiting_requests_that_are_cancelled_leave_nothing_behind(working):
     client, _, sent, waiting = working
     for task in (sent, waiting):

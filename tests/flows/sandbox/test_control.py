@@ -18,6 +18,14 @@ async def test_faults_are_planned_listed_and_removed(visit):
         assert (await visitor.get("/Status")).status == 200
 
 
+async def test_all_faults_are_removed_at_once(visit):
+    async with visit() as visitor:
+        for status in (502, 503):
+            await door(visitor, "POST", "/faults", {"does": "answer", "path": "/Status", "status": status})
+        assert (await door(visitor, "DELETE", "/faults")).status == 204
+        assert (await visitor.get("/Status")).status == 200
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
@@ -54,6 +62,14 @@ async def test_records_are_written_and_read_as_by_another_user(visit):
         assert (missing.status, missing.json) == (400, {"error": "tickets has no record 31"})
         assert (await door(visitor, "POST", "/records/Tickets", {"id": 999})).status == 400
         assert visitor.halo.journal.executed() == []
+
+
+async def test_a_record_may_be_written_with_a_date_and_at_a_moment_of_the_past(visit):
+    async with visit() as visitor:
+        sent = {"id": "3", "summary": "late", "fixbydate": "2020-05-05T10:00:00Z"}
+        changed = await door(visitor, "POST", "/records/Tickets?stamp=2020-05-01T12:00:00", sent)
+        assert (changed.json["last_update"], changed.json["fixbydate"]) == ("2020-05-01T12:00:00", "2020-05-05T10:00:00")
+        assert "Could not convert" in (await door(visitor, "POST", "/records/Tickets", {"client_id": "x"})).json["error"]
 
 
 async def test_the_journal_can_be_read_in_parts_and_emptied(visit):

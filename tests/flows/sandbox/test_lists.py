@@ -144,7 +144,7 @@ async def test_lists_are_thin_and_details_have_what_is_nested(visit):
     async with visit() as visitor:
         assert "customfields" not in (await visitor.get("/Tickets", count=1)).json["tickets"][0]
         assert "customfields" not in (await visitor.get("/Tickets/4")).json
-        details = (await visitor.get("/Tickets/4", includedetails="true")).json
+        details = (await visitor.get("/Tickets/4", IncludeDetails="True")).json
         assert [field["name"] for field in details["customfields"]] == ["CFexternalReference", "CFbuilding", "CFgoLive"]
 
 
@@ -241,7 +241,7 @@ async def test_actions_of_all_tickets_can_be_had_for_one_day_at_most(visit):
         assert (await visitor.get("/Actions", startdate="2020-06-01", enddate="2020-06-04")).json["actions"] == []
         seeded = store.rows("Tickets")
         first = next(ticket for ticket in seeded if list(store.rows("Actions", ticket["id"])))
-        around = {"startdate": first["dateoccurred"].isoformat(), "enddate": (first["dateoccurred"] + timedelta(hours=4)).isoformat()}
+        around = {"startdate": (first["dateoccurred"] + timedelta(minutes=1)).isoformat(), "enddate": (first["dateoccurred"] + timedelta(hours=4)).isoformat()}
         assert {row["ticket_id"] for row in (await visitor.get("/Actions", **around)).json["actions"]} == {first["id"]}
 
 

@@ -137,6 +137,11 @@ async def test_a_business_error_ends_the_array_but_keeps_what_came_before_it(vis
         assert visitor.halo.store.count("Team") == 4
 
 
+async def test_a_record_may_keep_its_own_unique_name(visit):
+    async with visit() as visitor:
+        assert (await visitor.post("/Team", [{"id": 1, "name": "1st Line Support", "inactive": True}])).status == 201
+
+
 async def test_minimal_creates_that_real_clients_send_are_taken(visit):
     minimal = {
         "/Users": {"firstname": "Sam", "surname": "Hill", "name": "Sam Hill", "emailaddress": "sam@example.com", "client_id": 3, "site_id": 5},

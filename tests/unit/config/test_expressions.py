@@ -27,6 +27,7 @@ RECORD = {
     "tags": ["a", "b"],
     "one": ["a"],
     "in": {"er": {"x": 1}},
+    "true": "a member",
     "rows": [{"n": 1}, {"n": 2}],
 }
 
@@ -46,6 +47,10 @@ def evaluate(template, context=RECORD, **bindings):
         ("nil", None),
         ("missing", None),
         ("missing.deeper", None),
+        ("true", True),
+        ("null", None),
+        ("`true`", "a member"),
+        ("in.er.x", 1),
         ("name.deeper", None),
         ("tags", ["a", "b"]),
         ("one", ["a"]),
@@ -178,6 +183,15 @@ def test_a_mistake_in_an_expression_is_told_with_its_column(expression, column, 
     (problem,) = raised.value.problems
     assert said in problem.message
     assert problem.column == column
+
+
+def test_a_mistake_early_in_a_long_expression_is_found_there_and_soon():
+    with pytest.raises(ConfigError) as raised:
+        compile_expression("[1 2, " + ", ".join(map(str, range(10_000))) + "]")
+    (problem,) = raised.value.problems
+    assert problem.column == 4
+    with pytest.raises(ConfigError, match="at most 65,536 are taken"):
+        compile_expression(f"'{'x' * 65_536}'")
 
 
 def test_every_mistake_of_a_mapping_is_told():

@@ -43,7 +43,7 @@ def test_a_client_takes_everything_that_a_file_can_say(load):
     rate_limit: none
     timeout: 1500ms
     ca_file: /etc/ca.pem
-    proxy: http://proxy:3128
+    proxy: http://user:hidden-word@proxy:3128
     headers: {X-Trace: "on"}
 """
     )
@@ -56,7 +56,14 @@ def test_a_client_takes_everything_that_a_file_can_say(load):
         None,
         ("read:tickets",),
     )
-    assert (client.tenant, client.rate_limit, client.timeout, client.ca_file, client.proxy) == ("acme", None, 1.5, "/etc/ca.pem", "http://proxy:3128")
+    assert (client.tenant, client.rate_limit, client.timeout, client.ca_file, client.proxy) == (
+        "acme",
+        None,
+        1.5,
+        "/etc/ca.pem",
+        "http://user:hidden-word@proxy:3128",
+    )
+    assert "hidden" not in repr(routes)
     assert client.headers == {"X-Trace": "on"}
 
 
@@ -119,6 +126,23 @@ def test_changes_are_found_by_date_where_halo_can_filter_and_else_by_content(loa
     assert subscriber(load(f'subscribers:\n  feed: {{client: main, entity: "{entity}", request: {{path: {path}}}}}\n')).changes == changes
 
 
+@pytest.mark.parametrize(
+    ("publish", "binding"),
+    [
+        ("{}", "tickets.*"),
+        ('{routing_key: "a.b"}', "a.b"),
+        ('{routing_key: "a.b.{{ $change }}"}', "a.b.#"),
+        ('{routing_key: "a.b{{ id }}.c"}', "a.#"),
+        ('{routing_key: "{{ id }}.c"}', "#"),
+        ('{routing_key: "${PREFIX}.{{ id }}"}', "eu.#"),
+        ('{routing_key: "${PREFIX}"}', "eu"),
+    ],
+)
+def test_the_queue_of_a_subscriber_gets_whatever_its_routing_key_can_become(load, publish, binding):
+    routes = load(f"subscribers:\n  feed: {{client: main, entity: Tickets, queue: q, publish: {publish}}}\n", environment={"PREFIX": "eu"})
+    assert subscriber(routes).queue_binding == binding
+
+
 def test_a_path_parameter_is_found_whatever_its_case(load):
     route = subscriber(load('subscribers:\n  feed: {client: main, entity: "actions/{id}", request: {path: {ID: AC12}, query: {ticket_id: 1}}}\n'))
     assert evaluated(route.request.path) == {"id": "AC12"}
@@ -161,6 +185,7 @@ publishers:
       match: {note: "{{ note }}", hidden: false}
       use: always
       then: skip
+    in_doubt: park
     retry: []
     concurrency: 16
 """

@@ -94,7 +94,14 @@ def test_an_object_endpoint_names_members_without_an_index():
 
 
 @pytest.mark.parametrize(
-    ("body", "part"), [(b"", "parsing value"), (b"{", "parsing value"), (b"{}", "requires a JSON array"), (b'"x"', "requires a JSON array")]
+    ("body", "part"),
+    [
+        (b"", "parsing value"),
+        (b"{", "parsing value"),
+        (b"{}", "requires a JSON array"),
+        (b'"x"', "requires a JSON array"),
+        (b"[" * 70 + b"]" * 70, "MaxDepth of 64"),
+    ],
 )
 def test_what_is_not_an_array_of_objects_is_refused_whole(body, part):
     assert part in message(body)[""][0]

@@ -13,7 +13,7 @@ from worker.broker.memory.entry import Consumer, Entry
 from worker.broker.memory.queue import MemoryQueue
 from worker.broker.memory.server import MemoryServer
 from worker.broker.memory.stream import MemoryStream
-from worker.broker.tables import from_field, short, short_properties, to_milliseconds, to_table
+from worker.broker.tables import from_field, short, short_properties, to_milliseconds, to_moment, to_table
 from worker.core.errors import BrokerError, ChannelLost, PublishRefused, QueueMissing
 from worker.core.message import Message
 from worker.core.ports import OnDelivery
@@ -150,6 +150,6 @@ def as_carried(message: Message) -> Message:
         **texts,
         body=bytes(message.body),
         headers=from_field(to_table(message.headers)),
-        timestamp=from_field(message.timestamp),
+        timestamp=to_moment(message.timestamp),
         expiration=None if message.expiration is None else to_milliseconds(message.expiration) / 1000,
     )

@@ -136,7 +136,7 @@ def different(kind: str, name: str, said: str) -> Difference:
     """What the broker's refusal tells; its text is at most 255 bytes long and may be cut."""
     found = DIFFERENT.search(said)
     if found is None:
-        return Difference(kind, name, "properties that the broker calls", said, None)
+        return Difference(kind, name, "", said, None)
     return Difference(kind, name, found["argument"], plain(found["current"]), plain(found["received"]))
 
 

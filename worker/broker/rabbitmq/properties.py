@@ -7,7 +7,7 @@ from datetime import datetime
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
-from worker.broker.tables import from_field, short_properties, to_milliseconds, to_table
+from worker.broker.tables import from_field, short_properties, to_milliseconds, to_moment, to_table
 from worker.core.message import Message
 
 PERSISTENT = 2
@@ -25,7 +25,7 @@ def to_properties(message: Message) -> Basic.Properties:
         headers=to_table(message.headers) or None,
         delivery_mode=PERSISTENT,
         expiration=None if message.expiration is None else str(to_milliseconds(message.expiration)),
-        timestamp=message.timestamp if message.timestamp and message.timestamp.timestamp() >= 0 else None,
+        timestamp=to_moment(message.timestamp),
     )
 
 

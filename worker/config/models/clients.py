@@ -17,8 +17,13 @@ OWN_HEADERS = frozenset(("host", "content-length", "content-type", "transfer-enc
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-def address(value: str) -> str:
-    """An http or https address without credentials, query or fragment, and without its last slash."""
+def proxy_address(value: str) -> str:
+    """An http or https address, which may hold credentials."""
+    return address(value, credentials=True)
+
+
+def address(value: str, *, credentials: bool = False) -> str:
+    """An http or https address without query or fragment, and without its last slash."""
     try:
         url = URL(value.strip())
         host, port = url.host, url.port
@@ -27,7 +32,7 @@ def address(value: str) -> str:
         url = URL()
     if url.scheme not in {"http", "https"} or not host or port is None:
         raise mistake("must be an address such as https://acme.haloitsm.com")
-    if url.user is not None or url.password is not None:
+    if not credentials and (url.user is not None or url.password is not None):
         raise mistake("must not hold a user name or password; credentials stand under `auth`")
     if url.query_string or url.fragment:
         raise mistake("must not hold a query (`?…`) or fragment (`#…`)")
@@ -61,6 +66,7 @@ def header_names(value: dict[str, str]) -> dict[str, str]:
 
 
 Address = Annotated[str, AfterValidator(address), WithJsonSchema({"type": "string", "examples": ["https://acme.haloitsm.com"]})]
+Proxy = Annotated[str, AfterValidator(proxy_address), WithJsonSchema({"type": "string", "examples": ["http://proxy:3128"]})]
 Rate = Annotated[
     RateLimit | None,
     BeforeValidator(rate_limit),
@@ -105,5 +111,5 @@ class ClientDefinition(Definition):
     )
     timeout: Duration = Field(default=30.0, description="How long one request may take.")
     ca_file: Text | None = Field(default=None, description="A file of certificates to trust, in PEM form.")
-    proxy: Address | None = Field(default=None, description="An HTTP proxy on the way to Halo.")
+    proxy: Proxy | None = Field(default=None, description="An HTTP proxy on the way to Halo; its address may hold credentials.")
     headers: Annotated[dict[str, Text], AfterValidator(header_names)] = Field(default={}, description="Further headers for every request.")

@@ -48,9 +48,7 @@ class PublisherDefinition(Definition):
         description="Makes `path`, `query` and `payload` of the message: a mapping with expressions, or one JSONata text; by default the message has them.",
     )
     find: FindDefinition | None = Field(default=None, description="Look before create.")
-    in_doubt: Literal["park", "repeat"] | None = Field(
-        default=None, description="What becomes of a create that may have been done and cannot be looked up: `park` (default) or `repeat`."
-    )
+    in_doubt: Literal["park", "repeat"] = Field(default="park", description="What becomes of a create that may have been done and cannot be looked up.")
     retry: list[Duration] = Field(default=[10.0, 60.0, 600.0, 3600.0], max_length=20, description="The delays between attempts; [] for none.")
     concurrency: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         default=None, description="How many messages at a time; 4, and 1 for new tickets, which Halo does not take in parallel."

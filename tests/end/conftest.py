@@ -1,0 +1,64 @@
+"""Everything real: the worker as a process, RabbitMQ, and a Halo on a socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tools.job import OtherSystem
+from tests.tools.process import WorkerProcess, worker_process, write_routes
+from worker.broker.open import OpenBroker, open_broker
+from worker.sandbox.server import Sandbox, serve
+from worker.sandbox.settings import SandboxSettings
+
+
+@dataclass
+class Stage:
+    """A folder for route files, and workers that are ended with the test."""
+
+    folder: Path
+    amqp_url: str
+    _stack: AsyncExitStack
+
+    async def start(self, routes: dict[str, Any] | None = None, *, ready: bool = True, name: str = "worker", **settings: Any) -> WorkerProcess:
+        """A worker; `routes` replaces the route file first."""
+        if routes is not None:
+            write_routes(self.folder, routes)
+        url = settings.pop("amqp_url", self.amqp_url)
+        worker = await self._stack.enter_async_context(worker_process(self.folder, url, name=name, **settings))
+        if ready:
+            await worker.ready()
+        return worker
+
+
+@pytest.fixture
+async def halos() -> AsyncIterator[Callable[..., Any]]:
+    """Makes simulated Halos; `now` besides the settings."""
+    async with AsyncExitStack() as stack:
+
+        async def make(**settings: Any) -> Sandbox:
+            return await stack.enter_async_context(serve(SandboxSettings(**({"rate_limit": None, "tickets": 20} | settings))))
+
+        yield make
+
+
+@pytest.fixture
+async def broker(amqp_url: str) -> AsyncIterator[OpenBroker]:
+    async with open_broker(amqp_url, name="other system") as attached:
+        yield attached
+
+
+@pytest.fixture
+async def other(broker: OpenBroker) -> OtherSystem:
+    return OtherSystem(broker)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, amqp_url: str) -> AsyncIterator[Stage]:
+    async with AsyncExitStack() as stack:
+        yield Stage(tmp_path, amqp_url, stack)

@@ -1,0 +1,126 @@
+"""The worker as a process of its own: started, asked, signalled, and always cleaned up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+
+from tests.tools.waiting import until
+
+ROOT = Path(__file__).parents[2]
+START = 30.0
+
+
+def environment(folder: Path, **settings: Any) -> dict[str, str]:
+    """What the worker sees: nothing of ours but the search path, and its settings by name (`amqp_url`, `shutdown_grace`)."""
+    given = {"routes": folder / "routes", "secrets": folder / "secrets", "log_level": "debug", "log_format": "json", "admin_port": 0} | settings
+    own = {f"WORKER_{name.upper()}": str(value) for name, value in given.items()}
+    return {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/"), "PYTHONUNBUFFERED": "1"} | own
+
+
+@dataclass
+class WorkerProcess:
+    """One replica. `output` is the file that holds what it wrote, standard output and standard error together."""
+
+    process: asyncio.subprocess.Process
+    output: Path
+    _port: int = field(default=0, init=False)
+
+    def text(self) -> str:
+        return self.output.read_text("utf-8", errors="replace")
+
+    def log(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
+        """Its log lines, of one event and with these fields."""
+        lines = [orjson.loads(line) for line in self.text().splitlines() if line.startswith("{") and line.endswith("}")]
+        return [line for line in lines if event in {None, line.get("event")} and all(line.get(name) == value for name, value in fields.items())]
+
+    async def logged(self, event: str, within: float = START, **fields: Any) -> dict[str, Any]:
+        """The first such line, as soon as it is there."""
+
+        async def look() -> list[dict[str, Any]]:
+            assert self.running or self.log(event, **fields), f"the worker ended with {self.process.returncode}:\n{self.text()[-3000:]}"
+            return self.log(event, **fields)
+
+        return (await until(look, within))[0]
+
+    @property
+    def running(self) -> bool:
+        return self.process.returncode is None
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """An answer of its admin port."""
+        self._port = self._port or (await self.logged("admin.listening"))["port"]
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self._port}{path}") as response:
+            return response.status, await response.text()
+
+    async def parts(self) -> dict[str, dict[str, Any]]:
+        """What readiness says of each part."""
+        _, text = await self.get("/readyz")
+        parts: dict[str, dict[str, Any]] = orjson.loads(text)["parts"]
+        return parts
+
+    async def ready(self, within: float = START) -> None:
+        await self._readiness(200, within)
+
+    async def unready(self, within: float = START) -> None:
+        await self._readiness(503, within)
+
+    async def _readiness(self, status: int, within: float) -> None:
+        async def asked() -> bool:
+            return (await self.get("/readyz"))[0] == status
+
+        await until(asked, within)
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    async def ended(self, within: float = START) -> int:
+        async with asyncio.timeout(within):
+            return await self.process.wait()
+
+    async def stop(self, within: float = START) -> int:
+        """Ask it to end; its exit code."""
+        self.signal(signal.SIGTERM)
+        return await self.ended(within)
+
+    async def kill(self) -> None:
+        """As if the machine had lost its power."""
+        with suppress(ProcessLookupError):
+            self.signal(signal.SIGKILL)
+        await self.process.wait()
+
+
+@asynccontextmanager
+async def worker_process(folder: Path, amqp_url: str, *, name: str = "worker", command: str = "run", **settings: Any) -> AsyncIterator[WorkerProcess]:
+    """A worker over the route files in `folder/routes`; nothing of it is left at exit."""
+    output = folder / f"{name}.log"
+    with output.open("wb") as file:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "worker", command,
+            cwd=ROOT, env=environment(folder, amqp_url=amqp_url, instance=name, **settings),
+            stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
+    worker = WorkerProcess(process, output)
+    try:
+        yield worker
+    finally:
+        await worker.kill()
+
+
+def write_routes(folder: Path, routes: Mapping[str, Any]) -> Path:
+    """One route file (JSON is YAML) and an empty folder for secrets; the folder of route files."""
+    directory = folder / "routes"
+    directory.mkdir(exist_ok=True)
+    (folder / "secrets").mkdir(exist_ok=True)
+    (directory / "routes.yaml").write_bytes(orjson.dumps(routes, option=orjson.OPT_INDENT_2))
+    return directory

@@ -1,0 +1,133 @@
+"""The tests get a RabbitMQ by themselves, say how when they cannot, and leave nothing of it behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.tools.rabbitmq import API, FOUR_WAYS, URL, NoRabbitMQ, docker_answers, rabbitmq
+from tests.tools.rabbitmq_node import accepts, find_server, private_node
+
+NOTHING = {"PATH": "/nowhere"}
+
+
+class FakeApi(BaseHTTPRequestHandler):
+    """A management API that says yes to everything."""
+
+    def answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.asked.append(f"{self.command} {self.path}")
+        self.send_response(204)
+        self.end_headers()
+
+    do_GET = do_PUT = do_DELETE = answer  # noqa: N815  # the names that http.server looks for
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def fake_api() -> Iterator[HTTPServer]:
+    with HTTPServer(("127.0.0.1", 0), FakeApi) as server:
+        server.asked = []
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_broker_that_is_given_is_used_with_a_virtual_host_per_test(fake_api: HTTPServer):
+    environment = NOTHING | {URL: "amqp://me:pass@broker.test:5671/ignored", API: f"http://127.0.0.1:{fake_api.server_port}"}
+    with rabbitmq(environment) as broker:
+        first, second = broker.new_vhost(), broker.new_vhost()
+        broker.drop_vhost(first)
+    assert first != second
+    assert first.startswith("amqp://me:pass@broker.test:5671/test-")
+    vhost = first.rpartition("/")[2]
+    assert fake_api.asked[:3] == ["GET /api/overview", f"PUT /api/vhosts/{vhost}", f"PUT /api/permissions/{vhost}/me"]
+    assert fake_api.asked[-1] == f"DELETE /api/vhosts/{vhost}"
+
+
+def test_a_broker_that_is_given_without_its_management_api_is_told():
+    with (
+        pytest.raises(NoRabbitMQ, match=f"the management API at http://127.0.0.1:1 does not answer .* Set {API} to its address"),
+        rabbitmq(NOTHING | {URL: "amqp://127.0.0.1/", API: "http://127.0.0.1:1"}),
+    ):
+        pass
+
+
+def test_where_nothing_is_installed_it_is_installed_or_all_four_ways_are_told():
+    asked = []
+    with pytest.raises(NoRabbitMQ) as told, rabbitmq(NOTHING, say=asked.append, install=lambda say: say("installing")):
+        pass
+    assert asked == ["installing"]
+    assert str(told.value) == FOUR_WAYS
+
+
+def test_an_installed_server_is_found_by_path_and_hidden_without():
+    assert find_server(NOTHING) is None
+    assert find_server(NOTHING | {"WORKER_TEST_RABBITMQ_HOME": "/nowhere"}) is None
+
+
+def test_an_unpacked_release_can_be_named(tmp_path: Path):
+    (tmp_path / "sbin").mkdir()
+    (tmp_path / "sbin" / "rabbitmq-server").touch()
+    assert find_server(NOTHING | {"WORKER_TEST_RABBITMQ_HOME": str(tmp_path)}) == tmp_path / "sbin"
+
+
+def test_a_docker_command_without_a_daemon_is_no_docker(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    assert not docker_answers({"DOCKER_HOST": "tcp://127.0.0.1:1"})
+    assert not docker_answers(NOTHING)
+
+
+def test_a_server_that_cannot_start_is_told_with_what_it_said(tmp_path: Path):
+    broken = tmp_path / "rabbitmq-server"
+    broken.write_text("#!/bin/sh\necho no erlang here\nexit 3\n")
+    broken.chmod(0o755)
+    with pytest.raises(RuntimeError, match="no erlang here"), private_node(tmp_path):
+        pass
+
+
+LIVES = """
+import time
+from tests.tools.rabbitmq import rabbitmq
+with rabbitmq() as broker:
+    print(broker.node.port, broker.node.epmd_port, broker.node.folder, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.usefixtures("rabbitmq")  # where none was installed, it is now
+def test_a_test_run_that_is_killed_leaves_no_node_behind():
+    if find_server() is None:
+        return  # a given broker or a container: nothing of ours to leave behind
+    with subprocess.Popen([sys.executable, "-c", LIVES], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        port, epmd_port, folder = run.stdout.readline().split()
+        assert accepts(int(port))
+        assert accepts(int(epmd_port))
+        run.kill()
+    until = time.monotonic() + 20
+    while time.monotonic() < until and (accepts(int(port)) or accepts(int(epmd_port)) or Path(folder).exists()):
+        time.sleep(0.05)
+    assert (accepts(int(port)), accepts(int(epmd_port)), Path(folder).exists()) == (False, False, False)
+
+
+def test_a_node_that_was_used_and_killed_leaves_nothing_behind():
+    commands = find_server()
+    if commands is None:
+        return
+    with private_node(commands) as node:
+        node.kill()
+        node.start()
+        assert node.ctl("version").strip()
+    assert (accepts(node.port), accepts(node.epmd_port), node.folder.exists()) == (False, False, False)
