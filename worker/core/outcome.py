@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
+
+from worker.core.message import Message
 
 
 class DeadClass(StrEnum):
@@ -21,8 +24,19 @@ class DeadClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The effect is in Halo."""
+    """The effect is in Halo; `body`: what Halo answered."""
 
+    detail: str = ""
+    status: int | None = None
+    body: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """It is done, and `message` goes on to `queue` for what is next."""
+
+    message: Message
+    queue: str
     detail: str = ""
     status: int | None = None
 
@@ -45,21 +59,26 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """This attempt certainly did nothing in Halo. Not `counted` when the cause was no fault of this message (Halo down, throttled, stopping)."""
+    """This attempt certainly did nothing in Halo. Not `counted` when the cause was no fault of this message (Halo down, throttled, stopping).
+
+    `delays`: when to try again, where that differs from message to message of a queue.
+    """
 
     reason: str
     status: int | None = None
     counted: bool = True
+    delays: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """This attempt may have had its effect. `repeatable`: doing it again is harmless, or can be looked up first."""
+    """This attempt may have had its effect. `repeatable`: doing it again is harmless, or can be looked up first. `delays` as in `Unsent`."""
 
     reason: str
     repeatable: bool
     status: int | None = None
     counted: bool = True
+    delays: tuple[float, ...] | None = None
 
 
-Outcome = Done | Skipped | Refused | Unsent | Doubtful
+Outcome = Done | Passed | Skipped | Refused | Unsent | Doubtful

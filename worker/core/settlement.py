@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Skipped, Unsent
+from worker.core.message import Message
+from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
 
 
 @dataclass(frozen=True, slots=True)
 class Ack:
     """Take it off the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Put `message` on `queue`, confirmed, then take this one off."""
+
+    message: Message
+    queue: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,7 @@ class Bury:
     attempts: int
 
 
-Settlement = Ack | Retry | Bury
+Settlement = Ack | Forward | Retry | Bury
 
 
 def settle(outcome: Outcome, *, attempts: int, doubtful: bool, delays: Sequence[float]) -> Settlement:
@@ -41,6 +50,8 @@ def settle(outcome: Outcome, *, attempts: int, doubtful: bool, delays: Sequence[
     match outcome:
         case Done() | Skipped():
             return Ack()
+        case Passed(message, queue):
+            return Forward(message, queue)
         case Refused(dead_class, reason, status):
             return Bury(dead_class, reason, status, attempts + 1)
         case Doubtful(reason, repeatable=False, status=status):
@@ -50,6 +61,7 @@ def settle(outcome: Outcome, *, attempts: int, doubtful: bool, delays: Sequence[
         case Doubtful(reason, counted=False):
             return Retry(None, attempts, doubtful=True, reason=reason)
         case Unsent(reason, status) | Doubtful(reason, _, status):
-            if attempts >= len(delays):
+            plan = delays if outcome.delays is None else outcome.delays
+            if attempts >= len(plan):
                 return Bury(DeadClass.RETRIES_EXHAUSTED, reason, status, attempts + 1)
-            return Retry(delays[attempts], attempts + 1, doubtful or isinstance(outcome, Doubtful), reason)
+            return Retry(plan[attempts], attempts + 1, doubtful or isinstance(outcome, Doubtful), reason)

@@ -13,7 +13,7 @@ from worker.core.health import Health
 from worker.core.message import Delivery
 from worker.core.outcome import Doubtful, Outcome, Skipped
 from worker.core.ports import Broker, Channel, Clock, Halo
-from worker.core.settlement import Ack, Bury, Retry, Settlement, settle
+from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
 from worker.flows.envelope import Envelope, identity_of, opened
 from worker.flows.in_hand import InHand
 from worker.flows.settling import Settler
@@ -126,7 +126,7 @@ class Consumer:
         what = {"message_id": envelope.message_id, "attempt": envelope.attempts + 1, "ms": round(seconds * 1000)}
         result = type(outcome).__name__.lower()
         match settlement:
-            case Ack():
+            case Ack() | Forward():
                 event = "message.skipped" if isinstance(outcome, Skipped) else "message.done"
                 logger.info(event, **what, status=getattr(outcome, "status", None), detail=getattr(outcome, "detail", ""))
             case Retry(delay, _, doubtful, reason):

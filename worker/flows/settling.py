@@ -10,7 +10,7 @@ import structlog
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Clock
-from worker.core.settlement import Ack, Bury, Retry, Settlement
+from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.core.topology import dead_queue, retry_queue
 from worker.flows.envelope import Envelope, dead_letter, retry_copy
 
@@ -32,6 +32,8 @@ class Settler:
         match settlement:
             case Ack():
                 pass
+            case Forward(message, queue):
+                await self._confirmed(message, queue)
             case Retry(delay, attempts, doubtful, reason):
                 target = self.queue if delay is None else retry_queue(self.queue, delay)
                 await self._confirmed(retry_copy(delivery, envelope, attempts, doubtful=doubtful, reason=reason), target)

@@ -1,0 +1,114 @@
+"""One step of a runbook: its method or action is called once, as far as can be known, and its variables are taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from worker.catalogue.catalogue import Catalogue
+from worker.catalogue.requests import build_request
+from worker.config.automation import Caller, Method, Step, Values
+from worker.core.errors import Undecodable
+from worker.core.exchange import Exchange, Fate, Priority
+from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
+from worker.core.ports import Halo
+from worker.flows.once import NOT_FOUND, Once
+from worker.flows.variables import taken
+from worker.flows.writing import Write, payload_of
+
+REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """What a step did: an outcome, and the values after it (of the answer, where there was one)."""
+
+    outcome: Outcome
+    values: Values
+
+
+class Performer:
+    """Performs the methods and actions of one runbook's steps."""
+
+    def __init__(self, caller: Caller, clients: Mapping[str, Halo], catalogue: Catalogue) -> None:
+        self._caller = caller
+        self._clients = clients
+        self._catalogue = catalogue
+
+    async def perform(self, step: Step, values: Values, *, doubtful: bool) -> Performed:
+        """Raises `ExpressionError`, `RequestError`, `CallRefused`, `Undecodable`."""
+        if step.method is not None:
+            return await self._method(step, step.method, values, doubtful=doubtful)
+        outcome = await self._action(step, values, doubtful=doubtful)
+        answered = replace(values, status=getattr(outcome, "status", None), response=getattr(outcome, "body", None))
+        return self._with_output(step, outcome, answered)
+
+    async def _method(self, step: Step, method: Method, values: Values, *, doubtful: bool) -> Performed:
+        repeatable = method.verb in REPEATABLE or step.in_doubt == "repeat"
+        if doubtful and not repeatable:
+            reason = f"{method.full_name} may have been called before, and calling a {method.verb} twice may show (`in_doubt: repeat` accepts that)"
+            return Performed(Refused(DeadClass.IN_DOUBT, reason), values)
+        exchange = await self._caller.call(method, values, timeout=step.timeout)
+        answered = replace(values, status=exchange.status, response=exchange.body)
+        return self._with_output(step, method_outcome(exchange, repeatable=repeatable), answered, method.output)
+
+    def _with_output(self, step: Step, outcome: Outcome, values: Values, output: Mapping[str, Any] | None = None) -> Performed:
+        if not isinstance(outcome, Done):
+            return Performed(outcome, values)
+        documents = {"response": values.response, "request": values.request}
+        return Performed(outcome, taken(values, {**(output or {}), **step.output}, documents))
+
+    async def _action(self, step: Step, values: Values, *, doubtful: bool) -> Outcome:
+        action, halo = step.action, self._clients[step.client or ""]
+        if action is None:
+            raise Undecodable(f"step {step.name!r} has neither a method nor an action")
+        operation = self._catalogue.find(action.entity, action.method)
+        path = {name: filler.fill(values) for name, filler in step.path.items()}
+        query = {name: filler.fill(values) for name, filler in step.query.items()}
+        body = step.body.fill(values) if step.body is not None else None
+        limit = asyncio.timeout(step.timeout)
+        try:
+            async with limit:
+                if operation.method == "GET":
+                    exchange = await halo.send(build_request(operation, path, query), priority=Priority.RUNBOOK)
+                    return method_outcome(exchange, repeatable=True)
+                write = Write(path, query, payload_of(operation, body))
+                if action.keeps and write.single is not None and (failure := await self._kept(halo, step, write.single)) is not None:
+                    return failure
+                return await Once(halo, operation, step.find, step.in_doubt, Priority.RUNBOOK).write(write, values.context(), {}, doubtful=doubtful)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return Doubtful(f"no answer within the step's {step.timeout:g} s", repeatable=step.in_doubt == "repeat" or step.find is not None)
+
+    async def _kept(self, halo: Halo, step: Step, record: dict[str, Any]) -> Outcome | None:
+        """Read what Halo wants back in an update, and lay it under the body."""
+        action = step.action
+        if action is None or record.get("id") is None or all(name in record for name in action.keeps):
+            return None
+        details = self._catalogue.find(f"{action.entity}/{{id}}", "GET")
+        exchange = await halo.send(build_request(details, {"id": record["id"]}), priority=Priority.RUNBOOK)
+        if exchange.status == NOT_FOUND:
+            return Refused(DeadClass.REJECTED, f"there is no {action.entity} with this id", exchange.status)
+        if not exchange.ok or not isinstance(exchange.body, dict):
+            return method_outcome(replace(exchange, fate=Fate.NOT_SENT) if exchange.fate is Fate.AMBIGUOUS else exchange, repeatable=True)
+        record.update({name: exchange.body[name] for name in action.keeps if name not in record and exchange.body.get(name) is not None})
+        return None
+
+
+def method_outcome(exchange: Exchange, *, repeatable: bool) -> Outcome:
+    """What an exchange means for a step. Total over the fates."""
+    status, reason = exchange.status, exchange.reason
+    match exchange.fate:
+        case Fate.DONE | Fate.DONE_UNREAD:
+            return Done(reason or "sent", status, exchange.body)
+        case Fate.NOT_SENT | Fate.THROTTLED:
+            return Unsent(reason, status, counted=not exchange.down)
+        case Fate.AMBIGUOUS:
+            return Doubtful(reason, repeatable, status, counted=not exchange.down)
+        case Fate.REJECTED:
+            return Refused(DeadClass.REJECTED, reason, status)
+        case Fate.AUTH:
+            return Refused(DeadClass.AUTH, reason, status)

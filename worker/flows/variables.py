@@ -1,0 +1,28 @@
+"""Taking variables out of a payload or an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from worker.config.automation import Values
+from worker.config.variables import VariablePath
+
+logger = structlog.get_logger()
+
+
+def taken(values: Values, paths: Mapping[str, VariablePath], documents: Mapping[str, Any]) -> Values:
+    """`values` with a variable for each path; `documents` are what the roots stand for. What is missing is an empty variable and a warning."""
+    variables, plain = dict(values.variables), set(values.plain)
+    for name, path in paths.items():
+        found = path.find(documents.get(path.root))
+        if not found.there:
+            logger.warning("variable.missing", variable=name, path=str(path))
+        variables[name] = found.value
+        plain.discard(name)
+        if path.plain:
+            plain.add(name)
+    return replace(values, variables=variables, plain=frozenset(plain))
