@@ -75,6 +75,8 @@ class Performer:
                     exchange = await halo.send(build_request(operation, path, query), priority=Priority.RUNBOOK)
                     return method_outcome(exchange, repeatable=True)
                 write = Write(path, query, payload_of(operation, body))
+                if lacking := action.missing(write.single or {}):
+                    return Refused(DeadClass.REJECTED, f"not sent: {action.name} needs {', '.join(lacking)}")
                 if action.keeps and write.single is not None and (failure := await self._kept(halo, step, write.single)) is not None:
                     return failure
                 return await Once(halo, operation, step.find, step.in_doubt, Priority.RUNBOOK).write(write, values.context(), {}, doubtful=doubtful)
