@@ -1,49 +1,123 @@
-"""Halo's grammar for output variables: `response^choices[0]^message^content!`, `request^ticket^id`, `response[id=123]`."""
+"""Halo's grammar for output variables: `response^choices[0]^message^content!`, `request^ticket^id`, `response[id=123]`.
+
+`response` or `request` is the whole document; `^name` is a member of an object; `[n]` an element of an array, from 0; `[name=value]` the first element of an array whose member
+`name` is `value`; they follow each other in any order. A trailing `!` strips the quotes around a text. A name goes on to the next `^` or `[`, a value to the next `]`.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
+from worker.config.variable_parts import NOTHING, Child, Element, Found, Match
+from worker.core.suggest import did_you_mean
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What an expression found: `there` False when some part of the path is missing."""
+__all__ = ["Child", "Element", "Found", "Match", "VariablePath", "VariableSyntaxError", "parse_variable"]
 
-    value: Any
-    there: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    """`^name`: a member of an object."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Element:
-    """`[n]`: an element of an array, from 0."""
-
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """`[prop=value]`: the first element of an array whose member equals the text."""
-
-    member: str
-    value: str
+ROOTS = ("response", "request")
+NAME = re.compile(r"[^\^\[\]\x00-\x1f\x7f]+")
+ROOT = re.compile(r"[^\^\[\]!]*")
+INDEX = re.compile(r"[0-9]{1,9}")
+SIGNED = re.compile(r"[-+]?[0-9]+")
+FORMS = "`[n]` is an element by its number, `[name=value]` the first one that matches"
 
 
 @dataclass(frozen=True, slots=True)
 class VariablePath:
-    """A parsed expression. `root`: `response` or `request`; `plain`: it ended in `!`."""
+    """A parsed expression. `root`: `response` or `request`; `plain`: it ended in `!`. Its text is the expression again."""
 
     root: str
     parts: tuple[Child | Element | Match, ...]
     plain: bool
 
+    def __str__(self) -> str:
+        return f"{self.root}{''.join(map(str, self.parts))}{'!' if self.plain else ''}"
+
     def find(self, document: Any) -> Found:
         """Follow the path in `document` (what the root stands for). Never raises."""
-        raise NotImplementedError
+        return self.follow(document)[0]
+
+    def missing(self, document: Any) -> str | None:
+        """The path up to and with the part that is missing in `document`, such as `response^choices[0]`; None when everything is there."""
+        found, count = self.follow(document)
+        return None if found.there else f"{self.root}{''.join(map(str, self.parts[:count]))}"
+
+    def follow(self, document: Any) -> tuple[Found, int]:
+        """What was found, and how many parts were tried."""
+        found = Found(document, there=True)
+        for count, part in enumerate(self.parts, start=1):
+            found = part.of(found.value)
+            if not found.there:
+                return NOTHING, count
+        return found, len(self.parts)
+
+
+class VariableSyntaxError(ValueError):
+    """The text is no expression of a variable; `column` counts from 1."""
+
+    def __init__(self, message: str, column: int) -> None:
+        super().__init__(message)
+        self.column = column
+
+
+def parse_variable(text: str) -> VariablePath:
+    """The path that the text stands for; space around it does not matter. Raises `VariableSyntaxError` with what was expected."""
+    end = len(text.rstrip())
+    start = len(text) - len(text.lstrip())
+    plain = end > start and text[end - 1] == "!"
+    end -= plain
+    root = read_root(text, start, end)
+    at = start + len(root)
+    parts: list[Child | Element | Match] = []
+    while at < end:
+        part, at = read_child(text, at, end) if text[at] == "^" else read_brackets(text, at, end)
+        parts.append(part)
+    return VariablePath(root, tuple(parts), plain)
+
+
+def read_root(text: str, start: int, end: int) -> str:
+    found = ROOT.match(text, start, end)
+    root = found[0] if found else ""
+    if root in ROOTS:
+        return root
+    word = root.strip()
+    if word in ROOTS:
+        raise VariableSyntaxError(f"after `{word}` comes `^name`, `[…]` or the end, not a space", start + len(word) + 1)
+    near = did_you_mean(word, ROOTS) if word else ""
+    raise VariableSyntaxError(f"a variable's expression begins with `response` or `request`{near}", start + 1)
+
+
+def read_child(text: str, at: int, end: int) -> tuple[Child, int]:
+    found = NAME.match(text, at + 1, end)
+    if found is None or not found[0].strip():
+        raise VariableSyntaxError("the name of a member is expected after `^`", at + 2)
+    return Child(found[0]), found.end()
+
+
+def read_brackets(text: str, at: int, end: int) -> tuple[Element | Match, int]:
+    """What stands in brackets; `at` is where they should open."""
+    if text[at] != "[":
+        raise VariableSyntaxError("`]` without its `[`" if text[at] == "]" else "`^name`, `[…]` or the end is expected here", at + 1)
+    close = text.find("]", at, end)
+    if close < 0:
+        raise VariableSyntaxError("`[` is not closed: `]` is missing", at + 1)
+    inside = text[at + 1 : close]
+    member, equals, value = inside.partition("=")
+    if equals:
+        return read_match(member, value.strip(), at + 2), close + 1
+    number = inside.strip()
+    if INDEX.fullmatch(number):
+        return Element(int(number)), close + 1
+    if SIGNED.fullmatch(number):
+        raise VariableSyntaxError(f"elements are counted from 0 up, with at most nine digits; {FORMS}", at + 2)
+    raise VariableSyntaxError(f"a number or name=value is expected in brackets; {FORMS}", at + 2)
+
+
+def read_match(member: str, value: str, column: int) -> Match:
+    name = member.strip()
+    if not name:
+        raise VariableSyntaxError("the name of a member is expected before `=`", column)
+    if not NAME.fullmatch(name):
+        raise VariableSyntaxError("before `=` stands the name of one member, without `^` and brackets", column)
+    return Match(name, value)

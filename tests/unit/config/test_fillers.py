@@ -1,0 +1,164 @@
+"""Values of calls with variables and expressions in them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from worker.config.automation import Values
+from worker.config.fillers import compile_filler, variable_filler
+from worker.core.errors import ConfigError, ExpressionError
+
+VALUES = Values(
+    variables={
+        "Text": 'say "hi"',
+        "Plain": 'say "hi"',
+        "Number": 7,
+        "Big": 2**60 + 1,
+        "Rate": 0.5,
+        "Flag": True,
+        "Null": None,
+        "List": [1, "a"],
+        "Object": {"a": "é"},
+        "First Name": "Ann",
+        "a.b-c_d": 1,
+        "Straße": "x",
+    },
+    plain=frozenset(("Plain", "Number")),
+    status=200,
+    response={"id": 5, "lines": ["x", "y"]},
+    request={"ticket": {"id": 12, "summary": "Printer"}},
+)
+FILLED = [
+    ("plain text", "plain text"),
+    (5, 5),
+    (None, None),
+    (True, True),
+    ("", ""),
+    # one variable alone keeps its type
+    ("<<Text>>", 'say "hi"'),
+    ("<<Plain>>", 'say "hi"'),
+    ("<<Number>>", 7),
+    ("<<Big>>", 2**60 + 1),
+    ("<<Flag>>", True),
+    ("<<Null>>", None),
+    ("<<List>>", [1, "a"]),
+    ("<<Object>>", {"a": "é"}),
+    (" <<Number>>\n", 7),
+    ("<<First Name>>", "Ann"),
+    ("<< First Name >>", "Ann"),
+    ("<<a.b-c_d>>", 1),
+    ("<<Straße>>", "x"),
+    # inside longer text it is its JSON text, or plain text
+    ('{"prompt": <<Text>>}', '{"prompt": "say \\"hi\\""}'),
+    ("he: <<Plain>>", 'he: say "hi"'),
+    ("<<Number>><<Number>>", "77"),
+    ("n=<<Number>>", "n=7"),
+    ("<<Rate>>!", "0.5!"),
+    ("is <<Flag>>", "is true"),
+    ("is <<Null>>", "is null"),
+    ("<<List>>,<<Object>>", '[1,"a"],{"a":"é"}'),
+    # JSONata beside them
+    ("{{ Number + 1 }}", 8),
+    ("{{ status }}", 200),
+    ("{{ response.lines }}", ["x", "y"]),
+    ("{{ request.ticket.summary }}", "Printer"),
+    ("{{ `First Name` & '!' }}", "Ann!"),
+    ("#{{ request.ticket.id }}: <<Plain>>", '#12: say "hi"'),
+    ("{{ '<<' }}b>>", "<<b>>"),
+    ("a >> b", "a >> b"),
+    ("a < b", "a < b"),
+    # the payloads
+    ("<<request>>", {"ticket": {"id": 12, "summary": "Printer"}}),
+    ("<<request^ticket^id>>", 12),
+    ("ticket <<request^ticket^summary!>>", "ticket Printer"),
+    ("ticket <<request^ticket^summary>>", 'ticket "Printer"'),
+    ("<<response^lines[1]>>", "y"),
+    # at any depth
+    ({"a": ["<<Number>>", {"b": "{{ status }}", "c": "x<<Number>>"}], "d": None}, {"a": [7, {"b": 200, "c": "x7"}], "d": None}),
+    ({"a": "{{ nothing }}", "b": "<<Null>>"}, {"b": None}),
+    (["{{ nothing }}", 1], [1]),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), FILLED, ids=lambda value: str(value)[:40])
+def test_a_value_is_filled(value, expected):
+    filled = compile_filler(value).fill(VALUES)
+    assert (filled, type(filled)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("<<Gone>>", None), ("a<<Gone>>b", "ab"), ({"a": "<<Gone>>"}, {"a": None}), ("<<request^gone>>", None), ("a<<response^lines[9]>>b", "ab")],
+)
+def test_a_missing_variable_is_null_or_empty_text_and_a_warning_that_names_it(value, expected):
+    with capture_logs() as lines:
+        assert compile_filler(value).fill(VALUES) == expected
+    ((event, level, name),) = [(line["event"], line["log_level"], line["variable"]) for line in lines]
+    assert (event, level) == ("variable.missing", "warning")
+    assert name in str(value)
+
+
+def test_nothing_is_logged_when_all_is_there():
+    with capture_logs() as lines:
+        compile_filler("<<Null>> <<Text>> <<request>>").fill(VALUES)
+    assert lines == []
+
+
+def test_the_names_are_those_of_the_variables_used():
+    value = {"a": "<<One>> <<Two>>", "b": [{"c": "<< One >>", "d": "<<request^x>> {{ Three }}"}]}
+    assert compile_filler(value).names == {"One", "Two"}
+    assert variable_filler("id").names == {"id"}
+    assert variable_filler("Number").fill(VALUES) == 7
+
+
+@pytest.mark.parametrize(
+    ("value", "column", "said"),
+    [
+        ("ab <<Name", 4, "`<<` is not closed"),
+        ("<<Name>", 1, "`<<` is not closed"),
+        ("a <<>> b", 5, "letters, digits"),
+        ("<<a;b>>", 3, "letters, digits"),
+        ("<<a^b>>", 3, "letters, digits"),
+        ("<<${NAME}>>", 3, "letters, digits"),
+        ("<<{{ a }}>>", 1, "`<<` is not closed"),
+        ("x <<request^>>", 13, "the name of a member is expected"),
+        ("<<response[x]>>", 12, "a number or name=value"),
+        ("{{ a", 1, "`}}` is missing"),
+        ("<<A>> {{ a b }}", 12, "not valid JSONata"),
+        ({"<<A>>": 1}, 0, "only values are filled"),
+        ({"{{ a }}": 1}, 0, "only values are filled"),
+    ],
+)
+def test_a_mistake_is_told_at_its_column(value, column, said):
+    with pytest.raises(ConfigError) as error:
+        compile_filler(value)
+    (problem,) = error.value.problems
+    assert said in problem.message
+    assert problem.column == (column if column > 1 else 0)
+
+
+def test_every_mistake_is_told():
+    with pytest.raises(ConfigError) as error:
+        compile_filler({"a": "<<;>>", "b": ["<<", "{{ ) }}"]})
+    assert len(error.value.problems) == 3
+
+
+def test_an_expression_that_fails_says_so_without_data():
+    with pytest.raises(ExpressionError) as error:
+        compile_filler("{{ Text + 1 }}").fill(VALUES)
+    assert "hi" not in str(error.value)
+
+
+@given(st.text() | st.lists(st.sampled_from(["<<", ">>", "A", "request", "^", "{{", "}}", " ", "[", "<"]), max_size=9).map("".join))
+def test_any_text_is_refused_or_filled(text):
+    try:
+        filler = compile_filler(text)
+    except ConfigError:
+        return
+    if "<<" not in text and "{{" not in text:
+        assert filler.fill(VALUES) == text
+        assert filler.names == frozenset()
+    else:
+        with capture_logs():
+            filler.fill(VALUES)

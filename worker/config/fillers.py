@@ -1,0 +1,196 @@
+"""Values of calls that may hold `<<Name>>` and `{{ JSONata }}` at any depth, compiled.
+
+`<<Name>>` is a variable of the run; `<<request>>` and `<<response>>` are the starting payload and the last answer, and take a path: `<<request^ticket^id>>`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import structlog
+
+from worker.config.automation import Filler, Values
+from worker.config.engine import UNDEFINED, Input
+from worker.config.expressions import as_text, expression_part
+from worker.config.scanner import OPEN, Embedded, Literal, Unclosed, parts
+from worker.config.variables import VariablePath, VariableSyntaxError, parse_variable
+from worker.config.where import NOWHERE, Where
+from worker.core.errors import ConfigError, ExpressionError, Problem
+
+OPEN_VARIABLE = "<<"
+CLOSE_VARIABLE = ">>"
+VARIABLE = re.compile(r"[\w.-](?:[\w .-]*[\w.-])?")
+PAYLOADS = re.compile(r"(?:request|response)(?![\w .-])")
+
+log = structlog.get_logger()
+
+
+class Given:
+    """What the parts of a filler see: the values, and the same as the expressions' input, made once."""
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
+        self.input = Input(values.context(), {})
+
+
+Part = Callable[[Given], Any]
+
+
+@dataclass(slots=True)
+class Compiling:
+    """What is wrong so far, and the variables met."""
+
+    problems: list[Problem] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+
+
+class Filling:
+    """A `Filler`: a member of a mapping whose expression yields nothing is left out; a variable that is missing is null."""
+
+    def __init__(self, part: Part, names: frozenset[str]) -> None:
+        self._part = part
+        self._names = names
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self._names
+
+    def fill(self, values: Values) -> Any:
+        value = self._part(Given(values))
+        return None if value is UNDEFINED else value
+
+
+def compile_filler(value: Any, where: Where = NOWHERE) -> Filler:
+    """A value with variables and expressions at any depth. Raises `ConfigError` with every mistake in it."""
+    compiling = Compiling()
+    part = value_part(value, where, compiling)
+    if compiling.problems:
+        raise ConfigError(compiling.problems)
+    return Filling(part, frozenset(compiling.names))
+
+
+def variable_filler(name: str) -> Filler:
+    """The filler of one variable alone."""
+    return Filling(variable_part(name, alone=True), frozenset((name,)))
+
+
+def value_part(value: Any, where: Where, compiling: Compiling) -> Part:
+    if isinstance(value, str):
+        return text_part(value, where, compiling)
+    if isinstance(value, Mapping):
+        for key in value:
+            check_name(str(key), where.child(key), compiling)
+        members = {str(key): value_part(member, where.child(key), compiling) for key, member in value.items()}
+        return lambda given: {key: result for key, member in members.items() if (result := member(given)) is not UNDEFINED}
+    if isinstance(value, list):
+        items = [value_part(item, where.child(index), compiling) for index, item in enumerate(value)]
+        return lambda given: [result for item in items if (result := item(given)) is not UNDEFINED]
+    return lambda _given: value
+
+
+def check_name(name: str, where: Where, compiling: Compiling) -> None:
+    """The names of members are fixed: a variable in one would be sent as it is written."""
+    if OPEN in name or OPEN_VARIABLE in name:
+        compiling.problems.append(where.problem("the name of a member holds a variable or an expression: only values are filled"))
+
+
+def text_part(text: str, where: Where, compiling: Compiling) -> Part:
+    """The one thing that the text is, space around it apart, keeps its type; else everything in it is put together as text."""
+    try:
+        pieces = [inner for piece in parts(text) for inner in ([piece] if isinstance(piece, Embedded) else references(piece))]
+    except Unclosed as error:
+        compiling.problems.append(where.problem(str(error), error.start))
+        return lambda _given: UNDEFINED
+    telling = [piece for piece in pieces if not isinstance(piece, Literal) or piece.text.strip()]
+    if len(telling) == 1 and not isinstance(telling[0], Literal):
+        return piece_part(telling[0], where, compiling, alone=True)
+    made = [where.fill(piece.text) if isinstance(piece, Literal) else piece_part(piece, where, compiling, alone=False) for piece in pieces]
+    if all(isinstance(piece, str) for piece in made):
+        literal = "".join(map(str, made))
+        return lambda _given: literal
+    return lambda given: "".join(piece if isinstance(piece, str) else as_text(piece(given)) for piece in made)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What stands between `<<` and `>>`; `start` is where its first character stands."""
+
+    text: str
+    start: int
+
+
+def references(literal: Literal) -> list[Literal | Reference]:
+    """The text outside of expressions, cut at its variables. Raises `Unclosed`."""
+    found: list[Literal | Reference] = []
+    start = 0
+    while (opening := literal.text.find(OPEN_VARIABLE, start)) >= 0:
+        if opening > start:
+            found.append(Literal(literal.text[start:opening], literal.start + start))
+        begin = opening + len(OPEN_VARIABLE)
+        end = literal.text.find(CLOSE_VARIABLE, begin)
+        if end < 0:
+            raise Unclosed("`<<` is not closed: `>>` is missing; write {{ '<<' }} for the characters themselves", literal.start + opening)
+        found.append(Reference(literal.text[begin:end], literal.start + begin))
+        start = end + len(CLOSE_VARIABLE)
+    if start < len(literal.text):
+        found.append(Literal(literal.text[start:], literal.start + start))
+    return found
+
+
+def piece_part(piece: Embedded | Literal | Reference, where: Where, compiling: Compiling, *, alone: bool) -> Part:
+    if isinstance(piece, Embedded):
+        expression = expression_part(piece, where, compiling.problems)
+        return lambda given: expression(given.input)
+    name = piece.text.strip()
+    if PAYLOADS.match(name):
+        return payload_part(piece, where, compiling, alone=alone)
+    if VARIABLE.fullmatch(name):
+        compiling.names.add(name)
+        return variable_part(name, alone=alone)
+    said = "`<<…>>` holds the name of a variable: letters, digits, spaces, `_`, `-` and `.`; write {{ '<<' }} for the characters themselves"
+    compiling.problems.append(where.problem(said, piece.start))
+    return lambda _given: UNDEFINED
+
+
+def payload_part(piece: Embedded | Literal | Reference, where: Where, compiling: Compiling, *, alone: bool) -> Part:
+    """A path into the starting payload or the last answer."""
+    try:
+        path = parse_variable(piece.text)
+    except VariableSyntaxError as error:
+        compiling.problems.append(where.problem(f"`<<…>>` is no expression of a variable: {error}", piece.start + error.column - 1))
+        return lambda _given: UNDEFINED
+
+    def followed(given: Given) -> Any:
+        return shown(str(path), found_in(path, given.values), alone=alone, plain=path.plain)
+
+    return followed
+
+
+def found_in(path: VariablePath, values: Values) -> Any:
+    """The value, or UNDEFINED."""
+    found = path.find(values.request if path.root == "request" else values.response)
+    return found.value if found.there else UNDEFINED
+
+
+def variable_part(name: str, *, alone: bool) -> Part:
+    def read(given: Given) -> Any:
+        return shown(name, given.values.variables.get(name, UNDEFINED), alone=alone, plain=name in given.values.plain)
+
+    return read
+
+
+def shown(name: str, value: Any, *, alone: bool, plain: bool) -> Any:
+    """A value alone is itself; in longer text it is its JSON text, or without the quotes when it is plain. A missing one is null, or empty text."""
+    if value is UNDEFINED:
+        log.warning("variable.missing", variable=name)
+        return None if alone else ""
+    if alone or (plain and isinstance(value, str)):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        raise ExpressionError(f"the variable {name} cannot be written as JSON") from None
