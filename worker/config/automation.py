@@ -114,10 +114,11 @@ class CallerAuth:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Where to go when `when` holds; the first that holds, None always does."""
+    """Where to go when `when` holds; the first that holds, None always does. `label`: the condition as it was written, for drawings."""
 
     when: Condition | None
     go: str
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

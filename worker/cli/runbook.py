@@ -1,0 +1,114 @@
+"""`halo-worker runbook show`: a runbook as a flow chart, in the terminal or as Mermaid text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from rich.tree import Tree
+
+from worker.cli.console import output
+from worker.config.automation import Runbook, Step
+from worker.config.loader import load_routes
+from worker.core.errors import WorkerError
+from worker.core.suggest import did_you_mean
+
+LABEL_LENGTH = 60
+SHAPES = {"end": ("([", "])"), "condition": ("{", "}"), "action": ("[[", "]]"), "method": ("[", "]")}
+
+
+class NoSuchRunbook(WorkerError):
+    """The route files have no runbook of this name."""
+
+
+def show_runbook(name: str, directory: Path, environment: Mapping[str, str], secrets: Path, *, mermaid: bool) -> int:
+    """Raises `ConfigError`, `NoSuchRunbook`."""
+    runbook = find_runbook(load_routes(directory, environment, secrets).runbooks, name)
+    if mermaid:
+        output().print(as_mermaid(runbook), soft_wrap=True)
+    else:
+        output().print(as_tree(runbook))
+    return 0
+
+
+def find_runbook(runbooks: Mapping[str, Runbook], name: str) -> Runbook:
+    if name in runbooks:
+        return runbooks[name]
+    hint = did_you_mean(name, runbooks) or (f"; there are {', '.join(runbooks)}" if runbooks else "; the route files have none")
+    raise NoSuchRunbook(f"there is no runbook {name!r}{hint}")
+
+
+def as_tree(runbook: Runbook) -> Tree:
+    """Each step once, where the flow reaches it first; elsewhere it is only named."""
+    tree = Tree(f"{runbook.name}  (started by {', '.join(starts(runbook)) or 'webhooks'})")
+    _grow(tree, runbook, runbook.first, "", set())
+    return tree
+
+
+def _grow(branch: Tree, runbook: Runbook, name: str, label: str, drawn: set[str]) -> None:
+    step = runbook.steps[name]
+    arrow = f"{label} → " if label else ""
+    if name in drawn:
+        branch.add(f"{arrow}{name} (above)")
+        return
+    drawn.add(name)
+    below = branch.add(f"{arrow}{described(step)}")
+    for target, why in edges(step):
+        _grow(below, runbook, target, why, drawn)
+
+
+def as_mermaid(runbook: Runbook) -> str:
+    """A flow chart that documentation can hold."""
+    lines = ["flowchart TD", f'  start(["{escaped(", ".join(starts(runbook)) or "webhook")}"]) --> {identifier(runbook.first)}']
+    for step in runbook.steps.values():
+        opening, closing = SHAPES[kind(step)]
+        lines.append(f'  {identifier(step.name)}{opening}"{escaped(described(step))}"{closing}')
+        for target, why in edges(step):
+            label = f'|"{escaped(why)}"|' if why else ""
+            lines.append(f"  {identifier(step.name)} -->{label} {identifier(target)}")
+    return "\n".join(lines)
+
+
+def starts(runbook: Runbook) -> list[str]:
+    """What starts it, apart from webhooks."""
+    found = [f"queue {runbook.queue}"] if runbook.queue else []
+    return [*found, f"POST /runbooks/{runbook.name}"] if runbook.endpoint else found
+
+
+def kind(step: Step) -> str:
+    if step.end is not None:
+        return "end"
+    if step.method is not None:
+        return "method"
+    return "action" if step.action is not None else "condition"
+
+
+def described(step: Step) -> str:
+    """The step in a few words."""
+    if step.end is not None:
+        return f"{step.name}: ends, {step.end}"
+    if step.method is not None:
+        return f"{step.name}: {step.method.full_name} ({step.method.verb})"
+    return f"{step.name}: {step.action.name} on {step.client}" if step.action is not None else f"{step.name}: which way?"
+
+
+def edges(step: Step) -> Iterator[tuple[str, str]]:
+    """Where it leads, and when."""
+    for branch in step.go:
+        yield branch.go, shortened(branch.label) if branch.when is not None else "else" if len(step.go) > 1 else ""
+    if step.on_failure is not None:
+        yield step.on_failure, "on failure"
+
+
+def shortened(text: str) -> str:
+    plain = re.sub(r"\s+", " ", text.strip().removeprefix("{{").removesuffix("}}")).strip()
+    return plain if len(plain) <= LABEL_LENGTH else plain[: LABEL_LENGTH - 1] + "…"
+
+
+def escaped(text: str) -> str:
+    return text.replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
+
+
+def identifier(name: str) -> str:
+    return "s_" + re.sub(r"\W", "_", name)
