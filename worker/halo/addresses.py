@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +12,7 @@ from yarl import URL
 from worker.config.routes import Client
 from worker.core.errors import Undecodable
 from worker.core.jsontext import decode
+from worker.halo.budget import FIRST, Budget
 from worker.halo.grants import NoToken, Trouble
 from worker.halo.transport import Answer, Call, Failure, Send
 
@@ -23,13 +25,24 @@ class TokenAddress:
     place: str
 
 
+FindAddress = Callable[[], Awaitable[TokenAddress | NoToken]]
+
+
+def finder(client: Client, send: Send, budget: Budget) -> FindAddress:
+    """What a client's auth manager asks for the address of its token endpoint."""
+
+    async def find() -> TokenAddress | NoToken:
+        if client.token_url is not None:
+            return token_address(client.token_url, client.tenant)
+        async with budget.turn(FIRST):
+            return await discover(client, send)
+
+    return find
+
+
 def api_address(client: Client) -> str:
     """The API's address without a trailing slash; it is known without asking."""
     return client.api_url or f"{client.url}/api"
-
-
-def configured(client: Client) -> TokenAddress | None:
-    return None if client.token_url is None else _token_address(client.token_url, client.tenant)
 
 
 async def discover(client: Client, send: Send) -> TokenAddress | NoToken:
@@ -48,7 +61,7 @@ async def discover(client: Client, send: Send) -> TokenAddress | NoToken:
     if not _usable(address, client):
         return NoToken(f"no token: {place} names an authorisation address that is not safe to use: set token_url", Trouble.UNUSABLE)
     tenant = client.tenant or info.get("tenant_id")
-    return _token_address(address if address.endswith("/token") else f"{address}/token", tenant if isinstance(tenant, str) else None)
+    return token_address(address if address.endswith("/token") else f"{address}/token", tenant if isinstance(tenant, str) else None)
 
 
 def _read(answer: Answer) -> dict[str, Any] | None:
@@ -70,6 +83,6 @@ def _usable(address: str, client: Client) -> bool:
     return bool(url.host) and (url.scheme == "https" or url.scheme == URL(api_address(client)).scheme == "http")
 
 
-def _token_address(address: str, tenant: str | None) -> TokenAddress:
+def token_address(address: str, tenant: str | None = None) -> TokenAddress:
     url = URL(address)
     return TokenAddress(url.update_query(tenant=tenant) if tenant else url, str(url.with_query(None).with_user(None)))

@@ -1,4 +1,4 @@
-"""The auth manager: the one owner of a client's token, shared by every flow that calls Halo."""
+"""The auth manager: the one owner of a token, shared by everything that calls the same API with it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 
 import structlog
 
-from worker.config.routes import Client, Grant
+from worker.config.routes import Grant
 from worker.core.errors import ConfigError
 from worker.core.ports import Clock
-from worker.halo.addresses import TokenAddress, configured, discover
+from worker.halo.addresses import FindAddress, TokenAddress
 from worker.halo.budget import FIRST, Budget
 from worker.halo.grants import UNKNOWN_LIFE, Granted, NoToken, Trouble, form, read_answer
 from worker.halo.transport import Answer, Call, Failure, Send
@@ -58,18 +58,32 @@ class AuthManager:
 
     A token is renewed in the background once most of its life is over, while callers go on with it. After a call that brought no token, callers get the same answer
     without another call until the floor is over. A refresh that a rejected token asks for happens at once, but not again within its own floor: a Halo that
-    rejects every token costs a call a minute.
+    rejects every token costs a call a minute. `name` is for logs and metrics; `timeout` bounds one token call.
     """
 
-    def __init__(self, client: Client, *, send: Send, budget: Budget, metrics: Metrics, clock: Clock, reload: Callable[[], Grant] | None = None) -> None:
-        self._client = client
-        self._grant = client.grant
+    def __init__(
+        self,
+        name: str,
+        grant: Grant,
+        find_address: FindAddress,
+        *,
+        send: Send,
+        timeout: float,
+        budget: Budget,
+        metrics: Metrics,
+        clock: Clock,
+        reload: Callable[[], Grant] | None = None,
+    ) -> None:
+        self._name = name
+        self._grant = grant
+        self._find_address = find_address
         self._send = send
+        self._timeout = timeout
         self._budget = budget
         self._metrics = metrics
         self._clock = clock
         self._reload = reload
-        self._address: TokenAddress | None = configured(client)
+        self._address: TokenAddress | None = None
         self._current: Token | None = None
         self._refresh: str | None = None
         self._trouble: NoToken | None = None
@@ -110,7 +124,7 @@ class AuthManager:
 
     def _renewing(self, *, rejection: bool) -> asyncio.Task[Token | NoToken]:
         # in a context of its own: the token is everybody's, its log lines and requests belong to no message
-        renewal = asyncio.create_task(self._renew(rejection=rejection), name=f"token of client {self._client.name}", context=Context())
+        renewal = asyncio.create_task(self._renew(rejection=rejection), name=f"token of {self._name}", context=Context())
         renewal.add_done_callback(self._finished)
         return renewal
 
@@ -127,7 +141,7 @@ class AuthManager:
         if isinstance(result, NoToken):
             self._trouble = result
             self._after_trouble.raise_from(self._clock.monotonic())
-            log.warning("token.refused", client=self._client.name, trouble=result.trouble.value, reason=result.reason, retry_in=round(self.patience))
+            log.warning("token.refused", client=self._name, trouble=result.trouble.value, reason=result.reason, retry_in=round(self.patience))
             return result
         self._trouble = None
         self._after_trouble.lower()
@@ -137,15 +151,14 @@ class AuthManager:
     async def _await_floor(self) -> None:
         wait = self._after_rejection.until - self._clock.monotonic()
         if wait > 0:
-            log.warning("token.rejected", client=self._client.name, reason="Halo rejects tokens that it has just given", retry_in=round(wait))
+            log.warning("token.rejected", client=self._name, reason="tokens are rejected that were just given", retry_in=round(wait))
             await self._clock.sleep(wait)
         self._after_rejection.raise_from(self._clock.monotonic())
 
     async def _obtain(self) -> Granted | NoToken:
         """One token call; a second one only when the first brought the news that its refresh token or secret is out of date."""
         if self._address is None:
-            async with self._budget.turn(FIRST):
-                found = await discover(self._client, self._send)
+            found = await self._find_address()
             if isinstance(found, NoToken):
                 return found
             self._address = found
@@ -162,10 +175,10 @@ class AuthManager:
     async def _ask(self, address: TokenAddress, fields: dict[str, str]) -> Granted | NoToken:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         async with self._budget.turn(FIRST) as turn:
-            answer: Answer | Failure = await self._send(Call("POST", address.url, headers, urlencode(fields).encode(), self._client.timeout))
+            answer: Answer | Failure = await self._send(Call("POST", address.url, headers, urlencode(fields).encode(), self._timeout))
             turn.unused = isinstance(answer, Failure) and not answer.sent
         result = read_answer(answer, self._grant, address.place)
-        self._metrics.tokens.labels(self._client.name, result.trouble.value if isinstance(result, NoToken) else "ok").inc()
+        self._metrics.tokens.labels(self._name, result.trouble.value if isinstance(result, NoToken) else "ok").inc()
         return result
 
     def _reloaded(self) -> bool:
@@ -179,7 +192,7 @@ class AuthManager:
         return changed
 
     def _accept(self, granted: Granted, started: float) -> Token:
-        name = self._client.name
+        name = self._name
         if granted.life is None:
             log.warning("token.life_unknown", client=name, assumed_seconds=UNKNOWN_LIFE)
         missing = frozenset(self._grant.scopes) - granted.scopes if granted.scopes is not None else frozenset()

@@ -17,7 +17,7 @@ from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.health import Health
 from worker.core.ports import Clock
-from worker.halo.addresses import api_address
+from worker.halo.addresses import api_address, finder
 from worker.halo.auth import AuthManager, Token
 from worker.halo.budget import FIRST, Budget, Budgets
 from worker.halo.calls import call_of
@@ -46,6 +46,16 @@ class Errand:
     seconds: float | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Access:
+    """What sends requests of its own with this client's token needs: to be one of those who share the token and the budget, and who stop together."""
+
+    client: Client
+    auth: AuthManager
+    budget: Budget
+    patience: Patience
+
+
 class HaloClient:
     """Implements `worker.core.ports.Halo`; made by `open_client`."""
 
@@ -64,6 +74,10 @@ class HaloClient:
     @property
     def name(self) -> str:
         return self._client.name
+
+    @property
+    def access(self) -> Access:
+        return Access(self._client, self._auth, self._budget, self._patience)
 
     @property
     def available(self) -> bool:
@@ -217,7 +231,17 @@ async def open_client(
     metrics.budget_used.labels(client.name).set_function(lambda: budget.used)
     metrics.budget_waiting.labels(client.name).set_function(lambda: budget.waiting)
     async with open_transport(client) as send:
-        auth = AuthManager(client, send=send, budget=budget, metrics=metrics, clock=clock, reload=reload)
+        auth = AuthManager(
+            client.name,
+            client.grant,
+            finder(client, send, budget),
+            send=send,
+            timeout=client.timeout,
+            budget=budget,
+            metrics=metrics,
+            clock=clock,
+            reload=reload,
+        )
         halo = HaloClient(client, send=send, auth=auth, budget=budget, circuit=Circuit(client.name, health, metrics), metrics=metrics, clock=clock)
         watching = asyncio.create_task(halo.watch(), name=f"watch of client {client.name}")
         try:

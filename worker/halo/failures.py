@@ -10,6 +10,10 @@ import aiohttp
 from yarl import URL
 
 
+class AddressRefused(OSError):
+    """A connection that is not allowed; the text says why, as the end of a sentence about the host."""
+
+
 class Interrupted(aiohttp.ClientError):
     """The connection ended after the request was begun and before its answer."""
 
@@ -40,7 +44,14 @@ def describe(error: Exception, url: URL) -> str:
     return f"the connection to {host} failed"
 
 
+def is_refused(error: Exception) -> bool:
+    """Whether it was our own guard that kept the connection from being made."""
+    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, AddressRefused)
+
+
 def _os_reason(error: OSError) -> str:
+    if isinstance(error, AddressRefused):
+        return str(error)
     return os.strerror(error.errno).lower() if error.errno else "none of its addresses answers"
 
 

@@ -48,7 +48,9 @@ class Granted:
 
 def form(grant: Grant, refresh: str | None = None) -> dict[str, str]:
     """The fields of a token request; with a refresh token in place of the grant when one is given."""
-    fields = {"grant_type": "refresh_token" if refresh else grant.type, "client_id": grant.client_id}
+    fields: dict[str, str] = {"grant_type": "refresh_token" if refresh else grant.type}
+    if grant.client_id:
+        fields["client_id"] = grant.client_id
     if grant.client_secret is not None:
         fields["client_secret"] = grant.client_secret
     if refresh:
@@ -82,19 +84,19 @@ def _failed(answer: Answer, place: str) -> NoToken:
 
 def _no_token(answer: Answer, place: str) -> str:
     what = "a web page" if answer.is_page else answer.problem or "an answer without a token"
-    return f"no token: {place} answered 200 with {what}: check token_url (it usually ends in /auth/token)"
+    return f"no token: {place} answered 200 with {what}: check token_url (Halo's usually ends in /auth/token)"
 
 
 def _meaning(code: str, grant: Grant) -> str:
     match code:
         case "invalid_client":
-            return "client_id or client_secret is wrong, or the application is switched off in Halo"
+            return "client_id or client_secret is wrong, or the application is switched off"
         case "invalid_scope":
-            return f"Halo does not know one of the scopes {', '.join(grant.scopes)}"
+            return f"one of the scopes {', '.join(grant.scopes)} is not known there"
         case "invalid_grant":
             return "username or password is wrong, or the agent may not log in" if grant.type == "password" else "the grant is no longer valid"
         case "unauthorized_client" | "unsupported_grant_type":
-            return f"the application in Halo does not allow the grant {grant.type}: check its authentication method"
+            return f"the application does not allow the grant {grant.type}: check its authentication method"
         case _:
             return "the authorisation server refused"
 

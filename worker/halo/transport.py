@@ -1,10 +1,10 @@
-"""One HTTP request to Halo or its authorisation server: an answer, or why there is none; nothing is raised for what the network does."""
+"""One HTTP request to Halo, to an authorisation server or to another API: an answer, or why there is none; nothing is raised for what the network does."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from yarl import URL
 from worker import __version__
 from worker.config.routes import Client
 from worker.core.errors import ConfigError, Problem
-from worker.halo.failures import NETWORK_ERRORS, Interrupted, describe
+from worker.halo.failures import NETWORK_ERRORS, Interrupted, describe, is_refused
 
 ANSWER_LIMIT = 64 * 1024 * 1024  # a list without paging has been seen to weigh 36 MB
 ERROR_LIMIT = 1024 * 1024
@@ -37,7 +37,7 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     data: bytes | None = field(default=None, repr=False)
     timeout: float | None = None
-    """Seconds for the whole of it where the client's own limits are too long."""
+    """Seconds for the whole of it where the session's own limits are too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No answer. `sent`: some of the request may have reached Halo. `interrupted`: the connection ended before the answer began."""
+    """No answer. `sent`: some of the request may have arrived. `interrupted`: the connection ended before the answer began. `refused`: it is not allowed to go there."""
 
     reason: str
     sent: bool
     interrupted: bool = False
+    refused: bool = False
 
 
 @dataclass(slots=True)
@@ -88,19 +89,32 @@ Send = Callable[[Call], Awaitable[Answer | Failure]]
 
 
 @asynccontextmanager
-async def open_transport(client: Client, answer_limit: int = ANSWER_LIMIT) -> AsyncIterator[Send]:
-    """The way to Halo for one client. Raises `ConfigError` when its CA file or its headers cannot be used."""
+async def open_transport(client: Client, answer_limit: int = ANSWER_LIMIT, socket_factory: aiohttp.SocketFactoryType | None = None) -> AsyncIterator[Send]:
+    """The way to Halo for one client; `socket_factory` may refuse connections. Raises `ConfigError` when its CA file or its headers cannot be used."""
     connect = min(CONNECT_LIMIT, client.timeout)
-    timeout = aiohttp.ClientTimeout(total=connect + TOTAL_FACTOR * client.timeout, connect=connect, sock_connect=connect, sock_read=client.timeout)
-    # no limit of connections: flows bound what they have in flight, and waiting for a place in the pool would look like a Halo that does not answer
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE, ssl=_tls(client), ttl_dns_cache=30)
-    headers = {"User-Agent": f"halo-worker/{__version__}", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
-    headers |= _own_headers(client)
+    limits = aiohttp.ClientTimeout(total=connect + TOTAL_FACTOR * client.timeout, connect=connect, sock_connect=connect, sock_read=client.timeout)
+    headers = {"Accept": "application/json"} | _own_headers(client)
+    connector = new_connector(_tls(client), socket_factory)
+    async with open_session(connector, limits, headers, answer_limit, proxy=client.proxy) as send:
+        yield send
+
+
+def new_connector(tls: ssl.SSLContext, socket_factory: aiohttp.SocketFactoryType | None = None) -> aiohttp.TCPConnector:
+    # no limit of connections: flows bound what they have in flight, and waiting for a place in the pool would look like a server that does not answer
+    return aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE, ssl=tls, ttl_dns_cache=30, socket_factory=socket_factory)
+
+
+@asynccontextmanager
+async def open_session(
+    connector: aiohttp.TCPConnector, limits: aiohttp.ClientTimeout, headers: Mapping[str, str], answer_limit: int, proxy: str | None = None
+) -> AsyncIterator[Send]:
+    """A way to send requests, without cookies, redirects, or anything from the environment. `headers` go with each call that does not set them itself."""
+    headers = {"User-Agent": f"halo-worker/{__version__}", "Accept-Encoding": "gzip, deflate", **headers}
     async with aiohttp.ClientSession(
         connector=connector,
-        timeout=timeout,
+        timeout=limits,
         headers=headers,
-        proxy=client.proxy,
+        proxy=proxy,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         trace_configs=[_marking()],
@@ -124,7 +138,7 @@ async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -
             body, problem = await _read(response, answer_limit if response.status < 400 else ERROR_LIMIT)  # noqa: PLR2004 - errors start at 400
             return Answer(response.status, headers, body, problem)
     except NETWORK_ERRORS as error:
-        return Failure(describe(error, call.url), mark.sent, isinstance(error, Interrupted))
+        return Failure(describe(error, call.url), mark.sent, isinstance(error, Interrupted), is_refused(error))
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes | None, str]:

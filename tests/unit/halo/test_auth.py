@@ -8,6 +8,7 @@ import pytest
 
 from worker.config.routes import Client, Grant
 from worker.core.errors import ConfigError
+from worker.halo.addresses import finder
 from worker.halo.auth import AuthManager, Token
 from worker.halo.budget import Budget
 from worker.halo.grants import NoToken, Trouble
@@ -41,7 +42,10 @@ class TokenServer:
 
 def manager(server, reload=None, grant=GRANT):
     client = Client("main", "https://acme.example", grant, token_url="https://acme.example/auth/token", tenant="acme")
-    return AuthManager(client, send=server.send, budget=Budget("acme", None, server.clock), metrics=Metrics(), clock=server.clock, reload=reload)
+    budget = Budget("acme", None, server.clock)
+    address = finder(client, server.send, budget)
+    shared = {"send": server.send, "budget": budget, "metrics": Metrics(), "clock": server.clock}
+    return AuthManager("main", grant, address, timeout=client.timeout, reload=reload, **shared)
 
 
 def test_callers_that_come_together_share_one_call(virtually):
