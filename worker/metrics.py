@@ -27,6 +27,7 @@ class Metrics:
         self.request_seconds = Histogram(
             "halo_worker_halo_request_seconds", "Duration of requests to Halo", ["client"], registry=self.registry, buckets=BUCKETS
         )
+        self.integration_requests = self._counter("integration_requests", "Calls of integrations by fate", "integration", "method", "fate")
         self.budget_used = self._gauge("budget_used", "Requests sent in the current window", "client")
         self.budget_waiting = self._gauge("budget_waiting", "Requests that wait for budget", "client")
         self.tokens = self._counter("token_calls", "Calls of the token endpoint by result", "client", "result")

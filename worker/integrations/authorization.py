@@ -1,0 +1,101 @@
+"""How an integration's API knows us: fixed headers or a query parameter, or the token of an auth manager."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import Protocol
+
+from worker.config.automation import IntegrationAuth
+from worker.core.exchange import Priority
+from worker.halo.auth import AuthManager, Token
+from worker.halo.budget import Budget
+from worker.halo.grants import NoToken
+from worker.halo.outcome import parse_date, retry_after
+from worker.halo.patience import Patience
+from worker.halo.transport import Answer, Call, Failure, Send
+
+STOPPED = Failure("the worker stopped before the request was sent", sent=False)
+
+
+class Authorization(Protocol):
+    async def send(self, call: Call, send: Send) -> Answer | Failure:
+        """The exchange of this call made ours."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FixedAuthorization:
+    """Goes with each call as it is, in place of what the method says under the same name."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    async def send(self, call: Call, send: Send) -> Answer | Failure:
+        ours = {name.lower() for name in self.headers}
+        headers = {name: value for name, value in call.headers.items() if name.lower() not in ours} | dict(self.headers)
+        url = call.url.update_query(self.query) if self.query else call.url
+        return await send(replace(call, url=url, headers=headers))
+
+
+def fixed_authorization(auth: IntegrationAuth) -> FixedAuthorization:
+    """For the kinds that ask nobody."""
+    match auth.type:
+        case "basic":
+            credentials = base64.b64encode(f"{auth.username or ''}:{auth.password or ''}".encode()).decode()
+            return FixedAuthorization({"Authorization": f"Basic {credentials}"})
+        case "bearer":
+            return FixedAuthorization({"Authorization": f"Bearer {auth.token or ''}"})
+        case "api_key" if auth.place == "query":
+            return FixedAuthorization(query={auth.name or "": auth.value or ""})
+        case "api_key":
+            return FixedAuthorization({auth.name or "": auth.value or ""})
+        case _:
+            return FixedAuthorization()
+
+
+class TokenAuthorization:
+    """A bearer token that is asked for, renewed, and after a 401 replaced once. With a `budget` each request waits for its turn, and a 429 holds up everybody."""
+
+    def __init__(self, tokens: AuthManager, patience: Patience, budget: Budget | None = None) -> None:
+        self._tokens = tokens
+        self._patience = patience
+        self._budget = budget
+
+    async def send(self, call: Call, send: Send) -> Answer | Failure:
+        try:
+            async with self._patience.wait() as limit:
+                token = await self._tokens.token()
+                if isinstance(token, NoToken):
+                    return Failure(token.reason, sent=False)
+                result, used = await self._in_turn(call, send, token, limit)
+                if isinstance(result, Failure) or result.status != HTTPStatus.UNAUTHORIZED:
+                    return result
+                fresh = await self._tokens.token(rejected=used.value)
+                if isinstance(fresh, NoToken):
+                    return Failure(fresh.reason, sent=False)
+                result, _ = await self._in_turn(call, send, fresh, limit)
+                return result
+        except TimeoutError:
+            return STOPPED
+
+    async def _in_turn(self, call: Call, send: Send, token: Token, limit: asyncio.Timeout) -> tuple[Answer | Failure, Token]:
+        """One exchange, with the token that was used."""
+        if self._budget is None:
+            return await self._with_token(call, send, token, limit)
+        async with self._budget.turn(Priority.RUNBOOK) as turn:
+            result, used = await self._with_token(call, send, token, limit)
+            turn.unused = isinstance(result, Failure) and not result.sent
+            if isinstance(result, Answer) and result.status == HTTPStatus.TOO_MANY_REQUESTS:
+                self._budget.throttled(turn.started, retry_after(result, parse_date(result.headers.get("date"))))
+        return result, used
+
+    async def _with_token(self, call: Call, send: Send, token: Token, limit: asyncio.Timeout) -> tuple[Answer | Failure, Token]:
+        current = self._tokens.ready() or token  # it may have been renewed while we waited for our turn
+        headers = {name: value for name, value in call.headers.items() if name.lower() != "authorization"}
+        headers["Authorization"] = f"Bearer {current.value}"
+        with self._patience.sending(limit):
+            return await send(replace(call, headers=headers)), current

@@ -1,0 +1,80 @@
+"""Calls methods of integrations: the port `Caller` over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+import structlog
+
+from worker.config.automation import Integration, Method, Values
+from worker.core.errors import CallRefused
+from worker.core.exchange import Exchange
+from worker.core.ports import Clock
+from worker.halo.client import HaloClient
+from worker.halo.patience import Patience
+from worker.halo.transport import Call, Failure
+from worker.integrations.answers import judge
+from worker.integrations.building import build_call
+from worker.integrations.lines import Line, Surroundings, open_line
+from worker.metrics import Metrics
+
+REFUSED = "refused"
+
+log = structlog.get_logger()
+
+
+class IntegrationCaller:
+    """Implements `worker.config.automation.Caller`; made by `open_caller`."""
+
+    def __init__(self, lines: Mapping[str, Line], patience: Patience, metrics: Metrics, clock: Clock) -> None:
+        self._lines = lines
+        self._patience = patience
+        self._metrics = metrics
+        self._clock = clock
+
+    async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request, as a method has one
+        """One exchange, its `duration` with the wait for a token or the budget. Never tried again here but once, after a 401, with a new token."""
+        line = self._lines[method.integration]
+        started = self._clock.monotonic()
+        try:
+            call = build_call(line.integration, method, values, timeout)
+            exchange = await self._exchange(line, call)
+        except CallRefused as error:
+            self._record(line, method, REFUSED, None, started)
+            raise CallRefused(f"{method.full_name}: {error}") from None
+        self._record(line, method, exchange.fate.value, exchange.status, started)
+        return replace(exchange, duration=self._clock.monotonic() - started)
+
+    def stop_waiting(self) -> None:
+        """The worker stops: calls that wait for a token end as NOT_SENT, those under way are not disturbed. (Calls with a Halo client's token stop with the client.)"""
+        self._patience.end()
+
+    async def _exchange(self, line: Line, call: Call) -> Exchange:
+        if call.url.origin() != line.origin:
+            raise CallRefused("the address is not on the integration's own host")
+        result = await line.authorization.send(call, line.send)
+        if isinstance(result, Failure) and result.refused:
+            raise CallRefused(result.reason)
+        return judge(line.origin.authority, result)
+
+    def _record(self, line: Line, method: Method, fate: str, status: int | None, started: float) -> None:
+        self._metrics.integration_requests.labels(method.integration, method.name, fate).inc()
+        milliseconds = round((self._clock.monotonic() - started) * 1000)
+        log.info("method.called", method=method.full_name, verb=method.verb, host=line.origin.authority, status=status, fate=fate, ms=milliseconds)
+
+
+@asynccontextmanager
+async def open_caller(
+    integrations: Mapping[str, Integration], clients: Mapping[str, HaloClient], metrics: Metrics, clock: Clock
+) -> AsyncIterator[IntegrationCaller]:
+    """A caller for these integrations; `clients` by name are those whose token `halo` integrations use. Connects to nothing yet.
+
+    Raises `ConfigError` for an address or authorization that can never work.
+    """
+    patience = Patience()
+    shared = Surroundings(clients, patience, metrics, clock)
+    async with AsyncExitStack() as stack:
+        lines = {name: await stack.enter_async_context(open_line(integration, shared)) for name, integration in integrations.items()}
+        yield IntegrationCaller(lines, patience, metrics, clock)

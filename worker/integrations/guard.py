@@ -1,0 +1,76 @@
+"""The guard at the socket: whatever a name resolves to by then, connections go only to public addresses or to what the integration lists."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from socket import socket
+
+import aiohttp
+from aiohttp.connector import AddrInfoType
+from yarl import URL
+
+from worker.halo.failures import AddressRefused
+from worker.halo.transport import CONNECT_LIMIT, Send, new_connector, open_session
+from worker.integrations.addresses import METADATA, is_public, read_address
+
+ANSWER_LIMIT = 8 * 1024 * 1024
+NOT_LISTED = "its address is not on the public internet: name the host under allow_hosts if that is meant"
+NOT_BY_NAME = "its name leads to a metadata service of a cloud: only its address itself, under allow_hosts, opens that"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Makes the sockets for one destination, and none for any other. `allowed` holds hosts in canonical form, with a port or for all of them."""
+
+    host: str
+    port: int
+    allowed: frozenset[tuple[str, int | None]]
+
+    def new_socket(self, info: AddrInfoType) -> socket:
+        """A socket for this address. Raises `AddressRefused`. aiohttp comes here just before each connection, so there is no later change of address."""
+        family, kind, protocol, _, place = info
+        self.admit(str(place[0]), int(place[1]))
+        return socket(family, kind, protocol)
+
+    def admit(self, text: str, port: int) -> None:
+        """Raises `AddressRefused` for an address that may not be connected to."""
+        address = read_address(text)
+        if address is None or port != self.port:
+            raise AddressRefused("this is not the host of the integration")
+        if is_public(address) or self._lists(str(address)):
+            return
+        if address in METADATA and self._lists(self.host):
+            raise AddressRefused(NOT_BY_NAME)
+        if not self._lists(self.host):
+            raise AddressRefused(NOT_LISTED)
+
+    def _lists(self, host: str) -> bool:
+        return (host, None) in self.allowed or (host, self.port) in self.allowed
+
+
+def guard_of(url: URL, allow_hosts: Iterable[tuple[str, int | None]]) -> Guard:
+    return Guard(canonical(url.host or ""), url.port or 0, frozenset((canonical(host), port) for host, port in allow_hosts))
+
+
+def canonical(host: str) -> str:
+    """One spelling for each host: addresses unwrapped, names in lower case, encoded, without a final dot."""
+    bare = host.strip("[]").rstrip(".").lower()
+    address = read_address(bare)
+    if address is not None:
+        return str(address)
+    try:
+        return URL.build(scheme="http", host=bare).raw_host or bare
+    except ValueError:
+        return bare
+
+
+@asynccontextmanager
+async def open_guarded(guard: Guard) -> AsyncIterator[Send]:
+    """The way to one destination. A call's own timeout bounds it as a whole."""
+    connector = new_connector(ssl.create_default_context(), guard.new_socket)
+    limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_LIMIT, sock_connect=CONNECT_LIMIT)
+    async with open_session(connector, limits, {"Accept": "application/json, */*;q=0.5"}, ANSWER_LIMIT) as send:
+        yield send

@@ -1,0 +1,131 @@
+"""The way to one integration's API: its guarded connections and its authorization, opened together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from yarl import URL
+
+from worker.config.automation import Integration, IntegrationAuth
+from worker.config.routes import Grant
+from worker.core.errors import ConfigError, Problem
+from worker.core.ports import Clock
+from worker.halo.addresses import TokenAddress, api_address, token_address
+from worker.halo.auth import AuthManager
+from worker.halo.budget import Budget
+from worker.halo.client import Access, HaloClient
+from worker.halo.patience import Patience
+from worker.halo.transport import Send, open_transport
+from worker.integrations.authorization import Authorization, FixedAuthorization, TokenAuthorization, fixed_authorization
+from worker.integrations.building import CONTROL, HEADER_NAME
+from worker.integrations.guard import ANSWER_LIMIT, Guard, guard_of, open_guarded
+from worker.metrics import Metrics
+
+LONGEST_CALL = 600.0
+"""Seconds; a method's own timeout is shorter."""
+TOKEN_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """`send` takes calls for `origin` only."""
+
+    integration: Integration
+    origin: URL
+    send: Send
+    authorization: Authorization
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surroundings:
+    """What every line shares."""
+
+    clients: Mapping[str, HaloClient]
+    patience: Patience
+    metrics: Metrics
+    clock: Clock
+
+
+@asynccontextmanager
+async def open_line(integration: Integration, shared: Surroundings) -> AsyncIterator[Line]:
+    """Connects to nothing yet. Raises `ConfigError` for what can never work."""
+    origin = address_of(integration, "base_url", integration.base_url).origin()
+    guard = guard_of(origin, integration.allow_hosts)
+    async with AsyncExitStack() as stack:
+        match integration.auth.type:
+            case "halo":
+                access = halo_access(integration, shared.clients, origin)
+                send = await stack.enter_async_context(open_as_client(access, guard))
+                authorization: Authorization = TokenAuthorization(access.auth, access.patience, access.budget)
+            case "oauth2":
+                send = await stack.enter_async_context(open_guarded(guard))
+                authorization = await stack.enter_async_context(open_oauth2(integration, shared))
+            case _:
+                send = await stack.enter_async_context(open_guarded(guard))
+                authorization = usable(integration, fixed_authorization(integration.auth))
+        yield Line(integration, origin, send, authorization)
+
+
+@asynccontextmanager
+async def open_as_client(access: Access, guard: Guard) -> AsyncIterator[Send]:
+    """With the TLS, the headers and the proxy of the Halo client. Where a proxy is, sockets go to the proxy, and names are its business."""
+    factory = None if access.client.proxy else guard.new_socket
+    async with open_transport(replace(access.client, timeout=LONGEST_CALL), ANSWER_LIMIT, factory) as send:
+        yield send
+
+
+@asynccontextmanager
+async def open_oauth2(integration: Integration, shared: Surroundings) -> AsyncIterator[TokenAuthorization]:
+    """A token endpoint and the auth manager that asks it. Its host is written in the configuration, so it may be called, but the guard holds there as well."""
+    name, auth = integration.name, integration.auth
+    address = token_address(str(address_of(integration, "token_url", auth.token_url or "")))
+
+    async def find_address() -> TokenAddress:
+        return address
+
+    async with open_guarded(guard_of(address.url.origin(), integration.allow_hosts)) as send:
+        budget = Budget(name, None, shared.clock)
+        tokens = AuthManager(name, grant_of(auth), find_address, send=send, timeout=TOKEN_TIMEOUT, budget=budget, metrics=shared.metrics, clock=shared.clock)
+        try:
+            yield TokenAuthorization(tokens, shared.patience)
+        finally:
+            await tokens.close()
+
+
+def grant_of(auth: IntegrationAuth) -> Grant:
+    return Grant(auth.grant, auth.client_id or "", auth.client_secret, auth.username, auth.password, auth.scopes)
+
+
+def halo_access(integration: Integration, clients: Mapping[str, HaloClient], origin: URL) -> Access:
+    """The client's token goes to the client's own host only."""
+    client = clients.get(integration.auth.client or "")
+    if client is None:
+        raise wrong(integration, f"there is no client {integration.auth.client!r} to take the token from")
+    if URL(api_address(client.access.client)).origin() != origin:
+        raise wrong(integration, f"with the token of client {client.name} its base_url must be on that client's own host")
+    return client.access
+
+
+def usable(integration: Integration, authorization: FixedAuthorization) -> FixedAuthorization:
+    for name, value in authorization.headers.items():
+        if not HEADER_NAME.fullmatch(name) or name.lower() in {"host", "content-length", "transfer-encoding", "connection"}:
+            raise wrong(integration, f"auth cannot use the header {name!r}")
+        if CONTROL.search(value):
+            raise wrong(integration, "the secret of auth holds a line break or another control character")
+    return authorization
+
+
+def address_of(integration: Integration, member: str, text: str) -> URL:
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.host or url.raw_user is not None or url.raw_password is not None:
+        raise wrong(integration, f"{member} must be an http or https address without credentials")
+    return url
+
+
+def wrong(integration: Integration, what: str) -> ConfigError:
+    return ConfigError([Problem("", 0, 0, f"integration {integration.name}: {what}")])
