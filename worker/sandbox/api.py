@@ -159,7 +159,8 @@ class Api:
         if kind not in JSON_TYPES and not kind.endswith("+json"):
             return empty(415)
         try:
-            types = {**load().body_members(operation), **profile_of(call.match.table).newer}
+            published = load().body_members(operation)
+            types = {**published, **profile_of(call.match.table).unpublished} if published else {}
             records = read(body, types, array=operation.body is Body.ARRAY, accepts_object=halo.settings.accepts_object)
         except Unbound as unbound:
             return json_answer(unbound.errors, 400)

@@ -40,8 +40,8 @@ def list_answer(store: Store, settings: SandboxSettings, match: Match, reading: 
     if _ids_only(asked):
         body = [{"id": row["id"]} for row in _slice(found, start, stop, thin=True)]
     else:
-        also = profile.listed | ({"fields"} if asked.flag("includeassetfields") else set()) | ({"customfields"} if fields else set())
-        body = [list_row(row, profile, also, fields) for row in _slice(found, start, stop, thin=also <= profile.listed)]
+        nested = ({"fields"} if asked.flag("includeassetfields") else set()) | ({"customfields"} if fields else set())
+        body = [list_row(row, profile, nested, fields) for row in _slice(found, start, stop, thin=not nested)]
     key = _rows_key(operation)
     if operation.path == "/Agent" and settings.agent_results and PAGING & reading.query.keys():
         key = RESULTS
@@ -50,9 +50,10 @@ def list_answer(store: Store, settings: SandboxSettings, match: Match, reading: 
 
 @cache
 def members_of(path: str) -> Mapping[str, str]:
-    """What a record behind a path consists of: the members that its POST takes."""
+    """What a record behind a path consists of: the members that its POST takes, and those that are known without being published."""
     operations = load().methods_of(path)
-    return {"id": "integer", **(load().body_members(operations["POST"]) if "POST" in operations else {})}
+    published = load().body_members(operations["POST"]) if "POST" in operations else {}
+    return {"id": "integer", **published, **profile_of(path.strip("/").lower()).unpublished}
 
 
 def _table(store: Store, match: Match, asked: Asked, profile: Profile) -> Table:

@@ -154,6 +154,13 @@ async def test_single_custom_fields_can_be_had_in_a_list(visit):
         assert [field["id"] for field in row["customfields"]] == [113, 201]
 
 
+async def test_fields_of_assets_can_be_had_in_a_list(visit):
+    async with visit() as visitor:
+        assert "fields" not in (await visitor.get("/Asset", count=1)).json["assets"][0]
+        row = (await visitor.get("/Asset", count=1, includeassetfields="true")).json["assets"][0]
+        assert [field["name"] for field in row["fields"]] == ["Product", "Purchased", "Serial number", "Memory"]
+
+
 async def test_the_stamp_is_called_lastupdate_in_lists_and_last_update_in_details(visit):
     async with visit() as visitor:
         row, one = (await visitor.get("/Tickets", count=1)).json["tickets"][0], (await visitor.get("/Tickets/30")).json
