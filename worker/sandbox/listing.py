@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from functools import cache
 from typing import Any
 
-from worker.catalogue.catalogue import load
 from worker.catalogue.operation import Operation
 from worker.sandbox.filters import Asked, query_of
+from worker.sandbox.members import members_of
 from worker.sandbox.paths import Match
 from worker.sandbox.profiles import Profile, profile_of
 from worker.sandbox.query import Selection, select
@@ -46,14 +44,6 @@ def list_answer(store: Store, settings: SandboxSettings, match: Match, reading: 
     if operation.path == "/Agent" and settings.agent_results and PAGING & reading.query.keys():
         key = RESULTS
     return body if key is None else _envelope(operation, asked, key, body, {**page, "record_count": len(found)})
-
-
-@cache
-def members_of(path: str) -> Mapping[str, str]:
-    """What a record behind a path consists of: the members that its POST takes, and those that are known without being published."""
-    operations = load().methods_of(path)
-    published = load().body_members(operations["POST"]) if "POST" in operations else {}
-    return {"id": "integer", **published, **profile_of(path.strip("/").lower()).unpublished}
 
 
 def _table(store: Store, match: Match, asked: Asked, profile: Profile) -> Table:

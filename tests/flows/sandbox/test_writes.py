@@ -2,6 +2,7 @@
 
 import base64
 import re
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -275,3 +276,17 @@ async def test_a_list_can_be_filtered_by_a_third_party_id_in_newer_versions_only
         async with visit(filter_by_third_party=newer) as visitor:
             await visitor.post("/Tickets", [{"summary": "x", "third_party_id_string": "ERP-1"}])
             assert (await visitor.get("/Tickets", third_party_id_string="ERP-1")).json["record_count"] == found
+
+
+async def test_the_answer_shows_one_moment_however_the_clock_moves_meanwhile(visit):
+    moment = [datetime(2026, 1, 1, tzinfo=UTC)]
+
+    def now():
+        moment[0] += timedelta(microseconds=1700)
+        return moment[0]
+
+    async with visit(now=now) as visitor:
+        for _ in range(20):
+            answer = (await visitor.post("/Tickets", [{"summary": "x"}])).json
+            assert SEVEN_DECIMALS.fullmatch(answer["last_update"])
+            assert answer["last_update"] == answer["dateoccurred"]

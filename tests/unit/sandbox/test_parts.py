@@ -13,7 +13,7 @@ from worker.sandbox.dice import guid, roll
 from worker.sandbox.halo import Halo
 from worker.sandbox.journal import matches
 from worker.sandbox.limits import RollingWindow
-from worker.sandbox.listing import members_of
+from worker.sandbox.members import members_of
 from worker.sandbox.profiles import STAMP
 from worker.sandbox.scopes import granted, permits
 from worker.sandbox.settings import SandboxSettings
