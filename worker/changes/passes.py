@@ -31,7 +31,8 @@ def after_first(position: Position, page: Page, *, paged: bool) -> Position:
 
 def after_forwards(position: Position, page: Page, window: Window | None, *, repeated: bool, fresh: bool) -> Position:
     """Without a count to go by only an empty page is the end."""
-    if not page.rows:
+    beyond = position.count is not None and position.page > last_page(position) > 1
+    if not page.rows or (beyond and not fresh and not position.before):  # past the end some lists give the last page again, or begin anew
         found = replace(position, end=position.page - 1)
         whole = last_page(position) == 1  # else only what lies beyond the counted pages was read forwards
         if whole and position.until is None and window is not None and window.since is not None:

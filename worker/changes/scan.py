@@ -68,7 +68,7 @@ class Scan:
             fresh = frozenset(keys) - seen.keys
             position = self._after(noted(position, page, keys, seen.previous), page, seen, repeated=repeated, fresh=bool(fresh))
             seen.keys.update(keys)
-            seen.previous = keys if position.met else ()
+            seen.previous = keys
             yield Step(page.rows, fresh, position)
             if self._pause():
                 return
