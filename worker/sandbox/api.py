@@ -141,8 +141,9 @@ class Api:
             key = parse_key(self._halo.store, match)
         except NoSuchKey:
             return "", None
-        scope = _scope(match, query)
-        if key is None or key in self._halo.store.hidden.get(match.table, ()) or (profile_of(match.table).needs and not scope):
+        scope, profile = _scope(match, query), profile_of(match.table)
+        scope_missing = profile.scope is not None and profile.scope == profile.needs and not scope
+        if key is None or scope_missing or key in self._halo.store.hidden.get(match.table, ()):
             return key, None
         return key, self._halo.store.get(match.table, key, scope)
 

@@ -252,6 +252,13 @@ async def test_actions_of_all_tickets_can_be_had_for_one_day_at_most(visit):
         assert {row["ticket_id"] for row in (await visitor.get("/Actions", **around)).json["actions"]} == {first["id"]}
 
 
+async def test_changes_of_assets_need_an_asset(visit):
+    async with visit() as visitor:
+        visitor.halo.store.create("AssetChange", {"asset_id": 3})
+        assert (await visitor.get("/AssetChange")).json["changehistory"] == []
+        assert len((await visitor.get("/AssetChange", asset_id=3)).json["changehistory"]) == 1
+
+
 async def test_event_numbers_are_a_lookup(visit):
     async with visit() as visitor:
         names = {row["id"]: row["name"] for row in (await visitor.get("/Lookup", lookupid=64)).json}
