@@ -31,6 +31,7 @@ from worker.settings import Settings
 logger = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 FLOW_PAUSE = 5.0
+WATCH_EVERY = 5.0
 Reload = Callable[[str], Grant]
 
 
@@ -154,7 +155,13 @@ class Service:
             raise ChannelLost(reason_of(lost)) from None
 
     async def _watch(self, broker: Broker) -> None:
-        raise ChannelLost(await broker.wait_lost())
+        """Raises `ChannelLost` when the attachment is lost; meanwhile readiness tells whether the broker lets us publish."""
+        while (reason := await first_of(broker.wait_lost(), timeout=WATCH_EVERY)) is None:
+            if broker.blocked:
+                self.health.down("broker", broker.blocked)
+            else:
+                self.health.up("broker", "attached")
+        raise ChannelLost(reason)
 
     async def _keep_serving(self, flow: Flow, broker: Broker) -> None:
         """A flow whose own queues have trouble is tried again by itself; the others go on."""

@@ -15,7 +15,7 @@ from tests.tools.proxy import through_proxy
 from tests.tools.rabbitmq import RabbitMQ
 from tests.tools.waiting import until
 from worker.broker.memory import MemoryServer
-from worker.broker.open import OpenBroker, open_broker
+from worker.broker.open import open_broker
 from worker.core.message import Delivery
 from worker.core.ports import Broker
 
@@ -25,7 +25,7 @@ class World:
     """One broker with nothing in it. `attach()` opens an attachment to it, `cut()` tears all of them off, `delete_queue` is an operator's hand."""
 
     kind: str
-    attach: Callable[[], AbstractAsyncContextManager[OpenBroker]]
+    attach: Callable[[], AbstractAsyncContextManager[Broker]]
     cut: Callable[[], None]
     delete_queue: Callable[[str], None]
 
@@ -58,7 +58,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def broker(world: World) -> AsyncIterator[OpenBroker]:
+async def broker(world: World) -> AsyncIterator[Broker]:
     async with world.attach() as attached:
         yield attached
 

@@ -8,10 +8,9 @@ import pytest
 
 from tests.brokers.conftest import World
 from tests.tools.waiting import soon, until
-from worker.broker.open import OpenBroker
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.message import Delivery, Message
-from worker.core.ports import Channel
+from worker.core.ports import Broker, Channel
 from worker.core.topology import Queue, Topology, browsed, handing_on
 
 
@@ -37,12 +36,12 @@ class Inbox:
 
 
 @pytest.fixture
-async def ready(broker: OpenBroker) -> OpenBroker:
+async def ready(broker: Broker) -> Broker:
     await broker.declare(Topology(queues=(browsed("in"), browsed("out"))))
     return broker
 
 
-async def publish(broker: OpenBroker, queue: str, *bodies: bytes) -> None:
+async def publish(broker: Broker, queue: str, *bodies: bytes) -> None:
     for body in bodies:
         await broker.publish(Message(body), routing_key=queue)
 
@@ -51,13 +50,13 @@ async def get(channel: Channel, queue: str) -> Delivery:
     return await until(lambda: channel.get(queue))
 
 
-async def get_batch(broker: OpenBroker, queue: str, number: int) -> list[Delivery]:
+async def get_batch(broker: Broker, queue: str, number: int) -> list[Delivery]:
     """All messages of a queue, left where they are."""
     async with broker.channel() as channel:
         return [await get(channel, queue) for _ in range(number)]
 
 
-async def test_a_consumer_gets_messages_in_order_and_is_told_of_new_ones(ready: OpenBroker):
+async def test_a_consumer_gets_messages_in_order_and_is_told_of_new_ones(ready: Broker):
     await publish(ready, "in", b"1", b"2")
     async with ready.channel(prefetch=10) as channel:
         inbox = Inbox()
@@ -69,7 +68,7 @@ async def test_a_consumer_gets_messages_in_order_and_is_told_of_new_ones(ready: 
     assert {delivery.queue for delivery in inbox.deliveries} == {"in"}
 
 
-async def test_no_more_than_the_prefetch_is_in_hand(ready: OpenBroker):
+async def test_no_more_than_the_prefetch_is_in_hand(ready: Broker):
     await publish(ready, "in", b"1", b"2", b"3", b"4")
     async with ready.channel(prefetch=2) as channel:
         inbox = Inbox()
@@ -82,11 +81,11 @@ async def test_no_more_than_the_prefetch_is_in_hand(ready: OpenBroker):
         assert inbox.bodies == [b"1", b"2", b"3"]
 
 
-async def depth_is(broker: OpenBroker, queue: str, depth: int) -> bool:
+async def depth_is(broker: Broker, queue: str, depth: int) -> bool:
     return await broker.queue_depth(queue) == depth
 
 
-async def test_messages_are_shared_between_consumers(ready: OpenBroker):
+async def test_messages_are_shared_between_consumers(ready: Broker):
     async with ready.channel(prefetch=1) as first, ready.channel(prefetch=1) as second:
         left, right = Inbox(), Inbox()
         await first.consume("in", left)
@@ -97,7 +96,7 @@ async def test_messages_are_shared_between_consumers(ready: OpenBroker):
     assert sorted(left.bodies + right.bodies) == [b"1", b"2"]
 
 
-async def test_a_closed_channel_gives_back_what_it_held_in_order_and_marked(ready: OpenBroker):
+async def test_a_closed_channel_gives_back_what_it_held_in_order_and_marked(ready: Broker):
     await publish(ready, "in", b"1", b"2", b"3")
     async with ready.channel() as channel:
         held = [await get(channel, "in") for _ in range(2)]
@@ -107,7 +106,7 @@ async def test_a_closed_channel_gives_back_what_it_held_in_order_and_marked(read
     assert [delivery.message.headers.get("x-delivery-count", 0) for delivery in again] == [1, 1, 0]
 
 
-async def test_an_ack_after_its_channel_closed_is_an_error_and_changes_nothing(ready: OpenBroker):
+async def test_an_ack_after_its_channel_closed_is_an_error_and_changes_nothing(ready: Broker):
     await publish(ready, "in", b"1")
     async with ready.channel() as channel:
         delivery = await get(channel, "in")
@@ -116,7 +115,7 @@ async def test_an_ack_after_its_channel_closed_is_an_error_and_changes_nothing(r
     assert [again.redelivered for again in await get_batch(ready, "in", 1)] == [True]
 
 
-async def test_a_cancelled_consumer_gets_no_more_and_keeps_what_it_has(ready: OpenBroker):
+async def test_a_cancelled_consumer_gets_no_more_and_keeps_what_it_has(ready: Broker):
     async with ready.channel(prefetch=5) as channel:
         inbox = Inbox()
         tag = await channel.consume("in", inbox)
@@ -130,7 +129,7 @@ async def test_a_cancelled_consumer_gets_no_more_and_keeps_what_it_has(ready: Op
     assert [(delivery.message.body, delivery.redelivered) for delivery in await get_batch(ready, "in", 1)] == [(b"2", False)]
 
 
-async def test_a_message_returned_too_often_is_buried_with_its_headers(broker: OpenBroker):
+async def test_a_message_returned_too_often_is_buried_with_its_headers(broker: Broker):
     await broker.declare(Topology(queues=(browsed("dead"), handing_on("work", "dead", limit=2))))
     await broker.publish(Message(b"poison", {"mine": 1}, message_id="m"), routing_key="work")
     await publish(broker, "work", b"good")
@@ -144,13 +143,13 @@ async def test_a_message_returned_too_often_is_buried_with_its_headers(broker: O
     assert [delivery.message.body for delivery in await get_batch(broker, "work", 1)] == [b"good"]
 
 
-async def test_a_browsed_queue_loses_nothing_by_being_looked_at(ready: OpenBroker):
+async def test_a_browsed_queue_loses_nothing_by_being_looked_at(ready: Broker):
     await publish(ready, "in", b"1")
     for _ in range(30):
         assert len(await get_batch(ready, "in", 1)) == 1
 
 
-async def test_a_cut_connection_gives_everything_back_and_is_noticed(world: World, ready: OpenBroker):
+async def test_a_cut_connection_gives_everything_back_and_is_noticed(world: World, ready: Broker):
     await publish(ready, "in", b"1")
     async with world.attach() as other, other.channel(prefetch=1) as channel:
         inbox = Inbox()
@@ -175,7 +174,7 @@ async def test_a_cut_connection_gives_everything_back_and_is_noticed(world: Worl
         assert [delivery.redelivered for delivery in await get_batch(fresh, "in", 1)] == [True]
 
 
-async def test_a_deleted_queue_is_noticed_by_its_consumer_while_the_connection_lives(world: World, ready: OpenBroker):
+async def test_a_deleted_queue_is_noticed_by_its_consumer_while_the_connection_lives(world: World, ready: Broker):
     async with ready.channel(prefetch=1) as channel:
         await channel.consume("in", Inbox())
         await asyncio.to_thread(world.delete_queue, "in") if world.kind == "rabbitmq" else world.delete_queue("in")
@@ -184,7 +183,7 @@ async def test_a_deleted_queue_is_noticed_by_its_consumer_while_the_connection_l
     await publish(ready, "out", b"1")
 
 
-async def test_a_channel_that_closed_is_noticed_while_the_connection_lives(ready: OpenBroker):
+async def test_a_channel_that_closed_is_noticed_while_the_connection_lives(ready: Broker):
     async with ready.channel(prefetch=1) as channel:
         closed = asyncio.create_task(channel.wait_closed())
         with pytest.raises(BrokerError):
@@ -195,7 +194,7 @@ async def test_a_channel_that_closed_is_noticed_while_the_connection_lives(ready
     assert not ready.lost
 
 
-async def test_closing_an_attachment_returns_what_its_channels_hold(world: World, ready: OpenBroker):
+async def test_closing_an_attachment_returns_what_its_channels_hold(world: World, ready: Broker):
     await publish(ready, "in", b"1")
     async with world.attach() as other:
         closing = asyncio.create_task(other.wait_lost())
@@ -205,7 +204,7 @@ async def test_closing_an_attachment_returns_what_its_channels_hold(world: World
     assert [delivery.redelivered for delivery in await get_batch(ready, "in", 1)] == [True]
 
 
-async def test_take_publish_and_ack_on_one_channel_moves_the_message(ready: OpenBroker):
+async def test_take_publish_and_ack_on_one_channel_moves_the_message(ready: Broker):
     await publish(ready, "in", b"1")
     async with ready.channel(prefetch=1, publishing=True) as channel:
         inbox = Inbox()
@@ -217,7 +216,7 @@ async def test_take_publish_and_ack_on_one_channel_moves_the_message(ready: Open
     assert await until(lambda: depth_is(ready, "in", 0))
 
 
-async def test_a_cut_between_publish_and_ack_leaves_both_messages(world: World, ready: OpenBroker):
+async def test_a_cut_between_publish_and_ack_leaves_both_messages(world: World, ready: Broker):
     await publish(ready, "in", b"old")
     async with world.attach() as holder, holder.channel(prefetch=1, publishing=True) as channel:
         delivery = await get(channel, "in")
@@ -230,7 +229,7 @@ async def test_a_cut_between_publish_and_ack_leaves_both_messages(world: World, 
     assert sorted((delivery.message.body, delivery.redelivered) for delivery in left) == [(b"new", False), (b"old", True)]
 
 
-async def test_a_holder_that_was_cut_cannot_publish_over_anothers_progress(world: World, ready: OpenBroker):
+async def test_a_holder_that_was_cut_cannot_publish_over_anothers_progress(world: World, ready: Broker):
     await publish(ready, "in", b"baton")
     async with world.attach() as holder, holder.channel(prefetch=1, publishing=True) as channel:
         await get(channel, "in")
@@ -242,7 +241,7 @@ async def test_a_holder_that_was_cut_cannot_publish_over_anothers_progress(world
         assert await fresh.queue_depth("in") == 1 or await until(lambda: depth_is(fresh, "in", 1))
 
 
-async def test_a_lock_is_had_by_one_and_is_free_after_it(world: World, broker: OpenBroker):
+async def test_a_lock_is_had_by_one_and_is_free_after_it(world: World, broker: Broker):
     async with world.attach() as other:
         async with broker.lock("l") as mine:
             async with other.lock("l") as theirs, broker.lock("l") as mine_again, other.lock("other") as another:
@@ -265,7 +264,7 @@ async def test_a_lock_falls_with_its_connection(world: World):
         await until(can_be_had)
 
 
-async def test_a_classic_queue_works_as_well(broker: OpenBroker):
+async def test_a_classic_queue_works_as_well(broker: Broker):
     await broker.declare(Topology(queues=(Queue("classic", {"x-queue-type": "classic"}), Queue("plain"))))
     for name in ("classic", "plain"):
         await publish(broker, name, b"1")

@@ -11,22 +11,21 @@ import pytest
 
 from tests.brokers.conftest import take
 from tests.tools.waiting import soon, until
-from worker.broker.open import OpenBroker
 from worker.core.errors import PublishRefused, QueueMissing, Unroutable
 from worker.core.message import Message
-from worker.core.ports import Channel
+from worker.core.ports import Broker, Channel
 from worker.core.topology import Binding, TopicExchange, Topology, browsed
 
 IN = browsed("in")
 
 
 @pytest.fixture
-async def ready(broker: OpenBroker) -> OpenBroker:
+async def ready(broker: Broker) -> Broker:
     await broker.declare(Topology(queues=(IN,)))
     return broker
 
 
-async def test_a_published_message_is_taken_as_it_was(ready: OpenBroker):
+async def test_a_published_message_is_taken_as_it_was(ready: Broker):
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     sent = Message(b'{"a":1}', {"k": "v"}, "id-1", "corr", "back", "application/json", "some.type", moment)
     await ready.publish(sent, routing_key="in")
@@ -37,7 +36,7 @@ async def test_a_published_message_is_taken_as_it_was(ready: OpenBroker):
     assert (delivery.queue, delivery.exchange, delivery.routing_key, delivery.redelivered, delivery.offset) == ("in", "", "in", False, None)
 
 
-async def test_an_acked_message_is_gone(ready: OpenBroker):
+async def test_an_acked_message_is_gone(ready: Broker):
     await ready.publish(Message(b"1"), routing_key="in")
     await take(ready, "in")
     async with ready.channel() as channel:
@@ -52,12 +51,12 @@ async def test_an_acked_message_is_gone(ready: OpenBroker):
         (datetime.min.replace(tzinfo=UTC), None),
     ],
 )
-async def test_a_timestamp_arrives_in_whole_seconds_of_utc_or_not_at_all(ready: OpenBroker, given: datetime, arrives: datetime | None):
+async def test_a_timestamp_arrives_in_whole_seconds_of_utc_or_not_at_all(ready: Broker, given: datetime, arrives: datetime | None):
     await ready.publish(Message(b"1", timestamp=given), routing_key="in")
     assert (await take(ready, "in")).message.timestamp == arrives
 
 
-async def test_each_publish_gets_an_id_of_its_own(ready: OpenBroker):
+async def test_each_publish_gets_an_id_of_its_own(ready: Broker):
     message = Message(b"1")
     for _ in range(2):
         await ready.publish(message, routing_key="in")
@@ -66,25 +65,25 @@ async def test_each_publish_gets_an_id_of_its_own(ready: OpenBroker):
     assert all(ids)
 
 
-async def test_messages_with_one_id_in_flight_each_learn_their_own_fate(ready: OpenBroker):
+async def test_messages_with_one_id_in_flight_each_learn_their_own_fate(ready: Broker):
     message = Message(b"1", message_id="same")
     results = await asyncio.gather(*[ready.publish(message, routing_key=key) for key in ("in", "nowhere", "in", "nowhere", "in")], return_exceptions=True)
     assert [type(result) for result in results] == [type(None), Unroutable, type(None), Unroutable, type(None)]
 
 
-async def test_an_unroutable_message_is_an_error_not_a_success(ready: OpenBroker):
+async def test_an_unroutable_message_is_an_error_not_a_success(ready: Broker):
     with pytest.raises(Unroutable, match="no queue takes messages of queue 'nowhere'"):
         await ready.publish(Message(b"1"), routing_key="nowhere")
     await ready.publish(Message(b"2"), routing_key="in")
 
 
-async def test_a_missing_exchange_is_refused_and_publishing_goes_on(ready: OpenBroker):
+async def test_a_missing_exchange_is_refused_and_publishing_goes_on(ready: Broker):
     with pytest.raises(PublishRefused, match="there is no exchange 'nix'"):
         await ready.publish(Message(b"1"), exchange="nix", routing_key="in")
     await ready.publish(Message(b"2"), routing_key="in")
 
 
-async def test_a_full_queue_refuses_and_the_channel_lives_on(broker: OpenBroker):
+async def test_a_full_queue_refuses_and_the_channel_lives_on(broker: Broker):
     await broker.declare(Topology(queues=(browsed("full", **{"x-max-length": 2, "x-overflow": "reject-publish"}), IN)))
     async with broker.channel(publishing=True) as channel:
         results = [await attempt(channel, "full") for _ in range(8)]  # RabbitMQ lets a few more in than the limit says
@@ -101,7 +100,7 @@ async def attempt(channel: Channel, queue: str) -> str:
     return "stored"
 
 
-async def test_a_full_queue_that_drops_its_head_keeps_the_newest(broker: OpenBroker):
+async def test_a_full_queue_that_drops_its_head_keeps_the_newest(broker: Broker):
     await broker.declare(Topology(queues=(browsed("newest", **{"x-max-length": 2, "x-overflow": "drop-head"}),)))
     for number in range(5):
         await broker.publish(Message(b"%d" % number), routing_key="newest")
@@ -109,11 +108,11 @@ async def test_a_full_queue_that_drops_its_head_keeps_the_newest(broker: OpenBro
     assert await until(lambda: is_depth(broker, "newest", 0))
 
 
-async def is_depth(broker: OpenBroker, queue: str, depth: int) -> bool:
+async def is_depth(broker: Broker, queue: str, depth: int) -> bool:
     return await broker.queue_depth(queue) == depth
 
 
-async def test_a_missing_queue_is_told_by_name(broker: OpenBroker):
+async def test_a_missing_queue_is_told_by_name(broker: Broker):
     async with broker.channel() as channel:
         with pytest.raises(QueueMissing, match="there is no queue 'nix'"):
             await channel.get("nix")
@@ -124,7 +123,7 @@ async def test_a_missing_queue_is_told_by_name(broker: OpenBroker):
     assert await broker.queue_depth("nix") is None
 
 
-async def test_depth_counts_what_is_ready_not_what_is_in_hand(ready: OpenBroker):
+async def test_depth_counts_what_is_ready_not_what_is_in_hand(ready: Broker):
     for _ in range(3):
         await ready.publish(Message(b"1"), routing_key="in")
     assert await ready.queue_exists("in")
@@ -134,7 +133,7 @@ async def test_depth_counts_what_is_ready_not_what_is_in_hand(ready: OpenBroker)
         await until(lambda: is_depth(ready, "in", 2))
 
 
-async def test_topic_wildcards_route_as_rabbitmq_does(broker: OpenBroker):
+async def test_topic_wildcards_route_as_rabbitmq_does(broker: Broker):
     patterns = {"all": "#", "one": "a.*", "deep": "a.#", "end": "#.z", "mid": "a.*.z", "exact": "a.b"}
     topology = Topology((TopicExchange("t"),), tuple(map(browsed, patterns)), tuple(Binding("t", pattern, queue) for queue, pattern in patterns.items()))
     await broker.declare(topology)
@@ -160,7 +159,7 @@ async def test_topic_wildcards_route_as_rabbitmq_does(broker: OpenBroker):
         assert (key, got) == (key, queues)
 
 
-async def test_a_message_bound_twice_to_a_queue_arrives_once(broker: OpenBroker):
+async def test_a_message_bound_twice_to_a_queue_arrives_once(broker: Broker):
     await broker.declare(Topology((TopicExchange("t"),), (IN,), (Binding("t", "a.#", "in"), Binding("t", "#.b", "in"))))
     await broker.publish(Message(b"1"), exchange="t", routing_key="a.b")
     await take(broker, "in")
@@ -168,18 +167,18 @@ async def test_a_message_bound_twice_to_a_queue_arrives_once(broker: OpenBroker)
         assert await channel.get("in") is None
 
 
-async def test_a_big_message_arrives_whole(ready: OpenBroker):
+async def test_a_big_message_arrives_whole(ready: Broker):
     body = bytes(range(256)) * 4 * 1024 * 8  # 8 MiB, in many frames
     await ready.publish(Message(body), routing_key="in")
     assert (await take(ready, "in")).message.body == body
 
 
-async def test_an_empty_body_arrives(ready: OpenBroker):
+async def test_an_empty_body_arrives(ready: Broker):
     await ready.publish(Message(b""), routing_key="in")
     assert (await take(ready, "in")).message.body == b""
 
 
-async def test_any_header_comes_back_as_plain_python(ready: OpenBroker):
+async def test_any_header_comes_back_as_plain_python(ready: Broker):
     moment = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
     headers = {
         "none": None,
@@ -215,12 +214,12 @@ async def test_any_header_comes_back_as_plain_python(ready: OpenBroker):
         ({1: "a"}, {"1": "a"}),
     ],
 )
-async def test_what_has_no_amqp_type_is_carried_as_the_nearest(ready: OpenBroker, given: object, carried: object):
+async def test_what_has_no_amqp_type_is_carried_as_the_nearest(ready: Broker, given: object, carried: object):
     await ready.publish(Message(b"1", {"h": given}), routing_key="in")
     assert (await take(ready, "in")).message.headers["h"] == carried
 
 
-async def test_headers_that_belong_to_the_broker_are_not_published_further(ready: OpenBroker):
+async def test_headers_that_belong_to_the_broker_are_not_published_further(ready: Broker):
     stale = {"x-death": [{"queue": "in", "reason": "expired"}], "x-first-death-queue": "in", "x-stream-offset": 7, "mine": 1}
     await ready.publish(Message(b"1", stale), routing_key="in")
     delivery = await take(ready, "in")
@@ -229,33 +228,33 @@ async def test_headers_that_belong_to_the_broker_are_not_published_further(ready
 
 
 @pytest.mark.parametrize("name", ["message_id", "correlation_id", "reply_to", "content_type", "type"])
-async def test_a_property_too_long_for_amqp_is_refused_by_name(ready: OpenBroker, name: str):
+async def test_a_property_too_long_for_amqp_is_refused_by_name(ready: Broker, name: str):
     with pytest.raises(PublishRefused, match=f"the {name.replace('_', ' ')} has 256 bytes; AMQP takes at most 255"):
         await ready.publish(Message(b"1", **{name: "ä" * 128}), routing_key="in")
     await ready.publish(Message(b"1", **{name: "x" * 255}), routing_key="in")
     assert getattr((await take(ready, "in")).message, name) == "x" * 255
 
 
-async def test_a_routing_key_too_long_for_amqp_is_refused(ready: OpenBroker):
+async def test_a_routing_key_too_long_for_amqp_is_refused(ready: Broker):
     with pytest.raises(PublishRefused, match="the routing key has 300 bytes"):
         await ready.publish(Message(b"1"), routing_key="x" * 300)
     await ready.publish(Message(b"1"), routing_key="in")
 
 
-async def test_headers_too_large_for_a_frame_are_refused_not_fatal(ready: OpenBroker):
+async def test_headers_too_large_for_a_frame_are_refused_not_fatal(ready: Broker):
     with pytest.raises(PublishRefused, match="the headers have"):
         await ready.publish(Message(b"1", {"h": "x" * 200_000}), routing_key="in")
     await ready.publish(Message(b"1"), routing_key="in")
 
 
-async def test_many_publishes_at_once_are_all_confirmed_and_kept_in_order(ready: OpenBroker):
+async def test_many_publishes_at_once_are_all_confirmed_and_kept_in_order(ready: Broker):
     await soon(asyncio.gather(*[ready.publish(Message(b"%d" % number), routing_key="in") for number in range(300)]))
     async with ready.channel() as channel:
         bodies = [(await until(lambda: channel.get("in"))).message.body for _ in range(300)]
     assert bodies == [b"%d" % number for number in range(300)]
 
 
-async def test_a_cancelled_publish_is_a_cancellation(ready: OpenBroker):
+async def test_a_cancelled_publish_is_a_cancellation(ready: Broker):
     task = asyncio.create_task(ready.publish(Message(b"1"), routing_key="in"))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

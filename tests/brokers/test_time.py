@@ -8,9 +8,8 @@ import pytest
 
 from tests.brokers.conftest import take
 from tests.tools.waiting import until
-from worker.broker.open import OpenBroker
 from worker.core.message import Delivery, Message
-from worker.core.ports import Channel
+from worker.core.ports import Broker, Channel
 from worker.core.topology import BROWSED_LIMIT, Queue, Topology, browsed, handing_on, work_topology
 
 LONG = 600.0
@@ -20,7 +19,7 @@ async def get(channel: Channel, queue: str) -> Delivery:
     return await until(lambda: channel.get(queue))
 
 
-async def bodies_are(broker: OpenBroker, queue: str, bodies: Sequence[bytes]) -> bool:
+async def bodies_are(broker: Broker, queue: str, bodies: Sequence[bytes]) -> bool:
     async with broker.channel() as channel:
         found = []
         while delivery := await channel.get(queue):
@@ -29,12 +28,12 @@ async def bodies_are(broker: OpenBroker, queue: str, bodies: Sequence[bytes]) ->
 
 
 @pytest.fixture
-async def waiting(broker: OpenBroker) -> OpenBroker:
+async def waiting(broker: Broker) -> Broker:
     await broker.declare(Topology(queues=(browsed("due"), handing_on("wait", "due", BROWSED_LIMIT))))
     return broker
 
 
-async def test_a_message_waits_its_life_and_then_moves_on_with_its_headers(waiting: OpenBroker):
+async def test_a_message_waits_its_life_and_then_moves_on_with_its_headers(waiting: Broker):
     await waiting.publish(Message(b"1", {"mine": 1}, "m", "c", "r", expiration=0.2), routing_key="wait")
     async with waiting.channel() as channel:
         assert await channel.get("due") is None
@@ -46,18 +45,18 @@ async def test_a_message_waits_its_life_and_then_moves_on_with_its_headers(waiti
     assert await waiting.queue_depth("wait") == 0
 
 
-async def test_an_expiration_of_zero_moves_on_at_once(waiting: OpenBroker):
+async def test_an_expiration_of_zero_moves_on_at_once(waiting: Broker):
     await waiting.publish(Message(b"1", expiration=0), routing_key="wait")
     await waiting.publish(Message(b"2", expiration=-5.0), routing_key="wait")
     assert {(await take(waiting, "due")).message.body for _ in range(2)} == {b"1", b"2"}
 
 
-async def test_a_life_beyond_what_rabbitmq_takes_is_cut_to_it(waiting: OpenBroker):
+async def test_a_life_beyond_what_rabbitmq_takes_is_cut_to_it(waiting: Broker):
     await waiting.publish(Message(b"1", expiration=10 * 365 * 86400.0), routing_key="wait")
     assert (await take(waiting, "wait")).message.expiration == (2**32 - 1) / 1000
 
 
-async def test_only_the_head_of_a_queue_expires(waiting: OpenBroker):
+async def test_only_the_head_of_a_queue_expires(waiting: Broker):
     await waiting.publish(Message(b"long", expiration=LONG), routing_key="wait")
     await waiting.publish(Message(b"short", expiration=0.01), routing_key="wait")
     await waiting.publish(Message(b"marker"), routing_key="due")
@@ -67,7 +66,7 @@ async def test_only_the_head_of_a_queue_expires(waiting: OpenBroker):
         await until(lambda: bodies_are(waiting, "due", [b"marker", b"short"]))  # it moves on as soon as the long one is taken
 
 
-async def test_what_is_in_hand_does_not_expire(waiting: OpenBroker):
+async def test_what_is_in_hand_does_not_expire(waiting: Broker):
     await waiting.publish(Message(b"1", expiration=0.3), routing_key="wait")
     async with waiting.channel() as channel:
         held = await get(channel, "wait")
@@ -77,7 +76,7 @@ async def test_what_is_in_hand_does_not_expire(waiting: OpenBroker):
     assert await bodies_are(waiting, "due", [b"2"])
 
 
-async def test_an_expired_message_that_is_given_back_moves_on(waiting: OpenBroker):
+async def test_an_expired_message_that_is_given_back_moves_on(waiting: Broker):
     await waiting.publish(Message(b"1", expiration=0.2), routing_key="wait")
     async with waiting.channel() as channel:
         await get(channel, "wait")
@@ -86,7 +85,7 @@ async def test_an_expired_message_that_is_given_back_moves_on(waiting: OpenBroke
     await until(lambda: bodies_are(waiting, "due", [b"2", b"1"]))
 
 
-async def test_a_retry_queue_hands_back_to_its_work_queue_again_and_again(broker: OpenBroker):
+async def test_a_retry_queue_hands_back_to_its_work_queue_again_and_again(broker: Broker):
     await broker.declare(work_topology("work", [0.05]))
     await broker.publish(Message(b"1", {"mine": 1}), routing_key="work")
     for _ in range(4):
@@ -95,7 +94,7 @@ async def test_a_retry_queue_hands_back_to_its_work_queue_again_and_again(broker
         await broker.publish(delivery.message, routing_key="work.retry.50ms")
 
 
-async def test_a_replayed_letter_can_be_retried_again(broker: OpenBroker):
+async def test_a_replayed_letter_can_be_retried_again(broker: Broker):
     """RabbitMQ drops a message that expires towards a queue where its headers say it died before."""
     await broker.declare(Topology(queues=(browsed("work.dead"), handing_on("work", "work.dead", limit=0))) + work_topology("other", [0.05]))
     await broker.declare(Topology(queues=(handing_on("back", "work", BROWSED_LIMIT),)))
@@ -110,24 +109,24 @@ async def test_a_replayed_letter_can_be_retried_again(broker: OpenBroker):
     assert (await take(broker, "work")).message.headers["replays"] == 1
 
 
-async def test_the_shorter_of_queue_and_message_life_holds(broker: OpenBroker):
+async def test_the_shorter_of_queue_and_message_life_holds(broker: Broker):
     ttl = {"x-message-ttl": 100}
     await broker.declare(Topology(queues=(browsed("due"), handing_on("wait", "due", BROWSED_LIMIT, **ttl))))
     await broker.publish(Message(b"1", expiration=LONG), routing_key="wait")
     assert (await take(broker, "due")).message.body == b"1"
 
 
-async def test_without_a_target_an_expired_message_is_gone(broker: OpenBroker):
+async def test_without_a_target_an_expired_message_is_gone(broker: Broker):
     await broker.declare(Topology(queues=(Queue("plain", {"x-message-ttl": 50}),)))
     await broker.publish(Message(b"1"), routing_key="plain")
     await until(lambda: is_empty(broker, "plain"))
 
 
-async def is_empty(broker: OpenBroker, queue: str) -> bool:
+async def is_empty(broker: Broker, queue: str) -> bool:
     return await broker.queue_depth(queue) == 0
 
 
-async def test_deaths_are_counted_per_queue(waiting: OpenBroker):
+async def test_deaths_are_counted_per_queue(waiting: Broker):
     await waiting.publish(Message(b"1", expiration=0), routing_key="wait")
     deaths = (await take(waiting, "due")).message.headers["x-death"]
     assert [(death["queue"], death["reason"], death["count"], death["exchange"], death["routing-keys"]) for death in deaths] == [
@@ -135,7 +134,7 @@ async def test_deaths_are_counted_per_queue(waiting: OpenBroker):
     ]
 
 
-async def test_many_lives_end_in_order(waiting: OpenBroker):
+async def test_many_lives_end_in_order(waiting: Broker):
     for number in range(300):
         await waiting.publish(Message(b"%d" % number, expiration=0.05), routing_key="wait")
     async with waiting.channel() as channel:

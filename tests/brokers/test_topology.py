@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from worker.broker.mismatch import REMEDY
-from worker.broker.open import OpenBroker
-from worker.core.errors import QueueMissing, TopologyMismatch
+from worker.core.errors import PublishRefused, QueueMissing, TopologyMismatch
 from worker.core.message import Message
+from worker.core.ports import Broker
 from worker.core.topology import (
     Binding,
     Queue,
@@ -25,7 +25,7 @@ from worker.core.topology import (
 ALL = common_topology() + baton_topology("tickets") + events_topology("halo", "mirror") + work_topology("erp.assets", [10, 60, 3600], [("erp", "asset.#")])
 
 
-async def test_the_whole_topology_of_the_worker_is_declared_and_declared_again(broker: OpenBroker):
+async def test_the_whole_topology_of_the_worker_is_declared_and_declared_again(broker: Broker):
     await broker.declare(ALL)
     await broker.declare(ALL)
     for queue in ALL.queues:
@@ -63,7 +63,7 @@ async def test_the_whole_topology_of_the_worker_is_declared_and_declared_again(b
         ),
     ],
 )
-async def test_every_difference_of_a_queue_is_told_in_a_sentence(broker: OpenBroker, existing: Queue, needed: Queue, lines: list[str]):
+async def test_every_difference_of_a_queue_is_told_in_a_sentence(broker: Broker, existing: Queue, needed: Queue, lines: list[str]):
     await broker.declare(Topology(queues=(existing,)))
     with pytest.raises(TopologyMismatch) as told:
         await broker.declare(Topology(queues=(needed,)))
@@ -71,25 +71,25 @@ async def test_every_difference_of_a_queue_is_told_in_a_sentence(broker: OpenBro
     await broker.declare(Topology(queues=(existing,)))  # it is as it was
 
 
-async def test_the_differences_of_all_queues_are_told_at_once(broker: OpenBroker):
+async def test_the_differences_of_all_queues_are_told_at_once(broker: Broker):
     await broker.declare(Topology(queues=(Queue("a"), Queue("b"))))
     with pytest.raises(TopologyMismatch) as told:
         await broker.declare(Topology(queues=(Queue("a", {"x-max-length": 1}), Queue("b", {"x-max-length": 2}), browsed("c"))))
     assert [line.split(" exists")[0] for line in str(told.value).splitlines()[:-1]] == ["queue 'a'", "queue 'b'"]
 
 
-async def test_a_queue_taken_as_it_is_only_has_to_exist(broker: OpenBroker):
+async def test_a_queue_taken_as_it_is_only_has_to_exist(broker: Broker):
     await broker.declare(Topology(queues=(Queue("theirs", {"x-max-length": 7}),)))
     await broker.declare(Topology(queues=(Queue("theirs", {"x-queue-type": "quorum"}, passive=True),)))
 
 
-async def test_a_queue_taken_as_it_is_that_is_missing_is_told(broker: OpenBroker):
+async def test_a_queue_taken_as_it_is_that_is_missing_is_told(broker: Broker):
     with pytest.raises(QueueMissing, match="there is no queue 'theirs'"):
         await broker.declare(Topology(queues=(Queue("theirs", passive=True),)))
     assert not await broker.queue_exists("theirs")
 
 
-async def test_declaring_keeps_the_messages_of_what_exists(broker: OpenBroker):
+async def test_declaring_keeps_the_messages_of_what_exists(broker: Broker):
     await broker.declare(Topology(queues=(browsed("q"),)))
     await broker.publish(Message(b"1"), routing_key="q")
     await broker.declare(Topology((TopicExchange("t"),), (browsed("q"),), (Binding("t", "#", "q"),)))
@@ -97,3 +97,17 @@ async def test_declaring_keeps_the_messages_of_what_exists(broker: OpenBroker):
         delivery = await channel.get("q")
     assert delivery is not None
     assert delivery.message.body == b"1"
+
+
+async def test_what_is_deleted_is_gone_and_what_is_not_there_is_passed_over(broker: Broker):
+    topology = Topology((TopicExchange("t"),), (browsed("q"),), (Binding("t", "#", "q"),))
+    await broker.declare(topology + Topology(queues=(browsed("kept"),), bindings=(Binding("t", "#", "kept"),)))
+    await broker.publish(Message(b"1"), exchange="t", routing_key="a")
+    await broker.delete(Topology(queues=(browsed("q"), browsed("never"))))
+    assert (await broker.queue_exists("q"), await broker.queue_exists("kept")) == (False, True)
+    await broker.publish(Message(b"2"), exchange="t", routing_key="a")
+    await broker.delete(topology)
+    with pytest.raises(PublishRefused, match="there is no exchange 't'"):
+        await broker.publish(Message(b"3"), exchange="t", routing_key="a")
+    await broker.declare(topology)
+    assert await broker.queue_depth("q") == 0

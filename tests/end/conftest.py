@@ -12,7 +12,8 @@ import pytest
 
 from tests.tools.job import OtherSystem
 from tests.tools.process import WorkerProcess, worker_process, write_routes
-from worker.broker.open import OpenBroker, open_broker
+from worker.broker.open import open_broker
+from worker.core.ports import Broker
 from worker.sandbox.server import Sandbox, serve
 from worker.sandbox.settings import SandboxSettings
 
@@ -48,13 +49,13 @@ async def halos() -> AsyncIterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-async def broker(amqp_url: str) -> AsyncIterator[OpenBroker]:
+async def broker(amqp_url: str) -> AsyncIterator[Broker]:
     async with open_broker(amqp_url, name="other system") as attached:
         yield attached
 
 
 @pytest.fixture
-async def other(broker: OpenBroker) -> OtherSystem:
+async def other(broker: Broker) -> OtherSystem:
     return OtherSystem(broker)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 from worker.broker import memory, rabbitmq
 from worker.broker.memory import MemoryServer
@@ -14,19 +13,8 @@ from worker.core.ports import Broker
 MEMORY = "memory:"
 
 
-class OpenBroker(Broker, Protocol):
-    """A broker that also tells whether it holds us back."""
-
-    @property
-    def blocked(self) -> str:
-        """Why publishing stands still, empty when it does not."""
-        ...
-
-
 @asynccontextmanager
-async def open_broker(
-    url: str, *, name: str, server: MemoryServer | None = None, heartbeat: int = 10, publish_timeout: float = 30.0
-) -> AsyncIterator[OpenBroker]:
+async def open_broker(url: str, *, name: str, server: MemoryServer | None = None, heartbeat: int = 10, publish_timeout: float = 30.0) -> AsyncIterator[Broker]:
     """Attach; `server` is what `memory://` attaches to and must outlive the attachment. Raises `BrokerUnreachable`."""
     if not url.startswith(MEMORY):
         async with rabbitmq.connect(url, name=name, heartbeat=heartbeat, publish_timeout=publish_timeout) as broker:

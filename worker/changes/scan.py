@@ -1,55 +1,29 @@
 """Reads a whole list so that no row is lost in silence, however Halo pages it and however its rows move meanwhile.
 
-The first page tells the real page size and the count. One page is one answer: nothing can move. Of several, the last is read first: rows that leave
-(deleted, or updated out of the window) shift the others towards pages that are still to be read. Rows that enter a window that was to be closed, counts that
-grow, and fewer distinct records than counted call for another pass; a scan that cannot be trusted after a few is incomplete and says why.
+One page is one answer: nothing can move. Of several, the last is read first: rows that leave shift the others towards pages that are still to be read. So a pass
+backwards is certain as long as rows only leave, or come in at the end:
+
+- A window that ended before the overlap is such a list: whatever is updated leaves it. What lies in the overlap the next scan reads again. So a window of several
+  pages is read twice: whole, then without its overlap, which is often one page.
+- A whole list is, when its ids rise from page to page: new ones come in at the end. If they do not rise, it is read as a window, where Halo can filter by date.
+- Any other list (or a window that Halo does not close) is certain only when two passes met the same rows on the same pages.
+
+Where pages are not counted, they are read forwards to find their end, which proves nothing by itself. A scan that remains uncertain is incomplete and says why.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Literal
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Any
 
 from worker.changes.pages import Page, PageFailed, PageReader
+from worker.changes.passes import after_backwards, after_first, after_forwards
+from worker.changes.position import Position, Window, incomplete
 from worker.changes.records import halo_time, record_key, updated_at
 from worker.core.exchange import Exchange
-
-MAX_PASSES = 5
-MAX_PAGES = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Only rows updated since then; `since` is UTC."""
-
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """How far a scan is: what the baton carries from turn to turn.
-
-    `page` is the next to read; `step` the rows per page as Halo gives them; `count` the last record count; `until` closes the window of this pass;
-    `started` is Halo's clock at the first page; `newest` the newest stamp seen; `rows` how many were read, repeats included.
-    """
-
-    state: Literal["first", "backwards", "forwards", "complete", "incomplete", "failed"] = "first"
-    page: int = 1
-    step: int = 0
-    count: int | None = None
-    passes: int = 1
-    shaken: bool = False
-    until: datetime | None = None
-    started: datetime | None = None
-    newest: datetime | None = None
-    rows: int = 0
-    reason: str = ""
-
-    @property
-    def ended(self) -> bool:
-        return self.state in {"complete", "incomplete", "failed"}
 
 
 @dataclass(slots=True)
@@ -92,98 +66,67 @@ class Scan:
             seen.keyless += len(page.rows) - len(keys)
             repeated = bool(keys) and keys == seen.previous
             fresh = frozenset(keys) - seen.keys
+            position = self._after(noted(position, page, keys, seen.previous), page, seen, repeated=repeated, fresh=bool(fresh))
             seen.keys.update(keys)
             seen.previous = keys
-            position = self._after(self._noted(position, page), page, seen, repeated=repeated, fresh=bool(fresh))
             yield Step(page.rows, fresh, position)
             if self._pause():
                 return
 
     def _filters(self, position: Position) -> dict[str, str]:
         filters = {"order": "id", "orderdesc": "false"} if self._ordered else {}
-        if self._window is not None:
+        if self._window is not None and self._window.since is not None:
             filters["lastupdatefromdate"] = halo_time(self._window.since)
-            if position.until is not None:
-                filters["lastupdatetodate"] = halo_time(position.until)
+        if position.until is not None:
+            filters["lastupdatetodate"] = halo_time(position.until)
         return filters
-
-    def _noted(self, position: Position, page: Page) -> Position:
-        """With what this page tells of stamps, clock and counts."""
-        stamps = [stamp for row in page.rows if (stamp := updated_at(row)) is not None]
-        newest = max([*stamps, position.newest] if position.newest else stamps, default=None)
-        entered = self._window is not None and position.until is not None and any(stamp > position.until for stamp in stamps)
-        grew = position.state != "first" and None not in (position.count, page.count) and (page.count or 0) > (position.count or 0)
-        return replace(
-            position,
-            rows=position.rows + len(page.rows),
-            newest=newest,
-            started=position.started or page.date,
-            shaken=position.shaken or entered or (grew and self._window is not None),
-            count=page.count if page.count is not None else position.count,
-        )
 
     def _after(self, position: Position, page: Page, seen: Seen, *, repeated: bool, fresh: bool) -> Position:
         if seen.keyless:
             return incomplete(position, f"{seen.keyless} rows lack {' or '.join(self._key)}, which identifies a record: set `key` on the route")
         match position.state:
             case "first":
-                return self._after_first(position, page)
+                return after_first(position, page, paged=self._reader.paged)
             case "backwards":
-                return self._after_backwards(position, page, seen, repeated=repeated)
+                return after_backwards(position, page, self._window, repeated=repeated)
             case _:
-                return after_forwards(position, page, repeated=repeated, fresh=fresh)
-
-    def _after_first(self, position: Position, page: Page) -> Position:
-        rows = len(page.rows)
-        if not self._reader.paged:
-            if page.count is not None and page.count > rows:
-                return incomplete(position, f"Halo counts {page.count} records but answers {rows}, and this list cannot be paged")
-            return replace(position, state="complete")
-        if page.count is None:
-            return replace(position, state="forwards", page=2) if rows else replace(position, state="complete")
-        if rows >= page.count:
-            return replace(position, state="complete")
-        if rows == 0:
-            return incomplete(position, f"Halo counts {page.count} records but the first page is empty")
-        return self._new_pass(position, step=rows)
-
-    def _new_pass(self, position: Position, step: int) -> Position:
-        until = position.started if self._window is not None else None
-        last = -(-(position.count or 0) // step)
-        if last > MAX_PAGES:
-            return incomplete(position, f"{position.count} records in pages of {step} are more than {MAX_PAGES} pages: narrow the query")
-        return replace(position, state="backwards", page=max(1, last), step=step, until=until, shaken=False)
-
-    def _after_backwards(self, position: Position, page: Page, seen: Seen, *, repeated: bool) -> Position:
-        if repeated and (position.count or 0) > len(page.rows):
-            return incomplete(position, f"page {position.page} repeats the page before: Halo ignores paging here")
-        if position.page > 1:
-            return replace(position, page=position.page - 1)
-        short = position.count is not None and len(seen.keys) < position.count
-        if not short and not position.shaken:
-            return replace(position, state="complete")
-        if position.passes < MAX_PASSES:
-            seen.previous = ()
-            renewed = replace(position, passes=position.passes + 1, started=page.date or position.started)
-            return self._new_pass(renewed, step=max(position.step, len(page.rows)))
-        if short:
-            return incomplete(position, f"counts disagree: {len(seen.keys)} distinct records of {position.count} after {MAX_PASSES} passes")
-        return incomplete(position, f"rows kept moving between pages through {MAX_PASSES} passes")
+                return after_forwards(position, page, self._window, repeated=repeated, fresh=fresh)
 
 
-def after_forwards(position: Position, page: Page, *, repeated: bool, fresh: bool) -> Position:
-    """Without a count only an empty page, or one that brings nothing new, is the end."""
-    if not page.rows:
-        return replace(position, state="complete")
-    if repeated:
-        ignores_paging = position.page == 2  # noqa: PLR2004 - the first page came again: it was the whole list
-        return replace(position, state="complete") if ignores_paging else incomplete(position, f"page {position.page} repeats the page before")
-    if not fresh:
-        return incomplete(position, f"page {position.page} brings nothing new")
-    if position.page >= MAX_PAGES:
-        return incomplete(position, f"no end after {MAX_PAGES} pages")
-    return replace(position, page=position.page + 1)
+def noted(position: Position, page: Page, keys: tuple[str, ...], previous: tuple[str, ...]) -> Position:
+    """With what this page tells of rows, stamps, clock and counts."""
+    stamps = [stamp for row in page.rows if (stamp := updated_at(row)) is not None]
+    came_in = position.until is not None and any(stamp > position.until for stamp in stamps)
+    grew = position.until is not None and None not in (position.count, page.count) and (page.count or 0) > (position.count or 0)
+    after = previous if position.state == "backwards" and position.met else ()
+    return replace(
+        position,
+        rows=position.rows + len(page.rows),
+        met=position.met + len(page.rows),
+        newest=max([*stamps, position.newest] if position.newest else stamps, default=None),
+        started=position.started or page.date,
+        latest=page.date or position.latest,
+        ascending=position.ascending and rising(keys, after),
+        shaken=position.shaken or came_in or grew,
+        trace=traced(position.trace, position.page, keys),
+        least=position.least if page.count is None else min(page.count, position.least if position.least is not None else page.count),
+        count=page.count if page.count is not None else position.count,
+    )
 
 
-def incomplete(position: Position, reason: str) -> Position:
-    return replace(position, state="incomplete", reason=reason)
+def rising(keys: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    """Whether the ids of a page rise, and begin below those of the page after it, as far as that is known."""
+    if not keys:
+        return True
+    if not all(key.isdecimal() for key in (*keys, *after[:1])):
+        return False
+    ids = [int(key) for key in keys]
+    return all(low < high for low, high in pairwise(ids)) and (not after or ids[0] < int(after[0]))
+
+
+def traced(trace: str, page: int, keys: tuple[str, ...]) -> str:
+    """The trace with a page added; the order in which pages are read does not count, nor do empty ones."""
+    if not keys:
+        return trace
+    digest = blake2b(f"{page}:{','.join(keys)}".encode(), digest_size=8).digest()
+    return f"{int(trace or '0', 16) ^ int.from_bytes(digest):016x}"

@@ -21,16 +21,21 @@ class Channel(Protocol):
         """Publish persistent and mandatory and wait for the confirm.
 
         Raises `Unroutable` (no queue took it), `PublishRefused` (the broker said no: it is not stored), or `ChannelLost` / `PublishDoubtful`
-        (it may or may not be stored: publish again, the dedupe key absorbs the copy).
+        (it may or may not be stored: publish again, the dedupe key absorbs the copy). A missing exchange is refused and closes the channel.
+        Headers that belong to the broker (`x-death`, `x-delivery-count`, `x-stream-offset` …) are left out: a copy that carries them can be dropped by it.
         """
         ...
 
     async def get(self, queue: str) -> Delivery | None:
-        """Take one ready message, None when there is none. Raises `QueueMissing` or `ChannelLost`."""
+        """Take one ready message, None when there is none. Raises `ChannelLost`, or `QueueMissing`, which closes the channel."""
         ...
 
     async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None) -> str:
-        """Start consuming; `on_delivery` is called from the channel's reader and must only hand the delivery over. Returns the consumer's tag."""
+        """Start consuming; `on_delivery` is called from the channel's reader and must only hand the delivery over. Returns the consumer's tag.
+
+        Raises `ChannelLost`, or `QueueMissing`, which closes the channel. A stream needs a channel with prefetch and takes `x-stream-offset`
+        (first, last, next or a number) in `arguments`.
+        """
         ...
 
     async def cancel(self, tag: str) -> None:
@@ -74,6 +79,11 @@ class Broker(Protocol):
     @property
     def lost(self) -> bool:
         """Whether the attachment is gone."""
+        ...
+
+    @property
+    def blocked(self) -> str:
+        """Why the broker lets nobody publish (a memory or disk alarm), empty when it does; the attachment is not lost by it."""
         ...
 
     async def wait_lost(self) -> str:

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from worker.changes.detect import Circumstances
-from worker.changes.scan import Position, Window
+from worker.changes.position import Position, Window
 from worker.config.routes import Subscriber
 from worker.state.baton import Baton
 
 LEARNING_WINDOW = timedelta(days=1)  # what `start: now` looks back to find where Halo's own clock stands
 STAMPED_AT_BIRTH = frozenset({"tickets", "opportunities", "projects"})  # rows of these say when they were created; of the others every id must be learnt
 FULL_SCAN_PACE = 4.3  # seconds per page: full scans of a subscriber by date take a tenth of the default request budget
-TIMES = ("until", "started", "newest")
+TIMES = ("until", "started", "latest", "newest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,12 @@ class Plan:
     since: datetime | None
     learning: bool
 
-    def window(self) -> Window | None:
-        return None if self.full or self.since is None else Window(self.since)
+    def window(self, route: Subscriber) -> Window | None:
+        """What the scan reads; None for the whole of a list that cannot be filtered by date."""
+        return Window(self.since, timedelta(seconds=route.overlap)) if route.changes == "by_date" else None
 
     def circumstances(self, route: Subscriber, baton: Baton) -> Circumstances:
-        if self.window() is not None:
+        if self.since is not None:
             return Circumstances(self.learning, since=self.since)
         known_until = baton.cursor - timedelta(seconds=route.overlap) if baton.cursor and baton.learnt and route.changes == "by_date" else None
         return Circumstances(self.learning, cursor=known_until)
@@ -66,16 +67,10 @@ def suspended(plan: Plan, position: Position) -> dict[str, Any]:
 
 
 def next_cursor(route: Subscriber, baton: Baton, plan: Plan, position: Position) -> datetime | None:
-    """The newest stamp that is dealt with: as rows tell it, never beyond Halo's own clock when the scan began, never back.
-
-    A list whose rows have no stamps goes by Halo's clock alone.
-    """
+    """The stamp up to which everything is dealt with; it never goes back."""
     if route.changes != "by_date":
         return None
-    told = position.newest or (position.started if position.rows else None)
-    candidates = [moment for moment in (told, position.started) if moment is not None]
-    reached = min(candidates) if told is not None and candidates else None
-    kept = [moment for moment in (reached, baton.cursor, plan.since if not baton.learnt else None) if moment is not None]
+    kept = [moment for moment in (position.reached, baton.cursor, plan.since if not baton.learnt else None) if moment is not None]
     return max(kept, default=None)
 
 

@@ -87,7 +87,7 @@ class Poller:
         request = build_request(self._route.operation, parameters["path"], parameters["query"])
         reader = PageReader(self._halo, request, listing, self._read_logger(turn, request))
         ordered = listing is not None and listing.ordered and not {"order", "orderdesc"} & {name.lower() for name in parameters["query"]}
-        scan = Scan(reader, self._route.key, turn.plan.window(self._route.overlap), ordered=ordered, pause=pause)
+        scan = Scan(reader, self._route.key, turn.plan.window(self._route), ordered=ordered, pause=pause)
         circumstances = turn.plan.circumstances(self._route, turn.baton)
         async for step in scan.steps(turn.position, Seen(keys=turn.known.seen)):
             if step.failure is not None:
@@ -96,7 +96,8 @@ class Poller:
                 turn.trouble = step.failure.reason
             await self._digest(turn, step, circumstances, parameters["query"])
             turn.position = step.position
-        if turn.position.state == "complete" and turn.plan.full and self._route.changes != "all":
+        whole = turn.plan.full and turn.position.until is None  # of a list that was only certain when closed, the newest rows may have been missed
+        if turn.position.state == "complete" and whole and self._route.changes != "all":
             await self._vanished(turn)
 
     def _read_logger(self, turn: Turn, request: Request) -> Callable[[int, Page | PageFailed, Exchange], None]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from worker.catalogue.catalogue import load
 from worker.catalogue.operation import Body
 from worker.sandbox.attachments import attachment_file, stored_attachment
 from worker.sandbox.binding import Unbound, read
@@ -19,6 +19,7 @@ from worker.sandbox.halo import Halo
 from worker.sandbox.journal import Executed, Received
 from worker.sandbox.limits import limit_text
 from worker.sandbox.listing import list_answer
+from worker.sandbox.members import types_of
 from worker.sandbox.oddities import odd_answer, open_answer
 from worker.sandbox.paths import Match, NoSuchMethod, NoSuchPath, published_paths
 from worker.sandbox.profiles import profile_of
@@ -140,8 +141,9 @@ class Api:
             key = parse_key(self._halo.store, match)
         except NoSuchKey:
             return "", None
-        scope = _scope(match, query)
-        if key is None or key in self._halo.store.hidden.get(match.table, ()) or (profile_of(match.table).needs and not scope):
+        scope, profile = _scope(match, query), profile_of(match.table)
+        scope_missing = profile.scope is not None and profile.scope == profile.needs and not scope
+        if key is None or scope_missing or key in self._halo.store.hidden.get(match.table, ()):
             return key, None
         return key, self._halo.store.get(match.table, key, scope)
 
@@ -159,14 +161,13 @@ class Api:
         if kind not in JSON_TYPES and not kind.endswith("+json"):
             return empty(415)
         try:
-            types = {**load().body_members(operation), **profile_of(call.match.table).newer}
-            records = read(body, types, array=operation.body is Body.ARRAY, accepts_object=halo.settings.accepts_object)
+            records = read(body, types_of(operation.path), array=operation.body is Body.ARRAY, accepts_object=halo.settings.accepts_object)
         except Unbound as unbound:
             return json_answer(unbound.errors, 400)
         if any(not record.get("id") for record in records) and not await self._create_in_time(call.match.table):
             return empty(500)
         moment = halo.clock()
-        done = self._write(call.match, records)
+        done = self._write(call.match, records, moment)
         if done.rows:
             self._note(call, orjson.loads(body), tuple(done.created), tuple(done.updated))
         if done.refused is not None:
@@ -174,10 +175,10 @@ class Api:
         shown = [answer_row(row, profile_of(call.match.table), moment) for row in done.rows]
         return json_answer(self._shaped(shown, call.query), halo.settings.post_status)
 
-    def _write(self, match: Match, records: Sequence[Mapping[str, Any]]) -> Written:
+    def _write(self, match: Match, records: Sequence[Mapping[str, Any]], moment: datetime) -> Written:
         if match.table == "attachment":
             records = [stored_attachment(record) for record in records]
-        return write(self._halo.store, self._halo.settings, match.table, records)
+        return write(self._halo.store, self._halo.settings, match.table, records, moment)
 
     async def _create_in_time(self, table: str) -> bool:
         """Waits as long as a create takes. False when it was a ticket's and another came in between, and this Halo cannot bear that."""

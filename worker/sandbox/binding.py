@@ -59,13 +59,15 @@ def read(body: bytes, types: Mapping[str, str], *, array: bool, accepts_object: 
 
 def _bind(items: list[tuple[dict[str, Any], str]], types: Mapping[str, str], text: str) -> list[dict[str, Any]]:
     """Every record is looked at before any is refused; unknown members are left out, but for those with an underscore, of which not all are published."""
-    by_lower = {name.lower(): name for name in types}
+    by_lower: dict[str, str] = {}
     bound: list[dict[str, Any]] = []
     errors: Errors = {}
     for item, place in items:
         record: dict[str, Any] = {}
         for written, value in item.items():
-            name = by_lower.get(written.lower(), written)
+            if written not in types and not by_lower:
+                by_lower = {name.lower(): name for name in types}
+            name = written if written in types else by_lower.get(written.lower(), written)
             if types and name not in types and not name.startswith("_"):
                 continue
             try:

@@ -15,7 +15,7 @@ from worker.sandbox.binding import Unbound, read
 from worker.sandbox.dates import parse
 from worker.sandbox.faults import Content, Does, Fault, Planned
 from worker.sandbox.halo import Halo
-from worker.sandbox.listing import members_of
+from worker.sandbox.members import members_of
 from worker.sandbox.profiles import profile_of
 from worker.sandbox.rendering import detail_row
 from worker.sandbox.responses import empty, json_answer

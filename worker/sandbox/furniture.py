@@ -36,12 +36,12 @@ def furniture(tenant: Tenant) -> dict[str, list[Row]]:
     """Rows by entity, in creation order."""
     long_ago = stored(tenant.until - timedelta(days=tenant.days))
     tables = {
-        "status": [{"id": number, "name": name, "shortname": name, "type": 0, "sequence": number, "use": "status"} for number, name in STATUSES.items()],
+        "status": [{"id": number, "name": name, "shortname": name, "type": 0, "sequence": number} for number, name in STATUSES.items()],
         "tickettype": [
             {"id": number, "name": name, "use": "tickettype", "visible": True, "itilrequesttype": number, "sequence": number}
             for number, name in enumerate(TYPES, 1)
         ],
-        "sla": [{"id": 1, "name": "Standard", "hoursarerounded": False}, {"id": 2, "name": "Premium", "hoursarerounded": False}],
+        "sla": [{"id": 1, "name": "Standard"}, {"id": 2, "name": "Premium"}],
         "priority": list(_priorities(tenant)),
         "team": [
             {"id": number, "name": name, "inactive": False, "forrequests": True, "department_id": 1, "use": "team"} for number, name in enumerate(TEAMS, 1)
@@ -59,7 +59,7 @@ def furniture(tenant: Tenant) -> dict[str, list[Row]]:
         "fieldinfo": [dict(definition) for definition in DEFINITIONS],
         "toplevel": [{"id": 1, "name": "Customers"}],
         "customtable": [
-            {"id": 12, "name": "Licences", "db_name": "CTLicences", "table_type": 0, "columns": [{"id": 1, "name": "column_1"}]},
+            {"id": 12, "name": "Licences", "db_name": "CTLicences", "table_type": 0, "columns": 1},
         ],
         "lookup": [{"id": number, "lookupid": EVENT_LOOKUP, "name": name} for number, name in EVENTS.items()],
     }

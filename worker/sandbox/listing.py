@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from functools import cache
 from typing import Any
 
-from worker.catalogue.catalogue import load
 from worker.catalogue.operation import Operation
 from worker.sandbox.filters import Asked, query_of
+from worker.sandbox.members import members_of
 from worker.sandbox.paths import Match
 from worker.sandbox.profiles import Profile, profile_of
 from worker.sandbox.query import Selection, select
@@ -40,19 +38,12 @@ def list_answer(store: Store, settings: SandboxSettings, match: Match, reading: 
     if _ids_only(asked):
         body = [{"id": row["id"]} for row in _slice(found, start, stop, thin=True)]
     else:
-        also = profile.listed | ({"fields"} if asked.flag("includeassetfields") else set()) | ({"customfields"} if fields else set())
-        body = [list_row(row, profile, also, fields) for row in _slice(found, start, stop, thin=also <= profile.listed)]
+        nested = ({"fields"} if asked.flag("includeassetfields") else set()) | ({"customfields"} if fields else set())
+        body = [list_row(row, profile, nested, fields) for row in _slice(found, start, stop, thin=not nested)]
     key = _rows_key(operation)
     if operation.path == "/Agent" and settings.agent_results and PAGING & reading.query.keys():
         key = RESULTS
     return body if key is None else _envelope(operation, asked, key, body, {**page, "record_count": len(found)})
-
-
-@cache
-def members_of(path: str) -> Mapping[str, str]:
-    """What a record behind a path consists of: the members that its POST takes."""
-    operations = load().methods_of(path)
-    return {"id": "integer", **(load().body_members(operations["POST"]) if "POST" in operations else {})}
 
 
 def _table(store: Store, match: Match, asked: Asked, profile: Profile) -> Table:

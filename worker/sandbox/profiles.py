@@ -23,14 +23,13 @@ class Profile:
     floats: tuple[str, ...] = ()  # ids that come as 3.0
     renamed: Mapping[str, str] = field(default_factory=dict)  # member in details → in lists
     detail_only: frozenset[str] = frozenset()  # plain members that lists leave out
-    listed: frozenset[str] = frozenset()  # nested members that lists carry all the same
     search: tuple[str, ...] = ("name",)
     filters: Mapping[str, str] = field(default_factory=dict)  # parameter → member, where the names differ
     unique: bool = False  # names may not repeat
     soft_delete: bool = False
     ignores_pages: bool = False
     dropped: frozenset[str] = frozenset()  # members that a write leaves as they are, without a word
-    newer: Mapping[str, str] = field(default_factory=dict)  # members that versions later than the catalogue's take as well
+    unpublished: Mapping[str, str] = field(default_factory=dict)  # members that it has although the catalogue does not know them
     withheld: frozenset[str] = frozenset()  # members that are taken and never shown
     defaults: Mapping[str, object] = field(default_factory=dict)  # of a new record
 
@@ -59,6 +58,7 @@ TICKET = Profile(
     search=("id", "summary", "user_name", "client_name"),
     filters=TICKET_FILTERS,
     soft_delete=True,
+    unpublished={"team_id": "integer", "guid": "string"},
     defaults={
         "status_id": 1,
         "tickettype_id": 1,
@@ -126,16 +126,16 @@ PROFILES: Mapping[str, Profile] = {
     "appointment": Profile(stamp="last_modified", list_stamp="last_modified", search=("subject",), filters={"agents": "agent_id"}),
     "clientcontract": Profile(stamp="last_modified", list_stamp="last_modified", search=("ref",)),
     "invoice": Profile(stamp="last_modified", list_stamp="last_modified", search=("name", "reference")),
-    "status": Profile(unique=True, defaults={"use": "status"}),
+    "status": Profile(unique=True),
     "tickettype": Profile(unique=True, defaults={"use": "tickettype", "visible": True}),
     "webhook": Profile(
         unique=True,
         dropped=frozenset({"events"}),
-        newer={"auto_disable_attempts": "integer", "log_ticket_attempts": "integer", "multiple_execution_mode": "integer"},
+        unpublished={"auto_disable_attempts": "integer", "log_ticket_attempts": "integer", "multiple_execution_mode": "integer"},
         withheld=frozenset({"basic_password"}),
         defaults={"active": True, "type": 0, "method": 0, "last_status": 0},
     ),
-    "customtable": Profile(unique=True, listed=frozenset({"columns"}), defaults={"table_type": 0}),
+    "customtable": Profile(unique=True, unpublished={"table_type": "integer"}, defaults={"table_type": 0}),
     "lookup": Profile(scope="lookupid"),
     "webhookevent": Profile(newest_first=True),
     "notification": Profile(defaults={"acknowledge_type": 0, "condition_count": 0}),

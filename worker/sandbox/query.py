@@ -10,6 +10,8 @@ from typing import Any
 from worker.sandbox.ordering import Entry, rank
 from worker.sandbox.table import Row, Table
 
+REMEMBERED = 16  # selections of a table: a client that walks pages asks for one again and again
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -83,6 +85,8 @@ def select(table: Table, query: Query) -> Selection:
     """The records that meet all conditions, in order; remembered until the table changes."""
     known: Selection | None = table.selections.get(query)
     if known is None:
+        if len(table.selections) >= REMEMBERED:
+            del table.selections[next(iter(table.selections))]
         known = table.selections[query] = _select(table, query)
     return known
 

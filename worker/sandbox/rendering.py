@@ -62,7 +62,7 @@ def answer_row(row: Row, profile: Profile, moment: datetime) -> Row:
 def _whole(row: Row, profile: Profile, written: Callable[[datetime], str], *, nested: bool) -> Row:
     shown: Row = {}
     for member, value in row.items():
-        if value is None or member in profile.withheld or (not nested and isinstance(value, (list, dict)) and member not in profile.listed):
+        if value is None or member in profile.withheld or (not nested and isinstance(value, (list, dict))):
             continue
         if isinstance(value, datetime):
             name = profile.stamp if member == STAMP else member

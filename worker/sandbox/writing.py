@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +26,7 @@ class Written:
     refused: str | None = None
 
 
-def write(store: Store, settings: SandboxSettings, entity: str, records: Sequence[Mapping[str, Any]]) -> Written:
+def write(store: Store, settings: SandboxSettings, entity: str, records: Sequence[Mapping[str, Any]], moment: datetime) -> Written:
     """One record after the other: without an id it is created, with one it is changed. Ends at the first that is refused."""
     done = Written()
     if not settings.keeps_earlier:
@@ -38,7 +39,7 @@ def write(store: Store, settings: SandboxSettings, entity: str, records: Sequenc
         if problem is not None:
             done.refused = problem
             return done
-        _write_one(store, entity, record, done)
+        _write_one(store, entity, record, moment, done)
     return done
 
 
@@ -89,15 +90,15 @@ def _scope(entity: str, record: Mapping[str, Any]) -> int | None:
     return None if scope is None else int(record.get(scope) or 0)
 
 
-def _write_one(store: Store, entity: str, record: Mapping[str, Any], done: Written) -> None:
+def _write_one(store: Store, entity: str, record: Mapping[str, Any], moment: datetime, done: Written) -> None:
     key = _key(store, entity, record)
     sent = {member: value for member, value in record.items() if member != STAMP}
     if not key:
-        row = store.create(entity, sent)
+        row = store.create(entity, sent, moment)
         done.created.append(row["id"])
     else:
         if record.get("_recover"):
             store.recover(entity, key)
-        row = store.update(entity, key, sent, scope=_scope(entity, record))
+        row = store.update(entity, key, sent, moment, _scope(entity, record))
         done.updated.append(row["id"])
     done.rows.append(row)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 
 import orjson
@@ -12,6 +12,18 @@ import orjson
 from worker.core.errors import WorkerError
 
 VERSION = 1
+NUMBER = (int, float)
+KINDS: Mapping[str, tuple[type, ...]] = {
+    "epoch": (int,),
+    "generation": (int,),
+    "learnt": (bool,),
+    "polls": (int,),
+    "polled": NUMBER,
+    "due": NUMBER,
+    "full_due": NUMBER,
+    "scan": (dict, type(None)),
+}
+KNOWN_KINDS: Mapping[str, tuple[type, ...]] = {"last": (str, type(None)), "offset": (int,), "size": (int,), "appended": (int,), "snapshot": (int,)}
 
 
 class BatonUnreadable(WorkerError):
@@ -77,12 +89,19 @@ class Baton:
         if version > VERSION:
             raise BatonUnreadable(f"a baton of version {version}; this worker reads {VERSION}", newer=True)
         try:
-            known = KnownRef(**{item.name: document["known"][item.name] for item in fields(KnownRef)})
-            values = {item.name: document[item.name] for item in fields(cls) if item.name not in {"known", "cursor"}}
-            cursor = datetime.fromisoformat(document["cursor"]) if document["cursor"] else None
+            known = KnownRef(**members(document["known"], KNOWN_KINDS))
+            cursor = datetime.fromisoformat(document["cursor"]).astimezone(UTC) if document["cursor"] is not None else None
+            return cls(known=known, cursor=cursor, **members(document, KINDS))
         except (KeyError, TypeError, ValueError) as error:
             raise BatonUnreadable(f"a baton with a member missing or wrong: {error!r}") from None
-        return cls(known=known, cursor=cursor, **values)
+
+
+def members(document: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+    """The members of these kinds. Raises `KeyError` or `TypeError`: a wrong one must not bring down whoever takes the baton, turn after turn."""
+    for name, valid in kinds.items():
+        if type(document[name]) not in valid:
+            raise TypeError(name)
+    return {name: document[name] for name in kinds}
 
 
 def highest(batons: Iterable[Baton]) -> Baton:

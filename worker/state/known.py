@@ -20,9 +20,9 @@ class Known:
     missing: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
     _put: dict[str, str] = field(default_factory=dict)
-    _gone: list[str] = field(default_factory=list)
-    _missing: list[str] = field(default_factory=list)
-    _met: list[str] = field(default_factory=list)
+    _gone: set[str] = field(default_factory=set)
+    _missing: set[str] = field(default_factory=set)
+    _met: set[str] = field(default_factory=set)
 
     def get(self, key: str) -> str | None:
         return self.hashes.get(key)
@@ -36,28 +36,31 @@ class Known:
             if self.hashes.pop(key, None) is not None:
                 self.missing.discard(key)
                 self._put.pop(key, None)
-                self._gone.append(key)
+                self._missing.discard(key)
+                self._gone.add(key)
 
     def meet(self, keys: Iterable[str]) -> None:
         """These were seen again: what was missing no longer is."""
         for key in self.missing.intersection(keys):
             self.missing.discard(key)
-            self._met.append(key)
+            self._missing.discard(key)
+            self._met.add(key)
 
     def miss(self, keys: Iterable[str]) -> None:
         for key in keys:
             if key in self.hashes and key not in self.missing:
                 self.missing.add(key)
-                self._missing.append(key)
+                self._met.discard(key)
+                self._missing.add(key)
 
     def pending(self) -> dict[str, Any]:
         """The delta of this turn, without empty members; empty when nothing changed."""
-        delta = {"put": self._put, "gone": self._gone, "missing": self._missing, "met": self._met}
+        delta = {"put": self._put, "gone": sorted(self._gone), "missing": sorted(self._missing), "met": sorted(self._met)}
         return {name: value for name, value in delta.items() if value}
 
     def written(self) -> None:
         """The delta is in the stream."""
-        self._put, self._gone, self._missing, self._met = {}, [], [], []
+        self._put, self._gone, self._missing, self._met = {}, set(), set(), set()
 
     def apply(self, delta: Mapping[str, Any]) -> None:
         """Take over a delta that was read from the stream."""

@@ -9,7 +9,7 @@ import pytest
 from tests.tools.job import EVENTS, listening, routes, subscriber
 from worker.sandbox.faults import Does, Fault
 
-READS = 40  # page reads that rows move during
+READS = 25  # page reads that rows move during
 
 
 class Churn:

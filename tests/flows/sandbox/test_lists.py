@@ -154,6 +154,13 @@ async def test_single_custom_fields_can_be_had_in_a_list(visit):
         assert [field["id"] for field in row["customfields"]] == [113, 201]
 
 
+async def test_fields_of_assets_can_be_had_in_a_list(visit):
+    async with visit() as visitor:
+        assert "fields" not in (await visitor.get("/Asset", count=1)).json["assets"][0]
+        row = (await visitor.get("/Asset", count=1, includeassetfields="true")).json["assets"][0]
+        assert [field["name"] for field in row["fields"]] == ["Product", "Purchased", "Serial number", "Memory"]
+
+
 async def test_the_stamp_is_called_lastupdate_in_lists_and_last_update_in_details(visit):
     async with visit() as visitor:
         row, one = (await visitor.get("/Tickets", count=1)).json["tickets"][0], (await visitor.get("/Tickets/30")).json
@@ -243,6 +250,13 @@ async def test_actions_of_all_tickets_can_be_had_for_one_day_at_most(visit):
         first = next(ticket for ticket in seeded if list(store.rows("Actions", ticket["id"])))
         around = {"startdate": (first["dateoccurred"] + timedelta(minutes=1)).isoformat(), "enddate": (first["dateoccurred"] + timedelta(hours=4)).isoformat()}
         assert {row["ticket_id"] for row in (await visitor.get("/Actions", **around)).json["actions"]} == {first["id"]}
+
+
+async def test_changes_of_assets_need_an_asset(visit):
+    async with visit() as visitor:
+        visitor.halo.store.create("AssetChange", {"asset_id": 3})
+        assert (await visitor.get("/AssetChange")).json["changehistory"] == []
+        assert len((await visitor.get("/AssetChange", asset_id=3)).json["changehistory"]) == 1
 
 
 async def test_event_numbers_are_a_lookup(visit):

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -30,11 +31,11 @@ async def test_answers_to_a_post_have_dates_with_seven_decimals_and_a_z(visit):
 
 
 async def test_the_database_rounds_moments_to_a_300th_of_a_second(visit):
-    async with visit() as visitor:
+    async with visit(now=lambda: datetime(2026, 1, 1, 12, 0, 0, 838_829, tzinfo=UTC)) as visitor:
         answer = (await visitor.post("/Tickets", [{"summary": "x"}])).json
-        shown = (await visitor.get("/Tickets/31")).json["last_update"]
-        assert shown[:19] in {answer["last_update"][:19], shown[:19]}
-        assert shown.partition(".")[2].ljust(3, "0")[-1] in "037"
+        shown = (await visitor.get("/Tickets/31")).json
+        assert answer["last_update"] == "2026-01-01T12:00:00.8388294Z"
+        assert shown["last_update"] == "2026-01-01T12:00:00.84"
 
 
 async def test_an_update_merges_only_what_was_sent(visit):
@@ -275,3 +276,17 @@ async def test_a_list_can_be_filtered_by_a_third_party_id_in_newer_versions_only
         async with visit(filter_by_third_party=newer) as visitor:
             await visitor.post("/Tickets", [{"summary": "x", "third_party_id_string": "ERP-1"}])
             assert (await visitor.get("/Tickets", third_party_id_string="ERP-1")).json["record_count"] == found
+
+
+async def test_the_answer_shows_one_moment_however_the_clock_moves_meanwhile(visit):
+    moment = [datetime(2026, 1, 1, tzinfo=UTC)]
+
+    def now():
+        moment[0] += timedelta(microseconds=1700)
+        return moment[0]
+
+    async with visit(now=now) as visitor:
+        for _ in range(20):
+            answer = (await visitor.post("/Tickets", [{"summary": "x"}])).json
+            assert SEVEN_DECIMALS.fullmatch(answer["last_update"])
+            assert answer["last_update"] == answer["dateoccurred"]

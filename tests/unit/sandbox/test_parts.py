@@ -13,6 +13,8 @@ from worker.sandbox.dice import guid, roll
 from worker.sandbox.halo import Halo
 from worker.sandbox.journal import matches
 from worker.sandbox.limits import RollingWindow
+from worker.sandbox.members import members_of
+from worker.sandbox.profiles import STAMP
 from worker.sandbox.scopes import granted, permits
 from worker.sandbox.settings import SandboxSettings
 
@@ -137,3 +139,52 @@ def test_activity_is_the_same_for_the_same_seed_and_touches_several_kinds():
     assert halves[0] == halves[1]
     assert {text.split(" ")[-1] for text in halves[0]} == {"created", "updated", "deleted"}
     assert {text.split(" ")[0] for text in halves[0]} == {"ticket", "note", "asset"}
+
+
+PYTHON_TYPES = {
+    "integer": int,
+    "int64": int,
+    "number": (int, float),
+    "boolean": bool,
+    "string": str,
+    "uuid": str,
+    "date-time": datetime,
+    "array": list,
+    "object": dict,
+}
+SEEDED = [
+    "tickets",
+    "client",
+    "site",
+    "users",
+    "asset",
+    "agent",
+    "team",
+    "status",
+    "tickettype",
+    "sla",
+    "priority",
+    "supplier",
+    "item",
+    "kbarticle",
+    "outcome",
+    "assettype",
+    "assetgroup",
+    "category",
+    "fieldinfo",
+    "toplevel",
+    "customtable",
+    "lookup",
+]
+
+
+@pytest.mark.parametrize("entity", SEEDED)
+def test_seeded_members_have_the_published_names_and_types(entity):
+    store, published = Halo(SandboxSettings(tickets=40), lambda: NOON).store, members_of(f"/{entity}")
+    wrong = {
+        (name, published.get(name), type(value).__name__)
+        for row in store.rows(entity, 64 if entity == "lookup" else None)
+        for name, value in row.items()
+        if name != STAMP and value is not None and not isinstance(value, PYTHON_TYPES.get(published.get(name, ""), ()))
+    }
+    assert wrong == set()

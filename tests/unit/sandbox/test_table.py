@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.sandbox.query import Contains, Equals, Order, Query, Span, select
+from worker.sandbox.query import REMEMBERED, Contains, Equals, Order, Query, Span, select
 from worker.sandbox.table import Seed, Table
 
 COUNT = 8
@@ -82,6 +82,13 @@ def test_text_keys_are_found_in_any_case_and_keep_their_place_when_they_come_bac
     assert table.get("cd") is None
     table.put("cd", removed)
     assert [row["id"] for row in select(table, Query()).rows()] == ["ab", "cd", "ef"]
+
+
+def test_selections_do_not_pile_up_while_nothing_changes():
+    table = Table(SEED)
+    for number in range(100):
+        select(table, Query(contains=(Contains(("colour",), str(number)),)))
+    assert len(table.selections) == REMEMBERED
 
 
 def test_a_selection_is_remembered_until_something_changes():

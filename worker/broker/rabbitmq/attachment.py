@@ -7,26 +7,22 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
-import aio_pika
-from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import AMQPError, ChannelLockedResource
-from yarl import URL
+from aiormq.exceptions import ChannelLockedResource
 
-from worker.broker.rabbitmq.channel import CLOSE_TIMEOUT, RabbitChannel, close_quietly, open_channel, open_methods
+from worker.broker.rabbitmq.channel import RabbitChannel, open_channel
 from worker.broker.rabbitmq.declare import Declarer, queue_depth
-from worker.broker.rabbitmq.failures import FAILURES, asked_to_stop, explain, translated, unreachable
+from worker.broker.rabbitmq.failures import explain, translated
 from worker.broker.rabbitmq.foreign import read_leniently
-from worker.core.errors import BrokerUnreachable, ChannelLost, QueueMissing
+from worker.broker.rabbitmq.link import CLOSE_TIMEOUT, Link, linked
+from worker.core.errors import ChannelLost, QueueMissing
 from worker.core.message import Message
 from worker.core.topology import Topology
-
-OLDEST = (3, 10)
 
 
 class RabbitBroker:
     """Publishing has a connection of its own: under an alarm the broker stops reading it, acks included."""
 
-    def __init__(self, publishing: AbstractConnection, consuming: AbstractConnection, patience: float) -> None:
+    def __init__(self, publishing: Link, consuming: Link, patience: float) -> None:
         self._publishing = publishing
         self._consuming = consuming
         self._patience = patience
@@ -35,12 +31,14 @@ class RabbitBroker:
         self._own_guard = asyncio.Lock()
         self._locks: set[str] = set()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._watched = [self._watch(connection) for connection in (publishing, consuming)]
+        self._closings = [link.closing for link in (publishing, consuming)]
+        for closing in self._closings:
+            closing.add_done_callback(self._on_closing)
 
     @asynccontextmanager
     async def channel(self, *, prefetch: int = 0, publishing: bool = False) -> AsyncIterator[RabbitChannel]:
-        connection = self._publishing if publishing else self._consuming
-        async with open_channel(connection, prefetch=prefetch, patience=self._patience) as channel:
+        link = self._publishing if publishing else self._consuming
+        async with open_channel(link, prefetch=prefetch, patience=self._patience) as channel:
             yield channel
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
@@ -52,7 +50,7 @@ class RabbitBroker:
 
     async def delete(self, topology: Topology) -> None:
         with translated("the broker was lost while queues were deleted"):
-            async with open_methods(self._publishing, self._patience) as methods:
+            async with self._publishing.methods(self._patience) as methods:
                 for queue in topology.queues:
                     await methods.queue_delete(queue.name, timeout=self._patience)
                 for exchange in topology.exchanges:
@@ -90,7 +88,7 @@ class RabbitBroker:
     @property
     def blocked(self) -> str:
         """Why publishing stands still, nothing when it does not: readiness shows it, the attachment is not lost by it."""
-        return "the broker has blocked publishing: a memory or disk alarm" if is_blocked(self._publishing) else ""
+        return "the broker has blocked publishing: a memory or disk alarm" if self._publishing.blocked else ""
 
     async def close(self) -> None:
         """Close the broker's own channel; the connections belong to `connect`."""
@@ -107,7 +105,7 @@ class RabbitBroker:
 
     async def _take_lock(self, name: str) -> bool:
         with translated(f"the broker was lost while locking {name!r}"):
-            async with open_methods(self._publishing, self._patience) as methods:
+            async with self._publishing.methods(self._patience) as methods:
                 try:
                     await methods.queue_declare(name, exclusive=True, timeout=self._patience)
                 except ChannelLockedResource:
@@ -116,33 +114,13 @@ class RabbitBroker:
 
     async def _release_lock(self, name: str) -> None:
         with suppress(ChannelLost, QueueMissing), translated(f"the broker was lost while unlocking {name!r}"):  # gone with its connection, then
-            async with open_methods(self._publishing, CLOSE_TIMEOUT) as methods:
+            async with self._publishing.methods(CLOSE_TIMEOUT) as methods:
                 await methods.queue_delete(name, timeout=CLOSE_TIMEOUT)
-
-    def _watch(self, connection: AbstractConnection) -> asyncio.Future[Any]:
-        if connection.transport is None:
-            raise BrokerUnreachable("the connection to the broker was lost as soon as it was made")
-        closing = connection.transport.connection.closing
-        closing.add_done_callback(self._on_closing)
-        return closing
 
     def _on_closing(self, closing: asyncio.Future[Any]) -> None:
         why = "the connection was lost" if closing.cancelled() else explain(closing.exception())
         if not self._lost.done():
             self._lost.set_result(why)
-
-
-def is_blocked(connection: AbstractConnection) -> bool:
-    """Aiormq tells it only by `ready()`, which returns at once unless the broker blocks us; so one step of it is taken."""
-    if connection.transport is None:
-        return False
-    ready = connection.transport.connection.ready()
-    try:
-        ready.send(None)
-    except StopIteration:
-        return False
-    ready.close()
-    return True
 
 
 @asynccontextmanager
@@ -153,56 +131,11 @@ async def connect(url: str, *, name: str, heartbeat: int = 10, publish_timeout: 
     """
     read_leniently()
     async with (
-        connection(url, f"{name} (publishing)", heartbeat, connect_timeout) as publishing,
-        connection(url, f"{name} (consuming)", heartbeat, connect_timeout) as consuming,
+        linked(url, f"{name} (publishing)", heartbeat, connect_timeout) as publishing,
+        linked(url, f"{name} (consuming)", heartbeat, connect_timeout) as consuming,
     ):
-        require_supported(publishing)
         broker = RabbitBroker(publishing, consuming, publish_timeout)
         try:
             yield broker
         finally:
             await broker.close()
-
-
-@asynccontextmanager
-async def connection(url: str, name: str, heartbeat: int, patience: float) -> AsyncIterator[AbstractConnection]:
-    """One plain connection: it does not restore itself, since what is half-restored loses messages."""
-    address = parse(url).update_query(heartbeat=heartbeat)
-    try:
-        made = await aio_pika.connect(address, timeout=patience, client_properties={"connection_name": name})
-    except asyncio.CancelledError as error:
-        if asked_to_stop():
-            raise
-        raise unreachable(address, error) from error
-    except (*FAILURES, AMQPError) as error:
-        raise unreachable(address, error) from error
-    try:
-        yield made
-    finally:
-        await close_quietly(made)
-
-
-def parse(url: str) -> URL:
-    """Raises `BrokerUnreachable` for what is no AMQP address, without repeating it: it may hold a password."""
-    try:
-        address = URL(url)
-    except ValueError:
-        address = URL()
-    if address.scheme not in {"amqp", "amqps"} or not address.host:
-        raise BrokerUnreachable("the broker's address is not of the form amqp://user:password@host:5672/vhost (or amqps://)")
-    return address
-
-
-def require_supported(connection: AbstractConnection) -> None:
-    """Raises `BrokerUnreachable` for a RabbitMQ that lacks streams with at-least-once dead-lettering; other products are taken at their word."""
-    properties = connection.transport.connection.server_properties if connection.transport else {}
-    if text(properties.get("product")) != "RabbitMQ":
-        return
-    version = text(properties.get("version"))
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
-    if numbers and numbers < OLDEST:
-        raise BrokerUnreachable(f"RabbitMQ {version} is too old: 3.10 or newer is needed")
-
-
-def text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, (bytes, bytearray)) else str(value)

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import AbstractChannel as Methods
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import DeliveryError
 from pamqp.commands import Basic
 
 from worker.broker.rabbitmq.failures import explain, publishing, translated
+from worker.broker.rabbitmq.link import Link
 from worker.broker.rabbitmq.properties import to_message, to_properties
 from worker.broker.tables import short
-from worker.core.errors import BrokerError, ChannelLost, PublishRefused
+from worker.core.errors import ChannelLost, PublishRefused
 from worker.core.message import Delivery, Message
 from worker.core.ports import OnDelivery
-
-CLOSE_TIMEOUT = 2.0  # seconds, for each of what is open when the broker is a black hole
 
 
 class RabbitDelivery:
@@ -132,9 +130,9 @@ class RabbitChannel:
 
 
 @asynccontextmanager
-async def open_channel(connection: AbstractConnection, *, prefetch: int, patience: float) -> AsyncIterator[RabbitChannel]:
+async def open_channel(link: Link, *, prefetch: int, patience: float) -> AsyncIterator[RabbitChannel]:
     """Raises `ChannelLost` when the connection is gone, or when an alarm of the broker keeps it from answering."""
-    async with open_methods(connection, patience) as methods:
+    async with link.methods(patience) as methods:
         if prefetch:
             with translated("the channel was lost while it was opened"):
                 await methods.basic_qos(prefetch_count=prefetch, timeout=patience)
@@ -143,31 +141,3 @@ async def open_channel(connection: AbstractConnection, *, prefetch: int, patienc
             yield channel
         finally:
             channel.end("it was closed here")
-
-
-@asynccontextmanager
-async def open_methods(connection: AbstractConnection, patience: float) -> AsyncIterator[Methods]:
-    """A bare channel, for a channel of ours or for questions whose answer may be that the broker closes it."""
-    opened: AbstractChannel | None = None
-    try:
-        with translated("no channel can be opened"):
-            try:
-                opened = connection.channel(publisher_confirms=True, on_return_raises=True)
-                async with asyncio.timeout(patience):
-                    await opened.initialize()
-                methods = await opened.get_underlay_channel()
-            except TimeoutError as error:
-                raise ChannelLost("no channel can be opened: the broker does not answer (a memory or disk alarm blocks publishers)") from error
-            except RuntimeError as error:  # what aio-pika raises on a closed connection
-                raise ChannelLost("no channel can be opened: the connection is closed") from error
-        yield methods
-    finally:
-        if opened is not None:
-            await close_quietly(opened)
-
-
-async def close_quietly(resource: AbstractChannel | AbstractConnection) -> None:
-    """Close it soon, whatever state it is in."""
-    with suppress(BrokerError, RuntimeError), translated("it cannot be closed"):
-        async with asyncio.timeout(CLOSE_TIMEOUT):
-            await resource.close()

@@ -8,13 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import structlog
-from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel as Methods
 from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
 from worker.broker.mismatch import Difference, absent, mismatch
-from worker.broker.rabbitmq.channel import open_methods
 from worker.broker.rabbitmq.failures import explain, translated
+from worker.broker.rabbitmq.link import Link
 from worker.core.errors import BrokerError, QueueMissing
 from worker.core.topology import Binding, Queue, TopicExchange, Topology
 
@@ -27,8 +26,8 @@ MAX_DIFFERENCES = 20  # of one queue; it has fewer arguments than that
 class Declarer:
     """One declaration, over a channel that is opened again whenever the broker closes it: that is how it answers what it refuses."""
 
-    def __init__(self, connection: AbstractConnection, patience: float) -> None:
-        self._connection = connection
+    def __init__(self, link: Link, patience: float) -> None:
+        self._link = link
         self._patience = patience
         self._opened = AsyncExitStack()
         self._methods: Methods | None = None
@@ -41,7 +40,7 @@ class Declarer:
             for queue in topology.queues:
                 if not queue.passive:
                     differences += await self._queue(queue)
-                elif await queue_depth(self._connection, queue.name, self._patience) is None:
+                elif await queue_depth(self._link, queue.name, self._patience) is None:
                     missing.append(queue.name)
             if differences:
                 raise mismatch(differences)
@@ -85,7 +84,7 @@ class Declarer:
         except Refused as refused:
             return str(refused)
         except Forbidden:
-            if await queue_depth(self._connection, name, self._patience) is None:
+            if await queue_depth(self._link, name, self._patience) is None:
                 raise
             log.warning("queue.unverified", queue=name, reason="the broker's user may not declare it, so its arguments cannot be compared")
         return ""
@@ -98,7 +97,7 @@ class Declarer:
     async def _asking(self, doing: str) -> AsyncIterator[Methods]:
         """Raises `Refused`, `Forbidden`, `QueueMissing` or `ChannelLost`."""
         if self._methods is None:
-            self._methods = await self._opened.enter_async_context(open_methods(self._connection, self._patience))
+            self._methods = await self._opened.enter_async_context(self._link.methods(self._patience))
         try:
             with translated(f"the broker was lost when asked to {doing}"):
                 yield self._methods
@@ -121,10 +120,10 @@ class Forbidden(BrokerError):
     """The broker's user lacks the permission."""
 
 
-async def queue_depth(connection: AbstractConnection, queue: str, patience: float) -> int | None:
+async def queue_depth(link: Link, queue: str, patience: float) -> int | None:
     """Messages ready, None when there is no such queue."""
     try:
-        async with open_methods(connection, patience) as methods:
+        async with link.methods(patience) as methods:
             with translated(f"the broker was lost while asking for queue {queue!r}"):
                 found = await methods.queue_declare(queue, passive=True, timeout=patience)
     except QueueMissing:

@@ -109,6 +109,8 @@ def unreachable(url: URL, error: BaseException) -> BrokerUnreachable:
             why = "its name cannot be resolved"
         case ConnectionRefusedError():
             why = "the connection is refused: nothing listens there"
+        case FileNotFoundError():
+            why = "a certificate file that its address names does not exist"
         case ssl.SSLCertVerificationError():
             why = f"its certificate is not accepted: {cause.verify_message}"
         case ssl.SSLError():

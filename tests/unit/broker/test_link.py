@@ -1,0 +1,97 @@
+"""Leaving a broker that does not answer: politely first, then by tearing off the socket."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from worker.broker.rabbitmq import link as module
+from worker.broker.rabbitmq.link import Link, require_supported, within
+from worker.core.errors import BrokerUnreachable
+
+
+class Socket:
+    """Tells whether it was torn; whoever waits for the other side is then released."""
+
+    def __init__(self) -> None:
+        self.torn = asyncio.Event()
+
+    def tear(self) -> None:
+        self.torn.set()
+
+
+class Connection:
+    """One whose polite end waits for an answer that does not come, or fails."""
+
+    transport = type("Transport", (), {"connection": None})
+
+    def __init__(self, socket: Socket, *, answers: bool) -> None:
+        self._socket = socket
+        self._answers = answers
+        self.closed = False
+
+    async def close(self) -> None:
+        if not self._answers:
+            await self._socket.torn.wait()
+            self.closed = True
+            raise ConnectionResetError
+        self.closed = True
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.05)
+
+
+async def test_a_broker_that_answers_is_left_politely():
+    socket = Socket()
+    connection = Connection(socket, answers=True)
+    await Link(connection, socket).close()
+    assert (connection.closed, socket.torn.is_set()) == (True, False)
+
+
+async def test_a_broker_that_does_not_answer_loses_its_socket():
+    socket = Socket()
+    connection = Connection(socket, answers=False)
+    async with asyncio.timeout(10):
+        await Link(connection, socket).close()
+    assert (connection.closed, socket.torn.is_set()) == (True, True)
+
+
+async def test_who_is_cancelled_while_leaving_tears_the_socket_too():
+    socket = Socket()
+    leaving = asyncio.create_task(Link(Connection(socket, answers=False), socket).close())
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert socket.torn.is_set()
+
+
+async def test_connecting_that_takes_too_long_is_torn_and_leaves_nothing():
+    socket = Socket()
+    ended = asyncio.Event()
+
+    async def connecting() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with pytest.raises(TimeoutError):
+        await within(connecting(), 0.05, socket)
+    assert (socket.torn.is_set(), ended.is_set()) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("product", "version"), [("RabbitMQ", "3.10.0"), ("RabbitMQ", "4.3.7"), ("LavinMQ", "1.2.3"), ("RabbitMQ", "unknown"), ("RabbitMQ", "10.0")]
+)
+def test_supported_servers_are_taken(product: str, version: str):
+    require_supported(type("Told", (), {"server": (product, version)})())
+
+
+@pytest.mark.parametrize("version", ["3.9.29", "2.8.1"])
+def test_a_server_that_is_too_old_is_told(version: str):
+    with pytest.raises(BrokerUnreachable, match=f"RabbitMQ {version} is too old: 3.10 or newer is needed"):
+        require_supported(type("Told", (), {"server": ("RabbitMQ", version)})())

@@ -1,0 +1,343 @@
+"""Each way in which Halo pages, counts and filters, one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.unit.changes.polling import Polling, tickets
+from tests.unit.changes.simulated import LISTING, OPERATION, Manners, SimulatedHalo, filled
+from worker.changes.pages import PageReader
+from worker.changes.passes import MAX_PASSES
+from worker.changes.position import Position, Window
+from worker.changes.scan import Scan, Seen
+from worker.core.exchange import Exchange, Fate, Request
+
+LONG = 10_000.0
+
+
+def halo_of(rows: int, **manners: Any) -> SimulatedHalo:
+    halo = SimulatedHalo(Manners(**manners))
+    filled(halo, Random(7), rows)
+    return halo
+
+
+async def read(halo: SimulatedHalo, window: Window | None = None, *, listing: Any = LISTING, ordered: bool = True) -> tuple[Position, set[str]]:
+    seen, position = Seen(), Position()
+    scan = Scan(PageReader(halo, Request("GET", OPERATION.path), listing, lambda *_: None), ("id",), window, ordered=ordered, pause=lambda: False)
+    async for step in scan.steps(position, seen):
+        position = step.position
+    return position, seen.keys
+
+
+def everything(halo: SimulatedHalo) -> Window:
+    """A window that holds all rows, its overlap none of them."""
+    return Window(halo.now - timedelta(seconds=LONG), timedelta(seconds=1))
+
+
+async def test_a_list_that_fits_one_page_is_one_request():
+    halo = halo_of(4)
+    position, keys = await read(halo)
+    assert (position.state, halo.reads, len(keys)) == ("complete", 1, 4)
+
+
+async def test_an_empty_list_is_complete():
+    position, keys = await read(halo_of(0))
+    assert (position.state, keys) == ("complete", set())
+
+
+async def test_pages_shorter_than_asked_are_read_to_the_end_from_the_last_to_the_first():
+    halo = halo_of(23, cap=5)
+    position, keys = await read(halo)
+    assert (position.state, len(keys)) == ("complete", 23)
+    assert [request.query["page_no"] for request in halo.requests] == ["1", "5", "4", "3", "2", "1"]
+    assert {request.query["page_size"] for request in halo.requests} == {"100"}
+
+
+async def test_pages_are_asked_for_in_the_order_of_ids_with_booleans_that_halo_understands():
+    halo = halo_of(3)
+    await read(halo)
+    assert dict(halo.requests[0].query) == {"pageinate": "true", "page_size": "100", "page_no": "1", "order": "id", "orderdesc": "false"}
+
+
+async def test_a_list_without_order_is_asked_for_none():
+    halo = halo_of(3)
+    await read(halo, ordered=False)
+    assert "order" not in halo.requests[0].query
+
+
+@pytest.mark.parametrize("shape", ["array", "results", "uncounted"])
+async def test_a_list_without_counts_is_read_to_its_first_empty_page_and_back(shape: str):
+    halo = halo_of(12, cap=5, shape=shape)
+    position, keys = await read(halo)
+    assert (position.state, len(keys)) == ("complete", 12)
+    assert [request.query["page_no"] for request in halo.requests] == ["1", "2", "3", "4", "3", "2", "1"]
+
+
+@pytest.mark.parametrize("shape", ["array", "results"])
+async def test_a_list_that_ignores_paging_is_complete_when_its_first_page_comes_again(shape: str):
+    halo = halo_of(12, cap=1000, shape=shape, pages=False)
+    position, keys = await read(halo)
+    assert (position.state, len(keys), halo.reads) == ("complete", 12, 2)
+
+
+async def test_a_counted_list_that_gives_the_first_page_again_and_again_is_incomplete():
+    halo = halo_of(40, cap=5, pages=False)
+    position, _ = await read(halo)
+    assert position.state == "incomplete"
+    assert position.reason == "page 8 repeats the page before: Halo ignores paging here"
+    assert halo.reads == 2
+
+
+async def test_pages_that_never_end_are_not_read_for_ever(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("worker.changes.passes.MAX_PAGES", 30)
+    halo = halo_of(0, endless=True, shape="results")
+    position, _ = await read(halo)
+    assert (position.state, position.reason, halo.reads) == ("incomplete", "no end after 30 pages", 30)
+
+
+async def test_a_count_beyond_all_reason_is_refused_before_anything_is_read():
+    halo = halo_of(10, cap=5, count=200_000)
+    position, _ = await read(halo)
+    assert position.state == "incomplete"
+    assert "narrow the query" in position.reason
+    assert halo.reads == 1
+
+
+async def test_a_first_page_without_rows_of_a_list_that_counts_some_is_incomplete():
+    position, _ = await read(halo_of(10, cap=5, first_page_empty=True))
+    assert (position.state, position.reason) == ("incomplete", "Halo counts 10 records but the first page is empty")
+
+
+async def test_a_count_above_what_halo_gives_is_incomplete_as_soon_as_two_passes_agree():
+    halo = halo_of(10, cap=5, count=3)
+    position, keys = await read(halo)
+    assert (position.state, position.reason) == ("incomplete", "counts disagree: Halo counts 13 records and gives 10")
+    assert len(keys) == 10
+    assert position.passes <= MAX_PASSES
+
+
+async def test_rows_hidden_after_paging_make_a_scan_incomplete_but_none_of_the_others_is_missed():
+    halo = halo_of(23, cap=5)
+    hidden = frozenset(sorted(halo.rows)[6:8])
+    halo.manners = replace(halo.manners, hides_after_paging=hidden)
+    position, keys = await read(halo)
+    assert position.state == "incomplete"
+    assert keys == {str(key) for key in halo.rows.keys() - hidden}
+
+
+@pytest.mark.parametrize("count", [-3, -10, -15, -22])
+async def test_a_count_that_is_too_low_hides_no_row(count: int):
+    halo = halo_of(23, cap=5, count=count)
+    position, keys = await read(halo)
+    assert (position.state, len(keys)) == ("complete", 23)
+
+
+async def test_a_count_that_is_that_of_a_full_page_hides_no_row():
+    halo = halo_of(250, cap=100, count=-150)
+    position, keys = await read(halo)
+    assert (position.state, len(keys)) == ("complete", 250)
+
+
+async def test_rows_without_what_identifies_them_make_a_scan_incomplete_and_say_what_to_set():
+    halo = halo_of(3)
+    scan = Scan(PageReader(halo, Request("GET", "/Tickets"), LISTING, lambda *_: None), ("ticket_id", "id"), None, ordered=True, pause=lambda: False)
+    positions = [step.position async for step in scan.steps(Position(), Seen())]
+    assert (positions[-1].state, positions[-1].reason) == ("incomplete", "3 rows lack ticket_id or id, which identifies a record: set `key` on the route")
+
+
+async def test_an_unpaged_list_is_one_answer_and_incomplete_when_halo_counts_more():
+    listing = replace(LISTING, paged=False)
+    halo = halo_of(7, cap=1000)
+    assert (await read(halo, listing=listing))[0].state == "complete"
+    assert "pageinate" not in halo.requests[0].query
+    halo.manners = replace(halo.manners, count=2)
+    position, _ = await read(halo, listing=listing)
+    assert (position.state, position.reason) == ("incomplete", "Halo counts 9 records but answers 7, and this list cannot be paged")
+
+
+async def test_a_window_is_read_whole_and_then_closed_before_its_overlap():
+    halo = halo_of(23, cap=5)
+    newest = max(row.stamp for row in halo.rows.values())
+    window = everything(halo)
+    position, keys = await read(halo, window)
+    assert (position.state, len(keys)) == ("complete", 23)
+    closed = {request.query["lastupdatetodate"] for request in halo.requests if "lastupdatetodate" in request.query}
+    assert closed == {(position.until or newest).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+    assert position.until is not None
+    assert position.until <= newest - window.overlap
+    assert {request.query["lastupdatefromdate"] for request in halo.requests} == {window.since.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+
+
+async def test_a_window_that_lies_in_its_overlap_is_read_once():
+    halo = halo_of(0, cap=5)
+    for _ in range(23):
+        halo.insert()
+    position, keys = await read(halo, Window(halo.now - timedelta(seconds=60), timedelta(seconds=300)))
+    assert (position.state, len(keys), halo.reads) == ("complete", 23, 6)
+
+
+async def test_a_whole_list_in_no_known_order_is_read_until_two_passes_agree():
+    halo = halo_of(23, cap=5, takes_order=False, default_order="newest")
+    position, keys = await read(halo)
+    assert (position.state, len(keys), halo.reads) == ("complete", 23, 11)
+
+
+async def test_a_whole_list_in_no_known_order_that_keeps_moving_is_incomplete():
+    halo = halo_of(23, cap=5, takes_order=False, default_order="newest")
+    halo.churn = lambda it: it.update(min(it.rows))
+    halo.update(max(halo.rows))
+    position, _ = await read(halo)
+    assert position.state in {"incomplete", "complete"}
+    halo.churn = lambda it: it.update(min(it.rows, key=lambda key: it.rows[key].stamp))
+    position, _ = await read(halo)
+    assert (position.state, position.reason) == ("incomplete", f"rows kept moving between pages through {MAX_PASSES} passes")
+
+
+async def test_a_failed_page_ends_the_scan_with_its_exchange():
+    halo = halo_of(23, cap=5)
+    send, failure = halo.send, Exchange(Fate.AMBIGUOUS, 500, "Halo answered 500")
+
+    async def third_fails(request: Request, **more: Any) -> Exchange:
+        return failure if halo.reads == 2 else await send(request, **more)
+
+    halo.send = third_fails  # type: ignore[method-assign]
+    scan = Scan(PageReader(halo, Request("GET", "/Tickets"), LISTING, lambda *_: None), ("id",), None, ordered=True, pause=lambda: False)
+    steps = [step async for step in scan.steps(Position(), Seen())]
+    assert (steps[-1].position.state, steps[-1].position.reason, steps[-1].failure) == ("failed", "Halo answered 500", failure)
+
+
+async def test_250_rows_with_one_stamp_are_all_reported_once():
+    halo = SimulatedHalo(Manners(cap=100))
+    for _ in range(250):
+        halo.insert()
+    stamp = halo.now
+    halo.rows = {key: replace(row, stamp=stamp, born=stamp) for key, row in halo.rows.items()}
+    polling = Polling(halo, tickets())
+    for _ in range(3):
+        assert await polling.poll() == "complete"
+        halo.wait(60)
+    assert sorted(change.key for change in polling.emitted.changes) == sorted(str(key) for key in halo.rows)
+
+
+@pytest.mark.parametrize("skew", [timedelta(minutes=10), -timedelta(minutes=10)], ids=["ahead", "behind"])
+async def test_a_database_clock_ten_minutes_off_the_date_header_hides_no_change(skew: timedelta):
+    halo = SimulatedHalo(Manners(cap=5, skew=skew))
+    polling = Polling(halo, tickets())
+    for _ in range(6):
+        for _ in range(4):
+            halo.insert()
+        assert await polling.poll() == "complete"
+        assert polling.untold() == {}
+        halo.wait(60)
+    for key in list(halo.rows):
+        halo.update(key)
+    await polling.poll()
+    assert polling.untold() == {}
+
+
+async def test_a_row_updated_during_a_scan_longer_than_the_overlap_is_found_even_when_the_database_clock_is_behind():
+    halo = SimulatedHalo(Manners(cap=5, skew=-timedelta(minutes=30)))
+    for _ in range(50):
+        halo.insert()
+    polling = Polling(halo, tickets(overlap=300.0))
+
+    def slow(it: SimulatedHalo) -> None:
+        if it.reads == 3:
+            it.update(48)  # its page was read just before
+        it.wait(120)
+        it.update(1)
+
+    halo.churn = slow
+    await polling.poll()
+    halo.churn = lambda _: None
+    await polling.poll()
+    assert polling.untold() == {}
+
+
+async def test_an_incomplete_scan_leaves_the_cursor_where_it_was_and_reports_no_deletion():
+    halo = halo_of(12, cap=5)
+    polling = Polling(halo, tickets(changes="by_content", deletes=True))
+    await polling.poll()
+    polling.news()
+    gone = min(halo.rows)
+    halo.delete(gone)
+    halo.manners = replace(halo.manners, count=4)
+    for _ in range(4):
+        assert await polling.poll() == "incomplete"
+    assert polling.news() == []
+    assert polling.baton.cursor is None
+
+
+async def test_a_vanished_record_is_reported_once_after_two_complete_scans():
+    halo = halo_of(12, cap=5)
+    polling = Polling(halo, tickets(changes="by_content", deletes=True))
+    await polling.poll()
+    polling.news()
+    gone = min(halo.rows)
+    halo.delete(gone)
+    news = []
+    for _ in range(4):
+        assert await polling.poll() == "complete"
+        news.append(polling.news())
+    assert news == [[], [("deleted", str(gone))], [], []]
+
+
+async def test_a_record_that_was_missing_once_and_came_back_is_not_reported():
+    halo = halo_of(12, cap=5)
+    polling = Polling(halo, tickets(changes="by_content", deletes=True))
+    await polling.poll()
+    polling.news()
+    hidden = halo.rows.pop(min(halo.rows))
+    await polling.poll()
+    halo.rows[hidden.id] = hidden
+    await polling.poll()
+    del halo.rows[hidden.id]
+    await polling.poll()
+    halo.rows[hidden.id] = hidden
+    await polling.poll()
+    assert polling.news() == []
+
+
+async def test_an_incomplete_scan_between_two_complete_ones_counts_for_nothing():
+    halo = halo_of(12, cap=5)
+    polling = Polling(halo, tickets(changes="by_content", deletes=True))
+    await polling.poll()
+    polling.news()
+    halo.delete(min(halo.rows))
+    await polling.poll()
+    halo.manners = replace(halo.manners, count=4)
+    await polling.poll()
+    assert polling.news() == []
+    halo.manners = replace(halo.manners, count=0)
+    await polling.poll()
+    assert [kind for kind, _ in polling.news()] == ["deleted"]
+
+
+async def test_a_subscriber_by_date_finds_deletions_at_the_pace_of_its_full_scans():
+    halo = halo_of(12, cap=5)
+    polling = Polling(halo, tickets(deletes=True))
+    await polling.poll()
+    polling.news()
+    halo.delete(min(halo.rows))
+    reads, deleted = [], []
+    for _ in range(30):
+        before = halo.reads
+        await polling.poll()
+        reads.append(halo.reads - before)
+        deleted += polling.news()
+        halo.wait(1)
+    assert [kind for kind, _ in deleted] == ["deleted"]
+    assert 0 < sum(count > 1 for count in reads) < len(reads) / 2
+
+
+async def test_with_changes_all_every_record_is_published_once_in_every_poll():
+    halo = halo_of(23, cap=5, takes_order=False, default_order="newest")
+    polling = Polling(halo, tickets(changes="all", start="now"))
+    for _ in range(2):
+        await polling.poll()
+        assert sorted(key for _, key in polling.news()) == sorted(str(key) for key in halo.rows)

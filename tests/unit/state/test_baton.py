@@ -1,0 +1,108 @@
+"""The baton: bytes there and back, whatever is in it, and whatever else lies on its queue."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.state.baton import KINDS, KNOWN_KINDS, VERSION, Baton, BatonUnreadable, KnownRef, highest
+
+NUMBERS = st.integers(0, 2**53)
+SECONDS = st.floats(0, 1e11, allow_nan=False)
+BATONS = st.builds(
+    Baton,
+    epoch=NUMBERS,
+    generation=NUMBERS,
+    cursor=st.none() | st.datetimes(datetime(1990, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis adds the zone
+    learnt=st.booleans(),
+    polls=NUMBERS,
+    polled=SECONDS,
+    due=SECONDS,
+    full_due=SECONDS,
+    scan=st.none() | st.dictionaries(st.text(max_size=5), st.none() | st.booleans() | NUMBERS | st.text(max_size=5)),
+    known=st.builds(KnownRef, st.none() | st.text(max_size=32), NUMBERS, NUMBERS, NUMBERS, NUMBERS),
+)
+
+
+@given(BATONS)
+def test_a_baton_survives_being_written_and_read(baton: Baton):
+    assert Baton.decode(baton.encode()) == baton
+
+
+@given(BATONS, st.dictionaries(st.text(min_size=1), st.integers(0, 9)))
+def test_members_that_a_newer_worker_of_the_same_version_added_are_passed_over(baton: Baton, more: dict[str, int]):
+    document = more | orjson.loads(baton.encode())
+    assert Baton.decode(orjson.dumps(document)) == baton
+
+
+@given(st.integers(VERSION + 1, 99))
+def test_a_newer_version_is_said_to_be_newer_and_not_read(version: int):
+    with pytest.raises(BatonUnreadable, match=f"version {version}") as caught:
+        Baton.decode(orjson.dumps({"v": version}))
+    assert caught.value.newer
+
+
+@given(st.binary())
+def test_garbage_is_unreadable_and_never_newer(body: bytes):
+    with pytest.raises(BatonUnreadable) as caught:
+        Baton.decode(body)
+    assert not caught.value.newer
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"v"', b"{}", b'{"v": "1"}', b'{"v": 1}', b'{"v": 1, "known": {}, "cursor": null}', b"\xff"])
+def test_what_is_no_baton_is_unreadable(body: bytes):
+    with pytest.raises(BatonUnreadable):
+        Baton.decode(body)
+
+
+@given(BATONS, st.sampled_from([item for item in orjson.loads(Baton().encode()) if item != "v"]))
+def test_a_baton_with_a_member_missing_is_unreadable(baton: Baton, name: str):
+    document = orjson.loads(baton.encode())
+    del document[name]
+    with pytest.raises(BatonUnreadable):
+        Baton.decode(orjson.dumps(document))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"due": "soon"},
+        {"generation": None},
+        {"epoch": 1.5},
+        {"scan": []},
+        {"known": []},
+        {"cursor": 3},
+        {"cursor": "never"},
+        {"learnt": "yes"},
+    ],
+    ids=str,
+)
+def test_a_baton_with_a_member_of_another_kind_is_unreadable(wrong: dict[str, object]):
+    with pytest.raises(BatonUnreadable):
+        Baton.decode(orjson.dumps(orjson.loads(Baton().encode()) | wrong))
+
+
+def test_a_kind_is_told_for_every_member():
+    assert set(KINDS) | {"known", "cursor"} == {item.name for item in fields(Baton)}
+    assert set(KNOWN_KINDS) == {item.name for item in fields(KnownRef)}
+
+
+@given(st.lists(BATONS, min_size=1, max_size=6), st.randoms())
+def test_of_several_batons_the_furthest_counts_in_whatever_order_they_lie(batons: list[Baton], random: object):
+    random.shuffle(batons)  # type: ignore[attr-defined]
+    chosen = highest(batons)
+    assert all(chosen.rank >= baton.rank for baton in batons)
+
+
+def test_an_operators_epoch_counts_more_than_any_number_of_turns():
+    worked = Baton(epoch=1, generation=500)
+    assert highest([worked, replace(worked, epoch=2, generation=0)]).epoch == 2
+
+
+def test_a_turn_is_one_generation_further():
+    assert Baton(generation=4).advanced(polls=2) == Baton(generation=5, polls=2)

@@ -1,0 +1,164 @@
+"""One plain connection to RabbitMQ and its socket: made in time, asked whether it is blocked, left in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractChannel
+from aiormq.abc import AbstractChannel as Methods
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from yarl import URL
+
+from worker.broker.rabbitmq.failures import FAILURES, asked_to_stop, translated, unreachable
+from worker.core.errors import BrokerUnreachable, ChannelLost
+
+CLOSE_TIMEOUT = 2.0  # seconds for what is open when the broker is a black hole; then its socket is torn off
+OLDEST = (3, 10)
+
+
+class Socket(TransportFactory):
+    """Opens the socket of a connection and can tear it off: aiormq's own way out waits for the other side, up to half a minute over TLS."""
+
+    def __init__(self) -> None:
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def create(self, url: URL, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
+        reader, writer = await factory.create(url, **options)
+        self._writers.append(writer)
+        return reader, writer
+
+    def tear(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+
+class Link:
+    """A connection that does not restore itself, since what is half-restored loses messages."""
+
+    def __init__(self, connection: aio_pika.Connection, socket: Socket) -> None:
+        if connection.transport is None:
+            raise BrokerUnreachable("the connection to the broker was lost as soon as it was made")
+        self._connection = connection
+        self._socket = socket
+        self._protocol = connection.transport.connection
+
+    @property
+    def closing(self) -> asyncio.Future[Any]:
+        """Done when the connection is gone; keep a reference to it."""
+        return self._protocol.closing
+
+    @property
+    def server(self) -> tuple[str, str]:
+        """The server's product and version, as it tells them."""
+        properties = self._protocol.server_properties
+        return as_text(properties.get("product")), as_text(properties.get("version"))
+
+    @property
+    def blocked(self) -> bool:
+        """Aiormq tells it only by `ready()`, which returns at once unless the broker blocks us; so one step of it is taken."""
+        ready = self._protocol.ready()
+        try:
+            ready.send(None)
+        except StopIteration:
+            return False
+        ready.close()
+        return True
+
+    @asynccontextmanager
+    async def methods(self, patience: float) -> AsyncIterator[Methods]:
+        """A bare channel, for a channel of ours or for questions whose answer may be that the broker closes it. Raises `ChannelLost`."""
+        opened: AbstractChannel | None = None
+        try:
+            with translated("no channel can be opened"):
+                try:
+                    opened = self._connection.channel(publisher_confirms=True, on_return_raises=True)
+                    async with asyncio.timeout(patience):
+                        await opened.initialize()
+                    methods = await opened.get_underlay_channel()
+                except TimeoutError as error:
+                    raise ChannelLost("no channel can be opened: the broker does not answer (a memory or disk alarm blocks publishers)") from error
+                except RuntimeError as error:  # what aio-pika raises on a closed connection
+                    raise ChannelLost("no channel can be opened: the connection is closed") from error
+            yield methods
+        finally:
+            if opened is not None:
+                await self._leave(opened.close())
+
+    async def close(self) -> None:
+        await self._leave(self._connection.close())
+
+    async def _leave(self, closing: Awaitable[None]) -> None:
+        """Wait a little for a polite end; a broker that does not answer loses the whole connection. How it ended is of no interest."""
+        ending = asyncio.gather(closing, return_exceptions=True)
+        try:
+            await asyncio.wait([ending], timeout=CLOSE_TIMEOUT)
+        finally:
+            if not ending.done():
+                self._socket.tear()
+        await asyncio.wait([ending], timeout=CLOSE_TIMEOUT)
+
+
+@asynccontextmanager
+async def linked(url: str, name: str, heartbeat: int, patience: float) -> AsyncIterator[Link]:
+    """Raises `BrokerUnreachable` with what stands in the way."""
+    address = parse(url).update_query(heartbeat=heartbeat)
+    connection, socket = aio_pika.Connection(address, client_properties={"connection_name": name}), Socket()
+    connection.kwargs["transport_factory"] = socket
+    try:
+        await within(connection.connect(), patience, socket)
+    except asyncio.CancelledError as error:
+        if asked_to_stop():
+            raise
+        raise unreachable(address, error) from error
+    except FAILURES as error:
+        raise unreachable(address, error) from error
+    link = Link(connection, socket)
+    try:
+        require_supported(link)
+        yield link
+    finally:
+        await link.close()
+
+
+async def within(connecting: Coroutine[Any, Any, None], patience: float, socket: Socket) -> None:
+    """Raises TimeoutError, and leaves nothing behind when it does or is cancelled."""
+    task = asyncio.ensure_future(connecting)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # heard, also when it comes too late
+    try:
+        done, _ = await asyncio.wait([task], timeout=patience)
+    finally:
+        if not task.done():
+            socket.tear()
+            task.cancel()
+            await asyncio.wait([task], timeout=CLOSE_TIMEOUT)
+    if not done:
+        raise TimeoutError
+    await task
+
+
+def parse(url: str) -> URL:
+    """Raises `BrokerUnreachable` for what is no AMQP address, without repeating it: it may hold a password."""
+    try:
+        address = URL(url)
+    except ValueError:
+        address = URL()
+    if address.scheme not in {"amqp", "amqps"} or not address.host:
+        raise BrokerUnreachable("the broker's address is not of the form amqp://user:password@host:5672/vhost (or amqps://)")
+    return address
+
+
+def require_supported(link: Link) -> None:
+    """Raises `BrokerUnreachable` for a RabbitMQ that lacks streams with at-least-once dead-lettering; other products are taken at their word."""
+    product, version = link.server
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    if product == "RabbitMQ" and numbers and numbers < OLDEST:
+        raise BrokerUnreachable(f"RabbitMQ {version} is too old: 3.10 or newer is needed")
+
+
+def as_text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, (bytes, bytearray)) else str(value)

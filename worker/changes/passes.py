@@ -1,0 +1,110 @@
+"""What a scan does after each page: pure decisions, on the grounds that `worker.changes.scan` states."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from worker.changes.pages import PAGE_SIZE, Page
+from worker.changes.position import Position, Window, complete, incomplete
+
+MAX_PASSES = 3
+MAX_PAGES = 20_000
+
+
+def after_first(position: Position, page: Page, *, paged: bool) -> Position:
+    """The first page tells the page size and the count; a page that holds the whole list is one answer, in which nothing can move."""
+    rows = len(page.rows)
+    if not paged:
+        if page.count is not None and page.count > rows:
+            return incomplete(position, f"Halo counts {page.count} records but answers {rows}, and this list cannot be paged")
+        return complete(position)
+    if rows == 0:
+        if page.count:
+            return incomplete(position, f"Halo counts {page.count} records but the first page is empty")
+        return complete(position)
+    if page.count is None or page.count < rows or page.count == rows == PAGE_SIZE:  # a count of no use, or one that may only count this page
+        return replace(position, state="forwards", page=2, step=rows)
+    if rows == page.count:
+        return complete(position)
+    return backwards(replace(position, step=rows), whole=False)
+
+
+def after_forwards(position: Position, page: Page, window: Window | None, *, repeated: bool, fresh: bool) -> Position:
+    """Without a count to go by only an empty page is the end."""
+    beyond = position.count is not None and position.page > last_page(position) > 1
+    if not page.rows or (beyond and not fresh and not position.before):  # past the end some lists give the last page again, or begin anew
+        found = replace(position, end=position.page - 1)
+        whole = last_page(position) == 1  # else only what lies beyond the counted pages was read forwards
+        if whole and position.until is None and window is not None and window.since is not None:
+            return after_open_window(found, window)
+        return backwards(found, whole=whole)
+    if repeated:
+        ignores_paging = position.page == 2  # noqa: PLR2004 - the first page came again: it was the whole list
+        return complete(position) if ignores_paging else incomplete(position, f"page {position.page} repeats the page before")
+    if not fresh and not position.before:
+        return incomplete(position, f"page {position.page} brings nothing new")
+    if position.page >= MAX_PAGES:
+        return incomplete(position, f"no end after {MAX_PAGES} pages")
+    return replace(position, page=position.page + 1)
+
+
+def after_backwards(position: Position, page: Page, window: Window | None, *, repeated: bool) -> Position:
+    if repeated and (position.count or 0) > len(page.rows):
+        return incomplete(position, f"page {position.page} repeats the page before: Halo ignores paging here")
+    if position.page == last_page(position) and len(page.rows) >= position.step and not position.end:
+        return replace(position, state="forwards", page=position.page + 1)  # a full last page: there may be more than Halo counts
+    if position.page > 1:
+        return replace(position, page=position.page - 1)
+    if position.until is not None:
+        return after_unordered(position) if position.shaken or position.short else complete(position)
+    if window is None or window.since is None:
+        return after_whole_list(position, window)
+    return after_open_window(position, window)
+
+
+def after_whole_list(position: Position, window: Window | None) -> Position:
+    if position.ascending and not position.short:
+        return complete(position)
+    return after_unordered(position) if window is None else after_open_window(position, window)
+
+
+def after_open_window(position: Position, window: Window) -> Position:
+    """What the next window holds again need not be certain now; the rest is read once more, closed."""
+    reached = position.reached if position.newest is not None else None
+    if reached is None:
+        return after_unordered(position)
+    until = reached - window.overlap
+    if window.since is not None and until <= window.since:
+        return complete(position)
+    return replace(renewed(position, whole=True), state="first", page=1, count=None, end=0, until=until)
+
+
+def after_unordered(position: Position) -> Position:
+    """Rows of this list may move anywhere: only a pass in which nothing moved proves that nothing was missed."""
+    if position.still:
+        if position.short:
+            return incomplete(position, f"counts disagree: Halo counts {position.count} records and gives {position.met}")
+        return complete(position)
+    if position.passes >= MAX_PASSES:
+        return incomplete(position, f"rows kept moving between pages through {MAX_PASSES} passes")
+    return backwards(position, whole=True)
+
+
+def last_page(position: Position) -> int:
+    counted = -(-(position.count or 0) // position.step)
+    return max(1, position.end, counted)
+
+
+def backwards(position: Position, *, whole: bool) -> Position:
+    """A pass from the last page to the first."""
+    begun = renewed(position, whole=whole)
+    last = last_page(begun)
+    if last > MAX_PAGES:
+        return incomplete(begun, f"{begun.count} records in pages of {begun.step} are more than {MAX_PAGES} pages: narrow the query")
+    return replace(begun, state="backwards", page=last)
+
+
+def renewed(position: Position, *, whole: bool) -> Position:
+    """A new pass begins; `whole`: the one that ends here met the whole list, else it is given up."""
+    passes, before = (position.passes + 1, position.trace) if whole else (position.passes, position.before)
+    return replace(position, passes=passes, met=0, least=None, ascending=True, shaken=False, trace="", before=before)
