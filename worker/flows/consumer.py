@@ -12,8 +12,9 @@ from worker.core.errors import ChannelLost
 from worker.core.health import Health
 from worker.core.message import Delivery
 from worker.core.outcome import Doubtful, Outcome, Skipped
-from worker.core.ports import Broker, Channel, Clock, Halo
+from worker.core.ports import Broker, Channel, Clock
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
+from worker.flows.availability import Availability
 from worker.flows.envelope import Envelope, identity_of, opened
 from worker.flows.in_hand import InHand
 from worker.flows.settling import Settler
@@ -39,11 +40,11 @@ class Consumer:
     """Consumes one queue, one channel after the other; handlers are detached from channels and live in `tasks`."""
 
     def __init__(
-        self, consumption: Consumption, handler: Handler, halo: Halo, clock: Clock, metrics: Metrics, health: Health, tasks: asyncio.TaskGroup
+        self, consumption: Consumption, handler: Handler, needs: Availability, clock: Clock, metrics: Metrics, health: Health, tasks: asyncio.TaskGroup
     ) -> None:
         self._what = consumption
         self._handler = handler
-        self._halo = halo
+        self._needs = needs
         self._clock = clock
         self._metrics = metrics
         self._health = health
@@ -55,10 +56,10 @@ class Consumer:
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
         """Consume until `stop`, then finish what is in hand; raises `BrokerError` when the attachment is lost."""
         while not stop.is_set():
-            if not self._halo.available:
-                self._health.up(self._what.part, "not consuming while its client is down")
-                await first_of(self._halo.wait_available(), stop.wait(), broker.wait_lost())
-                if not self._halo.available:
+            if not self._needs.available:
+                self._health.up(self._what.part, "not consuming while its Halo client is down")
+                await first_of(self._needs.wait_available(), stop.wait(), broker.wait_lost())
+                if not self._needs.available:
                     return
             async with broker.channel(prefetch=self._what.prefetch) as channel:
                 await self._consume(broker, channel, stop)
@@ -72,7 +73,7 @@ class Consumer:
         consuming = self._metrics.consuming.labels(self._what.route)
         consuming.set(1)
         try:
-            ended = await first_of(channel.wait_closed(), stop.wait(), self._halo.wait_unavailable())
+            ended = await first_of(channel.wait_closed(), stop.wait(), self._needs.wait_unavailable())
         finally:
             consuming.set(0)
         if isinstance(ended, str):

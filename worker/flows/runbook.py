@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
@@ -55,9 +54,9 @@ class Starter:
 
 
 class RunbookFlow:
-    """The handler of one runbook's steps. `claims` gives those of the broker attachment in use."""
+    """The handler of one runbook's steps."""
 
-    def __init__(self, runbook: Runbook, performer: Performer, claims: Callable[[], Claims]) -> None:
+    def __init__(self, runbook: Runbook, performer: Performer, claims: Claims) -> None:
         self._runbook = runbook
         self._performer = performer
         self._claims = claims
@@ -70,7 +69,7 @@ class RunbookFlow:
             return Refused(DeadClass.DECODE, str(error))
         with structlog.contextvars.bound_contextvars(run=run.id, step=run.step or self._runbook.first):
             try:
-                if await self._claims().claim(f"run:{run.id}:{run.visit}", envelope.message_id) is Claim.TAKEN:
+                if await self._claims.claim(f"run:{run.id}:{run.visit}", envelope.message_id) is Claim.TAKEN:
                     return Skipped("a copy of a step that is taken already")
             except BrokerError as error:
                 return Unsent(f"the step could not be claimed: {error}", counted=False)

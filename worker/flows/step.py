@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from worker.catalogue.catalogue import Catalogue
+from worker.catalogue.catalogue import load
 from worker.catalogue.requests import build_request
-from worker.config.automation import Caller, Method, Step, Values
+from worker.config.automation import Caller, Integration, Method, Runbook, Step, Values
 from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Priority
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
@@ -32,10 +32,10 @@ class Performed:
 class Performer:
     """Performs the methods and actions of one runbook's steps."""
 
-    def __init__(self, caller: Caller, clients: Mapping[str, Halo], catalogue: Catalogue) -> None:
+    def __init__(self, caller: Caller, clients: Mapping[str, Halo]) -> None:
         self._caller = caller
         self._clients = clients
-        self._catalogue = catalogue
+        self._catalogue = load()
 
     async def perform(self, step: Step, values: Values, *, doubtful: bool) -> Performed:
         """Raises `ExpressionError`, `RequestError`, `CallRefused`, `Undecodable`."""
@@ -98,6 +98,13 @@ class Performer:
             return method_outcome(replace(exchange, fate=Fate.NOT_SENT) if exchange.fate is Fate.AMBIGUOUS else exchange, repeatable=True)
         record.update({name: exchange.body[name] for name in action.keeps if name not in record and exchange.body.get(name) is not None})
         return None
+
+
+def clients_of(runbook: Runbook, integrations: Mapping[str, Integration]) -> set[str]:
+    """The Halo clients that its actions, and the methods of integrations with Halo's own authorization, use."""
+    actions = {step.client for step in runbook.steps.values() if step.action is not None}
+    called = {step.method.integration for step in runbook.steps.values() if step.method is not None}
+    return {name for name in actions | {integrations[name].auth.client for name in called} if name is not None}
 
 
 def method_outcome(exchange: Exchange, *, repeatable: bool) -> Outcome:

@@ -1,30 +1,28 @@
-"""The composition root: builds the flows from routes and settings, serves them, and begins again when the broker is lost."""
+"""The service: serves the flows over one broker attachment after the other, and begins again when the broker is lost."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 import structlog
 
+from worker.app.clients import Reload, open_clients
+from worker.app.current import Current
+from worker.app.wiring import Flow, Wiring
 from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
-from worker.config.routes import Grant, Publisher, Routes, Subscriber
+from worker.config.routes import Routes
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Halo
-from worker.core.topology import Topology, common_topology
-from worker.flows.consumer import Consumer
-from worker.flows.publisher import PublisherFlow, consumption_of, publisher_topology
-from worker.flows.subscriber import SubscriberFlow, subscriber_topology
+from worker.core.topology import common_topology
 from worker.flows.waiting import first_of
-from worker.halo.budget import Budgets
-from worker.halo.client import HaloClient, open_client
+from worker.integrations.caller import open_caller
 from worker.metrics import Metrics
 from worker.settings import Settings
 
@@ -32,16 +30,6 @@ logger = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 FLOW_PAUSE = 5.0
 WATCH_EVERY = 5.0
-Reload = Callable[[str], Grant]
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """One route at work: its name in readiness, what it needs of the broker, and how to serve it through one attachment."""
-
-    part: str
-    topology: Topology
-    serve: Callable[[Broker, asyncio.Event], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -56,51 +44,29 @@ class Service:
     clock: Clock = field(default_factory=SystemClock)
     memory: MemoryServer | None = None
     reload: Reload | None = None
+    _current: Current = field(default_factory=Current, init=False)
 
     async def run(self) -> None:
         """Serve until `stop`, waiting for whatever is away. Raises `TopologyMismatch` when the broker's queues do not fit at the start."""
         for name in ("broker", "topology"):
             self.health.expect(name)
-        budgets = Budgets(self.routes.clients.values(), self.clock, self.settings.budget_share)
         async with AsyncExitStack() as stack:
-            clients = {name: await stack.enter_async_context(self._client(name, budgets)) for name in self._used_clients()}
+            opening = open_clients(self.routes, self.settings, self.metrics, self.health, self.clock, reload=self.reload)
+            clients = await stack.enter_async_context(opening)
+            caller = await stack.enter_async_context(open_caller(self.routes.integrations, clients, self.metrics, self.clock))
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
                 letting_go = tasks.create_task(self._let_go(clients.values()))
-                misfit = await self._attachments(self._flows(clients, tasks))
+                wiring = Wiring(self.routes, self.settings, clients, caller, self._current, self.clock, self.metrics, self.health, tasks)
+                misfit = await self._attachments(wiring.flows())
                 letting_go.cancel()
         if misfit is not None:
             raise misfit
-
-    def _used_clients(self) -> list[str]:
-        subscribed = {route.client for route in self.routes.subscribers.values()}
-        return sorted(subscribed | {route.client for route in self.routes.publishers.values()})
 
     async def _let_go(self, clients: Iterable[Halo]) -> None:
         """When the worker stops, what only waits for its turn goes back to its queue unsent."""
         await self.stop.wait()
         for halo in clients:
             halo.stop_waiting()
-
-    def _client(self, name: str, budgets: Budgets) -> AbstractAsyncContextManager[HaloClient]:
-        again = None if self.reload is None else partial(self.reload, name)
-        return open_client(self.routes.clients[name], budgets, self.metrics, self.health, self.clock, reload=again)
-
-    def _flows(self, clients: Mapping[str, Halo], tasks: asyncio.TaskGroup) -> list[Flow]:
-        subscribers = [self._subscriber(route, clients[route.client]) for route in self.routes.subscribers.values()]
-        publishers = [self._publisher(route, clients[route.client], tasks) for route in self.routes.publishers.values()]
-        flows = subscribers + publishers
-        for flow in flows:
-            self.health.expect(flow.part)
-        return flows
-
-    def _subscriber(self, route: Subscriber, halo: Halo) -> Flow:
-        flow = SubscriberFlow(route, halo, self.clock, self.metrics, self.health, turn_limit=self.settings.turn)
-        return Flow(flow.part, subscriber_topology(route), flow.serve)
-
-    def _publisher(self, route: Publisher, halo: Halo, tasks: asyncio.TaskGroup) -> Flow:
-        what = consumption_of(route)
-        consumer = Consumer(what, PublisherFlow(route, halo).handle, halo, self.clock, self.metrics, self.health, tasks)
-        return Flow(what.part, publisher_topology(route), consumer.serve)
 
     async def _attachments(self, flows: list[Flow]) -> TopologyMismatch | None:
         """One broker attachment after the other until `stop`, with growing pauses while there is none; returns at once what does not fit at the start."""
@@ -145,7 +111,7 @@ class Service:
         await broker.declare(sum((flow.topology for flow in flows), start=common_topology()))
         self.health.up("topology", "as declared")
         try:
-            async with asyncio.TaskGroup() as group:
+            async with self._current.attached(broker, self.clock, claiming=bool(self.routes.runbooks or self.routes.webhooks)), asyncio.TaskGroup() as group:
                 watch = group.create_task(self._watch(broker))
                 async with asyncio.TaskGroup() as serving:
                     for flow in flows:

@@ -1,0 +1,61 @@
+"""The Halo clients that the routes use, open for as long as the worker runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from worker.config.automation import Runbook
+from worker.config.routes import Grant, Routes
+from worker.core.health import Health
+from worker.core.ports import Clock
+from worker.flows.step import Performer, clients_of
+from worker.halo.budget import Budgets
+from worker.halo.client import HaloClient, open_client
+from worker.integrations.caller import open_caller
+from worker.metrics import Metrics
+from worker.settings import Settings
+
+Reload = Callable[[str], Grant]
+
+
+def used_clients(routes: Routes) -> Iterator[str]:
+    """Those that something is to be done with."""
+    yield from (route.client for route in routes.subscribers.values())
+    yield from (route.client for route in routes.publishers.values())
+    for runbook in routes.runbooks.values():
+        yield from clients_of(runbook, routes.integrations)
+
+
+@asynccontextmanager
+async def open_clients(
+    routes: Routes,
+    settings: Settings,
+    metrics: Metrics,
+    health: Health,
+    clock: Clock,
+    *,
+    names: Iterable[str] | None = None,
+    reload: Reload | None = None,
+) -> AsyncIterator[dict[str, HaloClient]]:
+    """By name; those of one tenant share their budget. `names`: only these; by itself all that the routes use."""
+    budgets = Budgets(routes.clients.values(), clock, settings.budget_share)
+    async with AsyncExitStack() as stack:
+        opened = {}
+        for name in sorted(set(used_clients(routes) if names is None else names)):
+            again = None if reload is None else partial(reload, name)
+            opened[name] = await stack.enter_async_context(open_client(routes.clients[name], budgets, metrics, health, clock, reload=again))
+        yield opened
+
+
+@asynccontextmanager
+async def open_performer(routes: Routes, settings: Settings, runbook: Runbook, clock: Clock) -> AsyncIterator[Performer]:
+    """What performs the steps of one runbook, for a run outside of the service."""
+    metrics = Metrics()
+    names = clients_of(runbook, routes.integrations)
+    async with (
+        open_clients(routes, settings, metrics, Health(), clock, names=names) as clients,
+        open_caller(routes.integrations, clients, metrics, clock) as caller,
+    ):
+        yield Performer(caller, clients)

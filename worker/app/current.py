@@ -1,0 +1,45 @@
+"""The broker attachment of the moment, for what outlives attachments: handlers, and the public server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from worker.core.errors import BrokerUnreachable, ChannelLost
+from worker.core.message import Message
+from worker.core.ports import Broker, Claim, Claims, Clock
+from worker.state.claims import open_claims
+
+NONE = "there is no broker at the moment"
+
+
+class Current:
+    """Publishes and claims through whichever attachment there is; implements `Claims`."""
+
+    def __init__(self) -> None:
+        self._broker: Broker | None = None
+        self._claims: Claims | None = None
+
+    @asynccontextmanager
+    async def attached(self, broker: Broker, clock: Clock, *, claiming: bool) -> AsyncIterator[None]:
+        """While this attachment lasts; `claiming`: whether anybody needs claims."""
+        self._broker = broker
+        try:
+            if not claiming:
+                yield
+                return
+            async with open_claims(broker, clock) as self._claims:
+                yield
+        finally:
+            self._broker = self._claims = None
+
+    async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
+        """As `Broker.publish`. Raises `BrokerUnreachable` at once while there is none."""
+        if self._broker is None:
+            raise BrokerUnreachable(NONE)
+        await self._broker.publish(message, routing_key=routing_key, exchange=exchange)
+
+    async def claim(self, key: str, message_id: str) -> Claim:
+        if self._claims is None:
+            raise ChannelLost(NONE)
+        return await self._claims.claim(key, message_id)

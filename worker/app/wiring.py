@@ -1,0 +1,78 @@
+"""Wires the routes: each becomes a flow that can be served through any broker attachment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from worker.app.current import Current
+from worker.config.automation import Caller, Runbook
+from worker.config.routes import Publisher, Routes, Subscriber
+from worker.core.health import Health
+from worker.core.ports import Broker, Clock, Halo
+from worker.core.topology import Topology
+from worker.flows.availability import Availability, Together
+from worker.flows.consumer import Consumer, Consumption, Handler
+from worker.flows.publisher import PublisherFlow, consumption_of, publisher_topology
+from worker.flows.runbook import RunbookFlow, Starter, runbook_topology, start_consumption, step_consumption
+from worker.flows.step import Performer, clients_of
+from worker.flows.subscriber import SubscriberFlow, subscriber_topology
+from worker.metrics import Metrics
+from worker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One route at work: its name in readiness, what it needs of the broker, and how to serve it through one attachment."""
+
+    part: str
+    topology: Topology
+    serve: Callable[[Broker, asyncio.Event], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Everything that flows are made of. `tasks`: where handlers live."""
+
+    routes: Routes
+    settings: Settings
+    clients: Mapping[str, Halo]
+    caller: Caller
+    current: Current
+    clock: Clock
+    metrics: Metrics
+    health: Health
+    tasks: asyncio.TaskGroup
+
+    def flows(self) -> list[Flow]:
+        """All of them, each expected in readiness."""
+        made = [self._subscriber(route) for route in self.routes.subscribers.values()]
+        made += [self._publisher(route) for route in self.routes.publishers.values()]
+        for runbook in self.routes.runbooks.values():
+            made += self._runbook(runbook)
+        for flow in made:
+            self.health.expect(flow.part)
+        return made
+
+    def _subscriber(self, route: Subscriber) -> Flow:
+        flow = SubscriberFlow(route, self.clients[route.client], self.clock, self.metrics, self.health, turn_limit=self.settings.turn)
+        return Flow(flow.part, subscriber_topology(route), flow.serve)
+
+    def _publisher(self, route: Publisher) -> Flow:
+        halo = self.clients[route.client]
+        return self._consumer(consumption_of(route), PublisherFlow(route, halo).handle, halo, publisher_topology(route))
+
+    def _runbook(self, runbook: Runbook) -> list[Flow]:
+        used = clients_of(runbook, self.routes.integrations)
+        needs = Together([self.clients[name] for name in sorted(used)])
+        steps = RunbookFlow(runbook, Performer(self.caller, self.clients), self.current)
+        topology = runbook_topology(runbook)
+        flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
+        if runbook.queue is not None:
+            flows.append(self._consumer(start_consumption(runbook, runbook.queue), Starter(runbook).handle, Together([]), topology))
+        return flows
+
+    def _consumer(self, what: Consumption, handler: Handler, needs: Availability, topology: Topology) -> Flow:
+        consumer = Consumer(what, handler, needs, self.clock, self.metrics, self.health, self.tasks)
+        return Flow(what.part, topology, consumer.serve)

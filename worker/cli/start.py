@@ -1,0 +1,137 @@
+"""`halo-worker start`: one run of a runbook, here and now, followed to its end. It needs no broker: the same steps, one after the other in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from rich.console import Console
+
+from worker.app.clients import open_performer
+from worker.cli.console import output
+from worker.cli.inputs import read_inputs
+from worker.cli.runbook import find_runbook
+from worker.config.automation import Runbook
+from worker.config.loader import load_routes
+from worker.core.clock import SystemClock
+from worker.core.errors import Undecodable
+from worker.core.jsontext import decode
+from worker.core.message import Delivery, Message
+from worker.core.ports import Claim
+from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
+from worker.flows.envelope import opened, retry_copy
+from worker.flows.run_message import Run, run_queue
+from worker.flows.runbook import RunbookFlow
+from worker.settings import Settings
+
+GOOD, FAILED = 0, 1
+
+
+@dataclass(frozen=True)
+class InHand:
+    """A message that is nobody else's; implements `Delivery`."""
+
+    message: Message
+    queue: str
+    exchange: str = ""
+    redelivered: bool = False
+    offset: int | None = None
+
+    @property
+    def routing_key(self) -> str:
+        return self.queue
+
+    async def ack(self) -> None:
+        """Nothing holds it but us."""
+
+
+class Unshared:
+    """The claims of one process: everything is won."""
+
+    async def claim(self, key: str, message_id: str) -> Claim:  # noqa: ARG002 - nobody else could have it
+        return Claim.WON
+
+
+def start(name: str, inputs: Sequence[str], payload: Path | None, environment: Mapping[str, str], settings: Settings, *, as_json: bool) -> int:
+    """0 when the run is done, 1 when it failed. Raises `ConfigError`, `NoSuchRunbook`, `WrongInput`."""
+    routes = load_routes(settings.routes, environment, settings.secrets)
+    runbook = find_runbook(routes.runbooks, name)
+    run = first_run(runbook, inputs, payload)
+    console = Console(quiet=True) if as_json else output()
+
+    async def follow() -> dict[str, Any]:
+        async with open_performer(routes, settings, runbook, SystemClock()) as performer:
+            return await followed(run, runbook, RunbookFlow(runbook, performer, Unshared()), console)
+
+    result = asyncio.run(follow())
+    if as_json:
+        output().print(orjson.dumps(result).decode(), soft_wrap=True)
+    return GOOD if result["result"] == "done" else FAILED
+
+
+def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> Run:
+    """The run before its first step: its variables are given, or taken from the starting payload."""
+    given = read_inputs(inputs, runbook.input)
+    request = None
+    if payload is not None:
+        try:
+            request = decode(payload.read_bytes())
+        except OSError as error:
+            raise Undecodable(f"{payload} cannot be read: {error.strerror}") from None
+    run = Run(uuid4().hex, runbook.name, request=request)
+    if payload is not None and not given:
+        return run
+    plain = tuple(name for name in given if name in runbook.input and runbook.input[name].plain)
+    return replace(run, step=runbook.first, variables=given, plain=plain)
+
+
+async def followed(run: Run, runbook: Runbook, flow: RunbookFlow, console: Console) -> dict[str, Any]:
+    """Step after step until the run has ended; every step's line as it ends."""
+    clock, queue = SystemClock(), run_queue(runbook.name)
+    delivery: Delivery = InHand(run.message(), queue)
+    steps: list[dict[str, Any]] = []
+    while True:
+        envelope, now = opened(delivery), Run.read(delivery.message.body)
+        began = time.perf_counter()
+        outcome = await flow.handle(delivery, envelope)
+        settlement = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=runbook.delays)
+        step = {"step": now.step or runbook.first, "ms": round((time.perf_counter() - began) * 1000), **told(settlement, outcome)}
+        steps.append(step)
+        console.print(line(step), soft_wrap=True)
+        match settlement:
+            case Forward(message, _):
+                delivery = InHand(message, queue)
+            case Retry(delay, attempts, doubtful, reason):
+                await clock.sleep(delay or 1.0)
+                delivery = InHand(retry_copy(delivery, envelope, attempts, doubtful=doubtful, reason=reason), queue)
+            case Ack():
+                return {"run": run.id, "result": "done", "steps": steps}
+            case Bury(dead_class, reason, _, _):
+                return {"run": run.id, "result": dead_class.value, "reason": reason, "steps": steps}
+
+
+def told(settlement: Settlement, outcome: object) -> dict[str, Any]:
+    """What became of a step, as members of its line."""
+    status = getattr(outcome, "status", None)
+    found: dict[str, Any] = {} if status is None else {"status": status}
+    match settlement:
+        case Forward():
+            return found | {"then": str(getattr(outcome, "detail", ""))}
+        case Retry(delay, _, _, reason):
+            return found | {"then": f"tried again in {delay or 1:g} s", "reason": reason}
+        case Bury(dead_class, reason, _, _):
+            return found | {"then": f"the run ends: {dead_class.value}", "reason": reason}
+        case Ack():
+            return found | {"then": "the run is done"}
+
+
+def line(step: Mapping[str, Any]) -> str:
+    status = f" {step['status']}" if "status" in step else ""
+    reason = f" ({step['reason']})" if "reason" in step else ""
+    return f"{step['step']:20} {step['ms']:6} ms{status}  {step['then']}{reason}"
