@@ -12,9 +12,9 @@ import aiohttp
 from aiohttp.connector import AddrInfoType
 from yarl import URL
 
+from worker.core.addresses import METADATA, is_public, read_address
 from worker.halo.failures import AddressRefused
 from worker.halo.transport import CONNECT_LIMIT, Send, new_connector, open_session
-from worker.integrations.addresses import METADATA, is_public, read_address
 
 ANSWER_LIMIT = 8 * 1024 * 1024
 NOT_LISTED = "its address is not on the public internet: name the host under allow_hosts if that is meant"

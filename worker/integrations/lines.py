@@ -70,7 +70,11 @@ async def open_line(integration: Integration, shared: Surroundings) -> AsyncIter
 
 @asynccontextmanager
 async def open_as_client(access: Access, guard: Guard) -> AsyncIterator[Send]:
-    """With the TLS, the headers and the proxy of the Halo client. Where a proxy is, sockets go to the proxy, and names are its business."""
+    """With the TLS, the headers and the proxy of the Halo client, whose own host is as good as listed: a self-hosted Halo is often on a private address.
+
+    Where a proxy is, sockets go to the proxy, and names are its business.
+    """
+    guard = replace(guard, allowed=guard.allowed | {(guard.host, guard.port)})
     factory = None if access.client.proxy else guard.new_socket
     async with open_transport(replace(access.client, timeout=LONGEST_CALL), ANSWER_LIMIT, factory) as send:
         yield send
