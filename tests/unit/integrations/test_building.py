@@ -1,0 +1,154 @@
+"""What a method sends for the values of a run, and what it refuses to send."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
+
+from worker.config.automation import Integration, IntegrationAuth, Method, Values
+from worker.config.fillers import compile_filler
+from worker.core.errors import CallRefused
+from worker.integrations.building import build_call
+
+PLAIN = frozenset(string.ascii_letters)
+
+
+def build(path=("/",), base="https://api.example.com/v1", values=None, **parts):
+    fillers = {name: {key: compile_filler(value) for key, value in parts.pop(name, {}).items()} for name in ("query", "headers")}
+    body = compile_filler(parts.pop("body")) if "body" in parts else None
+    pieces = tuple(compile_filler(piece) if "<<" in piece else piece for piece in path)
+    method = Method("list", "api", parts.pop("verb", "POST"), pieces, body=body, **fillers, **parts)
+    return build_call(Integration("api", base, IntegrationAuth(), {"list": method}), method, Values(variables=values or {}, plain=PLAIN))
+
+
+def url(*path, base="https://api.example.com/v1", **values):
+    return str(build(path, base, values).url)
+
+
+def test_the_path_follows_the_prefix_of_the_base_url():
+    assert url("/users/", "<<a>>", "/notes", a=7) == "https://api.example.com/v1/users/7/notes"
+    assert url("/users", base="https://api.example.com") == "https://api.example.com/users"
+    assert url("/users", base="https://api.example.com:8443/v1/") == "https://api.example.com:8443/v1/users"
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ("a b", "a%20b"),
+        ("ü", "%C3%BC"),
+        ("50%", "50%25"),
+        ("a?b#c", "a%3Fb%23c"),
+        ("a;b=c&d", "a%3Bb%3Dc%26d"),
+        ("user@host:80", "user%40host%3A80"),
+        ("..a", "..a"),
+        (3.0, "3"),
+        (3.5, "3.5"),
+        (True, "true"),
+    ],
+)
+def test_a_variable_is_one_segment_of_the_path(value, sent):
+    assert url("/x/", "<<a>>", "/y", a=value) == f"https://api.example.com/v1/x/{sent}/y"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "", " ", ".", "..", "...", "../..", "../../admin", "a/b", "/", "//evil.example", "\\", "..\\..", "a\\b", "%2e%2e", "%2E%2e", ".%2e", "%252e%252e", "%2f", "a%2Fb",
+        "%5c", "%252f", "a\r\nb", "a\nHost: evil", "\x00", "a%00b", "a%0d%0ab", "\x7f", "\x85", "\t", "\ud800", None, [], ["a"], {}, {"a": 1},
+    ],
+)  # fmt: skip
+def test_a_variable_that_could_lead_elsewhere_is_refused(value):
+    with pytest.raises(CallRefused, match="variable of the path"):
+        url("/x/", "<<a>>", a=value)
+
+
+@pytest.mark.parametrize(
+    "path", [("@evil.example/",), (".evil.example/",), (":80/x",), ("evil",), ("/..",), ("/a/../b",), ("/%2e%2e/b",), ("/.",), ("/.", "<<a>>")]
+)
+def test_a_path_that_leaves_the_base_url_is_refused(path):
+    with pytest.raises(CallRefused):
+        url(*path, a=".")
+
+
+@given(
+    st.text(min_size=1, max_size=30) | st.sampled_from(["..", "%2e", "/", "\\", "@", "//", "?", "#", ";"]),
+    st.sampled_from([("/x/", "<<a>>"), ("/x-", "<<a>>", "/y")]),
+)
+def test_no_value_gets_out_of_its_segment(value, path):
+    try:
+        built = URL(url(*path, a=value), encoded=True)
+    except CallRefused:
+        return
+    assert str(built.origin()) == "https://api.example.com"
+    assert built.raw_path.startswith("/v1/x")
+    assert built.raw_path.count("/") == 1 + sum(piece.count("/") for piece in path)
+    assert not built.raw_query_string
+    assert value in built.path
+
+
+def test_query_parameters_are_encoded_left_out_when_null_and_repeated_for_lists():
+    call = build(
+        query={"q": "<<a>>", "none": "<<b>>", "list": "<<c>>", "object": "<<d>>", "text": "is <<a>>"}, values={"a": "x&y=z ü", "c": [1, "two"], "d": {"k": [1]}}
+    )
+    assert list(call.url.query.items()) == [("q", "x&y=z ü"), ("list", "1"), ("list", "two"), ("object", '{"k":[1]}'), ("text", "is x&y=z ü")]
+    assert call.url.raw_query_string.startswith("q=x%26y%3Dz%20%C3%BC") or call.url.raw_query_string.startswith("q=x%26y%3Dz+%C3%BC")
+
+
+def test_a_line_break_in_a_query_value_stays_inside_it():
+    assert "%0D%0A" in build(query={"q": "<<a>>"}, values={"a": "a\r\nHost: evil"}).url.raw_query_string
+
+
+def test_headers_are_text_and_left_out_when_null():
+    call = build(headers={"X-One": "<<a>>", "X-None": "<<b>>", "X-Number": "<<c>>"}, values={"a": "é", "c": 7})
+    assert call.headers == {"X-One": "é", "X-Number": "7"}
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\x00b", "\x7f"])
+def test_a_header_that_would_become_two_is_refused_without_its_value(value):
+    with pytest.raises(CallRefused) as refused:
+        build(headers={"X-One": "<<a>>"}, values={"a": "marker" + value})
+    assert "X-One" in str(refused.value)
+    assert "marker" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "AUTHORIZATION", "Cookie", "Connection", "X\r\nEvil", "X:", ""])
+def test_headers_of_the_connection_and_of_auth_are_not_the_methods(name):
+    with pytest.raises(CallRefused, match="cannot be set"):
+        build(headers={name: "x"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "content_type", "data"),
+    [
+        ("json", {"n": "<<a>>", "t": "say <<b>>"}, "application/json", b'{"n":7,"t":"say hi"}'),
+        ("json", "<<a>>", "application/json", b"7"),
+        ("json", ["<<b>>"], "application/json", b'["hi"]'),
+        ("text", "n is <<a>>", "text/plain; charset=utf-8", b"n is 7"),
+        ("text", "<<a>>", "text/plain; charset=utf-8", b"7"),
+        ("form", {"n": "<<a>>", "none": "<<z>>", "many": ["<<b>>", 2], "t": "ü &"}, "application/x-www-form-urlencoded", b"n=7&many=hi&many=2&t=%C3%BC+%26"),
+    ],
+)
+def test_bodies(kind, body, content_type, data):
+    call = build(body=body, body_kind=kind, values={"a": 7, "b": "hi"})
+    assert (call.headers, call.data) == ({"Content-Type": content_type}, data)
+
+
+def test_a_body_that_is_null_is_none():
+    call = build(body="<<a>>")
+    assert (call.headers, call.data) == ({}, None)
+
+
+def test_the_methods_own_content_type_stands():
+    assert build(body={"a": 1}, headers={"content-type": "application/vnd.api+json"}).headers == {"content-type": "application/vnd.api+json"}
+
+
+def test_a_form_of_something_else_is_refused():
+    with pytest.raises(CallRefused, match="a form must be a mapping"):
+        build(body="x", body_kind="form")
+
+
+def test_a_value_that_json_cannot_hold_is_refused():
+    with pytest.raises(CallRefused, match="the body"):
+        build(body={"n": "<<a>>"}, values={"a": 2**70})
