@@ -75,8 +75,11 @@ async def call(api, metrics):
             method = Method("method", "api", verb, pieces, body=body, timeout=seconds, **fillers, **parts)
             integration = Integration("api", base_url or api.url, auth or IntegrationAuth(), {"method": method}, allow)
             caller = await stack.enter_async_context(open_caller({"api": integration}, clients or {}, metrics, clock or SystemClock()))
+            made.callers.append(caller)
+            made.methods.append(method)
             return lambda **more: caller.call(method, Values(variables=(variables or {}) | more, plain=plain))
 
+        made.callers, made.methods, made.nothing = [], [], Values()
         yield made
 
 

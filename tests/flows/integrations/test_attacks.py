@@ -73,6 +73,7 @@ async def test_of_a_names_addresses_only_those_outside_are_tried(call, inside, r
     assert inside.connections == 0
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 async def test_a_redirect_inside_is_an_answer_and_nothing_more(call, api, inside, status, verb):
     async def on_call(_):

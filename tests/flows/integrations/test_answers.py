@@ -1,0 +1,192 @@
+"""What becomes of every kind of answer, and of none."""
+
+import asyncio
+import gzip
+import tracemalloc
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import unused_port
+
+from worker.core.exchange import Fate
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def answer(api):
+    """Let the api answer every call with this."""
+
+    def with_(**parts):
+        async def on_call(_):
+            return web.Response(**parts)
+
+        api.on_call = on_call
+
+    return with_
+
+
+@pytest.fixture
+async def raw():
+    """A server that writes these bytes to whoever has sent a request, and then closes, or goes on until the test ends. Its port."""
+    servers, writers = [], []
+
+    async def start(*pieces, close=True):
+        async def serve(reader, writer):
+            writers.append(writer)
+            await reader.readuntil(b"\r\n\r\n")
+            for piece in pieces:
+                writer.write(piece)
+            await writer.drain()
+            if close:
+                writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        servers.append(server)
+        return server.sockets[0].getsockname()[1]
+
+    yield start
+    for opened in (*writers, *servers):
+        opened.close()
+
+
+@pytest.mark.parametrize(
+    ("parts", "body"),
+    [
+        ({"body": b'{"a": [1, null]}', "content_type": "application/json"}, {"a": [1, None]}),
+        ({"body": b'{"a": 1}', "content_type": "application/problem+json"}, {"a": 1}),
+        ({"body": b"7", "content_type": "application/json"}, 7),
+        ({"body": b'"x"', "content_type": "application/json"}, "x"),
+        ({"body": b"null", "content_type": "application/json"}, None),
+        ({"body": b'\xef\xbb\xbf{"a": 1}', "content_type": "application/json"}, {"a": 1}),
+        ({"body": b' {"a": 1}', "content_type": "text/plain"}, {"a": 1}),
+        ({"body": b"[1]", "content_type": "application/octet-stream"}, [1]),
+        ({"body": b"0123", "content_type": "text/plain"}, "0123"),
+        ({"body": b"4410", "content_type": "text/plain"}, "4410"),
+        ({"body": b"true", "content_type": "text/csv"}, "true"),
+        ({"body": b"{not json", "content_type": "text/plain"}, "{not json"),
+        ({"body": b"OK", "content_type": "application/json"}, "OK"),
+        ({"body": b'{"a": 1', "content_type": "application/json"}, '{"a": 1'),
+        ({"body": b"<html>hi</html>", "content_type": "text/html"}, "<html>hi</html>"),
+        ({"body": "ü".encode("latin-1"), "headers": {"Content-Type": "text/plain; charset=iso-8859-1"}}, "ü"),
+        ({"body": "ü".encode(), "headers": {"Content-Type": "text/plain; charset=nonsense"}}, "ü"),
+        ({"body": b"\xff\xfe", "content_type": "text/plain"}, "\ufffd\ufffd"),
+        ({"body": b"[" * 100 + b"]" * 100, "content_type": "application/json"}, "[" * 100 + "]" * 100),
+        ({"body": b"", "content_type": "application/json"}, None),
+        ({"body": b" \r\n"}, None),
+        ({"status": 204}, None),
+        ({"status": 202, "body": b"{}", "content_type": "application/json"}, {}),
+        ({"body": gzip.compress(b'{"a": 1}'), "headers": {"Content-Encoding": "gzip", "Content-Type": "application/json"}}, {"a": 1}),
+    ],
+)
+async def test_the_body_of_a_success(call, answer, parts, body):
+    answer(**parts)
+    exchange = await (await call())()
+    assert (exchange.fate, exchange.reason, exchange.body) == (Fate.DONE, "", body)
+
+
+@pytest.mark.parametrize(
+    ("status", "fate"),
+    [
+        (300, Fate.REJECTED), (304, Fate.REJECTED), (400, Fate.REJECTED), (401, Fate.AUTH), (403, Fate.AUTH), (404, Fate.REJECTED), (405, Fate.REJECTED), (408, Fate.AMBIGUOUS),
+        (409, Fate.REJECTED), (422, Fate.REJECTED), (429, Fate.THROTTLED), (499, Fate.REJECTED), (500, Fate.AMBIGUOUS), (501, Fate.AMBIGUOUS), (502, Fate.AMBIGUOUS),
+        (503, Fate.AMBIGUOUS), (504, Fate.AMBIGUOUS), (599, Fate.AMBIGUOUS),
+    ],
+)  # fmt: skip
+async def test_each_status_has_its_fate_and_brings_its_body(call, api, answer, metrics, status, fate):
+    answer(status=status, body=None if status == 304 else b'{"error": "marker"}', content_type="application/json")
+    exchange = await (await call())()
+    assert (exchange.fate, exchange.status) == (fate, status)
+    assert exchange.body == (None if status == 304 else {"error": "marker"})
+    assert exchange.reason.startswith(f"127.0.0.1:{api.port} answered {status}")
+    assert "marker" not in exchange.reason
+    assert metrics.registry.get_sample_value("halo_worker_integration_requests_total", {"integration": "api", "method": "method", "fate": fate.value}) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_how_long_to_wait_is_taken_from_the_answer(call, answer, status):
+    answer(status=status, headers={"Retry-After": "12"})
+    assert (await (await call())()).retry_after == 12
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+async def test_every_verb(call, api, verb):
+    assert (await (await call(verb=verb, **({} if verb == "GET" else {"body": {"a": 1}})))()).ok
+    assert (api.last.method, api.bodies[-1]) == (verb, b"" if verb == "GET" else b'{"a":1}')
+
+
+async def test_an_answer_that_is_too_large_is_not_kept(call, answer):
+    answer(body=b'"' + b"x" * (9 * MIB) + b'"', content_type="application/json")
+    exchange = await (await call())()
+    assert (exchange.fate, exchange.status, exchange.body) == (Fate.DONE_UNREAD, 200, None)
+    assert "larger than 8 MiB" in exchange.reason
+
+
+async def test_an_answer_that_just_fits_is_read(call, answer):
+    answer(body=b'"' + b"x" * (8 * MIB - 2) + b'"', content_type="application/json")
+    assert len((await (await call())()).body) == 8 * MIB - 2
+
+
+async def test_a_bomb_does_not_unfold(call, answer):
+    bomb = gzip.compress(b"0" * (300 * MIB), compresslevel=9)
+    answer(body=bomb, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
+    go = await call()
+    tracemalloc.start()
+    exchange = await go()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert exchange.fate is Fate.DONE_UNREAD
+    assert peak < 40 * MIB
+
+
+@pytest.mark.parametrize(
+    ("pieces", "fate", "status"),
+    [
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"], Fate.DONE_UNREAD, 200),
+        ([b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"a":'], Fate.DONE_UNREAD, 200),
+        ([b"HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\n{"], Fate.AMBIGUOUS, 500),
+        ([], Fate.AMBIGUOUS, None),
+        ([b"HTTP/1.1 200"], Fate.AMBIGUOUS, None),
+        ([b"\x16\x03\x01 not http\r\n\r\n"], Fate.AMBIGUOUS, None),
+        ([b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope"], Fate.DONE_UNREAD, 200),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+async def test_what_breaks_after_it_was_sent(call, raw, pieces, fate, status, verb):
+    port = await raw(*pieces)
+    exchange = await (await call(base_url=f"http://127.0.0.1:{port}", verb=verb))()
+    assert (exchange.fate, exchange.status, exchange.body) == (fate, status, None)
+    assert exchange.reason
+
+
+@pytest.mark.parametrize("pieces", [[], [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"]])
+async def test_a_slow_answer_ends_with_the_time_that_the_method_has(call, raw, pieces):
+    port = await raw(*pieces, close=False)
+    exchange = await (await call(base_url=f"http://127.0.0.1:{port}", seconds=0.1))()
+    assert exchange.fate is Fate.AMBIGUOUS
+    assert "in time" in exchange.reason
+
+
+async def test_the_steps_own_time_goes_before_the_methods(call, raw):
+    port = await raw(close=False)
+    await call(base_url=f"http://127.0.0.1:{port}", seconds=600.0)
+    caller, method, values = call.callers[-1], call.methods[-1], call.nothing
+    assert (await caller.call(method, values, timeout=0.1)).fate is Fate.AMBIGUOUS
+
+
+async def test_where_nobody_listens_nothing_was_sent(call):
+    exchange = await (await call(base_url=f"http://127.0.0.1:{unused_port()}"))()
+    assert (exchange.fate, exchange.status, exchange.down) == (Fate.NOT_SENT, None, False)
+    assert "connection refused" in exchange.reason
+
+
+async def test_a_name_that_does_not_exist_was_sent_nothing(call, monkeypatch):
+    exchange = await (await call(base_url="http://no-such-host.invalid"))()
+    assert exchange.fate is Fate.NOT_SENT
+    assert "cannot be resolved" in exchange.reason
+
+
+async def test_tls_where_there_is_none_was_sent_nothing(call, api):
+    exchange = await (await call(base_url=f"https://127.0.0.1:{api.port}"))()
+    assert exchange.fate is Fate.NOT_SENT
+    assert api.calls == []
