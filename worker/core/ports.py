@@ -134,6 +134,13 @@ class Claims(Protocol):
         """Raises `BrokerError`."""
         ...
 
+    async def seen(self, key: str, *, within: float = 0.0) -> bool:
+        """Whether anybody has the key, as far as is known here (all that was claimed before a claim of our own came back is known), or gets it in the next seconds.
+
+        Raises `BrokerError`.
+        """
+        ...
+
 
 class Clock(Protocol):
     """Time, so that tests can move it."""

@@ -140,7 +140,12 @@ def events_topology(exchange: str, queue: str | None = None, routing_key: str = 
     return Topology((TopicExchange(exchange),), (browsed(queue),), (Binding(exchange, routing_key, queue),))
 
 
+def claims_topology() -> Topology:
+    """The stream of claims: about a day of them on a busy system."""
+    return Topology(queues=(stream(CLAIMS, max_bytes=256 * MEBIBYTE, segment_bytes=8 * MEBIBYTE),))
+
+
 def common_topology() -> Topology:
     """What all routes share: where unrouted events are parked (the oldest go first when it is full), and the claims."""
     unrouted = browsed(UNROUTED, **{"x-max-length": UNROUTED_MAX, "x-overflow": "drop-head"})
-    return Topology(queues=(unrouted, stream(CLAIMS, max_bytes=256 * MEBIBYTE, segment_bytes=8 * MEBIBYTE)))
+    return Topology(queues=(unrouted,)) + claims_topology()

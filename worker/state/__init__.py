@@ -1,1 +1,1 @@
-"""State in the broker: the baton of each subscriber and the stream of its known records."""
+"""State in the broker: the baton of each subscriber, the stream of its known records, and the claims of all replicas."""

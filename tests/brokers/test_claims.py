@@ -1,0 +1,144 @@
+"""Claims on both brokers: over all replicas exactly one is first."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import pytest
+
+from tests.brokers.conftest import World
+from tests.tools.waiting import soon, until
+from worker.core.clock import SystemClock
+from worker.core.errors import BrokerError
+from worker.core.message import Message
+from worker.core.ports import Claim
+from worker.core.topology import CLAIMS, claims_topology
+from worker.state.claim_index import ClaimIndex, Entry
+from worker.state.claims import StreamClaims, open_claims
+
+CLOCK = SystemClock()
+
+
+@pytest.fixture
+async def replicas(world: World):
+    async with AsyncExitStack() as stack:
+
+        async def make(number: int) -> list[StreamClaims]:
+            made = []
+            for _ in range(number):
+                broker = await stack.enter_async_context(world.attach())
+                await broker.declare(claims_topology())
+                made.append(await stack.enter_async_context(open_claims(broker, CLOCK)))
+            return made
+
+        yield make
+
+
+async def test_of_three_replicas_exactly_one_has_each_key(replicas):
+    three = await replicas(3)
+    claims = [replica.claim(f"key {key}", f"message {number}") for key in range(100) for number, replica in enumerate(three)]
+    got = await soon(asyncio.gather(*claims), 30)
+    for key in range(100):
+        assert sorted(claim.value for claim in got[3 * key : 3 * key + 3]) == ["taken", "taken", "won"]
+
+
+async def test_the_same_message_again_is_told_apart_from_another_one(replicas):
+    first, second = await replicas(2)
+    assert await soon(first.claim("k", "m")) is Claim.WON
+    assert await soon(second.claim("k", "m")) is Claim.AGAIN
+    assert await soon(second.claim("k", "other")) is Claim.TAKEN
+    assert await soon(first.claim("another", "other")) is Claim.WON
+
+
+async def test_a_replica_that_starts_later_knows_what_was_claimed(replicas):
+    [early] = await replicas(1)
+    await soon(asyncio.gather(*[early.claim(str(number), "m") for number in range(50)]))
+    [late] = await replicas(1)
+    assert await soon(late.claim("7", "other")) is Claim.TAKEN
+    assert await late.seen("49")
+    assert not await late.seen("50")
+
+
+async def test_what_was_claimed_more_than_a_day_ago_is_free(replicas, world: World):
+    async with world.attach() as broker:
+        await broker.declare(claims_topology())
+        await broker.publish(Message(Entry.of("k", "old", CLOCK.now() - 90_000).encode()), routing_key=CLAIMS)
+    [replica] = await replicas(1)
+    assert await soon(replica.claim("k", "new")) is Claim.WON
+
+
+async def test_a_key_that_is_waited_for_is_seen_as_soon_as_another_replica_has_it(replicas):
+    one, other = await replicas(2)
+    waiting = asyncio.create_task(one.seen("k", within=30))
+    assert not await one.seen("k", within=0.01)
+    await soon(other.claim("k", "m"))
+    assert await soon(waiting)
+    assert await one.seen("k", within=30)
+
+
+async def test_strange_messages_in_the_stream_do_no_harm(replicas, world: World):
+    [replica] = await replicas(1)
+    async with world.attach() as broker:
+        await broker.publish(Message(b"hello"), routing_key=CLAIMS)
+    assert await soon(replica.claim("k", "m")) is Claim.WON
+
+
+async def test_claims_end_with_their_attachment_and_a_new_one_goes_on(world: World):
+    index = ClaimIndex()
+    async with world.attach() as broker:
+        await broker.declare(claims_topology())
+        async with open_claims(broker, CLOCK, index) as claims:
+            await soon(claims.claim("k", "m"))
+            waiting = asyncio.create_task(claims.seen("never", within=30))
+            await asyncio.sleep(0)
+            world.cut()
+            await soon(broker.wait_lost())
+            with pytest.raises(BrokerError):
+                await soon(waiting)
+            with pytest.raises(BrokerError):
+                await soon(claims.claim("other", "m"))
+            with pytest.raises(BrokerError):
+                await soon(claims.seen("k"))
+    read = index.last
+    async with world.attach() as broker, open_claims(broker, CLOCK, index) as claims:
+        assert await soon(claims.claim("k", "other")) is Claim.TAKEN
+        assert await soon(claims.claim("k", "m")) is Claim.AGAIN
+    assert read is not None
+    assert index.last is not None
+    assert index.last[0] == read[0] + 2
+
+
+async def test_a_claim_under_way_when_the_attachment_is_lost_ends_with_an_error(world: World):
+    async with world.attach() as broker:
+        await broker.declare(claims_topology())
+        async with open_claims(broker, CLOCK) as claims:
+            await soon(claims.claim("k", "m"))
+            under_way = [asyncio.create_task(claims.claim(str(number), "m")) for number in range(50)]
+            await asyncio.sleep(0)
+            world.cut()
+            ended = await soon(asyncio.gather(*under_way, return_exceptions=True))
+    assert {type(end) for end in ended if not isinstance(end, BrokerError)} <= {Claim}
+    assert any(isinstance(end, BrokerError) for end in ended)
+
+
+async def test_a_deleted_stream_is_made_again_and_read_from_its_beginning(world: World, monkeypatch):
+    monkeypatch.setattr("worker.state.claims.PAUSE", 0.05)
+    monkeypatch.setattr("worker.state.claims.SILENCE", 0.3)
+    async with world.attach() as broker:
+        await broker.declare(claims_topology())
+        async with open_claims(broker, CLOCK) as claims:
+            for number in range(5):
+                await soon(claims.claim(str(number), "m"))
+            world.delete_queue(CLAIMS)
+
+            async def working() -> bool:
+                try:
+                    await claims.claim(uuid4().hex, "m")
+                except BrokerError:
+                    return False
+                return True
+
+            await until(working, 20)
+            assert await soon(claims.claim("1", "other")) is Claim.WON

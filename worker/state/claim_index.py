@@ -1,0 +1,112 @@
+"""What is known of the stream of claims: who was first for each key, for about a day, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Self
+
+import orjson
+
+from worker.core.errors import WorkerError
+from worker.core.ports import Claim
+
+VERSION = 1
+KEPT = 86_400  # seconds that a claim holds
+MOST = 1_000_000  # keys; beyond it the oldest are forgotten early
+KEY_BYTES, OWNER_BYTES, TIME_BITS = 16, 8, 40
+TIME_MASK = (1 << TIME_BITS) - 1
+
+
+class NotAClaim(WorkerError):
+    """A message of the stream is no claim of this version."""
+
+
+def digest(text: str, size: int) -> str:
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=size).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One claim as it stands in the stream. Keys and message ids come from outside and may be long or hold customer data: only their digests travel."""
+
+    key: str
+    owner: str
+    at: int
+    """Seconds since 1970, by the clock of the one who claims."""
+
+    @classmethod
+    def of(cls, key: str, message_id: str, at: float) -> Self:
+        return cls(digest(key, KEY_BYTES), digest(message_id, OWNER_BYTES), int(at))
+
+    def encode(self) -> bytes:
+        return orjson.dumps({"v": VERSION, "key": self.key, "owner": self.owner, "at": self.at})
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """Raises `NotAClaim`."""
+        try:
+            document: Mapping[str, Any] = orjson.loads(body)
+            entry = cls(document["key"], document["owner"], document["at"])
+            int(entry.key, 16), int(entry.owner, 16)
+            fits = (
+                document["v"] == VERSION
+                and len(entry.key) == 2 * KEY_BYTES
+                and len(entry.owner) == 2 * OWNER_BYTES
+                and type(entry.at) is int
+                and entry.at >> TIME_BITS == 0
+            )
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            raise NotAClaim("a message in the stream of claims is no claim") from None
+        if not fits:
+            raise NotAClaim("a message in the stream of claims is no claim of this version")
+        return entry
+
+
+class ClaimIndex:
+    """The winners so far. What it says depends on the entries alone, so all replicas that have read the same ones say the same.
+
+    A key and what is known of it are two whole numbers: a million of them are to fit into a small container. They are kept in two generations, and the older one
+    is dropped as a whole when the younger is full or a day long: taking single keys off the front of a large mapping is slow.
+    """
+
+    def __init__(self, *, kept: int = KEPT, most: int = MOST) -> None:
+        self._kept = kept
+        self._half = max(most // 2, 1)
+        self._young: dict[int, int] = {}
+        self._old: dict[int, int] = {}
+        self._young_since = 0
+        self.last: tuple[int, str] | None = None
+        """Offset and message id of the entry that was read last: reading goes on behind it, where it still stands."""
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def clear(self) -> None:
+        self._young, self._old, self.last = {}, {}, None
+
+    def add(self, entry: Entry) -> Claim:
+        """Take in the next entry of the stream, and tell what it was to the one who wrote it."""
+        key, owner = int(entry.key, 16), int(entry.owner, 16)
+        holder = self._holder(key)
+        if holder is not None and entry.at - (holder & TIME_MASK) <= self._kept:
+            return Claim.AGAIN if holder >> TIME_BITS == owner else Claim.TAKEN
+        self._make_room(entry.at)
+        self._young[key] = owner << TIME_BITS | entry.at
+        return Claim.WON
+
+    def knows(self, key: str, now: float) -> bool:
+        """Whether somebody has the key."""
+        holder = self._holder(int(digest(key, KEY_BYTES), 16))
+        return holder is not None and now - (holder & TIME_MASK) <= self._kept
+
+    def _holder(self, key: int) -> int | None:
+        found = self._young.get(key)
+        return found if found is not None else self._old.get(key)
+
+    def _make_room(self, at: int) -> None:
+        if not self._young:
+            self._young_since = at
+        elif len(self._young) >= self._half or at - self._young_since > self._kept:
+            self._old, self._young, self._young_since = self._young, {}, at

@@ -1,0 +1,183 @@
+"""Claims over a stream that all replicas read: the first offset for a key wins.
+
+Whoever claims publishes an entry and waits until it comes back to its own reader: everything that was claimed before it has been read by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn, TypeVar
+from uuid import uuid4
+
+import structlog
+
+from worker.core.errors import BrokerError, ChannelLost
+from worker.core.message import Delivery, Message
+from worker.core.ports import Broker, Channel, Claim, Clock
+from worker.core.topology import CLAIMS, claims_topology
+from worker.state.claim_index import KEPT, ClaimIndex, Entry, NotAClaim
+
+logger = structlog.get_logger()
+T = TypeVar("T", Claim, bool)
+PREFETCH = 500
+MARGIN = timedelta(hours=1)  # clocks differ, and a stream begins with a whole chunk
+SILENCE = 10.0  # seconds in which an entry that was read before must come again
+PAUSE = 1.0  # seconds before the stream is read anew after its channel was lost
+
+
+class StreamClaims:
+    """Implements `worker.core.ports.Claims`; made by `open_claims`."""
+
+    def __init__(self, broker: Broker, clock: Clock, index: ClaimIndex) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._index = index
+        self._asked: dict[str, asyncio.Future[Claim | str]] = {}
+        self._awaited: dict[str, set[asyncio.Future[bool | str]]] = {}
+        self._why_closed = ""
+
+    async def claim(self, key: str, message_id: str) -> Claim:
+        self._require_open()
+        entry = Entry.of(key, message_id, self._clock.now())
+        token = uuid4().hex
+        answer: asyncio.Future[Claim | str] = asyncio.get_running_loop().create_future()
+        self._asked[token] = answer
+        try:
+            await self._broker.publish(Message(entry.encode(), message_id=token), routing_key=CLAIMS)
+            self._require_open()
+            return said(await answer)
+        finally:
+            del self._asked[token]
+
+    async def seen(self, key: str, *, within: float = 0.0) -> bool:
+        self._require_open()
+        if within <= 0 or self._index.knows(key, self._clock.now()):
+            return self._index.knows(key, self._clock.now())
+        came: asyncio.Future[bool | str] = asyncio.get_running_loop().create_future()
+        wanted = Entry.of(key, "", 0).key
+        self._awaited.setdefault(wanted, set()).add(came)
+        try:
+            async with asyncio.timeout(within):
+                return said(await came)
+        except TimeoutError:
+            return False
+        finally:
+            self._awaited[wanted].discard(came)
+            if not self._awaited[wanted]:
+                del self._awaited[wanted]
+
+    async def follow(self) -> None:
+        """Read the stream as long as the attachment lives; a channel that is lost alone is opened anew."""
+        while not self._broker.lost:
+            try:
+                await self._broker.declare(claims_topology())
+                async with self._broker.channel(prefetch=PREFETCH) as channel:
+                    await self._read(channel)
+            except BrokerError as error:
+                self.close(str(error))
+                logger.warning("claims.interrupted", reason=str(error), again_in_s=PAUSE)
+            await self._clock.sleep(PAUSE)
+
+    async def _read(self, channel: Channel) -> None:
+        """Raises `ChannelLost` in the end."""
+        arrived: list[Delivery] = []
+        some = asyncio.Event()
+
+        def on_delivery(delivery: Delivery) -> None:
+            arrived.append(delivery)
+            some.set()
+
+        closed = asyncio.ensure_future(channel.wait_closed())
+        closed.add_done_callback(lambda _: some.set())
+        try:
+            await channel.consume(CLAIMS, on_delivery, arguments={"x-stream-offset": self._start()})
+            limit = None if self._index.last is None else SILENCE
+            self._why_closed = "" if limit is None else self._why_closed
+            while not closed.done():
+                async with asyncio.timeout(limit):
+                    await some.wait()
+                some.clear()
+                if limit is not None and arrived:
+                    self._require_same(arrived[0])
+                    limit = None
+                self._why_closed = ""
+                batch, arrived[:] = list(arrived), ()
+                for delivery in batch:
+                    self._note(delivery)
+                for delivery in batch:
+                    await delivery.ack()
+            raise ChannelLost(f"the claims cannot be read: {closed.result()}")
+        except TimeoutError:
+            self._begin_anew()
+        finally:
+            closed.cancel()
+
+    def _start(self) -> int | datetime:
+        """The last entry that was read, or about a day back."""
+        if self._index.last is not None:
+            return self._index.last[0]
+        return datetime.fromtimestamp(self._clock.now(), UTC) - timedelta(seconds=KEPT) - MARGIN
+
+    def _require_same(self, delivery: Delivery) -> None:
+        """The entry that was read last must be there again: offsets mean nothing in another stream of the same name."""
+        if (delivery.offset, delivery.message.message_id) != self._index.last:
+            self._begin_anew()
+
+    def _begin_anew(self) -> NoReturn:
+        self._index.clear()
+        raise ChannelLost("the stream of claims is not the one that was read before: it was deleted, or cut by its size; it is read again from its beginning")
+
+    def _note(self, delivery: Delivery) -> None:
+        self._index.last = (delivery.offset or 0, delivery.message.message_id)
+        try:
+            entry = Entry.decode(delivery.message.body)
+        except NotAClaim as error:
+            logger.warning("claim.unreadable", offset=delivery.offset, reason=str(error))
+            return
+        claim = self._index.add(entry)
+        asked = self._asked.get(delivery.message.message_id)
+        if asked is not None and not asked.done():
+            asked.set_result(claim)
+        for came in self._awaited.get(entry.key, ()):
+            if not came.done():
+                came.set_result(True)
+
+    def close(self, why: str) -> None:
+        """Nobody waits any longer for what is not read any more."""
+        self._why_closed = why
+        for asked in self._asked.values():
+            if not asked.done():
+                asked.set_result(why)
+        for came in set().union(*self._awaited.values()):
+            if not came.done():
+                came.set_result(why)
+
+    def _require_open(self) -> None:
+        if self._why_closed:
+            raise ChannelLost(self._why_closed)
+
+
+def said(answer: T | str) -> T:
+    """What was waited for; a text is why it does not come."""
+    if isinstance(answer, str):
+        raise ChannelLost(answer)
+    return answer
+
+
+@asynccontextmanager
+async def open_claims(broker: Broker, clock: Clock, index: ClaimIndex | None = None) -> AsyncIterator[StreamClaims]:
+    """Claims through one broker attachment; an `index` that outlives it need not be read again.
+
+    The first answers wait until a day of claims is read. What is asked while the stream cannot be read raises `BrokerError`.
+    """
+    claims = StreamClaims(broker, clock, ClaimIndex() if index is None else index)
+    following = asyncio.create_task(claims.follow(), name="claims")
+    following.add_done_callback(lambda _: claims.close("the claims are not read any more"))
+    try:
+        yield claims
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
