@@ -11,6 +11,8 @@ import orjson
 from rich.text import Text
 
 from worker.cli.console import errors, output, table
+from worker.config.automation import Integration, Runbook, Webhook
+from worker.config.events import event_name
 from worker.config.loader import load_routes
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.durations import format_duration
@@ -31,7 +33,7 @@ def check(directory: Path, environment: Mapping[str, str], secrets: Path, *, as_
         else:
             print_problems(error.problems)
         return WRONG
-    rows = [*map(subscriber_row, routes.subscribers.values()), *map(publisher_row, routes.publishers.values())]
+    rows = rows_of(routes)
     if as_json:
         write_json({"ok": True, "clients": list(routes.clients), "routes": [dict(zip(("route", "kind", "client", "does"), row, strict=True)) for row in rows]})
     else:
@@ -54,9 +56,25 @@ def print_routes(routes: Routes, rows: Sequence[tuple[str, ...]]) -> None:
     for row in rows:
         shown.add_row(*row)
     console.print(shown)
-    counts = [(len(routes.clients), "client"), (len(routes.subscribers), "subscriber"), (len(routes.publishers), "publisher")]
-    said = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
+    always = [(len(routes.clients), "client"), (len(routes.subscribers), "subscriber"), (len(routes.publishers), "publisher")]
+    more = [(len(routes.integrations), "integration"), (len(routes.runbooks), "runbook"), (len(routes.webhooks), "webhook")]
+    said = ", ".join(counted(count, name) for count, name in (*always, *(pair for pair in more if pair[0])))
     console.print(Text(f"good: {said}", style="green"))
+
+
+def counted(count: int, name: str) -> str:
+    return f"{count} {name}{'' if count == 1 else 's'}"
+
+
+def rows_of(routes: Routes) -> list[tuple[str, ...]]:
+    """Name, kind, client and what it does, of everything but the clients."""
+    return [
+        *map(subscriber_row, routes.subscribers.values()),
+        *map(publisher_row, routes.publishers.values()),
+        *map(integration_row, routes.integrations.values()),
+        *(runbook_row(runbook, routes) for runbook in routes.runbooks.values()),
+        *map(webhook_row, routes.webhooks.values()),
+    ]
 
 
 def subscriber_row(route: Subscriber) -> tuple[str, ...]:
@@ -71,6 +89,27 @@ def publisher_row(route: Publisher) -> tuple[str, ...]:
         look = ", looks before each create" if route.find.use == "always" else ", looks before it repeats"
     does = f"queue {route.queue} → {route.operation.method} {route.operation.entity}, {route.concurrency} at a time{look}"
     return (route.name, "publisher", route.client, does)
+
+
+def integration_row(integration: Integration) -> tuple[str, ...]:
+    methods = counted(len(integration.methods), "method")
+    return (integration.name, "integration", integration.auth.client or "", f"{methods} of {integration.base_url}: {', '.join(integration.methods)}")
+
+
+def runbook_row(runbook: Runbook, routes: Routes) -> tuple[str, ...]:
+    started = [f"queue {runbook.queue}"] if runbook.queue else []
+    started += [f"POST /runbooks/{runbook.name}"] if runbook.endpoint else []
+    started += [f"webhook {webhook.name}" for webhook in routes.webhooks.values() if webhook.runbook == runbook.name]
+    clients = dict.fromkeys(step.client for step in runbook.steps.values() if step.client)
+    return (runbook.name, "runbook", ", ".join(clients), f"{', '.join(started)} → {counted(len(runbook.steps), 'step')}, {runbook.concurrency} at a time")
+
+
+def webhook_row(webhook: Webhook) -> tuple[str, ...]:
+    does = [f"runbook {webhook.runbook}"] if webhook.runbook else []
+    does += [f"exchange {webhook.exchange}"] if webhook.exchange else []
+    does += [f"wakes {webhook.wake.subscriber}"] if webhook.wake else []
+    events = ", ".join(map(event_name, webhook.events)) or "any event"
+    return (webhook.name, "webhook", webhook.client, f"{events} at /webhooks/{webhook.name} → {', '.join(does)}")
 
 
 def as_object(problem: Problem) -> dict[str, Any]:

@@ -78,6 +78,17 @@ def variable_filler(name: str) -> Filler:
     return Filling(variable_part(name, alone=True), frozenset((name,)))
 
 
+class FilledTemplate:
+    """A filler where a template is expected: its context is `Values.context()`; `plain` are the variables that go into longer text without quotes."""
+
+    def __init__(self, filler: Filler, plain: frozenset[str]) -> None:
+        self._filler = filler
+        self._plain = plain
+
+    def evaluate(self, context: Any, bindings: Mapping[str, Any]) -> Any:  # noqa: ARG002  a template's signature; a run has no bindings
+        return self._filler.fill(Values(context, self._plain, context.get("status"), context.get("response"), context.get("request")))
+
+
 def value_part(value: Any, where: Where, compiling: Compiling) -> Part:
     if isinstance(value, str):
         return text_part(value, where, compiling)
@@ -139,6 +150,16 @@ def references(literal: Literal) -> list[Literal | Reference]:
     if start < len(literal.text):
         found.append(Literal(literal.text[start:], literal.start + start))
     return found
+
+
+def names_in(text: str) -> list[tuple[str, int]]:
+    """The variables that a text uses, with the places where they stand; none when it is broken, which compiling tells."""
+    try:
+        pieces = [inner for piece in parts(text) if isinstance(piece, Literal) for inner in references(piece)]
+    except Unclosed:
+        return []
+    named = [(piece.text.strip(), piece.start) for piece in pieces if isinstance(piece, Reference)]
+    return [(name, start) for name, start in named if VARIABLE.fullmatch(name) and not PAYLOADS.match(name)]
 
 
 def piece_part(piece: Embedded | Literal | Reference, where: Where, compiling: Compiling, *, alone: bool) -> Part:

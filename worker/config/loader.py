@@ -7,23 +7,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker.catalogue.catalogue import Catalogue, load
+from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.clients import compile_client
 from worker.config.document import Document
+from worker.config.integrations import compile_integration
 from worker.config.interpolation import Variables
 from worker.config.models.clients import ClientDefinition
+from worker.config.models.integrations import IntegrationDefinition
 from worker.config.models.publishers import PublisherDefinition
+from worker.config.models.runbooks import RunbookDefinition
 from worker.config.models.subscribers import SubscriberDefinition
+from worker.config.models.webhooks import WebhookDefinition
 from worker.config.names import check_names, check_queues, check_references
+from worker.config.neighbours import Neighbours
 from worker.config.publishers import compile_publisher
 from worker.config.routes import Client, Publisher, Routes, Subscriber
+from worker.config.runbooks import compile_runbook
 from worker.config.spot import Spot
 from worker.config.subscribers import compile_subscriber
-from worker.config.validation import LATER, not_yet, validated
+from worker.config.validation import validated
+from worker.config.webhooks import compile_webhook
 from worker.config.yaml_text import read_yaml
 from worker.core.errors import ConfigError, Problem
 from worker.core.suggest import did_you_mean
 
-KINDS = ("clients", "subscribers", "publishers")
+KINDS = ("clients", "subscribers", "publishers", "integrations", "runbooks", "webhooks")
+"""In the order in which they are compiled: each after those that it refers to."""
 SUFFIXES = frozenset((".yaml", ".yml"))
 
 
@@ -31,31 +40,36 @@ SUFFIXES = frozenset((".yaml", ".yml"))
 class Loading:
     """What has been compiled so far, and what is wrong."""
 
-    variables: Variables
     catalogue: Catalogue
     problems: list[Problem] = field(default_factory=list)
     definitions: list[Spot] = field(default_factory=list)
     clients: dict[str, Client] = field(default_factory=dict)
     subscribers: dict[str, Subscriber] = field(default_factory=dict)
     publishers: dict[str, Publisher] = field(default_factory=dict)
+    integrations: dict[str, Integration] = field(default_factory=dict)
+    runbooks: dict[str, Runbook] = field(default_factory=dict)
+    webhooks: dict[str, Webhook] = field(default_factory=dict)
+
+    def routes(self) -> Routes:
+        return Routes(self.clients, self.subscribers, self.publishers, self.integrations, self.runbooks, self.webhooks)
 
 
 def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path) -> Routes:
     """All `*.yaml` and `*.yml` files of the directory, compiled. Raises `ConfigError` with every problem of every file."""
     variables = Variables(environment, secrets)
-    loading = Loading(variables, load())
+    loading = Loading(load())
     for document in read_documents(directory, loading.problems):
-        take_document(Spot(document, variables), loading)
+        find_definitions(Spot(document, variables), loading)
+    for spot in sorted(loading.definitions, key=lambda spot: KINDS.index(str(spot.path[0]))):
+        take_definition(spot, loading)
     check_names(loading.definitions, loading.problems)
     check_references(loading.definitions, loading.problems)
-    check_queues(loading.definitions, loading.publishers, loading.subscribers, loading.problems)
+    check_queues(loading.definitions, loading.routes(), loading.problems)
     if not loading.problems and not loading.definitions:
-        loading.problems.append(
-            Problem(directory.name or str(directory), 0, 0, "the route files define nothing: write `clients`, `subscribers` or `publishers`")
-        )
+        loading.problems.append(Problem(directory.name or str(directory), 0, 0, f"the route files define nothing: write one of {', '.join(KINDS)}"))
     if loading.problems:
         raise ConfigError(cleaned(problem, variables) for problem in loading.problems)
-    return Routes(loading.clients, loading.subscribers, loading.publishers)
+    return loading.routes()
 
 
 def read_documents(directory: Path, problems: list[Problem]) -> Iterator[Document]:
@@ -79,8 +93,8 @@ def read_documents(directory: Path, problems: list[Problem]) -> Iterator[Documen
             problems.extend(error.problems)
 
 
-def take_document(root: Spot, loading: Loading) -> None:
-    """Compiles every definition of one file."""
+def find_definitions(root: Spot, loading: Loading) -> None:
+    """Notes every definition of one file."""
     content = root.value
     if content is None:
         return
@@ -89,14 +103,10 @@ def take_document(root: Spot, loading: Loading) -> None:
         return
     for kind, definitions in content.items():
         spot = root.child(kind)
-        if kind in LATER[""]:
-            loading.problems.append(spot.key_problem(not_yet(kind)))
-        elif kind not in KINDS:
+        if kind not in KINDS:
             loading.problems.append(spot.key_problem(f"unknown key `{kind}`" + (did_you_mean(kind, KINDS) or f"; valid are {', '.join(KINDS)}")))
         elif isinstance(definitions, dict):
-            for name in definitions:
-                loading.definitions.append(spot.child(name))
-                take_definition(spot.child(name), loading)
+            loading.definitions.extend(map(spot.child, definitions))
         elif definitions is not None:
             loading.problems.append(spot.problem(f"`{kind}` must be a mapping from names to definitions"))
 
@@ -104,17 +114,33 @@ def take_document(root: Spot, loading: Loading) -> None:
 def take_definition(spot: Spot, loading: Loading) -> None:
     """Compiles one definition; what is wrong with one member does not keep the others from being checked."""
     kind, name = str(spot.path[0]), str(spot.path[1])
-    problems = loading.problems
+    problems, catalogue = loading.problems, loading.catalogue
     if kind == "clients":
         if client := validated(ClientDefinition, spot, problems):
             loading.clients[name] = compile_client(name, client, spot, problems)
     elif kind == "subscribers":
-        if (subscriber := validated(SubscriberDefinition, spot, problems)) and (
-            made := compile_subscriber(name, subscriber, spot, loading.catalogue, problems)
-        ):
+        if (subscriber := validated(SubscriberDefinition, spot, problems)) and (made := compile_subscriber(name, subscriber, spot, catalogue, problems)):
             loading.subscribers[name] = made
-    elif (publisher := validated(PublisherDefinition, spot, problems)) and (built := compile_publisher(name, publisher, spot, loading.catalogue, problems)):
-        loading.publishers[name] = built
+    elif kind == "publishers":
+        if (publisher := validated(PublisherDefinition, spot, problems)) and (built := compile_publisher(name, publisher, spot, catalogue, problems)):
+            loading.publishers[name] = built
+    else:
+        take_automation(spot, kind, name, loading)
+
+
+def take_automation(spot: Spot, kind: str, name: str, loading: Loading) -> None:
+    """Those kinds that refer to others."""
+    problems = loading.problems
+    before = len(problems)
+    around = Neighbours(loading.catalogue, loading.definitions, loading.clients, loading.integrations)
+    if kind == "integrations":
+        if integration := validated(IntegrationDefinition, spot, problems):
+            loading.integrations[name] = compile_integration(name, integration, spot, around, problems)
+    elif kind == "runbooks":
+        if runbook := validated(RunbookDefinition, spot, problems):
+            loading.runbooks[name] = compile_runbook(name, runbook, spot, around, problems, whole=len(problems) == before)
+    elif webhook := validated(WebhookDefinition, spot, problems):
+        loading.webhooks[name] = compile_webhook(name, webhook, spot, around, problems)
 
 
 def cleaned(problem: Problem, variables: Variables) -> Problem:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from worker.config.routes import Publisher, Subscriber
+from worker.config.routes import Routes
 from worker.config.spot import Spot
 from worker.core.errors import Problem
 from worker.core.suggest import did_you_mean
@@ -13,19 +14,20 @@ from worker.core.topology import work_topology
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST = 100
-RESERVED = ("halo.state.", "halo.dead.", "halo.run.", "halo.claims", "halo.control")
+OWN_NAMES = frozenset(("clients", "integrations"))
+RESERVED = ("halo.state.", "halo.dead.", "halo.run.", "halo.wake.", "halo.claims", "halo.control")
 
 
 def check_names(definitions: Sequence[Spot], problems: list[Problem]) -> None:
-    """Names are of plain characters and used once: clients among themselves, and all routes together."""
-    seen: dict[tuple[bool, str], Spot] = {}
+    """Names are of plain characters and used once: clients among themselves, integrations too, and all routes together."""
+    seen: dict[tuple[str, str], Spot] = {}
     for spot in definitions:
         kind, name = str(spot.path[0]), str(spot.path[1])
         if not NAME.fullmatch(name) or len(name) > LONGEST:
             problems.append(
                 spot.key_problem(f"`{name}` cannot be a name: letters, digits, `.`, `_` and `-`, beginning with a letter or digit, at most {LONGEST}")
             )
-        first = seen.setdefault((kind == "clients", name), spot)
+        first = seen.setdefault((kind if kind in OWN_NAMES else "routes", name), spot)
         if first is not spot:
             problems.append(spot.key_problem(f"the name `{name}` is taken: it stands under `{first.path[0]}` in {first.line()}"))
 
@@ -43,35 +45,57 @@ def check_references(definitions: Sequence[Spot], problems: list[Problem]) -> No
             problems.append(client.problem(f"there is no client `{name}`{known}"))
 
 
-def check_queues(definitions: Sequence[Spot], publishers: Mapping[str, Publisher], subscribers: Mapping[str, Subscriber], problems: list[Problem]) -> None:
-    """No two publishers share a queue or its companions, and no events go straight into a publisher's queue, which is declared otherwise."""
-    owners: dict[str, Spot] = {}
-    for spot in definitions:
-        publisher = publishers.get(str(spot.path[1]))
-        if spot.path[0] != "publishers" or publisher is None:
-            continue
-        queue = spot.child("queue")
-        if publisher.declare and publisher.queue.startswith(RESERVED):
-            problems.append(queue.problem(f"the queue `{publisher.queue}` is the worker's own: choose another name"))
-        for name in queues_of(publisher):
-            owner = owners.setdefault(name, spot)
-            if owner is not spot:
-                problems.append(queue.problem(f"the queue `{name}` belongs to the publisher `{owner.path[1]}` in {owner.line()}: each publisher needs its own"))
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """A publisher or runbook that takes messages from a queue: its definition, the place of the queue's name, and the queue with its companions."""
+
+    spot: Spot
+    place: Spot
+    queue: str
+    companions: tuple[str, ...]
+    declared: bool = True
+
+    @property
+    def noun(self) -> str:
+        return "publisher" if self.spot.path[0] == "publishers" else "runbook"
+
+
+def check_queues(definitions: Sequence[Spot], routes: Routes, problems: list[Problem]) -> None:
+    """No two routes take from one queue or its companions, and no events go straight into such a queue, which is declared otherwise."""
+    owners: dict[str, Taker] = {}
+    for taker in takers(definitions, routes):
+        if taker.declared and taker.queue.startswith(RESERVED):
+            problems.append(taker.place.problem(f"the queue `{taker.queue}` is the worker's own: choose another name"))
+        for name in dict.fromkeys((taker.queue, *taker.companions)):
+            owner = owners.setdefault(name, taker)
+            if owner is not taker:
+                problems.append(taker.place.problem(f"the queue `{name}` {belongs(owner)}: each {taker.noun} needs its own"))
                 break
     for spot in definitions:
-        subscriber = subscribers.get(str(spot.path[1]))
+        subscriber = routes.subscribers.get(str(spot.path[1]))
         if spot.path[0] == "subscribers" and subscriber and subscriber.queue in owners:
             owner = owners[str(subscriber.queue)]
             place = spot.child("queue") if "queue" in spot else spot.child("publish").child("queue")
-            problems.append(
-                place.problem(
-                    f"the queue `{subscriber.queue}` belongs to the publisher `{owner.path[1]}` in {owner.line()}: "
-                    f"leave `queue` out here and give the publisher a `bind` to the exchange `{subscriber.exchange}`"
-                )
-            )
+            mend = f"give the publisher a `bind` to the exchange `{subscriber.exchange}`"
+            if owner.noun == "runbook":
+                mend = f"bind it to the exchange `{subscriber.exchange}` with the broker's tools"
+            problems.append(place.problem(f"the queue `{subscriber.queue}` {belongs(owner)}: leave `queue` out here and {mend}"))
 
 
-def queues_of(publisher: Publisher) -> Iterator[str]:
-    """The publisher's queue, then its retry queues and its dead queue."""
-    companions = (queue.name for queue in work_topology(publisher.queue, publisher.retry).queues)
-    return iter(dict.fromkeys((publisher.queue, *companions)))
+def belongs(owner: Taker) -> str:
+    return f"belongs to the {owner.noun} `{owner.spot.path[1]}` in {owner.spot.line()}"
+
+
+def takers(definitions: Sequence[Spot], routes: Routes) -> Iterator[Taker]:
+    """Every route that takes messages from a queue, in the order of the files."""
+    for spot in definitions:
+        kind, name = str(spot.path[0]), str(spot.path[1])
+        if kind == "publishers" and (publisher := routes.publishers.get(name)):
+            yield Taker(spot, spot.child("queue"), publisher.queue, companions(publisher.queue, publisher.retry), publisher.declare)
+        elif kind == "runbooks" and (runbook := routes.runbooks.get(name)) and runbook.queue:
+            yield Taker(spot, spot.child("start").child("queue"), runbook.queue, companions(runbook.queue, runbook.delays))
+
+
+def companions(queue: str, retry: Iterable[float]) -> tuple[str, ...]:
+    """The retry queues of a queue, and its dead queue."""
+    return tuple(found.name for found in work_topology(queue, retry).queues)

@@ -42,8 +42,13 @@ def request_parameters(spot: Spot, checks: Checks, problems: list[Problem]) -> R
 
 
 def path_parameters(spot: Spot, checks: Checks, problems: list[Problem]) -> Mapping[str, Template]:
+    return {name: template(place, problems) for name, place in path_spots(spot, checks, problems).items()}
+
+
+def path_spots(spot: Spot, checks: Checks, problems: list[Problem]) -> Mapping[str, Spot]:
+    """Where the value of each path parameter stands, by its published name."""
     published = {name.lower(): name for name in checks.operation.path_parameters}
-    found: dict[str, Template] = {}
+    found: dict[str, Spot] = {}
     for name in members_of(spot):
         canonical = published.get(name.lower())
         if canonical is None:
@@ -51,7 +56,7 @@ def path_parameters(spot: Spot, checks: Checks, problems: list[Problem]) -> Mapp
         elif canonical in found:
             problems.append(spot.child(name).key_problem(f"`{name}` is given twice"))
         else:
-            found[canonical] = template(spot.child(name), problems)
+            found[canonical] = spot.child(name)
     return found
 
 
@@ -64,13 +69,18 @@ def unknown_path_parameter(operation: Operation, name: str) -> str:
 
 
 def query_parameters(spot: Spot, checks: Checks, problems: list[Problem]) -> Mapping[str, Template]:
-    found: dict[str, Template] = {}
+    return {name: template(place, problems) for name, place in query_spots(spot, checks, problems).items()}
+
+
+def query_spots(spot: Spot, checks: Checks, problems: list[Problem]) -> Mapping[str, Spot]:
+    """Where the value of each query parameter stands, by its published name."""
+    found: dict[str, Spot] = {}
     for name in members_of(spot):
         canonical = checks.catalogue.canonical_query(checks.operation, name)
         check_query_name(spot.child(name), canonical, checks, problems)
         if canonical in found:
             problems.append(spot.child(name).key_problem(f"`{name}` is given twice"))
-        found[canonical] = template(spot.child(name), problems)
+        found[canonical] = spot.child(name)
     return found
 
 

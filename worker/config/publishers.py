@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from worker.catalogue.catalogue import Catalogue
-from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.catalogue.operation import Operation
+from worker.config.finding import compile_find
 from worker.config.members import check_shape, condition, find_operation, transformation
 from worker.config.models.publishers import PublisherDefinition
-from worker.config.parameters import Checks, members_of, own_parameters, path_parameters, query_parameters, request_parameters, require_path, template
-from worker.config.routes import Find, Publisher
+from worker.config.parameters import Checks, path_parameters, query_parameters, request_parameters, require_path
+from worker.config.routes import Publisher
 from worker.config.spot import Spot
 from worker.core.errors import Problem
 
@@ -39,7 +39,7 @@ def compile_publisher(name: str, definition: PublisherDefinition, spot: Spot, ca
         request=request,
         when=when,
         transform=transform,
-        find=None if definition.find is None or definition.method == "DELETE" else compile_find(definition, operation, spot.child("find"), catalogue, problems),
+        find=None if definition.method == "DELETE" else compile_find(definition.find, checks, spot.child("find"), problems),
         in_doubt=definition.in_doubt,
         retry=tuple(definition.retry),
         concurrency=definition.concurrency or default_concurrency(operation),
@@ -73,32 +73,3 @@ def check_transform(route: Spot, checks: Checks, supplied: list[str], problems: 
     require_path(route, checks, supplied, problems, "`request.path` or `transform.path`")
     if checks.operation.body is not None and "payload" not in value:
         problems.append(spot.key_problem("`transform` gives no `payload`, which a POST sends"))
-
-
-def compile_find(definition: PublisherDefinition, operation: Operation, spot: Spot, catalogue: Catalogue, problems: list[Problem]) -> Find | None:
-    """How to look for the record: the GET of the same entity."""
-    found = definition.find
-    if found is None:
-        return None
-    try:
-        listing = catalogue.find(operation.entity, "GET")
-    except (UnknownEntity, MethodNotAllowed):
-        if not definition.allow_unknown:
-            problems.append(spot.key_problem(f"Halo has no list of {operation.entity} to look in: leave `find` out"))
-            return None
-        listing = catalogue.unknown(operation.entity, "GET")
-    if listing.listing is None:
-        problems.append(spot.key_problem(f"{listing.entity} is one record, not a list to look in: leave `find` out"))
-    checks = Checks(catalogue, listing, definition.allow_unknown, own_parameters(listing))
-    path = path_parameters(spot.child("path"), checks, problems)
-    missing = [name for name in listing.path_parameters if name not in path]
-    problems.extend(spot.key_problem(f"`find` needs `{name}` under `path`") for name in missing)
-    match = spot.child("match")
-    return Find(
-        operation=listing,
-        query=query_parameters(spot.child("query"), checks, problems),
-        match={name: template(match.child(name), problems) for name in members_of(match)},
-        path=path,
-        use=found.use,
-        then=found.then,
-    )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from worker.catalogue.operation import Operation
+
+if TYPE_CHECKING:  # they are made of what stands here
+    from worker.config.automation import Integration, Runbook, Webhook
 
 
 class Template(Protocol):
@@ -141,3 +144,6 @@ class Routes:
     clients: Mapping[str, Client] = field(default_factory=dict)
     subscribers: Mapping[str, Subscriber] = field(default_factory=dict)
     publishers: Mapping[str, Publisher] = field(default_factory=dict)
+    integrations: Mapping[str, Integration] = field(default_factory=dict)
+    runbooks: Mapping[str, Runbook] = field(default_factory=dict)
+    webhooks: Mapping[str, Webhook] = field(default_factory=dict)

@@ -10,16 +10,29 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from worker.config.models.base import DURATION
 from worker.config.models.clients import ClientDefinition
+from worker.config.models.integrations import IntegrationDefinition
 from worker.config.models.publishers import PublisherDefinition
+from worker.config.models.runbooks import RunbookDefinition
 from worker.config.models.subscribers import SubscriberDefinition
+from worker.config.models.webhooks import WebhookDefinition
 from worker.config.names import NAME
 from worker.core.durations import format_duration
 
-DEFINITIONS: Mapping[str, type[BaseModel]] = {"clients": ClientDefinition, "subscribers": SubscriberDefinition, "publishers": PublisherDefinition}
+DEFINITIONS: Mapping[str, type[BaseModel]] = {
+    "clients": ClientDefinition,
+    "subscribers": SubscriberDefinition,
+    "publishers": PublisherDefinition,
+    "integrations": IntegrationDefinition,
+    "runbooks": RunbookDefinition,
+    "webhooks": WebhookDefinition,
+}
 ABOUT = {
     "clients": "The Halo tenants that the routes talk to, by name.",
     "subscribers": "What is read from Halo and published to RabbitMQ, by name.",
     "publishers": "What is taken from queues and sent to Halo, by name.",
+    "integrations": "Other APIs with their authorization and methods, by name.",
+    "runbooks": "Flow charts of methods and Halo API actions, by name.",
+    "webhooks": "What Halo delivers to the worker, by name.",
 }
 
 

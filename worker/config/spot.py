@@ -60,22 +60,40 @@ class Spot:
         return path
 
 
+FIND = frozenset((("find", "path"), ("find", "query"), ("find", "match")))
 ROUTES = frozenset(("subscribers", "publishers"))
 BARE = frozenset(("when", "transform", "input_transform"))
 TEMPLATES = frozenset(("when", "transform", "input_transform", "request"))
+INNER_TEMPLATES = frozenset((*FIND, ("publish", "routing_key")))
+METHOD_TEMPLATES = frozenset(("path", "query", "headers", "body"))
+STEP_TEMPLATES = frozenset(("path", "query", "body", "reason"))
+WEBHOOK_TEMPLATES = frozenset((("publish", "routing_key"), ("wake", "id")))
 
 
 def is_bare(spot: Spot) -> bool:
     """Whether a text here is JSONata as it stands, in which variables are never looked for."""
-    return len(spot.path) == 3 and spot.path[0] in ROUTES and spot.path[2] in BARE  # noqa: PLR2004  kind, name, member
+    match spot.path:
+        case (kind, _, member):
+            return (kind in ROUTES and member in BARE) or (kind, member) == ("webhooks", "when")
+        case ("runbooks", _, "steps", _, "next", _, "when"):
+            return True
+        case _:
+            return False
 
 
 def is_template(spot: Spot) -> bool:
     """Whether a text here may hold expressions, and is filled when it is compiled."""
-    kind, member, inner = ((*spot.path, "", "", "", "")[index] for index in (0, 2, 3))
-    if kind not in ROUTES:
-        return False
-    return member in TEMPLATES or (member, inner) == ("publish", "routing_key") or (member == "find" and inner in {"path", "query", "match"})
+    match spot.path:
+        case ("integrations", _, "methods", _, member, *_):
+            return member in METHOD_TEMPLATES
+        case ("runbooks", _, "steps", _, member, *inner):
+            return member in STEP_TEMPLATES or (member, *inner[:1]) in FIND
+        case ("webhooks", _, member, *inner):
+            return member == "id" or (member, *inner[:1]) in WEBHOOK_TEMPLATES
+        case (kind, _, member, *inner) if kind in ROUTES:
+            return member in TEMPLATES or (member, *inner[:1]) in INNER_TEMPLATES
+        case _:
+            return False
 
 
 def filled(spot: Spot, unfilled: dict[Path, Problem]) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from worker.config.document import Path
@@ -16,11 +17,11 @@ from worker.core.suggest import did_you_mean
 
 D = TypeVar("D", bound=Definition)
 LATER: Mapping[str, frozenset[str]] = {
-    "": frozenset(("webhooks", "integrations", "runbooks")),
-    "clients": frozenset(),
     "subscribers": frozenset(("for_each", "examples")),
     "publishers": frozenset(("once", "order_by", "result", "examples")),
 }
+NOTHING: frozenset[str] = frozenset()
+NESTED = frozenset(("methods", "steps"))
 PLACEHOLDER = "-"
 TYPES = {
     "string_type": "must be text; put it in quotes",
@@ -45,7 +46,7 @@ def validated(model: type[D], spot: Spot, problems: list[Problem]) -> D | None:
     if not isinstance(value, dict):
         problems.append(spot.problem(f"`{spot.path[-1]}` must be a mapping (names and values)"))
         return None
-    later = LATER[kind] & value.keys()
+    later = LATER.get(kind, NOTHING) & value.keys()
     problems.extend(spot.child(name).key_problem(not_yet(name)) for name in later)
     if kind == "subscribers" and isinstance(value.get("client"), list):
         problems.append(spot.child("client").problem("a list under `client` is not available in this version: write one route for each client"))
@@ -61,13 +62,26 @@ def validated(model: type[D], spot: Spot, problems: list[Problem]) -> D | None:
 
 
 def what_is_left(model: type[D], given: Mapping[str, Any], details: Sequence[ErrorDetails]) -> D | None:
-    """The definition without the members that are wrong, so that the others are checked as well; None when nothing can be made of it."""
-    wrong = {detail["loc"][0] for detail in details if detail["loc"]}
-    placeholders = {name: PLACEHOLDER for name in ("client", "queue") if name in wrong and name in model.model_fields}
-    try:
-        return model.model_validate({name: member for name, member in given.items() if name not in wrong} | placeholders)
-    except ValidationError:
-        return None
+    """The definition without what is wrong, so that the others are checked as well; None when nothing can be made of it.
+
+    Of steps and methods first the members that are wrong are left out, and if that is not enough the whole step or method.
+    """
+    for depth in (3, 2, 1):
+        wrong = {detail["loc"][: depth if detail["loc"][0] in NESTED else 1] for detail in details if detail["loc"]}
+        placeholders = {name: PLACEHOLDER for name in ("client", "queue") if (name,) in wrong and name in model.model_fields}
+        given = without(given, wrong) | placeholders
+        try:
+            return model.model_validate(given)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_input=False)
+    return None
+
+
+def without(given: Mapping[str, Any], paths: set[tuple[int | str, ...]]) -> dict[str, Any]:
+    """A copy without the members at these paths; a path may lead to nothing."""
+    inner = {path[0]: {other[1:] for other in paths if other[0] == path[0] and len(other) > 1} for path in paths}
+    kept = {name: without(value, inner[name]) if name in inner and isinstance(value, Mapping) else value for name, value in given.items()}
+    return {name: value for name, value in kept.items() if (name,) not in paths}
 
 
 def not_yet(name: str) -> str:
@@ -87,7 +101,7 @@ def problem_of(detail: ErrorDetails, model: type[BaseModel], spot: Spot) -> Prob
     place = descend(spot, location)
     if detail["type"] == "union_tag_invalid":
         place = place.child("type")
-    said = sentence(detail["type"], detail["msg"], detail.get("ctx", {}))
+    said = sentence(detail["type"], detail["msg"], detail.get("ctx", {}) | {"tags": tags(model, location)})
     return place.problem(said if said.startswith("`") else f"{name_of(place)} {said}")
 
 
@@ -105,9 +119,9 @@ def sentence(kind: str, message: str, context: Mapping[str, Any]) -> str:
         case "literal_error":
             said = f"must be {str(context['expected']).replace(chr(39), '')}"
         case "union_tag_not_found":
-            said = "needs `type`: client_credentials or password"
+            said = f"needs `type`: {context['tags']}"
         case "union_tag_invalid":
-            said = "must be client_credentials or password"
+            said = f"must be {context['tags']}"
         case "greater_than_equal":
             said = f"must be at least {context['ge']}"
         case "less_than_equal":
@@ -131,14 +145,35 @@ def descend(spot: Spot, location: Sequence[str | int]) -> Spot:
 
 def members(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
     """The names that are valid at a location of the model."""
-    found = dict[str, Any](model.model_fields)
+    return list(fields_of(models_at(model, location)))
+
+
+def models_at(model: type[BaseModel], location: Sequence[str | int]) -> list[type[BaseModel]]:
+    """The models that may stand at a location; the tag of a union chooses one."""
+    found = [model]
     for step in location:
-        fields = found.get(str(step))
-        inner = None if fields is None else fields.annotation
-        candidates = models_in(inner)
-        if candidates:
-            found = {name: field for candidate in candidates for name, field in candidate.model_fields.items()}
-    return list(found)
+        tagged = [candidate for candidate in found if step in tags_of(candidate)]
+        member = fields_of(found).get(str(step))
+        inner = models_in(member.annotation) if member is not None else []
+        found = tagged or inner or found
+    return found
+
+
+def fields_of(models: Sequence[type[BaseModel]]) -> dict[str, FieldInfo]:
+    """Their members as they are written."""
+    return {member.alias or name: member for model in models for name, member in model.model_fields.items()}
+
+
+def tags_of(model: type[BaseModel]) -> tuple[Any, ...]:
+    """What `type` may be in a model that it tells apart."""
+    member = model.model_fields.get("type")
+    return get_args(member.annotation) if member is not None else ()
+
+
+def tags(model: type[BaseModel], location: Sequence[str | int]) -> str:
+    """The valid types at a location, as words."""
+    valid = [str(tag) for candidate in models_at(model, location) for tag in tags_of(candidate)]
+    return " or ".join(filter(None, (", ".join(valid[:-1]), valid[-1]))) if valid else ""
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -1,20 +1,35 @@
 """The route files that come with the project."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from worker.cli.check import check
+from worker.config.automation import Values
 from worker.config.loader import load_routes
 
 SAMPLES = Path(__file__).parents[3] / "routes"
-ENVIRONMENT = {"HALO_URL": "https://acme.haloitsm.com", "HALO_CLIENT_ID": "worker", "HALO_CLIENT_SECRET": "planted-Hunter2"}
+ENVIRONMENT = {
+    "HALO_URL": "https://acme.haloitsm.com",
+    "HALO_CLIENT_ID": "worker",
+    "HALO_CLIENT_SECRET": "planted-Hunter2",
+    "COMPLETIONS_URL": "http://127.0.0.1:8091/v1",
+    "COMPLETIONS_KEY": "planted-key",
+    "COMPLETIONS_HOST": "127.0.0.1:8091",
+    "HOOK_SECRET": "planted-hook",
+}
 NOBODY = Path("no-secrets")
 
 
 @pytest.fixture(scope="module")
 def routes():
     return load_routes(SAMPLES, ENVIRONMENT, NOBODY)
+
+
+def way_on(step, values):
+    """The step that the first branch that holds leads to."""
+    return next(branch.go for branch in step.go if branch.when is None or branch.when.holds(values.context(), {}))
 
 
 def transformed(routes, name, message):
@@ -26,9 +41,13 @@ def test_check_shows_what_each_route_does_and_no_secret(capsys, routes):
     printed = capsys.readouterr()
     assert printed.err == ""
     assert "planted" not in printed.out
-    assert [name for name in (*routes.subscribers, *routes.publishers) if name not in printed.out] == []
+    named = (*routes.subscribers, *routes.publishers, *routes.integrations, *routes.runbooks, *routes.webhooks)
+    assert [name for name in named if name not in printed.out] == []
     assert "GET Agent every 10s, changes by content → exchange halo, queue events.agents" in printed.out
-    assert "good: 1 client, 4 subscribers, 4 publishers" in printed.out
+    assert "queue halo.actions.ask, POST /runbooks/ask-chatgpt, webhook ticket-events → 5 steps, 4 at a time" in printed.out
+    assert "1 method of http://127.0.0.1:8091/v1: completions" in printed.out
+    assert "ticket_updated at /webhooks/ticket-events → runbook ask-chatgpt" in printed.out
+    assert "good: 1 client, 4 subscribers, 4 publishers, 1 integration, 2 runbooks, 1 webhook" in printed.out
 
 
 def test_check_without_the_variables_names_each_of_them(capsys):
@@ -79,3 +98,39 @@ def test_a_removal_names_the_asset_in_its_path(routes):
 def test_lines_of_a_chat_become_one_note(routes):
     message = {"ticket": 9, "lines": [{"author": "Ann", "text": "hi"}, {"author": "Bob", "text": "ho"}]}
     assert transformed(routes, "notes-from-chat", message) == {"payload": {"ticket_id": 9, "outcome": "Note", "note": "Ann: hi\nBob: ho"}}
+
+
+def test_a_note_becomes_a_question_and_the_answer_a_note(routes):
+    runbook = routes.runbooks["ask-chatgpt"]
+    payload = {"action": {"note": 'Is it "off"?'}, "ticket": {"id": 12}}
+    variables = {name: path.find(payload).value for name, path in runbook.input.items()}
+    asked = Values(variables, request=payload)
+    assert way_on(runbook.steps[runbook.first], asked) == "ask"
+    call = runbook.steps["ask"].method
+    assert call.body.fill(asked)["messages"][1] == {"role": "user", "content": 'Is it "off"?'}
+    answer = {"choices": [{"message": {"content": "Yes."}}]}
+    answered = replace(asked, variables=variables | {"ResponseText": call.output["ResponseText"].find(answer).value}, status=200)
+    assert way_on(runbook.steps["ask"], answered) == "reply"
+    reply = runbook.steps["reply"]
+    assert reply.body.fill(answered) == {"ticket_id": 12, "outcome": "Note", "note_html": "Yes.", "hiddenfromuser": True}
+    assert {name: template.evaluate(answered.context(), {}) for name, template in reply.find.match.items()} == {"note_html": "Yes."}
+
+
+def test_without_a_question_nothing_is_asked_and_without_an_answer_the_run_fails(routes):
+    steps = routes.runbooks["ask-chatgpt"].steps
+    nothing = Values({"TicketId": 12}, status=200)
+    assert [way_on(steps[name], nothing) for name in ("asked", "ask")] == ["nothing_asked", "no_answer"]
+    assert steps["no_answer"].reason.fill(nothing) == "no answer to the question on ticket 12"
+
+
+def test_spam_says_so_in_its_summary(routes):
+    runbook = routes.runbooks["mark-as-spam"]
+    payload = {"ticket": {"id": 7, "summary": "You won"}}
+    values = Values({name: path.find(payload).value for name, path in runbook.input.items()}, frozenset(("Summary",)), request=payload)
+    assert runbook.steps["close"].body.fill(values) == {"id": 7, "summary": "[spam] You won", "status_id": 9}
+
+
+def test_only_notes_that_ask_start_the_webhooks_runbook(routes):
+    webhook = routes.webhooks["ticket-events"]
+    assert [webhook.when.holds({"action": {"outcome": outcome}}, {}) for outcome in ("Ask ChatGPT", "Note")] == [True, False]
+    assert (webhook.id.evaluate({"id": "a-b"}, {}), webhook.events) == ("a-b", (61,))

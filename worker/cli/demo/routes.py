@@ -12,7 +12,7 @@ from worker.config.routes import RateLimit, Routes
 from worker.sandbox.server import Sandbox
 
 DEMO_REQUESTS = 7000
-SAMPLES = ("clients.yaml", "subscribers.yaml", "publishers.yaml")
+SAMPLES = ("clients.yaml", "subscribers.yaml", "publishers.yaml", "runbooks.yaml")
 
 
 def hurried(routes: Routes) -> Routes:
@@ -24,7 +24,15 @@ def hurried(routes: Routes) -> Routes:
 def sample_routes(halo: Sandbox) -> Routes:
     """The files of `routes/` beside the package, or the copies that an installed package carries."""
     beside = Path(worker.__file__).parent.parent / "routes"
-    environment = {"HALO_URL": halo.url, "HALO_CLIENT_ID": halo.settings.client_id, "HALO_CLIENT_SECRET": halo.settings.client_secret}
+    environment = {
+        "HALO_URL": halo.url,
+        "HALO_CLIENT_ID": halo.settings.client_id,
+        "HALO_CLIENT_SECRET": halo.settings.client_secret,
+        "COMPLETIONS_URL": f"{halo.url}/v1",
+        "COMPLETIONS_KEY": "demo",
+        "COMPLETIONS_HOST": halo.url.partition("://")[2],
+        "HOOK_SECRET": "demo",
+    }
     if all((beside / name).is_file() for name in SAMPLES):
         return load_routes(beside, environment, beside)
     with as_file(files("worker.cli") / "sample_routes") as packaged:

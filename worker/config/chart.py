@@ -1,0 +1,115 @@
+"""Checks the flow chart of a runbook: what can be reached, what can end, and where each variable comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from worker.config.automation import Filler, Method, Runbook, Step
+from worker.config.fillers import names_in
+from worker.config.spot import Spot
+from worker.core.errors import Problem
+from worker.core.suggest import did_you_mean
+
+USED = ("path", "query", "body", "reason", "find")
+Edges = Mapping[str, Collection[str]]
+
+
+def check_chart(runbook: Runbook, spot: Spot, problems: list[Problem]) -> None:
+    """`spot` is the runbook's; every step that it names must be there."""
+    edges = {name: targets(step) for name, step in runbook.steps.items()}
+    reached = {runbook.first} | after(runbook.first, edges)
+    places = spot.child("steps")
+    problems.extend(places.child(name).key_problem(f"no way leads to the step `{name}`") for name in edges if name not in reached)
+    check_ends(runbook, edges, reached, places, problems)
+    for name, step in runbook.steps.items():
+        before = [other for other in edges if name in after(other, edges)]
+        known = {*runbook.input, *(variable for other in before for variable in outputs(runbook.steps[other]))}
+        check_variables(step, known, places.child(name), problems)
+
+
+def targets(step: Step) -> list[str]:
+    """Where a step may lead."""
+    return [*(branch.go for branch in step.go), *([step.on_failure] if step.on_failure is not None else [])]
+
+
+def after(start: str, edges: Edges) -> set[str]:
+    """The steps that can come after one, itself among them when it is in a loop."""
+    found: set[str] = set()
+    waiting = list(edges[start])
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += edges[name]
+    return found
+
+
+def may_end(step: Step) -> bool:
+    """Whether a run may end at a step by itself: at an end, after the last call, or where no branch may hold."""
+    return step.end is not None or not step.go or all(branch.when is not None for branch in step.go)
+
+
+def check_ends(runbook: Runbook, edges: Edges, reached: Collection[str], places: Spot, problems: list[Problem]) -> None:
+    """A loop that no branch and no `on_failure` leaves goes on for ever."""
+    ends = {name for name, step in runbook.steps.items() if may_end(step)}
+    while grown := {name for name, others in edges.items() if name not in ends and ends.intersection(others)}:
+        ends |= grown
+    told: set[str] = set()
+    for name in edges:
+        loop = after(name, edges)
+        if name in reached and name not in ends and name in loop and name not in told:
+            told |= loop
+            way = " → ".join(round_trip(name, edges))
+            problems.append(places.child(name).key_problem(f"the steps {way} go round for ever: give one of them a branch or an `on_failure` that leads out"))
+
+
+def round_trip(name: str, edges: Edges) -> list[str]:
+    """The shortest way from a step back to itself."""
+    ways = [[name]]
+    seen: set[str] = set()
+    for way in ways:
+        for target in edges[way[-1]]:
+            if target == name:
+                return [*way, name]
+            if target not in seen:
+                seen.add(target)
+                ways.append([*way, target])
+    return [name]
+
+
+def outputs(step: Step) -> set[str]:
+    """The variables that a step may set."""
+    return {*step.output, *(step.method.output if step.method is not None else ())}
+
+
+def method_names(method: Method) -> set[str]:
+    """The variables that a method uses."""
+    path = [part for part in method.path if not isinstance(part, str)]
+    body: list[Filler] = [] if method.body is None else [method.body]
+    return {name for filler in (*path, *method.query.values(), *method.headers.values(), *body) for name in filler.names}
+
+
+def check_variables(step: Step, known: Collection[str], spot: Spot, problems: list[Problem]) -> None:
+    """Every variable that a step uses may have been set before it."""
+    for name, place, offset in [use for member in USED if member in spot for use in uses(spot.child(member))]:
+        if name not in known:
+            problems.append(place.problem(f"no input and no earlier step sets `<<{name}>>`{choices(name, known)}", offset))
+    if step.method is not None:
+        for name in sorted(method_names(step.method) - set(known)):
+            said = f"{step.method.full_name} uses `<<{name}>>`, which no input and no earlier step sets{choices(name, known)}"
+            problems.append(spot.child("method").problem(said))
+
+
+def choices(name: str, known: Collection[str]) -> str:
+    return did_you_mean(name, sorted(known)) or (f"; there are {', '.join(sorted(known))}" if known else "; there are none")
+
+
+def uses(spot: Spot) -> Iterator[tuple[str, Spot, int]]:
+    """Each `<<Name>>` below a spot, with its place."""
+    value: Any = spot.value
+    if isinstance(value, str):
+        yield from ((name, spot, start) for name, start in names_in(value))
+    elif isinstance(value, (dict, list)):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from uses(spot.child(key))

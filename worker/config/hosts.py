@@ -1,0 +1,68 @@
+"""Hosts that integrations may call: which addresses are internal, and what an entry of `allow_hosts` means."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from yarl import URL
+
+IPAddress = IPv4Address | IPv6Address
+NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
+NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", re.IGNORECASE)
+HIGHEST_PORT = 65535
+HOST_FORM = "is `host` or `host:port`, such as intranet.example or 10.0.0.5:8080"
+
+
+def internal(address: IPAddress) -> bool:
+    """Whether an address is not one of the public internet: private, loopback, link-local, shared, multicast, unspecified or reserved."""
+    inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return internal(inner) if inner is not None else not address.is_global or address.is_multicast
+
+
+def written_address(host: str) -> IPAddress | None:
+    """The address that a host of a URL is written as; None for a name."""
+    try:
+        return ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+
+
+def numeric(host: str) -> bool:
+    """Whether a host is an IPv4 address in a spelling that systems read differently (`127.1`, `0x7f000001`, `2130706433`)."""
+    return written_address(host) is None and NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
+
+
+def local(host: str) -> bool:
+    """Whether a host is written as an internal address, or as a name for this machine."""
+    address = written_address(host)
+    name = host.rstrip(".").lower()
+    return internal(address) if address is not None else name == "localhost" or name.endswith(".localhost")
+
+
+def allowed(host: str, port: int | None, allow_hosts: tuple[tuple[str, int | None], ...]) -> bool:
+    """Whether an entry of `allow_hosts` names this host, and this port or none."""
+    return any(name == host.rstrip(".").lower() and only in {None, port} for name, only in allow_hosts)
+
+
+def host_entry(text: str) -> tuple[str, int | None]:
+    """`host` or `host:port` as (host in lower case without brackets, port or None). Raises ValueError with a sentence."""
+    entry = text.strip()
+    address = written_address(entry)
+    if address is not None:
+        return str(address), None
+    if "/" in entry or "@" in entry or "*" in entry or not entry:
+        raise ValueError(f"{HOST_FORM}, without a scheme, a path or wildcards")
+    try:
+        url = URL(f"//{entry}")
+        host, port = url.raw_host, url.explicit_port
+    except ValueError:
+        url, host, port = URL(), None, None
+    if not host or url.raw_path not in {"", "/"} or url.query_string or url.fragment or (port is not None and not 1 <= port <= HIGHEST_PORT):
+        raise ValueError(HOST_FORM)
+    if numeric(host):
+        raise ValueError("is an address that systems read differently: write all four numbers, such as 127.0.0.1")
+    address = written_address(host)
+    if address is None and not NAME.fullmatch(host):
+        raise ValueError(HOST_FORM)
+    return (str(address) if address is not None else host.rstrip(".").lower()), port

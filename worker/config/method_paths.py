@@ -1,0 +1,99 @@
+"""Compiles the path of a method: literal text, and variables that each make one segment or a part of one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+from worker.config.automation import Filler
+from worker.config.fillers import VARIABLE, compile_filler, references, variable_filler
+from worker.config.scanner import Embedded, Literal, Unclosed, parts
+from worker.config.spot import Spot
+from worker.core.errors import ConfigError, Problem
+
+SEGMENT = re.compile(r"\{([^{}]*)\}")
+FILLED = "\x00"  # stands for a variable while the shape is checked; the file cannot hold it
+UNSENDABLE = re.compile(r"[\s\x01-\x1f\x7f\\{}]")
+
+
+def compile_path(spot: Spot, problems: list[Problem]) -> tuple[str | Filler, ...]:
+    """The parts of the path, in order; `{name}` is the same as `<<name>>` here."""
+    text = spot.value
+    if not isinstance(text, str):  # told by the model
+        return ()
+    try:
+        made = list(compiled(text, spot))
+    except ConfigError as error:
+        problems.extend(error.problems)
+        return ()
+    if complaint := misshapen("".join(part if isinstance(part, str) else FILLED for part in made)):
+        problems.append(spot.problem(f"`path` {complaint}"))
+    return tuple(made)
+
+
+def compiled(text: str, spot: Spot) -> Iterator[str | Filler]:
+    """Raises `ConfigError`."""
+    try:
+        pieces = [inner for piece in parts(text) for inner in (references(piece) if isinstance(piece, Literal) else [piece])]
+    except Unclosed as error:
+        raise ConfigError([spot.problem(str(error), error.start)]) from None
+    for piece in pieces:
+        if isinstance(piece, Literal):
+            yield from segments(piece, spot)
+        else:
+            marks = "{{}}" if isinstance(piece, Embedded) else "<<>>"
+            yield compile_filler(f"{marks[:2]}{piece.text}{marks[2:]}", Shifted(spot, piece.start - 2))
+
+
+def segments(literal: Literal, spot: Spot) -> Iterator[str | Filler]:
+    """Literal text cut at its `{name}`."""
+    start = 0
+    for found in SEGMENT.finditer(literal.text):
+        if literal.text[: found.start()].endswith("$"):
+            continue  # `${NAME}`
+        name = found[1].strip()
+        if not VARIABLE.fullmatch(name):
+            raise ConfigError([spot.problem("`{…}` in a path holds the name of a variable", literal.start + found.start())])
+        if found.start() > start:
+            yield spot.fill(literal.text[start : found.start()])
+        yield variable_filler(name)
+        start = found.end()
+    if start < len(literal.text):
+        yield spot.fill(literal.text[start:])
+
+
+class Shifted:
+    """A place some characters further on in a text."""
+
+    def __init__(self, spot: Spot, by: int) -> None:
+        self._spot = spot
+        self._by = by
+
+    def child(self, key: str | int) -> Shifted:  # noqa: ARG002  a text has no members
+        return self
+
+    def problem(self, message: str, offset: int = 0) -> Problem:
+        return self._spot.problem(message, self._by + offset)
+
+    def fill(self, text: str) -> str:
+        return self._spot.fill(text)
+
+
+def misshapen(shape: str) -> str | None:
+    """What keeps a path from being one, variables apart."""
+    if not shape.startswith("/"):
+        return "must begin with `/`"
+    if "?" in shape or "#" in shape:
+        return "must not hold `?` or `#`: query parameters stand under `query`"
+    if UNSENDABLE.search(shape):
+        return "holds a space, a backslash, a brace or a control character"
+    inner = shape.split("/")[1:]
+    if "" in inner[:-1]:
+        return "holds an empty segment (`//`)"
+    plain = [unquote(segment) for segment in inner]
+    if any(segment in {".", ".."} for segment in plain):
+        return "must not hold the segments `.` and `..`"
+    if any("/" in segment or "\\" in segment for segment in plain):
+        return "holds a slash in disguise (`%2f` or `%5c`)"
+    return None

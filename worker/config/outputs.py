@@ -1,0 +1,41 @@
+"""Compiles variables: their names, and the expressions that say where their values are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from worker.config.fillers import VARIABLE
+from worker.config.parameters import members_of
+from worker.config.spot import Spot
+from worker.config.variables import VariablePath, VariableSyntaxError, parse_variable
+from worker.core.errors import Problem
+
+RESERVED = ("status", "response", "request")
+NAMED = "letters, digits, spaces, `_`, `-` and `.`"
+
+
+def variables(spot: Spot, problems: list[Problem], *, root: str | None = None) -> Mapping[str, VariablePath]:
+    """The variables of a mapping from names to expressions; `root` is the only document that they may come from."""
+    found: dict[str, VariablePath] = {}
+    for name, text in members_of(spot).items():
+        place = spot.child(name)
+        if not VARIABLE.fullmatch(name):
+            problems.append(place.key_problem(f"`{name}` cannot be the name of a variable: {NAMED}"))
+        elif name in RESERVED:
+            problems.append(place.key_problem(f"`{name}` cannot be the name of a variable: it stands for what the run has by itself"))
+        if isinstance(text, str) and text:  # what else it may be was told by the model
+            path = variable(text, place, problems)
+            if path is not None and root is not None and path.root != root:
+                problems.append(place.problem(f"`{path.root}` is not known here: the expression begins with `{root}`"))
+            elif path is not None:
+                found[name] = path
+    return found
+
+
+def variable(text: str, spot: Spot, problems: list[Problem]) -> VariablePath | None:
+    filled = spot.fill(text)
+    try:
+        return parse_variable(filled)
+    except VariableSyntaxError as error:
+        problems.append(spot.problem(f"`{spot.path[-1]}` is not a variable's expression: {error}", error.column - 1 if filled == text else 0))
+        return None

@@ -1,0 +1,192 @@
+"""Compiles the steps of a runbook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from worker.catalogue.actions import Action, UnknownAction, find_action
+from worker.config.automation import Branch, Filler, Method, Step
+from worker.config.fillers import FilledTemplate
+from worker.config.finding import compile_find
+from worker.config.integrations import filler
+from worker.config.members import condition
+from worker.config.models.runbooks import StepDefinition
+from worker.config.neighbours import Neighbours, refer
+from worker.config.outputs import variables
+from worker.config.parameters import Checks, path_spots, query_spots
+from worker.config.routes import Find, Template
+from worker.config.scanner import Unclosed, whole
+from worker.config.spot import Spot
+from worker.core.errors import Problem
+from worker.core.suggest import did_you_mean
+
+KINDS = ("method", "action", "end")
+CALLS = ("next", "on_failure", "retry", "in_doubt", "timeout", "output")
+MEMBERS = {
+    "method": ("method", *CALLS),
+    "action": ("action", "client", "path", "query", "body", "find", *CALLS),
+    "end": ("end", "reason"),
+    "condition": ("next",),
+}
+WHAT = {"method": "calls a method", "action": "does an action", "end": "ends the run", "condition": "is a condition"}
+NO_BODY = ("GET", "DELETE")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A step while it is checked. `names`: all steps of the runbook; `plain`: variables that go into longer text without quotes."""
+
+    name: str
+    definition: StepDefinition
+    spot: Spot
+    names: tuple[str, ...]
+    plain: frozenset[str]
+    around: Neighbours
+    problems: list[Problem]
+
+    def filler(self, member: str) -> Filler:
+        return filler(self.spot.child(member), self.problems)
+
+
+def compile_step(draft: Draft) -> Step:
+    definition, spot = draft.definition, draft.spot
+    kind = kind_of(draft)
+    if kind is not None:
+        check_members(draft, kind)
+    if definition.on_failure is not None:
+        refer(definition.on_failure, "step", draft.names, spot.child("on_failure"), draft.problems)
+    action = compile_action(draft) if definition.action is not None else None
+    checks = action_checks(action, draft) if action is not None else None
+    path, query = parameters(draft, checks) if checks is not None else ({}, {})
+    return Step(
+        name=draft.name,
+        method=compile_method_of(draft) if definition.method is not None else None,
+        action=action,
+        client=definition.client,
+        path=path,
+        query=query,
+        body=draft.filler("body") if definition.body is not None else None,
+        output=variables(spot.child("output"), draft.problems),
+        go=compile_branches(draft),
+        on_failure=definition.on_failure,
+        end=definition.end,
+        reason=draft.filler("reason") if definition.reason is not None else None,
+        in_doubt=definition.in_doubt,
+        find=compile_look(draft, checks) if checks is not None else None,
+        timeout=definition.timeout,
+        retry=tuple(definition.retry),
+    )
+
+
+def kind_of(draft: Draft) -> str | None:
+    """What the step is; None after a problem."""
+    found = [kind for kind in KINDS if kind in draft.spot]
+    if len(found) > 1:
+        draft.problems.append(draft.spot.child(found[1]).key_problem(f"`{found[0]}` and `{found[1]}` are both given: a step is one thing"))
+        return None
+    if not found and "next" not in draft.spot:
+        draft.problems.append(draft.spot.key_problem("a step needs `method`, `action` or `end`, or `next` alone (a condition)"))
+        return None
+    return found[0] if found else "condition"
+
+
+def check_members(draft: Draft, kind: str) -> None:
+    """Members that mean nothing for this kind of step."""
+    for name in type(draft.definition).model_fields:
+        if name in draft.spot and name not in MEMBERS[kind]:
+            owners = " or ".join(f"`{owner}`" for owner, members in MEMBERS.items() if name in members and owner != "condition")
+            draft.problems.append(draft.spot.child(name).key_problem(f"`{name}` is for steps with {owners}; this one {WHAT[kind]}"))
+    if draft.definition.end == "done" and "reason" in draft.spot:
+        draft.problems.append(draft.spot.child("reason").key_problem("`reason` is for `end: failed`"))
+
+
+def compile_method_of(draft: Draft) -> Method | None:
+    name = str(draft.definition.method)
+    spot = draft.spot.child("method")
+    valid = draft.around.methods()
+    if "." not in name:
+        near = did_you_mean(name, valid) or "; write integration.method"
+        draft.problems.append(spot.problem(f"`{name}` names no method of an integration{near}"))
+        return None
+    refer(name, "method", valid, spot, draft.problems)
+    return draft.around.method(name)
+
+
+def compile_action(draft: Draft) -> Action | None:
+    spot = draft.spot
+    if draft.definition.client is not None:
+        refer(draft.definition.client, "client", draft.around.names("clients"), spot.child("client"), draft.problems)
+    elif "client" not in spot:
+        draft.problems.append(spot.key_problem("`client` is missing: an action is done on a client"))
+    try:
+        return find_action(str(draft.definition.action))
+    except UnknownAction as error:
+        draft.problems.append(spot.child("action").problem(str(error)))
+        return None
+
+
+def action_checks(action: Action, draft: Draft) -> Checks:
+    """What the action's parameters are checked against; its body is checked here."""
+    operation = draft.around.catalogue.find(action.entity, action.method)
+    spot, body = draft.spot, draft.definition.body
+    if operation.method in NO_BODY:
+        if body is not None:
+            draft.problems.append(spot.child("body").key_problem(f"{action.name} sends nothing: leave `body` out"))
+    elif "body" not in spot:
+        draft.problems.append(spot.key_problem(f"`body` is missing: `halo-worker actions {action.name}` shows what it is made of"))
+    elif isinstance(body, dict):
+        draft.problems.extend(spot.child("body").key_problem(f"{action.name} needs {need}") for need in action.missing(body))
+    elif body is not None and not isinstance(body, str):
+        draft.problems.append(spot.child("body").problem("`body` must be a mapping (names and values)"))
+    return Checks(draft.around.catalogue, operation)
+
+
+def parameters(draft: Draft, checks: Checks) -> tuple[dict[str, Filler], dict[str, Filler]]:
+    """Those of the path, and those of the query."""
+    path = path_spots(draft.spot.child("path"), checks, draft.problems)
+    query = query_spots(draft.spot.child("query"), checks, draft.problems)
+    missing = [name for name in checks.operation.path_parameters if name not in path]
+    draft.problems.extend(draft.spot.key_problem(f"{checks.operation.entity} needs `{name}` under `path`") for name in missing)
+    return made(path, draft), made(query, draft)
+
+
+def made(places: Mapping[str, Spot], draft: Draft) -> dict[str, Filler]:
+    return {name: filler(place, draft.problems) for name, place in places.items()}
+
+
+def compile_look(draft: Draft, checks: Checks) -> Find | None:
+    """`find` with variables in it, as everything of a run."""
+    definition, spot = draft.definition, draft.spot.child("find")
+    if definition.find is not None and checks.operation.method != "POST":
+        draft.problems.append(spot.key_problem(f"`find` is for creates: a {checks.operation.method} can be repeated without looking"))
+        return None
+    if definition.find is not None and definition.in_doubt == "repeat":
+        draft.problems.append(draft.spot.child("in_doubt").key_problem("`in_doubt: repeat` is for steps that cannot look; this one has `find`"))
+
+    def make(place: Spot, problems: list[Problem]) -> Template:
+        return FilledTemplate(filler(place, problems), draft.plain)
+
+    return compile_find(definition.find, checks, spot, draft.problems, make)
+
+
+def compile_branches(draft: Draft) -> tuple[Branch, ...]:
+    found: list[Branch] = []
+    spot = draft.spot.child("next")
+    for index, branch in enumerate(draft.definition.next or ()):
+        place = spot if isinstance(spot.value, str) else spot.child(index)
+        refer(branch.go, "step", draft.names, place if place is spot else place.child("go"), draft.problems)
+        if found and not found[-1].label:
+            draft.problems.append(place.problem("this branch is never taken: the one before it has no `when`"))
+        when = condition(place.child("when"), draft.problems) if branch.when is not None else None
+        found.append(Branch(when, branch.go, label(branch.when or "")))
+    return tuple(found)
+
+
+def label(when: str) -> str:
+    """A condition as it was written, without its braces."""
+    try:
+        embedded = whole(when)
+    except Unclosed:
+        embedded = None
+    return (embedded.text if embedded else when).strip()
