@@ -107,7 +107,8 @@ def halo_access(integration: Integration, clients: Mapping[str, HaloClient], ori
     client = clients.get(integration.auth.client or "")
     if client is None:
         raise wrong(integration, f"there is no client {integration.auth.client!r} to take the token from")
-    if URL(api_address(client.access.client)).origin() != origin:
+    definition = client.access.client
+    if origin not in {URL(known).origin() for known in (definition.url, api_address(definition)) if known}:
         raise wrong(integration, f"with the token of client {client.name} its base_url must be on that client's own host")
     return client.access
 

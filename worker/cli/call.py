@@ -1,0 +1,149 @@
+"""`halo-worker call`: one call of one method, as Halo's "Test" button makes it: the answer, and what each output variable finds in it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from rich.text import Text
+
+from worker.app.clients import open_clients
+from worker.cli.console import output, table
+from worker.cli.inputs import read_inputs
+from worker.config.automation import Integration, IntegrationAuth, Method, Values
+from worker.config.loader import load_routes
+from worker.config.routes import Routes
+from worker.config.variables import VariablePath
+from worker.core.clock import SystemClock
+from worker.core.errors import WorkerError
+from worker.core.exchange import Exchange
+from worker.core.health import Health
+from worker.core.redaction import MASK, redact_text
+from worker.core.suggest import did_you_mean
+from worker.integrations.building import build_call
+from worker.integrations.caller import open_caller
+from worker.logs import configure
+from worker.metrics import Metrics
+from worker.settings import Settings, load_settings
+
+GOOD, FAILED = 0, 1
+PAYLOAD = "request"
+"""The input that stands for the starting payload of a run."""
+SHOWN = 20_000  # characters of an answer; `--json` prints all of it
+VALUE_SHOWN = 500
+
+
+class NoSuchMethod(WorkerError):
+    """The route files have no method of this name."""
+
+
+def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, as_json: bool) -> int:
+    """0 when the answer is a success, 1 when it is not or nothing came. `request:=…` is the starting payload, for methods that use `<<request^…>>`.
+
+    Raises `ConfigError`, `NoSuchMethod`, `WrongInput`, `ExpressionError`, `CallRefused`.
+    """
+    settings = load_settings(environment)
+    configure("warning")
+    routes = load_routes(settings.routes, environment, settings.secrets)
+    integration, method = find_method(routes.integrations, name)
+    values = values_of(read_inputs(inputs))
+    line = request_line(integration, method, values)
+    exchange = asyncio.run(exchanged(routes, settings, integration, method, values))
+    if as_json:
+        sys.stdout.write(orjson.dumps(as_object(line, exchange, method, values), option=orjson.OPT_INDENT_2).decode() + "\n")
+    else:
+        show(line, exchange, method, values)
+    return GOOD if exchange.status is not None and HTTPStatus.OK <= exchange.status < HTTPStatus.MULTIPLE_CHOICES else FAILED
+
+
+def find_method(integrations: Mapping[str, Integration], name: str) -> tuple[Integration, Method]:
+    methods = {method.full_name: (integration, method) for integration in integrations.values() for method in integration.methods.values()}
+    if name in methods:
+        return methods[name]
+    hint = did_you_mean(name, methods) or (f"; there are {', '.join(methods)}" if methods else "; the route files have no integrations")
+    raise NoSuchMethod(f"there is no method {name!r}{hint}")
+
+
+def values_of(given: Mapping[str, Any]) -> Values:
+    """Texts that are typed are plain, as those are whose expression ends in `!`."""
+    variables = {name: value for name, value in given.items() if name != PAYLOAD}
+    return Values(variables, plain=frozenset(name for name, value in variables.items() if isinstance(value, str)), request=given.get(PAYLOAD))
+
+
+async def exchanged(routes: Routes, settings: Settings, integration: Integration, method: Method, values: Values) -> Exchange:
+    clock, metrics = SystemClock(), Metrics()
+    names = [integration.auth.client] if integration.auth.client else []
+    async with (
+        open_clients(routes, settings, metrics, Health(), clock, names=names) as clients,
+        open_caller({integration.name: integration}, clients, metrics, clock) as caller,
+    ):
+        return await caller.call(method, values)
+
+
+def request_line(integration: Integration, method: Method, values: Values) -> str:
+    """What is sent and how it is authorized, without secrets."""
+    url = build_call(integration, method, values).url
+    return f"{method.verb} {redact_text(str(url))}{authorization(integration.auth)}"
+
+
+def authorization(auth: IntegrationAuth) -> str:
+    match auth.type:
+        case "none":
+            return ""
+        case "api_key":
+            return f" ({auth.place} {auth.name}={MASK})"
+        case "halo":
+            return f" (token of client {auth.client})"
+        case _:
+            return f" ({auth.type} {MASK})"
+
+
+def show(line: str, exchange: Exchange, method: Method, values: Values) -> None:
+    console = output()
+    console.print(line, soft_wrap=True)
+    style = "green" if exchange.ok else "red"
+    console.print(
+        Text(f"{exchange.status or 'no answer'} in {milliseconds(exchange)} ms{f': {exchange.reason}' if exchange.reason else ''}", style=style), soft_wrap=True
+    )
+    if exchange.body is not None:
+        console.print(Text(pretty(exchange.body, SHOWN)), soft_wrap=True)
+    if not method.output:
+        return
+    shown = table(console, "variable", "expression", "found")
+    for name, path in method.output.items():
+        missing = path.missing(root_of(path, exchange, values))
+        found = Text(f"missing: there is no {missing}", style="red") if missing else Text(pretty(value_of(path, exchange, values), VALUE_SHOWN))
+        shown.add_row(Text(name), Text(str(path)), found)
+    console.print(shown)
+
+
+def as_object(line: str, exchange: Exchange, method: Method, values: Values) -> dict[str, Any]:
+    variables = {
+        name: {"expression": str(path), "value": value_of(path, exchange, values), "missing": path.missing(root_of(path, exchange, values))}
+        for name, path in method.output.items()
+    }
+    answer = {"status": exchange.status, "fate": exchange.fate.value, "reason": exchange.reason, "ms": milliseconds(exchange), "response": exchange.body}
+    return {"request": line} | answer | {"variables": variables}
+
+
+def root_of(path: VariablePath, exchange: Exchange, values: Values) -> Any:
+    return values.request if path.root == PAYLOAD else exchange.body
+
+
+def value_of(path: VariablePath, exchange: Exchange, values: Values) -> Any:
+    return path.find(root_of(path, exchange, values)).value
+
+
+def milliseconds(exchange: Exchange) -> int:
+    return round(exchange.duration * 1000)
+
+
+def pretty(value: Any, limit: int) -> str:
+    """Indented JSON, or a text as it is, without what would move the terminal's cursor or change its colours."""
+    text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    cut = text[:limit] + (f"\n… and {len(text) - limit:,} characters more (--json prints all)" if len(text) > limit else "")
+    return "".join(character if character.isprintable() or character in "\n\t" else "\ufffd" for character in cut)

@@ -1,0 +1,47 @@
+"""What is typed after `--input`: `name=text`, `name:=JSON`, and `@file` in place of either for what a file holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from worker.core.errors import ConfigError, Problem, Undecodable
+from worker.core.jsontext import decode
+from worker.core.suggest import did_you_mean
+
+INPUT = re.compile(r"\s*(?P<name>[^:=]*[^:=\s])\s*(?P<typed>:?)=(?P<value>.*)", re.DOTALL)
+
+
+class WrongInput(ConfigError):
+    """Something after `--input` cannot be used; the text names it and does not repeat its value."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__([Problem("--input", 0, 0, message)])
+
+
+def read_inputs(inputs: Sequence[str], known: Collection[str] | None = None) -> dict[str, Any]:
+    """The variables by name; the last one of a name counts. Where `known` is given, others are refused. Raises `WrongInput`."""
+    found: dict[str, Any] = {}
+    for text in inputs:
+        parts = INPUT.fullmatch(text)
+        if parts is None:
+            raise WrongInput(f"an input is name=text or name:=JSON, not {text.partition('=')[0][:40]!r}")
+        name = parts["name"]
+        if known is not None and name not in known:
+            raise WrongInput(f"there is no variable {name!r}" + (did_you_mean(name, known) or (f"; there are {', '.join(known)}" if known else "")))
+        found[name] = read_value(name, parts["value"], typed=bool(parts["typed"]))
+    return found
+
+
+def read_value(name: str, value: str, *, typed: bool) -> Any:
+    try:
+        data = Path(value[1:]).read_bytes() if value.startswith("@") else value.encode("utf-8", "surrogateescape")
+        return decode(data) if typed else data.decode("utf-8-sig")
+    except OSError as error:
+        raise WrongInput(f"{name}: the file {value[1:]!r} cannot be read: {(error.strerror or 'unknown reason').lower()}") from None
+    except UnicodeDecodeError:
+        raise WrongInput(f"{name}: it is not UTF-8 text") from None
+    except Undecodable as error:
+        raise WrongInput(f"{name}: {error}") from None
