@@ -48,7 +48,7 @@ def build_call(integration: Integration, method: Method, values: Values, timeout
         kind, data = build_body(method, values)
         headers = build_headers(method, values)
     except RequestError as error:
-        raise CallRefused(str(error)) from None
+        raise CallRefused(f"{method.full_name}: {error}") from None
     if kind and not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = kind
     return Call(method.verb, url, headers, data, timeout or method.timeout)

@@ -40,10 +40,10 @@ class IntegrationCaller:
         started = self._clock.monotonic()
         try:
             call = build_call(line.integration, method, values, timeout)
-            exchange = await self._exchange(line, call)
-        except CallRefused as error:
+            exchange = await self._exchange(line, method, call)
+        except CallRefused:
             self._record(line, method, REFUSED, None, started)
-            raise CallRefused(f"{method.full_name}: {error}") from None
+            raise
         self._record(line, method, exchange.fate.value, exchange.status, started)
         return replace(exchange, duration=self._clock.monotonic() - started)
 
@@ -51,12 +51,12 @@ class IntegrationCaller:
         """The worker stops: calls that wait for a token end as NOT_SENT, those under way are not disturbed. (Calls with a Halo client's token stop with the client.)"""
         self._patience.end()
 
-    async def _exchange(self, line: Line, call: Call) -> Exchange:
+    async def _exchange(self, line: Line, method: Method, call: Call) -> Exchange:
         if call.url.origin() != line.origin:
-            raise CallRefused("the address is not on the integration's own host")
+            raise CallRefused(f"{method.full_name}: the address is not on the integration's own host")
         result = await line.authorization.send(call, line.send)
         if isinstance(result, Failure) and result.refused:
-            raise CallRefused(result.reason)
+            raise CallRefused(f"{method.full_name}: {result.reason}")
         return judge(line.origin.authority, result)
 
     def _record(self, line: Line, method: Method, fate: str, status: int | None, started: float) -> None:

@@ -1,0 +1,142 @@
+"""`halo-worker call`, as its own process against a real socket."""
+
+import asyncio
+import json
+import os
+import sys
+
+import pytest
+from aiohttp import web
+
+MARK = "marker-8f3a"
+SCRIPT = "import json, os, sys; from worker.cli.call import call; sys.exit(call(sys.argv[1], sys.argv[3:], os.environ, as_json=sys.argv[2] == 'json'))"
+ROUTES = """
+clients:
+  main:
+    url: {url}
+    token_url: {url}/token
+    auth: {{type: client_credentials, client_id: app, client_secret: "${{HIDDEN}}"}}
+integrations:
+  openai:
+    base_url: {url}/v1
+    auth: {{type: bearer, token: "${{HIDDEN}}"}}
+    allow_hosts: [127.0.0.1]
+    methods:
+      completions:
+        method: POST
+        path: /chat/{{Model}}
+        query: {{n: "<<N>>", user: "<<request^user>>"}}
+        body: {{messages: [{{role: user, content: "say <<Prompt>>"}}]}}
+        output:
+          Text: response^choices[0]^message^content!
+          Other: response^choices[1]^message
+          User: request^user
+  keyed:
+    base_url: {url}
+    auth: {{type: api_key, in: query, name: key, value: "${{HIDDEN}}"}}
+    methods: {{get: {{method: GET, path: /x}}}}
+    allow_hosts: [127.0.0.1]
+  unlisted:
+    base_url: http://localhost.localdomain:{port}
+    methods: {{get: {{method: GET, path: /x}}}}
+  ours:
+    base_url: {url}/api
+    auth: {{type: halo, client: main}}
+    allow_hosts: [127.0.0.1]
+    methods: {{tickets: {{method: GET, path: /Tickets, output: {{Id: "response[0]^id"}}}}}}
+"""
+
+
+@pytest.fixture
+def press(api, tmp_path):
+    """Calls a method; gives exit code, standard output and standard error."""
+    (tmp_path / "routes.yaml").write_text(ROUTES.format(url=api.url, port=api.port), "utf-8")
+
+    async def called(name, *inputs, form="text"):
+        environment = os.environ | {"WORKER_ROUTES": str(tmp_path), "HIDDEN": MARK}
+        pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+        process = await asyncio.create_subprocess_exec(sys.executable, "-W", "error", "-c", SCRIPT, name, form, *inputs, env=environment, **pipes)
+        said, complained = await process.communicate()
+        assert MARK not in said.decode() + complained.decode()
+        return process.returncode, said.decode(), complained.decode()
+
+    return called
+
+
+async def completion(_):
+    return web.json_response({"choices": [{"message": {"content": "hello \x1b[31m"}}]})
+
+
+async def test_it_shows_request_status_answer_and_what_each_variable_found(press, api):
+    api.on_call = completion
+    code, said, _ = await press("openai.completions", "Prompt=hi", "Model=gpt-4o", "N:=2", 'request:={"user": "jo"}')
+    lines = said.splitlines()
+    assert code == 0
+    assert lines[0] == f"POST {api.url}/v1/chat/gpt-4o?n=2&user=jo (bearer ***)"
+    assert lines[1].startswith("200 in ")
+    assert '"choices": [' in said
+    assert [line.rstrip().split(maxsplit=2) for line in lines[-4:]] == [
+        ["variable", "expression", "found"],
+        ["Text", "response^choices[0]^message^content!", "hello \ufffd[31m"],
+        ["Other", "response^choices[1]^message", "missing: there is no response^choices[1]"],
+        ["User", "request^user", "jo"],
+    ]
+    assert api.last.headers["Authorization"] == f"Bearer {MARK}"
+    assert json.loads(api.bodies[-1]) == {"messages": [{"role": "user", "content": "say hi"}]}
+
+
+async def test_for_programs_it_prints_json(press, api):
+    api.on_call = completion
+    code, said, _ = await press("openai.completions", "Prompt=hi", "Model=x", form="json")
+    shown = json.loads(said)
+    assert (code, shown["status"], shown["fate"]) == (0, 200, "done")
+    assert shown["response"] == {"choices": [{"message": {"content": "hello \x1b[31m"}}]}
+    assert shown["variables"]["Text"] == {"expression": "response^choices[0]^message^content!", "value": "hello \x1b[31m", "missing": None}
+    assert shown["variables"]["Other"] == {"expression": "response^choices[1]^message", "value": None, "missing": "response^choices[1]"}
+
+
+async def test_an_answer_that_is_no_success_is_shown_and_the_exit_code_is_1(press, api):
+    async def on_call(_):
+        return web.json_response({"error": "no such model"}, status=404)
+
+    api.on_call = on_call
+    code, said, _ = await press("openai.completions", "Prompt=hi", "Model=x")
+    assert code == 1
+    assert "404 in " in said
+    assert "no such model" in said
+
+
+async def test_a_key_in_the_query_is_masked(press, api):
+    code, said, _ = await press("keyed.get")
+    assert (code, said.splitlines()[0]) == (0, f"GET {api.url}/x (query key=***)")
+    assert api.last.query["key"] == MARK
+
+
+async def test_our_own_api_with_the_token_of_a_client(press, api):
+    async def on_token(_):
+        return web.json_response({"access_token": f"{MARK}-token", "expires_in": 3600})
+
+    async def on_call(request):
+        good = request.headers.get("Authorization") == f"Bearer {MARK}-token"
+        return web.json_response([{"id": 7}]) if good else web.Response(status=401)
+
+    api.on_token, api.on_call = on_token, on_call
+    code, said, _ = await press("ours.tickets")
+    assert code == 0
+    assert "(token of client main)" in said
+    assert said.splitlines()[-1].split() == ["Id", "response[0]^id", "7"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        (["openai.completion"], "NoSuchMethod", "openai.completions"),
+        (["openai.completions", "Prompt"], "WrongInput", "name=text"),
+        (["openai.completions", "Model=../x"], "CallRefused", "openai.completions: a variable of the path holds a slash"),
+    ],
+)
+async def test_what_cannot_be_called_is_an_error_of_one_sentence(press, api, arguments, error, sentence):
+    code, _, complained = await press(*arguments)
+    assert (code, api.calls) == (1, [])  # the command line makes a sentence and its exit code of it
+    assert f"{error}: " in complained
+    assert sentence in complained
