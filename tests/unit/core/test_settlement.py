@@ -79,6 +79,13 @@ def test_once_doubtful_a_message_stays_doubtful_through_all_its_retries(outcomes
         attempts, doubtful = settlement.attempts, settlement.doubtful
 
 
+@given(st.builds(Unsent, REASON, STATUS, st.booleans()), st.booleans(), DELAYS.filter(bool))
+def test_an_attempt_that_did_nothing_takes_no_doubt_away(outcome: Unsent, doubtful: bool, delays: tuple[float, ...]):
+    settlement = settle(outcome, attempts=0, doubtful=doubtful, delays=delays)
+    assert isinstance(settlement, Retry)
+    assert settlement.doubtful == doubtful
+
+
 @given(st.builds(Refused, st.sampled_from(DeadClass), REASON, STATUS), ATTEMPTS, st.booleans(), DELAYS)
 def test_what_will_never_work_is_buried_with_its_class_and_status(outcome: Refused, attempts: int, doubtful: bool, delays: tuple[float, ...]):
     settlement = settle(outcome, attempts=attempts, doubtful=doubtful, delays=delays)
