@@ -58,7 +58,7 @@ async def test_each_reason_for_no_connection_has_its_sentence(amqp_url: str, pro
     assert (await refusal(held)).endswith("cannot be used: it does not answer in time")
 
 
-async def test_a_server_that_is_no_broker_is_told(proxied: tuple[str, Proxy]):
+async def test_a_server_that_is_no_broker_is_told():
     async def speak_http(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()

@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[2]
 START = 30.0
 
 
-def environment(folder: Path, **settings: Any) -> dict[str, str]:
-    """What the worker sees: nothing of ours but the search path, and its settings by name (`amqp_url`, `shutdown_grace`)."""
+def environment(folder: Path, variables: Mapping[str, str], **settings: Any) -> dict[str, str]:
+    """What the worker sees: nothing of ours but the search path, its settings by name (`amqp_url`, `shutdown_grace`), and `variables` for route files."""
     given = {"routes": folder / "routes", "secrets": folder / "secrets", "log_level": "debug", "log_format": "json", "admin_port": 0} | settings
     own = {f"WORKER_{name.upper()}": str(value) for name, value in given.items()}
-    return {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/"), "PYTHONUNBUFFERED": "1"} | own
+    return {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/"), "PYTHONUNBUFFERED": "1"} | own | dict(variables)
 
 
 @dataclass
@@ -101,13 +101,15 @@ class WorkerProcess:
 
 
 @asynccontextmanager
-async def worker_process(folder: Path, amqp_url: str, *, name: str = "worker", command: str = "run", **settings: Any) -> AsyncIterator[WorkerProcess]:
+async def worker_process(
+    folder: Path, amqp_url: str, *, name: str = "worker", command: str = "run", variables: Mapping[str, str] | None = None, **settings: Any
+) -> AsyncIterator[WorkerProcess]:
     """A worker over the route files in `folder/routes`; nothing of it is left at exit."""
     output = folder / f"{name}.log"
     with output.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "worker", command,
-            cwd=ROOT, env=environment(folder, amqp_url=amqp_url, instance=name, **settings),
+            cwd=ROOT, env=environment(folder, variables or {}, amqp_url=amqp_url, instance=name, **settings),
             stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
         )  # fmt: skip
     worker = WorkerProcess(process, output)

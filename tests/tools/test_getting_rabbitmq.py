@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.rabbitmq import API, FOUR_WAYS, URL, NoRabbitMQ, docker_answers, rabbitmq
-from tests.tools.rabbitmq_node import accepts, find_server, private_node
+from tests.tools.rabbitmq_node import accepts, find_server, install_server, private_node
 
 NOTHING = {"PATH": "/nowhere"}
 
@@ -70,6 +70,36 @@ def test_where_nothing_is_installed_it_is_installed_or_all_four_ways_are_told():
         pass
     assert asked == ["installing"]
     assert str(told.value) == FOUR_WAYS
+
+
+APT = """#!/bin/sh
+echo "$@" >> {folder}/asked
+[ "$1" = install ] && touch {folder}/rabbitmq-server && chmod +x {folder}/rabbitmq-server
+exit 0
+"""
+
+
+@pytest.fixture
+def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is all of PATH and holds an apt-get."""
+    (tmp_path / "apt-get").write_text(APT.format(folder=tmp_path))
+    (tmp_path / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return tmp_path
+
+
+def test_root_on_debian_gets_it_installed_and_is_told_so(debian: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    said: list[str] = []
+    assert install_server(said.append) is not None
+    assert (debian / "asked").read_text().splitlines() == ["update", "install --yes --no-install-recommends rabbitmq-server"]
+    assert "apt-get install rabbitmq-server" in said[0]
+
+
+def test_nobody_else_gets_anything_installed(debian: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert install_server(lambda _: None) is None
+    assert not (debian / "asked").exists()
 
 
 def test_an_installed_server_is_found_by_path_and_hidden_without():

@@ -69,9 +69,10 @@ class Position:
         """
         if self.newest is None:
             return self.started if self.rows else None
-        if self.started is None or self.latest is None:
+        if self.started is None:
             return self.newest
-        return min(self.newest - (self.latest - self.started), self.started)
+        took = max(timedelta(), (self.latest or self.started) - self.started)
+        return min(self.newest - took, self.started)
 
 
 def complete(position: Position) -> Position:

@@ -48,19 +48,23 @@ async def look(halo: Halo, find: Find, context: Any, bindings: dict[str, Any]) -
     path = {name: template.evaluate(context, bindings) for name, template in find.path.items()}
     query = {name: template.evaluate(context, bindings) for name, template in find.query.items()}
     wanted = {name: template.evaluate(context, bindings) for name, template in find.match.items()}
-    if any(value is None or value == "" for value in wanted.values()):
+    if not wanted or any(normal(value) in (None, "") for value in wanted.values()):
         return Unclear("a member of `find.match` has no value in this message: nothing can be looked up by it")
     matches: list[dict[str, Any]] = []
+    read, before = 0, None
     for page in range(1, MOST_PAGES + 1):
         exchange = await halo.send(build_request(find.operation, path, query | paging(find, page)), priority=Priority.WRITE)
         found = rows_of(exchange.body, find.operation.listing) if exchange.ok else None
         if found is None:
             return LookupFailed(exchange)
         rows, count = found
+        if rows == before:  # Halo ignores paging here
+            return verdict(matches, read, count)
+        read, before = read + len(rows), rows
         matches += [row for row in rows if all(same(row.get(name), value) for name, value in wanted.items())]
-        if not paging(find, page) or not rows or count is None or page * len(rows) >= count or len(rows) < PAGE_SIZE:
-            return verdict(matches)
-    return Unclear(f"`find` brings more than {MOST_PAGES * PAGE_SIZE} rows: make its query narrower")
+        if not paging(find, page) or not rows or read == count:
+            return verdict(matches, read, count)
+    return Unclear(f"`find` brings more than {MOST_PAGES} pages: make its query narrower")
 
 
 def paging(find: Find, page: int) -> dict[str, Any]:
@@ -68,10 +72,11 @@ def paging(find: Find, page: int) -> dict[str, Any]:
     return {"pageinate": True, "page_size": PAGE_SIZE, "page_no": page} if listing is not None and listing.paged else {}
 
 
-def verdict(matches: list[dict[str, Any]]) -> Finding:
+def verdict(matches: list[dict[str, Any]], read: int, count: int | None) -> Finding:
+    """What the rows that were read tell; none among fewer than Halo counts is not certainly none."""
     ids = {str(row.get("id")): row.get("id") for row in matches}
     if not matches:
-        return NotFound()
+        return NotFound() if count is None or read >= count else Unclear(f"Halo counts {count} rows for `find` but gives {read}")
     if len(ids) > 1:
         return Unclear(f"{len(ids)} records match `find`: which one is meant cannot be told")
     record_id = next(iter(ids.values()))

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import orjson
 
-from worker.core.errors import WorkerError
+from worker.core.errors import ChannelLost, WorkerError
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel
 from worker.core.topology import known_stream
@@ -41,7 +41,7 @@ class KnownStream:
         self._stream = known_stream(subscriber)
 
     async def load(self, ref: KnownRef) -> Known:
-        """The known records as the baton refers to them. Raises `KnownLost`."""
+        """The known records as the baton refers to them. Raises `KnownLost`, or `ChannelLost`."""
         known = Known()
         if ref.last is None:
             return known
@@ -116,11 +116,15 @@ class KnownStream:
 
 
 async def first_of(arrived: asyncio.Queue[Delivery], channel: Channel) -> Delivery | None:
-    """The next delivery; None after a silence, or when the channel has gone."""
+    """The next delivery; None after a silence. Raises `ChannelLost` when the channel has gone, which says nothing about what the stream holds."""
     getting, closed = asyncio.ensure_future(arrived.get()), asyncio.ensure_future(channel.wait_closed())
     try:
         await asyncio.wait({getting, closed}, timeout=SILENCE, return_when=asyncio.FIRST_COMPLETED)
-        return getting.result() if getting.done() else None
+        if getting.done():
+            return getting.result()
+        if closed.done():
+            raise ChannelLost(f"the channel was lost while reading known records: {closed.result()}")
+        return None
     finally:
         getting.cancel()
         closed.cancel()

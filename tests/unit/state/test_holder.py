@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from worker.broker.memory import MemoryBroker, MemoryServer, attach
-from worker.core.errors import ChannelLost
+from worker.core.errors import ChannelLost, Unroutable
 from worker.core.message import Message
 from worker.core.topology import born_marker, state_queue, wait_queue
 from worker.state.baton import VERSION, Baton
@@ -115,6 +115,20 @@ async def test_a_holder_whose_connection_died_cannot_put_over_anothers_progress(
         with pytest.raises(ChannelLost):
             await holder.put(held, held.baton.advanced())
     assert [baton.generation for baton in await lying(declared)] == [4]
+
+
+async def test_a_baton_whose_successor_the_broker_does_not_take_is_not_let_go(server: MemoryServer, declared: MemoryBroker):
+    await put_anew(declared, "tickets", Baton(generation=4))
+    async with open_holder(declared, Clock(), "tickets") as (holder, _):
+        held = await taken(holder)
+        assert held is not None
+        server.delete_queue(WAIT)
+        with pytest.raises(Unroutable):
+            await holder.put(held, held.baton.advanced(due=5_000.0))
+    async with declared.channel() as channel:
+        back = await channel.get(STATE)
+        assert back is not None
+        assert Baton.decode(back.message.body).generation == 4
 
 
 async def test_a_newer_workers_baton_is_left_for_the_newer_worker(declared: MemoryBroker):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
-from worker.broker.memory import MemoryBroker, MemoryServer
+from tests.tools.waiting import until
+from worker.broker.memory import MemoryBroker, MemoryServer, attach
+from worker.core.errors import ChannelLost
 from worker.core.topology import Topology, known_stream, stream
 from worker.state.baton import KnownRef
 from worker.state.known import Known
@@ -138,6 +141,21 @@ async def test_a_stream_cut_by_its_size_is_known_to_be_lost(server: MemoryServer
         ref = await flow.save(ref, known, seen=None, scan_ended=True)
     with pytest.raises(KnownLost, match="cut by its size"):
         await flow.load(ref)
+
+
+async def test_a_connection_that_dies_while_reading_is_no_lost_stream(server: MemoryServer, declared: MemoryBroker, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("worker.state.known_stream.SILENCE", 5)
+    ref = await KnownStream(declared, "tickets").save(KnownRef(), knowing(3), seen=None, scan_ended=True)
+    async with attach(server, "two") as other:
+        loading = asyncio.ensure_future(KnownStream(other, "tickets").load(replace(ref, last="not yet there")))
+
+        async def reading() -> bool:
+            return bool(server.queue(known_stream("tickets"))._consumers)  # type: ignore[union-attr]
+
+        await until(reading)
+        other.lose("the connection was cut")
+        with pytest.raises(ChannelLost):
+            await loading
 
 
 async def test_another_subscribers_last_is_not_found(declared: MemoryBroker):

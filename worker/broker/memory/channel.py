@@ -77,12 +77,12 @@ class MemoryChannel:
     async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None) -> str:
         await self._turn(f"the channel was lost while starting to consume queue {queue!r}")
         source = self._queue(queue)
-        tag = f"{queue}.{uuid4().hex}"
+        tag = uuid4().hex
 
         def hand_over(entry: Entry) -> None:
             on_delivery(self._hold(Held(source, entry, consumer)))
 
-        consumer = Consumer(tag, self._prefetch, hand_over, self._lose_consumer)
+        consumer = Consumer(self._prefetch, hand_over, self._lose_consumer)
         source.add(consumer, arguments or {})
         self._consuming[tag] = (source, consumer)
         return tag

@@ -26,7 +26,6 @@ class Entry:
 class Consumer:
     """`hand_over` gives an entry to the consumer's channel; `lost` tells the channel that the broker cancelled it. A `limit` of 0 is none."""
 
-    tag: str
     limit: int
     hand_over: Callable[[Entry], None]
     lost: Callable[[str], None]

@@ -94,7 +94,7 @@ class MemoryQueue:
         self._ready.clear()
         self._undelivered.clear()
         for consumer in list(self._consumers):
-            consumer.lost(f"the broker cancelled a consumer, its queue may be gone ({consumer.tag})")
+            consumer.lost("the broker cancelled a consumer, its queue may be gone")
         self._consumers.clear()
 
     def purge(self) -> int:

@@ -66,7 +66,7 @@ class MemoryStream:
         """Drop everything and tell the consumers."""
         self._log.clear()
         for consumer in list(self._consumers):
-            consumer.lost(f"the broker cancelled a consumer, its queue may be gone ({consumer.tag})")
+            consumer.lost("the broker cancelled a consumer, its queue may be gone")
         self._consumers.clear()
 
     def _start(self, offset: Any) -> int:

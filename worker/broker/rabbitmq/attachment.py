@@ -50,7 +50,7 @@ class RabbitBroker:
 
     async def delete(self, topology: Topology) -> None:
         with translated("the broker was lost while queues were deleted"):
-            async with self._publishing.methods(self._patience) as methods:
+            async with self._consuming.methods(self._patience) as methods:
                 for queue in topology.queues:
                     await methods.queue_delete(queue.name, timeout=self._patience)
                 for exchange in topology.exchanges:

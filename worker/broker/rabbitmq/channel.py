@@ -84,10 +84,10 @@ class RabbitChannel:
             delivery: Delivery = RabbitDelivery(delivered, queue, self)
             on_delivery(delivery)
 
-        tag = f"{queue}.{uuid4().hex}"
+        tag = uuid4().hex
         with translated(f"the channel was lost while starting to consume queue {queue!r}"):
-            await self._methods.basic_consume(queue, hand_over, arguments=dict(arguments or {}), consumer_tag=tag[-200:], timeout=self._patience)
-        return tag[-200:]
+            await self._methods.basic_consume(queue, hand_over, arguments=dict(arguments or {}), consumer_tag=tag, timeout=self._patience)
+        return tag
 
     async def cancel(self, tag: str) -> None:
         with translated("the channel was lost while it stopped consuming"):
@@ -120,8 +120,8 @@ class RabbitChannel:
     def _on_closing(self, closing: asyncio.Future[Any]) -> None:
         self.end("the connection was lost" if closing.cancelled() else explain(closing.exception()))
 
-    def _on_consumer_cancelled(self, frame: Basic.Cancel | Basic.CancelOk) -> None:
-        self.end(f"the broker cancelled a consumer, its queue may be gone ({frame.consumer_tag})")
+    def _on_consumer_cancelled(self, _: Basic.Cancel | Basic.CancelOk) -> None:
+        self.end("the broker cancelled a consumer, its queue may be gone")
 
     def end(self, why: str) -> None:
         """The first reason stays."""

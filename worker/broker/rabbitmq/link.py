@@ -106,7 +106,9 @@ class Link:
 @asynccontextmanager
 async def linked(url: str, name: str, heartbeat: int, patience: float) -> AsyncIterator[Link]:
     """Raises `BrokerUnreachable` with what stands in the way."""
-    address = parse(url).update_query(heartbeat=heartbeat)
+    address = parse(url)
+    if "heartbeat" not in address.query:
+        address = address.update_query(heartbeat=heartbeat)
     connection, socket = aio_pika.Connection(address, client_properties={"connection_name": name}), Socket()
     connection.kwargs["transport_factory"] = socket
     try:

@@ -1,0 +1,85 @@
+"""Routes and deliveries for tests, with templates and conditions in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from worker.catalogue.operation import Body, Listing, Operation
+from worker.config.routes import Find, Publisher, Subscriber
+from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.message import Message
+
+ASSETS = Operation("POST", "/Asset", query_parameters={"returnall": "bool"}, body=Body.ARRAY)
+DELETE = Operation("DELETE", "/Asset/{id}", path_parameters={"id": "int"}, query_parameters={"reason": "string"})
+LOOKUP = Operation(
+    "GET", "/Asset", query_parameters=dict.fromkeys(("search", "pageinate", "page_size", "page_no"), "any"), listing=Listing("assets", paged=True)
+)
+TICKETS = Operation("GET", "/Tickets", listing=Listing("tickets", paged=True, dated=True, ordered=True))
+
+
+@dataclass(frozen=True)
+class Given:
+    """A template that yields this value, or what this function makes of the message."""
+
+    value: Any
+
+    def evaluate(self, context: Any, bindings: Mapping[str, Any]) -> Any:
+        return self.value(context) if callable(self.value) else self.value
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A condition."""
+
+    test: Callable[[Any], bool]
+
+    def holds(self, context: Any, bindings: Mapping[str, Any]) -> bool:
+        return self.test(context)
+
+
+def publisher(**fields: Any) -> Publisher:
+    return Publisher("assets", "main", "erp.assets", **({"operation": ASSETS} | fields))
+
+
+def subscriber(**fields: Any) -> Subscriber:
+    return Subscriber("tickets", "main", **({"operation": TICKETS, "changes": "by_date"} | fields))
+
+
+def find(**fields: Any) -> Find:
+    serial = Given(lambda message: message.get("serial"))
+    return Find(LOOKUP, **({"query": {"search": serial}, "match": {"inventory_number": serial}} | fields))
+
+
+@dataclass
+class Arrived:
+    """A delivery."""
+
+    message: Message
+    redelivered: bool = False
+    queue: str = "erp.assets"
+    exchange: str = "erp"
+    routing_key: str = "asset.new"
+    offset: int | None = None
+
+    async def ack(self) -> None:
+        """Nothing is behind it."""
+
+
+@dataclass
+class ScriptedHalo:
+    """Answers with these exchanges, one after the other; the last one again and again."""
+
+    answers: list[Exchange]
+    requests: list[Request] = field(default_factory=list)
+    name: str = "main"
+
+    async def send(self, request: Request, *, priority: Priority) -> Exchange:
+        assert priority is Priority.WRITE
+        self.requests.append(request)
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def answered(body: Any, status: int = 200) -> Exchange:
+    return Exchange(Fate.DONE, status, body=body)

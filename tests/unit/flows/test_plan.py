@@ -1,0 +1,177 @@
+"""What the next scan is, and what its end means for the cursor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.flows.routes import TICKETS, subscriber
+from worker.catalogue.operation import Operation
+from worker.changes.position import Position, Window
+from worker.flows.plan import Plan, after_scan, next_cursor, planned, resumed, suspended
+from worker.state.baton import Baton
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOW = NOON.timestamp()
+HOUR = timedelta(hours=1)
+MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
+MAYBE = st.none() | MOMENTS
+COUNTS = st.integers(0, 10**6)
+POSITIONS = st.builds(
+    Position,
+    state=st.sampled_from(("first", "backwards", "forwards", "complete", "incomplete", "failed")),
+    page=COUNTS,
+    step=COUNTS,
+    count=st.none() | COUNTS,
+    end=COUNTS,
+    passes=COUNTS,
+    until=MAYBE,
+    met=COUNTS,
+    least=st.none() | COUNTS,
+    ascending=st.booleans(),
+    shaken=st.booleans(),
+    trace=st.text("0123456789abcdef", max_size=16),
+    before=st.text("0123456789abcdef", max_size=16),
+    started=MAYBE,
+    latest=MAYBE,
+    newest=MAYBE,
+    rows=COUNTS,
+    reason=st.text(),
+)
+USERS = replace(TICKETS, path="/Users")
+OLD = Baton(learnt=True, cursor=NOON, polls=3)
+
+
+@given(st.booleans(), MAYBE, st.booleans(), POSITIONS)
+def test_a_scan_that_goes_on_is_the_same_after_a_way_through_the_broker(full: bool, since: datetime | None, learning: bool, position: Position):
+    plan = Plan(full, since, learning)
+    baton = Baton.decode(Baton(scan=suspended(plan, position)).encode())
+    assert baton.scan is not None
+    assert resumed(baton.scan) == (plan, position)
+
+
+@given(POSITIONS, MAYBE, st.booleans())
+def test_the_cursor_never_goes_back_and_never_beyond_halos_clock(position: Position, cursor: datetime | None, learnt: bool):
+    baton = Baton(cursor=cursor, learnt=learnt)
+    reached = next_cursor(subscriber(), baton, Plan(full=True, since=None, learning=False), position)
+    if cursor is not None:
+        assert reached is not None
+        assert reached >= cursor
+    if reached is not None and reached != cursor:
+        assert position.started is None or reached <= position.started
+        assert position.newest is None or reached <= position.newest
+
+
+def test_the_cursor_is_the_newest_stamp_less_the_time_that_the_scan_took():
+    position = Position(state="complete", newest=NOON - HOUR, started=NOON, latest=NOON + timedelta(seconds=30), rows=3)
+    assert next_cursor(subscriber(), OLD, planned(subscriber(), OLD, NOW), position) == NOON
+    assert position.reached == NOON - HOUR - timedelta(seconds=30)
+
+
+def test_a_list_whose_rows_have_no_stamps_goes_by_halos_clock():
+    position = Position(started=NOON, latest=NOON, rows=3)
+    assert position.reached == NOON
+    assert replace(position, rows=0).reached is None
+
+
+def test_without_a_date_header_the_newest_stamp_counts():
+    assert Position(newest=NOON, rows=3).reached == NOON
+
+
+@pytest.mark.parametrize("changes", ["by_content", "all"])
+def test_subscribers_by_content_have_no_cursor(changes: Any):
+    route = subscriber(changes=changes)
+    assert next_cursor(route, Baton(), planned(route, Baton(), NOW), Position(newest=NOON, rows=1)) is None
+
+
+def test_the_first_poll_from_now_of_records_that_tell_their_birth_looks_back_a_day_and_learns():
+    plan = planned(subscriber(), Baton(), NOW)
+    assert plan == Plan(full=False, since=NOON - timedelta(days=1), learning=True)
+
+
+def test_the_first_poll_from_now_of_other_records_learns_them_all():
+    assert planned(subscriber(operation=USERS), Baton(), NOW) == Plan(full=True, since=None, learning=True)
+    assert planned(subscriber(deletes=True), Baton(), NOW) == Plan(full=True, since=None, learning=True)
+
+
+def test_the_first_poll_from_the_beginning_reads_all_and_learns_nothing_in_silence():
+    assert planned(subscriber(start="beginning"), Baton(), NOW) == Plan(full=True, since=None, learning=False)
+
+
+def test_the_first_poll_from_a_date_reads_from_there_in_utc():
+    start = NOON.astimezone(tz=None)
+    assert planned(subscriber(start=start), Baton(), NOW) == Plan(full=False, since=NOON, learning=False)
+
+
+def test_later_polls_read_from_the_cursor_less_the_overlap():
+    plan = planned(subscriber(overlap=300.0), OLD, NOW)
+    assert plan == Plan(full=False, since=NOON - timedelta(minutes=5), learning=False)
+    assert plan.window(subscriber(overlap=300.0)) == Window(NOON - timedelta(minutes=5), timedelta(minutes=5))
+
+
+def test_a_learnt_subscriber_without_a_cursor_reads_the_whole_list():
+    assert planned(subscriber(), Baton(learnt=True), NOW).full
+
+
+def test_by_content_every_poll_reads_the_whole_list_and_only_the_first_from_now_learns():
+    route = subscriber(changes="by_content")
+    assert planned(route, Baton(), NOW) == Plan(full=True, since=None, learning=True)
+    assert planned(route, Baton(learnt=True), NOW) == Plan(full=True, since=None, learning=False)
+    assert planned(route, Baton(), NOW).window(route) is None
+
+
+def test_changes_all_never_learns():
+    assert not planned(subscriber(changes="all"), Baton(), NOW).learning
+
+
+def test_deletions_by_date_need_a_whole_scan_when_it_is_due():
+    route = subscriber(deletes=True)
+    assert planned(route, replace(OLD, full_due=NOW), NOW).full
+    assert not planned(route, replace(OLD, full_due=NOW + 1), NOW).full
+    assert not planned(subscriber(), replace(OLD, full_due=0.0), NOW).full
+
+
+def test_a_whole_scan_of_many_pages_makes_the_next_one_wait_longer():
+    route, plan = subscriber(deletes=True), Plan(full=True, since=None, learning=False)
+    small, large = (after_scan(route, OLD, plan, Position(state="complete", count=count), NOW)["full_due"] for count in (50, 50_000))
+    assert NOW < small < large
+    assert large - NOW == pytest.approx(500 * (small - NOW))
+
+
+def test_a_complete_scan_moves_the_cursor_and_ends_the_learning():
+    position = Position(state="complete", newest=NOON + HOUR, started=NOON + 2 * HOUR, latest=NOON + 2 * HOUR, rows=1)
+    changes = after_scan(subscriber(), OLD, planned(subscriber(), OLD, NOW), position, NOW)
+    assert changes == {"scan": None, "polled": NOW, "polls": 4, "learnt": True, "cursor": NOON + HOUR}
+
+
+def test_an_incomplete_scan_leaves_the_cursor():
+    position = Position(state="incomplete", newest=NOON + HOUR, started=NOON + HOUR, rows=1)
+    assert after_scan(subscriber(), OLD, planned(subscriber(), OLD, NOW), position, NOW)["cursor"] == NOON
+    first = planned(subscriber(), Baton(), NOW)
+    assert after_scan(subscriber(), Baton(), first, position, NOW)["cursor"] == first.since
+
+
+@given(POSITIONS, MAYBE)
+def test_only_a_complete_scan_moves_a_cursor_that_is_there(position: Position, cursor: datetime | None):
+    baton = Baton(cursor=cursor, learnt=True)
+    plan = planned(subscriber(), baton, NOW)
+    changes = after_scan(subscriber(), baton, plan, position, NOW)
+    if position.state != "complete":
+        assert changes.get("cursor", cursor) == cursor
+
+
+def test_a_whole_scan_after_the_first_knows_what_is_old():
+    plan = Plan(full=True, since=None, learning=False)
+    assert plan.circumstances(subscriber(overlap=300.0), OLD).cursor == NOON - timedelta(minutes=5)
+    assert plan.circumstances(subscriber(), Baton()).cursor is None
+    assert plan.circumstances(subscriber(changes="by_content"), OLD).cursor is None
+
+
+def test_an_operation_of_one_record_can_be_polled_too():
+    one = subscriber(operation=Operation("GET", "/Control"), changes="by_content")
+    assert planned(one, Baton(), NOW).full

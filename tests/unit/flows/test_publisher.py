@@ -1,0 +1,175 @@
+"""What an exchange means for a message, and when Halo is asked before something is created."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+
+from tests.unit.flows.routes import DELETE, Arrived, Given, Holding, ScriptedHalo, answered, find, publisher
+from worker.core.errors import ExpressionError
+from worker.core.exchange import Exchange, Fate
+from worker.core.message import Message
+from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Skipped, Unsent
+from worker.core.settlement import Ack, Bury, settle
+from worker.flows.envelope import opened
+from worker.flows.publisher import PublisherFlow, outcome_of
+from worker.flows.writing import Write
+
+WRITES = {"create": Write({}, {}, {"a": 1}), "several": Write({}, {}, [{}, {}]), "update": Write({}, {}, {"id": 7}), "delete": Write({"id": 7}, {}, None)}
+NONE = answered({"record_count": 0, "assets": []})
+ONE = answered({"record_count": 1, "assets": [{"id": 70, "inventory_number": "SN-7"}]})
+SENT = answered({"id": 71}, 201)
+
+
+def outcome(fate: Fate, kind: str, *, status: int | None = None, down: bool = False) -> Outcome:
+    write = WRITES[kind]
+    return outcome_of(Exchange(fate, status, "why", down=down), write, repeatable=not write.creates)
+
+
+@pytest.mark.parametrize(("fate", "kind", "down"), list(product(Fate, WRITES, (True, False))))
+def test_every_fate_of_every_write_has_an_outcome_and_a_create_is_never_repeated_blindly(fate: Fate, kind: str, down: bool):
+    settlement = settle(outcome(fate, kind, down=down), attempts=0, doubtful=False, delays=(10.0,))
+    may_have_happened = fate in {Fate.AMBIGUOUS, Fate.DONE, Fate.DONE_UNREAD}
+    if WRITES[kind].creates and may_have_happened:
+        assert isinstance(settlement, Ack | Bury)
+    if fate in {Fate.DONE, Fate.DONE_UNREAD}:
+        assert settlement == Ack()
+
+
+@pytest.mark.parametrize("kind", WRITES)
+@pytest.mark.parametrize("fate", [Fate.NOT_SENT, Fate.THROTTLED])
+@pytest.mark.parametrize("down", [True, False])
+def test_what_did_not_reach_halo_is_no_fault_of_the_message(fate: Fate, kind: str, down: bool):
+    assert outcome(fate, kind, status=429, down=down) == Unsent("why", 429, counted=False)
+
+
+@pytest.mark.parametrize(("kind", "repeatable"), [("create", False), ("several", False), ("update", True), ("delete", True)])
+def test_what_nobody_knows_may_be_repeated_only_where_it_shows_no_second_time(kind: str, repeatable: bool):
+    assert outcome(Fate.AMBIGUOUS, kind, status=500) == Doubtful("why", repeatable, 500, counted=True)
+    assert outcome(Fate.AMBIGUOUS, kind, status=503, down=True) == Doubtful("why", repeatable, 503, counted=False)
+
+
+def test_a_record_that_is_gone_already_is_deleted_and_one_that_is_not_there_cannot_be_updated():
+    assert isinstance(outcome(Fate.REJECTED, "delete", status=404), Done)
+    assert outcome(Fate.REJECTED, "update", status=404) == Refused(DeadClass.REJECTED, "why", 404)
+    assert outcome(Fate.REJECTED, "delete", status=400) == Refused(DeadClass.REJECTED, "why", 400)
+
+
+def test_several_creates_that_halo_refuses_are_in_doubt_since_some_may_be_stored():
+    refused = outcome(Fate.REJECTED, "several", status=400)
+    assert isinstance(refused, Refused)
+    assert refused.dead_class is DeadClass.IN_DOUBT
+    assert "some of the 2 records" in refused.reason
+
+
+@pytest.mark.parametrize("kind", WRITES)
+def test_a_missing_permission_is_told_as_such(kind: str):
+    assert outcome(Fate.AUTH, kind, status=403) == Refused(DeadClass.AUTH, "why", 403)
+
+
+async def handled(halo: ScriptedHalo, document: Any = None, *, doubtful: bool = False, **fields: Any) -> Outcome:
+    given = {"serial": "SN-7", "name": "x"} if document is None else document
+    fields = {"transform": Given(lambda message: {"payload": message})} | fields
+    delivery = Arrived(Message(given if isinstance(given, bytes) else json.dumps(given).encode()))
+    return await PublisherFlow(publisher(**fields), halo).handle(delivery, replace(opened(delivery), doubtful=doubtful))  # type: ignore[arg-type]
+
+
+async def test_a_fresh_create_is_sent_without_a_look():
+    halo = ScriptedHalo([SENT])
+    assert isinstance(await handled(halo, find=find()), Done)
+    assert [request.method for request in halo.requests] == ["POST"]
+    assert halo.requests[0].body == [{"serial": "SN-7", "name": "x"}]
+
+
+async def test_a_doubtful_create_without_find_is_parked_and_nothing_is_sent():
+    halo = ScriptedHalo([SENT])
+    refused = await handled(halo, doubtful=True)
+    assert isinstance(refused, Refused)
+    assert refused.dead_class is DeadClass.IN_DOUBT
+    assert halo.requests == []
+
+
+async def test_a_doubtful_create_is_repeated_where_the_route_says_so():
+    halo = ScriptedHalo([SENT])
+    assert isinstance(await handled(halo, doubtful=True, in_doubt="repeat"), Done)
+
+
+async def test_a_doubtful_create_that_is_found_becomes_an_update_of_it():
+    halo = ScriptedHalo([ONE, SENT])
+    assert isinstance(await handled(halo, doubtful=True, find=find()), Done)
+    assert [request.method for request in halo.requests] == ["GET", "POST"]
+    assert halo.requests[1].body == [{"serial": "SN-7", "name": "x", "id": 70}]
+
+
+async def test_a_doubtful_create_that_is_found_is_left_alone_where_the_route_says_so():
+    halo = ScriptedHalo([ONE, SENT])
+    assert isinstance(await handled(halo, doubtful=True, find=find(then="skip")), Done)
+    assert [request.method for request in halo.requests] == ["GET"]
+
+
+async def test_a_doubtful_create_that_is_not_found_is_sent():
+    halo = ScriptedHalo([NONE, SENT])
+    assert isinstance(await handled(halo, doubtful=True, find=find()), Done)
+    assert halo.requests[1].body == [{"serial": "SN-7", "name": "x"}]
+
+
+async def test_with_use_always_every_create_is_looked_up():
+    halo = ScriptedHalo([ONE, SENT])
+    await handled(halo, find=find(use="always"))
+    assert [request.method for request in halo.requests] == ["GET", "POST"]
+
+
+async def test_several_creates_at_once_cannot_be_looked_up_and_are_parked_in_doubt():
+    halo = ScriptedHalo([ONE, SENT])
+    refused = await handled(halo, [{}, {}], doubtful=True, find=find())
+    assert isinstance(refused, Refused)
+    assert refused.dead_class is DeadClass.IN_DOUBT
+    assert halo.requests == []
+
+
+async def test_a_doubtful_update_or_deletion_is_simply_made_again():
+    halo = ScriptedHalo([SENT])
+    assert isinstance(await handled(halo, {"id": 7}, doubtful=True), Done)
+    assert isinstance(await handled(halo, {}, doubtful=True, operation=DELETE, transform=Given({"path": {"id": 7}})), Done)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "expected"),
+    [
+        (Exchange(Fate.AMBIGUOUS, 500, "no"), Unsent("the lookup failed: no", 500)),
+        (Exchange(Fate.NOT_SENT, None, "no", down=True), Unsent("the lookup failed: no", None, counted=False)),
+        (Exchange(Fate.THROTTLED, 429, "no"), Unsent("the lookup failed: no", 429, counted=False)),
+        (Exchange(Fate.REJECTED, 400, "no"), Refused(DeadClass.IN_DOUBT, "the lookup was refused: no", 400)),
+        (Exchange(Fate.AUTH, 403, "no"), Refused(DeadClass.AUTH, "the lookup was refused: no", 403)),
+    ],
+)
+async def test_a_lookup_that_fails_writes_nothing(exchange: Exchange, expected: Outcome):
+    halo = ScriptedHalo([exchange])
+    assert await handled(halo, doubtful=True, find=find()) == expected
+    assert [request.method for request in halo.requests] == ["GET"]
+
+
+async def test_what_the_filter_leaves_out_is_skipped():
+    assert isinstance(await handled(ScriptedHalo([SENT]), when=Holding(lambda message: False)), Skipped)
+
+
+async def test_an_expression_that_fails_and_a_body_that_is_no_json_are_told_apart():
+    def fails(_: Any) -> Any:
+        raise ExpressionError("customer.name is missing")
+
+    assert await handled(ScriptedHalo([SENT]), transform=Given(fails)) == Refused(DeadClass.TRANSFORM, "customer.name is missing")
+    refused = await handled(ScriptedHalo([SENT]), b"{")
+    assert isinstance(refused, Refused)
+    assert refused.dead_class is DeadClass.DECODE
+
+
+async def test_a_mistake_in_the_request_costs_no_lookup():
+    halo = ScriptedHalo([NONE, SENT])
+    refused = await handled(halo, doubtful=True, find=find(), transform=Given({"payload": {}, "path": {"nothing": 1}}))
+    assert isinstance(refused, Refused)
+    assert refused.dead_class is DeadClass.DECODE
+    assert halo.requests == []
