@@ -106,7 +106,8 @@ def expression_part(embedded: Embedded, where: Where, problems: list[Problem]) -
     try:
         expression = Expression(embedded.text)
     except SyntaxMistake as error:
-        problems.append(where.problem(f"the expression is not valid JSONata: {error}", embedded.start + error.offset))
+        hint = "; inside an expression a variable is its name alone, without `<<` and `>>`" if "<<" in embedded.text else ""
+        problems.append(where.problem(f"the expression is not valid JSONata: {error}{hint}", embedded.start + error.offset))
         return nothing
     told = where.problem("", embedded.start + len(embedded.text) - len(embedded.text.lstrip()))
     place = f"the expression at {str(told)[:-2]}" if told.file else "the expression"

@@ -11,7 +11,7 @@ IPAddress = IPv4Address | IPv6Address
 NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", re.IGNORECASE)
 HIGHEST_PORT = 65535
-HOST_FORM = "is `host` or `host:port`, such as intranet.example or 10.0.0.5:8080"
+HOST_FORM = "must be `host` or `host:port`, such as intranet.example or 10.0.0.5:8080"
 
 
 def internal(address: IPAddress) -> bool:

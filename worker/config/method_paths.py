@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 from worker.config.automation import Filler
+from worker.config.document import Path
 from worker.config.fillers import VARIABLE, compile_filler, references, variable_filler
 from worker.config.scanner import Embedded, Literal, Unclosed, parts
-from worker.config.spot import Spot
+from worker.config.spot import Spot, filled
 from worker.core.errors import ConfigError, Problem
 
 SEGMENT = re.compile(r"\{([^{}]*)\}")
@@ -19,8 +20,8 @@ UNSENDABLE = re.compile(r"[\s\x01-\x1f\x7f\\{}]")
 
 def compile_path(spot: Spot, problems: list[Problem]) -> tuple[str | Filler, ...]:
     """The parts of the path, in order; `{name}` is the same as `<<name>>` here."""
-    text = spot.value
-    if not isinstance(text, str):  # told by the model
+    text, unfilled = spot.value, dict[Path, Problem]()
+    if not isinstance(text, str) or (filled(spot, unfilled) == text and unfilled):  # told before, by the model and by the filling
         return ()
     try:
         made = list(compiled(text, spot))

@@ -28,7 +28,8 @@ def compile_runbook(name: str, definition: RunbookDefinition, spot: Spot, around
     refer(definition.first, "step", names, spot.child("first"), problems)
     start = definition.start
     endpoint = spot.child("start").child("endpoint").child("auth")
-    if start.queue is None and start.endpoint is None and name not in started_by_webhooks(around):
+    written = spot.child("start")
+    if not any(written.exists and way in written for way in ("queue", "endpoint")) and name not in started_by_webhooks(around):
         problems.append(spot.key_problem("nothing starts this runbook: give it `start.queue` or `start.endpoint`, or name it in a webhook"))
     inputs = variables(spot.child("input"), problems, root="request")
     plain = plain_names(inputs, definition, around)

@@ -23,6 +23,12 @@ LATER: Mapping[str, frozenset[str]] = {
 NOTHING: frozenset[str] = frozenset()
 NESTED = frozenset(("methods", "steps"))
 PLACEHOLDER = "-"
+PLACEHOLDERS: Mapping[str, Mapping[str, Any]] = {
+    "subscribers": {"client": PLACEHOLDER},
+    "publishers": {"client": PLACEHOLDER, "queue": PLACEHOLDER},
+    "webhooks": {"client": PLACEHOLDER, "auth": {"type": "basic", "username": PLACEHOLDER, "password": PLACEHOLDER}},
+}
+"""What stands for members that must be there but are wrong, so that the others are checked as well."""
 TYPES = {
     "string_type": "must be text; put it in quotes",
     "bool_type": "must be true or false, without quotes",
@@ -58,18 +64,17 @@ def validated(model: type[D], spot: Spot, problems: list[Problem]) -> D | None:
         details = error.errors(include_url=False, include_input=False)
     told = [detail for detail in details if descend(spot, detail["loc"]).path not in unfilled]
     problems.extend(problem_of(detail, model, spot) for detail in told)
-    return what_is_left(model, given, details)
+    return what_is_left(model, given, details, PLACEHOLDERS.get(kind, {}))
 
 
-def what_is_left(model: type[D], given: Mapping[str, Any], details: Sequence[ErrorDetails]) -> D | None:
+def what_is_left(model: type[D], given: Mapping[str, Any], details: Sequence[ErrorDetails], placeholders: Mapping[str, Any]) -> D | None:
     """The definition without what is wrong, so that the others are checked as well; None when nothing can be made of it.
 
     Of steps and methods first the members that are wrong are left out, and if that is not enough the whole step or method.
     """
     for depth in (3, 2, 1):
         wrong = {detail["loc"][: depth if detail["loc"][0] in NESTED else 1] for detail in details if detail["loc"]}
-        placeholders = {name: PLACEHOLDER for name in ("client", "queue") if (name,) in wrong and name in model.model_fields}
-        given = without(given, wrong) | placeholders
+        given = without(given, wrong) | {name: value for name, value in placeholders.items() if (name,) in wrong}
         try:
             return model.model_validate(given)
         except ValidationError as error:

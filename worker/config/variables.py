@@ -84,6 +84,8 @@ def read_root(text: str, start: int, end: int) -> str:
     word = root.strip()
     if word in ROOTS:
         raise VariableSyntaxError(f"after `{word}` comes `^name`, `[…]` or the end, not a space", start + len(word) + 1)
+    if word.startswith(tuple(f"{name}." for name in ROOTS)):
+        raise VariableSyntaxError("a member is written with `^`, as in `response^name`", start + word.index(".") + 1)
     near = did_you_mean(word, ROOTS) if word else ""
     raise VariableSyntaxError(f"a variable's expression begins with `response` or `request`{near}", start + 1)
 

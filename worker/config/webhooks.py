@@ -25,6 +25,7 @@ def compile_webhook(name: str, definition: WebhookDefinition, spot: Spot, around
         problems.append(spot.child("events").problem("`events` names an event twice"))
     publish = definition.publish
     key = spot.child("publish").child("routing_key")
+    written = template(key, problems) if key.exists and isinstance(key.value, str) and key.value else None
     return Webhook(
         name=name,
         client=definition.client,
@@ -34,7 +35,7 @@ def compile_webhook(name: str, definition: WebhookDefinition, spot: Spot, around
         when=condition(spot.child("when"), problems),
         runbook=definition.runbook,
         exchange=publish.exchange if publish else None,
-        routing_key=None if publish is None else template(key, problems) if publish.routing_key is not None else compile_template(f"webhooks.{name}"),
+        routing_key=None if publish is None else written or compile_template(f"webhooks.{name}"),
         wake=compile_wake(definition.wake, spot.child("wake"), around, problems) if definition.wake else None,
     )
 

@@ -44,3 +44,28 @@ def test_json_of_bad_files_tells_each_problem_with_its_place(tmp_path, capsys):
     (problem,) = said["problems"]
     assert (problem["file"], problem["line"], problem["column"]) == ("routes/a.yaml", 5, 32)
     assert "Agnt" in problem["message"]
+
+
+AUTOMATION = """
+integrations:
+  own: {auth: {type: halo, client: main}, methods: {me: {method: GET, path: /Agent/me}, all: {method: GET, path: /Agent}}}
+runbooks:
+  book: {first: a, steps: {a: {method: own.me, next: b}, b: {action: get_control, client: main}}, concurrency: 1}
+webhooks:
+  hook: {client: main, events: [new_ticket, 99], auth: {type: basic, username: a, password: hidden-too}, runbook: book, publish: {}, wake: {subscriber: feed}}
+"""
+
+
+def test_json_tells_what_integrations_runbooks_and_webhooks_do(tmp_path, capsys):
+    code, said = checked(tmp_path, capsys, GOOD + AUTOMATION)
+    assert code == 0
+    assert said["routes"][2:] == [
+        {"route": "own", "kind": "integration", "client": "main", "does": "2 methods of https://acme.haloitsm.com/api: me, all"},
+        {"route": "book", "kind": "runbook", "client": "main", "does": "webhook hook → 2 steps, 1 at a time"},
+        {
+            "route": "hook",
+            "kind": "webhook",
+            "client": "main",
+            "does": "new_ticket, 99 at /webhooks/hook → runbook book, exchange halo, wakes feed",
+        },
+    ]

@@ -309,6 +309,9 @@ LINES = st.lists(
         [
             "clients:", "  main:", "    url: https://acme.haloitsm.com", "    auth: {type: password, client_id: a}", "subscribers:", "  feed: {client: main, entity: Tickets}",
             "    when: '{{ a }}'", "publishers:", "  sink:", "    queue: q", "    transform: {a: '{{ b'}", "- x", "  ? y", "&a b", "*a", "!!x y", "'", '"', "{{ z }}", "|", "${A}", "\t", "...", "%Y",
+            "integrations:", "  api: {base_url: 'http://10.0.0.1', auth: {type: halo, client: main}}", "    methods: {x: {method: GET, path: '/{a}/<<b'}, y: 5}",
+            "runbooks:", "  book: {first: a, steps: {a: {next: a}, b: {method: api.x, next: [{go: c}, 1]}}}", "    steps: [a]", "    input: {a: 'response[', status: b, c: 1}",
+            "webhooks:", "  hook: {events: [x, 3], auth: {type: 1}, wake: {subscriber: {}}}", "    publish: {routing_key: '{{'}",
         ]
     ),
     max_size=12,

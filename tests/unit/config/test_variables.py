@@ -138,7 +138,7 @@ BROKEN = [
     ("Response^id", 1, "did you mean response"),
     ("reply^id", 1, "begins with `response` or `request`"),
     ("id", 1, "begins with `response` or `request`"),
-    ("response.id", 1, "begins with `response` or `request`"),
+    ("response.id", 9, "a member is written with `^`"),
     ("response ^id", 9, "not a space"),
     ("response!^id", 9, "is expected here"),
     ("response^", 10, "the name of a member is expected after `^`"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from worker.config.automation import DEFAULT_STEP_LIMIT
-from worker.config.models.base import BrokerName, Definition, Duration, Expression, Parameters, Text
+from worker.config.models.base import BrokerName, Definition, Duration, Expression, Parameters, Text, mistake
 from worker.config.models.callers import CallerAuthDefinition
 from worker.config.models.integrations import Body, CallTimeout, Outputs
 from worker.config.models.publishers import FindDefinition
@@ -24,7 +24,11 @@ class BranchDefinition(Definition):
 
 def branches(value: Any) -> Any:
     """The name of a step alone is one branch that is always taken."""
-    return [{"go": value}] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return [{"go": value}]
+    if not isinstance(value, list):
+        raise mistake("must be the name of a step, or a list of branches ({when: …, go: …})")
+    return value
 
 
 BRANCH = {
