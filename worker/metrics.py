@@ -21,6 +21,10 @@ class Metrics:
         self.polled = self._gauge("last_complete_poll_timestamp_seconds", "When a subscriber's last complete poll ended, seconds since 1970", "route")
         self.known = self._gauge("known_records", "Records that a subscriber knows", "route")
         self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although it was created once", "route")
+        self.deliveries = self._counter(
+            "deliveries", "Deliveries to webhooks and to endpoints of runbooks by result: accepted, known, skipped, parked", "route", "result"
+        )
+        self.refused_calls = self._counter("refused_calls", "Calls of the public port that were refused, by status", "status")
         self.consuming = self._gauge("consuming", "1 while a route's consumer is really consuming", "route")
         self.in_hand = self._gauge("messages_in_hand", "Messages being handled now", "route")
         self.requests = self._counter("halo_requests", "Requests to Halo by fate", "client", "method", "fate")

@@ -72,6 +72,8 @@ class Settings(BaseModel):
     shutdown_grace: Seconds = Field(25.0, gt=0, le=3600, description="how long work in hand may take to end after SIGTERM")
     admin_host: str = Field("127.0.0.1", min_length=1, description="interface of the admin port; 0.0.0.0 in a container")
     admin_port: int = Field(8080, ge=0, le=65535, description="port of /livez, /readyz and /metrics; 0 takes a free one, which the log names")
+    public_host: str = Field("127.0.0.1", min_length=1, description="interface of the public port; 0.0.0.0 in a container")
+    public_port: int = Field(8081, ge=0, le=65535, description="port of webhooks and endpoints of runbooks, open only when a route has one; 0 takes a free one")
     budget_share: float = Field(
         1.0, gt=0, le=1, allow_inf_nan=False, description="this replica's part of each client's rate limit, such as 0.5 for two replicas"
     )

@@ -24,6 +24,7 @@ def test_an_empty_environment_gives_the_documented_defaults():
     assert (settings.routes, settings.secrets) == (Path("routes"), Path("/run/secrets"))
     assert (settings.log_level, settings.log_format, settings.shutdown_grace) == ("info", None, 25.0)
     assert (settings.admin_host, settings.admin_port, settings.budget_share) == ("127.0.0.1", 8080, 1.0)
+    assert (settings.public_host, settings.public_port) == ("127.0.0.1", 8081)
     assert (settings.heartbeat, settings.turn) == (10, 300.0)
     assert settings.instance
 
@@ -38,6 +39,8 @@ def test_every_setting_can_be_set():
         "WORKER_SHUTDOWN_GRACE": "1m",
         "WORKER_ADMIN_HOST": "0.0.0.0",
         "WORKER_ADMIN_PORT": "0",
+        "WORKER_PUBLIC_HOST": "::",
+        "WORKER_PUBLIC_PORT": "8443",
         "WORKER_BUDGET_SHARE": "0.5",
         "WORKER_INSTANCE": "a",
         "WORKER_HEARTBEAT": "5s",
@@ -54,6 +57,8 @@ def test_every_setting_can_be_set():
         shutdown_grace=60.0,
         admin_host="0.0.0.0",
         admin_port=0,
+        public_host="::",
+        public_port=8443,
         budget_share=0.5,
         instance="a",
         heartbeat=5,

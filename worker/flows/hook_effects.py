@@ -1,0 +1,101 @@
+"""What one delivery of Halo's is to bring about, as messages: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from worker.config.automation import Webhook
+from worker.core.errors import ExpressionError
+from worker.core.jsontext import encode
+from worker.core.message import Message
+from worker.core.outcome import DeadClass
+from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
+from worker.flows.events import TYPE_PREFIX, parked_headers
+from worker.flows.run_message import run_queue, start_message
+from worker.flows.waking import wake_queue, wake_topology
+
+LONGEST_KEY = 255  # bytes of AMQP's short string
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A message and where it goes."""
+
+    message: Message
+    routing_key: str
+    exchange: str = ""
+
+
+def webhook_topology(hook: Webhook) -> Topology:
+    """What it publishes to, besides the queues of its runbook and of the subscriber that it wakes, and where it parks what it cannot read."""
+    needed = common_topology() + Topology(queues=(browsed(subscriber_dead_queue(hook.name)),))
+    if hook.exchange is not None:
+        needed += events_topology(hook.exchange)
+    return needed if hook.wake is None else needed + wake_topology(hook.wake.subscriber)
+
+
+def bindings_of(hook: Webhook) -> dict[str, Any]:
+    """What expressions of a webhook may name besides the delivery."""
+    return {"route": hook.name, "client": hook.client}
+
+
+def identity_of(hook: Webhook | None, document: Mapping[str, Any]) -> str:
+    """What makes it the same delivery: what the route's `id` finds, else the content. Raises `ExpressionError`."""
+    found = hook.id.evaluate(document, bindings_of(hook)) if hook is not None and hook.id is not None else None
+    if found not in (None, ""):
+        return found if isinstance(found, str) else orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
+    return blake2b(orjson.dumps(document, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+
+
+def wanted(hook: Webhook, document: Mapping[str, Any]) -> bool:
+    """Raises `ExpressionError`."""
+    return hook.when is None or hook.when.holds(document, bindings_of(hook))
+
+
+def effects_of(hook: Webhook, document: dict[str, Any], delivery: str, now: float) -> list[Effect]:
+    """Everything that the route says. `delivery` identifies it: the run id and the dedupe key. Raises `ExpressionError`."""
+    effects = []
+    if hook.runbook is not None:
+        effects.append(Effect(start_message(hook.runbook, delivery, document), run_queue(hook.runbook)))
+    if hook.exchange is not None:
+        effects.append(Effect(event_of(hook, document, delivery, now), routing_key_of(hook, document), hook.exchange))
+    if hook.wake is not None:
+        record = hook.wake.id.evaluate(document, bindings_of(hook))
+        effects.append(Effect(Message(encode({"id": record}), message_id=uuid4().hex, correlation_id=delivery), wake_queue(hook.wake.subscriber)))
+    return effects
+
+
+def event_of(hook: Webhook, document: Mapping[str, Any], delivery: str, now: float) -> Message:
+    """The delivery as a CloudEvent."""
+    at = datetime.fromtimestamp(now, UTC)
+    headers = {
+        "cloudEvents_specversion": "1.0",
+        "cloudEvents_id": delivery,
+        "cloudEvents_source": f"/webhooks/{hook.name}",
+        "cloudEvents_type": f"{TYPE_PREFIX}.webhook",
+        "cloudEvents_time": at.isoformat().replace("+00:00", "Z"),
+        "dedupe-key": delivery,
+    }
+    if isinstance(record := document.get("object_id"), (int, str)):
+        headers["cloudEvents_subject"] = str(record)
+    return Message(encode(document), headers, message_id=uuid4().hex, correlation_id=delivery, timestamp=at)
+
+
+def routing_key_of(hook: Webhook, document: Mapping[str, Any]) -> str:
+    key = f"webhooks.{hook.name}" if hook.routing_key is None else hook.routing_key.evaluate(document, bindings_of(hook))
+    if not isinstance(key, str) or len(key.encode()) > LONGEST_KEY:
+        raise ExpressionError(f"publish.routing_key must yield a text of at most {LONGEST_KEY} bytes")
+    return key
+
+
+def parked(route: str, document: Mapping[str, Any], reason: str, now: float) -> Effect:
+    """A delivery that the route's expressions cannot read, for the route's dead queue."""
+    headers = parked_headers(reason, DeadClass.TRANSFORM.value, route, datetime.fromtimestamp(now, UTC))
+    return Effect(Message(encode(document), headers, message_id=uuid4().hex), subscriber_dead_queue(route))

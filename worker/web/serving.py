@@ -1,0 +1,79 @@
+"""What both ports have in common: JSON answers, also for what is refused, no versions told, and listening."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
+
+from worker.core.errors import WorkerError
+
+CLOSE_SECONDS = 1.0
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def answer(status: int, body: object, **headers: str) -> web.Response:
+    """Underscores in the names of headers become hyphens."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    return web.Response(status=status, body=orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE), content_type="application/json", headers=given)
+
+
+@web.middleware
+async def refusals_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Unknown addresses and methods are answered in JSON too."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refusal:
+        allowed = {"Allow": refusal.headers["Allow"]} if "Allow" in refusal.headers else {}
+        return answer(refusal.status, {"error": refusal.reason.lower()}, **allowed)
+
+
+async def hide_versions(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "halo-worker"
+
+
+def is_ours_to_know(record: logging.LogRecord) -> bool:
+    """False for bytes that are no HTTP: they are answered with 400, and a stranger's bytes are not quoted in our log."""
+    return not (record.exc_info and isinstance(record.exc_info[1], BadHttpMessage))
+
+
+def server_log() -> logging.Logger:
+    """Where aiohttp tells that a handler failed."""
+    server = logging.getLogger("worker.web")
+    server.addFilter(is_ours_to_know)
+    return server
+
+
+def application() -> web.Application:
+    """Without routes yet."""
+    made = web.Application(middlewares=[refusals_as_json])
+    made.on_response_prepare.append(hide_versions)
+    return made
+
+
+@asynccontextmanager
+async def listening(
+    served: web.Application, host: str, port: int, *, name: str, shutdown_timeout: float = CLOSE_SECONDS, **connections: Any
+) -> AsyncIterator[int]:
+    """Serve until the end of the block; yields the port in use (another than `port` when that is 0). `connections`: what aiohttp takes for each of them.
+
+    Raises `WorkerError` when it cannot listen; `name` says which port that is.
+    """
+    runner = web.AppRunner(served, access_log=None, logger=server_log(), handle_signals=False, shutdown_timeout=shutdown_timeout, **connections)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            settings = f"WORKER_{name.upper()}_HOST or WORKER_{name.upper()}_PORT"
+            raise WorkerError(f"the {name} port cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}; set {settings}") from None
+        bound: int = runner.addresses[0][1]
+        yield bound
+    finally:
+        await runner.cleanup()
