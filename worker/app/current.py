@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from worker.core.errors import BrokerUnreachable, ChannelLost
 from worker.core.message import Message
 from worker.core.ports import Broker, Claim, Claims, Clock
+from worker.state.claim_index import ClaimIndex
 from worker.state.claims import open_claims
 
 NONE = "there is no broker at the moment"
@@ -19,6 +20,7 @@ class Current:
     def __init__(self) -> None:
         self._broker: Broker | None = None
         self._claims: Claims | None = None
+        self._index = ClaimIndex()
 
     @asynccontextmanager
     async def attached(self, broker: Broker, clock: Clock, *, claiming: bool) -> AsyncIterator[None]:
@@ -28,7 +30,7 @@ class Current:
             if not claiming:
                 yield
                 return
-            async with open_claims(broker, clock) as self._claims:
+            async with open_claims(broker, clock, self._index) as self._claims:
                 yield
         finally:
             self._broker = self._claims = None
@@ -43,3 +45,8 @@ class Current:
         if self._claims is None:
             raise ChannelLost(NONE)
         return await self._claims.claim(key, message_id)
+
+    async def seen(self, key: str, *, within: float = 0.0) -> bool:
+        if self._claims is None:
+            raise ChannelLost(NONE)
+        return await self._claims.seen(key, within=within)

@@ -45,8 +45,8 @@ def pair(noun: str, title: str, entity: str, template: Mapping[str, Any], *requi
     """To create one, and to edit it: an edit sends the id and what is to change."""
     edited = {"id": 123} | dict(template)
     return (
-        Action(f"create_{noun}", f"Create a {title}", "POST", entity, template, required),
-        Action(f"edit_{noun}", f"Edit a {title}", "POST", entity, edited, ("id",)),
+        Action(f"create_{noun}", f"Create {title}", "POST", entity, template, required),
+        Action(f"edit_{noun}", f"Edit {title}", "POST", entity, edited, ("id",)),
     )
 
 
@@ -94,13 +94,13 @@ TICKET = {
 }
 
 EVERY = (
-    *pair("customer", "customer", "Client", CUSTOMER, "name"),
-    *pair("site", "site", "Site", SITE, "name", "client_id"),
-    *pair("user", "user", "Users", USER, ("name", "firstname", "surname"), "site_id"),
-    *pair("asset", "asset", "Asset", ASSET, "assettype_id", ("client_id", "site_id")),
-    *pair("lookup", "value of a lookup", "Lookup", LOOKUP, "lookupid", "name"),
-    *pair("kb_article", "knowledge base article", "KBArticle", KB_ARTICLE, "name"),
-    *pair("ticket_rule", "ticket rule", "TicketRules", TICKET_RULE, "name"),
+    *pair("customer", "a customer", "Client", CUSTOMER, "name"),
+    *pair("site", "a site", "Site", SITE, "name", "client_id"),
+    *pair("user", "a user", "Users", USER, ("name", "firstname", "surname"), "site_id"),
+    *pair("asset", "an asset", "Asset", ASSET, "assettype_id", ("client_id", "site_id")),
+    *pair("lookup", "a value of a lookup", "Lookup", LOOKUP, "lookupid", "name"),
+    *pair("kb_article", "a knowledge base article", "KBArticle", KB_ARTICLE, "name"),
+    *pair("ticket_rule", "a ticket rule", "TicketRules", TICKET_RULE, "name"),
     Action(
         "edit_custom_table",
         "Add rows to a custom table (its definition's `db_name` must not be sent)",

@@ -33,6 +33,9 @@ app = typer.Typer(
     rich_markup_mode="rich" if sys.stdout.isatty() else None,
     result_callback=end,
 )
+Inputs = Annotated[
+    list[str] | None, typer.Option("--input", metavar="NAME=TEXT", help="A variable: name=text, name:=JSON, or @FILE in place of the text.", show_default=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -94,6 +97,58 @@ def entities(text: Annotated[str, typer.Argument(help="An entity, or a part of i
     from worker.cli.entities import print_entities
 
     return print_entities(text, as_json=as_json)
+
+
+@app.command()
+def actions(name: Annotated[str, typer.Argument(help="An action, such as create_ticket.")] = "", as_json: AsJson = False) -> int:
+    """Show the Halo API actions of runbooks, or one of them with the JSON that it expects."""
+    from worker.cli.actions import print_actions
+
+    return print_actions(name, as_json=as_json)
+
+
+@app.command()
+def call(
+    name: Annotated[str, typer.Argument(metavar="INTEGRATION.METHOD")],
+    inputs: Inputs = None,
+    as_json: AsJson = False,
+) -> int:
+    """Call a method of an integration once, as Halo's Test button does: the answer, and what each output variable finds in it."""
+    from worker.cli.call import call as call_once
+
+    return call_once(name, inputs or [], os.environ, as_json=as_json)
+
+
+@app.command()
+def start(
+    name: Annotated[str, typer.Argument(metavar="RUNBOOK")],
+    inputs: Inputs = None,
+    payload: Annotated[
+        Path | None, typer.Option(help="A file with the starting payload (JSON), from which the runbook takes its variables.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Run a runbook once, here and now, and follow it to its end."""
+    from worker.cli.start import start as start_run
+
+    return start_run(name, inputs or [], payload, os.environ, as_json=as_json)
+
+
+runbook = typer.Typer(help="Look at runbooks.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(runbook, name="runbook")
+
+
+@runbook.command("show")
+def runbook_show(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print Mermaid text for documentation.")] = False,
+) -> int:
+    """Draw a runbook as a flow chart."""
+    from worker.cli.runbook import show_runbook
+    from worker.settings import load_settings
+
+    settings = load_settings(os.environ)
+    return show_runbook(name, settings.routes, os.environ, settings.secrets, mermaid=mermaid)
 
 
 @app.command()

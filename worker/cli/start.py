@@ -28,7 +28,8 @@ from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
 from worker.flows.envelope import opened, retry_copy
 from worker.flows.run_message import Run, run_queue
 from worker.flows.runbook import RunbookFlow
-from worker.settings import Settings
+from worker.logs import configure
+from worker.settings import load_settings
 
 GOOD, FAILED = 0, 1
 
@@ -57,9 +58,14 @@ class Unshared:
     async def claim(self, key: str, message_id: str) -> Claim:  # noqa: ARG002 - nobody else could have it
         return Claim.WON
 
+    async def seen(self, key: str, *, within: float = 0.0) -> bool:  # noqa: ARG002 - as above
+        return False
 
-def start(name: str, inputs: Sequence[str], payload: Path | None, environment: Mapping[str, str], settings: Settings, *, as_json: bool) -> int:
+
+def start(name: str, inputs: Sequence[str], payload: Path | None, environment: Mapping[str, str], *, as_json: bool) -> int:
     """0 when the run is done, 1 when it failed. Raises `ConfigError`, `NoSuchRunbook`, `WrongInput`."""
+    settings = load_settings(environment)
+    configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format)
     routes = load_routes(settings.routes, environment, settings.secrets)
     runbook = find_runbook(routes.runbooks, name)
     run = first_run(runbook, inputs, payload)
