@@ -30,7 +30,7 @@ TOKEN_TIMEOUT = 30.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """`send` takes calls for `origin` only."""
+    """Calls are built below the integration's base_url, so that all of them go to `origin`."""
 
     integration: Integration
     origin: URL

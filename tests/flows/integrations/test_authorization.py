@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 import structlog
 from aiohttp import web
+from aiohttp.test_utils import unused_port
 
 from worker.config.automation import IntegrationAuth
 from worker.config.routes import Client, Grant, RateLimit
@@ -212,6 +213,30 @@ async def test_a_429_of_our_own_api_holds_up_the_client_too(call, api, checks, h
     exchange = await (await call(auth=IntegrationAuth("halo", client="main"), clients={"main": client}))()
     assert (exchange.fate, exchange.retry_after) == (Fate.THROTTLED, 7.0)
     assert client.access.budget._delay() > 5
+
+
+async def test_what_was_not_sent_is_not_counted_in_the_clients_budget(call, checks, halo):
+    nowhere = f"http://127.0.0.1:{unused_port()}"
+    client = await halo(RateLimit(5, 3600), api_url=nowhere)
+    exchange = await (await call(base_url=nowhere, auth=IntegrationAuth("halo", client="main"), clients={"main": client}))()
+    assert exchange.fate is Fate.NOT_SENT
+    assert client.access.budget.used == 1  # the token
+
+
+async def test_a_call_that_is_under_way_comes_to_its_end_when_the_worker_stops(call, api, checks, until):
+    go_on = asyncio.Event()
+
+    async def on_call(_):
+        await go_on.wait()
+        return web.json_response({"ok": True})
+
+    api.on_call = on_call
+    going = asyncio.create_task((await call(auth=IntegrationAuth(**OAUTH, token_url=f"{api.url}/token")))())
+    await until(lambda: api.bodies)
+    call.callers[-1].stop_waiting()
+    await asyncio.wait([going], timeout=0.05)
+    go_on.set()
+    assert (await going).ok
 
 
 async def test_a_clients_token_goes_to_its_own_host_only(call, inside, halo):

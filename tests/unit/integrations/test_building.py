@@ -69,7 +69,14 @@ def test_a_variable_that_could_lead_elsewhere_is_refused(value):
 )
 def test_a_path_that_leaves_the_base_url_is_refused(path):
     with pytest.raises(CallRefused):
+        url(*path, base="https://api.example.com", a=".")
+    with pytest.raises(CallRefused):
         url(*path, a=".")
+
+
+def test_a_path_without_its_first_slash_is_told_as_that():
+    with pytest.raises(CallRefused, match=r"api\.list: the path must start with a slash"):
+        url("users")
 
 
 @given(
