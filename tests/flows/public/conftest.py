@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.brokers.conftest import world  # noqa: F401 - a fixture: an empty broker of either kind
+from tests.flows.job.conftest import halos, job  # noqa: F401 - fixtures: the worker on both brokers
 from worker.config.automation import CallerAuth
 from worker.core.errors import ChannelLost
 from worker.metrics import Metrics
