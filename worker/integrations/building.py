@@ -110,8 +110,8 @@ def build_body(method: Method, values: Values) -> tuple[str, bytes | None]:
     if method.body_kind == "text":
         return "text/plain; charset=utf-8", (text_of("the body", body) or "").encode()
     if method.body_kind == "form":
-        if not isinstance(body, Mapping):
-            raise RequestError("a form must be a mapping")
+        if not isinstance(body, Mapping) or not all(map(is_text, body)):
+            raise RequestError("a form must be a mapping from names to values")
         fields = [(name, text) for name, value in body.items() for text in texts_of(f"the field {name}", value)]
         return "application/x-www-form-urlencoded", urlencode(fields).encode()
     try:

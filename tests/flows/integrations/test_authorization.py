@@ -191,6 +191,14 @@ async def test_our_own_api_is_called_with_the_clients_token(call, api, checks, h
     assert len(api.grants) == 2
 
 
+async def test_our_own_api_is_called_through_the_clients_proxy_and_with_its_headers(call, api, checks, halo):
+    own = "http://halo.invalid"
+    client = await halo(api_url=own, proxy=api.url, headers={"X-Tenant": "acme"})
+    go = await call(base_url=f"{own}/api", auth=IntegrationAuth("halo", client="main"), clients={"main": client}, allow=(), path=("/Tickets",))
+    assert (await go()).ok
+    assert (api.last.host, api.last.path, api.last.headers["X-Tenant"]) == ("halo.invalid", "/api/Tickets", "acme")
+
+
 async def test_our_own_api_is_called_within_the_clients_budget(call, api, checks, halo):
     client = await halo(RateLimit(3, 3600))
     go = await call(auth=IntegrationAuth("halo", client="main"), clients={"main": client})

@@ -151,9 +151,10 @@ def test_the_methods_own_content_type_stands():
     assert build(body={"a": 1}, headers={"content-type": "application/vnd.api+json"}).headers == {"content-type": "application/vnd.api+json"}
 
 
-def test_a_form_of_something_else_is_refused():
+@pytest.mark.parametrize("value", ["x", ["x"], 7, {"\ud800": 1}])
+def test_a_form_of_something_else_is_refused(value):
     with pytest.raises(CallRefused, match="a form must be a mapping"):
-        build(body="x", body_kind="form")
+        build(body="<<a>>", body_kind="form", values={"a": value})
 
 
 def test_a_value_that_json_cannot_hold_is_refused():
