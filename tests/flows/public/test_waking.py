@@ -17,7 +17,8 @@ from worker.core.clock import SystemClock
 from worker.core.health import Health
 from worker.flows import waking as module
 from worker.flows.waking import Waking, wake_queue, wake_topology
-from worker.sandbox.faults import Does, Fault
+from worker.state.birth import ensure_born
+from worker.state.holder import open_holder
 
 CLOCK = SystemClock()
 
@@ -76,19 +77,21 @@ async def test_many_calls_are_answered_by_few_polls(job: Job, start):
     assert running.polls("tickets") < 20
 
 
-async def test_a_call_during_a_poll_brings_about_another_one(job: Job, start):
+async def test_a_call_during_a_turn_makes_the_next_turn_due(job: Job, monkeypatch: pytest.MonkeyPatch):
     """The poll under way may have read the record before it changed."""
-    halo, running = await start()
-    halo.store.update("Tickets", 5, {"summary": "first"})
-    planned = halo.faults.add(Fault(Does.HOLD, "GET", "/Tickets", executed=True))  # the answer is made, and waits
-    before = len(halo.journal.received("GET", "/api/Tickets"))
-    await call(job)
-    await running.until(lambda: len(halo.journal.received("GET", "/api/Tickets")) > before)
-    halo.store.update("Tickets", 7, {"summary": "meanwhile"})
-    await call(job)
-    halo.faults.remove(planned.number)
-    letters = await job.other.take_all(EVENTS, 2)
-    assert {letter.body["id"] for letter in letters} == {5, 7}
+    monkeypatch.setattr(module, "IN_HAND", 0.02)
+    broker = job.other.broker
+    await ensure_born(broker, CLOCK, "tickets")
+    async with open_holder(broker, CLOCK, "tickets") as (holder, _), waking(job):
+        await holder.listen()
+        held = await holder.take(await soon(holder.arrival()))
+        assert held is not None
+        await call(job)
+        await job.other.settles(wake_queue("tickets"), 0)  # in the hands of the one who wakes
+        await holder.put(held, held.baton.advanced(due=CLOCK.now() + 3600))
+        again = await holder.take(await soon(holder.arrival()))
+        assert again is not None
+        assert (again.baton.generation, again.baton.due <= CLOCK.now()) == (1, True)
 
 
 async def test_it_says_whether_it_listens(job: Job, start):
