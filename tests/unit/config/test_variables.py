@@ -119,6 +119,7 @@ CASES = [
     ("response[vip=True]", PEOPLE, MISSING),
     ("response[vip=1]", PEOPLE, MISSING),
     ("response[site=]", PEOPLE, MISSING),
+    ("response[rate=0]", PEOPLE, MISSING),
     ("response[nested={}]", PEOPLE, MISSING),
     ("response[id=1]", {"id": 1}, MISSING),
     ("response[id=1]", "text", MISSING),
