@@ -12,6 +12,7 @@ import pytest
 from tests.brokers.conftest import World
 from tests.tools.job import OtherSystem
 from tests.tools.waiting import soon
+from worker.app.current import Current
 from worker.config.automation import CallerAuth, Wake, Webhook
 from worker.config.expressions import compile_condition, compile_template
 from worker.core.clock import SystemClock
@@ -24,7 +25,6 @@ from worker.flows.reception import Reception
 from worker.flows.run_message import Run, run_queue
 from worker.flows.waking import wake_queue
 from worker.metrics import Metrics
-from worker.state.claims import open_claims
 
 AUTH = CallerAuth("basic", username="a", password="b")
 ID = compile_template("{{ id }}")
@@ -62,10 +62,9 @@ async def start(world: World) -> AsyncIterator[Callable[..., Any]]:
             needed = sum((webhook_topology(hook) for hook in HOOKS.values()), start=common_topology())
             await broker.declare(needed + work_topology(run_queue("ask"), ()))
             metrics = Metrics()
-            reception = Reception(HOOKS, CLOCK, metrics)
-            claims = await stack.enter_async_context(open_claims(broker, CLOCK))
-            stack.enter_context(reception.open(broker, claims))
-            return Replica(broker, reception, metrics)
+            current = Current()
+            await stack.enter_async_context(current.attached(broker, CLOCK, claiming=True))
+            return Replica(broker, Reception(HOOKS, current, CLOCK, metrics), metrics)
 
         yield started
 
@@ -159,9 +158,9 @@ async def test_of_a_batch_each_delivery_stands_for_itself_and_a_bad_one_is_parke
     assert "planted" not in str(letter.headers)
 
 
-async def test_while_no_attachment_is_there_nothing_is_taken(world):
-    reception = Reception(HOOKS, CLOCK, Metrics())
-    with pytest.raises(ChannelLost):
+async def test_while_no_attachment_is_there_nothing_is_taken():
+    reception = Reception(HOOKS, Current(), CLOCK, Metrics())
+    with pytest.raises(BrokerError):
         await reception.receive("/webhooks/starts", [{"id": "a"}])
 
 
@@ -175,30 +174,22 @@ async def test_when_the_attachment_is_lost_the_delivery_is_refused_and_taken_by_
     assert len(await OtherSystem(next_one.broker).drain(run_queue("ask"))) == 1
 
 
-class Lossy:
-    """A broker that loses the connection before or after what the tests want."""
-
-    lost = False
-
-    def __init__(self, broker: Broker, *, after: bool) -> None:
-        self._broker = broker
-        self._after = after
-
-    async def publish(self, message: Any, *, routing_key: str, exchange: str = "") -> None:
-        if self._after:
-            await self._broker.publish(message, routing_key=routing_key, exchange=exchange)
-        raise ChannelLost("just now")
-
-
 @pytest.mark.parametrize("after", [False, True])
 async def test_a_delivery_whose_work_broke_off_is_done_when_it_comes_again(replica, other, monkeypatch, after):
     """As a crash does between the claim and the end; what was published twice is the same run."""
     monkeypatch.setattr(module, "PATIENCE", 0.05)
-    desk = replica.reception._desk
-    replica.reception._desk = module.Desk(Lossy(replica.broker, after=after), desk.claims)
+    current = replica.reception._outlet
+    publish = current.publish
+
+    async def break_off(message: Any, *, routing_key: str, exchange: str = "") -> None:
+        if after:
+            await publish(message, routing_key=routing_key, exchange=exchange)
+        raise ChannelLost("just now")
+
+    monkeypatch.setattr(current, "publish", break_off)
     with pytest.raises(BrokerError):
         await replica.take("/webhooks/starts", {"id": "a"})
-    replica.reception._desk = desk
+    monkeypatch.setattr(current, "publish", publish)
     assert (await replica.take("/webhooks/starts", {"id": "a"}))["accepted"] == 1
     assert (await replica.take("/webhooks/starts", {"id": "a"}))["known"] == 1
     runs = [Run.read(letter.message.body).id for letter in await other.drain(run_queue("ask"))]
