@@ -18,12 +18,13 @@ Edges = Mapping[str, Collection[str]]
 def check_chart(runbook: Runbook, spot: Spot, problems: list[Problem]) -> None:
     """`spot` is the runbook's; every step that it names must be there."""
     edges = {name: targets(step) for name, step in runbook.steps.items()}
-    reached = {runbook.first} | after(runbook.first, edges)
+    beyond = {name: after(name, edges) for name in edges}
+    reached = {runbook.first} | beyond[runbook.first]
     places = spot.child("steps")
     problems.extend(places.child(name).key_problem(f"no way leads to the step `{name}`") for name in edges if name not in reached)
-    check_ends(runbook, edges, reached, places, problems)
+    check_ends(runbook, edges, [name for name in edges if name in reached and name in beyond[name]], places, problems)
     for name, step in runbook.steps.items():
-        before = [other for other in edges if name in after(other, edges)]
+        before = [other for other in edges if name in beyond[other]]
         known = {*runbook.input, *(variable for other in before for variable in outputs(runbook.steps[other]))}
         check_variables(step, known, places.child(name), problems)
 
@@ -50,16 +51,15 @@ def may_end(step: Step) -> bool:
     return step.end is not None or not step.go or all(branch.when is not None for branch in step.go)
 
 
-def check_ends(runbook: Runbook, edges: Edges, reached: Collection[str], places: Spot, problems: list[Problem]) -> None:
-    """A loop that no branch and no `on_failure` leaves goes on for ever."""
+def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], places: Spot, problems: list[Problem]) -> None:
+    """A loop that no branch and no `on_failure` leaves goes on for ever; `looping` are the steps that can come back to themselves."""
     ends = {name for name, step in runbook.steps.items() if may_end(step)}
     while grown := {name for name, others in edges.items() if name not in ends and ends.intersection(others)}:
         ends |= grown
     told: set[str] = set()
-    for name in edges:
-        loop = after(name, edges)
-        if name in reached and name not in ends and name in loop and name not in told:
-            told |= loop
+    for name in looping:
+        if name not in ends and name not in told:
+            told |= after(name, edges)
             way = " → ".join(round_trip(name, edges))
             problems.append(places.child(name).key_problem(f"the steps {way} go round for ever: give one of them a branch or an `on_failure` that leads out"))
 
