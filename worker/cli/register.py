@@ -1,0 +1,110 @@
+"""`halo-worker register`: creates or mends a webhook and its notifications in Halo, so that Halo calls ours."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+
+import orjson
+import typer
+from rich.text import Text
+from yarl import URL
+
+from worker.app.clients import open_clients
+from worker.cli.console import output
+from worker.config.automation import Webhook
+from worker.config.loader import load_routes
+from worker.config.routes import Routes
+from worker.core.clock import SystemClock
+from worker.core.errors import ConfigError, Problem, WorkerError
+from worker.core.health import Health
+from worker.core.ports import Halo
+from worker.core.redaction import redact
+from worker.core.suggest import did_you_mean
+from worker.flows.registration import Step, carry_out, for_new_webhook, look_up, steps_of
+from worker.logs import configure
+from worker.metrics import Metrics
+from worker.settings import Settings, load_settings
+
+GOOD = 0
+
+
+class NoSuchWebhook(WorkerError):
+    """The route files have no webhook of this name."""
+
+
+def register(name: str, url: str, environment: Mapping[str, str], *, dry_run: bool, yes: bool) -> int:
+    """`url`: how Halo reaches our public port. 0 when all is done (or shown). Raises `ConfigError`, `NoSuchWebhook`, `CannotRegister`."""
+    settings = load_settings(environment)
+    configure("error")
+    routes = load_routes(settings.routes, environment, settings.secrets)
+    hook = find_webhook(routes.webhooks, name)
+    asyncio.run(registered(routes, settings, hook, address_of(url, hook), dry_run=dry_run, yes=yes))
+    return GOOD
+
+
+def find_webhook(webhooks: Mapping[str, Webhook], name: str) -> Webhook:
+    if name in webhooks:
+        return webhooks[name]
+    hint = did_you_mean(name, webhooks) or (f"; there are {', '.join(webhooks)}" if webhooks else "; the route files have no webhooks")
+    raise NoSuchWebhook(f"there is no webhook {name!r}{hint}")
+
+
+def address_of(url: str, hook: Webhook) -> str:
+    """Where Halo is to call; the path of the webhook is added unless it is there. Raises `ConfigError`."""
+    path = f"/webhooks/{hook.name}"
+    given = parsed(url)
+    if given is None:
+        raise ConfigError(
+            [Problem("--url", 0, 0, "it must be the public address of the worker, such as https://hooks.example.com, without credentials and query")]
+        )
+    base = str(given).rstrip("/")
+    return base if base.endswith(path) else base + path
+
+
+def parsed(url: str) -> URL | None:
+    """None for what is no address that Halo could call."""
+    try:
+        given = URL(url.strip())
+    except ValueError:
+        return None
+    usable = given.scheme in {"http", "https"} and given.host and not (given.user or given.password or given.query_string or given.fragment)
+    return given if usable else None
+
+
+async def registered(routes: Routes, settings: Settings, hook: Webhook, url: str, *, dry_run: bool, yes: bool) -> None:
+    async with open_clients(routes, settings, Metrics(), Health(), SystemClock(), names=[hook.client]) as clients:
+        halo = clients[hook.client]
+        steps = list(steps_of(hook, url, await look_up(halo, hook, url)))
+        if dry_run:
+            for step in steps:
+                show(step)
+        else:
+            await carried_out(halo, steps, yes=yes)
+
+
+async def carried_out(halo: Halo, steps: list[Step], *, yes: bool) -> None:
+    console = output()
+    answer = None
+    for number, step in enumerate(steps):
+        if step.removes and not yes and not agreed(step):
+            console.print(
+                Text(f"left: {step.sentence.removeprefix('remove ')}, which the route does not name (--yes removes it)", style="yellow"), soft_wrap=True
+            )
+            continue
+        body = await carry_out(halo, step if answer is None else for_new_webhook(step, answer))
+        answer = body if number == 0 else answer
+        console.print(Text(f"done: {step.sentence}", style="green"), soft_wrap=True)
+
+
+def agreed(step: Step) -> bool:
+    """Asked where somebody can answer."""
+    return sys.stdin.isatty() and typer.confirm(f"{step.sentence[:1].upper()}{step.sentence[1:]}?")
+
+
+def show(step: Step) -> None:
+    """The call as it would be made, without the secret."""
+    request = step.request()
+    body = "" if request.body is None else f" {orjson.dumps(redact(request.body)).decode()}"
+    output().print(Text(f"{step.sentence}\n  {request.method} {request.path}{body}"), soft_wrap=True)

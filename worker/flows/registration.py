@@ -1,0 +1,159 @@
+"""Making Halo call a webhook of ours: the webhook itself and one notification per event, found again and mended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from worker.catalogue.catalogue import load
+from worker.catalogue.requests import build_request
+from worker.changes.pages import rows_of
+from worker.config.automation import CallerAuth, Webhook
+from worker.config.events import event_name
+from worker.core.errors import WorkerError
+from worker.core.exchange import Priority, Request
+from worker.core.ports import Halo
+
+BASIC, SIGNATURE = 1, 3  # Halo's numbers of authentication types
+OUTGOING, POST = 0, 0
+SHA256, BASE64 = 0, 0
+NEW = "<id of the new webhook>"
+NOTIFICATION = {"type": -2, "delivery_method": 6, "name": "", "agent_id": 0, "filter_type": 2, "interval": "0", "useworkinghours": "0", "conditions": []}
+
+
+class CannotRegister(WorkerError):
+    """Halo cannot be told, or did not do what it was told; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What Halo has: the webhook (None when there is none), and its notifications."""
+
+    webhook: Mapping[str, Any] | None = None
+    notifications: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call and the sentence that tells of it. `removes`: it takes away what somebody may have put there."""
+
+    sentence: str
+    method: str
+    entity: str
+    payload: Mapping[str, Any] | None = field(default=None, repr=False)
+    path: Mapping[str, Any] = field(default_factory=dict)
+    removes: bool = False
+
+    def request(self) -> Request:
+        return build_request(load().find(self.entity, self.method), self.path, {}, self.payload)
+
+
+async def look_up(halo: Halo, hook: Webhook, url: str) -> Present:
+    """Found by its name, else by its address. Raises `CannotRegister`."""
+    rows = await _rows(halo, "Webhook", {"type": OUTGOING})
+    named = [row for row in rows if row.get("name") == hook.name] or [row for row in rows if row.get("url") == url]
+    if not named:
+        return Present()
+    key = named[0].get("id")
+    webhook = await _one(halo, "Webhook", key)
+    listed = await _rows(halo, "Notification", {"webhook_id": key})
+    notifications = [await _one(halo, "Notification", row.get("id")) for row in listed]
+    return Present(webhook, tuple(row for row in notifications if row.get("webhook_id") == key))  # the list does not say whose they are
+
+
+def steps_of(hook: Webhook, url: str, present: Present) -> Iterator[Step]:
+    """What is to be done, in order. Raises `CannotRegister` for an authentication that cannot be told to Halo."""
+    members = members_of(hook, url)
+    if present.webhook is None:
+        yield Step(f"create the webhook {hook.name!r}, which calls {url}", "POST", "Webhook", members)
+    else:
+        yield Step(mending(hook, members, present.webhook), "POST", "Webhook", {"id": present.webhook["id"]} | members)
+    key = NEW if present.webhook is None else present.webhook["id"]
+    there: dict[str, Mapping[str, Any]] = {}
+    spare = []
+    for row in sorted(present.notifications, key=lambda row: str(row.get("id"))):
+        event = str(row.get("eventno"))
+        if event in there or event not in {str(number) for number in hook.events}:
+            spare.append(row)
+        else:
+            there[event] = row
+    for number in hook.events:
+        if str(number) not in there:
+            payload = {"webhook_id": key, "eventno": str(number)} | NOTIFICATION
+            yield Step(f"add the event {event_name(number)} ({number})", "POST", "Notification", payload)
+    for row in spare:
+        number_of = str(row.get("eventno"))
+        name = event_name(int(number_of)) if number_of.isdigit() else "of no name"
+        yield Step(f"remove the event {name} ({number_of})", "DELETE", "Notification/{id}", path={"id": row.get("id")}, removes=True)
+
+
+def mending(hook: Webhook, members: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """What differs; the secret is not shown by Halo, so it is written in any case."""
+    wrong = [name for name, value in members.items() if name not in {"basic_password", "active"} and (row.get(name) or "") != (value or "")]
+    sentence = (
+        f"mend {', '.join(wrong)} of the webhook {hook.name!r}" if wrong else f"the webhook {hook.name!r} is as it should be; its secret is written again"
+    )
+    if row.get("active") is not False:
+        return sentence
+    status = f" (the last answer that it got was {row['last_status']})" if row.get("last_status") else ""
+    return f"Halo has switched the webhook {hook.name!r} off{status}: switch it on again; {sentence}"
+
+
+def members_of(hook: Webhook, url: str) -> dict[str, Any]:
+    """The webhook as Halo is to have it."""
+    common = {"name": hook.name, "url": url, "type": OUTGOING, "method": POST, "active": True, "content_type": "application/json"}
+    auth = hook.auth
+    if auth.type == "basic":
+        return common | {"authentication_type": BASIC, "basic_username": auth.username, "basic_password": auth.password}
+    return common | signing(auth)
+
+
+def signing(auth: CallerAuth) -> dict[str, Any]:
+    if (auth.algorithm, auth.digest) != ("sha256", "base64"):
+        raise CannotRegister(
+            f"how Halo calls a signature by {auth.algorithm} in {auth.digest} is not known: use sha256 and base64, which are its own, or set the webhook up by hand"
+        )
+    return {
+        "authentication_type": SIGNATURE,
+        "authentication_header": auth.header,
+        "basic_password": auth.secrets[0],
+        "algorithm": SHA256,
+        "digest": BASE64,
+        "signature_prefix": auth.prefix,
+    }
+
+
+async def carry_out(halo: Halo, step: Step) -> Any:
+    """Halo's answer. Raises `CannotRegister`."""
+    exchange = await halo.send(step.request(), priority=Priority.WRITE)
+    if not exchange.ok:
+        raise CannotRegister(f"Halo did not {step.sentence}: {exchange.reason}")
+    return exchange.body
+
+
+def for_new_webhook(step: Step, answer: Any) -> Step:
+    """The step with the id of the webhook that was just created. Raises `CannotRegister` when the answer has none."""
+    row = answer[0] if isinstance(answer, list) and answer else answer
+    key = row.get("id") if isinstance(row, dict) else None
+    if not key:
+        raise CannotRegister("Halo created the webhook and did not tell its id: run the command again, so that its events are added")
+    payload = dict(step.payload or {})
+    return replace(step, payload=payload | {"webhook_id": key}) if payload.get("webhook_id") == NEW else step
+
+
+async def _rows(halo: Halo, entity: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    operation = load().find(entity, "GET")
+    exchange = await halo.send(build_request(operation, {}, query), priority=Priority.WRITE)
+    found = rows_of(exchange.body, operation.listing) if exchange.ok else None
+    if found is None:
+        raise CannotRegister(f"the list of {entity} cannot be read: {exchange.reason or 'the answer is no list'}")
+    return found[0]
+
+
+async def _one(halo: Halo, entity: str, key: Any) -> dict[str, Any]:
+    request = build_request(load().find(f"{entity}/{{id}}", "GET"), {"id": key}, {"includedetails": True})
+    exchange = await halo.send(request, priority=Priority.WRITE)
+    if not exchange.ok or not isinstance(exchange.body, dict):
+        raise CannotRegister(f"{entity} {key} cannot be read: {exchange.reason or 'the answer is no object'}")
+    return exchange.body
