@@ -25,7 +25,8 @@ async def courier(halo: Halo) -> AsyncIterator[None]:
 
     def notice(change: Change) -> None:
         for delivery in deliveries_of(halo.store, change, halo.clock(), in_array=halo.settings.webhook_arrays):
-            waiting.put_nowait(delivery)
+            for _ in range(halo.settings.webhook_copies):
+                waiting.put_nowait(delivery)
 
     halo.store.on_change(notice)
     async with aiohttp.ClientSession(timeout=TIMEOUT, auto_decompress=False) as session:

@@ -21,7 +21,7 @@ from worker.sandbox.store import Change, Store
 from worker.sandbox.table import Row
 
 WEBHOOK = 0
-TICKET = "tickets"
+TICKET, ACTION = "tickets", "actions"
 HEX = 1
 LOGGED, TICKET_CLOSED, UPDATED, STATUS_CHANGED, DELETED = 3, 39, 61, 76, 1072
 TEXTS = {
@@ -75,7 +75,7 @@ def deliveries_of(store: Store, change: Change, moment: datetime, *, in_array: b
 def body_of(change: Change, webhook: Mapping[str, Any], notification: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
     ticket = change.row or change.before or {}
     event, message = TEXTS[notification["eventno"]]
-    return {
+    body = {
         "id": str(uuid4()),
         "webhook_id": webhook["id"],
         "notification_id": notification["id"],
@@ -87,6 +87,7 @@ def body_of(change: Change, webhook: Mapping[str, Any], notification: Mapping[st
         "timestamp": precise(moment),
         "ticket": detail_row(ticket, profile_of(TICKET), nested=True),
     }
+    return body if change.action is None else body | {"action": detail_row(change.action, profile_of(ACTION), nested=True)}
 
 
 def credentials(webhook: Mapping[str, Any], body: bytes) -> dict[str, str]:

@@ -70,5 +70,6 @@ class SandboxSettings:
     # Webhooks and oddities
     keepalive_seconds: float = 75.0  # how long an idle connection stays open; counts from the start
     webhook_arrays: bool = False  # True: a delivery is an array of one, as batched deliveries may be
+    webhook_copies: int = 1  # how often each delivery is sent, under the same id
     service_token_has_user: bool = False  # False: /Client/me and the like answer 401
     incoming_events_allowed: bool = False

@@ -27,11 +27,12 @@ REMEMBERED = 1000  # of the newest records, the moment of creation
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A record before and after; None where there was or is none."""
+    """A record before and after; None where there was or is none. `action`: what moved a ticket."""
 
     entity: str
     before: Row | None
     row: Row | None
+    action: Row | None = None
 
 
 class Store:
@@ -108,7 +109,9 @@ class Store:
         self._follow(name, row, moment)
         return row
 
-    def update(self, entity: str, key: Key, sent: Mapping[str, Any], stamp: datetime | None = None, scope: int | None = None) -> Row:
+    def update(
+        self, entity: str, key: Key, sent: Mapping[str, Any], stamp: datetime | None = None, scope: int | None = None, *, action: Row | None = None
+    ) -> Row:
         """Changes a record and moves its stamp. Raises KeyError when there is none."""
         name = entity.lower()
         moment = stored(stamp or self.now())
@@ -120,7 +123,7 @@ class Store:
         table.put(row["id"], row)
         if name == "customtable":
             self.appended.setdefault(int(row["id"]), []).extend(sent.get("_add_rows") or ())
-        self._tell(Change(name, before, row))
+        self._tell(Change(name, before, row, action))
         self._follow(name, row, moment)
         return row
 
@@ -182,4 +185,4 @@ class Store:
         if entity != "actions" or self.get("tickets", row["ticket_id"]) is None:
             return
         status = row.get("new_status") or 0
-        self.update("tickets", row["ticket_id"], {"status_id": status} if status > 0 else {}, moment)
+        self.update("tickets", row["ticket_id"], {"status_id": status} if status > 0 else {}, moment, action=row)

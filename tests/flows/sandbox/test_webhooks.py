@@ -136,3 +136,21 @@ async def test_deliveries_may_come_as_arrays(visit, receive):
         await hooked(visitor, receiver.url, 3)
         await visitor.post("/Tickets", [{"summary": "x"}])
         assert len(json.loads((await receiver.requests.get())[1])) == 1
+
+
+async def test_a_note_on_a_ticket_is_told_as_an_update_with_the_action(visit, receive):
+    async with visit() as visitor, receive() as receiver:
+        await hooked(visitor, receiver.url, 61)
+        await visitor.post("/Actions", [{"ticket_id": 3, "outcome": "Note", "note": "Why is it slow?"}])
+        told = json.loads((await receiver.requests.get())[1])
+        assert (told["event"], told["ticket"]["id"]) == ("ticket updated", 3)
+        assert (told["action"]["outcome"], told["action"]["note"]) == ("Note", "Why is it slow?")
+        visitor.halo.store.update("Tickets", 3, {"summary": "x"})
+        assert "action" not in json.loads((await receiver.requests.get())[1])
+
+
+async def test_a_delivery_may_come_more_than_once_under_the_same_id(visit, receive):
+    async with visit(webhook_copies=3) as visitor, receive() as receiver:
+        await hooked(visitor, receiver.url, 3)
+        await visitor.post("/Tickets", [{"summary": "x"}])
+        assert len({json.loads((await receiver.requests.get())[1])["id"] for _ in range(3)}) == 1
