@@ -31,6 +31,10 @@ class Authority:
         since, until = LONG_AGO
         return self._ca.issue_cert(HERE, not_before=since, not_after=until)
 
+    def for_a_client(self) -> trustme.LeafCert:
+        """With a common name, so that its subject is not empty: Erlang refuses such a one."""
+        return self._ca.issue_cert("worker@elsewhere.test", common_name="halo-worker")
+
 
 def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
     """What a server in this process shows."""

@@ -8,6 +8,7 @@ from aiohttp.test_utils import unused_port
 
 from tests.flows.halo.conftest import SECRET, ScriptedHalo
 from tests.tools.certificates import Authority, serving
+from tests.tools.waiting import soon
 from worker.core.exchange import Fate
 
 FAULTS = {
@@ -84,7 +85,7 @@ async def test_an_api_with_a_faulty_certificate_is_told_and_sees_no_token(connec
     api, tokens = await serve(faulty[fault]()), await serve(authority.good())
     with structlog.testing.capture_logs() as logs:
         client = await connect(url=api.url, token_url=f"{tokens.url}/auth/token", ca_file=str(authority.ca_file))
-        await client.wait_available()
+        await soon(client.wait_available())
         exchange = await post(client)
     sentence = f"the certificate of 127.0.0.1:{api.port} is not trusted: {FAULTS[fault]}"
     assert (exchange.fate, exchange.down, exchange.reason) == (Fate.NOT_SENT, True, sentence)
@@ -109,7 +110,7 @@ async def test_a_certificate_that_expires_takes_the_client_down_until_it_is_rene
     await halo.stop()
     halo.tls = serving(authority.good())
     await halo.start()
-    await asyncio.wait_for(client.wait_available(), 10)
+    await soon(client.wait_available())
     assert (await get(client)).ok
 
 
