@@ -104,10 +104,17 @@ class OtherSystem:
 
     async def take(self, queue: str, within: float = 20) -> Letter:
         """The next message of a queue, as soon as there is one."""
-        async with self.broker.channel() as channel:
-            delivery = await until(lambda: channel.get(queue), within)
-            await delivery.ack()
-            return letter_of(delivery)
+
+        async def something() -> bool:
+            return await self.depth(queue) > 0
+
+        async with asyncio.timeout(within):
+            while True:
+                await until(something, within)
+                async with self.broker.channel() as channel:
+                    if (delivery := await channel.get(queue)) is not None:
+                        await delivery.ack()
+                        return letter_of(delivery)
 
     async def drain(self, queue: str) -> list[Letter]:
         """All that is in a queue now."""

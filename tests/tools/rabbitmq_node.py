@@ -68,7 +68,7 @@ rm -rf "$3"
 class Node:
     """One node with its own name, ports, cookie, port mapper (epmd) and folder."""
 
-    def __init__(self, commands: Path, folder: Path) -> None:
+    def __init__(self, commands: Path, folder: Path, conf: str = "") -> None:
         self._commands = commands
         self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,7 +78,7 @@ class Node:
         self.epmd_port = epmd_port
         self.url = f"amqp://guest:guest@127.0.0.1:{port}"
         self.api = f"http://127.0.0.1:{api_port}"
-        self._environment = self._prepare(port, dist_port, epmd_port, api_port)
+        self._environment = self._prepare(port, dist_port, epmd_port, api_port, conf)
 
     def start(self) -> None:
         """Returns when AMQP and the management API answer."""
@@ -144,13 +144,13 @@ class Node:
             time.sleep(0.02)
         self._process = None
 
-    def _prepare(self, port: int, dist_port: int, epmd_port: int, api_port: int) -> dict[str, str]:
+    def _prepare(self, port: int, dist_port: int, epmd_port: int, api_port: int, conf: str) -> dict[str, str]:
         home = self.folder / "home"
         home.mkdir()
         cookie = home / ".erlang.cookie"
         cookie.write_text(secrets.token_hex(16))
         cookie.chmod(0o400)
-        (self.folder / "rabbitmq.conf").write_text(CONF.format(port=port, api_port=api_port))
+        (self.folder / "rabbitmq.conf").write_text(CONF.format(port=port, api_port=api_port) + conf)
         (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))}
         return inherited | {
@@ -172,10 +172,10 @@ class Node:
 
 
 @contextmanager
-def private_node(commands: Path) -> Iterator[Node]:
-    """A started node; at exit nothing of it is left."""
+def private_node(commands: Path, conf: str = "") -> Iterator[Node]:
+    """A started node; at exit nothing of it is left. `conf` are further lines of its rabbitmq.conf."""
     folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
-    node = Node(commands, folder)
+    node = Node(commands, folder, conf)
     try:
         node.start()
         yield node

@@ -22,7 +22,7 @@ from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Halo
 from worker.core.topology import common_topology
 from worker.flows.waiting import first_of
-from worker.integrations.caller import open_caller
+from worker.integrations.caller import IntegrationCaller, open_caller
 from worker.metrics import Metrics
 from worker.settings import Settings
 
@@ -55,18 +55,18 @@ class Service:
             clients = await stack.enter_async_context(opening)
             caller = await stack.enter_async_context(open_caller(self.routes.integrations, clients, self.metrics, self.clock))
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
-                letting_go = tasks.create_task(self._let_go(clients.values()))
+                letting_go = tasks.create_task(self._let_go([*clients.values(), caller]))
                 wiring = Wiring(self.routes, self.settings, clients, caller, self._current, self.clock, self.metrics, self.health, tasks)
                 misfit = await self._attachments(wiring.flows())
                 letting_go.cancel()
         if misfit is not None:
             raise misfit
 
-    async def _let_go(self, clients: Iterable[Halo]) -> None:
+    async def _let_go(self, senders: Iterable[Halo | IntegrationCaller]) -> None:
         """When the worker stops, what only waits for its turn goes back to its queue unsent."""
         await self.stop.wait()
-        for halo in clients:
-            halo.stop_waiting()
+        for sender in senders:
+            sender.stop_waiting()
 
     async def _attachments(self, flows: list[Flow]) -> TopologyMismatch | None:
         """One broker attachment after the other until `stop`, with growing pauses while there is none; returns at once what does not fit at the start."""

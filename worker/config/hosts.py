@@ -7,6 +7,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from yarl import URL
 
+from worker.core.addresses import is_public, read_address
+
 IPAddress = IPv4Address | IPv6Address
 NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", re.IGNORECASE)
@@ -15,9 +17,9 @@ HOST_FORM = "must be `host` or `host:port`, such as intranet.example or 10.0.0.5
 
 
 def internal(address: IPAddress) -> bool:
-    """Whether an address is not one of the public internet: private, loopback, link-local, shared, multicast, unspecified or reserved."""
-    inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return internal(inner) if inner is not None else not address.is_global or address.is_multicast
+    """Whether an address is not one of the public internet: private, loopback, link-local, shared, multicast, unspecified, reserved, or a cloud's metadata."""
+    reached = read_address(str(address))
+    return reached is None or not is_public(reached)
 
 
 def written_address(host: str) -> IPAddress | None:

@@ -113,13 +113,19 @@ def stream(name: str, max_bytes: int, segment_bytes: int) -> Queue:
 def work_topology(queue: str, retry: Iterable[float], bindings: Iterable[tuple[str, str]] = (), *, declare: bool = True) -> Topology:
     """A work queue with one retry queue per delay and its dead queue; `bindings` are (exchange, routing key) of topic exchanges."""
     work = handing_on(queue, dead_queue(queue), WORK_LIMIT) if declare else Queue(queue, passive=True)
-    delays = [handing_on(retry_queue(queue, delay), queue, BROWSED_LIMIT, **{"x-message-ttl": round(delay * 1000)}) for delay in sorted(set(retry))]
+    dead, *delays = companion_topology(queue, retry).queues
     bound = tuple(bindings)
     return Topology(
         tuple(TopicExchange(exchange) for exchange, _ in bound),
-        (browsed(dead_queue(queue)), work, *delays),
+        (dead, work, *delays),
         tuple(Binding(exchange, routing_key, queue) for exchange, routing_key in bound),
     )
+
+
+def companion_topology(queue: str, retry: Iterable[float]) -> Topology:
+    """What stands beside a work queue: its dead queue and one retry queue per delay."""
+    delays = [handing_on(retry_queue(queue, delay), queue, BROWSED_LIMIT, **{"x-message-ttl": round(delay * 1000)}) for delay in sorted(set(retry))]
+    return Topology(queues=(browsed(dead_queue(queue)), *delays))
 
 
 def baton_topology(subscriber: str) -> Topology:

@@ -67,7 +67,7 @@ class Consumer:
     async def _consume(self, broker: Broker, channel: Channel, stop: asyncio.Event) -> None:
         self._session += 1
         session = self._session
-        settler = Settler(self._what.route, self._what.queue, broker, self._clock)
+        settler = Settler(self._what.route, self._what.queue, self._what.delays, broker, self._clock)
         tag = await channel.consume(self._what.queue, lambda delivery: self._accept(delivery, settler, session))
         self._health.up(self._what.part, "consuming")
         consuming = self._metrics.consuming.labels(self._what.route)

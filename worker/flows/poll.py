@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -47,16 +47,21 @@ class Turn:
     poll: str = field(default_factory=lambda: uuid4().hex[:12])
     tally: Tally = field(default_factory=Tally)
     trouble: str = ""
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """How a turn ended. `changes` are those of the baton; `seen`: what an unfinished scan has met; `trouble`: why it failed, empty when it did not."""
+    """How a turn ended. `changes` are those of the baton; `seen`: what an unfinished scan has met; `trouble`: why it failed, empty when it did not.
+
+    `astray`: an event found no queue or no exchange, so that something may have been deleted that this route needs.
+    """
 
     changes: dict[str, Any]
     seen: Iterable[str] | None
     ended: bool
     trouble: str
+    astray: bool = False
 
 
 class Poller:
@@ -79,8 +84,9 @@ class Poller:
             try:
                 await self._scan(turn, subscriber_request(self._route), pause)
             except (EmitStopped, DetailsFailed, ExpressionError, RequestError, TooManyRecords) as error:
-                turn.trouble = str(error)
-            return self._turned(turn)
+                turn.trouble, turn.stopped = str(error), isinstance(error, EmitStopped)
+            turned = self._turned(turn)
+            return replace(turned, astray=turn.stopped or "unrouted" in turn.tally.counts)
 
     async def _scan(self, turn: Turn, parameters: dict[str, dict[str, Any]], pause: Callable[[], bool]) -> None:
         listing = self._route.operation.listing

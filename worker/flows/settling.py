@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import structlog
 
-from worker.core.errors import BrokerError, ChannelLost
+from worker.core.errors import BrokerError, ChannelLost, Unroutable
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Clock
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
-from worker.core.topology import dead_queue, retry_queue
+from worker.core.topology import companion_topology, dead_queue, retry_queue
 from worker.flows.envelope import Envelope, dead_letter, retry_copy
 
 logger = structlog.get_logger()
@@ -24,6 +24,7 @@ class Settler:
 
     route: str
     queue: str
+    delays: tuple[float, ...]
     broker: Broker
     clock: Clock
 
@@ -42,7 +43,7 @@ class Settler:
                 await self._confirmed(dead_letter(delivery, envelope, settlement, self.route, at), dead_queue(self.queue))
 
     async def _confirmed(self, copy: Message, target: str) -> None:
-        """Publish until confirmed: a full or missing queue is waited for with the message in hand, since dropping it is the only other way."""
+        """Publish until confirmed: a missing queue is declared again, a full one waited for with the message in hand, since dropping it is the only other way."""
         pause = FIRST_PAUSE
         while True:
             try:
@@ -51,7 +52,16 @@ class Settler:
                 if self.broker.lost:
                     raise ChannelLost(str(error)) from error
                 logger.error("message.stuck", queue=target, reason=str(error), again_in_s=pause)
+                if isinstance(error, Unroutable):
+                    await self._declare_again()
                 await self.clock.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
             else:
                 return
+
+    async def _declare_again(self) -> None:
+        """Somebody deleted the dead queue or a retry queue."""
+        try:
+            await self.broker.declare(companion_topology(self.queue, self.delays))
+        except BrokerError as error:
+            logger.error("topology.not_restored", route=self.route, reason=str(error))

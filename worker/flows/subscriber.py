@@ -126,11 +126,22 @@ class SubscriberFlow:
             turned = Turned(
                 {"scan": None, "polled": self._clock.now()}, None, ended=True, trouble=f"{type(error).__name__} in the worker itself; the log has the trace"
             )
+        if turned.astray:
+            await self._declare_again(broker)
         if turned.trouble:
             self._health.up(self.part, f"the last poll failed: {turned.trouble}")
         elif turned.ended:
             self._health.up(self.part, "polling")
         return turned
+
+    async def _declare_again(self, broker: Broker) -> None:
+        """Somebody may have deleted what the events need; what cannot be restored must not keep the baton from going on."""
+        try:
+            await broker.declare(subscriber_topology(self._route))
+        except BrokerError as error:
+            if broker.lost:
+                raise
+            logger.error("topology.not_restored", route=self._route.name, reason=str(error))
 
     def _due(self, turned: Turned) -> float:
         now = self._clock.now()

@@ -47,10 +47,11 @@ class QuickClock(RealClock):
 
 
 class ScriptedHalo:
-    """`on_api` and `on_token` answer; `calls` and `grants` tell what arrived. A token is valid until `revoke`."""
+    """`on_api` and `on_token` answer; `calls` and `grants` tell what arrived. A token is valid until `revoke`. With `tls`, an SSLContext, it speaks https."""
 
-    def __init__(self, port):
+    def __init__(self, port, tls=None):
         self.port = port
+        self.tls = tls
         self.calls = []
         self.grants = []
         self.valid = set()
@@ -61,7 +62,7 @@ class ScriptedHalo:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def counts(self):
@@ -82,7 +83,7 @@ class ScriptedHalo:
         app.router.add_route("*", "/{path:.*}", self._api)
         self.runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", self.port).start()
+        await web.TCPSite(self.runner, "127.0.0.1", self.port, ssl_context=self.tls).start()
 
     async def stop(self):
         if self.runner is not None:

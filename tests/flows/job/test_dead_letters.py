@@ -144,7 +144,7 @@ async def test_a_message_that_never_gets_better_is_buried_after_its_retries_with
 
 async def test_a_failure_that_passes_is_retried_through_the_queue_of_its_delay(job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=500))
+    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=503))
     definition = publisher(retry=["700ms", "5m"], bind=[{"exchange": "erp", "routing_key": "#"}])
     running = await job.start(routes(halo, publishers={"erp": definition}))
     document = {"payload": {"id": 5, "inventory_number": "SN-5"}}
@@ -153,7 +153,7 @@ async def test_a_failure_that_passes_is_retried_through_the_queue_of_its_delay(j
     assert await job.other.depth("assets") == 0
     await running.settled("erp", "done")
     posts = halo.journal.received("POST", "/Asset")
-    assert [post.status for post in posts] == [500, 201]
+    assert [post.status for post in posts] == [503, 201]
     assert (posts[1].time - posts[0].time).total_seconds() >= 0.7
     assert {post.correlation for post in posts} == {"c-1"}
     assert await job.other.depth("assets.dead") == 0

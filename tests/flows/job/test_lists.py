@@ -120,3 +120,34 @@ async def test_the_actions_of_a_ticket_are_known_by_the_ticket_and_their_number_
         last = {(letter.change, letter.headers["cloudEvents_subject"]) for letter in listener.letters[-2:]}
         assert last == {("updated", f"4/{one[0]}"), ("created", f"5/{born}")}
         assert len(listener.letters) == len(one) + len(two) + 2
+
+
+async def test_a_restart_remembers_what_was_told_and_what_was_missed_once(job, halos):
+    halo = await halos(tickets=60, page_cap=5)
+    everything = ids_of(halo, SUPPLIERS)
+    definition = routes(halo, subscribers=by_content(SUPPLIERS))
+    async with listening(job.other.broker) as listener:
+        running = await job.start(definition)
+        await listener.hears(len(everything))
+        await running.polled("list", 2)
+        await running.stop()
+        halo.store.update(SUPPLIERS, everything[0], {"name": "Changed Meanwhile"})
+        halo.store.delete(SUPPLIERS, everything[1])
+
+        again = await job.start(definition)
+        await listener.hears(len(everything) + 2)
+        await again.polled("list", 3)
+        assert told(listener) - Counter(("created", key) for key in everything) == Counter([("updated", everything[0]), ("deleted", everything[1])])
+
+
+async def test_deletions_and_changes_are_told_by_date_too_when_the_route_asks_for_deletions(memory_job, halos, monkeypatch):
+    monkeypatch.setattr("worker.flows.plan.FULL_SCAN_PACE", 0.1)
+    halo = await halos(tickets=25, page_cap=10)
+    async with listening(memory_job.other.broker) as listener:
+        running = await memory_job.start(routes(halo, subscribers={"list": subscriber(every="20ms", deletes=True, queue=None)}))
+        await listener.hears(25)
+        halo.store.delete("tickets", 7)
+        halo.store.update("tickets", 8, {"summary": "changed"})
+        await listener.hears(27)
+        await running.polled("list", 3)
+        assert told(listener) == Counter([("created", key) for key in range(1, 26)] + [("deleted", 7), ("updated", 8)])

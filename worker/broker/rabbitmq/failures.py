@@ -15,6 +15,7 @@ from aiormq.exceptions import (
     ChannelInvalidStateError,
     ChannelNotFoundEntity,
     DeliveryError,
+    IncompatibleProtocolError,
     InvalidFrameError,
     ProbableAuthenticationError,
     PublishError,
@@ -27,6 +28,7 @@ FAILURES = (AMQPError, ChannelInvalidStateError, OSError, asyncio.InvalidStateEr
 MISSING_QUEUE = re.compile(r"no queue '(?P<name>.*?)' in vhost")
 NOT_THERE = re.compile(r"no exchange '(?P<name>.*?)' in vhost")
 FORBIDDEN = re.compile(r"access to (?:exchange|topic) '(?P<name>.*?)' .*refused")
+OUR_CERTIFICATE = re.compile(r"_ALERT_.*(?:CERTIFICATE|UNKNOWN_CA)")
 TOO_LARGE = re.compile(r"message size (?P<size>\d+) .*larger than")
 
 
@@ -111,10 +113,14 @@ def unreachable(url: URL, error: BaseException) -> BrokerUnreachable:
             why = "the connection is refused: nothing listens there"
         case FileNotFoundError():
             why = "a certificate file that its address names does not exist"
-        case ssl.SSLCertVerificationError():
-            why = f"its certificate is not accepted: {cause.verify_message}"
+        case ssl.SSLError() | PermissionError() if cause is error:  # raised by itself only before there is a connection
+            why = f"a certificate or key file that its address names cannot be used: {getattr(cause, 'reason', None) or cause.strerror or cause}"
         case ssl.SSLError():
-            why = f"TLS failed ({cause.reason}): is this its TLS port?"
+            why = tls_trouble(cause)
+        case ConnectionResetError() | IncompatibleProtocolError():
+            # over TLS 1.3 that is also how a refused certificate of ours ends, when the reset overtakes the alert
+            hint = "does it want a certificate of ours (certfile and keyfile in its address)?" if url.scheme == "amqps" else "is this its TLS port (amqps)?"
+            why = f"it closed the connection at once: {hint}"
         case ProbableAuthenticationError() | AuthenticationError():
             why = f"it refuses the user {url.user!r} or the password"
         case InvalidFrameError() if "Connection.OpenOk" in explain(error):  # all that aiormq tells of a refused virtual host
@@ -122,3 +128,12 @@ def unreachable(url: URL, error: BaseException) -> BrokerUnreachable:
         case _:
             why = explain(error)
     return BrokerUnreachable(f"RabbitMQ at {place} cannot be used: {why}")
+
+
+def tls_trouble(error: ssl.SSLError) -> str:
+    """What was wrong in the handshake, or what the server's alert says of us."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    if OUR_CERTIFICATE.search(error.reason or ""):
+        return f"it wants a certificate of ours that it accepts ({error.reason}): name one in its address, with certfile and keyfile"
+    return f"TLS failed ({error.reason}): is this its TLS port?"

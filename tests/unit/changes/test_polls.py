@@ -1,0 +1,144 @@
+"""Poll after poll: stamps, clocks, vanished records, and what an incomplete scan may not do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.unit.changes.polling import Polling, tickets
+from tests.unit.changes.simulated import Manners, SimulatedHalo
+from tests.unit.changes.test_scan import halo_of
+
+
+async def test_250_rows_with_one_stamp_are_all_reported_once():
+    halo = SimulatedHalo(Manners(cap=100))
+    for _ in range(250):
+        halo.insert()
+    stamp = halo.now
+    halo.rows = {key: replace(row, stamp=stamp, born=stamp) for key, row in halo.rows.items()}
+    polling = Polling(halo, tickets())
+    for _ in range(3):
+        assert await polling.poll() == "complete"
+        halo.wait(60)
+    assert sorted(change.key for change in polling.emitted.changes) == sorted(str(key) for key in halo.rows)
+
+
+@pytest.mark.parametrize("skew", [timedelta(minutes=10), -timedelta(minutes=10)], ids=["ahead", "behind"])
+async def test_a_database_clock_ten_minutes_off_the_date_header_hides_no_change(skew: timedelta):
+    halo = SimulatedHalo(Manners(cap=5, skew=skew))
+    polling = Polling(halo, tickets())
+    for _ in range(6):
+        for _ in range(4):
+            halo.insert()
+        assert await polling.poll() == "complete"
+        assert polling.untold() == {}
+        halo.wait(60)
+    for key in list(halo.rows):
+        halo.update(key)
+    await polling.poll()
+    assert polling.untold() == {}
+
+
+async def test_a_row_updated_during_a_scan_longer_than_the_overlap_is_found_even_when_the_database_clock_is_behind():
+    halo = SimulatedHalo(Manners(cap=5, skew=-timedelta(minutes=30)))
+    for _ in range(47):
+        halo.insert()
+    polling = Polling(halo, tickets(overlap=300.0))
+
+    def slow(it: SimulatedHalo) -> None:
+        if it.reads == 2:
+            it.update(46)  # its page, the last, was read just now
+        it.wait(120)
+        it.update(1)
+
+    halo.churn = slow
+    await polling.poll()
+    halo.churn = lambda _: None
+    await polling.poll()
+    assert polling.untold() == {}
+
+
+async def test_an_incomplete_scan_leaves_the_cursor_where_it_was_and_reports_no_deletion():
+    halo = halo_of(12, cap=5)
+    polling = Polling(halo, tickets(changes="by_content", deletes=True))
+    await polling.poll()
+    polling.news()
+    gone = min(halo.rows)
+    halo.delete(gone)
+    halo.manners = replace(halo.manners, count=4)
+    for _ in range(4):
+        assert await polling.poll() == "incomplete"
+    assert polling.news() == []
+    assert polling.baton.cursor is None
+
+
+async def test_a_vanished_record_is_reported_once_after_two_complete_scans():
+    halo = halo_of(12, cap=5)
+    polling = Polling(halo, tickets(changes="by_content", deletes=True))
+    await polling.poll()
+    polling.news()
+    gone = min(halo.rows)
+    halo.delete(gone)
+    news = []
+    for _ in range(4):
+        assert await polling.poll() == "complete"
+        news.append(polling.news())
+    assert news == [[], [("deleted", str(gone))], [], []]
+
+
+async def test_a_record_that_was_missing_once_and_came_back_is_not_reported():
+    halo = halo_of(12, cap=5)
+    polling = Polling(halo, tickets(changes="by_content", deletes=True))
+    await polling.poll()
+    polling.news()
+    hidden = halo.rows.pop(min(halo.rows))
+    await polling.poll()
+    halo.rows[hidden.id] = hidden
+    await polling.poll()
+    del halo.rows[hidden.id]
+    await polling.poll()
+    halo.rows[hidden.id] = hidden
+    await polling.poll()
+    assert polling.news() == []
+
+
+async def test_an_incomplete_scan_between_two_complete_ones_counts_for_nothing():
+    halo = halo_of(12, cap=5)
+    polling = Polling(halo, tickets(changes="by_content", deletes=True))
+    await polling.poll()
+    polling.news()
+    halo.delete(min(halo.rows))
+    await polling.poll()
+    halo.manners = replace(halo.manners, count=4)
+    await polling.poll()
+    assert polling.news() == []
+    halo.manners = replace(halo.manners, count=0)
+    await polling.poll()
+    assert [kind for kind, _ in polling.news()] == ["deleted"]
+
+
+async def test_a_subscriber_by_date_finds_deletions_at_the_pace_of_its_full_scans():
+    halo = halo_of(12, cap=5)
+    polling = Polling(halo, tickets(deletes=True))
+    await polling.poll()
+    polling.news()
+    halo.delete(min(halo.rows))
+    reads, deleted = [], []
+    for _ in range(30):
+        before = halo.reads
+        await polling.poll()
+        reads.append(halo.reads - before)
+        deleted += polling.news()
+        halo.wait(1)
+    assert [kind for kind, _ in deleted] == ["deleted"]
+    assert 0 < sum(count > 1 for count in reads) < len(reads) / 2
+
+
+async def test_with_changes_all_every_record_is_published_once_in_every_poll():
+    halo = halo_of(23, cap=5, takes_order=False, default_order="newest")
+    polling = Polling(halo, tickets(changes="all", start="now"))
+    for _ in range(2):
+        await polling.poll()
+        assert sorted(key for _, key in polling.news()) == sorted(str(key) for key in halo.rows)
