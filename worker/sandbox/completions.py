@@ -18,6 +18,11 @@ class Completions:
     url: str = ""
     asked: list[str] = field(default_factory=list)
 
+    @property
+    def host(self) -> str:
+        """As `allow_hosts` takes it."""
+        return self.url.split("/")[2]
+
     async def answer(self, request: web.Request) -> web.Response:
         if not compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {self.key}".encode()):
             return web.json_response({"error": {"message": "Incorrect API key provided", "type": "invalid_request_error"}}, status=401)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from worker.cli.console import output, table
 from worker.cli.demo.scene import Scene, stage
-from worker.cli.demo.steps import ALARMS, ASSETS, NOTES, STEPS, Step
+from worker.cli.demo.steps import ALARMS, ASSETS, NOTES, QUESTIONS, STEPS, Step
 from worker.cli.demo.view import Feed, View
 from worker.logs import configure
 from worker.settings import Settings, load_settings
@@ -62,7 +62,7 @@ def exactly_once(scene: Scene) -> bool:
     """As the other system's keys and Halo's own journal tell."""
     journal = scene.halo.journal
     made = [len(journal.created(path)) for path in ("/Asset", "/Tickets", "/Actions")]
-    return max(scene.keys.values()) == 1 and made == [ASSETS, ALARMS + 1, NOTES]
+    return max(scene.keys.values()) == 1 and made == [ASSETS, ALARMS + 1, NOTES + QUESTIONS]
 
 
 async def sum_up(scene: Scene, console: Console) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import worker
 from worker.config.loader import load_routes
 from worker.config.routes import RateLimit, Routes
+from worker.sandbox.completions import Completions
 from worker.sandbox.server import Sandbox
 
 DEMO_REQUESTS = 7000
@@ -21,16 +22,16 @@ def hurried(routes: Routes) -> Routes:
     return replace(routes, clients=clients)
 
 
-def sample_routes(halo: Sandbox) -> Routes:
+def sample_routes(halo: Sandbox, completions: Completions) -> Routes:
     """The files of `routes/` beside the package, or the copies that an installed package carries."""
     beside = Path(worker.__file__).parent.parent / "routes"
     environment = {
         "HALO_URL": halo.url,
         "HALO_CLIENT_ID": halo.settings.client_id,
         "HALO_CLIENT_SECRET": halo.settings.client_secret,
-        "COMPLETIONS_URL": f"{halo.url}/v1",
-        "COMPLETIONS_KEY": "demo",
-        "COMPLETIONS_HOST": halo.url.partition("://")[2],
+        "COMPLETIONS_URL": completions.url,
+        "COMPLETIONS_KEY": completions.key,
+        "COMPLETIONS_HOST": completions.host,
         "HOOK_SECRET": "demo",
     }
     if all((beside / name).is_file() for name in SAMPLES):
@@ -40,7 +41,7 @@ def sample_routes(halo: Sandbox) -> Routes:
 
 
 def renamed(routes: Routes, prefix: str) -> Routes:
-    """The same routes with every route, queue and exchange name prefixed."""
+    """The same routes with every route, queue and exchange name prefixed; without webhooks, since nobody calls the demo."""
     subscribers = {
         f"{prefix}{name}": replace(route, name=f"{prefix}{name}", exchange=prefix + route.exchange, queue=prefix + route.queue if route.queue else None)
         for name, route in routes.subscribers.items()
@@ -51,4 +52,8 @@ def renamed(routes: Routes, prefix: str) -> Routes:
         )
         for name, route in routes.publishers.items()
     }
-    return Routes(routes.clients, subscribers, publishers)
+    runbooks = {
+        f"{prefix}{name}": replace(runbook, name=f"{prefix}{name}", queue=prefix + runbook.queue if runbook.queue else None)
+        for name, runbook in routes.runbooks.items()
+    }
+    return Routes(routes.clients, subscribers, publishers, routes.integrations, runbooks)

@@ -21,7 +21,9 @@ from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel
 from worker.core.topology import TopicExchange, Topology, baton_topology, born_marker, browsed, dead_queue, subscriber_dead_queue
 from worker.flows.publisher import publisher_topology
+from worker.flows.runbook import runbook_topology
 from worker.flows.subscriber import subscriber_topology
+from worker.sandbox.completions import serve_completions
 from worker.sandbox.server import Sandbox, serve
 from worker.sandbox.settings import SandboxSettings
 from worker.settings import Settings
@@ -81,6 +83,8 @@ class Scene:
             whole += baton_topology(route.name) + Topology((TopicExchange(route.exchange),), tuple(browsed(name) for name in names))
         for publisher in routes.publishers.values():
             whole += publisher_topology(publisher)
+        for runbook in routes.runbooks.values():
+            whole += runbook_topology(runbook)
         return whole
 
 
@@ -90,8 +94,12 @@ async def stage(settings: Settings, *, embedded: bool) -> AsyncIterator[Scene]:
     server = MemoryServer()
     url = settings.amqp_url.get_secret_value()
     prefix = "" if embedded else f"demo-{uuid4().hex[:6]}."
-    async with serve(SandboxSettings(tickets=TICKETS, rate_limit=DEMO_REQUESTS)) as halo, open_broker(url, name="halo-worker demo", server=server) as broker:
-        routes = renamed(hurried(sample_routes(halo)), prefix)
+    async with (
+        serve(SandboxSettings(tickets=TICKETS, rate_limit=DEMO_REQUESTS)) as halo,
+        serve_completions() as completions,
+        open_broker(url, name="halo-worker demo", server=server) as broker,
+    ):
+        routes = renamed(hurried(sample_routes(halo, completions)), prefix)
         stop = asyncio.Event()
         service = Service(settings, routes, stop, memory=server if embedded else None)
         scene = Scene(halo, service, broker, prefix)

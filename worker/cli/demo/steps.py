@@ -9,7 +9,7 @@ from worker.cli.demo.scene import Scene
 from worker.sandbox.faults import Does, Fault
 
 UPDATED, CREATED = 7, 3
-ASSETS, ALARMS, QUIET_ALARMS, NOTES = 12, 4, 2, 3
+ASSETS, ALARMS, QUIET_ALARMS, NOTES, QUESTIONS = 12, 4, 2, 3, 2
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,17 @@ def looked_up(scene: Scene) -> tuple[int, int]:
     return messages_ended(scene)[0] - messages_ended(scene)[1], 1
 
 
+async def questions(scene: Scene) -> None:
+    """Somebody asks in a note; what the runbook does is in Halo's journal."""
+    for number in range(QUESTIONS):
+        note = {"ticket": {"id": number + 10}, "action": {"note": f"Why is printer {number} offline?"}}
+        await scene.send("halo.actions.ask", note)
+
+
+def answered(scene: Scene) -> tuple[int, int]:
+    return len(scene.halo.journal.created("/Actions")) - NOTES, QUESTIONS
+
+
 async def nonsense(scene: Scene) -> None:
     await scene.send("erp.assets", b"{not JSON at all")
 
@@ -83,5 +94,6 @@ STEPS = (
     Step(f"People change {UPDATED} tickets and open {CREATED}: {UPDATED + CREATED} more events", people_work, ticket_events),
     Step("Other systems send assets, alarms and notes: they become records in Halo", others_send, messages_ended),
     Step("Halo makes a ticket but its answer is lost: looked up, not made twice", connection_breaks, looked_up),
+    Step("Questions become prompts, the answers become notes: a runbook", questions, answered),
     Step("A message that is no JSON goes to the dead queue, with its reason", nonsense, buried),
 )
