@@ -22,7 +22,7 @@ class Priority(IntEnum):
 class Request:
     """A request below the client's API address: `path` is encoded and starts with a slash; query values are text already; `body` is any JSON value.
 
-    `form`: the body is an object whose members are the fields of a multipart form.
+    `form`: the body is an object whose members are the fields of a multipart form. `timeout`: seconds for the exchange once it is its turn, in place of the client's.
     """
 
     method: str
@@ -30,6 +30,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     form: bool = False
+    timeout: float | None = None
 
 
 class Fate(Enum):

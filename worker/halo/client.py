@@ -129,7 +129,7 @@ class HaloClient:
     async def _patiently(self, request: Request, priority: int, seconds: float | None = None) -> Exchange:
         try:
             async with self._patience.wait() as limit:
-                return await self._authorised(Errand(request, priority, limit, seconds))
+                return await self._authorised(Errand(request, priority, limit, seconds or request.timeout))
         except TimeoutError:
             return Exchange(Fate.NOT_SENT, reason="the worker stopped before the request was sent")
 

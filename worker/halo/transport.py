@@ -37,7 +37,7 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     data: bytes | None = field(default=None, repr=False)
     timeout: float | None = None
-    """Seconds for the whole of it where the session's own limits are too long."""
+    """Seconds for the whole of it, in place of the session's own limits (but for connecting)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +128,11 @@ async def open_session(
 
 
 async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -> Answer | Failure:
-    mark = Mark()
+    mark, own = Mark(), session.timeout
+    limits = own if call.timeout is None else aiohttp.ClientTimeout(connect=own.connect, sock_connect=own.sock_connect)
+    request = session.request(call.method, call.url, headers=call.headers, data=call.data, timeout=limits, allow_redirects=False, trace_request_ctx=mark)
     try:
-        async with (
-            asyncio.timeout(call.timeout),
-            session.request(call.method, call.url, headers=call.headers, data=call.data, allow_redirects=False, trace_request_ctx=mark) as response,
-        ):
+        async with asyncio.timeout(call.timeout), request as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             body, problem = await _read(response, answer_limit if response.status < 400 else ERROR_LIMIT)  # noqa: PLR2004 - errors start at 400
             return Answer(response.status, headers, body, problem)
