@@ -16,7 +16,8 @@ from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Skipped, Unsent
 from worker.core.settlement import Ack, Bury, settle
 from worker.flows.envelope import opened
-from worker.flows.publisher import PublisherFlow, outcome_of
+from worker.flows.once import outcome_of
+from worker.flows.publisher import PublisherFlow
 from worker.flows.writing import Write
 
 WRITES = {"create": Write({}, {}, {"a": 1}), "several": Write({}, {}, [{}, {}]), "update": Write({}, {}, {"id": 7}), "delete": Write({"id": 7}, {}, None)}
