@@ -66,7 +66,7 @@ class Wiring:
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
         needs = Together([self.clients[name] for name in sorted(used)])
-        steps = RunbookFlow(runbook, Performer(self.caller, self.clients), self.current)
+        steps = RunbookFlow(runbook, Performer(self.caller, self.clients), self.current, self.clock)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -28,6 +29,7 @@ from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
 from worker.flows.envelope import opened, retry_copy
 from worker.flows.run_message import Run, run_queue
 from worker.flows.runbook import RunbookFlow
+from worker.flows.variables import taken
 from worker.logs import configure
 from worker.settings import load_settings
 
@@ -73,7 +75,7 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
 
     async def follow() -> dict[str, Any]:
         async with open_performer(routes, settings, runbook, SystemClock()) as performer:
-            return await followed(run, runbook, RunbookFlow(runbook, performer, Unshared()), console)
+            return await followed(run, runbook, RunbookFlow(runbook, performer, Unshared(), SystemClock()), console)
 
     result = asyncio.run(follow())
     if as_json:
@@ -82,19 +84,17 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
 
 
 def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> Run:
-    """The run before its first step: its variables are given, or taken from the starting payload."""
+    """The run at its first step: its variables are taken from the starting payload, and what is given by name goes over them."""
     given = read_inputs(inputs, runbook.input)
-    request = None
+    run = Run(uuid4().hex, runbook.name, started=datetime.now(UTC).isoformat())
     if payload is not None:
         try:
-            request = decode(payload.read_bytes())
+            run = replace(run, request=decode(payload.read_bytes()))
         except OSError as error:
             raise Undecodable(f"{payload} cannot be read: {error.strerror}") from None
-    run = Run(uuid4().hex, runbook.name, request=request)
-    if payload is not None and not given:
-        return run
-    plain = tuple(name for name in given if name in runbook.input and runbook.input[name].plain)
-    return replace(run, step=runbook.first, variables=given, plain=plain)
+    values = taken(run.values(), runbook.input, {"request": run.request}) if payload is not None else run.values()
+    plain = values.plain | {name for name in given if name in runbook.input and runbook.input[name].plain}
+    return run.next(runbook.first, replace(values, variables=dict(values.variables) | given, plain=plain))
 
 
 async def followed(run: Run, runbook: Runbook, flow: RunbookFlow, console: Console) -> dict[str, Any]:
@@ -107,7 +107,7 @@ async def followed(run: Run, runbook: Runbook, flow: RunbookFlow, console: Conso
         began = time.perf_counter()
         outcome = await flow.handle(delivery, envelope)
         settlement = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=runbook.delays)
-        step = {"step": now.step or runbook.first, "ms": round((time.perf_counter() - began) * 1000), **told(settlement, outcome)}
+        step = {"step": str(now.step), "ms": round((time.perf_counter() - began) * 1000), **told(settlement, outcome)}
         steps.append(step)
         console.print(line(step), soft_wrap=True)
         match settlement:

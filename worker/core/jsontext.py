@@ -13,7 +13,7 @@ MAX_DEPTH = 64  # orjson reads 1024 levels but writes fewer than 300
 CONTAINERS = frozenset({dict, list})  # exact types, as the decoder makes them: this is looked up once per value of every page
 
 
-def decode(body: bytes, max_bytes: int = MAX_BYTES) -> Any:
+def decode(body: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
     """The value of a JSON text. Raises `Undecodable`, whose text tells what is wrong without quoting the body."""
     if len(body) > max_bytes:
         raise Undecodable(f"the body has {len(body):,} bytes; at most {max_bytes:,} are read")
@@ -21,8 +21,8 @@ def decode(body: bytes, max_bytes: int = MAX_BYTES) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Undecodable(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
-    if too_deep(value):
-        raise Undecodable(f"the body is nested deeper than {MAX_DEPTH} levels")
+    if too_deep(value, max_depth):
+        raise Undecodable(f"the body is nested deeper than {max_depth} levels")
     return value
 
 

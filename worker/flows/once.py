@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from worker.catalogue.operation import Operation
@@ -19,13 +19,14 @@ NOT_FOUND = 404
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """The writes of one route or step."""
+    """The writes of one route or step. `timeout`: seconds for each, where that is not the client's."""
 
     halo: Halo
     operation: Operation
     find: Find | None
     in_doubt: Literal["park", "repeat"]
     priority: Priority
+    timeout: float | None = None
 
     async def write(self, write: Write, context: Any, bindings: dict[str, Any], *, doubtful: bool) -> Outcome:
         """Send it, after a look where that is needed. `doubtful`: an earlier attempt may have had its effect. Raises `RequestError`, `ExpressionError`."""
@@ -46,7 +47,7 @@ class Once:
                     pass
         elif write.creates and doubtful and self.in_doubt == "park":
             return Refused(DeadClass.IN_DOUBT, "an earlier attempt may have created it, and there is no `find` to look it up")
-        exchange = await self.halo.send(request, priority=self.priority)
+        exchange = await self.halo.send(replace(request, timeout=self.timeout), priority=self.priority)
         return outcome_of(exchange, write, repeatable=self._repeatable(write))
 
     def _repeatable(self, write: Write) -> bool:

@@ -10,17 +10,21 @@ from uuid import UUID, uuid4, uuid5
 
 from worker.config.automation import Values
 from worker.core.errors import Undecodable
-from worker.core.jsontext import decode, encode
+from worker.core.jsontext import MAX_BYTES, MAX_DEPTH, decode, encode
 from worker.core.message import Delivery, Message
 
 VERSION = 1
 RESPONSE_LIMIT = 256 * 1024
+DEEPEST = MAX_DEPTH + 2  # a variable may be as deep as any document, and stands two levels down
 STARTS = UUID("6f1c2f4e-7f0a-4c57-9c0e-1f5b8f6a7d11")  # the namespace of run ids that follow from what started them
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`step` None: nothing is done yet, `request` is the starting payload. `visit` counts the steps that were taken. `status`, `response`: of the last method or action."""
+    """`step` None: nothing is done yet, `request` is the starting payload. `visit` counts the steps that were begun. `status`, `response`: of the last method or action.
+
+    `message_id` tells the copies of one step apart: it is made anew for each message and stays in its body, so that a body that somebody puts back is the same message.
+    """
 
     id: str
     runbook: str
@@ -32,6 +36,7 @@ class Run:
     response: Any = None
     request: Any = None
     started: str = ""
+    message_id: str = ""
 
     def values(self) -> Values:
         return Values(self.variables, frozenset(self.plain), self.status, self.response, self.request)
@@ -50,24 +55,35 @@ class Run:
         )
 
     def message(self) -> Message:
-        """Under a fresh id: of two copies that a crash leaves, the claim of the first one counts."""
-        document = {"v": VERSION} | {item.name: getattr(self, item.name) for item in fields(self)}
-        return Message(encode(document), message_id=uuid4().hex, correlation_id=self.id)
+        """Under a fresh id: of two copies that a crash leaves, the claim of the first one counts. Raises `Undecodable` when it is too large to travel."""
+        message_id = uuid4().hex
+        document = {"v": VERSION} | {item.name: getattr(self, item.name) for item in fields(self)} | {"message_id": message_id}
+        body = encode(document)
+        if len(body) > MAX_BYTES:
+            raise Undecodable(f"the run with its payload and variables has {len(body):,} bytes; at most {MAX_BYTES:,} can travel")
+        return Message(body, message_id=message_id, correlation_id=self.id)
 
     @classmethod
     def read(cls, body: bytes) -> Self:
         """Raises `Undecodable`."""
-        document = decode(body)
+        document = decode(body, max_depth=DEEPEST)
         if not isinstance(document, dict) or document.get("v") != VERSION:
             raise Undecodable("the message is not a run of a runbook")
         try:
             values = {item.name: document[item.name] for item in fields(cls)}
         except KeyError as missing:
             raise Undecodable(f"the run lacks its member {missing}") from None
-        run = cls(**values | {"plain": tuple(values["plain"] or ())})
-        if not isinstance(run.id, str) or not isinstance(run.visit, int) or not isinstance(run.variables, dict):
+        if not fits(values):
             raise Undecodable("the run has a member of the wrong type")
-        return run
+        return cls(**values | {"plain": tuple(values["plain"])})
+
+
+def fits(values: Mapping[str, Any]) -> bool:
+    """Whether the members of a run are of the types that it has."""
+    texts = all(isinstance(values[name], str) and values[name] for name in ("id", "runbook", "message_id")) and isinstance(values["started"], str)
+    numbers = type(values["visit"]) is int and values["visit"] >= 0 and (values["status"] is None or type(values["status"]) is int)
+    plain = isinstance(values["plain"], list) and all(isinstance(name, str) for name in values["plain"])
+    return texts and numbers and plain and isinstance(values["variables"], dict) and isinstance(values["step"], str | None)
 
 
 def run_queue(runbook: str) -> str:

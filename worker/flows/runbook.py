@@ -8,11 +8,12 @@ import structlog
 
 from worker.catalogue.errors import RequestError
 from worker.config.automation import Runbook, Step, Values
+from worker.config.expressions import as_text
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, Undecodable
 from worker.core.jsontext import decode
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
-from worker.core.ports import Claim, Claims
+from worker.core.ports import Claim, Claims, Clock
 from worker.core.topology import Topology, work_topology
 from worker.flows.consumer import Consumption
 from worker.flows.envelope import Envelope
@@ -22,6 +23,9 @@ from worker.flows.variables import taken
 
 logger = structlog.get_logger()
 START_DELAYS = (10.0, 60.0, 600.0)
+PATIENCE = 1.0  # seconds in which the step after one that was delivered again may show that it is finished
+PAUSE = 1.0  # seconds that a step stays in hand when it cannot be claimed: it would come back at once
+LONGEST_REASON = 1000  # characters; a header that outgrows a frame would cost the connection
 
 
 def runbook_topology(runbook: Runbook) -> Topology:
@@ -45,21 +49,22 @@ class Starter:
         self._runbook = runbook
 
     async def handle(self, delivery: Delivery, _: Envelope) -> Outcome:
+        run_id = started_by(delivery)
         try:
-            request = decode(delivery.message.body)
+            message = start_message(self._runbook.name, run_id, decode(delivery.message.body))
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
-        run_id = started_by(delivery)
-        return Passed(start_message(self._runbook.name, run_id, request), run_queue(self._runbook.name), f"run {run_id}")
+        return Passed(message, run_queue(self._runbook.name), f"run {run_id}")
 
 
 class RunbookFlow:
     """The handler of one runbook's steps."""
 
-    def __init__(self, runbook: Runbook, performer: Performer, claims: Claims) -> None:
+    def __init__(self, runbook: Runbook, performer: Performer, claims: Claims, clock: Clock) -> None:
         self._runbook = runbook
         self._performer = performer
         self._claims = claims
+        self._clock = clock
 
     async def handle(self, delivery: Delivery, envelope: Envelope) -> Outcome:
         """Take one step. Every way ends in an `Outcome`."""
@@ -67,44 +72,45 @@ class RunbookFlow:
             run = Run.read(delivery.message.body)
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
-        with structlog.contextvars.bound_contextvars(run=run.id, step=run.step or self._runbook.first):
+        with structlog.contextvars.bound_contextvars(run=run.id, step=run.step):
             try:
-                if await self._claims.claim(f"run:{run.id}:{run.visit}", envelope.message_id) is Claim.TAKEN:
+                if not await self._is_due(run, redelivered=delivery.redelivered):
                     return Skipped("a copy of a step that is taken already")
             except BrokerError as error:
+                await self._clock.sleep(PAUSE)
                 return Unsent(f"the step could not be claimed: {error}", counted=False)
             try:
                 return await self._take(run, envelope)
             except (ExpressionError, Undecodable) as error:
-                return Refused(DeadClass.TRANSFORM, f"step {run.step or self._runbook.first!r}: {error}")
-            except (RequestError, CallRefused) as error:
-                return self._failed(run, self._step(run), run.values(), Refused(DeadClass.REJECTED, f"not sent: {error}"), envelope)
+                return Refused(DeadClass.TRANSFORM, f"step {run.step!r}: {error}")
 
-    def _step(self, run: Run) -> Step | None:
-        return self._runbook.steps.get(run.step or self._runbook.first)
+    async def _is_due(self, run: Run, *, redelivered: bool) -> bool:
+        """Whether this message is the one that takes this step, and the step has not come to its end: then the next one was claimed. Raises `BrokerError`."""
+        claim = await self._claims.claim(visit_key(run.id, run.visit), run.message_id)
+        if claim is Claim.AGAIN:
+            return not await self._claims.seen(visit_key(run.id, run.visit + 1), within=PATIENCE if redelivered else 0.0)
+        return claim is Claim.WON
 
     async def _take(self, run: Run, envelope: Envelope) -> Outcome:
-        values, step = run.values(), self._step(run)
+        values = run.values()
         if run.step is None:
-            values = taken(values, self._runbook.input, {"request": run.request})
+            return self._to(run, self._runbook.first, taken(values, self._runbook.input, {"request": run.request}))
+        step = self._runbook.steps.get(run.step)
         if step is None:
             return Refused(DeadClass.FAILED, f"the runbook has no step {run.step!r} any more")
-        if run.visit >= self._runbook.step_limit:
-            return Refused(DeadClass.FAILED, f"the run has taken {self._runbook.step_limit} steps, which is its limit")
         if step.end is not None:
-            return self._end(step, values)
+            return ended(step, values)
+        if run.visit > self._runbook.step_limit:
+            return Refused(DeadClass.FAILED, f"the run has taken {self._runbook.step_limit} steps, which is its limit")
         if step.method is None and step.action is None:
             return self._onward(run, step, values)
-        performed = await self._performer.perform(step, values, doubtful=envelope.doubtful)
+        try:
+            performed = await self._performer.perform(step, values, doubtful=envelope.doubtful)
+        except (RequestError, CallRefused) as error:
+            return self._failed(run, step, values, Refused(DeadClass.REJECTED, f"not sent: {error}"), envelope)
         if isinstance(performed.outcome, Done):
             return self._onward(run, step, performed.values, performed.outcome.status)
         return self._failed(run, step, performed.values, performed.outcome, envelope)
-
-    def _end(self, step: Step, values: Values) -> Outcome:
-        if step.end == "done":
-            return Done("the run is done")
-        reason = step.reason.fill(values) if step.reason is not None else None
-        return Refused(DeadClass.FAILED, str(reason or f"the run ended at step {step.name!r}"))
 
     def _onward(self, run: Run, step: Step, values: Values, status: int | None = None) -> Outcome:
         """To the first branch that holds."""
@@ -112,23 +118,45 @@ class RunbookFlow:
             return Done("the run is done", status)
         for branch in step.go:
             if branch.when is None or branch.when.holds(values.context(), {}):
-                return self._to(run, step, branch.go, values, status)
+                return self._to(run, branch.go, values, status)
         return Refused(DeadClass.FAILED, f"no branch of step {step.name!r} holds", status)
 
-    def _failed(self, run: Run, step: Step | None, values: Values, outcome: Outcome, envelope: Envelope) -> Outcome:
+    def _failed(self, run: Run, step: Step, values: Values, outcome: Outcome, envelope: Envelope) -> Outcome:
         """A failure waits for its retry, goes to `on_failure`, or ends the run; what is in doubt is parked in any case."""
-        if step is None or isinstance(outcome, (Done, Passed, Skipped)):
+        if isinstance(outcome, (Done, Passed, Skipped)):
             return outcome
-        if isinstance(outcome, (Unsent, Doubtful)):
-            planned = replace(outcome, delays=step.retry)
-            final = outcome.counted and envelope.attempts >= len(step.retry)
-            if not final or (isinstance(outcome, Doubtful) and not outcome.repeatable) or step.on_failure is None:
-                return planned
-        if isinstance(outcome, Refused) and (outcome.dead_class is DeadClass.IN_DOUBT or step.on_failure is None):
-            return outcome
+        told = replace(outcome, reason=f"step {step.name!r}: {outcome.reason}")
+        if isinstance(told, (Unsent, Doubtful)):
+            told = replace(told, delays=step.retry)
+        if step.on_failure is None or not is_final(told, envelope.attempts):
+            return told
         logger.warning("step.failed", reason=outcome.reason, status=outcome.status, then=step.on_failure)
-        return self._to(run, step, step.on_failure or "", replace(values, status=outcome.status), outcome.status)
+        return self._to(run, step.on_failure, replace(values, status=outcome.status), outcome.status)
 
-    def _to(self, run: Run, step: Step, name: str, values: Values, status: int | None) -> Outcome:
-        message = run.next(name, values).message()
-        return Passed(message, run_queue(self._runbook.name), f"{step.name} → {name}", status)
+    def _to(self, run: Run, name: str, values: Values, status: int | None = None) -> Outcome:
+        """Raises `Undecodable` when the run has grown too large."""
+        return Passed(run.next(name, values).message(), run_queue(self._runbook.name), f"{run.step or 'start'} → {name}", status)
+
+
+def visit_key(run_id: str, visit: int) -> str:
+    """What the message of a step claims."""
+    return f"run:{run_id}:{visit}"
+
+
+def ended(step: Step, values: Values) -> Outcome:
+    """Raises `ExpressionError`."""
+    if step.end == "done":
+        return Done("the run is done")
+    reason = as_text(step.reason.fill(values)) if step.reason is not None else ""
+    return Refused(DeadClass.FAILED, reason[:LONGEST_REASON] or f"the run ended at step {step.name!r}")
+
+
+def is_final(outcome: Unsent | Doubtful | Refused, attempts: int) -> bool:
+    """Whether nothing more will be tried, and nobody has to decide whether it was done."""
+    match outcome:
+        case Refused(dead_class):
+            return dead_class is not DeadClass.IN_DOUBT
+        case Doubtful(repeatable=False):
+            return False
+        case _:
+            return outcome.counted and attempts >= len(outcome.delays or ())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from worker.catalogue.actions import Action
 from worker.catalogue.catalogue import load
 from worker.catalogue.requests import build_request
 from worker.config.automation import Caller, Integration, Method, Runbook, Step, Values
@@ -67,37 +67,33 @@ class Performer:
         operation = self._catalogue.find(action.entity, action.method)
         path = {name: filler.fill(values) for name, filler in step.path.items()}
         query = {name: filler.fill(values) for name, filler in step.query.items()}
+        if operation.method == "GET":
+            request = replace(build_request(operation, path, query), timeout=step.timeout)
+            return read_outcome(await halo.send(request, priority=Priority.RUNBOOK))
         body = step.body.fill(values) if step.body is not None else None
-        limit = asyncio.timeout(step.timeout)
-        try:
-            async with limit:
-                if operation.method == "GET":
-                    exchange = await halo.send(build_request(operation, path, query), priority=Priority.RUNBOOK)
-                    return method_outcome(exchange, repeatable=True)
-                write = Write(path, query, payload_of(operation, body))
-                if lacking := action.missing(write.single or {}):
-                    return Refused(DeadClass.REJECTED, f"not sent: {action.name} needs {', '.join(lacking)}")
-                if action.keeps and write.single is not None and (failure := await self._kept(halo, step, write.single)) is not None:
-                    return failure
-                return await Once(halo, operation, step.find, step.in_doubt, Priority.RUNBOOK).write(write, values.context(), {}, doubtful=doubtful)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            return Doubtful(f"no answer within the step's {step.timeout:g} s", repeatable=step.in_doubt == "repeat" or step.find is not None)
+        write = Write(path, query, payload_of(operation, body))
+        if lacking := action.missing(write.single or {}):
+            return Refused(DeadClass.REJECTED, f"not sent: {action.name} needs {', '.join(lacking)}")
+        kept = await self._kept(halo, step, action, write.single or {})
+        if not isinstance(kept, dict):
+            return kept
+        write = replace(write, payload=kept | (write.single or {}))
+        once = Once(halo, operation, step.find, step.in_doubt, Priority.RUNBOOK, step.timeout)
+        return await once.write(write, values.context(), {}, doubtful=doubtful)
 
-    async def _kept(self, halo: Halo, step: Step, record: dict[str, Any]) -> Outcome | None:
-        """Read what Halo wants back in an update, and lay it under the body."""
-        action = step.action
-        if action is None or record.get("id") is None or all(name in record for name in action.keeps):
-            return None
+    async def _kept(self, halo: Halo, step: Step, action: Action, record: Mapping[str, Any]) -> dict[str, Any] | Outcome:
+        """What Halo wants back in an update, read from the record; or why it cannot be read."""
+        wanted = [name for name in action.keeps if name not in record]
+        if not wanted:
+            return {}
         details = self._catalogue.find(f"{action.entity}/{{id}}", "GET")
-        exchange = await halo.send(build_request(details, {"id": record["id"]}), priority=Priority.RUNBOOK)
+        request = replace(build_request(details, {"id": record["id"]}), timeout=step.timeout)
+        exchange = await halo.send(request, priority=Priority.RUNBOOK)
+        if exchange.ok and isinstance(exchange.body, dict):
+            return {name: exchange.body[name] for name in wanted if exchange.body.get(name) is not None}
         if exchange.status == NOT_FOUND:
             return Refused(DeadClass.REJECTED, f"there is no {action.entity} with this id", exchange.status)
-        if not exchange.ok or not isinstance(exchange.body, dict):
-            return method_outcome(replace(exchange, fate=Fate.NOT_SENT) if exchange.fate is Fate.AMBIGUOUS else exchange, repeatable=True)
-        record.update({name: exchange.body[name] for name in action.keeps if name not in record and exchange.body.get(name) is not None})
-        return None
+        return unread(replace(exchange, fate=Fate.DONE_UNREAD, reason="the answer is no record") if exchange.ok else exchange)
 
 
 def clients_of(runbook: Runbook, integrations: Mapping[str, Integration]) -> set[str]:
@@ -121,3 +117,21 @@ def method_outcome(exchange: Exchange, *, repeatable: bool) -> Outcome:
             return Refused(DeadClass.REJECTED, reason, status)
         case Fate.AUTH:
             return Refused(DeadClass.AUTH, reason, status)
+
+
+def read_outcome(exchange: Exchange) -> Outcome:
+    """What reading something from Halo brought."""
+    return Done("read", exchange.status, exchange.body) if exchange.ok else unread(exchange)
+
+
+def unread(exchange: Exchange) -> Outcome:
+    """Nothing came of it, and nothing was changed by it: it may be read again."""
+    match exchange.fate:
+        case Fate.REJECTED:
+            return Refused(DeadClass.REJECTED, exchange.reason, exchange.status)
+        case Fate.AUTH:
+            return Refused(DeadClass.AUTH, exchange.reason, exchange.status)
+        case Fate.NOT_SENT | Fate.THROTTLED:
+            return Unsent(exchange.reason, exchange.status, counted=False)
+        case _:
+            return Unsent(exchange.reason, exchange.status, counted=not exchange.down)

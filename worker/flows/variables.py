@@ -15,13 +15,15 @@ logger = structlog.get_logger()
 
 
 def taken(values: Values, paths: Mapping[str, VariablePath], documents: Mapping[str, Any]) -> Values:
-    """`values` with a variable for each path; `documents` are what the roots stand for. What is missing is an empty variable and a warning."""
+    """`values` with a variable for each path; `documents` are what the roots stand for. What is missing is no variable any more, and a warning."""
     variables, plain = dict(values.variables), set(values.plain)
     for name, path in paths.items():
         found = path.find(documents.get(path.root))
         if not found.there:
             logger.warning("variable.missing", variable=name, path=str(path))
-        variables[name] = found.value
+            variables.pop(name, None)
+        else:
+            variables[name] = found.value
         plain.discard(name)
         if path.plain:
             plain.add(name)
