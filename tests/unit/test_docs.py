@@ -14,7 +14,7 @@ TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text("utf-8")
 CODE = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", README, re.DOTALL))
 MAKEFILE = (TOP / "Makefile").read_text("utf-8")
-COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
+COMMANDS = sorted([command.name or command.callback.__name__ for command in app.registered_commands] + [group.name for group in app.registered_groups])
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 METRICS = sorted(metric.name for metric in Metrics().registry.collect())
 
