@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -13,7 +14,7 @@ from tests.tools.waiting import soon, until
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError
 from worker.core.message import Message
-from worker.core.ports import Claim
+from worker.core.ports import Claim, Clock
 from worker.core.topology import CLAIMS, claims_topology
 from worker.state.claim_index import ClaimIndex, Entry
 from worker.state.claims import StreamClaims, open_claims
@@ -25,12 +26,12 @@ CLOCK = SystemClock()
 async def replicas(world: World):
     async with AsyncExitStack() as stack:
 
-        async def make(number: int) -> list[StreamClaims]:
+        async def make(number: int, clock: Clock = CLOCK) -> list[StreamClaims]:
             made = []
             for _ in range(number):
                 broker = await stack.enter_async_context(world.attach())
                 await broker.declare(claims_topology())
-                made.append(await stack.enter_async_context(open_claims(broker, CLOCK)))
+                made.append(await stack.enter_async_context(open_claims(broker, clock)))
             return made
 
         yield make
@@ -59,6 +60,20 @@ async def test_a_replica_that_starts_later_knows_what_was_claimed(replicas):
     assert await soon(late.claim("7", "other")) is Claim.TAKEN
     assert await late.seen("49")
     assert not await late.seen("50")
+
+
+class Ahead(SystemClock):
+    """A machine whose clock goes before the others'."""
+
+    def now(self) -> float:
+        return super().now() + 1000
+
+
+async def test_a_replica_whose_clock_is_ahead_knows_what_was_claimed_as_well(replicas):
+    [early] = await replicas(1)
+    await soon(early.claim("k", "m"))
+    [late] = await replicas(1, Ahead())
+    assert await soon(late.claim("k", "other")) is Claim.TAKEN
 
 
 async def test_what_was_claimed_more_than_a_day_ago_is_free(replicas, world: World):
@@ -123,6 +138,36 @@ async def test_a_claim_under_way_when_the_attachment_is_lost_ends_with_an_error(
     assert any(isinstance(end, BrokerError) for end in ended)
 
 
+@pytest.mark.parametrize("entries", [0, 3, 20])
+async def test_another_stream_of_the_same_name_is_not_mistaken_for_the_one_that_was_read(world: World, entries, monkeypatch):
+    """It was deleted and made again while we were not attached; offsets of the one say nothing of the other."""
+    monkeypatch.setattr("worker.state.claims.PAUSE", 0.05)
+    monkeypatch.setattr("worker.state.claims.SILENCE", 0.3)
+    index = ClaimIndex()
+    async with world.attach() as broker:
+        await broker.declare(claims_topology())
+        async with open_claims(broker, CLOCK, index) as claims:
+            for number in range(5):
+                await soon(claims.claim(f"old {number}", "m"))
+    world.delete_queue(CLAIMS)
+    async with world.attach() as broker:
+        await broker.declare(claims_topology())
+        for number in range(entries):
+            await broker.publish(Message(Entry.of(f"new {number}", "m", CLOCK.now()).encode()), routing_key=CLAIMS)
+        async with open_claims(broker, CLOCK, index) as claims:
+            await until(partial(works, claims), 20)
+            assert await soon(claims.claim("old 1", "other")) is Claim.WON
+            assert [await soon(claims.claim(f"new {number}", "other")) for number in range(entries)] == [Claim.TAKEN] * entries
+
+
+async def works(claims: StreamClaims) -> bool:
+    try:
+        await claims.claim(uuid4().hex, "m")
+    except BrokerError:
+        return False
+    return True
+
+
 async def test_a_deleted_stream_is_made_again_and_read_from_its_beginning(world: World, monkeypatch):
     monkeypatch.setattr("worker.state.claims.PAUSE", 0.05)
     monkeypatch.setattr("worker.state.claims.SILENCE", 0.3)
@@ -133,12 +178,5 @@ async def test_a_deleted_stream_is_made_again_and_read_from_its_beginning(world:
                 await soon(claims.claim(str(number), "m"))
             world.delete_queue(CLAIMS)
 
-            async def working() -> bool:
-                try:
-                    await claims.claim(uuid4().hex, "m")
-                except BrokerError:
-                    return False
-                return True
-
-            await until(working, 20)
+            await until(partial(works, claims), 20)
             assert await soon(claims.claim("1", "other")) is Claim.WON

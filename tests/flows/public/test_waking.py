@@ -100,3 +100,18 @@ async def test_it_says_whether_it_listens(job: Job, start):
         await until(lambda: asyncio.sleep(0, flow.part in health.parts))
         assert health.ready
     assert flow.part == "waking tickets"
+
+
+async def test_a_call_that_was_answered_does_not_come_again(job: Job, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "PAUSE", 0.0)
+    await ensure_born(job.other.broker, CLOCK, "tickets")
+    async with open_holder(job.other.broker, CLOCK, "tickets") as (holder, _):
+        await holder.listen()
+        held = await holder.take(await soon(holder.arrival()))
+        assert held is not None
+        await holder.put(held, held.baton.advanced(due=CLOCK.now() + 3600))
+        async with waking(job):
+            await call(job)
+            await soon(holder.arrival())  # it was made due
+    await job.other.settles(wake_queue("tickets"), 0)
+    assert len(await job.other.drain(wake_queue("tickets"))) == 0
