@@ -12,7 +12,7 @@ import structlog
 
 from worker.app.clients import Reload, open_clients
 from worker.app.current import Current
-from worker.app.wiring import Flow, Wiring
+from worker.app.wiring import Flow, Wiring, webhook_topology
 from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
 from worker.config.routes import Routes
@@ -21,10 +21,12 @@ from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, Topo
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Halo
 from worker.core.topology import common_topology
+from worker.flows.reception import Reception
 from worker.flows.waiting import first_of
 from worker.integrations.caller import IntegrationCaller, open_caller
 from worker.metrics import Metrics
 from worker.settings import Settings
+from worker.web.public import doors_of, serve_public
 
 logger = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -44,6 +46,8 @@ class Service:
     clock: Clock = field(default_factory=SystemClock)
     memory: MemoryServer | None = None
     reload: Reload | None = None
+    public_port: int | None = field(default=None, init=False)
+    """The port of webhooks and endpoints while it is open."""
     _current: Current = field(default_factory=Current, init=False)
 
     async def run(self) -> None:
@@ -54,6 +58,12 @@ class Service:
             opening = open_clients(self.routes, self.settings, self.metrics, self.health, self.clock, reload=self.reload)
             clients = await stack.enter_async_context(opening)
             caller = await stack.enter_async_context(open_caller(self.routes.integrations, clients, self.metrics, self.clock))
+            if doors := doors_of(self.routes.runbooks, self.routes.webhooks):
+                reception = Reception(self.routes.webhooks, self._current, self.clock, self.metrics)
+                port = await stack.enter_async_context(
+                    serve_public(self.settings.public_host, self.settings.public_port, doors, reception.receive, self.metrics)
+                )
+                self.public_port = port
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
                 letting_go = tasks.create_task(self._let_go([*clients.values(), caller]))
                 wiring = Wiring(self.routes, self.settings, clients, caller, self._current, self.clock, self.metrics, self.health, tasks)
@@ -108,7 +118,7 @@ class Service:
 
     async def _serve(self, broker: Broker, flows: list[Flow]) -> None:
         """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
-        await broker.declare(sum((flow.topology for flow in flows), start=common_topology()))
+        await broker.declare(sum((flow.topology for flow in flows), start=common_topology() + webhook_topology(self.routes)))
         self.health.up("topology", "as declared")
         try:
             async with self._current.attached(broker, self.clock, claiming=bool(self.routes.runbooks or self.routes.webhooks)), asyncio.TaskGroup() as group:

@@ -11,13 +11,14 @@ from worker.config.automation import Caller, Runbook
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Halo
-from worker.core.topology import Topology
+from worker.core.topology import TopicExchange, Topology
 from worker.flows.availability import Availability, Together
 from worker.flows.consumer import Consumer, Consumption, Handler
 from worker.flows.publisher import PublisherFlow, consumption_of, publisher_topology
 from worker.flows.runbook import RunbookFlow, Starter, runbook_topology, start_consumption, step_consumption
 from worker.flows.step import Performer, clients_of
 from worker.flows.subscriber import SubscriberFlow, subscriber_topology
+from worker.flows.waking import Waking, wake_topology
 from worker.metrics import Metrics
 from worker.settings import Settings
 
@@ -51,6 +52,7 @@ class Wiring:
         made += [self._publisher(route) for route in self.routes.publishers.values()]
         for runbook in self.routes.runbooks.values():
             made += self._runbook(runbook)
+        made += [self._waking(name) for name in sorted({hook.wake.subscriber for hook in self.routes.webhooks.values() if hook.wake is not None})]
         for flow in made:
             self.health.expect(flow.part)
         return made
@@ -73,6 +75,15 @@ class Wiring:
             flows.append(self._consumer(start_consumption(runbook, runbook.queue), Starter(runbook).handle, Together([]), topology))
         return flows
 
+    def _waking(self, subscriber: str) -> Flow:
+        waking = Waking(subscriber, self.clock, self.health)
+        return Flow(waking.part, wake_topology(subscriber), waking.serve)
+
     def _consumer(self, what: Consumption, handler: Handler, needs: Availability, topology: Topology) -> Flow:
         consumer = Consumer(what, handler, needs, self.clock, self.metrics, self.health, self.tasks)
         return Flow(what.part, topology, consumer.serve)
+
+
+def webhook_topology(routes: Routes) -> Topology:
+    """The exchanges that webhooks push to; whoever listens binds to them."""
+    return Topology(tuple(TopicExchange(hook.exchange) for hook in routes.webhooks.values() if hook.exchange is not None))

@@ -134,6 +134,19 @@ def start(
     return start_run(name, inputs or [], payload, os.environ, as_json=as_json)
 
 
+@app.command()
+def register(
+    name: Annotated[str, typer.Argument(metavar="WEBHOOK")],
+    url: Annotated[str, typer.Option(help="The public address of the worker, as Halo reaches it, such as https://hooks.example.com.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent to Halo, and send nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before notifications are removed.")] = False,
+) -> int:
+    """Create a webhook and its notifications in Halo, or mend them; tells when Halo has switched it off."""
+    from worker.cli.register import register as register_webhook
+
+    return register_webhook(name, url, os.environ, dry_run=dry_run, yes=yes)
+
+
 runbook = typer.Typer(help="Look at runbooks.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(runbook, name="runbook")
 

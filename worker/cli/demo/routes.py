@@ -41,7 +41,7 @@ def sample_routes(halo: Sandbox, completions: Completions) -> Routes:
 
 
 def renamed(routes: Routes, prefix: str) -> Routes:
-    """The same routes with every route, queue and exchange name prefixed; without webhooks, since nobody calls the demo."""
+    """The same routes with every route, queue and exchange name prefixed; without public endpoints and webhooks, since nobody calls the demo."""
     subscribers = {
         f"{prefix}{name}": replace(route, name=f"{prefix}{name}", exchange=prefix + route.exchange, queue=prefix + route.queue if route.queue else None)
         for name, route in routes.subscribers.items()
@@ -53,7 +53,7 @@ def renamed(routes: Routes, prefix: str) -> Routes:
         for name, route in routes.publishers.items()
     }
     runbooks = {
-        f"{prefix}{name}": replace(runbook, name=f"{prefix}{name}", queue=prefix + runbook.queue if runbook.queue else None)
+        f"{prefix}{name}": replace(runbook, name=f"{prefix}{name}", queue=prefix + runbook.queue if runbook.queue else None, endpoint=None)
         for name, runbook in routes.runbooks.items()
     }
     return Routes(routes.clients, subscribers, publishers, routes.integrations, runbooks)
