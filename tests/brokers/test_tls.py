@@ -175,6 +175,6 @@ async def test_a_file_that_cannot_be_used_is_told(server: Server, tmp_path: Path
 
 async def test_a_plain_port_and_a_tls_port_are_not_mistaken_for_each_other(server: Server):
     told = await refusal(server.url(secret=SECRET).replace("amqps:", "amqp:"))
-    assert told == f"RabbitMQ at 127.0.0.1:{server.port} cannot be used: it closed the connection at once: is this its TLS port (amqps)?"
+    assert told == f"RabbitMQ at 127.0.0.1:{server.port} cannot be used: it closed the connection: it is only starting, or speaks TLS there (amqps)"
     told = await refusal(f"amqps://guest:{SECRET}@127.0.0.1:{server.node.port}/")
     assert told == f"RabbitMQ at 127.0.0.1:{server.node.port} cannot be used: TLS failed (WRONG_VERSION_NUMBER): is this its TLS port?"

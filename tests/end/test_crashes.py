@@ -12,7 +12,7 @@ from tests.tools.job import listening, publisher, routes, subscriber
 from tests.tools.waiting import until
 
 FIND = {"query": {"search": "{{ payload.inventory_number }}"}, "match": {"inventory_number": "{{ payload.inventory_number }}"}}
-KILLS = 6
+KILLS = 4
 
 
 def definition_for(halo):

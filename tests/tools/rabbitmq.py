@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
+import pytest
+
 from tests.tools.rabbitmq_node import Node, find_server, install_server, private_node
 
 URL = "WORKER_TEST_AMQP_URL"
@@ -76,8 +78,9 @@ class RabbitMQ:
 
     @property
     def ours(self) -> Node:
+        """Skips the test where the broker is somebody's."""
         if self.node is None:
-            raise NoRabbitMQ("this test stops and starts the broker: it needs a private node (install rabbitmq-server)")
+            pytest.skip("this test stops the broker or turns its knobs: it needs a private node (install rabbitmq-server)")
         return self.node
 
     def stop(self) -> None:

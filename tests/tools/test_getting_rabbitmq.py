@@ -49,6 +49,8 @@ def test_a_broker_that_is_given_is_used_with_a_virtual_host_per_test(fake_api: H
     with rabbitmq(environment) as broker:
         first, second = broker.new_vhost(), broker.new_vhost()
         broker.drop_vhost(first)
+        with pytest.raises(pytest.skip.Exception, match="needs a private node"):
+            broker.kill()
     assert first != second
     assert first.startswith("amqp://me:pass@broker.test:5671/test-")
     vhost = first.rpartition("/")[2]

@@ -18,6 +18,7 @@ from worker.app import Service
 from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
 from worker.config.loader import load_routes
+from worker.sandbox.halo import Clock, utc_now
 from worker.sandbox.server import Sandbox, serve
 from worker.sandbox.settings import SandboxSettings
 from worker.settings import Settings
@@ -124,10 +125,10 @@ async def memory_job(tmp_path: Path) -> AsyncIterator[Job]:
 
 @pytest.fixture
 async def halos() -> AsyncIterator[Halos]:
-    """Makes simulated Halos."""
+    """Makes simulated Halos; `now` is the clock that one lives by."""
     async with AsyncExitStack() as stack:
 
-        async def make(**settings: Any) -> Sandbox:
-            return await stack.enter_async_context(serve(SandboxSettings(**({"rate_limit": None, "tickets": 20} | settings))))
+        async def make(now: Clock = utc_now, **settings: Any) -> Sandbox:
+            return await stack.enter_async_context(serve(SandboxSettings(**({"rate_limit": None, "tickets": 20} | settings)), now=now))
 
         yield make

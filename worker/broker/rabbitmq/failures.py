@@ -15,7 +15,6 @@ from aiormq.exceptions import (
     ChannelInvalidStateError,
     ChannelNotFoundEntity,
     DeliveryError,
-    IncompatibleProtocolError,
     InvalidFrameError,
     ProbableAuthenticationError,
     PublishError,
@@ -102,7 +101,7 @@ def refusal(error: AMQPError, exchange: str, size: int) -> PublishRefused | None
 def unreachable(url: URL, error: BaseException) -> BrokerUnreachable:
     """A sentence that says what stands in the way; the password is never part of it."""
     place = f"{url.host}:{url.port or (5671 if url.scheme == 'amqps' else 5672)}"
-    cause = error.__cause__ if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, AMQPError) else error
+    cause = error.__cause__ if isinstance(error.__cause__, (OSError, EOFError)) and not isinstance(error.__cause__, AMQPError) else error
     vhost = url.path.removeprefix("/") or "/"
     match cause:
         case TimeoutError():
@@ -117,10 +116,10 @@ def unreachable(url: URL, error: BaseException) -> BrokerUnreachable:
             why = f"a certificate or key file that its address names cannot be used: {getattr(cause, 'reason', None) or cause.strerror or cause}"
         case ssl.SSLError():
             why = tls_trouble(cause)
-        case ConnectionResetError() | IncompatibleProtocolError():
+        case ConnectionResetError() | EOFError():
             # over TLS 1.3 that is also how a refused certificate of ours ends, when the reset overtakes the alert
-            hint = "does it want a certificate of ours (certfile and keyfile in its address)?" if url.scheme == "amqps" else "is this its TLS port (amqps)?"
-            why = f"it closed the connection at once: {hint}"
+            other = "wants a certificate of ours (certfile and keyfile in its address)" if url.scheme == "amqps" else "speaks TLS there (amqps)"
+            why = f"it closed the connection: it is only starting, or {other}"
         case ProbableAuthenticationError() | AuthenticationError():
             why = f"it refuses the user {url.user!r} or the password"
         case InvalidFrameError() if "Connection.OpenOk" in explain(error):  # all that aiormq tells of a refused virtual host
