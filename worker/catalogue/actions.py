@@ -41,12 +41,14 @@ class Action:
         return lacking
 
 
-def pair(noun: str, title: str, entity: str, template: Mapping[str, Any], *required: str | tuple[str, ...]) -> tuple[Action, Action]:
-    """To create one, and to edit it: an edit sends the id and what is to change."""
+def pair(
+    noun: str, title: str, entity: str, template: Mapping[str, Any], *required: str | tuple[str, ...], also: tuple[str, ...] = ()
+) -> tuple[Action, Action]:
+    """To create one, and to edit it: an edit sends the id (`also`: and what else tells the record), and what is to change."""
     edited = {"id": 123} | dict(template)
     return (
         Action(f"create_{noun}", f"Create {title}", "POST", entity, template, required),
-        Action(f"edit_{noun}", f"Edit {title}", "POST", entity, edited, ("id",)),
+        Action(f"edit_{noun}", f"Edit {title}", "POST", entity, edited, ("id", *also)),
     )
 
 
@@ -98,7 +100,7 @@ EVERY = (
     *pair("site", "a site", "Site", SITE, "name", "client_id"),
     *pair("user", "a user", "Users", USER, ("name", "firstname", "surname"), "site_id"),
     *pair("asset", "an asset", "Asset", ASSET, "assettype_id", ("client_id", "site_id")),
-    *pair("lookup", "a value of a lookup", "Lookup", LOOKUP, "lookupid", "name"),
+    *pair("lookup", "a value of a lookup", "Lookup", LOOKUP, "lookupid", "name", also=("lookupid",)),  # its id counts within its lookup
     *pair("kb_article", "a knowledge base article", "KBArticle", KB_ARTICLE, "name"),
     *pair("ticket_rule", "a ticket rule", "TicketRules", TICKET_RULE, "name"),
     Action(
