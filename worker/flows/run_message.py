@@ -21,10 +21,7 @@ STARTS = UUID("6f1c2f4e-7f0a-4c57-9c0e-1f5b8f6a7d11")  # the namespace of run id
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`step` None: nothing is done yet, `request` is the starting payload. `visit` counts the steps that were begun. `status`, `response`: of the last method or action.
-
-    `message_id` tells the copies of one step apart: it is made anew for each message and stays in its body, so that a body that somebody puts back is the same message.
-    """
+    """`step` None: nothing is done yet, `request` is the starting payload. `visit` counts the steps that were begun. `status`, `response`: of the last method or action."""
 
     id: str
     runbook: str
@@ -36,7 +33,6 @@ class Run:
     response: Any = None
     request: Any = None
     started: str = ""
-    message_id: str = ""
 
     def values(self) -> Values:
         return Values(self.variables, frozenset(self.plain), self.status, self.response, self.request)
@@ -55,13 +51,14 @@ class Run:
         )
 
     def message(self) -> Message:
-        """Under a fresh id: of two copies that a crash leaves, the claim of the first one counts. Raises `Undecodable` when it is too large to travel."""
-        message_id = uuid4().hex
-        document = {"v": VERSION} | {item.name: getattr(self, item.name) for item in fields(self)} | {"message_id": message_id}
-        body = encode(document)
+        """Without an id, so that each time that it is put somewhere it gets one of its own: of several copies one is to win its claim.
+
+        Raises `Undecodable` when it is too large to travel.
+        """
+        body = encode({"v": VERSION} | {item.name: getattr(self, item.name) for item in fields(self)})
         if len(body) > MAX_BYTES:
             raise Undecodable(f"the run with its payload and variables has {len(body):,} bytes; at most {MAX_BYTES:,} can travel")
-        return Message(body, message_id=message_id, correlation_id=self.id)
+        return Message(body, correlation_id=self.id)
 
     @classmethod
     def read(cls, body: bytes) -> Self:
@@ -80,7 +77,7 @@ class Run:
 
 def fits(values: Mapping[str, Any]) -> bool:
     """Whether the members of a run are of the types that it has."""
-    texts = all(isinstance(values[name], str) and values[name] for name in ("id", "runbook", "message_id")) and isinstance(values["started"], str)
+    texts = all(isinstance(values[name], str) and values[name] for name in ("id", "runbook")) and isinstance(values["started"], str)
     numbers = type(values["visit"]) is int and values["visit"] >= 0 and (values["status"] is None or type(values["status"]) is int)
     plain = isinstance(values["plain"], list) and all(isinstance(name, str) for name in values["plain"])
     return texts and numbers and plain and isinstance(values["variables"], dict) and isinstance(values["step"], str | None)

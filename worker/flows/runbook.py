@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -14,6 +15,7 @@ from worker.core.jsontext import decode
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
 from worker.core.ports import Claim, Claims, Clock
+from worker.core.settlement import Bury, settle
 from worker.core.topology import Topology, work_topology
 from worker.flows.consumer import Consumption
 from worker.flows.envelope import Envelope
@@ -74,22 +76,35 @@ class RunbookFlow:
             return Refused(DeadClass.DECODE, str(error))
         with structlog.contextvars.bound_contextvars(run=run.id, step=run.step):
             try:
-                if not await self._is_due(run, redelivered=delivery.redelivered):
+                if not await self._is_due(run, envelope.message_id, redelivered=delivery.redelivered):
                     return Skipped("a copy of a step that is taken already")
             except BrokerError as error:
                 await self._clock.sleep(PAUSE)
                 return Unsent(f"the step could not be claimed: {error}", counted=False)
-            try:
-                return await self._take(run, envelope)
-            except (ExpressionError, Undecodable) as error:
-                return Refused(DeadClass.TRANSFORM, f"step {run.step!r}: {error}")
+            outcome = await self._taken(run, envelope)
+            if isinstance(settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._runbook.delays), Bury):
+                with suppress(BrokerError):  # what has happened counts more; a letter that is put back under its own id does not need it
+                    await self._claims.claim(buried_key(run), envelope.message_id)
+            return outcome
 
-    async def _is_due(self, run: Run, *, redelivered: bool) -> bool:
-        """Whether this message is the one that takes this step, and the step has not come to its end: then the next one was claimed. Raises `BrokerError`."""
-        claim = await self._claims.claim(visit_key(run.id, run.visit), run.message_id)
-        if claim is Claim.AGAIN:
-            return not await self._claims.seen(visit_key(run.id, run.visit + 1), within=PATIENCE if redelivered else 0.0)
-        return claim is Claim.WON
+    async def _is_due(self, run: Run, message_id: str, *, redelivered: bool) -> bool:
+        """Whether this message is to take this step. Raises `BrokerError`.
+
+        It is the first one that claims it, or the same one again, unless the step is finished: then the next one was claimed. Any other message is a copy, but
+        for what is put back after the step was buried.
+        """
+        claim = await self._claims.claim(visit_key(run), message_id)
+        if claim is Claim.WON:
+            return True
+        if await self._claims.seen(visit_key(run, later=1), within=PATIENCE if redelivered else 0.0):
+            return False
+        return claim is Claim.AGAIN or await self._claims.seen(buried_key(run))
+
+    async def _taken(self, run: Run, envelope: Envelope) -> Outcome:
+        try:
+            return await self._take(run, envelope)
+        except (ExpressionError, Undecodable) as error:
+            return Refused(DeadClass.TRANSFORM, f"step {run.step!r}: {error}")
 
     async def _take(self, run: Run, envelope: Envelope) -> Outcome:
         values = run.values()
@@ -138,9 +153,14 @@ class RunbookFlow:
         return Passed(run.next(name, values).message(), run_queue(self._runbook.name), f"{run.step or 'start'} → {name}", status)
 
 
-def visit_key(run_id: str, visit: int) -> str:
+def visit_key(run: Run, later: int = 0) -> str:
     """What the message of a step claims."""
-    return f"run:{run_id}:{visit}"
+    return f"run:{run.id}:{run.visit + later}"
+
+
+def buried_key(run: Run) -> str:
+    """What is claimed when a step is buried."""
+    return f"buried:{run.id}:{run.visit}"
 
 
 def ended(step: Step, values: Values) -> Outcome:

@@ -286,6 +286,24 @@ async def test_a_copy_of_a_step_that_a_crash_left_is_dropped_by_its_claim(job, a
     assert len(api.calls) == 1
 
 
+async def test_a_copy_of_a_step_that_is_still_under_way_is_dropped_too(job, api):
+    go_on = asyncio.Event()
+
+    async def slow(_):
+        await go_on.wait()
+        return 200, {}
+
+    api.on_call = slow
+    scene = await play(job, api, {"two": call("put")})
+    await job.other.broker.publish(Run("r1", "rb", step="two", visit=2, request={}).message(), routing_key=RUN)
+    await scene.running.until(lambda: len(api.calls) == 1)
+    await job.other.broker.publish(Run("r1", "rb", step="two", visit=2, request={}).message(), routing_key=RUN)
+    await scene.running.settled("rb", "skipped")
+    go_on.set()
+    await scene.done()
+    assert len(api.calls) == 1
+
+
 async def test_a_run_that_outgrows_what_can_travel_is_buried_at_the_step_that_did_it(memory_job, api):
     api.answers((200, {"a": "x" * 7_000_000}))
     output = dict.fromkeys(("One", "Two", "Three"), "response^a")
