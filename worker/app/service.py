@@ -12,7 +12,7 @@ import structlog
 
 from worker.app.clients import Reload, open_clients
 from worker.app.current import Current
-from worker.app.wiring import Flow, Wiring, webhook_topology
+from worker.app.wiring import Flow, Wiring
 from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
 from worker.config.routes import Routes
@@ -20,7 +20,8 @@ from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Halo
-from worker.core.topology import common_topology
+from worker.core.topology import Topology, common_topology
+from worker.flows.hook_effects import webhook_topology
 from worker.flows.reception import Reception
 from worker.flows.waiting import first_of
 from worker.integrations.caller import IntegrationCaller, open_caller
@@ -49,6 +50,7 @@ class Service:
     public_port: int | None = field(default=None, init=False)
     """The port of webhooks and endpoints while it is open."""
     _current: Current = field(default_factory=Current, init=False)
+    _closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self) -> None:
         """Serve until `stop`, waiting for whatever is away. Raises `TopologyMismatch` when the broker's queues do not fit at the start."""
@@ -58,25 +60,35 @@ class Service:
             opening = open_clients(self.routes, self.settings, self.metrics, self.health, self.clock, reload=self.reload)
             clients = await stack.enter_async_context(opening)
             caller = await stack.enter_async_context(open_caller(self.routes.integrations, clients, self.metrics, self.clock))
-            if doors := doors_of(self.routes.runbooks, self.routes.webhooks):
-                reception = Reception(self.routes.webhooks, self._current, self.clock, self.metrics)
-                port = await stack.enter_async_context(
-                    serve_public(self.settings.public_host, self.settings.public_port, doors, reception.receive, self.metrics)
-                )
-                self.public_port = port
+            public = await stack.enter_async_context(self._public())
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
-                letting_go = tasks.create_task(self._let_go([*clients.values(), caller]))
+                letting_go = tasks.create_task(self._let_go(public, [*clients.values(), caller]))
                 wiring = Wiring(self.routes, self.settings, clients, caller, self._current, self.clock, self.metrics, self.health, tasks)
                 misfit = await self._attachments(wiring.flows())
                 letting_go.cancel()
         if misfit is not None:
             raise misfit
 
-    async def _let_go(self, senders: Iterable[Halo | IntegrationCaller]) -> None:
-        """When the worker stops, what only waits for its turn goes back to its queue unsent."""
+    async def _let_go(self, public: AsyncExitStack, senders: Iterable[Halo | IntegrationCaller]) -> None:
+        """When the worker stops: what only waits for its turn goes back to its queue unsent, and the public port closes while there is a broker for the calls in hand."""
         await self.stop.wait()
         for sender in senders:
             sender.stop_waiting()
+        await public.aclose()
+        self._closed.set()
+
+    @asynccontextmanager
+    async def _public(self) -> AsyncIterator[AsyncExitStack]:
+        """The public port, open until the stack is closed; nothing where no route needs it. Raises `WorkerError` when it cannot listen."""
+        async with AsyncExitStack() as opened:
+            if doors := doors_of(self.routes.runbooks, self.routes.webhooks):
+                reception = Reception(self.routes.webhooks, self._current, self.clock, self.metrics)
+                serving = serve_public(self.settings.public_host, self.settings.public_port, doors, reception.receive, self.metrics)
+                self.public_port = await opened.enter_async_context(serving)
+            yield opened
+
+    def _shared_topology(self) -> Topology:
+        return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=common_topology())
 
     async def _attachments(self, flows: list[Flow]) -> TopologyMismatch | None:
         """One broker attachment after the other until `stop`, with growing pauses while there is none; returns at once what does not fit at the start."""
@@ -118,7 +130,7 @@ class Service:
 
     async def _serve(self, broker: Broker, flows: list[Flow]) -> None:
         """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
-        await broker.declare(sum((flow.topology for flow in flows), start=common_topology() + webhook_topology(self.routes)))
+        await broker.declare(sum((flow.topology for flow in flows), start=self._shared_topology()))
         self.health.up("topology", "as declared")
         try:
             async with self._current.attached(broker, self.clock, claiming=bool(self.routes.runbooks or self.routes.webhooks)), asyncio.TaskGroup() as group:
@@ -126,6 +138,7 @@ class Service:
                 async with asyncio.TaskGroup() as serving:
                     for flow in flows:
                         serving.create_task(self._keep_serving(flow, broker))
+                    serving.create_task(self._closed.wait())
                 watch.cancel()
         except* BrokerError as lost:
             raise ChannelLost(reason_of(lost)) from None

@@ -11,7 +11,7 @@ from worker.config.automation import Caller, Runbook
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Halo
-from worker.core.topology import TopicExchange, Topology
+from worker.core.topology import Topology
 from worker.flows.availability import Availability, Together
 from worker.flows.consumer import Consumer, Consumption, Handler
 from worker.flows.publisher import PublisherFlow, consumption_of, publisher_topology
@@ -82,8 +82,3 @@ class Wiring:
     def _consumer(self, what: Consumption, handler: Handler, needs: Availability, topology: Topology) -> Flow:
         consumer = Consumer(what, handler, needs, self.clock, self.metrics, self.health, self.tasks)
         return Flow(what.part, topology, consumer.serve)
-
-
-def webhook_topology(routes: Routes) -> Topology:
-    """The exchanges that webhooks push to; whoever listens binds to them."""
-    return Topology(tuple(TopicExchange(hook.exchange) for hook in routes.webhooks.values() if hook.exchange is not None))
