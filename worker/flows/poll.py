@@ -83,7 +83,9 @@ class Poller:
         with structlog.contextvars.bound_contextvars(route=self._route.name, poll=turn.poll):
             try:
                 await self._scan(turn, subscriber_request(self._route), pause)
-            except (EmitStopped, DetailsFailed, ExpressionError, RequestError, TooManyRecords) as error:
+            except DetailsFailed as error:
+                turn.trouble = "" if is_stopping(error.exchange) else str(error)
+            except (EmitStopped, ExpressionError, RequestError, TooManyRecords) as error:
                 turn.trouble, turn.stopped = str(error), isinstance(error, EmitStopped)
             turned = self._turned(turn)
             return replace(turned, astray=turn.stopped or "unrouted" in turn.tally.counts)
@@ -97,8 +99,8 @@ class Poller:
         circumstances = turn.plan.circumstances(self._route, turn.baton)
         async for step in scan.steps(turn.position, Seen(keys=turn.known.seen)):
             if step.failure is not None:
-                if step.failure.fate is Fate.NOT_SENT and not step.failure.down:
-                    return  # we are stopping: this page is for the next turn
+                if is_stopping(step.failure):
+                    return  # this page is for the next turn
                 turn.trouble = step.failure.reason
             await self._digest(turn, step, circumstances, parameters["query"])
             turn.position = step.position
@@ -192,3 +194,8 @@ class Poller:
             logger.info("poll.ended", **fields)
         else:
             logger.warning("poll.ended", **fields, reason=reason)
+
+
+def is_stopping(exchange: Exchange) -> bool:
+    """Whether a request was given up because the worker stops."""
+    return exchange.fate is Fate.NOT_SENT and not exchange.down
