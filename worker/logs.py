@@ -17,6 +17,7 @@ Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "console"]
 
 QUIET = ("aio_pika", "aiormq", "aiohttp.access", "asyncio")  # their lower levels tell frames and callbacks, credentials among them
+SILENT = ("aiormq.connection",)  # what it tells of failed connections we tell ourselves, with what to do
 FRAMES = 30
 
 
@@ -43,6 +44,8 @@ def configure(level: Level = "info", form: Format | None = None, stream: TextIO 
     logging.captureWarnings(capture=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
