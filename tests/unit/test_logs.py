@@ -83,10 +83,11 @@ def test_libraries_speak_through_the_same_lines_and_the_talkative_only_from_warn
     logging.getLogger("library").debug("said %s", "this")
     for name in ("aio_pika.connection", "aiormq.channel", "aiohttp.access"):
         logging.getLogger(name).info("frames")
-    logging.getLogger("aiormq.connection").warning("lost amqp://user:%s@host/", PLANTED, extra={"password": PLANTED})
+    logging.getLogger("aiormq.connection").error("what we tell ourselves, with what to do")
+    logging.getLogger("aiormq.channel").warning("lost amqp://user:%s@host/", PLANTED, extra={"password": PLANTED})
     said, lost = lines(stream)
     assert (said["event"], said["logger"], said["level"]) == ("said this", "library", "debug")
-    assert (lost["event"], lost["logger"], lost["password"]) == ("lost amqp://***@host/", "aiormq.connection", MASK)
+    assert (lost["event"], lost["logger"], lost["password"]) == ("lost amqp://***@host/", "aiormq.channel", MASK)
 
 
 def test_python_warnings_are_lines_too():
