@@ -22,6 +22,7 @@ from worker.flows.waiting import first_of
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
+ACKS_UNDER_WAY = 0.1  # seconds in which what earlier acks made room for arrives
 Handler = Callable[[Delivery, Envelope], Awaitable[Outcome]]
 
 
@@ -51,6 +52,7 @@ class Consumer:
         self._tasks = tasks
         self._in_hand = InHand(tasks)
         self._session = 0
+        self._may_ack = asyncio.Event()
         self._settling: set[asyncio.Task[None]] = set()
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
@@ -68,6 +70,7 @@ class Consumer:
         self._session += 1
         session = self._session
         settler = Settler(self._what.route, self._what.queue, self._what.delays, broker, self._clock)
+        self._may_ack.set()
         tag = await channel.consume(self._what.queue, lambda delivery: self._accept(delivery, settler, session))
         self._health.up(self._what.part, "consuming")
         consuming = self._metrics.consuming.labels(self._what.route)
@@ -80,9 +83,22 @@ class Consumer:
             self._health.down(self._what.part, f"not consuming: {ended}")
             logger.warning("consumer.lost", route=self._what.route, reason=ended)
             return
-        await channel.cancel(tag)
+        await self._cancel(channel, tag)
         while self._settling:  # ours until settled: the channel stays open for the acks
             await asyncio.wait(self._settling)
+
+    async def _cancel(self, channel: Channel, tag: str) -> None:
+        """Stop consuming while nothing is acked.
+
+        An ack makes room for the next message. A quorum queue then picks one for us that RabbitMQ, meeting the cancellation, never sends; it comes back when the
+        channel closes and counts as delivered, so that a create that nobody started would be in doubt.
+        """
+        self._may_ack.clear()
+        try:
+            await self._clock.sleep(ACKS_UNDER_WAY)
+            await channel.cancel(tag)
+        finally:
+            self._may_ack.set()
 
     def _accept(self, delivery: Delivery, settler: Settler, session: int) -> None:
         task = self._tasks.create_task(self._own(delivery, settler, session))
@@ -106,6 +122,7 @@ class Consumer:
                 if not work.placed:
                     await settler.place(delivery, envelope, settlement)
                     work.placed = True
+                await self._may_ack.wait()
                 await delivery.ack()
             except ChannelLost as error:
                 self._in_hand.unsettled(work, session)

@@ -94,6 +94,23 @@ async def test_creates_without_find_wait_unharmed_for_a_halo_that_does_not_even_
         await running.stop()
 
 
+async def test_the_messages_that_find_halo_gone_go_back_without_an_attempt_counted(job):
+    port = unused_port()
+    settings = SandboxSettings(rate_limit=None, tickets=5)
+    async with serve(settings, port=port) as halo:
+        running = await job.start(routes(halo, publishers={"erp": publisher(retry=[], concurrency=3)}))
+    for number in range(60):
+        await job.other.send({"payload": {"inventory_number": f"SN-{number}"}})
+    await running.until(lambda: running.messages("erp", "retried") >= 1)
+    await job.other.settles("assets", 60)
+    assert not running.service.health.ready
+    async with serve(settings, port=port) as back:
+        await running.settled("erp", "done", 60, within=40)
+        assert len(back.journal.created("/Asset")) == 60
+        assert await job.other.depth("assets.dead") == 0
+        await running.stop()
+
+
 async def test_a_worker_that_starts_before_its_halo_waits_and_says_what_for(memory_job):
     port = unused_port()
     settings = SandboxSettings(rate_limit=None, tickets=5)
