@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -24,13 +24,15 @@ BROKERS_OWN = ("x-death", "x-delivery-count", "x-acquired-count", "x-first-death
 class Envelope:
     """What the worker knows of a delivery besides its body.
 
-    `attempts`: counted attempts before this one. `doubtful`: one of them, or one that never came to its end, may have had its effect.
+    `attempts`: counted attempts before this one. `doubtful`: one of them, or one that never came to its end, may have had its effect. `redelivered`: whoever
+    had it before may still be at it.
     """
 
     message_id: str
     correlation_id: str
     attempts: int
     doubtful: bool
+    redelivered: bool
     exchange: str
     routing_key: str
 
@@ -45,9 +47,15 @@ def opened(delivery: Delivery) -> Envelope:
         message.correlation_id or message_id,
         attempts if isinstance(attempts, int) and not isinstance(attempts, bool) and attempts >= 0 else 0,
         delivery.redelivered or headers.get(DOUBTFUL) is True,
+        delivery.redelivered,
         str(headers.get(EXCHANGE, delivery.exchange)),
         str(headers.get(ROUTING_KEY, delivery.routing_key)),
     )
+
+
+def may_wait(envelope: Envelope, delays: Sequence[float]) -> bool:
+    """Whether a look that finds nothing should be repeated later: another replica may still be sending what we look for, and there is a retry left for it."""
+    return envelope.redelivered and envelope.attempts < len(delays)
 
 
 def identity_of(delivery: Delivery) -> tuple[str, str, bytes]:

@@ -28,8 +28,11 @@ class Once:
     priority: Priority
     timeout: float | None = None
 
-    async def write(self, write: Write, context: Any, bindings: dict[str, Any], *, doubtful: bool) -> Outcome:
-        """Send it, after a look where that is needed. `doubtful`: an earlier attempt may have had its effect. Raises `RequestError`, `ExpressionError`."""
+    async def write(self, write: Write, context: Any, bindings: dict[str, Any], *, doubtful: bool, may_wait: bool = False) -> Outcome:
+        """Send it, after a look where that is needed. Raises `RequestError`, `ExpressionError`.
+
+        `doubtful`: an earlier attempt may have had its effect. `may_wait`: it may still be under way, and we can look again later.
+        """
         request = build_request(self.operation, write.path, write.query, write.payload)  # a mistake in it must not cost a lookup
         find = self.find
         if write.creates and find is not None and write.single is not None and (doubtful or find.use == "always"):
@@ -43,6 +46,8 @@ class Once:
                     return Refused(DeadClass.IN_DOUBT, reason)
                 case LookupFailed(exchange):
                     return failed_lookup(exchange)
+                case NotFound() if doubtful and may_wait:
+                    return Unsent("looked for and not there; whoever had this message before may still be sending it, so it is looked for again")
                 case NotFound():
                     pass
         elif write.creates and doubtful and self.in_doubt == "park":

@@ -15,7 +15,7 @@ from worker.core.outcome import DeadClass, Outcome, Refused, Skipped
 from worker.core.ports import Halo
 from worker.core.topology import Topology, work_topology
 from worker.flows.consumer import Consumption
-from worker.flows.envelope import Envelope
+from worker.flows.envelope import Envelope, may_wait
 from worker.flows.once import Once
 from worker.flows.writing import write_of
 
@@ -44,7 +44,7 @@ class PublisherFlow:
                 return Skipped("the route's `when`")
             shaped = document if self._route.transform is None else self._route.transform.evaluate(document, bindings)
             write = write_of(self._route, shaped, document, bindings)
-            return await self._once.write(write, document, bindings, doubtful=envelope.doubtful)
+            return await self._once.write(write, document, bindings, doubtful=envelope.doubtful, may_wait=may_wait(envelope, self._route.retry))
         except ExpressionError as error:
             return Refused(DeadClass.TRANSFORM, str(error))
         except (Undecodable, RequestError) as error:

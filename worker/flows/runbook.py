@@ -18,7 +18,7 @@ from worker.core.ports import Claim, Claims, Clock
 from worker.core.settlement import Bury, settle
 from worker.core.topology import Topology, work_topology
 from worker.flows.consumer import Consumption
-from worker.flows.envelope import Envelope
+from worker.flows.envelope import Envelope, may_wait
 from worker.flows.run_message import Run, run_queue, start_message, started_by
 from worker.flows.step import Performer
 from worker.flows.variables import taken
@@ -120,7 +120,7 @@ class RunbookFlow:
         if step.method is None and step.action is None:
             return self._onward(run, step, values)
         try:
-            performed = await self._performer.perform(step, values, doubtful=envelope.doubtful)
+            performed = await self._performer.perform(step, values, doubtful=envelope.doubtful, may_wait=may_wait(envelope, step.retry))
         except (RequestError, CallRefused) as error:
             return self._failed(run, step, values, Refused(DeadClass.REJECTED, f"not sent: {error}"), envelope)
         if isinstance(performed.outcome, Done):

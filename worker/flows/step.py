@@ -37,11 +37,11 @@ class Performer:
         self._clients = clients
         self._catalogue = load()
 
-    async def perform(self, step: Step, values: Values, *, doubtful: bool) -> Performed:
+    async def perform(self, step: Step, values: Values, *, doubtful: bool, may_wait: bool = False) -> Performed:
         """Raises `ExpressionError`, `RequestError`, `CallRefused`, `Undecodable`."""
         if step.method is not None:
             return await self._method(step, step.method, values, doubtful=doubtful)
-        outcome = await self._action(step, values, doubtful=doubtful)
+        outcome = await self._action(step, values, doubtful=doubtful, may_wait=may_wait)
         answered = replace(values, status=getattr(outcome, "status", None), response=getattr(outcome, "body", None))
         return self._with_output(step, outcome, answered)
 
@@ -60,7 +60,7 @@ class Performer:
         documents = {"response": values.response, "request": values.request}
         return Performed(outcome, taken(values, {**(output or {}), **step.output}, documents))
 
-    async def _action(self, step: Step, values: Values, *, doubtful: bool) -> Outcome:
+    async def _action(self, step: Step, values: Values, *, doubtful: bool, may_wait: bool) -> Outcome:
         action, halo = step.action, self._clients[step.client or ""]
         if action is None:
             raise Undecodable(f"step {step.name!r} has neither a method nor an action")
@@ -79,7 +79,7 @@ class Performer:
             return kept
         write = replace(write, payload=kept | (write.single or {}))
         once = Once(halo, operation, step.find, step.in_doubt, Priority.RUNBOOK, step.timeout)
-        return await once.write(write, values.context(), {}, doubtful=doubtful)
+        return await once.write(write, values.context(), {}, doubtful=doubtful, may_wait=may_wait)
 
     async def _kept(self, halo: Halo, step: Step, action: Action, record: Mapping[str, Any]) -> dict[str, Any] | Outcome:
         """What Halo wants back in an update, read from the record; or why it cannot be read."""

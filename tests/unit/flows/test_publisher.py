@@ -14,7 +14,7 @@ from worker.core.errors import ExpressionError
 from worker.core.exchange import Exchange, Fate
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Skipped, Unsent
-from worker.core.settlement import Ack, Bury, settle
+from worker.core.settlement import Ack, Bury, Retry, settle
 from worker.flows.envelope import opened
 from worker.flows.once import outcome_of
 from worker.flows.publisher import PublisherFlow
@@ -72,11 +72,12 @@ def test_a_missing_permission_is_told_as_such(kind: str):
     assert outcome(Fate.AUTH, kind, status=403) == Refused(DeadClass.AUTH, "why", 403)
 
 
-async def handled(halo: ScriptedHalo, document: Any = None, *, doubtful: bool = False, **fields: Any) -> Outcome:
+async def handled(halo: ScriptedHalo, document: Any = None, *, doubtful: bool = False, redelivered: bool = False, attempts: int = 0, **fields: Any) -> Outcome:
     given = {"serial": "SN-7", "name": "x"} if document is None else document
     fields = {"transform": Given(lambda message: {"payload": message})} | fields
     delivery = Arrived(Message(given if isinstance(given, bytes) else json.dumps(given).encode()))
-    return await PublisherFlow(publisher(**fields), halo).handle(delivery, replace(opened(delivery), doubtful=doubtful))  # type: ignore[arg-type]
+    envelope = replace(opened(delivery), doubtful=doubtful or redelivered, redelivered=redelivered, attempts=attempts)
+    return await PublisherFlow(publisher(**fields), halo).handle(delivery, envelope)  # type: ignore[arg-type]
 
 
 async def test_a_fresh_create_is_sent_without_a_look():
@@ -110,6 +111,20 @@ async def test_a_doubtful_create_that_is_found_is_left_alone_where_the_route_say
     halo = ScriptedHalo([ONE, SENT])
     assert isinstance(await handled(halo, doubtful=True, find=find(then="skip")), Done)
     assert [request.method for request in halo.requests] == ["GET"]
+
+
+async def test_a_redelivered_create_that_is_not_found_waits_for_whoever_may_still_be_sending_it():
+    halo = ScriptedHalo([NONE])
+    waiting = await handled(halo, redelivered=True, find=find(), retry=(10.0,))
+    assert isinstance(waiting, Unsent)
+    assert settle(waiting, attempts=0, doubtful=True, delays=(10.0,)) == Retry(10.0, 1, doubtful=True, reason=waiting.reason)
+    assert [request.method for request in halo.requests] == ["GET"]
+
+
+@pytest.mark.parametrize(("attempts", "retry"), [(1, (10.0,)), (0, ())])
+async def test_a_redelivered_create_that_has_waited_as_long_as_it_may_is_sent(attempts: int, retry: tuple[float, ...]):
+    halo = ScriptedHalo([NONE, SENT])
+    assert isinstance(await handled(halo, redelivered=True, attempts=attempts, find=find(), retry=retry), Done)
 
 
 async def test_a_doubtful_create_that_is_not_found_is_sent():
