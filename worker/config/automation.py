@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from worker.catalogue.actions import Action
-from worker.config.routes import Condition, Find, Template
+from worker.config.compiled import Condition, Find, Template
 from worker.config.variables import VariablePath
 from worker.core.exchange import Exchange
 

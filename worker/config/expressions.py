@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
+from worker.config.compiled import Condition, Template
 from worker.config.engine import UNDEFINED, Expression, Input
 from worker.config.functions import SyntaxMistake
 from worker.config.paths import NotSimple, simple_path
-from worker.config.routes import Condition, Template
 from worker.config.scanner import OPEN, Embedded, Unclosed, parts, whole
 from worker.config.where import NOWHERE, Where
 from worker.core.errors import ConfigError, ExpressionError, Problem

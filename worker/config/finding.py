@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
+from worker.config.compiled import Find, Template
 from worker.config.models.publishers import FindDefinition
 from worker.config.parameters import Checks, members_of, own_parameters, path_spots, query_spots, template
-from worker.config.routes import Find, Template
 from worker.config.spot import Spot
 from worker.core.errors import Problem
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.catalogue.operation import Operation
+from worker.config.compiled import Condition, Template
 from worker.config.expressions import compile_condition, compile_expression, compile_template
-from worker.config.routes import Condition, Template
 from worker.config.spot import Spot
 from worker.core.errors import ConfigError, Problem
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
+from worker.config.compiled import RequestParameters, Template
 from worker.config.expressions import compile_template
-from worker.config.routes import RequestParameters, Template
 from worker.config.spot import Spot
 from worker.core.errors import ConfigError, Problem
 from worker.core.suggest import did_you_mean

@@ -5,26 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Literal
 
 from worker.catalogue.operation import Operation
-
-if TYPE_CHECKING:  # they are made of what stands here
-    from worker.config.automation import Integration, Runbook, Webhook
-
-
-class Template(Protocol):
-    """A value that may hold expressions at any depth, compiled. Implemented by `worker.config.expressions`."""
-
-    def evaluate(self, context: Any, bindings: Mapping[str, Any]) -> Any:
-        """The value for this context (`$`) and these bindings (names without their `$`). Raises `ExpressionError` without customer data in its text."""
-        ...
-
-
-class Condition(Protocol):
-    def holds(self, context: Any, bindings: Mapping[str, Any]) -> bool:
-        """JSONata's truth of the expression. Raises `ExpressionError`."""
-        ...
+from worker.config.automation import Integration, Runbook, Webhook
+from worker.config.compiled import Condition, Find, RequestParameters, Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +50,6 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestParameters:
-    """Path and query parameters, each a template; a template that yields nothing (null) leaves the query parameter out."""
-
-    path: Mapping[str, Template] = field(default_factory=dict)
-    query: Mapping[str, Template] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Subscriber:
     """Polls one GET of one client and publishes what changed. Exactly one of `every` (seconds) and `cron` is set."""
 
@@ -102,18 +79,6 @@ class Subscriber:
     ignore: frozenset[str] = frozenset()
     """Further members that do not count as content."""
     on_lost_cursor: Literal["wait", "start"] = "wait"
-
-
-@dataclass(frozen=True, slots=True)
-class Find:
-    """Look before create: GET with `query`, take the one row in which every member of `match` equals."""
-
-    operation: Operation
-    query: Mapping[str, Template]
-    match: Mapping[str, Template]
-    path: Mapping[str, Template] = field(default_factory=dict)
-    use: Literal["doubtful", "always"] = "doubtful"
-    then: Literal["update", "skip"] = "update"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from worker.catalogue.actions import Action, UnknownAction, find_action
 from worker.config.automation import Branch, Filler, Method, Step
+from worker.config.compiled import Find, Template
 from worker.config.fillers import FilledTemplate
 from worker.config.finding import compile_find
 from worker.config.integrations import filler
@@ -15,7 +16,6 @@ from worker.config.models.runbooks import StepDefinition
 from worker.config.neighbours import Neighbours, refer
 from worker.config.outputs import variables
 from worker.config.parameters import Checks, path_spots, query_spots
-from worker.config.routes import Find, Template
 from worker.config.scanner import Unclosed, whole
 from worker.config.spot import Spot
 from worker.core.errors import Problem

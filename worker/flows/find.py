@@ -7,7 +7,7 @@ from typing import Any
 
 from worker.catalogue.requests import build_request
 from worker.changes.pages import PAGE_SIZE, rows_of
-from worker.config.routes import Find
+from worker.config.compiled import Find
 from worker.core.exchange import Exchange, Priority
 from worker.core.ports import Halo
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from worker.catalogue.operation import Operation
 from worker.catalogue.requests import build_request
-from worker.config.routes import Find
+from worker.config.compiled import Find
 from worker.core.exchange import Exchange, Fate, Priority
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
 from worker.core.ports import Halo

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker.config.routes import RequestParameters, Subscriber
+from worker.config.compiled import RequestParameters
+from worker.config.routes import Subscriber
 from worker.core.errors import ExpressionError
 
 

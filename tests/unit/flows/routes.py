@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from worker.catalogue.operation import Body, Listing, Operation
-from worker.config.routes import Find, Publisher, Subscriber
+from worker.config.compiled import Find
+from worker.config.routes import Publisher, Subscriber
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.message import Message
 

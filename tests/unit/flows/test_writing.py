@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.flows.routes import DELETE, Given, publisher
-from worker.config.routes import RequestParameters
+from worker.config.compiled import RequestParameters
 from worker.core.errors import Undecodable
 from worker.flows.writing import Write, write_of
 

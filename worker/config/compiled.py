@@ -1,0 +1,43 @@
+"""What compiled routes are made of: templates and conditions, request parameters, and lookups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from worker.catalogue.operation import Operation
+
+
+class Template(Protocol):
+    """A value that may hold expressions at any depth, compiled. Implemented by `worker.config.expressions`."""
+
+    def evaluate(self, context: Any, bindings: Mapping[str, Any]) -> Any:
+        """The value for this context (`$`) and these bindings (names without their `$`). Raises `ExpressionError` without customer data in its text."""
+        ...
+
+
+class Condition(Protocol):
+    def holds(self, context: Any, bindings: Mapping[str, Any]) -> bool:
+        """JSONata's truth of the expression. Raises `ExpressionError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RequestParameters:
+    """Path and query parameters, each a template; a template that yields nothing (null) leaves the query parameter out."""
+
+    path: Mapping[str, Template] = field(default_factory=dict)
+    query: Mapping[str, Template] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """Look before create: GET with `query`, take the one row in which every member of `match` equals."""
+
+    operation: Operation
+    query: Mapping[str, Template]
+    match: Mapping[str, Template]
+    path: Mapping[str, Template] = field(default_factory=dict)
+    use: Literal["doubtful", "always"] = "doubtful"
+    then: Literal["update", "skip"] = "update"
