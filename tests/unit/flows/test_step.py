@@ -1,0 +1,67 @@
+"""What an exchange means for a step: total over the fates, and nothing that may show twice is repeated by itself."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from worker.config.automation import Integration, IntegrationAuth, Method, Runbook, Step
+from worker.core.exchange import Exchange, Fate
+from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
+from worker.core.settlement import Ack, Bury, Retry, settle
+from worker.flows.step import clients_of, method_outcome, read_outcome
+
+ALL = list(product(Fate, (True, False), (True, False)))
+
+
+def settled(outcome: Outcome) -> object:
+    return settle(outcome, attempts=0, doubtful=False, delays=(10.0,))
+
+
+@pytest.mark.parametrize(("fate", "repeatable", "down"), ALL)
+def test_every_fate_of_a_method_has_an_outcome(fate: Fate, repeatable: bool, down: bool):
+    outcome = method_outcome(Exchange(fate, 200, "why", body={"a": 1}, down=down), repeatable=repeatable)
+    expected: dict[Fate, Outcome] = {
+        Fate.DONE: Done("why", 200, {"a": 1}),
+        Fate.DONE_UNREAD: Done("why", 200, {"a": 1}),
+        Fate.NOT_SENT: Unsent("why", 200, counted=not down),
+        Fate.THROTTLED: Unsent("why", 200, counted=not down),
+        Fate.AMBIGUOUS: Doubtful("why", repeatable, 200, counted=not down),
+        Fate.REJECTED: Refused(DeadClass.REJECTED, "why", 200),
+        Fate.AUTH: Refused(DeadClass.AUTH, "why", 200),
+    }
+    assert outcome == expected[fate]
+
+
+@pytest.mark.parametrize("fate", Fate)
+def test_what_may_have_happened_and_may_not_happen_twice_is_never_tried_again(fate: Fate):
+    settlement = settled(method_outcome(Exchange(fate, None, "why"), repeatable=False))
+    if fate in {Fate.DONE, Fate.DONE_UNREAD, Fate.AMBIGUOUS}:
+        assert isinstance(settlement, Ack | Bury)
+    else:
+        assert isinstance(settlement, Retry | Bury)
+
+
+@pytest.mark.parametrize(("fate", "down"), list(product(Fate, (True, False))))
+def test_a_read_is_done_only_when_it_was_read(fate: Fate, down: bool):
+    outcome = read_outcome(Exchange(fate, 200, "why", down=down))
+    assert isinstance(outcome, Done) == (fate is Fate.DONE)
+    assert not isinstance(outcome, Doubtful), "nothing is in doubt after a read"
+    if isinstance(outcome, Unsent):
+        assert outcome.counted == (not down and fate in {Fate.AMBIGUOUS, Fate.DONE_UNREAD})
+
+
+def test_the_clients_of_a_runbook_are_those_of_its_actions_and_of_methods_with_halos_own_token():
+    def step(name: str, **more: object) -> Step:
+        return Step(name, **more)  # type: ignore[arg-type]
+
+    method = Method("m", "own", "GET", ("/",))
+    other = Method("m", "other", "GET", ("/",))
+    integrations = {
+        "own": Integration("own", "https://a.example", IntegrationAuth("halo", client="second"), {"m": method}),
+        "other": Integration("other", "https://b.example", IntegrationAuth(), {"m": other}),
+    }
+    steps = [step("a", action=object(), client="main"), step("b", method=method), step("c", method=other), step("d", end="done")]
+    assert clients_of(Runbook("rb", "a", {found.name: found for found in steps}), integrations) == {"main", "second"}
+    assert clients_of(Runbook("rb", "c", {"c": steps[2]}), integrations) == set()
