@@ -16,6 +16,7 @@ from worker.halo.client import HaloClient
 from worker.halo.patience import Patience
 from worker.halo.transport import Call, Failure
 from worker.integrations.answers import judge
+from worker.integrations.authorization import STOPPED
 from worker.integrations.building import build_call
 from worker.integrations.lines import Line, Surroundings, open_line
 from worker.metrics import Metrics
@@ -55,7 +56,8 @@ class IntegrationCaller:
         result = await line.authorization.send(call, line.send)
         if isinstance(result, Failure) and result.refused:
             raise CallRefused(f"{method.full_name}: {result.reason}")
-        return judge(line.origin.authority, result)
+        exchange = judge(line.origin.authority, result)
+        return replace(exchange, down=True) if result is STOPPED else exchange  # no fault of this call: it counts as no attempt
 
     def _record(self, line: Line, method: Method, fate: str, status: int | None, started: float) -> None:
         self._metrics.integration_requests.labels(method.integration, method.name, fate).inc()

@@ -33,6 +33,14 @@ class Call:
     body: Any
 
 
+def readable(body: bytes) -> Any:
+    """A body's JSON, its text where it is none, None where it is empty."""
+    try:
+        return orjson.loads(body) if body else None
+    except orjson.JSONDecodeError:
+        return body.decode()
+
+
 class Cut(Exception):
     """The connection is to end without an answer."""
 
@@ -47,7 +55,7 @@ class Api:
 
     async def answer(self, request: web.Request) -> web.Response:
         body = await request.read()
-        call = Call(request.method, request.path, dict(request.query), orjson.loads(body) if body else None)
+        call = Call(request.method, request.path, dict(request.query), readable(body))
         self.calls.append(call)
         try:
             status, answer = await self.on_call(call) if self.on_call else (200, {"name": "Ada", "items": [{"id": 1, "text": "one"}, {"id": 2, "text": "two"}]})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.flows.runbooks.conftest import GO, RUN, action, call, integration, play, runbook
 from tests.tools.job import client
+from worker.flows.run_message import Run
 from worker.sandbox.faults import Does, Fault
 
 NOTE = {"ticket_id": 3, "outcome": "Note", "note_html": "<<Name>>"}
@@ -71,3 +74,26 @@ async def test_a_runbook_whose_methods_use_the_token_of_halo_waits_for_it_as_wel
     await memory_job.other.settles(RUN, 1)
     halo.faults.clear()
     await running.settled("rb", "done", 2)
+
+
+async def test_a_step_that_waits_for_a_token_when_the_worker_stops_goes_back_unsent_and_uncounted(job, api):
+    asked, never = asyncio.Event(), asyncio.Event()
+
+    async def hang(_):
+        asked.set()
+        await never.wait()
+        return 200, {}
+
+    api.on_call = hang
+    auth = {"type": "oauth2", "grant": "client_credentials", "token_url": f"{api.url}/token", "client_id": "me", "client_secret": "planted"}
+    own = {"base_url": api.url, "auth": auth, "allow_hosts": ["127.0.0.1"], "methods": {"post": {"method": "POST", "path": "/things"}}}
+    running = await job.start(
+        {"integrations": {"own": own}, "runbooks": {"rb": runbook({"ask": {"method": "own.post", "retry": [], "on_failure": "bad"}, "bad": {"end": "failed"}})}}
+    )
+    await job.other.send({}, GO)
+    await asyncio.wait_for(asked.wait(), 20)
+    await running.stop()
+    never.set()
+    waiting = await job.other.take(RUN)
+    assert (Run.read(waiting.message.body).step, waiting.headers["halo-attempts"], waiting.headers["halo-doubtful"]) == ("ask", 0, False)
+    assert [call.path for call in api.calls] == ["/token"]
