@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 import urllib.request
 from base64 import b64encode
@@ -128,11 +130,20 @@ def rabbitmq(environment: Mapping[str, str] = os.environ, say: Say = say, instal
             yield broker
         return
     if server is None:
-        server = (install or install_server)(say)
+        with alone("install"):  # the tests run in several processes, and apt-get in one
+            server = find_server(environment) or (install or install_server)(say)
     if server is None:
         raise NoRabbitMQ(FOUR_WAYS)
     with private_node(server) as node:
         yield RabbitMQ(node.url, Api(node.api, "guest", "guest"), node)
+
+
+@contextmanager
+def alone(what: str) -> Iterator[None]:
+    """One process at a time, of this user on this machine."""
+    with (Path(tempfile.gettempdir()) / f"halo-worker-tests-{os.getuid()}-{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def given(environment: Mapping[str, str]) -> RabbitMQ:

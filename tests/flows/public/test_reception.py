@@ -47,7 +47,9 @@ class Replica:
         self.metrics = metrics
 
     async def take(self, path: str, *documents: Any) -> dict[str, Any]:
-        return await soon(self.reception.receive(path, documents))
+        return await soon(
+            self.reception.receive(path, documents), 30
+        )  # a queue that is just being deleted may swallow a confirm: the publish gives up after 10 s
 
     def counted(self, route: str, result: str) -> float | None:
         return self.metrics.registry.get_sample_value("halo_worker_deliveries_total", {"route": route, "result": result})
