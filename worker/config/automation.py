@@ -162,7 +162,8 @@ class Runbook:
     @property
     def delays(self) -> tuple[float, ...]:
         """Every delay that a step may wait, for the retry queues."""
-        return tuple(sorted({delay for step in self.steps.values() for delay in step.retry}))
+        steps = (step for step in self.steps.values() if step.method is not None or step.action is not None)
+        return tuple(sorted({delay for step in steps for delay in step.retry}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,7 @@ runbooks:
     book = routes.runbooks["book"]
     assert book.endpoint == CallerAuth("signature", header="X-Sig", secrets=("hidden-a", "hidden-b"), algorithm="sha512", digest="hex", prefix="sha512=")
     assert "hidden" not in repr(routes)
-    assert (book.step_limit, book.concurrency, book.delays) == (7, 2, (1, 10, 60, 120, 600))
+    assert (book.step_limit, book.concurrency, book.delays) == (7, 2, (1, 120))
     ask, note, over = book.steps.values()
     assert [(branch.go, branch.label) for branch in ask.go] == [("note", "status = 200"), ("note", "Id > 5"), ("over", "")]
     assert [branch.when is None or branch.when.holds(VALUES.context(), {}) for branch in ask.go] == [True, True, True]
