@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -119,6 +121,14 @@ def test_a_docker_command_without_a_daemon_is_no_docker(monkeypatch: pytest.Monk
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     assert not docker_answers({"DOCKER_HOST": "tcp://127.0.0.1:1"})
     assert not docker_answers(NOTHING)
+
+
+def test_looking_for_a_docker_that_is_not_there_leaves_no_socket_open(tmp_path: Path):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert not docker_answers({"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"})
+        gc.collect()
+    assert [warning for warning in told if warning.category is ResourceWarning] == []
 
 
 def test_a_server_that_cannot_start_is_told_with_what_it_said(tmp_path: Path):

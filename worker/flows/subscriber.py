@@ -94,7 +94,7 @@ class SubscriberFlow:
         now = self._clock.now()
         if not self._halo.available:
             return replace(baton, due=now)
-        if baton.due > now and baton.scan is None and baton.polls:
+        if baton.due > now and baton.scan is None and baton.polled:
             return replace(baton, due=baton.due)  # it came early, from a queue that somebody drained
         try:
             stream = KnownStream(broker, self._route.name)
