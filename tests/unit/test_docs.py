@@ -7,6 +7,7 @@ import pytest
 
 from worker import __version__
 from worker.cli.main import app
+from worker.config.loader import load_routes
 from worker.metrics import Metrics
 from worker.settings import FOREIGN, load_settings, variables
 
@@ -52,6 +53,14 @@ def test_every_make_target_that_the_documents_show_exists(document):
 def test_every_file_that_the_documents_link_to_exists(document):
     targets = re.findall(r"\]\(([^)#]+)", (TOP / document).read_text("utf-8"))
     assert [target for target in targets if "://" not in target and not (TOP / target).exists()] == []
+
+
+def test_the_route_files_that_the_readme_shows_are_good(tmp_path: Path):
+    for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)):
+        (tmp_path / f"{number}.yaml").write_text(block, "utf-8")
+    (tmp_path / "halo_secret").write_text("secret", "utf-8")
+    routes = load_routes(tmp_path, {"HALO_CLIENT_ID": "id", "OPENAI_KEY": "key"}, tmp_path)
+    assert (set(routes.subscribers), set(routes.publishers), set(routes.runbooks)) == ({"tickets"}, {"assets-from-erp"}, {"ask-chatgpt"})
 
 
 def test_the_changelog_has_a_section_for_what_is_here():
