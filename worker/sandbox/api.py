@@ -58,7 +58,7 @@ class Api:
 
     async def answer(self, request: web.Request, received: Received, reading: Reading) -> web.StreamResponse:
         halo, path = self._halo, request.rel_url.raw_path[len("/api") :]
-        opened = open_answer(halo, request.method, path.lower())
+        opened = open_answer(halo, request.method, path.lower(), str(request.url.origin()))
         if opened is not None:
             return opened
         try:

@@ -17,7 +17,7 @@ NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 async def auth_answer(halo: Halo, request: web.Request, path: str) -> web.Response:
     """`path` lies below /auth, in lower case."""
     if path == "/.well-known/openid-configuration":
-        return json_answer(discovery(halo))
+        return json_answer(discovery(str(request.url.origin())))
     if path != "/token" or request.method != "POST":
         return login_page()
     form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
@@ -36,11 +36,11 @@ async def auth_answer(halo: Halo, request: web.Request, path: str) -> web.Respon
     return json_answer(answer, 200, NOT_STORED)
 
 
-def discovery(halo: Halo) -> dict[str, object]:
+def discovery(address: str) -> dict[str, object]:
     return {
-        "issuer": f"{halo.url}/auth",
-        "token_endpoint": f"{halo.url}/auth/token",
-        "authorization_endpoint": f"{halo.url}/auth/authorize",
+        "issuer": f"{address}/auth",
+        "token_endpoint": f"{address}/auth/token",
+        "authorization_endpoint": f"{address}/auth/authorize",
         "grant_types_supported": ["client_credentials", "password", "refresh_token"],
         "scopes_supported": sorted(KNOWN),
         "token_endpoint_auth_methods_supported": ["client_secret_post"],

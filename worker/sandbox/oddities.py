@@ -17,13 +17,13 @@ FOR_USERS = frozenset({"client/me", "users/me", "passwordfield"})
 RUNBOOK, PUBLIC = 1, 1
 
 
-def open_answer(halo: Halo, method: str, path: str) -> web.Response | None:
-    """What is answered without a token. `path` lies below /api, in lower case."""
+def open_answer(halo: Halo, method: str, path: str, address: str) -> web.Response | None:
+    """What is answered without a token. `path` lies below /api, in lower case; `address` is the one by which the caller came, as a container has several."""
     match method, path.strip("/").split("/"):
         case "GET", ["authinfo"]:
-            return json_answer({"auth_url": f"{halo.url}/auth", "tenant_id": halo.settings.tenant, "token_url": f"{halo.url}/auth/token"})
+            return json_answer({"auth_url": f"{address}/auth", "tenant_id": halo.settings.tenant, "token_url": f"{address}/auth/token"})
         case "GET", ["instanceinfo"]:
-            return json_answer(instance_info(halo))
+            return json_answer(instance_info(halo, address))
         case "GET", ["health"]:
             return json_answer({"status": "Healthy"})
         case "POST", ["automation", identifier]:
@@ -32,7 +32,7 @@ def open_answer(halo: Halo, method: str, path: str) -> web.Response | None:
             return None
 
 
-def instance_info(halo: Halo) -> dict[str, Any]:
+def instance_info(halo: Halo, address: str) -> dict[str, Any]:
     agents = halo.store.count("agent")
     return {
         "dbid": "sandbox",
@@ -42,9 +42,9 @@ def instance_info(halo: Halo) -> dict[str, Any]:
         "licensed_agent_count": agents,
         "online_agent_count": 1,
         "app_name": "Halo sandbox",
-        "agent_url": halo.url,
-        "portal_url": f"{halo.url}/portal",
-        "auth_url": f"{halo.url}/auth",
+        "agent_url": address,
+        "portal_url": f"{address}/portal",
+        "auth_url": f"{address}/auth",
         "using_event_service": True,
     }
 

@@ -10,6 +10,12 @@ async def test_discovery_needs_no_token_and_names_the_authorisation_server_and_t
         assert told["tenant_id"] == "acme"
 
 
+async def test_callers_are_sent_to_the_authorisation_server_by_the_name_that_they_came_by(visit):
+    async with visit() as visitor:
+        told = (await visitor.call("GET", "/api/authinfo", bearer=False, headers={"Host": "halo.test:8090"})).json
+        assert told["auth_url"] == "http://halo.test:8090/auth"
+
+
 async def test_the_openid_configuration_names_the_token_endpoint(visit):
     async with visit() as visitor:
         told = (await visitor.call("GET", "/auth/.well-known/openid-configuration", bearer=False)).json
