@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 UV ?= uv
-LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" pyproject.toml
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c '$(FITS)' 2>/dev/null && command -v $$python && break; done)
@@ -48,8 +48,9 @@ format: $(VENV)/ready-to-develop  ## put the code into its format, and mend what
 
 lock:  ## resolve the dependencies anew (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: install it with 'pip install uv', or name it with UV=..." >&2; exit 1; }
-	@$(LOCK) --upgrade --output-file requirements.lock
-	@$(LOCK) --upgrade --group dev --output-file requirements-dev.lock
+	@$(LOCK) pyproject.toml --upgrade --output-file requirements.lock
+	@$(LOCK) pyproject.toml --upgrade --group dev --output-file requirements-dev.lock
+	@$(LOCK) --group pyproject.toml:build --constraint requirements-dev.lock --upgrade --output-file requirements-build.lock
 
 setup: $(VENV)/ready-to-develop  ## install everything for development into .venv
 	@echo "ready: $(BIN)/halo-worker"
