@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from yarl import URL
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+Watch = Callable[[bytes, bool], bool]
+"""Sees each piece of data and whether it goes up, towards the server; False lets the piece vanish."""
 
 
 class Proxy:
-    """`hold()` is a black hole until `release()`; `reset()` cuts all connections; while `refusing` new ones are cut at once."""
+    """`hold()` is a black hole until `release()`; `reset()` cuts all connections; while `refusing` new ones are cut at once; `latency` in seconds per piece.
+
+    With `forgets`, what was held vanishes when its sender has gone meanwhile, as packets do; otherwise it arrives late.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -23,6 +28,9 @@ class Proxy:
         self._upstream = asyncio.Event()
         self._downstream = asyncio.Event()
         self.refusing = False
+        self.forgets = False
+        self.latency = 0.0
+        self.watch: Watch | None = None
         self.release()
 
     def hold(self, *, up: bool = True, down: bool = True) -> None:
@@ -60,12 +68,27 @@ class Proxy:
         self._writers.add(server_writer)
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(pipe(reader, server_writer, self._upstream))
-                both.create_task(pipe(server_reader, writer, self._downstream))
+                both.create_task(self._pipe(reader, server_writer, self._upstream, up=True))
+                both.create_task(self._pipe(server_reader, writer, self._downstream, up=False))
         finally:
             for each in (writer, server_writer):
                 self._writers.discard(each)
                 each.transport.abort()
+
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event, *, up: bool) -> None:
+        """Until one side ends."""
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                if self.latency:
+                    await asyncio.sleep(self.latency)
+                held = not gate.is_set()
+                await gate.wait()
+                if held and up and self.forgets and ended(reader):
+                    break
+                if self.watch is None or self.watch(data, up):
+                    writer.write(data)
+                    await writer.drain()
+            writer.write_eof()
 
     async def close(self) -> None:
         self.release()
@@ -73,14 +96,9 @@ class Proxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event) -> None:
-    """Until one side ends."""
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            await gate.wait()
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
+def ended(reader: asyncio.StreamReader) -> bool:
+    """Whether its other side has closed or cut the connection, however much of it is still unread."""
+    return reader.exception() is not None or bool(getattr(reader, "_eof", False))  # at_eof() waits for what is unread
 
 
 @asynccontextmanager
