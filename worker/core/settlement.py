@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
 
+UNDECIDED = frozenset({DeadClass.AUTH, DeadClass.IN_DOUBT})  # refused without an answer to whether an earlier attempt had its effect
+
 
 @dataclass(frozen=True, slots=True)
 class Ack:
@@ -34,12 +36,13 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Bury:
-    """Put a copy into the dead queue, with the reason."""
+    """Put a copy into the dead queue, with the reason. `doubtful`: whoever replays it has to look first, since one of the attempts may have had its effect."""
 
     dead_class: DeadClass
     reason: str
     status: int | None
     attempts: int
+    doubtful: bool = False
 
 
 Settlement = Ack | Forward | Retry | Bury
@@ -53,9 +56,9 @@ def settle(outcome: Outcome, *, attempts: int, doubtful: bool, delays: Sequence[
         case Passed(message, queue):
             return Forward(message, queue)
         case Refused(dead_class, reason, status):
-            return Bury(dead_class, reason, status, attempts + 1)
+            return Bury(dead_class, reason, status, attempts + 1, doubtful=doubtful and dead_class in UNDECIDED)
         case Doubtful(reason, repeatable=False, status=status):
-            return Bury(DeadClass.IN_DOUBT, reason, status, attempts + 1)
+            return Bury(DeadClass.IN_DOUBT, reason, status, attempts + 1, doubtful=True)
         case Unsent(reason, counted=False):
             return Retry(None, attempts, doubtful, reason)
         case Doubtful(reason, counted=False):
@@ -63,5 +66,5 @@ def settle(outcome: Outcome, *, attempts: int, doubtful: bool, delays: Sequence[
         case Unsent(reason, status) | Doubtful(reason, _, status):
             plan = delays if outcome.delays is None else outcome.delays
             if attempts >= len(plan):
-                return Bury(DeadClass.RETRIES_EXHAUSTED, reason, status, attempts + 1)
+                return Bury(DeadClass.RETRIES_EXHAUSTED, reason, status, attempts + 1, doubtful or isinstance(outcome, Doubtful))
             return Retry(plan[attempts], attempts + 1, doubtful or isinstance(outcome, Doubtful), reason)

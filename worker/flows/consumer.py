@@ -150,7 +150,8 @@ class Consumer:
             case Retry(delay, _, doubtful, reason):
                 result = "retried"
                 logger.warning("message.retried", **what, delay=delay, doubtful=doubtful, reason=reason)
-            case Bury(dead_class, reason, status, _):
+            case Bury(dead_class, reason, status):
                 result = f"dead_{dead_class.value}"
-                logger.error("message.dead", **what, dead_class=dead_class.value, status=status, reason=reason)
+                again = {"replays": envelope.replays} if envelope.replays else {}
+                logger.error("message.dead", **what, **again, dead_class=dead_class.value, status=status, reason=reason)
         self._metrics.messages.labels(self._what.route, result).inc()

@@ -15,6 +15,7 @@ from worker.core.settlement import Bury
 ATTEMPTS = "halo-attempts"
 DOUBTFUL = "halo-doubtful"
 REASON = "halo-retry-reason"
+REPLAYS = "replays"
 EXCHANGE = "original-exchange"
 ROUTING_KEY = "original-routing-key"
 BROKERS_OWN = ("x-death", "x-delivery-count", "x-acquired-count", "x-first-death-", "x-last-death-")  # the broker writes these anew on every way
@@ -25,7 +26,7 @@ class Envelope:
     """What the worker knows of a delivery besides its body.
 
     `attempts`: counted attempts before this one. `doubtful`: one of them, or one that never came to its end, may have had its effect. `redelivered`: whoever
-    had it before may still be at it.
+    had it before may still be at it. `replays`: how often an operator took it out of the dead queue and had it tried anew.
     """
 
     message_id: str
@@ -35,22 +36,29 @@ class Envelope:
     redelivered: bool
     exchange: str
     routing_key: str
+    replays: int = 0
 
 
 def opened(delivery: Delivery) -> Envelope:
     """Read the headers; foreign values in ours count as absent."""
     message, headers = delivery.message, delivery.message.headers
-    attempts = headers.get(ATTEMPTS)
     message_id = message.message_id or uuid4().hex
     return Envelope(
         message_id,
         message.correlation_id or message_id,
-        attempts if isinstance(attempts, int) and not isinstance(attempts, bool) and attempts >= 0 else 0,
+        counter(headers, ATTEMPTS),
         delivery.redelivered or headers.get(DOUBTFUL) is True,
         delivery.redelivered,
         str(headers.get(EXCHANGE, delivery.exchange)),
         str(headers.get(ROUTING_KEY, delivery.routing_key)),
+        counter(headers, REPLAYS),
     )
+
+
+def counter(headers: Mapping[str, Any], name: str) -> int:
+    """What a header of ours counts; nothing yet, or a foreign value, is 0."""
+    value = headers.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
 
 
 def may_wait(envelope: Envelope, delays: Sequence[float]) -> bool:
@@ -86,6 +94,8 @@ def dead_letter(delivery: Delivery, envelope: Envelope, bury: Bury, route: str, 
         "dead-route": route,
         "dead-at": at.isoformat(),
     }
+    if bury.doubtful:
+        why[DOUBTFUL] = True
     return again(delivery.message, envelope, headers | {name: value for name, value in why.items() if value is not None})
 
 

@@ -41,7 +41,7 @@ def test_whatever_is_not_acked_carries_the_reason(outcome: Outcome, attempts: in
 @given(st.builds(Doubtful, REASON, st.just(False), STATUS, st.booleans()), ATTEMPTS, st.booleans(), DELAYS)
 def test_what_may_have_happened_and_cannot_be_looked_up_is_never_repeated(outcome: Doubtful, attempts: int, doubtful: bool, delays: tuple[float, ...]):
     settlement = settle(outcome, attempts=attempts, doubtful=doubtful, delays=delays)
-    assert settlement == Bury(DeadClass.IN_DOUBT, outcome.reason, outcome.status, attempts + 1)
+    assert settlement == Bury(DeadClass.IN_DOUBT, outcome.reason, outcome.status, attempts + 1, doubtful=True)
 
 
 @given(REASON, STATUS, ATTEMPTS, st.booleans(), DELAYS)
@@ -60,7 +60,7 @@ def test_a_message_takes_every_delay_once_in_order_and_is_then_exhausted(outcome
         taken.append(settlement.delay)
         attempts, doubtful = settlement.attempts, settlement.doubtful
     assert tuple(taken) == delays
-    assert settlement == Bury(DeadClass.RETRIES_EXHAUSTED, outcome.reason, outcome.status, len(delays) + 1)
+    assert settlement == Bury(DeadClass.RETRIES_EXHAUSTED, outcome.reason, outcome.status, len(delays) + 1, doubtful or isinstance(outcome, Doubtful))
 
 
 def test_without_retries_the_first_failure_is_the_last():
@@ -89,7 +89,8 @@ def test_an_attempt_that_did_nothing_takes_no_doubt_away(outcome: Unsent, doubtf
 @given(st.builds(Refused, st.sampled_from(DeadClass), REASON, STATUS), ATTEMPTS, st.booleans(), DELAYS)
 def test_what_will_never_work_is_buried_with_its_class_and_status(outcome: Refused, attempts: int, doubtful: bool, delays: tuple[float, ...]):
     settlement = settle(outcome, attempts=attempts, doubtful=doubtful, delays=delays)
-    assert settlement == Bury(outcome.dead_class, outcome.reason, outcome.status, attempts + 1)
+    undecided = outcome.dead_class in {DeadClass.AUTH, DeadClass.IN_DOUBT}
+    assert settlement == Bury(outcome.dead_class, outcome.reason, outcome.status, attempts + 1, doubtful and undecided)
 
 
 @pytest.mark.parametrize("outcome", [Done(), Skipped()])

@@ -98,6 +98,25 @@ def test_a_dead_letter_keeps_whether_it_is_doubtful_for_whoever_replays_it():
     assert dead_letter(delivery, opened(delivery), BURY, "assets", AT).headers["halo-doubtful"] is True
 
 
+@pytest.mark.parametrize("doubtful", [True, False])
+def test_a_dead_letter_is_doubtful_when_an_attempt_may_have_had_its_effect(doubtful: bool):
+    bury = Bury(DeadClass.RETRIES_EXHAUSTED, "no answer", None, 3, doubtful=doubtful)
+    assert dead_letter(arrived(), opened(arrived()), bury, "assets", AT).headers.get("halo-doubtful") is (True if doubtful else None)
+
+
+def test_replays_are_counted_through_retries_and_deaths():
+    delivery = arrived({"replays": 2})
+    envelope = opened(delivery)
+    assert envelope.replays == 2
+    for copy in (retry_copy(delivery, envelope, 1, doubtful=False, reason="x"), dead_letter(delivery, envelope, BURY, "assets", AT)):
+        assert opened(Arrived(copy)).replays == 2
+
+
+@pytest.mark.parametrize("value", ["3", -1, True, None, 2.0])
+def test_foreign_values_in_the_replays_header_count_as_none(value: Any):
+    assert opened(arrived({"replays": value})).replays == 0
+
+
 def test_a_redelivered_copy_is_known_by_queue_id_and_content():
     assert identity_of(arrived()) == identity_of(arrived(redelivered=True))
     assert identity_of(arrived()) != identity_of(arrived(queue="other"))
