@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,21 +9,15 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
+from tests.tools.commands import Ended, run_command
 from tests.tools.job import client
-from tests.tools.process import ROOT, environment, write_routes
+from tests.tools.process import ROOT, write_routes
 from worker.catalogue.actions import ACTIONS
 from worker.sandbox.completions import serve_completions
 from worker.sandbox.faults import Does, Fault
 
 SAMPLES = ROOT / "routes"
 NOTE = {"action": {"note": "Why?"}, "ticket": {"id": 7}}
-
-
-@dataclass
-class Ended:
-    code: int
-    out: str
-    err: str
 
 
 @dataclass
@@ -37,14 +29,8 @@ class Shell:
 
     async def run(self, *arguments: str, **settings: object) -> Ended:
         (self.folder / "secrets").mkdir(exist_ok=True)
-        given = {"routes": SAMPLES, "log_level": "info", "log_format": "console"} | settings
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "worker", *arguments, cwd=ROOT, env=environment(self.folder, self.variables, **given),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        async with asyncio.timeout(60):
-            out, err = await process.communicate()
-        return Ended(process.returncode or 0, out.decode(), err.decode())
+        given = {"routes": SAMPLES} | settings
+        return await run_command(self.folder, *arguments, variables=self.variables, **given)
 
 
 @pytest.fixture

@@ -28,19 +28,23 @@ class Circumstances:
     """What a row must be judged by.
 
     `learning`: the first scan of `start: now`: what is unknown was there before. `since`: start of the window of a scan by date. `cursor`: the newest stamp
-    of earlier scans; a full scan of a subscriber by date meets old records that it never saw, which are no news.
+    of earlier scans; a full scan of a subscriber by date meets old records that it never saw, which are no news. `again`: an operator wants everything that was
+    updated since then once more; what has no stamp may have been.
     """
 
     learning: bool = False
     since: datetime | None = None
     cursor: datetime | None = None
+    again: datetime | None = None
 
 
 def judge(row: Mapping[str, Any], previous: str | None, digest: str, circumstances: Circumstances) -> Literal["created", "updated", "learnt"] | None:
     """What this row is: news, something only to be learnt, or (None) as known."""
+    if circumstances.again is not None and not before(updated_at(row), circumstances.again):
+        return "updated" if before(created_at(row), circumstances.again, unknown=previous is not None) else "created"
     if previous is not None:
         return None if previous == digest else "updated"
-    if circumstances.learning:
+    if circumstances.learning or circumstances.again is not None:
         return "learnt"
     if circumstances.since is not None:
         born = created_at(row)
@@ -49,6 +53,10 @@ def judge(row: Mapping[str, Any], previous: str | None, digest: str, circumstanc
     if circumstances.cursor is not None and stamp is not None and stamp < circumstances.cursor:
         return "learnt"
     return "created"
+
+
+def before(stamp: datetime | None, moment: datetime, *, unknown: bool = False) -> bool:
+    return unknown if stamp is None else stamp < moment
 
 
 def dedupe_key(client: str, entity: str, key: str, previous: str | None, digest: str | None) -> str:

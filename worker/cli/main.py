@@ -164,6 +164,50 @@ def runbook_show(
     return show_runbook(name, settings.routes, os.environ, settings.secrets, mermaid=mermaid)
 
 
+cursor = typer.Typer(help="Look at the cursor of a subscriber, or move it.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(cursor, name="cursor")
+SubscriberName = Annotated[str, typer.Argument(metavar="SUBSCRIBER")]
+CursorDryRun = Annotated[bool, typer.Option("--dry-run", help="Ask Halo how many records would be read again, and change nothing.")]
+
+
+@cursor.command("show")
+def cursor_show(name: SubscriberName, as_json: AsJson = False) -> int:
+    """Show how far a subscriber is."""
+    from worker.cli.cursor import show
+
+    return show(name, os.environ, as_json=as_json)
+
+
+@cursor.command("set")
+def cursor_set(
+    name: SubscriberName,
+    at: Annotated[str, typer.Option(metavar="ISO", help="A date or a moment, UTC unless it says otherwise: 2026-03-01T14:30:00Z.")],
+    dry_run: CursorDryRun = False,
+) -> int:
+    """Publish again what was updated since a moment; a lost baton is made anew."""
+    from worker.cli.cursor import set_to
+
+    return set_to(name, at, os.environ, dry_run=dry_run)
+
+
+@cursor.command("rewind")
+def cursor_rewind(
+    name: SubscriberName, by: Annotated[str, typer.Option(metavar="DURATION", help="Such as 30m, 2h or 1d.")], dry_run: CursorDryRun = False
+) -> int:
+    """Publish again what was updated in this time before the cursor."""
+    from worker.cli.cursor import rewind
+
+    return rewind(name, by, os.environ, dry_run=dry_run)
+
+
+@cursor.command("reset")
+def cursor_reset(name: SubscriberName, dry_run: CursorDryRun = False) -> int:
+    """Start as on the first day."""
+    from worker.cli.cursor import reset
+
+    return reset(name, os.environ, dry_run=dry_run)
+
+
 @app.command()
 def schema() -> int:
     """Print the JSON Schema of route files, for editors."""

@@ -19,11 +19,15 @@ TIMES = ("until", "started", "latest", "newest")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`full`: the whole list is read; else only what was updated since `since` (UTC). `learning`: what is unknown is learnt in silence."""
+    """`full`: the whole list is read; else only what was updated since `since` (UTC). `learning`: what is unknown is learnt in silence.
+
+    `again`: what was updated since then is published though it is known.
+    """
 
     full: bool
     since: datetime | None
     learning: bool
+    again: datetime | None = None
 
     def window(self, route: Subscriber) -> Window | None:
         """What the scan reads; None for the whole of a list that cannot be filtered by date."""
@@ -31,19 +35,19 @@ class Plan:
 
     def circumstances(self, route: Subscriber, baton: Baton) -> Circumstances:
         if self.since is not None:
-            return Circumstances(self.learning, since=self.since)
+            return Circumstances(self.learning, since=self.since, again=self.again)
         known_until = baton.cursor - timedelta(seconds=route.overlap) if baton.cursor and baton.learnt and route.changes == "by_date" else None
-        return Circumstances(self.learning, cursor=known_until)
+        return Circumstances(self.learning, cursor=known_until, again=self.again)
 
 
 def planned(route: Subscriber, baton: Baton, now: float) -> Plan:
     """The scan to begin when none goes on."""
     learning = not baton.learnt and route.start == "now" and route.changes != "all"
     if route.changes != "by_date":
-        return Plan(full=True, since=None, learning=learning)
+        return Plan(full=True, since=None, learning=learning, again=baton.again)
     if baton.learnt:
         full = baton.cursor is None or (route.deletes and baton.full_due <= now)
-        return Plan(full, None if full or baton.cursor is None else baton.cursor - timedelta(seconds=route.overlap), learning=False)
+        return Plan(full, None if full or baton.cursor is None else baton.cursor - timedelta(seconds=route.overlap), learning=False, again=baton.again)
     if isinstance(route.start, datetime):
         return Plan(full=False, since=route.start.astimezone(UTC), learning=False)
     if learning and not route.deletes and route.operation.resource in STAMPED_AT_BIRTH:
@@ -57,13 +61,13 @@ def resumed(scan: dict[str, Any]) -> tuple[Plan, Position]:
     for name in TIMES:
         values[name] = datetime.fromisoformat(values[name]) if values[name] else None
     position = Position(**{item.name: values[item.name] for item in fields(Position)})
-    since = datetime.fromisoformat(scan["since"]) if scan["since"] else None
-    return Plan(scan["full"], since, scan["learning"]), position
+    since, again = (datetime.fromisoformat(text) if (text := scan.get(name)) else None for name in ("since", "again"))
+    return Plan(scan["full"], since, scan["learning"], again), position
 
 
 def suspended(plan: Plan, position: Position) -> dict[str, Any]:
     """A scan as the baton carries it; `resumed` reads it back."""
-    return {"full": plan.full, "since": plan.since, "learning": plan.learning, "position": asdict(position)}
+    return {"full": plan.full, "since": plan.since, "learning": plan.learning, "again": plan.again, "position": asdict(position)}
 
 
 def next_cursor(route: Subscriber, baton: Baton, plan: Plan, position: Position) -> datetime | None:
@@ -79,11 +83,11 @@ def after_scan(route: Subscriber, baton: Baton, plan: Plan, position: Position, 
     changes: dict[str, Any] = {"scan": None, "polled": now, "polls": baton.polls + 1}
     match position.state:
         case "complete":
-            changes |= {"learnt": True, "cursor": next_cursor(route, baton, plan, position)}
+            changes |= {"learnt": True, "cursor": next_cursor(route, baton, plan, position), "again": None}
             if plan.full:
                 changes["full_due"] = now + FULL_SCAN_PACE * max(1, -(-(position.count or 0) // 100))
         case "incomplete":
-            changes |= {"learnt": True, "cursor": baton.cursor or plan.since}
+            changes |= {"learnt": True, "cursor": baton.cursor or plan.since, "again": None}  # once more each time would never end
         case _:
             pass
     return changes

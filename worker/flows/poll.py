@@ -136,7 +136,8 @@ class Poller:
         if self._route.changes == "all":
             return Change("updated", key, row, None, digest) if key in fresh else None
         previous = turn.known.get(key)
-        verdict = judge(row, previous, digest, circumstances)
+        again = circumstances.again is not None and key in fresh
+        verdict = judge(row, previous, digest, circumstances if again else replace(circumstances, again=None))
         if verdict is None:
             return None
         if previous is None and len(turn.known.hashes) >= MAX_KNOWN:
@@ -145,7 +146,8 @@ class Poller:
             turn.known.put(key, digest)
             turn.tally.add("learnt")
             return None
-        return Change(verdict, key, row, previous, digest)
+        told = f"{turn.baton.epoch}/{previous or 'new'}" if again else previous  # an event that is wanted once more is not a copy of the first
+        return Change(verdict, key, row, told, digest)
 
     async def _publish(self, turn: Turn, changes: list[Change]) -> None:
         try:

@@ -155,7 +155,7 @@ class SubscriberFlow:
         if self._route.on_lost_cursor == "start":
             logger.warning("known.lost", route=self._route.name, reason=str(error), then="starts as on the first day")
             return Baton(epoch=baton.epoch, generation=baton.generation + 1, due=now)
-        self._alarm(f"{error}; nothing is polled until its cursor is reset, or the route says `on_lost_cursor: start`")
+        self._alarm(f"{error}; nothing is polled until `halo-worker cursor set|reset {self._route.name}`, or the route says `on_lost_cursor: start`")
         return replace(baton, due=now + self._turn_limit)
 
     def _found(self) -> None:
@@ -175,4 +175,7 @@ class SubscriberFlow:
             if self._route.on_lost_cursor == "start" and await start_again(broker, self._clock, self._route.name):
                 logger.warning("cursor.lost", route=self._route.name, then="starts as on the first day")
                 return
-            self._alarm("its baton is gone (were its queues purged?): nothing is polled until its cursor is reset, or the route says `on_lost_cursor: start`")
+            self._alarm(
+                "its baton is gone (were its queues purged?): nothing is polled until "
+                f"`halo-worker cursor set {self._route.name} --at ISO` or `cursor reset {self._route.name}`, or the route says `on_lost_cursor: start`"
+            )

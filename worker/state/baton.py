@@ -52,7 +52,8 @@ class KnownRef:
 class Baton:
     """`generation` counts turns, `epoch` operators' interventions. `cursor`: newest stamp of Halo's that is dealt with. `polled`, `full_due`: seconds since 1970.
 
-    `scan` is the position of a scan that goes on, as the flow writes it. `learnt`: the first scan is over. `polls`: ended scans.
+    `scan` is the position of a scan that goes on, as the flow writes it. `learnt`: the first scan is over. `polls`: ended scans. `again`: the next scan publishes
+    what was updated since then once more, known or not (an operator moved the cursor).
     """
 
     epoch: int = 0
@@ -65,6 +66,7 @@ class Baton:
     full_due: float = 0.0
     scan: dict[str, Any] | None = None
     known: KnownRef = field(default_factory=KnownRef)
+    again: datetime | None = None
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -90,8 +92,8 @@ class Baton:
             raise BatonUnreadable(f"a baton of version {version}; this worker reads {VERSION}", newer=True)
         try:
             known = KnownRef(**members(document["known"], KNOWN_KINDS))
-            cursor = datetime.fromisoformat(document["cursor"]).astimezone(UTC) if document["cursor"] is not None else None
-            return cls(known=known, cursor=cursor, **members(document, KINDS))
+            again = moment(document.get("again"))  # the first version of the worker did not write it
+            return cls(known=known, cursor=moment(document["cursor"]), again=again, **members(document, KINDS))
         except (KeyError, TypeError, ValueError) as error:
             raise BatonUnreadable(f"a baton with a member missing or wrong: {error!r}") from None
 
@@ -102,6 +104,11 @@ def members(document: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) 
         if type(document[name]) not in valid:
             raise TypeError(name)
     return {name: document[name] for name in kinds}
+
+
+def moment(text: Any) -> datetime | None:
+    """Raises `TypeError`, `ValueError`."""
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
 
 
 def highest(batons: Iterable[Baton]) -> Baton:

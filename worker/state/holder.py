@@ -74,17 +74,9 @@ class Holder:
 
     async def put(self, held: Held, successor: Baton) -> None:
         """Publish the successor so that it comes when it is due, wait for the confirm, then let go of the old."""
-        await self._publish(successor)
+        await put_baton(self._channel, self._clock, self._subscriber, successor)
         for delivery in held.deliveries:
             await delivery.ack()
-
-    async def _publish(self, baton: Baton) -> None:
-        wait = baton.due - self._clock.now()
-        if wait > 0:
-            message = Message(baton.encode(), expiration=wait)
-            await self._channel.publish(message, routing_key=wait_queue(self._subscriber))
-        else:
-            await self._channel.publish(Message(baton.encode()), routing_key=state_queue(self._subscriber))
 
     async def reschedule(self, due: Callable[[Baton], float]) -> bool:
         """Give a waiting baton the due time that today's configuration wants; False when none waits."""
@@ -95,6 +87,15 @@ class Holder:
         if held is not None:
             await self.put(held, replace(held.baton, due=due(held.baton)))
         return True
+
+
+async def put_baton(channel: Channel, clock: Clock, subscriber: str, baton: Baton) -> None:
+    """Publish it so that it comes when it is due, and wait for the confirm."""
+    wait = baton.due - clock.now()
+    if wait > 0:
+        await channel.publish(Message(baton.encode(), expiration=wait), routing_key=wait_queue(subscriber))
+    else:
+        await channel.publish(Message(baton.encode()), routing_key=state_queue(subscriber))
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -60,3 +61,19 @@ def test_the_key_of_an_event_tells_apart_what_differs_and_nothing_else():
     assert len(keys) == 6
     assert dedupe_key("main", "Tickets", "7", None, "bb") == "main/Tickets/7:new:bb"
     assert dedupe_key("main", "Tickets", "7", "aa", None) == "main/Tickets/7:aa:gone"
+
+
+@given(st.none() | st.just("aa"), CIRCUMSTANCES)
+def test_what_an_operator_wants_once_more_is_news_though_it_is_known(previous: str | None, circumstances: Circumstances):
+    once_more = replace(circumstances, again=NOON)
+    assert judge(row(NOON, NOON), previous, "aa", once_more) == "created"
+    assert judge(row(NOON, NOON - HOUR), previous, "aa", once_more) == "updated"
+    assert judge(row(), previous, "aa", once_more) == ("created" if previous is None else "updated")
+
+
+@given(CIRCUMSTANCES)
+def test_what_is_older_than_an_operator_wants_is_no_news(circumstances: Circumstances):
+    once_more = replace(circumstances, again=NOON)
+    assert judge(row(NOON - HOUR), "aa", "aa", once_more) is None
+    assert judge(row(NOON - HOUR), "aa", "bb", once_more) == "updated"
+    assert judge(row(NOON - HOUR), None, "aa", once_more) == "learnt"

@@ -47,9 +47,11 @@ USERS = replace(TICKETS, path="/Users")
 OLD = Baton(learnt=True, cursor=NOON, polls=3)
 
 
-@given(st.booleans(), MAYBE, st.booleans(), POSITIONS)
-def test_a_scan_that_goes_on_is_the_same_after_a_way_through_the_broker(full: bool, since: datetime | None, learning: bool, position: Position):
-    plan = Plan(full, since, learning)
+@given(st.booleans(), MAYBE, st.booleans(), MAYBE, POSITIONS)
+def test_a_scan_that_goes_on_is_the_same_after_a_way_through_the_broker(
+    full: bool, since: datetime | None, learning: bool, again: datetime | None, position: Position
+):
+    plan = Plan(full, since, learning, again)
     baton = Baton.decode(Baton(scan=suspended(plan, position)).encode())
     assert baton.scan is not None
     assert resumed(baton.scan) == (plan, position)
@@ -146,7 +148,7 @@ def test_a_whole_scan_of_many_pages_makes_the_next_one_wait_longer():
 def test_a_complete_scan_moves_the_cursor_and_ends_the_learning():
     position = Position(state="complete", newest=NOON + HOUR, started=NOON + 2 * HOUR, latest=NOON + 2 * HOUR, rows=1)
     changes = after_scan(subscriber(), OLD, planned(subscriber(), OLD, NOW), position, NOW)
-    assert changes == {"scan": None, "polled": NOW, "polls": 4, "learnt": True, "cursor": NOON + HOUR}
+    assert changes == {"scan": None, "polled": NOW, "polls": 4, "learnt": True, "cursor": NOON + HOUR, "again": None}
 
 
 def test_an_incomplete_scan_leaves_the_cursor():
@@ -175,3 +177,18 @@ def test_a_whole_scan_after_the_first_knows_what_is_old():
 def test_an_operation_of_one_record_can_be_polled_too():
     one = subscriber(operation=Operation("GET", "/Control"), changes="by_content")
     assert planned(one, Baton(), NOW).full
+
+
+def test_a_scan_of_the_first_version_of_the_worker_goes_on():
+    scan = {name: value for name, value in suspended(Plan(full=True, since=None, learning=False), Position()).items() if name != "again"}
+    assert resumed(scan) == (Plan(full=True, since=None, learning=False), Position())
+
+
+@pytest.mark.parametrize("changes", ["by_date", "by_content"])
+def test_what_an_operator_wants_once_more_is_wanted_of_one_scan_only(changes: str):
+    route, wanted = subscriber(changes=changes), replace(OLD, again=NOON - HOUR)
+    plan = planned(route, wanted, NOW)
+    assert plan.again == plan.circumstances(route, wanted).again == NOON - HOUR
+    for state in ("complete", "incomplete"):
+        assert after_scan(route, wanted, plan, Position(state=state), NOW)["again"] is None  # type: ignore[arg-type]
+    assert "again" not in after_scan(route, wanted, plan, Position(state="failed"), NOW)

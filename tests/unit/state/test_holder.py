@@ -15,7 +15,7 @@ from worker.core.message import Message
 from worker.core.topology import born_marker, state_queue, wait_queue
 from worker.state.baton import VERSION, Baton
 from worker.state.birth import baton_in_sight, ensure_born, put_anew, start_again
-from worker.state.holder import Held, Holder, open_holder
+from worker.state.holder import Held, Holder, open_holder, put_baton
 
 STATE, WAIT = state_queue("tickets"), wait_queue("tickets")
 
@@ -93,10 +93,10 @@ async def test_a_holder_that_dies_with_the_baton_gives_it_back(declared: MemoryB
 
 async def test_a_crash_between_publish_and_ack_leaves_one_progress(declared: MemoryBroker):
     await put_anew(declared, "tickets", Baton(generation=4))
-    async with open_holder(declared, Clock(), "tickets") as (holder, _):
+    async with open_holder(declared, Clock(), "tickets") as (holder, channel):
         held = await taken(holder)
         assert held is not None
-        await holder._publish(held.baton.advanced(polls=1, due=2_000.0))
+        await put_baton(channel, Clock(), "tickets", held.baton.advanced(polls=1, due=2_000.0))
     assert await depths(declared) == (1, 1)
     async with open_holder(declared, Clock(), "tickets") as (holder, _):
         held = await taken(holder)

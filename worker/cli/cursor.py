@@ -1,0 +1,226 @@
+"""`halo-worker cursor`: how far a subscriber is, and another place to go on from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from worker.app.clients import open_clients
+from worker.broker.open import open_broker
+from worker.catalogue.requests import build_request
+from worker.changes.pages import PageFailed, PageReader
+from worker.changes.records import halo_time
+from worker.cli.console import errors, output
+from worker.config.loader import load_routes
+from worker.config.routes import Routes, Subscriber
+from worker.core.clock import SystemClock
+from worker.core.durations import format_duration, parse_duration
+from worker.core.errors import ConfigError, Problem, WorkerError
+from worker.core.health import Health
+from worker.core.ports import Broker
+from worker.core.suggest import did_you_mean
+from worker.flows.requests import subscriber_request
+from worker.logs import configure
+from worker.metrics import Metrics
+from worker.settings import Settings, load_settings
+from worker.state.baton import Baton, KnownRef
+from worker.state.intervention import Sight, look, moved, replace_baton, with_readable_known
+
+GOOD = 0
+LEEWAY = 30.0  # seconds beyond the longest turn in which a replica that has the baton in hand must have put it back
+
+
+class CannotMove(WorkerError):
+    """The cursor of this subscriber cannot be moved so; the text says what can be done instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What an operator wants. `successor`: the baton in the place of that one; `sentence`: what then happens. `since`: what is read again."""
+
+    successor: Callable[[Baton | None], Baton]
+    sentence: Callable[[Baton], str]
+    since: Callable[[Baton | None], datetime | None]
+    waits: bool
+
+
+def show(name: str, environment: Mapping[str, str], *, as_json: bool) -> int:
+    """Raises `ConfigError`, `BrokerError`."""
+    return asyncio.run(Desk(environment, name).show(as_json=as_json))
+
+
+def set_to(name: str, at: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
+    """Raises `ConfigError`, `BrokerError`, `CannotMove`, `CannotIntervene`."""
+    moment = moment_of(at)
+    desk = Desk(environment, name)
+    desk.require_cursor()
+    return asyncio.run(desk.move(Move(lambda baton: moved(baton, moment), told_moved, lambda _: moment, waits=True), dry_run=dry_run))
+
+
+def rewind(name: str, by: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
+    """As `set_to`, from where the cursor is."""
+    seconds = duration_of(by)
+    desk = Desk(environment, name)
+    desk.require_cursor()
+
+    def since(baton: Baton | None) -> datetime:
+        if baton is None:
+            raise CannotMove(f"the baton of {name} is gone, and with it the place to go back from: use `cursor set {name} --at ISO` or `cursor reset {name}`")
+        if not baton.learnt:
+            raise CannotMove(f"{name} has not ended its first scan: there is nothing to go back from")
+        return (baton.cursor or datetime.fromtimestamp(baton.polled, UTC)) - timedelta(seconds=seconds)
+
+    return asyncio.run(desk.move(Move(lambda baton: moved(baton, since(baton)), told_moved, since, waits=True), dry_run=dry_run))
+
+
+def reset(name: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
+    """As on the first day. Raises `ConfigError`, `BrokerError`, `CannotIntervene`."""
+    desk = Desk(environment, name)
+    start = desk.route.start
+    since = start if isinstance(start, datetime) else None
+    return asyncio.run(desk.move(Move(lambda _: Baton(), lambda _: first_day(desk.route), lambda _: since, waits=False), dry_run=dry_run))
+
+
+class Desk:
+    """The settings, the routes and the one subscriber that a command is about."""
+
+    def __init__(self, environment: Mapping[str, str], name: str) -> None:
+        self._settings: Settings = load_settings(environment)
+        configure("error")
+        self._routes: Routes = load_routes(self._settings.routes, environment, self._settings.secrets)
+        self.route = find_subscriber(self._routes.subscribers, name)
+
+    def require_cursor(self) -> None:
+        if self.route.changes == "all":
+            raise CannotMove(f"{self.route.name} publishes every record at every poll (`changes: all`): it has no cursor to move")
+
+    def _broker(self) -> Any:
+        return open_broker(self._settings.amqp_url.get_secret_value(), name="halo-worker cursor", heartbeat=self._settings.heartbeat)
+
+    async def show(self, *, as_json: bool) -> int:
+        async with self._broker() as broker:
+            sight = await look(broker, self.route.name)
+        told = described(self.route, sight)
+        if as_json:
+            output().print(orjson.dumps(told).decode(), soft_wrap=True)
+        else:
+            for member, value in told.items():
+                output().print(f"{member.replace('_', ' '):12} {value}", soft_wrap=True)
+        return GOOD
+
+    async def move(self, move: Move, *, dry_run: bool) -> int:
+        async with self._broker() as broker:
+            sight = await self._sight(broker, move)
+            if dry_run:
+                count = await self._count(move.since(sight.baton))
+                output().print(f"{self.route.name}: {move.sentence(move.successor(sight.baton))}; {count}. Nothing was changed (--dry-run).", soft_wrap=True)
+                return GOOD
+            readable = await with_readable_known(broker, self.route.name, sight.baton)
+            forgets = sight.baton is not None and readable != sight.baton
+
+            def successor(baton: Baton | None) -> Baton:
+                found = move.successor(baton)
+                return replace(found, known=KnownRef()) if forgets else found
+
+            baton = await replace_baton(broker, SystemClock(), self.route.name, successor, patience=self._settings.turn + LEEWAY if move.waits else 0.0)
+        output().print(f"{self.route.name}: {move.sentence(baton)}.", soft_wrap=True)
+        return GOOD
+
+    async def _sight(self, broker: Broker, move: Move) -> Sight:
+        """The baton, waiting for it while a replica has it in hand; one that does not come back is gone."""
+        sight = await look(broker, self.route.name)
+        if sight.baton is not None or not sight.born or not move.waits:
+            return sight
+        console = errors()
+        longest = self._settings.turn + LEEWAY
+        told = f"a replica has the baton of {self.route.name} in hand, or it is gone: waiting for up to {format_duration(round(longest))}"
+        with console.status(told) if console.is_terminal else nullcontext():
+            if not console.is_terminal:
+                console.print(told, soft_wrap=True)
+            clock = SystemClock()
+            until = clock.monotonic() + longest
+            while sight.baton is None and clock.monotonic() < until:
+                await clock.sleep(0.2)
+                sight = await look(broker, self.route.name)
+        return sight
+
+    async def _count(self, since: datetime | None) -> str:
+        """How many records Halo would give again."""
+        parameters = subscriber_request(self.route)
+        request = build_request(self.route.operation, parameters["path"], parameters["query"])
+        more = {"lastupdatefromdate": halo_time(since)} if since is not None and self.route.changes == "by_date" else {}
+        async with open_clients(self._routes, self._settings, Metrics(), Health(), SystemClock(), names=[self.route.client]) as clients:
+            page = await PageReader(clients[self.route.client], request, self.route.operation.listing, lambda *_: None).read(1, more)
+        if isinstance(page, PageFailed):
+            raise CannotMove(f"Halo was asked how many records that are, and did not say: {page.exchange.reason}")
+        count = len(page.rows) if page.count is None else page.count
+        return f"{count:,} record{'' if count == 1 else 's'} would be read again" + (
+            "" if more or since is None else ", and those published that changed since"
+        )
+
+
+def find_subscriber(subscribers: Mapping[str, Subscriber], name: str) -> Subscriber:
+    if name in subscribers:
+        return subscribers[name]
+    hint = did_you_mean(name, subscribers) or (f"; there are {', '.join(subscribers)}" if subscribers else "; the route files have no subscribers")
+    raise ConfigError([Problem("SUBSCRIBER", 0, 0, f"there is no subscriber {name!r}{hint}")])
+
+
+def moment_of(text: str) -> datetime:
+    """Without a zone it is UTC. Raises `ConfigError`."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ConfigError([Problem("--at", 0, 0, f"{text!r} is not an ISO date, such as 2026-03-01 or 2026-03-01T14:30:00Z")]) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def duration_of(text: str) -> float:
+    """Seconds. Raises `ConfigError`."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ConfigError([Problem("--by", 0, 0, str(error))]) from None
+
+
+def stamp(moment: datetime | None) -> str:
+    return "none" if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def told_moved(baton: Baton) -> str:
+    return f"what was updated since {stamp(baton.cursor)} is published again"
+
+
+def first_day(route: Subscriber) -> str:
+    if route.changes == "all":
+        return "it starts as on the first day"
+    match route.start:
+        case "now":
+            return "it starts as on the first day: the next scan learns what is there and publishes nothing (`start: now`)"
+        case "beginning":
+            return "it starts as on the first day: every record is published again (`start: beginning`)"
+        case moment:
+            return f"it starts as on the first day: what was updated since {stamp(moment)} is published again"
+
+
+def described(route: Subscriber, sight: Sight) -> dict[str, Any]:
+    """What `show` says, in its order."""
+    baton = sight.baton
+    if not sight.born:
+        return {"subscriber": route.name, "state": "none: the worker has never run with it on this broker"}
+    if baton is None:
+        return {
+            "subscriber": route.name,
+            "state": "away: a replica has the baton in hand; if that is so for longer than a turn, it is gone: `cursor set` or `cursor reset`",
+        }
+    at = {name: stamp(datetime.fromtimestamp(value, UTC)) if value else "never" for name, value in (("polled", baton.polled), ("due", baton.due))}
+    scan = "none under way" if baton.scan is None else f"page {baton.scan['position']['page']}"
+    known = {"known_records": baton.known.size, "polls": baton.polls, "turn": f"{baton.epoch}.{baton.generation}"}
+    again = {} if baton.again is None else {"again_since": stamp(baton.again)}
+    return {"subscriber": route.name, "state": sight.where, "cursor": stamp(baton.cursor), "learnt": baton.learnt, **at, "scan": scan, **known, **again}

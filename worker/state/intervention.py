@@ -1,0 +1,111 @@
+"""An operator's hand on a baton: looking at it, and putting another one in its place. The new one has a higher epoch, so that no holder's successor outranks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from worker.core.errors import WorkerError
+from worker.core.message import Delivery
+from worker.core.ports import Broker, Channel, Clock
+from worker.core.topology import born_marker, state_queue, wait_queue
+from worker.state.baton import Baton, BatonUnreadable, KnownRef, highest
+from worker.state.birth import ensure_born
+from worker.state.holder import put_baton
+from worker.state.known_stream import KnownLost, KnownStream
+
+LOOK_AGAIN = 0.2
+
+Where = Literal["waiting", "due", "away"]
+Successor = Callable[[Baton | None], Baton]
+
+
+class CannotIntervene(WorkerError):
+    """The baton is not where it can be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A baton as it lies in its queues. `where`: it waits until it is due, is due, or is away (in a replica's hands, or gone)."""
+
+    baton: Baton | None
+    where: Where
+    born: bool
+
+
+async def look(broker: Broker, subscriber: str) -> Sight:
+    """Look at the baton and leave it where it is."""
+    if not await broker.queue_exists(state_queue(subscriber)):
+        return Sight(None, "away", born=False)
+    born = await broker.queue_exists(born_marker(subscriber))
+    async with broker.channel(publishing=True) as channel:
+        taken = await taken_from(channel, subscriber)
+        batons = batons_of(taken)
+        if not batons:
+            return Sight(None, "away", born)
+        waiting = all(delivery.queue == wait_queue(subscriber) for delivery in taken)
+        return Sight(highest(batons), "waiting" if waiting else "due", born)
+
+
+async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor: Successor, *, patience: float) -> Baton:
+    """Put `successor(baton)` in the place of the baton; while a replica has it in hand, wait for up to `patience` seconds. Then the successor is that of None.
+
+    Raises what `successor` raises; the baton is then where it was.
+    """
+    await ensure_born(broker, clock, subscriber)
+    until = clock.monotonic() + patience
+    while True:
+        async with broker.channel(publishing=True) as channel:
+            taken = await taken_from(channel, subscriber)
+            if taken or clock.monotonic() >= until:
+                batons = batons_of(taken)
+                baton = raised(successor(highest(batons) if batons else None), batons, clock.now())
+                await put_baton(channel, clock, subscriber, baton)
+                for delivery in taken:
+                    await delivery.ack()
+                return baton
+        await clock.sleep(LOOK_AGAIN)
+
+
+def raised(baton: Baton, others: list[Baton], now: float) -> Baton:
+    """In an epoch above those of others, also of one that is away and may come back."""
+    return replace(baton, epoch=max([int(now), *(other.epoch + 1 for other in others)]), generation=0, due=now)
+
+
+def moved(baton: Baton | None, moment: datetime) -> Baton:
+    """With the cursor at this moment: what was updated since then is published, known or not. Of a lost one only the cursor is made."""
+    return replace(baton or Baton(), cursor=moment, again=moment, learnt=True, scan=None)
+
+
+async def with_readable_known(broker: Broker, subscriber: str, baton: Baton | None) -> Baton | None:
+    """Without its known records when their stream does not hold them any more."""
+    if baton is None:
+        return None
+    try:
+        await KnownStream(broker, subscriber).load(baton.known)
+    except KnownLost:
+        return replace(baton, known=KnownRef())
+    return baton
+
+
+async def taken_from(channel: Channel, subscriber: str) -> list[Delivery]:
+    """All that lies in its queues; it goes back when the channel closes."""
+    taken = []
+    for queue in (wait_queue(subscriber), state_queue(subscriber)):
+        while (delivery := await channel.get(queue)) is not None:
+            taken.append(delivery)
+    return taken
+
+
+def batons_of(taken: list[Delivery]) -> list[Baton]:
+    """Raises `CannotIntervene` for the baton of a newer worker."""
+    batons = []
+    for delivery in taken:
+        try:
+            batons.append(Baton.decode(delivery.message.body))
+        except BatonUnreadable as error:
+            if error.newer:
+                raise CannotIntervene(f"{error}: use the command of that worker") from None
+    return batons
