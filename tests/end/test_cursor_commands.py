@@ -95,6 +95,18 @@ async def test_what_was_updated_since_the_moment_is_published_once_more_and_noth
         assert max(heard.keys.values()) == 1
 
 
+async def test_a_list_of_several_pages_is_published_once_more_though_it_is_read_twice(halos, stage, cursor, broker):
+    halo = await halos(tickets=230)
+    async with listening(broker) as heard:
+        await stage.start(of(halo))
+        await heard.hears(230)
+        await cursor.state_is(learnt=True, scan="none under way")
+        assert (await cursor("set", "tickets", "--at", "2000-01-01")).code == 0
+        await heard.hears(460)
+        await cursor.state_is(learnt=True, scan="none under way")
+        assert len(heard.letters) == 460
+
+
 async def test_rewinding_goes_back_from_where_the_cursor_is(halo, stage, cursor, broker):
     newest = stamps(halo)[-1]
     hours = (newest - stamps(halo)[COUNT - 10]) // timedelta(hours=1) + 1
