@@ -1,5 +1,23 @@
 """`python -m worker` is `halo-worker`."""
 
-from worker.cli.main import main
+from __future__ import annotations
 
-main()
+import signal
+import sys
+from types import FrameType
+
+
+def main() -> None:
+    """Run the command line. SIGTERM counts from the first moment: to process 1 of a container one without a handler is not even delivered."""
+    signal.signal(signal.SIGTERM, _end)
+    from worker.cli.main import main as command_line
+
+    command_line()
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    main()
