@@ -14,7 +14,7 @@ PYTEST_FLAGS ?= -n 2 --dist loadfile
 phase = @begin=$$(date +%s); echo "== $(1)"; $(2) || { echo "== $(1): failed after $$(($$(date +%s) - begin)) s" >&2; exit 1; }; echo "== $(1): $$(($$(date +%s) - begin)) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format-check lint types imports bench format lock setup clean
+.PHONY: help demo test check format-check lint types imports bench chaos format lock setup clean
 
 help:  ## show this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,10 @@ imports: $(VENV)/ready-to-develop
 bench: $(VENV)/ready-to-develop  ## measure the paths of messages and scans as ratios to bare loops
 	$(call phase,publisher path,$(BIN)/python -m tests.benchmarks.publisher)
 	$(call phase,scan,$(BIN)/python -m tests.benchmarks.scan)
+
+chaos: $(VENV)/ready-to-develop  ## faults at random from a SEED for some MINUTES (KILLS=200: SIGKILLs during creates; SOAK=1000000: messages and reconnects)
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(REPLICAS),--replicas $(REPLICAS)) \
+		$(if $(KILLS),--kills $(KILLS)) $(if $(SOAK),--soak $(SOAK)) $(CHAOS_FLAGS)
 
 format: $(VENV)/ready-to-develop  ## put the code into its format, and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

@@ -53,6 +53,10 @@ class WorkerProcess:
 
         return (await until(look, within))[0]
 
+    def listens_at(self, port: int) -> None:
+        """Where its admin port is, when its log does not tell."""
+        self._port = port
+
     @property
     def running(self) -> bool:
         return self.process.returncode is None

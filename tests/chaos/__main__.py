@@ -1,0 +1,66 @@
+"""`python -m tests.chaos`: faults at random from a seed, and a verdict over the journal of what Halo really executed."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos import rounds, schedule, soak
+from tests.tools.invariants import Verdict
+from tests.tools.rabbitmq import rabbitmq
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=None, help="of what is random: the same seed, the same faults")
+    parser.add_argument("--minutes", type=float, default=5, help="how long faults are injected")
+    parser.add_argument("--replicas", type=int, default=3)
+    parser.add_argument("--gap", type=float, default=1.5, help="seconds between two faults, on average")
+    parser.add_argument("--pace", type=float, default=1.0, help="how much there is to do, as a multiple of about 14 things a second")
+    parser.add_argument("--without", default="", help=f"faults to leave out, with commas between them: {', '.join(schedule.KINDS)}")
+    parser.add_argument("--kills", type=int, default=0, help="instead of everything: so many SIGKILLs during creates")
+    parser.add_argument("--messages", type=int, default=2000, help="with --kills: how many creates")
+    parser.add_argument("--failing", action="store_true", help="with --kills: Halo executes and then resets, cuts, answers 500 or HTML")
+    parser.add_argument("--soak", type=int, default=0, help="instead of faults: so many messages, with --reconnects, and whether memory stays flat")
+    parser.add_argument("--reconnects", type=int, default=500)
+    parser.add_argument("--folder", type=Path, default=None, help="where the logs are kept")
+    return parser.parse_args()
+
+
+def main() -> int:
+    asked = arguments()
+    seed = random.randrange(1_000_000) if asked.seed is None else asked.seed
+    folder = asked.folder or Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"seed {seed}, {asked.replicas} replicas, logs in {folder}", flush=True)
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    with rabbitmq() as broker:
+        if asked.soak:
+            soaked = asyncio.run(soak.soak(broker, folder, asked.soak, asked.reconnects, say))
+            print(soaked)
+            return 0 if soaked.flat else 1
+        if asked.kills:
+            running = rounds.kills(broker, folder, seed, asked.kills, asked.messages, asked.replicas, say, failing=asked.failing)
+        else:
+            without = {kind.strip() for kind in asked.without.split(",") if kind.strip()}
+            running = rounds.everything(broker, folder, seed, asked.minutes * 60, asked.replicas, say, gap=asked.gap, pace=asked.pace, without=without)
+        verdict = asyncio.run(running)
+    return report(verdict, seed, folder)
+
+
+def report(verdict: Verdict, seed: int, folder: Path) -> int:
+    print(f"seed {seed}: {verdict.tally}")
+    for sentence in verdict.broken:
+        print(f"BROKEN {sentence}")
+    print("every invariant holds" if verdict.good else f"the logs are in {folder}")
+    return 0 if verdict.good else 1
+
+
+sys.exit(main())

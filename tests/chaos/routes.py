@@ -1,0 +1,80 @@
+"""The routes under chaos, and the keys by which everything is found again: each message carries one, wherever it goes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from tests.tools.invariants import Effect
+from worker.config.validation import LATER
+from worker.flows.run_message import run_queue
+from worker.sandbox.journal import Executed
+
+KEY = re.compile(r"key-[a-z]+-\d+")
+PERSON = "Mark-Person Data"  # a customer's data, in every payload: no log may tell it
+SECRET = "mark-client-secret/7f3a+x"
+RETRY = ["1s", "1s", "2s", "2s", "5s", "5s", "10s", "10s", "10s", "10s"]
+TIMEOUT = "3s"
+NOTED = range(1, 101)  # tickets that get notes
+CHANGED = range(101, 201)  # tickets that somebody changes in Halo
+ORDERED = "order_by" not in LATER["publishers"]
+ONCE = "once" not in LATER["publishers"]
+
+
+def find(member: str, **more: Any) -> dict[str, Any]:
+    value = f"{{{{ payload.{member} }}}}"
+    return {"query": {"search": value}, "match": {member: value}} | more
+
+
+def publisher(queue: str, entity: str, **more: Any) -> dict[str, Any]:
+    return {"client": "main", "queue": queue, "entity": entity, "retry": RETRY, "concurrency": 4} | more
+
+
+def route_file(*, everything: bool = True) -> dict[str, Any]:
+    """Everything, or only creates that can be looked up. `HALO_URL` differs from replica to replica: each has a proxy of its own."""
+    auth = {"type": "client_credentials", "client_id": "sandbox-client", "client_secret": "${file:halo_client_secret}"}
+    clients = {"main": {"url": "${HALO_URL}", "auth": auth, "rate_limit": "none", "timeout": TIMEOUT}}
+    publishers = {"assets": publisher("assets", "Asset", find=find("inventory_number"))}
+    if not everything:
+        return {"clients": clients, "publishers": publishers}
+    publishers |= {
+        "suppliers": publisher("suppliers", "Supplier", find=find("name", use="always", then="skip")),
+        "blind": publisher("blind", "Asset"),
+    }
+    if ONCE:
+        publishers["twice"] = publisher("twice", "Asset", find=find("inventory_number"), once="{{ payload.inventory_number }}")
+    if ORDERED:
+        publishers["lanes"] = publisher("lanes", "Asset", order_by="{{ payload.id }}")
+    subscriber = {"client": "main", "entity": "Tickets", "every": "1s", "start": "beginning", "overlap": "30s"}
+    return {"clients": clients, "publishers": publishers, "subscribers": {"tickets": subscriber}, "runbooks": {"note": note()}}
+
+
+def note() -> dict[str, Any]:
+    """A note on a ticket, with a step before it and one behind."""
+    body = {"ticket_id": "<<Ticket>>", "outcome": "Note", "note_html": "<<Text>>"}
+    looked_up = {"query": {"ticket_id": "<<Ticket>>", "includehtmlnote": True}, "match": {"note_html": "<<Text>>"}, "then": "skip"}
+    steps = {
+        "begin": {"next": "write"},
+        "write": {"action": "create_action", "client": "main", "body": body, "find": looked_up, "retry": RETRY, "next": "finished"},
+        "finished": {"end": "done"},
+    }
+    return {"start": {"queue": "notes"}, "input": {"Ticket": "request^ticket", "Text": "request^text!"}, "first": "begin", "steps": steps}
+
+
+WORK = ("assets", "suppliers", "blind", "twice", "lanes", "notes", run_queue("note"))
+
+
+def keys_in(body: Any) -> set[str]:
+    """The keys in a body, whatever its shape."""
+    text = body.decode("utf-8", errors="replace") if isinstance(body, bytes) else orjson.dumps(body, default=str).decode()
+    return set(KEY.findall(text))
+
+
+def effects_of(operations: Iterable[Executed]) -> Iterator[Effect]:
+    """What the journal says that Halo carried out; the simulated Halo answers for its own users by other ways."""
+    for operation in operations:
+        if operation.method == "POST":
+            yield from (Effect(key, bool(operation.created)) for key in keys_in(operation.body))
