@@ -15,10 +15,11 @@ from worker.core.outcome import Doubtful, Outcome, Skipped
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
 from worker.flows.availability import Availability
-from worker.flows.envelope import Envelope, identity_of, opened
+from worker.flows.envelope import Envelope, at_once, identity_of, opened
 from worker.flows.in_hand import InHand
 from worker.flows.settling import Settler
 from worker.flows.waiting import first_of
+from worker.flows.watchdog import stalled
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
@@ -52,11 +53,16 @@ class Consumer:
         self._tasks = tasks
         self._in_hand = InHand(tasks)
         self._session = 0
+        self._lost_session = 0
+        self._stop = asyncio.Event()
+        self._arrivals = 0
+        self._stalled = False
         self._may_ack = asyncio.Event()
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settling: dict[asyncio.Task[None], int] = {}
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
         """Consume until `stop`, then finish what is in hand; raises `BrokerError` when the attachment is lost."""
+        self._stop = stop
         while not stop.is_set():
             if not self._needs.available:
                 self._health.up(self._what.part, "not consuming while its Halo client is down")
@@ -72,20 +78,37 @@ class Consumer:
         settler = Settler(self._what.route, self._what.queue, self._what.delays, broker, self._clock)
         self._may_ack.set()
         tag = await channel.consume(self._what.queue, lambda delivery: self._accept(delivery, settler, session))
-        self._health.up(self._what.part, "consuming")
+        if not self._stalled:
+            self._health.up(self._what.part, "consuming")
         consuming = self._metrics.consuming.labels(self._what.route)
         consuming.set(1)
         try:
-            ended = await first_of(channel.wait_closed(), stop.wait(), self._needs.wait_unavailable())
+            ended = await first_of(channel.wait_closed(), stop.wait(), self._needs.wait_unavailable(), self._stalls(broker, session))
         finally:
             consuming.set(0)
         if isinstance(ended, str):
+            self._lost_session = session
             self._health.down(self._what.part, f"not consuming: {ended}")
             logger.warning("consumer.lost", route=self._what.route, reason=ended)
             return
         await self._cancel(channel, tag)
         while self._settling:  # ours until settled: the channel stays open for the acks
             await asyncio.wait(self._settling)
+
+    async def _stalls(self, broker: Broker, session: int) -> str:
+        """Ends when this consumer gets nothing though it should; the channel is then opened anew, and it counts as down until something comes."""
+
+        def has_room() -> bool:
+            return list(self._settling.values()).count(session) < self._what.prefetch
+
+        reason = await stalled(broker, self._clock, self._what.queue, lambda: self._arrivals, has_room, self._well)
+        self._stalled = True
+        return reason
+
+    def _well(self) -> None:
+        if self._stalled:
+            self._stalled = False
+            self._health.up(self._what.part, "consuming")
 
     async def _cancel(self, channel: Channel, tag: str) -> None:
         """Stop consuming while nothing is acked.
@@ -101,9 +124,11 @@ class Consumer:
             self._may_ack.set()
 
     def _accept(self, delivery: Delivery, settler: Settler, session: int) -> None:
+        self._arrivals += 1
+        self._well()
         task = self._tasks.create_task(self._own(delivery, settler, session))
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
+        self._settling[task] = session
+        task.add_done_callback(self._settling.pop)
 
     async def _own(self, delivery: Delivery, settler: Settler, session: int) -> None:
         """Whoever owns the delivery settles it, whatever happens to the handler."""
@@ -120,6 +145,9 @@ class Consumer:
                 outcome = await asyncio.shield(work.task)
                 settlement = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._what.delays)
                 if not work.placed:
+                    settlement = await self._held(settlement)
+                    if session <= self._lost_session:
+                        raise ChannelLost("its channel was lost: whoever gets it again settles it")
                     await settler.place(delivery, envelope, settlement)
                     work.placed = True
                 await self._may_ack.wait()
@@ -132,6 +160,13 @@ class Consumer:
                 in_hand.dec()
             self._in_hand.settled(work)
             self._report(outcome, settlement, envelope, self._clock.monotonic() - started)
+
+    async def _held(self, settlement: Settlement) -> Settlement:
+        """The settlement when its time has come, or an earlier one when the worker stops."""
+        if not isinstance(settlement, Retry) or settlement.hold <= 0:
+            return settlement
+        await first_of(self._clock.sleep(settlement.hold), self._stop.wait())
+        return at_once(settlement) if self._stop.is_set() else settlement
 
     async def _run(self, delivery: Delivery, envelope: Envelope) -> Outcome:
         try:

@@ -1,0 +1,150 @@
+"""A consumer that does not consume any more is noticed and mended, whatever took its deliveries away; readiness tells meanwhile."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from tests.tools.job import listening, publisher, routes, subscriber
+from tests.tools.proxy import through_proxy
+from tests.tools.waiting import until
+from worker.sandbox.faults import Does, Fault
+
+DELIVER = b"\x00\x3c\x00\x3c"  # class 60 (basic), method 60
+FIND = {"query": {"search": "{{ payload.inventory_number }}"}, "match": {"inventory_number": "{{ payload.inventory_number }}"}}
+
+
+def made(halo) -> list[str]:
+    return sorted(halo.store.get("asset", key)["inventory_number"] for key in halo.journal.created("/Asset"))
+
+
+async def came(halo, count, within=60):
+    async def enough():
+        return len(made(halo)) >= count
+
+    await until(enough, within)
+
+
+@pytest.fixture
+def impatient(rabbitmq):
+    """RabbitMQ waits for acks for 3 seconds instead of 30 minutes."""
+    if rabbitmq.node is None:
+        pytest.skip("the acknowledgement timeout can only be lowered on a node of ours")
+
+    def set_to(tick: int, timeout: int) -> None:
+        rabbitmq.node.ctl("eval", f"application:set_env(rabbit,channel_tick_interval,{tick}), application:set_env(rabbit,consumer_timeout,{timeout}).")
+
+    set_to(1000, 3000)
+    yield
+    set_to(60_000, 1_800_000)
+
+
+@pytest.fixture
+def rotating(rabbitmq, amqp_url):
+    """A user of the broker whose password can be changed: its address for a password."""
+    parts = urlsplit(amqp_url)
+    vhost = parts.path.removeprefix("/")
+    user = f"rotating-{vhost}"
+
+    class Rotating:
+        def set(self, password: str) -> str:
+            rabbitmq.api.call("PUT", f"/api/users/{user}", {"password": password, "tags": ""})
+            return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.hostname}:{parts.port}"))
+
+        def permit(self, configure: str = ".*") -> None:
+            rabbitmq.api.call("PUT", f"/api/permissions/{vhost}/{user}", {"configure": configure, "write": ".*", "read": ".*"})
+
+        def disconnect(self) -> None:
+            for connection in rabbitmq.api.call("GET", "/api/connections"):
+                if connection.get("user") == user:
+                    rabbitmq.api.call("DELETE", f"/api/connections/{connection['name'].replace(' ', '%20').replace('>', '%3E')}")
+
+        async def connected(self) -> None:
+            async def listed() -> bool:
+                return any(connection.get("user") == user for connection in rabbitmq.api.call("GET", "/api/connections"))
+
+            await until(listed, 30)
+
+    yield Rotating()
+    rabbitmq.api.call("DELETE", f"/api/users/{user}")
+
+
+async def test_a_consumer_that_gets_nothing_though_messages_wait_is_made_anew_and_unready_meanwhile(halos, stage, other, amqp_url):
+    halo = await halos()
+    async with through_proxy(amqp_url) as (url, proxy):
+        worker = await stage.start(routes(halo, publishers={"erp": publisher(concurrency=2, find=FIND)}), amqp_url=url)
+        proxy.watch = lambda data, up: up or DELIVER not in data
+        for number in range(6):
+            await other.send({"payload": {"inventory_number": f"SN-{number}"}})
+        await worker.logged("consumer.lost", within=60)
+        assert "ready in assets, and none is handed out" in worker.log("consumer.lost")[0]["reason"]
+        assert not (await worker.parts())["publisher erp"]["ok"]
+        proxy.watch = None
+        await came(halo, 6)
+        assert made(halo) == [f"SN-{number}" for number in range(6)]
+        await worker.ready()
+
+
+async def test_a_subscriber_that_is_not_handed_its_baton_asks_for_it_anew(halos, stage, broker, amqp_url):
+    halo = await halos(tickets=5)
+    async with listening(broker) as heard, through_proxy(amqp_url) as (url, proxy):
+        worker = await stage.start(routes(halo, subscribers={"tickets": subscriber()}), amqp_url=url)
+        await heard.hears(5)
+        proxy.watch = lambda data, up: up or DELIVER not in data
+        halo.store.update("tickets", 3, {"summary": "while nothing is delivered"})
+        await worker.logged("consumer.lost", within=60, route="tickets")
+        proxy.watch = None
+        await heard.hears(6)
+        await worker.ready()
+
+
+async def test_a_delivery_that_is_held_beyond_the_brokers_patience_is_created_once_and_consuming_goes_on(halos, stage, other, impatient):
+    halo = await halos()
+    halo.fault(Fault(Does.DELAY, "POST", "/Asset", times=1, seconds=8))
+    worker = await stage.start(routes(halo, publishers={"erp": publisher(concurrency=1, find=FIND)}))
+    await other.send({"payload": {"inventory_number": "SN-slow"}})
+    lost = await worker.logged("consumer.lost", within=60)
+    assert "PRECONDITION_FAILED" in lost["reason"]
+    await other.send({"payload": {"inventory_number": "SN-next"}})
+    await came(halo, 2)
+    await other.settles("assets")
+    assert made(halo) == ["SN-next", "SN-slow"]
+    assert len(halo.journal.received("POST", "/Asset")) == 2
+    await worker.ready()
+
+
+async def test_a_rotated_password_of_the_broker_is_read_from_its_file_again_without_a_tight_loop(halos, stage, broker, rotating):
+    halo = await halos(tickets=5)
+    file = stage.folder / "broker-address"
+    file.write_text(rotating.set("first-pass"))
+    rotating.permit()
+    async with listening(broker) as heard:
+        worker = await stage.start(routes(halo, subscribers={"tickets": subscriber()}), amqp_url="", amqp_url_file=file)
+        await heard.hears(5)
+        await rotating.connected()
+        address = rotating.set("second-pass")
+        rotating.disconnect()
+        await worker.unready()
+        refused = await worker.logged("broker.unreachable", within=60)
+        assert "or the password" in refused["reason"]
+        halo.store.update("tickets", 3, {"summary": "while the password was wrong"})
+        file.write_text(address)
+        await worker.ready(60)
+        await heard.hears(6)
+        assert len(worker.log("broker.unreachable")) < 12
+        assert "first-pass" not in worker.text()
+        assert "second-pass" not in worker.text()
+
+
+async def test_revoked_permissions_are_told_by_the_name_of_what_is_not_allowed(halos, stage, broker, rotating):
+    halo = await halos(tickets=5)
+    url = rotating.set("pass")
+    rotating.permit(configure="^nothing$")
+    worker = await stage.start(routes(halo, subscribers={"tickets": subscriber()}), amqp_url=url, ready=False)
+    told = await worker.logged("broker.lost", within=60)
+    assert "access" in told["reason"].lower(), told
+    assert "halo" in told["reason"], "the queue or exchange is named"
+    await worker.unready()
+    rotating.permit()
+    await worker.ready(60)
