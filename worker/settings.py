@@ -75,7 +75,11 @@ class Settings(BaseModel):
     public_host: str = Field("127.0.0.1", min_length=1, description="interface of the public port; 0.0.0.0 in a container")
     public_port: int = Field(8081, ge=0, le=65535, description="port of webhooks and endpoints of runbooks, open only when a route has one; 0 takes a free one")
     budget_share: float = Field(
-        1.0, gt=0, le=1, allow_inf_nan=False, description="this replica's part of each client's rate limit, such as 0.5 for two replicas"
+        1.0,
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+        description="the part of each client's rate limit that all workers together may use; the rest is left to other systems",
     )
     instance: str = Field(
         default_factory=socket.gethostname, min_length=1, description="name of this replica in logs and on the broker; by itself the host's name"

@@ -11,7 +11,7 @@ from worker.config.routes import Grant, Routes
 from worker.core.health import Health
 from worker.core.ports import Clock
 from worker.flows.step import Performer, clients_of
-from worker.halo.budget import Budgets
+from worker.halo.budget import Budgets, PermitsOf
 from worker.halo.client import HaloClient, open_client
 from worker.integrations.caller import open_caller
 from worker.metrics import Metrics
@@ -38,9 +38,10 @@ async def open_clients(
     *,
     names: Iterable[str] | None = None,
     reload: Reload | None = None,
+    permits: PermitsOf | None = None,
 ) -> AsyncIterator[dict[str, HaloClient]]:
-    """By name; those of one tenant share their budget. `names`: only these; by itself all that the routes use."""
-    budgets = Budgets(routes.clients.values(), clock, settings.budget_share)
+    """By name; those of one tenant share their budget. `names`: only these; by itself all that the routes use. Without `permits` no other process is asked."""
+    budgets = Budgets(routes.clients.values(), clock, settings.budget_share, permits)
     async with AsyncExitStack() as stack:
         opened = {}
         for name in sorted(set(used_clients(routes) if names is None else names)):

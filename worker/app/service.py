@@ -12,6 +12,7 @@ import structlog
 
 from worker.app.clients import Reload, open_clients
 from worker.app.current import Current
+from worker.app.permits import PermitOffice
 from worker.app.wiring import Flow, Wiring
 from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
@@ -51,13 +52,17 @@ class Service:
     """The port of webhooks and endpoints while it is open."""
     _current: Current = field(default_factory=Current, init=False)
     _closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _permits: PermitOffice = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._permits = PermitOffice(self.clock, self.metrics)
 
     async def run(self) -> None:
         """Serve until `stop`, waiting for whatever is away. Raises `TopologyMismatch` when the broker's queues do not fit at the start."""
         for name in ("broker", "topology"):
             self.health.expect(name)
         async with AsyncExitStack() as stack:
-            opening = open_clients(self.routes, self.settings, self.metrics, self.health, self.clock, reload=self.reload)
+            opening = open_clients(self.routes, self.settings, self.metrics, self.health, self.clock, reload=self.reload, permits=self._permits.of)
             clients = await stack.enter_async_context(opening)
             caller = await stack.enter_async_context(open_caller(self.routes.integrations, clients, self.metrics, self.clock))
             public = await stack.enter_async_context(self._public())
@@ -88,7 +93,7 @@ class Service:
             yield opened
 
     def _shared_topology(self) -> Topology:
-        return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=common_topology())
+        return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=common_topology() + self._permits.topology)
 
     async def _attachments(self, flows: list[Flow]) -> TopologyMismatch | None:
         """One broker attachment after the other until `stop`, with growing pauses while there is none; returns at once what does not fit at the start."""
@@ -134,12 +139,13 @@ class Service:
         self.health.up("topology", "as declared")
         try:
             async with self._current.attached(broker, self.clock, claiming=bool(self.routes.runbooks or self.routes.webhooks)), asyncio.TaskGroup() as group:
-                watch = group.create_task(self._watch(broker))
+                background = [group.create_task(self._watch(broker)), group.create_task(self._permits.serve(broker))]
                 async with asyncio.TaskGroup() as serving:
                     for flow in flows:
                         serving.create_task(self._keep_serving(flow, broker))
                     serving.create_task(self._closed.wait())
-                watch.cancel()
+                for task in background:
+                    task.cancel()
         except* BrokerError as lost:
             raise ChannelLost(reason_of(lost)) from None
 

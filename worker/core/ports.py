@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from typing import Any, Protocol
 
+from worker.core.allowance import Permit
 from worker.core.exchange import Exchange, Priority, Request
 from worker.core.message import Delivery, Message
 from worker.core.topology import Topology
@@ -139,6 +140,18 @@ class Claims(Protocol):
 
         Raises `BrokerError`.
         """
+        ...
+
+
+class Permits(Protocol):
+    """The right to send to one tenant of Halo, shared by all replicas."""
+
+    def ask(self, granted: Callable[[Permit], None]) -> Callable[[], None]:
+        """Ask for one permit: `granted` is called once, from the loop, when it is there. What is returned withdraws the question. Without a broker it waits."""
+        ...
+
+    def throttled(self, seconds: float) -> None:
+        """Halo answered 429: nobody is to send for so long, as far as the others can be told."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from worker.core.durations import format_duration
@@ -13,6 +14,8 @@ WORK_LIMIT = 20  # deliveries of a work message that never came to an end (crash
 UNROUTED = "halo.unrouted"
 UNROUTED_MAX = 100_000
 CLAIMS = "halo.claims"
+PERMITS_MAX = 10
+DAY = 24 * 60 * 60 * 1000  # milliseconds
 MEBIBYTE = 1024 * 1024
 
 
@@ -155,3 +158,31 @@ def common_topology() -> Topology:
     """What all routes share: where unrouted events are parked (the oldest go first when it is full), and the claims."""
     unrouted = browsed(UNROUTED, **{"x-max-length": UNROUTED_MAX, "x-overflow": "drop-head"})
     return Topology(queues=(unrouted,)) + claims_topology()
+
+
+def permits_queue(tenant: str) -> str:
+    """Where the permits of one tenant of Halo wait for whoever sends; a digest, since tenants are known by their addresses."""
+    return f"halo.budget.{sha256(tenant.encode()).hexdigest()[:12]}"
+
+
+def minted_mark(tenant: str) -> str:
+    """Holds something as long as somebody mints."""
+    return f"{permits_queue(tenant)}.minted"
+
+
+def mint_lock(tenant: str) -> str:
+    return f"{permits_queue(tenant)}.lock"
+
+
+def pause_queue(tenant: str) -> str:
+    """Tells whoever mints that Halo refused somebody."""
+    return f"{permits_queue(tenant)}.pause"
+
+
+def permits_topology(tenant: str) -> Topology:
+    """Short-lived things that nobody misses. The same arguments for every rate limit: lives are told by each message, so that a limit may change."""
+
+    def short(name: str, length: int) -> Queue:
+        return Queue(name, {"x-queue-type": "classic", "x-max-length": length, "x-expires": DAY})
+
+    return Topology(queues=(short(permits_queue(tenant), PERMITS_MAX), short(minted_mark(tenant), 1), short(pause_queue(tenant), 1)))

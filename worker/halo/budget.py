@@ -1,10 +1,10 @@
-"""The request budget of one Halo tenant: who may send next, shared by every client of the tenant."""
+"""The request budget of one Halo tenant: who may send next, shared by every client of the tenant, and through permits by all replicas."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -12,7 +12,9 @@ import structlog
 from yarl import URL
 
 from worker.config.routes import Client, RateLimit
-from worker.core.ports import Clock
+from worker.core.allowance import Allowance
+from worker.core.ports import Clock, Permits
+from worker.halo.purse import Purse
 from worker.halo.window import Window
 
 FIRST = -1
@@ -42,12 +44,18 @@ class Turn:
 
 
 class Budget:
-    """Turns within the rate limit: lower priorities first, in order of arrival within one; `limit` None: no limit, but pauses hold."""
+    """Turns within the rate limit: lower priorities first, in order of arrival within one; `limit` None: no limit, but pauses hold.
 
-    def __init__(self, tenant: str, limit: RateLimit | None, clock: Clock) -> None:
+    With `permits` each turn takes one, except for those of tokens and probes (FIRST); the window of this replica alone stays as a second guard.
+    """
+
+    def __init__(self, tenant: str, limit: RateLimit | None, clock: Clock, permits: Permits | None = None) -> None:
         self._tenant = tenant
         self._clock = clock
         self._window = None if limit is None else Window(limit.requests, limit.seconds)
+        self._purse = None
+        if permits is not None and limit is not None:
+            self._purse = Purse(permits, Allowance.of(limit.requests, limit.seconds).renewal, clock, self._wake_next)
         self._waiters: list[Waiter] = []
         self._numbers = count()
         self._turns = 0
@@ -57,7 +65,7 @@ class Budget:
     @asynccontextmanager
     async def turn(self, priority: int) -> AsyncIterator[Turn]:
         """Wait for a turn and hold its place until the block ends. A waiter that is cancelled leaves no trace."""
-        if self._waiters or self._delay() != 0:
+        if self._waiters or self._delay() != 0 or not self._permitted(priority):
             await self._wait(priority)
         turn = Turn(self._clock.monotonic())
         self._turns += 1
@@ -65,9 +73,10 @@ class Budget:
             yield turn
             return
         self._window.start(turn.started)
-        self._wake_next()
         try:
-            yield turn
+            with self._permit(priority):
+                self._wake_next()
+                yield turn
         finally:
             if turn.unused:
                 self._window.give_back()
@@ -84,7 +93,10 @@ class Budget:
             self._throttles += 1
         seconds = min(retry_after, RETRY_AFTER_LIMIT) if retry_after else min(PAUSE_FIRST * max(1, self._throttles), PAUSE_LIMIT)
         self.pause(seconds)
-        return max(0.0, self._paused_until - now)
+        left = max(0.0, self._paused_until - now)
+        if self._purse is not None:
+            self._purse.throttled(left)
+        return left
 
     def pause(self, seconds: float) -> None:
         """Nobody starts for so long; a pause that lasts longer already stays."""
@@ -118,11 +130,26 @@ class Budget:
                     await waiter.turn.wait()
                 elif delay > 0:
                     await self._clock.sleep(min(delay, LONGEST_NAP))
+                elif not self._permitted(priority):
+                    await waiter.turn.wait()
                 else:
                     return
         finally:
             self._waiters.remove(waiter)
             self._wake_next()
+            if not self._waiters and self._purse is not None:
+                self._purse.enough()
+
+    def _permitted(self, priority: int) -> bool:
+        return priority == FIRST or self._purse is None or self._purse.has_one()
+
+    def _permit(self, priority: int) -> ExitStack:
+        """Spends a permit, and renews it while the request runs."""
+        running = ExitStack()
+        if priority != FIRST and self._purse is not None:
+            self._purse.spend()
+            running.enter_context(self._purse.running())
+        return running
 
     def _next(self) -> Waiter:
         if self._turns % FAIR_TURN == FAIR_TURN - 1:
@@ -142,17 +169,27 @@ class Budget:
         return None if delay is None else max(paused, delay)
 
 
-class Budgets:
-    """One budget per tenant: clients of the same host and tenant share it, and the smallest of their limits holds."""
+PermitsOf = Callable[[Sequence[str], str, RateLimit], Permits]
+"""The permits of a tenant, by the names of its clients, its own name and its limit."""
 
-    def __init__(self, clients: Iterable[Client], clock: Clock, share: float = 1.0) -> None:
+
+class Budgets:
+    """One budget per tenant: clients of the same host and tenant share it, and the smallest of their limits holds.
+
+    `share`: the part of each limit that may be used here. `permits`: how limits are shared with other replicas; by itself each budget is this process's own.
+    """
+
+    def __init__(self, clients: Iterable[Client], clock: Clock, share: float = 1.0, permits: PermitsOf | None = None) -> None:
         clients = tuple(clients)
         tenants = {client.name: _tenant(client) for client in clients}
         limits: dict[str, RateLimit | None] = {}
         for client in clients:
             tenant = tenants[client.name]
             limits[tenant] = _smaller(limits.get(tenant), _scaled(client.rate_limit, share))
-        budgets = {tenant: Budget(tenant, limit, clock) for tenant, limit in limits.items()}
+        budgets = {}
+        for tenant, limit in limits.items():
+            names = sorted(name for name, its in tenants.items() if its == tenant)
+            budgets[tenant] = Budget(tenant, limit, clock, permits(names, tenant, limit) if permits is not None and limit is not None else None)
         self._by_client: Mapping[str, Budget] = {name: budgets[tenant] for name, tenant in tenants.items()}
 
     def of(self, client: Client) -> Budget:

@@ -1,0 +1,81 @@
+"""The permits that this replica has in its hands, and those that it owes for requests that run long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from worker.core.allowance import Permit
+from worker.core.ports import Clock, Permits
+
+
+class Purse:
+    """One question at a time goes out, while somebody waits or something is owed. `filled` is called when a permit has come in that is not owed."""
+
+    def __init__(self, permits: Permits, renewal: float, clock: Clock, filled: Callable[[], None]) -> None:
+        self._permits = permits
+        self._renewal = renewal
+        self._clock = clock
+        self._filled = filled
+        self._held: list[Permit] = []
+        self._owed = 0
+        self._withdraw: Callable[[], None] | None = None
+
+    def has_one(self) -> bool:
+        """Whether a request may start now; when not, a permit is asked for. What is owed is paid first, and permits that were kept too long are thrown away."""
+        now = self._clock.monotonic()
+        self._held = [permit for permit in self._held if now < permit.until]
+        while self._owed and self._held:
+            self._spend()
+            self._owed -= 1
+        if self._owed or not self._held:
+            self._ask()
+        return bool(self._held)
+
+    def spend(self) -> None:
+        """For a request that starts now, right after `has_one`."""
+        self._spend()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """While a request runs: a further permit falls due each `renewal` seconds, since Halo may count it late."""
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
+
+        def renew() -> None:
+            nonlocal timer
+            self._owed += 1
+            timer = loop.call_later(self._renewal, renew)
+            if self.has_one():
+                self._filled()
+
+        timer = loop.call_later(self._renewal, renew)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def enough(self) -> None:
+        """Nobody waits any more."""
+        if self._withdraw is not None and not self._owed:
+            self._withdraw()
+            self._withdraw = None
+
+    def throttled(self, seconds: float) -> None:
+        self._permits.throttled(seconds)
+
+    def _ask(self) -> None:
+        if self._withdraw is None:
+            self._withdraw = self._permits.ask(self._granted)
+
+    def _granted(self, permit: Permit) -> None:
+        self._withdraw = None
+        self._held.append(permit)
+        if self.has_one():
+            self._filled()
+
+    def _spend(self) -> None:
+        first = self._held.pop(0)
+        if first.requests > 1:
+            self._held.insert(0, Permit(first.requests - 1, first.until))
