@@ -206,7 +206,8 @@ def test_a_node_can_be_drained(sent):
 def test_the_image_has_one_name_and_the_version_of_the_project(sent):
     (image,) = kustomization(BASE)["images"]
     assert container(sent)["image"] == f"{image['newName']}:{__version__}"
-    assert image["newName"].rpartition("/")[2] == image["name"] == "halo-worker"
+    compose = (TOP / "docker" / "compose.yaml").read_text("utf-8")
+    assert {image["newName"].rpartition("/")[2], image["name"]} == set(re.findall(r"WORKER_IMAGE:-([\w-]+)", compose)) == {"halo-worker"}
 
 
 def test_the_policies_let_out_only_names_the_broker_and_https(sent):

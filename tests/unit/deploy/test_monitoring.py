@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from itertools import combinations
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -150,12 +151,30 @@ def test_the_variables_offer_what_the_worker_exports():
             assert variable["query"]["query"] == variable["definition"]
 
 
+def mounted(service):
+    """Where the service of the compose file finds our files."""
+    mounts = [mount.split(":") for mount in SERVICES[service]["volumes"]]
+    return {(TOP / "docker" / source).resolve(): PurePosixPath(target) for source, target, _ in mounts}
+
+
 def test_grafana_finds_prometheus_and_the_dashboard():
-    (source,) = document(MONITORING / "grafana" / "provisioning" / "datasources" / "prometheus.yaml")["datasources"]
+    grafana = MONITORING / "grafana"
+    (source,) = document(grafana / "provisioning" / "datasources" / "prometheus.yaml")["datasources"]
     (offered,) = [variable["current"]["value"] for variable in DASHBOARD["templating"]["list"] if variable["name"] == "datasource"]
     assert (source["uid"], source["type"]) == (offered, "prometheus")
-    (provider,) = document(MONITORING / "grafana" / "provisioning" / "dashboards" / "halo-worker.yaml")["providers"]
-    assert provider["options"]["path"].startswith("/")
+    assert source["url"].removeprefix("http://").partition(":")[0] in SERVICES
+    (provider,) = document(grafana / "provisioning" / "dashboards" / "halo-worker.yaml")["providers"]
+    assert mounted("grafana") == {
+        grafana / "provisioning": PurePosixPath("/etc/grafana/provisioning"),
+        grafana / "dashboards": PurePosixPath(provider["options"]["path"]),
+    }
+
+
+def test_prometheus_of_the_compose_file_finds_its_files():
+    places = mounted("prometheus")
+    configuration = places[MONITORING / "prometheus.yaml"]
+    assert str(configuration) == "/etc/prometheus/prometheus.yml", "the image starts with this one"
+    assert [configuration.parent / name for name in PROMETHEUS["rule_files"]] == [places[MONITORING / name] for name in PROMETHEUS["rule_files"]]
 
 
 def test_prometheus_reads_the_alerts_and_every_service_by_its_name():
