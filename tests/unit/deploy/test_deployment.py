@@ -13,6 +13,7 @@ from worker.metrics import Metrics
 from worker.settings import load_settings, variables
 from worker.web.admin import admin_application
 
+README = (BASE / "README.md").read_text("utf-8")
 DOCKERFILE = (TOP / "docker" / "Dockerfile").read_text("utf-8")
 SECRET = document(BASE / "secret.example.yaml")
 CLOSING = 10.0  # seconds to hand back, flush and close after the grace period
@@ -95,9 +96,20 @@ def test_the_example_secret_holds_what_is_read_and_nothing_else(sent):
     assert set(SECRET["stringData"]) == asked | {environment(sent)["WORKER_AMQP_URL_FILE"].rpartition("/")[2]}
 
 
-def test_the_readme_names_every_secret():
-    text = (BASE / "README.md").read_text("utf-8")
-    assert [name for name in SECRET["stringData"] if f"`{name}`" not in text] == []
+def test_the_readme_names_every_secret_and_makes_the_one_that_is_mounted():
+    assert [name for name in SECRET["stringData"] if f"`{name}`" not in README] == []
+    assert re.findall(r"kubectl create secret generic (\S+)", README) == [SECRET["metadata"]["name"]]
+
+
+def test_the_readme_names_what_exists():
+    code = set(re.findall(r"`([^`\n]+)`", README))
+    files = {name for name in code if re.fullmatch(r"[\w./-]+\.(ya?ml|env)|[\w-]+/", name)}
+    assert "settings.env" in files
+    assert [name for name in files if not (BASE / name).exists()] == []
+    assert [target for target in re.findall(r"\]\(([^)]+)\)", README) if "://" not in target and not (BASE / target).exists()] == []
+    assert set(COMPONENTS) <= code
+    assert set(re.findall(r"deployment/([\w-]+)", README)) == {named(built(), "Deployment", "halo-worker")["metadata"]["name"]}
+    assert set(re.findall(r"\bWORKER_[A-Z_]+", README)) <= set(variables())
 
 
 def test_the_ports_are_those_of_the_worker_and_of_the_image(sent, root):
