@@ -1,19 +1,11 @@
-"""The routes under chaos, and the keys by which everything is found again: each message carries one, wherever it goes."""
+"""The routes under chaos."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
 from typing import Any
 
-import orjson
-
-from tests.tools.invariants import Effect
 from worker.config.validation import LATER
-from worker.flows.run_message import run_queue
-from worker.sandbox.journal import Executed
 
-KEY = re.compile(r"key-[a-z]+-\d+")
 PERSON = "Mark-Person Data"  # a customer's data, in every payload: no log may tell it
 SECRET = "mark-client-secret/7f3a+x"
 RETRY = ["1s", "1s", "2s", "2s", "5s", "5s", "10s", "10s", "10s", "10s"]
@@ -62,19 +54,3 @@ def note() -> dict[str, Any]:
         "finished": {"end": "done"},
     }
     return {"start": {"queue": "notes"}, "input": {"Ticket": "request^ticket", "Text": "request^text!"}, "first": "begin", "steps": steps}
-
-
-WORK = ("assets", "suppliers", "blind", "twice", "lanes", "notes", run_queue("note"))
-
-
-def keys_in(body: Any) -> set[str]:
-    """The keys in a body, whatever its shape."""
-    text = body.decode("utf-8", errors="replace") if isinstance(body, bytes) else orjson.dumps(body, default=str).decode()
-    return set(KEY.findall(text))
-
-
-def effects_of(operations: Iterable[Executed]) -> Iterator[Effect]:
-    """What the journal says that Halo carried out; the simulated Halo answers for its own users by other ways."""
-    for operation in operations:
-        if operation.method == "POST":
-            yield from (Effect(key, bool(operation.created)) for key in keys_in(operation.body))

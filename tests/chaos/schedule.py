@@ -66,7 +66,8 @@ def schedule(seed: int, seconds: float, replicas: int, *, gap: float = 1.5, with
     """Blows until `seconds` have passed, `gap` apart on average."""
     random = Random(seed)
     kinds = [kind for kind in KINDS if kind not in without]
-    return list(_blows(random, seconds, replicas, gap, kinds))
+    actions = [action for action in ACTIONS if action not in without]
+    return list(_blows(random, seconds, replicas, gap, kinds, actions))
 
 
 def kills(seed: int, count: int, replicas: int, *, gap: float = 0.9) -> list[Blow]:
@@ -84,7 +85,7 @@ def kills(seed: int, count: int, replicas: int, *, gap: float = 0.9) -> list[Blo
     return blows
 
 
-def _blows(random: Random, seconds: float, replicas: int, gap: float, kinds: list[str]) -> Iterator[Blow]:
+def _blows(random: Random, seconds: float, replicas: int, gap: float, kinds: list[str], actions: list[str]) -> Iterator[Blow]:
     at = 0.0
     weights = [KINDS[kind][0] for kind in kinds]
     while (at := at + random.uniform(0.2, 1.8) * gap) < seconds:
@@ -94,7 +95,7 @@ def _blows(random: Random, seconds: float, replicas: int, gap: float, kinds: lis
         lasts, dice = random.uniform(least, most), random.random()
         match kind:
             case "point":
-                yield Blow(at, kind, who, lasts, random.choice(POINTS), random.choice(ACTIONS), random.random() < 0.5, dice)
+                yield Blow(at, kind, who, lasts, random.choice(POINTS), random.choice(actions), random.random() < 0.5, dice)
             case "halo fault":
                 yield Blow(at, kind, EVERYBODY, lasts, random.choice(FAULTS), dice=dice)
             case _ if kind in NODE:
