@@ -12,6 +12,7 @@ import typer
 
 from worker import __version__
 from worker.cli.console import errors
+from worker.cli.dead import dead
 from worker.core.errors import ConfigError, WorkerError
 from worker.core.redaction import redact_text
 
@@ -206,6 +207,9 @@ def cursor_reset(name: SubscriberName, dry_run: CursorDryRun = False) -> int:
     from worker.cli.cursor import reset
 
     return reset(name, os.environ, dry_run=dry_run)
+
+
+app.add_typer(dead, name="dead")
 
 
 @app.command()

@@ -1,0 +1,62 @@
+"""`halo-worker dead list` and `dead show`: letters are looked at and go back as they were."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from worker.cli.console import errors
+from worker.cli.dead.scene import OTHERS, Scene, condition_of, scene_of, selection_of
+from worker.cli.dead.view import letter_object, print_counts, print_letter, print_letters, print_unreadable, whole_object, write_json
+from worker.flows.dead import desk
+from worker.flows.dead.sifting import Selection, Sieve
+
+GOOD, FAILED = 0, 1
+SHOWN = 50
+
+
+def list_letters(route: str, ids: Sequence[str], where: str | None, limit: int | None, environment: Mapping[str, str], *, as_json: bool) -> int:
+    """Raises `ConfigError`, `BrokerError`, `NoSuchLetter`."""
+    scene = scene_of(route, environment)
+    keep = (None if as_json else SHOWN) if limit is None else limit or None
+    sieve = Sieve(Selection(tuple(ids), None if where is None else condition_of(where)), scene.clock.now(), keep=keep)
+    others = asyncio.run(looked(scene, sieve))
+    if as_json:
+        letters = [letter_object(each.letter, each.box.queue, sieve.now) for each in sieve.chosen]
+        about = {"route": scene.route, "queues": [box.queue for box in scene.boxes], "total": len(sieve.ids), "chosen": sieve.count}
+        counts = {"classes": dict(sieve.classes), "replayed": sieve.replayed, "unreadable": dict(sieve.unreadable), "others": others}
+        write_json(about | counts | {"letters": letters})
+    else:
+        print_letters(sieve.chosen, sieve)
+        print_counts(scene.route, sieve)
+    return GOOD
+
+
+def show_letters(
+    route: str, ids: Sequence[str], where: str | None, limit: int, environment: Mapping[str, str], *, everything: bool, reveal: bool, as_json: bool
+) -> int:
+    """1 when there is none. Raises as `list_letters`."""
+    scene = scene_of(route, environment)
+    sieve = Sieve(selection_of(ids, where, everything=everything), scene.clock.now(), keep=limit, bodies=True)
+    asyncio.run(looked(scene, sieve))
+    chosen = [(found, found.message) for found in sieve.chosen if found.message is not None]
+    if as_json:
+        write_json([whole_object(found, message, sieve.now, reveal=reveal) for found, message in chosen])
+    else:
+        for found, message in chosen:
+            print_letter(found, message, sieve.now, reveal=reveal)
+    print_unreadable(errors(), sieve)
+    if sieve.count > len(chosen):
+        errors().print(f"{sieve.count - len(chosen):,} more are not shown: --limit {sieve.count}", soft_wrap=True)
+    if not chosen:
+        errors().print(f"{scene.route}: no letters", soft_wrap=True)
+    return GOOD if chosen else FAILED
+
+
+async def looked(scene: Scene, sieve: Sieve) -> bool:
+    """Whether somebody else is at the letters."""
+    async with scene.broker() as broker, desk.alone(broker, scene.clock, scene.boxes) as alone:
+        if not alone:
+            errors().print(OTHERS, soft_wrap=True)
+        await scene.looked(broker, sieve)
+        return not alone

@@ -1,0 +1,105 @@
+"""What the `dead` commands share: the route's dead queues, the broker, the choice of letters, and progress."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from worker.broker.open import MEMORY, open_broker
+from worker.cli.console import errors
+from worker.config.compiled import Condition
+from worker.config.expressions import compile_condition
+from worker.config.loader import load_routes
+from worker.config.routes import Routes
+from worker.core.clock import SystemClock
+from worker.core.errors import ConfigError, Problem
+from worker.core.ports import Broker, Clock
+from worker.flows.dead import desk
+from worker.flows.dead.boxes import Box, boxes_of
+from worker.flows.dead.sifting import Selection, Sieve
+from worker.logs import configure
+from worker.settings import Settings, load_settings
+
+OTHERS = "somebody else is at these letters: those in their hands are not seen here until they have finished"
+
+
+class WrongUse(ConfigError):
+    """The command cannot be carried out as it was typed."""
+
+    def __init__(self, message: str, place: str = "") -> None:
+        super().__init__([Problem(place, 0, 0, message)])
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One route's dead letters."""
+
+    settings: Settings
+    routes: Routes
+    boxes: tuple[Box, ...]
+    clock: Clock
+
+    @property
+    def route(self) -> str:
+        return self.boxes[0].route
+
+    @asynccontextmanager
+    async def broker(self) -> AsyncIterator[Broker]:
+        """Raises `BrokerUnreachable`."""
+        url = self.settings.amqp_url.get_secret_value()
+        async with open_broker(url, name="halo-worker dead", heartbeat=self.settings.heartbeat) as broker:
+            yield broker
+
+    async def looked(self, broker: Broker, sieve: Sieve) -> None:
+        """Let the sieve meet all letters. Raises `BrokerError`, `NoSuchLetter`."""
+        with progress("looking", await self.depth(broker)) as step:
+            await desk.look(broker, self.boxes, sieve, step)
+
+    async def depth(self, broker: Broker) -> int:
+        return sum([await broker.queue_depth(box.queue) or 0 for box in self.boxes])
+
+
+def scene_of(route: str, environment: Mapping[str, str]) -> Scene:
+    """Raises `ConfigError`."""
+    settings = load_settings(environment)
+    configure("warning", settings.log_format)
+    routes = load_routes(settings.routes, environment, settings.secrets)
+    boxes = boxes_of(routes, route)
+    if settings.amqp_url.get_secret_value().startswith(MEMORY):
+        raise WrongUse("memory:// lives within one process and keeps no letters: let it name the broker that the worker uses", "WORKER_AMQP_URL")
+    return Scene(settings, routes, boxes, SystemClock())
+
+
+def selection_of(ids: Sequence[str], where: str | None, *, everything: bool) -> Selection:
+    """Raises `ConfigError` where nothing, or too much at once, is chosen."""
+    if everything and ids:
+        raise WrongUse("either name letters or say --all")
+    if not everything and not ids and where is None:
+        raise WrongUse("name letters by their ids, or say --where, or --all for all of them")
+    if not all(ids):
+        raise WrongUse("an id cannot be empty")
+    return Selection(tuple(dict.fromkeys(ids)), None if where is None else condition_of(where))
+
+
+def condition_of(text: str) -> Condition:
+    """Raises `ConfigError`."""
+    try:
+        return compile_condition(text)
+    except ConfigError as error:
+        raise ConfigError(replace(problem, file="--where") for problem in error.problems) from None
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[desk.Progress]:
+    """A bar on a terminal, where it takes long enough to be seen; nothing elsewhere."""
+    console = errors()
+    if not console.is_terminal or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)

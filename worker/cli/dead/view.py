@@ -1,0 +1,117 @@
+"""How dead letters look: a table with counts, one letter in full, and JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+from worker.cli.call import pretty
+from worker.cli.console import errors, output, table
+from worker.config.plain import plain
+from worker.core.jsontext import MAX_DEPTH
+from worker.core.message import Message
+from worker.core.redaction import redact
+from worker.flows.dead.letter import Letter, content, summary
+from worker.flows.dead.sifting import Found, Sieve, shortest
+
+REASON_SHOWN = 200
+BODY_SHOWN = 20_000
+LARGEST_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def write_json(value: Any) -> None:
+    sys.stdout.write(f"{orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()}\n")
+
+
+def print_letters(found: Sequence[Found], sieve: Sieve) -> None:
+    """The table; ids are as long as it takes to name one."""
+    console = output()
+    queues = len({each.box.queue for each in found}) > 1
+    shown = table(console, "id", *(["queue"] if queues else []), "age", "class", "status", "attempts", "replays", "reason")
+    lengths = shortest(sieve.ids)
+    for each in found:
+        letter = each.letter
+        cells = [letter.id[: lengths[letter.id]], age(letter.age(sieve.now)), str(letter.dead_class), number(letter.status), number(letter.attempts)]
+        cells += [number(letter.replays or None), letter.reason]
+        if queues:
+            cells.insert(1, each.box.queue)
+        shown.add_row(*(Text(pretty(cell, REASON_SHOWN).replace("\n", " ")) for cell in cells))
+    if found:
+        console.print(shown)
+
+
+def print_counts(route: str, sieve: Sieve) -> None:
+    """How many of each class were chosen, and what cannot be told."""
+    console = output()
+    console.print(f"{route}: {counted(sieve.count)}{by_class(sieve.classes)}{replayed(sieve)}", soft_wrap=True)
+    if sieve.keep is not None and sieve.count > sieve.keep:
+        console.print(f"the oldest {sieve.keep:,} are shown; --limit 0 shows all", soft_wrap=True)
+    print_unreadable(errors(), sieve)
+
+
+def print_unreadable(console: Console, sieve: Sieve) -> None:
+    for reason, count in sieve.unreadable.most_common():
+        console.print(f"--where could not be worked out for {counted(count)}, which {'is' if count == 1 else 'are'} left out: {reason}", soft_wrap=True)
+
+
+def replayed(sieve: Sieve) -> str:
+    return f"; {sieve.replayed:,} of them replayed before" if sieve.replayed else ""
+
+
+def by_class(classes: Counter[str]) -> str:
+    return f" ({', '.join(f'{count:,} {name}' for name, count in classes.most_common())})" if classes else ""
+
+
+def counted(count: int) -> str:
+    return "no letters" if not count else f"{count:,} letter{'' if count == 1 else 's'}"
+
+
+def print_letter(found: Found, message: Message, now: float, *, reveal: bool) -> None:
+    """Everything of one letter."""
+    console, letter = output(), found.letter
+    console.print(Text(letter.id, style="bold"), soft_wrap=True)
+    about = {"queue": found.box.queue, "class": letter.dead_class, "reason": letter.reason, "status": letter.status, "attempts": letter.attempts}
+    more = {"replays": letter.replays or None, "age": age(letter.age(now)) or None, "buried": letter.at, **properties(message)}
+    for name, value in (about | more).items():
+        if value is not None:
+            console.print(Text(f"{name:12} {pretty(str(value), BODY_SHOWN)}"), soft_wrap=True)
+    headers, body = open_parts(message, reveal=reveal)
+    for title, value in (("headers", headers), ("body", body)):
+        console.print(Text(title, style="bold"))
+        console.print(Text(pretty(value, BODY_SHOWN)), soft_wrap=True)
+
+
+def letter_object(letter: Letter, queue: str, now: float) -> dict[str, Any]:
+    return summary(letter, now) | {"buried": letter.at, "queue": queue}
+
+
+def whole_object(found: Found, message: Message, now: float, *, reveal: bool) -> dict[str, Any]:
+    headers, body = open_parts(message, reveal=reveal)
+    return letter_object(found.letter, found.box.queue, now) | properties(message) | {"headers": headers, "body": body}
+
+
+def properties(message: Message) -> dict[str, Any]:
+    return {"correlation_id": message.correlation_id, "reply_to": message.reply_to, "content_type": message.content_type, "type": message.type}
+
+
+def open_parts(message: Message, *, reveal: bool) -> tuple[Any, Any]:
+    """Headers and body, members with a secret's name masked unless they are to be seen."""
+    headers, body = plain(message.headers), content(message.body)
+    return (headers, body) if reveal else (redact(headers, MAX_DEPTH), redact(body, MAX_DEPTH))
+
+
+def age(seconds: int | None) -> str:
+    """In its largest unit: `3d`."""
+    if seconds is None:
+        return ""
+    return next((f"{seconds // size}{unit}" for unit, size in LARGEST_UNITS if seconds >= size), "0s")
+
+
+def number(value: int | None) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""Dead letters: looking through them without changing anything, having them tried anew, and discarding them."""

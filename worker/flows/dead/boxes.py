@@ -1,0 +1,43 @@
+"""Where the dead letters of a route are, and which queue they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from worker.config.routes import Routes
+from worker.core.errors import ConfigError, Problem
+from worker.core.suggest import did_you_mean
+from worker.core.topology import UNROUTED, dead_queue, subscriber_dead_queue
+from worker.flows.run_message import run_queue
+
+NOBODYS = "unrouted"
+"""What stands for the events that no queue took, in the place of a route."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One dead queue of a route. `home`: the queue that its letters came from; None for records, deliveries and events, which came from none."""
+
+    route: str
+    kind: Literal["publisher", "steps", "starts", "subscriber", "webhook", "unrouted"]
+    queue: str
+    home: str | None = None
+
+
+def boxes_of(routes: Routes, name: str) -> tuple[Box, ...]:
+    """The dead queues of this route. Raises `ConfigError` with the nearest names."""
+    if publisher := routes.publishers.get(name):
+        return (Box(name, "publisher", dead_queue(publisher.queue), publisher.queue),)
+    if runbook := routes.runbooks.get(name):
+        steps = Box(name, "steps", dead_queue(run_queue(name)), run_queue(name))
+        return (steps,) if runbook.queue is None else (steps, Box(name, "starts", dead_queue(runbook.queue), runbook.queue))
+    if name in routes.subscribers:
+        return (Box(name, "subscriber", subscriber_dead_queue(name)),)
+    if name in routes.webhooks:
+        return (Box(name, "webhook", subscriber_dead_queue(name)),)
+    if name in {NOBODYS, UNROUTED}:
+        return (Box(NOBODYS, "unrouted", UNROUTED),)
+    known = [*routes.publishers, *routes.runbooks, *routes.subscribers, *routes.webhooks, NOBODYS]
+    hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+    raise ConfigError([Problem("ROUTE", 0, 0, f"there is no route {name!r}{hint}")])

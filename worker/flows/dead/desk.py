@@ -1,0 +1,103 @@
+"""The two ways through the dead letters of a route: looking, and settling what was chosen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+
+from worker.core.errors import BrokerError, WorkerError
+from worker.core.ports import Broker, Clock
+from worker.flows.dead.boxes import Box
+from worker.flows.dead.letter import letter_of
+from worker.flows.dead.plan import Left
+from worker.flows.dead.replaying import Settled
+from worker.flows.dead.sifting import Sieve
+from worker.flows.dead.walk import walking
+
+LOCK_WAIT = 5.0  # seconds that a look of somebody else's may take
+ASKED_EVERY = 0.1
+
+
+class CutShort(WorkerError):
+    """The broker was lost over it; `tally` is what was done until then."""
+
+    def __init__(self, reason: str, tally: Tally) -> None:
+        super().__init__(reason)
+        self.tally = tally
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the chosen letters: `gone` by how, `left` by why."""
+
+    gone: Counter[str] = field(default_factory=Counter)
+    left: Counter[Left] = field(default_factory=Counter)
+    missing: int = 0
+    """Chosen ones that were not there any more, or in somebody else's hands."""
+    stopped: bool = False
+
+    @property
+    def count(self) -> int:
+        return self.gone.total() + self.left.total()
+
+
+Progress = Callable[[int], None]
+
+
+@asynccontextmanager
+async def alone(broker: Broker, clock: Clock, boxes: Sequence[Box]) -> AsyncIterator[bool]:
+    """True while nobody else uses these commands on the same letters; False when somebody does, and does not end soon."""
+    name = f"{boxes[0].queue}.lock"
+    until = clock.monotonic() + LOCK_WAIT
+    while True:
+        async with broker.lock(name) as had:
+            if had or clock.monotonic() >= until:
+                yield had
+                return
+        await clock.sleep(ASKED_EVERY)
+
+
+async def look(broker: Broker, boxes: Sequence[Box], sieve: Sieve, progress: Progress) -> None:
+    """Let the sieve meet every letter; all of them go back. Raises `BrokerError`, `NoSuchLetter`."""
+    for box in boxes:
+        async with walking(broker, box.queue) as walk:
+            async for delivery in walk.deliveries():
+                sieve.meet(box, delivery)
+                progress(1)
+    sieve.settle()
+
+
+async def settle(broker: Broker, marks: Mapping[str, Counter[bytes]], settled: Mapping[Box, Settled], stop: asyncio.Event, progress: Progress) -> Tally:
+    """Settle the letters with these marks (by queue), in order, until `stop`. Raises `CutShort`."""
+    tally = Tally()
+    for box, settle_one in settled.items():
+        wanted = Counter(marks.get(box.queue, {}))
+        if wanted and not stop.is_set():
+            try:
+                await _settle_box(broker, box, wanted, settle_one, stop, progress, tally)
+            except BrokerError as error:
+                raise CutShort(str(error), tally) from error
+        tally.missing += 0 if stop.is_set() else wanted.total()
+    tally.stopped = stop.is_set()
+    return tally
+
+
+async def _settle_box(broker: Broker, box: Box, wanted: Counter[bytes], settle_one: Settled, stop: asyncio.Event, progress: Progress, tally: Tally) -> None:
+    async with walking(broker, box.queue) as walk, aclosing(walk.deliveries()) as deliveries:
+        async for delivery in deliveries:
+            letter = letter_of(box, delivery.message)
+            if not wanted[letter.mark]:
+                continue
+            result = await settle_one(letter, delivery.message)
+            if isinstance(result, Left):
+                tally.left[result] += 1
+            else:
+                await walk.ack(delivery)
+                tally.gone[result.how] += 1
+            wanted[letter.mark] -= 1
+            progress(1)
+            if stop.is_set() or not +wanted:
+                return

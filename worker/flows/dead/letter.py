@@ -1,0 +1,138 @@
+"""What a dead letter says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+
+from worker.config.plain import plain
+from worker.core.errors import Undecodable
+from worker.core.jsontext import decode
+from worker.core.message import Message
+from worker.core.outcome import DeadClass
+from worker.core.topology import WORK_LIMIT
+from worker.flows.dead.boxes import Box
+from worker.flows.envelope import DOUBTFUL, EXCHANGE, REPLAYS, ROUTING_KEY, counter
+
+UNROUTED, UNKNOWN = "unrouted", "unknown"
+TOO_OFTEN = "delivery_limit"  # the broker's word for it
+CRASHED = f"delivered more than {WORK_LIMIT} times without coming to an end: it takes the worker down"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """All that a list needs. `dead_class`: a `DeadClass`, or `unrouted`, or `unknown` for what somebody else put there.
+
+    `doubtful`: one of the attempts may have had its effect. `at`: when it was buried. `mark` tells it from every other letter, also one with the same id.
+    """
+
+    id: str
+    dead_class: str
+    reason: str
+    status: int | None
+    attempts: int | None
+    at: datetime | None
+    replays: int
+    doubtful: bool
+    mark: bytes
+
+    def age(self, now: float) -> int | None:
+        """Whole seconds."""
+        return None if self.at is None else max(0, round(now - self.at.timestamp()))
+
+
+def letter_of(box: Box, message: Message) -> Letter:
+    """Read the headers; foreign values in ours count as absent."""
+    headers = message.headers
+    death = {} if "dead-class" in headers else last_death(box, headers)
+    dead_class, reason = told(box, headers, death)
+    at = moment(headers.get("dead-at")) or moment(death.get("time"))
+    mark = mark_of(message, at)
+    return Letter(
+        message.message_id or f"nameless-{mark.hex()[:12]}",
+        dead_class,
+        reason,
+        whole(headers.get("dead-status")),
+        whole(headers.get("dead-attempts")),
+        at,
+        counter(headers, REPLAYS),
+        headers.get(DOUBTFUL) is True or dead_class in {DeadClass.IN_DOUBT, DeadClass.CRASHED},
+        mark,
+    )
+
+
+def told(box: Box, headers: Mapping[str, Any], death: Mapping[str, Any]) -> tuple[str, str]:
+    """The class and the reason. What the broker buried has neither; its own header tells."""
+    if isinstance(named := headers.get("dead-class"), str):
+        return named, str(headers.get("dead-reason", ""))
+    if box.kind == "unrouted":
+        return UNROUTED, f"no queue took {headers.get(ROUTING_KEY)!r} from exchange {headers.get(EXCHANGE)!r}"
+    if death.get("reason") == TOO_OFTEN:
+        return DeadClass.CRASHED, CRASHED
+    return UNKNOWN, f"put here by the broker: {death['reason']}" if "reason" in death else "put here by somebody else"
+
+
+def last_death(box: Box, headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The broker's entry about how it came from its home to here; empty where there is none."""
+    deaths = headers.get("x-death")
+    entries = [death for death in deaths if isinstance(death, Mapping) and death.get("queue") == box.home] if isinstance(deaths, list) else []
+    return next((death for death in entries if death.get("reason") == TOO_OFTEN), entries[0] if entries else {})
+
+
+def origin(box: Box, headers: Mapping[str, Any]) -> dict[str, str]:
+    """The headers that tell where the message first came from."""
+    if EXCHANGE in headers:
+        return {name: str(headers[name]) for name in (EXCHANGE, ROUTING_KEY) if name in headers}
+    death = last_death(box, headers)
+    keys = death.get("routing-keys")
+    return {EXCHANGE: str(death["exchange"]), ROUTING_KEY: str(keys[0])} if "exchange" in death and isinstance(keys, list) and keys else {}
+
+
+def view(letter: Letter, message: Message, now: float) -> dict[str, Any]:
+    """What `--where` sees: the body is its JSON value, or its text where it is none."""
+    return summary(letter, now) | {"headers": plain(message.headers), "body": content(message.body)}
+
+
+def summary(letter: Letter, now: float) -> dict[str, Any]:
+    """The letter as a program reads it, without headers and body."""
+    return {
+        "id": letter.id,
+        "class": str(letter.dead_class),
+        "reason": letter.reason,
+        "status": letter.status,
+        "attempts": letter.attempts,
+        "replays": letter.replays,
+        "age": letter.age(now),
+    }
+
+
+def content(body: bytes) -> Any:
+    try:
+        return decode(body)
+    except Undecodable:
+        return body.decode("utf-8", "replace")
+
+
+def mark_of(message: Message, at: datetime | None) -> bytes:
+    made = blake2b(digest_size=16)
+    for part in (message.message_id, message.correlation_id or "", "" if at is None else at.isoformat(), str(message.headers.get(REPLAYS))):
+        made.update(f"{len(part)}:{part}".encode("utf-8", "replace"))
+    made.update(message.body)
+    return made.digest()
+
+
+def whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def moment(value: Any) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+    if not isinstance(found, datetime):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

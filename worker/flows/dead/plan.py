@@ -1,0 +1,128 @@
+"""What a replay does with a letter: pure. A letter in doubt needs an operator's word for what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from worker.config.automation import Runbook, Step
+from worker.config.routes import Publisher, Routes
+from worker.core.errors import Undecodable
+from worker.core.message import Message
+from worker.core.outcome import DeadClass
+from worker.flows.dead.boxes import Box
+from worker.flows.dead.letter import Letter, origin
+from worker.flows.dead.verdict import Verdict
+from worker.flows.envelope import ATTEMPTS, DOUBTFUL, REASON, REPLAYS, own_headers
+from worker.flows.run_message import Run
+
+DEAD = "dead-"
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Have it tried anew. `doubtful`: an earlier attempt may have had its effect, so that it is looked up first."""
+
+    doubtful: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TakenAsDone:
+    """It had its effect: nothing is sent. `onward`: a run's next step, where it has one."""
+
+    onward: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """It stays where it is. `asks`: because nobody said what became of it."""
+
+    reason: str
+    asks: bool = False
+
+
+Plan = Again | TakenAsDone | Left
+Planner = Callable[[Letter, Message], Plan]
+UNDECIDED = "in doubt: say `--as not-sent` (it is tried anew), `--as sent` (it is done) or `--as look` (it is looked up by the route's `find`)"
+UNANSWERED = "it was sent, but nobody has its answer, which step {step!r} {needs}: look into it, then discard it, or say `--as not-sent`"
+
+
+def planner(box: Box, routes: Routes, verdict: Verdict | None) -> Planner:
+    """Decides for the letters of one box."""
+
+    def plan(letter: Letter, message: Message) -> Plan:
+        if not letter.doubtful or box.home is None:
+            return Again(doubtful=False)
+        match verdict:
+            case None if letter.dead_class == DeadClass.IN_DOUBT:
+                return Left(UNDECIDED, asks=True)
+            case None:
+                return Again(doubtful=True)
+            case Verdict.NOT_SENT:
+                return Again(doubtful=False)
+            case Verdict.LOOK:
+                return looked_up(box, routes, message)
+            case Verdict.SENT:
+                return taken_as_done(box, routes, message)
+
+    return plan
+
+
+def looked_up(box: Box, routes: Routes, message: Message) -> Plan:
+    """Raises nothing: a run that cannot be read is left."""
+    if box.kind == "publisher":
+        publisher: Publisher = routes.publishers[box.route]
+        return (
+            Again(doubtful=True)
+            if publisher.find is not None
+            else Left(f"the route {box.route} has no `find` to look it up by: `--as sent` or `--as not-sent`")
+        )
+    try:
+        step = step_of(routes.runbooks[box.route], Run.read(message.body))
+    except Undecodable as error:
+        return Left(str(error))
+    if step is not None and step.find is None:
+        return Left(f"step {step.name!r} has no `find` to look it up by: `--as sent` or `--as not-sent`")
+    return Again(doubtful=True)
+
+
+def taken_as_done(box: Box, routes: Routes, message: Message) -> Plan:
+    """A run goes on where its next step does not depend on an answer that nobody has."""
+    if box.kind != "steps":
+        return TakenAsDone()
+    runbook = routes.runbooks[box.route]
+    try:
+        run = Run.read(message.body)
+        step = step_of(runbook, run)
+        if step is None:
+            return Left("the run was not at a step that sends anything: replay it without `--as sent`")
+        if wants := wanted_of_answer(step):
+            return Left(UNANSWERED.format(step=step.name, needs=wants))
+        if not step.go:
+            return TakenAsDone()
+        values = replace(run.values(), status=None, response=None)
+        return TakenAsDone(run.next(step.go[0].go, values).message())
+    except Undecodable as error:
+        return Left(str(error))
+
+
+def step_of(runbook: Runbook, run: Run) -> Step | None:
+    """The step that sends something at which the run stopped."""
+    step = runbook.steps.get(run.step or "")
+    return step if step is not None and (step.method is not None or step.action is not None) else None
+
+
+def wanted_of_answer(step: Step) -> str:
+    """What a step takes from its answer; nothing where it needs none."""
+    if taken := [*(step.method.output if step.method else ()), *step.output]:
+        return f"takes variables from ({', '.join(taken)})"
+    return "decides by" if step.go and step.go[0].when is not None else ""
+
+
+def replay_copy(box: Box, letter: Letter, message: Message, *, doubtful: bool) -> Message:
+    """The message as it goes back into its queue: as it first came, but for a count of its replays. Attempts begin anew."""
+    headers = {name: value for name, value in own_headers(message).items() if not name.startswith(DEAD) and name not in {ATTEMPTS, REASON, DOUBTFUL}}
+    headers |= origin(box, message.headers) | {REPLAYS: letter.replays + 1}
+    if doubtful:
+        headers[DOUBTFUL] = True
+    return replace(message, headers=headers, message_id=letter.id, expiration=None)

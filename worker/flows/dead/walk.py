@@ -1,0 +1,107 @@
+"""Walking along a queue: every message once, in order, and all that is not acked goes back where it was."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from worker.core.errors import BrokerError, ChannelLost
+from worker.core.message import Delivery
+from worker.core.ports import Broker, Channel
+from worker.flows.waiting import first_of
+
+WINDOW = 500  # messages that one channel holds: as many bodies are in memory at most
+QUIET = 0.5  # seconds without a message after which we ask whether there is one
+PATIENCE = 30.0  # seconds in which a broker that has one must hand it out
+
+
+@dataclass(slots=True)
+class Window:
+    """One channel that consumes until it holds as much as it may."""
+
+    channel: Channel
+    closing: AbstractAsyncContextManager[Channel]
+    tag: str = ""
+    arrived: asyncio.Queue[Delivery] = field(default_factory=asyncio.Queue)
+    held: int = 0
+
+    async def next(self) -> Delivery | None:
+        """None when none came for a while. Raises `ChannelLost`."""
+        if not self.arrived.empty():
+            return self.arrived.get_nowait()
+        came = await first_of(self.arrived.get(), self.channel.wait_closed(), timeout=QUIET)
+        if isinstance(came, str):
+            raise ChannelLost(f"the walk along the queue was cut off, and all goes back: {came}")
+        found: Delivery | None = came
+        return found
+
+
+class Walk:
+    """Made by `walking`. `depth`: messages that were ready at its start; it meets no more than these, whatever is added meanwhile.
+
+    A quorum queue takes back what one consumer held in the old order, but not what was taken with `basic.get`; and a consumer holds at most 65,535. So it is consumed,
+    channel after channel, and they are closed in their order once nothing consumes any more.
+    """
+
+    def __init__(self, broker: Broker, queue: str, depth: int) -> None:
+        self._broker = broker
+        self._queue = queue
+        self._windows: list[Window] = []
+        self.depth = depth
+        self.met = 0
+
+    async def deliveries(self) -> AsyncGenerator[Delivery, None]:
+        """In order. Ends early when others take from the queue meanwhile. Raises `BrokerError`."""
+        waited = 0.0
+        while self.met < self.depth:
+            window = self._windows[-1] if self._windows and self._windows[-1].held < WINDOW else await self._open()
+            delivery = await window.next()
+            if delivery is None:
+                waited += QUIET
+                if not await self._broker.queue_depth(self._queue):
+                    return
+                if waited > PATIENCE:
+                    raise ChannelLost(f"the broker does not hand out what is in queue {self._queue!r}")
+                continue
+            waited = 0.0
+            self.met += 1
+            window.held += 1
+            yield delivery
+
+    async def ack(self, delivery: Delivery) -> None:
+        """Take the message that was met last off the queue. Raises `ChannelLost`."""
+        await delivery.ack()
+        self._windows[-1].held -= 1
+
+    async def _open(self) -> Window:
+        await self._stop_consuming()
+        closing = self._broker.channel(prefetch=WINDOW)
+        window = Window(await closing.__aenter__(), closing)
+        self._windows.append(window)
+        window.tag = await window.channel.consume(self._queue, window.arrived.put_nowait)
+        return window
+
+    async def _stop_consuming(self) -> None:
+        if self._windows and self._windows[-1].tag:
+            tag, self._windows[-1].tag = self._windows[-1].tag, ""
+            await self._windows[-1].channel.cancel(tag)
+
+    async def put_back(self) -> None:
+        """Close the channels, first one first."""
+        async with AsyncExitStack() as stack:
+            for window in reversed(self._windows):
+                stack.push_async_exit(window.closing)
+            with suppress(BrokerError):  # with a channel that is gone all that it held is back already
+                await self._stop_consuming()
+
+
+@asynccontextmanager
+async def walking(broker: Broker, queue: str) -> AsyncIterator[Walk]:
+    """A walk along what is in the queue now; a queue that is not there is empty. Raises `BrokerError`."""
+    walk = Walk(broker, queue, await broker.queue_depth(queue) or 0)
+    try:
+        yield walk
+    finally:
+        await walk.put_back()
