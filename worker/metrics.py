@@ -14,6 +14,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.messages = self._counter("messages", "Messages settled by a publisher, by what became of them", "route", "result")
         self.events = self._counter("events", "Events published by a subscriber, confirmed by the broker", "route", "change")
+        self.echoes = self._counter("echoes", "Changes of a subscriber that were not published, since the worker made them itself", "route")
         self.parked = self._counter("parked_records", "Records whose when or transform failed", "route")
         self.unrouted = self._counter("unrouted_events", "Events that no queue took", "route")
         self.polls = self._counter("polls", "Polls by result: complete, incomplete, failed", "route", "result")

@@ -12,6 +12,7 @@ import structlog
 
 from worker.app.clients import Reload, open_clients
 from worker.app.current import Current
+from worker.app.echo_guard import EchoGuard
 from worker.app.permits import PermitOffice
 from worker.app.wiring import Flow, Wiring
 from worker.broker.memory import MemoryServer
@@ -53,9 +54,11 @@ class Service:
     _current: Current = field(default_factory=Current, init=False)
     _closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _permits: PermitOffice = field(init=False)
+    _guard: EchoGuard = field(init=False)
 
     def __post_init__(self) -> None:
         self._permits = PermitOffice(self.clock, self.metrics)
+        self._guard = EchoGuard(self.routes, self.clock)
 
     async def run(self) -> None:
         """Serve until `stop`, waiting for whatever is away. Raises `TopologyMismatch` when the broker's queues do not fit at the start."""
@@ -68,7 +71,7 @@ class Service:
             public = await stack.enter_async_context(self._public())
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
                 letting_go = tasks.create_task(self._let_go(public, [*clients.values(), caller]))
-                wiring = Wiring(self.routes, self.settings, clients, caller, self._current, self.clock, self.metrics, self.health, tasks)
+                wiring = Wiring(self.routes, self.settings, clients, caller, self._current, self._guard, self.clock, self.metrics, self.health, tasks)
                 misfit = await self._attachments(wiring.flows())
                 letting_go.cancel()
         if misfit is not None:
@@ -93,7 +96,7 @@ class Service:
             yield opened
 
     def _shared_topology(self) -> Topology:
-        return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=common_topology() + self._permits.topology)
+        return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=common_topology() + self._permits.topology + self._guard.topology)
 
     async def _attachments(self, flows: list[Flow]) -> TopologyMismatch | None:
         """One broker attachment after the other until `stop`, with growing pauses while there is none; returns at once what does not fit at the start."""
@@ -137,8 +140,9 @@ class Service:
         """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
         await broker.declare(sum((flow.topology for flow in flows), start=self._shared_topology()))
         self.health.up("topology", "as declared")
+        claiming = bool(self.routes.runbooks or self.routes.webhooks)
         try:
-            async with self._current.attached(broker, self.clock, claiming=bool(self.routes.runbooks or self.routes.webhooks)), asyncio.TaskGroup() as group:
+            async with self._current.attached(broker, self.clock, claiming=claiming), self._guard.attached(broker), asyncio.TaskGroup() as group:
                 background = [group.create_task(self._watch(broker)), group.create_task(self._permits.serve(broker))]
                 async with asyncio.TaskGroup() as serving:
                     for flow in flows:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from worker.app.current import Current
+from worker.app.echo_guard import EchoGuard
 from worker.config.automation import Caller, Runbook
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.health import Health
@@ -41,6 +42,7 @@ class Wiring:
     clients: Mapping[str, Halo]
     caller: Caller
     current: Current
+    guard: EchoGuard
     clock: Clock
     metrics: Metrics
     health: Health
@@ -58,17 +60,18 @@ class Wiring:
         return made
 
     def _subscriber(self, route: Subscriber) -> Flow:
-        flow = SubscriberFlow(route, self.clients[route.client], self.clock, self.metrics, self.health, turn_limit=self.settings.turn)
+        echoes = self.guard.echoes_for(route)
+        flow = SubscriberFlow(route, self.clients[route.client], self.clock, self.metrics, self.health, turn_limit=self.settings.turn, echoes=echoes)
         return Flow(flow.part, subscriber_topology(route), flow.serve)
 
     def _publisher(self, route: Publisher) -> Flow:
-        halo = self.clients[route.client]
+        halo = self.guard.telling(self.clients)[route.client]
         return self._consumer(consumption_of(route), PublisherFlow(route, halo).handle, halo, publisher_topology(route))
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
         needs = Together([self.clients[name] for name in sorted(used)])
-        steps = RunbookFlow(runbook, Performer(self.caller, self.clients), self.current, self.clock)
+        steps = RunbookFlow(runbook, Performer(self.caller, self.guard.telling(self.clients)), self.current, self.clock)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:

@@ -14,13 +14,14 @@ Kind = Literal["created", "updated", "deleted"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One event to be: `previous` and `digest` are content hashes, None where there is none."""
+    """One event to be: `previous` and `digest` are content hashes, None where there is none. `trace`: what the echo guard is to remember of it."""
 
     kind: Kind
     key: str
     record: dict[str, Any]
     previous: str | None
     digest: str | None
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ class Subscriber:
     key: tuple[str, ...] = ("id",)
     ignore: frozenset[str] = frozenset()
     """Further members that do not count as content."""
+    echo: bool = False
+    """Whether what our own publishers and runbooks wrote through the same client is published."""
     on_lost_cursor: Literal["wait", "start"] = "wait"
 
 
@@ -99,6 +101,8 @@ class Publisher:
     in_doubt: Literal["park", "repeat"] = "park"
     retry: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
     concurrency: int = 4
+    order_by: Template | None = None
+    """What messages have in common that must be applied in order; None: no order is kept."""
     allow_unknown: bool = False
 
 

@@ -75,6 +75,7 @@ def compile_subscriber(name: str, definition: SubscriberDefinition, spot: Spot, 
         queue_binding=binding_pattern(operation.resource, definition.publish.routing_key, routing_key),
         key=tuple(definition.key) if definition.key else operation.key,
         ignore=frozenset(definition.ignore or ()),
+        echo=definition.echo,
         on_lost_cursor=definition.on_lost_cursor,
     )
 

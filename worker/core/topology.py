@@ -14,6 +14,7 @@ WORK_LIMIT = 20  # deliveries of a work message that never came to an end (crash
 UNROUTED = "halo.unrouted"
 UNROUTED_MAX = 100_000
 CLAIMS = "halo.claims"
+ECHOES = "halo.echoes"
 PERMITS_MAX = 10
 DAY = 24 * 60 * 60 * 1000  # milliseconds
 MEBIBYTE = 1024 * 1024
@@ -152,6 +153,11 @@ def events_topology(exchange: str, queue: str | None = None, routing_key: str = 
 def claims_topology() -> Topology:
     """The stream of claims: about a day of them on a busy system."""
     return Topology(queues=(stream(CLAIMS, max_bytes=256 * MEBIBYTE, segment_bytes=8 * MEBIBYTE),))
+
+
+def echoes_topology() -> Topology:
+    """The stream of what the replicas wrote to Halo: of some 50,000 writes."""
+    return Topology(queues=(stream(ECHOES, max_bytes=64 * MEBIBYTE, segment_bytes=4 * MEBIBYTE),))
 
 
 def common_topology() -> Topology:

@@ -10,7 +10,7 @@ from worker.catalogue.operation import Operation
 from worker.catalogue.requests import build_request
 from worker.changes.detect import Change
 from worker.core.errors import WorkerError
-from worker.core.exchange import Exchange, Priority
+from worker.core.exchange import Exchange, Priority, Request
 from worker.core.ports import Halo
 
 NOT_FOUND = 404
@@ -24,12 +24,17 @@ class DetailsFailed(WorkerError):
         self.exchange = exchange
 
 
+def details_request(operation: Operation, record: Mapping[str, Any], request_query: Mapping[str, Any]) -> Request:
+    """The request for one record whole; of the list's own parameters those that `/{id}` takes as well. Raises `RequestError`."""
+    query = {"includedetails": True} if "includedetails" in operation.query_parameters else {}
+    query |= {name: record[name] for name in ("ticket_id",) if name in operation.query_parameters and name in record}
+    query |= {name: value for name, value in request_query.items() if name in operation.query_parameters}
+    return build_request(operation, {"id": record.get("id")}, query)
+
+
 async def whole(halo: Halo, operation: Operation, change: Change, request_query: Mapping[str, Any]) -> Change | None:
     """The change with the record as `/{id}` shows it; None when it has gone meanwhile (a later scan tells)."""
-    query = {"includedetails": True} if "includedetails" in operation.query_parameters else {}
-    query |= {name: change.record[name] for name in ("ticket_id",) if name in operation.query_parameters and name in change.record}
-    query |= {name: value for name, value in request_query.items() if name in operation.query_parameters}
-    request = build_request(operation, {"id": change.record.get("id")}, query)
+    request = details_request(operation, change.record, request_query)
     exchange = await halo.send(request, priority=Priority.POLL)
     if exchange.status == NOT_FOUND:
         return None

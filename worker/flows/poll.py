@@ -21,6 +21,7 @@ from worker.core.errors import ExpressionError, WorkerError
 from worker.core.exchange import Exchange, Fate, Request
 from worker.core.ports import Clock, Halo
 from worker.flows.details import DetailsFailed, whole
+from worker.flows.echo_check import EchoCheck
 from worker.flows.emit import EmitStopped, Emitter, Tally
 from worker.flows.events import deletion
 from worker.flows.plan import Plan, after_scan, planned, resumed, suspended
@@ -67,12 +68,13 @@ class Turned:
 class Poller:
     """Takes turns for one subscriber through one broker attachment."""
 
-    def __init__(self, route: Subscriber, halo: Halo, emitter: Emitter, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, route: Subscriber, halo: Halo, emitter: Emitter, clock: Clock, metrics: Metrics, echoes: EchoCheck | None = None) -> None:
         self._route = route
         self._halo = halo
         self._emitter = emitter
         self._clock = clock
         self._metrics = metrics
+        self._echoes = echoes
 
     async def take_turn(self, baton: Baton, known: Known, pause: Callable[[], bool]) -> Turned:
         """Scan until the end or until `pause`; `known` is changed as events are confirmed. Raises `BrokerError` when the broker is lost."""
@@ -123,6 +125,7 @@ class Poller:
         turn.tally.rows += len(step.rows)
         turn.known.meet(key for row in step.rows if (key := record_key(row, self._route.key)) is not None)
         changes = [change for row in step.rows if (change := self._change(turn, row, step.fresh, circumstances)) is not None]
+        changes = await self._without_echoes(turn, changes, circumstances)
         if self._route.details is not None:
             whole_ones = [await whole(self._halo, self._route.details, change, query) for change in changes]
             changes = [change for change in whole_ones if change is not None]
@@ -138,16 +141,30 @@ class Poller:
         previous = turn.known.get(key)
         again = circumstances.again is not None and key in fresh
         verdict = judge(row, previous, digest, circumstances if again else replace(circumstances, again=None))
+        trace = self._echoes.trace(row) if self._echoes is not None and (verdict is not None or key not in turn.known.traces) else ""
         if verdict is None:
+            if trace:
+                turn.known.put(key, digest, trace)
             return None
         if previous is None and len(turn.known.hashes) >= MAX_KNOWN:
             raise TooManyRecords(f"more than {MAX_KNOWN:,} records: narrow the query, or split the route")
         if verdict == "learnt":
-            turn.known.put(key, digest)
+            turn.known.put(key, digest, trace)
             turn.tally.add("learnt")
             return None
         told = f"{turn.baton.epoch}/{previous or 'new'}" if again else previous  # an event that is wanted once more is not a copy of the first
-        return Change(verdict, key, row, told, digest)
+        return Change(verdict, key, row, told, digest, trace)
+
+    async def _without_echoes(self, turn: Turn, changes: list[Change], circumstances: Circumstances) -> list[Change]:
+        """What is left to be published; what our own writes made is dealt with."""
+        own = await self._echoes.own(changes, turn.known, circumstances) if self._echoes is not None else []
+        if not own:
+            return changes
+        for _ in own:
+            turn.tally.add("echoes")
+        self._remember(turn.known, own)
+        dealt_with = {id(change) for change in own}
+        return [change for change in changes if id(change) not in dealt_with]
 
     async def _publish(self, turn: Turn, changes: list[Change]) -> None:
         try:
@@ -164,14 +181,15 @@ class Poller:
             if change.digest is None:
                 known.forget([change.key])
             else:
-                known.put(change.key, change.digest)
+                known.put(change.key, change.digest, change.trace)
 
     async def _vanished(self, turn: Turn) -> None:
         """Records that two complete scans in a row did not meet are gone."""
         absent = turn.known.hashes.keys() - turn.known.seen
         gone = sorted(absent & turn.known.missing)
         if self._route.deletes:
-            await self._publish(turn, [deletion(self._route, key, turn.known.hashes[key]) for key in gone])
+            deletions = [deletion(self._route, key, turn.known.hashes[key]) for key in gone]
+            await self._publish(turn, await self._without_echoes(turn, deletions, Circumstances()))
         turn.known.forget(gone)
         turn.known.miss(absent.difference(gone))
 

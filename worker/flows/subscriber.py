@@ -12,6 +12,7 @@ from worker.core.errors import BrokerError, ChannelLost
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Halo
 from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
+from worker.flows.echo_check import EchoCheck
 from worker.flows.emit import Emitter
 from worker.flows.poll import Poller, Turned
 from worker.flows.schedule import Schedule, schedule_of
@@ -19,6 +20,7 @@ from worker.flows.waiting import first_of
 from worker.metrics import Metrics
 from worker.state.baton import Baton, KnownRef
 from worker.state.birth import baton_in_sight, ensure_born, start_again
+from worker.state.echoes import Echoes
 from worker.state.holder import Held, Holder, open_holder
 from worker.state.known import Known
 from worker.state.known_stream import KnownLost, KnownStream
@@ -35,15 +37,18 @@ def subscriber_topology(route: Subscriber) -> Topology:
 
 
 class SubscriberFlow:
-    """One subscriber. `turn_limit`: seconds after which a long scan goes on in the next turn."""
+    """One subscriber. `turn_limit`: seconds after which a long scan goes on in the next turn. `echoes`: what our own writes left, where it is not to hear of them."""
 
-    def __init__(self, route: Subscriber, halo: Halo, clock: Clock, metrics: Metrics, health: Health, *, turn_limit: float = 300.0) -> None:
+    def __init__(
+        self, route: Subscriber, halo: Halo, clock: Clock, metrics: Metrics, health: Health, *, turn_limit: float = 300.0, echoes: Echoes | None = None
+    ) -> None:
         self._route = route
         self._halo = halo
         self._clock = clock
         self._metrics = metrics
         self._health = health
         self._turn_limit = turn_limit
+        self._echoes = echoes
         self._schedule: Schedule = schedule_of(route)
         self._cached: tuple[KnownRef, Known] | None = None
         self._last_seen = clock.monotonic()
@@ -116,7 +121,8 @@ class SubscriberFlow:
         source = self._halo.source(self._route.operation.path)
         emitter = Emitter(self._route, broker, self._clock, self._metrics, source)
         limit = self._clock.monotonic() + self._turn_limit
-        poller = Poller(self._route, self._halo, emitter, self._clock, self._metrics)
+        check = EchoCheck(self._route, self._echoes, self._clock, self._metrics) if self._echoes is not None else None
+        poller = Poller(self._route, self._halo, emitter, self._clock, self._metrics, check)
         try:
             turned = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)
         except BrokerError:

@@ -11,15 +11,17 @@ MAX_KNOWN = 1_000_000
 
 @dataclass(slots=True)
 class Known:
-    """`hashes`: record key to content hash; `missing`: keys that the last complete scan did not meet; `seen`: keys that the scan under way has met.
+    """`hashes`: record key to content hash; `traces`: to what the echo guard remembers of it, where that is wanted; `missing`: keys that the last complete scan did not meet; `seen`: keys that the scan under way has met.
 
-    Every change is also noted in `pending`, the delta of this turn: {"put": {key: hash}, "gone": [key], "missing": [key], "met": [key]}.
+    Every change is also noted in `pending`, the delta of this turn: {"put": {key: hash}, "trace": {key: trace}, "gone": [key], "missing": [key], "met": [key]}.
     """
 
     hashes: dict[str, str] = field(default_factory=dict)
+    traces: dict[str, str] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
     _put: dict[str, str] = field(default_factory=dict)
+    _traced: dict[str, str] = field(default_factory=dict)
     _gone: set[str] = field(default_factory=set)
     _missing: set[str] = field(default_factory=set)
     _met: set[str] = field(default_factory=set)
@@ -27,15 +29,20 @@ class Known:
     def get(self, key: str) -> str | None:
         return self.hashes.get(key)
 
-    def put(self, key: str, digest: str) -> None:
+    def put(self, key: str, digest: str, trace: str = "") -> None:
         self.hashes[key] = digest
         self._put[key] = digest
+        if trace != self.traces.get(key, ""):
+            self._trace(key, trace)
+            self._traced[key] = trace
 
     def forget(self, keys: Iterable[str]) -> None:
         for key in keys:
             if self.hashes.pop(key, None) is not None:
                 self.missing.discard(key)
+                self.traces.pop(key, None)
                 self._put.pop(key, None)
+                self._traced.pop(key, None)
                 self._missing.discard(key)
                 self._gone.add(key)
 
@@ -55,22 +62,31 @@ class Known:
 
     def pending(self) -> dict[str, Any]:
         """The delta of this turn, without empty members; empty when nothing changed."""
-        delta = {"put": self._put, "gone": sorted(self._gone), "missing": sorted(self._missing), "met": sorted(self._met)}
+        delta = {"put": self._put, "trace": self._traced, "gone": sorted(self._gone), "missing": sorted(self._missing), "met": sorted(self._met)}
         return {name: value for name, value in delta.items() if value}
 
     def written(self) -> None:
         """The delta is in the stream."""
-        self._put, self._gone, self._missing, self._met = {}, set(), set(), set()
+        self._put, self._traced, self._gone, self._missing, self._met = {}, {}, set(), set(), set()
 
     def apply(self, delta: Mapping[str, Any]) -> None:
         """Take over a delta that was read from the stream."""
         for key in delta.get("gone", ()):
             self.hashes.pop(key, None)
+            self.traces.pop(key, None)
             self.missing.discard(key)
         self.hashes.update(delta.get("put", {}))
+        for key, trace in delta.get("trace", {}).items():
+            self._trace(key, trace)
         self.missing.update(delta.get("missing", ()))
         self.missing.difference_update(delta.get("met", ()))
         if "seen" in delta:
             self.seen.update(delta["seen"])
         if delta.get("scan_ended"):
             self.seen.clear()
+
+    def _trace(self, key: str, trace: str) -> None:
+        if trace:
+            self.traces[key] = trace
+        else:
+            self.traces.pop(key, None)

@@ -81,7 +81,7 @@ class KnownStream:
         """Begin a new chain, and learn from which offset on it is to be read."""
         begun = await self._append(replace(ref, last=None, appended=0), [{"snapshot": True}])
         offset = await self._offset_of(begun.last or "", ref.offset)
-        whole = {"put": known.hashes, "missing": sorted(known.missing)}
+        whole = {"put": known.hashes, "trace": known.traces, "missing": sorted(known.missing)}
         documents = [*parts(whole), *({"seen": chunk} for chunk in chunked(seen or ()))]
         done = await self._append(begun, documents)
         return replace(done, offset=offset, snapshot=done.appended, appended=0)
@@ -151,7 +151,8 @@ def chunked(keys: Iterable[str]) -> Iterator[list[str]]:
 def parts(delta: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """A delta in pieces of at most `PART` records, in an order that gives the same when applied one after the other."""
     yield from ({"gone": chunk} for chunk in chunked(delta.get("gone", ())))
-    puts = delta.get("put", {})
-    yield from ({"put": {key: puts[key] for key in chunk}} for chunk in chunked(puts))
+    for name in ("put", "trace"):
+        values = delta.get(name, {})
+        yield from ({name: {key: values[key] for key in chunk}} for chunk in chunked(values))
     for name in ("missing", "met"):
         yield from ({name: chunk} for chunk in chunked(delta.get(name, ())))

@@ -85,6 +85,7 @@ class SubscriberDefinition(Definition):
     queue: BrokerName | None = Field(default=None, description="A queue to declare and bind for the events.")
     key: Members | None = Field(default=None, description="The members that identify a record; known for the entities of the API.")
     ignore: Members | None = Field(default=None, description="Members whose change is no change.")
+    echo: bool = Field(default=False, description="Publish also what this worker's own publishers and runbooks wrote through the same client.")
     on_lost_cursor: Literal["wait", "start"] = Field(
         default="wait", description="What to do when the position is lost: wait for a command, or begin as on the first day."
     )

@@ -1,0 +1,130 @@
+"""What our writes leave of records: told of a write, and recognised in a row. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from worker.changes.attribution import changed_members, is_ours
+from worker.changes.fingerprints import Trace, content_of, digests, is_of_now, moment_of, name_digest, same_moment, stamp_of, total
+from worker.state.echo_index import Trail
+
+Row = Mapping[str, Any]
+
+
+def trail_of(key: str, sent: Row, before: Row | None, answer: Row) -> Trail:
+    """What a POST left: `before` is the record as it was looked at before an update, None for a create; `answer`: as Halo answered it."""
+    after = content_of(answer)
+    moments = {name_digest(name): moment for name, value in after.items() if is_of_now(value) and (moment := moment_of(value)) is not None}
+    left = {"after": stamp_of(answer), "members": digests(after), "moments": moments}
+    if before is None:
+        return Trail(key, "created", **left)
+    was = content_of(before)
+    differs = set(changed_members(was, after))
+    old = digests({name: was[name] for name in differs & was.keys()})
+    changed = {name_digest(name): old.get(name_digest(name), 0) for name in differs}
+    unclear = frozenset(name_digest(name) for name in differs if not is_ours(name, was.get(name), after.get(name), sent))
+    return Trail(key, "updated", before=stamp_of(before), changed=changed, unclear=unclear, **left)
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What a poll knows of a row that it would publish. `trace`: of the row when it was last dealt with, None where it was never met; `settled`: milliseconds since
+    1970 before which every change was dealt with, where that is known.
+    """
+
+    row: Row
+    trace: Trace | None
+    settled: int | None = None
+    ignore: frozenset[str] = frozenset()
+
+
+def is_echo(met: Met, trails: Sequence[Trail]) -> bool:
+    """Whether nothing but our writes lies between what was dealt with and this row. In doubt it does not.
+
+    The row must be what one of them left, and the record must before it have been what was dealt with, or what another of them left.
+    """
+    ignored = {name_digest(name) for name in met.ignore}
+    known = [trail for trail in trails if trail.kind != "deleted" and not trail.unclear - ignored]
+    stamp = stamp_of(met.row)
+    if stamp is not None:
+        return _by_stamp(met, stamp, known)
+    values = digests(content_of(met.row, met.ignore))
+    return any(_by_members(met, values, known, ignored, refill=refill) for refill in (False, True))
+
+
+def _by_stamp(met: Met, stamp: int, trails: Sequence[Trail]) -> bool:
+    """Every update moves the stamp, also one of members that a list does not show: so the stamps must meet, from ours back to what was dealt with."""
+    values: dict[int, int] | None = digests(content_of(met.row, met.ignore), nested=False)
+    known = met.trace.stamp if met.trace is not None else None
+    for position in range(len(trails) - 1, -1, -1):
+        trail = trails[position]
+        if not same_moment(trail.after, stamp) or (values is not None and not _agrees(met.row, values, trail)):
+            continue
+        if trail.kind == "created":
+            return met.trace is None
+        if same_moment(trail.before, known) or (met.trace is None and _is_settled(trail.before, met.settled)):
+            return True
+        if trail.before is None:
+            return False
+        stamp, values = trail.before, None
+    return False
+
+
+def _agrees(row: Row, values: Mapping[int, int], trail: Trail) -> bool:
+    """Whether what the row and the answer both have is the same, and nothing is set again that we emptied."""
+    moments = {name_digest(name): moment_of(value) for name, value in row.items()} if trail.moments else {}
+
+    def agrees(name: int, value: int) -> bool:
+        if name in trail.moments:
+            return same_moment(trail.moments[name], moments.get(name))
+        return trail.members.get(name, None if name in trail.changed else value) == value
+
+    return all(agrees(name, value) for name, value in values.items())
+
+
+def _is_settled(moment: int | None, settled: int | None) -> bool:
+    return moment is not None and settled is not None and moment < settled
+
+
+def _by_members(met: Met, values: dict[int, int], trails: Sequence[Trail], ignored: set[int], *, refill: bool) -> bool:
+    """Without a stamp the row must become what was dealt with when our changes are taken out of it. `refill`: what we emptied was shown in the list before."""
+    first = True
+    for trail in reversed(trails):
+        shown = {name: value for name, value in values.items() if name in trail.changed or trail.kind == "created"}
+        if not (_agrees(met.row, shown, trail) if first else _held(shown, trail)):
+            continue
+        if trail.kind == "created":
+            return met.trace is None and shown.keys() <= trail.members.keys()
+        first, values = False, _reverted(values, trail, ignored, refill=refill)
+        if met.trace is not None and met.trace.members == total(values):
+            return True
+    return False
+
+
+def _held(values: Mapping[int, int], trail: Trail) -> bool:
+    return all(name in trail.moments or trail.members.get(name) == value for name, value in values.items())
+
+
+def _reverted(values: Mapping[int, int], trail: Trail, ignored: set[int], *, refill: bool) -> dict[int, int]:
+    kept = dict(values)
+    for name, old in trail.changed.items():
+        emptied = name not in trail.members
+        if name in ignored or (name not in kept and not (refill and emptied)):
+            continue
+        if old:
+            kept[name] = old
+        else:
+            kept.pop(name, None)
+    return kept
+
+
+def is_own_deletion(trace: Trace | None, trails: Sequence[Trail]) -> bool:
+    """Whether the record that is gone was deleted by us, and not brought back and changed since."""
+    deleted = [trail for trail in trails if trail.kind == "deleted"]
+    if not deleted or trace is None:
+        return False
+    if trace.stamp is None:
+        return trace.members is not None
+    return deleted[-1].before is not None and (trace.stamp <= deleted[-1].before or same_moment(trace.stamp, deleted[-1].before))

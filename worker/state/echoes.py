@@ -1,0 +1,129 @@
+"""The stream in which all replicas tell of their writes to Halo, so that subscribers know them when they meet them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import structlog
+
+from worker.core.errors import BrokerError, BrokerUnreachable
+from worker.core.message import Delivery, Message
+from worker.core.ports import Broker, Channel, Clock
+from worker.core.topology import ECHOES, echoes_topology
+from worker.state.echo_index import KEPT, EchoIndex, NotAnEcho, Trail, Word
+
+logger = structlog.get_logger()
+PREFETCH = 500
+MARGIN = timedelta(hours=1)  # clocks differ, and a stream begins with a whole chunk
+PAUSE = 1.0  # seconds before the stream is read anew after its channel was lost
+
+
+class Echoes:
+    """Tells of writes, and knows those of others; outlives broker attachments, of each of which the stream is read anew."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._broker: Broker | None = None
+        self._index = EchoIndex()
+        self._changed = asyncio.Condition()
+        self._marks: set[str] = set()
+
+    @asynccontextmanager
+    async def attached(self, broker: Broker) -> AsyncIterator[None]:
+        """While this attachment lasts."""
+        self._broker = broker
+        following = asyncio.create_task(self._follow(broker), name="echoes")
+        try:
+            yield
+        finally:
+            self._broker = None
+            following.cancel()
+            await asyncio.wait([following])
+
+    async def begin(self, client: str, resource: str, keys: Iterable[str], creates: int) -> str:
+        """Tell that a write is about to be sent, which may change these records or create some; its id. Raises `BrokerError`."""
+        word = Word(uuid4().hex, client, resource, int(self._clock.now()), begun=frozenset(keys), creates=creates)
+        await self._tell(word)
+        return word.id
+
+    async def end(self, write: str, client: str, resource: str, trails: Iterable[Trail]) -> None:
+        """Tell what it left; nothing where that is not known. Raises `BrokerError`."""
+        await self._tell(Word(write, client, resource, int(self._clock.now()), ended=True, trails=tuple(trails)))
+
+    async def caught_up(self, within: float) -> bool:
+        """Whether all that anybody told before this call is known here, or is within these seconds."""
+        mark = Word(uuid4().hex, "", "", int(self._clock.now()), ended=True)
+        self._marks.add(mark.id)
+        try:
+            async with asyncio.timeout(within):
+                await self._tell(mark)
+                await self._until(lambda: mark.id not in self._marks)
+        except (BrokerError, TimeoutError) as error:
+            logger.warning("echoes.unknown", reason=str(error) or "their stream was not read in time")
+            return False
+        finally:
+            self._marks.discard(mark.id)
+        return True
+
+    async def settled(self, client: str, resource: str, keys: Iterable[str], *, creates: bool, within: float) -> None:
+        """Wait until no write is under way that may have left these records (or one that is new), at most these seconds."""
+        wanted = set(keys)
+        try:
+            async with asyncio.timeout(within):
+                await self._until(lambda: not self._index.awaits(client, resource, wanted, self._clock.now(), creates=creates))
+        except TimeoutError:
+            return
+
+    def trails(self, client: str, resource: str, key: str) -> list[Trail]:
+        """What writes left of a record, oldest first."""
+        return self._index.trails(client, resource, key)
+
+    async def _tell(self, word: Word) -> None:
+        if self._broker is None:
+            raise BrokerUnreachable("there is no broker at the moment")
+        await self._broker.publish(Message(word.encode(), message_id=word.id), routing_key=ECHOES)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        async with self._changed:
+            await self._changed.wait_for(condition)
+
+    async def _follow(self, broker: Broker) -> None:
+        """Read the stream as long as the attachment lives; a channel that is lost alone is opened anew."""
+        while not broker.lost:
+            try:
+                await broker.declare(echoes_topology())
+                async with broker.channel(prefetch=PREFETCH) as channel:
+                    await self._read(channel)
+            except BrokerError as error:
+                logger.warning("echoes.interrupted", reason=str(error), again_in_s=PAUSE)
+            await self._clock.sleep(PAUSE)
+
+    async def _read(self, channel: Channel) -> None:
+        arrived: asyncio.Queue[Delivery | None] = asyncio.Queue()
+        closed = asyncio.ensure_future(channel.wait_closed())
+        closed.add_done_callback(lambda _: arrived.put_nowait(None))
+        self._index.clear()
+        since = datetime.fromtimestamp(self._clock.now(), UTC) - timedelta(seconds=KEPT) - MARGIN
+        try:
+            await channel.consume(ECHOES, arrived.put_nowait, arguments={"x-stream-offset": since})
+            while (delivery := await arrived.get()) is not None:
+                self._note(delivery)
+                async with self._changed:
+                    self._changed.notify_all()
+                await delivery.ack()
+            logger.warning("echoes.interrupted", reason=closed.result(), again_in_s=PAUSE)
+        finally:
+            closed.cancel()
+
+    def _note(self, delivery: Delivery) -> None:
+        try:
+            word = Word.decode(delivery.message.body)
+        except NotAnEcho as error:
+            logger.warning("echo.unreadable", offset=delivery.offset, reason=str(error))
+            return
+        self._marks.discard(word.id)
+        self._index.add(word)
