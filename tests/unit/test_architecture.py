@@ -19,7 +19,7 @@ LONGEST_FILE = 300
 LONGEST_FUNCTION = 45
 CATCH_ALL = {
     "worker/cli/main.py": "the command line: a sentence instead of a traceback",
-    "worker/flows/consumer.py": "one message: it is settled whatever its handler did",
+    "worker/flows/handling.py": "one message: it is settled whatever its handler did",
     "worker/flows/subscriber.py": "one turn: the baton goes on whatever the poll did",
 }
 LOCKED = re.compile(r"^([\w.-]+)==([^ ;]+)", re.MULTILINE)

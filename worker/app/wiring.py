@@ -14,7 +14,9 @@ from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Halo
 from worker.core.topology import Topology
 from worker.flows.availability import Availability, Together
-from worker.flows.consumer import Consumer, Consumption, Handler
+from worker.flows.consumer import Consumer, Consumption
+from worker.flows.handling import Handler
+from worker.flows.ordered import OrderedConsumer, ordered_publisher_topology
 from worker.flows.publisher import PublisherFlow, consumption_of, publisher_topology
 from worker.flows.runbook import RunbookFlow, Starter, runbook_topology, start_consumption, step_consumption
 from worker.flows.step import Performer, clients_of
@@ -66,7 +68,11 @@ class Wiring:
 
     def _publisher(self, route: Publisher) -> Flow:
         halo = self.guard.telling(self.clients)[route.client]
-        return self._consumer(consumption_of(route), PublisherFlow(route, halo).handle, halo, publisher_topology(route))
+        what, handler = consumption_of(route), PublisherFlow(route, halo, self.current, self.clock).handle
+        if route.order_by is None:
+            return self._consumer(what, handler, halo, publisher_topology(route))
+        ordered = OrderedConsumer(route, what.part, handler, halo, self.clock, self.metrics, self.health, self.tasks)
+        return Flow(what.part, ordered_publisher_topology(route), ordered.serve)
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)

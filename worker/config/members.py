@@ -7,6 +7,7 @@ from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.catalogue.operation import Operation
 from worker.config.compiled import Condition, Template
 from worker.config.expressions import compile_condition, compile_expression, compile_template
+from worker.config.scanner import OPEN
 from worker.config.spot import Spot
 from worker.core.errors import ConfigError, Problem
 
@@ -33,6 +34,18 @@ def condition(spot: Spot, problems: list[Problem]) -> Condition | None:
         return None
     try:
         return compile_condition(value, spot)
+    except ConfigError as error:
+        problems.extend(error.problems)
+        return None
+
+
+def expression(spot: Spot, problems: list[Problem]) -> Template | None:
+    """The value of the JSONata at a spot, in braces, without, or in several pieces of one text; None when there is none, and after problems."""
+    value = spot.value if spot.exists else None
+    if not isinstance(value, str) or not value:  # what else it may be was told by the model
+        return None
+    try:
+        return compile_template(value, spot) if OPEN in value else compile_expression(value, spot)
     except ConfigError as error:
         problems.extend(error.problems)
         return None

@@ -7,7 +7,7 @@ from typing import Any
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
 from worker.config.finding import compile_find
-from worker.config.members import check_shape, condition, find_operation, transformation
+from worker.config.members import check_shape, condition, expression, find_operation, transformation
 from worker.config.models.publishers import PublisherDefinition
 from worker.config.parameters import Checks, path_parameters, query_parameters, request_parameters, require_path
 from worker.config.routes import Publisher
@@ -22,6 +22,7 @@ def compile_publisher(name: str, definition: PublisherDefinition, spot: Spot, ca
     """None after a problem that leaves nothing to check against."""
     when = condition(spot.child("when"), problems)
     transform = transformation(spot.child("transform"), problems)
+    order_by = expression(spot.child("order_by"), problems)
     check_choices(definition, spot, problems)
     operation = find_operation(spot, catalogue, definition.entity, definition.method, problems, allow_unknown=definition.allow_unknown)
     if operation is None:
@@ -43,6 +44,7 @@ def compile_publisher(name: str, definition: PublisherDefinition, spot: Spot, ca
         in_doubt=definition.in_doubt,
         retry=tuple(definition.retry),
         concurrency=definition.concurrency or default_concurrency(operation),
+        order_by=order_by,
         allow_unknown=definition.allow_unknown,
     )
 

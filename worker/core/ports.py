@@ -73,6 +73,10 @@ class Broker(Protocol):
         """Messages ready (not those in somebody's hands), None when there is no such queue."""
         ...
 
+    async def consumers(self, queue: str) -> int:
+        """How many consumers a queue has, over all attachments; none when there is no such queue."""
+        ...
+
     def lock(self, name: str) -> AbstractAsyncContextManager[bool]:
         """An exclusive lock of this connection on `name`: yields True when it was had, False when somebody else has it. Released at exit or with the connection."""
         ...

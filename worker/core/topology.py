@@ -67,6 +67,15 @@ def retry_queue(queue: str, delay: float) -> str:
     return f"{queue}.retry.{format_duration(delay)}"
 
 
+def order_room(queue: str) -> str:
+    """Where messages that are kept in order by key wait for their turn."""
+    return f"{queue}.order"
+
+
+def order_lock(queue: str) -> str:
+    return f"{queue}.order.lock"
+
+
 def state_queue(subscriber: str) -> str:
     return f"halo.state.{subscriber}"
 
@@ -112,6 +121,11 @@ def handing_on(name: str, target: str, limit: int, **more: Any) -> Queue:
 def stream(name: str, max_bytes: int, segment_bytes: int) -> Queue:
     """A stream that keeps at least its newest `max_bytes`; small segments, since only whole ones are dropped."""
     return Queue(name, {"x-queue-type": "stream", "x-max-length-bytes": max_bytes, "x-stream-max-segment-size-bytes": segment_bytes})
+
+
+def ordered_topology(queue: str, bindings: Iterable[tuple[str, str]] = (), *, declare: bool = True) -> Topology:
+    """As `work_topology`, for a queue whose messages wait in a room of their own instead of in retry queues."""
+    return work_topology(queue, (), bindings, declare=declare) + Topology(queues=(browsed(order_room(queue)),))
 
 
 def work_topology(queue: str, retry: Iterable[float], bindings: Iterable[tuple[str, str]] = (), *, declare: bool = True) -> Topology:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -11,11 +10,11 @@ import structlog
 from worker.core.errors import ChannelLost
 from worker.core.health import Health
 from worker.core.message import Delivery
-from worker.core.outcome import Doubtful, Outcome, Skipped
 from worker.core.ports import Broker, Channel, Clock
-from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
+from worker.core.settlement import Retry, Settlement, settle
 from worker.flows.availability import Availability
-from worker.flows.envelope import Envelope, at_once, identity_of, opened
+from worker.flows.envelope import at_once, identity_of, opened
+from worker.flows.handling import Handler, handled, report
 from worker.flows.in_hand import InHand
 from worker.flows.settling import Settler
 from worker.flows.waiting import first_of
@@ -24,7 +23,6 @@ from worker.metrics import Metrics
 
 logger = structlog.get_logger()
 ACKS_UNDER_WAY = 0.1  # seconds in which what earlier acks made room for arrives
-Handler = Callable[[Delivery, Envelope], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +136,7 @@ class Consumer:
             key = identity_of(delivery)
             work = self._in_hand.adopt(key, session) if delivery.redelivered else None
             if work is None:
-                work = self._in_hand.start(key, session, self._run(delivery, envelope))
+                work = self._in_hand.start(key, session, handled(self._handler, delivery, envelope))
             in_hand = self._metrics.in_hand.labels(self._what.route)
             in_hand.inc()
             try:
@@ -159,7 +157,7 @@ class Consumer:
             finally:
                 in_hand.dec()
             self._in_hand.settled(work)
-            self._report(outcome, settlement, envelope, self._clock.monotonic() - started)
+            report(self._metrics, self._what.route, outcome, settlement, envelope, self._clock.monotonic() - started)
 
     async def _held(self, settlement: Settlement) -> Settlement:
         """The settlement when its time has come, or an earlier one when the worker stops."""
@@ -167,26 +165,3 @@ class Consumer:
             return settlement
         await first_of(self._clock.sleep(settlement.hold), self._stop.wait())
         return at_once(settlement) if self._stop.is_set() else settlement
-
-    async def _run(self, delivery: Delivery, envelope: Envelope) -> Outcome:
-        try:
-            return await self._handler(delivery, envelope)
-        except Exception as error:
-            logger.error("message.crashed", message_id=envelope.message_id, error=type(error).__name__, exc_info=error)
-            return Doubtful(f"{type(error).__name__} in the worker itself; the log has the trace", repeatable=False)
-
-    def _report(self, outcome: Outcome, settlement: Settlement, envelope: Envelope, seconds: float) -> None:
-        what = {"message_id": envelope.message_id, "attempt": envelope.attempts + 1, "ms": round(seconds * 1000)}
-        result = type(outcome).__name__.lower()
-        match settlement:
-            case Ack() | Forward():
-                event = "message.skipped" if isinstance(outcome, Skipped) else "message.done"
-                logger.info(event, **what, status=getattr(outcome, "status", None), detail=getattr(outcome, "detail", ""))
-            case Retry(delay, _, doubtful, reason):
-                result = "retried"
-                logger.warning("message.retried", **what, delay=delay, doubtful=doubtful, reason=reason)
-            case Bury(dead_class, reason, status):
-                result = f"dead_{dead_class.value}"
-                again = {"replays": envelope.replays} if envelope.replays else {}
-                logger.error("message.dead", **what, **again, dead_class=dead_class.value, status=status, reason=reason)
-        self._metrics.messages.labels(self._what.route, result).inc()

@@ -58,6 +58,11 @@ class MemoryBroker:
         await self._turn()
         return self._server.depth(queue)
 
+    async def consumers(self, queue: str) -> int:
+        await self._turn()
+        found = self._server.queue(queue)
+        return 0 if found is None else found.consumers
+
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncIterator[bool]:
         await self._turn()

@@ -39,6 +39,10 @@ class MemoryQueue:
         self._expire()
         return len(self._ready)
 
+    @property
+    def consumers(self) -> int:
+        return len(self._consumers)
+
     def put(self, message: Message, exchange: str, routing_key: str) -> None:
         """Raises `PublishRefused` when the queue is full and refuses more."""
         self._expire()

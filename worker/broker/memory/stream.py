@@ -29,6 +29,10 @@ class MemoryStream:
     def depth(self) -> int:
         return len(self._log)
 
+    @property
+    def consumers(self) -> int:
+        return len(self._consumers)
+
     def put(self, message: Message, exchange: str, routing_key: str) -> None:
         self._log.append(Entry(message, exchange, routing_key, self._first + len(self._log)))
         self._size += len(message.body)

@@ -10,7 +10,7 @@ from typing import Any
 from aiormq.exceptions import ChannelLockedResource
 
 from worker.broker.rabbitmq.channel import RabbitChannel, open_channel
-from worker.broker.rabbitmq.declare import Declarer, queue_depth
+from worker.broker.rabbitmq.declare import Declarer, inspected, queue_depth
 from worker.broker.rabbitmq.failures import explain, translated
 from worker.broker.rabbitmq.foreign import read_leniently
 from worker.broker.rabbitmq.link import CLOSE_TIMEOUT, Link, linked
@@ -61,6 +61,10 @@ class RabbitBroker:
 
     async def queue_depth(self, queue: str) -> int | None:
         return await queue_depth(self._consuming, queue, self._patience)
+
+    async def consumers(self, queue: str) -> int:
+        found = await inspected(self._consuming, queue, self._patience)
+        return 0 if found is None else found.consumer_count or 0
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncIterator[bool]:

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from aiormq.abc import AbstractChannel as Methods
 from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+from pamqp.commands import Queue as Queues
 
 from worker.broker.mismatch import Difference, absent, mismatch
 from worker.broker.rabbitmq.failures import explain, translated
@@ -122,13 +123,18 @@ class Forbidden(BrokerError):
 
 async def queue_depth(link: Link, queue: str, patience: float) -> int | None:
     """Messages ready, None when there is no such queue."""
+    found = await inspected(link, queue, patience)
+    return None if found is None else found.message_count or 0
+
+
+async def inspected(link: Link, queue: str, patience: float) -> Queues.DeclareOk | None:
+    """What the broker counts in a queue, None when there is none."""
     try:
         async with link.methods(patience) as methods:
             with translated(f"the broker was lost while asking for queue {queue!r}"):
-                found = await methods.queue_declare(queue, passive=True, timeout=patience)
+                return await methods.queue_declare(queue, passive=True, timeout=patience)
     except QueueMissing:
         return None
-    return found.message_count or 0
 
 
 def different(kind: str, name: str, said: str) -> Difference:

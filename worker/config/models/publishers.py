@@ -53,4 +53,9 @@ class PublisherDefinition(Definition):
     concurrency: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         default=None, description="How many messages at a time; 4, and 1 for new tickets, which Halo does not take in parallel."
     )
+    order_by: Expression | None = Field(
+        default=None,
+        description="What keeps messages in order: those with the same value are applied one after the other, also across retries and replicas.",
+        examples=["{{ serial }}"],
+    )
     allow_unknown: bool = Field(default=False, description="Let an entity or parameter through that the known API does not have.")

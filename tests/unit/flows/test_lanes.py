@@ -1,0 +1,118 @@
+"""Lanes: what may run next, whatever comes in whichever order."""
+
+from __future__ import annotations
+
+from worker.flows.lanes import Entry, Lanes
+
+
+def arrived(lanes: Lanes[str], number: int, key: str | None = "a", *, item: str = "", due: float = 0.0, careful: bool = False) -> Entry[str]:
+    entry = lanes.expect((number, f"m{number}"), key, 10)
+    assert lanes.arrive(entry, item or f"m{number}", made=(0, 0), due=due, now=0.0, careful=careful) is None
+    return entry
+
+
+def started(lanes: Lanes[str], now: float = 0.0) -> list[str | None]:
+    """What starts now."""
+    items = []
+    while (entry := lanes.start(now)) is not None:
+        items.append(entry.item)
+    return items
+
+
+def test_of_a_key_one_runs_at_a_time_and_the_next_when_it_is_done():
+    lanes: Lanes[str] = Lanes(4)
+    first, second = arrived(lanes, 1), arrived(lanes, 2)
+    assert started(lanes) == ["m1"]
+    lanes.finish(first)
+    assert started(lanes) == ["m2"]
+    lanes.finish(second)
+    assert len(lanes) == lanes.size == lanes.running == 0
+
+
+def test_the_lower_sequence_goes_first_however_late_it_comes():
+    lanes: Lanes[str] = Lanes(4)
+    arrived(lanes, 5)
+    arrived(lanes, 3)
+    assert started(lanes) == ["m3"]
+
+
+def test_what_is_on_its_way_is_waited_for():
+    lanes: Lanes[str] = Lanes(4)
+    expected = lanes.expect((1, "m1"), "a", 10)
+    arrived(lanes, 2)
+    assert started(lanes) == []
+    assert lanes.arrive(expected, "m1", made=(0, 0), due=0.0, now=0.0) is None
+    assert started(lanes) == ["m1"]
+
+
+def test_keys_run_beside_each_other_up_to_the_concurrency_oldest_first():
+    lanes: Lanes[str] = Lanes(2)
+    first = arrived(lanes, 1, "a")
+    arrived(lanes, 2, "b")
+    arrived(lanes, 3, "c")
+    assert started(lanes) == ["m1", "m2"]
+    lanes.finish(first)
+    assert started(lanes) == ["m3"]
+
+
+def test_a_failed_one_holds_its_own_key_until_its_time_and_its_copy_have_come():
+    lanes: Lanes[str] = Lanes(2)
+    failed = arrived(lanes, 1, "a")
+    arrived(lanes, 2, "a")
+    arrived(lanes, 3, "b")
+    assert lanes.start(0.0) is failed
+    lanes.postpone(failed, (1, 1), due=10.0)
+    assert started(lanes) == ["m3"]
+    assert lanes.next_due() is None
+    assert lanes.arrive(failed, "copy", made=(1, 1), due=10.0, now=0.0) is None
+    assert lanes.next_due() == 10.0
+    assert lanes.held_up(5.0) == 1
+    assert started(lanes, 9.9) == []
+    assert started(lanes, 10.0) == ["copy"]
+    assert lanes.held_up(10.0) == 0
+
+
+def test_of_several_copies_the_furthest_stays_and_the_others_are_given_back():
+    lanes: Lanes[str] = Lanes(2)
+    entry = arrived(lanes, 1)
+    assert lanes.arrive(entry, "later", made=(1, 0), due=0.0, now=0.0) == "m1"
+    assert lanes.arrive(entry, "earlier", made=(0, 1), due=0.0, now=0.0) == "earlier"
+    assert lanes.arrive(entry, "same, refreshed", made=(1, 0), due=0.0, now=0.0) == "later"
+    assert started(lanes) == ["same, refreshed"]
+
+
+def test_a_copy_of_what_runs_is_given_back():
+    lanes: Lanes[str] = Lanes(2)
+    entry = arrived(lanes, 1)
+    assert started(lanes) == ["m1"]
+    assert lanes.arrive(entry, "copy", made=(0, 0), due=0.0, now=0.0) == "copy"
+    assert entry.item == "m1"
+
+
+def test_messages_without_a_key_wait_for_nobody():
+    lanes: Lanes[str] = Lanes(4)
+    arrived(lanes, 1, None)
+    arrived(lanes, 2, None)
+    assert started(lanes) == ["m1", "m2"]
+
+
+def test_a_suspect_runs_alone():
+    lanes: Lanes[str] = Lanes(4)
+    first = arrived(lanes, 1, "a")
+    suspect = arrived(lanes, 2, "b", careful=True)
+    third = arrived(lanes, 3, "c")
+    assert started(lanes) == ["m1"]
+    lanes.finish(first)
+    assert started(lanes) == ["m2"]
+    lanes.finish(suspect)
+    assert started(lanes) == ["m3"]
+    lanes.finish(third)
+
+
+def test_what_lies_long_in_hand_is_told_and_what_runs_is_not():
+    lanes: Lanes[str] = Lanes(1)
+    arrived(lanes, 1)
+    arrived(lanes, 2)
+    assert started(lanes) == ["m1"]
+    assert [entry.item for entry in lanes.idle_since(1.0)] == ["m2"]
+    assert list(lanes.idle_since(0.0)) == []

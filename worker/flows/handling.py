@@ -1,0 +1,43 @@
+"""Around a handler: what it raises becomes an outcome, and what became of its message is told in one line and one metric."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from worker.core.message import Delivery
+from worker.core.outcome import Doubtful, Outcome, Skipped
+from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
+from worker.flows.envelope import Envelope
+from worker.metrics import Metrics
+
+logger = structlog.get_logger()
+Handler = Callable[[Delivery, Envelope], Awaitable[Outcome]]
+
+
+async def handled(handler: Handler, delivery: Delivery, envelope: Envelope) -> Outcome:
+    """The handler's outcome; one that raises has left the message in doubt."""
+    try:
+        return await handler(delivery, envelope)
+    except Exception as error:
+        logger.error("message.crashed", message_id=envelope.message_id, error=type(error).__name__, exc_info=error)
+        return Doubtful(f"{type(error).__name__} in the worker itself; the log has the trace", repeatable=False)
+
+
+def report(metrics: Metrics, route: str, outcome: Outcome, settlement: Settlement, envelope: Envelope, seconds: float) -> None:
+    """Tell what became of a message."""
+    what = {"message_id": envelope.message_id, "attempt": envelope.attempts + 1, "ms": round(seconds * 1000)}
+    result = type(outcome).__name__.lower()
+    match settlement:
+        case Ack() | Forward():
+            event = "message.skipped" if isinstance(outcome, Skipped) else "message.done"
+            logger.info(event, **what, status=getattr(outcome, "status", None), detail=getattr(outcome, "detail", ""))
+        case Retry(delay, _, doubtful, reason):
+            result = "retried"
+            logger.warning("message.retried", **what, delay=delay, doubtful=doubtful, reason=reason)
+        case Bury(dead_class, reason, status):
+            result = f"dead_{dead_class.value}"
+            again = {"replays": envelope.replays} if envelope.replays else {}
+            logger.error("message.dead", **what, **again, dead_class=dead_class.value, status=status, reason=reason)
+    metrics.messages.labels(route, result).inc()

@@ -1,0 +1,142 @@
+"""Lanes: per key the messages that wait for their turn, in order. Only the first of a lane may run; lanes do not hold each other up. Pure."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+Place = tuple[int, str]
+"""Where a message stands: its sequence, and its id."""
+Made = tuple[int, int]
+"""How far a copy of a message is; the copy with more attempts is the later one."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry(Generic[T]):
+    """A message that is in the waiting room, or on its way there.
+
+    `key` None: it has none and waits for nobody. `item`: the message in our hands, with so many attempts `made` before, since `since`; None while the copy that
+    counts is still under way. It may run from `due` on, and all by itself when `careful`.
+    """
+
+    place: Place
+    key: str | None
+    size: int
+    item: T | None = None
+    made: Made = (0, 0)
+    due: float = 0.0
+    since: float = 0.0
+    careful: bool = False
+    running: bool = False
+
+    def __lt__(self, other: Entry[T]) -> bool:
+        return self.place < other.place
+
+
+class Lanes(Generic[T]):
+    """All lanes of one route; at most `concurrency` entries run at once. Times are whatever clock the caller keeps to."""
+
+    def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
+        self._entries: dict[Place, Entry[T]] = {}
+        self._lanes: dict[str | Place, list[Entry[T]]] = {}
+        self._ready: list[Entry[T]] = []
+        self._waiting: list[tuple[float, Entry[T]]] = []
+        self._alone = False
+        self.running = 0
+        self.size = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def known(self, place: Place) -> Entry[T] | None:
+        return self._entries.get(place)
+
+    @property
+    def newest(self) -> Place | None:
+        return max(self._entries, default=None)
+
+    def expect(self, place: Place, key: str | None, size: int) -> Entry[T]:
+        """A message that is about to be put into the room: what comes after it must wait for it."""
+        entry: Entry[T] = Entry(place, key, size)
+        self._entries[place] = entry
+        insort(self._lanes.setdefault(lane_of(entry), []), entry)
+        self.size += size
+        return entry
+
+    def arrive(self, entry: Entry[T], item: T, *, made: Made, due: float, now: float, careful: bool = False) -> T | None:
+        """A copy of the entry came out of the room. Of several copies the furthest stays, of equal ones the newest; what is not needed is returned, to be let go."""
+        if made < entry.made or (entry.running and made == entry.made):
+            return item
+        surplus, entry.item = entry.item, item
+        entry.made, entry.due, entry.since, entry.careful = made, due, now, careful
+        self._offer(entry)
+        return surplus
+
+    def start(self, now: float) -> Entry[T] | None:
+        """The next that may run now, the oldest of all first; None when there is none. It runs until `finish` or `postpone`."""
+        while self._waiting and self._waiting[0][0] <= now:
+            entry = heappop(self._waiting)[1]
+            if self._may_run(entry) and entry.due <= now:
+                heappush(self._ready, entry)
+        while self._ready and self.running < self._concurrency and not self._alone:
+            entry = self._ready[0]
+            valid = self._may_run(entry) and entry.due <= now
+            if valid and entry.careful and self.running:
+                return None
+            heappop(self._ready)
+            if valid:
+                entry.running, self._alone = True, entry.careful
+                self.running += 1
+                return entry
+        return None
+
+    def next_due(self) -> float | None:
+        """When the next entry that waits for its time may run; None when only something new can change anything."""
+        while self._waiting and not self._may_run(self._waiting[0][1]):
+            heappop(self._waiting)
+        return self._waiting[0][0] if self._waiting else None
+
+    def finish(self, entry: Entry[T]) -> None:
+        """It is off the room for good: the next of its lane is up."""
+        self._stop(entry)
+        self.size -= entry.size
+        del self._entries[entry.place]
+        lane = self._lanes[lane_of(entry)]
+        lane.remove(entry)
+        if lane:
+            self._offer(lane[0])
+        else:
+            del self._lanes[lane_of(entry)]
+
+    def postpone(self, entry: Entry[T], made: Made, due: float) -> None:
+        """A copy goes into the room, to be tried again: the lane waits for that copy, and for its time."""
+        self._stop(entry)
+        entry.item, entry.made, entry.due = None, made, due
+
+    def idle_since(self, moment: float) -> Iterator[Entry[T]]:
+        """Those that have been in our hands, not running, since before then."""
+        return (entry for entry in list(self._entries.values()) if entry.item is not None and not entry.running and entry.since < moment)
+
+    def held_up(self, now: float) -> int:
+        """How many lanes wait for the time of a message that failed."""
+        return len({entry.place for due, entry in self._waiting if due > now and entry.due == due and self._may_run(entry)})
+
+    def _stop(self, entry: Entry[T]) -> None:
+        entry.running = self._alone = False
+        self.running -= 1
+
+    def _offer(self, entry: Entry[T]) -> None:
+        if self._may_run(entry):
+            heappush(self._waiting, (entry.due, entry))
+
+    def _may_run(self, entry: Entry[T]) -> bool:
+        return entry.item is not None and not entry.running and self._lanes.get(lane_of(entry), [None])[0] is entry
+
+
+def lane_of(entry: Entry[T]) -> str | Place:
+    return entry.place if entry.key is None else entry.key

@@ -1,0 +1,152 @@
+"""A publisher with `order_by`: one replica at a time applies the route's messages, in order per key, retries and crashes included."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import structlog
+
+from worker.config.routes import Publisher
+from worker.core.health import Health
+from worker.core.ports import Broker, Channel, Clock
+from worker.core.topology import Topology, order_lock, order_room, ordered_topology
+from worker.flows.availability import Availability
+from worker.flows.handling import Handler
+from worker.flows.in_hand import InHand
+from worker.flows.lanes import Lanes
+from worker.flows.ordered_messages import Roomed
+from worker.flows.ordered_moving import Mover, Newest
+from worker.flows.ordered_room import PREFETCH, Room
+from worker.flows.ordered_running import Hands, Runner
+from worker.flows.waiting import first_of
+from worker.metrics import Metrics
+
+logger = structlog.get_logger()
+STAND_BY = 1.0  # seconds between two looks whether somebody still keeps the order
+LEAVING = 0.1  # seconds between two looks whether the one before has gone
+PATIENCE = 60.0  # seconds after which it is told as trouble that somebody does not go
+TOLD_EVERY = 1.0
+
+
+def ordered_publisher_topology(route: Publisher) -> Topology:
+    return ordered_topology(route.queue, route.bind, declare=route.declare)
+
+
+class OrderedConsumer:
+    """Serves one ordered route: waits for the lock, loads the room, then moves and runs until it has to let go."""
+
+    def __init__(
+        self, route: Publisher, part: str, handler: Handler, needs: Availability, clock: Clock, metrics: Metrics, health: Health, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._route = route
+        self._part = part
+        self._needs = needs
+        self._clock = clock
+        self._metrics = metrics
+        self._health = health
+        self._hands = Hands(route, handler, needs, clock, metrics, tasks, InHand(tasks))
+        self._session = 0
+
+    async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
+        """Until `stop`, then finish what runs; raises `BrokerError` when the attachment is lost."""
+        while not stop.is_set():
+            if not self._needs.available:
+                self._health.up(self._part, "not consuming while its Halo client is down")
+                await first_of(self._needs.wait_available(), stop.wait(), broker.wait_lost())
+                if not self._needs.available:
+                    return
+            if await broker.consumers(order_room(self._route.queue)) == 0:
+                async with broker.lock(order_lock(self._route.queue)) as had:
+                    if had:
+                        await self._own(broker, stop)
+                        continue
+            self._health.up(self._part, "standing by: another replica applies this route in order")
+            await first_of(stop.wait(), broker.wait_lost(), timeout=STAND_BY * random.uniform(0.5, 1.5))  # noqa: S311 - replicas should not look in step
+
+    async def _own(self, broker: Broker, stop: asyncio.Event) -> None:
+        """Keep the order while everything is well. Raises `BrokerError`."""
+        if not await self._alone(broker, stop):
+            return
+        async with broker.channel(prefetch=PREFETCH, publishing=True) as channel:
+            await self._keep_order(broker, channel, stop)
+
+    async def _alone(self, broker: Broker, stop: asyncio.Event) -> bool:
+        """Wait until nobody else consumes: a replica that lost its connection, or an older worker that does not know of the order. False when we have to go first."""
+        since = self._clock.monotonic()
+        self._health.up(self._part, "taking over")
+        while not stop.is_set() and self._needs.available:
+            others = [queue for queue in (self._route.queue, order_room(self._route.queue)) if await broker.consumers(queue)]
+            if not others:
+                return True
+            if self._clock.monotonic() - since > PATIENCE:
+                self._health.down(self._part, f"somebody else still consumes {' and '.join(others)}: the order cannot be kept")
+            await first_of(stop.wait(), timeout=LEAVING)
+        return False
+
+    async def _keep_order(self, broker: Broker, channel: Channel, stop: asyncio.Event) -> None:
+        """One life of the room's channel."""
+        self._session += 1
+        started = self._clock.monotonic()
+        lanes: Lanes[Roomed] = Lanes(self._route.concurrency)
+        runner = Runner(self._hands, broker, lanes, self._session)
+        room = Room(self._route, channel, lanes, self._clock, runner.changed)
+        await room.load()
+        await room.let_go_of_all()
+        logger.info("order.taken_over", route=self._route.name, waiting=len(lanes), ms=round((self._clock.monotonic() - started) * 1000))
+        mover = self._mover(broker, lanes)
+        consuming = self._metrics.consuming.labels(self._route.name)
+        consuming.set(1)
+        self._health.up(self._part, "consuming, in order by key")
+        closing = asyncio.Event()
+        moving = asyncio.create_task(mover.run(closing))
+        try:
+            ended = await first_of(
+                channel.wait_closed(),
+                stop.wait(),
+                self._needs.wait_unavailable(),
+                ending(moving),
+                room.let_go(),
+                room.refresh(),
+                runner.run(),
+                self._tell(lanes, mover),
+            )
+            consuming.set(0)
+            if isinstance(ended, str):
+                runner.lost()
+                self._health.down(self._part, f"not consuming: {ended}")
+                logger.warning("consumer.lost", route=self._route.name, reason=ended)
+                return
+            closing.set()
+            await moving
+            await runner.drain()  # ours until settled: the channel stays open for the acks
+            await room.let_go_of_all()
+        finally:
+            consuming.set(0)
+            moving.cancel()
+            await asyncio.gather(moving, return_exceptions=True)
+
+    def _mover(self, broker: Broker, lanes: Lanes[Roomed]) -> Mover:
+        """It goes on behind whatever is in the room, and behind the clock: nothing that is done may come again with a higher number."""
+        last = lanes.newest
+        entry = None if last is None else lanes.known(last)
+        newest = None if entry is None or entry.item is None else Newest(entry.item.message.message_id, entry.item.message.body)
+        return Mover(self._route, broker, self._clock, lanes, max(0 if last is None else last[0], int(self._clock.now() * 1e9)), newest)
+
+    async def _tell(self, lanes: Lanes[Roomed], mover: Mover) -> None:
+        """Show how it stands, and let the mover know when there is room again."""
+        waiting, held_up = self._metrics.ordered_waiting.labels(self._route.name), self._metrics.keys_held_up.labels(self._route.name)
+        try:
+            while True:
+                waiting.set(len(lanes))
+                held_up.set(lanes.held_up(self._clock.now()))
+                mover.changed()
+                await self._clock.sleep(TOLD_EVERY)
+        finally:
+            waiting.set(0)
+            held_up.set(0)
+
+
+async def ending(task: asyncio.Task[None]) -> None:
+    """Wait for it without ending it."""
+    await asyncio.shield(task)

@@ -1,0 +1,176 @@
+"""Runs what is first in the lanes of an ordered route, and settles it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+
+import structlog
+
+from worker.config.routes import Publisher
+from worker.core.errors import ChannelLost
+from worker.core.message import Message
+from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
+from worker.core.ports import Broker, Clock
+from worker.core.settlement import Forward, Retry, Settlement, settle
+from worker.core.topology import WORK_LIMIT, order_room
+from worker.flows.availability import Availability
+from worker.flows.envelope import Envelope, identity_of, opened, retry_copy
+from worker.flows.handling import Handler, handled, report
+from worker.flows.in_hand import InHand, Work
+from worker.flows.lanes import Entry, Lanes
+from worker.flows.ordered_messages import Roomed, Stamp, key_of, moved_on
+from worker.flows.settling import Settler
+from worker.flows.waiting import first_of
+from worker.metrics import Metrics
+from worker.state.claim_index import KEPT
+
+logger = structlog.get_logger()
+SURELY_KNOWN = KEPT / 2  # seconds for which nobody has forgotten a claim
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What outlives broker attachments: runs live on in `tasks` when their channel dies."""
+
+    route: Publisher
+    handler: Handler
+    needs: Availability
+    clock: Clock
+    metrics: Metrics
+    tasks: asyncio.TaskGroup
+    in_hand: InHand
+
+
+class Runner:
+    """The runs of one `session`, the life of the room's channel."""
+
+    def __init__(self, hands: Hands, broker: Broker, lanes: Lanes[Roomed], session: int) -> None:
+        self._hands = hands
+        self._lanes = lanes
+        self._session = session
+        self._settler = Settler(hands.route.name, hands.route.queue, (), broker, hands.clock)
+        self._settling: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._lost = False
+
+    def changed(self) -> None:
+        """Something may run that could not before."""
+        self._changed.set()
+
+    def lost(self) -> None:
+        """The room's channel has gone: whoever gets a message again settles it."""
+        self._lost = True
+
+    async def run(self) -> None:
+        """Start what may run, for as long as this is awaited."""
+        clock = self._hands.clock
+        while True:
+            self._changed.clear()
+            while self._hands.needs.available and (entry := self._lanes.start(clock.now())) is not None:
+                self._start(entry)
+            due = self._lanes.next_due()
+            await first_of(self._changed.wait(), timeout=None if due is None else max(0.0, due - clock.now()))
+
+    async def drain(self) -> None:
+        """Until what runs is settled."""
+        while self._settling:
+            await asyncio.wait(self._settling)
+
+    def _start(self, entry: Entry[Roomed]) -> None:
+        if entry.item is None:
+            raise ValueError("an entry runs whose message is not here")
+        task = self._hands.tasks.create_task(self._own(entry, entry.item))
+        self._settling.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._settling.discard(task)
+        self._changed.set()
+
+    async def _own(self, entry: Entry[Roomed], item: Roomed) -> None:
+        """Whoever owns the delivery settles it, whatever happens to the handler."""
+        envelope = self._envelope(item)
+        with structlog.contextvars.bound_contextvars(route=self._hands.route.name, correlation_id=envelope.correlation_id):
+            key = (*identity_of(item), item.stamp.sequence, made(envelope))
+            work = self._hands.in_hand.adopt(key, self._session)
+            if work is None and item.redelivered:
+                await self._count(entry, item, envelope)
+                return
+            if work is None:
+                work = self._hands.in_hand.start(key, self._session, self._outcome(entry, item, envelope))
+            in_hand = self._hands.metrics.in_hand.labels(self._hands.route.name)
+            in_hand.inc()
+            try:
+                await self._settle(entry, item, envelope, work)
+            finally:
+                in_hand.dec()
+
+    def _envelope(self, item: Roomed) -> Envelope:
+        return replace(opened(item), remembered=self._hands.clock.now() - item.stamp.since < SURELY_KNOWN)
+
+    async def _settle(self, entry: Entry[Roomed], item: Roomed, envelope: Envelope, work: Work) -> None:
+        hands, started = self._hands, self._hands.clock.monotonic()
+        outcome = await asyncio.shield(work.task)
+        settlement = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=hands.route.retry)
+        try:
+            if not work.placed:
+                await self._place(entry, item, envelope, outcome, settlement)
+                work.placed = True
+            await item.ack()
+        except ChannelLost as error:
+            logger.warning("message.unsettled", message_id=envelope.message_id, reason=str(error))
+            self._keep(work, settlement)
+            return
+        self._keep(work, settlement)
+        if not isinstance(settlement, Retry):
+            self._lanes.finish(entry)
+        report(hands.metrics, hands.route.name, outcome, settlement, envelope, hands.clock.monotonic() - started)
+
+    def _keep(self, work: Work, settlement: Settlement) -> None:
+        """An ack is not confirmed: a message that comes back after a loss is known to be done. What is tried again has its copy in the room."""
+        if work.placed and isinstance(settlement, Retry):
+            self._hands.in_hand.settled(work)
+        else:
+            self._hands.in_hand.unsettled(work, self._session)
+
+    async def _outcome(self, entry: Entry[Roomed], item: Roomed, envelope: Envelope) -> Outcome:
+        if item.stamp.starts > WORK_LIMIT:
+            return Refused(DeadClass.CRASHED, f"started {item.stamp.starts} times without ever coming to an end")
+        refused = key_of(self._hands.route, item, envelope) if entry.key is None else None
+        if isinstance(refused, Refused):
+            return refused
+        outcome = await handled(self._hands.handler, item, envelope)
+        return replace(outcome, body=None) if isinstance(outcome, Done) else outcome
+
+    async def _place(self, entry: Entry[Roomed], item: Roomed, envelope: Envelope, outcome: Outcome, settlement: Settlement) -> None:
+        """As `Settler.place`; what is to be tried again keeps its place in its lane, which waits for it."""
+        if self._lost:
+            raise ChannelLost("its channel was lost: whoever gets it again settles it")
+        if not isinstance(settlement, Retry):
+            await self._settler.place(item, envelope, settlement)
+            return
+        now = self._hands.clock.now()
+        wait = outcome.after if isinstance(outcome, Unsent) and outcome.after else settlement.delay or 0.0
+        due = now + wait if wait else 0.0
+        copy = Stamp(item.stamp.sequence, int(now), due).on(retry_copy(item, envelope, settlement))
+        self._lanes.postpone(entry, made(opened(replace(item, message=copy))), due)
+        await self._into_room(item, envelope, copy)
+
+    async def _count(self, entry: Entry[Roomed], item: Roomed, envelope: Envelope) -> None:
+        """Whoever had it before may have died of it: it is started as a copy that counts this. After some of them it runs alone, so that no other is blamed."""
+        copy = moved_on(item, envelope, self._hands.clock.now(), started=True)
+        self._lanes.postpone(entry, made(envelope), item.stamp.due)
+        try:
+            await self._into_room(item, envelope, copy)
+            await item.ack()
+        except ChannelLost as error:
+            logger.warning("message.unsettled", message_id=envelope.message_id, reason=str(error))
+
+    async def _into_room(self, item: Roomed, envelope: Envelope, copy: Message) -> None:
+        await self._settler.place(item, envelope, Forward(copy, order_room(self._hands.route.queue)))
+
+
+def made(envelope: Envelope) -> tuple[int, int]:
+    """How far a copy is: attempts that count, and attempts that were claimed."""
+    return envelope.attempts, envelope.tries
