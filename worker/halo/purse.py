@@ -11,7 +11,7 @@ from worker.core.ports import Clock, Permits
 
 
 class Purse:
-    """One question at a time goes out, while somebody waits or something is owed. `filled` is called when a permit has come in that is not owed."""
+    """One question at a time goes out, while somebody waits or something is owed. `filled` is called when a permit has come in."""
 
     def __init__(self, permits: Permits, renewal: float, clock: Clock, filled: Callable[[], None]) -> None:
         self._permits = permits
@@ -24,12 +24,8 @@ class Purse:
 
     def has_one(self) -> bool:
         """Whether a request may start now; when not, a permit is asked for. What is owed is paid first, and permits that were kept too long are thrown away."""
-        now = self._clock.monotonic()
-        self._held = [permit for permit in self._held if now < permit.until]
-        while self._owed and self._held:
-            self._spend()
-            self._owed -= 1
-        if self._owed or not self._held:
+        self._pay()
+        if not self._held:
             self._ask()
         return bool(self._held)
 
@@ -46,9 +42,8 @@ class Purse:
         def renew() -> None:
             nonlocal timer
             self._owed += 1
+            self._pay()
             timer = loop.call_later(self._renewal, renew)
-            if self.has_one():
-                self._filled()
 
         timer = loop.call_later(self._renewal, renew)
         try:
@@ -72,8 +67,17 @@ class Purse:
     def _granted(self, permit: Permit) -> None:
         self._withdraw = None
         self._held.append(permit)
-        if self.has_one():
-            self._filled()
+        self._pay()
+        self._filled()
+
+    def _pay(self) -> None:
+        now = self._clock.monotonic()
+        self._held = [permit for permit in self._held if now < permit.until]
+        while self._owed and self._held:
+            self._spend()
+            self._owed -= 1
+        if self._owed:
+            self._ask()
 
     def _spend(self) -> None:
         first = self._held.pop(0)

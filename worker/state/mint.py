@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 import orjson
 import structlog
 
-from worker.core.allowance import TICK, Allowance, Pace
+from worker.core.allowance import Allowance, Pace
 from worker.core.errors import Undecodable
 from worker.core.jsontext import decode
 from worker.core.message import Delivery, Message
@@ -46,7 +46,7 @@ class Mint:
     async def run(self, broker: Broker) -> None:
         """Mint as long as the attachment lives. Raises `BrokerError`."""
         while await broker.queue_depth(minted_mark(self._tenant)):
-            await self._clock.sleep(TICK)
+            await self._clock.sleep(self._allowance.mark / 10)
         async with AsyncExitStack() as stack:
             channel = await stack.enter_async_context(broker.channel(publishing=True))
             log.info("permits.minting", clients=list(self._names), queue=permits_queue(self._tenant), seconds_between=round(self._allowance.interval, 3))
