@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -39,7 +39,10 @@ WATCH_EVERY = 5.0
 
 @dataclass(slots=True)
 class Service:
-    """What a running worker is made of; the parts are shared with the admin port. `memory`: what `memory://` attaches to."""
+    """What a running worker is made of; the parts are shared with the admin port.
+
+    `memory`: what `memory://` attaches to. `reload`, `address`: a client's credentials, and the broker's address with its password, as their files say now.
+    """
 
     settings: Settings
     routes: Routes
@@ -49,6 +52,7 @@ class Service:
     clock: Clock = field(default_factory=SystemClock)
     memory: MemoryServer | None = None
     reload: Reload | None = None
+    address: Callable[[], str] | None = None
     public_port: int | None = field(default=None, init=False)
     """The port of webhooks and endpoints while it is open."""
     _current: Current = field(default_factory=Current, init=False)
@@ -129,7 +133,7 @@ class Service:
 
     @asynccontextmanager
     async def _attached(self) -> AsyncIterator[Broker]:
-        url = self.settings.amqp_url.get_secret_value()
+        url = self.settings.amqp_url.get_secret_value() if self.address is None else self.address()
         async with open_broker(url, name=f"halo-worker {self.settings.instance}", server=self.memory, heartbeat=self.settings.heartbeat) as broker:
             self.health.up("broker", "attached")
             self.metrics.broker_up.set(1)
@@ -140,7 +144,7 @@ class Service:
         """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
         await broker.declare(sum((flow.topology for flow in flows), start=self._shared_topology()))
         self.health.up("topology", "as declared")
-        claiming = bool(self.routes.runbooks or self.routes.webhooks)
+        claiming = bool(self.routes.publishers or self.routes.runbooks or self.routes.webhooks)
         try:
             async with self._current.attached(broker, self.clock, claiming=claiming), self._guard.attached(broker), asyncio.TaskGroup() as group:
                 background = [group.create_task(self._watch(broker)), group.create_task(self._permits.serve(broker))]

@@ -29,7 +29,7 @@ def run(environment: Mapping[str, str]) -> int:
     settings = load_settings(environment)
     configure(settings.log_level, settings.log_format)
     routes = load_routes(settings.routes, environment, settings.secrets)
-    service = partial(Service, settings, routes, reload=partial(grant_anew, settings, environment))
+    service = partial(Service, settings, routes, reload=partial(grant_anew, settings, environment), address=partial(address_anew, settings, environment))
     try:
         drained = asyncio.run(serve(settings, service))
     except TopologyMismatch as error:
@@ -64,3 +64,12 @@ def grant_anew(settings: Settings, environment: Mapping[str, str], client: str) 
     if client not in routes.clients:
         raise ConfigError([Problem(str(settings.routes), 0, 0, f"there is no client {client!r} any more")])
     return routes.clients[client].grant
+
+
+def address_anew(settings: Settings, environment: Mapping[str, str]) -> str:
+    """The broker's address as its file says now: its password is rotated under a running worker. While the file cannot be used, the address of the start."""
+    try:
+        return load_settings(environment).amqp_url.get_secret_value()
+    except ConfigError as error:
+        logger.warning("settings.unreadable", reason=str(error))
+        return settings.amqp_url.get_secret_value()

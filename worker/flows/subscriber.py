@@ -11,12 +11,13 @@ from worker.config.routes import Subscriber
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Halo
-from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
+from worker.core.topology import Topology, browsed, common_topology, events_topology, state_queue, subscriber_dead_queue
 from worker.flows.echo_check import EchoCheck
 from worker.flows.emit import Emitter
 from worker.flows.poll import Poller, Turned
 from worker.flows.schedule import Schedule, schedule_of
 from worker.flows.waiting import first_of
+from worker.flows.watchdog import stalled
 from worker.metrics import Metrics
 from worker.state.baton import Baton, KnownRef
 from worker.state.birth import baton_in_sight, ensure_born, start_again
@@ -74,12 +75,15 @@ class SubscriberFlow:
 
     async def _turns(self, broker: Broker, holder: Holder, channel: Channel, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            arrived = await first_of(holder.arrival(), channel.wait_closed(), stop.wait(), timeout=self._turn_limit)
+            stalls = stalled(broker, self._clock, state_queue(self._route.name), arrivals=int, has_room=lambda: True, well=lambda: None)
+            arrived = await first_of(holder.arrival(), channel.wait_closed(), stop.wait(), stalls, timeout=self._turn_limit)
             if isinstance(arrived, str):
-                self._health.down(self.part, f"its channel was closed: {arrived}")
+                self._health.down(self.part, f"it gets no turns: {arrived}")
+                logger.warning("consumer.lost", route=self._route.name, reason=arrived)
                 return
             if arrived is None:
-                await self._look_for_baton(broker)
+                if not await self._in_sight(broker):
+                    return  # a channel that hands nothing out may hold it
             elif not isinstance(arrived, bool) and (held := await holder.take(arrived)) is not None:
                 self._found()
                 await self._turn(broker, holder, held, stop)
@@ -173,15 +177,17 @@ class SubscriberFlow:
         self._health.down(self.part, reason)
         logger.error("cursor.lost", route=self._route.name, reason=reason)
 
-    async def _look_for_baton(self, broker: Broker) -> None:
+    async def _in_sight(self, broker: Broker) -> bool:
         """Nobody has had the baton here for a while: is it anywhere?"""
         if await baton_in_sight(broker, self._route.name):
             self._found()
-        elif self._clock.monotonic() - self._last_seen > 3 * self._turn_limit:  # longer than any holder may keep it
+            return True
+        if self._clock.monotonic() - self._last_seen > 3 * self._turn_limit:  # longer than any holder may keep it
             if self._route.on_lost_cursor == "start" and await start_again(broker, self._clock, self._route.name):
                 logger.warning("cursor.lost", route=self._route.name, then="starts as on the first day")
-                return
+                return True
             self._alarm(
                 "its baton is gone (were its queues purged?): nothing is polled until "
                 f"`halo-worker cursor set {self._route.name} --at ISO` or `cursor reset {self._route.name}`, or the route says `on_lost_cursor: start`"
             )
+        return False
