@@ -47,6 +47,13 @@ chaos: $(VENV)/ready-to-develop  ## faults at random from a SEED for some MINUTE
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(REPLICAS),--replicas $(REPLICAS)) \
 		$(if $(KILLS),--kills $(KILLS)) $(if $(SOAK),--soak $(SOAK)) $(CHAOS_FLAGS)
 
+image:  ## build the container image halo-worker (needs Docker)
+	@docker build --file docker/Dockerfile --tag halo-worker --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+		--build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' worker/__init__.py) .
+
+image-test: $(VENV)/ready-to-develop  ## build the image, and run it with a broker and a simulated Halo as containers (needs Docker)
+	$(call phase,image,WORKER_TEST_IMAGE=$${WORKER_TEST_IMAGE:-1} $(BIN)/python -m pytest tests/image)
+
 format: $(VENV)/ready-to-develop  ## put the code into its format, and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
