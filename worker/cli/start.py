@@ -113,13 +113,18 @@ async def followed(run: Run, runbook: Runbook, flow: RunbookFlow, console: Conso
         match settlement:
             case Forward(message, _):
                 delivery = InHand(message, queue)
-            case Retry(delay, attempts, doubtful, reason):
-                await clock.sleep(delay or 1.0)
-                delivery = InHand(retry_copy(delivery, envelope, attempts, doubtful=doubtful, reason=reason), queue)
+            case Retry():
+                await clock.sleep(pause_before(settlement))
+                delivery = InHand(retry_copy(delivery, envelope, settlement), queue)
             case Ack():
                 return {"run": run.id, "result": "done", "steps": steps}
-            case Bury(dead_class, reason, _, _):
+            case Bury(dead_class, reason):
                 return {"run": run.id, "result": dead_class.value, "reason": reason, "steps": steps}
+
+
+def pause_before(retry: Retry) -> float:
+    """Seconds until a step is tried again."""
+    return retry.delay or retry.hold or 1.0
 
 
 def told(settlement: Settlement, outcome: object) -> dict[str, Any]:
@@ -129,9 +134,9 @@ def told(settlement: Settlement, outcome: object) -> dict[str, Any]:
     match settlement:
         case Forward():
             return found | {"then": str(getattr(outcome, "detail", ""))}
-        case Retry(delay, _, _, reason):
-            return found | {"then": f"tried again in {delay or 1:g} s", "reason": reason}
-        case Bury(dead_class, reason, _, _):
+        case Retry(reason=reason):
+            return found | {"then": f"tried again in {pause_before(settlement):g} s", "reason": reason}
+        case Bury(dead_class, reason):
             return found | {"then": f"the run ends: {dead_class.value}", "reason": reason}
         case Ack():
             return found | {"then": "the run is done"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, IntEnum
@@ -23,6 +23,8 @@ class Request:
     """A request below the client's API address: `path` is encoded and starts with a slash; query values are text already; `body` is any JSON value.
 
     `form`: the body is an object whose members are the fields of a multipart form. `timeout`: seconds for the exchange once it is its turn, in place of the client's.
+    `gate`: awaited each time that the request is about to leave, when its turn has come and all is ready: the monotonic time after which its first byte must not be
+    written any more, or None when it must not be sent (it is NOT_SENT then, as it is when that time has passed).
     """
 
     method: str
@@ -31,6 +33,7 @@ class Request:
     body: Any = None
     form: bool = False
     timeout: float | None = None
+    gate: Callable[[], Awaitable[float | None]] | None = field(default=None, repr=False, compare=False)
 
 
 class Fate(Enum):

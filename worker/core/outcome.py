@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -50,35 +51,40 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It will never work as it is."""
+    """It will never work as it is. `marks`: headers of the dead letter."""
 
     dead_class: DeadClass
     reason: str
     status: int | None = None
+    marks: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
     """This attempt certainly did nothing in Halo. Not `counted` when the cause was no fault of this message (Halo down, throttled, stopping).
 
-    `delays`: when to try again, where that differs from message to message of a queue.
+    `delays`: when to try again, where that differs from message to message of a queue. `after`: seconds that must pass before it is tried again, for what is not counted.
+    `marks`: headers that the copy for the next attempt gets.
     """
 
     reason: str
     status: int | None = None
     counted: bool = True
     delays: tuple[float, ...] | None = None
+    after: float = 0.0
+    marks: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """This attempt may have had its effect. `repeatable`: doing it again is harmless, or can be looked up first. `delays` as in `Unsent`."""
+    """This attempt may have had its effect. `repeatable`: doing it again is harmless, or can be looked up first. `delays` and `marks` as in `Unsent`."""
 
     reason: str
     repeatable: bool
     status: int | None = None
     counted: bool = True
     delays: tuple[float, ...] | None = None
+    marks: Mapping[str, Any] = field(default_factory=dict)
 
 
 Outcome = Done | Passed | Skipped | Refused | Unsent | Doubtful

@@ -102,6 +102,11 @@ class Halo(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def timeout(self) -> float:
+        """Seconds that Halo is given for an answer, where a request does not say otherwise."""
+        ...
+
     async def send(self, request: Request, *, priority: Priority) -> Exchange: ...
 
     async def wait_available(self) -> None:

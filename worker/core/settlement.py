@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
@@ -26,23 +27,32 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Put a copy into the retry queue of `delay` seconds, or back on its own queue when None; `attempts` and `doubtful` travel with it."""
+    """Put a copy into the retry queue of `delay` seconds, or back on its own queue when None; `attempts`, `doubtful` and the headers `marks` travel with it.
+
+    `hold`: seconds to keep it in hand before that, where no retry queue keeps it long enough.
+    """
 
     delay: float | None
     attempts: int
     doubtful: bool
     reason: str
+    marks: Mapping[str, Any] = field(default_factory=dict)
+    hold: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bury:
-    """Put a copy into the dead queue, with the reason. `doubtful`: whoever replays it has to look first, since one of the attempts may have had its effect."""
+    """Put a copy into the dead queue, with the reason. `doubtful`: whoever replays it has to look first, since one of the attempts may have had its effect.
+
+    `marks`: further headers.
+    """
 
     dead_class: DeadClass
     reason: str
     status: int | None
     attempts: int
     doubtful: bool = False
+    marks: Mapping[str, Any] = field(default_factory=dict)
 
 
 Settlement = Ack | Forward | Retry | Bury
@@ -56,15 +66,18 @@ def settle(outcome: Outcome, *, attempts: int, doubtful: bool, delays: Sequence[
         case Passed(message, queue):
             return Forward(message, queue)
         case Refused(dead_class, reason, status):
-            return Bury(dead_class, reason, status, attempts + 1, doubtful=doubtful and dead_class in UNDECIDED)
+            return Bury(dead_class, reason, status, attempts + 1, doubtful=doubtful and dead_class in UNDECIDED, marks=outcome.marks)
         case Doubtful(reason, repeatable=False, status=status):
-            return Bury(DeadClass.IN_DOUBT, reason, status, attempts + 1, doubtful=True)
+            return Bury(DeadClass.IN_DOUBT, reason, status, attempts + 1, doubtful=True, marks=outcome.marks)
+        case Unsent(reason, counted=False, after=after) if after > 0:
+            enough = min((delay for delay in (delays if outcome.delays is None else outcome.delays) if delay >= after), default=None)
+            return Retry(enough, attempts, doubtful, reason, outcome.marks, hold=after if enough is None else 0.0)
         case Unsent(reason, counted=False):
-            return Retry(None, attempts, doubtful, reason)
+            return Retry(None, attempts, doubtful, reason, outcome.marks)
         case Doubtful(reason, counted=False):
-            return Retry(None, attempts, doubtful=True, reason=reason)
+            return Retry(None, attempts, doubtful=True, reason=reason, marks=outcome.marks)
         case Unsent(reason, status) | Doubtful(reason, _, status):
             plan = delays if outcome.delays is None else outcome.delays
             if attempts >= len(plan):
-                return Bury(DeadClass.RETRIES_EXHAUSTED, reason, status, attempts + 1, doubtful or isinstance(outcome, Doubtful))
-            return Retry(plan[attempts], attempts + 1, doubtful or isinstance(outcome, Doubtful), reason)
+                return Bury(DeadClass.RETRIES_EXHAUSTED, reason, status, attempts + 1, doubtful or isinstance(outcome, Doubtful), outcome.marks)
+            return Retry(plan[attempts], attempts + 1, doubtful or isinstance(outcome, Doubtful), reason, outcome.marks)

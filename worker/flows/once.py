@@ -8,9 +8,10 @@ from typing import Any, Literal
 from worker.catalogue.operation import Operation
 from worker.catalogue.requests import build_request
 from worker.config.compiled import Find
-from worker.core.exchange import Exchange, Fate, Priority
+from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
 from worker.core.ports import Halo
+from worker.flows.fence import Attempt, Bar
 from worker.flows.find import Found, LookupFailed, NotFound, Unclear, look
 from worker.flows.writing import Write
 
@@ -19,7 +20,7 @@ NOT_FOUND = 404
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """The writes of one route or step. `timeout`: seconds for each, where that is not the client's."""
+    """The writes of one route or step. `timeout`: seconds for each, where that is not the client's. `every`: updates and deletions pass the fence as well."""
 
     halo: Halo
     operation: Operation
@@ -27,37 +28,45 @@ class Once:
     in_doubt: Literal["park", "repeat"]
     priority: Priority
     timeout: float | None = None
+    every: bool = False
 
-    async def write(self, write: Write, context: Any, bindings: dict[str, Any], *, doubtful: bool, may_wait: bool = False) -> Outcome:
-        """Send it, after a look where that is needed. Raises `RequestError`, `ExpressionError`.
+    async def write(self, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Outcome:
+        """Send it, after a look where that is needed; a create once `attempt` is ours. Raises `RequestError`, `ExpressionError`."""
+        return attempt.told(await self._written(write, context, bindings, attempt))
 
-        `doubtful`: an earlier attempt may have had its effect. `may_wait`: it may still be under way, and we can look again later.
-        """
-        request = build_request(self.operation, write.path, write.query, write.payload)  # a mistake in it must not cost a lookup
-        find = self.find
-        if write.creates and find is not None and write.single is not None and (doubtful or find.use == "always"):
-            match await look(self.halo, find, context, bindings):
-                case Found(record_id) if find.then == "update":
-                    write = write.updating(record_id)
-                    request = build_request(self.operation, write.path, write.query, write.payload)
-                case Found(record_id):
-                    return Done("found: it is there already", body={"id": record_id})
-                case Unclear(reason):
-                    return Refused(DeadClass.IN_DOUBT, reason)
-                case LookupFailed(exchange):
-                    return failed_lookup(exchange)
-                case NotFound() if doubtful and may_wait:
-                    return Unsent("looked for and not there; whoever had this message before may still be sending it, so it is looked for again")
-                case NotFound():
-                    pass
-        elif write.creates and doubtful and self.in_doubt == "park":
+    async def _written(self, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Outcome:
+        request = self._request(write)  # a mistake in it must not cost a lookup
+        find = self.find if write.creates and write.single is not None else None
+        if find is not None and (attempt.suspect or find.use == "always"):
+            looked = await self._looked(find, write, context, bindings, attempt)
+            if not isinstance(looked, Write):
+                return looked
+            write, request = looked, self._request(looked)
+        parks = write.creates > 0 and find is None and self.in_doubt == "park"
+        if parks and attempt.doubtful:
             return Refused(DeadClass.IN_DOUBT, "an earlier attempt may have created it, and there is no `find` to look it up")
-        exchange = await self.halo.send(replace(request, timeout=self.timeout), priority=self.priority)
-        return outcome_of(exchange, write, repeatable=self._repeatable(write))
+        if parks and not await attempt.received():
+            return await attempt.left(0.0, park=True)
+        fenced = write.creates > 0 or self.every
+        exchange = await self.halo.send(replace(request, gate=attempt.gate if fenced else None), priority=self.priority)
+        if attempt.bar is not Bar.NONE:
+            return await attempt.left(self.timeout or self.halo.timeout, park=parks)
+        return outcome_of(exchange, write, repeatable=not parks)
 
-    def _repeatable(self, write: Write) -> bool:
-        """Whether a doubtful attempt may be made again: updates and deletions show no second time, creates can be looked up or copies are accepted."""
-        return not write.creates or self.in_doubt == "repeat" or (self.find is not None and write.single is not None)
+    def _request(self, write: Write) -> Request:
+        return replace(build_request(self.operation, write.path, write.query, write.payload), timeout=self.timeout)
+
+    async def _looked(self, find: Find, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Write | Outcome:
+        """What is left to write after a look, or what became of the message without a write."""
+        match await look(self.halo, find, context, bindings):
+            case Found(record_id):
+                return write.updating(record_id) if find.then == "update" else Done("found: it is there already", body={"id": record_id})
+            case NotFound():
+                return attempt.looked_in_vain() if attempt.doubtful and not attempt.waited else write
+            case Unclear(reason):
+                return Refused(DeadClass.IN_DOUBT, reason)
+            case LookupFailed(exchange):
+                return failed_lookup(exchange)
 
 
 def outcome_of(exchange: Exchange, write: Write, *, repeatable: bool) -> Outcome:

@@ -12,10 +12,11 @@ from worker.core.exchange import Priority
 from worker.core.jsontext import decode
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Outcome, Refused, Skipped
-from worker.core.ports import Halo
+from worker.core.ports import Claims, Clock, Halo
 from worker.core.topology import Topology, work_topology
 from worker.flows.consumer import Consumption
-from worker.flows.envelope import Envelope, may_wait
+from worker.flows.envelope import Envelope
+from worker.flows.fence import Fence
 from worker.flows.once import Once
 from worker.flows.writing import write_of
 
@@ -31,9 +32,10 @@ def consumption_of(route: Publisher) -> Consumption:
 class PublisherFlow:
     """The handler of one publisher's messages."""
 
-    def __init__(self, route: Publisher, halo: Halo) -> None:
+    def __init__(self, route: Publisher, halo: Halo, claims: Claims, clock: Clock) -> None:
         self._route = route
-        self._once = Once(halo, route.operation, route.find, route.in_doubt, Priority.WRITE)
+        self._fence = Fence(route.name, claims, clock)
+        self._once = Once(halo, route.operation, route.find, route.in_doubt, Priority.WRITE, every=route.order_by is not None)
 
     async def handle(self, delivery: Delivery, envelope: Envelope) -> Outcome:
         """Decode, filter, transform, look up where that is needed, send. Every way ends in an `Outcome`."""
@@ -44,7 +46,8 @@ class PublisherFlow:
                 return Skipped("the route's `when`")
             shaped = document if self._route.transform is None else self._route.transform.evaluate(document, bindings)
             write = write_of(self._route, shaped, document, bindings)
-            return await self._once.write(write, document, bindings, doubtful=envelope.doubtful, may_wait=may_wait(envelope, self._route.retry))
+            attempt = self._fence.attempt(delivery, envelope, self._route.retry, remembered=envelope.remembered)
+            return await self._once.write(write, document, bindings, attempt)
         except ExpressionError as error:
             return Refused(DeadClass.TRANSFORM, str(error))
         except (Undecodable, RequestError) as error:

@@ -18,7 +18,8 @@ from worker.core.ports import Claim, Claims, Clock
 from worker.core.settlement import Bury, settle
 from worker.core.topology import Topology, work_topology
 from worker.flows.consumer import Consumption
-from worker.flows.envelope import Envelope, may_wait
+from worker.flows.envelope import Envelope
+from worker.flows.fence import Attempt, Fence
 from worker.flows.run_message import Run, run_queue, start_message, started_by
 from worker.flows.step import Performer
 from worker.flows.variables import taken
@@ -67,6 +68,7 @@ class RunbookFlow:
         self._performer = performer
         self._claims = claims
         self._clock = clock
+        self._fence = Fence(runbook.name, claims, clock)
 
     async def handle(self, delivery: Delivery, envelope: Envelope) -> Outcome:
         """Take one step. Every way ends in an `Outcome`."""
@@ -76,37 +78,39 @@ class RunbookFlow:
             return Refused(DeadClass.DECODE, str(error))
         with structlog.contextvars.bound_contextvars(run=run.id, step=run.step):
             try:
-                if not await self._is_due(run, envelope.message_id, redelivered=delivery.redelivered):
+                claim = await self._claims.claim(visit_key(run), envelope.message_id)
+                if not await self._is_due(run, claim, redelivered=delivery.redelivered):
                     return Skipped("a copy of a step that is taken already")
             except BrokerError as error:
                 await self._clock.sleep(PAUSE)
                 return Unsent(f"the step could not be claimed: {error}", counted=False)
-            outcome = await self._taken(run, envelope)
+            step = self._runbook.steps.get(run.step or "")
+            attempt = self._fence.attempt(delivery, envelope, step.retry if step is not None else (), remembered=claim is Claim.AGAIN)
+            outcome = await self._taken(run, attempt, envelope.attempts)
             if isinstance(settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._runbook.delays), Bury):
                 with suppress(BrokerError):  # what has happened counts more; a letter that is put back under its own id does not need it
                     await self._claims.claim(buried_key(run), envelope.message_id)
             return outcome
 
-    async def _is_due(self, run: Run, message_id: str, *, redelivered: bool) -> bool:
+    async def _is_due(self, run: Run, claim: Claim, *, redelivered: bool) -> bool:
         """Whether this message is to take this step. Raises `BrokerError`.
 
         It is the first one that claims it, or the same one again, unless the step is finished: then the next one was claimed. Any other message is a copy, but
         for what is put back after the step was buried.
         """
-        claim = await self._claims.claim(visit_key(run), message_id)
         if claim is Claim.WON:
             return True
         if await self._claims.seen(visit_key(run, later=1), within=PATIENCE if redelivered else 0.0):
             return False
         return claim is Claim.AGAIN or await self._claims.seen(buried_key(run))
 
-    async def _taken(self, run: Run, envelope: Envelope) -> Outcome:
+    async def _taken(self, run: Run, attempt: Attempt, attempts: int) -> Outcome:
         try:
-            return await self._take(run, envelope)
+            return await self._take(run, attempt, attempts)
         except (ExpressionError, Undecodable) as error:
             return Refused(DeadClass.TRANSFORM, f"step {run.step!r}: {error}")
 
-    async def _take(self, run: Run, envelope: Envelope) -> Outcome:
+    async def _take(self, run: Run, attempt: Attempt, attempts: int) -> Outcome:
         values = run.values()
         if run.step is None:
             return self._to(run, self._runbook.first, taken(values, self._runbook.input, {"request": run.request}))
@@ -120,12 +124,12 @@ class RunbookFlow:
         if step.method is None and step.action is None:
             return self._onward(run, step, values)
         try:
-            performed = await self._performer.perform(step, values, doubtful=envelope.doubtful, may_wait=may_wait(envelope, step.retry))
+            performed = await self._performer.perform(step, values, attempt)
         except (RequestError, CallRefused) as error:
-            return self._failed(run, step, values, Refused(DeadClass.REJECTED, f"not sent: {error}"), envelope)
+            return self._failed(run, step, values, Refused(DeadClass.REJECTED, f"not sent: {error}"), attempts)
         if isinstance(performed.outcome, Done):
             return self._onward(run, step, performed.values, performed.outcome.status)
-        return self._failed(run, step, performed.values, performed.outcome, envelope)
+        return self._failed(run, step, performed.values, performed.outcome, attempts)
 
     def _onward(self, run: Run, step: Step, values: Values, status: int | None = None) -> Outcome:
         """To the first branch that holds."""
@@ -136,14 +140,14 @@ class RunbookFlow:
                 return self._to(run, branch.go, values, status)
         return Refused(DeadClass.FAILED, f"no branch of step {step.name!r} holds", status)
 
-    def _failed(self, run: Run, step: Step, values: Values, outcome: Outcome, envelope: Envelope) -> Outcome:
+    def _failed(self, run: Run, step: Step, values: Values, outcome: Outcome, attempts: int) -> Outcome:
         """A failure waits for its retry, goes to `on_failure`, or ends the run; what is in doubt is parked in any case."""
         if isinstance(outcome, (Done, Passed, Skipped)):
             return outcome
         told = replace(outcome, reason=f"step {step.name!r}: {outcome.reason}")
         if isinstance(told, (Unsent, Doubtful)):
             told = replace(told, delays=step.retry)
-        if step.on_failure is None or not is_final(told, envelope.attempts):
+        if step.on_failure is None or not is_final(told, attempts):
             return told
         logger.warning("step.failed", reason=outcome.reason, status=outcome.status, then=step.on_failure)
         return self._to(run, step.on_failure, replace(values, status=outcome.status), outcome.status)

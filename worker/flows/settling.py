@@ -35,9 +35,9 @@ class Settler:
                 pass
             case Forward(message, queue):
                 await self._confirmed(message, queue)
-            case Retry(delay, attempts, doubtful, reason):
+            case Retry(delay):
                 target = self.queue if delay is None else retry_queue(self.queue, delay)
-                await self._confirmed(retry_copy(delivery, envelope, attempts, doubtful=doubtful, reason=reason), target)
+                await self._confirmed(retry_copy(delivery, envelope, settlement), target)
             case Bury():
                 at = datetime.fromtimestamp(self.clock.now(), UTC)
                 await self._confirmed(dead_letter(delivery, envelope, settlement, self.route, at), dead_queue(self.queue))

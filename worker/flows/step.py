@@ -14,6 +14,7 @@ from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Priority
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
 from worker.core.ports import Halo
+from worker.flows.fence import Attempt
 from worker.flows.once import NOT_FOUND, Once
 from worker.flows.variables import taken
 from worker.flows.writing import Write, payload_of
@@ -37,11 +38,11 @@ class Performer:
         self._clients = clients
         self._catalogue = load()
 
-    async def perform(self, step: Step, values: Values, *, doubtful: bool, may_wait: bool = False) -> Performed:
+    async def perform(self, step: Step, values: Values, attempt: Attempt) -> Performed:
         """Raises `ExpressionError`, `RequestError`, `CallRefused`, `Undecodable`."""
         if step.method is not None:
-            return await self._method(step, step.method, values, doubtful=doubtful)
-        outcome = await self._action(step, values, doubtful=doubtful, may_wait=may_wait)
+            return await self._method(step, step.method, values, doubtful=attempt.suspect)
+        outcome = await self._action(step, values, attempt)
         answered = replace(values, status=getattr(outcome, "status", None), response=getattr(outcome, "body", None))
         return self._with_output(step, outcome, answered)
 
@@ -60,7 +61,7 @@ class Performer:
         documents = {"response": values.response, "request": values.request}
         return Performed(outcome, taken(values, {**(output or {}), **step.output}, documents))
 
-    async def _action(self, step: Step, values: Values, *, doubtful: bool, may_wait: bool) -> Outcome:
+    async def _action(self, step: Step, values: Values, attempt: Attempt) -> Outcome:
         action, halo = step.action, self._clients[step.client or ""]
         if action is None:
             raise Undecodable(f"step {step.name!r} has neither a method nor an action")
@@ -79,7 +80,7 @@ class Performer:
             return kept
         write = replace(write, payload=kept | (write.single or {}))
         once = Once(halo, operation, step.find, step.in_doubt, Priority.RUNBOOK, step.timeout)
-        return await once.write(write, values.context(), {}, doubtful=doubtful, may_wait=may_wait)
+        return await once.write(write, values.context(), {}, attempt)
 
     async def _kept(self, halo: Halo, step: Step, action: Action, record: Mapping[str, Any]) -> dict[str, Any] | Outcome:
         """What Halo wants back in an update, read from the record; or why it cannot be read."""

@@ -48,7 +48,7 @@ def judge(result: Answer | Failure) -> Exchange:
     one bad endpoint looks the same as a Halo that is gone, and only another request can tell.
     """
     if isinstance(result, Failure):
-        return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason, down=True)
+        return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason, down=not result.barred)
     date = parse_date(result.headers.get("date"))
     if HTTPStatus.OK <= result.status < HTTPStatus.MULTIPLE_CHOICES:
         return _success(result, date)

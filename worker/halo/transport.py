@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class Call:
     data: bytes | None = field(default=None, repr=False)
     timeout: float | None = None
     """Seconds for the whole of it, in place of the session's own limits (but for connecting)."""
+    not_after: float | None = None
+    """The monotonic time after which its first byte must not be written any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +73,27 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No answer. `sent`: some of the request may have arrived. `interrupted`: the connection ended before the answer began. `refused`: it is not allowed to go there."""
+    """No answer. `sent`: some of the request may have arrived. `interrupted`: the connection ended before the answer began. `refused`: it is not allowed to go there.
+    `barred`: it was not to be sent any more.
+    """
 
     reason: str
     sent: bool
     interrupted: bool = False
     refused: bool = False
+    barred: bool = False
 
 
 @dataclass(slots=True)
 class Mark:
-    """Whether the request began to be written; aiohttp's trace sets it just before the first byte."""
+    """Whether the request began to be written; aiohttp's trace sets it just before the first byte, unless it is too late for that."""
 
+    not_after: float | None
     sent: bool = False
+
+
+class TooLate(Exception):
+    """The request must not be sent any more."""
 
 
 Send = Callable[[Call], Awaitable[Answer | Failure]]
@@ -128,7 +139,7 @@ async def open_session(
 
 
 async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -> Answer | Failure:
-    mark, own = Mark(), session.timeout
+    mark, own = Mark(call.not_after), session.timeout
     limits = own if call.timeout is None else aiohttp.ClientTimeout(connect=own.connect, sock_connect=own.sock_connect)
     request = session.request(call.method, call.url, headers=call.headers, data=call.data, timeout=limits, allow_redirects=False, trace_request_ctx=mark)
     try:
@@ -136,6 +147,8 @@ async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -
             headers = {name.lower(): value for name, value in response.headers.items()}
             body, problem = await _read(response, answer_limit if response.status < 400 else ERROR_LIMIT)  # noqa: PLR2004 - errors start at 400
             return Answer(response.status, headers, body, problem)
+    except TooLate:
+        return Failure("it could not be sent in time, and must not be sent later", sent=False, barred=True)
     except NETWORK_ERRORS as error:
         return Failure(describe(error, call.url), mark.sent, isinstance(error, Interrupted), is_refused(error))
 
@@ -169,7 +182,10 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 
 def _marking() -> aiohttp.TraceConfig:
     async def on_request_headers_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams) -> None:
-        context.trace_request_ctx.sent = True
+        mark: Mark = context.trace_request_ctx
+        if mark.not_after is not None and time.monotonic() > mark.not_after:  # a process may be stopped at any moment, and go on an hour later
+            raise TooLate
+        mark.sent = True
 
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(on_request_headers_sent)

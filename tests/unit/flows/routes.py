@@ -9,8 +9,11 @@ from typing import Any
 from worker.catalogue.operation import Body, Listing, Operation
 from worker.config.compiled import Find
 from worker.config.routes import Publisher, Subscriber
+from worker.core.clock import SystemClock
+from worker.core.errors import ChannelLost
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.message import Message
+from worker.core.ports import Claim
 
 ASSETS = Operation("POST", "/Asset", query_parameters={"returnall": "bool"}, body=Body.ARRAY)
 DELETE = Operation("DELETE", "/Asset/{id}", path_parameters={"id": "int"}, query_parameters={"reason": "string"})
@@ -75,11 +78,40 @@ class ScriptedHalo:
     answers: list[Exchange]
     requests: list[Request] = field(default_factory=list)
     name: str = "main"
+    timeout: float = 30.0
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
         assert priority is Priority.WRITE
+        if request.gate is not None and not self.answers[0].down and await request.gate() is None:
+            return Exchange(Fate.NOT_SENT, reason="it was not let through")
         self.requests.append(request)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+@dataclass
+class Ledger:
+    """Claims in memory."""
+
+    owners: dict[str, str] = field(default_factory=dict)
+    waited: list[float] = field(default_factory=list)
+    lost: bool = False
+
+    async def claim(self, key: str, message_id: str) -> Claim:
+        if self.lost:
+            raise ChannelLost("no claims")
+        if key not in self.owners:
+            self.owners[key] = message_id
+            return Claim.WON
+        return Claim.AGAIN if self.owners[key] == message_id else Claim.TAKEN
+
+    async def seen(self, key: str, *, within: float = 0.0) -> bool:
+        self.waited.append(within)
+        return key in self.owners
+
+
+class Impatient(SystemClock):
+    async def sleep(self, seconds: float) -> None:
+        """Time does not pass here."""
 
 
 def answered(body: Any, status: int = 200) -> Exchange:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.flows.routes import DELETE, Arrived, Given, Holding, ScriptedHalo, answered, find, publisher
+from tests.unit.flows.routes import DELETE, Arrived, Given, Holding, Impatient, Ledger, ScriptedHalo, answered, find, publisher
 from worker.core.errors import ExpressionError
 from worker.core.exchange import Exchange, Fate
 from worker.core.message import Message
@@ -24,6 +24,7 @@ WRITES = {"create": Write({}, {}, {"a": 1}), "several": Write({}, {}, [{}, {}]),
 NONE = answered({"record_count": 0, "assets": []})
 ONE = answered({"record_count": 1, "assets": [{"id": 70, "inventory_number": "SN-7"}]})
 SENT = answered({"id": 71}, 201)
+AWAY = Exchange(Fate.NOT_SENT, reason="away", down=True)
 
 
 def outcome(fate: Fate, kind: str, *, status: int | None = None, down: bool = False) -> Outcome:
@@ -72,12 +73,23 @@ def test_a_missing_permission_is_told_as_such(kind: str):
     assert outcome(Fate.AUTH, kind, status=403) == Refused(DeadClass.AUTH, "why", 403)
 
 
-async def handled(halo: ScriptedHalo, document: Any = None, *, doubtful: bool = False, redelivered: bool = False, attempts: int = 0, **fields: Any) -> Outcome:
+async def handled(
+    halo: ScriptedHalo,
+    document: Any = None,
+    *,
+    ledger: Ledger | None = None,
+    doubtful: bool = False,
+    redelivered: bool = False,
+    waited: bool = False,
+    attempts: int = 0,
+    **fields: Any,
+) -> Outcome:
     given = {"serial": "SN-7", "name": "x"} if document is None else document
     fields = {"transform": Given(lambda message: {"payload": message})} | fields
     delivery = Arrived(Message(given if isinstance(given, bytes) else json.dumps(given).encode()))
-    envelope = replace(opened(delivery), doubtful=doubtful or redelivered, redelivered=redelivered, attempts=attempts)
-    return await PublisherFlow(publisher(**fields), halo).handle(delivery, envelope)  # type: ignore[arg-type]
+    copied = doubtful or attempts > 0
+    envelope = replace(opened(delivery), doubtful=doubtful, redelivered=redelivered, attempts=attempts, waited=waited, copied=copied)
+    return await PublisherFlow(publisher(**fields), halo, ledger or Ledger(), Impatient()).handle(delivery, envelope)  # type: ignore[arg-type]
 
 
 async def test_a_fresh_create_is_sent_without_a_look():
@@ -113,24 +125,101 @@ async def test_a_doubtful_create_that_is_found_is_left_alone_where_the_route_say
     assert [request.method for request in halo.requests] == ["GET"]
 
 
-async def test_a_redelivered_create_that_is_not_found_waits_for_whoever_may_still_be_sending_it():
-    halo = ScriptedHalo([NONE])
-    waiting = await handled(halo, redelivered=True, find=find(), retry=(10.0,))
+async def delivered_before(ledger: Ledger, **fields: Any) -> None:
+    """Somebody had this message, sent it, and never told how it ended."""
+    await handled(ScriptedHalo([Exchange(Fate.AMBIGUOUS, reason="cut")]), ledger=ledger, **fields)
+
+
+async def test_a_redelivered_create_that_nobody_began_is_sent_without_a_doubt():
+    ledger, halo = Ledger(), ScriptedHalo([SENT])
+    await handled(ScriptedHalo([AWAY]), ledger=ledger)
+    assert isinstance(await handled(halo, ledger=ledger, redelivered=True), Done)
+    assert [request.method for request in halo.requests] == ["POST"]
+
+
+async def test_a_redelivered_create_that_was_begun_is_parked_where_it_cannot_be_looked_up():
+    ledger, halo = Ledger(), ScriptedHalo([SENT])
+    await delivered_before(ledger)
+    refused = await handled(halo, ledger=ledger, redelivered=True)
+    assert isinstance(refused, Refused)
+    assert (refused.dead_class, halo.requests) == (DeadClass.IN_DOUBT, [])
+    assert refused.marks == {"halo-doubtful": True, "halo-tries": 1}, "what is replayed is the next attempt"
+
+
+async def test_a_redelivered_create_of_which_nothing_is_remembered_is_parked_where_it_cannot_be_looked_up():
+    halo = ScriptedHalo([SENT])
+    refused = await handled(halo, redelivered=True)
+    assert isinstance(refused, Refused)
+    assert (refused.dead_class, halo.requests) == (DeadClass.IN_DOUBT, [])
+    assert "too long ago" in refused.reason
+
+
+async def test_a_redelivered_create_is_looked_for_and_sent_when_it_is_not_there_and_nobody_began_it():
+    halo = ScriptedHalo([NONE, SENT])
+    assert isinstance(await handled(halo, redelivered=True, find=find()), Done)
+    assert [request.method for request in halo.requests] == ["GET", "POST"]
+
+
+@pytest.mark.parametrize(("retry", "delay", "hold"), [((10.0, 60.0), 60.0, 0.0), ((10.0, 600.0, 60.0), 60.0, 0.0), ((10.0,), None, 40.0), ((), None, 40.0)])
+async def test_a_redelivered_create_that_was_begun_and_is_not_found_waits_until_nobody_can_be_at_it(retry: tuple[float, ...], delay: float | None, hold: float):
+    ledger, halo = Ledger(), ScriptedHalo([NONE])
+    await delivered_before(ledger, find=find())
+    waiting = await handled(halo, ledger=ledger, redelivered=True, find=find(), retry=retry)
     assert isinstance(waiting, Unsent)
-    assert settle(waiting, attempts=0, doubtful=True, delays=(10.0,)) == Retry(10.0, 1, doubtful=True, reason=waiting.reason)
+    marks = {"halo-doubtful": True, "halo-waited": True, "halo-tries": 1}
+    assert settle(waiting, attempts=0, doubtful=False, delays=retry) == Retry(delay, 0, doubtful=False, reason=waiting.reason, marks=marks, hold=hold)
     assert [request.method for request in halo.requests] == ["GET"]
 
 
-@pytest.mark.parametrize(("attempts", "retry"), [(1, (10.0,)), (0, ())])
-async def test_a_redelivered_create_that_has_waited_as_long_as_it_may_is_sent(attempts: int, retry: tuple[float, ...]):
+async def test_a_doubtful_create_that_is_not_found_is_looked_for_again_before_it_is_sent():
     halo = ScriptedHalo([NONE, SENT])
-    assert isinstance(await handled(halo, redelivered=True, attempts=attempts, find=find(), retry=retry), Done)
+    waiting = await handled(halo, doubtful=True, attempts=1, find=find(), retry=(10.0, 60.0))
+    assert isinstance(waiting, Unsent)
+    assert settle(waiting, attempts=1, doubtful=True, delays=(10.0, 60.0)).delay == 60.0  # type: ignore[union-attr]
+    assert waiting.marks == {"halo-doubtful": True, "halo-waited": True}, "it is for the same attempt"
+    assert [request.method for request in halo.requests] == ["GET"]
 
 
-async def test_a_doubtful_create_that_is_not_found_is_sent():
+async def test_a_doubtful_create_that_is_not_found_after_it_has_waited_is_sent():
     halo = ScriptedHalo([NONE, SENT])
-    assert isinstance(await handled(halo, doubtful=True, find=find()), Done)
+    assert isinstance(await handled(halo, doubtful=True, waited=True, find=find()), Done)
     assert halo.requests[1].body == [{"serial": "SN-7", "name": "x"}]
+
+
+async def test_of_two_copies_that_have_waited_one_is_sent_and_the_other_waits_again():
+    ledger = Ledger()
+    first, second = ScriptedHalo([NONE, SENT]), ScriptedHalo([NONE])
+    assert isinstance(await handled(first, ledger=ledger, doubtful=True, waited=True, find=find()), Done)
+    waiting = await handled(second, ledger=ledger, doubtful=True, waited=True, find=find())
+    assert isinstance(waiting, Unsent)
+    assert waiting.after == 40.0
+    assert [request.method for request in second.requests] == ["GET"]
+
+
+async def test_whoever_had_a_message_first_sends_nothing_once_another_has_begun_with_it():
+    ledger, late = Ledger(), ScriptedHalo([SENT])
+    await handled(ScriptedHalo([AWAY]), ledger=ledger)
+    await handled(ScriptedHalo([SENT]), ledger=ledger, redelivered=True)
+    assert isinstance(await handled(late, ledger=ledger), Refused)
+    assert late.requests == []
+
+
+async def test_the_same_message_sent_twice_by_its_sender_is_sent_twice():
+    ledger, halo = Ledger(), ScriptedHalo([SENT])
+    assert [type(await handled(halo, ledger=ledger)) for _ in range(2)] == [Done, Done]
+
+
+@pytest.mark.parametrize("found", [None, find()])
+async def test_a_create_that_cannot_be_claimed_is_not_sent_and_counts_as_no_attempt(found: Any):
+    halo = ScriptedHalo([SENT])
+    outcome = await handled(halo, ledger=Ledger(lost=True), find=found)
+    assert outcome == Unsent("the attempt could not be claimed", counted=False)
+    assert halo.requests == []
+
+
+async def test_updates_and_deletions_are_claimed_by_nobody():
+    halo = ScriptedHalo([SENT])
+    assert isinstance(await handled(halo, {"id": 7}, ledger=Ledger(lost=True)), Done)
 
 
 async def test_with_use_always_every_create_is_looked_up():

@@ -10,19 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.flows.routes import Arrived, Holding
+from tests.unit.flows.routes import Arrived, Holding, Impatient, Ledger
 from worker.config.automation import Branch, Runbook, Step, Values
 from worker.config.expressions import compile_condition
 from worker.config.fillers import compile_filler
 from worker.config.variables import parse_variable
-from worker.core.clock import SystemClock
-from worker.core.errors import CallRefused, ChannelLost
+from worker.core.errors import CallRefused
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
-from worker.core.ports import Claim
 from worker.core.settlement import Bury, settle
 from worker.flows import runbook as module
 from worker.flows.envelope import opened
+from worker.flows.fence import Attempt
 from worker.flows.run_message import Run
 from worker.flows.runbook import RunbookFlow, is_final
 from worker.flows.step import Performed
@@ -38,37 +37,11 @@ class Scripted:
     values: Values | None = None
     performed: list[tuple[str, bool]] = field(default_factory=list)
 
-    async def perform(self, step: Step, values: Values, *, doubtful: bool, **_: Any) -> Performed:
-        self.performed.append((step.name, doubtful))
+    async def perform(self, step: Step, values: Values, attempt: Attempt) -> Performed:
+        self.performed.append((step.name, attempt.suspect))
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return Performed(self.outcome, self.values or values)
-
-
-@dataclass
-class Ledger:
-    """Claims in memory."""
-
-    owners: dict[str, str] = field(default_factory=dict)
-    waited: list[float] = field(default_factory=list)
-    lost: bool = False
-
-    async def claim(self, key: str, message_id: str) -> Claim:
-        if self.lost:
-            raise ChannelLost("no claims")
-        if key not in self.owners:
-            self.owners[key] = message_id
-            return Claim.WON
-        return Claim.AGAIN if self.owners[key] == message_id else Claim.TAKEN
-
-    async def seen(self, key: str, *, within: float = 0.0) -> bool:
-        self.waited.append(within)
-        return key in self.owners
-
-
-class Impatient(SystemClock):
-    async def sleep(self, seconds: float) -> None:
-        """Time does not pass here."""
 
 
 def book(*steps: Step, **more: Any) -> Runbook:
@@ -218,9 +191,9 @@ async def test_what_has_happened_is_told_although_the_claims_are_lost_meanwhile(
     ledger = Ledger()
 
     class Losing(Scripted):
-        async def perform(self, step: Step, values: Values, **more: Any) -> Performed:
+        async def perform(self, step: Step, values: Values, attempt: Attempt) -> Performed:
             ledger.lost = True
-            return await super().perform(step, values, **more)
+            return await super().perform(step, values, attempt)
 
     assert await handled(book(ASK), at("ask"), Losing(Doubtful("?", repeatable=False)), ledger) == Doubtful("step 'ask': ?", repeatable=False, delays=ASK.retry)
 
