@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from worker.cli.console import errors, output
 from worker.cli.dead.asking import agreed, somebody_there
-from worker.cli.dead.restoring import opened_discard, opened_replay
+from worker.cli.dead.restoring import discarding, replaying
 from worker.cli.dead.scene import Scene, WrongUse, progress, scene_of, selection_of
 from worker.cli.dead.view import by_class, counted, letter_object, print_letters, print_unreadable, write_json
 from worker.core.errors import WorkerError
@@ -47,13 +46,13 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be done to which letters. `judge`: what would become of one; `opened`: how those of each box are settled, while a broker lasts."""
+    """What is to be done to which letters. `judge`: what would become of one; `settled`: how those of each box are settled."""
 
     verb: str
     selection: Selection
     manner: Manner
     judge: Callable[[Box, Letter, Message], Plan] | None
-    opened: Callable[[Scene, Broker], AbstractAsyncContextManager[Mapping[Box, Settled]]]
+    settled: Callable[[Broker], Mapping[Box, Settled]]
 
 
 def replay_letters(
@@ -66,14 +65,14 @@ def replay_letters(
     def judge(box: Box, letter: Letter, message: Message) -> Plan:
         return planners[box](letter, message)
 
-    task = Task("replay", selection_of(ids, where, everything=everything), manner, judge, lambda scene, broker: opened_replay(scene, broker, planners))
+    task = Task("replay", selection_of(ids, where, everything=everything), manner, judge, lambda broker: replaying(scene, broker, planners))
     return carried_out(scene, task)
 
 
 def discard_letters(route: str, ids: Sequence[str], where: str | None, environment: Mapping[str, str], *, everything: bool, manner: Manner) -> int:
     """0 when all that were chosen are gone. Raises as `replay_letters`."""
     scene = scene_of(route, environment)
-    return carried_out(scene, Task("discard", selection_of(ids, where, everything=everything), manner, None, opened_discard))
+    return carried_out(scene, Task("discard", selection_of(ids, where, everything=everything), manner, None, lambda _: discarding(scene)))
 
 
 def carried_out(scene: Scene, task: Task) -> int:
@@ -90,15 +89,17 @@ async def worked(scene: Scene, task: Task) -> int:
         await scene.looked(broker, sieve)
         print_unreadable(errors(), sieve)
         refuse(sieve, by_name=bool(task.selection.ids))
-        if task.manner.dry_run or not sieve.count:
+        if task.manner.dry_run:
             return told_beforehand(scene, task, sieve)
+        if not sieve.count:
+            return report(scene, task, Tally(), "")
         if not task.manner.yes and not await agreed(f"{task.verb.capitalize()} {intended(scene, sieve)}?"):
             errors().print("nothing was changed")
             return FAILED
-        async with stop_on_signals() as stop, task.opened(scene, broker) as settled:
+        async with stop_on_signals() as stop:
             with progress(task.verb, sieve.count) as step:
                 try:
-                    tally, error = await desk.settle(broker, sieve.marks, settled, stop, step), ""
+                    tally, error = await desk.settle(broker, sieve.marks, task.settled(broker), stop, step), ""
                 except CutShort as cut:
                     tally, error = cut.tally, str(cut)
         return report(scene, task, tally, error)
@@ -121,15 +122,13 @@ def intended(scene: Scene, sieve: Sieve) -> str:
 
 
 def told_beforehand(scene: Scene, task: Task, sieve: Sieve) -> int:
-    """For a dry run, and where there is nothing to do."""
+    """For a dry run."""
     if task.manner.as_json:
         letters = [letter_object(each.letter, each.box.queue, sieve.now) | {"plan": plan_name(task, each.plan)} for each in sieve.chosen]
-        write_json({"route": scene.route, "dry_run": task.manner.dry_run, "chosen": sieve.count, "left": left_object(sieve.left), "letters": letters})
+        write_json({"route": scene.route, "dry_run": True, "chosen": sieve.count, "left": left_object(sieve.left), "letters": letters})
         return GOOD
-    if sieve.count:
-        print_letters(sieve.chosen, sieve)
-    would = "would " if sieve.count else ""
-    output().print(f"{would}{task.verb} {intended(scene, sieve)}" if sieve.count else f"{scene.route}: no letters", soft_wrap=True)
+    print_letters(sieve.chosen, sieve)
+    output().print(f"would {task.verb} {intended(scene, sieve)}; nothing was changed (--dry-run)", soft_wrap=True)
     return GOOD
 
 
@@ -155,6 +154,8 @@ def report(scene: Scene, task: Task, tally: Tally, error: str) -> int:
         write_json(told | {"missing": tally.missing, "stopped": tally.stopped, "error": error or None})
         return GOOD if good else FAILED
     console = output()
+    if not (tally.count or tally.missing or error):
+        console.print(f"{scene.route}: {counted(0)}", soft_wrap=True)
     for how, count in tally.gone.items():
         console.print(f"{scene.route}: {counted(count)} {WORDS.get(how, how)}", soft_wrap=True)
     for left, count in tally.left.most_common():

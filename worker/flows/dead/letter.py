@@ -39,6 +39,11 @@ class Letter:
     doubtful: bool
     mark: bytes
 
+    @property
+    def in_question(self) -> bool:
+        """Whether it may have had its effect already."""
+        return self.doubtful or self.dead_class in {DeadClass.IN_DOUBT, DeadClass.CRASHED}
+
     def age(self, now: float) -> int | None:
         """Whole seconds."""
         return None if self.at is None else max(0, round(now - self.at.timestamp()))
@@ -59,7 +64,7 @@ def letter_of(box: Box, message: Message) -> Letter:
         whole(headers.get("dead-attempts")),
         at,
         counter(headers, REPLAYS),
-        headers.get(DOUBTFUL) is True or dead_class in {DeadClass.IN_DOUBT, DeadClass.CRASHED},
+        headers.get(DOUBTFUL) is True,
         mark,
     )
 

@@ -13,17 +13,18 @@ from worker.core.outcome import DeadClass
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import Letter, origin
 from worker.flows.dead.verdict import Verdict
-from worker.flows.envelope import ATTEMPTS, DOUBTFUL, REASON, REPLAYS, own_headers
+from worker.flows.envelope import ATTEMPTS, DOUBTFUL, REASON, REDELIVERED, REPLAYS, TRIES, WAITED, counter, own_headers
 from worker.flows.run_message import Run
 
 DEAD = "dead-"
+BEYOND = 100  # attempts: more than can have been claimed for a letter and not be told by it
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Have it tried anew. `doubtful`: an earlier attempt may have had its effect, so that it is looked up first."""
+    """Have it tried anew: as the letter says of itself, or as an operator says."""
 
-    doubtful: bool
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,13 @@ def planner(box: Box, routes: Routes, verdict: Verdict | None) -> Planner:
     """Decides for the letters of one box."""
 
     def plan(letter: Letter, message: Message) -> Plan:
-        if not letter.doubtful or box.home is None:
-            return Again(doubtful=False)
+        if not letter.in_question or box.home is None:
+            return Again()
         match verdict:
             case None if letter.dead_class == DeadClass.IN_DOUBT:
                 return Left(UNDECIDED, asks=True)
-            case None:
-                return Again(doubtful=True)
-            case Verdict.NOT_SENT:
-                return Again(doubtful=False)
+            case None | Verdict.NOT_SENT:
+                return Again(verdict)
             case Verdict.LOOK:
                 return looked_up(box, routes, message)
             case Verdict.SENT:
@@ -73,9 +72,7 @@ def looked_up(box: Box, routes: Routes, message: Message) -> Plan:
     if box.kind == "publisher":
         publisher: Publisher = routes.publishers[box.route]
         return (
-            Again(doubtful=True)
-            if publisher.find is not None
-            else Left(f"the route {box.route} has no `find` to look it up by: `--as sent` or `--as not-sent`")
+            Again(Verdict.LOOK) if publisher.find is not None else Left(f"the route {box.route} has no `find` to look it up by: `--as sent` or `--as not-sent`")
         )
     try:
         step = step_of(routes.runbooks[box.route], Run.read(message.body))
@@ -83,7 +80,7 @@ def looked_up(box: Box, routes: Routes, message: Message) -> Plan:
         return Left(str(error))
     if step is not None and step.find is None:
         return Left(f"step {step.name!r} has no `find` to look it up by: `--as sent` or `--as not-sent`")
-    return Again(doubtful=True)
+    return Again(Verdict.LOOK)
 
 
 def taken_as_done(box: Box, routes: Routes, message: Message) -> Plan:
@@ -119,10 +116,18 @@ def wanted_of_answer(step: Step) -> str:
     return "decides by" if step.go and step.go[0].when is not None else ""
 
 
-def replay_copy(box: Box, letter: Letter, message: Message, *, doubtful: bool) -> Message:
-    """The message as it goes back into its queue: as it first came, but for a count of its replays. Attempts begin anew."""
-    headers = {name: value for name, value in own_headers(message).items() if not name.startswith(DEAD) and name not in {ATTEMPTS, REASON, DOUBTFUL}}
+def replay_copy(box: Box, letter: Letter, message: Message, verdict: Verdict | None = None) -> Message:
+    """The message as it goes back into its queue: as it first came, but for a count of its replays. Attempts begin anew.
+
+    How many were claimed stays, so that of two copies (a command may be killed between its publish and its ack) one makes the next attempt.
+    """
+    headers = {name: value for name, value in own_headers(message).items() if not name.startswith(DEAD) and name not in {ATTEMPTS, REASON, WAITED}}
     headers |= origin(box, message.headers) | {REPLAYS: letter.replays + 1}
-    if doubtful:
+    if verdict is Verdict.NOT_SENT:
+        headers = {name: value for name, value in headers.items() if name not in {DOUBTFUL, REDELIVERED}}
+        headers[TRIES] = counter(headers, TRIES) + BEYOND
+    elif verdict is Verdict.LOOK:
         headers[DOUBTFUL] = True
+    elif letter.dead_class == DeadClass.CRASHED:
+        headers[REDELIVERED] = True
     return replace(message, headers=headers, message_id=letter.id, expiration=None)

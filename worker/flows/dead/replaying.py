@@ -1,17 +1,15 @@
-"""Carries out a replay: publish, confirm, then take the letter off. A crash in between leaves it where it is, and then it is known that it may have been replayed."""
+"""Carries out a replay: publish, confirm, then the letter may be taken off. A crash in between leaves it where it is: a second copy of it then meets the first one's claims."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
-from uuid import uuid4
 
 import structlog
 
 from worker.core.errors import BrokerError, ExpressionError, PublishRefused, QueueMissing, Undecodable, Unroutable
 from worker.core.message import Message
-from worker.core.ports import Broker, Claim, Claims, Clock
+from worker.core.ports import Broker, Clock
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.effects import Effects
 from worker.flows.dead.letter import Letter
@@ -37,13 +35,11 @@ class Settled(Protocol):
 class ToItsQueue:
     """Replays what came from a queue, into that queue: others that its exchange serves had it already."""
 
-    def __init__(self, box: Box, home: str, plan: Planner, broker: Broker, claims: Claims) -> None:
+    def __init__(self, box: Box, home: str, plan: Planner, broker: Broker) -> None:
         self._box = box
         self._home = home
         self._plan = plan
         self._broker = broker
-        self._claims = claims
-        self._command = uuid4().hex
 
     async def __call__(self, letter: Letter, message: Message) -> Gone | Left:
         plan: Plan = self._plan(letter, message)
@@ -55,24 +51,9 @@ class ToItsQueue:
                     await self._publish(onward)
                 logger.warning("letter.taken_as_done", route=self._box.route, message_id=letter.id, dead_class=str(letter.dead_class))
                 return Gone("done")
-            case Again(doubtful):
-                await self._again(letter, message, doubtful=doubtful)
+            case Again(verdict):
+                await self._publish(replay_copy(self._box, letter, message, verdict))
                 return Gone("replayed")
-
-    async def _again(self, letter: Letter, message: Message, *, doubtful: bool) -> None:
-        """Who replays a letter claims it first: one that was claimed before may have been put into its queue already, and only its end was not seen."""
-        turn = 0
-        while await self._claims.claim(key := f"replay:{self._home}:{letter.mark.hex()}:{turn}", self._command) is not Claim.WON:
-            if not await self._claims.seen(f"{key}:refused"):
-                doubtful = True
-                break
-            turn += 1
-        try:
-            await self._publish(replay_copy(self._box, letter, message, doubtful=doubtful))
-        except (QueueMissing, PublishRefused):
-            with suppress(BrokerError):
-                await self._claims.claim(f"{key}:refused", self._command)
-            raise
 
     async def _publish(self, message: Message) -> None:
         try:
