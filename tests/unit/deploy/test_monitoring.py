@@ -11,7 +11,18 @@ import pytest
 from tests.unit.deploy.manifests import TOP, document
 from tests.unit.deploy.promql import families, mistakes, parsed, result_labels, selectors
 from worker.cli.main import app
-from worker.core.topology import CLAIMS, UNROUTED, dead_queue, known_stream, retry_queue, state_queue, subscriber_dead_queue, wait_queue
+from worker.core.topology import (
+    CLAIMS,
+    UNROUTED,
+    dead_queue,
+    known_stream,
+    pause_queue,
+    permits_queue,
+    retry_queue,
+    state_queue,
+    subscriber_dead_queue,
+    wait_queue,
+)
 from worker.settings import Settings
 
 MONITORING = TOP / "docker" / "monitoring"
@@ -23,7 +34,16 @@ RULES = [rule for group in document(MONITORING / "alerts.yaml")["groups"] for ru
 ASKED = [*((title, expr) for title, expr, _ in TARGETS), *((rule["alert"], rule["expr"]) for rule in RULES)]
 PROMETHEUS = document(MONITORING / "prometheus.yaml")
 SERVICES = document(TOP / "docker" / "compose.yaml")["services"]
-QUEUES = ["erp.assets", retry_queue("erp.assets", 10.0), state_queue("tickets"), wait_queue("tickets"), known_stream("tickets"), CLAIMS]
+QUEUES = [
+    "erp.assets",
+    retry_queue("erp.assets", 10.0),
+    state_queue("tickets"),
+    wait_queue("tickets"),
+    known_stream("tickets"),
+    CLAIMS,
+    permits_queue("acme"),
+    pause_queue("acme"),
+]
 DEAD = [dead_queue("erp.assets"), dead_queue("halo.run.ask"), subscriber_dead_queue("tickets")]
 
 
