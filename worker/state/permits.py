@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -58,15 +58,19 @@ class SharedPermits:
         self._wanted.set()
 
     async def serve(self, broker: Broker) -> None:
-        """Take, and where nobody else does it mint, as long as the attachment lives; a channel that is lost alone is opened anew."""
+        """Take, and where nobody else does it mint, as long as the attachment lives."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep(self._take, broker))
+            tasks.create_task(self._keep(self._succeed, broker))
+
+    async def _keep(self, doing: Callable[[Broker], Awaitable[None]], broker: Broker) -> None:
+        """A channel that is lost alone is opened anew; the one of the other task is left alone, since who is cancelled while a channel closes loses the attachment."""
         while not broker.lost:
             try:
                 await broker.declare(permits_topology(self._tenant))
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._take(broker))
-                    tasks.create_task(self._succeed(broker))
-            except* BrokerError as lost:
-                log.warning("permits.interrupted", clients=list(self._names), reason=str(first_of(lost)), again_in_s=RETRY)
+                await doing(broker)
+            except BrokerError as error:
+                log.warning("permits.interrupted", clients=list(self._names), reason=str(error), again_in_s=RETRY)
             await self._clock.sleep(RETRY)
 
     async def _take(self, broker: Broker) -> None:
@@ -122,8 +126,3 @@ def requests_in(body: bytes) -> int:
     except (Undecodable, KeyError, TypeError):
         return 0
     return told if isinstance(told, int) and told > 0 else 0
-
-
-def first_of(group: BaseExceptionGroup[BrokerError]) -> BaseException:
-    first = group.exceptions[0]
-    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
