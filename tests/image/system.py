@@ -15,7 +15,8 @@ import aiohttp
 from tests.image.engine import HARDENED, Container, Refused, Yard, docker
 from tests.tools.job import OtherSystem
 from tests.tools.process import write_routes
-from tests.tools.rabbitmq import Api, RabbitMQ, wait_for
+from tests.tools.rabbitmq import RabbitMQ
+from tests.tools.rabbitmq_api import Api
 from tests.tools.rabbitmq_node import free_ports
 from tests.tools.waiting import until
 from worker.broker.open import open_broker
@@ -30,7 +31,7 @@ def broker_of(yard: Yard) -> RabbitMQ:
     amqp, api = free_ports(2)
     yard.run(BROKER, name="broker", options=("--publish", f"127.0.0.1:{amqp}:5672", "--publish", f"127.0.0.1:{api}:15672"))
     management = Api(f"http://127.0.0.1:{api}", "guest", "guest")
-    wait_for(management)
+    management.wait()
     return RabbitMQ(f"amqp://guest:guest@127.0.0.1:{amqp}", management)
 
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from tests.image.engine import ROOT, Container
-from tests.tools.rabbitmq import Api
+from tests.tools.rabbitmq_api import Api
 from tests.tools.waiting import until
 
 FILE = ROOT / "docker/compose.yaml"

@@ -13,7 +13,7 @@ import pytest
 from tests.image.engine import GRACE, Container
 from tests.image.system import Halo, System, definitions
 from tests.tools.job import Letter, OtherSystem
-from tests.tools.rabbitmq import RabbitMQ, wait_for
+from tests.tools.rabbitmq import RabbitMQ
 from tests.tools.waiting import until
 from worker.core.topology import dead_queue
 
@@ -107,7 +107,7 @@ async def test_nothing_is_lost_or_doubled_while_the_broker_restarts_and_every_re
         await outage.open_ticket(halo)
     await replicas[0].readiness(503)
     await broker.start()
-    wait_for(broker_container.api)
+    broker_container.api.wait()
     await replicas[0].ready()
     async with system.other() as other:
         await settled(outage, halo, other)

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import socket
 import sys
 import tempfile
-import time
-import urllib.request
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -22,10 +17,15 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
-from tests.tools.rabbitmq_node import Node, find_server, install_server, private_node
+from tests.tools.rabbitmq_api import Api
+from tests.tools.rabbitmq_container import NoContainer, container
+from tests.tools.rabbitmq_node import find_server, install_server, private_node
 
+WAY = "WORKER_TEST_BROKER"
+WAYS = ("node", "container")
 URL = "WORKER_TEST_AMQP_URL"
 API = "WORKER_TEST_RABBITMQ_API"
+IMAGE = "WORKER_TEST_RABBITMQ_IMAGE"
 FOUR_WAYS = (
     "The tests need a real RabbitMQ and found none. Any one of these four will do:\n"
     f"  1. set {URL} to a broker of yours (and {API} to its management API when that is not on port 15672);\n"
@@ -39,21 +39,13 @@ class NoRabbitMQ(Exception):
     """Nothing to test against; the text says what to do."""
 
 
-@dataclass(frozen=True)
-class Api:
-    """The management API, for what AMQP cannot do."""
+class Node(Protocol):
+    """A RabbitMQ that is ours: a private node, or a container."""
 
-    base: str
-    user: str
-    password: str
-
-    def call(self, method: str, path: str, body: object = None) -> object:
-        request = urllib.request.Request(self.base + path, method=method, data=None if body is None else json.dumps(body).encode())
-        request.add_header("Authorization", "Basic " + b64encode(f"{self.user}:{self.password}".encode()).decode())
-        request.add_header("Content-Type", "application/json")
-        with urllib.request.urlopen(request, timeout=30) as response:
-            text = response.read()
-        return json.loads(text) if text else None
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def kill(self) -> None: ...
+    def ctl(self, *arguments: str) -> str: ...
 
 
 class RabbitMQ:
@@ -121,22 +113,43 @@ def say(text: str) -> None:
 
 @contextmanager
 def rabbitmq(environment: Mapping[str, str] = os.environ, say: Say = say, install: Callable[[Say], Path | None] | None = None) -> Iterator[RabbitMQ]:
-    """The first of the four ways that works here. Raises `NoRabbitMQ`."""
-    if environment.get(URL):
+    """The first of the four ways that works here, or the one that WORKER_TEST_BROKER names: node or container. Raises `NoRabbitMQ`."""
+    way = environment.get(WAY, "")
+    if way not in {"", *WAYS}:
+        raise NoRabbitMQ(f"{WAY} cannot be {way!r}; valid are {' and '.join(WAYS)}")
+    if environment.get(URL) and not way:
         yield given(environment)
         return
     server = find_server(environment)
-    if server is None and docker_answers(environment):
-        with container(say) as broker:
-            yield broker
-        return
-    if server is None:
-        with alone("install"):  # the tests run in several processes, and apt-get in one
-            server = find_server(environment) or (install or install_server)(say)
-    if server is None:
-        raise NoRabbitMQ(FOUR_WAYS)
-    with private_node(server) as node:
+    with ExitStack() as stack:
+        if way == "container" or (not way and server is None and docker_answers(environment)):
+            broker = in_container(stack, environment, say, only=bool(way))
+            if broker is not None:
+                yield broker
+                return
+        if server is None:
+            with alone("install"):  # the tests run in several processes, and apt-get in one
+                server = find_server(environment) or (install or install_server)(say)
+        if server is None:
+            raise NoRabbitMQ(FOUR_WAYS)
+        node = stack.enter_context(private_node(server))
         yield RabbitMQ(node.url, Api(node.api, "guest", "guest"), node)
+
+
+def in_container(stack: ExitStack, environment: Mapping[str, str], say: Say, *, only: bool) -> RabbitMQ | None:
+    """None where the image is not to be had and there may be another way. Raises `NoRabbitMQ` where it is the `only` one."""
+    if not docker_answers(environment):
+        raise NoRabbitMQ(f"{WAY}=container, but no Docker engine answers")
+    image = environment.get(IMAGE, "rabbitmq:4-management")
+    say(f"starting a container of {image}")
+    try:
+        node = stack.enter_context(container(image))
+    except NoContainer as reason:
+        if only:
+            raise NoRabbitMQ(str(reason)) from None
+        say(str(reason))
+        return None
+    return RabbitMQ(node.url, node.api, node)
 
 
 @contextmanager
@@ -195,31 +208,3 @@ def somebody_listens(address: str) -> bool:
     except OSError:
         return False
     return True
-
-
-@contextmanager
-def container(say: Say) -> Iterator[RabbitMQ]:
-    """A throw-away container; testcontainers' own watcher (Ryuk) is used unless TESTCONTAINERS_RYUK_DISABLED says otherwise."""
-    from testcontainers.core.container import DockerContainer
-
-    image = os.environ.get("WORKER_TEST_RABBITMQ_IMAGE", "rabbitmq:4-management")
-    say(f"starting a container of {image}")
-    with DockerContainer(image).with_exposed_ports(5672, 15672) as running:
-        host = running.get_container_host_ip()
-        api = Api(f"http://{host}:{running.get_exposed_port(15672)}", "guest", "guest")
-        wait_for(api)
-        yield RabbitMQ(f"amqp://guest:guest@{host}:{running.get_exposed_port(5672)}", api)
-
-
-def wait_for(api: Api, seconds: float = 90) -> None:
-    """Until the management API answers, which is the last thing to come up."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            api.call("GET", "/api/overview")
-        except OSError:
-            if time.monotonic() > until:
-                raise NoRabbitMQ(f"RabbitMQ did not come up within {seconds:.0f} s") from None
-            time.sleep(0.1)
-        else:
-            return

@@ -19,18 +19,23 @@ from pathlib import Path
 PACKAGE = Path("/usr/lib/rabbitmq/bin")  # Debian's wrappers in /usr/sbin switch to another user; these do not
 START_SECONDS = 90
 STOP_SECONDS = 30
-CONF = """\
-listeners.tcp.1 = 127.0.0.1:{port}
-loopback_users = none
-management.tcp.ip = 127.0.0.1
-management.tcp.port = {api_port}
+KNOBS = """\
 vm_memory_high_watermark.absolute = 2GB
 disk_free_limit.absolute = 50MB
 max_message_size = 16777216
 collect_statistics_interval = 60000
+"""
+CONF = (
+    """\
+listeners.tcp.1 = 127.0.0.1:{port}
+loopback_users = none
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {api_port}
 log.file.level = warning
 log.console = false
 """
+    + KNOBS
+)
 
 
 def find_server(environment: Mapping[str, str] = os.environ) -> Path | None:

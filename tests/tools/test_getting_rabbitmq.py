@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.rabbitmq import API, FOUR_WAYS, URL, NoRabbitMQ, docker_answers, rabbitmq
+from tests.tools.rabbitmq import API, FOUR_WAYS, IMAGE, URL, WAY, NoRabbitMQ, docker_answers, rabbitmq
 from tests.tools.rabbitmq_node import accepts, find_server, install_server, private_node
 
 NOTHING = {"PATH": "/nowhere"}
@@ -74,6 +75,32 @@ def test_where_nothing_is_installed_it_is_installed_or_all_four_ways_are_told():
         pass
     assert asked == ["installing"]
     assert str(told.value) == FOUR_WAYS
+
+
+def test_a_way_that_there_is_not_is_told_with_those_that_there_are():
+    with pytest.raises(NoRabbitMQ, match=f"{WAY} cannot be 'podman'; valid are node and container"), rabbitmq(NOTHING | {WAY: "podman"}):
+        pass
+
+
+def test_a_container_that_is_asked_for_is_not_replaced_by_anything_else():
+    with pytest.raises(NoRabbitMQ, match="no Docker engine answers"), rabbitmq({**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock", WAY: "container"}):
+        pass
+
+
+def test_a_node_that_is_asked_for_is_preferred_to_a_broker_that_is_given():
+    with pytest.raises(NoRabbitMQ) as told, rabbitmq(NOTHING | {WAY: "node", URL: "amqp://127.0.0.1/"}, install=lambda _: None):
+        pass
+    assert str(told.value) == FOUR_WAYS
+
+
+def test_an_image_that_cannot_be_had_is_told_with_what_to_do():
+    if not docker_answers(os.environ):
+        pytest.skip("not run: there is no Docker engine here")
+    with (
+        pytest.raises(NoRabbitMQ, match=r"nowhere\.invalid/rabbitmq cannot be started: .* docker/stand-ins\.sh"),
+        rabbitmq({**os.environ, WAY: "container", IMAGE: "nowhere.invalid/rabbitmq"}),
+    ):
+        pass
 
 
 APT = """#!/bin/sh
@@ -152,7 +179,9 @@ with rabbitmq() as broker:
 def test_a_test_run_that_is_killed_leaves_no_node_behind():
     if find_server() is None:
         return  # a given broker or a container: nothing of ours to leave behind
-    with subprocess.Popen([sys.executable, "-c", LIVES], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        [sys.executable, "-c", LIVES], cwd=Path(__file__).parents[2], env={**os.environ, WAY: "node"}, stdout=subprocess.PIPE, text=True
+    ) as run:
         assert run.stdout is not None
         port, epmd_port, folder = run.stdout.readline().split()
         assert accepts(int(port))
