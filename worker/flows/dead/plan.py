@@ -17,6 +17,7 @@ from worker.flows.envelope import ATTEMPTS, DOUBTFUL, REASON, REDELIVERED, REPLA
 from worker.flows.run_message import Run
 
 DEAD = "dead-"
+SENDING = frozenset({"publisher", "steps"})  # kinds whose messages have an effect outside of the broker
 BEYOND = 100  # attempts: more than can have been claimed for a letter and not be told by it
 
 
@@ -52,7 +53,7 @@ def planner(box: Box, routes: Routes, verdict: Verdict | None) -> Planner:
     """Decides for the letters of one box."""
 
     def plan(letter: Letter, message: Message) -> Plan:
-        if not letter.in_question or box.home is None:
+        if not letter.in_question or box.kind not in SENDING:
             return Again()
         match verdict:
             case None if letter.dead_class == DeadClass.IN_DOUBT:

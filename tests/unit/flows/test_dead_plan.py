@@ -1,0 +1,151 @@
+"""What a replay does with a letter, and what it takes an operator's word for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.flows.routes import Arrived, Holding, find, publisher
+from worker.catalogue.actions import ACTIONS
+from worker.config.automation import Branch, Method, Runbook, Step
+from worker.config.routes import Routes
+from worker.config.variables import VariablePath
+from worker.core.message import Message
+from worker.flows.dead.boxes import Box
+from worker.flows.dead.letter import letter_of
+from worker.flows.dead.plan import Again, Left, Plan, TakenAsDone, planner, replay_copy
+from worker.flows.dead.verdict import Verdict
+from worker.flows.envelope import opened
+from worker.flows.run_message import Run
+
+ASSETS = Box("assets", "publisher", "erp.assets.dead", "erp.assets")
+STEPS = Box("rb", "steps", "halo.run.rb.dead", "halo.run.rb")
+DEATH = {"reason": "delivery_limit", "queue": "erp.assets", "exchange": "erp", "routing-keys": ["asset.new"]}
+CLASSES = ["decode", "transform", "rejected", "auth", "retries_exhausted", "failed"]
+POST = Method("post", "api", "POST", ())
+
+
+def planned(verdict: Verdict | None, headers: dict[str, Any], body: bytes = b"{}", *, box: Box = ASSETS, **routes: Any) -> Plan:
+    message = Message(body, headers, message_id="m1")
+    return planner(box, Routes(**({"publishers": {"assets": publisher()}} | routes)), verdict)(letter_of(box, message), message)
+
+
+@pytest.mark.parametrize("dead_class", CLASSES)
+@pytest.mark.parametrize("verdict", [None, *Verdict])
+def test_letters_that_are_not_in_question_are_tried_anew_whatever_is_said_of_others(dead_class: str, verdict: Verdict | None):
+    assert planned(verdict, {"dead-class": dead_class}) == Again()
+
+
+def test_a_letter_in_doubt_is_left_until_somebody_says_what_became_of_it():
+    left = planned(None, {"dead-class": "in_doubt"})
+    assert isinstance(left, Left)
+    assert left.asks
+    assert planned(Verdict.NOT_SENT, {"dead-class": "in_doubt"}) == Again(Verdict.NOT_SENT)
+    assert planned(Verdict.SENT, {"dead-class": "in_doubt"}) == TakenAsDone()
+
+
+def test_a_look_is_for_routes_that_have_one():
+    left = planned(Verdict.LOOK, {"dead-class": "in_doubt"})
+    assert isinstance(left, Left)
+    assert "no `find`" in left.reason
+    assert planned(Verdict.LOOK, {"dead-class": "in_doubt"}, publishers={"assets": publisher(find=find())}) == Again(Verdict.LOOK)
+
+
+@pytest.mark.parametrize("headers", [{"x-death": [DEATH]}, {"dead-class": "crashed"}, {"dead-class": "retries_exhausted", "halo-doubtful": True}])
+def test_crashed_and_doubtful_letters_go_as_they_are_and_an_operator_may_say_more(headers: dict[str, Any]):
+    assert planned(None, headers) == Again()
+    assert planned(Verdict.NOT_SENT, headers) == Again(Verdict.NOT_SENT)
+    assert planned(Verdict.SENT, headers) == TakenAsDone()
+
+
+def runbook(step: Step, *others: Step) -> dict[str, Any]:
+    return {"runbooks": {"rb": Runbook("rb", step.name, {each.name: each for each in (step, *others)})}}
+
+
+def run_body(step: str | None = "ask", **values: Any) -> bytes:
+    return Run("r1", "rb", step, 3, {"Name": "Ada"}, ("Name",), **({"status": 200, "response": {"a": 1}} | values)).message().body
+
+
+def sent(step: Step, *others: Step, body: bytes | None = None) -> Plan:
+    return planned(Verdict.SENT, {"dead-class": "in_doubt"}, run_body() if body is None else body, box=STEPS, **runbook(step, *others))
+
+
+def test_a_run_whose_step_was_done_goes_on_with_the_next_and_without_an_answer():
+    plan = sent(Step("ask", method=POST, go=(Branch(None, "reply"),)), Step("reply", end="done"))
+    assert isinstance(plan, TakenAsDone)
+    assert plan.onward is not None
+    onward = Run.read(plan.onward.body)
+    assert (onward.step, onward.visit, onward.variables, onward.plain, onward.status, onward.response) == ("reply", 4, {"Name": "Ada"}, ("Name",), None, None)
+    assert plan.onward.correlation_id == "r1"
+
+
+def test_a_run_whose_last_step_was_done_is_done():
+    assert sent(Step("ask", action=ACTIONS["create_ticket"], client="main")) == TakenAsDone()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step("ask", method=POST, go=(Branch(Holding(bool), "reply"), Branch(None, "other"))),
+        Step("ask", method=POST, output={"Id": VariablePath("response", (), plain=False)}, go=(Branch(None, "reply"),)),
+        Step("ask", method=Method("post", "api", "POST", (), output={"Id": VariablePath("response", (), plain=False)}), go=(Branch(None, "reply"),)),
+    ],
+    ids=["a branch", "variables of the step", "variables of the method"],
+)
+def test_a_run_that_needs_an_answer_that_nobody_has_is_left(step: Step):
+    left = sent(step)
+    assert isinstance(left, Left)
+    assert "nobody has its answer" in left.reason
+
+
+@pytest.mark.parametrize("body", [b"not json", b"{}", run_body(None), run_body("gone"), run_body("end")])
+def test_a_run_that_was_at_no_step_that_sends_is_left(body: bytes):
+    assert isinstance(sent(Step("ask", method=POST), Step("end", end="failed"), body=body), Left)
+
+
+def test_a_look_of_a_run_takes_a_step_that_has_one():
+    looks = Step("ask", action=ACTIONS["create_ticket"], client="main", find=find())
+    blind = Step("ask", action=ACTIONS["create_ticket"], client="main")
+    for step, expected in ((looks, Again), (blind, Left)):
+        assert isinstance(planned(Verdict.LOOK, {"dead-class": "in_doubt"}, run_body(), box=STEPS, **runbook(step)), expected)
+    assert isinstance(planned(Verdict.LOOK, {"dead-class": "in_doubt"}, b"{", box=STEPS, **runbook(blind)), Left)
+
+
+def copy(headers: dict[str, Any], verdict: Verdict | None = None, message_id: str = "m1", **properties: Any) -> Message:
+    message = Message(b'{"a": 1}', headers, message_id=message_id, **properties)
+    return replay_copy(ASSETS, letter_of(ASSETS, message), message, verdict)
+
+
+def test_a_replayed_message_is_as_it_first_came_and_counts():
+    buried = {
+        "order-id": 7, "nested": {"a": [1]}, "dead-class": "rejected", "dead-reason": "no", "dead-status": 400, "dead-attempts": 3, "dead-route": "assets",
+        "dead-at": "2026-03-01T12:00:00Z", "original-exchange": "erp", "original-routing-key": "asset.new", "halo-attempts": 2, "halo-retry-reason": "x",
+        "halo-waited": True, "halo-tries": 3, "halo-doubtful": True, "replays": 1, "x-delivery-count": 4,
+    }  # fmt: skip
+    again = copy(buried, correlation_id="c1", reply_to="r", type="t", expiration=5.0)
+    assert again.headers == {
+        "order-id": 7, "nested": {"a": [1]}, "original-exchange": "erp", "original-routing-key": "asset.new", "halo-tries": 3, "halo-doubtful": True, "replays": 2,
+    }  # fmt: skip
+    assert (again.body, again.message_id, again.correlation_id, again.reply_to, again.type, again.expiration) == (b'{"a": 1}', "m1", "c1", "r", "t", None)
+    envelope = opened(Arrived(again, queue="erp.assets", exchange="", routing_key="erp.assets"))
+    assert (envelope.attempts, envelope.replays, envelope.exchange, envelope.routing_key) == (0, 2, "erp", "asset.new")
+
+
+def test_a_crashed_message_goes_back_as_one_that_somebody_had_before_and_knows_where_it_came_from():
+    again = opened(Arrived(copy({"x-death": [DEATH]}), exchange="", routing_key="erp.assets"))
+    assert (again.redelivered, again.doubtful, again.exchange, again.routing_key) == (True, False, "erp", "asset.new")
+
+
+def test_what_was_not_sent_is_tried_as_if_never_begun_whatever_was_claimed_for_it():
+    again = opened(Arrived(copy({"dead-class": "in_doubt", "halo-doubtful": True, "halo-redelivered": True, "halo-tries": 2}, Verdict.NOT_SENT)))
+    assert (again.doubtful, again.redelivered) == (False, False)
+    assert again.tries > 2
+
+
+def test_what_is_to_be_looked_up_is_doubtful():
+    assert opened(Arrived(copy({"dead-class": "in_doubt"}, Verdict.LOOK))).doubtful
+
+
+def test_a_message_without_an_id_gets_the_one_by_which_it_was_named():
+    assert copy({"dead-class": "rejected"}, message_id="").message_id.startswith("nameless-")
