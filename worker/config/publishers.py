@@ -23,6 +23,7 @@ def compile_publisher(name: str, definition: PublisherDefinition, spot: Spot, ca
     when = condition(spot.child("when"), problems)
     transform = transformation(spot.child("transform"), problems)
     order_by = expression(spot.child("order_by"), problems)
+    once = expression(spot.child("once"), problems)
     check_choices(definition, spot, problems)
     operation = find_operation(spot, catalogue, definition.entity, definition.method, problems, allow_unknown=definition.allow_unknown)
     if operation is None:
@@ -45,6 +46,7 @@ def compile_publisher(name: str, definition: PublisherDefinition, spot: Spot, ca
         retry=tuple(definition.retry),
         concurrency=definition.concurrency or default_concurrency(operation),
         order_by=order_by,
+        once=once,
         allow_unknown=definition.allow_unknown,
     )
 

@@ -102,6 +102,7 @@ class Publisher:
     retry: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
     concurrency: int = 4
     order_by: Template | None = None
+    once: Template | None = None
     """What messages have in common that must be applied in order; None: no order is kept."""
     allow_unknown: bool = False
 

@@ -18,7 +18,7 @@ from worker.core.suggest import did_you_mean
 D = TypeVar("D", bound=Definition)
 LATER: Mapping[str, frozenset[str]] = {
     "subscribers": frozenset(("for_each", "examples")),
-    "publishers": frozenset(("once", "result", "examples")),
+    "publishers": frozenset(("result", "examples")),
 }
 NOTHING: frozenset[str] = frozenset()
 NESTED = frozenset(("methods", "steps"))

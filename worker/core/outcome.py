@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -88,3 +88,8 @@ class Doubtful:
 
 
 Outcome = Done | Passed | Skipped | Refused | Unsent | Doubtful
+
+
+def marked(outcome: Outcome, marks: Mapping[str, Any]) -> Outcome:
+    """The outcome with further headers for the copy of the message, where it makes one; what it has already stays."""
+    return replace(outcome, marks={**marks, **outcome.marks}) if isinstance(outcome, (Unsent, Doubtful, Refused)) else outcome

@@ -143,9 +143,7 @@ class Consumer:
                 outcome = await asyncio.shield(work.task)
                 settlement = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._what.delays)
                 if not work.placed:
-                    settlement = await self._held(settlement)
-                    if session <= self._lost_session:
-                        raise ChannelLost("its channel was lost: whoever gets it again settles it")
+                    settlement = await self._held(settlement, session)
                     await settler.place(delivery, envelope, settlement)
                     work.placed = True
                 await self._may_ack.wait()
@@ -159,9 +157,11 @@ class Consumer:
             self._in_hand.settled(work)
             report(self._metrics, self._what.route, outcome, settlement, envelope, self._clock.monotonic() - started)
 
-    async def _held(self, settlement: Settlement) -> Settlement:
-        """The settlement when its time has come, or an earlier one when the worker stops."""
-        if not isinstance(settlement, Retry) or settlement.hold <= 0:
-            return settlement
-        await first_of(self._clock.sleep(settlement.hold), self._stop.wait())
-        return at_once(settlement) if self._stop.is_set() else settlement
+    async def _held(self, settlement: Settlement, session: int) -> Settlement:
+        """The settlement when its time has come, or an earlier one when the worker stops. Raises `ChannelLost` when it is not for us any more to carry it out."""
+        if isinstance(settlement, Retry) and settlement.hold > 0:
+            await first_of(self._clock.sleep(settlement.hold), self._stop.wait())
+            settlement = at_once(settlement) if self._stop.is_set() else settlement
+        if session <= self._lost_session:
+            raise ChannelLost("its channel was lost: whoever gets it again settles it")
+        return settlement

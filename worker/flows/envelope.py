@@ -19,6 +19,8 @@ REASON = "halo-retry-reason"
 TRIES = "halo-tries"
 WAITED = "halo-waited"
 REDELIVERED = "halo-redelivered"
+HOLDER = "halo-once"
+ORIGIN = "halo-origin"
 REPLAYS = "replays"
 EXCHANGE = "original-exchange"
 ROUTING_KEY = "original-routing-key"
@@ -34,7 +36,7 @@ class Envelope:
     `attempts`: counted attempts before this one. `doubtful`: one of them may have had its effect. `redelivered`: somebody had it before, and may still be at it.
     `replays`: how often an operator took it out of the dead queue and had it tried anew. `tries`: attempts that were claimed, counted or not. `waited`: whatever
     may have been under way when this copy was made has come to its end since. `copied`: it is a copy that the worker made, not the sender's own.
-    `remembered`: whether claims about it still hold; None where claims themselves tell.
+    `remembered`: whether claims about it still hold; None where claims themselves tell. `holder`: which holder of its `once` key it was, where it was one.
     """
 
     message_id: str
@@ -49,6 +51,7 @@ class Envelope:
     waited: bool = False
     copied: bool = False
     remembered: bool | None = None
+    holder: int | None = None
 
 
 def opened(delivery: Delivery) -> Envelope:
@@ -67,6 +70,7 @@ def opened(delivery: Delivery) -> Envelope:
         counter(headers, TRIES),
         headers.get(WAITED) is True,
         not OURS.isdisjoint(headers),
+        holder=counter(headers, HOLDER) if HOLDER in headers else None,
     )
 
 
@@ -79,6 +83,15 @@ def counter(headers: Mapping[str, Any], name: str) -> int:
 def identity_of(delivery: Delivery) -> tuple[str, str, bytes]:
     """What a redelivered copy shares with the first: queue, id and content."""
     return delivery.queue, delivery.message.message_id, blake2b(delivery.message.body, digest_size=16).digest()
+
+
+def owner_of(message: Message) -> str:
+    """What a message has in common with all copies that the worker or the broker makes of it: its id, or without one its content."""
+    return str(message.headers.get(ORIGIN) or message.message_id or content_id(message))
+
+
+def content_id(message: Message) -> str:
+    return f"content:{blake2b(message.body, digest_size=16).hexdigest()}"
 
 
 def own_headers(message: Message) -> dict[str, Any]:
@@ -123,5 +136,7 @@ def lasting_headers(message: Message, envelope: Envelope, marks: Mapping[str, An
 
 
 def again(message: Message, envelope: Envelope, headers: Mapping[str, Any]) -> Message:
-    """A copy under the same id; its own time to live was for the first way only."""
+    """A copy under the same id; its own time to live was for the first way only. What had no id gets one, and keeps what it was known by."""
+    if not message.message_id:
+        headers = {ORIGIN: content_id(message), **headers}
     return replace(message, headers=headers, message_id=envelope.message_id, correlation_id=envelope.correlation_id, expiration=None)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 from uuid import uuid4
 
 from worker.core.errors import BrokerError
 from worker.core.message import Delivery
-from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused, Unsent
+from worker.core.outcome import DeadClass, Outcome, Refused, Unsent, marked
 from worker.core.ports import Claim, Claims, Clock
 from worker.flows.envelope import DOUBTFUL, TRIES, WAITED, Envelope, identity_of
 
@@ -36,10 +36,15 @@ class Fence:
     claims: Claims
     clock: Clock
 
-    def attempt(self, delivery: Delivery, envelope: Envelope, delays: tuple[float, ...], *, remembered: bool | None = None) -> Attempt:
-        """The attempt for which this message was delivered. `delays`: between attempts. `remembered`: whether claims about it still hold; None: it tells by itself."""
+    def attempt(
+        self, delivery: Delivery, envelope: Envelope, delays: tuple[float, ...], *, remembered: bool | None = None, holder: int | None = None
+    ) -> Attempt:
+        """The attempt for which this message was delivered. `delays`: between attempts. `remembered`: whether claims about it still hold; None: it tells by itself.
+
+        `holder`: which holder of its `once` key it is; that tells messages apart which a sender sends under the same id.
+        """
         _, message_id, content = identity_of(delivery)
-        return Attempt(self, f"{self.name}:{message_id}:{content.hex()}", envelope, delays, remembered)
+        return Attempt(self, f"{self.name}:{message_id}:{content.hex()}:{holder or 0}", envelope, delays, remembered)
 
 
 class Attempt:
@@ -130,12 +135,10 @@ class Attempt:
 
     def told(self, outcome: Outcome) -> Outcome:
         """The outcome with what the next copy of the message must know: which attempt is the next."""
-        if not isinstance(outcome, (Unsent, Doubtful, Refused)):
-            return outcome
         marks: dict[str, Any] = {TRIES: self._envelope.tries + self._used} if self._used else {}
         if isinstance(outcome, Unsent) and self.waited:
             marks[WAITED] = True
-        return replace(outcome, marks=marks | dict(outcome.marks))
+        return marked(outcome, marks)
 
     def _key(self, kind: str, further: int = 0) -> str:
         return f"{kind}:{self._identity}:{self._envelope.tries + further}"

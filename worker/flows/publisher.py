@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
 from worker.catalogue.errors import RequestError
 from worker.config.routes import Publisher
-from worker.core.errors import ExpressionError, Undecodable
+from worker.core.errors import BrokerError, ExpressionError, Undecodable
 from worker.core.exchange import Priority
 from worker.core.jsontext import decode
 from worker.core.message import Delivery
-from worker.core.outcome import DeadClass, Outcome, Refused, Skipped
+from worker.core.outcome import DeadClass, Outcome, Refused, Skipped, Unsent, marked
 from worker.core.ports import Claims, Clock, Halo
+from worker.core.settlement import Bury, settle
 from worker.core.topology import Topology, work_topology
 from worker.flows.consumer import Consumption
-from worker.flows.envelope import Envelope
-from worker.flows.fence import Fence
+from worker.flows.envelope import HOLDER, Envelope
+from worker.flows.fence import PAUSE, Fence
+from worker.flows.inbox import Inbox
 from worker.flows.once import Once
 from worker.flows.writing import write_of
 
@@ -34,6 +37,8 @@ class PublisherFlow:
 
     def __init__(self, route: Publisher, halo: Halo, claims: Claims, clock: Clock) -> None:
         self._route = route
+        self._clock = clock
+        self._inbox = None if route.once is None else Inbox(route.name, route.once, claims)
         self._fence = Fence(route.name, claims, clock)
         self._once = Once(halo, route.operation, route.find, route.in_doubt, Priority.WRITE, every=route.order_by is not None)
 
@@ -44,9 +49,36 @@ class PublisherFlow:
             document = decode(delivery.message.body)
             if self._route.when is not None and not self._route.when.holds(document, bindings):
                 return Skipped("the route's `when`")
+            key = None if self._inbox is None else self._inbox.key_of(document, bindings)
+        except ExpressionError as error:
+            return Refused(DeadClass.TRANSFORM, str(error))
+        except Undecodable as error:
+            return Refused(DeadClass.DECODE, str(error))
+        if self._inbox is None or key is None:
+            return await self._written(document, bindings, delivery, envelope)
+        return await self._taken(self._inbox, key, document, bindings, delivery, envelope)
+
+    async def _taken(self, inbox: Inbox, key: str, document: Any, bindings: dict[str, Any], delivery: Delivery, envelope: Envelope) -> Outcome:
+        """As `_written`, unless the key is somebody else's."""
+        if not key:
+            return Refused(DeadClass.TRANSFORM, "`once` yields nothing for this message: whether it was sent before cannot be told")
+        try:
+            number = await inbox.holder(key, delivery, envelope)
+        except BrokerError as error:
+            await self._clock.sleep(PAUSE)
+            return Unsent(f"the key of `once` could not be claimed: {error}", counted=False)
+        if number is None:
+            return Skipped("a copy: another message has its `once` key")
+        outcome = marked(await self._written(document, bindings, delivery, replace(envelope, holder=number)), {HOLDER: number})
+        if isinstance(settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._route.retry), Bury):
+            await inbox.buried(key, number, envelope)
+        return outcome
+
+    async def _written(self, document: Any, bindings: dict[str, Any], delivery: Delivery, envelope: Envelope) -> Outcome:
+        attempt = self._fence.attempt(delivery, envelope, self._route.retry, remembered=envelope.remembered, holder=envelope.holder)
+        try:
             shaped = document if self._route.transform is None else self._route.transform.evaluate(document, bindings)
             write = write_of(self._route, shaped, document, bindings)
-            attempt = self._fence.attempt(delivery, envelope, self._route.retry, remembered=envelope.remembered)
             return await self._once.write(write, document, bindings, attempt)
         except ExpressionError as error:
             return Refused(DeadClass.TRANSFORM, str(error))

@@ -53,6 +53,11 @@ class PublisherDefinition(Definition):
     concurrency: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         default=None, description="How many messages at a time; 4, and 1 for new tickets, which Halo does not take in parallel."
     )
+    once: Expression | None = Field(
+        default=None,
+        description="What tells a message that its sender sends twice: of those with the same value, one in about a day is sent, and the others count as skipped.",
+        examples=["{{ $headers.`order-id` }}"],
+    )
     order_by: Expression | None = Field(
         default=None,
         description="What keeps messages in order: those with the same value are applied one after the other, also across retries and replicas.",
