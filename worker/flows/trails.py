@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 from worker.changes.attribution import changed_members, is_ours
@@ -11,21 +12,22 @@ from worker.changes.fingerprints import Trace, content_of, digests, is_of_now, m
 from worker.state.echo_index import Trail
 
 Row = Mapping[str, Any]
+MOST_GUESSED = 8
 
 
 def trail_of(key: str, sent: Row, before: Row | None, answer: Row) -> Trail:
     """What a POST left: `before` is the record as it was looked at before an update, None for a create; `answer`: as Halo answered it."""
     after = content_of(answer)
     moments = {name_digest(name): moment for name, value in after.items() if is_of_now(value) and (moment := moment_of(value)) is not None}
-    left = {"after": stamp_of(answer), "members": digests(after), "moments": moments}
+    left = Trail(key, "created", after=stamp_of(answer), members=digests(after), moments=moments)
     if before is None:
-        return Trail(key, "created", **left)
+        return left
     was = content_of(before)
     differs = set(changed_members(was, after))
     old = digests({name: was[name] for name in differs & was.keys()})
     changed = {name_digest(name): old.get(name_digest(name), 0) for name in differs}
     unclear = frozenset(name_digest(name) for name in differs if not is_ours(name, was.get(name), after.get(name), sent))
-    return Trail(key, "updated", before=stamp_of(before), changed=changed, unclear=unclear, **left)
+    return replace(left, kind="updated", before=stamp_of(before), changed=changed, unclear=unclear)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,14 @@ def is_echo(met: Met, trails: Sequence[Trail]) -> bool:
     if stamp is not None:
         return _by_stamp(met, stamp, known)
     values = digests(content_of(met.row, met.ignore))
-    return any(_by_members(met, values, known, ignored, refill=refill) for refill in (False, True))
+    return any(_by_members(met, values, known, ignored, shown) for shown in _guesses(known))
+
+
+def _guesses(trails: Sequence[Trail]) -> Iterator[frozenset[int]]:
+    """Of the members that we emptied, those that the list may have shown before: it shows only what is set, and a wrong guess fits nothing."""
+    emptied = sorted({name for trail in trails for name in trail.changed if name not in trail.members})
+    sizes = range(len(emptied) + 1) if len(emptied) <= MOST_GUESSED else (0, len(emptied))
+    return (frozenset(names) for size in sizes for names in combinations(emptied, size))
 
 
 def _by_stamp(met: Met, stamp: int, trails: Sequence[Trail]) -> bool:
@@ -88,8 +97,8 @@ def _is_settled(moment: int | None, settled: int | None) -> bool:
     return moment is not None and settled is not None and moment < settled
 
 
-def _by_members(met: Met, values: dict[int, int], trails: Sequence[Trail], ignored: set[int], *, refill: bool) -> bool:
-    """Without a stamp the row must become what was dealt with when our changes are taken out of it. `refill`: what we emptied was shown in the list before."""
+def _by_members(met: Met, values: dict[int, int], trails: Sequence[Trail], ignored: set[int], refilled: frozenset[int]) -> bool:
+    """Without a stamp the row must become what was dealt with when our changes are taken out of it. `refilled`: what we emptied and the list showed before."""
     first = True
     for trail in reversed(trails):
         shown = {name: value for name, value in values.items() if name in trail.changed or trail.kind == "created"}
@@ -97,7 +106,7 @@ def _by_members(met: Met, values: dict[int, int], trails: Sequence[Trail], ignor
             continue
         if trail.kind == "created":
             return met.trace is None and shown.keys() <= trail.members.keys()
-        first, values = False, _reverted(values, trail, ignored, refill=refill)
+        first, values = False, _reverted(values, trail, ignored, refilled)
         if met.trace is not None and met.trace.members == total(values):
             return True
     return False
@@ -107,11 +116,10 @@ def _held(values: Mapping[int, int], trail: Trail) -> bool:
     return all(name in trail.moments or trail.members.get(name) == value for name, value in values.items())
 
 
-def _reverted(values: Mapping[int, int], trail: Trail, ignored: set[int], *, refill: bool) -> dict[int, int]:
+def _reverted(values: Mapping[int, int], trail: Trail, ignored: set[int], refilled: frozenset[int]) -> dict[int, int]:
     kept = dict(values)
     for name, old in trail.changed.items():
-        emptied = name not in trail.members
-        if name in ignored or (name not in kept and not (refill and emptied)):
+        if name in ignored or (name not in kept and (name in trail.members or name not in refilled)):
             continue
         if old:
             kept[name] = old

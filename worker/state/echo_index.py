@@ -62,9 +62,9 @@ class Trail:
         """Raises `KeyError`, `TypeError` or `ValueError` where it is none."""
         if document["kind"] not in {"created", "updated", "deleted"}:
             raise ValueError(document["kind"])
-        maps = {name: unpacked(document[name]) for name in ("members", "moments", "changed")}
-        stamps = {name: None if document[name] is None else int(document[name]) for name in ("before", "after")}
-        return cls(str(document["key"]), document["kind"], **stamps, **maps, unclear=frozenset(map(int, document["unclear"])))
+        before, after = (None if document[name] is None else int(document[name]) for name in ("before", "after"))
+        members, moments, changed = (unpacked(document[name]) for name in ("members", "moments", "changed"))
+        return cls(str(document["key"]), document["kind"], before, after, members, moments, changed, frozenset(map(int, document["unclear"])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,16 @@ MAX_KNOWN = 1_000_000
 
 @dataclass(slots=True)
 class Known:
-    """`hashes`: record key to content hash; `traces`: to what the echo guard remembers of it, where that is wanted; `missing`: keys that the last complete scan did not meet; `seen`: keys that the scan under way has met.
+    """`hashes`: record key to content hash; `missing`: keys that the last complete scan did not meet; `seen`: keys that the scan under way has met;
+    `traces`: record key to what the echo guard remembers of it, where there is one.
 
     Every change is also noted in `pending`, the delta of this turn: {"put": {key: hash}, "trace": {key: trace}, "gone": [key], "missing": [key], "met": [key]}.
     """
 
     hashes: dict[str, str] = field(default_factory=dict)
-    traces: dict[str, str] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
+    traces: dict[str, str] = field(default_factory=dict)
     _put: dict[str, str] = field(default_factory=dict)
     _traced: dict[str, str] = field(default_factory=dict)
     _gone: set[str] = field(default_factory=set)

@@ -151,8 +151,9 @@ def chunked(keys: Iterable[str]) -> Iterator[list[str]]:
 def parts(delta: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """A delta in pieces of at most `PART` records, in an order that gives the same when applied one after the other."""
     yield from ({"gone": chunk} for chunk in chunked(delta.get("gone", ())))
-    for name in ("put", "trace"):
-        values = delta.get(name, {})
-        yield from ({name: {key: values[key] for key in chunk}} for chunk in chunked(values))
+    puts, traces = delta.get("put", {}), delta.get("trace", {})
+    for chunk in chunked(puts):
+        traced = {key: traces[key] for key in chunk if key in traces}
+        yield {"put": {key: puts[key] for key in chunk}} | ({"trace": traced} if traced else {})
     for name in ("missing", "met"):
         yield from ({name: chunk} for chunk in chunked(delta.get(name, ())))

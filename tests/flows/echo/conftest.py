@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from tests.flows.job.conftest import Job, Running, halos, job, memory_job  # noqa: F401 - fixtures: the worker on both brokers, or on the embedded one
 from tests.tools.job import EVENTS, Letter, publisher, routes, subscriber
+from worker.sandbox.faults import Does, Fault
 from worker.sandbox.server import Sandbox
 
 WRITES = "writes"
@@ -39,6 +42,14 @@ class Stage:
         letters += await self.quiet(polls)
         assert len(letters) == count
         return sorted((letter.change, letter.body["id"]) for letter in letters)
+
+    @asynccontextmanager
+    async def between_polls(self) -> AsyncIterator[None]:
+        """The next poll reads what there is after the block."""
+        held = self.halo.fault(Fault(Does.HOLD, "GET", f"/{self.entity}", times=None))
+        await self.running.until(lambda: held.struck > 0)
+        yield
+        self.halo.faults.remove(held.number)
 
     def echoes(self) -> int:
         return int(self.running.value("echoes_total", route="seen"))

@@ -11,7 +11,7 @@ from worker.state.known_stream import parts
 
 KEYS = st.sampled_from("abcdef")
 OPERATIONS = st.lists(
-    st.tuples(st.just("put"), KEYS, st.sampled_from("123"))
+    st.tuples(st.just("put"), KEYS, st.sampled_from("123"), st.sampled_from(["", "s1", "s2"]))
     | st.tuples(st.sampled_from(("forget", "meet", "miss")), st.lists(KEYS, max_size=4))
     | st.tuples(st.just("write")),
     max_size=40,
@@ -20,8 +20,8 @@ OPERATIONS = st.lists(
 
 def done(known: Known, operation: tuple, log: list[bytes]) -> None:
     match operation:
-        case ("put", key, digest):
-            known.put(key, digest)
+        case ("put", key, digest, trace):
+            known.put(key, digest, trace)
         case ("write",):
             log.extend(orjson.dumps(part) for part in parts(known.pending()))
             known.written()
@@ -39,6 +39,8 @@ def test_the_deltas_applied_in_order_give_what_is_in_memory(operations: list[tup
         read.apply(orjson.loads(document))
     assert read.hashes == known.hashes
     assert read.missing == known.missing
+    assert read.traces == known.traces
+    assert known.traces.keys() <= known.hashes.keys()
 
 
 @given(OPERATIONS)

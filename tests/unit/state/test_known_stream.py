@@ -24,7 +24,7 @@ def short_silence(monkeypatch: pytest.MonkeyPatch):
 def knowing(count: int, digest: str = "0123456789abcdef") -> Known:
     known = Known()
     for number in range(count):
-        known.put(str(number), digest)
+        known.put(str(number), digest, f"s{number}")
     return known
 
 
@@ -44,7 +44,7 @@ async def test_what_was_saved_is_loaded(declared: MemoryBroker):
 async def test_turn_after_turn_adds_up(declared: MemoryBroker):
     known, ref = Known(), KnownRef()
     for turn in range(20):
-        known.put(str(turn % 7), str(turn))
+        known.put(str(turn % 7), str(turn), f"m{turn}")
         known.miss([str((turn + 3) % 7)])
         known.forget([str((turn + 1) % 5)])
         ref = await KnownStream(declared, "tickets").save(ref, known, seen=None, scan_ended=True)
@@ -89,7 +89,7 @@ async def test_after_enough_deltas_a_snapshot_begins_a_new_chain_that_is_read_fr
     known, ref, flow = knowing(50), KnownRef(), KnownStream(declared, "tickets")
     offsets = set()
     for turn in range(60):
-        known.put(str(turn % 50), f"turn {turn}")
+        known.put(str(turn % 50), f"turn {turn}", f"s{turn}")
         known.miss([str(turn % 9)])
         known.seen.add(str(turn))
         ref = await flow.save(ref, known, seen=known.seen if turn % 2 else None, scan_ended=False)

@@ -1,0 +1,98 @@
+"""One record of a Halo that is written by us and by somebody else, and a subscriber that polls it: what the echo guard decides, without sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from worker.changes.fingerprints import Trace
+from worker.changes.records import content_hash
+from worker.flows.trails import Met, is_echo, trail_of
+from worker.sandbox.dates import naive, precise, stored
+from worker.state.echo_index import Trail
+
+LISTED, HIDDEN = ("a", "b", "c"), ("x", "y")
+TICKS = (timedelta(milliseconds=10), timedelta(seconds=1), timedelta(minutes=3))
+
+
+@dataclass
+class World:
+    """`stamped`: whether rows, details and answers say when the record was updated. `owed`: members that somebody else wrote last since the subscriber dealt with it."""
+
+    stamped: bool
+    values: dict[str, Any] = field(default_factory=lambda: {"a": "0", "b": "0", "x": "0"})
+    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    stamp: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    trails: list[Trail] = field(default_factory=list)
+    digest: str = ""
+    trace: Trace | None = None
+    dealt: dict[str, Any] = field(default_factory=dict)
+    owed: set[str] = field(default_factory=set)
+    stamp_owed: bool = False
+    left: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.deal()
+
+    def tick(self, size: int) -> None:
+        self.now += TICKS[size]
+
+    def row(self) -> dict[str, Any]:
+        shown = {name: value for name, value in self.values.items() if name in LISTED and value is not None}
+        return {"id": 1, "lastactiondate": naive(self.stamp), **shown} | ({"lastupdate": naive(self.stamp)} if self.stamped else {})
+
+    def details(self, answered: datetime | None = None) -> dict[str, Any]:
+        written = naive(self.stamp) if answered is None else precise(answered)
+        shown = {name: value for name, value in self.values.items() if value is not None}
+        return {"id": 1, "lastactiondate": written, **shown} | ({"last_update": written} if self.stamped else {})
+
+    def put(self, sent: Mapping[str, Any]) -> None:
+        self.values |= sent
+        self.stamp = stored(self.now)
+
+    def theirs(self, sent: Mapping[str, Any], *, untold: bool = False) -> None:
+        """Somebody else writes. `untold`: between our look and our write, where only what stays can be told."""
+        before = dict(self.values)
+        self.put(sent)
+        self.owed |= {name for name in sent if (before.get(name) or None) != (self.values.get(name) or None)}
+        self.stamp_owed |= not untold
+
+    def ours(self, sent: Mapping[str, Any], meanwhile: Mapping[str, Any] | None, size: int) -> None:
+        """We look, somebody may write, we write."""
+        before = self.details()
+        if meanwhile is not None:
+            self.tick(size)
+            self.theirs(meanwhile, untold=True)
+        self.tick(size)
+        self.put(sent)
+        self.owed -= sent.keys()
+        self.left |= sent
+        self.trails.append(trail_of("1", {"id": 1, **sent}, before, self.details(self.now)))
+
+    def poll(self) -> str:
+        """What the subscriber does with the record: `known`, `echo` or `told`."""
+        row = self.row()
+        if content_hash(row) == self.digest:
+            return "known"
+        return "echo" if is_echo(Met(row, self.trace), self.trails) else "told"
+
+    def deal(self) -> None:
+        """The subscriber has published or dropped what there is."""
+        row = self.row()
+        self.digest, self.trace, self.dealt = content_hash(row), Trace.of(row), dict(self.values)
+        self.owed.clear()
+        self.left.clear()
+        self.stamp_owed = False
+
+    @property
+    def owes(self) -> bool:
+        """Whether somebody else's change is to be told: any that moved the stamp; else what can still be seen of it, which is nothing where it is again as we left it."""
+        if self.stamped and self.stamp_owed:
+            return True
+        seen = self.owed & set(LISTED + HIDDEN if self.stamped else LISTED)
+        return any(self._value(name) not in {self.dealt.get(name) or None, self.left.get(name, self.dealt.get(name)) or None} for name in seen)
+
+    def _value(self, name: str) -> Any:
+        return self.values.get(name) or None
