@@ -10,7 +10,7 @@ from worker.config.routes import Routes
 from worker.config.spot import Spot
 from worker.core.errors import Problem
 from worker.core.suggest import did_you_mean
-from worker.core.topology import work_topology
+from worker.core.topology import order_room, work_topology
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST = 100
@@ -91,7 +91,9 @@ def takers(definitions: Sequence[Spot], routes: Routes) -> Iterator[Taker]:
     for spot in definitions:
         kind, name = str(spot.path[0]), str(spot.path[1])
         if kind == "publishers" and (publisher := routes.publishers.get(name)):
-            yield Taker(spot, spot.child("queue"), publisher.queue, companions(publisher.queue, publisher.retry), publisher.declare)
+            room = () if publisher.order_by is None else (order_room(publisher.queue),)
+            beside = (*companions(publisher.queue, publisher.retry), *room)
+            yield Taker(spot, spot.child("queue"), publisher.queue, beside, publisher.declare)
         elif kind == "runbooks" and (runbook := routes.runbooks.get(name)) and runbook.queue:
             yield Taker(spot, spot.child("start").child("queue"), runbook.queue, companions(runbook.queue, runbook.delays))
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any
 
 from tests.flows.job.conftest import Job, halos, job, memory_job
 from tests.tools.job import publisher
+from worker.sandbox.faults import Does, Fault
+from worker.sandbox.journal import Received
 from worker.sandbox.server import Sandbox
 
 __all__ = ["halos", "job", "memory_job"]
@@ -14,7 +17,26 @@ __all__ = ["halos", "job", "memory_job"]
 
 def ordered(**more: Any) -> dict[str, Any]:
     """Updates of assets in the order of their messages, which are `{id, step}`."""
-    return publisher(order_by="{{ id }}", transform={"payload": {"id": "{{ id }}", "notes": "{{ $string(step) }}"}}, **more)
+    transform = {"query": {"record": "{{ $string(id) }}"}, "payload": {"id": "{{ id }}", "notes": "{{ $string(step) }}"}}
+    return publisher(**({"order_by": "{{ id }}", "transform": transform, "allow_unknown": True} | more))
+
+
+@dataclass
+class Stuck:
+    """Halo answers 500 to everything about one record, until it is `free`."""
+
+    halo: Sandbox
+    record: int
+    free: bool = False
+    refused: int = 0
+
+    def __post_init__(self) -> None:
+        self.halo.on_request(self)
+
+    def __call__(self, received: Received) -> None:
+        if not self.free and received.method == "POST" and received.query.get("record") == str(self.record):
+            self.refused += 1
+            self.halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=500))  # strikes this very request
 
 
 def applied(halo: Sandbox) -> dict[int, list[int]]:

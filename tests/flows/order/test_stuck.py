@@ -1,0 +1,57 @@
+"""A key that is stuck holds up nobody else, and comes to its turn in its own order."""
+
+from __future__ import annotations
+
+from tests.flows.order.conftest import Stuck, applied, ordered, send_steps
+from tests.tools.job import routes
+from worker.sandbox.faults import Does, Fault
+
+STUCK = 9
+
+
+async def test_two_thousand_messages_behind_a_stuck_key_let_all_others_through_and_follow_in_order(job, halos):
+    halo = await halos()
+    stuck = Stuck(halo, STUCK)
+    running = await job.start(routes(halo, publishers={"erp": ordered(concurrency=4, retry=["700ms"] * 20)}))
+    await send_steps(job, [STUCK], range(2000))
+    await send_steps(job, [1, 2, 3], range(20))
+    await running.settled("erp", "done", 60, within=60)
+    assert applied(halo) == {key: list(range(20)) for key in (1, 2, 3)}
+    await running.until(lambda: running.value("ordered_waiting", route="erp") == 2000)
+    assert running.value("keys_held_up", route="erp") == 1
+    assert await job.other.depth("assets") == 0
+    assert stuck.refused > 1
+    stuck.free = True
+    await running.settled("erp", "done", 2060, within=90)
+    assert applied(halo)[STUCK] == list(range(2000))
+    await running.until(lambda: running.value("ordered_waiting", route="erp") == 0)
+    await running.stop()
+
+
+async def test_a_message_that_is_buried_does_not_hold_its_key(job, halos):
+    halo = await halos()
+    fault = halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=400))
+    running = await job.start(routes(halo, publishers={"erp": ordered()}))
+    await send_steps(job, [1], range(3))
+    await running.settled("erp", "done", 2)
+    assert fault.struck == 1
+    assert applied(halo) == {1: [1, 2]}
+    letter = await job.other.take("assets.dead")
+    assert letter.body == {"id": 1, "step": 0}
+    assert letter.headers["dead-class"] == "rejected"
+    assert not [name for name in letter.headers if name.startswith("halo-order")]
+
+
+async def test_what_has_no_key_is_buried_with_the_reason_and_stops_nothing(job, halos):
+    halo = await halos()
+    running = await job.start(routes(halo, publishers={"erp": ordered(order_by="{{ $number(id) }}")}))
+    await job.other.send(b"{not json")
+    await job.other.send({"step": 1})
+    await job.other.send({"id": "x", "step": 1})
+    await send_steps(job, [1, 2], range(3))
+    await running.settled("erp", "done", 6)
+    letters = await job.other.take_all("assets.dead", 3)
+    assert sorted(letter.headers["dead-class"] for letter in letters) == ["decode", "transform", "transform"]
+    nothing = next(letter for letter in letters if letter.body == {"step": 1})
+    assert nothing.headers["dead-reason"] == "`order_by` yields nothing for this message: it cannot be kept in order"
+    assert applied(halo) == {1: [0, 1, 2], 2: [0, 1, 2]}
