@@ -61,7 +61,9 @@ def container(image: str) -> Iterator[ContainerNode]:
         new.start()
     except DockerException as error:
         new.stop()
-        raise NoContainer(f"a container of {image} cannot be started: {error}. Where images cannot be pulled, docker/stand-ins.sh makes local ones") from None
+        raise NoContainer(
+            f"a container of {image} cannot be started: {error}. Where images cannot be pulled, docker/stand-ins.sh makes local ones, and TESTCONTAINERS_RYUK_DISABLED=true does without Ryuk"
+        ) from None
     try:
         node = ContainerNode(new)
         node.api.wait()
