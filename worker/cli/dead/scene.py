@@ -57,7 +57,7 @@ class Scene:
     async def looked(self, broker: Broker, sieve: Sieve) -> None:
         """Let the sieve meet all letters. Raises `BrokerError`, `NoSuchLetter`."""
         with progress("looking", await self.depth(broker)) as step:
-            await desk.look(broker, self.boxes, sieve, step)
+            await desk.look(broker, self.clock, self.boxes, sieve, step)
 
     async def depth(self, broker: Broker) -> int:
         return sum([await broker.queue_depth(box.queue) or 0 for box in self.boxes])

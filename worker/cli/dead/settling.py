@@ -99,7 +99,7 @@ async def worked(scene: Scene, task: Task) -> int:
         async with stop_on_signals() as stop:
             with progress(task.verb, sieve.count) as step:
                 try:
-                    tally, error = await desk.settle(broker, sieve.marks, task.settled(broker), stop, step), ""
+                    tally, error = await desk.settle(broker, scene.clock, sieve.marks, task.settled(broker), stop, step), ""
                 except CutShort as cut:
                     tally, error = cut.tally, str(cut)
         return report(scene, task, tally, error)

@@ -60,24 +60,26 @@ async def alone(broker: Broker, clock: Clock, boxes: Sequence[Box]) -> AsyncIter
         await clock.sleep(ASKED_EVERY)
 
 
-async def look(broker: Broker, boxes: Sequence[Box], sieve: Sieve, progress: Progress) -> None:
+async def look(broker: Broker, clock: Clock, boxes: Sequence[Box], sieve: Sieve, progress: Progress) -> None:
     """Let the sieve meet every letter; all of them go back. Raises `BrokerError`, `NoSuchLetter`."""
     for box in boxes:
-        async with walking(broker, box.queue) as walk:
+        async with walking(broker, clock, box.queue) as walk:
             async for delivery in walk.deliveries():
                 sieve.meet(box, delivery)
                 progress(1)
     sieve.settle()
 
 
-async def settle(broker: Broker, marks: Mapping[str, Counter[bytes]], settled: Mapping[Box, Settled], stop: asyncio.Event, progress: Progress) -> Tally:
+async def settle(
+    broker: Broker, clock: Clock, marks: Mapping[str, Counter[bytes]], settled: Mapping[Box, Settled], stop: asyncio.Event, progress: Progress
+) -> Tally:
     """Settle the letters with these marks (by queue), in order, until `stop`. Raises `CutShort`."""
     tally = Tally()
     for box, settle_one in settled.items():
         wanted = Counter(marks.get(box.queue, {}))
         if wanted and not stop.is_set():
             try:
-                await _settle_box(broker, box, wanted, settle_one, stop, progress, tally)
+                await _settle_box(broker, clock, box, wanted, settle_one, stop, progress, tally)
             except BrokerError as error:
                 raise CutShort(str(error), tally) from error
         tally.missing += 0 if stop.is_set() else wanted.total()
@@ -85,8 +87,10 @@ async def settle(broker: Broker, marks: Mapping[str, Counter[bytes]], settled: M
     return tally
 
 
-async def _settle_box(broker: Broker, box: Box, wanted: Counter[bytes], settle_one: Settled, stop: asyncio.Event, progress: Progress, tally: Tally) -> None:
-    async with walking(broker, box.queue) as walk, aclosing(walk.deliveries()) as deliveries:
+async def _settle_box(
+    broker: Broker, clock: Clock, box: Box, wanted: Counter[bytes], settle_one: Settled, stop: asyncio.Event, progress: Progress, tally: Tally
+) -> None:
+    async with walking(broker, clock, box.queue, leaving=wanted.total()) as walk, aclosing(walk.deliveries()) as deliveries:
         async for delivery in deliveries:
             letter = letter_of(box, delivery.message)
             if not wanted[letter.mark]:

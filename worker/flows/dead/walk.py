@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.message import Delivery
-from worker.core.ports import Broker, Channel
+from worker.core.ports import Broker, Channel, Clock
 from worker.flows.waiting import first_of
 
-WINDOW = 500  # messages that one channel holds: as many bodies are in memory at most
+LARGEST = 65_535  # messages that a consumer may hold: AMQP's largest prefetch
+AHEAD = 500  # messages beyond those that will be held: whoever settles them one by one should not wait for the next
+ACKS_UNDER_WAY = 0.1  # seconds in which what acks made room for arrives
 QUIET = 0.5  # seconds without a message after which we ask whether there is one
+BACK_WITHIN = 2.0  # seconds in which a queue has back what a closed channel held
 PATIENCE = 30.0  # seconds in which a broker that has one must hand it out
 
 
@@ -41,13 +44,16 @@ class Window:
 class Walk:
     """Made by `walking`. `depth`: messages that were ready at its start; it meets no more than these, whatever is added meanwhile.
 
-    A quorum queue takes back what one consumer held in the old order, but not what was taken with `basic.get`; and a consumer holds at most 65,535. So it is consumed,
-    channel after channel, and they are closed in their order once nothing consumes any more.
+    A quorum queue takes back in the old order what one consumer held, however it ended, but not what was taken with `basic.get`. So it is consumed, with one channel
+    where that can hold enough; several are closed in their order once nothing consumes any more.
     """
 
-    def __init__(self, broker: Broker, queue: str, depth: int) -> None:
+    def __init__(self, broker: Broker, clock: Clock, queue: str, depth: int, leaving: int) -> None:
         self._broker = broker
+        self._clock = clock
         self._queue = queue
+        self._capacity = min(LARGEST, max(0, depth - leaving) + AHEAD)
+        self._disturbed = False
         self._windows: list[Window] = []
         self.depth = depth
         self.met = 0
@@ -56,7 +62,7 @@ class Walk:
         """In order. Ends early when others take from the queue meanwhile. Raises `BrokerError`."""
         waited = 0.0
         while self.met < self.depth:
-            window = self._windows[-1] if self._windows and self._windows[-1].held < WINDOW else await self._open()
+            window = self._windows[-1] if self._windows and self._windows[-1].held < self._capacity else await self._open()
             delivery = await window.next()
             if delivery is None:
                 waited += QUIET
@@ -77,30 +83,53 @@ class Walk:
 
     async def _open(self) -> Window:
         await self._stop_consuming()
-        closing = self._broker.channel(prefetch=WINDOW)
+        closing = self._broker.channel(prefetch=self._capacity)
         window = Window(await closing.__aenter__(), closing)
         self._windows.append(window)
         window.tag = await window.channel.consume(self._queue, window.arrived.put_nowait)
         return window
 
     async def _stop_consuming(self) -> None:
+        """So that the last channel does not get what the first one gives back. Not before acks have been dealt with.
+
+        An ack makes room for the next message, and what a quorum queue picks for a consumer that is being cancelled goes back at once, before its turn.
+        """
         if self._windows and self._windows[-1].tag:
             tag, self._windows[-1].tag = self._windows[-1].tag, ""
+            await self._clock.sleep(ACKS_UNDER_WAY)
             await self._windows[-1].channel.cancel(tag)
 
     async def put_back(self) -> None:
-        """Close the channels, first one first."""
+        """Close the channels, first one first; the next one when the queue has back what the last one held: channels die in no certain order."""
         async with AsyncExitStack() as stack:
             for window in reversed(self._windows):
-                stack.push_async_exit(window.closing)
+                stack.push_async_callback(self._close, window)
             with suppress(BrokerError):  # with a channel that is gone all that it held is back already
-                await self._stop_consuming()
+                if len(self._windows) > 1:
+                    await self._stop_consuming()
+
+    async def _close(self, window: Window) -> None:
+        before = await self._depth() if window.held and not self._disturbed else None
+        await window.closing.__aexit__(None, None, None)
+        if before is None:
+            return
+        until = self._clock.monotonic() + BACK_WITHIN
+        while (now := await self._depth()) is not None and now < before + window.held:
+            if self._clock.monotonic() > until:  # others take from the queue
+                self._disturbed = True
+                return
+
+    async def _depth(self) -> int | None:
+        try:
+            return await self._broker.queue_depth(self._queue)
+        except BrokerError:
+            return None
 
 
 @asynccontextmanager
-async def walking(broker: Broker, queue: str) -> AsyncIterator[Walk]:
-    """A walk along what is in the queue now; a queue that is not there is empty. Raises `BrokerError`."""
-    walk = Walk(broker, queue, await broker.queue_depth(queue) or 0)
+async def walking(broker: Broker, clock: Clock, queue: str, *, leaving: int = 0) -> AsyncIterator[Walk]:
+    """A walk along what is in the queue now; a queue that is not there is empty. `leaving`: how many are going to be acked. Raises `BrokerError`."""
+    walk = Walk(broker, clock, queue, await broker.queue_depth(queue) or 0, leaving)
     try:
         yield walk
     finally:

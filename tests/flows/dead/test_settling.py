@@ -1,0 +1,152 @@
+"""Chosen letters are settled one after the other, in their order; whatever cuts it short loses none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from tests.flows.dead.conftest import BOX
+from worker.core.clock import SystemClock
+from worker.core.errors import BrokerError, QueueMissing
+from worker.flows.dead import desk
+from worker.flows.dead.desk import CutShort, alone, look, settle
+from worker.flows.dead.plan import Again, Left
+from worker.flows.dead.replaying import Gone, ToItsQueue, discarded
+from worker.flows.dead.sifting import Selection, Sieve
+
+IDS = [f"m{number}" for number in range(8)]
+
+
+def nothing(_):
+    pass
+
+
+async def sifted(place, *ids):
+    sieve = Sieve(Selection(tuple(ids)), 0.0)
+    await look(place.broker, SystemClock(), [BOX], sieve, nothing)
+    return sieve
+
+
+def to_its_queue(place, broker=None):
+    return ToItsQueue(BOX, "assets", lambda *_: Again(), broker or place.broker)
+
+
+async def settled(place, sieve, settle_one, stop=None, broker=None):
+    return await settle(broker or place.broker, SystemClock(), sieve.marks, {BOX: settle_one}, stop or asyncio.Event(), nothing)
+
+
+async def taken(place):
+    return [letter.message.message_id for letter in await place.other.drain("assets")]
+
+
+async def test_chosen_letters_go_back_in_their_old_order_and_the_others_stay_in_theirs(place):
+    await place.bury(IDS)
+    tally = await settled(place, await sifted(place, "m6", "m1", "m3"), to_its_queue(place))
+    assert (tally.gone, tally.left, tally.missing) == ({"replayed": 3}, {}, 0)
+    assert await taken(place) == ["m1", "m3", "m6"]
+    await place.full(5)
+    assert await place.order() == ["m0", "m2", "m4", "m5", "m7"]
+
+
+async def test_letters_that_come_back_at_once_are_not_replayed_for_ever(place):
+    await place.bury(IDS)
+    sieve = await sifted(place)
+
+    async def comes_back(letter, message):
+        await place.bury([letter.id])  # the same content under the same id: nothing tells it from the one that was chosen
+        return Gone("replayed")
+
+    tally = await settled(place, sieve, comes_back)
+    assert tally.gone == {"replayed": 8}
+    await place.full(8)
+
+
+async def test_what_is_left_stays_where_it_was(place):
+    await place.bury(IDS[:4])
+
+    async def settle_one(letter, message):
+        return Left("why") if letter.id in {"m1", "m2"} else Gone("replayed")
+
+    tally = await settled(place, await sifted(place), settle_one)
+    assert (tally.gone, tally.left) == ({"replayed": 2}, {Left("why"): 2})
+    await place.full(2)
+    assert await place.order() == ["m1", "m2"]
+
+
+async def test_letters_that_are_gone_meanwhile_are_counted_as_missing(place):
+    await place.bury(IDS[:4])
+    sieve = await sifted(place)
+    await place.full(4)
+    await place.other.take(BOX.queue)
+    tally = await settled(place, sieve, discarded)
+    assert (tally.gone, tally.missing) == ({"discarded": 3}, 1)
+
+
+async def test_a_stop_ends_after_the_letter_in_hand(place):
+    await place.bury(IDS)
+    stop = asyncio.Event()
+
+    async def settle_one(letter, message):
+        if letter.id == "m2":
+            stop.set()
+        return Gone("discarded")
+
+    tally = await settled(place, await sifted(place), settle_one, stop)
+    assert (tally.gone, tally.stopped, tally.missing) == ({"discarded": 3}, True, 0)
+    await place.full(5)
+    assert await place.order() == IDS[3:]
+
+
+async def test_a_missing_home_is_said_and_loses_nothing(place):
+    await place.bury(IDS)
+    sieve = await sifted(place)
+    with pytest.raises(CutShort, match="no queue 'nowhere'") as cut:
+        await settled(place, sieve, ToItsQueue(BOX, "nowhere", lambda *_: Again(), place.broker))
+    assert cut.value.tally.gone == Counter()
+    assert isinstance(cut.value.__cause__, QueueMissing)
+    await place.full(8)
+    assert await place.order() == IDS
+
+
+async def test_a_broker_that_is_lost_in_the_middle_leaves_every_letter_in_one_place_or_in_both(place):
+    await place.bury(IDS)
+    sieve = await sifted(place)
+    await place.full(8)
+    async with place.attached() as another:
+        replay = to_its_queue(place, another)
+
+        async def settle_one(letter, message):
+            if letter.id == "m5":
+                raise BrokerError("the broker was lost")
+            return await replay(letter, message)
+
+        with pytest.raises(CutShort) as cut:
+            await settled(place, sieve, settle_one, broker=another)
+    assert cut.value.tally.gone == {"replayed": 5}
+    await place.full(3)
+    assert (await taken(place), await place.order()) == (IDS[:5], IDS[5:])
+
+
+async def test_two_commands_over_the_same_letters_are_not_alone(place, monkeypatch):
+    monkeypatch.setattr(desk, "LOCK_WAIT", 0.3)
+    async with place.attached() as another, alone(place.broker, SystemClock(), [BOX]) as first:
+        assert first
+        async with alone(another, SystemClock(), [BOX]) as second:
+            assert not second
+
+
+async def test_a_command_waits_a_moment_for_the_other_to_end(place):
+    async with place.attached() as another:
+        held = alone(place.broker, SystemClock(), [BOX])
+        assert await held.__aenter__()
+
+        async def second():
+            async with alone(another, SystemClock(), [BOX]) as had:
+                return had
+
+        waiting = asyncio.create_task(second())
+        await asyncio.sleep(0)
+        await held.__aexit__(None, None, None)
+        assert await waiting
