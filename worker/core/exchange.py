@@ -18,13 +18,17 @@ class Priority(IntEnum):
     BACKFILL = 3
 
 
+Gate = Callable[[], Awaitable[float | None]]
+"""Whether a request may leave: the monotonic time after which its first byte must not be written any more, or None when it must not be sent. It is NOT_SENT then, as it
+is when that time has passed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request below the client's API address: `path` is encoded and starts with a slash; query values are text already; `body` is any JSON value.
 
     `form`: the body is an object whose members are the fields of a multipart form. `timeout`: seconds for the exchange once it is its turn, in place of the client's.
-    `gate`: awaited each time that the request is about to leave, when its turn has come and all is ready: the monotonic time after which its first byte must not be
-    written any more, or None when it must not be sent (it is NOT_SENT then, as it is when that time has passed).
+    `gate`: asked each time that the request is about to leave, when its turn has come and all is ready.
     """
 
     method: str
@@ -33,7 +37,7 @@ class Request:
     body: Any = None
     form: bool = False
     timeout: float | None = None
-    gate: Callable[[], Awaitable[float | None]] | None = field(default=None, repr=False, compare=False)
+    gate: Gate | None = field(default=None, repr=False, compare=False)
 
 
 class Fate(Enum):

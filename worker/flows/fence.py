@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -9,7 +10,7 @@ from uuid import uuid4
 
 from worker.core.errors import BrokerError
 from worker.core.message import Delivery
-from worker.core.outcome import DeadClass, Outcome, Refused, Unsent, marked
+from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused, Unsent, marked
 from worker.core.ports import Claim, Claims, Clock
 from worker.flows.envelope import DOUBTFUL, TRIES, WAITED, Envelope, identity_of
 
@@ -44,18 +45,19 @@ class Fence:
         `holder`: which holder of its `once` key it is; that tells messages apart which a sender sends under the same id.
         """
         _, message_id, content = identity_of(delivery)
-        return Attempt(self, f"{self.name}:{message_id}:{content.hex()}:{holder or 0}", envelope, delays, remembered)
+        return Attempt(self, f"{self.name}:{message_id}:{content.hex()}:{holder or 0}", envelope, delays, remembered=remembered, unnamed=not message_id)
 
 
 class Attempt:
     """One delivery's right to send. `gate` is awaited right before the request leaves; the outcome is to be `told` to the next copy of the message."""
 
-    def __init__(self, fence: Fence, identity: str, envelope: Envelope, delays: tuple[float, ...], remembered: bool | None) -> None:
+    def __init__(self, fence: Fence, identity: str, envelope: Envelope, delays: tuple[float, ...], *, remembered: bool | None, unnamed: bool) -> None:
         self._fence = fence
         self._identity = identity
         self._envelope = envelope
         self._delays = delays
         self._remembered = remembered
+        self._unnamed = unnamed
         # A sender's own second message under the same id and with the same content is no copy of ours: the first deliveries of both have the same owner.
         self._owner = uuid4().hex if envelope.copied or envelope.redelivered else FIRST
         self._used = 0
@@ -129,13 +131,21 @@ class Attempt:
         if self.bar is Bar.UNCLAIMED:
             return Unsent(self.bar.value, counted=False)
         if park:
-            return Refused(DeadClass.IN_DOUBT, f"{self.bar.value}, and there is no `find` to look it up", marks={DOUBTFUL: True})
+            return Refused(DeadClass.IN_DOUBT, f"{self.bar.value}, and it cannot be looked up", marks={DOUBTFUL: True})
         reason = f"{self.bar.value}: it waits until that must have come to its end"
         return Unsent(reason, counted=False, after=NOT_AFTER + limit + LAG, marks={DOUBTFUL: True, WAITED: True})
 
-    def told(self, outcome: Outcome) -> Outcome:
-        """The outcome with what the next copy of the message must know: which attempt is the next."""
-        marks: dict[str, Any] = {TRIES: self._envelope.tries + self._used} if self._used else {}
+    async def told(self, outcome: Outcome) -> Outcome:
+        """The outcome with what the next copy of the message must know: which attempt is the next.
+
+        The copy of a message without an id gets one, and is nobody's copy from then on: so that the message itself, should it come again, finds its attempt claimed.
+        """
+        marks: dict[str, Any] = {}
+        if self._unnamed and self._used == 0 and isinstance(outcome, (Unsent, Doubtful, Refused)):
+            with suppress(BrokerError):
+                marks = {} if await self._claimed() is Bar.NONE else {DOUBTFUL: True}
+        if self._used:
+            marks[TRIES] = self._envelope.tries + self._used
         if isinstance(outcome, Unsent) and self.waited:
             marks[WAITED] = True
         return marked(outcome, marks)

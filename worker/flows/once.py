@@ -32,7 +32,7 @@ class Once:
 
     async def write(self, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Outcome:
         """Send it, after a look where that is needed; a create once `attempt` is ours. Raises `RequestError`, `ExpressionError`."""
-        return attempt.told(await self._written(write, context, bindings, attempt))
+        return await attempt.told(await self._written(write, context, bindings, attempt))
 
     async def _written(self, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Outcome:
         request = self._request(write)  # a mistake in it must not cost a lookup

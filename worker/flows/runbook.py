@@ -126,7 +126,7 @@ class RunbookFlow:
         try:
             performed = await self._performer.perform(step, values, attempt)
         except (RequestError, CallRefused) as error:
-            return self._failed(run, step, values, Refused(DeadClass.REJECTED, f"not sent: {error}"), attempts)
+            return self._failed(run, step, values, await attempt.told(Refused(DeadClass.REJECTED, f"not sent: {error}")), attempts)
         if isinstance(performed.outcome, Done):
             return self._onward(run, step, performed.values, performed.outcome.status)
         return self._failed(run, step, performed.values, performed.outcome, attempts)

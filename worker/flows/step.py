@@ -14,7 +14,7 @@ from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Priority
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
 from worker.core.ports import Halo
-from worker.flows.fence import Attempt
+from worker.flows.fence import Attempt, Bar
 from worker.flows.once import NOT_FOUND, Once
 from worker.flows.variables import taken
 from worker.flows.writing import Write, payload_of
@@ -41,19 +41,26 @@ class Performer:
     async def perform(self, step: Step, values: Values, attempt: Attempt) -> Performed:
         """Raises `ExpressionError`, `RequestError`, `CallRefused`, `Undecodable`."""
         if step.method is not None:
-            return await self._method(step, step.method, values, doubtful=attempt.suspect)
+            return await self._method(step, step.method, values, attempt)
         outcome = await self._action(step, values, attempt)
         answered = replace(values, status=getattr(outcome, "status", None), response=getattr(outcome, "body", None))
         return self._with_output(step, outcome, answered)
 
-    async def _method(self, step: Step, method: Method, values: Values, *, doubtful: bool) -> Performed:
+    async def _method(self, step: Step, method: Method, values: Values, attempt: Attempt) -> Performed:
         repeatable = method.verb in REPEATABLE or step.in_doubt == "repeat"
-        if doubtful and not repeatable:
+        if attempt.doubtful and not repeatable:
             reason = f"{method.full_name} may have been called before, and calling a {method.verb} twice may show (`in_doubt: repeat` accepts that)"
             return Performed(Refused(DeadClass.IN_DOUBT, reason), values)
-        exchange = await self._caller.call(method, values, timeout=step.timeout)
+        if repeatable:
+            exchange = await self._caller.call(method, values, timeout=step.timeout)
+        else:
+            await attempt.received()
+            exchange = await self._caller.call(method, values, timeout=step.timeout, gate=attempt.gate)
+            if attempt.bar is not Bar.NONE:
+                return Performed(await attempt.told(await attempt.left(0.0, park=True)), values)
         answered = replace(values, status=exchange.status, response=exchange.body)
-        return self._with_output(step, method_outcome(exchange, repeatable=repeatable), answered, method.output)
+        performed = self._with_output(step, method_outcome(exchange, repeatable=repeatable), answered, method.output)
+        return replace(performed, outcome=await attempt.told(performed.outcome))
 
     def _with_output(self, step: Step, outcome: Outcome, values: Values, output: Mapping[str, Any] | None = None) -> Performed:
         if not isinstance(outcome, Done):

@@ -25,7 +25,7 @@ from worker.halo.circuit import Circuit
 from worker.halo.grants import NoToken
 from worker.halo.outcome import judge
 from worker.halo.patience import Patience
-from worker.halo.transport import Answer, Call, Failure, Send, open_transport
+from worker.halo.transport import Failure, Send, gated, open_transport
 from worker.metrics import Metrics
 
 PROBE = Request("GET", "/Status", {"count": "1"})  # small, needs a token and hardly a permission; a 403 is an answer too
@@ -166,20 +166,12 @@ class HaloClient:
                 turn.unused = True
                 return Exchange(Fate.REJECTED, reason=f"not sent: {error}"), token, False
             with self._patience.sending(errand.limit):
-                result = await self._past_gate(errand.request, call)
+                result = await gated(self._send, errand.request.gate)(call)
             exchange = replace(judge(result), duration=self._clock.monotonic() - turn.started)
             turn.unused = exchange.fate is Fate.NOT_SENT
             if exchange.fate is Fate.THROTTLED:
                 exchange = replace(exchange, retry_after=self._budget.throttled(turn.started, exchange.retry_after))
         return exchange, token, isinstance(result, Failure) and result.interrupted
-
-    async def _past_gate(self, request: Request, call: Call) -> Answer | Failure:
-        if request.gate is None:
-            return await self._send(call)
-        not_after = await request.gate()
-        if not_after is None:
-            return Failure("it was not let through", sent=False, barred=True)
-        return await self._send(replace(call, not_after=not_after))
 
     async def _settled(self, exchange: Exchange) -> Exchange:
         """The exchange with the truth about Halo as a whole: what was sent and went wrong may be the fault of one endpoint, so a probe decides."""

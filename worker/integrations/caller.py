@@ -10,11 +10,11 @@ import structlog
 
 from worker.config.automation import Integration, Method, Values
 from worker.core.errors import CallRefused
-from worker.core.exchange import Exchange
+from worker.core.exchange import Exchange, Gate
 from worker.core.ports import Clock
 from worker.halo.client import HaloClient
 from worker.halo.patience import Patience
-from worker.halo.transport import Call, Failure
+from worker.halo.transport import Call, Failure, gated
 from worker.integrations.answers import judge
 from worker.integrations.authorization import STOPPED
 from worker.integrations.building import build_call
@@ -35,13 +35,13 @@ class IntegrationCaller:
         self._metrics = metrics
         self._clock = clock
 
-    async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request, as a method has one
+    async def call(self, method: Method, values: Values, *, timeout: float | None = None, gate: Gate | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request
         """One exchange, its `duration` with the wait for a token or the budget. Never tried again here but once, after a 401, with a new token."""
         line = self._lines[method.integration]
         started = self._clock.monotonic()
         try:
             call = build_call(line.integration, method, values, timeout)
-            exchange = await self._exchange(line, method, call)
+            exchange = await self._exchange(line, method, call, gate)
         except CallRefused:
             self._record(line, method, REFUSED, None, started)
             raise
@@ -52,12 +52,13 @@ class IntegrationCaller:
         """The worker stops: calls that wait for a token end as NOT_SENT, those under way are not disturbed. (Calls with a Halo client's token stop with the client.)"""
         self._patience.end()
 
-    async def _exchange(self, line: Line, method: Method, call: Call) -> Exchange:
-        result = await line.authorization.send(call, line.send)
+    async def _exchange(self, line: Line, method: Method, call: Call, gate: Gate | None) -> Exchange:
+        result = await line.authorization.send(call, gated(line.send, gate))
         if isinstance(result, Failure) and result.refused:
             raise CallRefused(f"{method.full_name}: {result.reason}")
         exchange = judge(line.origin.authority, result)
-        return replace(exchange, down=True) if result is STOPPED else exchange  # no fault of this call: it counts as no attempt
+        no_fault_of_the_call = result is STOPPED or (isinstance(result, Failure) and result.barred)
+        return replace(exchange, down=True) if no_fault_of_the_call else exchange  # so that it counts as no attempt
 
     def _record(self, line: Line, method: Method, fate: str, status: int | None, started: float) -> None:
         self._metrics.integration_requests.labels(method.integration, method.name, fate).inc()

@@ -82,11 +82,12 @@ async def handled(
     redelivered: bool = False,
     waited: bool = False,
     attempts: int = 0,
+    message_id: str = "m1",
     **fields: Any,
 ) -> Outcome:
     given = {"serial": "SN-7", "name": "x"} if document is None else document
     fields = {"transform": Given(lambda message: {"payload": message})} | fields
-    delivery = Arrived(Message(given if isinstance(given, bytes) else json.dumps(given).encode()))
+    delivery = Arrived(Message(given if isinstance(given, bytes) else json.dumps(given).encode(), message_id=message_id))
     copied = doubtful or attempts > 0
     envelope = replace(opened(delivery), doubtful=doubtful, redelivered=redelivered, attempts=attempts, waited=waited, copied=copied)
     return await PublisherFlow(publisher(**fields), halo, ledger or Ledger(), Impatient()).handle(delivery, envelope)  # type: ignore[arg-type]
@@ -194,6 +195,15 @@ async def test_of_two_copies_that_have_waited_one_is_sent_and_the_other_waits_ag
     assert isinstance(waiting, Unsent)
     assert waiting.after == 40.0
     assert [request.method for request in second.requests] == ["GET"]
+
+
+async def test_a_message_without_an_id_that_goes_into_a_copy_with_one_is_in_doubt_should_it_come_again_itself():
+    ledger, halo = Ledger(), ScriptedHalo([SENT])
+    unsent = await handled(ScriptedHalo([AWAY]), ledger=ledger, message_id="")
+    assert isinstance(unsent, Unsent)
+    assert unsent.marks == {"halo-tries": 1}
+    assert isinstance(await handled(halo, ledger=ledger, redelivered=True, message_id=""), Refused)
+    assert halo.requests == []
 
 
 async def test_whoever_had_a_message_first_sends_nothing_once_another_has_begun_with_it():
