@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from itertools import groupby
 from random import Random
 
 from tests.tools.job import publisher, routes
+from tests.tools.proxy import through_proxy
 from tests.tools.waiting import until
+from worker.core.topology import WORK_LIMIT
+from worker.flows.ordered_messages import SEQUENCE, STARTS
 from worker.sandbox.faults import Does, Fault
 
 KEYS = range(1, 9)
@@ -51,7 +55,7 @@ async def test_three_replicas_keep_the_order_when_the_one_that_applies_it_is_kil
     workers = [await stage.start(definition, name="replica-0")]
     workers += await asyncio.gather(*(stage.start(name=f"replica-{number}") for number in (1, 2)))
     random = Random(5)
-    steps, kills = 60, 3
+    steps, kills = 40, 2
     for step in range(steps):
         for key in KEYS:
             await other.send({"id": key, "step": step})
@@ -70,3 +74,99 @@ async def test_three_replicas_keep_the_order_when_the_one_that_applies_it_is_kil
         if worker.running:
             assert (await worker.get("/readyz"))[0] == 200
             assert await worker.stop() == 0
+
+
+async def test_an_owner_that_is_frozen_with_a_request_under_way_cannot_bring_it_after_its_successors(halos, stage, other):
+    halo = await halos()
+    held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", nth=5))
+    definition = routes(halo, publishers={"erp": ordered(concurrency=2)}, timeout=TIMEOUT)
+    first = await stage.start(definition, name="first", heartbeat=1)
+    second = await stage.start(name="second", heartbeat=1)
+    for step in range(10):
+        await other.send({"id": 1, "step": step})
+    await asyncio.wait_for(held.arrived.wait(), 20)
+    first.signal(signal.SIGSTOP)
+    await second.logged("order.taken_over")
+    for step in range(10, 20):
+        await other.send({"id": 1, "step": step})
+    halo.faults.remove(held.number)  # what the frozen one had sent is carried out only now
+    await until(lambda: at_step(halo, 1, 4))
+    assert applied(halo) == {1: [0, 1, 2, 3, 4]}
+    first.signal(signal.SIGCONT)
+    await until(lambda: at_step(halo, 1, 19), 60)
+    assert applied(halo) == {1: list(range(20))}
+    await first.logged("broker.lost")
+    await first.ready()
+    assert (await first.parts())["publisher erp"]["detail"].startswith("standing by")
+    await other.settles("assets.order")
+
+
+async def test_an_owner_that_is_cut_off_but_lives_starts_nothing_more(halos, stage, amqp_url, other):
+    halo = await halos()
+    held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", nth=5))
+    definition = routes(halo, publishers={"erp": ordered(concurrency=4)}, timeout="5s")
+    async with through_proxy(amqp_url) as (proxied, proxy):
+        first = await stage.start(definition, name="first", heartbeat=1, amqp_url=proxied)
+        second = await stage.start(name="second", heartbeat=1)
+        for step in range(10):
+            await other.send({"id": 1, "step": step})
+        await asyncio.wait_for(held.arrived.wait(), 20)
+        proxy.hold()
+        for step in range(10):
+            await other.send({"id": 2, "step": step})
+        halo.faults.remove(held.number)
+        await until(lambda: at_step(halo, 1, 4))
+        await second.logged("order.taken_over")
+        await until(lambda: at_step(halo, 2, 9), 60)
+        await until(lambda: at_step(halo, 1, 9), 60)
+        assert applied(halo) == {1: list(range(10)), 2: list(range(10))}
+        proxy.release()
+        await first.ready()
+        await other.settles("assets.order")
+        assert applied(halo) == {1: list(range(10)), 2: list(range(10))}
+
+
+async def test_what_kills_whoever_takes_it_up_is_buried_after_a_while_and_its_neighbours_are_done(halos, stage, other):
+    halo = await halos()
+    find = {"query": {"search": "{{ id }}"}, "match": {"inventory_number": "{{ id }}"}, "use": "always"}
+    create = {"payload": {"inventory_number": "{{ id }}"}}
+    definition = routes(halo, publishers={"erp": publisher(order_by="{{ id }}", transform=create, find=find, concurrency=4)}, timeout=TIMEOUT)
+    worker = await stage.start(definition, name="worker-0")
+    workers = [worker]
+
+    def die(received):
+        if received.query.get("search") == "poison":
+            workers[-1].signal(signal.SIGKILL)
+
+    halo.on_request(die)
+    await worker.stop()
+    poison = {SEQUENCE: 5, STARTS: WORK_LIMIT - 1}
+    await other.send({"id": "poison"}, "assets.order", headers=poison, message_id="poison")
+    for number in range(3):
+        await other.send({"id": f"neighbour-{number}"}, "assets.order", headers={SEQUENCE: 6 + number, STARTS: WORK_LIMIT - 1})
+    deaths = 0
+    while not await other.depth("assets.dead"):
+        workers.append(await stage.start(name=f"worker-{len(workers)}", ready=False))
+        ended = asyncio.create_task(workers[-1].process.wait())
+        buried = asyncio.create_task(until(lambda: other.depth("assets.dead"), 30))
+        await asyncio.wait([ended, buried], return_when=asyncio.FIRST_COMPLETED)
+        deaths += ended.done()
+        for task in (ended, buried):
+            task.cancel()
+        await asyncio.gather(ended, buried, return_exceptions=True)
+    assert deaths == 2
+    letter = await other.take("assets.dead")
+    assert letter.body == {"id": "poison"}
+    assert letter.headers["dead-class"] == "crashed"
+    await until(lambda: emptied(halo), 30)
+    await other.settles("assets.order")
+    assert await other.depth("assets.dead") == 0
+
+
+async def emptied(halo):
+    made = sorted(str(halo.store.get("asset", key)["inventory_number"]) for key in halo.journal.created("/Asset"))
+    return made == [f"neighbour-{number}" for number in range(3)]
+
+
+async def at_step(halo, key, step):
+    return applied(halo).get(key, [None])[-1] == step

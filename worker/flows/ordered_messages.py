@@ -8,10 +8,11 @@ from typing import Any, Self
 
 from worker.config.routes import Publisher
 from worker.core.errors import ExpressionError, Undecodable
-from worker.core.jsontext import decode, encode
+from worker.core.jsontext import decode
 from worker.core.message import Delivery, Message
 from worker.core.outcome import DeadClass, Refused
 from worker.flows.envelope import DOUBTFUL, EXCHANGE, REDELIVERED, ROUTING_KEY, Envelope, again, counter, own_headers
+from worker.flows.keys import key_text
 from worker.flows.lanes import Place
 from worker.flows.publisher import message_bindings
 
@@ -110,18 +111,9 @@ def key_of(route: Publisher, delivery: Delivery, envelope: Envelope) -> str | Re
     if route.order_by is None:
         raise ValueError(f"the route {route.name} has no `order_by`")
     try:
-        key = text_of(route.order_by.evaluate(decode(delivery.message.body), message_bindings(route, delivery, envelope)))
+        key = key_text(route.order_by.evaluate(decode(delivery.message.body), message_bindings(route, delivery, envelope)))
     except ExpressionError as error:
         return Refused(DeadClass.TRANSFORM, str(error))
     except Undecodable as error:
         return Refused(DeadClass.DECODE, str(error))
     return key or Refused(DeadClass.TRANSFORM, "`order_by` yields nothing for this message: it cannot be kept in order")
-
-
-def text_of(value: Any) -> str:
-    """Empty for nothing. Raises `Undecodable` for what is not JSON."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return encode(value).decode()
