@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 from urllib.parse import unquote
 
@@ -25,6 +26,7 @@ from worker.state.echoes import Echoes
 
 logger = structlog.get_logger()
 Record = dict[str, Any]
+Gate = Callable[[], Awaitable[float | None]]
 LOOK_TIMEOUT = 10.0  # seconds: a look that takes longer is not worth keeping the write for
 
 
@@ -47,6 +49,39 @@ class Target:
     @property
     def creates(self) -> int:
         return sum(1 for record in self.records if not names_record(record))
+
+
+class Telling:
+    """Tells of one write: right before it leaves, since whoever meets its record before it has ended waits for that, and what it left."""
+
+    def __init__(self, echoes: Echoes, client: str, target: Target, gate: Gate | None) -> None:
+        self._echoes = echoes
+        self._client = client
+        self._target = target
+        self._gate = gate
+        self._write = ""
+
+    async def gate(self) -> float | None:
+        """The request's own gate, with the announcement before it."""
+        if not self._write:
+            target = self._target
+            keys = [key for record in target.updates() if (key := target.key(record)) is not None]
+            try:
+                self._write = await self._echoes.begin(self._client, target.resource, keys, target.creates)
+            except BrokerError as error:
+                self._untold(error)
+        return inf if self._gate is None else await self._gate()
+
+    async def end(self, trails: Iterable[Trail]) -> None:
+        if not self._write:
+            return
+        try:
+            await self._echoes.end(self._write, self._client, self._target.resource, trails)
+        except BrokerError as error:
+            self._untold(error)
+
+    def _untold(self, error: BrokerError) -> None:
+        logger.warning("echo.untold", client=self._client, resource=self._target.resource, reason=str(error))
 
 
 class EchoingHalo:
@@ -91,25 +126,15 @@ class EchoingHalo:
         if target is None:
             return await self._halo.send(request, priority=priority)
         before = {} if target.deletes else await self._looked_at(target, priority)
-        keys = [key for record in target.records if (key := target.key(record)) is not None and names_record(record)]
-        try:
-            write = await self._echoes.begin(self.name, target.resource, keys, target.creates)
-        except BrokerError:
-            return await self._halo.send(request, priority=priority)
+        telling = Telling(self._echoes, self.name, target, request.gate)
         trails: list[Trail] = []
         try:
-            exchange = await self._halo.send(request, priority=priority)
+            exchange = await self._halo.send(replace(request, gate=telling.gate), priority=priority)
             if exchange.ok:
                 trails = list(trails_of(target, before, exchange.body))
         finally:
-            await self._end(write, target, trails)
+            await telling.end(trails)
         return exchange
-
-    async def _end(self, write: str, target: Target, trails: list[Trail]) -> None:
-        try:
-            await self._echoes.end(write, self.name, target.resource, trails)
-        except BrokerError as error:
-            logger.warning("echo.untold", client=self.name, resource=target.resource, reason=str(error))
 
     def _target(self, request: Request) -> Target | None:
         segments = [unquote(segment) for segment in request.path.split("/")[1:]]

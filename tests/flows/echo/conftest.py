@@ -55,10 +55,10 @@ class Stage:
         return int(self.running.value("echoes_total", route="seen"))
 
 
-def definitions(halo: Sandbox, entity: str, *, method: str = "POST", **more: Any) -> dict[str, Any]:
+def definitions(halo: Sandbox, entity: str, *, method: str = "POST", name: str = "seen", **more: Any) -> dict[str, Any]:
     watching = subscriber(entity=entity, **({"start": "now"} | more))
     writing = publisher(entity=entity if method == "POST" else f"{entity}/{{id}}", queue=WRITES, method=method)
-    return routes(halo, subscribers={"seen": watching}, publishers={"erp": writing})
+    return routes(halo, subscribers={name: watching}, publishers={"erp": writing})
 
 
 async def stage(of: Job, halo: Sandbox, entity: str, **more: Any) -> Stage:

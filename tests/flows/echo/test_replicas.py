@@ -32,7 +32,7 @@ async def test_a_worker_that_starts_between_the_write_and_the_poll_knows_it(job,
     halo = await halos()
     learning = await stage(job, halo, entity)
     await learning.running.stop()
-    writing = Stage(job, halo, await job.start(definitions(halo, entity, every="1h")), entity)
+    writing = Stage(job, halo, await job.start(definitions(halo, entity, name="another", queue="another")), entity)
     await writing.write({"id": 5, "name": "ours"} if entity == "Client" else {"id": 5, "summary": "ours"})
     await writing.write({"name": "ours", "toplevel_id": 1} if entity == "Client" else NEW)
     await writing.running.stop()

@@ -1,0 +1,180 @@
+"""The client that tells of its writes: what it looks at, what it tells, and that nothing of it keeps a write from being made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from worker.core.errors import BrokerUnreachable
+from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.flows.echo import EchoingHalo
+from worker.state.echo_index import Trail
+
+STORED = {"id": 5, "last_update": "2026-05-01T11:00:00", "summary": "old"}
+ANSWER = {"id": 5, "last_update": "2026-05-01T12:00:00.1234567Z", "summary": "ours"}
+
+
+@dataclass
+class Told:
+    """The stream, as lists; `lost`: there is no broker."""
+
+    lost: bool = False
+    begun: list[tuple[str, str, list[str], int]] = field(default_factory=list)
+    ended: list[list[Trail]] = field(default_factory=list)
+
+    async def begin(self, client: str, resource: str, keys: Iterable[str], creates: int) -> str:
+        if self.lost:
+            raise BrokerUnreachable("none")
+        self.begun.append((client, resource, list(keys), creates))
+        return "w"
+
+    async def end(self, write: str, client: str, resource: str, trails: Iterable[Trail]) -> None:
+        if self.lost:
+            raise BrokerUnreachable("none")
+        self.ended.append(list(trails))
+
+
+class ScriptedHalo:
+    """Answers a look with what is stored, and a write with what the test says, after its gate."""
+
+    name = "main"
+
+    def __init__(self, answer: Exchange, look: Exchange | None = None) -> None:
+        self.answer = answer
+        self.look = look or Exchange(Fate.DONE, 200, body=STORED)
+        self.requests: list[Request] = []
+
+    async def send(self, request: Request, *, priority: Priority) -> Exchange:
+        self.requests.append(request)
+        if request.method == "GET":
+            return self.look
+        assert request.gate is None or await request.gate() is not None
+        return self.answer
+
+
+def done(body: Any = ANSWER) -> Exchange:
+    return Exchange(Fate.DONE, 201, body=body)
+
+
+async def sent(
+    halo: ScriptedHalo, told: Told, body: Any = None, *, path: str = "/Tickets", method: str = "POST", query: dict[str, str] | None = None
+) -> Exchange:
+    request = Request(method, path, query or {}, body if body is not None or method == "DELETE" else [{"id": 5, "summary": "ours"}])
+    return await EchoingHalo(halo, frozenset({"tickets", "actions"}), told).send(request, priority=Priority.WRITE)  # type: ignore[arg-type]
+
+
+def kinds(told: Told) -> list[Sequence[tuple[str, str]]]:
+    return [[(trail.key, trail.kind) for trail in trails] for trails in told.ended]
+
+
+async def test_an_update_is_looked_at_told_sent_and_told_again():
+    halo, told = ScriptedHalo(done()), Told()
+    assert await sent(halo, told) is halo.answer
+    assert [(request.method, request.path) for request in halo.requests] == [("GET", "/Tickets/5"), ("POST", "/Tickets")]
+    assert told.begun == [("main", "tickets", ["5"], 0)]
+    assert kinds(told) == [[("5", "updated")]]
+
+
+async def test_a_create_and_a_deletion_need_no_look():
+    halo, told = ScriptedHalo(done()), Told()
+    await sent(halo, told, [{"summary": "ours"}])
+    await sent(halo, told, method="DELETE", path="/Tickets/5")
+    await sent(ScriptedHalo(done({"id": 3, "ticket_id": 9})), told, method="DELETE", path="/Actions/3", query={"ticket_id": "9"})
+    assert [request.method for request in halo.requests] == ["POST", "DELETE"]
+    assert told.begun == [("main", "tickets", [], 1), ("main", "tickets", ["5"], 0), ("main", "actions", ["9/3"], 0)]
+    assert kinds(told) == [[("5", "created")], [("5", "deleted")], [("9/3", "deleted")]]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body"),
+    [("/Asset", "POST", [{}]), ("/Tickets/Object", "POST", {}), ("/Tickets", "POST", "text"), ("/Tickets", "POST", [7]), ("/Tickets/5/x", "DELETE", None)],
+)
+async def test_what_is_not_guarded_goes_as_it_is(path: str, method: str, body: Any):
+    halo, told = ScriptedHalo(done()), Told()
+    await sent(halo, told, body, path=path, method=method)
+    assert len(halo.requests) == 1
+    assert halo.requests[0].gate is None
+    assert told.begun == []
+
+
+@pytest.mark.parametrize("fate", [fate for fate in Fate if fate is not Fate.DONE])
+async def test_a_write_that_did_not_come_to_a_good_end_leaves_nothing(fate: Fate):
+    told = Told()
+    await sent(ScriptedHalo(Exchange(fate, 200, body=ANSWER)), told)
+    assert told.ended == [[]], "but whoever waits for it is told"
+
+
+@pytest.mark.parametrize("look", [Exchange(Fate.REJECTED, 404), Exchange(Fate.AMBIGUOUS, 500), Exchange(Fate.DONE, 200, body=[])])
+async def test_a_look_that_fails_keeps_no_write_from_being_made(look: Exchange):
+    halo, told = ScriptedHalo(done(), look), Told()
+    assert (await sent(halo, told)).ok
+    assert told.ended == [[]]
+
+
+@pytest.mark.parametrize("answer", [None, "", [], [ANSWER, ANSWER], {"id": 6}, {"summary": "no id"}])
+async def test_an_answer_that_is_not_of_the_record_leaves_nothing(answer: Any):
+    told = Told()
+    assert (await sent(ScriptedHalo(done(answer)), told)).ok
+    assert told.ended == [[]]
+
+
+async def test_an_answer_in_an_array_of_one_is_as_good():
+    told = Told()
+    await sent(ScriptedHalo(done([ANSWER])), told)
+    assert kinds(told) == [[("5", "updated")]]
+
+
+async def test_of_several_the_last_is_answered_unless_all_were_asked_for():
+    several = [{"id": 4, "summary": "ours"}, {"summary": "new"}, {"id": 5, "summary": "ours"}]
+    halo, told = ScriptedHalo(done()), Told()
+    await sent(halo, told, several)
+    assert told.begun == [("main", "tickets", ["5"], 0)]
+    assert kinds(told) == [[("5", "updated")]]
+    halo, told = ScriptedHalo(done([ANSWER | {"id": 4}, ANSWER | {"id": 9}, ANSWER])), Told()
+    await sent(halo, told, several, query={"returnall": "true"})
+    assert told.begun == [("main", "tickets", ["4", "5"], 1)]
+    assert kinds(told) == [[("4", "updated"), ("9", "created"), ("5", "updated")]]
+
+
+async def test_a_record_that_one_write_changes_twice_leaves_nothing():
+    told = Told()
+    await sent(ScriptedHalo(done([ANSWER, ANSWER])), told, [{"id": 5, "a": 1}, {"id": 5, "b": 1}], query={"returnall": "true"})
+    assert told.ended == [[]]
+
+
+async def test_without_a_broker_writes_are_made_all_the_same():
+    halo = ScriptedHalo(done())
+    assert (await sent(halo, Told(lost=True))).ok
+    assert [request.method for request in halo.requests] == ["GET", "POST"]
+
+
+async def test_the_gate_of_the_request_is_asked_after_the_write_was_told_and_each_time():
+    told, asked = Told(), []
+
+    async def gate() -> float:
+        asked.append(len(told.begun))
+        return 7.0
+
+    class Twice(ScriptedHalo):
+        async def send(self, request: Request, *, priority: Priority) -> Exchange:
+            if request.gate is not None:
+                assert await request.gate() == 7.0
+            return await super().send(request, priority=priority)
+
+    request = Request("POST", "/Tickets", {}, [{"summary": "ours"}], gate=gate)
+    await EchoingHalo(Twice(done()), frozenset({"tickets"}), told).send(request, priority=Priority.WRITE)  # type: ignore[arg-type]
+    assert asked == [1, 1]
+    assert len(told.begun) == 1
+
+
+async def test_a_write_that_never_left_is_not_told():
+    class Unsent(ScriptedHalo):
+        async def send(self, request: Request, *, priority: Priority) -> Exchange:
+            return Exchange(Fate.NOT_SENT) if request.method == "POST" else await super().send(request, priority=priority)
+
+    told = Told()
+    await sent(Unsent(done()), told)
+    assert (told.begun, told.ended) == ([], [])
