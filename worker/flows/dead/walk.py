@@ -29,6 +29,7 @@ class Window:
     tag: str = ""
     arrived: asyncio.Queue[Delivery] = field(default_factory=asyncio.Queue)
     held: int = 0
+    acked: bool = False
 
     async def next(self) -> Delivery | None:
         """None when none came for a while. Raises `ChannelLost`."""
@@ -80,6 +81,7 @@ class Walk:
         """Take the message that was met last off the queue. Raises `ChannelLost`."""
         await delivery.ack()
         self._windows[-1].held -= 1
+        self._windows[-1].acked = True
 
     async def _open(self) -> Window:
         await self._stop_consuming()
@@ -94,10 +96,12 @@ class Walk:
 
         An ack makes room for the next message, and what a quorum queue picks for a consumer that is being cancelled goes back at once, before its turn.
         """
-        if self._windows and self._windows[-1].tag:
-            tag, self._windows[-1].tag = self._windows[-1].tag, ""
+        if not self._windows or not (tag := self._windows[-1].tag):
+            return
+        self._windows[-1].tag = ""
+        if self._windows[-1].acked:
             await self._clock.sleep(ACKS_UNDER_WAY)
-            await self._windows[-1].channel.cancel(tag)
+        await self._windows[-1].channel.cancel(tag)
 
     async def put_back(self) -> None:
         """Close the channels, first one first; the next one when the queue has back what the last one held: channels die in no certain order."""
