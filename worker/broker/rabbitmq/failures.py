@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiormq.exceptions import (
+    AMQPConnectionError,
     AMQPError,
     AuthenticationError,
     ChannelInvalidStateError,
@@ -42,10 +43,22 @@ def explain(error: BaseException | type[BaseException] | None) -> str:
 
 
 @contextmanager
+def named() -> Iterator[None]:
+    """Gives a name to the bare `Exception` that aiormq raises to whoever waits when a connection ends and nobody told it why."""
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise AMQPConnectionError(explain(None)) from error
+
+
+@contextmanager
 def translated(doing: str) -> Iterator[None]:
     """Raises `QueueMissing` or `ChannelLost` for what goes wrong within; a cancellation that nobody asked for is a lost channel."""
     try:
-        yield
+        with named():
+            yield
     except ChannelNotFoundEntity as error:
         found = MISSING_QUEUE.search(explain(error))
         if found is None:

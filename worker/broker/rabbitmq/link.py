@@ -13,7 +13,7 @@ from aiormq.abc import AbstractChannel as Methods
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from yarl import URL
 
-from worker.broker.rabbitmq.failures import FAILURES, asked_to_stop, translated, unreachable
+from worker.broker.rabbitmq.failures import FAILURES, asked_to_stop, named, translated, unreachable
 from worker.core.errors import BrokerUnreachable, ChannelLost
 
 CLOSE_TIMEOUT = 2.0  # seconds for what is open when the broker is a black hole; then its socket is torn off
@@ -112,7 +112,8 @@ async def linked(url: str, name: str, heartbeat: int, patience: float) -> AsyncI
     connection, socket = aio_pika.Connection(address, client_properties={"connection_name": name}), Socket()
     connection.kwargs["transport_factory"] = socket
     try:
-        await within(connection.connect(), patience, socket)
+        with named():
+            await within(connection.connect(), patience, socket)
     except asyncio.CancelledError as error:
         if asked_to_stop():
             raise

@@ -1,0 +1,37 @@
+"""What aiormq raises is told as errors of our own, also what it raises without any name."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiormq.base import FutureStore
+from aiormq.exceptions import ChannelClosed, ConnectionClosed
+
+from worker.broker.rabbitmq.failures import publishing, translated
+from worker.core.errors import ChannelLost
+
+
+async def waiting_when_all_is_rejected(reason: Exception | None) -> None:
+    """As somebody who waits for a confirm when the connection ends."""
+    store = FutureStore(loop=asyncio.get_running_loop())
+    confirm = store.create_future()
+    await store.reject_all(reason)
+    await confirm
+
+
+@pytest.mark.parametrize("reason", [None, ConnectionClosed(320, "forced"), ChannelClosed(404, "gone"), ConnectionResetError("reset")])
+async def test_whoever_waits_when_a_connection_ends_learns_that_it_is_lost_with_a_reason_or_without(reason):
+    with (
+        pytest.raises(ChannelLost, match=r"the channel was lost while publishing to queue 'assets'; the message may be stored: ."),
+        publishing("", "assets", 2),
+    ):
+        await waiting_when_all_is_rejected(reason)
+    with pytest.raises(ChannelLost, match=r"no channel can be opened: ."), translated("no channel can be opened"):
+        await waiting_when_all_is_rejected(reason)
+
+
+@pytest.mark.parametrize("mistake", [TypeError("ours"), ExceptionGroup("ours", [ValueError()])])
+def test_a_mistake_of_our_own_stays_what_it_is(mistake):
+    with pytest.raises(type(mistake), match="ours"), translated("no channel can be opened"):
+        raise mistake
