@@ -56,7 +56,7 @@ class Stage:
 
 
 def definitions(halo: Sandbox, entity: str, *, method: str = "POST", name: str = "seen", **more: Any) -> dict[str, Any]:
-    watching = subscriber(entity=entity, **({"start": "now"} | more))
+    watching = subscriber(entity=entity, **({"start": "now", "every": "50ms"} | more))
     writing = publisher(entity=entity if method == "POST" else f"{entity}/{{id}}", queue=WRITES, method=method)
     return routes(halo, subscribers={name: watching}, publishers={"erp": writing})
 

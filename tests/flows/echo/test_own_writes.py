@@ -51,13 +51,14 @@ async def test_it_holds_for_lists_with_stamps_and_without(memory_job, halos, ent
 @pytest.mark.parametrize("entity", ["Tickets", "Supplier", "Client"])
 async def test_many_writes_of_ours_between_two_polls_are_no_event_either(memory_job, halos, entity):
     halo = await halos()
-    scene = await stage(memory_job, halo, entity, every="3s")
-    for number in range(4):
-        await scene.write({"id": 5, NAMED[entity]: f"ours {number}"})
-    await scene.write(NEW[entity])
-    [born] = halo.journal.created(f"/{entity}")
-    await scene.write({"id": born, NAMED[entity]: "ours later"})
-    assert await scene.quiet(2) == []
+    scene = await stage(memory_job, halo, entity)
+    async with scene.between_polls():
+        for number in range(4):
+            await scene.write({"id": 5, NAMED[entity]: f"ours {number}"})
+        await scene.write(NEW[entity])
+        [born] = halo.journal.created(f"/{entity}")
+        await scene.write({"id": born, NAMED[entity]: "ours later"})
+    assert await scene.quiet() == []
     assert scene.echoes() == 2, "each record was met once"
 
 
@@ -97,7 +98,7 @@ def hurried(monkeypatch):
 @pytest.mark.parametrize("entity", ["Supplier", "Tickets"])
 async def test_our_own_deletion_is_no_event_and_anothers_is(job, halos, entity):
     halo = await halos()
-    scene = await stage(job, halo, entity, method="DELETE", deletes=True, every="50ms")
+    scene = await stage(job, halo, entity, method="DELETE", deletes=True)
     await scene.write(None, path={"id": 4})
     await scene.running.until(lambda: scene.echoes() == 1)
     halo.store.delete(entity, 7)
@@ -106,7 +107,7 @@ async def test_our_own_deletion_is_no_event_and_anothers_is(job, halos, entity):
 
 async def test_a_deletion_that_somebody_was_before_us_with_is_an_event(memory_job, halos):
     halo = await halos()
-    scene = await stage(memory_job, halo, "Supplier", method="DELETE", deletes=True, every="50ms")
+    scene = await stage(memory_job, halo, "Supplier", method="DELETE", deletes=True)
     halo.store.delete("Supplier", 4)
     await scene.write(None, path={"id": 4})
     assert await scene.told() == [("deleted", 4)]
@@ -115,7 +116,7 @@ async def test_a_deletion_that_somebody_was_before_us_with_is_an_event(memory_jo
 @pytest.mark.usefixtures("hurried")
 async def test_what_was_brought_back_and_deleted_by_somebody_is_an_event(memory_job, halos):
     halo = await halos()
-    scene = await stage(memory_job, halo, "Tickets", method="DELETE", deletes=True, every="50ms", start="beginning")
+    scene = await stage(memory_job, halo, "Tickets", method="DELETE", deletes=True, start="beginning")
     await scene.write(None, path={"id": 4})
     await scene.running.until(lambda: scene.echoes() == 1)
     halo.store.recover("Tickets", 4)

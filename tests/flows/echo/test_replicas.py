@@ -127,7 +127,7 @@ async def test_what_a_runbook_writes_is_no_event_either(memory_job, halos):
     halo = await halos()
     steps = {"edit": {"action": "edit_customer", "client": "main", "body": {"id": 5, "name": "<<Name>>"}}}
     runbook = {"start": {"queue": "go"}, "input": {"Name": "request^name!"}, "first": "edit", "steps": steps}
-    watching = subscriber(entity="Client", start="now")
+    watching = subscriber(entity="Client", start="now", every="50ms")
     running = await memory_job.start({"clients": {"main": client(halo)}, "subscribers": {"seen": watching}, "runbooks": {"rb": runbook}})
     await running.polled("seen", 2, "complete")
     await memory_job.other.send({"name": "ours"}, "go")
@@ -141,7 +141,7 @@ async def test_what_a_runbook_writes_is_no_event_either(memory_job, halos):
 async def test_a_subscriber_whose_events_are_written_back_comes_to_rest(job, halos, entity):
     halo = await halos()
     name = {"Tickets": "summary", "Client": "name"}[entity]
-    watching = subscriber(entity=entity, start="now", queue=None)
+    watching = subscriber(entity=entity, start="now", queue=None, every="50ms")
     back = publisher(
         queue="back",
         entity=entity,
