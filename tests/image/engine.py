@@ -57,7 +57,7 @@ class Container:
     async def stop(self, grace: float = GRACE) -> tuple[int, float]:
         """SIGTERM to its process 1, and SIGKILL after `grace` seconds: the exit code, and how long it took."""
         begin = time.monotonic()
-        await asyncio.to_thread(docker, "stop", "--time", int(grace), self.name)
+        await asyncio.to_thread(docker, "stop", "-t", int(grace), self.name)
         return self.inspect(".State.ExitCode"), time.monotonic() - begin
 
     async def start(self) -> None:
