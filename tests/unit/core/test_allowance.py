@@ -78,6 +78,14 @@ def test_a_minter_that_was_away_makes_up_for_a_second_only():
     assert pace.due(3600.0) == 3
 
 
+def test_what_was_long_on_its_way_to_the_broker_counts_as_minted_when_it_arrived():
+    allowance = Allowance.of(700, 300)
+    pace = Pace(allowance, 0.0)
+    pace.minted(pace.due(0.0), 0.0, 20.0)
+    assert pace.due(20.0) == 0
+    assert pace.wait(20.0) == pytest.approx(allowance.interval)
+
+
 def test_above_twenty_a_second_permits_are_good_for_several():
     allowance = Allowance.of(1000, 10)
     pace = Pace(allowance, 0.0)

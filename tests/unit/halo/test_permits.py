@@ -20,7 +20,7 @@ from worker.core.message import Message
 from worker.core.topology import minted_mark, permits_queue, permits_topology
 from worker.halo.budget import FIRST, Budget, Budgets
 from worker.metrics import Metrics
-from worker.state.mint import pause_message, remaining
+from worker.state.mint import Mint, pause_message, remaining
 from worker.state.permits import SharedPermits
 
 TENANT = "acme"
@@ -174,6 +174,26 @@ def test_minters_that_are_killed_one_after_the_other_make_no_more_than_one_would
     assert busiest(counted, 60.0) <= 60
 
 
+def test_a_new_minter_begins_when_the_mark_of_the_one_before_it_is_gone(virtually):
+    async def main(clock):
+        metrics = Metrics()
+        async with attach(MemoryServer(), "replica") as broker:
+            await broker.declare(permits_topology(TENANT))
+            await broker.publish(Message(b"{}", expiration=30), routing_key=minted_mark(TENANT))
+            minting = asyncio.create_task(Mint(["main"], TENANT, Allowance.of(700, 300.0), clock, metrics).run(broker))
+            made = []
+            for _ in range(2):
+                await clock.sleep(29)
+                made.append(metrics.registry.get_sample_value("halo_worker_permits_minted_total", {"client": "main"}) or 0)
+            minting.cancel()
+            await asyncio.gather(minting, return_exceptions=True)
+        return made
+
+    early, later = virtually(main)
+    assert early == 0
+    assert later > 50
+
+
 def test_a_request_that_runs_long_takes_a_further_permit_now_and_then(virtually):
     async def main(clock):
         async with AsyncExitStack() as stack:
@@ -208,7 +228,8 @@ def test_without_a_broker_only_tokens_and_probes_are_sent(virtually):
         replica = Replica(MemoryServer(), RateLimit(700, 300.0), clock)
         waiting = [asyncio.create_task(replica.send(halo, priority)) for priority in Priority]
         await clock.sleep(60)
-        await replica.send(halo, FIRST)
+        async with asyncio.timeout(1):
+            await replica.send(halo, FIRST)
         before = len(halo.counted)
         replica.attach()
         await asyncio.gather(*waiting)
