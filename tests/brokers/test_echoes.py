@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from uuid import uuid4
 
 import pytest
 
@@ -37,7 +38,8 @@ async def replicas(world: World):
 
 
 async def wrote(echoes: Echoes, key: str) -> None:
-    write = await echoes.begin("main", "tickets", [key], 0)
+    write = uuid4().hex
+    await echoes.begin(write, "main", "tickets", [key], 0)
     await echoes.end(write, "main", "tickets", [Trail(key, "updated")])
 
 
@@ -59,7 +61,7 @@ async def test_a_replica_that_starts_later_knows_what_was_written(replicas):
 
 async def test_a_write_under_way_is_waited_for_until_it_has_ended(replicas):
     one, other = await replicas(2)
-    write = await soon(one.begin("main", "tickets", ["5"], 1))
+    await soon(one.begin("w", "main", "tickets", ["5"], 1))
     assert await soon(other.caught_up(10))
     for keys, creates in (["5"], False), (["6"], True):
         waiting = asyncio.create_task(other.settled("main", "tickets", keys, creates=creates, within=30))
@@ -68,7 +70,7 @@ async def test_a_write_under_way_is_waited_for_until_it_has_ended(replicas):
         await soon(other.settled("main", "tickets", keys, creates=creates, within=0.01))
         await soon(other.settled("main", "tickets", ["6"], creates=False, within=30))
         if creates:
-            await soon(one.end(write, "main", "tickets", []))
+            await soon(one.end("w", "main", "tickets", []))
             await soon(waiting)
         waiting.cancel()
 
@@ -76,7 +78,7 @@ async def test_a_write_under_way_is_waited_for_until_it_has_ended(replicas):
 async def test_without_a_broker_nothing_can_be_told_and_nobody_is_caught_up(replicas, world: World):
     unattached = Echoes(CLOCK)
     with pytest.raises(BrokerError):
-        await unattached.begin("main", "tickets", [], 1)
+        await unattached.begin("w", "main", "tickets", [], 1)
     assert not await unattached.caught_up(10)
     [one] = await replicas(1)
     assert await soon(one.caught_up(10))

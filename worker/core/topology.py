@@ -170,7 +170,7 @@ def claims_topology() -> Topology:
 
 
 def echoes_topology() -> Topology:
-    """The stream of what the replicas wrote to Halo: of some 50,000 writes."""
+    """The stream of what the replicas wrote to Halo: of some 30,000 writes."""
     return Topology(queues=(stream(ECHOES, max_bytes=64 * MEBIBYTE, segment_bytes=4 * MEBIBYTE),))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 from urllib.parse import unquote
+from uuid import uuid4
 
 import structlog
 
@@ -27,6 +29,7 @@ from worker.state.echoes import Echoes
 logger = structlog.get_logger()
 Record = dict[str, Any]
 Gate = Callable[[], Awaitable[float | None]]
+ANNOUNCING = 2.0  # seconds that a write waits for its announcement to be confirmed
 LOOK_TIMEOUT = 10.0  # seconds: a look that takes longer is not worth keeping the write for
 
 
@@ -59,29 +62,33 @@ class Telling:
         self._client = client
         self._target = target
         self._gate = gate
-        self._write = ""
+        self._write = uuid4().hex
+        self._left = False
 
     async def gate(self) -> float | None:
         """The request's own gate, with the announcement before it."""
-        if not self._write:
+        if not self._left:
+            self._left = True
             target = self._target
             keys = [key for record in target.updates() if (key := target.key(record)) is not None]
             try:
-                self._write = await self._echoes.begin(self._client, target.resource, keys, target.creates)
-            except BrokerError as error:
+                async with asyncio.timeout(ANNOUNCING):
+                    await self._echoes.begin(self._write, self._client, target.resource, keys, target.creates)
+            except (BrokerError, TimeoutError) as error:
                 self._untold(error)
         return inf if self._gate is None else await self._gate()
 
     async def end(self, trails: Iterable[Trail]) -> None:
-        if not self._write:
+        if not self._left:
             return
         try:
             await self._echoes.end(self._write, self._client, self._target.resource, trails)
         except BrokerError as error:
             self._untold(error)
 
-    def _untold(self, error: BrokerError) -> None:
-        logger.warning("echo.untold", client=self._client, resource=self._target.resource, reason=str(error))
+    def _untold(self, error: Exception) -> None:
+        reason = str(error) or "the broker did not confirm it in time"
+        logger.warning("echo.untold", client=self._client, resource=self._target.resource, reason=reason)
 
 
 class EchoingHalo:

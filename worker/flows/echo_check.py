@@ -31,6 +31,7 @@ class EchoCheck:
         self._clock = clock
         self._metrics = metrics
         self._patience = PATIENCE
+        self._deaf = False
 
     def trace(self, row: dict[str, object]) -> str:
         """What is to be remembered of a row that is dealt with."""
@@ -38,7 +39,10 @@ class EchoCheck:
 
     async def own(self, changes: Sequence[Change], known: Known, circumstances: Circumstances) -> list[Change]:
         """Those that are only echoes of our own writes. Rows must have been read from Halo before this is called: what made them was told before it was sent."""
-        if not changes or circumstances.again is not None or not await self._echoes.caught_up(CATCH_UP):
+        if not changes or circumstances.again is not None or self._deaf:
+            return []
+        if not await self._echoes.caught_up(CATCH_UP):
+            self._deaf = True  # waiting once is enough for a turn
             return []
         await self._wait_for_writes(changes, known)
         settled = milliseconds(circumstances.since or circumstances.cursor)

@@ -15,7 +15,7 @@ from worker.core.errors import WorkerError
 
 VERSION = 1
 KEPT = 86_400  # seconds that a write is remembered
-MOST = 30_000  # writes, of about 1 KB each; beyond it the oldest are forgotten early, and their echoes are published
+MOST = 20_000  # writes, of 1 to 2 KB each; beyond it the oldest are forgotten early, and their echoes are published
 UNDER_WAY = 120.0  # seconds after which a write that never ended is taken for lost
 MOST_UNDER_WAY = 10_000
 MEMBER = Struct(">IQ")  # a digest of a name and a digest of a value, or a moment
@@ -127,7 +127,7 @@ class EchoIndex:
         self._under_way.pop(word.id, None)
         for trail in word.trails:
             place = (word.client, word.resource, trail.key)
-            self._trails.setdefault(place, []).append(orjson.dumps(trail.document()))
+            self._trails.setdefault(place, []).append(bytes(memoryview(orjson.dumps(trail.document()))))  # a copy: what orjson makes keeps its room to grow
             self._order.append((word.at, place))
         self._forget(word.at)
 

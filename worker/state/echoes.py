@@ -44,11 +44,9 @@ class Echoes:
             following.cancel()
             await asyncio.wait([following])
 
-    async def begin(self, client: str, resource: str, keys: Iterable[str], creates: int) -> str:
-        """Tell that a write is about to be sent, which may change these records or create some; its id. Raises `BrokerError`."""
-        word = Word(uuid4().hex, client, resource, int(self._clock.now()), begun=frozenset(keys), creates=creates)
-        await self._tell(word)
-        return word.id
+    async def begin(self, write: str, client: str, resource: str, keys: Iterable[str], creates: int) -> None:
+        """Tell that a write is about to be sent, which may change these records or create some. `write`: a unique name for it. Raises `BrokerError`."""
+        await self._tell(Word(write, client, resource, int(self._clock.now()), begun=frozenset(keys), creates=creates))
 
     async def end(self, write: str, client: str, resource: str, trails: Iterable[Trail]) -> None:
         """Tell what it left; nothing where that is not known. Raises `BrokerError`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,11 +26,10 @@ class Told:
     begun: list[tuple[str, str, list[str], int]] = field(default_factory=list)
     ended: list[list[Trail]] = field(default_factory=list)
 
-    async def begin(self, client: str, resource: str, keys: Iterable[str], creates: int) -> str:
+    async def begin(self, write: str, client: str, resource: str, keys: Iterable[str], creates: int) -> None:
         if self.lost:
             raise BrokerUnreachable("none")
         self.begun.append((client, resource, list(keys), creates))
-        return "w"
 
     async def end(self, write: str, client: str, resource: str, trails: Iterable[Trail]) -> None:
         if self.lost:
@@ -178,3 +178,15 @@ async def test_a_write_that_never_left_is_not_told():
     told = Told()
     await sent(Unsent(done()), told)
     assert (told.begun, told.ended) == ([], [])
+
+
+async def test_a_write_that_could_not_be_announced_still_tells_what_it_left(monkeypatch):
+    monkeypatch.setattr("worker.flows.echo.ANNOUNCING", 0.01)
+
+    class Slow(Told):
+        async def begin(self, write: str, client: str, resource: str, keys: Iterable[str], creates: int) -> None:
+            await asyncio.Event().wait()
+
+    told = Slow()
+    assert (await sent(ScriptedHalo(done()), told)).ok
+    assert kinds(told) == [[("5", "updated")]]
