@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.broker.memory import MemoryServer, attach
+from worker.broker.memory import MemoryBroker, MemoryServer, attach
 from worker.broker.memory.channel import MemoryDelivery
 from worker.config.routes import Client, Grant, RateLimit
 from worker.core.allowance import Allowance, Permit
@@ -154,6 +154,22 @@ def test_the_killed_minter_is_replaced_within_seconds(virtually):
         return halo.counted
 
     assert longest_gap(virtually(main)) < 4
+
+
+def test_a_lock_that_is_held_is_hardly_ever_tried_since_the_broker_logs_each_refusal(virtually, monkeypatch):
+    tried = []
+    real = MemoryBroker.lock
+    monkeypatch.setattr(MemoryBroker, "lock", lambda self, name: tried.append(name) or real(self, name))
+
+    async def main(clock):
+        halo = Halo(clock, random.Random(14))
+        async with AsyncExitStack() as stack:
+            for replica in await replicas(stack, RateLimit(700, 300.0), clock, count=5):
+                replica.work(halo)
+            await clock.sleep(10 * MINUTES)
+
+    virtually(main)
+    assert 1 <= len(tried) <= 5
 
 
 def test_minters_that_are_killed_one_after_the_other_make_no_more_than_one_would(virtually):
