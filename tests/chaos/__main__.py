@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 import tempfile
@@ -41,6 +42,8 @@ def main() -> int:
     def say(text: str) -> None:
         print(text, flush=True)
 
+    for library in ("aio_pika", "aiormq"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)  # what they say of outages is what we make
     with rabbitmq() as broker:
         if asked.soak:
             soaked = asyncio.run(soak.soak(broker, folder, asked.soak, asked.reconnects, say))

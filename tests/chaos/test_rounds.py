@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.chaos import rounds
 from tests.chaos.schedule import NODE
 
@@ -12,15 +10,15 @@ SLOW = NODE - {"connections closed"}  # stopping a broker takes longer than the 
 
 async def test_a_short_round_of_everything_loses_nothing_and_doubles_nothing(rabbitmq, tmp_path):
     told: list[str] = []
-    verdict = await rounds.everything(rabbitmq, tmp_path, 11, 12, 2, told.append, gap=0.7, without=SLOW)
+    verdict = await rounds.everything(rabbitmq, tmp_path, 11, 10, 2, told.append, gap=0.6, without=SLOW)
     assert verdict.good, "\n".join([*told, str(verdict.tally), *verdict.broken])
     assert verdict.tally.accepted > 100
     assert verdict.tally.events > 100
 
 
-@pytest.mark.parametrize("failing", [False, True], ids=["kills alone", "and a Halo that executes and fails"])
-async def test_sigkills_during_creates_lose_nothing_and_double_nothing(rabbitmq, tmp_path, failing):
+async def test_sigkills_during_creates_lose_nothing_and_double_nothing(rabbitmq, tmp_path):
+    """And Halo executes, and then resets, cuts, answers 500 or a web page."""
     told: list[str] = []
-    verdict = await rounds.kills(rabbitmq, tmp_path, 5, 6, 60, 2, told.append, failing=failing)
+    verdict = await rounds.kills(rabbitmq, tmp_path, 5, 6, 60, 2, told.append, failing=True)
     assert verdict.good, "\n".join([*told, str(verdict.tally), *verdict.broken])
     assert (verdict.tally.accepted, verdict.tally.done) == (60, 60)

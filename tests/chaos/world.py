@@ -88,7 +88,6 @@ class World:
         if worker is None or life is None:
             return
         unasked = not worker.running and not replica.killed
-        asked = "SIGKILL" if replica.killed else asked
         began = time.monotonic()
         if asked == "SIGKILL":
             await worker.kill()
@@ -96,6 +95,7 @@ class World:
             code = await worker.ended(GRACE + 20)
         except TimeoutError:
             code = -int(signal.SIGALRM)  # it did not end at all
+        asked = "SIGKILL" if replica.killed else asked  # perhaps it was killed while it was ending
         self.ended.append(Ended(worker.output.stem, code, "" if unasked else asked, time.monotonic() - began, GRACE + 5))
         replica.worker, replica.life = None, None
         await life.aclose()

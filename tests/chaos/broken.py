@@ -1,0 +1,171 @@
+"""Safeguards taken out one at a time, each with the tests that must then turn red: `python -m tests.chaos.broken` tries it and prints the table of broken.md."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+TOP = Path(__file__).parents[2]
+LIMIT = 300  # seconds for one try
+JOB, END, UNIT = "tests/flows/job", "tests/end", "tests/unit"
+
+
+@dataclass(frozen=True)
+class Break:
+    """In `file` the one place that reads `old` becomes `new`; `tests` hold the worker to what is lost by it, one of them is enough."""
+
+    safeguard: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+BREAKS = (
+    Break(
+        "a message is acked only once its copy is confirmed",
+        "worker/flows/settling.py",
+        "                    raise ChannelLost(str(error)) from error\n",
+        "                    return\n",
+        ("tests/chaos/test_broken.py::test_a_copy_whose_broker_is_lost_keeps_its_message",),
+    ),
+    Break(
+        "a full or missing queue is waited for with the message in hand",
+        "worker/flows/settling.py",
+        "                pause = min(LONGEST_PAUSE, pause * 2)\n",
+        "                return\n",
+        (f"{JOB}/test_missing_queues.py::test_a_retry_queue_that_was_deleted_is_made_again_for_the_message_that_needs_it",),
+    ),
+    Break(
+        "a doubtful create is looked up",
+        "worker/flows/once.py",
+        'if find is not None and (attempt.suspect or find.use == "always"):',
+        'if find is not None and find.use == "always":',
+        (f"{JOB}/test_find.py::test_whatever_halo_leaves_open_ends_in_one_record_when_it_can_be_found",),
+    ),
+    Break(
+        "a look that finds nothing is made again before the create is",
+        "worker/flows/once.py",
+        "attempt.looked_in_vain() if attempt.doubtful and not attempt.waited else write",
+        "write",
+        (f"{END}/matrix/test_halo.py::test_a_lookup_that_lags_behind_the_create_is_waited_for",),
+    ),
+    Break(
+        "of all copies of a message one makes an attempt: the claim",
+        "worker/flows/fence.py",
+        "        if claim is Claim.TAKEN:\n",
+        "        if False:\n",
+        ("tests/chaos/test_broken.py::test_a_zombie_whose_attempt_is_taken_sends_nothing", f"{UNIT}/flows/test_fence.py"),
+    ),
+    Break(
+        "what was claimed leaves soon or never",
+        "worker/halo/transport.py",
+        "if mark.not_after is not None and time.monotonic() > mark.not_after:",
+        "if False:",
+        ("tests/flows/halo/test_gate.py", "tests/flows/halo/test_requests.py"),
+    ),
+    Break(
+        "handlers outlive their channel, and the copy waits for their result",
+        "worker/flows/consumer.py",
+        "work = self._in_hand.adopt(key, session) if delivery.redelivered else None",
+        "work = None",
+        (f"{END}/test_outages.py::test_a_connection_to_the_broker_that_is_cut_during_a_post_costs_no_second_post",),
+    ),
+    Break(
+        "of several batons the furthest counts: its generation",
+        "worker/state/baton.py",
+        "return max(batons, key=lambda baton: baton.rank)",
+        "return min(batons, key=lambda baton: baton.rank)",
+        (f"{UNIT}/state/test_baton.py", f"{UNIT}/state/test_holder.py"),
+    ),
+    Break(
+        "the cursor moves only after the broker confirmed the events",
+        "worker/flows/emit.py",
+        '                raise EmitStopped(f"the broker refuses events: {error}") from error\n',
+        "                return\n",
+        (f"{END}/matrix/test_broker.py::test_a_queue_that_is_full_holds_the_poll_back_until_somebody_reads_it",),
+    ),
+    Break(
+        "an event that no queue takes is no success: mandatory",
+        "worker/broker/rabbitmq/channel.py",
+        "mandatory=True",
+        "mandatory=False",
+        ("tests/brokers/test_messages.py::test_an_unroutable_message_is_an_error_not_a_success",),
+    ),
+    Break(
+        "a redirect of a POST is not followed",
+        "worker/halo/transport.py",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        ("tests/flows/halo/test_faults.py::test_a_redirect_of_a_post_is_not_followed",),
+    ),
+    Break(
+        "an end without a reason is a lost connection",
+        "worker/broker/rabbitmq/failures.py",
+        "        if type(error) is not Exception:\n            raise\n",
+        "        raise\n",
+        (f"{UNIT}/broker/test_failures.py",),
+    ),
+    Break(
+        "a permit that was handed out before is thrown away",
+        "worker/state/permits.py",
+        "if delivery.redelivered or not permit.requests",
+        "if not permit.requests",
+        ("tests/brokers/test_permits.py", f"{UNIT}/state"),
+    ),
+    Break(
+        "nothing is acked while consuming is being cancelled",
+        "worker/flows/consumer.py",
+        "        self._may_ack.clear()\n",
+        "",
+        (f"{JOB}/test_cancelling.py",),
+    ),
+    Break(
+        "only the first of a key runs",
+        "worker/flows/lanes.py",
+        "return entry.place if entry.key is None else entry.key",
+        "return entry.place",
+        ("tests/unit/flows/test_lanes.py", "tests/flows/order/test_order.py"),
+    ),
+)
+
+
+def turned_red(breaking: Break) -> list[str]:
+    """The tests that failed with the safeguard taken out, in a copy of the project."""
+    with tempfile.TemporaryDirectory(prefix="broken-") as folder:
+        copy = Path(folder)
+        for name in ("worker", "tests", "routes", "docker"):
+            shutil.copytree(TOP / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", "README.md", "Makefile"):
+            shutil.copy(TOP / name, copy / name)
+        file = copy / breaking.file
+        text = file.read_text("utf-8")
+        assert text.count(breaking.old) == 1, f"{breaking.file} holds {breaking.old!r} {text.count(breaking.old)} times"
+        file.write_text(text.replace(breaking.old, breaking.new), "utf-8")
+        tests = [test for test in breaking.tests if (TOP / test.partition("::")[0]).exists()]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+        try:
+            done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False, timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            return ["(no end within the time limit)"]
+        assert done.returncode in {0, 1}, done.stdout[-2000:] + done.stderr[-2000:]
+        return [line.partition(" ")[2].partition(" - ")[0] for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+
+
+def main() -> int:
+    still_green = 0
+    print("| Safeguard taken out | Where | Turned red |\n|---|---|---|")
+    for breaking in BREAKS:
+        red = turned_red(breaking)
+        still_green += not red
+        shown = ", ".join(f"`{test.partition('[')[0]}`" for test in dict.fromkeys(red)) or "**nothing**"
+        print(f"| {breaking.safeguard} | `{breaking.file}` | {shown} |", flush=True)
+    return 1 if still_green else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
