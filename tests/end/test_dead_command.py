@@ -232,6 +232,20 @@ async def test_events_that_nobody_took_go_through_their_exchange_once_somebody_d
     assert "original-exchange" not in event.headers
 
 
+async def test_deliveries_bring_about_what_todays_route_says(post):
+    await post.other.declare("hooked", exchange="halo", routing_key="webhooks.#")
+    await post.other.declare("halo.dead.hook")
+    hook = {"client": "main", "auth": {"type": "basic", "username": "u", "password": SECRET}, "when": "{{ object_id < 3 }}", "publish": {"exchange": "halo"}}
+    write_routes(post.folder, routes(webhooks={"hook": hook}))
+    for number in (1, 2, 3):
+        message = Message(orjson.dumps({"id": f"d{number}", "object_id": number}), {"dead-class": "transform", "dead-reason": "no"}, message_id=f"h{number}")
+        await post.other.broker.publish(message, routing_key="halo.dead.hook")
+    ended = await post.run("replay", "hook", "--all", "--yes")
+    assert (ended.code, ended.out) == (0, "hook: 2 letters replayed\nhook: 1 letter left out by the route's `when`\n")
+    assert [letter.body["object_id"] for letter in await post.other.drain("hooked")] == [1, 2]
+    assert await post.other.depth("halo.dead.hook") == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [

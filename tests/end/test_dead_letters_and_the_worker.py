@@ -194,6 +194,28 @@ async def test_at_a_terminal_it_is_asked_and_only_a_yes_is_one(stage, other, hal
     await other.settles("assets.dead", left)
 
 
+async def test_a_run_that_failed_goes_on_from_its_step_with_its_variables(stage, halos, other):
+    halo = await halos()
+    note = {"action": "create_action", "client": "main", "body": {"ticket_id": 3, "outcome": "Note", "note_html": "<<Text>>"}}
+    steps = {"first": {"action": "update_ticket", "client": "main", "body": {"id": 3, "summary": "x"}, "next": "note"}, "note": note}
+    runbook = {"start": {"queue": "go"}, "input": {"Text": "request^text!"}, "first": "first", "steps": steps}
+    worker = await stage.start({"clients": {"main": client(halo)}, "runbooks": {"rb": runbook}})
+    halo.fault(Fault(Does.ANSWER, "POST", "/Actions", times=2, status=400))
+    await other.send({"text": "hello"}, "go")
+    await other.send(b"not json", "go", message_id="bad-start")
+    for replays in (1, 2):
+        await other.settles("halo.run.rb.dead", 1)
+        await other.settles("go.dead", 1)
+        letters = await listed(stage, "rb")
+        assert [(letter["queue"], letter["class"], letter["replays"]) for letter in letters] == [
+            ("halo.run.rb.dead", "rejected", replays - 1), ("go.dead", "decode", replays - 1),
+        ]  # fmt: skip
+        assert (await dead(stage, "replay", "rb", "--all", "--yes")).out == "rb: 2 letters replayed\n"
+    await worker.logged("message.done", detail="the run is done")
+    assert [entry.body[0]["note_html"] for entry in halo.journal.executed("POST", "/Actions")] == ["hello"]
+    assert len(halo.journal.executed("POST", "/Tickets")) == 1
+
+
 async def test_a_run_that_was_sent_goes_on_with_its_next_step_without_calling_again(stage, halos, other, tmp_path: Path):
     halo = await halos()
     note = {"action": "create_action", "client": "main", "body": {"ticket_id": 3, "outcome": "Note", "note_html": "one"}, "next": "then"}
