@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.points import ACK
 from tests.end.matrix.conftest import creating
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import until
 from worker.core.topology import dead_queue
+from worker.sandbox.faults import Does, Fault
 
 LIMIT = 2
 POISONOUS = {
@@ -69,6 +71,31 @@ async def test_a_worker_that_dies_before_its_post_goes_out_leaves_the_create_to_
         again = await stage.start(name="again", **case.quick)
         await case.done()
         await case.judged(again, nothing_arrived_of_the_first=len(case.halo.journal.received("POST", "/Asset")) == 1)
+
+
+@pytest.mark.parametrize("lost", ["the copy", "the ack"])
+async def test_a_worker_that_dies_while_it_puts_a_message_aside_leaves_it_whole(case, stage, lost):
+    """Rows 27 and 28, at the broker: of the copy for the retry queue and the ack of the message one does not arrive. The create was not executed."""
+    case.halo.fault(Fault(Does.ANSWER, "POST", "/Asset", status=500))
+    placed, died = asyncio.Event(), asyncio.Event()
+
+    def watch(data: bytes, up: bool) -> bool:
+        if up and b"halo-retry-reason" in data:
+            placed.set()
+        if up and placed.is_set() and (lost == "the copy" or ACK in data):
+            died.set()
+        return not died.is_set()
+
+    async with through_proxy(case.url) as (proxied, proxy):
+        worker = await stage.start(creating(case.halo, retry=["500ms", "1s"], client={"timeout": "1s"}), amqp_url=proxied, **case.quick)
+        proxy.watch = watch
+        await case.create(1)
+        await asyncio.wait_for(died.wait(), 20)
+        await worker.kill()
+        proxy.watch = None
+        again = await stage.start(name="again", **case.quick)
+        await case.done(40)
+        await case.judged(again, put_aside=placed.is_set())
 
 
 async def test_a_worker_that_stood_still_comes_back_and_has_doubled_nothing(case, stage):
