@@ -11,7 +11,7 @@ Halo counts a request at some moment between its start and its end, unknown to u
 
 So each request that Halo counts in a window of `seconds` has a permit of its own, minted in that window or at most renewal + lag + use + life before it. A minter that is
 late catches up by `late` seconds at most. With the interval (seconds + life + use + late + renewal + lag) / requests between two permits, no more than `requests`
-are minted in that time. For 700/5m: (300.3 + 4.3 + 1 + 1 + 10 + 3) / 690 = 0.463 s, that is 647 requests in five minutes, 92 % of the limit. What is held back (10 of 700)
+are minted in that time. For 700/5m: (300.3 + 4.3 + 1 + 1 + 10 + 3) / 690 = 0.463 s, that is 648 requests in five minutes, 92.5 % of the limit. What is held back (10 of 700)
 is for those who need no permit: token calls and probes, which must work without a broker.
 
 Where it ends: a renewal that waits longer than `lag`, since all replicas together have more long requests running than permits are minted, and a process that is frozen
