@@ -60,6 +60,8 @@ def main() -> int:
 
 def report(verdict: Verdict, seed: int, folder: Path) -> int:
     print(f"seed {seed}: {verdict.tally}")
+    for letters in verdict.parked:
+        print(f"parked: {letters}")
     for sentence in verdict.broken:
         print(f"BROKEN {sentence}")
     print("every invariant holds" if verdict.good else f"the logs are in {folder}")

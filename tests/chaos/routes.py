@@ -8,7 +8,7 @@ from worker.config.validation import LATER
 
 PERSON = "Mark-Person Data"  # a customer's data, in every payload: no log may tell it
 SECRET = "mark-client-secret/7f3a+x"
-RETRY = ["1s", "1s", "2s", "2s", "5s", "5s", "10s", "10s", "10s", "10s"]
+RETRY = ["1s", "1s", "2s", "2s", "5s", "5s", "10s", "15s", "15s", "15s"]
 TIMEOUT = "3s"
 NOTED = range(1, 101)  # tickets that get notes
 CHANGED = range(101, 201)  # tickets that somebody changes in Halo

@@ -100,10 +100,11 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`broken`: a sentence with evidence for each invariant that does not hold."""
+    """`broken`: a sentence with evidence for each invariant that does not hold. `parked`: what is in dead queues, by queue, class and reason."""
 
     tally: Tally
     broken: tuple[str, ...]
+    parked: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -134,7 +135,8 @@ def judge(evidence: Evidence) -> Verdict:
         *told("I6: ended unasked, late or badly", [ending for ended in evidence.ended if (ending := fault_of(ended))]),
         *told("I7: not shown", [sign for sign, shown in evidence.signs.items() if not shown]),
     ]
-    return Verdict(tally, tuple(broken))
+    letters = Counter(f"{left.queue}: {left.dead_class}, {left.reason}" for left in evidence.left if left.dead)
+    return Verdict(tally, tuple(broken), tuple(f"{count} in {letter}" for letter, count in letters.most_common()))
 
 
 def fates_of(evidence: Evidence) -> dict[str, str]:

@@ -65,6 +65,7 @@ def test_good_evidence_is_good_and_counted():
     verdict = judge(GOOD)
     assert verdict.broken == ()
     assert verdict.good
+    assert verdict.parked == ("1 in assets.dead: rejected, Halo said 400", "1 in blind.dead: in_doubt, nobody can know")
     assert str(verdict.tally) == ("accepted 8, done 5, parked 2, waiting 1, lost 0, doubled 0; not confirmed to their sender 1; events 4, changes untold 0")
 
 
