@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos import rounds, schedule, soak
+from tests.chaos.screen import Screen
 from tests.tools.invariants import Verdict
 from tests.tools.rabbitmq import rabbitmq
 
@@ -39,9 +40,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     print(f"seed {seed}, {asked.replicas} replicas, logs in {folder}", flush=True)
 
-    def say(text: str) -> None:
-        print(text, flush=True)
-
+    say = Screen()
     for library in ("aio_pika", "aiormq"):
         logging.getLogger(library).setLevel(logging.CRITICAL)  # what they say of outages is what we make
     with rabbitmq() as broker:
@@ -59,6 +58,7 @@ def main() -> int:
 
 
 def report(verdict: Verdict, seed: int, folder: Path) -> int:
+    print()
     print(f"seed {seed}: {verdict.tally}")
     for letters in verdict.parked:
         print(f"parked: {letters}")

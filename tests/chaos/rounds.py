@@ -13,6 +13,7 @@ from tests.chaos.load import Load, load_of
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.reckoning import reckon
 from tests.chaos.routes import route_file
+from tests.chaos.screen import Screen
 from tests.chaos.world import World, world
 from tests.tools.invariants import Verdict
 from tests.tools.rabbitmq import RabbitMQ
@@ -81,8 +82,21 @@ async def on_stage(
             await made.start(replica)
         for replica in made.replicas:
             await replica.worker.ready()
-        watching = asyncio.create_task(made.watch_over())
+        nemesis = Nemesis(made, timed)
+        watching = [asyncio.create_task(made.watch_over()), asyncio.create_task(pulse(load, made, nemesis, began, say))]
         try:
-            yield made, load, Nemesis(made, timed)
+            yield made, load, nemesis
         finally:
-            watching.cancel()
+            for each in watching:
+                each.cancel()
+
+
+async def pulse(load: Load, made: World, nemesis: Nemesis, began: float, say: Say) -> None:
+    """How far it is, each second, where somebody looks."""
+    while isinstance(say, Screen):
+        alive = sum(replica.alive for replica in made.replicas)
+        done = len(made.halo.journal.operations)
+        say.progress(
+            f"{time.monotonic() - began:7.1f} s  {nemesis.struck} faults, {alive} replicas, {len(load.sent)} sent, {done} operations, {len(load.heard)} events"
+        )
+        await asyncio.sleep(1)

@@ -28,7 +28,6 @@ from worker.sandbox.settings import SandboxSettings
 AHEAD = 2000  # messages in the queue at most
 PORTION = 200
 SAMPLES = 100
-ALLOWED = 256 * 1024  # bytes that may be one sample's chance
 SMALL = 6 * 1024 * 1024  # growth over all that is no leak: what allocators keep
 
 
