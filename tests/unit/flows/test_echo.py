@@ -162,3 +162,10 @@ def test_traces_are_read_back_as_they_were_written():
     for trace in (Trace(stamp=0), Trace(stamp=1_790_000_000_123), Trace(members=2**64 - 1), Trace(members=0)):
         assert Trace.decode(trace.encode()) == trace
     assert Trace.decode("") == Trace.decode(None) == Trace.decode("?1") == Trace()
+
+
+def test_what_we_emptied_and_somebody_set_again_is_theirs():
+    known = Trace.of({"id": 1, "a": "kept", "notes": "old"})
+    trails = [trail_of("1", {"id": 1, "notes": ""}, {"id": 1, "a": "kept", "notes": "old"}, {"id": 1, "a": "kept"})]
+    assert is_echo(Met({"id": 1, "a": "kept"}, known), trails)
+    assert not is_echo(Met({"id": 1, "a": "kept", "notes": "theirs"}, known), trails)
