@@ -1,0 +1,98 @@
+"""A walk over several channels gives everything back in order, however slowly a broker takes leave of each."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.flows.dead.conftest import BOX
+from worker.broker.memory import MemoryServer
+from worker.broker.open import open_broker
+from worker.core.clock import SystemClock
+from worker.core.message import Message
+from worker.core.topology import work_topology
+from worker.flows.dead import walk as walks
+from worker.flows.dead.walk import walking
+
+LONG = [f"m{number:05}" for number in range(240)]
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(walks, "LARGEST", 100)
+
+
+class Sluggish:
+    """A broker whose channels die some time after they were closed, the last ones first, as those of a busy RabbitMQ may."""
+
+    def __init__(self, broker):
+        self._broker = broker
+        self.opened = 0
+        self.ready_at_closing = []
+        self.story = []
+
+    @asynccontextmanager
+    async def channel(self, **options):
+        self.opened += 1
+        dies_after = 0.3 / self.opened
+        closing = self._broker.channel(**options)
+        channel = await closing.__aenter__()
+        try:
+            yield Told(channel, self.story)
+        finally:
+            self.ready_at_closing.append(await self.queue_depth(BOX.queue))
+            asyncio.get_running_loop().call_later(dies_after, lambda: asyncio.ensure_future(closing.__aexit__(None, None, None)))
+
+    async def queue_depth(self, queue):
+        await asyncio.sleep(0)
+        return await self._broker.queue_depth(queue)
+
+
+class Told:
+    def __init__(self, channel, story):
+        self._channel = channel
+        self._story = story
+
+    def __getattr__(self, name):
+        return getattr(self._channel, name)
+
+    async def cancel(self, tag):
+        self._story.append("cancelled")
+        await self._channel.cancel(tag)
+
+
+class Watch(SystemClock):
+    def __init__(self, story):
+        self._story = story
+
+    async def sleep(self, seconds):
+        self._story.append("waited")
+
+
+@pytest.fixture
+async def sluggish():
+    server = MemoryServer()
+    async with open_broker("memory://", name="operator", server=server) as broker:
+        await broker.declare(work_topology("assets", [0.05]))
+        for each in LONG:
+            await broker.publish(Message(b"", message_id=each), routing_key=BOX.queue)
+        yield Sluggish(broker)
+
+
+async def test_each_channel_is_closed_when_the_one_before_has_given_back_and_all_is_back_at_the_end(sluggish):
+    async with walking(sluggish, SystemClock(), BOX.queue) as walk:
+        assert [delivery.message.message_id async for delivery in walk.deliveries()] == LONG
+    assert sluggish.ready_at_closing == [0, 100, 200]
+    assert await sluggish.queue_depth(BOX.queue) == len(LONG)
+
+
+async def test_nothing_is_cancelled_while_acks_make_room(sluggish):
+    async with walking(sluggish, Watch(sluggish.story), BOX.queue) as walk:
+        async for delivery in walk.deliveries():
+            if delivery.message.message_id == LONG[110]:
+                await walk.ack(delivery)
+                sluggish.story.append("acked")
+                break
+    assert sluggish.story == ["cancelled", "acked", "waited", "cancelled"]
