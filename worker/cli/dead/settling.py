@@ -27,6 +27,7 @@ from worker.shutdown import stop_on_signals
 
 GOOD, FAILED = 0, 1
 SHOWN = 50
+CUT = "the others are where they were, and so may be the one in hand: replay it all the same, the worker knows its second copy"
 HELD = "somebody else is at these letters now: try again when they have finished"
 WORDS = {"filtered": "left out by the route's `when`", "done": "taken as done"}
 
@@ -165,5 +166,5 @@ def report(scene: Scene, task: Task, tally: Tally, error: str) -> int:
     if tally.stopped:
         console.print(f"{scene.route}: stopped; the others are where they were", soft_wrap=True)
     if error:
-        errors().print(f"halo-worker: {error}; the others are where they were", soft_wrap=True)
+        errors().print(f"halo-worker: {error}; {CUT}", soft_wrap=True)
     return GOOD if good else FAILED
