@@ -13,6 +13,7 @@ from worker.broker.rabbitmq.attachment import RabbitBroker
 from worker.core.message import Message
 from worker.core.topology import WORK_LIMIT
 from worker.flows import ordered_room
+from worker.flows.envelope import ATTEMPTS
 from worker.flows.ordered_messages import SEQUENCE, STARTS
 from worker.sandbox.faults import Does, Fault
 
@@ -61,6 +62,7 @@ async def test_a_connection_that_is_cut_again_and_again_costs_no_order(job, halo
         await lose_connections(job, running)
     await running.until(lambda: all(applied(halo).get(key, [0])[-1] == 59 for key in (1, 2, 3, 4)), within=40)
     assert applied(halo) == {key: list(range(60)) for key in (1, 2, 3, 4)}
+    assert len(halo.journal.executed("POST", "/Asset")) == 240, "what ran when its channel died is not done again"
     await running.until(lambda: running.value("ordered_waiting", route="erp") == 0)
     assert await job.other.depth("assets.dead") == 0
     await running.stop()
@@ -121,6 +123,7 @@ async def test_of_two_workers_one_applies_and_the_other_stands_by_ready(job, hal
     halo = await halos()
     definition = routes(halo, publishers={"erp": ordered()})
     first = await job.start(definition)
+    await first.until(lambda: first.value("consuming", route="erp") == 1)
     second = await job.start(definition)
     assert first.service.health.parts["publisher erp"].detail == "consuming, in order by key"
     assert second.service.health.parts["publisher erp"].detail == "standing by: another replica applies this route in order"
@@ -146,6 +149,20 @@ async def test_what_was_moved_last_and_comes_from_the_queue_again_is_not_moved_t
     await job.other.settles("assets.order")
     assert len(halo.journal.executed("POST", "/Asset")) == 2
     assert applied(halo) == {1: [0, 1]}
+
+
+async def test_nothing_begins_before_all_that_waits_is_known(job, halos):
+    """A message that was tried before stands at the end of the room, with its old place in the order."""
+    halo = await halos()
+    definition = routes(halo, publishers={"erp": ordered(when="{{ id < 100 }}")})
+    await (await job.start(definition)).stop()
+    await job.other.send({"id": 1, "step": 1}, "assets.order", headers={SEQUENCE: 7})
+    await asyncio.gather(*(job.other.send({"id": 100 + number}, "assets.order", headers={SEQUENCE: 8 + number}) for number in range(3000)))
+    await job.other.send({"id": 1, "step": 0}, "assets.order", headers={SEQUENCE: 6, ATTEMPTS: 1})
+    running = await job.start(definition)
+    await running.settled("erp", "done", 2)
+    assert applied(halo) == {1: [0, 1]}
+    await running.settled("erp", "skipped", 3000)
 
 
 async def test_what_somebody_put_into_the_room_goes_through_the_queue_as_all_others_do(job, halos):
