@@ -16,7 +16,7 @@ from worker.core.errors import BrokerError
 from worker.core.message import Message
 from worker.core.ports import Claim, Clock
 from worker.core.topology import CLAIMS, claims_topology
-from worker.state.claim_index import ClaimIndex, Entry
+from worker.state.claim_index import ClaimIndex, Entry, encoded
 from worker.state.claims import StreamClaims, open_claims
 
 CLOCK = SystemClock()
@@ -79,7 +79,7 @@ async def test_a_replica_whose_clock_is_ahead_knows_what_was_claimed_as_well(rep
 async def test_what_was_claimed_more_than_a_day_ago_is_free(replicas, world: World):
     async with world.attach() as broker:
         await broker.declare(claims_topology())
-        await broker.publish(Message(Entry.of("k", "old", CLOCK.now() - 90_000).encode()), routing_key=CLAIMS)
+        await broker.publish(Message(encoded([Entry.of("k", "old", CLOCK.now() - 90_000)])), routing_key=CLAIMS)
     [replica] = await replicas(1)
     assert await soon(replica.claim("k", "new")) is Claim.WON
 
@@ -153,7 +153,7 @@ async def test_another_stream_of_the_same_name_is_not_mistaken_for_the_one_that_
     async with world.attach() as broker:
         await broker.declare(claims_topology())
         for number in range(entries):
-            await broker.publish(Message(Entry.of(f"new {number}", "m", CLOCK.now()).encode()), routing_key=CLAIMS)
+            await broker.publish(Message(encoded([Entry.of(f"new {number}", "m", CLOCK.now())])), routing_key=CLAIMS)
         async with open_claims(broker, CLOCK, index) as claims:
             await until(partial(works, claims), 20)
             assert await soon(claims.claim("old 1", "other")) is Claim.WON

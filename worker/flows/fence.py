@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -17,6 +19,7 @@ from worker.flows.envelope import DOUBTFUL, TRIES, WAITED, Envelope, identity_of
 NOT_AFTER = 5.0  # seconds between claiming an attempt and its first byte: enough for a handshake, and what everybody else has to add to their patience
 LAG = 5.0  # seconds after which Halo's lists are taken to show what was created
 PAUSE = 1.0  # seconds that a message stays in hand when it cannot be claimed, or is somebody else's: a lost channel shows meanwhile
+SOON = 0.05  # seconds in which what need not wait is at the gate
 FIRST = "the first delivery"
 
 
@@ -62,6 +65,7 @@ class Attempt:
         self._owner = uuid4().hex if envelope.copied or envelope.redelivered else FIRST
         self._used = 0
         self._must_be_remembered = False
+        self._at_gate = False
         self.bar = Bar.NONE
 
     @property
@@ -79,23 +83,32 @@ class Attempt:
         """A look that finds nothing means that there is nothing: what may have been under way has had its time."""
         return self._envelope.waited
 
-    async def received(self) -> bool:
-        """Leave word that the message came, so that when it comes again "never sent" can be told from "too long ago to know". False when it cannot be claimed.
+    @asynccontextmanager
+    async def unlooked(self) -> AsyncIterator[None]:
+        """Around sending what nobody can look up: the gate then lets nothing through of which it cannot be told whether it was sent before.
 
-        From then on the gate lets nothing through that cannot be told so.
+        What does not come to the gate soon (it waits for its turn, or for a token) leaves word that the message is here: so that when it comes again after a crash,
+        "never sent" can be told from "too long ago to know".
         """
         self._must_be_remembered = True
         if self._envelope.redelivered or self._remembered is not None:
-            return True
+            yield
+            return
+        leaving_word = asyncio.create_task(self._leave_word())
         try:
-            await self._fence.claims.claim(self._key("received"), self._owner)
-        except BrokerError:
-            self.bar = Bar.UNCLAIMED
-            return False
-        return True
+            yield
+        finally:
+            leaving_word.cancel()
+
+    async def _leave_word(self) -> None:
+        await self._fence.clock.sleep(SOON)
+        if not self._at_gate:
+            with suppress(BrokerError):  # then it may be parked though it was never sent
+                await self._fence.claims.claim(self._key("received"), self._owner)
 
     async def gate(self) -> float | None:
         """Claim the attempt: until when (monotonic) the request may leave, None when it must not. Each request under the same delivery is an attempt of its own."""
+        self._at_gate = True
         not_after = self._fence.clock.monotonic() + NOT_AFTER  # from before the claim: whoever reads it later waits at least as long
         try:
             self.bar = await self._claimed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -45,10 +46,10 @@ class Once:
         parks = write.creates > 0 and find is None and self.in_doubt == "park"
         if parks and attempt.doubtful:
             return Refused(DeadClass.IN_DOUBT, "an earlier attempt may have created it, and there is no `find` to look it up")
-        if parks and not await attempt.received():
-            return await attempt.left(0.0, park=True)
         fenced = write.creates > 0 or self.every
-        exchange = await self.halo.send(replace(request, gate=attempt.gate if fenced else None), priority=self.priority)
+        request = replace(request, gate=attempt.gate if fenced else None)
+        async with attempt.unlooked() if parks else nullcontext():
+            exchange = await self.halo.send(request, priority=self.priority)
         if attempt.bar is not Bar.NONE:
             return await attempt.left(self.timeout or self.halo.timeout, park=parks)
         return outcome_of(exchange, write, repeatable=not parks)

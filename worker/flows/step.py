@@ -54,8 +54,8 @@ class Performer:
         if repeatable:
             exchange = await self._caller.call(method, values, timeout=step.timeout)
         else:
-            await attempt.received()
-            exchange = await self._caller.call(method, values, timeout=step.timeout, gate=attempt.gate)
+            async with attempt.unlooked():
+                exchange = await self._caller.call(method, values, timeout=step.timeout, gate=attempt.gate)
             if attempt.bar is not Bar.NONE:
                 return Performed(await attempt.told(await attempt.left(0.0, park=True)), values)
         answered = replace(values, status=exchange.status, response=exchange.body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Self
@@ -40,14 +40,14 @@ class Entry:
     def of(cls, key: str, message_id: str, at: float) -> Self:
         return cls(digest(key, KEY_BYTES), digest(message_id, OWNER_BYTES), int(at))
 
-    def encode(self) -> bytes:
-        return orjson.dumps({"v": VERSION, "key": self.key, "owner": self.owner, "at": self.at})
+    @property
+    def document(self) -> dict[str, Any]:
+        return {"v": VERSION, "key": self.key, "owner": self.owner, "at": self.at}
 
     @classmethod
-    def decode(cls, body: bytes) -> Self:
+    def read(cls, document: Mapping[str, Any]) -> Self:
         """Raises `NotAClaim`."""
         try:
-            document: Mapping[str, Any] = orjson.loads(body)
             entry = cls(document["key"], document["owner"], document["at"])
             int(entry.key, 16), int(entry.owner, 16)
             fits = (
@@ -57,11 +57,28 @@ class Entry:
                 and type(entry.at) is int
                 and entry.at >> TIME_BITS == 0
             )
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError):
             raise NotAClaim("a message in the stream of claims is no claim") from None
         if not fits:
             raise NotAClaim("a message in the stream of claims is no claim of this version")
         return entry
+
+
+def encoded(entries: Sequence[Entry]) -> bytes:
+    """Claims as one message of the stream: they are made in this order."""
+    return orjson.dumps(entries[0].document if len(entries) == 1 else [entry.document for entry in entries])
+
+
+def decoded(body: bytes) -> list[Entry]:
+    """Raises `NotAClaim`."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        document = []
+    entries = [Entry.read(each) for each in (document if isinstance(document, list) else [document])]
+    if not entries:
+        raise NotAClaim("a message in the stream of claims is no claim")
+    return entries
 
 
 class ClaimIndex:

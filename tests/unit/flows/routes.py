@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,9 +80,13 @@ class ScriptedHalo:
     requests: list[Request] = field(default_factory=list)
     name: str = "main"
     timeout: float = 30.0
+    waits: bool = False
+    """Every request waits for its turn."""
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
         assert priority is Priority.WRITE
+        for _ in range(5 if self.waits else 0):
+            await asyncio.sleep(0)
         if request.gate is not None and not self.answers[0].down and await request.gate() is None:
             return Exchange(Fate.NOT_SENT, reason="it was not let through")
         self.requests.append(request)

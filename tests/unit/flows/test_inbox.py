@@ -30,7 +30,7 @@ def message(message_id: str = "m1", key: Any = "K", **fields: Any) -> Arrived:
 
 async def handled(delivery: Arrived, ledger: Ledger, answer: Exchange = SENT, **fields: Any) -> Outcome:
     fields = {"once": Given(lambda document: document["key"]), "transform": Given(lambda document: {"payload": document["payload"]}), "retry": ()} | fields
-    return await PublisherFlow(publisher(**fields), ScriptedHalo([answer]), ledger, Impatient()).handle(delivery, opened(delivery))  # type: ignore[arg-type]
+    return await PublisherFlow(publisher(**fields), ScriptedHalo([answer], waits=answer is AWAY), ledger, Impatient()).handle(delivery, opened(delivery))  # type: ignore[arg-type]
 
 
 def copied(delivery: Arrived, outcome: Outcome) -> Arrived:

@@ -133,7 +133,7 @@ async def delivered_before(ledger: Ledger, **fields: Any) -> None:
 
 async def test_a_redelivered_create_that_nobody_began_is_sent_without_a_doubt():
     ledger, halo = Ledger(), ScriptedHalo([SENT])
-    await handled(ScriptedHalo([AWAY]), ledger=ledger)
+    await handled(ScriptedHalo([AWAY], waits=True), ledger=ledger)
     assert isinstance(await handled(halo, ledger=ledger, redelivered=True), Done)
     assert [request.method for request in halo.requests] == ["POST"]
 
@@ -199,7 +199,7 @@ async def test_of_two_copies_that_have_waited_one_is_sent_and_the_other_waits_ag
 
 async def test_a_message_without_an_id_that_goes_into_a_copy_with_one_is_in_doubt_should_it_come_again_itself():
     ledger, halo = Ledger(), ScriptedHalo([SENT])
-    unsent = await handled(ScriptedHalo([AWAY]), ledger=ledger, message_id="")
+    unsent = await handled(ScriptedHalo([AWAY], waits=True), ledger=ledger, message_id="")
     assert isinstance(unsent, Unsent)
     assert unsent.marks == {"halo-tries": 1}
     assert isinstance(await handled(halo, ledger=ledger, redelivered=True, message_id=""), Refused)
@@ -208,7 +208,7 @@ async def test_a_message_without_an_id_that_goes_into_a_copy_with_one_is_in_doub
 
 async def test_whoever_had_a_message_first_sends_nothing_once_another_has_begun_with_it():
     ledger, late = Ledger(), ScriptedHalo([SENT])
-    await handled(ScriptedHalo([AWAY]), ledger=ledger)
+    await handled(ScriptedHalo([AWAY], waits=True), ledger=ledger)
     await handled(ScriptedHalo([SENT]), ledger=ledger, redelivered=True)
     assert isinstance(await handled(late, ledger=ledger), Refused)
     assert late.requests == []

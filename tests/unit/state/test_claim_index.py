@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.core.ports import Claim
-from worker.state.claim_index import KEPT, ClaimIndex, Entry, NotAClaim
+from worker.state.claim_index import KEPT, ClaimIndex, Entry, NotAClaim, decoded, encoded
 
 DAY = KEPT
 
@@ -59,14 +59,14 @@ def test_keys_of_the_day_before_yesterday_take_no_room():
 
 def test_an_entry_comes_back_as_it_was_written_and_tells_neither_key_nor_message():
     written = entry("customer@example.com", "message", 1_700_000_000)
-    assert Entry.decode(written.encode()) == written
-    assert b"customer" not in written.encode()
+    assert decoded(encoded([written])) == [written]
+    assert b"customer" not in encoded([written])
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"null", b'"x"', b'{"v":2,"key":"aa","owner":"bb","at":1}', b'{"v":1,"key":1,"owner":2,"at":3}', b"\xff"])
 def test_what_is_no_claim_is_refused(body):
     with pytest.raises(NotAClaim):
-        Entry.decode(body)
+        decoded(body)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_an_entry_with_a_wrong_member_is_refused(change):
     import orjson
 
     with pytest.raises(NotAClaim):
-        Entry.decode(orjson.dumps(orjson.loads(entry("k").encode()) | change))
+        decoded(orjson.dumps(orjson.loads(encoded([entry("k")])) | change))
 
 
 @given(st.text())
@@ -98,3 +98,10 @@ def test_a_reader_that_began_later_agrees_on_every_claim_whose_day_it_has_read(e
     for (_, _, at), one, other in zip(ordered[skipped:], decided[skipped:], late, strict=True):
         if at - begun > 2 * DAY:
             assert one is other
+
+
+def test_several_claims_in_one_message_are_made_in_their_order():
+    several = [entry("k", "first"), entry("k", "second"), entry("other", "first")]
+    assert decoded(encoded(several)) == several
+    index = ClaimIndex()
+    assert [index.add(each) for each in decoded(encoded(several))] == [Claim.WON, Claim.TAKEN, Claim.WON]
