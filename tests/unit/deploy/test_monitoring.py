@@ -172,9 +172,9 @@ def test_the_variables_offer_what_the_worker_exports():
 
 
 def mounted(service):
-    """Where the service of the compose file finds our files."""
-    mounts = [mount.split(":") for mount in SERVICES[service]["volumes"]]
-    return {(TOP / "docker" / source).resolve(): PurePosixPath(target) for source, target, _ in mounts}
+    """Where the service of the compose file finds our files; a volume that has a name is none."""
+    mounts = [mount.split(":") for mount in SERVICES[service]["volumes"] if mount.startswith((".", "/"))]
+    return {(TOP / "docker" / source).resolve(): PurePosixPath(target) for source, target, *_ in mounts}
 
 
 def test_grafana_finds_prometheus_and_the_dashboard():
