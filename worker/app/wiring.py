@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.app.current import Current
 from worker.app.echo_guard import EchoGuard
@@ -16,7 +16,7 @@ from worker.core.topology import Topology
 from worker.flows.availability import Availability, Together
 from worker.flows.consumer import Consumer, Consumption
 from worker.flows.handling import Handler
-from worker.flows.ordered import OrderedConsumer, ordered_publisher_topology
+from worker.flows.ordered import OrderedConsumer, ordered_publisher_topology, tell_left_behind
 from worker.flows.publisher import PublisherFlow, consumption_of, publisher_topology
 from worker.flows.runbook import RunbookFlow, Starter, runbook_topology, start_consumption, step_consumption
 from worker.flows.step import Performer, clients_of
@@ -70,7 +70,13 @@ class Wiring:
         halo = self.guard.telling(self.clients)[route.client]
         what, handler = consumption_of(route), PublisherFlow(route, halo, self.current, self.clock).handle
         if route.order_by is None:
-            return self._consumer(what, handler, halo, publisher_topology(route))
+            plain = self._consumer(what, handler, halo, publisher_topology(route))
+
+            async def serve(broker: Broker, stop: asyncio.Event) -> None:
+                await tell_left_behind(route, broker)
+                await plain.serve(broker, stop)
+
+            return replace(plain, serve=serve)
         ordered = OrderedConsumer(route, what.part, handler, halo, self.clock, self.metrics, self.health, self.tasks)
         return Flow(what.part, ordered_publisher_topology(route), ordered.serve)
 

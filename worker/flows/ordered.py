@@ -33,6 +33,14 @@ def ordered_publisher_topology(route: Publisher) -> Topology:
     return ordered_topology(route.queue, route.bind, declare=route.declare)
 
 
+async def tell_left_behind(route: Publisher, broker: Broker) -> None:
+    """A route whose `order_by` was taken away leaves what waited: nobody takes it out any more. Raises `BrokerError`."""
+    room = order_room(route.queue)
+    if route.order_by is None and (waiting := await broker.queue_depth(room)):
+        reason = f"the route no longer has `order_by`, and {room} still holds what waited: run it with `order_by` until that queue is empty"
+        logger.error("order.left_behind", route=route.name, waiting=waiting, reason=reason)
+
+
 class OrderedConsumer:
     """Serves one ordered route: waits for the lock, loads the room, then moves and runs until it has to let go."""
 

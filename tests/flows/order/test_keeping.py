@@ -6,6 +6,7 @@ import asyncio
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from tests.flows.order.conftest import Stuck, applied, ordered, send_steps
 from tests.tools.job import routes
@@ -237,3 +238,30 @@ async def test_a_sender_s_own_stamp_counts_for_nothing(job, halos):
     await job.other.send({"id": 1, "step": 1})
     await running.settled("erp", "done", 2)
     assert applied(halo) == {1: [0, 1]}
+
+
+async def test_a_route_that_no_longer_keeps_an_order_tells_what_it_left_waiting(job, halos):
+    halo = await halos()
+    Stuck(halo, STUCK)
+    running = await job.start(routes(halo, publishers={"erp": ordered(retry=["1h"])}))
+    await send_steps(job, [STUCK], range(3))
+    await running.until(lambda: running.value("keys_held_up", route="erp") == 1)
+    await running.stop()
+    await job.other.settles("assets.order", 3)
+    with capture_logs() as lines:
+        await job.start(routes(halo, publishers={"erp": ordered(order_by=None)}))
+    told = next(line for line in lines if line["event"] == "order.left_behind")
+    assert (told["route"], told["waiting"]) == ("erp", 3)
+
+
+async def test_the_consumers_of_a_queue_are_counted(job):
+    await job.other.declare("counted")
+    broker = job.other.broker
+    assert await broker.consumers("counted") == await broker.consumers("missing") == 0
+    async with broker.channel(prefetch=1) as channel:
+        await channel.consume("counted", lambda _: None)
+        tag = await channel.consume("counted", lambda _: None)
+        assert await broker.consumers("counted") == 2
+        await channel.cancel(tag)
+        assert await broker.consumers("counted") == 1
+    assert await broker.consumers("counted") == 0

@@ -1,0 +1,59 @@
+"""A broker that takes back what is not acknowledged in time, and one that is killed: the order is kept."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.flows.job.conftest import on_stage
+from tests.flows.order.conftest import Stuck, applied, ordered, send_steps
+from tests.tools.job import routes
+from worker.flows.ordered_room import Room
+
+STUCK = 9
+
+
+@pytest.fixture
+def impatient(rabbitmq):
+    """RabbitMQ waits for acks for a second instead of 30 minutes."""
+
+    def set_to(tick, timeout):
+        rabbitmq.ctl("eval", f"application:set_env(rabbit,channel_tick_interval,{tick}), application:set_env(rabbit,consumer_timeout,{timeout}).")
+
+    set_to(300, 1000)
+    yield
+    set_to(60_000, 1_800_000)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_waits_longer_than_the_broker_does_is_loaded_again_and_keeps_its_order(amqp_url, tmp_path, halos, monkeypatch):
+    loads, load = [], Room.load
+    monkeypatch.setattr(Room, "load", lambda room: loads.append(room) or load(room))
+    async with on_stage(tmp_path, amqp_url, None) as job:
+        halo = await halos()
+        stuck = Stuck(halo, STUCK)
+        running = await job.start(routes(halo, publishers={"erp": ordered(retry=["2s"] * 20)}))
+        await send_steps(job, [STUCK], range(20))
+        await running.until(lambda: stuck.refused >= 1)
+        await running.until(lambda: len(loads) >= 3)
+        await send_steps(job, [1], range(5))
+        stuck.free = True
+        await running.until(lambda: applied(halo).get(STUCK, [0])[-1] == 19, within=40)
+        assert applied(halo) == {STUCK: list(range(20)), 1: list(range(5))}
+        assert len(halo.journal.executed("POST", "/Asset")) == 25
+        await running.stop()
+
+
+async def test_a_broker_that_is_killed_costs_neither_messages_nor_order(rabbitmq, amqp_url, tmp_path, halos):
+    async with on_stage(tmp_path, amqp_url, None) as job:
+        halo = await halos(create_seconds=0)
+        running = await job.start(routes(halo, publishers={"erp": ordered(concurrency=3)}, timeout="1s"))
+        await send_steps(job, [1, 2, 3, 4], range(40))
+        await running.settled("erp", "done", 30)
+        await asyncio.to_thread(rabbitmq.kill)
+        await asyncio.to_thread(rabbitmq.start)
+        await running.until(lambda: all(applied(halo).get(key, [0])[-1] == 39 for key in (1, 2, 3, 4)), within=60)
+        assert applied(halo) == {key: list(range(40)) for key in (1, 2, 3, 4)}
+        await running.until(lambda: running.value("ordered_waiting", route="erp") == 0)
+        await running.stop()
