@@ -8,7 +8,7 @@ import pytest
 
 from worker.broker.rabbitmq import link as module
 from worker.broker.rabbitmq.link import Link, require_supported, within
-from worker.core.errors import BrokerUnreachable
+from worker.core.errors import BrokerUnreachable, ChannelLost
 
 
 class Socket:
@@ -82,6 +82,46 @@ async def test_connecting_that_takes_too_long_is_torn_and_leaves_nothing():
     with pytest.raises(TimeoutError):
         await within(connecting(), 0.05, socket)
     assert (socket.torn.is_set(), ended.is_set()) == (True, True)
+
+
+class OpeningForEver:
+    """A channel that the library leaves waiting, although its connection has gone."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.cancelled = False
+
+    async def initialize(self) -> None:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("reason", [None, ConnectionResetError("reset by peer")])
+async def test_whoever_opens_a_channel_when_the_connection_goes_does_not_wait_for_his_patience(reason: Exception | None):
+    opening = OpeningForEver()
+    closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    connection = Connection(Socket(), answers=True)
+    connection.transport = type("Transport", (), {"connection": type("Protocol", (), {"closing": closing})})
+    connection.channel = lambda **_: opening
+    link = Link(connection, Socket())
+
+    async def opened() -> None:
+        async with link.methods(patience=30):
+            pass
+
+    asking = asyncio.create_task(opened())
+    await opening.begun.wait()
+    closing.set_exception(reason) if reason else closing.cancel()
+    with pytest.raises(ChannelLost, match=r"no channel can be opened: ."):
+        await asyncio.wait_for(asking, 10)
+    assert opening.cancelled
 
 
 @pytest.mark.parametrize(

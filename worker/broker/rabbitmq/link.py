@@ -78,7 +78,7 @@ class Link:
                 try:
                     opened = self._connection.channel(publisher_confirms=True, on_return_raises=True)
                     async with asyncio.timeout(patience):
-                        await opened.initialize()
+                        await self._while_connected(opened.initialize())
                     methods = await opened.get_underlay_channel()
                 except TimeoutError as error:
                     raise ChannelLost("no channel can be opened: the broker does not answer (a memory or disk alarm blocks publishers)") from error
@@ -88,6 +88,19 @@ class Link:
         finally:
             if opened is not None:
                 await self._leave(opened.close())
+
+    async def _while_connected(self, opening: Coroutine[Any, Any, None]) -> None:
+        """A channel that is being opened at the moment when its connection goes may be left waiting for an answer that cannot come."""
+        task, closing = asyncio.ensure_future(opening), self.closing
+        try:
+            await asyncio.wait({task, closing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=CLOSE_TIMEOUT)
+        if closing.done() and (not task.done() or task.cancelled()):
+            raise ChannelLost("no channel can be opened: the connection was lost meanwhile")
+        await task
 
     async def close(self) -> None:
         await self._leave(self._connection.close())
