@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -118,9 +119,21 @@ async def open_transport(client: Client, answer_limit: int = ANSWER_LIMIT, socke
     connect = min(CONNECT_LIMIT, client.timeout)
     limits = aiohttp.ClientTimeout(total=connect + TOTAL_FACTOR * client.timeout, connect=connect, sock_connect=connect, sock_read=client.timeout)
     headers = {"Accept": "application/json"} | _own_headers(client)
-    connector = new_connector(_tls(client), socket_factory)
+    connector = new_connector(_tls(client), socket_factory or giving_up_after(client.timeout))
     async with open_session(connector, limits, headers, answer_limit, proxy=client.proxy) as send:
         yield send
+
+
+def giving_up_after(seconds: float) -> aiohttp.SocketFactoryType:
+    """Makes sockets that drop what is not received in time: the system would try for a quarter of an hour, and a create would arrive that was long given up."""
+
+    def new_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+        made = socket.socket(address[0], address[1], address[2])
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
+        return made
+
+    return new_socket
 
 
 def new_connector(tls: ssl.SSLContext, socket_factory: aiohttp.SocketFactoryType | None = None) -> aiohttp.TCPConnector:
