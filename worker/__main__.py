@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 from types import FrameType
 
 
@@ -16,7 +16,7 @@ def main() -> None:
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    sys.exit(128 + number)
+    os._exit(128 + number)  # at once, as the signal itself would: an exception can be lost in the midst of an import
 
 
 if __name__ == "__main__":
