@@ -28,7 +28,7 @@ class Bar(Enum):
 
     NONE = "none"
     STARTED = "another copy of this message has made this attempt, or is making it"
-    FORGOTTEN = "it was delivered before, and too long ago to know whether it was sent"
+    FORGOTTEN = "it was delivered before, and it cannot be known whether it was sent"
     UNCLAIMED = "the attempt could not be claimed"
 
 
@@ -88,7 +88,7 @@ class Attempt:
         """Around sending what nobody can look up: the gate then lets nothing through of which it cannot be told whether it was sent before.
 
         What does not come to the gate soon (it waits for its turn, or for a token) leaves word that the message is here: so that when it comes again after a crash,
-        "never sent" can be told from "too long ago to know".
+        "never sent" can be told from "nobody knows" (whoever had it died before it left word, or that is forgotten).
         """
         self._must_be_remembered = True
         if self._envelope.redelivered or self._remembered is not None:

@@ -33,9 +33,9 @@ def report(metrics: Metrics, route: str, outcome: Outcome, settlement: Settlemen
         case Ack() | Forward():
             event = "message.skipped" if isinstance(outcome, Skipped) else "message.done"
             logger.info(event, **what, status=getattr(outcome, "status", None), detail=getattr(outcome, "detail", ""))
-        case Retry(delay, _, doubtful, reason):
+        case Retry(delay, _, doubtful, reason, hold=hold):
             result = "retried"
-            logger.warning("message.retried", **what, delay=delay, doubtful=doubtful, reason=reason)
+            logger.warning("message.retried", **what, delay=hold or delay, doubtful=doubtful, reason=reason)
         case Bury(dead_class, reason, status):
             result = f"dead_{dead_class.value}"
             again = {"replays": envelope.replays} if envelope.replays else {}
