@@ -35,3 +35,45 @@ async def test_whoever_waits_when_a_connection_ends_learns_that_it_is_lost_with_
 def test_a_mistake_of_our_own_stays_what_it_is(mistake):
     with pytest.raises(type(mistake), match="ours"), translated("no channel can be opened"):
         raise mistake
+
+
+@pytest.mark.parametrize("answer", ["yes", ChannelClosed(404, "gone")])
+async def test_whoever_is_cancelled_at_the_moment_when_the_answer_comes_stops_all_the_same(answer):
+    """The library waits by `asyncio.wait_for`, which forgets such a cancellation before Python 3.12."""
+    coming: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    went_on: list[object] = []
+
+    async def asking() -> None:
+        try:
+            with translated("nothing can be consumed"):
+                went_on.append(await asyncio.wait_for(coming, 30) and None)
+        except ChannelLost as lost:
+            went_on.append(lost)
+        went_on.append("after the answer")
+
+    task = asyncio.create_task(asking())
+    await asyncio.sleep(0)
+    coming.set_result(answer) if isinstance(answer, str) else coming.set_exception(answer)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert "after the answer" not in went_on
+
+
+async def test_a_step_of_the_cleaning_up_of_a_task_that_is_cancelled_goes_through():
+    done: list[str] = []
+
+    async def asking() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with translated("nothing can be unlocked"):
+                await asyncio.sleep(0)
+            done.append("unlocked")
+
+    task = asyncio.create_task(asking())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done == ["unlocked"]

@@ -54,10 +54,25 @@ def named() -> Iterator[None]:
 
 
 @contextmanager
+def heeded() -> Iterator[None]:
+    """No cancellation is lost within: `asyncio.wait_for` of Python 3.11, through which aiormq waits, forgets one that comes together with the answer."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    except Exception as error:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError from error
+        raise
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+
+
+@contextmanager
 def translated(doing: str) -> Iterator[None]:
     """Raises `QueueMissing` or `ChannelLost` for what goes wrong within; a cancellation that nobody asked for is a lost channel."""
     try:
-        with named():
+        with heeded(), named():
             yield
     except ChannelNotFoundEntity as error:
         found = MISSING_QUEUE.search(explain(error))
