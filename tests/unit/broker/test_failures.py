@@ -32,7 +32,7 @@ async def test_whoever_waits_when_a_connection_ends_learns_that_it_is_lost_with_
 
 
 @pytest.mark.parametrize("mistake", [TypeError("ours"), ExceptionGroup("ours", [ValueError()])])
-def test_a_mistake_of_our_own_stays_what_it_is(mistake):
+async def test_a_mistake_of_our_own_stays_what_it_is(mistake):
     with pytest.raises(type(mistake), match="ours"), translated("no channel can be opened"):
         raise mistake
 
