@@ -20,6 +20,7 @@ def definition_for(halo):
         halo,
         subscribers={"tickets": subscriber(every="100ms", queue=None)},
         publishers={"erp": publisher(find=FIND, concurrency=2)},
+        timeout="2s",  # what a create that was under way is waited for, in part
     )
 
 

@@ -105,7 +105,7 @@ async def idle(worker):
 @pytest.mark.parametrize(("replicas", "seed"), [(1, 4), (2, 11)])
 async def test_killed_over_and_over_every_run_ends_with_one_note_and_no_finished_step_is_repeated(halos, stage, other, api, replicas, seed):  # noqa: F811
     rng = Random(seed)
-    kills = 20
+    kills = 8
     halo = await halos(tickets=2 * kills)
     observed = Observed(halo, rng)
     api.on_call = observed.asked
