@@ -23,6 +23,8 @@ from tests.tools.rabbitmq_node import find_server, install_server, private_node
 
 WAY = "WORKER_TEST_BROKER"
 WAYS = ("node", "container")
+# Each answers only when it has begun with its queue.
+DEAD_LETTERING = "[catch sys:get_state(Worker) || {_, Worker, _, _} <- supervisor:which_children(rabbit_fifo_dlx_sup)]."
 URL = "WORKER_TEST_AMQP_URL"
 API = "WORKER_TEST_RABBITMQ_API"
 IMAGE = "WORKER_TEST_RABBITMQ_IMAGE"
@@ -87,11 +89,13 @@ class RabbitMQ:
         self.ours.kill()
 
     def start(self) -> None:
+        """Until it is past the moment when taking a virtual host away ends all at-least-once dead-lettering, and with it every such queue of any virtual host."""
         self.ours.start()
+        self.ctl("eval", DEAD_LETTERING)
 
     def restart(self) -> None:
-        self.ours.stop()
-        self.ours.start()
+        self.stop()
+        self.start()
 
     def ctl(self, *arguments: str) -> str:
         """What `rabbitmqctl` says; about half a second a call."""

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.flows.order.conftest import Stuck, applied, ordered, send_steps
 from tests.tools.job import routes
+from tests.tools.waiting import until
 from worker.broker.rabbitmq.attachment import RabbitBroker
 from worker.core.message import Message
 from worker.core.topology import WORK_LIMIT
@@ -57,13 +58,13 @@ async def test_a_connection_that_is_cut_again_and_again_costs_no_order(job, halo
     halo = await halos()
     halo.fault(Fault(Does.DELAY, "POST", "/Asset", times=None, seconds=0.01))
     running = await job.start(routes(halo, publishers={"erp": ordered(concurrency=3)}, timeout="1s"))  # an attempt that may have been claimed is waited for
-    for cut in range(4):
+    for cut in range(3):
         await send_steps(job, [1, 2, 3, 4], range(cut * 15, cut * 15 + 15))
         await running.settled("erp", "done", cut * 40 + 10)
         await lose_connections(job, running)
-    await running.until(lambda: all(applied(halo).get(key, [0])[-1] == 59 for key in (1, 2, 3, 4)), within=40)
-    assert applied(halo) == {key: list(range(60)) for key in (1, 2, 3, 4)}
-    assert len(halo.journal.executed("POST", "/Asset")) == 240, "what ran when its channel died is not done again"
+    await running.until(lambda: all(applied(halo).get(key, [0])[-1] == 44 for key in (1, 2, 3, 4)), within=40)
+    assert applied(halo) == {key: list(range(45)) for key in (1, 2, 3, 4)}
+    assert len(halo.journal.executed("POST", "/Asset")) == 180, "what ran when its channel died is not done again"
     await running.until(lambda: running.value("ordered_waiting", route="erp") == 0)
     assert await job.other.depth("assets.dead") == 0
     await running.stop()
@@ -112,7 +113,7 @@ async def test_as_long_as_somebody_else_takes_from_the_queue_nothing_is_applied(
         held = asyncio.Queue()
         await channel.consume("assets", held.put_nowait)
         running = await job.start(definition)
-        assert running.service.health.parts["publisher erp"].detail == "taking over"
+        await running.until(lambda: running.service.health.parts["publisher erp"].detail == "taking over")
         await send_steps(job, [1], range(2))
         await held.get()
         assert applied(halo) == {}
@@ -127,7 +128,8 @@ async def test_of_two_workers_one_applies_and_the_other_stands_by_ready(job, hal
     await first.until(lambda: first.value("consuming", route="erp") == 1)
     second = await job.start(definition)
     assert first.service.health.parts["publisher erp"].detail == "consuming, in order by key"
-    assert second.service.health.parts["publisher erp"].detail == "standing by: another replica applies this route in order"
+    await second.until(lambda: second.service.health.parts["publisher erp"].detail == "standing by: another replica applies this route in order")
+    assert second.service.health.ready
     assert (first.value("consuming", route="erp"), second.value("consuming", route="erp")) == (1, 0)
     await first.stop()
     await second.until(lambda: second.value("consuming", route="erp") == 1)
@@ -158,12 +160,12 @@ async def test_nothing_begins_before_all_that_waits_is_known(job, halos):
     definition = routes(halo, publishers={"erp": ordered(when="{{ id < 100 }}")})
     await (await job.start(definition)).stop()
     await job.other.send({"id": 1, "step": 1}, "assets.order", headers={SEQUENCE: 7})
-    await asyncio.gather(*(job.other.send({"id": 100 + number}, "assets.order", headers={SEQUENCE: 8 + number}) for number in range(3000)))
+    await asyncio.gather(*(job.other.send({"id": 100 + number}, "assets.order", headers={SEQUENCE: 8 + number}) for number in range(2500)))
     await job.other.send({"id": 1, "step": 0}, "assets.order", headers={SEQUENCE: 6, ATTEMPTS: 1})
     running = await job.start(definition)
     await running.settled("erp", "done", 2)
     assert applied(halo) == {1: [0, 1]}
-    await running.settled("erp", "skipped", 3000)
+    await running.settled("erp", "skipped", 2500)
 
 
 async def test_what_somebody_put_into_the_room_goes_through_the_queue_as_all_others_do(job, halos):
@@ -264,4 +266,8 @@ async def test_the_consumers_of_a_queue_are_counted(job):
         assert await broker.consumers("counted") == 2
         await channel.cancel(tag)
         assert await broker.consumers("counted") == 1
-    assert await broker.consumers("counted") == 0
+
+    async def gone() -> bool:
+        return await broker.consumers("counted") == 0
+
+    await until(gone)  # the queue hears of a closed channel a little later than we do

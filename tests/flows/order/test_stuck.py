@@ -12,7 +12,7 @@ STUCK = 9
 async def test_two_thousand_messages_behind_a_stuck_key_let_all_others_through_and_follow_in_order(job, halos):
     halo = await halos()
     stuck = Stuck(halo, STUCK)
-    running = await job.start(routes(halo, publishers={"erp": ordered(concurrency=4, retry=["700ms"] * 20)}))
+    running = await job.start(routes(halo, publishers={"erp": ordered(concurrency=4, retry=["700ms"] * 4 + ["3s"] * 16)}))
     await send_steps(job, [STUCK], range(2000))
     await send_steps(job, [1, 2, 3], range(20))
     await running.settled("erp", "done", 60, within=60)
