@@ -7,23 +7,25 @@ from tests.tools.job import routes
 from worker.sandbox.faults import Does, Fault
 
 STUCK = 9
+MANY = {"embedded": 2000, "rabbitmq": 400}  # they follow one after the other, and RabbitMQ writes each to the disk several times
 
 
-async def test_two_thousand_messages_behind_a_stuck_key_let_all_others_through_and_follow_in_order(job, halos):
+async def test_very_many_messages_behind_a_stuck_key_let_all_others_through_and_follow_in_order(job, halos):
+    many = MANY["embedded" if job.server is not None else "rabbitmq"]
     halo = await halos()
     stuck = Stuck(halo, STUCK)
     running = await job.start(routes(halo, publishers={"erp": ordered(concurrency=4, retry=["700ms"] * 4 + ["3s"] * 16)}))
-    await send_steps(job, [STUCK], range(2000))
+    await send_steps(job, [STUCK], range(many))
     await send_steps(job, [1, 2, 3], range(20))
     await running.settled("erp", "done", 60, within=60)
     assert applied(halo) == {key: list(range(20)) for key in (1, 2, 3)}
-    await running.until(lambda: running.value("ordered_waiting", route="erp") == 2000)
+    await running.until(lambda: running.value("ordered_waiting", route="erp") == many)
     assert running.value("keys_held_up", route="erp") == 1
     assert await job.other.depth("assets") == 0
     assert stuck.refused > 1
     stuck.free = True
-    await running.settled("erp", "done", 2060, within=90)
-    assert applied(halo)[STUCK] == list(range(2000))
+    await running.settled("erp", "done", many + 60, within=90)
+    assert applied(halo)[STUCK] == list(range(many))
     await running.until(lambda: running.value("ordered_waiting", route="erp") == 0)
     await running.stop()
 
