@@ -108,6 +108,14 @@ def test_a_failure_that_nobody_foresaw_ends_with_1_and_one_line_without_secrets(
     assert told == "halo-worker: this should not have happened: KeyError: 'amqp://***@h/' (set WORKER_LOG_LEVEL=debug for the traceback)\n"
 
 
+def test_of_a_group_of_failures_the_first_that_is_in_it_is_named_without_secrets(command, service):
+    first = ExceptionGroup("inner", [KeyError(f"amqp://u:{PLANTED}@h/"), ValueError("second")])
+    service(raising(ExceptionGroup("outer", [first, ValueError("third")])))
+    code, _, told = command("run")
+    assert code == 1
+    assert "ExceptionGroup: outer (2 sub-exceptions): ExceptionGroup: inner (2 sub-exceptions): KeyError: 'amqp://***@h/' (set" in told
+
+
 def test_at_debug_level_the_traceback_is_shown_without_secrets(command, service, monkeypatch):
     monkeypatch.setenv("WORKER_LOG_LEVEL", "debug")
     service(raising(KeyError(f"amqp://u:{PLANTED}@h/")))

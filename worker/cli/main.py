@@ -249,4 +249,10 @@ def tell_unexpected(error: Exception) -> None:
     if debug:
         errors().print(redact_text("".join(traceback.format_exception(error))), soft_wrap=True)
     hint = "" if debug else " (set WORKER_LOG_LEVEL=debug for the traceback)"
-    errors().print(f"halo-worker: this should not have happened: {type(error).__name__}: {redact_text(str(error))}{hint}", soft_wrap=True)
+    errors().print(f"halo-worker: this should not have happened: {redact_text(first_cause(error))}{hint}", soft_wrap=True)
+
+
+def first_cause(error: Exception) -> str:
+    """The type and the text of a failure; of a group also those of the first that is in it, however deep."""
+    told = f"{type(error).__name__}: {error}"
+    return f"{told}: {first_cause(error.exceptions[0])}" if isinstance(error, ExceptionGroup) else told
