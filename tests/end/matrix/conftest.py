@@ -65,14 +65,19 @@ class Case:
     async def done(self, within: float = 30) -> None:
         """Until Halo has every record that was asked for and no queue holds a message, and the listener has heard every change."""
 
-        async def at_rest() -> bool:
-            if not {sent.key for sent in self.sent} <= {effect.key for effect in effects_of(self.halo.journal.operations)}:
-                return False
-            if self.listener is not None and not set(self.latest().items()) <= {(heard.record, heard.content) for heard in self.heard()}:
-                return False
-            return not any([await self.other.depth(queue) for queue in await queues(self.rabbitmq, self.url) if is_work(queue)])
+        missing: list[str] = []
 
-        await until(at_rest, within)
+        async def at_rest() -> bool:
+            made = {sent.key for sent in self.sent} - {effect.key for effect in effects_of(self.halo.journal.operations)}
+            untold = set(self.latest().items()) - {(heard.record, heard.content) for heard in self.heard()}
+            full = [queue for queue in await queues(self.rabbitmq, self.url) if is_work(queue) and await self.other.depth(queue)]
+            missing[:] = [f"not made: {sorted(made)}", f"not told: {sorted(untold)}", f"not empty: {full}"]
+            return not (made or untold or full)
+
+        try:
+            await until(at_rest, within)
+        except TimeoutError:
+            pytest.fail(f"not at rest after {within} s; {'; '.join(missing)}")
 
     def latest(self) -> dict[Any, Any]:
         return {row["id"]: row["summary"] for row in self.halo.store.rows("tickets")} if self.listener is not None else {}
