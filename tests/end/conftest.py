@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.flows.job.conftest import Running, serving
 from tests.tools.job import OtherSystem
 from tests.tools.process import WorkerProcess, worker_process, write_routes
+from worker.app import Service
 from worker.broker.open import open_broker
+from worker.config.loader import load_routes
 from worker.core.ports import Broker
 from worker.sandbox.server import Sandbox, serve
 from worker.sandbox.settings import SandboxSettings
+from worker.settings import Settings
 
 
 @dataclass
@@ -25,6 +30,15 @@ class Stage:
     folder: Path
     amqp_url: str
     _stack: AsyncExitStack
+
+    @asynccontextmanager
+    async def within(self, routes: dict[str, Any], *, amqp_url: str = "", **settings: Any) -> AsyncIterator[Running]:
+        """A worker in this process, for settings that are shorter than any that would be sensible."""
+        directory = write_routes(self.folder, routes)
+        given = Settings(amqp_url=amqp_url or self.amqp_url, routes=directory, admin_port=0).model_copy(update=settings)
+        async with serving(Service(given, load_routes(directory, {}, self.folder / "secrets"), asyncio.Event())) as running:
+            await running.ready()
+            yield running
 
     async def start(self, routes: dict[str, Any] | None = None, *, ready: bool = True, name: str = "worker", **settings: Any) -> WorkerProcess:
         """A worker; `routes` replaces the route file first."""

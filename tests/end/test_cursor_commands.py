@@ -148,14 +148,13 @@ async def test_a_reset_starts_as_on_the_first_day(halo, stage, cursor, broker):
 
 
 async def test_a_purged_baton_is_an_alert_that_names_the_remedy_and_the_remedy_works(halo, stage, cursor, broker):
-    async with listening(broker) as heard:
-        worker = await stage.start(of(halo, every="1h"), turn="10s")
+    async with listening(broker) as heard, stage.within(of(halo, every="1h"), turn=1.5) as worker:
         await heard.hears(COUNT)
         await cursor.state_is(state="waiting", learnt=True)
         await purge(broker, wait_queue("tickets"), state_queue("tickets"))
-        lost = await worker.logged("cursor.lost", within=60)
-        assert "halo-worker cursor set tickets --at ISO" in lost["reason"]
-        assert "cursor set" in (await worker.parts())["subscriber tickets"]["detail"]
+        await worker.until(lambda: worker.value("cursor_lost", route="tickets") == 1, 30)
+        assert "halo-worker cursor set tickets --at ISO" in worker.service.health.parts["subscriber tickets"].detail
+        assert not worker.service.health.ready
         assert "away" in (await cursor.shown())["state"]
         ended = await cursor("reset", "tickets")
         assert ended.code == 0, ended.err

@@ -10,6 +10,7 @@ import pytest
 from tests.tools.job import listening, publisher, routes, subscriber
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import until
+from worker.flows import watchdog
 from worker.sandbox.faults import Does, Fault
 from worker.state.birth import baton_in_sight
 
@@ -81,16 +82,16 @@ def rotating(rabbitmq, amqp_url):
     rabbitmq.api.call("DELETE", f"/api/users/{user}")
 
 
-async def test_a_consumer_that_gets_nothing_though_messages_wait_is_made_anew_and_unready_meanwhile(halos, stage, other, amqp_url):
+async def test_a_consumer_that_gets_nothing_though_messages_wait_is_made_anew_and_unready_meanwhile(halos, stage, other, amqp_url, monkeypatch):
+    monkeypatch.setattr(watchdog, "LOOK_EVERY", 1.0)
     halo = await halos()
-    async with through_proxy(amqp_url) as (url, proxy):
-        worker = await stage.start(routes(halo, publishers={"erp": publisher(concurrency=2, find=FIND)}), amqp_url=url)
+    definition = routes(halo, publishers={"erp": publisher(concurrency=2, find=FIND)})
+    async with through_proxy(amqp_url) as (url, proxy), stage.within(definition, amqp_url=url) as worker:
         proxy.watch = lambda data, up: up or DELIVER not in data
         for number in range(6):
             await other.send({"payload": {"inventory_number": f"SN-{number}"}})
-        await worker.logged("consumer.lost", within=60)
-        assert "ready in assets, and none is handed out" in worker.log("consumer.lost")[0]["reason"]
-        assert not (await worker.parts())["publisher erp"]["ok"]
+        await worker.until(lambda: not worker.service.health.parts["publisher erp"].ok)
+        assert "ready in assets, and none is handed out" in worker.service.health.parts["publisher erp"].detail
         proxy.watch = None
         await came(halo, 6)
         assert made(halo) == [f"SN-{number}" for number in range(6)]
