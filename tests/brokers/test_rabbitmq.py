@@ -126,8 +126,9 @@ async def test_losing_either_connection_loses_the_attachment(rabbitmq: RabbitMQ,
 
 def close_connection(rabbitmq: RabbitMQ, name: str) -> None:
     """As an operator does on the management pages."""
-    [pid] = [line.split("\t")[0] for line in rabbitmq.ctl("list_connections", "pid", "client_properties", "--silent").splitlines() if f'"{name}"' in line]
-    rabbitmq.ctl("close_connection", pid, "a test closes it")
+    named = f'{{<<"connection_name">>, longstr, <<"{name}">>}}'
+    ours = f"P <- rabbit_networking:connections(), [{{_, Told}}] <- [rabbit_networking:connection_info(P, [client_properties])], lists:member({named}, Told)"
+    assert rabbitmq.ctl("eval", f'[rabbit_networking:close_connection(P, "a test closes it") || {ours}].').strip() == "[ok]"
 
 
 async def test_an_alarm_blocks_publishing_but_not_consuming(rabbitmq: RabbitMQ, amqp_url: str, broker: Broker):
