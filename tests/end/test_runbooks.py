@@ -40,7 +40,7 @@ def ask_chatgpt(halo, completions_url):
     }
     variables = {"Prompt": "request^action^note!", "TicketId": "request^ticket^id"}
     return {
-        "clients": {"main": client(halo)},
+        "clients": {"main": client(halo, timeout="3s")},  # what a note that was under way is waited for, in part
         "integrations": {"openai": {"base_url": completions_url, "allow_hosts": ["127.0.0.1"], "methods": {"completions": completions}}},
         "runbooks": {"ask-chatgpt": {"start": {"queue": GO}, "input": variables, "first": "asked", "steps": steps}},
     }
