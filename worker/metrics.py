@@ -28,7 +28,9 @@ class Metrics:
         self.refused_calls = self._counter("refused_calls", "Calls of the public port that were refused, by status", "status")
         self.consuming = self._gauge("consuming", "1 while a route's consumer is really consuming", "route")
         self.in_hand = self._gauge("messages_in_hand", "Messages being handled now", "route")
-        self.ordered_waiting = self._gauge("ordered_waiting", "Messages in the waiting room of a route with order_by, told by the replica that applies it", "route")
+        self.ordered_waiting = self._gauge(
+            "ordered_waiting", "Messages in the waiting room of a route with order_by, told by the replica that applies it", "route"
+        )
         self.keys_held_up = self._gauge("keys_held_up", "Keys of a route with order_by that wait until a failed message is tried again", "route")
         self.requests = self._counter("halo_requests", "Requests to Halo by fate", "client", "method", "fate")
         self.request_seconds = Histogram(

@@ -11,7 +11,7 @@ from tests.tools.job import publisher, routes
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import until
 from worker.core.topology import WORK_LIMIT
-from worker.flows.ordered_messages import SEQUENCE, STARTS
+from worker.flows.ordered.messages import SEQUENCE, STARTS
 from worker.sandbox.faults import Does, Fault
 
 KEYS = range(1, 9)

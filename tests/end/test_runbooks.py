@@ -13,7 +13,7 @@ from tests.tools.job import client
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import until
 from worker.core.topology import dead_queue, retry_queue
-from worker.flows.run_message import run_queue
+from worker.flows.running.run_message import run_queue
 from worker.sandbox.faults import Does, Fault
 
 GO, RUN = "ask", run_queue("ask-chatgpt")

@@ -10,7 +10,7 @@ import pytest
 from tests.tools.job import listening, publisher, routes, subscriber
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import until
-from worker.flows import watchdog
+from worker.flows.consuming import watchdog
 from worker.sandbox.faults import Does, Fault
 from worker.state.birth import baton_in_sight
 

@@ -20,8 +20,8 @@ LONGEST_FUNCTION = 45
 CATCH_ALL = {
     "worker/broker/rabbitmq/failures.py": "a library raises a bare `Exception` for a lost connection: that one is named, everything else goes on",
     "worker/cli/main.py": "the command line: a sentence instead of a traceback",
-    "worker/flows/handling.py": "one message: it is settled whatever its handler did",
-    "worker/flows/subscriber.py": "one turn: the baton goes on whatever the poll did",
+    "worker/flows/consuming/handling.py": "one message: it is settled whatever its handler did",
+    "worker/flows/polling/subscriber.py": "one turn: the baton goes on whatever the poll did",
 }
 LOCKED = re.compile(r"^([\w.-]+)==([^ ;]+)", re.MULTILINE)
 
@@ -77,7 +77,11 @@ def test_every_dependency_is_locked_in_a_version_that_the_project_allows():
     project = tomllib.loads((TOP / "pyproject.toml").read_text("utf-8"))
     groups = project["dependency-groups"]
     dev = [name for name in groups["dev"] if isinstance(name, str)]  # what it includes is locked by itself
-    for names, lock in ((project["project"]["dependencies"], "requirements.lock"), (dev, "requirements-dev.lock"), (groups["build"], "requirements-build.lock")):
+    for names, lock in (
+        (project["project"]["dependencies"], "requirements.lock"),
+        (dev, "requirements-dev.lock"),
+        (groups["build"], "requirements-build.lock"),
+    ):
         versions = {name.replace(".", "-").lower(): version for name, version in locked(lock).items()}
         for requirement in map(Requirement, names):
             assert versions[requirement.name.replace(".", "-").lower()] in requirement.specifier, requirement

@@ -10,7 +10,7 @@ from worker.config.automation import Runbook
 from worker.config.routes import Grant, Routes
 from worker.core.health import Health
 from worker.core.ports import Clock
-from worker.flows.step import Performer, clients_of
+from worker.flows.running.step import Performer, clients_of
 from worker.halo.budget import Budgets, PermitsOf
 from worker.halo.client import HaloClient, open_client
 from worker.integrations.caller import open_caller

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from worker.config.routes import Routes, Subscriber
 from worker.core.ports import Broker, Clock, Halo
 from worker.core.topology import Topology, echoes_topology
-from worker.flows.echo import EchoingHalo
-from worker.flows.guard import guarded, minds
+from worker.flows.echoes.guard import guarded, minds
+from worker.flows.echoes.writing_side import EchoingHalo
 from worker.state.echoes import Echoes
 
 

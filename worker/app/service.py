@@ -23,8 +23,8 @@ from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, Topo
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Halo
 from worker.core.topology import Topology, common_topology
-from worker.flows.hook_effects import webhook_topology
-from worker.flows.reception import Reception
+from worker.flows.hooks.effects import webhook_topology
+from worker.flows.hooks.reception import Reception
 from worker.flows.waiting import first_of
 from worker.integrations.caller import IntegrationCaller, open_caller
 from worker.metrics import Metrics

@@ -13,15 +13,15 @@ from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Halo
 from worker.core.topology import Topology
-from worker.flows.availability import Availability, Together
-from worker.flows.consumer import Consumer, Consumption
-from worker.flows.handling import Handler
-from worker.flows.ordered import OrderedConsumer, ordered_publisher_topology, tell_left_behind
-from worker.flows.publisher import PublisherFlow, consumption_of, publisher_topology
-from worker.flows.runbook import RunbookFlow, Starter, runbook_topology, start_consumption, step_consumption
-from worker.flows.step import Performer, clients_of
-from worker.flows.subscriber import SubscriberFlow, subscriber_topology
-from worker.flows.waking import Waking, wake_topology
+from worker.flows.consuming.availability import Availability, Together
+from worker.flows.consuming.consumer import Consumer, Consumption
+from worker.flows.consuming.handling import Handler
+from worker.flows.hooks.waking import Waking, wake_topology
+from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology, tell_left_behind
+from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology
+from worker.flows.running.runbook import RunbookFlow, Starter, runbook_topology, start_consumption, step_consumption
+from worker.flows.running.step import Performer, clients_of
+from worker.flows.writes.publisher import PublisherFlow, consumption_of, publisher_topology
 from worker.metrics import Metrics
 from worker.settings import Settings
 

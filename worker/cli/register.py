@@ -22,7 +22,7 @@ from worker.core.health import Health
 from worker.core.ports import Halo
 from worker.core.redaction import redact
 from worker.core.suggest import did_you_mean
-from worker.flows.registration import Step, carry_out, for_new_webhook, look_up, steps_of
+from worker.flows.hooks.registration import Step, carry_out, for_new_webhook, look_up, steps_of
 from worker.logs import configure
 from worker.metrics import Metrics
 from worker.settings import Settings, load_settings

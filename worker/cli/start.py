@@ -26,10 +26,10 @@ from worker.core.jsontext import decode
 from worker.core.message import Delivery, Message
 from worker.core.ports import Claim
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
-from worker.flows.envelope import opened, retry_copy
-from worker.flows.run_message import Run, run_queue
-from worker.flows.runbook import RunbookFlow
-from worker.flows.variables import taken
+from worker.flows.consuming.envelope import opened, retry_copy
+from worker.flows.running.run_message import Run, run_queue
+from worker.flows.running.runbook import RunbookFlow
+from worker.flows.running.variables import taken
 from worker.logs import configure
 from worker.settings import load_settings
 

@@ -91,7 +91,7 @@ async def test_an_echo_costs_no_details(memory_job, halos, details):
 @pytest.fixture
 def hurried(monkeypatch):
     """Whole lists are read as often as windows."""
-    monkeypatch.setattr("worker.flows.plan.FULL_SCAN_PACE", 0.05)
+    monkeypatch.setattr("worker.flows.polling.plan.FULL_SCAN_PACE", 0.05)
 
 
 @pytest.mark.usefixtures("hurried")

@@ -141,7 +141,7 @@ async def test_a_restart_remembers_what_was_told_and_what_was_missed_once(job, h
 
 
 async def test_deletions_and_changes_are_told_by_date_too_when_the_route_asks_for_deletions(memory_job, halos, monkeypatch):
-    monkeypatch.setattr("worker.flows.plan.FULL_SCAN_PACE", 0.1)
+    monkeypatch.setattr("worker.flows.polling.plan.FULL_SCAN_PACE", 0.1)
     halo = await halos(tickets=25, page_cap=10)
     async with listening(memory_job.other.broker) as listener:
         running = await memory_job.start(routes(halo, subscribers={"list": subscriber(every="20ms", deletes=True, queue=None)}))

@@ -14,9 +14,9 @@ from tests.tools.waiting import until
 from worker.broker.rabbitmq.attachment import RabbitBroker
 from worker.core.message import Message
 from worker.core.topology import WORK_LIMIT
-from worker.flows import ordered_room
-from worker.flows.envelope import ATTEMPTS
-from worker.flows.ordered_messages import SEQUENCE, STARTS
+from worker.flows.consuming.envelope import ATTEMPTS
+from worker.flows.ordered import room as ordered_room
+from worker.flows.ordered.messages import SEQUENCE, STARTS
 from worker.sandbox.faults import Does, Fault
 
 STUCK = 9

@@ -25,11 +25,11 @@ from worker.config.loader import load_routes
 from worker.core.clock import SystemClock
 from worker.core.health import Health
 from worker.core.topology import common_topology, work_topology
-from worker.flows import waking as waking_module
-from worker.flows.hook_effects import webhook_topology
-from worker.flows.reception import Reception
-from worker.flows.run_message import Run, run_queue
-from worker.flows.waking import Waking
+from worker.flows.hooks import waking as waking_module
+from worker.flows.hooks.effects import webhook_topology
+from worker.flows.hooks.reception import Reception
+from worker.flows.hooks.waking import Waking
+from worker.flows.running.run_message import Run, run_queue
 from worker.metrics import Metrics
 from worker.sandbox.server import Sandbox
 from worker.settings import Settings

@@ -19,11 +19,11 @@ from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.ports import Broker
 from worker.core.topology import UNROUTED, Topology, common_topology, work_topology
-from worker.flows import reception as module
-from worker.flows.hook_effects import webhook_topology
-from worker.flows.reception import Reception
-from worker.flows.run_message import Run, run_queue
-from worker.flows.waking import wake_queue
+from worker.flows.hooks import reception as module
+from worker.flows.hooks.effects import webhook_topology
+from worker.flows.hooks.reception import Reception
+from worker.flows.hooks.waking import wake_queue
+from worker.flows.running.run_message import Run, run_queue
 from worker.metrics import Metrics
 
 AUTH = CallerAuth("basic", username="a", password="b")

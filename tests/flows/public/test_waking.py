@@ -15,8 +15,8 @@ from tests.tools.waiting import soon, until
 from worker.broker.open import open_broker
 from worker.core.clock import SystemClock
 from worker.core.health import Health
-from worker.flows import waking as module
-from worker.flows.waking import Waking, wake_queue, wake_topology
+from worker.flows.hooks import waking as module
+from worker.flows.hooks.waking import Waking, wake_queue, wake_topology
 from worker.state.birth import ensure_born
 from worker.state.holder import open_holder
 

@@ -14,7 +14,7 @@ from tests.tools.process import write_routes
 from worker.cli import register as command
 from worker.config.loader import load_routes
 from worker.core.errors import ConfigError
-from worker.flows.registration import CannotRegister
+from worker.flows.hooks.registration import CannotRegister
 from worker.sandbox.faults import Does, Fault
 from worker.settings import Settings
 

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.flows.job.conftest import Job, Running, halos, job, memory_job  # noqa: F401 - fixtures: the worker on both brokers, or on the embedded one
 from tests.tools.job import client
-from worker.flows.run_message import run_queue
+from worker.flows.running.run_message import run_queue
 from worker.sandbox.server import Sandbox
 
 GO = "go"

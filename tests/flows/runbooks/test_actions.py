@@ -8,7 +8,7 @@ import pytest
 
 from tests.flows.runbooks.conftest import action, play
 from worker.catalogue.actions import ACTIONS
-from worker.flows.run_message import Run
+from worker.flows.running.run_message import Run
 from worker.sandbox.faults import Content, Does, Fault
 
 OURS: dict[str, dict[str, Any]] = {

@@ -6,7 +6,7 @@ import asyncio
 
 from tests.flows.runbooks.conftest import GO, RUN, action, call, integration, play, runbook
 from tests.tools.job import client
-from worker.flows.run_message import Run
+from worker.flows.running.run_message import Run
 from worker.sandbox.faults import Does, Fault
 
 NOTE = {"ticket_id": 3, "outcome": "Note", "note_html": "<<Name>>"}

@@ -6,7 +6,7 @@ import asyncio
 
 from tests.flows.runbooks.conftest import DEAD, RUN, call, play
 from worker.core.message import Message
-from worker.flows.run_message import Run
+from worker.flows.running.run_message import Run
 
 
 async def test_the_body_of_a_dead_letter_put_back_on_the_queue_of_steps_goes_on_from_that_step(job, api):

@@ -8,7 +8,7 @@ import pytest
 
 from tests.flows.runbooks.conftest import RUN, Cut, action, call, play
 from worker.core.topology import retry_queue
-from worker.flows.run_message import Run
+from worker.flows.running.run_message import Run
 from worker.sandbox.faults import Does, Fault
 
 GOOD, BAD = {"end": "done"}, {"end": "failed", "reason": "went the wrong way"}

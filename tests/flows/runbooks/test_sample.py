@@ -23,7 +23,7 @@ from worker.app import Service
 from worker.cli.register import address_of, registered
 from worker.config.loader import load_routes
 from worker.core.topology import dead_queue
-from worker.flows.run_message import run_queue
+from worker.flows.running.run_message import run_queue
 from worker.sandbox.completions import Completions, serve_completions
 from worker.sandbox.server import Sandbox
 from worker.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.flows.runbooks.conftest import DEAD, GO, RUN, call, play
-from worker.flows.run_message import Run
+from worker.flows.running.run_message import Run
 
 GOOD, BAD = {"end": "done"}, {"end": "failed", "reason": "went the wrong way"}
 

@@ -10,8 +10,8 @@ from typing import Any
 from tests.unit.changes.simulated import OPERATION, SimulatedHalo
 from worker.changes.detect import Change
 from worker.config.routes import Subscriber
-from worker.flows.emit import Tally
-from worker.flows.poll import Poller
+from worker.flows.polling.emit import Tally
+from worker.flows.polling.poll import Poller
 from worker.metrics import Metrics
 from worker.state.baton import Baton
 from worker.state.known import Known

@@ -8,7 +8,7 @@ from tests.unit.deploy.manifests import BASE, COMPONENTS, TOP, built, container,
 from worker import __version__
 from worker.config.loader import load_routes
 from worker.core.health import Health
-from worker.flows.publisher import publisher_topology
+from worker.flows.writes.publisher import publisher_topology
 from worker.metrics import Metrics
 from worker.settings import load_settings, variables
 from worker.web.admin import admin_application

@@ -9,7 +9,7 @@ from typing import Any
 
 from worker.changes.fingerprints import Trace
 from worker.changes.records import content_hash
-from worker.flows.trails import Met, is_echo, trail_of
+from worker.flows.echoes.trails import Met, is_echo, trail_of
 from worker.sandbox.dates import naive, precise, stored
 from worker.state.echo_index import Trail
 

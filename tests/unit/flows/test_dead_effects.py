@@ -14,8 +14,8 @@ from worker.core.message import Message
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.effects import Effects, delivery_again, event_again, through_its_exchange
 from worker.flows.dead.letter import letter_of
-from worker.flows.hook_effects import Effect
-from worker.flows.run_message import Run, run_id_of
+from worker.flows.hooks.effects import Effect
+from worker.flows.running.run_message import Run, run_id_of
 
 BOX = Box("tickets", "subscriber", "halo.dead.tickets")
 SOURCE = "https://acme.haloitsm.com/api/Tickets"

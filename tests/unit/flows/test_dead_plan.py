@@ -12,12 +12,12 @@ from worker.config.automation import Branch, Method, Runbook, Step
 from worker.config.routes import Routes
 from worker.config.variables import VariablePath
 from worker.core.message import Message
+from worker.flows.consuming.envelope import opened
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import letter_of
 from worker.flows.dead.plan import Again, Left, Plan, TakenAsDone, planner, replay_copy
 from worker.flows.dead.verdict import Verdict
-from worker.flows.envelope import opened
-from worker.flows.run_message import Run
+from worker.flows.running.run_message import Run
 
 ASSETS = Box("assets", "publisher", "erp.assets.dead", "erp.assets")
 STEPS = Box("rb", "steps", "halo.run.rb.dead", "halo.run.rb")

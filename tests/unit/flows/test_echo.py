@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.flows.echo_world import HIDDEN, LISTED, World
 from worker.changes.fingerprints import Trace
-from worker.flows.trails import Met, is_echo, is_own_deletion, trail_of
+from worker.flows.echoes.trails import Met, is_echo, is_own_deletion, trail_of
 from worker.state.echo_index import Trail
 
 SENT = st.dictionaries(st.sampled_from([*LISTED, *HIDDEN]), st.sampled_from(["1", "2", "", None]), min_size=1, max_size=2)

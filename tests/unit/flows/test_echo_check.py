@@ -12,8 +12,8 @@ from worker.changes.detect import Change, Circumstances
 from worker.changes.fingerprints import Trace
 from worker.config.routes import Subscriber
 from worker.core.clock import SystemClock
-from worker.flows.echo_check import EchoCheck
-from worker.flows.trails import trail_of
+from worker.flows.echoes.check import EchoCheck
+from worker.flows.echoes.trails import trail_of
 from worker.metrics import Metrics
 from worker.state.echo_index import Trail
 from worker.state.known import Known

@@ -11,7 +11,7 @@ import pytest
 
 from worker.core.errors import BrokerUnreachable
 from worker.core.exchange import Exchange, Fate, Priority, Request
-from worker.flows.echo import EchoingHalo
+from worker.flows.echoes.writing_side import EchoingHalo
 from worker.state.echo_index import Trail
 
 STORED = {"id": 5, "last_update": "2026-05-01T11:00:00", "summary": "old"}
@@ -181,7 +181,7 @@ async def test_a_write_that_never_left_is_not_told():
 
 
 async def test_a_write_that_could_not_be_announced_still_tells_what_it_left(monkeypatch):
-    monkeypatch.setattr("worker.flows.echo.ANNOUNCING", 0.01)
+    monkeypatch.setattr("worker.flows.echoes.writing_side.ANNOUNCING", 0.01)
 
     class Slow(Told):
         async def begin(self, write: str, client: str, resource: str, keys: Iterable[str], creates: int) -> None:

@@ -12,7 +12,7 @@ from tests.unit.flows.routes import Arrived
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.settlement import Bury, Retry
-from worker.flows.envelope import at_once, dead_letter, identity_of, opened, retry_copy
+from worker.flows.consuming.envelope import at_once, dead_letter, identity_of, opened, retry_copy
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BURY = Bury(DeadClass.REJECTED, "Halo said no", 400, 3)

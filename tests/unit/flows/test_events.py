@@ -11,7 +11,7 @@ import pytest
 from tests.unit.flows.routes import Given, Holding, subscriber
 from worker.changes.detect import Change
 from worker.core.errors import ExpressionError, Undecodable
-from worker.flows.events import deletion, event_of, wanted
+from worker.flows.polling.events import deletion, event_of, wanted
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RECORD = {"id": 7, "summary": "x", "lastupdate": "2026-02-03T04:05:06.789"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.flows.routes import Given, ScriptedHalo, answered, find
 from worker.core.exchange import Exchange, Fate
-from worker.flows.find import MOST_PAGES, Found, LookupFailed, NotFound, Unclear, look, same
+from worker.flows.writes.find import MOST_PAGES, Found, LookupFailed, NotFound, Unclear, look, same
 
 WANTED = {"serial": "SN-7"}
 HIT = {"id": 70, "inventory_number": "SN-7"}

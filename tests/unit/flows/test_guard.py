@@ -10,7 +10,7 @@ from worker.catalogue.actions import ACTIONS
 from worker.catalogue.catalogue import load
 from worker.config.automation import Runbook, Step
 from worker.config.routes import Publisher, Routes, Subscriber
-from worker.flows.guard import guarded
+from worker.flows.echoes.guard import guarded
 
 
 def operation(entity: str, method: str):

@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 
 from worker.core.outcome import Unsent
 from worker.core.settlement import Retry
-from worker.flows.envelope import Envelope
-from worker.flows.handling import report
+from worker.flows.consuming.envelope import Envelope
+from worker.flows.consuming.handling import report
 from worker.metrics import Metrics
 
 ENVELOPE = Envelope("m1", "c1", 0, doubtful=False, redelivered=False, exchange="", routing_key="assets")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from worker.core.outcome import Done, Outcome
-from worker.flows.in_hand import KEPT, InHand, Work
+from worker.flows.consuming.in_hand import KEPT, InHand, Work
 
 KEY = ("erp.assets", "m1", b"hash")
 

@@ -16,9 +16,9 @@ from worker.core.exchange import Exchange, Fate
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Outcome, Refused, Skipped, Unsent
 from worker.core.settlement import Bury, Retry, settle
-from worker.flows.envelope import dead_letter, opened, retry_copy
-from worker.flows.keys import key_text
-from worker.flows.publisher import PublisherFlow
+from worker.flows.consuming.envelope import dead_letter, opened, retry_copy
+from worker.flows.writes.keys import key_text
+from worker.flows.writes.publisher import PublisherFlow
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 SENT, REJECTED, AWAY = answered({"id": 1}, 201), Exchange(Fate.REJECTED, 400, "no"), Exchange(Fate.NOT_SENT, reason="away", down=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.flows.lanes import Entry, Lanes
+from worker.flows.ordered.lanes import Entry, Lanes
 
 
 def arrived(lanes: Lanes[str], number: int, key: str | None = "a", *, item: str = "", due: float = 0.0, careful: bool = False) -> Entry[str]:

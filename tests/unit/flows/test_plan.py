@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.flows.routes import TICKETS, subscriber
 from worker.catalogue.operation import Operation
 from worker.changes.position import Position, Window
-from worker.flows.plan import Plan, after_scan, next_cursor, planned, resumed, suspended
+from worker.flows.polling.plan import Plan, after_scan, next_cursor, planned, resumed, suspended
 from worker.state.baton import Baton
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

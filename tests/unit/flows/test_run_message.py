@@ -14,8 +14,8 @@ from tests.unit.flows.routes import Arrived
 from worker.config.automation import Values
 from worker.core.errors import Undecodable
 from worker.core.message import Message
-from worker.flows import run_message
-from worker.flows.run_message import Run, run_id_of, start_message, started_by
+from worker.flows.running import run_message
+from worker.flows.running.run_message import Run, run_id_of, start_message, started_by
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False, width=32)

@@ -19,12 +19,12 @@ from worker.core.errors import CallRefused
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
 from worker.core.settlement import Bury, settle
-from worker.flows import runbook as module
-from worker.flows.envelope import opened
-from worker.flows.fence import Attempt
-from worker.flows.run_message import Run
-from worker.flows.runbook import RunbookFlow, is_final
-from worker.flows.step import Performed
+from worker.flows.consuming.envelope import opened
+from worker.flows.running import runbook as module
+from worker.flows.running.run_message import Run
+from worker.flows.running.runbook import RunbookFlow, is_final
+from worker.flows.running.step import Performed
+from worker.flows.writes.fence import Attempt
 
 ASK = Step("ask", action=None, method=object(), retry=(1.0, 2.0))  # type: ignore[arg-type]  # the performer of these tests asks for nothing of it
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.flows.schedule import JITTER_MAX, Schedule
+from worker.flows.polling.schedule import JITTER_MAX, Schedule
 from worker.state.baton import Baton
 
 TIMES = st.floats(0, 4e9)

@@ -10,7 +10,7 @@ from worker.config.automation import Integration, IntegrationAuth, Method, Runbo
 from worker.core.exchange import Exchange, Fate
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
 from worker.core.settlement import Ack, Bury, Retry, settle
-from worker.flows.step import clients_of, method_outcome, read_outcome
+from worker.flows.running.step import clients_of, method_outcome, read_outcome
 
 ALL = list(product(Fate, (True, False), (True, False)))
 

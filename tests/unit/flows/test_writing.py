@@ -9,7 +9,7 @@ import pytest
 from tests.unit.flows.routes import DELETE, Given, publisher
 from worker.config.compiled import RequestParameters
 from worker.core.errors import Undecodable
-from worker.flows.writing import Write, write_of
+from worker.flows.writes.writing import Write, write_of
 
 
 def creates(payload: Any) -> int:

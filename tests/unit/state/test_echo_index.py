@@ -90,7 +90,7 @@ def test_so_many_that_never_ended_are_not_all_kept(monkeypatch: pytest.MonkeyPat
 
 
 def test_no_value_of_a_record_is_in_a_word():
-    from worker.flows.trails import trail_of
+    from worker.flows.echoes.trails import trail_of
 
     person = {"id": 5, "summary": "Marie Marker", "customfields": [{"id": 1, "value": "Marie Marker"}], "born": "1990-02-03T00:00:00", "pin": 4711}
     written = ended("w", trail_of("5", person, {**person, "summary": "Old Marker"}, person)).encode()

@@ -20,9 +20,9 @@ from worker.cli.demo.routes import DEMO_REQUESTS, hurried, renamed, sample_route
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel
 from worker.core.topology import TopicExchange, Topology, baton_topology, born_marker, browsed, dead_queue, subscriber_dead_queue
-from worker.flows.publisher import publisher_topology
-from worker.flows.runbook import runbook_topology
-from worker.flows.subscriber import subscriber_topology
+from worker.flows.polling.subscriber import subscriber_topology
+from worker.flows.running.runbook import runbook_topology
+from worker.flows.writes.publisher import publisher_topology
 from worker.sandbox.completions import serve_completions
 from worker.sandbox.server import Sandbox, serve
 from worker.sandbox.settings import SandboxSettings

@@ -9,7 +9,7 @@ from worker.config.routes import Routes
 from worker.core.errors import ConfigError, Problem
 from worker.core.suggest import did_you_mean
 from worker.core.topology import UNROUTED, dead_queue, subscriber_dead_queue
-from worker.flows.run_message import run_queue
+from worker.flows.running.run_message import run_queue
 
 NOBODYS = "unrouted"
 """What stands for the events that no queue took, in the place of a route."""

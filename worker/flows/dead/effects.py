@@ -14,11 +14,12 @@ from worker.config.routes import Subscriber
 from worker.core.errors import Undecodable
 from worker.core.jsontext import decode
 from worker.core.message import Message
-from worker.flows import events, hook_effects
+from worker.flows.consuming.envelope import EXCHANGE, ROUTING_KEY, own_headers
 from worker.flows.dead.letter import Letter
-from worker.flows.envelope import EXCHANGE, ROUTING_KEY, own_headers
-from worker.flows.hook_effects import Effect
-from worker.flows.run_message import run_id_of
+from worker.flows.hooks import effects as hook_effects
+from worker.flows.hooks.effects import Effect
+from worker.flows.polling import events
+from worker.flows.running.run_message import run_id_of
 
 Effects = Callable[[Letter, Message, float], Sequence[Effect]]
 """What is to be published for a letter at a moment; nothing where the route's filter leaves it out. Raises `ExpressionError`, `Undecodable`."""

@@ -14,8 +14,8 @@ from worker.core.jsontext import decode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.topology import WORK_LIMIT
+from worker.flows.consuming.envelope import DOUBTFUL, EXCHANGE, REPLAYS, ROUTING_KEY, counter
 from worker.flows.dead.boxes import Box
-from worker.flows.envelope import DOUBTFUL, EXCHANGE, REPLAYS, ROUTING_KEY, counter
 
 UNROUTED, UNKNOWN = "unrouted", "unknown"
 TOO_OFTEN = "delivery_limit"  # the broker's word for it

@@ -10,11 +10,11 @@ from worker.config.routes import Publisher, Routes
 from worker.core.errors import Undecodable
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
+from worker.flows.consuming.envelope import ATTEMPTS, DOUBTFUL, REASON, REDELIVERED, REPLAYS, TRIES, WAITED, counter, own_headers
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import Letter, origin
 from worker.flows.dead.verdict import Verdict
-from worker.flows.envelope import ATTEMPTS, DOUBTFUL, REASON, REDELIVERED, REPLAYS, TRIES, WAITED, counter, own_headers
-from worker.flows.run_message import Run
+from worker.flows.running.run_message import Run
 
 DEAD = "dead-"
 SENDING = frozenset({"publisher", "steps"})  # kinds whose messages have an effect outside of the broker

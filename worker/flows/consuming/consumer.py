@@ -12,13 +12,13 @@ from worker.core.health import Health
 from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.settlement import Retry, Settlement, settle
-from worker.flows.availability import Availability
-from worker.flows.envelope import at_once, identity_of, opened
-from worker.flows.handling import Handler, handled, report
-from worker.flows.in_hand import InHand
-from worker.flows.settling import Settler
+from worker.flows.consuming.availability import Availability
+from worker.flows.consuming.envelope import at_once, identity_of, opened
+from worker.flows.consuming.handling import Handler, handled, report
+from worker.flows.consuming.in_hand import InHand
+from worker.flows.consuming.settling import Settler
+from worker.flows.consuming.watchdog import stalled
 from worker.flows.waiting import first_of
-from worker.flows.watchdog import stalled
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()

@@ -17,9 +17,9 @@ from worker.core.jsontext import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
-from worker.flows.events import TYPE_PREFIX, parked_headers
-from worker.flows.run_message import run_queue, start_message
-from worker.flows.waking import wake_queue, wake_topology
+from worker.flows.hooks.waking import wake_queue, wake_topology
+from worker.flows.polling.events import TYPE_PREFIX, parked_headers
+from worker.flows.running.run_message import run_queue, start_message
 
 LONGEST_KEY = 255  # bytes of AMQP's short string
 

@@ -13,11 +13,11 @@ from worker.core.message import Delivery, Message
 from worker.core.outcome import Refused
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import order_room
-from worker.flows.consumer import ACKS_UNDER_WAY
-from worker.flows.envelope import opened
-from worker.flows.lanes import Lanes
-from worker.flows.ordered_messages import Roomed, key_of, moved
-from worker.flows.settling import FIRST_PAUSE, LONGEST_PAUSE
+from worker.flows.consuming.consumer import ACKS_UNDER_WAY
+from worker.flows.consuming.envelope import opened
+from worker.flows.consuming.settling import FIRST_PAUSE, LONGEST_PAUSE
+from worker.flows.ordered.lanes import Lanes
+from worker.flows.ordered.messages import Roomed, key_of, moved
 from worker.flows.waiting import first_of
 
 logger = structlog.get_logger()

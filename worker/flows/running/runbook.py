@@ -17,12 +17,12 @@ from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refu
 from worker.core.ports import Claim, Claims, Clock
 from worker.core.settlement import Bury, settle
 from worker.core.topology import Topology, work_topology
-from worker.flows.consumer import Consumption
-from worker.flows.envelope import Envelope
-from worker.flows.fence import Attempt, Fence
-from worker.flows.run_message import Run, run_queue, start_message, started_by
-from worker.flows.step import Performer
-from worker.flows.variables import taken
+from worker.flows.consuming.consumer import Consumption
+from worker.flows.consuming.envelope import Envelope
+from worker.flows.running.run_message import Run, run_queue, start_message, started_by
+from worker.flows.running.step import Performer
+from worker.flows.running.variables import taken
+from worker.flows.writes.fence import Attempt, Fence
 
 logger = structlog.get_logger()
 START_DELAYS = (10.0, 60.0, 600.0)

@@ -16,12 +16,12 @@ from worker.core.outcome import DeadClass, Outcome, Refused, Skipped, Unsent, ma
 from worker.core.ports import Claims, Clock, Halo
 from worker.core.settlement import Bury, settle
 from worker.core.topology import Topology, work_topology
-from worker.flows.consumer import Consumption
-from worker.flows.envelope import HOLDER, Envelope
-from worker.flows.fence import PAUSE, Fence
-from worker.flows.inbox import Inbox
-from worker.flows.once import Once
-from worker.flows.writing import write_of
+from worker.flows.consuming.consumer import Consumption
+from worker.flows.consuming.envelope import HOLDER, Envelope
+from worker.flows.writes.fence import PAUSE, Fence
+from worker.flows.writes.inbox import Inbox
+from worker.flows.writes.once import Once
+from worker.flows.writes.writing import write_of
 
 
 def publisher_topology(route: Publisher) -> Topology:

@@ -11,10 +11,10 @@ from worker.core.errors import ExpressionError, Undecodable
 from worker.core.jsontext import decode
 from worker.core.message import Delivery, Message
 from worker.core.outcome import DeadClass, Refused
-from worker.flows.envelope import DOUBTFUL, EXCHANGE, REDELIVERED, ROUTING_KEY, Envelope, again, counter, own_headers
-from worker.flows.keys import key_text
-from worker.flows.lanes import Place
-from worker.flows.publisher import message_bindings
+from worker.flows.consuming.envelope import DOUBTFUL, EXCHANGE, REDELIVERED, ROUTING_KEY, Envelope, again, counter, own_headers
+from worker.flows.ordered.lanes import Place
+from worker.flows.writes.keys import key_text
+from worker.flows.writes.publisher import message_bindings
 
 SEQUENCE = "halo-order"
 DUE = "halo-order-due"

@@ -11,7 +11,7 @@ from worker.changes.fingerprints import Trace, milliseconds
 from worker.changes.records import record_key
 from worker.config.routes import Subscriber
 from worker.core.ports import Clock
-from worker.flows.trails import Met, is_echo, is_own_deletion
+from worker.flows.echoes.trails import Met, is_echo, is_own_deletion
 from worker.metrics import Metrics
 from worker.state.echo_index import Trail
 from worker.state.echoes import Echoes

@@ -9,7 +9,7 @@ import structlog
 from worker.core.message import Delivery
 from worker.core.outcome import Doubtful, Outcome, Skipped
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
-from worker.flows.envelope import Envelope
+from worker.flows.consuming.envelope import Envelope
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()

@@ -20,9 +20,9 @@ from worker.changes.records import record_key
 from worker.core.errors import BrokerError
 from worker.core.exchange import Exchange, Priority, Request
 from worker.core.ports import Halo
-from worker.flows.details import details_request
-from worker.flows.trails import trail_of
-from worker.flows.writing import names_record
+from worker.flows.echoes.trails import trail_of
+from worker.flows.polling.details import details_request
+from worker.flows.writes.writing import names_record
 from worker.state.echo_index import Trail
 from worker.state.echoes import Echoes
 

@@ -14,9 +14,9 @@ from worker.core.message import Delivery, Message
 from worker.core.outcome import Refused
 from worker.core.ports import Channel, Clock
 from worker.core.topology import order_room
-from worker.flows.envelope import opened
-from worker.flows.lanes import Lanes
-from worker.flows.ordered_messages import MARKER, SEQUENCE, Roomed, key_of, moved_on, roomed
+from worker.flows.consuming.envelope import opened
+from worker.flows.ordered.lanes import Lanes
+from worker.flows.ordered.messages import MARKER, SEQUENCE, Roomed, key_of, moved_on, roomed
 from worker.flows.waiting import first_of
 
 logger = structlog.get_logger()

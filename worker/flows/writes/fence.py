@@ -14,7 +14,7 @@ from worker.core.errors import BrokerError
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused, Unsent, marked
 from worker.core.ports import Claim, Claims, Clock
-from worker.flows.envelope import DOUBTFUL, TRIES, WAITED, Envelope, identity_of
+from worker.flows.consuming.envelope import DOUBTFUL, TRIES, WAITED, Envelope, identity_of
 
 NOT_AFTER = 5.0  # seconds between claiming an attempt and its first byte: enough for a handshake, and what everybody else has to add to their patience
 LAG = 5.0  # seconds after which Halo's lists are taken to show what was created

@@ -20,11 +20,11 @@ from worker.config.routes import Subscriber
 from worker.core.errors import ExpressionError, WorkerError
 from worker.core.exchange import Exchange, Fate, Request
 from worker.core.ports import Clock, Halo
-from worker.flows.details import DetailsFailed, whole
-from worker.flows.echo_check import EchoCheck
-from worker.flows.emit import EmitStopped, Emitter, Tally
-from worker.flows.events import deletion
-from worker.flows.plan import Plan, after_scan, planned, resumed, suspended
+from worker.flows.echoes.check import EchoCheck
+from worker.flows.polling.details import DetailsFailed, whole
+from worker.flows.polling.emit import EmitStopped, Emitter, Tally
+from worker.flows.polling.events import deletion
+from worker.flows.polling.plan import Plan, after_scan, planned, resumed, suspended
 from worker.flows.requests import subscriber_request
 from worker.metrics import Metrics
 from worker.state.baton import Baton

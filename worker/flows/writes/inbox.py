@@ -10,8 +10,8 @@ from worker.config.compiled import Template
 from worker.core.errors import BrokerError
 from worker.core.message import Delivery
 from worker.core.ports import Claim, Claims
-from worker.flows.envelope import Envelope, owner_of
-from worker.flows.keys import key_text
+from worker.flows.consuming.envelope import Envelope, owner_of
+from worker.flows.writes.keys import key_text
 
 
 @dataclass(frozen=True, slots=True)

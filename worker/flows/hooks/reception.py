@@ -18,8 +18,8 @@ from worker.core.errors import ExpressionError, Unroutable
 from worker.core.message import Message
 from worker.core.ports import Claim, Claims, Clock
 from worker.core.topology import UNROUTED
-from worker.flows.hook_effects import Effect, effects_of, identity_of, parked, wanted
-from worker.flows.run_message import run_id_of, run_queue, start_message
+from worker.flows.hooks.effects import Effect, effects_of, identity_of, parked, wanted
+from worker.flows.running.run_message import run_id_of, run_queue, start_message
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()

@@ -14,13 +14,13 @@ from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
 from worker.core.ports import Broker, Clock
 from worker.core.settlement import Forward, Retry, Settlement, settle
 from worker.core.topology import WORK_LIMIT, order_room
-from worker.flows.availability import Availability
-from worker.flows.envelope import Envelope, identity_of, opened, retry_copy
-from worker.flows.handling import Handler, handled, report
-from worker.flows.in_hand import InHand, Work
-from worker.flows.lanes import Entry, Lanes
-from worker.flows.ordered_messages import Roomed, Stamp, key_of, moved_on
-from worker.flows.settling import Settler
+from worker.flows.consuming.availability import Availability
+from worker.flows.consuming.envelope import Envelope, identity_of, opened, retry_copy
+from worker.flows.consuming.handling import Handler, handled, report
+from worker.flows.consuming.in_hand import InHand, Work
+from worker.flows.consuming.settling import Settler
+from worker.flows.ordered.lanes import Entry, Lanes
+from worker.flows.ordered.messages import Roomed, Stamp, key_of, moved_on
 from worker.flows.waiting import first_of
 from worker.metrics import Metrics
 from worker.state.claim_index import KEPT

@@ -12,9 +12,9 @@ from worker.config.compiled import Find
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
 from worker.core.ports import Halo
-from worker.flows.fence import Attempt, Bar
-from worker.flows.find import Found, LookupFailed, NotFound, Unclear, look
-from worker.flows.writing import Write
+from worker.flows.writes.fence import Attempt, Bar
+from worker.flows.writes.find import Found, LookupFailed, NotFound, Unclear, look
+from worker.flows.writes.writing import Write
 
 NOT_FOUND = 404
 

@@ -12,12 +12,12 @@ from worker.core.errors import BrokerError, ChannelLost
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Halo
 from worker.core.topology import Topology, browsed, common_topology, events_topology, state_queue, subscriber_dead_queue
-from worker.flows.echo_check import EchoCheck
-from worker.flows.emit import Emitter
-from worker.flows.poll import Poller, Turned
-from worker.flows.schedule import Schedule, schedule_of
+from worker.flows.consuming.watchdog import stalled
+from worker.flows.echoes.check import EchoCheck
+from worker.flows.polling.emit import Emitter
+from worker.flows.polling.poll import Poller, Turned
+from worker.flows.polling.schedule import Schedule, schedule_of
 from worker.flows.waiting import first_of
-from worker.flows.watchdog import stalled
 from worker.metrics import Metrics
 from worker.state.baton import Baton, KnownRef
 from worker.state.birth import baton_in_sight, ensure_born, start_again

@@ -14,10 +14,10 @@ from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Priority
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
 from worker.core.ports import Halo
-from worker.flows.fence import Attempt, Bar
-from worker.flows.once import NOT_FOUND, Once
-from worker.flows.variables import taken
-from worker.flows.writing import Write, payload_of
+from worker.flows.running.variables import taken
+from worker.flows.writes.fence import Attempt, Bar
+from worker.flows.writes.once import NOT_FOUND, Once
+from worker.flows.writes.writing import Write, payload_of
 
 REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
 

@@ -17,7 +17,7 @@ from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Broker, Clock
 from worker.core.topology import UNROUTED, subscriber_dead_queue
-from worker.flows.events import Event, event_of, parked_headers, wanted
+from worker.flows.polling.events import Event, event_of, parked_headers, wanted
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()

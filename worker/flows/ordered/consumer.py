@@ -11,14 +11,14 @@ from worker.config.routes import Publisher
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import Topology, order_lock, order_room, ordered_topology
-from worker.flows.availability import Availability
-from worker.flows.handling import Handler
-from worker.flows.in_hand import InHand
-from worker.flows.lanes import Lanes
-from worker.flows.ordered_messages import Roomed
-from worker.flows.ordered_moving import Mover, Newest
-from worker.flows.ordered_room import PREFETCH, Room
-from worker.flows.ordered_running import Hands, Runner
+from worker.flows.consuming.availability import Availability
+from worker.flows.consuming.handling import Handler
+from worker.flows.consuming.in_hand import InHand
+from worker.flows.ordered.lanes import Lanes
+from worker.flows.ordered.messages import Roomed
+from worker.flows.ordered.moving import Mover, Newest
+from worker.flows.ordered.room import PREFETCH, Room
+from worker.flows.ordered.running import Hands, Runner
 from worker.flows.waiting import first_of
 from worker.metrics import Metrics
 

@@ -12,7 +12,7 @@ from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Clock
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.core.topology import companion_topology, dead_queue, retry_queue
-from worker.flows.envelope import Envelope, dead_letter, retry_copy
+from worker.flows.consuming.envelope import Envelope, dead_letter, retry_copy
 
 logger = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0

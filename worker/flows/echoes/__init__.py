@@ -1,0 +1,1 @@
+"""The echo guard: what our own writes left, and which changes are only that."""

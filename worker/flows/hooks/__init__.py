@@ -1,0 +1,1 @@
+"""Webhooks and endpoints: what is received, what it starts, and how Halo is told to call."""

@@ -1,0 +1,1 @@
+"""Subscribers: when they are due, what a turn does, and how changes become events."""

@@ -1,0 +1,1 @@
+"""Runbooks at work: runs as messages, from step to step."""
