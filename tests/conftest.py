@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.tools.rabbitmq import NoRabbitMQ, RabbitMQ
 from tests.tools.rabbitmq import rabbitmq as running_rabbitmq
+
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # speed is measured elsewhere
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")

@@ -290,3 +290,34 @@ async def test_attaching_and_leaving_many_times_leaves_nothing_behind(amqp_url: 
     for _ in range(15):
         async with connect(amqp_url, name="test") as broker, broker.channel(prefetch=1), broker.channel(publishing=True):
             pass
+
+
+async def test_a_question_that_is_given_up_at_any_moment_costs_nobody_the_attachment(amqp_url):
+    async with connect(amqp_url, name="hasty") as broker:
+        await broker.declare(Topology(queues=(browsed("asked"),)))
+        for steps in range(40):
+            asking = asyncio.ensure_future(broker.queue_depth("asked"))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            if steps % 2:
+                await asyncio.sleep(0.0005 * steps)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        assert await broker.queue_depth("asked") == 0
+        assert not broker.lost
+
+
+async def test_a_channel_that_is_left_in_haste_costs_nobody_the_attachment(amqp_url):
+    async def held(broker):
+        async with broker.channel():
+            pass
+
+    async with connect(amqp_url, name="hasty") as broker:
+        for steps in range(40):
+            leaving = asyncio.ensure_future(held(broker))
+            await asyncio.sleep(0.0003 * steps)
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+        await broker.declare(Topology(queues=(browsed("asked"),)))
+        assert await broker.queue_depth("asked") == 0
+        assert not broker.lost

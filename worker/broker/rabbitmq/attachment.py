@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from aiormq.exceptions import ChannelLockedResource
 
@@ -17,6 +17,8 @@ from worker.broker.rabbitmq.link import CLOSE_TIMEOUT, Link, linked
 from worker.core.errors import ChannelLost, QueueMissing
 from worker.core.message import Message
 from worker.core.topology import Topology
+
+T = TypeVar("T")
 
 
 class RabbitBroker:
@@ -30,6 +32,7 @@ class RabbitBroker:
         self._own_channel: RabbitChannel | None = None
         self._own_guard = asyncio.Lock()
         self._locks: set[str] = set()
+        self._asking: set[asyncio.Future[Any]] = set()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._closings = [link.closing for link in (publishing, consuming)]
         for closing in self._closings:
@@ -60,11 +63,23 @@ class RabbitBroker:
         return await self.queue_depth(queue) is not None
 
     async def queue_depth(self, queue: str) -> int | None:
-        return await queue_depth(self._consuming, queue, self._patience)
+        return await self._answered(queue_depth(self._consuming, queue, self._patience))
 
     async def consumers(self, queue: str) -> int:
-        found = await inspected(self._consuming, queue, self._patience)
+        found = await self._answered(inspected(self._consuming, queue, self._patience))
         return 0 if found is None else found.consumer_count or 0
+
+    async def _answered(self, question: Coroutine[Any, Any, T]) -> T:
+        """A question is asked to its end, also when nobody waits for the answer any more: a channel that is left half open can take its connection along."""
+        asking = asyncio.ensure_future(question)
+        self._asking.add(asking)
+        asking.add_done_callback(self._asked)
+        return await asyncio.shield(asking)
+
+    def _asked(self, asking: asyncio.Future[Any]) -> None:
+        self._asking.discard(asking)
+        if not asking.cancelled():
+            asking.exception()  # heard, also when nobody waits
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncIterator[bool]:
@@ -98,6 +113,8 @@ class RabbitBroker:
         """Close the broker's own channel; the connections belong to `connect`."""
         if not self._lost.done():
             self._lost.set_result("it was closed here")
+        if self._asking:
+            await asyncio.wait(self._asking, timeout=CLOSE_TIMEOUT)
         await self._own.aclose()
 
     async def _publisher(self) -> RabbitChannel:

@@ -103,17 +103,21 @@ class Link:
         await task
 
     async def close(self) -> None:
-        await self._leave(self._connection.close())
+        try:
+            await self._leave(self._connection.close())
+        except asyncio.CancelledError:
+            self._socket.tear()
+            raise
 
     async def _leave(self, closing: Awaitable[None]) -> None:
-        """Wait a little for a polite end; a broker that does not answer loses the whole connection. How it ended is of no interest."""
+        """Wait a little for a polite end; a broker that does not answer loses the whole connection. How it ended is of no interest.
+
+        It goes on in the background when nobody waits any more: a channel that is given up in haste must not cost the others their connection.
+        """
         ending = asyncio.gather(closing, return_exceptions=True)
-        try:
-            await asyncio.wait([ending], timeout=CLOSE_TIMEOUT)
-        finally:
-            if not ending.done():
-                self._socket.tear()
-        await asyncio.wait([ending], timeout=CLOSE_TIMEOUT)
+        timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._socket.tear)
+        ending.add_done_callback(lambda _: timer.cancel())
+        await asyncio.wait([ending], timeout=2 * CLOSE_TIMEOUT)
 
 
 @asynccontextmanager
