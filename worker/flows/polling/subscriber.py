@@ -53,6 +53,7 @@ class SubscriberFlow:
         self._schedule: Schedule = schedule_of(route)
         self._cached: tuple[KnownRef, Known] | None = None
         self._last_seen = clock.monotonic()
+        self._gone = False
 
     @property
     def part(self) -> str:
@@ -66,7 +67,8 @@ class SubscriberFlow:
             async with open_holder(broker, self._clock, self._route.name) as (holder, channel):
                 await holder.reschedule(self._schedule.revised)
                 await holder.listen()
-                self._health.up(self.part, "waiting for its turn")
+                if not self._gone:
+                    self._health.up(self.part, "waiting for its turn")
                 self._metrics.consuming.labels(self._route.name).set(1)
                 try:
                     await self._turns(broker, holder, channel, stop)
@@ -95,7 +97,7 @@ class SubscriberFlow:
         except ChannelLost:
             self._cached = None
             raise
-        self._found()
+        self._last_seen = self._clock.monotonic()
 
     async def _successor(self, broker: Broker, baton: Baton, stop: asyncio.Event) -> Baton:
         """Do the work of a turn; the baton to put. What goes wrong with Halo or a record is in it, what goes wrong with the broker is raised."""
@@ -169,10 +171,12 @@ class SubscriberFlow:
         return replace(baton, due=now + self._turn_limit)
 
     def _found(self) -> None:
+        self._gone = False
         self._last_seen = self._clock.monotonic()
         self._metrics.cursor_lost.labels(self._route.name).set(0)
 
     def _alarm(self, reason: str) -> None:
+        self._gone = True
         self._metrics.cursor_lost.labels(self._route.name).set(1)
         self._health.down(self.part, reason)
         logger.error("cursor.lost", route=self._route.name, reason=reason)
