@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
-from tests.unit.changes.polling import Polling, tickets
+from tests.unit.changes.polling import Clock, Polling, tickets
 from tests.unit.changes.simulated import Manners, SimulatedHalo
 from tests.unit.changes.test_scan import halo_of
+from worker.changes.position import Position
+from worker.flows.polling.plan import planned
+from worker.flows.polling.poll import Poller, Turn
+from worker.metrics import Metrics
+from worker.state.baton import Baton
+from worker.state.known import Known
 
 
 async def test_250_rows_with_one_stamp_are_all_reported_once():
@@ -142,3 +151,45 @@ async def test_with_changes_all_every_record_is_published_once_in_every_poll():
     for _ in range(2):
         await polling.poll()
         assert sorted(key for _, key in polling.news()) == sorted(str(key) for key in halo.rows)
+
+
+async def test_what_a_turn_that_dies_told_of_a_record_that_kept_changing_comes_again_under_the_same_key():
+    """Pages of five by date are read twice, so the first reading and the second meet the row with different contents."""
+    halo = SimulatedHalo(Manners())
+    for _ in range(12):
+        halo.insert()
+    polling = Polling(halo, tickets(overlap=1.0))
+    await polling.poll()
+    halo.wait(100)
+    for key in range(1, 13):
+        halo.update(key)
+    before = deepcopy(polling.known)
+    polling.emitted.changes.clear()
+    reads = halo.reads
+    halo.churn = lambda halo: halo.reads < reads + 4 and (halo.wait(2), halo.update(3))
+
+    poller = Poller(polling.route, halo, polling.emitted, Clock(halo), Metrics())
+    await poller.take_turn(polling.baton, polling.known, lambda: halo.reads > 30)  # it dies here: neither its baton nor what it knows is kept
+    dead = told_from(polling.emitted)
+    assert len(dead["3"]) > 1, "the row was told more than once"
+    halo.churn = lambda _: None
+    polling.known = before
+    polling.emitted.changes.clear()
+    await polling.poll()
+    again = told_from(polling.emitted)
+    assert again["3"].items() <= dead["3"].items()
+    assert {key: contents for key, contents in again.items() if key != "3"} == {key: contents for key, contents in dead.items() if key != "3"}
+
+
+async def test_a_record_that_goes_back_and_forth_within_a_turn_is_told_each_time_under_a_key_of_its_own():
+    turn = Turn(Baton(), Known(), planned(tickets(), Baton(), 0), Position())
+    contents = ["old", "A", "B", "A", "B"]
+    assert len({(turn.leads_from("1", previous, digest), digest) for previous, digest in pairwise(contents)}) == 4
+
+
+def told_from(emitted):
+    """By record and content: from which content it was told."""
+    told = defaultdict(dict)
+    for change in emitted.changes:
+        told[change.key][change.digest] = change.previous
+    return told

@@ -49,6 +49,17 @@ class Turn:
     tally: Tally = field(default_factory=Tally)
     trouble: str = ""
     stopped: bool = False
+    told: dict[str, list[str | None]] = field(default_factory=dict)
+
+    def leads_from(self, key: str, previous: str | None, digest: str) -> str | None:
+        """The content from which a change is told: the baton's, also when this turn has told a change of the record before.
+
+        If this turn dies, the next one knows only the baton, and its copy has the same dedupe key. What goes back to a content that this turn told is no copy.
+        """
+        told = self.told.setdefault(key, [previous])
+        flapped = digest in told[1:]
+        told.append(digest)
+        return previous if flapped else told[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +163,9 @@ class Poller:
             turn.known.put(key, digest, trace)
             turn.tally.add("learnt")
             return None
-        told = f"{turn.baton.epoch}/{previous or 'new'}" if again else previous  # an event that is wanted once more is not a copy of the first
+        told = turn.leads_from(key, previous, digest)
+        if again:
+            told = f"{turn.baton.epoch}/{told or 'new'}"  # an event that is wanted once more is not a copy of the first
         return Change(verdict, key, row, told, digest, trace)
 
     async def _without_echoes(self, turn: Turn, changes: list[Change], circumstances: Circumstances) -> list[Change]:
