@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from tests.chaos.points import Point
 from tests.chaos.schedule import EVERYBODY, NODE, Blow
 from tests.chaos.world import Replica, World
+from tests.tools.proxy import Proxy
 from worker.sandbox.faults import Content, Does, Fault
 
 POINT_WITHIN = 5.0
@@ -71,28 +72,35 @@ class Nemesis:
             case "kill":
                 await self._replaced(replica, self._world.kill, blow.seconds)
             case "term":
-                if replica.listening and not replica.stopped:
-                    await self._replaced(replica, self._world.terminate, blow.seconds)
+                await self._replaced(replica, self._terminated, blow.seconds)
             case "stop":
                 await self._frozen(replica, blow.seconds)
             case _:
-                proxy = replica.halo if blow.kind.startswith("halo") else replica.broker
-                match blow.kind.split()[1]:
-                    case "reset":
-                        proxy.reset()
-                    case "hold":
-                        proxy.hold(up=blow.dice < 0.7, down=blow.dice > 0.3)
-                        await asyncio.sleep(blow.seconds)
-                        proxy.release()
-                    case "refuse":
-                        proxy.refusing = True
-                        proxy.reset()
-                        await asyncio.sleep(blow.seconds)
-                        proxy.refusing = False
-                    case "slow":
-                        proxy.latency = 0.2 * blow.dice
-                        await asyncio.sleep(blow.seconds)
-                        proxy.latency = 0.0
+                with replica.hindrance():
+                    await self._between(blow, replica.halo if blow.kind.startswith("halo") else replica.broker)
+
+    async def _between(self, blow: Blow, proxy: Proxy) -> None:
+        match blow.kind.split()[1]:
+            case "reset":
+                proxy.reset()
+            case "hold":
+                proxy.hold(up=blow.dice < 0.7, down=blow.dice > 0.3)
+                await asyncio.sleep(blow.seconds)
+                proxy.release()
+            case "refuse":
+                proxy.refusing = True
+                proxy.reset()
+                await asyncio.sleep(blow.seconds)
+                proxy.refusing = False
+            case "slow":
+                proxy.latency = 0.2 * blow.dice
+                await asyncio.sleep(blow.seconds)
+                proxy.latency = 0.0
+
+    async def _terminated(self, replica: Replica) -> None:
+        """Who does not listen yet ends of a SIGTERM as of a SIGKILL; who is stopped does not hear it."""
+        if replica.listening and not replica.stopped:
+            await self._world.terminate(replica)
 
     async def _replaced(self, replica: Replica, end: Callable[[Replica], Awaitable[None]], pause: float) -> None:
         async with replica.busy:
@@ -104,11 +112,12 @@ class Nemesis:
 
     async def _frozen(self, replica: Replica, seconds: float) -> None:
         """Stopped and continued: a zombie that knows nothing of the time between."""
-        replica.stopped = True
-        replica.signal(signal.SIGSTOP)
-        await asyncio.sleep(seconds)
-        replica.signal(signal.SIGCONT)
-        replica.stopped = False
+        with replica.hindrance():
+            replica.stopped = True
+            replica.signal(signal.SIGSTOP)
+            await asyncio.sleep(seconds)
+            replica.signal(signal.SIGCONT)
+            replica.stopped = False
 
     async def _at_point(self, blow: Blow, replica: Replica) -> None:
         point = Point(replica, blow.detail, vanishes=blow.vanishes)
@@ -140,9 +149,12 @@ class Nemesis:
             "broker killed": (rabbitmq.kill, rabbitmq.start),
         }
         begin, end = steps[blow.kind]
-        await asyncio.to_thread(begin)
-        await asyncio.sleep(blow.seconds)
-        await asyncio.to_thread(end)
+        with ExitStack() as stack:
+            for each in self._world.replicas:
+                stack.enter_context(each.hindrance())
+            await asyncio.to_thread(begin)
+            await asyncio.sleep(blow.seconds)
+            await asyncio.to_thread(end)
 
     async def _at_halo(self, blow: Blow) -> None:
         halo, chance = self._world.halo, 0.3 + blow.dice * 0.7

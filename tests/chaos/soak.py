@@ -20,12 +20,13 @@ from tests.tools.rabbitmq import RabbitMQ
 from tests.tools.rabbitmq_node import free_ports
 from tests.tools.waiting import until
 from worker.broker.open import open_broker
+from worker.core.errors import BrokerError
 from worker.core.message import Message
-from worker.core.ports import Broker
 from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
 
 AHEAD = 2000  # messages in the queue at most
+STALLED = 60.0  # seconds without any progress
 PORTION = 200
 SAMPLES = 100
 SMALL = 6 * 1024 * 1024  # growth over all that is no leak: what allocators keep
@@ -84,7 +85,6 @@ async def soak(
     async with AsyncExitStack() as stack:
         halo = await stack.enter_async_context(serve(SandboxSettings(rate_limit=None, tickets=50)))
         proxied, proxy = await stack.enter_async_context(through_proxy(url))
-        broker = await stack.enter_async_context(open_broker(url, name="other system"))
         write_routes(folder, definition(halo.url))
         (port,) = free_ports(1)  # nothing is logged that would tell one: a line a message would fill the disk
         settings = {"shutdown_grace": GRACE, "heartbeat": HEARTBEAT, "log_level": "warning", "admin_port": port}
@@ -92,11 +92,16 @@ async def soak(
         worker = await stack.enter_async_context(worker_process(folder, proxied, name="soaked", variables=variables, **settings))
         worker.listens_at(port)
         await until(lambda: is_ready(worker), 30)
-        filling = asyncio.create_task(fill(broker, messages))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())  # whoever feeds it may not end in silence
+        filling = tasks.create_task(fill(url, messages, say))
         stack.callback(filling.cancel)
         samples: list[tuple[int, int]] = []
+        moved, last = began, 0
         cut, every, step = 0, messages / (reconnects + 1), max(1, round(messages * (1 - warm) / SAMPLES))
         while (done := await progress(worker)) < messages * 0.999:  # what is in hand at a cut may be counted by nobody
+            if done > last:
+                moved, last = time.monotonic(), done
+            assert time.monotonic() - moved < STALLED, f"no progress after {done:,} messages; the feeder {'has ended' if filling.done() else 'is at it'}"
             if cut < reconnects and done >= every * (cut + 1):
                 cut += 1
                 proxy.reset()
@@ -119,14 +124,22 @@ async def is_ready(worker: WorkerProcess) -> bool:
         return False
 
 
-async def fill(broker: Broker, messages: int) -> None:
-    """Never far ahead of the worker."""
-    for start in range(0, messages, PORTION):
-        while (await broker.queue_depth("assets") or 0) > AHEAD:
-            await asyncio.sleep(0.1)
-        sizes = range(start, min(start + PORTION, messages))
-        body = [orjson.dumps({"payload": {"id": 1 + number % 10, "notes": f"note {number}"}}) for number in sizes]
-        await asyncio.gather(*(broker.publish(Message(each), routing_key="assets") for each in body))
+async def fill(url: str, messages: int, say: Callable[[str], None]) -> None:
+    """Never far ahead of the worker. What a lost broker did not confirm is sent once more."""
+    start = 0
+    while start < messages:
+        try:
+            async with open_broker(url, name="other system") as broker:
+                while start < messages:
+                    while (await broker.queue_depth("assets") or 0) > AHEAD:
+                        await asyncio.sleep(0.1)
+                    numbers = range(start, min(start + PORTION, messages))
+                    bodies = [orjson.dumps({"payload": {"id": 1 + number % 10, "notes": f"note {number}"}}) for number in numbers]
+                    await asyncio.gather(*(broker.publish(Message(each), routing_key="assets") for each in bodies))
+                    start += PORTION
+        except BrokerError as error:
+            say(f"!! the feeder lost the broker after {start:,} messages: {error}")
+            await asyncio.sleep(1)
 
 
 async def progress(worker: WorkerProcess) -> int:

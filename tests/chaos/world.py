@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,10 @@ HEARTBEAT = 2
 
 @dataclass
 class Replica:
-    """One place for a worker, and the worker that is in it now. `busy`: somebody is at it, and others leave it alone."""
+    """One place for a worker, and the worker that is in it now. `busy`: somebody is at it, and others leave it alone.
+
+    `hindrances`: what keeps it from the broker or from Halo now; `hindered`: whether anything did since it was asked to end.
+    """
 
     number: int
     broker_url: str
@@ -37,6 +40,8 @@ class Replica:
     lives: int = 0
     stopped: bool = False
     killed: bool = False
+    hindrances: int = 0
+    hindered: bool = False
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -47,6 +52,15 @@ class Replica:
     def listening(self) -> bool:
         """Whether it has come so far that it hears a SIGTERM."""
         return self.worker is not None and self.worker.running and "admin.listening" in self.worker.text()
+
+    @contextmanager
+    def hindrance(self) -> Iterator[None]:
+        self.hindrances += 1
+        self.hindered = True
+        try:
+            yield
+        finally:
+            self.hindrances -= 1
 
     def signal(self, number: signal.Signals) -> None:
         self.killed = self.killed or number is signal.SIGKILL
@@ -89,6 +103,7 @@ class World:
             return
         unasked = not worker.running and not replica.killed
         began = time.monotonic()
+        replica.hindered = replica.hindrances > 0
         if asked == "SIGKILL":
             await worker.kill()
         try:
@@ -96,7 +111,7 @@ class World:
         except TimeoutError:
             code = -int(signal.SIGALRM)  # it did not end at all
         asked = "SIGKILL" if replica.killed else asked  # perhaps it was killed while it was ending
-        self.ended.append(Ended(worker.output.stem, code, "" if unasked else asked, time.monotonic() - began, GRACE + 5))
+        self.ended.append(Ended(worker.output.stem, code, "" if unasked else asked, time.monotonic() - began, GRACE + 5, replica.hindered))
         replica.worker, replica.life = None, None
         await life.aclose()
 

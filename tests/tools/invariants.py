@@ -55,13 +55,17 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A process that is gone. `asked`: the signal that we sent, empty for none; `seconds`: from that to its end."""
+    """A process that is gone. `asked`: the signal that we sent, empty for none; `seconds`: from that to its end.
+
+    `hindered`: it could not reach the broker or Halo meanwhile, so that it may be cut off at the end of its grace, and say so with code 1.
+    """
 
     name: str
     code: int
     asked: str = ""
     seconds: float = 0.0
     grace: float = 25.0
+    hindered: bool = False
 
 
 @dataclass
@@ -195,7 +199,7 @@ def fault_of(ended: Ended) -> str:
     match ended.asked:
         case "SIGKILL":
             return ""
-        case "SIGTERM" if ended.code != 0:
+        case "SIGTERM" if ended.code != 0 and not (ended.hindered and ended.code == 1):
             return f"{ended.name} with {ended.code} after SIGTERM"
         case "SIGTERM" if ended.seconds > ended.grace:
             return f"{ended.name} {ended.seconds:.1f} s after SIGTERM, with a grace time of {ended.grace:.0f} s"

@@ -34,7 +34,7 @@ GOOD = Evidence(
     heard=[Heard(1, "before", "d-1"), Heard(1, "now", "d-2"), Heard(1, "now", "d-2"), Heard(2, "then", "d-3")],
     texts={"worker.log": "all is well"},
     marks=["secret-7f3a"],
-    ended=[Ended("one", -9, "SIGKILL"), Ended("two", 0, "SIGTERM", 3.0, 5.0)],
+    ended=[Ended("one", -9, "SIGKILL"), Ended("two", 0, "SIGTERM", 3.0, 5.0), Ended("three", 1, "SIGTERM", 5.0, 5.0, hindered=True)],
     signs={"messages retried": True},
 )
 
@@ -56,6 +56,7 @@ BROKEN = {
     "I6: ended unasked, late or badly (1): one with 1, unasked": replace(GOOD, ended=[Ended("one", 1)]),
     "I6: ended unasked, late or badly (1): two with 0, unasked": replace(GOOD, ended=[Ended("two", 0)]),
     "I6: ended unasked, late or badly (1): two with 1 after SIGTERM": replace(GOOD, ended=[Ended("two", 1, "SIGTERM", 1.0)]),
+    "I6: ended unasked, late or badly (1): two with -15 after SIGTERM": replace(GOOD, ended=[Ended("two", -15, "SIGTERM", 1.0, hindered=True)]),
     "I6: ended unasked, late or badly (1): two 9.0 s after SIGTERM, with a grace time of 5 s": replace(GOOD, ended=[Ended("two", 0, "SIGTERM", 9.0, 5.0)]),
     "I7: not shown (1): messages retried": replace(GOOD, signs={"messages retried": False}),
 }
