@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,11 +14,13 @@ import pytest
 
 from tests.tools.commands import Ended, run_command
 from tests.tools.job import listening, routes, subscriber
-from tests.tools.process import write_routes
+from tests.tools.process import environment, write_routes
 from tests.tools.waiting import until
+from worker.cli import cursor as commands
 from worker.core.ports import Broker
 from worker.core.topology import Queue, Topology, baton_topology, known_stream, state_queue, wait_queue
 from worker.sandbox.server import Sandbox
+from worker.state.intervention import replace_baton
 
 COUNT = 30
 
@@ -160,6 +163,28 @@ async def test_a_purged_baton_is_an_alert_that_names_the_remedy_and_the_remedy_w
         assert ended.code == 0, ended.err
         await heard.hears(2 * COUNT)
         await worker.ready()
+
+
+async def test_a_baton_that_is_gone_is_waited_for_once(halo, stage, cursor, broker, monkeypatch):
+    async with listening(broker) as heard:
+        worker = await stage.start(of(halo, every="1h"))
+        await heard.hears(COUNT)
+        await cursor.state_is(state="waiting", learnt=True)
+        await worker.stop()
+    await purge(broker, wait_queue("tickets"), state_queue("tickets"))
+    waits = []
+
+    async def replace_at_once(*about, patience):
+        waits.append(patience)
+        return await replace_baton(*about, patience=0)
+
+    monkeypatch.setattr(commands, "LEEWAY", -9.5)
+    monkeypatch.setattr(commands, "configure", lambda _: None)
+    monkeypatch.setattr(commands, "replace_baton", replace_at_once)
+    variables = environment(stage.folder, {}, amqp_url=cursor.amqp_url, turn=10)
+    assert await asyncio.to_thread(commands.set_to, "tickets", "2026-03-01", variables, dry_run=False) == 0
+    assert waits == [0]
+    assert (await cursor.shown())["cursor"] == "2026-03-01T00:00:00Z"
 
 
 async def test_known_records_that_are_gone_do_not_keep_a_cursor_from_being_set(halo, stage, cursor, broker):

@@ -23,7 +23,7 @@ from worker.core.errors import WorkerError
 from worker.core.exchange import Exchange
 from worker.core.health import Health
 from worker.core.redaction import MASK, redact_text
-from worker.core.suggest import did_you_mean
+from worker.core.suggest import choices
 from worker.integrations.building import build_call
 from worker.integrations.caller import open_caller
 from worker.logs import configure
@@ -64,8 +64,7 @@ def find_method(integrations: Mapping[str, Integration], name: str) -> tuple[Int
     methods = {method.full_name: (integration, method) for integration in integrations.values() for method in integration.methods.values()}
     if name in methods:
         return methods[name]
-    hint = did_you_mean(name, methods) or (f"; there are {', '.join(methods)}" if methods else "; the route files have no integrations")
-    raise NoSuchMethod(f"there is no method {name!r}{hint}")
+    raise NoSuchMethod(f"there is no method {name!r}{choices(name, methods, none='the route files have no integrations')}")
 
 
 def values_of(given: Mapping[str, Any]) -> Values:

@@ -24,7 +24,7 @@ from worker.core.durations import format_duration, parse_duration
 from worker.core.errors import ConfigError, Problem, WorkerError
 from worker.core.health import Health
 from worker.core.ports import Broker
-from worker.core.suggest import did_you_mean
+from worker.core.suggest import choices
 from worker.flows.requests import subscriber_request
 from worker.logs import configure
 from worker.metrics import Metrics
@@ -100,6 +100,10 @@ class Desk:
         if self.route.changes == "all":
             raise CannotMove(f"{self.route.name} publishes every record at every poll (`changes: all`): it has no cursor to move")
 
+    @property
+    def _longest(self) -> float:
+        return self._settings.turn + LEEWAY
+
     def _broker(self) -> Any:
         return open_broker(self._settings.amqp_url.get_secret_value(), name="halo-worker cursor", heartbeat=self._settings.heartbeat)
 
@@ -128,7 +132,8 @@ class Desk:
                 found = move.successor(baton)
                 return replace(found, known=KnownRef()) if forgets else found
 
-            baton = await replace_baton(broker, SystemClock(), self.route.name, successor, patience=self._settings.turn + LEEWAY if move.waits else 0.0)
+            patience = self._longest if move.waits and sight.baton is not None else 0.0  # for one that was not seen was waited already
+            baton = await replace_baton(broker, SystemClock(), self.route.name, successor, patience=patience)
         output().print(f"{self.route.name}: {move.sentence(baton)}.", soft_wrap=True)
         return GOOD
 
@@ -138,13 +143,12 @@ class Desk:
         if sight.baton is not None or not sight.born or not move.waits:
             return sight
         console = errors()
-        longest = self._settings.turn + LEEWAY
-        told = f"a replica has the baton of {self.route.name} in hand, or it is gone: waiting for up to {format_duration(round(longest))}"
+        told = f"a replica has the baton of {self.route.name} in hand, or it is gone: waiting for up to {format_duration(round(self._longest))}"
         with console.status(told) if console.is_terminal else nullcontext():
             if not console.is_terminal:
                 console.print(told, soft_wrap=True)
             clock = SystemClock()
-            until = clock.monotonic() + longest
+            until = clock.monotonic() + self._longest
             while sight.baton is None and clock.monotonic() < until:
                 await clock.sleep(0.2)
                 sight = await look(broker, self.route.name)
@@ -168,8 +172,7 @@ class Desk:
 def find_subscriber(subscribers: Mapping[str, Subscriber], name: str) -> Subscriber:
     if name in subscribers:
         return subscribers[name]
-    hint = did_you_mean(name, subscribers) or (f"; there are {', '.join(subscribers)}" if subscribers else "; the route files have no subscribers")
-    raise ConfigError([Problem("SUBSCRIBER", 0, 0, f"there is no subscriber {name!r}{hint}")])
+    raise ConfigError([Problem("SUBSCRIBER", 0, 0, f"there is no subscriber {name!r}{choices(name, subscribers, none='the route files have no subscribers')}")])
 
 
 def moment_of(text: str) -> datetime:

@@ -9,7 +9,7 @@ from typing import Any
 
 from worker.core.errors import ConfigError, Problem, Undecodable
 from worker.core.jsontext import decode
-from worker.core.suggest import did_you_mean
+from worker.core.suggest import choices
 
 INPUT = re.compile(r"\s*(?P<name>[^:=]*[^:=\s])\s*(?P<typed>:?)=(?P<value>.*)", re.DOTALL)
 
@@ -30,7 +30,7 @@ def read_inputs(inputs: Sequence[str], known: Collection[str] | None = None) -> 
             raise WrongInput(f"an input is name=text or name:=JSON, not {text.partition('=')[0][:40]!r}")
         name = parts["name"]
         if known is not None and name not in known:
-            raise WrongInput(f"there is no variable {name!r}" + (did_you_mean(name, known) or (f"; there are {', '.join(known)}" if known else "")))
+            raise WrongInput(f"there is no variable {name!r}{choices(name, known)}")
         found[name] = read_value(name, parts["value"], typed=bool(parts["typed"]))
     return found
 

@@ -21,7 +21,7 @@ from worker.core.errors import ConfigError, Problem, WorkerError
 from worker.core.health import Health
 from worker.core.ports import Halo
 from worker.core.redaction import redact
-from worker.core.suggest import did_you_mean
+from worker.core.suggest import choices
 from worker.flows.hooks.registration import Step, carry_out, for_new_webhook, look_up, steps_of
 from worker.logs import configure
 from worker.metrics import Metrics
@@ -47,8 +47,7 @@ def register(name: str, url: str, environment: Mapping[str, str], *, dry_run: bo
 def find_webhook(webhooks: Mapping[str, Webhook], name: str) -> Webhook:
     if name in webhooks:
         return webhooks[name]
-    hint = did_you_mean(name, webhooks) or (f"; there are {', '.join(webhooks)}" if webhooks else "; the route files have no webhooks")
-    raise NoSuchWebhook(f"there is no webhook {name!r}{hint}")
+    raise NoSuchWebhook(f"there is no webhook {name!r}{choices(name, webhooks, none='the route files have no webhooks')}")
 
 
 def address_of(url: str, hook: Webhook) -> str:

@@ -12,7 +12,7 @@ from worker.cli.console import output
 from worker.config.automation import Runbook, Step
 from worker.config.loader import load_routes
 from worker.core.errors import WorkerError
-from worker.core.suggest import did_you_mean
+from worker.core.suggest import choices
 
 LABEL_LENGTH = 60
 SHAPES = {"end": ("([", "])"), "condition": ("{", "}"), "action": ("[[", "]]"), "method": ("[", "]")}
@@ -35,8 +35,7 @@ def show_runbook(name: str, directory: Path, environment: Mapping[str, str], sec
 def find_runbook(runbooks: Mapping[str, Runbook], name: str) -> Runbook:
     if name in runbooks:
         return runbooks[name]
-    hint = did_you_mean(name, runbooks) or (f"; there are {', '.join(runbooks)}" if runbooks else "; the route files have none")
-    raise NoSuchRunbook(f"there is no runbook {name!r}{hint}")
+    raise NoSuchRunbook(f"there is no runbook {name!r}{choices(name, runbooks, none='the route files have no runbooks')}")
 
 
 def as_tree(runbook: Runbook) -> Tree:

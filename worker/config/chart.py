@@ -9,7 +9,7 @@ from worker.config.automation import Filler, Method, Runbook, Step
 from worker.config.fillers import names_in
 from worker.config.spot import Spot
 from worker.core.errors import Problem
-from worker.core.suggest import did_you_mean
+from worker.core.suggest import choices
 
 USED = ("path", "query", "body", "reason", "find")
 Edges = Mapping[str, Collection[str]]
@@ -94,15 +94,11 @@ def check_variables(step: Step, known: Collection[str], spot: Spot, problems: li
     """Every variable that a step uses may have been set before it."""
     for name, place, offset in [use for member in USED if member in spot for use in uses(spot.child(member))]:
         if name not in known:
-            problems.append(place.problem(f"no input and no earlier step sets `<<{name}>>`{choices(name, known)}", offset))
+            problems.append(place.problem(f"no input and no earlier step sets `<<{name}>>`{choices(name, sorted(known))}", offset))
     if step.method is not None:
         for name in sorted(method_names(step.method) - set(known)):
-            said = f"{step.method.full_name} uses `<<{name}>>`, which no input and no earlier step sets{choices(name, known)}"
+            said = f"{step.method.full_name} uses `<<{name}>>`, which no input and no earlier step sets{choices(name, sorted(known))}"
             problems.append(spot.child("method").problem(said))
-
-
-def choices(name: str, known: Collection[str]) -> str:
-    return did_you_mean(name, sorted(known)) or (f"; there are {', '.join(sorted(known))}" if known else "; there are none")
 
 
 def uses(spot: Spot) -> Iterator[tuple[str, Spot, int]]:

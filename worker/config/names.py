@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from worker.config.routes import Routes
 from worker.config.spot import Spot
 from worker.core.errors import Problem
-from worker.core.suggest import did_you_mean
+from worker.core.suggest import choices
 from worker.core.topology import order_room, work_topology
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -41,7 +41,7 @@ def check_references(definitions: Sequence[Spot], problems: list[Problem]) -> No
             continue
         name = client.fill(client.value)
         if name and name not in clients:
-            known = did_you_mean(name, clients) or (f"; there are {', '.join(clients)}" if clients else "; no route file defines any")
+            known = choices(name, clients, none="no route file defines any")
             problems.append(client.problem(f"there is no client `{name}`{known}"))
 
 

@@ -11,7 +11,7 @@ from worker.config.parameters import members_of
 from worker.config.routes import Client
 from worker.config.spot import Spot
 from worker.core.errors import Problem
-from worker.core.suggest import did_you_mean
+from worker.core.suggest import choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +42,5 @@ class Neighbours:
 def refer(name: str, noun: str, valid: Sequence[str], spot: Spot, problems: list[Problem]) -> None:
     """A problem when there is nothing of this name."""
     if name not in valid:
-        known = did_you_mean(name, valid) or (f"; there are {', '.join(valid)}" if valid else "; no route file defines any")
+        known = choices(name, valid, none="no route file defines any")
         problems.append(spot.problem(f"there is no {noun} `{name}`{known}"))

@@ -16,3 +16,9 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """`; did you mean A or B?`, or nothing when no name is near."""
     found = nearest(name, valid)
     return f"; did you mean {' or '.join(found)}?" if found else ""
+
+
+def choices(name: str, valid: Iterable[str], *, none: str = "there are none") -> str:
+    """What to write instead, as the end of a sentence that says that there is no `name`: the nearest of `valid`, else all of them, else `none`."""
+    known = list(valid)
+    return did_you_mean(name, known) or (f"; there are {', '.join(known)}" if known else f"; {none}")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from worker.config.routes import Routes
 from worker.core.errors import ConfigError, Problem
-from worker.core.suggest import did_you_mean
+from worker.core.suggest import choices
 from worker.core.topology import UNROUTED, dead_queue, subscriber_dead_queue
 from worker.flows.running.run_message import run_queue
 
@@ -39,5 +39,4 @@ def boxes_of(routes: Routes, name: str) -> tuple[Box, ...]:
     if name in {NOBODYS, UNROUTED}:
         return (Box(NOBODYS, "unrouted", UNROUTED),)
     known = [*routes.publishers, *routes.runbooks, *routes.subscribers, *routes.webhooks, NOBODYS]
-    hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
-    raise ConfigError([Problem("ROUTE", 0, 0, f"there is no route {name!r}{hint}")])
+    raise ConfigError([Problem("ROUTE", 0, 0, f"there is no route {name!r}{choices(name, known)}")])
