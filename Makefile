@@ -43,9 +43,9 @@ bench: $(VENV)/ready-to-develop  ## measure the paths of messages and scans as r
 	$(call phase,publisher path,$(BIN)/python -m tests.benchmarks.publisher)
 	$(call phase,scan,$(BIN)/python -m tests.benchmarks.scan)
 
-chaos: $(VENV)/ready-to-develop  ## faults at random from a SEED for some MINUTES (KILLS=200: SIGKILLs during creates; SOAK=1000000: messages and reconnects)
+chaos: $(VENV)/ready-to-develop  ## faults at random from a SEED for some MINUTES (KILLS=200: SIGKILLs during creates; AWAY=120: minutes without Halo; SOAK=1000000: messages and reconnects)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(REPLICAS),--replicas $(REPLICAS)) \
-		$(if $(KILLS),--kills $(KILLS)) $(if $(SOAK),--soak $(SOAK)) $(CHAOS_FLAGS)
+		$(if $(KILLS),--kills $(KILLS)) $(if $(SOAK),--soak $(SOAK)) $(if $(AWAY),--away $(AWAY)) $(CHAOS_FLAGS)
 
 image:  ## build the container image halo-worker (needs Docker)
 	@docker build --file docker/Dockerfile --tag halo-worker --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \

@@ -29,12 +29,22 @@ FAILING = (
 
 
 async def everything(
-    rabbitmq: RabbitMQ, folder: Path, seed: int, seconds: float, replicas: int, say: Say, *, gap: float = 1.5, pace: float = 1.0, without: Collection[str] = ()
+    rabbitmq: RabbitMQ,
+    folder: Path,
+    seed: int,
+    seconds: float,
+    replicas: int,
+    say: Say,
+    *,
+    gap: float = 1.5,
+    pace: float = 1.0,
+    without: Collection[str] = (),
+    rate_limit: int | None = None,
 ) -> Verdict:
     """All faults of the proxies, of Halo, of the broker and of the processes, by seed."""
     without = {*without, *(() if rabbitmq.node is not None else schedule.NODE)}
     blows = schedule.schedule(seed, seconds, replicas, gap=gap, without=without)
-    async with on_stage(rabbitmq, folder, seed, replicas, say) as (made, load, nemesis):
+    async with on_stage(rabbitmq, folder, seed, replicas, say, rate_limit=rate_limit) as (made, load, nemesis):
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(load.everything(stop, pace))
@@ -65,16 +75,16 @@ async def kills(rabbitmq: RabbitMQ, folder: Path, seed: int, count: int, message
 
 @asynccontextmanager
 async def on_stage(
-    rabbitmq: RabbitMQ, folder: Path, seed: int, replicas: int, say: Say, *, only_creates: bool = False
+    rabbitmq: RabbitMQ, folder: Path, seed: int, replicas: int, say: Say, *, only_creates: bool = False, rate_limit: int | None = None
 ) -> AsyncIterator[tuple[World, Load, Nemesis]]:
-    """Replicas at work, and a load that is attached."""
+    """Replicas at work, and a load that is attached. `rate_limit`: requests in five minutes, for the workers and for Halo."""
     began = time.monotonic()
 
     def timed(text: str) -> None:
         say(f"{time.monotonic() - began:7.1f} s  {text}")
 
     async with (
-        world(folder, rabbitmq, route_file(everything=not only_creates), replicas, create_seconds=0.03) as made,
+        world(folder, rabbitmq, route_file(everything=not only_creates, rate_limit=rate_limit), replicas, create_seconds=0.03, rate_limit=rate_limit) as made,
         load_of(made.url, made.halo, seed) as load,
     ):
         made.say = timed

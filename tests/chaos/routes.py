@@ -25,10 +25,10 @@ def publisher(queue: str, entity: str, **more: Any) -> dict[str, Any]:
     return {"client": "main", "queue": queue, "entity": entity, "retry": RETRY, "concurrency": 4} | more
 
 
-def route_file(*, everything: bool = True) -> dict[str, Any]:
-    """Everything, or only creates that can be looked up. `HALO_URL` differs from replica to replica: each has a proxy of its own."""
+def route_file(*, everything: bool = True, rate_limit: int | None = None) -> dict[str, Any]:
+    """Everything, or only creates that can be looked up. `HALO_URL` differs from replica to replica: each has a proxy of its own. `rate_limit`: requests in five minutes."""
     auth = {"type": "client_credentials", "client_id": "sandbox-client", "client_secret": "${file:halo_client_secret}"}
-    clients = {"main": {"url": "${HALO_URL}", "auth": auth, "rate_limit": "none", "timeout": TIMEOUT}}
+    clients = {"main": {"url": "${HALO_URL}", "auth": auth, "rate_limit": f"{rate_limit}/5m" if rate_limit else "none", "timeout": TIMEOUT}}
     publishers = {"assets": publisher("assets", "Asset", find=find("inventory_number"))}
     if not everything:
         return {"clients": clients, "publishers": publishers}
