@@ -47,8 +47,16 @@ def compile_publisher(name: str, definition: PublisherDefinition, spot: Spot, ca
         concurrency=definition.concurrency or default_concurrency(operation),
         order_by=order_by,
         once=once,
+        may_be_empty=may_be_empty(spot.child("transform")),
         allow_unknown=definition.allow_unknown,
     )
+
+
+def may_be_empty(transform: Spot) -> bool:
+    """A sender may write an empty payload, and so may a route; what expressions leave empty is a mistake."""
+    if not transform.exists:
+        return True
+    return isinstance(transform.value, dict) and transform.value.get("payload") in ({}, [{}])
 
 
 def default_concurrency(operation: Operation) -> int:

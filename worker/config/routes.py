@@ -102,8 +102,11 @@ class Publisher:
     retry: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
     concurrency: int = 4
     order_by: Template | None = None
-    once: Template | None = None
     """What messages have in common that must be applied in order; None: no order is kept."""
+    once: Template | None = None
+    """What messages have in common of which only the first is wanted; None: all are wanted."""
+    may_be_empty: bool = True
+    """Whether a payload without any member is what the route asks for, and not what its transform made of a message that it does not fit."""
     allow_unknown: bool = False
 
 

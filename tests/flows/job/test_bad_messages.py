@@ -114,6 +114,27 @@ async def test_strange_headers_change_nothing(job, halos, headers):
     assert len(halo.journal.executed("POST")) == 1
 
 
+@pytest.mark.parametrize("body", [b"[1, 2]", b'"text"', b'{"serail": "SN-1"}', b"{}"], ids=["an array", "a text", "a misspelt member", "nothing in it"])
+@pytest.mark.parametrize("transform", [SHAPED, "{'payload': [{'inventory_number': serial}]}"], ids=["mapping", "text"])
+async def test_a_message_of_which_the_transform_leaves_nothing_makes_no_empty_record(memory_job, halos, body, transform):
+    halo = await halos()
+    await memory_job.start(routes(halo, publishers={"erp": publisher(transform=transform)}))
+    await memory_job.other.send(body)
+    letter = await memory_job.other.take("assets.dead")
+    assert letter.headers["dead-class"] == "transform"
+    assert "without any member" in letter.headers["dead-reason"]
+    assert halo.journal.executed("POST") == []
+
+
+@pytest.mark.parametrize(("transform", "body"), [({"payload": {}}, {"serial": "SN-1"}), (None, {"payload": {}})], ids=["by the route", "by the sender"])
+async def test_an_empty_payload_that_is_asked_for_is_sent(memory_job, halos, transform, body):
+    halo = await halos()
+    running = await memory_job.start(routes(halo, publishers={"erp": publisher() | ({} if transform is None else {"transform": transform})}))
+    await memory_job.other.send(body)
+    await running.settled("erp", "done")
+    assert len(halo.journal.executed("POST", "/Asset")) == 1
+
+
 async def test_bad_bytes_are_buried_on_a_real_broker_too(job, halos):
     halo = await halos()
     running = await job.start(routes(halo, publishers={"erp": publisher(transform=SHAPED)}))

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from worker.catalogue.operation import Operation
 from worker.config.routes import Publisher
-from worker.core.errors import Undecodable
+from worker.core.errors import ExpressionError, Undecodable
 from worker.flows.requests import evaluated
 
 SHAPE = frozenset({"path", "query", "payload"})
@@ -59,7 +59,10 @@ def write_of(route: Publisher, document: Any, context: Any, bindings: dict[str, 
         if given is not None and not isinstance(given, dict):
             raise Undecodable(f"{part} must be an object, not {kind(given)}")
         parameters[part] = defaults[part] | (given or {})
-    return Write(parameters["path"], parameters["query"], payload_of(route.operation, document.get("payload")))
+    payload = payload_of(route.operation, document.get("payload"))
+    if not route.may_be_empty and {} in (payload if isinstance(payload, list) else [payload]):
+        raise ExpressionError("`transform` yields a record without any member: nothing in this message is where its expressions look")
+    return Write(parameters["path"], parameters["query"], payload)
 
 
 def payload_of(operation: Operation, payload: Any) -> Any:
