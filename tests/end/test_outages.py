@@ -156,6 +156,12 @@ async def test_a_broker_that_comes_late_is_waited_for(halos, stage, amqp_url):
         assert (await worker.get("/livez"))[0] == 200
         proxy.refusing = False
         await worker.ready()
+        proxy.refusing = True
+        proxy.reset()
+        await worker.unready()
+        assert not (await worker.parts())["publisher erp"]["ok"], "nobody consumes without a broker"
+        proxy.refusing = False
+        await worker.ready()
         assert await worker.stop() == 0
 
 

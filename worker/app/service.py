@@ -117,17 +117,20 @@ class Service:
                 if first:
                     return error
             except BrokerUnreachable as error:
-                self._lost("broker.unreachable", str(error))
+                self._lost("broker.unreachable", str(error), flows)
             except BrokerError as error:
                 first = False
-                self._lost("broker.lost", str(error))
+                self._lost("broker.lost", str(error), flows)
             if not self.stop.is_set():
                 await first_of(self.stop.wait(), timeout=pause * random.uniform(0.5, 1.0))  # noqa: S311 - replicas should not come back in step
                 pause = min(LONGEST_PAUSE, pause * 2)
         return None
 
-    def _lost(self, event: str, reason: str) -> None:
+    def _lost(self, event: str, reason: str, flows: list[Flow]) -> None:
         self.health.down("broker", reason)
+        for part in {flow.part for flow in flows}:
+            if self.health.parts[part].ok:
+                self.health.down(part, "waiting for the broker")
         self.metrics.broker_up.set(0)
         logger.warning(event, reason=reason)
 
