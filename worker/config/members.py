@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.catalogue.operation import Operation
@@ -10,6 +13,8 @@ from worker.config.expressions import compile_condition, compile_expression, com
 from worker.config.scanner import OPEN
 from worker.config.spot import Spot
 from worker.core.errors import ConfigError, Problem
+
+T = TypeVar("T")
 
 
 def find_operation(spot: Spot, catalogue: Catalogue, entity: str, method: str, problems: list[Problem], *, allow_unknown: bool) -> Operation | None:
@@ -29,23 +34,20 @@ def find_operation(spot: Spot, catalogue: Catalogue, entity: str, method: str, p
 
 def condition(spot: Spot, problems: list[Problem]) -> Condition | None:
     """The condition at a spot; None when there is none, and after problems."""
-    value = spot.value if spot.exists else None
-    if not isinstance(value, str) or not value:  # what else it may be was told by the model
-        return None
-    try:
-        return compile_condition(value, spot)
-    except ConfigError as error:
-        problems.extend(error.problems)
-        return None
+    return compiled(spot, problems, compile_condition)
 
 
 def expression(spot: Spot, problems: list[Problem]) -> Template | None:
     """The value of the JSONata at a spot, in braces, without, or in several pieces of one text; None when there is none, and after problems."""
+    return compiled(spot, problems, lambda text, where: compile_template(text, where) if OPEN in text else compile_expression(text, where))
+
+
+def compiled(spot: Spot, problems: list[Problem], compile_text: Callable[[str, Spot], T]) -> T | None:
     value = spot.value if spot.exists else None
     if not isinstance(value, str) or not value:  # what else it may be was told by the model
         return None
     try:
-        return compile_template(value, spot) if OPEN in value else compile_expression(value, spot)
+        return compile_text(value, spot)
     except ConfigError as error:
         problems.extend(error.problems)
         return None

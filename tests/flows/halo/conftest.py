@@ -11,10 +11,8 @@ from aiohttp.test_utils import unused_port
 
 from worker.config.routes import Client, Grant
 from worker.core.exchange import Priority, Request
-from worker.core.health import Health
 from worker.halo.budget import Budgets
 from worker.halo.client import open_client
-from worker.metrics import Metrics
 
 SECRET = "marker-secret-7f3a"
 
@@ -116,16 +114,6 @@ async def halo():
 
 
 @pytest.fixture
-def health():
-    return Health()
-
-
-@pytest.fixture
-def metrics():
-    return Metrics()
-
-
-@pytest.fixture
 def quick():
     return QuickClock()
 
@@ -142,16 +130,6 @@ async def connect(halo, health, metrics):
             return await stack.enter_async_context(open_client(client, Budgets([client], clock), metrics, health, clock, reload=reload))
 
         yield opened
-
-
-@pytest.fixture
-def until():
-    async def wait(condition):
-        async with asyncio.timeout(20):
-            while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nobody measures time
-                await asyncio.sleep(0)
-
-    return wait
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """An API on a real socket whose answers each test writes itself, and integrations that call it."""
 
-import asyncio
 import socket
 from contextlib import AsyncExitStack
 
@@ -81,16 +80,6 @@ async def call(api, metrics):
 
         made.callers, made.methods, made.nothing = [], [], Values()
         yield made
-
-
-@pytest.fixture
-def until():
-    async def wait(condition):
-        async with asyncio.timeout(20):
-            while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nobody measures time
-                await asyncio.sleep(0)
-
-    return wait
 
 
 class Inside:

@@ -8,19 +8,7 @@ from aiohttp import ClientSession, ClientTimeout
 from structlog.testing import capture_logs
 
 from worker.core.errors import WorkerError
-from worker.core.health import Health
-from worker.metrics import Metrics
 from worker.web.admin import serve_admin
-
-
-@pytest.fixture
-def health():
-    return Health()
-
-
-@pytest.fixture
-def metrics():
-    return Metrics()
 
 
 @pytest.fixture
