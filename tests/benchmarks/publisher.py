@@ -22,7 +22,8 @@ from worker.logs import configure
 from worker.settings import load_settings
 
 PREFETCH = 10
-LEAST, AIM = 0.6, 0.9
+CASES = ((0.0, 0.4, 0.6), (0.02, 0.8, 0.95))
+"""Seconds that Halo takes for an answer, and the least and the wanted ratio. A create is claimed through the broker before it is sent: that shows most where Halo takes no time."""
 
 
 def body(number: int) -> bytes:
@@ -108,14 +109,17 @@ async def worker(url: str, halo: HaloProcess, messages: int) -> float:
 
 def main(messages: int = 2000) -> bool:
     configure("info", "json", Path(os.devnull).open("w"))  # noqa: SIM115 - for the life of the process
-    report = Report("publisher path ÷ bare loop", LEAST, AIM)
+    reports = []
     with rabbitmq() as broker:
-        for delay in (0.0, 0.02):
+        for delay, least, aim in CASES:
+            report = Report("publisher path ÷ bare loop", least, aim)
             with halo_process(tickets=10, delay=delay) as halo:
                 for _ in range(3):
                     there, ours = (asyncio.run(run(broker.new_vhost(), halo, messages)) for run in (bare, worker))
                     report.add(f"Halo answers after {delay * 1000:.0f} ms", ours, there)
-    return report.show()
+            reports.append(report)
+    shown = [report.show() for report in reports]
+    return all(shown)
 
 
 if __name__ == "__main__":
