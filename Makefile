@@ -52,7 +52,7 @@ image:  ## build the container image halo-worker (needs Docker)
 		--build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' worker/__init__.py) .
 
 image-test: $(VENV)/ready-to-develop  ## build the image, and run it with a broker and a simulated Halo as containers (needs Docker)
-	$(call phase,image,WORKER_TEST_IMAGE=$${WORKER_TEST_IMAGE:-1} $(BIN)/python -m pytest tests/image)
+	$(call phase,image,WORKER_TEST_IMAGE=1 $(BIN)/python -m pytest tests/image)
 
 format: $(VENV)/ready-to-develop  ## put the code into its format, and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
