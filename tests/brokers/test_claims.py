@@ -155,7 +155,7 @@ async def test_another_stream_of_the_same_name_is_not_mistaken_for_the_one_that_
         for number in range(entries):
             await broker.publish(Message(encoded([Entry.of(f"new {number}", "m", CLOCK.now())])), routing_key=CLAIMS)
         async with open_claims(broker, CLOCK, index) as claims:
-            await until(partial(works, claims), 20)
+            await until(partial(works, claims))
             assert await soon(claims.claim("old 1", "other")) is Claim.WON
             assert [await soon(claims.claim(f"new {number}", "other")) for number in range(entries)] == [Claim.TAKEN] * entries
 
@@ -178,5 +178,5 @@ async def test_a_deleted_stream_is_made_again_and_read_from_its_beginning(world:
                 await soon(claims.claim(str(number), "m"))
             world.delete_queue(CLAIMS)
 
-            await until(partial(works, claims), 20)
+            await until(partial(works, claims))
             assert await soon(claims.claim("1", "other")) is Claim.WON

@@ -128,7 +128,7 @@ async def test_a_deleted_stream_is_made_again(world: World, monkeypatch):
     async def works() -> bool:
         return await one.caught_up(0.5)
 
-    await until(works, 20)
+    await until(works)
     await soon(wrote(one, "5"))
     assert await soon(one.caught_up(10))
     assert one.trails("main", "tickets", "5")
@@ -137,7 +137,7 @@ async def test_a_deleted_stream_is_made_again(world: World, monkeypatch):
     async def forgotten() -> bool:
         return await works() and not one.trails("main", "tickets", "5")
 
-    await until(forgotten, 20)
+    await until(forgotten)
     await soon(wrote(one, "6"))
     assert await soon(one.caught_up(10))
     assert one.trails("main", "tickets", "6")

@@ -91,7 +91,7 @@ async def soak(
         began = time.monotonic()
         worker = await stack.enter_async_context(worker_process(folder, proxied, name="soaked", variables=variables, **settings))
         worker.listens_at(port)
-        await until(lambda: is_ready(worker), 30)
+        await until(lambda: is_ready(worker))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())  # whoever feeds it may not end in silence
         filling = tasks.create_task(fill(url, messages, say))
         stack.callback(filling.cancel)

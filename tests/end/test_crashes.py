@@ -68,7 +68,7 @@ async def test_workers_killed_at_random_moments_lose_no_message_and_no_change_an
         async def all_told():
             return all(last().get(key) == summary for key, summary in changes.items())
 
-        await until(all_told, 30)
+        await until(all_told)
         assert listener.ids == set(range(1, 41))
         assert await worker.stop() == 0
 
@@ -87,7 +87,7 @@ async def test_replicas_share_the_messages_of_a_queue_and_do_each_once(halos, st
     async def all_done():
         return len(first.log("message.done")) + len(second.log("message.done")) == 60
 
-    await until(all_done, 30)
+    await until(all_done)
     assert len(serials(halo)) == len(set(serials(halo))) == 60
     assert first.log("message.done")
     assert second.log("message.done")

@@ -45,7 +45,7 @@ class Cursor:
         async def seen() -> bool:
             return (await self.shown()).items() >= members.items()
 
-        await until(seen, 30)
+        await until(seen)
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ async def test_a_purged_baton_is_an_alert_that_names_the_remedy_and_the_remedy_w
         await heard.hears(COUNT)
         await cursor.state_is(state="waiting", learnt=True)
         await purge(broker, wait_queue("tickets"), state_queue("tickets"))
-        await worker.until(lambda: worker.value("cursor_lost", route="tickets") == 1, 30)
+        await worker.until(lambda: worker.value("cursor_lost", route="tickets") == 1)
         assert "halo-worker cursor set tickets --at ISO" in worker.service.health.parts["subscriber tickets"].detail
         assert not worker.service.health.ready
         assert "away" in (await cursor.shown())["state"]

@@ -76,7 +76,7 @@ async def test_every_class_is_told_and_what_fails_again_says_how_often_it_was_re
     assert letters == {"in-doubt": ("in_doubt", 0), "decode": ("decode", 1), "transform": ("transform", 1), "crashed": ("in_doubt", 1)}
     decided = await dead(stage, "replay", "erp", "crashed", "transform", "--as", "not-sent", "--yes")
     assert (decided.code, decided.out) == (0, "erp: 2 letters replayed\n")
-    await until(lambda: enough(halo, 3), 20)
+    await until(lambda: enough(halo, 3))
     assert sorted(serials(halo)) == ["auth", "crashed", "rejected"]
     await other.settles("assets.dead", 3)
     assert {letter["id"]: letter["replays"] for letter in await listed(stage, "erp")} == {"in-doubt": 0, "decode": 1, "transform": 2}
@@ -103,7 +103,7 @@ async def test_a_replay_beside_a_running_worker_is_applied_in_the_old_order_and_
     chosen = ids[3:30:2]
     ended = await dead(stage, "replay", "erp", *reversed(chosen), "--yes")
     assert (ended.code, ended.out) == (0, f"erp: {len(chosen)} letters replayed\n")
-    await until(lambda: enough(halo, len(chosen)), 20)
+    await until(lambda: enough(halo, len(chosen)))
     assert serials(halo) == chosen
     assert [letter["id"] for letter in await listed(stage, "erp")] == [each for each in ids if each not in chosen]
 
@@ -145,7 +145,7 @@ async def test_a_command_that_is_killed_in_the_middle_loses_nothing_and_doubles_
         headers = {"dead-class": "rejected", "dead-reason": "no", "dead-at": "2026-03-01T12:00:00Z"}
         await asyncio.gather(*(other.broker.publish(Message(b"{}", headers, message_id=each), routing_key="assets.dead") for each in ids[start : start + 100]))
     process = await begin(stage, "replay", "erp", "--where", "$not($contains(id, '3'))", "--yes")
-    await until(lambda: so_many(other, "assets", 30), 30)
+    await until(lambda: so_many(other, "assets", 30))
     process.kill()
     await process.wait()
     replayed = [letter.message.message_id for letter in await other.drain("assets")]

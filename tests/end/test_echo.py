@@ -22,7 +22,7 @@ async def test_an_echo_of_which_nobody_could_tell_any_more_gets_through_and_the_
         return lists.struck > 0 and bool(halo.journal.executed("POST", "/Tickets"))
 
     await other.send({"payload": {"id": 5, "summary": "ours"}}, WRITES)
-    await until(written, 20)
+    await until(written)
     await worker.kill()
     halo.store.update("tickets", 6, {"summary": "theirs"})
     halo.faults.remove(lists.number)

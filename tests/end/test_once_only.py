@@ -14,7 +14,7 @@ from yarl import URL
 
 from tests.tools.job import publisher, routes
 from tests.tools.proxy import Proxy, through_proxy
-from tests.tools.waiting import until
+from tests.tools.waiting import soon, until
 from worker.flows.writes.fence import NOT_AFTER
 from worker.sandbox.faults import Does, Fault
 
@@ -89,7 +89,7 @@ async def test_a_replica_that_was_stopped_while_it_claimed_sends_nothing_when_it
         first = await stage.start(definition, name="first", heartbeat=HEARTBEAT, amqp_url=url)
         proxy.watch = watch
         await send(other)
-        await asyncio.wait_for(held.wait(), 20)
+        await soon(held.wait())
         first.signal(signal.SIGSTOP)
         await stage.start(name="second", heartbeat=HEARTBEAT)  # it gets the message when the broker misses the heartbeats of the first
         await true(lambda: created(halo) == ["SN-1"])
@@ -117,7 +117,7 @@ async def test_a_replica_that_was_stopped_between_its_claim_and_its_post_does_no
         first = await stage.start(shut, name="first", heartbeat=HEARTBEAT, amqp_url=url)
         proxy.watch = watch
         await send(other)
-        await asyncio.wait_for(claimed.wait(), 20)
+        await soon(claimed.wait())
         since = time.monotonic()
         await asyncio.sleep(0.5)
         first.signal(signal.SIGSTOP)
@@ -139,7 +139,7 @@ async def test_a_post_under_way_in_a_replica_that_lost_the_broker_is_waited_for_
         publishers = {"erp": publisher(find=FIND)}
         first = await stage.start(routes(halo, publishers=publishers), name="first", heartbeat=HEARTBEAT, amqp_url=url)
         await send(other)
-        await asyncio.wait_for(posted.arrived.wait(), 20)
+        await soon(posted.arrived.wait())
         second = await stage.start(routes(halo, publishers=publishers, timeout="2s"), name="second", heartbeat=HEARTBEAT)
         proxy.hold()  # until the broker misses its heartbeats, and hands the message to the other
         await true(lambda: halo.journal.received("GET", "/Asset"))

@@ -9,7 +9,7 @@ from random import Random
 
 from tests.tools.job import publisher, routes
 from tests.tools.proxy import through_proxy
-from tests.tools.waiting import until
+from tests.tools.waiting import soon, until
 from worker.core.topology import WORK_LIMIT
 from worker.flows.ordered.messages import SEQUENCE, STARTS
 from worker.sandbox.faults import Does, Fault
@@ -84,7 +84,7 @@ async def test_an_owner_that_is_frozen_with_a_request_under_way_cannot_bring_it_
     second = await stage.start(name="second", heartbeat=1)
     for step in range(10):
         await other.send({"id": 1, "step": step})
-    await asyncio.wait_for(held.arrived.wait(), 20)
+    await soon(held.arrived.wait())
     first.signal(signal.SIGSTOP)
     await second.logged("order.taken_over")
     for step in range(10, 20):
@@ -110,7 +110,7 @@ async def test_an_owner_that_is_cut_off_but_lives_starts_nothing_more(halos, sta
         second = await stage.start(name="second", heartbeat=1)
         for step in range(10):
             await other.send({"id": 1, "step": step})
-        await asyncio.wait_for(held.arrived.wait(), 20)
+        await soon(held.arrived.wait())
         proxy.hold()
         for step in range(10):
             await other.send({"id": 2, "step": step})
@@ -148,7 +148,7 @@ async def test_what_kills_whoever_takes_it_up_is_buried_after_a_while_and_its_ne
     while not await other.depth("assets.dead"):
         workers.append(await stage.start(name=f"worker-{len(workers)}", ready=False))
         ended = asyncio.create_task(workers[-1].process.wait())
-        buried = asyncio.create_task(until(lambda: other.depth("assets.dead"), 30))
+        buried = asyncio.create_task(until(lambda: other.depth("assets.dead")))
         await asyncio.wait([ended, buried], return_when=asyncio.FIRST_COMPLETED)
         deaths += ended.done()
         for task in (ended, buried):

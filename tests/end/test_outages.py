@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from tests.tools.job import EVENTS, OtherSystem, publisher, routes, subscriber
 from tests.tools.proxy import through_proxy
-from tests.tools.waiting import until
+from tests.tools.waiting import soon, until
 from worker.broker.open import open_broker
 from worker.core.errors import BrokerError
 from worker.sandbox.faults import Does, Fault
@@ -75,7 +75,7 @@ async def test_a_connection_to_the_broker_that_is_cut_during_a_post_costs_no_sec
         held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", executed=True))
         worker = await stage.start(routes(halo, publishers={"erp": publisher()}), amqp_url=proxied)
         await other.send({"payload": {"inventory_number": "SN-1"}})
-        await asyncio.wait_for(held.arrived.wait(), 20)
+        await soon(held.arrived.wait())
         proxy.reset()
         await worker.logged("broker.lost")
         await worker.ready()
@@ -95,7 +95,7 @@ async def test_a_worker_that_is_killed_in_a_post_leaves_one_record_when_the_rout
     held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", executed=True))
     worker = await stage.start(routes(halo, publishers={"erp": publisher(find=FIND)}))
     await other.send({"payload": {"inventory_number": "SN-1"}})
-    await asyncio.wait_for(held.arrived.wait(), 20)
+    await soon(held.arrived.wait())
     await worker.kill()
     halo.faults.clear()
     again = await stage.start(name="again")
@@ -110,7 +110,7 @@ async def test_a_worker_that_is_killed_in_a_post_leaves_the_message_in_doubt_whe
     worker = await stage.start(routes(halo, publishers={"erp": publisher(concurrency=1)}))
     first = await other.send({"payload": {"inventory_number": "SN-1"}})
     await other.send({"payload": {"inventory_number": "SN-2"}})
-    await asyncio.wait_for(held.arrived.wait(), 20)
+    await soon(held.arrived.wait())
     await worker.kill()
     halo.faults.clear()
     await stage.start(name="again")
@@ -133,12 +133,12 @@ async def test_a_queue_that_is_deleted_under_its_consumer_is_there_again_soon(ha
     halo = await halos(tickets=3)
     worker = await stage.start(routes(halo, subscribers={"tickets": subscriber()}, publishers={"erp": publisher()}))
     await asyncio.to_thread(rabbitmq.delete_queue, amqp_url, "assets")
-    await worker.logged("consumer.lost", within=10)
+    await worker.logged("consumer.lost")
 
     async def consuming_again():
         return await other.broker.queue_exists("assets") and (await worker.parts())["publisher erp"] == {"ok": True, "detail": "consuming"}
 
-    await until(consuming_again, 10)
+    await until(consuming_again)
     await other.send({"payload": {"inventory_number": "SN-1"}})
     await worker.logged("message.done")
     assert serials(halo) == ["SN-1"]
@@ -185,7 +185,7 @@ async def test_a_wrong_secret_keeps_the_worker_running_and_unready_until_its_fil
     assert await other.depth("assets") == 1
     assert (await worker.parts())["publisher erp"]["detail"] != "consuming"
     secret.write_text(halo.settings.client_secret)
-    await worker.logged("message.done", within=30)
+    await worker.logged("message.done")
     await worker.ready()
     assert len(await other.take_all(EVENTS, 3)) == 3
     assert await other.depth("assets.dead") == 0

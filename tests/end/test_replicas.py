@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.tools.job import listening, routes, subscriber
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, soon, until
 from worker.core.topology import wait_queue
 from worker.sandbox.faults import Does, Fault
 
@@ -58,7 +58,7 @@ async def test_the_turn_of_a_replica_that_is_killed_in_its_middle_is_taken_by_an
     held = halo.fault(Fault(Does.HOLD, "GET", "/Tickets"))
     async with listening(broker) as listener:
         first = await stage.start(routes(halo, subscribers={"tickets": subscriber(every="1h")}), name="first")
-        await asyncio.wait_for(held.arrived.wait(), 20)
+        await soon(held.arrived.wait())
         second = await stage.start(name="second")
         assert len(poll_times(halo)) == 1
         await first.kill()
@@ -81,7 +81,7 @@ async def test_a_holder_that_is_frozen_in_its_turn_and_thawed_neither_moves_the_
                 frozen.set()
 
         halo.on_request(freeze)
-        await asyncio.wait_for(frozen.wait(), 20)
+        await soon(frozen.wait())
         await until(lambda: stopped(first))
         second = await stage.start(name="second", heartbeat=1)
         halo.store.update("tickets", 3, {"summary": "while it is frozen"})
@@ -98,7 +98,7 @@ async def test_a_holder_that_is_frozen_in_its_turn_and_thawed_neither_moves_the_
         assert len(listener.letters) == len(listener.keys) == 22, "a cursor that went back would publish again"
 
 
-async def ended(worker, polls, within=30):
+async def ended(worker, polls, within=SOON):
     async def enough():
         return len(worker.log("poll.ended")) >= polls
 

@@ -11,7 +11,7 @@ import pytest
 from tests.flows.runbooks.conftest import api  # noqa: F401 - a fixture: an API whose answers the test writes
 from tests.tools.job import client
 from tests.tools.proxy import through_proxy
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 from worker.core.topology import dead_queue, retry_queue
 from worker.flows.running.run_message import run_queue
 from worker.sandbox.faults import Does, Fault
@@ -80,7 +80,7 @@ class Observed:
             if self._count >= wanted:
                 event.set()
 
-    async def more(self, count, within=30):
+    async def more(self, count, within=SOON):
         """Until so much more has been seen."""
         event = asyncio.Event()
         self._waiting.append((self._count + count, event))

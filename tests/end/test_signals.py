@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import time
 
 from tests.tools.job import EVENTS, listening, publisher, routes, subscriber
 from tests.tools.proxy import through_proxy
-from tests.tools.waiting import until
+from tests.tools.waiting import soon, until
 from worker.core.topology import state_queue, wait_queue
 from worker.sandbox.faults import Does, Fault
 
@@ -50,7 +49,7 @@ async def test_a_post_in_hand_is_finished_and_its_message_is_gone(halos, stage, 
     worker = await stage.start(routes(halo, publishers={"erp": publisher(concurrency=1)}), shutdown_grace=GRACE)
     for number in range(3):
         await other.send({"payload": {"inventory_number": f"SN-{number}"}})
-    await asyncio.wait_for(delayed.arrived.wait(), 20)
+    await soon(delayed.arrived.wait())
     assert await stopped_in_time(worker) == 0
     assert len(halo.journal.received("POST", "/Asset")) == 1
     assert await other.depth("assets") == 2
@@ -70,7 +69,7 @@ async def test_a_post_that_outlasts_the_grace_time_is_cut_off_and_looked_up_by_t
     held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", executed=True))
     worker = await stage.start(routes(halo, publishers={"erp": publisher(find=FIND)}), shutdown_grace=1)
     await other.send({"payload": {"inventory_number": "SN-1"}})
-    await asyncio.wait_for(held.arrived.wait(), 20)
+    await soon(held.arrived.wait())
     assert await worker.stop(10) == 1
     assert worker.log("worker.cut_off")
     await other.settles("assets", 1)
@@ -132,7 +131,7 @@ async def test_in_an_outage_of_the_broker_it_ends_in_time_and_the_post_in_hand_i
     async with through_proxy(amqp_url) as (proxied, proxy):
         worker = await stage.start(routes(halo, publishers={"erp": publisher(find=FIND)}), amqp_url=proxied, shutdown_grace=GRACE)
         await other.send({"payload": {"inventory_number": "SN-1"}})
-        await asyncio.wait_for(held.arrived.wait(), 20)
+        await soon(held.arrived.wait())
         proxy.refusing = True
         proxy.reset()
         await worker.logged("broker.lost")
@@ -164,7 +163,7 @@ async def test_a_second_signal_ends_it_at_once(halos, stage, other):
     held = halo.fault(Fault(Does.HOLD, "POST", "/Asset"))
     worker = await stage.start(routes(halo, publishers={"erp": publisher()}), shutdown_grace=60)
     await other.send({"payload": {"inventory_number": "SN-1"}})
-    await asyncio.wait_for(held.arrived.wait(), 20)
+    await soon(held.arrived.wait())
     worker.signal(signal.SIGTERM)
     await worker.logged("worker.stopping")
     assert worker.running

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from datetime import timedelta
 
 from tests.tools.job import EVENTS, listening, routes, subscriber
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, soon, until
 from worker.sandbox.faults import Does, Fault
 
 
@@ -16,7 +15,7 @@ def pages(halo):
     return [int(entry.query.get("page_no", 0)) for entry in halo.journal.executed("GET", "/Tickets")]
 
 
-async def polls(worker, more, within=20):
+async def polls(worker, more, within=SOON):
     """Until this many further polls ended."""
     before = len(worker.log("poll.ended"))
 
@@ -88,7 +87,7 @@ async def test_a_worker_killed_between_confirm_and_baton_publishes_the_same_keys
     held = halo.fault(Fault(Does.HOLD, "GET", "/Tickets", nth=3, times=1))
     async with listening(broker) as listener:
         worker = await stage.start(routes(halo, subscribers={"tickets": subscriber()}), ready=False)
-        await asyncio.wait_for(held.arrived.wait(), 20)
+        await soon(held.arrived.wait())
         await listener.hears(150)  # the first page and the last are confirmed, the baton has not moved
         await worker.kill()
         halo.faults.clear()

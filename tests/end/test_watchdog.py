@@ -76,7 +76,7 @@ def rotating(rabbitmq, amqp_url):
             async def listed() -> bool:
                 return any(connection.get("user") == user for connection in rabbitmq.api.call("GET", "/api/connections"))
 
-            await until(listed, 30)
+            await until(listed)
 
     yield Rotating()
     rabbitmq.api.call("DELETE", f"/api/users/{user}")
@@ -105,7 +105,7 @@ async def test_a_subscriber_that_is_not_handed_its_baton_asks_for_it_anew(halos,
         await heard.hears(5)
         proxy.watch = lambda data, up: up or DELIVER not in data
         halo.store.update("tickets", 3, {"summary": "while nothing is delivered"})
-        await until(lambda: held_back(broker), 30)
+        await until(lambda: held_back(broker))
         proxy.watch = None
         await heard.hears(6)
         await worker.ready()

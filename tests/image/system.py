@@ -106,7 +106,7 @@ class System:
             except aiohttp.ClientError:
                 return False
 
-        await until(answers, 30)
+        await until(answers)
         return Halo(container, url)
 
     def worker(self, *options: object, **settings: Any) -> Container:

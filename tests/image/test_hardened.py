@@ -23,7 +23,7 @@ async def test_records_move_both_ways_with_a_read_only_root_no_capability_and_no
         async def created():
             return len(await halo.serials()) >= 50
 
-        await until(created, 30)
+        await until(created)
     assert {letter.body["id"] for letter in letters} == set(range(1, 21))
     serials = await halo.serials()
     assert set(serials) == sent
@@ -53,7 +53,7 @@ async def test_sigterm_to_process_1_lets_the_create_in_hand_finish_and_ends_with
         async def arrived():
             return (await halo.journal("POST", "/Asset"))["received"]
 
-        await until(arrived, 20)
+        await until(arrived)
         code, seconds = await worker.stop()
         assert code == 0
         assert seconds < 25, "it ended because it was done, not because the time was over"
@@ -70,7 +70,7 @@ async def test_it_can_be_stopped_while_it_still_loads(system):
         status = dict(line.split(":\t", 1) for line in docker("exec", worker.name, "cat", "/proc/1/status").splitlines())
         return status["Name"] == "halo-worker" and int(status["SigCgt"], 16) >> (signal.SIGTERM - 1) & 1  # not runc, which it was a moment before
 
-    await until(python_runs, 20)
+    await until(python_runs)
     code, _ = await worker.stop()
     assert code in {0, 143}, f"137 is the engine's patience at its end:\n{worker.text()[-3000:]}"
 
@@ -92,7 +92,7 @@ async def test_a_wrong_secret_leaves_it_running_and_unready_until_the_file_has_t
     async def refused():
         return [call for call in (await halo.journal("POST", "/auth/token"))["tokens"] if call["status"] != 200]
 
-    await until(refused, 20)
+    await until(refused)
     told = await worker.readiness(503)
     assert "yesterday" not in worker.text()
     assert "token" in str(told), told
@@ -111,6 +111,6 @@ async def test_a_wrong_configuration_ends_it_with_2_and_a_sentence(system):
     async def ended():
         return not worker.inspect(".State.Running")
 
-    await until(ended, 30)
+    await until(ended)
     assert worker.inspect(".State.ExitCode") == 2
     assert "did you mean" in worker.text()

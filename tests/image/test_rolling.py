@@ -153,7 +153,7 @@ async def test_nothing_is_lost_or_doubled_while_the_broker_restarts_and_every_re
 
         crash = Books(_numbers=count(20_001))
         async with loaded(crash, other, halo):
-            await until(lambda: half_way(crash, halo), 30)
+            await until(lambda: half_way(crash, halo))
             await replicas[-1].kill()
             await asyncio.sleep(3)  # so long do the other two carry all the load
         third = await balance(crash, halo, other)

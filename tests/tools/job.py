@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import orjson
 
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 from worker.core.errors import Undecodable
 from worker.core.jsontext import decode
 from worker.core.message import Delivery, Message
@@ -102,7 +102,7 @@ class OtherSystem:
     async def depth(self, queue: str) -> int:
         return await self.broker.queue_depth(queue) or 0
 
-    async def take(self, queue: str, within: float = 20) -> Letter:
+    async def take(self, queue: str, within: float = SOON) -> Letter:
         """The next message of a queue, as soon as there is one."""
 
         async def something() -> bool:
@@ -125,7 +125,7 @@ class OtherSystem:
                 letters.append(letter_of(delivery))
         return letters
 
-    async def take_all(self, queue: str, count: int, within: float = 30) -> list[Letter]:
+    async def take_all(self, queue: str, count: int, within: float = SOON) -> list[Letter]:
         """This many messages, waiting for each, and whatever more is there by then."""
         async with asyncio.timeout(within):
             letters: list[Letter] = []
@@ -134,7 +134,7 @@ class OtherSystem:
                 letters += await self.drain(queue)
             return letters
 
-    async def settles(self, queue: str, depth: int = 0, within: float = 20) -> None:
+    async def settles(self, queue: str, depth: int = 0, within: float = SOON) -> None:
         """Until this many messages are ready in a queue."""
 
         async def so_many() -> bool:
@@ -164,7 +164,7 @@ class Listener:
     def ids(self) -> set[Any]:
         return {letter.body["id"] for letter in self.letters}
 
-    async def hears(self, count: int, within: float = 30) -> None:
+    async def hears(self, count: int, within: float = SOON) -> None:
         """Until that many events came in all."""
         event = asyncio.Event()
         self._waiting.append((count, event))

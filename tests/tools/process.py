@@ -18,7 +18,7 @@ import orjson
 from tests.tools.waiting import until
 
 ROOT = Path(__file__).parents[2]
-START = 30.0
+START = 60.0
 
 
 def environment(folder: Path, variables: Mapping[str, str], **settings: Any) -> dict[str, str]:

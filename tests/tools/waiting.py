@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-SOON = 10.0
+SOON = 60.0
 T = TypeVar("T")
 
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 from structlog.testing import capture_logs
 
+from tests.tools.waiting import soon
 from worker.shutdown import run_until, stop_on_signals
 
 
@@ -16,7 +17,7 @@ async def test_a_signal_sets_the_event_and_says_so(number):
     with capture_logs() as logs:
         async with stop_on_signals() as stop:
             os.kill(os.getpid(), number)
-            await asyncio.wait_for(stop.wait(), 10)
+            await soon(stop.wait())
     assert logs == [{"event": "worker.stopping", "log_level": "info", "signal": number.name}]
 
 

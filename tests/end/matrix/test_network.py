@@ -8,7 +8,7 @@ import time
 from tests.chaos.points import ACK
 from tests.end.matrix.conftest import creating, metric
 from tests.tools.proxy import through_proxy
-from tests.tools.waiting import until
+from tests.tools.waiting import soon, until
 from worker.sandbox.faults import Does, Fault
 
 STORM = 5  # seconds
@@ -69,7 +69,7 @@ async def test_events_whose_confirm_is_lost_are_published_again_under_the_same_d
         proxy.watch = confirms_vanish
         for number in range(1, 6):
             case.halo.store.update("tickets", number, {"summary": f"change {number}"})
-        await asyncio.wait_for(silent.wait(), 10)
+        await soon(silent.wait())
         await listener.hears(21)
         proxy.watch = None
         proxy.reset()
@@ -87,7 +87,7 @@ async def test_two_that_hold_the_cursor_at_once_only_publish_copies(case, stage)
     held = case.halo.fault(Fault(Does.HOLD, "GET", "/Tickets"))
     async with through_proxy(case.url) as (proxied, proxy):
         first = await stage.start(creating(case.halo, watching=True), amqp_url=proxied, ready=False, name="first", **case.quick)
-        await asyncio.wait_for(held.arrived.wait(), 20)
+        await soon(held.arrived.wait())
         proxy.hold(down=False)
         second = await stage.start(name="second", **case.quick)
         await listener.hears(20)

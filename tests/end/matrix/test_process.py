@@ -14,7 +14,7 @@ import pytest
 from tests.chaos.points import ACK
 from tests.end.matrix.conftest import creating
 from tests.tools.proxy import through_proxy
-from tests.tools.waiting import until
+from tests.tools.waiting import soon, until
 from worker.core.topology import dead_queue
 from worker.sandbox.faults import Does, Fault
 
@@ -35,7 +35,7 @@ async def test_a_message_that_kills_whoever_takes_it_is_buried_and_its_neighbour
             seen = asyncio.Event()
             proxy.watch = lambda data, up, seen=seen: up or keys[1].encode() not in data or bool(seen.set())
             worker = await stage.start(creating(case.halo, concurrency=1, declare=False), amqp_url=proxied, ready=False, name=f"life-{life}", **case.quick)
-            await asyncio.wait_for(seen.wait(), 20)
+            await soon(seen.wait())
             await worker.kill()
             kills += 1
         proxy.watch = None
@@ -65,7 +65,7 @@ async def test_a_worker_that_dies_before_its_post_goes_out_leaves_the_create_to_
         definition = creating(case.halo, client={"url": halo_url.rstrip("/"), "timeout": "1s"})
         worker = await stage.start(definition, **case.quick)
         await case.create(1)
-        await asyncio.wait_for(leaves.wait(), 20)
+        await soon(leaves.wait())
         await worker.kill()
         proxy.watch = None
         again = await stage.start(name="again", **case.quick)
@@ -90,7 +90,7 @@ async def test_a_worker_that_dies_while_it_puts_a_message_aside_leaves_it_whole(
         worker = await stage.start(creating(case.halo, retry=["500ms", "1s"], client={"timeout": "1s"}), amqp_url=proxied, **case.quick)
         proxy.watch = watch
         await case.create(1)
-        await asyncio.wait_for(died.wait(), 20)
+        await soon(died.wait())
         await worker.kill()
         proxy.watch = None
         again = await stage.start(name="again", **case.quick)

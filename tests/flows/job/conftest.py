@@ -13,7 +13,7 @@ import pytest
 
 from tests.tools.job import OtherSystem
 from tests.tools.process import write_routes
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 from worker.app import Service
 from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
@@ -44,25 +44,25 @@ class Running:
         """Polls that ended so, or at all."""
         return sum(int(self.value("polls_total", route=route, result=result)) for result in results or ("complete", "incomplete", "failed"))
 
-    async def polled(self, route: str, more: int = 2, *results: str, within: float = 20) -> None:
+    async def polled(self, route: str, more: int = 2, *results: str, within: float = SOON) -> None:
         """Until this many further polls ended (the first of them may have been under way): of these results, when some are named."""
         wanted = self.polls(route, *results) + more
         await self.until(lambda: self.polls(route, *results) >= wanted, within)
 
-    async def settled(self, route: str, result: str, count: int = 1, within: float = 20) -> None:
+    async def settled(self, route: str, result: str, count: int = 1, within: float = SOON) -> None:
         await self.until(lambda: self.messages(route, result) >= count, within)
 
-    async def until(self, condition: Callable[[], bool], within: float = 20) -> None:
+    async def until(self, condition: Callable[[], bool], within: float = SOON) -> None:
         async def met() -> bool:
             assert not self.task.done() or condition(), f"the service ended: {self.task}"
             return condition()
 
         await until(met, within)
 
-    async def ready(self, within: float = 20) -> None:
+    async def ready(self, within: float = SOON) -> None:
         await self.until(lambda: self.service.health.ready, within)
 
-    async def stop(self, within: float = 20) -> None:
+    async def stop(self, within: float = SOON) -> None:
         self.service.stop.set()
         async with asyncio.timeout(within):
             await self.task

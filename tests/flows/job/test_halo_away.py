@@ -119,7 +119,7 @@ async def test_a_worker_that_starts_before_its_halo_waits_and_says_what_for(memo
     await running.until(lambda: "cannot be reached" in running.service.health.parts.get("client main", NOTHING).detail)
     await memory_job.other.declare("assets.dead")
     async with serve(settings, port=port):
-        await running.ready(within=30)
+        await running.ready()
         assert len(await memory_job.other.take_all(EVENTS, 5)) == 5
         await running.stop()
 
@@ -142,7 +142,7 @@ async def test_a_429_pauses_everybody_counts_no_attempt_and_loses_nothing(memory
     running = await memory_job.start(routes(halo, publishers={"erp": publisher(retry=[], concurrency=2)}, rate_limit="1000/1s"))
     for number in range(4):
         await memory_job.other.send({"payload": {"inventory_number": f"SN-{number}"}})
-    await running.settled("erp", "done", 4, within=30)
+    await running.settled("erp", "done", 4)
     refused = next(entry for entry in halo.journal.received("POST", "/Asset") if entry.status == 429)
     later = [entry for entry in halo.journal.received("POST", "/Asset") if entry.number > refused.number + 2]
     assert all((entry.time - refused.time).total_seconds() >= 0.9 for entry in later)

@@ -6,6 +6,7 @@ import asyncio
 
 from tests.flows.runbooks.conftest import GO, RUN, action, call, integration, play, runbook
 from tests.tools.job import client
+from tests.tools.waiting import soon
 from worker.flows.running.run_message import Run
 from worker.sandbox.faults import Does, Fault
 
@@ -91,7 +92,7 @@ async def test_a_step_that_waits_for_a_token_when_the_worker_stops_goes_back_uns
         {"integrations": {"own": own}, "runbooks": {"rb": runbook({"ask": {"method": "own.post", "retry": [], "on_failure": "bad"}, "bad": {"end": "failed"}})}}
     )
     await job.other.send({}, GO)
-    await asyncio.wait_for(asked.wait(), 20)
+    await soon(asked.wait())
     await running.stop()
     never.set()
     waiting = await job.other.take(RUN)
