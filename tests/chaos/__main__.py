@@ -22,7 +22,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=5, help="how long faults are injected")
     parser.add_argument("--replicas", type=int, default=3)
     parser.add_argument("--gap", type=float, default=1.5, help="seconds between two faults, on average")
-    parser.add_argument("--pace", type=float, default=1.0, help="how much there is to do, as a multiple of about 14 things a second")
+    parser.add_argument("--pace", type=float, default=1.0, help="how much there is to do, as a multiple of about 20 things a second")
     parser.add_argument("--without", default="", help=f"faults to leave out, with commas between them: {', '.join(schedule.KINDS)}")
     parser.add_argument("--kills", type=int, default=0, help="instead of everything: so many SIGKILLs during creates")
     parser.add_argument("--messages", type=int, default=2000, help="with --kills: how many creates")

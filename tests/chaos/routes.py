@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.config.validation import LATER
-
 PERSON = "Mark-Person Data"  # a customer's data, in every payload: no log may tell it
 SECRET = "mark-client-secret/7f3a+x"
 RETRY = ["1s", "1s", "2s", "2s", "5s", "5s", "10s", "15s", "15s", "15s"]
 TIMEOUT = "3s"
 NOTED = range(1, 101)  # tickets that get notes
-CHANGED = range(101, 201)  # tickets that somebody changes in Halo
-ORDERED = "order_by" not in LATER["publishers"]
-ONCE = "once" not in LATER["publishers"]
+CHANGED = range(101, 201)  # tickets that somebody changes in Halo, and we as well
 
 
 def find(member: str, **more: Any) -> dict[str, Any]:
@@ -35,11 +31,10 @@ def route_file(*, everything: bool = True, rate_limit: int | None = None) -> dic
     publishers |= {
         "suppliers": publisher("suppliers", "Supplier", find=find("name", use="always", then="skip")),
         "blind": publisher("blind", "Asset"),
+        "twice": publisher("twice", "Asset", find=find("inventory_number"), once="{{ payload.inventory_number }}"),
+        "lanes": publisher("lanes", "Asset", order_by="{{ payload.id }}"),
+        "touched": publisher("touched", "Tickets"),
     }
-    if ONCE:
-        publishers["twice"] = publisher("twice", "Asset", find=find("inventory_number"), once="{{ payload.inventory_number }}")
-    if ORDERED:
-        publishers["lanes"] = publisher("lanes", "Asset", order_by="{{ payload.id }}")
     subscriber = {"client": "main", "entity": "Tickets", "every": "1s", "start": "beginning", "overlap": "30s"}
     return {"clients": clients, "publishers": publishers, "subscribers": {"tickets": subscriber}, "runbooks": {"note": note()}}
 

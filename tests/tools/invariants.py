@@ -46,11 +46,12 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """An event of a subscriber: the record, its content, its dedupe key."""
+    """An event of a subscriber: the record, what of its content must be told, its dedupe key. `version`: the whole content, where that is more."""
 
     record: Any
     content: Any
     dedupe_key: str
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +181,9 @@ def disorder(evidence: Evidence) -> Iterator[str]:
 def unlike(evidence: Evidence) -> Iterator[str]:
     keys, contents = defaultdict(set), defaultdict(set)
     for heard in evidence.heard:
-        keys[heard.record, heard.content].add(heard.dedupe_key)
+        keys[heard.record, heard.version or heard.content].add(heard.dedupe_key)
         contents[heard.dedupe_key].add((heard.record, heard.content))
-    yield from (f"{record}: {content!r} under {len(found)} keys" for (record, content), found in keys.items() if len(found) > 1)
+    yield from (f"{record}: {version!r} under {len(found)} keys" for (record, version), found in keys.items() if len(found) > 1)
     yield from (f"{key}: {sorted(map(str, found))}" for key, found in contents.items() if len(found) > 1)
 
 
