@@ -285,6 +285,22 @@ async def test_a_queue_that_does_not_exist_yet_holds_no_letters(post):
     assert (await post.run("replay", "new", "--all", "--yes")).out == "new: no letters\n"
 
 
+async def test_letters_of_a_route_that_is_gone_are_looked_at_and_discarded_by_the_name_of_their_queue(post):
+    await post.bury("m1")
+    assert (await post.run("list", "assets.dead")).out.splitlines()[-1] == "erp: 1 letter (1 rejected)", "a queue of a route stands for that route"
+    write_routes(post.folder, routes(publishers={"new": publisher(queue="new")}))
+    listed = await post.run("list", "assets.dead")
+    assert (listed.code, listed.out.splitlines()[-1]) == (0, "assets.dead: 1 letter (1 rejected)")
+    replayed = await post.run("replay", "assets.dead", "--all", "--yes")
+    assert (replayed.code, replayed.out) == (2, "")
+    assert "no route of these files has the dead queue 'assets.dead'" in replayed.err
+    missing = await post.run("list", "assetss.dead")
+    assert (missing.code, missing.out) == (1, "")
+    assert "there is no queue 'assetss.dead'" in missing.err
+    assert (await post.run("discard", "assets.dead", "m1", "--yes")).code == 0
+    assert await post.ids("assets.dead") == []
+
+
 async def test_of_two_operators_the_second_is_told_of_the_first(post):
     await post.bury("m1")
     async with alone(post.other.broker, SystemClock(), [Box("erp", "publisher", "assets.dead", "assets")]):

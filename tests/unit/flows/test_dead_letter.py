@@ -94,3 +94,8 @@ def test_an_unknown_route_is_answered_with_the_nearest():
     with pytest.raises(ConfigError, match="did you mean unrouted"):
         boxes_of(Routes(), "unrooted")
     assert boxes_of(Routes(), "halo.unrouted") == boxes_of(Routes(), "unrouted") == (NOBODYS,)
+
+
+@pytest.mark.parametrize(("queue", "home"), [("erp.assets.dead", "erp.assets"), ("halo.run.ask.dead", "halo.run.ask"), ("halo.dead.tickets", None)])
+def test_a_dead_queue_whose_route_is_gone_goes_by_its_own_name(queue: str, home: str | None):
+    assert boxes_of(Routes(), queue) == (Box(queue, "orphaned", queue, home),)

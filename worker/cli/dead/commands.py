@@ -10,7 +10,7 @@ import typer
 from worker.flows.dead.verdict import Verdict
 
 dead = typer.Typer(help="Look at dead letters, have them tried anew, or discard them.", no_args_is_help=True, rich_markup_mode=None)
-Route = Annotated[str, typer.Argument(metavar="ROUTE", help="A publisher, runbook, subscriber or webhook, or `unrouted`.")]
+Route = Annotated[str, typer.Argument(metavar="ROUTE", help="A publisher, runbook, subscriber or webhook, `unrouted`, or the name of a dead queue.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Message ids, or beginnings of them.", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="All letters.")]
 Where = Annotated[

@@ -16,7 +16,7 @@ from worker.config.expressions import compile_condition
 from worker.config.loader import load_routes
 from worker.config.routes import Routes
 from worker.core.clock import SystemClock
-from worker.core.errors import ConfigError, Problem
+from worker.core.errors import ConfigError, Problem, QueueMissing
 from worker.core.ports import Broker, Clock
 from worker.flows.dead import desk
 from worker.flows.dead.boxes import Box, boxes_of
@@ -60,7 +60,12 @@ class Scene:
             await desk.look(broker, self.clock, self.boxes, sieve, step)
 
     async def depth(self, broker: Broker) -> int:
-        return sum([await broker.queue_depth(box.queue) or 0 for box in self.boxes])
+        """Raises `QueueMissing` for a queue that is known by its name only."""
+        depths = {box: await broker.queue_depth(box.queue) for box in self.boxes}
+        for box, depth in depths.items():
+            if depth is None and box.kind == "orphaned":
+                raise QueueMissing(f"there is no queue {box.queue!r}, and no route whose dead queue it would be")
+        return sum(depth or 0 for depth in depths.values())
 
 
 def scene_of(route: str, environment: Mapping[str, str]) -> Scene:

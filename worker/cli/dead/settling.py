@@ -61,6 +61,8 @@ def replay_letters(
 ) -> int:
     """0 when all that were chosen are replayed, 1 when some are left. Raises `ConfigError`, `BrokerError`, `NoSuchLetter`, `InOthersHands`."""
     scene = scene_of(route, environment)
+    if orphans := [box.queue for box in scene.boxes if box.kind == "orphaned"]:
+        raise WrongUse(f"no route of these files has the dead queue {orphans[0]!r}, so nobody would try its letters anew: put the route back, or discard them")
     planners = {box: planner(box, scene.routes, verdict) for box in scene.boxes}
 
     def judge(box: Box, letter: Letter, message: Message) -> Plan:

@@ -17,16 +17,19 @@ NOBODYS = "unrouted"
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One dead queue of a route. `home`: the queue that its letters came from; None for records, deliveries and events, which came from none."""
+    """One dead queue of a route. `home`: the queue that its letters came from; None for records, deliveries and events, which came from none.
+
+    `orphaned`: of a route that the files do not have any more; it goes by the name of its queue.
+    """
 
     route: str
-    kind: Literal["publisher", "steps", "starts", "subscriber", "webhook", "unrouted"]
+    kind: Literal["publisher", "steps", "starts", "subscriber", "webhook", "unrouted", "orphaned"]
     queue: str
     home: str | None = None
 
 
 def boxes_of(routes: Routes, name: str) -> tuple[Box, ...]:
-    """The dead queues of this route. Raises `ConfigError` with the nearest names."""
+    """The dead queues of this route, or the one of this name. Raises `ConfigError` with the nearest names."""
     if publisher := routes.publishers.get(name):
         return (Box(name, "publisher", dead_queue(publisher.queue), publisher.queue),)
     if runbook := routes.runbooks.get(name):
@@ -38,5 +41,13 @@ def boxes_of(routes: Routes, name: str) -> tuple[Box, ...]:
         return (Box(name, "webhook", subscriber_dead_queue(name)),)
     if name in {NOBODYS, UNROUTED}:
         return (Box(NOBODYS, "unrouted", UNROUTED),)
-    known = [*routes.publishers, *routes.runbooks, *routes.subscribers, *routes.webhooks, NOBODYS]
-    raise ConfigError([Problem("ROUTE", 0, 0, f"there is no route {name!r}{choices(name, known)}")])
+    known = [*routes.publishers, *routes.runbooks, *routes.subscribers, *routes.webhooks]
+    if name.endswith(dead_queue("")) or name.startswith(subscriber_dead_queue("")):
+        named = [box for route in known for box in boxes_of(routes, route) if box.queue == name]
+        return (named[0] if named else orphaned(name),)
+    raise ConfigError([Problem("ROUTE", 0, 0, f"there is no route {name!r}{choices(name, [*known, NOBODYS])}")])
+
+
+def orphaned(queue: str) -> Box:
+    home = queue.removesuffix(dead_queue(""))
+    return Box(queue, "orphaned", queue, None if home == queue else home)
