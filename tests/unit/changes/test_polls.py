@@ -15,7 +15,8 @@ from tests.unit.changes.simulated import Manners, SimulatedHalo
 from tests.unit.changes.test_scan import halo_of
 from worker.changes.position import Position
 from worker.flows.polling.plan import planned
-from worker.flows.polling.poll import Poller, Turn
+from worker.flows.polling.poll import Poller
+from worker.flows.polling.turn import Turn
 from worker.metrics import Metrics
 from worker.state.baton import Baton
 from worker.state.known import Known

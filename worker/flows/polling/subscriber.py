@@ -15,8 +15,9 @@ from worker.core.topology import Topology, browsed, common_topology, events_topo
 from worker.flows.consuming.watchdog import stalled
 from worker.flows.echoes.check import EchoCheck
 from worker.flows.polling.emit import Emitter
-from worker.flows.polling.poll import Poller, Turned
+from worker.flows.polling.poll import Poller
 from worker.flows.polling.schedule import Schedule, schedule_of
+from worker.flows.polling.turn import Turned
 from worker.flows.waiting import first_of
 from worker.metrics import Metrics
 from worker.state.baton import Baton, KnownRef
