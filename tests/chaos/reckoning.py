@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 import orjson
 
@@ -32,6 +33,7 @@ async def reckon(world: World, load: Load, nemesis: Nemesis, say: Callable[[str]
         await asyncio.gather(*(ended(world, each) for each in world.replicas))
         left += await remains(world.rabbitmq, world.url, other)
     (world.folder / "journal.jsonl").write_bytes(b"\n".join(told_of(operation) for operation in world.halo.journal.operations))
+    (world.folder / "events.jsonl").write_bytes(b"\n".join(orjson.dumps(asdict(heard)) for heard in load.heard))
     evidence = Evidence(
         sent=load.sent, effects=list(effects_of(world.halo.journal.operations)), left=left, latest=load.latest() if load.heard else {},
         heard=[heard for heard in load.heard if heard.record in load.latest()], texts=world.logs(), marks=(SECRET, PERSON, "key-"), ended=world.ended,

@@ -10,11 +10,12 @@ import structlog
 from worker.core.errors import ChannelLost
 from worker.core.health import Health
 from worker.core.message import Delivery
+from worker.core.outcome import Outcome
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.settlement import Retry, Settlement, settle
 from worker.flows.consuming.availability import Availability
-from worker.flows.consuming.envelope import at_once, identity_of, opened
-from worker.flows.consuming.handling import Handler, handled, report
+from worker.flows.consuming.envelope import Envelope, at_once, identity_of, opened
+from worker.flows.consuming.handling import Handler, apart, handled, report
 from worker.flows.consuming.in_hand import InHand
 from worker.flows.consuming.settling import Settler
 from worker.flows.consuming.watchdog import stalled
@@ -136,7 +137,7 @@ class Consumer:
             key = identity_of(delivery)
             work = self._in_hand.adopt(key, session) if delivery.redelivered else None
             if work is None:
-                work = self._in_hand.start(key, session, handled(self._handler, delivery, envelope))
+                work = self._in_hand.start(key, session, self._begun(delivery, envelope))
             in_hand = self._metrics.in_hand.labels(self._what.route)
             in_hand.inc()
             try:
@@ -156,6 +157,11 @@ class Consumer:
                 in_hand.dec()
             self._in_hand.settled(work)
             report(self._metrics, self._what.route, outcome, settlement, envelope, self._clock.monotonic() - started)
+
+    async def _begun(self, delivery: Delivery, envelope: Envelope) -> Outcome:
+        if pause := apart(delivery):
+            await first_of(self._clock.sleep(pause), self._stop.wait())
+        return await handled(self._handler, delivery, envelope)
 
     async def _held(self, settlement: Settlement, session: int) -> Settlement:
         """The settlement when its time has come, or an earlier one when the worker stops. Raises `ChannelLost` when it is not for us any more to carry it out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -14,6 +15,20 @@ from worker.metrics import Metrics
 
 logger = structlog.get_logger()
 Handler = Callable[[Delivery, Envelope], Awaitable[Outcome]]
+DELIVERIES = "x-delivery-count"
+SUSPECT = 3  # deliveries without an end after which a message may be the one that takes workers down
+LONGEST_APART = 5.0
+
+
+def apart(delivery: Delivery) -> float:
+    """Seconds before a message that was handed out again and again is begun.
+
+    At random: one that takes its worker down would else take the same neighbours with it each time, until the broker buries them all.
+    """
+    deliveries = delivery.message.headers.get(DELIVERIES)
+    if not isinstance(deliveries, int) or deliveries < SUSPECT:
+        return 0.0
+    return random.uniform(0.0, min(LONGEST_APART, deliveries - SUSPECT + 1))  # noqa: S311 - keeps no secret
 
 
 async def handled(handler: Handler, delivery: Delivery, envelope: Envelope) -> Outcome:
