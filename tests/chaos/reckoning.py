@@ -19,6 +19,8 @@ from tests.tools.job import OtherSystem
 from worker.broker.open import open_broker
 from worker.sandbox.journal import Executed
 
+RETOLD = 50  # of so many events one may have a second key: an ack that was lost leaves an older baton, and a turn two holders
+
 
 async def reckon(world: World, load: Load, nemesis: Nemesis, say: Callable[[str], None], within: float = 120.0) -> Verdict:
     """The verdict. What is not at its end after `within` seconds without any fault counts as waiting."""
@@ -37,6 +39,7 @@ async def reckon(world: World, load: Load, nemesis: Nemesis, say: Callable[[str]
     evidence = Evidence(
         sent=load.sent, effects=list(effects_of(world.halo.journal.operations)), left=left, latest=load.latest() if load.heard else {},
         heard=[heard for heard in load.heard if heard.record in load.latest()], texts=world.logs(), marks=(SECRET, PERSON, "key-"), ended=world.ended,
+        retold=len(load.heard) // RETOLD,
     )  # fmt: skip
     return judge(evidence)
 

@@ -71,7 +71,10 @@ class Ended:
 
 @dataclass
 class Evidence:
-    """All that is known at the end. `latest`: the content that each record in Halo has now; `signs`: what metrics and readiness were to show, and whether they did."""
+    """All that is known at the end. `latest`: the content that each record in Halo has now; `signs`: what metrics and readiness were to show, and whether they did.
+
+    `retold`: so many events may be told again under a key of their own, where a turn may have had two holders who knew different contents.
+    """
 
     sent: Sequence[Sent] = ()
     effects: Sequence[Effect] = ()
@@ -82,6 +85,7 @@ class Evidence:
     marks: Collection[str] = ()
     ended: Sequence[Ended] = ()
     signs: Mapping[str, bool] = field(default_factory=dict)
+    retold: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +101,13 @@ class Tally:
     maybe: int = 0
     events: int = 0
     untold: int = 0
+    retold: int = 0
 
     def __str__(self) -> str:
         messages = f"accepted {self.accepted}, done {self.done}, parked {self.parked}, waiting {self.waiting}, lost {self.lost}, doubled {self.doubled}"
-        return f"{messages}; not confirmed to their sender {self.maybe}; events {self.events}, changes untold {self.untold}"
+        return (
+            f"{messages}; not confirmed to their sender {self.maybe}; events {self.events}, changes untold {self.untold}, told under a second key {self.retold}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +128,11 @@ def judge(evidence: Evidence) -> Verdict:
     fates = fates_of(evidence)
     doubled = {key for key, count in Counter(effect.key for effect in evidence.effects if effect.creates).items() if count > 1}
     untold = set(evidence.latest.items()) - {(heard.record, heard.content) for heard in evidence.heard}
+    retold, mistaken = list(under_two_keys(evidence)), list(of_two_events(evidence))
     counted = Counter(fates.values())
     tally = Tally(
         len(fates), counted["done"], counted["parked"], counted["waiting"], counted["lost"], len(doubled),
-        len({sent.key for sent in evidence.sent if not sent.sure}), len(evidence.heard), len(untold),
+        len({sent.key for sent in evidence.sent if not sent.sure}), len(evidence.heard), len(untold), len(retold),
     )  # fmt: skip
     lost = [key for key, fate in fates.items() if fate == "lost"]
     broken = [
@@ -135,7 +143,8 @@ def judge(evidence: Evidence) -> Verdict:
         *told("I2: of unknown origin", strangers(evidence)),
         *told("I3: out of order", disorder(evidence)),
         *told("I4: changed in Halo and never told", untold),
-        *told("I4: copies of one event with several dedupe keys, or one key for several events", unlike(evidence)),
+        *told("I4: copies of one event with several dedupe keys", retold if len(retold) > evidence.retold else ()),
+        *told("I4: one dedupe key for several events", mistaken),
         *told("I5: a secret or a customer's data is told", leaks(evidence)),
         *told("I6: ended unasked, late or badly", [ending for ended in evidence.ended if (ending := fault_of(ended))]),
         *told("I7: not shown", [sign for sign, shown in evidence.signs.items() if not shown]),
@@ -178,13 +187,20 @@ def disorder(evidence: Evidence) -> Iterator[str]:
     return (f"{lane}: {later} after {earlier}" for lane, numbers in lanes.items() for earlier, later in pairwise(numbers) if later < earlier)
 
 
-def unlike(evidence: Evidence) -> Iterator[str]:
-    keys, contents = defaultdict(set), defaultdict(set)
+def under_two_keys(evidence: Evidence) -> Iterator[str]:
+    """A listener that knows copies by their keys takes these for two events."""
+    keys = defaultdict(set)
     for heard in evidence.heard:
         keys[heard.record, heard.version or heard.content].add(heard.dedupe_key)
+    return (f"{record}: {version!r} under {len(found)} keys" for (record, version), found in keys.items() if len(found) > 1)
+
+
+def of_two_events(evidence: Evidence) -> Iterator[str]:
+    """A listener that knows copies by their keys drops one of these."""
+    contents = defaultdict(set)
+    for heard in evidence.heard:
         contents[heard.dedupe_key].add((heard.record, heard.content))
-    yield from (f"{record}: {version!r} under {len(found)} keys" for (record, version), found in keys.items() if len(found) > 1)
-    yield from (f"{key}: {sorted(map(str, found))}" for key, found in contents.items() if len(found) > 1)
+    return (f"{key}: {sorted(map(str, found))}" for key, found in contents.items() if len(found) > 1)
 
 
 def leaks(evidence: Evidence) -> Iterator[str]:

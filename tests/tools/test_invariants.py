@@ -48,10 +48,8 @@ BROKEN = {
     "I2: of unknown origin (1): k-9": replace(GOOD, effects=[*GOOD.effects, Effect("k-9")]),
     "I3: out of order (1): a: 2 after 3": replace(GOOD, effects=[*GOOD.effects, Effect("lane-2", creates=False)]),
     "I4: changed in Halo and never told (1): (2, 'newer')": replace(GOOD, latest={1: "now", 2: "newer"}),
-    "I4: copies of one event with several dedupe keys, or one key for several events (1): 1: 'now' under 2 keys": replace(
-        GOOD, heard=[*GOOD.heard, Heard(1, "now", "d-9")]
-    ),
-    "I4: copies of one event with several dedupe keys, or one key for several events (1): d-3:": replace(GOOD, heard=[*GOOD.heard, Heard(2, "else", "d-3")]),
+    "I4: copies of one event with several dedupe keys (1): 1: 'now' under 2 keys": replace(GOOD, heard=[*GOOD.heard, Heard(1, "now", "d-9")]),
+    "I4: one dedupe key for several events (1): d-3:": replace(GOOD, heard=[*GOOD.heard, Heard(2, "else", "d-3")]),
     "I5: a secret or a customer's data is told (1): 'secret-7f3a' in worker.log: …token secret-7f3a": replace(GOOD, texts={"worker.log": "token secret-7f3a"}),
     "I6: ended unasked, late or badly (1): one with 1, unasked": replace(GOOD, ended=[Ended("one", 1)]),
     "I6: ended unasked, late or badly (1): two with 0, unasked": replace(GOOD, ended=[Ended("two", 0)]),
@@ -67,7 +65,9 @@ def test_good_evidence_is_good_and_counted():
     assert verdict.broken == ()
     assert verdict.good
     assert verdict.parked == ("1 in assets.dead: rejected, Halo said 400", "1 in blind.dead: in_doubt, nobody can know")
-    assert str(verdict.tally) == ("accepted 8, done 5, parked 2, waiting 1, lost 0, doubled 0; not confirmed to their sender 1; events 4, changes untold 0")
+    assert str(verdict.tally) == (
+        "accepted 8, done 5, parked 2, waiting 1, lost 0, doubled 0; not confirmed to their sender 1; events 4, changes untold 0, told under a second key 0"
+    )
 
 
 @pytest.mark.parametrize(("told", "evidence"), BROKEN.items(), ids=[sentence[:60] for sentence in BROKEN])
@@ -76,6 +76,13 @@ def test_each_violation_turns_it_red_and_no_other_line(told, evidence):
     assert not verdict.good
     assert len(verdict.broken) == 1, verdict.broken
     assert verdict.broken[0].startswith(told)
+
+
+def test_some_events_may_have_a_second_key_where_a_turn_may_have_had_two_holders():
+    evidence = replace(GOOD, heard=[*GOOD.heard, Heard(1, "now", "d-9")], retold=1)
+    assert judge(evidence).good
+    assert judge(evidence).tally.retold == 1
+    assert not judge(replace(evidence, heard=[*evidence.heard, Heard(2, "then", "d-8")])).good
 
 
 def test_every_invariant_is_among_those_that_were_broken_here():
