@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 
+import aiohttp
 import orjson
 
 from tests.chaos.load import Load
@@ -56,6 +57,18 @@ async def ended(world: World, replica: Replica) -> None:
         await world.terminate(replica)
 
 
+async def idle(replica: Replica) -> bool:
+    """Whether it works and has nothing in hand: what it has is in no queue that could be looked at."""
+    if not replica.listening or replica.worker is None:
+        return False
+    try:
+        _, metrics = await replica.worker.get("/metrics")
+    except aiohttp.ClientError:
+        return False
+    lines = [line for line in metrics.splitlines() if line.startswith("halo_worker_messages_in_hand{")]
+    return not any(float(line.rpartition(" ")[2]) for line in lines)
+
+
 async def at_rest(world: World, load: Load, other: OtherSystem, left: list[Left]) -> bool:
     """Whether every message is at its end and every change told."""
     for queue in await queues(world.rabbitmq, world.url):
@@ -64,6 +77,8 @@ async def at_rest(world: World, load: Load, other: OtherSystem, left: list[Left]
     for queue in await queues(world.rabbitmq, world.url):
         if is_work(queue) and await other.depth(queue):
             return False
+    if not all(await asyncio.gather(*(idle(each) for each in world.replicas))):
+        return False
     done = {effect.key for effect in effects_of(world.halo.journal.operations)} | {each.key for each in left}
     told = {(heard.record, heard.content) for heard in load.heard}
     return {sent.key for sent in load.sent if sent.sure} <= done and (not load.heard or set(load.latest().items()) <= told)

@@ -97,6 +97,22 @@ async def test_in_the_same_second(job, halos, entity, when):
     assert await scene.told() == [("updated", 5)]
 
 
+@pytest.mark.parametrize("more", [{}, {"details": True}], ids=["tickets", "whole tickets"])
+async def test_between_two_of_ours_and_as_near_as_halos_clock_can_tell(memory_job, halos, more):
+    """Its database keeps steps of 3 milliseconds."""
+    ticks = [datetime.now(UTC).replace(microsecond=100_000)]
+    halo = await halos(now=lambda: ticks[-1])
+    scene = await stage(memory_job, halo, "Tickets", **more)
+    async with scene.between_polls():
+        ticks.append(ticks[-1].replace(microsecond=200_000))
+        await scene.write(OURS["Tickets"])
+        ticks.append(ticks[-1].replace(microsecond=202_000))
+        halo.store.update("Tickets", 5, THEIRS["Tickets"])
+        ticks.append(ticks[-1].replace(microsecond=300_000))
+        await scene.write(OURS["Tickets"])
+    assert await scene.told() == [("updated", 5)]
+
+
 @pytest.mark.parametrize("entity", ["Tickets", "Client"])
 async def test_of_what_we_created(memory_job, halos, entity):
     halo = await halos()

@@ -51,7 +51,7 @@ def is_echo(met: Met, trails: Sequence[Trail]) -> bool:
     known = [trail for trail in trails if trail.kind != "deleted" and not trail.unclear - ignored]
     stamp = stamp_of(met.row)
     if stamp is not None:
-        return _by_stamp(met, stamp, known)
+        return _by_stamp(met, stamp, known, ignored)
     values = digests(content_of(met.row, met.ignore))
     return any(_by_members(met, values, known, ignored, shown) for shown in _guesses(known))
 
@@ -63,13 +63,16 @@ def _guesses(trails: Sequence[Trail]) -> Iterator[frozenset[int]]:
     return (frozenset(names) for size in sizes for names in combinations(emptied, size))
 
 
-def _by_stamp(met: Met, stamp: int, trails: Sequence[Trail]) -> bool:
-    """Every update moves the stamp, also one of members that a list does not show: so the stamps must meet, from ours back to what was dealt with."""
-    values: dict[int, int] | None = digests(content_of(met.row, met.ignore), nested=False)
+def _by_stamp(met: Met, stamp: int, trails: Sequence[Trail], ignored: set[int]) -> bool:
+    """Every update moves the stamp, also one of members that a list does not show: so the stamps must meet, from ours back to what was dealt with.
+
+    Somebody else may be as quick as the clock is coarse: so of two of ours one must also have begun with what the other left.
+    """
+    values = digests(content_of(met.row, met.ignore), nested=False)
     known = met.trace.stamp if met.trace is not None else None
-    for position in range(len(trails) - 1, -1, -1):
-        trail = trails[position]
-        if not same_moment(trail.after, stamp) or (values is not None and not _agrees(met.row, values, trail)):
+    later: Trail | None = None
+    for trail in reversed(trails):
+        if not same_moment(trail.after, stamp) or not (_agrees(met.row, values, trail) if later is None else _meets(trail, later, ignored)):
             continue
         if trail.kind == "created":
             return met.trace is None
@@ -77,8 +80,16 @@ def _by_stamp(met: Met, stamp: int, trails: Sequence[Trail]) -> bool:
             return True
         if trail.before is None:
             return False
-        stamp, values = trail.before, None
+        stamp, later = trail.before, trail
     return False
+
+
+def _meets(earlier: Trail, later: Trail, ignored: set[int]) -> bool:
+    """Whether the later write found what the earlier one left. Moments of a request are of no other."""
+    begun = {name: value for name, value in later.members.items() if name not in later.changed}
+    begun |= {name: old for name, old in later.changed.items() if old}
+    names = (begun.keys() | earlier.members.keys()) - earlier.moments.keys() - later.moments.keys() - ignored
+    return all(begun.get(name) == earlier.members.get(name) for name in names)
 
 
 def _agrees(row: Row, values: Mapping[int, int], trail: Trail) -> bool:
