@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 import aiohttp
@@ -23,8 +23,10 @@ from worker.sandbox.journal import Executed
 RETOLD = 50  # of so many events one may have a second key: an ack that was lost leaves an older baton, and a turn two holders
 
 
-async def reckon(world: World, load: Load, nemesis: Nemesis, say: Callable[[str], None], within: float = 120.0) -> Verdict:
-    """The verdict. What is not at its end after `within` seconds without any fault counts as waiting."""
+async def reckon(
+    world: World, load: Load, nemesis: Nemesis, say: Callable[[str], None], within: float = 120.0, signs: Callable[[], Mapping[str, bool]] = dict
+) -> Verdict:
+    """The verdict. What is not at its end after `within` seconds without any fault counts as waiting. `signs` are looked at when all is at its end."""
     await nemesis.heal()
     began = time.monotonic()
     async with open_broker(world.url, name="reckoning") as broker:
@@ -40,7 +42,7 @@ async def reckon(world: World, load: Load, nemesis: Nemesis, say: Callable[[str]
     evidence = Evidence(
         sent=load.sent, effects=list(effects_of(world.halo.journal.operations)), left=left, latest=load.latest() if load.heard else {},
         heard=[heard for heard in load.heard if heard.record in load.latest()], texts=world.logs(), marks=(SECRET, PERSON, "key-"), ended=world.ended,
-        retold=len(load.heard) // RETOLD,
+        retold=len(load.heard) // RETOLD, signs=signs(),
     )  # fmt: skip
     return judge(evidence)
 
@@ -62,11 +64,9 @@ async def idle(replica: Replica) -> bool:
     if not replica.listening or replica.worker is None:
         return False
     try:
-        _, metrics = await replica.worker.get("/metrics")
+        return not await replica.worker.metric("messages_in_hand")
     except aiohttp.ClientError:
         return False
-    lines = [line for line in metrics.splitlines() if line.startswith("halo_worker_messages_in_hand{")]
-    return not any(float(line.rpartition(" ")[2]) for line in lines)
 
 
 async def at_rest(world: World, load: Load, other: OtherSystem, left: list[Left]) -> bool:

@@ -98,8 +98,7 @@ async def nothing_left(other):
 
 
 async def idle(worker):
-    _, metrics = await worker.get("/metrics")
-    return all(line.endswith(" 0.0") for line in metrics.splitlines() if line.startswith("halo_worker_messages_in_hand"))
+    return not await worker.metric("messages_in_hand")
 
 
 @pytest.mark.parametrize(("replicas", "seed"), [(1, 4), (2, 11)])

@@ -97,9 +97,8 @@ async def test_messages_that_wait_for_their_turn_go_back_as_not_sent(halos, stag
 
 
 async def all_taken(worker, halo, count):
-    _, metrics = await worker.get("/metrics")
     waiting = count - len(halo.journal.created("/Asset"))
-    return f'halo_worker_messages_in_hand{{route="erp"}} {waiting}.0' in metrics
+    return await worker.metric("messages_in_hand", route="erp") == waiting
 
 
 async def test_a_poll_in_its_middle_is_left_where_it_is_and_goes_on_later(halos, stage, broker, other):

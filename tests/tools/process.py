@@ -67,6 +67,16 @@ class WorkerProcess:
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self._port}{path}") as response:
             return response.status, await response.text()
 
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric of the worker over all that has these labels, 0 where there is none."""
+        _, text = await self.get("/metrics")
+        found = 0.0
+        for line in text.splitlines():
+            shown, _, value = line.rpartition(" ")
+            if shown.partition("{")[0] == f"halo_worker_{name}" and all(f'{label}="{wanted}"' in shown for label, wanted in labels.items()):
+                found += float(value)
+        return found
+
     async def parts(self) -> dict[str, dict[str, Any]]:
         """What readiness says of each part."""
         _, text = await self.get("/readyz")

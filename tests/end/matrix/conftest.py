@@ -110,13 +110,3 @@ async def case(halos: Callable[..., Any], rabbitmq: RabbitMQ, amqp_url: str, bro
     async with AsyncExitStack() as stack:
         halo = await halos(client_secret="mark-client-secret/7f3a+x")
         yield Case(rabbitmq, amqp_url, halo, OtherSystem(broker), {"shutdown_grace": GRACE, "heartbeat": 1}, stack)
-
-
-async def metric(worker: WorkerProcess, name: str, **labels: str) -> float:
-    """The value of a metric of the worker, 0 where there is none."""
-    _, text = await worker.get("/metrics")
-    for line in text.splitlines():
-        shown, _, value = line.rpartition(" ")
-        if shown.partition("{")[0] == f"halo_worker_{name}" and all(f'{label}="{wanted}"' in shown for label, wanted in labels.items()):
-            return float(value)
-    return 0.0

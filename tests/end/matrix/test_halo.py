@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.end.matrix.conftest import creating, metric
+from tests.end.matrix.conftest import creating
 from worker.sandbox.faults import Does, Fault
 
 EITHER = [Fault(Does.ANSWER, "POST", "/Asset", status=status, executed=executed, nth=nth) for nth, (status, executed) in enumerate(
@@ -22,7 +22,7 @@ async def test_whatever_halo_leaves_open_many_at_once_ends_in_one_record_each(ca
     worker = await stage.start(creating(case.halo, concurrency=4, retry=["500ms", "1s", "8s"], client={"timeout": "1s"}), **case.quick)
     await case.create(20)
     await case.done()
-    retried = await metric(worker, "messages_total", result="retried")
+    retried = await worker.metric("messages_total", result="retried")
     await case.judged(worker, all_struck=all(each.struck for each in planned), retried=retried > 0)
 
 

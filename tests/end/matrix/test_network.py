@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from tests.chaos.points import ACK
-from tests.end.matrix.conftest import creating, metric
+from tests.end.matrix.conftest import creating
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import soon, until
 from worker.sandbox.faults import Does, Fault
@@ -43,7 +43,7 @@ async def test_a_black_hole_to_the_broker_is_noticed_by_heartbeats_and_ends_nobo
         await worker.logged("broker.lost")
         noticed = time.monotonic() - began
         status, _ = await worker.get("/readyz")
-        down = await metric(worker, "broker_up")
+        down = await worker.metric("broker_up")
         alive, _ = await worker.get("/livez")
         await case.create(5)
         proxy.release()
@@ -105,4 +105,4 @@ async def test_two_that_hold_the_cursor_at_once_only_publish_copies(case, stage)
 
 async def polled_again(*workers):
     """Whether each had a turn of its own lately."""
-    return all([await metric(worker, "polls_total", result="complete") > 1 for worker in workers])
+    return all([await worker.metric("polls_total", result="complete") > 1 for worker in workers])

@@ -16,7 +16,7 @@ from worker.metrics import Metrics
 logger = structlog.get_logger()
 Handler = Callable[[Delivery, Envelope], Awaitable[Outcome]]
 DELIVERIES = "x-delivery-count"
-SUSPECT = 3  # deliveries without an end after which a message may be the one that takes workers down
+SUSPECT = 3  # deliveries, or starts, without an end after which a message may be the one that takes workers down
 LONGEST_APART = 5.0
 
 

@@ -86,8 +86,7 @@ def _by_stamp(met: Met, stamp: int, trails: Sequence[Trail], ignored: set[int]) 
 
 def _meets(earlier: Trail, later: Trail, ignored: set[int]) -> bool:
     """Whether the later write found what the earlier one left. Moments of a request are of no other."""
-    begun = {name: value for name, value in later.members.items() if name not in later.changed}
-    begun |= {name: old for name, old in later.changed.items() if old}
+    begun = _reverted(later.members, later, ignored, frozenset(later.changed))
     names = (begun.keys() | earlier.members.keys()) - earlier.moments.keys() - later.moments.keys() - ignored
     return all(begun.get(name) == earlier.members.get(name) for name in names)
 

@@ -15,6 +15,7 @@ from worker.core.outcome import Refused
 from worker.core.ports import Channel, Clock
 from worker.core.topology import order_room
 from worker.flows.consuming.envelope import opened
+from worker.flows.consuming.handling import SUSPECT
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import MARKER, SEQUENCE, Roomed, key_of, moved_on, roomed
 from worker.flows.waiting import first_of
@@ -22,7 +23,6 @@ from worker.flows.waiting import first_of
 logger = structlog.get_logger()
 PREFETCH = 2000  # a quorum queue gives no consumer more
 CONSUMERS = 6
-SUSPECT = 3  # starts without an end after which a message runs alone, so that no other is blamed
 LOOK_EVERY = 30.0
 LONGEST_IN_HAND = 600.0  # seconds; after 30 minutes the broker takes back what is not acknowledged, and its log is only cut behind the oldest message
 
