@@ -22,6 +22,9 @@ class Metrics:
         self.polled = self._gauge("last_complete_poll_timestamp_seconds", "When a subscriber's last complete poll ended, seconds since 1970", "route")
         self.known = self._gauge("known_records", "Records that a subscriber knows", "route")
         self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although it was created once", "route")
+        self.refused_state = self._counter(
+            "refused_state", "Batons, claims, permits and write notices that no worker can have written, by kind: they move nothing", "kind"
+        )
         self.deliveries = self._counter(
             "deliveries", "Deliveries to webhooks and to endpoints of runbooks by result: accepted, known, skipped, parked", "route", "result"
         )

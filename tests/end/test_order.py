@@ -11,7 +11,6 @@ from tests.tools.job import publisher, routes
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import soon, until
 from worker.core.topology import WORK_LIMIT
-from worker.flows.ordered.messages import SEQUENCE, STARTS
 from worker.sandbox.faults import Does, Fault
 
 KEYS = range(1, 9)
@@ -140,10 +139,9 @@ async def test_what_kills_whoever_takes_it_up_is_buried_after_a_while_and_its_ne
 
     halo.on_request(die)
     await worker.stop()
-    poison = {SEQUENCE: 5, STARTS: WORK_LIMIT - 1}
-    await other.send({"id": "poison"}, "assets.order", headers=poison, message_id="poison")
+    await other.put_into_room({"id": "poison"}, 5, message_id="poison", starts=WORK_LIMIT - 1)
     for number in range(3):
-        await other.send({"id": f"neighbour-{number}"}, "assets.order", headers={SEQUENCE: 6 + number, STARTS: WORK_LIMIT - 1})
+        await other.put_into_room({"id": f"neighbour-{number}"}, 6 + number, starts=WORK_LIMIT - 1)
     deaths = 0
     while not await other.depth("assets.dead"):
         workers.append(await stage.start(name=f"worker-{len(workers)}", ready=False))

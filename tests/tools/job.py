@@ -13,12 +13,16 @@ from uuid import uuid4
 import orjson
 
 from tests.tools.waiting import SOON, until
+from worker.core.clock import SystemClock
+from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import Undecodable
+from worker.core.header_codec import HeaderCodec
 from worker.core.jsontext import decode
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker
 from worker.core.topology import Binding, Queue, TopicExchange, Topology, browsed
 from worker.sandbox.server import Sandbox
+from worker.state.keys import shared_key
 
 EVENTS = "events"
 
@@ -98,6 +102,12 @@ class OtherSystem:
         message = Message(body, headers or {}, **({"message_id": uuid4().hex} | properties))
         await self.broker.publish(message, routing_key=queue, exchange=exchange)
         return message.message_id
+
+    async def put_into_room(self, document: Any, sequence: int, *, home: str = "assets", message_id: str = "", starts: int = 0, **state: Any) -> None:
+        """As a worker puts a message into the waiting room of `home`."""
+        codec = HeaderCodec(await shared_key(self.broker, SystemClock()))
+        stamped = DeliveryState(message_id or uuid4().hex, "c", "", home, order=OrderStamp(sequence, 0, starts=starts), **state)
+        await self.broker.publish(codec.copy(Message(orjson.dumps(document)), home, stamped), routing_key=f"{home}.order")
 
     async def depth(self, queue: str) -> int:
         return await self.broker.queue_depth(queue) or 0

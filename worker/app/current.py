@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from worker.core.errors import BrokerUnreachable, ChannelLost
 from worker.core.message import Message
 from worker.core.ports import Broker, Claim, Claims, Clock
+from worker.metrics import Metrics
 from worker.state.claim_index import ClaimIndex
 from worker.state.claims import open_claims
 
@@ -17,7 +18,8 @@ NONE = "there is no broker at the moment"
 class Current:
     """Publishes and claims through whichever attachment there is; implements `Claims`."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        self._metrics = metrics
         self._broker: Broker | None = None
         self._claims: Claims | None = None
         self._index = ClaimIndex()
@@ -30,7 +32,7 @@ class Current:
             if not claiming:
                 yield
                 return
-            async with open_claims(broker, clock, self._index) as self._claims:
+            async with open_claims(broker, clock, self._index, self._metrics) as self._claims:
                 yield
         finally:
             self._broker = self._claims = None

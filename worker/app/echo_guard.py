@@ -10,13 +10,14 @@ from worker.core.ports import Broker, Clock, Halo
 from worker.core.topology import Topology, echoes_topology
 from worker.flows.echoes.guard import guarded, minds
 from worker.flows.echoes.writing_side import EchoingHalo
+from worker.metrics import Metrics
 from worker.state.echoes import Echoes
 
 
 class EchoGuard:
-    def __init__(self, routes: Routes, clock: Clock) -> None:
+    def __init__(self, routes: Routes, clock: Clock, metrics: Metrics) -> None:
         self._guarded = guarded(routes)
-        self._echoes = Echoes(clock)
+        self._echoes = Echoes(clock, metrics)
 
     @property
     def topology(self) -> Topology:

@@ -20,6 +20,7 @@ from worker.broker.open import open_broker
 from worker.config.routes import Routes
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch
+from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Halo
 from worker.core.topology import Topology, common_topology
@@ -29,6 +30,7 @@ from worker.flows.waiting import first_of
 from worker.integrations.caller import IntegrationCaller, open_caller
 from worker.metrics import Metrics
 from worker.settings import Settings
+from worker.state.keys import shared_key
 from worker.web.public import doors_of, serve_public
 
 logger = structlog.get_logger()
@@ -55,14 +57,16 @@ class Service:
     address: Callable[[], str] | None = None
     public_port: int | None = field(default=None, init=False)
     """The port of webhooks and endpoints while it is open."""
-    _current: Current = field(default_factory=Current, init=False)
+    _current: Current = field(init=False)
+    _codec: HeaderCodec = field(default_factory=HeaderCodec, init=False)
     _closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _permits: PermitOffice = field(init=False)
     _guard: EchoGuard = field(init=False)
 
     def __post_init__(self) -> None:
         self._permits = PermitOffice(self.clock, self.metrics)
-        self._guard = EchoGuard(self.routes, self.clock)
+        self._current = Current(self.metrics)
+        self._guard = EchoGuard(self.routes, self.clock, self.metrics)
 
     async def run(self) -> None:
         """Serve until `stop`, waiting for whatever is away. Raises `TopologyMismatch` when the broker's queues do not fit at the start."""
@@ -75,7 +79,9 @@ class Service:
             public = await stack.enter_async_context(self._public())
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
                 letting_go = tasks.create_task(self._let_go(public, [*clients.values(), caller]))
-                wiring = Wiring(self.routes, self.settings, clients, caller, self._current, self._guard, self.clock, self.metrics, self.health, tasks)
+                wiring = Wiring(
+                    self.routes, self.settings, clients, caller, self._current, self._guard, self._codec, self.clock, self.metrics, self.health, tasks
+                )
                 misfit = await self._attachments(wiring.flows())
                 letting_go.cancel()
         if misfit is not None:
@@ -146,6 +152,7 @@ class Service:
     async def _serve(self, broker: Broker, flows: list[Flow]) -> None:
         """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
         await broker.declare(sum((flow.topology for flow in flows), start=self._shared_topology()))
+        self._codec.key = await shared_key(broker, self.clock)
         self.health.up("topology", "as declared")
         claiming = bool(self.routes.publishers or self.routes.runbooks or self.routes.webhooks)
         try:

@@ -10,6 +10,7 @@ from worker.app.current import Current
 from worker.app.echo_guard import EchoGuard
 from worker.config.automation import Caller, Runbook
 from worker.config.routes import Publisher, Routes, Subscriber
+from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Halo
 from worker.core.topology import Topology
@@ -45,6 +46,7 @@ class Wiring:
     caller: Caller
     current: Current
     guard: EchoGuard
+    codec: HeaderCodec
     clock: Clock
     metrics: Metrics
     health: Health
@@ -77,7 +79,7 @@ class Wiring:
                 await plain.serve(broker, stop)
 
             return replace(plain, serve=serve)
-        ordered = OrderedConsumer(route, what.part, handler, halo, self.clock, self.metrics, self.health, self.tasks)
+        ordered = OrderedConsumer(route, handler, halo, self.codec, self.clock, self.metrics, self.health, self.tasks)
         return Flow(what.part, ordered_publisher_topology(route), ordered.serve)
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:
@@ -91,9 +93,9 @@ class Wiring:
         return flows
 
     def _waking(self, subscriber: str) -> Flow:
-        waking = Waking(subscriber, self.clock, self.health)
+        waking = Waking(subscriber, self.clock, self.metrics, self.health)
         return Flow(waking.part, wake_topology(subscriber), waking.serve)
 
     def _consumer(self, what: Consumption, handler: Handler, needs: Availability, topology: Topology) -> Flow:
-        consumer = Consumer(what, handler, needs, self.clock, self.metrics, self.health, self.tasks)
+        consumer = Consumer(what, handler, needs, self.codec, self.clock, self.metrics, self.health, self.tasks)
         return Flow(what.part, topology, consumer.serve)

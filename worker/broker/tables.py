@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from pamqp.encode import field_table
 
-from worker.core.errors import PublishRefused
+from worker.core.errors import HeadersTooLarge, Unpublishable
 from worker.core.message import Message
 
 SHORT_MAX = 255  # bytes of a routing key, an id or a content type
@@ -24,19 +24,20 @@ MAX_SCALE = 255  # digits after the point of an AMQP decimal
 EARLIEST, LATEST = 1971, 9998  # years: a moment on the wire is whole seconds since 1970, and time zones must not lead out of the calendar
 INT32 = 2**31
 INT64 = 2**63
+ROUTING = frozenset({"CC", "BCC"})  # RabbitMQ routes by them, under our rights: nothing that the worker publishes goes anywhere else
 BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count", "x-stream-offset", "x-opt-")
 
 
 def short(name: str, text: str) -> str:
-    """The text as AMQP's short strings hold it. Raises `PublishRefused` when it is too long for them."""
+    """The text as AMQP's short strings hold it. Raises `Unpublishable` when it is too long for them."""
     clean = to_text(text)
     if (size := len(clean.encode())) > SHORT_MAX:
-        raise PublishRefused(f"the {name} has {size} bytes; AMQP takes at most {SHORT_MAX}")
+        raise Unpublishable(f"the {name} has {size} bytes; AMQP takes at most {SHORT_MAX}")
     return clean
 
 
 def short_properties(message: Message) -> dict[str, str | None]:
-    """The five short texts of a message, by their names there. Raises `PublishRefused`."""
+    """The five short texts of a message, by their names there. Raises `Unpublishable`."""
     names = ("message_id", "correlation_id", "reply_to", "content_type", "type")
     texts = {name: getattr(message, name) for name in names}
     texts["message_id"] = texts["message_id"] or uuid4().hex
@@ -59,14 +60,14 @@ def to_milliseconds(seconds: float) -> int:
     return round(min(max(seconds * 1000, 0), MAX_EXPIRATION))
 
 
-def to_table(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Headers as an AMQP table holds them, without those that belong to the broker.
+def to_table(headers: Mapping[str, Any], room: int = MAX_HEADERS) -> dict[str, Any]:
+    """Headers as an AMQP table holds them, without those that belong to the broker or by which it routes.
 
-    Raises `PublishRefused` when they are too large. A copy that still says where its original died would be dropped by RabbitMQ's check for cycles when it expires on its way back.
+    Raises `HeadersTooLarge` when they have more than `room` bytes. A copy that still says where its original died would be dropped by RabbitMQ's check for cycles when it expires on its way back.
     """
-    table = {to_name(name): to_field(value) for name, value in headers.items() if not str(name).startswith(BROKERS_OWN)}
-    if table and (size := len(field_table(table))) > MAX_HEADERS:
-        raise PublishRefused(f"the headers have {size:,} bytes; at most {MAX_HEADERS:,} can be published")
+    table = {to_name(name): to_field(value) for name, value in headers.items() if not str(name).startswith(BROKERS_OWN) and name not in ROUTING}
+    if table and (size := len(field_table(table))) > room:
+        raise HeadersTooLarge(f"the headers have {size:,} bytes; at most {room:,} can be published")
     return table
 
 

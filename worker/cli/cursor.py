@@ -25,6 +25,7 @@ from worker.core.errors import ConfigError, Problem, WorkerError
 from worker.core.health import Health
 from worker.core.ports import Broker
 from worker.core.suggest import choices
+from worker.flows.polling.plan import CLOCKS_APART
 from worker.flows.requests import subscriber_request
 from worker.logs import configure
 from worker.metrics import Metrics
@@ -109,7 +110,7 @@ class Desk:
 
     async def show(self, *, as_json: bool) -> int:
         async with self._broker() as broker:
-            sight = await look(broker, self.route.name)
+            sight = await look(broker, SystemClock(), self.route.name)
         told = described(self.route, sight)
         if as_json:
             output().print(orjson.dumps(told).decode(), soft_wrap=True)
@@ -139,7 +140,7 @@ class Desk:
 
     async def _sight(self, broker: Broker, move: Move) -> Sight:
         """The baton, waiting for it while a replica has it in hand; one that does not come back is gone."""
-        sight = await look(broker, self.route.name)
+        sight = await look(broker, SystemClock(), self.route.name)
         if sight.baton is not None or not sight.born or not move.waits:
             return sight
         console = errors()
@@ -151,7 +152,7 @@ class Desk:
             until = clock.monotonic() + self._longest
             while sight.baton is None and clock.monotonic() < until:
                 await clock.sleep(0.2)
-                sight = await look(broker, self.route.name)
+                sight = await look(broker, SystemClock(), self.route.name)
         return sight
 
     async def _count(self, since: datetime | None) -> str:
@@ -181,7 +182,10 @@ def moment_of(text: str) -> datetime:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ConfigError([Problem("--at", 0, 0, f"{text!r} is not an ISO date, such as 2026-03-01 or 2026-03-01T14:30:00Z")]) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    found = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if found > datetime.now(UTC) + CLOCKS_APART:
+        raise ConfigError([Problem("--at", 0, 0, f"{text!r} lies in the future: nothing would be published until then")])
+    return found
 
 
 def duration_of(text: str) -> float:

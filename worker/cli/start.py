@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any
 from uuid import uuid4
 
@@ -22,16 +23,18 @@ from worker.config.automation import Runbook
 from worker.config.loader import load_routes
 from worker.core.clock import SystemClock
 from worker.core.errors import Undecodable
+from worker.core.header_codec import HeaderCodec
 from worker.core.jsontext import decode
 from worker.core.message import Delivery, Message
 from worker.core.ports import Claim
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
-from worker.flows.consuming.envelope import opened, retry_copy
+from worker.flows.consuming.copies import retried
 from worker.flows.running.run_message import Run, run_queue
 from worker.flows.running.runbook import RunbookFlow
 from worker.flows.running.variables import taken
 from worker.logs import configure
 from worker.settings import load_settings
+from worker.state.keys import KEY_BYTES
 
 GOOD, FAILED = 0, 1
 
@@ -99,11 +102,11 @@ def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> 
 
 async def followed(run: Run, runbook: Runbook, flow: RunbookFlow, console: Console) -> dict[str, Any]:
     """Step after step until the run has ended; every step's line as it ends."""
-    clock, queue = SystemClock(), run_queue(runbook.name)
+    clock, queue, codec = SystemClock(), run_queue(runbook.name), HeaderCodec(token_bytes(KEY_BYTES))
     delivery: Delivery = InHand(run.message(), queue)
     steps: list[dict[str, Any]] = []
     while True:
-        envelope, now = opened(delivery), Run.read(delivery.message.body)
+        envelope, now = codec.read(delivery), Run.read(delivery.message.body)
         began = time.perf_counter()
         outcome = await flow.handle(delivery, envelope)
         settlement = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=runbook.delays)
@@ -115,7 +118,7 @@ async def followed(run: Run, runbook: Runbook, flow: RunbookFlow, console: Conso
                 delivery = InHand(message, queue)
             case Retry():
                 await clock.sleep(pause_before(settlement))
-                delivery = InHand(retry_copy(delivery, envelope, settlement), queue)
+                delivery = InHand(codec.copy(delivery.message, queue, retried(envelope, settlement)), queue)
             case Ack():
                 return {"run": run.id, "result": "done", "steps": steps}
             case Bury(dead_class, reason):

@@ -66,6 +66,11 @@ class Allowance:
         return max(1.5, 2 * self.interval)
 
     @property
+    def most(self) -> int:
+        """Requests that one permit is good for at most: what a minter makes up for when it is late."""
+        return int(self.late / self.interval) + 1
+
+    @property
     def look(self) -> float:
         """The time between two looks for a permit while there is none."""
         return min(max(self.interval / 4, TICK), 0.5)

@@ -7,6 +7,8 @@ WorkerError
 │   ├── ChannelLost        the channel or its connection is gone; what was published on it may be stored
 │   ├── PublishDoubtful    no confirm in time; the message may be stored
 │   ├── PublishRefused     the broker said no (queue full, exchange missing): not stored
+│   │   └── Unpublishable  no broker ever takes this message as it is
+│   │       └── HeadersTooLarge
 │   ├── Unroutable         no queue took the message
 │   ├── QueueMissing
 │   └── TopologyMismatch   a queue or exchange exists with other arguments
@@ -65,6 +67,14 @@ class PublishDoubtful(BrokerError):
 
 class PublishRefused(BrokerError):
     """The broker said no; the message is not stored."""
+
+
+class Unpublishable(PublishRefused):
+    """No broker ever takes the message as it is: it is too large, or holds what AMQP cannot carry. Waiting changes nothing."""
+
+
+class HeadersTooLarge(Unpublishable):
+    """The headers do not fit into one frame."""
 
 
 class Unroutable(BrokerError):

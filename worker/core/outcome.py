@@ -51,7 +51,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It will never work as it is. `marks`: headers of the dead letter."""
+    """It will never work as it is. `marks`: attributes of the letter's `DeliveryState`."""
 
     dead_class: DeadClass
     reason: str
@@ -64,7 +64,7 @@ class Unsent:
     """This attempt certainly did nothing in Halo. Not `counted` when the cause was no fault of this message (Halo down, throttled, stopping).
 
     `delays`: when to try again, where that differs from message to message of a queue. `after`: seconds that must pass before it is tried again, for what is not counted.
-    `marks`: headers that the copy for the next attempt gets.
+    `marks`: attributes of `DeliveryState` that the copy for the next attempt gets.
     """
 
     reason: str
@@ -91,5 +91,5 @@ Outcome = Done | Passed | Skipped | Refused | Unsent | Doubtful
 
 
 def marked(outcome: Outcome, marks: Mapping[str, Any]) -> Outcome:
-    """The outcome with further headers for the copy of the message, where it makes one; what it has already stays."""
+    """The outcome with further attributes for the state of the message's copy, where it makes one; what it has already stays."""
     return replace(outcome, marks={**marks, **outcome.marks}) if isinstance(outcome, (Unsent, Doubtful, Refused)) else outcome

@@ -27,7 +27,7 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Put a copy into the retry queue of `delay` seconds, or back on its own queue when None; `attempts`, `doubtful` and the headers `marks` travel with it.
+    """Put a copy into the retry queue of `delay` seconds, or back on its own queue when None; `attempts`, `doubtful` and the `marks` (attributes of `DeliveryState`) travel with it.
 
     `hold`: seconds to keep it in hand before that, where no retry queue keeps it long enough.
     """
@@ -44,7 +44,7 @@ class Retry:
 class Bury:
     """Put a copy into the dead queue, with the reason. `doubtful`: whoever replays it has to look first, since one of the attempts may have had its effect.
 
-    `marks`: further headers.
+    `marks`: further attributes of its `DeliveryState`.
     """
 
     dead_class: DeadClass

@@ -15,6 +15,9 @@ UNROUTED = "halo.unrouted"
 UNROUTED_MAX = 100_000
 CLAIMS = "halo.claims"
 ECHOES = "halo.echoes"
+KEYS = "halo.keys"
+KEYS_LOCK = "halo.keys.lock"
+KEYS_MADE = "halo.keys.made"
 PERMITS_MAX = 10
 DAY = 24 * 60 * 60 * 1000  # milliseconds
 MEBIBYTE = 1024 * 1024
@@ -172,6 +175,11 @@ def claims_topology() -> Topology:
 def echoes_topology() -> Topology:
     """The stream of what the replicas wrote to Halo: of some 30,000 writes."""
     return Topology(queues=(stream(ECHOES, max_bytes=64 * MEBIBYTE, segment_bytes=4 * MEBIBYTE),))
+
+
+def keys_topology() -> Topology:
+    """The stream with the key of the worker's own headers: one small message, kept for ever."""
+    return Topology(queues=(Queue(KEYS, {"x-queue-type": "stream"}),))
 
 
 def common_topology() -> Topology:

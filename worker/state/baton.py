@@ -12,6 +12,9 @@ import orjson
 from worker.core.errors import WorkerError
 
 VERSION = 1
+AHEAD = 2 * 86_400.0  # seconds by which clocks and time zones may differ
+LONGEST_WAIT = 400 * 86_400.0  # seconds; a schedule may be yearly
+MOST = 2**53
 NUMBER = (int, float)
 KINDS: Mapping[str, tuple[type, ...]] = {
     "epoch": (int,),
@@ -75,6 +78,17 @@ class Baton:
     def advanced(self, **changes: Any) -> Self:
         """The baton of the next turn."""
         return replace(self, generation=self.generation + 1, **changes)
+
+    def implausible(self, now: float) -> str:
+        """Why no worker can have written it; empty where one may have. `now`: seconds since 1970."""
+        moments = {"cursor": self.cursor, "again": self.again}
+        late = [name for name, moment in moments.items() if moment is not None and moment.timestamp() > now + AHEAD]
+        times = {"epoch": self.epoch, "polled": self.polled, "due": self.due - LONGEST_WAIT, "full_due": self.full_due - LONGEST_WAIT}
+        late += [name for name, value in times.items() if value > now + AHEAD]
+        if late:
+            return f"its {' and '.join(late)} lies too far in the future"
+        counts = (self.epoch, self.generation, self.polls, self.known.offset, self.known.size, self.known.appended, self.known.snapshot)
+        return "" if all(0 <= value <= MOST for value in counts) else "it has a count that is out of range"
 
     def encode(self) -> bytes:
         return orjson.dumps({"v": VERSION} | {item.name: getattr(self, item.name) for item in fields(self)})

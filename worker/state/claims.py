@@ -19,6 +19,7 @@ from worker.core.errors import BrokerError, ChannelLost
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel, Claim, Clock
 from worker.core.topology import CLAIMS, claims_topology
+from worker.metrics import Metrics
 from worker.state.claim_index import KEPT, ClaimIndex, Entry, NotAClaim, decoded, encoded
 
 logger = structlog.get_logger()
@@ -33,10 +34,11 @@ PAUSE = 1.0  # seconds before the stream is read anew after its channel was lost
 class StreamClaims:
     """Implements `worker.core.ports.Claims`; made by `open_claims`."""
 
-    def __init__(self, broker: Broker, clock: Clock, index: ClaimIndex) -> None:
+    def __init__(self, broker: Broker, clock: Clock, index: ClaimIndex, metrics: Metrics) -> None:
         self._broker = broker
         self._clock = clock
         self._index = index
+        self._metrics = metrics
         self._outbox: list[tuple[Entry, asyncio.Future[Claim | str]]] = []
         self._sending: asyncio.Task[None] | None = None
         self._asked: dict[str, list[asyncio.Future[Claim | str]]] = {}
@@ -154,16 +156,25 @@ class StreamClaims:
         try:
             entries = decoded(delivery.message.body)
         except NotAClaim as error:
+            self._metrics.refused_state.labels("claim").inc()
             logger.warning("claim.unreadable", offset=delivery.offset, reason=str(error))
             return
         answers = self._asked.pop(delivery.message.message_id, [])
         for entry, answer in zip_longest(entries, answers):
+            if answer is None and entry.at > self._clock.now() + MARGIN.total_seconds():
+                self._refuse(delivery)
+                continue
             claim = self._index.add(entry)
             if answer is not None and not answer.done():
                 answer.set_result(claim)
             for came in self._awaited.get(entry.key, ()):
                 if not came.done():
                     came.set_result(True)
+
+    def _refuse(self, delivery: Delivery) -> None:
+        """A claim that is dated ahead would hold for longer than any of ours."""
+        self._metrics.refused_state.labels("claim").inc()
+        logger.error("claim.refused", offset=delivery.offset, reason="it is dated ahead: no worker wrote it, or a clock is wrong by more than an hour")
 
     def close(self, why: str) -> None:
         """Nobody waits any longer for what is not read any more."""
@@ -202,12 +213,12 @@ def said(answer: T | str) -> T:
 
 
 @asynccontextmanager
-async def open_claims(broker: Broker, clock: Clock, index: ClaimIndex | None = None) -> AsyncIterator[StreamClaims]:
+async def open_claims(broker: Broker, clock: Clock, index: ClaimIndex | None = None, metrics: Metrics | None = None) -> AsyncIterator[StreamClaims]:
     """Claims through one broker attachment; an `index` that outlives it need not be read again.
 
     The first answers wait until a day of claims is read. What is asked while the stream cannot be read raises `BrokerError`.
     """
-    claims = StreamClaims(broker, clock, ClaimIndex() if index is None else index)
+    claims = StreamClaims(broker, clock, ClaimIndex() if index is None else index, Metrics() if metrics is None else metrics)
     following = asyncio.create_task(claims.follow(), name="claims")
     following.add_done_callback(lambda _: claims.close("the claims are not read any more"))
     try:

@@ -14,6 +14,7 @@ from worker.core.errors import BrokerError, BrokerUnreachable
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import ECHOES, echoes_topology
+from worker.metrics import Metrics
 from worker.state.echo_index import KEPT, EchoIndex, NotAnEcho, Trail, Word
 
 logger = structlog.get_logger()
@@ -25,8 +26,9 @@ PAUSE = 1.0  # seconds before the stream is read anew after its channel was lost
 class Echoes:
     """Tells of writes, and knows those of others; outlives broker attachments, of each of which the stream is read anew."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, metrics: Metrics | None = None) -> None:
         self._clock = clock
+        self._metrics = Metrics() if metrics is None else metrics
         self._broker: Broker | None = None
         self._index = EchoIndex()
         self._changed = asyncio.Condition()
@@ -121,7 +123,12 @@ class Echoes:
         try:
             word = Word.decode(delivery.message.body)
         except NotAnEcho as error:
+            self._metrics.refused_state.labels("notice").inc()
             logger.warning("echo.unreadable", offset=delivery.offset, reason=str(error))
+            return
+        if word.at > self._clock.now() + MARGIN.total_seconds():
+            self._metrics.refused_state.labels("notice").inc()
+            logger.error("echo.refused", offset=delivery.offset, reason="it is dated ahead: no worker wrote it, or a clock is wrong by more than an hour")
             return
         self._marks.discard(word.id)
         self._index.add(word)

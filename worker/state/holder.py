@@ -11,7 +11,8 @@ import structlog
 
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel, Clock
-from worker.core.topology import state_queue, wait_queue
+from worker.core.topology import state_queue, subscriber_dead_queue, wait_queue
+from worker.metrics import Metrics
 from worker.state.baton import Baton, BatonUnreadable, highest
 
 logger = structlog.get_logger()
@@ -29,10 +30,11 @@ class Held:
 class Holder:
     """One subscriber's baton on one channel."""
 
-    def __init__(self, channel: Channel, clock: Clock, subscriber: str) -> None:
+    def __init__(self, channel: Channel, clock: Clock, subscriber: str, metrics: Metrics) -> None:
         self._channel = channel
         self._clock = clock
         self._subscriber = subscriber
+        self._metrics = metrics
         self._arrived: asyncio.Queue[Delivery] = asyncio.Queue()
 
     async def listen(self) -> None:
@@ -54,7 +56,12 @@ class Holder:
         batons = []
         for delivery in list(deliveries):
             try:
-                batons.append(Baton.decode(delivery.message.body))
+                baton = Baton.decode(delivery.message.body)
+                if reason := baton.implausible(self._clock.now()):
+                    deliveries.remove(delivery)
+                    await self._refuse(delivery, baton, reason)
+                    continue
+                batons.append(baton)
             except BatonUnreadable as error:
                 deliveries.remove(delivery)
                 await self._set_aside(delivery, error)
@@ -67,9 +74,18 @@ class Holder:
     async def _set_aside(self, delivery: Delivery, error: BatonUnreadable) -> None:
         """What we cannot read: a newer worker's baton is left for it, anything else was put here by mistake and goes."""
         if error.newer:
-            again = replace(delivery.message, expiration=NEWER_WAIT, message_id="")
+            again = Message(delivery.message.body, expiration=NEWER_WAIT)
             await self._channel.publish(again, routing_key=wait_queue(self._subscriber))
         logger.error("baton.unreadable", subscriber=self._subscriber, reason=str(error), kept=error.newer)
+        await delivery.ack()
+
+    async def _refuse(self, delivery: Delivery, baton: Baton, reason: str) -> None:
+        """What no worker can have written moves nothing; it lies in the subscriber's dead queue, for the case that a clock was wrong."""
+        self._metrics.refused_state.labels("baton").inc()
+        dead = subscriber_dead_queue(self._subscriber)
+        told = f"no worker can have written this baton, or the clock of this machine is wrong: {reason}; it was put into {dead}"
+        logger.error("baton.refused", subscriber=self._subscriber, epoch=baton.epoch, generation=baton.generation, reason=told)
+        await self._channel.publish(Message(delivery.message.body), routing_key=dead)
         await delivery.ack()
 
     async def put(self, held: Held, successor: Baton) -> None:
@@ -99,7 +115,7 @@ async def put_baton(channel: Channel, clock: Clock, subscriber: str, baton: Bato
 
 
 @asynccontextmanager
-async def open_holder(broker: Broker, clock: Clock, subscriber: str) -> AsyncIterator[tuple[Holder, Channel]]:
+async def open_holder(broker: Broker, clock: Clock, subscriber: str, metrics: Metrics | None = None) -> AsyncIterator[tuple[Holder, Channel]]:
     """A holder on a channel of its own, on the publishing connection; leaving it gives a baton in hand back."""
     async with broker.channel(prefetch=1, publishing=True) as channel:
-        yield Holder(channel, clock, subscriber), channel
+        yield Holder(channel, clock, subscriber, Metrics() if metrics is None else metrics), channel

@@ -35,14 +35,14 @@ class Sight:
     born: bool
 
 
-async def look(broker: Broker, subscriber: str) -> Sight:
+async def look(broker: Broker, clock: Clock, subscriber: str) -> Sight:
     """Look at the baton and leave it where it is."""
     if not await broker.queue_exists(state_queue(subscriber)):
         return Sight(None, "away", born=False)
     born = await broker.queue_exists(born_marker(subscriber))
     async with broker.channel(publishing=True) as channel:
         taken = await taken_from(channel, subscriber)
-        batons = batons_of(taken)
+        batons = batons_of(taken, clock.now())
         if not batons:
             return Sight(None, "away", born)
         waiting = all(delivery.queue == wait_queue(subscriber) for delivery in taken)
@@ -60,7 +60,7 @@ async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor
         async with broker.channel(publishing=True) as channel:
             taken = await taken_from(channel, subscriber)
             if taken or clock.monotonic() >= until:
-                batons = batons_of(taken)
+                batons = batons_of(taken, clock.now())
                 baton = raised(successor(highest(batons) if batons else None), batons, clock.now())
                 await put_baton(channel, clock, subscriber, baton)
                 for delivery in taken:
@@ -99,12 +99,13 @@ async def taken_from(channel: Channel, subscriber: str) -> list[Delivery]:
     return taken
 
 
-def batons_of(taken: list[Delivery]) -> list[Baton]:
-    """Raises `CannotIntervene` for the baton of a newer worker."""
+def batons_of(taken: list[Delivery], now: float) -> list[Baton]:
+    """Those that a worker may have written. Raises `CannotIntervene` for the baton of a newer worker."""
     batons = []
     for delivery in taken:
         try:
-            batons.append(Baton.decode(delivery.message.body))
+            baton = Baton.decode(delivery.message.body)
+            batons += [] if baton.implausible(now) else [baton]
         except BatonUnreadable as error:
             if error.newer:
                 raise CannotIntervene(f"{error}: use the command of that worker") from None

@@ -94,13 +94,22 @@ class SharedPermits:
             await self._clock.sleep(self._allowance.look * random.uniform(0.75, 1.25))  # noqa: S311 - replicas should not look in step
             return None
         await delivery.ack()
-        permit = Permit(requests_in(delivery.message.body), asked + self._allowance.use)
-        if delivery.redelivered or not permit.requests or self._clock.monotonic() >= permit.until:
+        requests = requests_in(delivery.message.body)
+        if not 0 < requests <= self._allowance.most:
+            self._refuse(requests)
+            return None
+        permit = Permit(requests, asked + self._allowance.use)
+        if delivery.redelivered or self._clock.monotonic() >= permit.until:
             return None
         self._had = asked
         for name in self._names:
             self._metrics.permits_taken.labels(name).inc(permit.requests)
         return permit
+
+    def _refuse(self, requests: int) -> None:
+        self._metrics.refused_state.labels("permit").inc()
+        reason = f"a permit is good for 1 to {self._allowance.most} requests: no worker made this one"
+        log.error("permit.refused", clients=list(self._names), requests=requests, reason=reason)
 
     async def _tell_pause(self, broker: Broker) -> None:
         if self._pause:

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.flows.dead.conftest import BOX
+from tests.tools.headers import CODEC
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, QueueMissing
 from worker.flows.dead import desk
@@ -24,17 +25,17 @@ def nothing(_):
 
 
 async def sifted(place, *ids):
-    sieve = Sieve(Selection(tuple(ids)), 0.0)
+    sieve = Sieve(Selection(tuple(ids)), 0.0, CODEC)
     await look(place.broker, SystemClock(), [BOX], sieve, nothing)
     return sieve
 
 
 def to_its_queue(place, broker=None):
-    return ToItsQueue(BOX, "assets", lambda *_: Again(), broker or place.broker)
+    return ToItsQueue(BOX, "assets", lambda *_: Again(), broker or place.broker, CODEC)
 
 
 async def settled(place, sieve, settle_one, stop=None, broker=None):
-    return await settle(broker or place.broker, SystemClock(), sieve.marks, {BOX: settle_one}, stop or asyncio.Event(), nothing)
+    return await settle(broker or place.broker, SystemClock(), CODEC, sieve.marks, {BOX: settle_one}, stop or asyncio.Event(), nothing)
 
 
 async def taken(place):

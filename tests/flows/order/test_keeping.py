@@ -14,9 +14,7 @@ from tests.tools.waiting import until
 from worker.broker.rabbitmq.attachment import RabbitBroker
 from worker.core.message import Message
 from worker.core.topology import WORK_LIMIT
-from worker.flows.consuming.envelope import ATTEMPTS
 from worker.flows.ordered import room as ordered_room
-from worker.flows.ordered.messages import SEQUENCE, STARTS
 from worker.sandbox.faults import Does, Fault
 
 STUCK = 9
@@ -145,7 +143,7 @@ async def test_what_was_moved_last_and_comes_from_the_queue_again_is_not_moved_t
     await job.other.send(body, message_id="m1")
     async with job.other.broker.channel() as channel:  # a mover that died between confirm and ack
         assert await channel.get("assets") is not None
-    await job.other.send(body, "assets.order", headers={SEQUENCE: 5}, message_id="m1")
+    await job.other.put_into_room({"id": 1, "step": 0}, 5, message_id="m1")
     await job.other.send({"id": 1, "step": 1})
     running = await job.start(definition)
     await running.settled("erp", "done", 2)
@@ -159,9 +157,9 @@ async def test_nothing_begins_before_all_that_waits_is_known(job, halos):
     halo = await halos()
     definition = routes(halo, publishers={"erp": ordered(when="{{ id < 100 }}")})
     await (await job.start(definition)).stop()
-    await job.other.send({"id": 1, "step": 1}, "assets.order", headers={SEQUENCE: 7})
-    await asyncio.gather(*(job.other.send({"id": 100 + number}, "assets.order", headers={SEQUENCE: 8 + number}) for number in range(2500)))
-    await job.other.send({"id": 1, "step": 0}, "assets.order", headers={SEQUENCE: 6, ATTEMPTS: 1})
+    await job.other.put_into_room({"id": 1, "step": 1}, 7)
+    await asyncio.gather(*(job.other.put_into_room({"id": 100 + number}, 8 + number) for number in range(2500)))
+    await job.other.put_into_room({"id": 1, "step": 0}, 6, attempts=1)
     running = await job.start(definition)
     await running.settled("erp", "done", 2)
     assert applied(halo) == {1: [0, 1]}
@@ -181,7 +179,7 @@ async def test_a_message_that_was_started_too_often_without_an_end_is_buried_as_
     halo = await halos()
     definition = routes(halo, publishers={"erp": ordered()})
     await (await job.start(definition)).stop()
-    await job.other.send({"id": 1, "step": 0}, "assets.order", headers={SEQUENCE: 5, STARTS: WORK_LIMIT + 1}, message_id="m1")
+    await job.other.put_into_room({"id": 1, "step": 0}, 5, message_id="m1", starts=WORK_LIMIT + 1)
     await job.other.send({"id": 1, "step": 1})
     running = await job.start(definition)
     await running.settled("erp", "done", 1)
@@ -235,7 +233,7 @@ async def test_messages_from_an_exchange_keep_where_they_came_from(job, halos):
 async def test_a_sender_s_own_stamp_counts_for_nothing(job, halos):
     halo = await halos()
     running = await job.start(routes(halo, publishers={"erp": ordered()}))
-    far = Message(b"").headers | {SEQUENCE: 2**62, "halo-order-due": 2**50, STARTS: 99}
+    far = {"halo-order": 2**52, "halo-order-due": 2**50, "halo-order-starts": 99, "halo-order-marker": "x"}
     await job.other.send({"id": 1, "step": 0}, headers=far)
     await job.other.send({"id": 1, "step": 1})
     await running.settled("erp", "done", 2)

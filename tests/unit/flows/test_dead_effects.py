@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.tools.headers import CODEC
 from tests.unit.flows.routes import Given, Holding, subscriber
 from worker.config.automation import CallerAuth, Webhook
 from worker.core.errors import ExpressionError, Undecodable
@@ -25,7 +26,7 @@ DELIVERY = {"id": "d-1", "object_id": 7}
 
 def worked_out(effects: Effects, body: Any, headers: dict[str, Any] = PARKED, message_id: str = "m1") -> list[Effect]:
     message = Message(body if isinstance(body, bytes) else json.dumps(body).encode(), headers, message_id=message_id, correlation_id="c1")
-    return list(effects(letter_of(BOX, message), message, 0.0))
+    return list(effects(letter_of(BOX, message, CODEC), message, 0.0))
 
 
 def test_a_record_becomes_the_event_that_todays_route_makes_of_it():

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from tests.tools.headers import CODEC, proven
+from tests.unit.flows.routes import Arrived
 from worker.config.routes import Routes
+from worker.core.delivery_state import Death
 from worker.core.errors import ConfigError
 from worker.core.message import Message
 from worker.flows.dead.boxes import Box, boxes_of
-from worker.flows.dead.letter import letter_of, origin, summary, view
+from worker.flows.dead.letter import Letter, letter_of, summary, view
 
 ASSETS = Box("erp", "publisher", "assets.dead", "assets")
 RECORDS = Box("tickets", "subscriber", "halo.dead.tickets")
@@ -22,35 +26,48 @@ DEATH = {"reason": "delivery_limit", "queue": "assets", "exchange": "erp", "rout
 EXPIRED = {"reason": "expired", "queue": "assets.retry.10s", "exchange": "", "routing-keys": ["assets.retry.10s"], "count": 4, "time": AT}
 
 
+def letter_in(box: Box, message: Message) -> Letter:
+    return letter_of(box, message, CODEC)
+
+
 def message(headers: dict[str, Any] | None = None, body: bytes = b'{"a": 1}', message_id: str = "m1") -> Message:
     return Message(body, headers or {}, message_id=message_id)
 
 
 def test_a_letter_that_the_worker_buried_is_what_its_headers_say():
-    letter = letter_of(ASSETS, message(HEADERS))
+    letter = letter_in(ASSETS, message(HEADERS))
     assert summary(letter, AT.timestamp() + 90.4) == {
         "id": "m1", "class": "rejected", "reason": "no", "status": 400, "attempts": 3, "replays": 2, "age": 90,
     }  # fmt: skip
 
 
 def test_what_the_broker_buried_for_its_delivery_limit_is_crashed_whatever_queues_it_expired_in_before():
-    letter = letter_of(ASSETS, message({"x-death": [EXPIRED, DEATH]}))
+    letter = letter_in(ASSETS, message({"x-death": [EXPIRED, DEATH]}))
     assert (letter.dead_class, letter.at, letter.attempts, letter.in_question) == ("crashed", AT, None, True)
     assert "delivered more than 20 times" in letter.reason
 
 
 @pytest.mark.parametrize(("box", "death"), [(ASSETS, DEATH | {"queue": "other"}), (ASSETS, DEATH | {"reason": "maxlen"}), (RECORDS, DEATH)])
 def test_what_came_here_otherwise_is_not_taken_for_crashed(box: Box, death: dict[str, Any]):
-    letter = letter_of(box, message({"x-death": [death]}))
+    letter = letter_in(box, message({"x-death": [death]}))
     assert (letter.dead_class, letter.in_question) == ("unknown", False)
 
 
 def test_the_worker_s_own_word_counts_more_than_the_broker_s():
-    assert letter_of(ASSETS, message(HEADERS | {"x-death": [DEATH]})).dead_class == "rejected"
+    buried = proven(Arrived(message({"x-death": [DEATH]}), queue="assets"), death=Death("rejected"), replays=2)
+    later = replace(buried, headers=buried.headers | {"x-death": [DEATH]})
+    assert (letter_in(ASSETS, later).dead_class, letter_in(ASSETS, later).replays) == ("rejected", 2)
+
+
+def test_what_a_sender_says_of_a_message_that_the_broker_buried_counts_for_nothing():
+    letter = letter_in(ASSETS, message(HEADERS | {"halo-doubtful": True, "original-exchange": "x", "original-routing-key": "y", "x-death": [DEATH]}))
+    assert (letter.dead_class, letter.status, letter.replays, letter.state.doubtful) == ("crashed", None, 0, False)
+    assert (letter.state.exchange, letter.state.routing_key) == ("erp", "asset.new")
+    assert letter.state.headers["dead-class"] == "rejected", "it is kept as the sender's"
 
 
 def test_an_event_that_nobody_took_says_where_it_was_going():
-    letter = letter_of(NOBODYS, message({"original-exchange": "halo", "original-routing-key": "tickets.created"}))
+    letter = letter_in(NOBODYS, message({"original-exchange": "halo", "original-routing-key": "tickets.created"}))
     assert (letter.dead_class, letter.reason) == ("unrouted", "no queue took 'tickets.created' from exchange 'halo'")
 
 
@@ -58,36 +75,37 @@ def test_an_event_that_nobody_took_says_where_it_was_going():
     "foreign", [{"dead-status": "400"}, {"dead-attempts": True}, {"dead-at": "yesterday"}, {"dead-at": 5}, {"replays": "x"}, {"x-death": "x"}, {"x-death": [1]}]
 )
 def test_foreign_values_in_our_headers_count_as_absent(foreign: dict[str, Any]):
-    letter = letter_of(ASSETS, message({"dead-class": "rejected"} | foreign))
+    letter = letter_in(ASSETS, message({"dead-class": "rejected"} | foreign))
     assert (letter.status, letter.attempts, letter.at, letter.replays, letter.age(0.0)) == (None, None, None, 0, None)
 
 
 def test_a_letter_without_an_id_can_be_named_and_keeps_its_name():
-    nameless = letter_of(ASSETS, message(HEADERS, message_id=""))
+    nameless = letter_in(ASSETS, message(HEADERS, message_id=""))
     assert nameless.id.startswith("nameless-")
-    assert letter_of(ASSETS, message(HEADERS | {"x-delivery-count": 7}, message_id="")).id == nameless.id
-    assert letter_of(ASSETS, message(HEADERS, b"{}", message_id="")).id != nameless.id
+    assert letter_in(ASSETS, message(HEADERS | {"x-delivery-count": 7}, message_id="")).id == nameless.id
+    assert letter_in(ASSETS, message(HEADERS, b"{}", message_id="")).id != nameless.id
 
 
 @pytest.mark.parametrize("other", [message(HEADERS, b"{}"), message(HEADERS | {"dead-at": "2026-03-01T12:00:01Z"}), message(HEADERS | {"replays": 3})])
 def test_two_letters_with_one_id_are_told_apart(other: Message):
-    assert letter_of(ASSETS, message(HEADERS)).mark != letter_of(ASSETS, other).mark
-    assert letter_of(ASSETS, message(HEADERS)).mark == letter_of(ASSETS, message(HEADERS | {"x-delivery-count": 1})).mark
+    assert letter_in(ASSETS, message(HEADERS)).mark != letter_in(ASSETS, other).mark
+    assert letter_in(ASSETS, message(HEADERS)).mark == letter_in(ASSETS, message(HEADERS | {"x-delivery-count": 1})).mark
 
 
 def test_an_expression_sees_headers_as_json_and_a_body_that_is_none_as_its_text():
-    seen = view(letter_of(ASSETS, message(HEADERS)), message({"when": AT, "raw": b"x"}), AT.timestamp())
+    seen = view(letter_in(ASSETS, message(HEADERS)), message({"when": AT, "raw": b"x"}), AT.timestamp())
     assert (seen["headers"], seen["body"]) == ({"when": AT.isoformat(), "raw": "x"}, {"a": 1})
-    assert view(letter_of(ASSETS, message()), message(body=b"not json \xff"), 0.0)["body"] == "not json \ufffd"
+    assert view(letter_in(ASSETS, message()), message(body=b"not json \xff"), 0.0)["body"] == "not json \ufffd"
 
 
 def test_where_a_crashed_message_came_from_is_told_by_the_broker_and_by_the_worker_s_headers_first():
-    assert origin(ASSETS, {"x-death": [EXPIRED, DEATH]}) == {"original-exchange": "erp", "original-routing-key": "asset.new"}
-    assert origin(ASSETS, {"x-death": [DEATH], "original-exchange": "a", "original-routing-key": "b"}) == {
-        "original-exchange": "a",
-        "original-routing-key": "b",
-    }
-    assert origin(ASSETS, {}) == {}
+    def origin(headers: dict[str, Any]) -> tuple[str, str]:
+        state = letter_in(ASSETS, message(headers)).state
+        return state.exchange, state.routing_key
+
+    assert origin({"x-death": [EXPIRED, DEATH]}) == ("erp", "asset.new")
+    assert origin({"original-exchange": "a", "original-routing-key": "b"}) == ("a", "b")
+    assert origin({}) == ("", "assets")
 
 
 def test_an_unknown_route_is_answered_with_the_nearest():

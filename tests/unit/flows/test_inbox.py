@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
 
+from tests.tools.headers import CODEC, dead_letter, opened, retry_copy
 from tests.unit.flows.routes import ASSETS, Arrived, Given, Impatient, Ledger, ScriptedHalo, answered, publisher
 from worker.config.routes import Publisher
 from worker.core.errors import ExpressionError
@@ -16,7 +16,9 @@ from worker.core.exchange import Exchange, Fate
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Outcome, Refused, Skipped, Unsent
 from worker.core.settlement import Bury, Retry, settle
-from worker.flows.consuming.envelope import dead_letter, opened, retry_copy
+from worker.flows.dead.boxes import Box
+from worker.flows.dead.letter import letter_of
+from worker.flows.dead.plan import replayed
 from worker.flows.writes.keys import key_text
 from worker.flows.writes.publisher import PublisherFlow
 
@@ -41,7 +43,8 @@ def copied(delivery: Arrived, outcome: Outcome) -> Arrived:
             return Arrived(retry_copy(delivery, envelope, retry))
         case Bury() as bury:
             letter = dead_letter(delivery, envelope, bury, "assets", AT)
-            return Arrived(replace(letter, headers={name: value for name, value in letter.headers.items() if not name.startswith("dead-")} | {"replays": 1}))
+            box = Box("assets", "publisher", "erp.assets.dead", "erp.assets")
+            return Arrived(CODEC.copy(letter, "erp.assets", replayed(letter_of(box, letter, CODEC))))
     raise AssertionError(outcome)
 
 

@@ -60,7 +60,7 @@ def test_a_scan_that_goes_on_is_the_same_after_a_way_through_the_broker(
 @given(POSITIONS, MAYBE, st.booleans())
 def test_the_cursor_never_goes_back_and_never_beyond_halos_clock(position: Position, cursor: datetime | None, learnt: bool):
     baton = Baton(cursor=cursor, learnt=learnt)
-    reached = next_cursor(subscriber(), baton, Plan(full=True, since=None, learning=False), position)
+    reached = next_cursor(subscriber(), baton, Plan(full=True, since=None, learning=False), position, NOW)
     if cursor is not None:
         assert reached is not None
         assert reached >= cursor
@@ -71,7 +71,7 @@ def test_the_cursor_never_goes_back_and_never_beyond_halos_clock(position: Posit
 
 def test_the_cursor_is_the_newest_stamp_less_the_time_that_the_scan_took():
     position = Position(state="complete", newest=NOON - HOUR, started=NOON, latest=NOON + timedelta(seconds=30), rows=3)
-    assert next_cursor(subscriber(), OLD, planned(subscriber(), OLD, NOW), position) == NOON
+    assert next_cursor(subscriber(), OLD, planned(subscriber(), OLD, NOW), position, NOW) == NOON
     assert position.reached == NOON - HOUR - timedelta(seconds=30)
 
 
@@ -81,6 +81,11 @@ def test_a_list_whose_rows_have_no_stamps_goes_by_halos_clock():
     assert replace(position, rows=0).reached is None
 
 
+def test_a_clock_of_halos_that_is_wrong_by_years_moves_the_cursor_by_a_day_at_most():
+    position = Position(state="complete", newest=NOON + timedelta(days=9999), started=NOON + timedelta(days=9999), rows=3)
+    assert next_cursor(subscriber(), OLD, planned(subscriber(), OLD, NOW), position, NOW) == NOON + timedelta(days=1)
+
+
 def test_without_a_date_header_the_newest_stamp_counts():
     assert Position(newest=NOON, rows=3).reached == NOON
 
@@ -88,7 +93,7 @@ def test_without_a_date_header_the_newest_stamp_counts():
 @pytest.mark.parametrize("changes", ["by_content", "all"])
 def test_subscribers_by_content_have_no_cursor(changes: Any):
     route = subscriber(changes=changes)
-    assert next_cursor(route, Baton(), planned(route, Baton(), NOW), Position(newest=NOON, rows=1)) is None
+    assert next_cursor(route, Baton(), planned(route, Baton(), NOW), Position(newest=NOON, rows=1), NOW) is None
 
 
 def test_the_first_poll_from_now_of_records_that_tell_their_birth_looks_back_a_day_and_learns():

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from tests.tools.headers import opened
 from tests.unit.flows.routes import DELETE, Arrived, Given, Holding, Impatient, Ledger, ScriptedHalo, answered, find, publisher
 from worker.core.errors import ExpressionError
 from worker.core.exchange import Exchange, Fate
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Skipped, Unsent
 from worker.core.settlement import Ack, Bury, Retry, settle
-from worker.flows.consuming.envelope import opened
 from worker.flows.writes.once import outcome_of
 from worker.flows.writes.publisher import PublisherFlow
 from worker.flows.writes.writing import Write
@@ -144,7 +144,7 @@ async def test_a_redelivered_create_that_was_begun_is_parked_where_it_cannot_be_
     refused = await handled(halo, ledger=ledger, redelivered=True)
     assert isinstance(refused, Refused)
     assert (refused.dead_class, halo.requests) == (DeadClass.IN_DOUBT, [])
-    assert refused.marks == {"halo-doubtful": True, "halo-tries": 1}, "what is replayed is the next attempt"
+    assert refused.marks == {"doubtful": True, "tries": 1}, "what is replayed is the next attempt"
 
 
 async def test_a_redelivered_create_of_which_nothing_is_remembered_is_parked_where_it_cannot_be_looked_up():
@@ -167,7 +167,7 @@ async def test_a_redelivered_create_that_was_begun_and_is_not_found_waits_until_
     await delivered_before(ledger, find=find())
     waiting = await handled(halo, ledger=ledger, redelivered=True, find=find(), retry=retry)
     assert isinstance(waiting, Unsent)
-    marks = {"halo-doubtful": True, "halo-waited": True, "halo-tries": 1}
+    marks = {"doubtful": True, "waited": True, "tries": 1}
     assert settle(waiting, attempts=0, doubtful=False, delays=retry) == Retry(delay, 0, doubtful=False, reason=waiting.reason, marks=marks, hold=hold)
     assert [request.method for request in halo.requests] == ["GET"]
 
@@ -177,7 +177,7 @@ async def test_a_doubtful_create_that_is_not_found_is_looked_for_again_before_it
     waiting = await handled(halo, doubtful=True, attempts=1, find=find(), retry=(10.0, 60.0))
     assert isinstance(waiting, Unsent)
     assert settle(waiting, attempts=1, doubtful=True, delays=(10.0, 60.0)).delay == 60.0  # type: ignore[union-attr]
-    assert waiting.marks == {"halo-doubtful": True, "halo-waited": True}, "it is for the same attempt"
+    assert waiting.marks == {"doubtful": True, "waited": True}, "it is for the same attempt"
     assert [request.method for request in halo.requests] == ["GET"]
 
 
@@ -201,7 +201,7 @@ async def test_a_message_without_an_id_that_goes_into_a_copy_with_one_is_in_doub
     ledger, halo = Ledger(), ScriptedHalo([SENT])
     unsent = await handled(ScriptedHalo([AWAY], waits=True), ledger=ledger, message_id="")
     assert isinstance(unsent, Unsent)
-    assert unsent.marks == {"halo-tries": 1}
+    assert unsent.marks == {"tries": 1}
     assert isinstance(await handled(halo, ledger=ledger, redelivered=True, message_id=""), Refused)
     assert halo.requests == []
 

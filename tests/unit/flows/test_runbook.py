@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.headers import opened
 from tests.unit.flows.routes import Arrived, Holding, Impatient, Ledger
 from worker.config.automation import Branch, Runbook, Step, Values
 from worker.config.expressions import compile_condition
@@ -19,7 +19,6 @@ from worker.core.errors import CallRefused
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
 from worker.core.settlement import Bury, settle
-from worker.flows.consuming.envelope import opened
 from worker.flows.running import runbook as module
 from worker.flows.running.run_message import Run
 from worker.flows.running.runbook import RunbookFlow, is_final
@@ -56,11 +55,11 @@ async def handled(
     *,
     message_id: str = "m1",
     redelivered: bool = False,
-    headers: Mapping[str, Any] | None = None,
+    attempts: int = 0,
 ) -> Outcome:
     flow = RunbookFlow(runbook, performer, ledger or Ledger(), Impatient())  # type: ignore[arg-type]
-    delivery = Arrived(replace(run.message(), message_id=message_id, headers=headers or {}), queue="halo.run.rb", redelivered=redelivered)
-    return await flow.handle(delivery, opened(delivery))
+    delivery = Arrived(replace(run.message(), message_id=message_id), queue="halo.run.rb", redelivered=redelivered)
+    return await flow.handle(delivery, replace(opened(delivery), attempts=attempts))
 
 
 def at(step: str, **more: Any) -> Run:
@@ -125,7 +124,7 @@ async def test_on_failure_is_taken_exactly_where_the_run_would_be_buried_but_for
     outcome: Unsent | Doubtful | Refused, attempts: int, safe: bool
 ):
     step = replace(ASK, on_failure="tell" if safe else None)
-    told = await handled(book(step), at("ask"), Scripted(outcome), headers={"halo-attempts": attempts})
+    told = await handled(book(step), at("ask"), Scripted(outcome), attempts=attempts)
     settlement = settle(replace(outcome, delays=step.retry) if not isinstance(outcome, Refused) else outcome, attempts=attempts, doubtful=False, delays=())
     ends = isinstance(settlement, Bury) and settlement.dead_class is not DeadClass.IN_DOUBT
     if ends and safe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import pytest
@@ -112,3 +113,34 @@ def test_a_turn_is_one_generation_further():
 def test_a_baton_of_the_first_version_of_the_worker_is_read():
     document = {name: value for name, value in orjson.loads(Baton(polls=3).encode()).items() if name != "again"}
     assert Baton.decode(orjson.dumps(document)) == Baton(polls=3)
+
+
+NOW = 1_772_366_400.0
+YEARS = 72 * 365 * 86_400.0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cursor": datetime.fromtimestamp(NOW + YEARS, UTC)},
+        {"again": datetime.fromtimestamp(NOW + YEARS, UTC)},
+        {"epoch": int(NOW + YEARS)},
+        {"polled": NOW + YEARS},
+        {"due": NOW + YEARS},
+        {"full_due": NOW + YEARS},
+        {"generation": -1},
+        {"generation": 2**60},
+        {"polls": -1},
+        {"known": KnownRef("x", offset=-5)},
+    ],
+    ids=str,
+)
+def test_a_baton_that_no_worker_can_have_written_says_why(wrong: dict[str, Any]):
+    written = replace(Baton(epoch=int(NOW), generation=7, cursor=datetime.fromtimestamp(NOW, UTC), polled=NOW, due=NOW + 60), **wrong)
+    assert next(iter(wrong)) in written.implausible(NOW) or "count" in written.implausible(NOW)
+
+
+def test_a_baton_of_a_yearly_schedule_and_of_a_clock_that_is_a_day_ahead_is_believed():
+    ahead = datetime.fromtimestamp(NOW + 86_400, UTC)
+    assert Baton(epoch=int(NOW) + 1, cursor=ahead, again=ahead, polled=NOW + 60, due=NOW + 366 * 86_400.0, full_due=NOW + 1e6).implausible(NOW) == ""
+    assert Baton().implausible(NOW) == ""

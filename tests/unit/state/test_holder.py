@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from worker.broker.memory import MemoryBroker, MemoryServer, attach
 from worker.core.errors import ChannelLost, Unroutable
 from worker.core.message import Message
-from worker.core.topology import born_marker, state_queue, wait_queue
+from worker.core.topology import Topology, born_marker, browsed, state_queue, subscriber_dead_queue, wait_queue
+from worker.metrics import Metrics
 from worker.state.baton import VERSION, Baton
 from worker.state.birth import baton_in_sight, ensure_born, put_anew, start_again
 from worker.state.holder import Held, Holder, open_holder, put_baton
@@ -218,3 +221,24 @@ async def test_of_several_that_start_again_at_once_one_does(server: MemoryServer
         brokers = [await stack.enter_async_context(attach(server, f"r{number}")) for number in range(4)]
         assert sum(await asyncio.gather(*(start_again(broker, Clock(), "tickets") for broker in brokers))) == 1
     assert len(await lying(declared)) == 1
+
+
+async def test_a_baton_that_no_worker_can_have_written_moves_nothing_and_is_told_counted_and_kept(declared: MemoryBroker):
+    await declared.declare(Topology(queues=(browsed(subscriber_dead_queue("tickets")),)))
+    metrics, clock = Metrics(), Clock()
+    await put_anew(declared, "tickets", Baton(generation=3))
+    forged = Baton(epoch=5, generation=9, cursor=datetime(2098, 1, 1, tzinfo=UTC), learnt=True)
+    await put_anew(declared, "tickets", forged)
+    with capture_logs() as lines:
+        async with open_holder(declared, clock, "tickets", metrics) as (holder, _):
+            held = await taken(holder)
+            assert held is not None
+            assert held.baton.generation == 3
+            await holder.put(held, held.baton.advanced())
+    assert [line["event"] for line in lines] == ["baton.refused"]
+    assert metrics.registry.get_sample_value("halo_worker_refused_state_total", {"kind": "baton"}) == 1.0
+    assert [baton.generation for baton in await lying(declared)] == [4]
+    async with declared.channel() as channel:
+        kept = await channel.get(subscriber_dead_queue("tickets"))
+    assert kept is not None
+    assert Baton.decode(kept.message.body) == forged

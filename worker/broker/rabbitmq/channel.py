@@ -16,10 +16,12 @@ from pamqp.commands import Basic
 from worker.broker.rabbitmq.failures import explain, publishing, translated
 from worker.broker.rabbitmq.link import Link
 from worker.broker.rabbitmq.properties import to_message, to_properties
-from worker.broker.tables import short
+from worker.broker.tables import MAX_HEADERS, short
 from worker.core.errors import ChannelLost, PublishRefused
 from worker.core.message import Delivery, Message
 from worker.core.ports import OnDelivery
+
+OTHER_PROPERTIES = 2048  # bytes of a frame that its ends and the properties beside the headers may take
 
 
 class RabbitDelivery:
@@ -49,9 +51,10 @@ class RabbitDelivery:
 class RabbitChannel:
     """`methods` is aiormq's channel: aio-pika's own classes for messages raise on properties that foreign systems write."""
 
-    def __init__(self, methods: Methods, patience: float) -> None:
+    def __init__(self, methods: Methods, patience: float, frame_max: int) -> None:
         self._methods = methods
         self._patience = patience
+        self._room = min(MAX_HEADERS, frame_max - OTHER_PROPERTIES) if frame_max else MAX_HEADERS
         self._in_flight: dict[str, asyncio.Event] = {}
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._closing = methods.closing
@@ -60,7 +63,7 @@ class RabbitChannel:
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
         routing_key = short("routing key", routing_key)
-        properties = to_properties(message)
+        properties = to_properties(message, self._room)
         try:
             with publishing(exchange, routing_key, len(message.body)):
                 async with asyncio.timeout(self._patience), self._alone(properties.message_id or ""):
@@ -136,7 +139,7 @@ async def open_channel(link: Link, *, prefetch: int, patience: float) -> AsyncIt
         if prefetch:
             with translated("the channel was lost while it was opened"):
                 await methods.basic_qos(prefetch_count=prefetch, timeout=patience)
-        channel = RabbitChannel(methods, patience)
+        channel = RabbitChannel(methods, patience, link.frame_max)
         try:
             yield channel
         finally:

@@ -22,7 +22,7 @@ from aiormq.exceptions import (
 )
 from yarl import URL
 
-from worker.core.errors import BrokerUnreachable, ChannelLost, PublishDoubtful, PublishRefused, QueueMissing, Unroutable
+from worker.core.errors import BrokerUnreachable, ChannelLost, PublishDoubtful, PublishRefused, QueueMissing, Unpublishable, Unroutable
 
 FAILURES = (AMQPError, ChannelInvalidStateError, OSError, asyncio.InvalidStateError)
 MISSING_QUEUE = re.compile(r"no queue '(?P<name>.*?)' in vhost")
@@ -122,7 +122,7 @@ def refusal(error: AMQPError, exchange: str, size: int) -> PublishRefused | None
     if (found := FORBIDDEN.search(text)) and found["name"] in {exchange, "amq.default"}:
         return PublishRefused(f"the broker's user may not write to exchange {exchange!r}")
     if (found := TOO_LARGE.search(text)) and int(found["size"]) == size:
-        return PublishRefused(f"the message has {size:,} bytes; the broker takes fewer (its max_message_size)")
+        return Unpublishable(f"the message has {size:,} bytes; the broker takes fewer (its max_message_size)")
     return None
 
 

@@ -59,6 +59,11 @@ class Link:
         return as_text(properties.get("product")), as_text(properties.get("version"))
 
     @property
+    def frame_max(self) -> int:
+        """The largest frame in bytes that both sides agreed on; 0: no limit. A larger one costs the connection."""
+        return int(self._protocol.connection_tune.frame_max or 0)
+
+    @property
     def blocked(self) -> bool:
         """Aiormq tells it only by `ready()`, which returns at once unless the broker blocks us; so one step of it is taken."""
         ready = self._protocol.ready()

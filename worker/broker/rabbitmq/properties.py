@@ -7,14 +7,14 @@ from datetime import datetime
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
-from worker.broker.tables import from_field, short_properties, to_milliseconds, to_moment, to_table
+from worker.broker.tables import MAX_HEADERS, from_field, short_properties, to_milliseconds, to_moment, to_table
 from worker.core.message import Message
 
 PERSISTENT = 2
 
 
-def to_properties(message: Message) -> Basic.Properties:
-    """Raises `PublishRefused` when AMQP cannot carry the message's properties."""
+def to_properties(message: Message, room: int = MAX_HEADERS) -> Basic.Properties:
+    """Raises `Unpublishable` when AMQP cannot carry the message's properties; `room`: bytes for headers."""
     texts = short_properties(message)
     return Basic.Properties(
         message_id=texts["message_id"],
@@ -22,7 +22,7 @@ def to_properties(message: Message) -> Basic.Properties:
         reply_to=texts["reply_to"],
         content_type=texts["content_type"],
         message_type=texts["type"],
-        headers=to_table(message.headers) or None,
+        headers=to_table(message.headers, room) or None,
         delivery_mode=PERSISTENT,
         expiration=None if message.expiration is None else str(to_milliseconds(message.expiration)),
         timestamp=to_moment(message.timestamp),

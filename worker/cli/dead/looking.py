@@ -19,7 +19,7 @@ def list_letters(route: str, ids: Sequence[str], where: str | None, limit: int |
     """Raises `ConfigError`, `BrokerError`, `NoSuchLetter`."""
     scene = scene_of(route, environment)
     keep = (None if as_json else SHOWN) if limit is None else limit or None
-    sieve = Sieve(Selection(tuple(ids), None if where is None else condition_of(where)), scene.clock.now(), keep=keep)
+    sieve = Sieve(Selection(tuple(ids), None if where is None else condition_of(where)), scene.clock.now(), scene.codec, keep=keep)
     others = asyncio.run(looked(scene, sieve))
     if as_json:
         letters = [letter_object(each.letter, each.box.queue, sieve.now) for each in sieve.chosen]
@@ -37,7 +37,7 @@ def show_letters(
 ) -> int:
     """1 when there is none. Raises as `list_letters`."""
     scene = scene_of(route, environment)
-    sieve = Sieve(selection_of(ids, where, everything=everything), scene.clock.now(), keep=limit, bodies=True)
+    sieve = Sieve(selection_of(ids, where, everything=everything), scene.clock.now(), scene.codec, keep=limit, bodies=True)
     asyncio.run(looked(scene, sieve))
     chosen = [(found, found.message) for found in sieve.chosen if found.message is not None]
     if as_json:

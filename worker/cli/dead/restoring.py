@@ -16,7 +16,7 @@ from worker.halo.addresses import api_address
 def replaying(scene: Scene, broker: Broker, planners: Mapping[Box, Planner]) -> Mapping[Box, Settled]:
     """What came from a queue goes back into it; of the rest today's routes decide."""
     return {
-        box: ByItsRoute(effects_of(scene, box), broker, scene.clock) if box.home is None else ToItsQueue(box, box.home, planners[box], broker)
+        box: ByItsRoute(effects_of(scene, box), broker, scene.clock) if box.home is None else ToItsQueue(box, box.home, planners[box], broker, scene.codec)
         for box in scene.boxes
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -17,12 +17,14 @@ from worker.config.loader import load_routes
 from worker.config.routes import Routes
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem, QueueMissing
+from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker, Clock
 from worker.flows.dead import desk
 from worker.flows.dead.boxes import Box, boxes_of
 from worker.flows.dead.sifting import Selection, Sieve
 from worker.logs import configure
 from worker.settings import Settings, load_settings
+from worker.state.keys import shared_key
 
 OTHERS = "somebody else is at these letters: those in their hands are not seen here until they have finished"
 
@@ -42,6 +44,8 @@ class Scene:
     routes: Routes
     boxes: tuple[Box, ...]
     clock: Clock
+    codec: HeaderCodec = field(default_factory=HeaderCodec)
+    """Knows its key once there is a broker."""
 
     @property
     def route(self) -> str:
@@ -52,6 +56,7 @@ class Scene:
         """Raises `BrokerUnreachable`."""
         url = self.settings.amqp_url.get_secret_value()
         async with open_broker(url, name="halo-worker dead", heartbeat=self.settings.heartbeat) as broker:
+            self.codec.key = await shared_key(broker, self.clock)
             yield broker
 
     async def looked(self, broker: Broker, sieve: Sieve) -> None:

@@ -88,7 +88,7 @@ async def worked(scene: Scene, task: Task) -> int:
     async with scene.broker() as broker, desk.alone(broker, scene.clock, scene.boxes) as alone:
         if not alone:
             raise InOthersHands(HELD)
-        sieve = Sieve(task.selection, scene.clock.now(), keep=SHOWN, judge=task.judge)
+        sieve = Sieve(task.selection, scene.clock.now(), scene.codec, keep=SHOWN, judge=task.judge)
         await scene.looked(broker, sieve)
         print_unreadable(errors(), sieve)
         refuse(sieve, by_name=bool(task.selection.ids))
@@ -102,7 +102,7 @@ async def worked(scene: Scene, task: Task) -> int:
         async with stop_on_signals() as stop:
             with progress(task.verb, sieve.count) as step:
                 try:
-                    tally, error = await desk.settle(broker, scene.clock, sieve.marks, task.settled(broker), stop, step), ""
+                    tally, error = await desk.settle(broker, scene.clock, scene.codec, sieve.marks, task.settled(broker), stop, step), ""
                 except CutShort as cut:
                     tally, error = cut.tally, str(cut)
         return report(scene, task, tally, error)

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 import structlog
 
+from worker.core.delivery_state import DeliveryState
 from worker.core.errors import ChannelLost
+from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
+from worker.core.identity import identity_of
 from worker.core.message import Delivery
 from worker.core.outcome import Outcome
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.settlement import Retry, Settlement, settle
 from worker.flows.consuming.availability import Availability
-from worker.flows.consuming.envelope import Envelope, at_once, identity_of, opened
-from worker.flows.consuming.handling import Handler, apart, handled, report
+from worker.flows.consuming.copies import without_delay
+from worker.flows.consuming.handling import Handler, apart, handled, report, tell_unproven
 from worker.flows.consuming.in_hand import InHand
-from worker.flows.consuming.settling import Settler
+from worker.flows.consuming.settling import Settler, Trouble
 from worker.flows.consuming.watchdog import stalled
 from worker.flows.waiting import first_of
 from worker.metrics import Metrics
@@ -41,11 +44,20 @@ class Consumer:
     """Consumes one queue, one channel after the other; handlers are detached from channels and live in `tasks`."""
 
     def __init__(
-        self, consumption: Consumption, handler: Handler, needs: Availability, clock: Clock, metrics: Metrics, health: Health, tasks: asyncio.TaskGroup
+        self,
+        consumption: Consumption,
+        handler: Handler,
+        needs: Availability,
+        codec: HeaderCodec,
+        clock: Clock,
+        metrics: Metrics,
+        health: Health,
+        tasks: asyncio.TaskGroup,
     ) -> None:
         self._what = consumption
         self._handler = handler
         self._needs = needs
+        self._codec = codec
         self._clock = clock
         self._metrics = metrics
         self._health = health
@@ -74,7 +86,7 @@ class Consumer:
     async def _consume(self, broker: Broker, channel: Channel, stop: asyncio.Event) -> None:
         self._session += 1
         session = self._session
-        settler = Settler(self._what.route, self._what.queue, self._what.delays, broker, self._clock)
+        settler = Settler(self._what.route, self._what.queue, self._what.delays, broker, self._codec, self._clock, Trouble(self._health, self._what.part))
         self._may_ack.set()
         tag = await channel.consume(self._what.queue, lambda delivery: self._accept(delivery, settler, session))
         if not self._stalled:
@@ -131,7 +143,8 @@ class Consumer:
 
     async def _own(self, delivery: Delivery, settler: Settler, session: int) -> None:
         """Whoever owns the delivery settles it, whatever happens to the handler."""
-        envelope = opened(delivery)
+        envelope = self._codec.read(delivery)
+        tell_unproven(self._what.route, envelope)
         started = self._clock.monotonic()
         with structlog.contextvars.bound_contextvars(route=self._what.route, correlation_id=envelope.correlation_id):
             key = identity_of(delivery)
@@ -142,11 +155,9 @@ class Consumer:
             in_hand.inc()
             try:
                 outcome = await asyncio.shield(work.task)
-                settlement = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._what.delays)
-                if not work.placed:
-                    settlement = await self._held(settlement, session)
-                    await settler.place(delivery, envelope, settlement)
-                    work.placed = True
+                if work.settlement is None:
+                    decided = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._what.delays)
+                    work.settlement = await settler.place(delivery, envelope, await self._held(decided, session))
                 await self._may_ack.wait()
                 await delivery.ack()
             except ChannelLost as error:
@@ -156,9 +167,9 @@ class Consumer:
             finally:
                 in_hand.dec()
             self._in_hand.settled(work)
-            report(self._metrics, self._what.route, outcome, settlement, envelope, self._clock.monotonic() - started)
+            report(self._metrics, self._what.route, outcome, work.settlement, envelope, self._clock.monotonic() - started)
 
-    async def _begun(self, delivery: Delivery, envelope: Envelope) -> Outcome:
+    async def _begun(self, delivery: Delivery, envelope: DeliveryState) -> Outcome:
         if pause := apart(delivery):
             await first_of(self._clock.sleep(pause), self._stop.wait())
         return await handled(self._handler, delivery, envelope)
@@ -167,7 +178,7 @@ class Consumer:
         """The settlement when its time has come, or an earlier one when the worker stops. Raises `ChannelLost` when it is not for us any more to carry it out."""
         if isinstance(settlement, Retry) and settlement.hold > 0:
             await first_of(self._clock.sleep(settlement.hold), self._stop.wait())
-            settlement = at_once(settlement) if self._stop.is_set() else settlement
+            settlement = without_delay(settlement) if self._stop.is_set() else settlement
         if session <= self._lost_session:
             raise ChannelLost("its channel was lost: whoever gets it again settles it")
         return settlement

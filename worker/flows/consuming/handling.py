@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from worker.core.delivery_state import DeliveryState
 from worker.core.message import Delivery
 from worker.core.outcome import Doubtful, Outcome, Skipped
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
-from worker.flows.consuming.envelope import Envelope
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
-Handler = Callable[[Delivery, Envelope], Awaitable[Outcome]]
+Handler = Callable[[Delivery, DeliveryState], Awaitable[Outcome]]
 DELIVERIES = "x-delivery-count"
 SUSPECT = 3  # deliveries, or starts, without an end after which a message may be the one that takes workers down
 LONGEST_APART = 5.0
@@ -25,13 +25,20 @@ def apart(delivery: Delivery) -> float:
 
     At random: one that takes its worker down would else take the same neighbours with it each time, until the broker buries them all.
     """
-    deliveries = delivery.message.headers.get(DELIVERIES)
+    deliveries = delivery.message.headers.get(DELIVERIES) if delivery.redelivered else None  # at the first delivery only its sender can have written it
     if not isinstance(deliveries, int) or deliveries < SUSPECT:
         return 0.0
     return random.uniform(0.0, min(LONGEST_APART, deliveries - SUSPECT + 1))  # noqa: S311 - keeps no secret
 
 
-async def handled(handler: Handler, delivery: Delivery, envelope: Envelope) -> Outcome:
+def tell_unproven(route: str, state: DeliveryState) -> None:
+    """A sender wrote headers of ours: they count for nothing, which is worth a line where somebody forwards dead letters by hand."""
+    if state.unproven:
+        reason = "its sender wrote headers that belong to the worker: they are kept as the sender's, and count for nothing"
+        logger.warning("headers.unproven", route=route, message_id=state.message_id, headers=list(state.unproven), reason=reason)
+
+
+async def handled(handler: Handler, delivery: Delivery, envelope: DeliveryState) -> Outcome:
     """The handler's outcome; one that raises has left the message in doubt."""
     try:
         return await handler(delivery, envelope)
@@ -40,7 +47,7 @@ async def handled(handler: Handler, delivery: Delivery, envelope: Envelope) -> O
         return Doubtful(f"{type(error).__name__} in the worker itself; the log has the trace", repeatable=False)
 
 
-def report(metrics: Metrics, route: str, outcome: Outcome, settlement: Settlement, envelope: Envelope, seconds: float) -> None:
+def report(metrics: Metrics, route: str, outcome: Outcome, settlement: Settlement, envelope: DeliveryState, seconds: float) -> None:
     """Tell what became of a message."""
     what = {"message_id": envelope.message_id, "attempt": envelope.attempts + 1, "ms": round(seconds * 1000)}
     result = type(outcome).__name__.lower()

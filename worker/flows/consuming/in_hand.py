@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.core.outcome import Outcome
+from worker.core.settlement import Settlement
 
 KEPT = 1000  # results whose redelivery never came (another replica had it) are dropped, oldest first
 
@@ -20,8 +21,8 @@ class Work:
     key: Hashable
     session: int
     task: asyncio.Task[Outcome]
-    placed: bool = False
-    """Its copy is in the retry or dead queue: only the ack is missing."""
+    settlement: Settlement | None = None
+    """What was carried out: its copy is in the retry or dead queue, and only the ack is missing."""
 
 
 class InHand:

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
 
-from worker.core.errors import BrokerError, ChannelLost, Unroutable
+from worker.core.delivery_state import DeliveryState
+from worker.core.errors import BrokerError, ChannelLost, HeadersTooLarge, Unpublishable, Unroutable
+from worker.core.header_codec import HeaderCodec
+from worker.core.health import Health
 from worker.core.message import Delivery, Message
+from worker.core.outcome import DeadClass
 from worker.core.ports import Broker, Clock
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.core.topology import companion_topology, dead_queue, retry_queue
-from worker.flows.consuming.envelope import Envelope, dead_letter, retry_copy
+from worker.flows.consuming.copies import buried, retried
 
 logger = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+TOLD_AFTER = 3  # refusals in a row before the route counts as down: some seconds
+LONGEST_LIST = 1000  # characters of the names of headers that were left out
+
+
+@dataclass(slots=True)
+class Trouble:
+    """Shows in readiness that a route cannot put its messages where they belong."""
+
+    health: Health
+    part: str
+    told: bool = False
+
+    def tell(self, reason: str) -> None:
+        self.told = True
+        self.health.down(self.part, f"a message cannot be settled: {reason}")
+
+    def over(self) -> None:
+        if self.told:
+            self.told = False
+            self.health.up(self.part, "consuming")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,37 +50,65 @@ class Settler:
     queue: str
     delays: tuple[float, ...]
     broker: Broker
+    codec: HeaderCodec
     clock: Clock
+    trouble: Trouble
 
-    async def place(self, delivery: Delivery, envelope: Envelope, settlement: Settlement) -> None:
-        """Put the copy where the settlement wants it, confirmed; the delivery itself is then to be acked. Raises `ChannelLost` when the broker is lost."""
-        match settlement:
-            case Ack():
-                pass
-            case Forward(message, queue):
-                await self._confirmed(message, queue)
-            case Retry(delay):
-                target = self.queue if delay is None else retry_queue(self.queue, delay)
-                await self._confirmed(retry_copy(delivery, envelope, settlement), target)
-            case Bury():
-                at = datetime.fromtimestamp(self.clock.now(), UTC)
-                await self._confirmed(dead_letter(delivery, envelope, settlement, self.route, at), dead_queue(self.queue))
+    async def place(self, delivery: Delivery, state: DeliveryState, settlement: Settlement) -> Settlement:
+        """Put the copy where the settlement wants it, confirmed; the delivery itself is then to be acked.
 
-    async def _confirmed(self, copy: Message, target: str) -> None:
-        """Publish until confirmed: a missing queue is declared again, a full one waited for with the message in hand, since dropping it is the only other way."""
-        pause = FIRST_PAUSE
+        Returns what was carried out: a copy that no broker takes is buried instead, with the reason. Raises `ChannelLost` when the broker is lost.
+        """
+        try:
+            match settlement:
+                case Ack():
+                    pass
+                case Forward(message, queue):
+                    await self.confirmed(message, queue)
+                case Retry(delay):
+                    target = self.queue if delay is None else retry_queue(self.queue, delay)
+                    await self.confirmed(self.codec.copy(delivery.message, self.queue, retried(state, settlement)), target)
+                case Bury():
+                    await self._bury(delivery, state, settlement)
+        except Unpublishable as error:
+            settlement = instead(settlement, state, error)
+            await self._bury(delivery, state, settlement)
+        return settlement
+
+    async def _bury(self, delivery: Delivery, state: DeliveryState, bury: Bury) -> None:
+        """With the sender's headers, or without them where they leave no room for the reason."""
+        dead = buried(state, bury, self.route, datetime.fromtimestamp(self.clock.now(), UTC))
+        try:
+            await self.confirmed(self.codec.copy(delivery.message, self.queue, dead), dead_queue(self.queue))
+        except HeadersTooLarge:
+            short = shortened(dead)
+            logger.warning("letter.shortened", message_id=state.message_id, headers=len(dead.headers))
+            await self.confirmed(self.codec.copy(delivery.message, self.queue, short), dead_queue(self.queue))
+
+    async def confirmed(self, copy: Message, target: str) -> None:
+        """Publish until confirmed: a missing queue is declared again, a full one waited for with the message in hand, since dropping it is the only other way.
+
+        Raises `Unpublishable` at once: waiting makes nothing smaller.
+        """
+        pause, refusals = FIRST_PAUSE, 0
         while True:
             try:
                 await self.broker.publish(copy, routing_key=target)
+            except Unpublishable:
+                raise
             except BrokerError as error:
                 if self.broker.lost:
                     raise ChannelLost(str(error)) from error
+                refusals += 1
+                if refusals >= TOLD_AFTER:
+                    self.trouble.tell(str(error))
                 logger.error("message.stuck", queue=target, reason=str(error), again_in_s=pause)
                 if isinstance(error, Unroutable):
                     await self._declare_again()
                 await self.clock.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
             else:
+                self.trouble.over()
                 return
 
     async def _declare_again(self) -> None:
@@ -65,3 +117,25 @@ class Settler:
             await self.broker.declare(companion_topology(self.queue, self.delays))
         except BrokerError as error:
             logger.error("topology.not_restored", route=self.route, reason=str(error))
+
+
+def instead(settlement: Settlement, state: DeliveryState, error: Unpublishable) -> Bury:
+    """What becomes of a message whose copy no broker takes."""
+    match settlement:
+        case Retry(_, attempts, doubtful, reason, marks):
+            return Bury(
+                DeadClass.DECODE, f"it cannot be tried again, since {error}; it was to be tried again because {reason}", None, attempts, doubtful, marks
+            )
+        case Bury():
+            return replace(settlement, reason=f"{settlement.reason}; {error}")
+        case _:
+            reason = f"the step is done, but what comes next cannot travel: {error}"
+            return Bury(DeadClass.FAILED, reason, None, state.attempts + 1, doubtful=True)
+
+
+def shortened(dead: DeliveryState) -> DeliveryState:
+    """The state of a letter that holds our headers only, and names the sender's that were left out."""
+    names = ", ".join(map(str, dead.headers))
+    listed = names if len(names) <= LONGEST_LIST else f"{names[:LONGEST_LIST]}…"
+    told = f"{len(dead.headers)} headers of the sender, which leave no room for the reason: {listed}"
+    return replace(dead, headers={}, death=None if dead.death is None else replace(dead.death, left_out=told))

@@ -9,6 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from worker.core.errors import BrokerError, WorkerError
+from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker, Clock
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import letter_of
@@ -71,7 +72,13 @@ async def look(broker: Broker, clock: Clock, boxes: Sequence[Box], sieve: Sieve,
 
 
 async def settle(
-    broker: Broker, clock: Clock, marks: Mapping[str, Counter[bytes]], settled: Mapping[Box, Settled], stop: asyncio.Event, progress: Progress
+    broker: Broker,
+    clock: Clock,
+    codec: HeaderCodec,
+    marks: Mapping[str, Counter[bytes]],
+    settled: Mapping[Box, Settled],
+    stop: asyncio.Event,
+    progress: Progress,
 ) -> Tally:
     """Settle the letters with these marks (by queue), in order, until `stop`. Raises `CutShort`."""
     tally = Tally()
@@ -79,7 +86,7 @@ async def settle(
         wanted = Counter(marks.get(box.queue, {}))
         if wanted and not stop.is_set():
             try:
-                await _settle_box(broker, clock, box, wanted, settle_one, stop, progress, tally)
+                await _settle_box(broker, clock, codec, box, wanted, settle_one, stop=stop, progress=progress, tally=tally)
             except BrokerError as error:
                 raise CutShort(str(error), tally) from error
         tally.missing += 0 if stop.is_set() else wanted.total()
@@ -88,11 +95,20 @@ async def settle(
 
 
 async def _settle_box(
-    broker: Broker, clock: Clock, box: Box, wanted: Counter[bytes], settle_one: Settled, stop: asyncio.Event, progress: Progress, tally: Tally
+    broker: Broker,
+    clock: Clock,
+    codec: HeaderCodec,
+    box: Box,
+    wanted: Counter[bytes],
+    settle_one: Settled,
+    *,
+    stop: asyncio.Event,
+    progress: Progress,
+    tally: Tally,
 ) -> None:
     async with walking(broker, clock, box.queue, leaving=wanted.total()) as walk, aclosing(walk.deliveries()) as deliveries:
         async for delivery in deliveries:
-            letter = letter_of(box, delivery.message)
+            letter = letter_of(box, delivery.message, codec)
             if not wanted[letter.mark]:
                 continue
             result = await settle_one(letter, delivery.message)

@@ -14,7 +14,6 @@ from worker.config.routes import Subscriber
 from worker.core.errors import Undecodable
 from worker.core.jsontext import decode
 from worker.core.message import Message
-from worker.flows.consuming.envelope import EXCHANGE, ROUTING_KEY, own_headers
 from worker.flows.dead.letter import Letter
 from worker.flows.hooks import effects as hook_effects
 from worker.flows.hooks.effects import Effect
@@ -58,11 +57,10 @@ def delivery_again(hook: Webhook) -> Effects:
 
 def through_its_exchange(letter: Letter, message: Message, _: float) -> list[Effect]:
     """An event that no queue took goes the way that it was to go: nobody has it yet."""
-    exchange, routing_key = message.headers.get(EXCHANGE), message.headers.get(ROUTING_KEY)
-    if not isinstance(exchange, str) or not isinstance(routing_key, str) or not exchange:
+    state = letter.state
+    if not state.exchange or "original-routing-key" not in message.headers:
         raise Undecodable("the event does not say which exchange it was for")
-    headers = {name: value for name, value in own_headers(message).items() if name not in {EXCHANGE, ROUTING_KEY, "dead-route"}}
-    return [Effect(replace(message, headers=headers, message_id=letter.id, expiration=None), routing_key, exchange)]
+    return [Effect(replace(message, headers=state.headers, message_id=letter.id, expiration=None), state.routing_key, state.exchange)]
 
 
 def object_of(message: Message) -> dict[str, Any]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 from worker.config.plain import plain
+from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable
+from worker.core.header_codec import HeaderCodec, state_of
+from worker.core.header_fields import moment
 from worker.core.jsontext import decode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.topology import WORK_LIMIT
-from worker.flows.consuming.envelope import DOUBTFUL, EXCHANGE, REPLAYS, ROUTING_KEY, counter
 from worker.flows.dead.boxes import Box
 
 UNROUTED, UNKNOWN = "unrouted", "unknown"
@@ -35,46 +37,61 @@ class Letter:
     status: int | None
     attempts: int | None
     at: datetime | None
-    replays: int
-    doubtful: bool
     mark: bytes
+    state: DeliveryState
+
+    @property
+    def replays(self) -> int:
+        return self.state.replays
 
     @property
     def in_question(self) -> bool:
         """Whether it may have had its effect already."""
-        return self.doubtful or self.dead_class in {DeadClass.IN_DOUBT, DeadClass.CRASHED}
+        return self.state.doubtful or self.dead_class in {DeadClass.IN_DOUBT, DeadClass.CRASHED}
 
     def age(self, now: float) -> int | None:
         """Whole seconds."""
         return None if self.at is None else max(0, round(now - self.at.timestamp()))
 
 
-def letter_of(box: Box, message: Message) -> Letter:
+def letter_of(box: Box, message: Message, codec: HeaderCodec) -> Letter:
     """Read the headers; foreign values in ours count as absent."""
-    headers = message.headers
-    death = {} if "dead-class" in headers else last_death(box, headers)
-    dead_class, reason = told(box, headers, death)
-    at = moment(headers.get("dead-at")) or moment(death.get("time"))
+    state = history(box, message, codec)
+    broken = last_death(box, message.headers) if state.death is None else {}
+    dead_class, reason = told(box, state, broken)
+    at = state.death.at if state.death is not None else moment(broken.get("time"))
     mark = mark_of(message, at)
     return Letter(
         message.message_id or f"nameless-{mark.hex()[:12]}",
         dead_class,
         reason,
-        whole(headers.get("dead-status")),
-        whole(headers.get("dead-attempts")),
+        None if state.death is None else state.death.status,
+        None if state.death is None else state.death.attempts,
         at,
-        counter(headers, REPLAYS),
-        headers.get(DOUBTFUL) is True,
         mark,
+        state,
     )
 
 
-def told(box: Box, headers: Mapping[str, Any], death: Mapping[str, Any]) -> tuple[str, str]:
+def history(box: Box, message: Message, codec: HeaderCodec) -> DeliveryState:
+    """The state that the headers of ours tell, where a worker proved them or where only somebody who may write to the dead queue itself can have put them.
+
+    What the broker moved here from the route's queue has its sender's headers: a sender's word about it counts for nothing.
+    """
+    home = box.home or box.queue
+    death = last_death(box, message.headers)
+    believed = codec.is_proven(message, home) or not death
+    keys = death.get("routing-keys")
+    came = {"exchange": str(death.get("exchange", "")), "routing_key": str(keys[0]) if isinstance(keys, list) and keys else home}
+    return state_of(message, came, believed=believed)
+
+
+def told(box: Box, state: DeliveryState, death: Mapping[str, Any]) -> tuple[str, str]:
     """The class and the reason. What the broker buried has neither; its own header tells."""
-    if isinstance(named := headers.get("dead-class"), str):
-        return named, str(headers.get("dead-reason", ""))
+    if state.death is not None:
+        return state.death.dead_class, state.death.reason
     if box.kind == "unrouted":
-        return UNROUTED, f"no queue took {headers.get(ROUTING_KEY)!r} from exchange {headers.get(EXCHANGE)!r}"
+        return UNROUTED, f"no queue took {state.routing_key!r} from exchange {state.exchange!r}"
     if death.get("reason") == TOO_OFTEN:
         return DeadClass.CRASHED, CRASHED
     return UNKNOWN, f"put here by the broker: {death['reason']}" if "reason" in death else "put here by somebody else"
@@ -85,15 +102,6 @@ def last_death(box: Box, headers: Mapping[str, Any]) -> Mapping[str, Any]:
     deaths = headers.get("x-death")
     entries = [death for death in deaths if isinstance(death, Mapping) and death.get("queue") == box.home] if isinstance(deaths, list) else []
     return next((death for death in entries if death.get("reason") == TOO_OFTEN), entries[0] if entries else {})
-
-
-def origin(box: Box, headers: Mapping[str, Any]) -> dict[str, str]:
-    """The headers that tell where the message first came from."""
-    if EXCHANGE in headers:
-        return {name: str(headers[name]) for name in (EXCHANGE, ROUTING_KEY) if name in headers}
-    death = last_death(box, headers)
-    keys = death.get("routing-keys")
-    return {EXCHANGE: str(death["exchange"]), ROUTING_KEY: str(keys[0])} if "exchange" in death and isinstance(keys, list) and keys else {}
 
 
 def view(letter: Letter, message: Message, now: float) -> dict[str, Any]:
@@ -123,21 +131,7 @@ def content(body: bytes) -> Any:
 
 def mark_of(message: Message, at: datetime | None) -> bytes:
     made = blake2b(digest_size=16)
-    for part in (message.message_id, message.correlation_id or "", "" if at is None else at.isoformat(), str(message.headers.get(REPLAYS))):
+    for part in (message.message_id, message.correlation_id or "", "" if at is None else at.isoformat(), str(message.headers.get("replays"))):
         made.update(f"{len(part)}:{part}".encode("utf-8", "replace"))
     made.update(message.body)
     return made.digest()
-
-
-def whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def moment(value: Any) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        return None
-    if not isinstance(found, datetime):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

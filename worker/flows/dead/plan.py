@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 
 from worker.config.automation import Runbook, Step
 from worker.config.routes import Publisher, Routes
+from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
-from worker.flows.consuming.envelope import ATTEMPTS, DOUBTFUL, REASON, REDELIVERED, REPLAYS, TRIES, WAITED, counter, own_headers
 from worker.flows.dead.boxes import Box
-from worker.flows.dead.letter import Letter, origin
+from worker.flows.dead.letter import Letter
 from worker.flows.dead.verdict import Verdict
 from worker.flows.running.run_message import Run
 
-DEAD = "dead-"
 SENDING = frozenset({"publisher", "steps"})  # kinds whose messages have an effect outside of the broker
 BEYOND = 100  # attempts: more than can have been claimed for a letter and not be told by it
 
@@ -46,6 +45,7 @@ class Left:
 Plan = Again | TakenAsDone | Left
 Planner = Callable[[Letter, Message], Plan]
 UNDECIDED = "in doubt: say `--as not-sent` (it is tried anew), `--as sent` (it is done) or `--as look` (it is looked up by the route's `find`)"
+SHORTENED = "its sender's headers were left out when it was buried: have its sender send it again, then discard it"
 UNANSWERED = "it was sent, but nobody has its answer, which step {step!r} {needs}: look into it, then discard it, or say `--as not-sent`"
 
 
@@ -53,6 +53,8 @@ def planner(box: Box, routes: Routes, verdict: Verdict | None) -> Planner:
     """Decides for the letters of one box."""
 
     def plan(letter: Letter, message: Message) -> Plan:
+        if letter.state.death is not None and letter.state.death.left_out:
+            return Left(SHORTENED)
         if not letter.in_question or box.kind not in SENDING:
             return Again()
         match verdict:
@@ -117,18 +119,14 @@ def wanted_of_answer(step: Step) -> str:
     return "decides by" if step.go and step.go[0].when is not None else ""
 
 
-def replay_copy(box: Box, letter: Letter, message: Message, verdict: Verdict | None = None) -> Message:
-    """The message as it goes back into its queue: as it first came, but for a count of its replays. Attempts begin anew.
+def replayed(letter: Letter, verdict: Verdict | None = None) -> DeliveryState:
+    """The state of a letter that goes back into its queue: as it first came, but for a count of its replays. Attempts begin again.
 
     How many were claimed stays, so that of two copies (a command may be killed between its publish and its ack) one makes the next attempt.
     """
-    headers = {name: value for name, value in own_headers(message).items() if not name.startswith(DEAD) and name not in {ATTEMPTS, REASON, WAITED}}
-    headers |= origin(box, message.headers) | {REPLAYS: letter.replays + 1}
+    state = replace(letter.state, message_id=letter.id, replays=letter.replays + 1, attempts=0, reason="", waited=False, order=None, death=None)
     if verdict is Verdict.NOT_SENT:
-        headers = {name: value for name, value in headers.items() if name not in {DOUBTFUL, REDELIVERED}}
-        headers[TRIES] = counter(headers, TRIES) + BEYOND
-    elif verdict is Verdict.LOOK:
-        headers[DOUBTFUL] = True
-    elif letter.dead_class == DeadClass.CRASHED:
-        headers[REDELIVERED] = True
-    return replace(message, headers=headers, message_id=letter.id, expiration=None)
+        return replace(state, doubtful=False, redelivered=False, tries=state.tries + BEYOND)
+    if verdict is Verdict.LOOK:
+        return replace(state, doubtful=True)
+    return replace(state, redelivered=True) if letter.dead_class == DeadClass.CRASHED else state

@@ -7,13 +7,14 @@ from typing import Protocol
 
 import structlog
 
-from worker.core.errors import BrokerError, ExpressionError, PublishRefused, QueueMissing, Undecodable, Unroutable
+from worker.core.errors import BrokerError, ExpressionError, PublishRefused, QueueMissing, Undecodable, Unpublishable, Unroutable
+from worker.core.header_codec import HeaderCodec
 from worker.core.message import Message
 from worker.core.ports import Broker, Clock
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.effects import Effects
 from worker.flows.dead.letter import Letter
-from worker.flows.dead.plan import Again, Left, Plan, Planner, TakenAsDone, replay_copy
+from worker.flows.dead.plan import Again, Left, Plan, Planner, TakenAsDone, replayed
 
 logger = structlog.get_logger()
 FILTERED = "left out by the route's `when`"
@@ -35,11 +36,12 @@ class Settled(Protocol):
 class ToItsQueue:
     """Replays what came from a queue, into that queue: others that its exchange serves had it already."""
 
-    def __init__(self, box: Box, home: str, plan: Planner, broker: Broker) -> None:
+    def __init__(self, box: Box, home: str, plan: Planner, broker: Broker, codec: HeaderCodec) -> None:
         self._box = box
         self._home = home
         self._plan = plan
         self._broker = broker
+        self._codec = codec
 
     async def __call__(self, letter: Letter, message: Message) -> Gone | Left:
         plan: Plan = self._plan(letter, message)
@@ -52,7 +54,10 @@ class ToItsQueue:
                 logger.warning("letter.taken_as_done", route=self._box.route, message_id=letter.id, dead_class=str(letter.dead_class))
                 return Gone("done")
             case Again(verdict):
-                await self._publish(replay_copy(self._box, letter, message, verdict))
+                try:
+                    await self._publish(self._codec.copy(message, self._home, replayed(letter, verdict)))
+                except Unpublishable as error:
+                    return Left(str(error))
                 return Gone("replayed")
 
     async def _publish(self, message: Message) -> None:

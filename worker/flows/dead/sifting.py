@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from worker.config.compiled import Condition
 from worker.core.errors import ExpressionError, WorkerError
+from worker.core.header_codec import HeaderCodec
 from worker.core.message import Delivery, Message
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import Letter, letter_of, view
@@ -44,6 +45,7 @@ class Sieve:
 
     selection: Selection
     now: float
+    codec: HeaderCodec
     keep: int | None = None
     bodies: bool = False
     judge: Callable[[Box, Letter, Message], Plan] | None = None
@@ -65,7 +67,7 @@ class Sieve:
     def meet(self, box: Box, delivery: Delivery) -> None:
         """One letter after the other, in order."""
         message = delivery.message
-        letter = letter_of(box, message)
+        letter = letter_of(box, message, self.codec)
         self.ids.append(letter.id)
         beginnings = [text for text in self.selection.ids if letter.id.startswith(text)]
         if self.selection.ids and not beginnings:

@@ -97,5 +97,5 @@ def routing_key_of(hook: Webhook, document: Mapping[str, Any]) -> str:
 
 def parked(route: str, document: Mapping[str, Any], reason: str, now: float) -> Effect:
     """A delivery that the route's expressions cannot read, for the route's dead queue."""
-    headers = parked_headers(reason, DeadClass.TRANSFORM.value, route, datetime.fromtimestamp(now, UTC))
+    headers = parked_headers(reason, DeadClass.TRANSFORM, route, datetime.fromtimestamp(now, UTC))
     return Effect(Message(encode(document), headers, message_id=uuid4().hex), subscriber_dead_queue(route))

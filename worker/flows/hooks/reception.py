@@ -19,6 +19,7 @@ from worker.core.message import Message
 from worker.core.ports import Claim, Claims, Clock
 from worker.core.topology import UNROUTED
 from worker.flows.hooks.effects import Effect, effects_of, identity_of, parked, wanted
+from worker.flows.polling.events import unrouted_headers
 from worker.flows.running.run_message import run_id_of, run_queue, start_message
 from worker.metrics import Metrics
 
@@ -70,7 +71,7 @@ class Reception:
         except ExpressionError as error:
             logger.warning("delivery.parked", route=route, reason=str(error))
             result, effects = "parked", [parked(route, document, str(error), self._clock.now())]
-        if effects and not await self._once(delivery, effects):
+        if effects and not await self._once(route, delivery, effects):
             result = "known"
         if result in {"accepted", "known"} and (hook is None or hook.runbook is not None):
             run = delivery
@@ -78,22 +79,22 @@ class Reception:
         logger.info("delivery.received", route=route, delivery=delivery, result=result)
         return result, run
 
-    async def _once(self, delivery: str, effects: Sequence[Effect]) -> bool:
+    async def _once(self, route: str, delivery: str, effects: Sequence[Effect]) -> bool:
         """False when it was done before."""
         attempt = uuid4().hex
         begun, done = f"delivery:{delivery}", f"delivered:{delivery}"
         if await self._outlet.claim(begun, attempt) is not Claim.WON and await self._outlet.seen(done, within=PATIENCE):
             return False
         for effect in effects:
-            await self._publish(effect)
+            await self._publish(route, effect)
         await self._outlet.claim(done, attempt)
         return True
 
-    async def _publish(self, effect: Effect) -> None:
+    async def _publish(self, route: str, effect: Effect) -> None:
         try:
             await self._outlet.publish(effect.message, routing_key=effect.routing_key, exchange=effect.exchange)
         except Unroutable:
             if not effect.exchange:
                 raise
-            origin = {"original-exchange": effect.exchange, "original-routing-key": effect.routing_key}
-            await self._outlet.publish(Message(effect.message.body, dict(effect.message.headers) | origin), routing_key=UNROUTED)
+            headers = unrouted_headers(effect.exchange, effect.routing_key, route, effect.message.headers)
+            await self._outlet.publish(Message(effect.message.body, headers), routing_key=UNROUTED)

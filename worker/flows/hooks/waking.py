@@ -11,6 +11,7 @@ from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import Topology, browsed
 from worker.flows.waiting import first_of
+from worker.metrics import Metrics
 from worker.state.holder import open_holder
 
 logger = structlog.get_logger()
@@ -32,9 +33,10 @@ def wake_topology(subscriber: str) -> Topology:
 class Waking:
     """Serves the wake queue of one subscriber, beside its flow and on any replica."""
 
-    def __init__(self, subscriber: str, clock: Clock, health: Health) -> None:
+    def __init__(self, subscriber: str, clock: Clock, metrics: Metrics, health: Health) -> None:
         self._subscriber = subscriber
         self._clock = clock
+        self._metrics = metrics
         self._health = health
 
     @property
@@ -72,7 +74,7 @@ class Waking:
     async def _wake(self, broker: Broker, stop: asyncio.Event) -> bool:
         """Make the waiting baton due. While a turn is under way it may have read the record before it changed: the baton is waited for. False when stopped first."""
         while not stop.is_set():
-            async with open_holder(broker, self._clock, self._subscriber) as (holder, _):
+            async with open_holder(broker, self._clock, self._subscriber, self._metrics) as (holder, _):
                 if await holder.reschedule(lambda _: self._clock.now()):
                     return True
             await first_of(stop.wait(), timeout=IN_HAND)

@@ -8,18 +8,21 @@ import random
 import structlog
 
 from worker.config.routes import Publisher
+from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import Topology, order_lock, order_room, ordered_topology
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.handling import Handler
 from worker.flows.consuming.in_hand import InHand
+from worker.flows.consuming.settling import Settler
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import Roomed
 from worker.flows.ordered.moving import Mover, Newest
 from worker.flows.ordered.room import PREFETCH, Room
 from worker.flows.ordered.running import Hands, Runner
 from worker.flows.waiting import first_of
+from worker.flows.writes.publisher import consumption_of
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
@@ -45,15 +48,24 @@ class OrderedConsumer:
     """Serves one ordered route: waits for the lock, loads the room, then moves and runs until it has to let go."""
 
     def __init__(
-        self, route: Publisher, part: str, handler: Handler, needs: Availability, clock: Clock, metrics: Metrics, health: Health, tasks: asyncio.TaskGroup
+        self,
+        route: Publisher,
+        handler: Handler,
+        needs: Availability,
+        codec: HeaderCodec,
+        clock: Clock,
+        metrics: Metrics,
+        health: Health,
+        tasks: asyncio.TaskGroup,
     ) -> None:
         self._route = route
-        self._part = part
+        self._part = consumption_of(route).part
         self._needs = needs
+        self._codec = codec
         self._clock = clock
         self._metrics = metrics
         self._health = health
-        self._hands = Hands(route, handler, needs, clock, metrics, tasks, InHand(tasks))
+        self._hands = Hands(route, self._part, handler, needs, codec, clock, metrics, health, tasks, InHand(tasks))
         self._session = 0
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
@@ -98,11 +110,11 @@ class OrderedConsumer:
         started = self._clock.monotonic()
         lanes: Lanes[Roomed] = Lanes(self._route.concurrency)
         runner = Runner(self._hands, broker, lanes, self._session)
-        room = Room(self._route, channel, lanes, self._clock, runner.changed)
+        room = Room(self._route, channel, lanes, self._codec, self._clock, runner.changed)
         await room.load()
         await room.let_go_of_all()
         logger.info("order.taken_over", route=self._route.name, waiting=len(lanes), ms=round((self._clock.monotonic() - started) * 1000))
-        mover = self._mover(broker, lanes)
+        mover = self._mover(broker, lanes, runner.settler)
         consuming = self._metrics.consuming.labels(self._route.name)
         consuming.set(1)
         self._health.up(self._part, "consuming, in order by key")
@@ -134,12 +146,12 @@ class OrderedConsumer:
             moving.cancel()
             await asyncio.gather(moving, return_exceptions=True)
 
-    def _mover(self, broker: Broker, lanes: Lanes[Roomed]) -> Mover:
+    def _mover(self, broker: Broker, lanes: Lanes[Roomed], settler: Settler) -> Mover:
         """It goes on behind whatever is in the room, and behind the clock: nothing that is done may come again with a higher number."""
         last = lanes.newest
         entry = None if last is None else lanes.known(last)
         newest = None if entry is None or entry.item is None else Newest(entry.item.message.message_id, entry.item.message.body)
-        return Mover(self._route, broker, self._clock, lanes, max(0 if last is None else last[0], int(self._clock.now() * 1e9)), newest)
+        return Mover(self._route, broker, self._codec, settler, self._clock, lanes, max(0 if last is None else last[0], int(self._clock.now() * 1e9)), newest)
 
     async def _tell(self, lanes: Lanes[Roomed], mover: Mover) -> None:
         """Show how it stands, and let the mover know when there is room again."""

@@ -104,19 +104,21 @@ class Lanes(Generic[T]):
     def finish(self, entry: Entry[T]) -> None:
         """It is off the room for good: the next of its lane is up."""
         self._stop(entry)
-        self.size -= entry.size
-        del self._entries[entry.place]
-        lane = self._lanes[lane_of(entry)]
-        lane.remove(entry)
-        if lane:
-            self._offer(lane[0])
-        else:
-            del self._lanes[lane_of(entry)]
+        self._leave(entry)
+
+    def forget(self, entry: Entry[T]) -> None:
+        """It never came into the room: what was to come after it need not wait for it."""
+        self._leave(entry)
 
     def postpone(self, entry: Entry[T], made: Made, due: float) -> None:
         """A copy goes into the room, to be tried again: the lane waits for that copy, and for its time."""
         self._stop(entry)
         entry.item, entry.made, entry.due = None, made, due
+
+    def resume(self, entry: Entry[T], item: T) -> None:
+        """Its copy could not be made after all: it runs on as before `postpone`, until `finish`."""
+        entry.item, entry.running = item, True
+        self.running += 1
 
     def idle_since(self, moment: float) -> Iterator[Entry[T]]:
         """Those that have been in our hands, not running, since before then."""
@@ -125,6 +127,16 @@ class Lanes(Generic[T]):
     def held_up(self, now: float) -> int:
         """How many lanes wait for the time of a message that failed."""
         return len({entry.place for due, entry in self._waiting if due > now and entry.due == due and self._may_run(entry)})
+
+    def _leave(self, entry: Entry[T]) -> None:
+        self.size -= entry.size
+        del self._entries[entry.place]
+        lane = self._lanes[lane_of(entry)]
+        lane.remove(entry)
+        if lane:
+            self._offer(lane[0])
+        else:
+            del self._lanes[lane_of(entry)]
 
     def _stop(self, entry: Entry[T]) -> None:
         entry.running = self._alone = False

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import structlog
 
 from worker.config.routes import Publisher
-from worker.core.errors import ChannelLost, PublishDoubtful, PublishRefused
+from worker.core.delivery_state import DeliveryState
+from worker.core.errors import ChannelLost, PublishDoubtful, PublishRefused, Unpublishable
+from worker.core.header_codec import HeaderCodec
 from worker.core.message import Delivery, Message
-from worker.core.outcome import Refused
+from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Broker, Channel, Clock
+from worker.core.settlement import Bury
 from worker.core.topology import order_room
 from worker.flows.consuming.consumer import ACKS_UNDER_WAY
-from worker.flows.consuming.envelope import opened
-from worker.flows.consuming.settling import FIRST_PAUSE, LONGEST_PAUSE
+from worker.flows.consuming.handling import tell_unproven
+from worker.flows.consuming.settling import FIRST_PAUSE, LONGEST_PAUSE, Settler
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import Roomed, key_of, moved
 from worker.flows.waiting import first_of
@@ -43,9 +46,13 @@ class Mover:
     `room`: set while there is room for more.
     """
 
-    def __init__(self, route: Publisher, broker: Broker, clock: Clock, lanes: Lanes[Roomed], sequence: int, newest: Newest | None) -> None:
+    def __init__(
+        self, route: Publisher, broker: Broker, codec: HeaderCodec, settler: Settler, clock: Clock, lanes: Lanes[Roomed], sequence: int, newest: Newest | None
+    ) -> None:
         self._route = route
         self._broker = broker
+        self._codec = codec
+        self._settler = settler
         self._clock = clock
         self._lanes = lanes
         self._sequence = sequence
@@ -92,20 +99,34 @@ class Mover:
         if newest is not None and newest.is_copy_of(delivery):
             await delivery.ack()
             return
-        envelope = opened(delivery)
-        key = key_of(self._route, delivery, envelope)
+        state = self._codec.read(delivery)
+        tell_unproven(self._route.name, state)
+        key = key_of(self._route, delivery, state)
         self._sequence += 1
-        self._lanes.expect((self._sequence, envelope.message_id), None if isinstance(key, Refused) else key, len(delivery.message.body))
+        entry = self._lanes.expect((self._sequence, state.message_id), None if isinstance(key, Refused) else key, len(delivery.message.body))
         self.changed()
-        await self._confirmed(channel, moved(delivery, envelope, self._sequence, self._clock.now()))
+        try:
+            copy = self._codec.copy(delivery.message, self._route.queue, moved(delivery, state, self._sequence, self._clock.now()))
+            await self._confirmed(channel, copy)
+        except Unpublishable as error:
+            await self._refuse(delivery, state, error)
+            self._lanes.forget(entry)
         await delivery.ack()
 
+    async def _refuse(self, delivery: Delivery, state: DeliveryState, error: Unpublishable) -> None:
+        """What has no room for the stamp of its place cannot be kept in order."""
+        bury = Bury(DeadClass.DECODE, f"it cannot be kept in order: {error}", None, state.attempts + 1, state.doubtful)
+        logger.error("message.dead", message_id=state.message_id, dead_class=bury.dead_class.value, reason=bury.reason)
+        await self._settler.place(delivery, state, bury)
+
     async def _confirmed(self, channel: Channel, copy: Message) -> None:
-        """Publish until confirmed: a copy too many has the same place, and is one with it."""
+        """Publish until confirmed: a copy too many has the same place, and is one with it. Raises `Unpublishable`."""
         pause = FIRST_PAUSE
         while True:
             try:
                 await channel.publish(copy, routing_key=order_room(self._route.queue))
+            except Unpublishable:
+                raise
             except (PublishDoubtful, PublishRefused) as error:
                 logger.error("message.stuck", queue=order_room(self._route.queue), reason=str(error), again_in_s=pause)
                 await self._clock.sleep(pause)

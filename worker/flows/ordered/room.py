@@ -9,20 +9,22 @@ from uuid import uuid4
 import structlog
 
 from worker.config.routes import Publisher
-from worker.core.errors import ChannelLost
+from worker.core.delivery_state import DeliveryState, OrderStamp
+from worker.core.errors import ChannelLost, Unpublishable
+from worker.core.header_codec import HeaderCodec
 from worker.core.message import Delivery, Message
 from worker.core.outcome import Refused
 from worker.core.ports import Channel, Clock
 from worker.core.topology import order_room
-from worker.flows.consuming.envelope import opened
 from worker.flows.consuming.handling import SUSPECT
 from worker.flows.ordered.lanes import Lanes
-from worker.flows.ordered.messages import MARKER, SEQUENCE, Roomed, key_of, moved_on, roomed
+from worker.flows.ordered.messages import Roomed, key_of, moved_on, roomed
 from worker.flows.waiting import first_of
 
 logger = structlog.get_logger()
 PREFETCH = 2000  # a quorum queue gives no consumer more
 CONSUMERS = 6
+MARKER = 0  # the sequence of a marker: messages begin at 1
 LOOK_EVERY = 30.0
 LONGEST_IN_HAND = 600.0  # seconds; after 30 minutes the broker takes back what is not acknowledged, and its log is only cut behind the oldest message
 
@@ -30,11 +32,12 @@ LONGEST_IN_HAND = 600.0  # seconds; after 30 minutes the broker takes back what 
 class Room:
     """Made for the life of one channel, which has `PREFETCH`. `changed` is called after whatever may let something run."""
 
-    def __init__(self, route: Publisher, channel: Channel, lanes: Lanes[Roomed], clock: Clock, changed: Callable[[], None]) -> None:
+    def __init__(self, route: Publisher, channel: Channel, lanes: Lanes[Roomed], codec: HeaderCodec, clock: Clock, changed: Callable[[], None]) -> None:
         self._route = route
         self._queue = order_room(route.queue)
         self._channel = channel
         self._lanes = lanes
+        self._codec = codec
         self._clock = clock
         self._changed = changed
         self._marker = uuid4().hex
@@ -48,7 +51,8 @@ class Room:
 
         One consumer after the other is filled: then nothing can arrive later than the marker.
         """
-        await self._channel.publish(Message(b"", {MARKER: self._marker}), routing_key=self._queue)
+        marker = DeliveryState(self._marker, self._marker, order=OrderStamp(MARKER, int(self._clock.now())))
+        await self._channel.publish(self._codec.copy(Message(b""), self._route.queue, marker), routing_key=self._queue)
         for number in range(1, CONSUMERS + 1):
             await self._channel.consume(self._queue, self._arrive)
             while not self._loaded.is_set() and self._arrived < number * PREFETCH:
@@ -72,12 +76,14 @@ class Room:
             await self._let_go_of(self._surplus.get_nowait())
 
     async def _let_go_of(self, delivery: Delivery) -> None:
-        headers = delivery.message.headers
-        if SEQUENCE not in headers and MARKER not in headers:
-            await self._channel.publish(delivery.message, routing_key=self._route.queue)
-            logger.warning(
-                "order.foreign", route=self._route.name, reason=f"what somebody put on {self._queue} goes through {self._route.queue} as all others do"
-            )
+        if roomed(delivery, self._route.queue, self._codec) is None:
+            reason = f"no worker put it on {self._queue}: it goes through {self._route.queue} as all others do"
+            try:
+                await self._channel.publish(delivery.message, routing_key=self._route.queue)
+            except Unpublishable as error:
+                logger.error("order.foreign", route=self._route.name, reason=f"no worker put it on {self._queue}, and it stays there: {error}")
+                return
+            logger.warning("order.foreign", route=self._route.name, reason=reason)
         await delivery.ack()
 
     async def refresh(self) -> None:
@@ -86,30 +92,32 @@ class Room:
             await self._clock.sleep(LOOK_EVERY)
             for entry in self._lanes.idle_since(self._clock.monotonic() - LONGEST_IN_HAND):
                 if entry.item is not None:
-                    await self._channel.publish(moved_on(entry.item, opened(entry.item), self._clock.now()), routing_key=self._queue)
+                    await self._channel.publish(
+                        self._codec.copy(entry.item.message, self._route.queue, moved_on(entry.item, self._clock.now())), routing_key=self._queue
+                    )
 
     def _arrive(self, delivery: Delivery) -> None:
         self._arrived += 1
         self._some.set()
-        headers = delivery.message.headers
-        if MARKER in headers:
-            if headers[MARKER] == self._marker:
+        item = roomed(delivery, self._route.queue, self._codec)
+        if item is None:
+            self._surplus.put_nowait(delivery)
+        elif item.stamp.sequence == MARKER:
+            if item.message.message_id == self._marker:
                 self._loaded.set()
             self._surplus.put_nowait(delivery)
-        elif SEQUENCE not in headers:
-            self._surplus.put_nowait(delivery)
         else:
-            self._take_in(roomed(delivery, self._route.queue))
+            self._take_in(item)
             self._changed()
 
     def _take_in(self, item: Roomed) -> None:
-        envelope = opened(item)
+        state = item.state
         entry = self._lanes.known(item.place)
         if entry is None:
-            key = key_of(self._route, item, envelope)
+            key = key_of(self._route, item, state)
             entry = self._lanes.expect(item.place, None if isinstance(key, Refused) else key, len(item.message.body))
         surplus = self._lanes.arrive(
-            entry, item, made=(envelope.attempts, envelope.tries), due=item.stamp.due, careful=item.stamp.starts >= SUSPECT, now=self._clock.monotonic()
+            entry, item, made=(state.attempts, state.tries), due=item.stamp.due, careful=item.stamp.starts >= SUSPECT, now=self._clock.monotonic()
         )
         if surplus is not None:
             self._surplus.put_nowait(surplus.delivery)

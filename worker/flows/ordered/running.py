@@ -8,19 +8,22 @@ from dataclasses import dataclass, replace
 import structlog
 
 from worker.config.routes import Publisher
-from worker.core.errors import ChannelLost
-from worker.core.message import Message
+from worker.core.delivery_state import DeliveryState, OrderStamp
+from worker.core.errors import ChannelLost, Unpublishable
+from worker.core.header_codec import HeaderCodec
+from worker.core.health import Health
+from worker.core.identity import identity_of
 from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
 from worker.core.ports import Broker, Clock
-from worker.core.settlement import Forward, Retry, Settlement, settle
+from worker.core.settlement import Retry, Settlement, settle
 from worker.core.topology import WORK_LIMIT, order_room
 from worker.flows.consuming.availability import Availability
-from worker.flows.consuming.envelope import Envelope, identity_of, opened, retry_copy
+from worker.flows.consuming.copies import retried
 from worker.flows.consuming.handling import Handler, handled, report
 from worker.flows.consuming.in_hand import InHand, Work
-from worker.flows.consuming.settling import Settler
+from worker.flows.consuming.settling import Settler, Trouble, instead
 from worker.flows.ordered.lanes import Entry, Lanes
-from worker.flows.ordered.messages import Roomed, Stamp, key_of, moved_on
+from worker.flows.ordered.messages import Roomed, key_of, moved_on
 from worker.flows.waiting import first_of
 from worker.metrics import Metrics
 from worker.state.claim_index import KEPT
@@ -34,10 +37,13 @@ class Hands:
     """What outlives broker attachments: runs live on in `tasks` when their channel dies."""
 
     route: Publisher
+    part: str
     handler: Handler
     needs: Availability
+    codec: HeaderCodec
     clock: Clock
     metrics: Metrics
+    health: Health
     tasks: asyncio.TaskGroup
     in_hand: InHand
 
@@ -49,7 +55,7 @@ class Runner:
         self._hands = hands
         self._lanes = lanes
         self._session = session
-        self._settler = Settler(hands.route.name, hands.route.queue, (), broker, hands.clock)
+        self.settler = Settler(hands.route.name, hands.route.queue, (), broker, hands.codec, hands.clock, Trouble(hands.health, hands.part))
         self._settling: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._lost = False
@@ -106,35 +112,33 @@ class Runner:
             finally:
                 in_hand.dec()
 
-    def _envelope(self, item: Roomed) -> Envelope:
-        return replace(opened(item), remembered=self._hands.clock.now() - item.stamp.since < SURELY_KNOWN)
+    def _envelope(self, item: Roomed) -> DeliveryState:
+        return replace(item.state, remembered=self._hands.clock.now() - item.stamp.since < SURELY_KNOWN)
 
-    async def _settle(self, entry: Entry[Roomed], item: Roomed, envelope: Envelope, work: Work) -> None:
+    async def _settle(self, entry: Entry[Roomed], item: Roomed, envelope: DeliveryState, work: Work) -> None:
         hands, started = self._hands, self._hands.clock.monotonic()
         outcome = await asyncio.shield(work.task)
-        settlement = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=hands.route.retry)
         try:
-            if not work.placed:
-                await self._place(entry, item, envelope, outcome, settlement)
-                work.placed = True
+            if work.settlement is None:
+                work.settlement = await self._place(entry, item, envelope, outcome)
             await item.ack()
         except ChannelLost as error:
             logger.warning("message.unsettled", message_id=envelope.message_id, reason=str(error))
-            self._keep(work, settlement)
+            self._keep(work)
             return
-        self._keep(work, settlement)
-        if not isinstance(settlement, Retry):
+        self._keep(work)
+        if not isinstance(work.settlement, Retry):
             self._lanes.finish(entry)
-        report(hands.metrics, hands.route.name, outcome, settlement, envelope, hands.clock.monotonic() - started)
+        report(hands.metrics, hands.route.name, outcome, work.settlement, envelope, hands.clock.monotonic() - started)
 
-    def _keep(self, work: Work, settlement: Settlement) -> None:
+    def _keep(self, work: Work) -> None:
         """An ack is not confirmed: a message that comes back after a loss is known to be done. What is tried again has its copy in the room."""
-        if work.placed and isinstance(settlement, Retry):
+        if isinstance(work.settlement, Retry):
             self._hands.in_hand.settled(work)
         else:
             self._hands.in_hand.unsettled(work, self._session)
 
-    async def _outcome(self, entry: Entry[Roomed], item: Roomed, envelope: Envelope) -> Outcome:
+    async def _outcome(self, entry: Entry[Roomed], item: Roomed, envelope: DeliveryState) -> Outcome:
         if item.stamp.starts > WORK_LIMIT:
             return Refused(DeadClass.CRASHED, f"started {item.stamp.starts} times without ever coming to an end")
         refused = key_of(self._hands.route, item, envelope) if entry.key is None else None
@@ -143,34 +147,42 @@ class Runner:
         outcome = await handled(self._hands.handler, item, envelope)
         return replace(outcome, body=None) if isinstance(outcome, Done) else outcome
 
-    async def _place(self, entry: Entry[Roomed], item: Roomed, envelope: Envelope, outcome: Outcome, settlement: Settlement) -> None:
+    async def _place(self, entry: Entry[Roomed], item: Roomed, envelope: DeliveryState, outcome: Outcome) -> Settlement:
         """As `Settler.place`; what is to be tried again keeps its place in its lane, which waits for it."""
         if self._lost:
             raise ChannelLost("its channel was lost: whoever gets it again settles it")
+        settlement = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._hands.route.retry)
         if not isinstance(settlement, Retry):
-            await self._settler.place(item, envelope, settlement)
-            return
+            return await self.settler.place(item, envelope, settlement)
         now = self._hands.clock.now()
         wait = outcome.after if isinstance(outcome, Unsent) and outcome.after else settlement.delay or 0.0
         due = now + wait if wait else 0.0
-        copy = Stamp(item.stamp.sequence, int(now), due).on(retry_copy(item, envelope, settlement))
-        self._lanes.postpone(entry, made(opened(replace(item, message=copy))), due)
-        await self._into_room(item, envelope, copy)
+        state = replace(retried(envelope, settlement), order=OrderStamp(item.stamp.sequence, int(now), due))
+        self._lanes.postpone(entry, made(state), due)
+        return await self._into_room(entry, item, state, settlement)
 
-    async def _count(self, entry: Entry[Roomed], item: Roomed, envelope: Envelope) -> None:
+    async def _count(self, entry: Entry[Roomed], item: Roomed, envelope: DeliveryState) -> None:
         """Whoever had it before may have died of it: it is started as a copy that counts this. After some of them it runs alone, so that no other is blamed."""
-        copy = moved_on(item, envelope, self._hands.clock.now(), started=True)
+        copy = moved_on(replace(item, state=envelope), self._hands.clock.now(), started=True)
         self._lanes.postpone(entry, made(envelope), item.stamp.due)
         try:
-            await self._into_room(item, envelope, copy)
+            again = Retry(None, envelope.attempts, envelope.doubtful, "a worker may have crashed on it")
+            if not isinstance(await self._into_room(entry, item, copy, again), Retry):
+                self._lanes.finish(entry)
             await item.ack()
         except ChannelLost as error:
             logger.warning("message.unsettled", message_id=envelope.message_id, reason=str(error))
 
-    async def _into_room(self, item: Roomed, envelope: Envelope, copy: Message) -> None:
-        await self._settler.place(item, envelope, Forward(copy, order_room(self._hands.route.queue)))
+    async def _into_room(self, entry: Entry[Roomed], item: Roomed, state: DeliveryState, settlement: Retry) -> Settlement:
+        """Put the copy into the room that its lane waits for. One that no broker takes is buried instead, and its lane must not wait."""
+        try:
+            await self.settler.confirmed(self._hands.codec.copy(item.message, self._hands.route.queue, state), order_room(self._hands.route.queue))
+        except Unpublishable as error:
+            self._lanes.resume(entry, item)
+            return await self.settler.place(item, state, instead(settlement, state, error))
+        return settlement
 
 
-def made(envelope: Envelope) -> tuple[int, int]:
+def made(envelope: DeliveryState) -> tuple[int, int]:
     """How far a copy is: attempts that count, and attempts that were claimed."""
     return envelope.attempts, envelope.tries

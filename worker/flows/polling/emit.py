@@ -17,7 +17,7 @@ from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Broker, Clock
 from worker.core.topology import UNROUTED, subscriber_dead_queue
-from worker.flows.polling.events import Event, event_of, parked_headers, wanted
+from worker.flows.polling.events import Event, event_of, parked_headers, unrouted_headers, wanted
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
@@ -103,12 +103,11 @@ class Emitter:
                 f"no queue takes {event.routing_key} from exchange {event.exchange}: bind one, or let the route park (`unrouted: park`)"
             ) from error
         if self._route.unrouted == "park":
-            origin = {"original-exchange": event.exchange, "original-routing-key": event.routing_key, "dead-route": self._route.name}
-            headers = dict(event.message.headers) | origin
+            headers = unrouted_headers(event.exchange, event.routing_key, self._route.name, event.message.headers)
             await self._confirmed(Message(event.message.body, headers, correlation_id=event.message.correlation_id), UNROUTED)
 
     async def _park(self, change: Change, reason: str) -> None:
-        headers = dict(parked_headers(reason, DeadClass.TRANSFORM.value, self._route.name, datetime.fromtimestamp(self._clock.now(), UTC)))
+        headers = dict(parked_headers(reason, DeadClass.TRANSFORM, self._route.name, datetime.fromtimestamp(self._clock.now(), UTC)))
         headers |= {"record": change.key, "change": change.kind}
         await self._confirmed(Message(encode(change.record), headers), subscriber_dead_queue(self._route.name))
         self._metrics.parked.labels(self._route.name).inc()

@@ -11,9 +11,12 @@ from uuid import uuid4
 from worker.changes.detect import Change, dedupe_key
 from worker.changes.records import identity, updated_at
 from worker.config.routes import Subscriber
+from worker.core.delivery_state import Death
 from worker.core.errors import ExpressionError
+from worker.core.header_fields import DEATH, written
 from worker.core.jsontext import encode
 from worker.core.message import Message
+from worker.core.outcome import DeadClass
 
 TYPE_PREFIX = "com.haloitsm"
 
@@ -65,6 +68,11 @@ def deletion(route: Subscriber, key: str, previous: str) -> Change:
     return Change("deleted", key, identity(key, route.key), previous, None)
 
 
-def parked_headers(reason: str, dead_class: str, route: str, at: datetime) -> Mapping[str, Any]:
+def parked_headers(reason: str, dead_class: DeadClass, route: str, at: datetime) -> Mapping[str, Any]:
     """The headers of a record that could not become an event."""
-    return {"dead-class": dead_class, "dead-reason": reason, "dead-route": route, "dead-attempts": 1, "dead-at": at.isoformat()}
+    return written(DEATH, Death(dead_class.value, reason, None, 1, route, at))
+
+
+def unrouted_headers(exchange: str, routing_key: str, route: str, headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The headers of an event that no queue took: its own, and where it was to go."""
+    return dict(headers) | {"original-exchange": exchange, "original-routing-key": routing_key, "dead-route": route}

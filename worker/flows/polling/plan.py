@@ -14,6 +14,7 @@ from worker.state.baton import Baton
 LEARNING_WINDOW = timedelta(days=1)  # what `start: now` looks back to find where Halo's own clock stands
 STAMPED_AT_BIRTH = frozenset({"tickets", "opportunities", "projects"})  # rows of these say when they were created; of the others every id must be learnt
 FULL_SCAN_PACE = 4.3  # seconds per page: full scans of a subscriber by date take a tenth of the default request budget
+CLOCKS_APART = timedelta(days=1)  # at most, time zones included
 TIMES = ("until", "started", "latest", "newest")
 
 
@@ -70,11 +71,13 @@ def suspended(plan: Plan, position: Position) -> dict[str, Any]:
     return {"full": plan.full, "since": plan.since, "learning": plan.learning, "again": plan.again, "position": asdict(position)}
 
 
-def next_cursor(route: Subscriber, baton: Baton, plan: Plan, position: Position) -> datetime | None:
-    """The stamp up to which everything is dealt with; it never goes back."""
+def next_cursor(route: Subscriber, baton: Baton, plan: Plan, position: Position, now: float) -> datetime | None:
+    """The stamp up to which everything is dealt with; it never goes back, and never goes where only a wrong clock can be: nothing would be seen until then."""
     if route.changes != "by_date":
         return None
-    kept = [moment for moment in (position.reached, baton.cursor, plan.since if not baton.learnt else None) if moment is not None]
+    latest = datetime.fromtimestamp(now, UTC) + CLOCKS_APART
+    reached = None if position.reached is None else min(position.reached, latest)
+    kept = [moment for moment in (reached, baton.cursor, plan.since if not baton.learnt else None) if moment is not None]
     return max(kept, default=None)
 
 
@@ -83,7 +86,7 @@ def after_scan(route: Subscriber, baton: Baton, plan: Plan, position: Position, 
     changes: dict[str, Any] = {"scan": None, "polled": now, "polls": baton.polls + 1}
     match position.state:
         case "complete":
-            changes |= {"learnt": True, "cursor": next_cursor(route, baton, plan, position), "again": None}
+            changes |= {"learnt": True, "cursor": next_cursor(route, baton, plan, position, now), "again": None}
             if plan.full:
                 changes["full_due"] = now + FULL_SCAN_PACE * max(1, -(-(position.count or 0) // 100))
         case "incomplete":

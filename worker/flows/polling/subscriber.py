@@ -65,7 +65,7 @@ class SubscriberFlow:
         """Take turns until `stop`, or raise `BrokerError` when the attachment is lost."""
         await ensure_born(broker, self._clock, self._route.name)
         while not stop.is_set():
-            async with open_holder(broker, self._clock, self._route.name) as (holder, channel):
+            async with open_holder(broker, self._clock, self._route.name, self._metrics) as (holder, channel):
                 await holder.reschedule(self._schedule.revised)
                 await holder.listen()
                 if not self._gone:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4, uuid5
 
 from worker.config.automation import Values
 from worker.core.errors import Undecodable
+from worker.core.identity import identity_of
 from worker.core.jsontext import MAX_BYTES, MAX_DEPTH, decode, encode
 from worker.core.message import Delivery, Message
 
@@ -98,5 +99,6 @@ def run_id_of(source: str, identity: str) -> str:
 
 
 def started_by(delivery: Delivery) -> str:
-    """The run id of a starting message: its own id where it has one."""
-    return run_id_of(delivery.queue, delivery.message.message_id) if delivery.message.message_id else uuid4().hex
+    """The run id of a starting message: from its queue, its id and its content, since senders number their messages as they like. Without an id each is a run."""
+    queue, message_id, content = identity_of(delivery)
+    return run_id_of(queue, f"{message_id}\n{content.hex()}") if message_id else uuid4().hex

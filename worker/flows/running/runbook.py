@@ -10,6 +10,7 @@ import structlog
 from worker.catalogue.errors import RequestError
 from worker.config.automation import Runbook, Step, Values
 from worker.config.expressions import as_text
+from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, Undecodable
 from worker.core.jsontext import decode
 from worker.core.message import Delivery
@@ -18,7 +19,6 @@ from worker.core.ports import Claim, Claims, Clock
 from worker.core.settlement import Bury, settle
 from worker.core.topology import Topology, work_topology
 from worker.flows.consuming.consumer import Consumption
-from worker.flows.consuming.envelope import Envelope
 from worker.flows.running.run_message import Run, run_queue, start_message, started_by
 from worker.flows.running.step import Performer
 from worker.flows.running.variables import taken
@@ -51,7 +51,7 @@ class Starter:
     def __init__(self, runbook: Runbook) -> None:
         self._runbook = runbook
 
-    async def handle(self, delivery: Delivery, _: Envelope) -> Outcome:
+    async def handle(self, delivery: Delivery, _: DeliveryState) -> Outcome:
         run_id = started_by(delivery)
         try:
             message = start_message(self._runbook.name, run_id, decode(delivery.message.body))
@@ -70,13 +70,15 @@ class RunbookFlow:
         self._clock = clock
         self._fence = Fence(runbook.name, claims, clock)
 
-    async def handle(self, delivery: Delivery, envelope: Envelope) -> Outcome:
+    async def handle(self, delivery: Delivery, envelope: DeliveryState) -> Outcome:
         """Take one step. Every way ends in an `Outcome`."""
         try:
             run = Run.read(delivery.message.body)
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
         with structlog.contextvars.bound_contextvars(run=run.id, step=run.step):
+            if refused := self._foreign(run):  # before anything is claimed for it: a run that is under way must not meet the claim of a forged one
+                return refused
             try:
                 claim = await self._claims.claim(visit_key(run), envelope.message_id)
                 if not await self._is_due(run, claim, redelivered=delivery.redelivered):
@@ -91,6 +93,17 @@ class RunbookFlow:
                 with suppress(BrokerError):  # what has happened counts more; a letter that is put back under its own id does not need it
                     await self._claims.claim(buried_key(run), envelope.message_id)
             return outcome
+
+    def _foreign(self, run: Run) -> Refused | None:
+        """Why this runbook takes no step of this run."""
+        if run.runbook != self._runbook.name:
+            return Refused(DeadClass.FAILED, "the run is one of another runbook")
+        if run.step is not None and run.step not in self._runbook.steps:
+            return Refused(DeadClass.FAILED, f"the runbook has no step {run.step!r} any more")
+        ends = run.step is not None and self._runbook.steps[run.step].end is not None
+        if run.visit > self._runbook.step_limit and not ends:
+            return Refused(DeadClass.FAILED, f"the run has taken {self._runbook.step_limit} steps, which is its limit")
+        return None
 
     async def _is_due(self, run: Run, claim: Claim, *, redelivered: bool) -> bool:
         """Whether this message is to take this step. Raises `BrokerError`.
@@ -114,13 +127,9 @@ class RunbookFlow:
         values = run.values()
         if run.step is None:
             return self._to(run, self._runbook.first, taken(values, self._runbook.input, {"request": run.request}))
-        step = self._runbook.steps.get(run.step)
-        if step is None:
-            return Refused(DeadClass.FAILED, f"the runbook has no step {run.step!r} any more")
+        step = self._runbook.steps[run.step]
         if step.end is not None:
             return ended(step, values)
-        if run.visit > self._runbook.step_limit:
-            return Refused(DeadClass.FAILED, f"the run has taken {self._runbook.step_limit} steps, which is its limit")
         if step.method is None and step.action is None:
             return self._onward(run, step, values)
         try:

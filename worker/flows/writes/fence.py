@@ -10,11 +10,12 @@ from enum import Enum
 from typing import Any
 from uuid import uuid4
 
+from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError
+from worker.core.identity import identity_of
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused, Unsent, marked
 from worker.core.ports import Claim, Claims, Clock
-from worker.flows.consuming.envelope import DOUBTFUL, TRIES, WAITED, Envelope, identity_of
 
 NOT_AFTER = 5.0  # seconds between claiming an attempt and its first byte: enough for a handshake, and what everybody else has to add to their patience
 LAG = 5.0  # seconds after which Halo's lists are taken to show what was created
@@ -41,7 +42,7 @@ class Fence:
     clock: Clock
 
     def attempt(
-        self, delivery: Delivery, envelope: Envelope, delays: tuple[float, ...], *, remembered: bool | None = None, holder: int | None = None
+        self, delivery: Delivery, envelope: DeliveryState, delays: tuple[float, ...], *, remembered: bool | None = None, holder: int | None = None
     ) -> Attempt:
         """The attempt for which this message was delivered. `delays`: between attempts. `remembered`: whether claims about it still hold; None: it tells by itself.
 
@@ -54,7 +55,7 @@ class Fence:
 class Attempt:
     """One delivery's right to send. `gate` is awaited right before the request leaves; the outcome is to be `told` to the next copy of the message."""
 
-    def __init__(self, fence: Fence, identity: str, envelope: Envelope, delays: tuple[float, ...], *, remembered: bool | None, unnamed: bool) -> None:
+    def __init__(self, fence: Fence, identity: str, envelope: DeliveryState, delays: tuple[float, ...], *, remembered: bool | None, unnamed: bool) -> None:
         self._fence = fence
         self._identity = identity
         self._envelope = envelope
@@ -136,7 +137,7 @@ class Attempt:
         attempts = self._envelope.attempts
         delay = self._delays[min(attempts, len(self._delays) - 1)] if self._delays else 0.0
         reason = "looked for and not there; an earlier attempt may still be under way, so it is looked for again"
-        return Unsent(reason, counted=False, after=max(delay, LAG), marks={DOUBTFUL: True, WAITED: True})
+        return Unsent(reason, counted=False, after=max(delay, LAG), marks={"doubtful": True, "waited": True})
 
     async def left(self, limit: float, *, park: bool) -> Outcome:
         """What becomes of a message whose attempt was not made. `limit`: seconds that Halo is given for a request; `park`: nobody can look it up."""
@@ -144,9 +145,9 @@ class Attempt:
         if self.bar is Bar.UNCLAIMED:
             return Unsent(self.bar.value, counted=False)
         if park:
-            return Refused(DeadClass.IN_DOUBT, f"{self.bar.value}, and it cannot be looked up", marks={DOUBTFUL: True})
+            return Refused(DeadClass.IN_DOUBT, f"{self.bar.value}, and it cannot be looked up", marks={"doubtful": True})
         reason = f"{self.bar.value}: it waits until that must have come to its end"
-        return Unsent(reason, counted=False, after=NOT_AFTER + limit + LAG, marks={DOUBTFUL: True, WAITED: True})
+        return Unsent(reason, counted=False, after=NOT_AFTER + limit + LAG, marks={"doubtful": True, "waited": True})
 
     async def told(self, outcome: Outcome) -> Outcome:
         """The outcome with what the next copy of the message must know: which attempt is the next.
@@ -156,11 +157,11 @@ class Attempt:
         marks: dict[str, Any] = {}
         if self._unnamed and self._used == 0 and isinstance(outcome, (Unsent, Doubtful, Refused)):
             with suppress(BrokerError):
-                marks = {} if await self._claimed() is Bar.NONE else {DOUBTFUL: True}
+                marks = {} if await self._claimed() is Bar.NONE else {"doubtful": True}
         if self._used:
-            marks[TRIES] = self._envelope.tries + self._used
+            marks["tries"] = self._envelope.tries + self._used
         if isinstance(outcome, Unsent) and self.waited:
-            marks[WAITED] = True
+            marks["waited"] = True
         return marked(outcome, marks)
 
     def _key(self, kind: str, further: int = 0) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.config.compiled import Template
+from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError
+from worker.core.identity import content_digest
 from worker.core.message import Delivery
 from worker.core.ports import Claim, Claims
-from worker.flows.consuming.envelope import Envelope, owner_of
 from worker.flows.writes.keys import key_text
 
 
@@ -26,7 +27,7 @@ class Inbox:
         """Empty where the expression yields nothing. Raises `ExpressionError`, `Undecodable`."""
         return key_text(self.key.evaluate(document, bindings))
 
-    async def holder(self, key: str, delivery: Delivery, envelope: Envelope) -> int | None:
+    async def holder(self, key: str, delivery: Delivery, envelope: DeliveryState) -> int | None:
         """As which holder of the key (0, 1 …) this message is to be taken; None: it is a copy. Raises `BrokerError`.
 
         A message under the same id is another one of the sender, unless the broker or the worker itself has brought the first one again. Who was buried holds its
@@ -35,7 +36,7 @@ class Inbox:
         own = envelope.redelivered or envelope.copied
         number = envelope.holder or 0
         while True:
-            claim = await self.claims.claim(self._held(key, number), owner_of(delivery.message))
+            claim = await self.claims.claim(self._held(key, number), owner_of(delivery, envelope))
             if claim is Claim.WON:
                 return number
             succeeded = await self.claims.seen(self._held(key, number + 1))
@@ -47,7 +48,7 @@ class Inbox:
                 return None
             number += 1
 
-    async def buried(self, key: str, number: int, envelope: Envelope) -> None:
+    async def buried(self, key: str, number: int, envelope: DeliveryState) -> None:
         """This holder goes into the dead queue: the next message with the key may come."""
         with suppress(BrokerError):  # then the next ones are left out while this one lies in the dead queue, and can be replayed
             await self.claims.claim(self._buried(key, number), envelope.message_id)
@@ -57,3 +58,8 @@ class Inbox:
 
     def _buried(self, key: str, number: int) -> str:
         return f"buried-once:{self.name}:{number}:{key}"
+
+
+def owner_of(delivery: Delivery, envelope: DeliveryState) -> str:
+    """What a message has in common with all copies that the worker or the broker makes of it, and with no other message: its id and its content."""
+    return f"{envelope.origin or delivery.message.message_id}:{content_digest(delivery.message.body).hex()}"

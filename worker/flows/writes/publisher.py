@@ -8,6 +8,7 @@ from typing import Any
 
 from worker.catalogue.errors import RequestError
 from worker.config.routes import Publisher
+from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, ExpressionError, Undecodable
 from worker.core.exchange import Priority
 from worker.core.jsontext import decode
@@ -17,7 +18,6 @@ from worker.core.ports import Claims, Clock, Halo
 from worker.core.settlement import Bury, settle
 from worker.core.topology import Topology, work_topology
 from worker.flows.consuming.consumer import Consumption
-from worker.flows.consuming.envelope import HOLDER, Envelope
 from worker.flows.writes.fence import PAUSE, Fence
 from worker.flows.writes.inbox import Inbox
 from worker.flows.writes.once import Once
@@ -42,7 +42,7 @@ class PublisherFlow:
         self._fence = Fence(route.name, claims, clock)
         self._once = Once(halo, route.operation, route.find, route.in_doubt, Priority.WRITE, every=route.order_by is not None)
 
-    async def handle(self, delivery: Delivery, envelope: Envelope) -> Outcome:
+    async def handle(self, delivery: Delivery, envelope: DeliveryState) -> Outcome:
         """Decode, filter, transform, look up where that is needed, send. Every way ends in an `Outcome`."""
         bindings = message_bindings(self._route, delivery, envelope)
         try:
@@ -58,7 +58,7 @@ class PublisherFlow:
             return await self._written(document, bindings, delivery, envelope)
         return await self._taken(self._inbox, key, document, bindings, delivery, envelope)
 
-    async def _taken(self, inbox: Inbox, key: str, document: Any, bindings: dict[str, Any], delivery: Delivery, envelope: Envelope) -> Outcome:
+    async def _taken(self, inbox: Inbox, key: str, document: Any, bindings: dict[str, Any], delivery: Delivery, envelope: DeliveryState) -> Outcome:
         """As `_written`, unless the key is somebody else's."""
         if not key:
             return Refused(DeadClass.TRANSFORM, "`once` yields nothing for this message: whether it was sent before cannot be told")
@@ -69,12 +69,12 @@ class PublisherFlow:
             return Unsent(f"the key of `once` could not be claimed: {error}", counted=False)
         if number is None:
             return Skipped("a copy: another message has its `once` key")
-        outcome = marked(await self._written(document, bindings, delivery, replace(envelope, holder=number)), {HOLDER: number})
+        outcome = marked(await self._written(document, bindings, delivery, replace(envelope, holder=number)), {"holder": number})
         if isinstance(settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._route.retry), Bury):
             await inbox.buried(key, number, envelope)
         return outcome
 
-    async def _written(self, document: Any, bindings: dict[str, Any], delivery: Delivery, envelope: Envelope) -> Outcome:
+    async def _written(self, document: Any, bindings: dict[str, Any], delivery: Delivery, envelope: DeliveryState) -> Outcome:
         attempt = self._fence.attempt(delivery, envelope, self._route.retry, remembered=envelope.remembered, holder=envelope.holder)
         try:
             shaped = document if self._route.transform is None else self._route.transform.evaluate(document, bindings)
@@ -86,10 +86,10 @@ class PublisherFlow:
             return Refused(DeadClass.DECODE, str(error))
 
 
-def message_bindings(route: Publisher, delivery: Delivery, envelope: Envelope) -> dict[str, Any]:
+def message_bindings(route: Publisher, delivery: Delivery, envelope: DeliveryState) -> dict[str, Any]:
     """What expressions of a publisher may name besides the message."""
     message = delivery.message
     about = {"id": message.message_id, "routing_key": envelope.routing_key, "attempt": envelope.attempts + 1}
     if message.timestamp is not None:
         about["time"] = message.timestamp.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return {"route": route.name, "client": route.client, "headers": dict(message.headers), "message": about}
+    return {"route": route.name, "client": route.client, "headers": dict(envelope.headers), "message": about}

@@ -1,0 +1,118 @@
+"""Reads and writes the worker's own headers, and proves them: what a sender writes under their names is believed nowhere.
+
+A keyed MAC covers all headers of ours, the queue that the message belongs to, its id and its body. The key lies in a stream that only workers may read, so whoever
+may write to an exchange cannot make one, and one that was read elsewhere fits no other message and no other queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import Any
+from uuid import uuid4
+
+from worker.core.delivery_state import Death, DeliveryState, OrderStamp
+from worker.core.header_fields import COUNTS, DEATH, DEATHS, KNOWN, MAC, ORDER, SENDER, STATE, is_ours, is_reserved, read, written
+from worker.core.identity import content_digest, content_id
+from worker.core.message import NO_HEADERS, Delivery, Message
+
+VERSION = 1
+MAC_BYTES = 16
+SCALARS = frozenset({str, int, bool})  # the types that the worker writes: a sender's tables need not be read to be refused
+PSEUDO_QUEUE = "amq.rabbitmq.reply-to"  # the broker closes the channel of whoever publishes it without consuming from it
+
+
+class NoKey(RuntimeError):
+    """Something was written before the key was there: a mistake in the worker."""
+
+
+class HeaderCodec:
+    """`key`: 32 bytes that all replicas share; without one nothing is believed."""
+
+    def __init__(self, key: bytes = b"") -> None:
+        self.key = key
+
+    def read(self, delivery: Delivery, home: str | None = None) -> DeliveryState:
+        """The state of a delivery; headers that are not proven are the sender's. `home`: the queue that it belongs to, where that is not the one it came from."""
+        message = delivery.message
+        proven = self.is_proven(message, home or delivery.queue)
+        state = state_of(message, {"exchange": delivery.exchange, "routing_key": delivery.routing_key}, believed=proven)
+        return replace(state, redelivered=True) if delivery.redelivered and not state.redelivered else state
+
+    def is_proven(self, message: Message, home: str) -> bool:
+        """Whether a worker wrote the headers of ours on this very message."""
+        given = message.headers.get(MAC)
+        if (
+            not self.key
+            or not isinstance(given, str)
+            or any(type(value) not in SCALARS for header, value in message.headers.items() if is_ours(header) and header != SENDER)
+        ):
+            return False
+        return compare_digest(given.encode(errors="replace"), self._mac(message.headers, home, message.message_id, message.body))
+
+    def copy(self, message: Message, home: str, state: DeliveryState, *, headers: Mapping[str, Any] | None = None) -> Message:
+        """The message with this state, for a queue of `home`: it routes nowhere else, whatever its sender wrote, and lives on without its time to live.
+
+        `headers`: the sender's that stay; the state's own where that is not said.
+        """
+        if not self.key:
+            raise NoKey("the key of the headers is not there yet")
+        sent = state.headers if headers is None else headers
+        kept = {header: value for header, value in sent.items() if not is_reserved(header)}
+        displaced = {header: value for header, value in sent.items() if is_reserved(header)}
+        own = headers_of(state)
+        proof = self._mac(own, home, state.message_id, message.body).decode()
+        return replace(
+            message,
+            headers=kept | own | ({SENDER: displaced} if displaced else {}) | {MAC: proof},
+            message_id=state.message_id,
+            correlation_id=state.correlation_id,
+            reply_to=None if message.reply_to == PSEUDO_QUEUE else message.reply_to,
+            expiration=None,
+        )
+
+    def _mac(self, headers: Mapping[str, Any], home: str, message_id: str, body: bytes) -> bytes:
+        own = {header: value for header, value in headers.items() if is_ours(header) and header not in {MAC, SENDER}}
+        told = ascii((VERSION, home, message_id, content_digest(body).hex(), sorted(own.items())))  # the same in every version of Python
+        return blake2b(told.encode(), key=self.key, digest_size=MAC_BYTES).hexdigest().encode()
+
+
+def state_of(message: Message, otherwise: Mapping[str, Any] = NO_HEADERS, *, believed: bool) -> DeliveryState:
+    """What the headers say; of headers that are not `believed`, nothing: they are the sender's own. `otherwise`: attributes where no header says better."""
+    headers, message_id = message.headers, message.message_id or uuid4().hex
+    found = dict(otherwise) | {"origin": "" if message.message_id else content_id(message.body)}
+    order: dict[str, Any] = {}
+    death: dict[str, Any] = {}
+    if believed:
+        found, order, death = found | read(STATE, headers), read(ORDER, headers), read(DEATH, headers)
+    return DeliveryState(
+        message_id,
+        message.correlation_id or message_id,
+        **found,
+        order=OrderStamp(**{"since": 0} | order) if "sequence" in order else None,
+        death=Death(**death) if "dead_class" in death else None,
+        headers=senders_of(headers, believed=believed),
+        copied=believed,
+        unproven=() if believed else tuple(sorted(KNOWN & headers.keys())),
+    )
+
+
+def senders_of(headers: Mapping[str, Any], *, believed: bool) -> Mapping[str, Any]:
+    """The sender's headers as sent: those that stand under names of ours are in a table of their own once a worker has copied the message."""
+    if not believed:
+        return {header: value for header, value in headers.items() if not header.startswith(COUNTS)}
+    displaced = headers.get(SENDER)
+    kept = {header: value for header, value in headers.items() if not is_ours(header) and not header.startswith((*COUNTS, *DEATHS))}
+    return kept | (displaced if isinstance(displaced, dict) else {})
+
+
+def headers_of(state: DeliveryState) -> dict[str, Any]:
+    """The headers of ours that hold this state."""
+    own = written(STATE, state)
+    if state.reason:  # what waits to be tried again says how far it is, also where that is nowhere yet
+        own = {"halo-attempts": state.attempts, "halo-doubtful": state.doubtful} | own
+    if state.order is not None:
+        own |= written(ORDER, state.order)
+    return own if state.death is None else own | written(DEATH, state.death)

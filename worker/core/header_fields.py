@@ -1,0 +1,128 @@
+"""The headers that the worker writes on messages: their names, types and ranges. Senders may set none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+MAC = "halo-mac"
+SENDER = "halo-sender-headers"
+OURS = ("halo-", "dead-", "original-")
+OURS_WHOLE = frozenset({"replays"})
+ROUTING = frozenset({"cc", "bcc"})
+"""RabbitMQ routes a message to these further queues, under the rights of the one who publishes it."""
+DEATHS = ("x-death", "x-first-death-", "x-last-death-")
+"""The broker's story of dead-lettering. On a copy it would drop the message as a cycle."""
+COUNTS = ("x-delivery-count", "x-acquired-count", "x-stream-offset", "x-opt-")
+"""The broker writes these again at each delivery."""
+LARGEST_COUNT = 2**53
+LONGEST_NAME = 512  # characters of an exchange, a routing key or an id: AMQP allows 255 bytes of each
+LONGEST_REASON = 2000
+
+
+def count(value: Any) -> int | None:
+    """A whole number from 0 to 2^53."""
+    return value if type(value) is int and 0 <= value <= LARGEST_COUNT else None
+
+
+def flag(value: Any) -> bool | None:
+    return value if type(value) is bool else None
+
+
+def name(value: Any) -> str | None:
+    return value if isinstance(value, str) and len(value) <= LONGEST_NAME else None
+
+
+def text(value: Any) -> str | None:
+    """Cut at 2,000 characters: a longer one would take the room of the others."""
+    return value[:LONGEST_REASON] if isinstance(value, str) else None
+
+
+def moment(value: Any) -> datetime | None:
+    """An ISO time; one without a zone is in UTC."""
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+    if not isinstance(found, datetime):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def milliseconds(value: Any) -> float | None:
+    found = count(value)
+    return None if found is None else found / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One header. `read` yields None for what is not of its type or out of its range; `write` makes of a value what AMQP carries.
+
+    `absent`: the value that needs no header.
+    """
+
+    header: str
+    attribute: str
+    read: Callable[[Any], Any]
+    absent: Any = None
+    write: Callable[[Any], Any] = lambda value: value
+
+
+def clean(value: str) -> str:
+    """Text as it comes back from the wire."""
+    return value.encode(errors="replace").decode()[:LONGEST_REASON]
+
+
+STATE = (
+    Field("original-exchange", "exchange", name, write=clean),
+    Field("original-routing-key", "routing_key", name, write=clean),
+    Field("halo-attempts", "attempts", count, 0),
+    Field("halo-doubtful", "doubtful", flag, absent=False),
+    Field("halo-redelivered", "redelivered", flag, absent=False),
+    Field("replays", "replays", count, 0),
+    Field("halo-tries", "tries", count, 0),
+    Field("halo-waited", "waited", flag, absent=False),
+    Field("halo-once", "holder", count),
+    Field("halo-origin", "origin", name, "", clean),
+    Field("halo-retry-reason", "reason", text, "", clean),
+)
+ORDER = (
+    Field("halo-order", "sequence", count),
+    Field("halo-order-since", "since", count, 0),
+    Field("halo-order-due", "due", milliseconds, 0.0, lambda seconds: round(seconds * 1000)),
+    Field("halo-order-starts", "starts", count, 0),
+)
+DEATH = (
+    Field("dead-class", "dead_class", text, write=clean),
+    Field("dead-reason", "reason", text, write=clean),
+    Field("dead-status", "status", count),
+    Field("dead-attempts", "attempts", count),
+    Field("dead-route", "route", text, "", clean),
+    Field("dead-at", "at", moment, write=datetime.isoformat),
+    Field("dead-left-out", "left_out", text, "", clean),
+)
+KNOWN = frozenset(each.header for each in STATE + ORDER + DEATH)
+
+
+def is_ours(header: str) -> bool:
+    """Whether the worker writes it, and a sender's own value needs another place."""
+    return header.startswith(OURS) or header in OURS_WHOLE
+
+
+def is_reserved(header: str) -> bool:
+    """Whether a sender's value must not stand under this name on what the worker publishes."""
+    return is_ours(header) or header.casefold() in ROUTING or header.startswith(DEATHS)
+
+
+def read(fields: Sequence[Field], headers: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes that these headers give."""
+    found = {each.attribute: each.read(headers[each.header]) for each in fields if each.header in headers}
+    return {attribute: value for attribute, value in found.items() if value is not None}
+
+
+def written(fields: Sequence[Field], source: Any) -> dict[str, Any]:
+    """The headers of an object's attributes."""
+    values = ((each, getattr(source, each.attribute)) for each in fields)
+    return {each.header: each.write(value) for each, value in values if value != each.absent}

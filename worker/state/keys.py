@@ -1,0 +1,59 @@
+"""The key of the worker's own headers: made once for a virtual host, and kept in a stream that only workers may read."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+import structlog
+
+from worker.core.message import Delivery, Message
+from worker.core.ports import Broker, Clock
+from worker.core.topology import KEYS, KEYS_LOCK, KEYS_MADE, Topology, browsed, keys_topology
+from worker.state.known_stream import first_of
+
+logger = structlog.get_logger()
+KEY_BYTES = 32
+LOCK_RETRY = 0.2
+
+
+async def shared_key(broker: Broker, clock: Clock) -> bytes:
+    """The key of all replicas; whoever comes first makes it. Raises `BrokerError`."""
+    while True:
+        if await broker.queue_exists(KEYS_MADE) and (key := await _first(broker)):
+            return key
+        async with broker.lock(KEYS_LOCK) as mine:
+            if mine:
+                return await _made(broker)
+        await clock.sleep(LOCK_RETRY)
+
+
+async def _made(broker: Broker) -> bytes:
+    made_before = await broker.queue_exists(KEYS_MADE)
+    await broker.declare(keys_topology())
+    if made_before:
+        if key := await _first(broker):  # another replica made it meanwhile
+            return key
+        reason = f"{KEYS} is empty: it was purged or deleted. A new key is made; what the worker wrote on waiting messages is not believed any more"
+        logger.error("key.lost", queue=KEYS, reason=reason)
+    key = secrets.token_bytes(KEY_BYTES)
+    await broker.publish(Message(key, content_type="application/octet-stream"), routing_key=KEYS)
+    await broker.declare(Topology(queues=(browsed(KEYS_MADE),)))
+    return key
+
+
+async def _first(broker: Broker) -> bytes | None:
+    """The first key of the stream; None where it holds none. Raises `BrokerError`."""
+    if not await broker.queue_exists(KEYS):
+        return None
+    async with broker.channel(prefetch=1) as channel:
+        arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+        tag = await channel.consume(KEYS, arrived.put_nowait, arguments={"x-stream-offset": "first"})
+        try:
+            while (delivery := await first_of(arrived, channel)) is not None:
+                await delivery.ack()
+                if len(delivery.message.body) == KEY_BYTES:
+                    return delivery.message.body
+        finally:
+            await channel.cancel(tag)
+    return None
