@@ -86,6 +86,7 @@ class OtherSystem:
     """What stands on the other side of the broker: it sends messages and takes events."""
 
     broker: Broker
+    _codec: HeaderCodec = field(default_factory=HeaderCodec)
 
     async def declare(self, *queues: str, exchange: str | None = None, routing_key: str = "#") -> None:
         """Queues as the worker would have them, bound to a topic exchange when one is named."""
@@ -103,9 +104,15 @@ class OtherSystem:
         await self.broker.publish(message, routing_key=queue, exchange=exchange)
         return message.message_id
 
+    async def codec(self) -> HeaderCodec:
+        """The codec of the workers of this virtual host."""
+        if not self._codec.key:
+            self._codec.key = await shared_key(self.broker, SystemClock())
+        return self._codec
+
     async def put_into_room(self, document: Any, sequence: int, *, home: str = "assets", message_id: str = "", starts: int = 0, **state: Any) -> None:
         """As a worker puts a message into the waiting room of `home`."""
-        codec = HeaderCodec(await shared_key(self.broker, SystemClock()))
+        codec = await self.codec()
         stamped = DeliveryState(message_id or uuid4().hex, "c", "", home, order=OrderStamp(sequence, 0, starts=starts), **state)
         await self.broker.publish(codec.copy(Message(orjson.dumps(document)), home, stamped), routing_key=f"{home}.order")
 

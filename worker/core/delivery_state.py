@@ -49,7 +49,7 @@ class DeliveryState:
     made has ended since. `holder`: which holder of its `once` key it is, if it is one. `origin`: stands for the id of a message that its sender gave none.
     `reason`: why it is tried again. `headers`: the sender's own, as sent.
 
-    Not on the wire: `copied` says that a worker wrote this copy, and proved it. `remembered` says whether claims about it still hold; None where the claims
+    Not on the wire: `proven` says that a worker wrote the headers of ours, `copied` that it made this copy to be tried again. `remembered` says whether claims about it still hold; None where the claims
     themselves tell. `unproven` names headers of ours that no worker wrote.
     """
 
@@ -69,6 +69,7 @@ class DeliveryState:
     order: OrderStamp | None = None
     death: Death | None = None
     headers: Mapping[str, Any] = field(default_factory=lambda: NO_HEADERS, repr=False)
+    proven: bool = False
     copied: bool = False
     remembered: bool | None = None
     unproven: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from worker.core.identity import content_digest, content_id
 from worker.core.message import NO_HEADERS, Delivery, Message
 
 VERSION = 1
+COPIES = frozenset({"halo-attempts", "halo-doubtful", "halo-tries", "replays"})  # at least one is on every copy that is to be tried again
 MAC_BYTES = 16
 SCALARS = frozenset({str, int, bool})  # the types that the worker writes: a sender's tables need not be read to be refused
 PSEUDO_QUEUE = "amq.rabbitmq.reply-to"  # the broker closes the channel of whoever publishes it without consuming from it
@@ -94,7 +95,8 @@ def state_of(message: Message, otherwise: Mapping[str, Any] = NO_HEADERS, *, bel
         order=OrderStamp(**{"since": 0} | order) if "sequence" in order else None,
         death=Death(**death) if "dead_class" in death else None,
         headers=senders_of(headers, believed=believed),
-        copied=believed,
+        proven=believed,
+        copied=believed and not COPIES.isdisjoint(headers),
         unproven=() if believed else tuple(sorted(KNOWN & headers.keys())),
     )
 

@@ -17,13 +17,13 @@ DEATHS = ("x-death", "x-first-death-", "x-last-death-")
 """The broker's story of dead-lettering. On a copy it would drop the message as a cycle."""
 COUNTS = ("x-delivery-count", "x-acquired-count", "x-stream-offset", "x-opt-")
 """The broker writes these again at each delivery."""
-LARGEST_COUNT = 2**53
+LARGEST_COUNT = 2**63 - 1  # the largest whole number of AMQP: sequences are nanoseconds
 LONGEST_NAME = 512  # characters of an exchange, a routing key or an id: AMQP allows 255 bytes of each
 LONGEST_REASON = 2000
 
 
 def count(value: Any) -> int | None:
-    """A whole number from 0 to 2^53."""
+    """A whole number from 0 to the largest of AMQP."""
     return value if type(value) is int and 0 <= value <= LARGEST_COUNT else None
 
 

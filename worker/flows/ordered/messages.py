@@ -56,7 +56,7 @@ class Roomed:
 def roomed(delivery: Delivery, queue: str, codec: HeaderCodec) -> Roomed | None:
     """A message that a worker put into the waiting room of `queue`; None for any other."""
     state = codec.read(delivery, queue)
-    return Roomed(delivery, queue, state, state.order) if state.copied and state.order is not None else None
+    return Roomed(delivery, queue, state, state.order) if state.proven and state.order is not None else None
 
 
 def moved(delivery: Delivery, state: DeliveryState, sequence: int, now: float) -> DeliveryState:
