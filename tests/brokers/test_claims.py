@@ -16,6 +16,7 @@ from worker.core.errors import BrokerError
 from worker.core.message import Message
 from worker.core.ports import Claim, Clock
 from worker.core.topology import CLAIMS, claims_topology
+from worker.metrics import Metrics
 from worker.state.claim_index import ClaimIndex, Entry, encoded
 from worker.state.claims import StreamClaims, open_claims
 
@@ -180,3 +181,15 @@ async def test_a_deleted_stream_is_made_again_and_read_from_its_beginning(world:
 
             await until(partial(works, claims))
             assert await soon(claims.claim("1", "other")) is Claim.WON
+
+
+async def test_a_claim_that_is_dated_ahead_holds_no_key_and_is_counted(world):
+    metrics = Metrics()
+    async with world.attach() as broker:
+        await broker.declare(claims_topology())
+        for ahead in (2 * 3600, 10 * 365 * 86_400):
+            await broker.publish(Message(encoded([Entry.of("k", "forged", CLOCK.now() + ahead)])), routing_key=CLAIMS)
+        async with open_claims(broker, CLOCK, metrics=metrics) as claims:
+            assert await soon(claims.claim("k", "m")) is Claim.WON
+            assert not await claims.seen("another")
+    assert metrics.registry.get_sample_value("halo_worker_refused_state_total", {"kind": "claim"}) == 2.0

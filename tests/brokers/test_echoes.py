@@ -14,7 +14,8 @@ from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError
 from worker.core.message import Message
 from worker.core.topology import ECHOES, echoes_topology
-from worker.state.echo_index import Trail
+from worker.metrics import Metrics
+from worker.state.echo_index import Trail, Word
 from worker.state.echoes import Echoes
 
 CLOCK = SystemClock()
@@ -143,3 +144,17 @@ async def test_a_deleted_stream_is_made_again(world: World, monkeypatch):
     assert one.trails("main", "tickets", "6")
     service.cancel()
     await asyncio.wait([service])
+
+
+async def test_a_write_notice_that_is_dated_ahead_hides_no_change_and_is_counted(world):
+    metrics = Metrics()
+    async with world.attach() as broker:
+        await broker.declare(echoes_topology())
+        for at in (CLOCK.now() + 2 * 3600, CLOCK.now()):
+            notice = Word(uuid4().hex, "main", "tickets", int(at), ended=True, trails=(Trail("7", "updated", after=int(at)),))
+            await broker.publish(Message(notice.encode()), routing_key=ECHOES)
+        echoes = Echoes(CLOCK, metrics)
+        async with echoes.attached(broker):
+            assert await soon(echoes.caught_up(10))
+            assert len(echoes.trails("main", "tickets", "7")) == 1
+    assert metrics.registry.get_sample_value("halo_worker_refused_state_total", {"kind": "notice"}) == 1.0

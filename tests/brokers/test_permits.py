@@ -49,6 +49,9 @@ class Replica:
 
         await until(enough)
 
+    async def refused(self):
+        return self.metrics.registry.get_sample_value("halo_worker_refused_state_total", {"kind": "permit"}) == 1
+
     async def mints(self):
         return self.value("minting") == 1
 
@@ -118,6 +121,21 @@ async def test_who_has_no_lock_does_not_mint(world, broker):
             await broker.publish(Message(b'{"requests": 1}'), routing_key=permits_queue(TENANT))
             await replica.has(1)
             assert replica.value("permits_minted_total") == 0
+
+
+@pytest.mark.parametrize("forged", [b'{"requests": 1000000}', b'{"requests": 0}', b'{"requests": -1}', b'{"requests": true}', b"x"])
+async def test_a_permit_that_no_worker_can_have_made_is_good_for_nothing_and_is_counted(world, broker, forged):
+    replica = Replica()
+    async with broker.lock(mint_lock(TENANT)) as mine:
+        assert mine
+        async with attached(world, replica):
+            replica.ask()
+            await until(lambda: depth_is(broker, permits_queue(TENANT), 0))
+            await broker.publish(Message(forged), routing_key=permits_queue(TENANT))
+            await until(replica.refused)
+            await broker.publish(Message(b'{"requests": 1}'), routing_key=permits_queue(TENANT))
+            await replica.has(1)
+            assert [permit.requests for permit in replica.had] == [1]
 
 
 async def depth_is(broker, queue, wanted):

@@ -134,4 +134,4 @@ def requests_in(body: bytes) -> int:
         told = decode(body)["requests"]
     except (Undecodable, KeyError, TypeError):
         return 0
-    return told if isinstance(told, int) and told > 0 else 0
+    return told if type(told) is int and told > 0 else 0

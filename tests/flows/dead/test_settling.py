@@ -104,7 +104,7 @@ async def test_a_missing_home_is_said_and_loses_nothing(place):
     await place.bury(IDS)
     sieve = await sifted(place)
     with pytest.raises(CutShort, match="no queue 'nowhere'") as cut:
-        await settled(place, sieve, ToItsQueue(BOX, "nowhere", lambda *_: Again(), place.broker))
+        await settled(place, sieve, ToItsQueue(BOX, "nowhere", lambda *_: Again(), place.broker, CODEC))
     assert cut.value.tally.gone == Counter()
     assert isinstance(cut.value.__cause__, QueueMissing)
     await place.full(8)
