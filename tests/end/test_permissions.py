@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote
@@ -150,6 +151,27 @@ async def test_what_was_declared_before_is_declared_again_by_the_same_user_and_b
     for worker in (second, third):
         assert await worker.stop() == 0
         assert worker.log("queue.unverified") == []
+
+
+@pytest.mark.parametrize(
+    ("right", "name", "said"),
+    [
+        ("configure", "erp", "the broker's user may not declare exchange 'erp': ACCESS_REFUSED"),
+        ("read", "halo", "the broker's user may not bind queue 'events.tickets' to exchange 'halo': ACCESS_REFUSED"),
+        ("write", "erp.assets", "the broker's user may not bind queue 'erp.assets' to exchange 'erp': ACCESS_REFUSED"),
+    ],
+)
+async def test_a_worker_that_lacks_a_permission_is_unready_and_says_which_and_what_prints_it(rabbitmq, amqp_url, stage, company, right, name, said):
+    await of_others(company)
+    account = next(account for account in accounts_of(load_routes(stage.folder / "routes", {}, stage.folder)) if account.role == "worker")
+    less = replace(account, user="less", **{right: rf"^(?!{re.escape(name)}$){getattr(account, right).removeprefix('^')}"})
+    with broker_user(rabbitmq, amqp_url, less) as user:
+        worker = await stage.start(amqp_url=user.url, public_port=0, ready=False)
+        lost = await worker.logged("broker.lost")
+        assert lost["reason"].startswith(said)
+        assert lost["reason"].endswith("; `halo-worker permissions` prints what it needs")
+        assert (await worker.get("/readyz"))[0] == 503
+        await worker.kill()
 
 
 async def test_an_operator_replays_dead_letters_and_moves_cursors(halo, stage, company):
