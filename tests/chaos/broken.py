@@ -159,6 +159,34 @@ BREAKS = (
         "told = previous",
         (f"{UNIT}/changes/test_polls.py::test_what_a_turn_that_dies_told_of_a_record_that_kept_changing_comes_again_under_the_same_key",),
     ),
+    Break(
+        "a sender's user may write to its exchange and to nothing else",
+        "worker/app/permissions.py",
+        "write=whole(names=[exchange])",
+        'write=whole([".*"])',
+        (f"{END}/test_permissions.py::test_a_sender_may_do_nothing_with_any_queue_and_publish_nowhere_else",),
+    ),
+    Break(
+        "a reader's own queue is no way into the worker's queues",
+        "worker/app/permissions.py",
+        "whole([mine]), whole([mine]), whole([mine], sources)",
+        "whole([mine]), whole([mine, DEFAULT_EXCHANGE]), whole([mine], sources)",
+        (f"{END}/test_permissions.py::test_a_readers_own_queue_is_no_way_into_the_queues_of_the_worker",),
+    ),
+    Break(
+        "the worker's user may not read, declare or delete queues of others",
+        "worker/app/permissions.py",
+        "whole([OWN], {route.exchange for route in served} | inlets(routes), work)",
+        'whole([".*"])',
+        (f"{END}/test_permissions.py::test_the_worker_may_not_touch_queues_of_others_and_this_is_where_its_rights_end",),
+    ),
+    Break(
+        "a permission is for whole names",
+        "worker/app/permissions.py",
+        """return f"^({'|'.join(parts)})$\"""",
+        """return f"({'|'.join(parts)})\"""",
+        (f"{UNIT}/app/test_permissions.py::test_the_worker_may_not_read_what_only_looks_like_its_own",),
+    ),
 )
 
 
