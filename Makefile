@@ -8,13 +8,14 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c '$(FITS)' 2>/dev/null && command -v $$python && break; done)
+AUDIT := .venv-audit
 PYTEST_FLAGS ?= -n 4 --dist worksteal
 
 # $(call phase,NAME,COMMAND): run, and tell how long it took.
 phase = @begin=$$(date +%s); echo "== $(1)"; $(2) || { echo "== $(1): failed after $$(($$(date +%s) - begin)) s" >&2; exit 1; }; echo "== $(1): $$(($$(date +%s) - begin)) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format-check lint types imports bench chaos format lock setup clean
+.PHONY: help demo test check format-check lint types imports bench chaos audit image image-test pin pinned format lock setup clean
 
 help:  ## show this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -47,12 +48,21 @@ chaos: $(VENV)/ready-to-develop  ## faults at random from a SEED for some MINUTE
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(REPLICAS),--replicas $(REPLICAS)) \
 		$(if $(KILLS),--kills $(KILLS)) $(if $(SOAK),--soak $(SOAK)) $(if $(AWAY),--away $(AWAY)) $(CHAOS_FLAGS)
 
+audit: $(AUDIT)/ready  ## look up known vulnerabilities of all locked packages (MUST=1: fail when no service answers)
+	$(call phase,audit,$(AUDIT)/bin/python .ci/audit.py $(if $(MUST),--must) $(sort $(wildcard requirements*.lock)))
+
 image:  ## build the container image halo-worker (needs Docker)
-	@docker build --file docker/Dockerfile --tag halo-worker --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	@docker build --file docker/Dockerfile --tag halo-worker $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
 		--build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' worker/__init__.py) .
 
 image-test: $(VENV)/ready-to-develop  ## build the image, and run it with a broker and a simulated Halo as containers (needs Docker)
 	$(call phase,image,WORKER_TEST_IMAGE=1 $(BIN)/python -m pytest tests/image)
+
+pin:  ## write the digests of all third-party images, as their registries tell them now (needs Docker with buildx)
+	@docker/pin.sh
+
+pinned:  ## list third-party images that are named by a tag alone, and fail when there is one: no release is made of such
+	@docker/pin.sh --check
 
 format: $(VENV)/ready-to-develop  ## put the code into its format, and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
@@ -62,12 +72,13 @@ lock:  ## resolve the dependencies anew (needs uv)
 	@$(LOCK) pyproject.toml --upgrade --output-file requirements.lock
 	@$(LOCK) pyproject.toml --upgrade --group dev --output-file requirements-dev.lock
 	@$(LOCK) --group pyproject.toml:build --constraint requirements-dev.lock --upgrade --output-file requirements-build.lock
+	@$(LOCK) --group pyproject.toml:audit --upgrade --output-file requirements-audit.lock
 
 setup: $(VENV)/ready-to-develop  ## install everything for development into .venv
 	@echo "ready: $(BIN)/halo-worker"
 
 clean:  ## remove what make and the tools have made
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@rm -rf $(VENV) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found: install one, or name it with PYTHON=/path/to/python." >&2; exit 1; }
@@ -82,3 +93,8 @@ $(VENV)/ready-to-run: $(BIN)/python requirements.lock
 $(VENV)/ready-to-develop: $(BIN)/python requirements-dev.lock pyproject.toml
 	$(call phase,install what development needs into $(VENV),$(PIP) install --require-hashes -r requirements-dev.lock && $(PIP) install --no-deps --no-build-isolation --editable .)
 	@touch $@ $(VENV)/ready-to-run
+
+$(AUDIT)/ready: $(BIN)/python requirements-audit.lock
+	@$(BIN)/python -m venv --clear $(AUDIT)
+	$(call phase,install what the audit needs into $(AUDIT),$(AUDIT)/bin/python -m pip -qq --disable-pip-version-check --no-input install --require-hashes -r requirements-audit.lock)
+	@touch $@

@@ -4,6 +4,9 @@
 #
 #   sudo docker/stand-ins.sh [all | python | rabbitmq | prometheus]...
 #
+# A stand-in has no digest. Where docker/Dockerfile and docker/compose.yaml name digests, set PYTHON_IMAGE, RABBITMQ_IMAGE and PROMETHEUS_IMAGE
+# to the names below; `make image`, `make image-test` and docker compose take them from the environment.
+#
 # It needs root, Docker, debootstrap and a Debian mirror (MIRROR). For trying and testing only: an official image is smaller,
 # newer, and the one to deploy. `docker image rm` of the same names makes room for the official ones.
 set -eu

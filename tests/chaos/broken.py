@@ -256,6 +256,32 @@ BREAKS = (
         "if not 0 < requests <= self._allowance.most:",
         "if False:",
         ("tests/brokers/test_permits.py::test_a_permit_that_no_worker_can_have_made_is_good_for_nothing_and_is_counted",),
+        "a sender's user may write to its exchange and to nothing else",
+        "worker/app/permissions.py",
+        "write=whole(names=[exchange])",
+        'write=whole([".*"])',
+        (f"{END}/test_permissions.py::test_a_sender_may_do_nothing_with_any_queue_and_publish_nowhere_else",),
+    ),
+    Break(
+        "a reader's own queue is no way into the worker's queues",
+        "worker/app/permissions.py",
+        "whole([mine]), whole([mine]), whole([mine], sources)",
+        "whole([mine]), whole([mine, DEFAULT_EXCHANGE]), whole([mine], sources)",
+        (f"{END}/test_permissions.py::test_a_readers_own_queue_is_no_way_into_the_queues_of_the_worker",),
+    ),
+    Break(
+        "the worker's user may not read, declare or delete queues of others",
+        "worker/app/permissions.py",
+        "whole([OWN], {route.exchange for route in served} | inlets(routes), work)",
+        'whole([".*"])',
+        (f"{END}/test_permissions.py::test_the_worker_may_not_touch_queues_of_others_and_this_is_where_its_rights_end",),
+    ),
+    Break(
+        "a permission is for whole names",
+        "worker/app/permissions.py",
+        """return f"^({'|'.join(parts)})$\"""",
+        """return f"({'|'.join(parts)})\"""",
+        (f"{UNIT}/app/test_permissions.py::test_the_worker_may_not_read_what_only_looks_like_its_own",),
     ),
 )
 

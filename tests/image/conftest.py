@@ -30,7 +30,8 @@ def engine() -> None:
 def image(engine: None) -> str:
     """The name of the image, built from the working tree."""
     try:
-        docker("build", "--quiet", "--file", "docker/Dockerfile", "--tag", IMAGE, ROOT)
+        base = ("--build-arg", f"PYTHON_IMAGE={os.environ['PYTHON_IMAGE']}") if "PYTHON_IMAGE" in os.environ else ()
+        docker("build", "--quiet", "--file", "docker/Dockerfile", "--tag", IMAGE, *base, ROOT)
         docker("image", "inspect", BROKER) if docker("images", "--quiet", BROKER) else docker("pull", "--quiet", BROKER)
     except Refused as refused:
         pytest.fail(f"{refused}\nWhere images cannot be pulled, docker/stand-ins.sh makes local stand-ins.", pytrace=False)

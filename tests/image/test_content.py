@@ -54,7 +54,7 @@ def configuration(image: str) -> dict[str, Any]:
 
 
 def base_image() -> str:
-    found = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (ROOT / "docker/Dockerfile").read_text(), re.MULTILINE)
+    found = re.search(r"^FROM (\S+) AS base$", (ROOT / "docker/Dockerfile").read_text(), re.MULTILINE)
     assert found
     return found[1]
 

@@ -29,9 +29,10 @@ def pins(name: str) -> dict[str, str]:
 
 def test_stand_ins_have_the_names_of_what_they_stand_for(services):
     names = dict(re.findall(r"^([A-Z]+)=([^$\s]+:\S+)$", STAND_INS, re.MULTILINE))
-    base = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE, re.MULTILINE)
+    base = re.search(r"^FROM ([^@\s]+)\S* AS base$", DOCKERFILE, re.MULTILINE)
     assert base is not None
-    assert names == {"PYTHON": base[1], "RABBITMQ": services["rabbitmq"]["image"], "PROMETHEUS": services["prometheus"]["image"]}
+    by_default = {name: re.fullmatch(rf"\$\{{{name}_IMAGE:-([^@]+).*\}}", services[name.lower()]["image"]) for name in ("RABBITMQ", "PROMETHEUS")}
+    assert names == {"PYTHON": base[1]} | {name: found and found[1] for name, found in by_default.items()}
 
 
 def test_the_image_is_built_with_the_versions_that_development_has():

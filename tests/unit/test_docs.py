@@ -7,12 +7,14 @@ import pytest
 
 from worker import __version__
 from worker.cli.main import app
+from worker.cli.permissions import print_permissions
 from worker.config.loader import load_routes
 from worker.metrics import Metrics
 from worker.settings import FOREIGN, load_settings, variables
 
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text("utf-8")
+SECURITY = (TOP / "docs" / "security.md").read_text("utf-8")
 CODE = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", README, re.DOTALL))
 MAKEFILE = (TOP / "Makefile").read_text("utf-8")
 COMMANDS = sorted([command.name or command.callback.__name__ for command in app.registered_commands] + [group.name for group in app.registered_groups])
@@ -42,17 +44,52 @@ def test_every_command_that_the_readme_shows_exists():
     assert shown <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", ".ci/run"])
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/security.md"]
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, ".ci/run"])
 def test_every_make_target_that_the_documents_show_exists(document):
     text = (TOP / document).read_text("utf-8")
     code = text if document == ".ci/run" else "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
     assert set(re.findall(r"\bmake ([a-z-]+)", code)) <= TARGETS
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md"])
 def test_every_file_that_the_documents_link_to_exists(document):
     targets = re.findall(r"\]\(([^)#]+)", (TOP / document).read_text("utf-8"))
-    assert [target for target in targets if "://" not in target and not (TOP / target).exists()] == []
+    assert [target for target in targets if "://" not in target and not (TOP / document).parent.joinpath(target).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_heading_that_the_documents_link_to_exists(document):
+    text = (TOP / document).read_text("utf-8")
+    headings = {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings
+
+
+def test_every_test_and_file_that_the_security_page_names_exists():
+    named = set(re.findall(r"`((?:tests|docker|worker)/[^`*]+|[\w-]+\.toml)`", SECURITY))
+    assert len(named) > 4
+    assert [name for name in named if not (TOP / name).exists()] == []
+
+
+def test_every_command_and_setting_that_the_security_page_shows_exists():
+    code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", SECURITY, re.DOTALL))
+    assert set(re.findall(r"halo-worker ([a-z]+)", code)) <= set(COMMANDS)
+    assert set(re.findall(r"\bWORKER_[A-Z_]+[A-Z]\b", SECURITY)) <= set(variables())
+
+
+def test_the_permissions_that_the_security_page_shows_are_those_of_the_sample_routes(capsys):
+    """Also each user of the page is there: what is computed and what is written cannot drift apart."""
+    names = {"HALO_URL": "https://halo.example", "COMPLETIONS_URL": "https://api.example", "COMPLETIONS_HOST": "api.example"}
+    secrets = dict.fromkeys(("HALO_CLIENT_ID", "HALO_CLIENT_SECRET", "COMPLETIONS_KEY", "HOOK_SECRET"), "a-secret-of-sixteen-characters")
+    routes = load_routes(TOP / "routes", names | secrets, TOP)
+    print_permissions(routes, ["billing"], "/", ctl=True, as_json=False)
+    printed = [line for line in capsys.readouterr().out.splitlines() if "set_permissions" in line]
+    shown = [line for line in SECURITY.splitlines() if line.startswith("rabbitmqctl set_permissions")]
+    assert [line for line in shown if line not in printed] == []
+    roles = {re.split(r"[-\d]", line.split()[4])[0] for line in printed}
+    assert {re.split(r"[-\d]", line.split()[4])[0] for line in shown} == roles
 
 
 def test_the_route_files_that_the_readme_shows_are_good(tmp_path: Path):

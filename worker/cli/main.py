@@ -213,6 +213,29 @@ app.add_typer(dead, name="dead")
 
 
 @app.command()
+def permissions(
+    directory: Annotated[Path | None, typer.Argument(metavar="DIR", help="Directory of the route files. Default: WORKER_ROUTES.", show_default=False)] = None,
+    readers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reader", metavar="QUEUE", help="Add a reader that declares this queue for events; QUEUE=EXCHANGE for one exchange.", show_default=False
+        ),
+    ] = None,
+    ctl: Annotated[bool, typer.Option("--ctl", help="Print `rabbitmqctl` commands.")] = False,
+    vhost: Annotated[str, typer.Option(help="Virtual host of these commands.")] = "/",
+    as_json: AsJson = False,
+) -> int:
+    """Show the RabbitMQ permissions that the worker, its operators, senders and readers need for these routes; connects to nothing."""
+    from worker.cli.permissions import print_permissions
+    from worker.config.loader import load_routes
+    from worker.settings import load_settings
+
+    settings = load_settings(os.environ)
+    routes = load_routes(directory or settings.routes, os.environ, settings.secrets)
+    return print_permissions(routes, readers or [], vhost, ctl=ctl, as_json=as_json)
+
+
+@app.command()
 def schema() -> int:
     """Print the JSON Schema of route files, for editors."""
     from worker.cli.schema import print_schema

@@ -15,7 +15,7 @@ from worker.core.topology import order_room, work_topology
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST = 100
 OWN_NAMES = frozenset(("clients", "integrations"))
-RESERVED = ("halo.state.", "halo.dead.", "halo.run.", "halo.wake.", "halo.claims", "halo.echoes", "halo.control")
+RESERVED = ("halo.state.", "halo.dead.", "halo.run.", "halo.wake.", "halo.claims", "halo.echoes", "halo.control", "halo.keys", "halo.budget", "halo.unrouted")
 
 
 def check_names(definitions: Sequence[Spot], problems: list[Problem]) -> None:

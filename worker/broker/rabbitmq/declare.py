@@ -109,7 +109,7 @@ class Declarer:
             if isinstance(said, ChannelPreconditionFailed):
                 raise Refused(explain(said)) from error
             if isinstance(said, ChannelAccessRefused):
-                raise Forbidden(f"the broker's user may not {doing}: {explain(said)}") from error
+                raise Forbidden(f"the broker's user may not {doing}: {explain(said)}; `halo-worker permissions` prints what it needs") from error
             raise
 
 

@@ -1,0 +1,151 @@
+"""The RabbitMQ permissions that each user of the broker needs, worked out from the routes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from worker.config.routes import Routes
+from worker.core.errors import ConfigError, Problem
+from worker.core.suggest import choices
+from worker.core.topology import dead_queue
+
+Role = Literal["worker", "operator", "sender", "reader", "monitoring"]
+OWN = r"halo\..*"  # a namespace and not a list: a new version may need a queue more, and its names hold nothing of other systems
+DEFAULT_EXCHANGE = r"amq\.default"
+BESIDE = r"\.(dead|order|order\.lock|retry\.[0-9]+[a-z]+)"  # what stands beside a work queue; a changed delay needs no new permission
+NOTHING = "^$"
+SPECIAL = re.compile(r"[\\.^$|?*+()\[\]{}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One user of the broker: the three regular expressions of `rabbitmqctl set_permissions`, and its tag for the management API."""
+
+    user: str
+    role: Role
+    purpose: str
+    configure: str = NOTHING
+    write: str = NOTHING
+    read: str = NOTHING
+    tag: str = ""
+
+
+def accounts_of(routes: Routes, readers: Sequence[str] = ()) -> tuple[Account, ...]:
+    """The accounts for these routes. `readers`: queues that other systems declare for events, as `QUEUE` or `QUEUE=EXCHANGE`.
+
+    Raises `ConfigError` for a reader's queue that would give it the worker's own, or for an exchange without events.
+    """
+    senders = [sender(exchange) for exchange in sorted(inlets(routes) - outlets(routes))]
+    served = [served_reader(queue) for queue in sorted({route.queue for route in routes.subscribers.values() if route.queue})]
+    own = [own_reader(routes, text) for text in readers]
+    monitoring = Account("halo-monitoring", "monitoring", "counts messages in the management API", tag="monitoring")
+    return (worker(routes), operator(routes), *senders, *served, *own, monitoring)
+
+
+def worker(routes: Routes) -> Account:
+    """What `halo-worker run` needs."""
+    served = [route for route in routes.subscribers.values() if route.queue]
+    bound = {str(route.queue) for route in served} | {route.queue for route in routes.publishers.values() if route.bind}
+    foreign = {route.queue for route in routes.publishers.values() if not route.declare}
+    work = set(work_queues(routes))
+    return Account(
+        "halo-worker",
+        "worker",
+        "runs the service",
+        whole([OWN], {str(route.queue) for route in served} | inlets(routes) | outlets(routes), work - foreign, beside=foreign),
+        whole([DEFAULT_EXCHANGE], outlets(routes) | bound),
+        whole([OWN], {route.exchange for route in served} | inlets(routes), work),  # read: to consume, and to declare what dead-letters
+    )
+
+
+def operator(routes: Routes) -> Account:
+    """What `halo-worker dead` and `cursor` need: the dead letters, and the worker's own queues."""
+    dead = [dead_queue(queue) for queue in work_queues(routes)]
+    locks = [f"{queue}.lock" for queue in dead]
+    return Account("halo-operator", "operator", "runs `dead` and `cursor`", whole([OWN], locks), whole([DEFAULT_EXCHANGE], outlets(routes)), whole([OWN], dead))
+
+
+def sender(exchange: str) -> Account:
+    return Account(f"sender-{exchange}", "sender", f"publishes to exchange {exchange}", write=whole(names=[exchange]))
+
+
+def served_reader(queue: str) -> Account:
+    return Account(f"reader-{queue}", "reader", f"consumes queue {queue}, which the worker declares", read=whole(names=[queue]))
+
+
+def own_reader(routes: Routes, text: str) -> Account:
+    """A reader that declares its queue, and dead-letters it by an exchange of its own (`QUEUE.…`). Raises `ConfigError`."""
+    queue, _, exchange = text.partition("=")
+    events = sorted(outlets(routes))
+    if exchange and exchange not in events:
+        raise refused(f"exchange {exchange!r} carries no events{choices(exchange, events, none='; no route publishes any')}")
+    if not queue or not events:
+        raise refused("name a queue, such as `--reader billing`" if not queue else "no route publishes events, so there is nothing to read")
+    if re.fullmatch(worker(routes).configure, queue):
+        raise refused(f"queue {queue!r} is the worker's: name a queue of the reader's own")
+    mine = f"{exactly(queue)}(\\..*)?"
+    if taken := [name for name in sorted(names_of(routes)) if re.fullmatch(mine, name)]:
+        raise refused(f"a reader of queue {queue!r} may use every name that begins with `{queue}.`, and {taken[0]!r} is the worker's: name another queue")
+    sources = [exchange] if exchange else events
+    purpose = f"declares queue {queue} and binds it to exchange {', '.join(sources)}"
+    return Account(f"reader-{queue}", "reader", purpose, whole([mine]), whole([mine]), whole([mine], sources))
+
+
+def warnings_of(routes: Routes) -> tuple[str, ...]:
+    """Where these routes leave no narrow right to a sender."""
+    told = []
+    for name, route in routes.publishers.items():
+        if not route.bind:
+            told.append(unbound(route.queue, f"publisher {name}", "give the route a `bind` to an exchange of the sender"))
+    for name, runbook in routes.runbooks.items():
+        if runbook.queue:
+            told.append(unbound(runbook.queue, f"runbook {name}", "bind it to an exchange of the sender with the broker's tools"))
+    both = sorted(inlets(routes) & outlets(routes))
+    told += [f"exchange {exchange} carries the worker's events and feeds a publisher: a user who may write to it can forge events" for exchange in both]
+    return tuple(told)
+
+
+def unbound(queue: str, owner: str, remedy: str) -> str:
+    return f"queue {queue} of {owner} is bound to no exchange by its route: {remedy}. Write on amq.default reaches every queue of the virtual host"
+
+
+def inlets(routes: Routes) -> set[str]:
+    """The exchanges from which publishers get messages."""
+    return {exchange for route in routes.publishers.values() for exchange, _ in route.bind}
+
+
+def outlets(routes: Routes) -> set[str]:
+    """The exchanges to which the worker publishes."""
+    hooks = {hook.exchange for hook in routes.webhooks.values() if hook.exchange}
+    return {route.exchange for route in routes.subscribers.values()} | hooks
+
+
+def work_queues(routes: Routes) -> list[str]:
+    starts = [runbook.queue for runbook in routes.runbooks.values() if runbook.queue]
+    return [*(route.queue for route in routes.publishers.values()), *starts]
+
+
+def names_of(routes: Routes) -> set[str]:
+    """What no reader may get by a prefix; `halo.` stands for all that begins with it."""
+    served = {route.queue for route in routes.subscribers.values() if route.queue}
+    return {"halo.", "amq.default", *served, *work_queues(routes), *inlets(routes), *outlets(routes)}
+
+
+def exactly(name: str) -> str:
+    return SPECIAL.sub(r"\\\g<0>", name)
+
+
+def whole(patterns: Collection[str] = (), names: Iterable[str] = (), queues: Iterable[str] = (), *, beside: Iterable[str] = ()) -> str:
+    """One expression for whole names, since RabbitMQ looks for a match anywhere in a name: patterns, names, and queues with (or only) what stands beside them."""
+    parts = list(patterns)
+    for found, ending in ((names, ""), (queues, f"({BESIDE})?"), (beside, BESIDE)):
+        kept = sorted(exactly(name) for name in set(found) if not (OWN in patterns and re.fullmatch(OWN, name)))
+        parts += [f"{name}{ending}" for name in kept] if len(kept) == 1 or not ending else [f"({'|'.join(kept)}){ending}"] if kept else []
+    return f"^({'|'.join(parts)})$" if len(parts) > 1 else f"^{parts[0]}$"
+
+
+def refused(message: str) -> ConfigError:
+    return ConfigError([Problem("--reader", 0, 0, message)])
