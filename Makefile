@@ -44,9 +44,9 @@ bench: $(VENV)/ready-to-develop  ## measure the paths of messages and scans as r
 	$(call phase,publisher path,$(BIN)/python -m tests.benchmarks.publisher)
 	$(call phase,scan,$(BIN)/python -m tests.benchmarks.scan)
 
-chaos: $(VENV)/ready-to-develop  ## faults at random from a SEED for some MINUTES (KILLS=200: SIGKILLs during creates; AWAY=120: minutes without Halo; SOAK=1000000: messages and reconnects)
+chaos: $(VENV)/ready-to-develop  ## faults at random from a SEED for some MINUTES (KILLS=200: SIGKILLs during creates; AWAY=120: minutes without Halo; SOAK=1000000: messages and reconnects; FUZZ=100000: messages of a hostile sender)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(REPLICAS),--replicas $(REPLICAS)) \
-		$(if $(KILLS),--kills $(KILLS)) $(if $(SOAK),--soak $(SOAK)) $(if $(AWAY),--away $(AWAY)) $(CHAOS_FLAGS)
+		$(if $(KILLS),--kills $(KILLS)) $(if $(SOAK),--soak $(SOAK)) $(if $(FUZZ),--fuzz $(FUZZ)) $(if $(AWAY),--away $(AWAY)) $(CHAOS_FLAGS)
 
 audit: $(AUDIT)/ready  ## look up known vulnerabilities of all locked packages (MUST=1: fail when no service answers)
 	$(call phase,audit,$(AUDIT)/bin/python .ci/audit.py $(if $(MUST),--must) $(sort $(wildcard requirements*.lock)))

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos import away, rounds, schedule, soak
+from tests.chaos import away, fuzz, rounds, schedule, soak
 from tests.chaos.screen import Screen
 from tests.tools.invariants import Verdict
 from tests.tools.rabbitmq import rabbitmq
@@ -29,6 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--failing", action="store_true", help="with --kills: Halo executes and then resets, cuts, answers 500 or HTML")
     parser.add_argument("--soak", type=int, default=0, help="instead of faults: so many messages, with --reconnects, and whether memory stays flat")
     parser.add_argument("--reconnects", type=int, default=500)
+    parser.add_argument("--fuzz", type=int, default=0, help="instead of faults: so many messages of a hostile sender, with headers and bodies of every kind")
     parser.add_argument("--away", type=float, default=0, help="instead of everything: so many minutes without Halo, and whether all is done afterwards")
     parser.add_argument("--rate-limit", type=int, default=None, help="requests in five minutes that Halo allows; without it there is no limit")
     parser.add_argument("--folder", type=Path, default=None, help="where the logs are kept")
@@ -50,6 +51,10 @@ def main() -> int:
             soaked = asyncio.run(soak.soak(broker, folder, asked.soak, asked.reconnects, say))
             print(soaked)
             return 0 if soaked.flat else 1
+        if asked.fuzz:
+            fuzzed = asyncio.run(fuzz.fuzz(broker, folder, seed, asked.fuzz, say))
+            print(f"seed {seed}: {fuzzed}", *fuzzed.broken, sep="\nBROKEN ")
+            return 1 if fuzzed.broken else 0
         if asked.kills:
             running = rounds.kills(broker, folder, seed, asked.kills, asked.messages, asked.replicas, say, failing=asked.failing)
         elif asked.away:
