@@ -1,5 +1,6 @@
 """Settings: what the environment may say, and what is said about mistakes."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,8 @@ def test_every_setting_can_be_set():
         "WORKER_ADMIN_PORT": "0",
         "WORKER_PUBLIC_HOST": "::",
         "WORKER_PUBLIC_PORT": "8443",
+        "WORKER_PUBLIC_PROXIES": "10.0.0.5, fd00::/8",
+        "WORKER_PUBLIC_PEER_CONNECTIONS": "8",
         "WORKER_BUDGET_SHARE": "0.5",
         "WORKER_INSTANCE": "a",
         "WORKER_HEARTBEAT": "5s",
@@ -58,6 +61,8 @@ def test_every_setting_can_be_set():
         admin_host="0.0.0.0",
         admin_port=0,
         public_host="::",
+        public_proxies=(ip_network("10.0.0.5/32"), ip_network("fd00::/8")),
+        public_peer_connections=8,
         public_port=8443,
         budget_share=0.5,
         instance="a",
