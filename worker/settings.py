@@ -16,6 +16,8 @@ from yarl import URL
 from worker.core.durations import parse_duration
 from worker.core.errors import ConfigError, Problem
 from worker.core.suggest import nearest
+from worker.core.text_files import UnreadableFile, read_text
+from worker.core.url_credentials import NOT_ENCODED, is_encoded
 
 PREFIX = "WORKER_"
 URL_FILE = "WORKER_AMQP_URL_FILE"
@@ -39,6 +41,8 @@ def lower(value: Any) -> Any:
 
 def broker_address(value: Any) -> Any:
     """Refuses what is no address of a broker, without a word of what was given: it holds a password."""
+    if isinstance(value, str) and not is_encoded(value.strip()):
+        raise PydanticCustomError("broker_address", "{reason}", {"reason": NOT_ENCODED})
     try:
         url = URL(value.strip())
         usable = url.scheme == "memory" or (url.scheme in {"amqp", "amqps"} and bool(url.host) and url.port != 0)
@@ -148,10 +152,9 @@ def _read_url_file(path: str, values: dict[str, str]) -> list[Problem]:
     if "amqp_url" in values:
         return [Problem(URL_FILE, 0, 0, "WORKER_AMQP_URL is set as well; keep one of the two")]
     try:
-        values["amqp_url"] = Path(path).read_text("utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its name or its text cannot be read"
-        return [Problem(URL_FILE, 0, 0, f"the file {path!r} cannot be read: {reason}")]
+        values["amqp_url"] = read_text(Path(path.strip()))
+    except UnreadableFile as error:
+        return [Problem(URL_FILE, 0, 0, f"the file {path!r} {error}")]
     return []
 
 

@@ -135,6 +135,7 @@ def test_no_planted_secret_is_written_wherever_it_stands(form):
         jwt=f"got {JWT}",
         error=ValueError(f"amqp://user:{PLANTED}@host/"),
         errors=[KeyError(f"Bearer {PLANTED}")],
+        unencoded=[f"amqp://user:p@{PLANTED}/word@host", f"amqps://user:/{PLANTED}@host", f"amqp://user:#{PLANTED}@host/v"],
     )
     written = stream.getvalue()
     assert PLANTED not in written

@@ -1,5 +1,6 @@
 """Settings: what the environment may say, and what is said about mistakes."""
 
+import os
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -80,11 +81,47 @@ def test_addresses_of_brokers_are_taken(url):
     assert load_settings({"WORKER_AMQP_URL": url}).amqp_url.get_secret_value() == url.strip()
 
 
-@pytest.mark.parametrize("url", ["localhost:5672", "http://u:P@h", "amqp://", "amqp:///v", f"amqp://u:{PLANTED}#x@h", f"amqp://u:{PLANTED}@h:port/"])
+@pytest.mark.parametrize("url", ["localhost:5672", "http://u:P@h", "amqp://", "amqp:///v", f"amqp://u:{PLANTED}@h:port/"])
 def test_what_is_no_address_of_a_broker_is_refused_without_being_quoted(url):
     (problem,) = refusal(WORKER_AMQP_URL=url)
     assert problem.startswith("WORKER_AMQP_URL: it is not an address of a broker; valid are amqp://user:password@host:5672/vhost,")
     assert PLANTED not in problem
+
+
+UNENCODED = [
+    "p@{}/word@host",
+    "{}/word@host",
+    "12/{}@host",
+    "{}#x@host",
+    "#{}@host/v",
+    "12?{}@host",
+    "p@{}@host",
+    "a%{}@host",
+    "{} x@host",
+    "{}@host/v@x",
+    "{}@host:12/a@{}",
+]
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "amqps", "AMQP"])
+@pytest.mark.parametrize("rest", UNENCODED)
+def test_a_password_that_is_not_encoded_is_told_so_and_no_part_of_it_is_quoted(tmp_path, scheme, rest):
+    url = f"{scheme}://user:{rest.format('zz' + PLANTED, PLANTED)}"
+    file = tmp_path / "url"
+    file.write_text(url)
+    for environment in ({"WORKER_AMQP_URL": url}, {"WORKER_AMQP_URL_FILE": str(file)}):
+        (problem,) = refusal(**environment)
+        assert problem.startswith("WORKER_AMQP_URL: its user name or password is not percent-encoded: ")
+        assert "word@" not in problem
+        assert PLANTED not in problem
+
+
+@pytest.mark.timeout(20)
+def test_an_address_s_file_that_is_a_pipe_is_refused_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "url")
+    assert refusal(WORKER_AMQP_URL_FILE=str(tmp_path / "url")) == [
+        f"WORKER_AMQP_URL_FILE: the file '{tmp_path / 'url'}' is not a file but a pipe, a device or a socket"
+    ]
 
 
 def test_the_password_of_the_broker_prints_nowhere():

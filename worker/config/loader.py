@@ -10,6 +10,7 @@ from worker.catalogue.catalogue import Catalogue, load
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.clients import compile_client
 from worker.config.document import Document
+from worker.config.doors import check_doors
 from worker.config.integrations import compile_integration
 from worker.config.interpolation import Variables
 from worker.config.models.clients import ClientDefinition
@@ -65,6 +66,7 @@ def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path) 
     check_names(loading.definitions, loading.problems)
     check_references(loading.definitions, loading.problems)
     check_queues(loading.definitions, loading.routes(), loading.problems)
+    check_doors(loading.definitions, loading.problems)
     if not loading.problems and not loading.definitions:
         loading.problems.append(Problem(directory.name or str(directory), 0, 0, f"the route files define nothing: write one of {', '.join(KINDS)}"))
     if loading.problems:
@@ -75,7 +77,7 @@ def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path) 
 def read_documents(directory: Path, problems: list[Problem]) -> Iterator[Document]:
     """Each file that can be read, in the order of names."""
     try:
-        files = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith(".") and path.is_file())
+        files = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
     except OSError as error:
         problems.append(Problem(str(directory), 0, 0, f"the directory of route files cannot be read: {(error.strerror or 'unknown reason').lower()}"))
         return
@@ -83,6 +85,9 @@ def read_documents(directory: Path, problems: list[Problem]) -> Iterator[Documen
         problems.append(Problem(str(directory), 0, 0, "there are no route files (*.yaml) here"))
     for path in files:
         name = str(path.relative_to(directory.parent))
+        if path.exists() and not path.is_file():
+            problems.append(Problem(name, 0, 0, "it is not a file: a directory, pipe or device cannot be a route file"))
+            continue
         try:
             yield read_yaml(path.read_bytes().decode("utf-8-sig"), name)
         except OSError as error:

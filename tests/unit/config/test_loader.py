@@ -1,5 +1,6 @@
 """What route files become."""
 
+import os
 from datetime import UTC, datetime
 
 import orjson
@@ -338,4 +339,14 @@ def test_any_bytes_are_loaded_or_refused(tmp_path, content):
     directory.mkdir(exist_ok=True)
     (directory / "a.yaml").write_bytes(content)
     with pytest.raises(ConfigError):
+        load_routes(directory, {}, tmp_path)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_route_file_that_is_no_file_is_told_and_not_waited_for(tmp_path, make):
+    directory = tmp_path / "any"
+    directory.mkdir()
+    make(directory / "a.yaml")
+    with pytest.raises(ConfigError, match=r"any/a\.yaml: it is not a file"):
         load_routes(directory, {}, tmp_path)
