@@ -40,9 +40,9 @@ class Variables:
         self._given: dict[str, str] = {}
 
     @property
-    def given(self) -> frozenset[str]:
-        """Every value that was filled in."""
-        return frozenset(self._given)
+    def given(self) -> Mapping[str, str]:
+        """Every value that was filled in, with its reference."""
+        return self._given
 
     def fill(self, text: str) -> str:
         """The text with every reference replaced; `$${` stands for `${` itself. Raises `Unfilled`."""

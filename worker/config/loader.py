@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from worker.catalogue.catalogue import Catalogue, load
@@ -30,6 +30,8 @@ from worker.config.validation import validated
 from worker.config.webhooks import compile_webhook
 from worker.config.yaml_text import read_yaml
 from worker.core.errors import ConfigError, Problem
+from worker.core.known_secrets import KnownSecrets
+from worker.core.redaction import is_secret_name
 from worker.core.suggest import did_you_mean
 
 KINDS = ("clients", "subscribers", "publishers", "integrations", "runbooks", "webhooks")
@@ -71,7 +73,27 @@ def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path) 
         loading.problems.append(Problem(directory.name or str(directory), 0, 0, f"the route files define nothing: write one of {', '.join(KINDS)}"))
     if loading.problems:
         raise ConfigError(cleaned(problem, variables) for problem in loading.problems)
-    return loading.routes()
+    known = KnownSecrets(credentials(loading, variables))
+    return replace(loading.routes(), secrets=known, filled=known.with_more(values_of(loading, variables)))
+
+
+def credentials(loading: Loading, variables: Variables) -> Iterator[str | None]:
+    """What files of secrets hold, variables with the name of a secret, and what stands in the route files where a credential belongs."""
+    yield from (value for value, reference in variables.given.items() if reference.startswith("${file:") or is_secret_name(reference))
+    for client in loading.clients.values():
+        yield from (client.grant.client_secret, client.grant.password, *client.headers.values())
+    for integration in loading.integrations.values():
+        yield from (integration.auth.password, integration.auth.token, integration.auth.value, integration.auth.client_secret)
+    for door in (*(runbook.endpoint for runbook in loading.runbooks.values()), *(webhook.auth for webhook in loading.webhooks.values())):
+        if door is not None:
+            yield from (door.password, *door.secrets)
+
+
+def values_of(loading: Loading, variables: Variables) -> Iterator[str]:
+    """Everything that was filled in, but for the addresses and hosts of APIs, which are no secrets and stand in many an answer."""
+    addresses = {client.url for client in loading.clients.values()} | {integration.base_url for integration in loading.integrations.values()}
+    hosts = {host for integration in loading.integrations.values() for host, _ in integration.allow_hosts}
+    yield from (value for value in variables.given if value.rstrip("/") not in addresses and value.partition(":")[0].lower() not in hosts)
 
 
 def read_documents(directory: Path, problems: list[Problem]) -> Iterator[Document]:

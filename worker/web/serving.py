@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 
 from worker.core.errors import WorkerError
+from worker.core.printable import printable_json
 
 CLOSE_SECONDS = 1.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -24,7 +25,12 @@ Entrance = Callable[[NewProtocol], NewProtocol]
 def answer(status: int, body: object, **headers: str) -> web.Response:
     """Underscores in the names of headers become hyphens."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return web.Response(status=status, body=orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE), content_type="application/json", headers=given)
+    return web.Response(
+        status=status,
+        body=printable_json(orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE).decode()).encode(),
+        content_type="application/json",
+        headers=given,
+    )
 
 
 @web.middleware

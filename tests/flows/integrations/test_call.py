@@ -74,7 +74,7 @@ async def test_it_shows_request_status_answer_and_what_each_variable_found(press
     assert '"choices": [' in said
     assert [line.rstrip().split(maxsplit=2) for line in lines[-4:]] == [
         ["variable", "expression", "found"],
-        ["Text", "response^choices[0]^message^content!", "hello \ufffd[31m"],
+        ["Text", "response^choices[0]^message^content!", "hello ␛[31m"],
         ["Other", "response^choices[1]^message", "missing: there is no response^choices[1]"],
         ["User", "request^user", "jo"],
     ]

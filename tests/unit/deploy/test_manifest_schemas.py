@@ -6,7 +6,7 @@ import kubernetes_validate
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tests.unit.deploy.manifests import BASE, COMPONENTS, built, document, documents, kustomization, name_of, named
+from tests.unit.deploy.manifests import BASE, COMPONENTS, built, documents, kustomization, name_of, named
 
 VERSIONS = ("1.28", kubernetes_validate.latest_version())
 SENT = [*built(*COMPONENTS), *documents(BASE / "secret.example.yaml")]
