@@ -10,7 +10,9 @@ import orjson
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.style import StyleType
 from rich.table import Table
+from rich.text import Text
 
 from worker.core.printable import printable, printable_json
 
@@ -23,6 +25,21 @@ class SafeConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+class SafeTable(Table):
+    """Its cells have theirs replaced before their width is measured: they would count for nothing, and the end of a cell would be cut."""
+
+    def add_row(self, *renderables: RenderableType | None, style: StyleType | None = None, end_section: bool = False) -> None:
+        super().add_row(*map(safe, renderables), style=style, end_section=end_section)
+
+
+def safe(cell: RenderableType | None) -> RenderableType | None:
+    if isinstance(cell, Text):
+        cell = cell.copy()
+        cell.plain = printable(cell.plain)
+        return cell
+    return printable(cell) if isinstance(cell, str) else cell
 
 
 def output() -> Console:
@@ -42,9 +59,9 @@ def _console(*, stderr: bool) -> Console:
     return console
 
 
-def table(console: Console, *columns: str) -> Table:
+def table(console: Console, *columns: str) -> SafeTable:
     """A table with these headings: ruled on a terminal, aligned plain columns in a pipe. Cells wrap on a terminal only."""
-    made = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, header_style="bold", pad_edge=False)
+    made = SafeTable(box=box.SIMPLE_HEAD if console.is_terminal else None, header_style="bold", pad_edge=False)
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
