@@ -81,7 +81,7 @@ def credentials(loading: Loading, variables: Variables) -> Iterator[str | None]:
     """What files of secrets hold, variables with the name of a secret, and what stands in the route files where a credential belongs."""
     yield from (value for value, reference in variables.given.items() if reference.startswith("${file:") or is_secret_name(reference))
     for client in loading.clients.values():
-        yield from (client.grant.client_secret, client.grant.password, *client.headers.values())
+        yield from (client.grant.client_secret, client.grant.password, *(text for name, text in client.headers.items() if is_secret_name(name)))
     for integration in loading.integrations.values():
         yield from (integration.auth.password, integration.auth.token, integration.auth.value, integration.auth.client_secret)
     for door in (*(runbook.endpoint for runbook in loading.runbooks.values()), *(webhook.auth for webhook in loading.webhooks.values())):

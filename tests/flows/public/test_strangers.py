@@ -112,20 +112,23 @@ async def test_strangers_in_any_number_leave_the_calls_of_known_peers_alone(open
 
 
 async def test_a_call_that_is_being_stored_gives_way_to_nobody(open_port, receiver, monkeypatch):
-    monkeypatch.setattr(public, "STRANGERS_AT_ONCE", 1)
+    monkeypatch.setattr(public, "CALLS_AT_ONCE", 2)
     stranger = await open_port(share=2)
+    assert (await stranger.say(request("/webhooks/signed", GOOD, Token=token(GOOD)), "127.0.0.2")).status == 202
     receiver.hold = asyncio.Event()
     storing = asyncio.create_task(stranger.say(request("/webhooks/signed", GOOD, Token=token(GOOD)), "127.0.0.2"))
     await until(lambda: asyncio.sleep(0, bool(receiver.hold._waiters)))
     async with AsyncExitStack() as stack:
         lines = await opened(stack, stranger, headers_only(**FORMED), 4)
-        await closed(lines[0])
+        for reader in lines[:3]:
+            await closed(reader)
         receiver.hold.set()
         assert (await soon(storing)).status == 202
 
 
 async def test_a_stranger_s_body_must_keep_a_pace(open_port, monkeypatch):
     monkeypatch.setattr(bodies, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 1000.0)
     stranger = await open_port()
     async with stranger.line() as (reader, writer):
         writer.write(headers_only(**FORMED))
@@ -136,7 +139,7 @@ async def test_a_stranger_s_body_must_keep_a_pace(open_port, monkeypatch):
                 await asyncio.sleep(0.02)
 
         dripping = asyncio.create_task(drip())
-        answer = await answer_of(reader, within=60)
+        answer = await answer_of(reader, within=30)
         dripping.cancel()
         assert (answer.status, answer.headers["Connection"]) == (408, "close")
 
