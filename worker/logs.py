@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TextIO
 
 import orjson
@@ -11,6 +12,7 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from worker.core.printable import printable, printable_json
 from worker.core.redaction import redact
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -19,14 +21,21 @@ Format = Literal["json", "console"]
 QUIET = ("aio_pika", "aiormq", "aiohttp.access", "asyncio")  # their lower levels tell frames and callbacks, credentials among them
 SILENT = ("aiormq.connection",)  # what it tells of failed connections we tell ourselves, with what to do
 FRAMES = 30
+TRACES = frozenset(("exception", "stack"))
 
 
-def configure(level: Level = "info", form: Format | None = None, stream: TextIO | None = None) -> None:
-    """Set up structlog and the standard library's logging; `form` None: console when `stream` (standard error) is a terminal, else JSON."""
+def configure(level: Level = "info", form: Format | None = None, stream: TextIO | None = None, hide: Callable[[str], str] = str) -> None:
+    """Set up structlog and the standard library's logging; `form` None: console when `stream` (standard error) is a terminal, else JSON.
+
+    `hide` masks the secrets that are known in each finished line.
+    """
     stream = stream or sys.stderr
     form = form or ("console" if stream.isatty() else "json")
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    common, last = _common_processors(form), [redact_event, _renderer(form, stream)]
+    common, last = (
+        _common_processors(form),
+        [redact_event, *([printable_event] if form == "console" else []), _renderer(form, stream), lambda _, __, line: hide(str(line))],
+    )
     structlog.configure(
         processors=[*common, *last],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
@@ -54,6 +63,19 @@ def redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return cleaned
 
 
+def printable_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """For people's terminals: data can neither steer the terminal nor begin a line of its own. A traceback keeps its lines."""
+    return {printable(str(name), lines=False): _printable(value, lines=name in TRACES) for name, value in event.items()}
+
+
+def _printable(value: Any, *, lines: bool = False) -> Any:
+    if isinstance(value, str):
+        return printable(value, lines=lines)
+    if isinstance(value, Mapping):
+        return {printable(str(name), lines=False): _printable(member) for name, member in value.items()}
+    return [_printable(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _common_processors(form: Format) -> list[Processor]:
     as_data = ExceptionDictTransformer(show_locals=False, max_frames=FRAMES)  # structlog's own preset prints local variables
     exception = structlog.processors.ExceptionRenderer(as_data) if form == "json" else structlog.processors.format_exc_info
@@ -74,9 +96,10 @@ def _renderer(form: Format, stream: TextIO) -> Processor:
 def to_json(event: EventDict, **_: Any) -> str:
     """One line of JSON, whatever the event holds: a log line must never be what fails."""
     try:
-        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        text = orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:  # lone surrogates, integers beyond 64 bits
-        return orjson.dumps({ascii(name).strip("'"): _writable(value) for name, value in event.items()}, default=str).decode()
+        text = orjson.dumps({ascii(name).strip("'"): _writable(value) for name, value in event.items()}, default=str).decode()
+    return printable_json(text)
 
 
 def _writable(value: Any) -> Any:

@@ -29,6 +29,7 @@ class Metrics:
             "deliveries", "Deliveries to webhooks and to endpoints of runbooks by result: accepted, known, skipped, parked", "route", "result"
         )
         self.refused_calls = self._counter("refused_calls", "Calls of the public port that were refused, by status", "status")
+        self.cut_connections = self._counter("cut_connections", "Connections of the public port that were closed to make room for others")
         self.consuming = self._gauge("consuming", "1 while a route's consumer is really consuming", "route")
         self.in_hand = self._gauge("messages_in_hand", "Messages being handled now", "route")
         self.ordered_waiting = self._gauge(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,8 @@ from yarl import URL
 from worker.core.durations import parse_duration
 from worker.core.errors import ConfigError, Problem
 from worker.core.suggest import nearest
+from worker.core.text_files import UnreadableFile, read_text
+from worker.core.url_credentials import NOT_ENCODED, is_encoded
 
 PREFIX = "WORKER_"
 URL_FILE = "WORKER_AMQP_URL_FILE"
@@ -38,6 +41,8 @@ def lower(value: Any) -> Any:
 
 def broker_address(value: Any) -> Any:
     """Refuses what is no address of a broker, without a word of what was given: it holds a password."""
+    if isinstance(value, str) and not is_encoded(value.strip()):
+        raise PydanticCustomError("broker_address", "{reason}", {"reason": NOT_ENCODED})
     try:
         url = URL(value.strip())
         usable = url.scheme == "memory" or (url.scheme in {"amqp", "amqps"} and bool(url.host) and url.port != 0)
@@ -50,6 +55,23 @@ def broker_address(value: Any) -> Any:
             {"valid": BROKER_ADDRESS},
         )
     return value.strip()
+
+
+def networks(value: Any) -> Any:
+    """Addresses and networks, separated by commas."""
+    if not isinstance(value, str):
+        return value
+    found = []
+    for part in filter(None, (each.strip() for each in value.split(","))):
+        try:
+            found.append(ip_network(part))
+        except ValueError:
+            raise PydanticCustomError(
+                "networks",
+                "{part} is neither an address nor a network; valid are such as 10.0.0.5, 10.244.0.0/16 or fd00::/8, separated by commas",
+                {"part": repr(part[:60])},
+            ) from None
+    return tuple(found)
 
 
 Seconds = Annotated[float, BeforeValidator(seconds), Field(allow_inf_nan=False)]
@@ -74,6 +96,15 @@ class Settings(BaseModel):
     admin_port: int = Field(8080, ge=0, le=65535, description="port of /livez, /readyz and /metrics; 0 takes a free one, which the log names")
     public_host: str = Field("127.0.0.1", min_length=1, description="interface of the public port; 0.0.0.0 in a container")
     public_port: int = Field(8081, ge=0, le=65535, description="port of webhooks and endpoints of runbooks, open only when a route has one; 0 takes a free one")
+    public_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(networks)] = Field(
+        (), description="addresses or networks of reverse proxies in front of the public port, separated by commas; their X-Forwarded-For names the caller"
+    )
+    public_peer_connections: int = Field(
+        64,
+        ge=1,
+        le=256,
+        description="most connections to the public port from one IPv4 address or IPv6 /64; the proxies of WORKER_PUBLIC_PROXIES have no limit",
+    )
     budget_share: float = Field(
         1.0,
         gt=0,
@@ -121,10 +152,9 @@ def _read_url_file(path: str, values: dict[str, str]) -> list[Problem]:
     if "amqp_url" in values:
         return [Problem(URL_FILE, 0, 0, "WORKER_AMQP_URL is set as well; keep one of the two")]
     try:
-        values["amqp_url"] = Path(path).read_text("utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its name or its text cannot be read"
-        return [Problem(URL_FILE, 0, 0, f"the file {path!r} cannot be read: {reason}")]
+        values["amqp_url"] = read_text(Path(path.strip()))
+    except UnreadableFile as error:
+        return [Problem(URL_FILE, 0, 0, f"the file {path!r} {error}")]
     return []
 
 
@@ -132,5 +162,5 @@ def _problems(error: ValidationError, values: Mapping[str, str]) -> Iterator[Pro
     for detail in error.errors(include_url=False, include_input=False):
         name = str(detail["loc"][0])
         said = f"{values[name]!r} is not valid: " if name != "amqp_url" else ""
-        message = detail["msg"] if detail["type"] in {"duration", "broker_address"} else f"{said}{detail['msg'][:1].lower()}{detail['msg'][1:]}"
+        message = detail["msg"] if detail["type"] in {"duration", "broker_address", "networks"} else f"{said}{detail['msg'][:1].lower()}{detail['msg'][1:]}"
         yield Problem(PREFIX + name.upper(), 0, 0, message)

@@ -20,7 +20,7 @@ from worker.flows.dead.boxes import Box
 from worker.flows.dead.desk import alone
 from worker.flows.dead.walk import walking
 
-SECRET = "planted-secret"
+SECRET = "planted-secret-of-the-test"
 
 
 @dataclass

@@ -53,7 +53,8 @@ def shell(tmp_path, halo, completions):
         "COMPLETIONS_URL": completions.url,
         "COMPLETIONS_KEY": "planted-key",
         "COMPLETIONS_HOST": urlsplit(completions.url).netloc,
-        "HOOK_SECRET": "planted-hook",
+        "ASK_SECRET": "planted-ask-of-the-test",
+        "HOOK_SECRET": "planted-hook-of-the-test",
     }
     return Shell(tmp_path, variables)
 

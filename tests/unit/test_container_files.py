@@ -57,6 +57,15 @@ def test_the_worker_has_longer_to_stop_than_it_takes_at_most(services):
     assert parse_duration(services["worker"]["stop_grace_period"]) > grace
 
 
+def test_route_files_read_no_secret_of_the_worker_itself(services):
+    worker = services["worker"]
+    for_routes = [secret for secret in worker["secrets"] if isinstance(secret, str)]
+    elsewhere = {secret["target"] for secret in worker["secrets"] if not isinstance(secret, str)}
+    assert for_routes == ["halo_client_secret"]
+    assert worker["environment"]["WORKER_AMQP_URL_FILE"] in elsewhere
+    assert not [target for target in elsewhere if target.startswith(f"{Settings.model_fields['secrets'].default}/")]
+
+
 def test_nobody_starts_before_what_it_needs_is_healthy(services):
     needed = services["worker"]["depends_on"]
     assert {name: need["condition"] for name, need in needed.items()} == {"rabbitmq": "service_healthy", "sandbox": "service_healthy"}

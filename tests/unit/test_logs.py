@@ -135,6 +135,7 @@ def test_no_planted_secret_is_written_wherever_it_stands(form):
         jwt=f"got {JWT}",
         error=ValueError(f"amqp://user:{PLANTED}@host/"),
         errors=[KeyError(f"Bearer {PLANTED}")],
+        unencoded=[f"amqp://user:p@{PLANTED}/word@host", f"amqps://user:/{PLANTED}@host", f"amqp://user:#{PLANTED}@host/v"],
     )
     written = stream.getvalue()
     assert PLANTED not in written
@@ -204,3 +205,42 @@ def test_standard_error_is_where_logs_go_by_default(capsys):
     assert captured.out == ""
     assert orjson.loads(captured.err)["event"] == "worker.started"
     assert sys.stderr is not None
+
+
+def raised(text):
+    with pytest.raises(ValueError) as caught:
+        int(f"no number {text}")
+    return caught.value
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("bad", ["\x1b[2J", "\x9b2J", "\u202egnp", "\x07", "\x7f"])
+def test_nothing_that_an_id_holds_steers_the_terminal(form, bad):
+    stream = io.StringIO()
+    configure("info", form, stream)
+    structlog.contextvars.bind_contextvars(message=f"id{bad}")
+    structlog.get_logger().info("message.done", key=f"k{bad}", nested={f"n{bad}": [f"v{bad}"]}, **{f"name{bad}": 1})
+    logging.getLogger("library").warning("from %s", bad)
+    structlog.get_logger().error("route.failed", exc_info=raised(bad))
+    assert bad not in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_a_line_break_in_data_begins_no_line_of_a_console_log_and_a_traceback_keeps_its_own():
+    stream = io.StringIO()
+    configure("info", "console", stream)
+    structlog.get_logger().info("message.done", id="m1\n2026-01-01", reason="a b\n2026 [error] forged")
+    logging.getLogger("library").warning("one\n2026 [error] forged")
+    assert len(stream.getvalue().splitlines()) == 2
+    structlog.get_logger().error("route.failed", exc_info=raised("x"))
+    assert "\nTraceback (most recent call last):\n" in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_known_secret_is_masked_in_a_line_whatever_it_is_called(form):
+    stream = io.StringIO()
+    configure("info", form, stream, hide=lambda text: text.replace("swordfish-7f3a", MASK))
+    structlog.get_logger().info("run.failed", reason="the API said: key swordfish-7f3a is not valid", **{"swordfish-7f3a": 1})
+    logging.getLogger("library").warning("sent swordfish-7f3a")
+    assert "swordfish" not in stream.getvalue()
+    assert stream.getvalue().count(MASK) == 3

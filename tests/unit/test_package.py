@@ -37,7 +37,8 @@ def test_the_package_carries_the_sample_routes_and_they_are_good(installed):
     packaged = installed / "worker" / "cli" / "sample_routes"
     assert sorted(path.name for path in packaged.iterdir()) == sorted(path.name for path in (TOP / "routes").iterdir())
     client = {"HALO_URL": "https://halo.example", "HALO_CLIENT_ID": "a", "HALO_CLIENT_SECRET": "b"}
-    runbooks = {"COMPLETIONS_URL": "https://api.example", "COMPLETIONS_KEY": "c", "COMPLETIONS_HOST": "api.example", "HOOK_SECRET": "d"}
+    runbooks = {"COMPLETIONS_URL": "https://api.example", "COMPLETIONS_KEY": "c", "COMPLETIONS_HOST": "api.example"}
+    runbooks |= {"ASK_SECRET": "d" * 16, "HOOK_SECRET": "e" * 16}
     done = run(installed, "-m", "worker", "check", str(packaged), **client, **runbooks)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -1,5 +1,7 @@
 """Settings: what the environment may say, and what is said about mistakes."""
 
+import os
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,8 @@ def test_every_setting_can_be_set():
         "WORKER_ADMIN_PORT": "0",
         "WORKER_PUBLIC_HOST": "::",
         "WORKER_PUBLIC_PORT": "8443",
+        "WORKER_PUBLIC_PROXIES": "10.0.0.5, fd00::/8",
+        "WORKER_PUBLIC_PEER_CONNECTIONS": "8",
         "WORKER_BUDGET_SHARE": "0.5",
         "WORKER_INSTANCE": "a",
         "WORKER_HEARTBEAT": "5s",
@@ -58,6 +62,8 @@ def test_every_setting_can_be_set():
         admin_host="0.0.0.0",
         admin_port=0,
         public_host="::",
+        public_proxies=(ip_network("10.0.0.5/32"), ip_network("fd00::/8")),
+        public_peer_connections=8,
         public_port=8443,
         budget_share=0.5,
         instance="a",
@@ -75,11 +81,47 @@ def test_addresses_of_brokers_are_taken(url):
     assert load_settings({"WORKER_AMQP_URL": url}).amqp_url.get_secret_value() == url.strip()
 
 
-@pytest.mark.parametrize("url", ["localhost:5672", "http://u:P@h", "amqp://", "amqp:///v", f"amqp://u:{PLANTED}#x@h", f"amqp://u:{PLANTED}@h:port/"])
+@pytest.mark.parametrize("url", ["localhost:5672", "http://u:P@h", "amqp://", "amqp:///v", f"amqp://u:{PLANTED}@h:port/"])
 def test_what_is_no_address_of_a_broker_is_refused_without_being_quoted(url):
     (problem,) = refusal(WORKER_AMQP_URL=url)
     assert problem.startswith("WORKER_AMQP_URL: it is not an address of a broker; valid are amqp://user:password@host:5672/vhost,")
     assert PLANTED not in problem
+
+
+UNENCODED = [
+    "p@{}/word@host",
+    "{}/word@host",
+    "12/{}@host",
+    "{}#x@host",
+    "#{}@host/v",
+    "12?{}@host",
+    "p@{}@host",
+    "a%{}@host",
+    "{} x@host",
+    "{}@host/v@x",
+    "{}@host:12/a@{}",
+]
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "amqps", "AMQP"])
+@pytest.mark.parametrize("rest", UNENCODED)
+def test_a_password_that_is_not_encoded_is_told_so_and_no_part_of_it_is_quoted(tmp_path, scheme, rest):
+    url = f"{scheme}://user:{rest.format('zz' + PLANTED, PLANTED)}"
+    file = tmp_path / "url"
+    file.write_text(url)
+    for environment in ({"WORKER_AMQP_URL": url}, {"WORKER_AMQP_URL_FILE": str(file)}):
+        (problem,) = refusal(**environment)
+        assert problem.startswith("WORKER_AMQP_URL: its user name or password is not percent-encoded: ")
+        assert "word@" not in problem
+        assert PLANTED not in problem
+
+
+@pytest.mark.timeout(20)
+def test_an_address_s_file_that_is_a_pipe_is_refused_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "url")
+    assert refusal(WORKER_AMQP_URL_FILE=str(tmp_path / "url")) == [
+        f"WORKER_AMQP_URL_FILE: the file '{tmp_path / 'url'}' is not a file but a pipe, a device or a socket"
+    ]
 
 
 def test_the_password_of_the_broker_prints_nowhere():

@@ -85,7 +85,7 @@ class Wiring:
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
         needs = Together([self.clients[name] for name in sorted(used)])
-        steps = RunbookFlow(runbook, Performer(self.caller, self.guard.telling(self.clients)), self.current, self.clock)
+        steps = RunbookFlow(runbook, Performer(self.caller, self.guard.telling(self.clients)), self.current, self.clock, self.routes.secrets.hide)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:

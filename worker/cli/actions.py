@@ -6,7 +6,7 @@ import orjson
 from rich.json import JSON
 
 from worker.catalogue.actions import ACTIONS, Action, find_action
-from worker.cli.console import output, table
+from worker.cli.console import output, table, write_json
 
 
 def print_actions(name: str, *, as_json: bool) -> int:
@@ -15,7 +15,7 @@ def print_actions(name: str, *, as_json: bool) -> int:
         return _one(find_action(name), as_json=as_json)
     console = output()
     if as_json:
-        console.print(orjson.dumps([_facts(action) for action in ACTIONS.values()], option=orjson.OPT_INDENT_2).decode())
+        write_json([_facts(action) for action in ACTIONS.values()])
         return 0
     listed = table(console, "action", "does", "needs")
     for action in ACTIONS.values():
@@ -27,7 +27,7 @@ def print_actions(name: str, *, as_json: bool) -> int:
 def _one(action: Action, *, as_json: bool) -> int:
     console = output()
     if as_json:
-        console.print(orjson.dumps(_facts(action), option=orjson.OPT_INDENT_2).decode())
+        write_json(_facts(action))
         return 0
     console.print(f"{action.name}: {action.title}. {action.method} {action.entity}")
     if action.required:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +12,7 @@ import orjson
 from rich.text import Text
 
 from worker.app.clients import open_clients
-from worker.cli.console import output, table
+from worker.cli.console import output, table, write_json
 from worker.cli.inputs import read_inputs
 from worker.config.automation import Integration, IntegrationAuth, Method, Values
 from worker.config.loader import load_routes
@@ -22,6 +22,7 @@ from worker.core.clock import SystemClock
 from worker.core.errors import WorkerError
 from worker.core.exchange import Exchange
 from worker.core.health import Health
+from worker.core.printable import printable
 from worker.core.redaction import MASK, redact_text
 from worker.core.suggest import choices
 from worker.integrations.building import build_call
@@ -49,12 +50,15 @@ def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, as
     settings = load_settings(environment)
     configure("warning")
     routes = load_routes(settings.routes, environment, settings.secrets)
+    configure("warning", hide=routes.secrets.hide)
     integration, method = find_method(routes.integrations, name)
     values = values_of(read_inputs(inputs))
-    line = request_line(integration, method, values)
-    exchange = asyncio.run(exchanged(routes, settings, integration, method, values))
+    line = routes.secrets.hide(request_line(integration, method, values))
+    exchange, tokens = asyncio.run(exchanged(routes, settings, integration, method, values))
+    known = routes.filled.with_more(tokens)
+    exchange = replace(exchange, reason=known.hide(exchange.reason), body=known.hide_in(exchange.body))
     if as_json:
-        sys.stdout.write(orjson.dumps(as_object(line, exchange, method, values), option=orjson.OPT_INDENT_2).decode() + "\n")
+        write_json(as_object(line, exchange, method, values))
     else:
         show(line, exchange, method, values)
     return GOOD if exchange.status is not None and HTTPStatus.OK <= exchange.status < HTTPStatus.MULTIPLE_CHOICES else FAILED
@@ -73,14 +77,15 @@ def values_of(given: Mapping[str, Any]) -> Values:
     return Values(variables, plain=frozenset(name for name, value in variables.items() if isinstance(value, str)), request=given.get(PAYLOAD))
 
 
-async def exchanged(routes: Routes, settings: Settings, integration: Integration, method: Method, values: Values) -> Exchange:
+async def exchanged(routes: Routes, settings: Settings, integration: Integration, method: Method, values: Values) -> tuple[Exchange, tuple[str | None, ...]]:
+    """The exchange, and what was sent to prove who we are."""
     clock, metrics = SystemClock(), Metrics()
     names = [integration.auth.client] if integration.auth.client else []
     async with (
         open_clients(routes, settings, metrics, Health(), clock, names=names) as clients,
         open_caller({integration.name: integration}, clients, metrics, clock) as caller,
     ):
-        return await caller.call(method, values)
+        return await caller.call(method, values), caller.secrets(integration.name)
 
 
 def request_line(integration: Integration, method: Method, values: Values) -> str:
@@ -106,7 +111,11 @@ def show(line: str, exchange: Exchange, method: Method, values: Values) -> None:
     console.print(line, soft_wrap=True)
     style = "green" if exchange.ok else "red"
     console.print(
-        Text(f"{exchange.status or 'no answer'} in {milliseconds(exchange)} ms{f': {exchange.reason}' if exchange.reason else ''}", style=style), soft_wrap=True
+        Text(
+            f"{exchange.status or 'no answer'} in {milliseconds(exchange)} ms{f': {printable(exchange.reason, lines=False)}' if exchange.reason else ''}",
+            style=style,
+        ),
+        soft_wrap=True,
     )
     if exchange.body is not None:
         console.print(Text(pretty(exchange.body, SHOWN)), soft_wrap=True)
@@ -145,4 +154,9 @@ def pretty(value: Any, limit: int) -> str:
     """Indented JSON, or a text as it is, without what would move the terminal's cursor or change its colours."""
     text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
     cut = text[:limit] + (f"\n… and {len(text) - limit:,} characters more (--json prints all)" if len(text) > limit else "")
-    return "".join(character if character.isprintable() or character in "\n\t" else "\ufffd" for character in cut)
+    return printable(cut)
+
+
+def one_line(text: str, limit: int) -> str:
+    """A text that is to stand in one line, so that it cannot look like several."""
+    return printable(pretty(" ".join(text.splitlines()), limit), lines=False)

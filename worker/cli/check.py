@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
 from rich.text import Text
 
-from worker.cli.console import errors, output, table
+from worker.cli.console import errors, output, table, write_json
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.events import event_name
 from worker.config.loader import load_routes
@@ -114,7 +112,3 @@ def webhook_row(webhook: Webhook) -> tuple[str, ...]:
 
 def as_object(problem: Problem) -> dict[str, Any]:
     return {"file": problem.file, "line": problem.line, "column": problem.column, "message": problem.message}
-
-
-def write_json(value: Any) -> None:
-    sys.stdout.write(f"{orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()}\n")

@@ -1,12 +1,45 @@
-"""Where commands print: rich on a terminal, plain lines of any length in a pipe; NO_COLOR is respected."""
+"""Where commands print: rich on a terminal, plain lines of any length in a pipe; NO_COLOR is respected. Nothing that data holds steers the terminal."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.style import StyleType
 from rich.table import Table
+from rich.text import Text
+
+from worker.core.printable import printable, printable_json
 
 PIPE_WIDTH = 2000  # a pipe has no width: nothing that a program reads is wrapped or cut
+
+
+class SafeConsole(Console):
+    """Whatever is printed on it has its control characters replaced, in the last step before rich adds its own."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+class SafeTable(Table):
+    """Its cells have theirs replaced before their width is measured: they would count for nothing, and the end of a cell would be cut."""
+
+    def add_row(self, *renderables: RenderableType | None, style: StyleType | None = None, end_section: bool = False) -> None:
+        super().add_row(*map(safe, renderables), style=style, end_section=end_section)
+
+
+def safe(cell: RenderableType | None) -> RenderableType | None:
+    if isinstance(cell, Text):
+        cell = cell.copy()
+        cell.plain = printable(cell.plain)
+        return cell
+    return printable(cell) if isinstance(cell, str) else cell
 
 
 def output() -> Console:
@@ -20,15 +53,21 @@ def errors() -> Console:
 
 
 def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    console = SafeConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     return console
 
 
-def table(console: Console, *columns: str) -> Table:
+def table(console: Console, *columns: str) -> SafeTable:
     """A table with these headings: ruled on a terminal, aligned plain columns in a pipe. Cells wrap on a terminal only."""
-    made = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, header_style="bold", pad_edge=False)
+    made = SafeTable(box=box.SIMPLE_HEAD if console.is_terminal else None, header_style="bold", pad_edge=False)
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
+
+
+def write_json(value: Any, *, indent: bool = True) -> None:
+    """JSON for programs, on standard output, of any length."""
+    text = orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 if indent else None).decode()
+    sys.stdout.write(f"{printable_json(text)}\n")

@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
-
 from worker.app.clients import open_clients
 from worker.broker.open import open_broker
 from worker.catalogue.requests import build_request
 from worker.changes.pages import PageFailed, PageReader
 from worker.changes.records import halo_time
-from worker.cli.console import errors, output
+from worker.cli.console import errors, output, write_json
 from worker.config.loader import load_routes
 from worker.config.routes import Routes, Subscriber
 from worker.core.clock import SystemClock
@@ -113,7 +111,7 @@ class Desk:
             sight = await look(broker, SystemClock(), self.route.name)
         told = described(self.route, sight)
         if as_json:
-            output().print(orjson.dumps(told).decode(), soft_wrap=True)
+            write_json(told, indent=False)
         else:
             for member, value in told.items():
                 output().print(f"{member.replace('_', ' '):12} {value}", soft_wrap=True)

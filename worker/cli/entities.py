@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import orjson
-
 from worker.catalogue.catalogue import Catalogue, load
 from worker.catalogue.operation import Operation
-from worker.cli.console import errors, output, table
+from worker.cli.console import errors, output, table, write_json
 
 COLUMNS = ("entity", "methods", "paging", "by date", "id", "rows in")
 SHOWN = 8
@@ -88,10 +85,6 @@ def parameter_rows(operation: Operation) -> Iterable[tuple[str, ...]]:
     if operation.body:
         rows.append((operation.method, "payload", operation.body.value, "body"))
     return rows or [(operation.method, "", "", "")]
-
-
-def write_json(value: Any) -> None:
-    sys.stdout.write(f"{orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()}\n")
 
 
 def write_table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

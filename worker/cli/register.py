@@ -20,6 +20,7 @@ from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem, WorkerError
 from worker.core.health import Health
 from worker.core.ports import Halo
+from worker.core.printable import printable
 from worker.core.redaction import redact
 from worker.core.suggest import choices
 from worker.flows.hooks.registration import Step, carry_out, for_new_webhook, look_up, steps_of
@@ -99,7 +100,7 @@ async def carried_out(halo: Halo, steps: list[Step], *, yes: bool) -> None:
 
 def agreed(step: Step) -> bool:
     """Asked where somebody can answer."""
-    return sys.stdin.isatty() and typer.confirm(f"{step.sentence[:1].upper()}{step.sentence[1:]}?")
+    return sys.stdin.isatty() and typer.confirm(printable(f"{step.sentence[:1].upper()}{step.sentence[1:]}?", lines=False))
 
 
 def show(step: Step) -> None:

@@ -10,6 +10,8 @@ from contextlib import suppress
 import orjson
 from rich.console import Console
 
+from worker.cli.console import SafeConsole
+from worker.core.printable import printable_json
 from worker.sandbox.activity import stay_busy
 from worker.sandbox.halo import Halo
 from worker.sandbox.journal import Received
@@ -40,7 +42,7 @@ def run_sandbox(
 
 
 async def _run(settings: SandboxSettings, host: str, port: int, activity: float) -> None:
-    console = Console(highlight=False)
+    console = SafeConsole(highlight=False)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -98,5 +100,5 @@ def _printer(console: Console) -> Watcher:
 
 
 def _line(event: dict[str, object]) -> None:
-    sys.stdout.buffer.write(orjson.dumps(event) + b"\n")
+    sys.stdout.buffer.write(printable_json(orjson.dumps(event).decode()).encode() + b"\n")
     sys.stdout.buffer.flush()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
-import orjson
-
+from worker.cli.console import write_json
 from worker.config.schema import json_schema
 
 
 def print_schema() -> int:
-    sys.stdout.write(f"{orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2).decode()}\n")
+    write_json(json_schema())
     return 0

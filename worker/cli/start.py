@@ -12,11 +12,10 @@ from secrets import token_bytes
 from typing import Any
 from uuid import uuid4
 
-import orjson
 from rich.console import Console
 
 from worker.app.clients import open_performer
-from worker.cli.console import output
+from worker.cli.console import output, write_json
 from worker.cli.inputs import read_inputs
 from worker.cli.runbook import find_runbook
 from worker.config.automation import Runbook
@@ -27,6 +26,7 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.jsontext import decode
 from worker.core.message import Delivery, Message
 from worker.core.ports import Claim
+from worker.core.printable import printable
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
 from worker.flows.consuming.copies import retried
 from worker.flows.running.run_message import Run, run_queue
@@ -72,17 +72,18 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
     settings = load_settings(environment)
     configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format)
     routes = load_routes(settings.routes, environment, settings.secrets)
+    configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format, hide=routes.secrets.hide)
     runbook = find_runbook(routes.runbooks, name)
     run = first_run(runbook, inputs, payload)
     console = Console(quiet=True) if as_json else output()
 
     async def follow() -> dict[str, Any]:
         async with open_performer(routes, settings, runbook, SystemClock()) as performer:
-            return await followed(run, runbook, RunbookFlow(runbook, performer, Unshared(), SystemClock()), console)
+            return await followed(run, runbook, RunbookFlow(runbook, performer, Unshared(), SystemClock(), routes.filled.hide), console)
 
-    result = asyncio.run(follow())
+    result = routes.filled.hide_in(asyncio.run(follow()))
     if as_json:
-        output().print(orjson.dumps(result).decode(), soft_wrap=True)
+        write_json(result, indent=False)
     return GOOD if result["result"] == "done" else FAILED
 
 
@@ -148,4 +149,4 @@ def told(settlement: Settlement, outcome: object) -> dict[str, Any]:
 def line(step: Mapping[str, Any]) -> str:
     status = f" {step['status']}" if "status" in step else ""
     reason = f" ({step['reason']})" if "reason" in step else ""
-    return f"{step['step']:20} {step['ms']:6} ms{status}  {step['then']}{reason}"
+    return f"{step['step']:20} {step['ms']:6} ms{status}  {printable(step['then'] + reason, lines=False)}"

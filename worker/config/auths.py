@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worker.config.automation import CallerAuth, IntegrationAuth
+from worker.config.doors import check_secrets
 from worker.config.models.callers import CallerAuthDefinition, CallerBasic
 from worker.config.models.clients import HEADER
 from worker.config.models.integrations import ApiKeyAuth, BasicAuth, BearerAuth, HaloAuth, IntegrationAuthDefinition, NoAuth, OAuth2Auth
@@ -54,6 +55,7 @@ def check_grant(auth: OAuth2Auth, spot: Spot, problems: list[Problem]) -> None:
 
 def compile_caller(auth: CallerAuthDefinition, spot: Spot, problems: list[Problem]) -> CallerAuth:
     """The flat form; `spot` is the place of `auth`."""
+    check_secrets(auth, spot, problems)
     if isinstance(auth, CallerBasic):
         return CallerAuth("basic", username=auth.username, password=auth.password)
     if auth.secret is not None and auth.secrets is not None:

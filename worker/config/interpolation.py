@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from worker.core.suggest import did_you_mean
+from worker.core.text_files import UnreadableFile, read_text
 
 REFERENCE = re.compile(r"\$\$\{|\$\{([^}\n]*)\}?")
 NAME = re.compile(r"[A-Z][A-Z0-9_]*")
-FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-MAX_SECRET = 64 * 1024  # bytes
+FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+OWN = "WORKER_"
+OWN_FILE = re.compile(r"WORKER_\w+_FILE")
 SCRUBBED_FROM = 4  # characters; shorter values would take parts of ordinary words with them
+ADDED = "\r\n\ufeff"  # what comes along when a variable is set from a file
 
 
 class Unfilled(ValueError):
@@ -24,12 +28,21 @@ class Unfilled(ValueError):
 
 
 class Variables:
-    """The environment and the directory of secrets; it remembers what it gave out, so that messages can be cleaned of it."""
+    """The environment and the directory of secrets; it remembers what it gave out, so that messages can be cleaned of it.
+
+    The worker's own settings are not among them, nor the files that hold them: a route sends what it reads to other systems.
+    """
 
     def __init__(self, environment: Mapping[str, str], secrets: Path) -> None:
-        self._environment = environment
+        self._environment = {name: value for name, value in environment.items() if not name.startswith(OWN)}
+        self._own_files = {name: Path(os.path.realpath(path.strip())) for name, path in environment.items() if OWN_FILE.fullmatch(name) and path.strip()}
         self._secrets = secrets
         self._given: dict[str, str] = {}
+
+    @property
+    def given(self) -> Mapping[str, str]:
+        """Every value that was filled in, with its reference."""
+        return self._given
 
     def fill(self, text: str) -> str:
         """The text with every reference replaced; `$${` stands for `${` itself. Raises `Unfilled`."""
@@ -56,24 +69,33 @@ class Variables:
     def _variable(self, name: str, start: int) -> str:
         if not NAME.fullmatch(name):
             raise Unfilled(f"`${{{name}}}`: an environment variable is written in capitals, digits and underscores; `$${{` stands for the characters", start)
+        if name.startswith(OWN):
+            raise Unfilled(f"`${{{name}}}`: what begins with {OWN} is a setting of the worker, which route files cannot read; use another name", start)
         if name not in self._environment:
             raise Unfilled(f"the environment variable `{name}` is not set{did_you_mean(name, self._environment)}", start)
-        return self._environment[name]
+        return self._environment[name].strip(ADDED)
 
     def _file(self, name: str, start: int) -> str:
         if not FILE.fullmatch(name):
-            raise Unfilled(f"`${{file:{name}}}`: a secret's file is named by letters, digits, `.`, `-` and `_`, without a directory", start)
+            raise Unfilled(f"`${{file:{name}}}`: a secret's file is named by letters, digits, `.`, `-` and `_`, and `/` before it for folders", start)
         path = self._secrets / name
+        where = Path(os.path.realpath(path))
+        if not where.is_relative_to(os.path.realpath(self._secrets)):
+            raise Unfilled(f"the secret `{name}` is a link that leads out of {self._secrets}: put the file itself there", start)
+        for setting, own in self._own_files.items():
+            if where == own or same_file(where, own):
+                raise Unfilled(f"the secret `{name}` is the file of {setting}, which route files cannot read", start)
+        if not os.path.lexists(path):
+            raise Unfilled(f"there is no secret `{name}` in {self._secrets}", start)
         try:
-            with path.open("rb") as file:
-                content = file.read(MAX_SECRET + 1)
-            if len(content) > MAX_SECRET:
-                raise Unfilled(f"the secret `{name}` has more than {MAX_SECRET:,} bytes", start)
-            text = content.decode("utf-8")
-        except FileNotFoundError:
-            raise Unfilled(f"there is no secret `{name}` in {self._secrets}", start) from None
-        except UnicodeDecodeError:
-            raise Unfilled(f"the secret `{name}` in {self._secrets} is not UTF-8 text", start) from None
-        except OSError as error:
-            raise Unfilled(f"the secret `{name}` in {self._secrets} cannot be read: {error.strerror}", start) from None
-        return text.removesuffix("\n").removesuffix("\r")
+            return read_text(path)
+        except UnreadableFile as error:
+            raise Unfilled(f"the secret `{name}` in {self._secrets} {error}", start) from None
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two names lead to one file, by a link or a second mount."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from worker.catalogue.catalogue import Catalogue, load
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.clients import compile_client
 from worker.config.document import Document
+from worker.config.doors import check_doors
 from worker.config.integrations import compile_integration
 from worker.config.interpolation import Variables
 from worker.config.models.clients import ClientDefinition
@@ -29,6 +30,8 @@ from worker.config.validation import validated
 from worker.config.webhooks import compile_webhook
 from worker.config.yaml_text import read_yaml
 from worker.core.errors import ConfigError, Problem
+from worker.core.known_secrets import KnownSecrets
+from worker.core.redaction import is_secret_name
 from worker.core.suggest import did_you_mean
 
 KINDS = ("clients", "subscribers", "publishers", "integrations", "runbooks", "webhooks")
@@ -65,17 +68,38 @@ def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path) 
     check_names(loading.definitions, loading.problems)
     check_references(loading.definitions, loading.problems)
     check_queues(loading.definitions, loading.routes(), loading.problems)
+    check_doors(loading.definitions, loading.problems)
     if not loading.problems and not loading.definitions:
         loading.problems.append(Problem(directory.name or str(directory), 0, 0, f"the route files define nothing: write one of {', '.join(KINDS)}"))
     if loading.problems:
         raise ConfigError(cleaned(problem, variables) for problem in loading.problems)
-    return loading.routes()
+    known = KnownSecrets(credentials(loading, variables))
+    return replace(loading.routes(), secrets=known, filled=known.with_more(values_of(loading, variables)))
+
+
+def credentials(loading: Loading, variables: Variables) -> Iterator[str | None]:
+    """What files of secrets hold, variables with the name of a secret, and what stands in the route files where a credential belongs."""
+    yield from (value for value, reference in variables.given.items() if reference.startswith("${file:") or is_secret_name(reference))
+    for client in loading.clients.values():
+        yield from (client.grant.client_secret, client.grant.password, *(text for name, text in client.headers.items() if is_secret_name(name)))
+    for integration in loading.integrations.values():
+        yield from (integration.auth.password, integration.auth.token, integration.auth.value, integration.auth.client_secret)
+    for door in (*(runbook.endpoint for runbook in loading.runbooks.values()), *(webhook.auth for webhook in loading.webhooks.values())):
+        if door is not None:
+            yield from (door.password, *door.secrets)
+
+
+def values_of(loading: Loading, variables: Variables) -> Iterator[str]:
+    """Everything that was filled in, but for the addresses and hosts of APIs, which are no secrets and stand in many an answer."""
+    addresses = {client.url for client in loading.clients.values()} | {integration.base_url for integration in loading.integrations.values()}
+    hosts = {host for integration in loading.integrations.values() for host, _ in integration.allow_hosts}
+    yield from (value for value in variables.given if value.rstrip("/") not in addresses and value.partition(":")[0].lower() not in hosts)
 
 
 def read_documents(directory: Path, problems: list[Problem]) -> Iterator[Document]:
     """Each file that can be read, in the order of names."""
     try:
-        files = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith(".") and path.is_file())
+        files = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
     except OSError as error:
         problems.append(Problem(str(directory), 0, 0, f"the directory of route files cannot be read: {(error.strerror or 'unknown reason').lower()}"))
         return
@@ -83,6 +107,9 @@ def read_documents(directory: Path, problems: list[Problem]) -> Iterator[Documen
         problems.append(Problem(str(directory), 0, 0, "there are no route files (*.yaml) here"))
     for path in files:
         name = str(path.relative_to(directory.parent))
+        if path.exists() and not path.is_file():
+            problems.append(Problem(name, 0, 0, "it is not a file: a directory, pipe or device cannot be a route file"))
+            continue
         try:
             yield read_yaml(path.read_bytes().decode("utf-8-sig"), name)
         except OSError as error:

@@ -10,6 +10,7 @@ from typing import Literal
 from worker.catalogue.operation import Operation
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.compiled import Condition, Find, RequestParameters, Template
+from worker.core.known_secrets import KnownSecrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +121,7 @@ class Routes:
     integrations: Mapping[str, Integration] = field(default_factory=dict)
     runbooks: Mapping[str, Runbook] = field(default_factory=dict)
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
+    secrets: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)
+    """Credentials: what files of secrets hold, and what stands where a credential belongs. Nothing of it is to be shown or logged."""
+    filled: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)
+    """These, and every other variable that was filled in but addresses: what is masked in answers of other APIs when they are shown."""

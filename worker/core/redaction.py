@@ -30,6 +30,7 @@ NAME_NOISE = re.compile(r"[^a-z0-9]")
 PARAMETER = r"password|passwd|client_secret|secret|access_token|refresh_token|id_token|token|api_?key|signature|sig"
 
 SECRET_TEXTS = (
+    (re.compile(r"(?i)(\bamqps?://)\S*@"), rf"\1{MASK}@"),  # also where special characters of the password are not encoded
     (re.compile(r"(?<=://)[^\s/?#@]+(?=@)"), MASK),  # user and password of an address
     (
         re.compile(r"\b((?i:bearer|basic))\s+(?=\S*(?:[a-z][A-Z]|[\d=+/]))[\w.~+/=-]{8,}"),

@@ -110,6 +110,12 @@ class AuthManager:
         return await asyncio.shield(renewal)
 
     @property
+    def secrets(self) -> tuple[str | None, ...]:
+        """What is sent to prove who we are, as of now."""
+        token = self._current.value if self._current else None
+        return (self._grant.client_secret, self._grant.password, token, self._refresh)
+
+    @property
     def patience(self) -> float:
         """Seconds until another token call may be made."""
         return max(0.0, self._after_trouble.until - self._clock.monotonic())

@@ -16,6 +16,7 @@ from worker.config.routes import Client, Grant
 from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.health import Health
+from worker.core.known_secrets import KnownSecrets
 from worker.core.ports import Clock
 from worker.halo.addresses import api_address, finder
 from worker.halo.auth import AuthManager, Token
@@ -25,7 +26,7 @@ from worker.halo.circuit import Circuit
 from worker.halo.grants import NoToken
 from worker.halo.outcome import judge
 from worker.halo.patience import Patience
-from worker.halo.transport import Failure, Send, gated, open_transport
+from worker.halo.transport import Answer, Failure, Send, gated, open_transport
 from worker.metrics import Metrics
 
 PROBE = Request("GET", "/Status", {"count": "1"})  # small, needs a token and hardly a permission; a 403 is an answer too
@@ -167,11 +168,18 @@ class HaloClient:
                 return Exchange(Fate.REJECTED, reason=f"not sent: {error}"), token, False
             with self._patience.sending(errand.limit):
                 result = await gated(self._send, errand.request.gate)(call)
-            exchange = replace(judge(result), duration=self._clock.monotonic() - turn.started)
+            exchange = replace(judge(self._without_our_secrets(result)), duration=self._clock.monotonic() - turn.started)
             turn.unused = exchange.fate is Fate.NOT_SENT
             if exchange.fate is Fate.THROTTLED:
                 exchange = replace(exchange, retry_after=self._budget.throttled(turn.started, exchange.retry_after))
         return exchange, token, isinstance(result, Failure) and result.interrupted
+
+    def _without_our_secrets(self, result: Answer | Failure) -> Answer | Failure:
+        """A refusal may quote what was sent; its reason goes into logs, headers and answers of commands."""
+        if isinstance(result, Failure) or result.status < HTTPStatus.BAD_REQUEST or not result.body:
+            return result
+        known = KnownSecrets((*self._auth.secrets, *self._client.headers.values()))
+        return replace(result, body=known.hide_bytes(result.body))
 
     async def _settled(self, exchange: Exchange) -> Exchange:
         """The exchange with the truth about Halo as a whole: what was sent and went wrong may be the fault of one endpoint, so a probe decides."""

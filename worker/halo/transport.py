@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import aiohttp
@@ -228,6 +229,8 @@ def _own_headers(client: Client) -> dict[str, str]:
 def _tls(client: Client) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if client.ca_file is not None:
+        if Path(client.ca_file).exists() and not Path(client.ca_file).is_file():  # opening a pipe would wait without end
+            raise ConfigError([Problem("", 0, 0, f"client {client.name}: ca_file {client.ca_file} cannot be used: it is not a file")])
         try:
             context.load_verify_locations(client.ca_file)
         except (OSError, ssl.SSLError) as error:

@@ -22,6 +22,11 @@ STOPPED = Failure("the worker stopped before the request was sent", sent=False)
 
 
 class Authorization(Protocol):
+    @property
+    def secrets(self) -> tuple[str | None, ...]:
+        """What it sends to prove who we are, as of now."""
+        ...
+
     async def send(self, call: Call, send: Send) -> Answer | Failure:
         """The exchange of this call made ours."""
         ...
@@ -33,6 +38,10 @@ class FixedAuthorization:
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def secrets(self) -> tuple[str | None, ...]:
+        return (*self.headers.values(), *self.query.values())
 
     async def send(self, call: Call, send: Send) -> Answer | Failure:
         ours = {name.lower() for name in self.headers}
@@ -64,6 +73,10 @@ class TokenAuthorization:
         self._tokens = tokens
         self._patience = patience
         self._budget = budget
+
+    @property
+    def secrets(self) -> tuple[str | None, ...]:
+        return self._tokens.secrets
 
     async def send(self, call: Call, send: Send) -> Answer | Failure:
         try:

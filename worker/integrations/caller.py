@@ -48,6 +48,10 @@ class IntegrationCaller:
         self._record(line, method, exchange.fate.value, exchange.status, started)
         return replace(exchange, duration=self._clock.monotonic() - started)
 
+    def secrets(self, integration: str) -> tuple[str | None, ...]:
+        """What is sent to prove who we are, as of now: an answer may quote it."""
+        return self._lines[integration].authorization.secrets
+
     def stop_waiting(self) -> None:
         """The worker stops: calls that wait for a token end as NOT_SENT, those under way are not disturbed. (Calls with a Halo client's token stop with the client.)"""
         self._patience.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,15 +14,23 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 
 from worker.core.errors import WorkerError
+from worker.core.printable import printable_json
 
 CLOSE_SECONDS = 1.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+NewProtocol = Callable[[], asyncio.Protocol]
+Entrance = Callable[[NewProtocol], NewProtocol]
 
 
 def answer(status: int, body: object, **headers: str) -> web.Response:
     """Underscores in the names of headers become hyphens."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return web.Response(status=status, body=orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE), content_type="application/json", headers=given)
+    return web.Response(
+        status=status,
+        body=printable_json(orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE).decode()).encode(),
+        content_type="application/json",
+        headers=given,
+    )
 
 
 @web.middleware
@@ -59,21 +68,37 @@ def application() -> web.Application:
 
 @asynccontextmanager
 async def listening(
-    served: web.Application, host: str, port: int, *, name: str, shutdown_timeout: float = CLOSE_SECONDS, **connections: Any
+    served: web.Application,
+    host: str,
+    port: int,
+    *,
+    name: str,
+    shutdown_timeout: float = CLOSE_SECONDS,
+    entrance: Entrance | None = None,
+    **connections: Any,
 ) -> AsyncIterator[int]:
     """Serve until the end of the block; yields the port in use (another than `port` when that is 0). `connections`: what aiohttp takes for each of them.
 
-    Raises `WorkerError` when it cannot listen; `name` says which port that is.
+    `entrance`: puts something in front of the protocol of each connection. Raises `WorkerError` when it cannot listen; `name` says which port that is.
     """
     runner = web.AppRunner(served, access_log=None, logger=server_log(), handle_signals=False, shutdown_timeout=shutdown_timeout, **connections)
     await runner.setup()
     try:
+        if runner.server is None:
+            raise WorkerError(f"the {name} port has no server")
+        server = await bound_server(entrance(runner.server) if entrance else runner.server, host, port, name)
         try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            settings = f"WORKER_{name.upper()}_HOST or WORKER_{name.upper()}_PORT"
-            raise WorkerError(f"the {name} port cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}; set {settings}") from None
-        bound: int = runner.addresses[0][1]
-        yield bound
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
     finally:
         await runner.cleanup()
+
+
+async def bound_server(new_protocol: NewProtocol, host: str, port: int, name: str) -> asyncio.Server:
+    """Raises `WorkerError` when the address cannot be had."""
+    try:
+        return await asyncio.get_running_loop().create_server(new_protocol, host, port)
+    except OSError as error:
+        settings = f"WORKER_{name.upper()}_HOST or WORKER_{name.upper()}_PORT"
+        raise WorkerError(f"the {name} port cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}; set {settings}") from None

@@ -7,6 +7,7 @@ import pytest
 import structlog
 from aiohttp import web
 
+from tests.flows.halo.conftest import SECRET
 from worker import __version__
 from worker.config.routes import Grant
 from worker.core.errors import ConfigError
@@ -219,3 +220,15 @@ async def test_tokens_and_probes_belong_to_no_message(connect, halo, get):
 async def test_an_encoded_path_is_sent_as_it_is(connect, seen, get, path):
     assert (await get(await connect(), path)).ok
     assert seen["path"] == f"/api{path}"
+
+
+@pytest.mark.parametrize("form", ["the secret {} is wrong", 'secret "quoted {} here', '{{"message": "no {}"}}', "Bearer {}"])
+@pytest.mark.parametrize("what", [SECRET, "marker-token-1", "key-of-the-gateway"])
+async def test_a_refusal_that_quotes_what_proves_who_we_are_is_told_without_it(connect, halo, get, form, what):
+    async def refuse(_):
+        return web.Response(status=400, text=form.format(what), content_type="text/plain")
+
+    halo.on_api = refuse
+    exchange = await get(await connect(headers={"X-Gateway": "key-of-the-gateway"}))
+    assert exchange.reason.startswith("Halo answered 400: ")
+    assert what not in exchange.reason

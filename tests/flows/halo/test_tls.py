@@ -1,6 +1,7 @@
 """Halo over https: only a server whose certificate is in order gets a request, and what is wrong with it is told."""
 
 import asyncio
+import os
 
 import pytest
 import structlog
@@ -9,7 +10,10 @@ from aiohttp.test_utils import unused_port
 from tests.flows.halo.conftest import SECRET, ScriptedHalo
 from tests.tools.certificates import Authority, serving
 from tests.tools.waiting import soon
+from worker.config.routes import Client, Grant
+from worker.core.errors import ConfigError
 from worker.core.exchange import Fate
+from worker.halo.transport import open_transport
 
 FAULTS = {
     "wrong authority": "unable to get local issuer certificate",
@@ -131,3 +135,12 @@ async def test_a_plain_token_address_is_not_taken_from_a_halo_that_is_encrypted(
     assert (exchange.fate, exchange.down) == (Fate.NOT_SENT, True)
     assert "names an authorisation address that is not safe to use" in exchange.reason
     assert (plain.grants, halo.grants) == ([], [])
+
+
+@pytest.mark.timeout(20)
+async def test_a_file_of_authorities_that_is_a_pipe_is_refused_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "ca")
+    client = Client("main", "https://halo.example", Grant("client_credentials", "app", "secret"), ca_file=str(tmp_path / "ca"))
+    with pytest.raises(ConfigError, match="cannot be used: it is not a file"):
+        async with open_transport(client):
+            pass

@@ -1,6 +1,7 @@
 """`halo-worker call`, as its own process against a real socket."""
 
 import asyncio
+import base64
 import json
 import os
 import sys
@@ -74,7 +75,7 @@ async def test_it_shows_request_status_answer_and_what_each_variable_found(press
     assert '"choices": [' in said
     assert [line.rstrip().split(maxsplit=2) for line in lines[-4:]] == [
         ["variable", "expression", "found"],
-        ["Text", "response^choices[0]^message^content!", "hello \ufffd[31m"],
+        ["Text", "response^choices[0]^message^content!", "hello ␛[31m"],
         ["Other", "response^choices[1]^message", "missing: there is no response^choices[1]"],
         ["User", "request^user", "jo"],
     ]
@@ -137,3 +138,35 @@ async def test_what_cannot_be_called_is_one_sentence(press, api, arguments, code
     assert (ended, said, api.calls) == (code, "", [])
     assert complained.startswith(sentence)
     assert len(complained.splitlines()) == 1
+
+
+def echoing(*texts):
+    async def on_call(request):
+        sent = {"authorization": request.headers.get("Authorization"), "url": str(request.rel_url), "choices": [{"message": {"content": texts[0]}}]}
+        return web.json_response(sent | {"texts": texts, texts[0]: "as a name"}, status=400)
+
+    return on_call
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+@pytest.mark.parametrize("method", ["openai.completions", "keyed.get"])
+async def test_an_api_that_quotes_the_key_does_not_get_it_onto_the_screen(press, api, method, form):
+    """`press` looks for the key itself; here for its other forms."""
+    in_base64 = base64.b64encode(f"sam:{MARK}".encode()).decode()
+    api.on_call = echoing(f"the key {MARK} is not valid", f"Basic {in_base64}", f'"{MARK}"')
+    inputs = ("Prompt=hi", "Model=x") if method.startswith("openai") else ()
+    code, said, _ = await press(method, *inputs, form=form)
+    assert code == 1
+    assert "the key *** is not valid" in said
+    assert in_base64[8:20] not in said
+
+
+async def token(_):
+    return web.json_response({"access_token": "token-of-the-moment", "token_type": "Bearer", "expires_in": 3600})
+
+
+async def test_a_token_that_was_asked_for_is_masked_as_well(press, api):
+    api.on_call = echoing("x")
+    api.on_token = token
+    _, said, _ = await press("ours.tickets", form=["--json"])
+    assert '"authorization": "Bearer ***"' in said

@@ -19,7 +19,7 @@ from tests.flows.job.conftest import halos, job  # noqa: F401 - fixtures: the wo
 from worker.config.automation import CallerAuth
 from worker.core.errors import ChannelLost
 from worker.metrics import Metrics
-from worker.web.public import serve_public
+from worker.web.public import Peers, serve_public
 
 SECRET = "swordfish"
 DOORS = {
@@ -47,16 +47,16 @@ class Stranger:
     port: int
 
     @asynccontextmanager
-    async def line(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+    async def line(self, origin: str = "127.0.0.1") -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(origin, 0))
         try:
             yield reader, writer
         finally:
             writer.close()
 
-    async def say(self, raw: bytes) -> Answer:
-        """Send these bytes and read the answer to its end."""
-        async with self.line() as (reader, writer):
+    async def say(self, raw: bytes, origin: str = "127.0.0.1") -> Answer:
+        """Send these bytes and read the answer to its end. `origin`: another address of loopback is another peer."""
+        async with self.line(origin) as (reader, writer):
             writer.write(raw)
             return await answer_of(reader)
 
@@ -117,8 +117,8 @@ def metrics() -> Metrics:
 async def open_port(receiver: Receiver, metrics: Metrics) -> AsyncIterator[Callable[..., Any]]:
     async with AsyncExitStack() as stack:
 
-        async def opened(doors: dict[str, CallerAuth] = DOORS) -> Stranger:
-            return Stranger(await stack.enter_async_context(serve_public("127.0.0.1", 0, doors, receiver.receive, metrics)))
+        async def opened(doors: dict[str, CallerAuth] = DOORS, **peers: Any) -> Stranger:
+            return Stranger(await stack.enter_async_context(serve_public("127.0.0.1", 0, doors, receiver.receive, metrics, Peers(**peers))))
 
         yield opened
 

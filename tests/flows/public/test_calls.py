@@ -83,18 +83,14 @@ async def test_a_broker_that_does_not_confirm_is_not_waited_for_without_end(stra
     assert receiver.taken == []
 
 
-async def test_too_many_calls_at_once_are_sent_away_before_they_are_read(open_port, receiver, monkeypatch):
+async def test_when_every_place_is_taken_by_calls_that_are_stored_others_are_sent_away(open_port, receiver, monkeypatch):
     monkeypatch.setattr(public, "CALLS_AT_ONCE", 3)
     stranger = await open_port()
     receiver.hold = asyncio.Event()
     waiting = [asyncio.create_task(stranger.signed("/webhooks/signed", {"id": number})) for number in range(3)]
-    served = []
-
-    async def busy() -> bool:
-        served.append((await stranger.post("/webhooks/signed", b"{}")).status)
-        return served[-1] == 503
-
-    await until(busy)
+    await until(lambda: asyncio.sleep(0, len(receiver.hold._waiters) == 3))
+    answer = await stranger.signed("/webhooks/signed", {"id": 4})
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
     receiver.hold.set()
     assert [answer.status for answer in await asyncio.gather(*waiting)] == [202] * 3
     assert (await stranger.signed("/webhooks/signed", {"id": 9})).status == 202

@@ -36,7 +36,7 @@ from worker.settings import Settings
 from worker.web.public import doors_of, serve_public
 
 CLOCK = SystemClock()
-SECRET = "planted-secret"
+SECRET = "planted-secret-of-the-test"
 SIGNED = {"type": "signature", "header": "Token", "secret": SECRET}
 BASIC = {"type": "basic", "username": "halo", "password": SECRET}
 PUSH = {"publish": {"exchange": "halo", "routing_key": "hooks.{{ $replace(event, ' ', '-') }}"}}

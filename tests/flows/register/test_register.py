@@ -20,7 +20,7 @@ from worker.settings import Settings
 
 URL = "https://hooks.example.com"
 ADDRESS = f"{URL}/webhooks/tickets"
-SIGNED = {"type": "signature", "header": "Token", "secrets": ["planted-secret", "planted-old"]}
+SIGNED = {"type": "signature", "header": "Token", "secrets": ["planted-secret-of-the-test", "planted-old-of-the-test"]}
 
 
 class Stage:
@@ -62,7 +62,7 @@ async def test_the_webhook_and_a_notification_per_event_are_created(stage):
         "active": True,
         "authentication_type": 3,
         "authentication_header": "Token",
-        "basic_password": "planted-secret",
+        "basic_password": "planted-secret-of-the-test",
         "algorithm": 0,
         "method": 0,
         "content_type": "application/json",
@@ -87,7 +87,7 @@ async def test_what_was_changed_in_halo_is_mended_and_a_webhook_that_was_switche
     capsys.readouterr()
     await stage.register()
     [webhook] = stage.webhooks
-    assert (webhook["active"], webhook["authentication_header"], webhook["basic_password"]) == (True, "Token", "planted-secret")
+    assert (webhook["active"], webhook["authentication_header"], webhook["basic_password"]) == (True, "Token", "planted-secret-of-the-test")
     said = capsys.readouterr().out
     assert "Halo has switched the webhook 'tickets' off (the last answer that it got was 503): switch it on again" in said
     assert "mend authentication_header of" in said
@@ -160,10 +160,10 @@ async def test_nothing_that_is_said_holds_the_secret(stage, capsys):
 
 
 async def test_basic_credentials_are_given_to_halo_too(stage):
-    stage.hook["auth"] = {"type": "basic", "username": "halo", "password": "planted-secret"}
+    stage.hook["auth"] = {"type": "basic", "username": "halo", "password": "planted-secret-of-the-test"}
     await stage.register()
     [webhook] = stage.webhooks
-    assert (webhook["authentication_type"], webhook["basic_username"], webhook["basic_password"]) == (1, "halo", "planted-secret")
+    assert (webhook["authentication_type"], webhook["basic_username"], webhook["basic_password"]) == (1, "halo", "planted-secret-of-the-test")
 
 
 @pytest.mark.parametrize("more", [{"algorithm": "sha512"}, {"digest": "hex"}])

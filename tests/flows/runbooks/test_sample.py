@@ -29,7 +29,7 @@ from worker.sandbox.server import Sandbox
 from worker.settings import Settings
 
 SAMPLES = Path(__file__).parents[3] / "routes"
-SECRET = "planted-hook"
+SECRET = "planted-ask-of-the-test"
 QUESTION = {"action": {"note": "Why does it not print?", "outcome": "Ask ChatGPT"}, "ticket": {"id": 7, "summary": "Printer"}}
 ANSWER = "About “Why does it not print?”: have you tried turning it off and on again?"
 
@@ -76,7 +76,8 @@ async def play(job: Job, halos: Halos) -> AsyncIterator[Play]:
                 "COMPLETIONS_URL": completions.url,
                 "COMPLETIONS_KEY": key,
                 "COMPLETIONS_HOST": urlsplit(completions.url).netloc,
-                "HOOK_SECRET": SECRET,
+                "ASK_SECRET": SECRET,
+                "HOOK_SECRET": "planted-hook-of-the-test",
             }
             routes = load_routes(SAMPLES, variables, job.folder / "secrets")
             service = Service(Settings(amqp_url=job.url, public_port=0), routes, asyncio.Event(), memory=job.server)

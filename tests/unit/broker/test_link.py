@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from worker.broker.rabbitmq import link as module
+from worker.broker.rabbitmq.failures import unreachable
 from worker.broker.rabbitmq.link import Link, require_supported, within
 from worker.core.errors import BrokerUnreachable, ChannelLost
 
@@ -135,3 +136,21 @@ def test_supported_servers_are_taken(product: str, version: str):
 def test_a_server_that_is_too_old_is_told(version: str):
     with pytest.raises(BrokerUnreachable, match=f"RabbitMQ {version} is too old: 3.10 or newer is needed"):
         require_supported(type("Told", (), {"server": ("RabbitMQ", version)})())
+
+
+@pytest.mark.parametrize("rest", ["p@hunter2/word@host", "12/hunter2@host", "hunter2#x@host", "12?hunter2@host", "p@hunter2@host", "a%hunter2@host"])
+def test_an_address_whose_password_is_not_encoded_is_never_taken_apart(rest: str):
+    with pytest.raises(BrokerUnreachable, match="is not percent-encoded") as told:
+        module.parse(f"amqp://user:{rest}")
+    assert "hunter2" not in f"{told.value} {told.value.__cause__} {told.value.__context__}"
+
+
+def test_an_encoded_password_is_taken():
+    address = module.parse("amqps://us%40er:p%40ss%2Fw%23rd@host:5671/v?cafile=/ca.pem")
+    assert (address.user, address.password, address.host, address.port) == ("us@er", "p@ss/w#rd", "host", 5671)
+
+
+def test_what_the_library_says_of_a_failed_connection_is_told_without_the_password():
+    address = module.parse("amqp://user:hunter2%2F@host/")
+    for text in ("no hunter2/ here", "no hunter2%2F here"):
+        assert "hunter2" not in str(unreachable(address, RuntimeError(text)))

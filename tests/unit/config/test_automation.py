@@ -173,7 +173,7 @@ runbooks:
   book:
     start:
       queue: q
-      endpoint: {{auth: {{type: signature, header: X-Sig, secrets: [hidden-a, hidden-b], algorithm: sha512, digest: hex, prefix: sha512=}}}}
+      endpoint: {{auth: {{type: signature, header: X-Sig, secrets: [hidden-a-of-the-test, hidden-b-of-the-test], algorithm: sha512, digest: hex, prefix: sha512=}}}}
     input: {{Prompt: "request[0]^text!", Id: request^id}}
     first: ask
     step_limit: 7
@@ -199,7 +199,9 @@ runbooks:
 """
     )
     book = routes.runbooks["book"]
-    assert book.endpoint == CallerAuth("signature", header="X-Sig", secrets=("hidden-a", "hidden-b"), algorithm="sha512", digest="hex", prefix="sha512=")
+    assert book.endpoint == CallerAuth(
+        "signature", header="X-Sig", secrets=("hidden-a-of-the-test", "hidden-b-of-the-test"), algorithm="sha512", digest="hex", prefix="sha512="
+    )
     assert "hidden" not in repr(routes)
     assert (book.step_limit, book.concurrency, book.delays) == (7, 2, (1, 120))
     ask, note, over = book.steps.values()
@@ -248,8 +250,8 @@ def test_an_action_may_be_one_expression(load):
 
 
 def test_a_webhook_has_the_defaults_that_are_documented(load):
-    hook = webhook(load, "{client: main, auth: {type: basic, username: a, password: hidden}, publish: {}, wake: {subscriber: feed}}")
-    assert hook.auth == CallerAuth("basic", username="a", password="hidden")
+    hook = webhook(load, "{client: main, auth: {type: basic, username: a, password: hidden-of-the-test}, publish: {}, wake: {subscriber: feed}}")
+    assert hook.auth == CallerAuth("basic", username="a", password="hidden-of-the-test")
     assert "hidden" not in repr(hook)
     delivery = {"id": "x-1", "object_id": 12}
     assert (hook.client, hook.events, hook.when, hook.runbook, hook.exchange) == ("main", (), None, None, "halo")
@@ -275,10 +277,10 @@ webhooks:
     publish: {{exchange: other, routing_key: "a.{{{{ event }}}}"}}
     wake: {{subscriber: feed, id: "{{{{ ticket.id }}}}"}}
 """,
-        environment={"KEY": "hidden"},
+        environment={"KEY": "hidden-of-the-test"},
     )
     hook = routes.webhooks["hook"]
-    assert hook.auth == CallerAuth("signature", header="Token", secrets=("hidden",), prefix="sha256=")
+    assert hook.auth == CallerAuth("signature", header="Token", secrets=("hidden-of-the-test",), prefix="sha256=")
     delivery = {"id": 1, "event": "x", "ticket": {"id": 9}}
     assert (hook.events, hook.runbook, hook.exchange) == ((3, 76, 1072), "book", "other")
     assert (hook.id.evaluate(delivery, {}), hook.routing_key.evaluate(delivery, {}), hook.wake.id.evaluate(delivery, {})) == ("1-x", "a.x", 9)
@@ -293,7 +295,7 @@ def test_every_event_of_the_facts_has_a_word_and_the_others_their_number():
 
 def test_definitions_may_stand_in_any_order_and_file(load):
     routes = load(
-        "webhooks:\n  hook: {client: main, auth: {type: basic, username: a, password: b}, runbook: book}\n",
+        "webhooks:\n  hook: {client: main, auth: {type: basic, username: a, password: a-password-of-the-test}, runbook: book}\n",
         a_book="runbooks:\n  book: {input: {Prompt: request^x}, first: a, steps: {a: {method: api.ask}}}\n",
         z_api=API,
     )

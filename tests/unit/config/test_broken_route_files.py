@@ -8,7 +8,7 @@ import pytest
 from worker.cli.check import check
 
 CASES = Path(__file__).parents[2] / "routes_bad"
-SECRET = "planted-Hunter2"
+SECRET = "planted-Hunter2-of-the-test"
 NAMES = sorted(path.stem for path in CASES.glob("*.txt"))
 
 

@@ -52,7 +52,7 @@ integrations:
 runbooks:
   book: {first: a, steps: {a: {method: own.me, next: b}, b: {action: get_control, client: main}}, concurrency: 1}
 webhooks:
-  hook: {client: main, events: [new_ticket, 99], auth: {type: basic, username: a, password: hidden-too}, runbook: book, publish: {}, wake: {subscriber: feed}}
+  hook: {client: main, events: [new_ticket, 99], auth: {type: basic, username: a, password: hidden-too-of-the-test}, runbook: book, publish: {}, wake: {subscriber: feed}}
 """
 
 

@@ -1,5 +1,6 @@
 """What route files become."""
 
+import os
 from datetime import UTC, datetime
 
 import orjson
@@ -339,3 +340,40 @@ def test_any_bytes_are_loaded_or_refused(tmp_path, content):
     (directory / "a.yaml").write_bytes(content)
     with pytest.raises(ConfigError):
         load_routes(directory, {}, tmp_path)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_route_file_that_is_no_file_is_told_and_not_waited_for(tmp_path, make):
+    directory = tmp_path / "any"
+    directory.mkdir()
+    make(directory / "a.yaml")
+    with pytest.raises(ConfigError, match=r"any/a\.yaml: it is not a file"):
+        load_routes(directory, {}, tmp_path)
+
+
+def test_credentials_are_known_so_that_they_can_be_masked_and_addresses_and_names_are_not(tmp_path):
+    directory = tmp_path / "routes"
+    directory.mkdir()
+    (tmp_path / "key").write_text("planted-from-a-file")
+    (directory / "a.yaml").write_text(
+        """
+clients:
+  main:
+    url: ${HALO_URL}
+    headers: {X-Api-Key: planted-in-a-header, X-Stage: production}
+    auth: {type: client_credentials, client_id: "${CLIENT_ID}", client_secret: "${A}"}
+integrations:
+  api: {base_url: "https://api.example/v1", auth: {type: bearer, token: "${file:key}"}, methods: {x: {method: GET, path: /}}}
+publishers:
+  erp: {client: main, queue: "${QUEUE}", entity: Asset}
+""",
+        "utf-8",
+    )
+    environment = {"HALO_URL": "https://acme.haloitsm.com", "CLIENT_ID": "worker-of-acme", "A": "planted-as-a-variable", "QUEUE": "erp.assets"}
+    routes = load_routes(directory, environment, tmp_path)
+    planted = "planted-from-a-file planted-in-a-header planted-as-a-variable"
+    plain = "https://acme.haloitsm.com/api production"
+    assert routes.secrets.hide(f"{planted} {plain} erp.assets worker-of-acme") == f"*** *** *** {plain} erp.assets worker-of-acme"
+    assert routes.filled.hide(f"{planted} {plain} erp.assets") == f"*** *** *** {plain} ***"
+    assert "planted" not in repr(routes)

@@ -17,7 +17,8 @@ ENVIRONMENT = {
     "COMPLETIONS_URL": "http://127.0.0.1:8091/v1",
     "COMPLETIONS_KEY": "planted-key",
     "COMPLETIONS_HOST": "127.0.0.1:8091",
-    "HOOK_SECRET": "planted-hook",
+    "ASK_SECRET": "planted-ask-of-the-test",
+    "HOOK_SECRET": "planted-hook-of-the-test",
 }
 NOBODY = Path("no-secrets")
 

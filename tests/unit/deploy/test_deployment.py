@@ -1,10 +1,11 @@
 """The manifests agree with the worker: its settings, ports, paths, user, queues and the time that it takes to stop."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from tests.unit.deploy.manifests import BASE, COMPONENTS, TOP, built, container, document, kustomization, named, of_kind, pod
+from tests.unit.deploy.manifests import BASE, COMPONENTS, TOP, built, container, documents, kustomization, named, of_kind, pod
 from worker import __version__
 from worker.config.loader import load_routes
 from worker.core.health import Health
@@ -15,7 +16,7 @@ from worker.web.admin import admin_application
 
 README = (BASE / "README.md").read_text("utf-8")
 DOCKERFILE = (TOP / "docker" / "Dockerfile").read_text("utf-8")
-SECRET = document(BASE / "secret.example.yaml")
+SECRETS = {secret["metadata"]["name"]: secret["stringData"] for secret in documents(BASE / "secret.example.yaml")}
 CLOSING = 10.0  # seconds to hand back, flush and close after the grace period
 VARIANTS = [(), *((name,) for name in COMPONENTS), COMPONENTS]
 
@@ -43,8 +44,7 @@ def root(sent, tmp_path):
         if "configMap" in volume:
             project(folder, named(sent, "ConfigMap", volume["configMap"]["name"])["data"])
         elif "secret" in volume:
-            assert volume["secret"]["secretName"] == SECRET["metadata"]["name"]
-            project(folder, SECRET["stringData"])
+            project(folder, SECRETS[volume["secret"]["secretName"]])
     assert volumes == {}
     return tmp_path
 
@@ -67,9 +67,9 @@ def started(sent, root):
 
 def test_the_worker_takes_its_configuration_from_the_pod(sent, root):
     settings, routes = started(sent, root)
-    assert settings.amqp_url.get_secret_value() == SECRET["stringData"]["amqp_url"]
+    assert settings.amqp_url.get_secret_value() == SECRETS["halo-worker-broker"]["amqp_url"]
     assert routes.clients["main"].url == environment(sent)["HALO_URL"]
-    assert routes.clients["main"].grant.client_secret == SECRET["stringData"]["halo_client_secret"]
+    assert routes.clients["main"].grant.client_secret == SECRETS["halo-worker"]["halo_client_secret"]
     assert (set(routes.subscribers), set(routes.publishers)) == ({"tickets"}, {"assets-from-erp"})
 
 
@@ -93,12 +93,15 @@ def test_every_variable_is_a_setting_or_named_by_a_route_file(sent):
 def test_the_example_secret_holds_what_is_read_and_nothing_else(sent):
     routes = named(sent, "ConfigMap", "halo-worker-routes")["data"].values()
     asked = set(re.findall(r"\$\{file:([^}]+)\}", "".join(re.sub(r"#.*", "", text) for text in routes)))
-    assert set(SECRET["stringData"]) == asked | {environment(sent)["WORKER_AMQP_URL_FILE"].rpartition("/")[2]}
+    assert {name: set(data) for name, data in SECRETS.items()} == {
+        "halo-worker": asked,
+        "halo-worker-broker": {environment(sent)["WORKER_AMQP_URL_FILE"].rpartition("/")[2]},
+    }
 
 
-def test_the_readme_names_every_secret_and_makes_the_one_that_is_mounted():
-    assert [name for name in SECRET["stringData"] if f"`{name}`" not in README] == []
-    assert re.findall(r"kubectl create secret generic (\S+)", README) == [SECRET["metadata"]["name"]]
+def test_the_readme_names_every_secret_and_makes_those_that_are_mounted():
+    assert [name for data in SECRETS.values() for name in data if f"`{name}`" not in README] == []
+    assert re.findall(r"kubectl create secret generic (\S+)", README) == list(SECRETS)
 
 
 def test_the_readme_names_what_exists():
@@ -189,8 +192,14 @@ def test_only_tmp_can_be_written_to(sent):
 
 
 def test_only_the_workers_group_reads_the_secrets(sent):
-    (volume,) = [volume["secret"] for volume in pod(sent)["spec"]["volumes"] if "secret" in volume]
-    assert volume["defaultMode"] == 0o440
+    volumes = [volume["secret"] for volume in pod(sent)["spec"]["volumes"] if "secret" in volume]
+    assert {volume["secretName"]: volume["defaultMode"] for volume in volumes} == dict.fromkeys(SECRETS, 0o440)
+
+
+def test_the_broker_s_address_lies_outside_of_the_folder_that_route_files_read(sent, root):
+    given = environment(sent)
+    assert not Path(given["WORKER_AMQP_URL_FILE"]).is_relative_to(given["WORKER_SECRETS"])
+    assert sorted(path.name for path in (root / "secrets").iterdir() if not path.name.startswith("..")) == sorted(SECRETS["halo-worker"])
 
 
 def test_a_new_replica_works_before_an_old_one_stops(sent):
@@ -251,7 +260,7 @@ def test_keda_counts_queues_that_the_worker_declares(tmp_path):
     files = named(sent, "ConfigMap", "halo-worker-routes")["data"]
     (tmp_path / "routes").mkdir()
     project(tmp_path / "routes", files)
-    for name, value in SECRET["stringData"].items():
+    for name, value in SECRETS["halo-worker"].items():
         (tmp_path / name).write_text(value, "utf-8")
     routes = load_routes(tmp_path / "routes", environment(sent), tmp_path)
     declared = {queue.name for route in routes.publishers.values() for queue in publisher_topology(route).queues}
@@ -268,7 +277,7 @@ def test_keda_scales_the_worker_with_the_workers_own_secret():
     (reference,) = authentication["spec"]["secretTargetRef"]
     named(sent, "Deployment", scaled["spec"]["scaleTargetRef"]["name"])
     assert {trigger["authenticationRef"]["name"] for trigger in scaled["spec"]["triggers"]} == {authentication["metadata"]["name"]}
-    assert (reference["name"], reference["key"] in SECRET["stringData"]) == (SECRET["metadata"]["name"], True)
+    assert reference["key"] in SECRETS[reference["name"]]
 
 
 def test_some_replica_always_holds_the_batons():

@@ -6,10 +6,10 @@ import kubernetes_validate
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tests.unit.deploy.manifests import BASE, COMPONENTS, built, document, documents, kustomization, name_of, named
+from tests.unit.deploy.manifests import BASE, COMPONENTS, built, documents, kustomization, name_of, named
 
 VERSIONS = ("1.28", kubernetes_validate.latest_version())
-SENT = [*built(*COMPONENTS), document(BASE / "secret.example.yaml")]
+SENT = [*built(*COMPONENTS), *documents(BASE / "secret.example.yaml")]
 OWN = [resource for resource in SENT if not resource["apiVersion"].startswith(("keda.sh/", "monitoring.coreos.com/"))]
 
 
@@ -157,5 +157,5 @@ def test_the_base_asks_for_no_extension():
 def test_nothing_in_the_manifests_is_a_real_secret():
     assert all(len(documents(path)) for path in BASE.rglob("*.yaml"))
     assert [name for resource in built(*COMPONENTS) if resource["kind"] == "Secret" for name in resource] == []
-    values = document(BASE / "secret.example.yaml")["stringData"]
+    values = {name: value for secret in documents(BASE / "secret.example.yaml") for name, value in secret["stringData"].items()}
     assert {name: value for name, value in values.items() if not ("PASSWORD" in value or value == value.upper())} == {}

@@ -232,3 +232,11 @@ async def test_garbage_is_buried_without_a_claim():
     assert isinstance(outcome, Refused)
     assert outcome.dead_class is DeadClass.DECODE
     assert ledger.owners == {}
+
+
+async def test_the_reason_of_a_run_that_ends_holds_no_secret_that_an_answer_quoted():
+    step = Step("give_up", end="failed", reason=compile_filler("the API said <<Text>>"))
+    performer = Scripted(Done())
+    flow = RunbookFlow(book(step), performer, Ledger(), Impatient(), lambda text: text.replace("key-of-eight", "***"))  # type: ignore[arg-type]
+    delivery = Arrived(at("give_up", variables={"Text": "no key-of-eight"}, plain=("Text",)).message(), queue="halo.run.rb", redelivered=False)
+    assert await flow.handle(delivery, opened(delivery)) == Refused(DeadClass.FAILED, "the API said no ***", None)

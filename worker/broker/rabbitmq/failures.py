@@ -153,8 +153,14 @@ def unreachable(url: URL, error: BaseException) -> BrokerUnreachable:
         case InvalidFrameError() if "Connection.OpenOk" in explain(error):  # all that aiormq tells of a refused virtual host
             why = f"it has no virtual host {vhost!r}, or the user {url.user!r} may not use it"
         case _:
-            why = explain(error)
+            why = without_password(explain(error), url)
     return BrokerUnreachable(f"RabbitMQ at {place} cannot be used: {why}")
+
+
+def without_password(text: str, url: URL) -> str:
+    for secret in filter(None, (url.raw_password, url.password)):
+        text = text.replace(secret, "***")
+    return text
 
 
 def tls_trouble(error: ssl.SSLError) -> str:

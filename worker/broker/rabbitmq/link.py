@@ -15,6 +15,7 @@ from yarl import URL
 
 from worker.broker.rabbitmq.failures import FAILURES, asked_to_stop, named, translated, unreachable
 from worker.core.errors import BrokerUnreachable, ChannelLost
+from worker.core.url_credentials import NOT_ENCODED, is_encoded
 
 CLOSE_TIMEOUT = 2.0  # seconds for what is open when the broker is a black hole; then its socket is torn off
 OLDEST = (3, 10)
@@ -168,6 +169,8 @@ async def within(connecting: Coroutine[Any, Any, None], patience: float, socket:
 
 def parse(url: str) -> URL:
     """Raises `BrokerUnreachable` for what is no AMQP address, without repeating it: it may hold a password."""
+    if not is_encoded(url):
+        raise BrokerUnreachable(f"the broker's address cannot be used: {NOT_ENCODED}")
     try:
         address = URL(url)
     except ValueError:

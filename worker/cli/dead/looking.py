@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from worker.cli.console import errors
+from worker.cli.console import errors, write_json
 from worker.cli.dead.scene import OTHERS, Scene, condition_of, scene_of, selection_of
-from worker.cli.dead.view import letter_object, print_counts, print_letter, print_letters, print_unreadable, whole_object, write_json
+from worker.cli.dead.view import letter_object, print_counts, print_letter, print_letters, print_unreadable, whole_object
 from worker.flows.dead import desk
 from worker.flows.dead.sifting import Selection, Sieve
 

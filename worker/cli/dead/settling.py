@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker.cli.console import errors, output
+from worker.cli.console import errors, output, write_json
 from worker.cli.dead.asking import agreed, somebody_there
 from worker.cli.dead.restoring import discarding, replaying
 from worker.cli.dead.scene import Scene, WrongUse, progress, scene_of, selection_of
-from worker.cli.dead.view import by_class, counted, letter_object, print_letters, print_unreadable, write_json
+from worker.cli.dead.view import by_class, counted, letter_object, print_letters, print_unreadable
 from worker.core.errors import WorkerError
 from worker.core.message import Message
 from worker.core.ports import Broker

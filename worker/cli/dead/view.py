@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.text import Text
 
-from worker.cli.call import pretty
+from worker.cli.call import one_line, pretty
 from worker.cli.console import errors, output, table
 from worker.config.plain import plain
 from worker.core.jsontext import MAX_DEPTH
@@ -23,10 +21,6 @@ from worker.flows.dead.sifting import Found, Sieve, shortest
 REASON_SHOWN = 200
 BODY_SHOWN = 20_000
 LARGEST_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
-
-
-def write_json(value: Any) -> None:
-    sys.stdout.write(f"{orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()}\n")
 
 
 def print_letters(found: Sequence[Found], sieve: Sieve) -> None:
@@ -41,7 +35,7 @@ def print_letters(found: Sequence[Found], sieve: Sieve) -> None:
         cells += [number(letter.replays or None), letter.reason]
         if queues:
             cells.insert(1, each.box.queue)
-        shown.add_row(*(Text(pretty(cell, REASON_SHOWN).replace("\n", " ")) for cell in cells))
+        shown.add_row(*(Text(one_line(cell, REASON_SHOWN)) for cell in cells))
     if found:
         console.print(shown)
 
@@ -75,12 +69,12 @@ def counted(count: int) -> str:
 def print_letter(found: Found, message: Message, now: float, *, reveal: bool) -> None:
     """Everything of one letter."""
     console, letter = output(), found.letter
-    console.print(Text(letter.id, style="bold"), soft_wrap=True)
+    console.print(Text(one_line(letter.id, BODY_SHOWN), style="bold"), soft_wrap=True)
     about = {"queue": found.box.queue, "class": letter.dead_class, "reason": letter.reason, "status": letter.status, "attempts": letter.attempts}
     more = {"replays": letter.replays or None, "age": age(letter.age(now)) or None, "buried": letter.at, **properties(message)}
     for name, value in (about | more).items():
         if value is not None:
-            console.print(Text(f"{name:12} {pretty(str(value), BODY_SHOWN)}"), soft_wrap=True)
+            console.print(Text(f"{name:12} {one_line(str(value), BODY_SHOWN)}"), soft_wrap=True)
     headers, body = open_parts(message, reveal=reveal)
     for title, value in (("headers", headers), ("body", body)):
         console.print(Text(title, style="bold"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
+from secrets import token_hex
 
 import worker
 from worker.config.loader import load_routes
@@ -32,7 +33,8 @@ def sample_routes(halo: Sandbox, completions: Completions) -> Routes:
         "COMPLETIONS_URL": completions.url,
         "COMPLETIONS_KEY": completions.key,
         "COMPLETIONS_HOST": completions.host,
-        "HOOK_SECRET": "demo",
+        "ASK_SECRET": token_hex(),
+        "HOOK_SECRET": token_hex(),
     }
     if all((beside / name).is_file() for name in SAMPLES):
         return load_routes(beside, environment, beside)

@@ -10,6 +10,7 @@ from yarl import URL
 
 from worker.config.models.base import Definition, Duration, Text, mistake, seconds
 from worker.config.routes import RateLimit
+from worker.core.url_credentials import is_encoded
 
 RATE = re.compile(r"(\d{1,9})/(.+)")
 DOUBLED = re.compile(r"\.halo\w+\.com\.halo\w+\.com$")
@@ -32,7 +33,10 @@ def address(value: str, *, credentials: bool = False) -> str:
         url = URL()
     if url.scheme not in {"http", "https"} or not host or port is None:
         raise mistake("must be an address such as https://acme.haloitsm.com")
-    if not credentials and (url.user is not None or url.password is not None):
+    hidden = "@" in value and not is_encoded(value.strip())  # part of a password may have passed for a host or a path
+    if credentials and hidden:
+        raise mistake("must have special characters in its user name and password percent-encoded, such as %40 for @ and %2F for /")
+    if not credentials and (hidden or url.user is not None or url.password is not None):
         raise mistake("must not hold a user name or password; credentials stand under `auth`")
     if url.query_string or url.fragment:
         raise mistake("must not hold a query (`?…`) or fragment (`#…`)")

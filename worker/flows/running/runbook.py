@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -63,7 +64,9 @@ class Starter:
 class RunbookFlow:
     """The handler of one runbook's steps."""
 
-    def __init__(self, runbook: Runbook, performer: Performer, claims: Claims, clock: Clock) -> None:
+    def __init__(self, runbook: Runbook, performer: Performer, claims: Claims, clock: Clock, hide: Callable[[str], str] = str) -> None:
+        """`hide` masks secrets in a reason that the route makes of an answer."""
+        self._hide = hide
         self._runbook = runbook
         self._performer = performer
         self._claims = claims
@@ -129,7 +132,7 @@ class RunbookFlow:
             return self._to(run, self._runbook.first, taken(values, self._runbook.input, {"request": run.request}))
         step = self._runbook.steps[run.step]
         if step.end is not None:
-            return ended(step, values)
+            return ended(step, values, self._hide)
         if step.method is None and step.action is None:
             return self._onward(run, step, values)
         try:
@@ -176,11 +179,11 @@ def buried_key(run: Run) -> str:
     return f"buried:{run.id}:{run.visit}"
 
 
-def ended(step: Step, values: Values) -> Outcome:
+def ended(step: Step, values: Values, hide: Callable[[str], str]) -> Outcome:
     """Raises `ExpressionError`."""
     if step.end == "done":
         return Done("the run is done")
-    reason = as_text(step.reason.fill(values)) if step.reason is not None else ""
+    reason = hide(as_text(step.reason.fill(values))) if step.reason is not None else ""
     return Refused(DeadClass.FAILED, reason[:LONGEST_REASON] or f"the run ended at step {step.name!r}")
 
 

@@ -1,0 +1,76 @@
+"""Known secrets: whatever form an API quotes them in, they are masked; what is no secret stays."""
+
+from __future__ import annotations
+
+import html
+import json
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote, quote_plus
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.core.known_secrets import KnownSecrets
+from worker.core.redaction import MASK
+
+SECRET = 'pä$$"wörd/+&<\\ 7f'
+FORMS = {
+    "as it is": lambda secret: secret,
+    "percent-encoded": lambda secret: quote(secret, safe=""),
+    "percent-encoded in lower case": lambda secret: quote(secret, safe="").replace("%C3", "%c3").replace("%2F", "%2f").replace("%2B", "%2b").lower(),
+    "a form field": quote_plus,
+    "JSON": lambda secret: orjson.dumps(secret).decode(),
+    "JSON in ASCII": json.dumps,
+    "JSON with escaped slashes": lambda secret: json.dumps(secret).replace("/", "\\/"),
+    "HTML": html.escape,
+    "a repr": repr,
+    "Base64": lambda secret: b64encode(secret.encode()).decode(),
+    "basic credentials of any user": lambda secret: b64encode(f"sam:{secret}".encode()).decode(),
+    "basic credentials of another": lambda secret: b64encode(f"tommy:{secret}".encode()).decode(),
+    "URL-safe Base64": lambda secret: urlsafe_b64encode(f"x{secret}".encode()).decode(),
+}
+LOWERABLE = SECRET.lower()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_secret_is_masked_in_every_form(form):
+    told = FORMS[form](LOWERABLE)
+    hidden = KnownSecrets([LOWERABLE]).hide(f"you sent <{told}>!")
+    assert MASK in hidden
+    assert told not in hidden
+    assert hidden.startswith("you sent <")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=8, max_size=40), st.text(max_size=10), st.sampled_from(["%s", "{%s}"]))
+def test_no_text_of_eight_characters_comes_through_in_json_or_base64_or_as_it_is(secret, before, around):
+    known = KnownSecrets([secret])
+    whole = b64encode(f"{before}:{secret}".encode("utf-8", "surrogatepass")).decode()
+    for told in (secret, json.dumps(secret)[1:-1], quote(secret)):
+        assert secret not in known.hide(around % told) or secret in MASK * 20
+    assert known.hide(whole) != whole
+
+
+def test_values_are_masked_in_names_and_texts_at_any_depth_and_nothing_else_changes():
+    document = {"a": ["the key-of-eight", {"key-of-eight": 1}], "n": 8, "none": None, "other": "kept"}
+    assert KnownSecrets(["key-of-eight"]).hide_in(document) == {"a": [f"the {MASK}", {MASK: 1}], "n": 8, "none": None, "other": "kept"}
+
+
+def test_the_longest_of_several_is_masked_whole():
+    assert KnownSecrets(["secret-a", "secret-a-and-more"]).hide("secret-a-and-more secret-a") == f"{MASK} {MASK}"
+
+
+@pytest.mark.parametrize("value", ["", None, "short"])
+def test_what_is_too_short_to_be_told_from_words_is_left_alone(value):
+    assert KnownSecrets([value]).hide("a short text") == "a short text"
+
+
+def test_bytes_that_are_no_text_come_through_whole():
+    assert KnownSecrets(["key-of-eight"]).hide_bytes(b"\xff key-of-eight \xfe") == b"\xff *** \xfe"
+
+
+def test_they_never_show():
+    known = KnownSecrets(["key-of-eight"]).with_more(["another-key"])
+    assert "key" not in f"{known!r} {known}"
+    assert known.hide("another-key key-of-eight") == f"{MASK} {MASK}"

@@ -1,0 +1,71 @@
+"""Secrets that we know, taken out of what others say: an API may quote what it was sent, in any of the forms that HTTP and JSON have for it."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from worker.core.redaction import MASK
+
+SHORTEST = 8  # characters; a shorter value would take parts of ordinary words with it
+SHORTEST_IN_BASE64 = 8
+
+
+class KnownSecrets:
+    """The values, each in every form. They never show in its repr."""
+
+    def __init__(self, values: Iterable[str | None] = ()) -> None:
+        self._values = frozenset(value for value in values if value and len(value) >= SHORTEST)
+        self._forms = sorted({form for value in self._values for form in forms_of(value)}, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, self._forms)))
+
+    def with_more(self, values: Iterable[str | None]) -> KnownSecrets:
+        """These and others."""
+        return KnownSecrets((*self._values, *values))
+
+    def hide(self, text: str) -> str:
+        """The text with each of them masked."""
+        return self._pattern.sub(MASK, text) if any(form in text for form in self._forms) else text
+
+    def hide_bytes(self, data: bytes) -> bytes:
+        return self.hide(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+    def hide_in(self, value: Any) -> Any:
+        """A copy of a JSON value with each of them masked in its texts and names."""
+        match value:
+            case str():
+                return self.hide(value)
+            case Mapping():
+                return {self.hide(name) if isinstance(name, str) else name: self.hide_in(member) for name, member in value.items()}
+            case list() | tuple():
+                return [self.hide_in(item) for item in value]
+            case _:
+                return value
+
+
+def forms_of(value: str) -> set[str]:
+    """As it is, percent-encoded, escaped in JSON, HTML or a repr, and in Base64 wherever in the encoded text it stands, as in basic credentials."""
+    data = value.encode("utf-8", "surrogateescape")
+    encoded = {quote(data, safe=""), quote_plus(data), quote(data, safe="/"), quote(data)}
+    forms = {value, escape(value), escape(value, quote=False), repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    forms |= encoded | {re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), text) for text in encoded}
+    forms |= {text.replace("/", "\\/") for text in (value, json.dumps(value)[1:-1])}
+    return forms | in_base64(data)
+
+
+def in_base64(data: bytes) -> set[str]:
+    """What does not depend on the text around it, for each of the three places where a value may begin within four characters."""
+    forms = set()
+    for before in range(3):
+        text = b64encode(b"\0" * before + data).decode()
+        begin = (0, 2, 3)[before]
+        end = (before + len(data)) * 8 // 6
+        if end - begin >= SHORTEST_IN_BASE64:
+            core = text[begin:end]
+            forms |= {core, core.replace("+", "-").replace("/", "_"), quote(core, safe="")}
+    return forms

@@ -1,0 +1,30 @@
+"""Makes text safe to show: nothing in it moves a terminal's cursor, changes its colours, or turns the order of what is read."""
+
+from __future__ import annotations
+
+import re
+
+REPLACEMENT = 0xFFFD
+CONTROLS = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}  # to their pictures: ESC becomes ␛
+UNSEEN = (
+    *range(0x80, 0xA0),  # the other control characters, among them an ESC [ of one character
+    0x061C,
+    *range(0x200E, 0x2010),  # marks of direction
+    *range(0x2028, 0x202F),  # line and paragraph separators, embeddings and overrides of direction
+    *range(0x2066, 0x206A),  # isolates of direction
+    0xFEFF,
+)
+SURROGATES = range(0xD800, 0xE000)  # no terminal can be sent half a character
+ONE_LINE = CONTROLS | dict.fromkeys((*UNSEEN, *SURROGATES), REPLACEMENT)
+LINES = {code: shown for code, shown in ONE_LINE.items() if code not in {0x09, 0x0A}}
+IN_JSON = re.compile(f"[\x7f{''.join(map(chr, UNSEEN))}]")
+
+
+def printable(text: str, *, lines: bool = True) -> str:
+    """The text with each such character replaced by one that can be seen. `lines`: tabs and line breaks stay."""
+    return text if text.isprintable() else text.translate(LINES if lines else ONE_LINE)
+
+
+def printable_json(text: str) -> str:
+    """JSON with those characters escaped that it may hold as they are; it means the same."""
+    return text if text.isascii() and "\x7f" not in text else IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -1,0 +1,52 @@
+"""Reads small files that hold a secret: regular files only, never waiting for one, without what editors add."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+MAX_BYTES = 64 * 1024
+ADDED = "\ufeff"  # a byte order mark, which some editors put in front
+
+
+class UnreadableFile(ValueError):
+    """The text says what is wrong with the file, to be read after its name; never what it holds."""
+
+
+def read_text(path: Path) -> str:
+    """The text of a file without surrounding white space and byte order mark. Raises `UnreadableFile`.
+
+    A pipe, a device or a socket is refused unopened: opening may wait without end, or have effects.
+    """
+    try:
+        require_regular(path.stat().st_mode)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        with os.fdopen(descriptor, "rb") as file:
+            require_regular(os.fstat(descriptor).st_mode)  # it may have been exchanged meanwhile
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UnreadableFile(f"cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise error if isinstance(error, UnreadableFile) else UnreadableFile("cannot be read: its name is not valid") from None
+    if len(content) > MAX_BYTES:
+        raise UnreadableFile(f"has more than {MAX_BYTES:,} bytes")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UnreadableFile("is not UTF-8 text") from None
+    if not (trimmed := trim(text)):
+        raise UnreadableFile("is empty")
+    return trimmed
+
+
+def require_regular(mode: int) -> None:
+    """Raises `UnreadableFile`."""
+    if not stat.S_ISREG(mode):
+        kind = "a directory" if stat.S_ISDIR(mode) else "a pipe, a device or a socket"
+        raise UnreadableFile(f"is not a file but {kind}")
+
+
+def trim(text: str) -> str:
+    """Without white space and byte order marks around it."""
+    return text.strip().strip(ADDED).strip()

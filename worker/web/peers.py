@@ -1,0 +1,78 @@
+"""Who is at the other end: one peer for each IPv4 address and each IPv6 /64, also behind trusted proxies, and who was admitted before."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
+
+from worker.core.addresses import Address, read_address
+from worker.web.headers import Headers
+
+Network = IPv4Network | IPv6Network
+PREFIX_V6 = 64  # what one subscriber of a provider gets at least: whoever has it has every address in it
+KNOWN_PEERS = 10_000
+KNOWN_SECONDS = 24 * 3600.0
+
+
+def peer_of(host: str) -> str:
+    """The peer that an address belongs to."""
+    address = read_address(host)
+    return host if address is None else _peer(address)
+
+
+def _peer(address: Address) -> str:
+    return str(IPv6Network((address, PREFIX_V6), strict=False)) if isinstance(address, IPv6Address) else str(address)
+
+
+class Proxies:
+    """The reverse proxies whose `X-Forwarded-For` is believed."""
+
+    def __init__(self, networks: Sequence[Network] = ()) -> None:
+        self._networks = tuple(networks)
+
+    def trusts(self, host: str) -> bool:
+        address = read_address(host)
+        return address is not None and self._includes(address)
+
+    def caller(self, host: str, headers: Headers) -> str:
+        """The peer that calls: the last forwarded address that is no trusted proxy. What stands before it is the caller's own word."""
+        if not self.trusts(host):
+            return peer_of(host)
+        named = [part for line in headers.getall("X-Forwarded-For", []) for part in line.split(",")]
+        for part in reversed(named):
+            address = read_address(without_port(part.strip()))
+            if address is None:
+                break
+            if not self._includes(address):
+                return _peer(address)
+        return peer_of(host)
+
+    def _includes(self, address: Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def without_port(text: str) -> str:
+    """Some proxies add the port: `192.0.2.1:5678`, `[2001:db8::1]:5678`."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
+
+
+class Acquaintances:
+    """Peers that were admitted within a day, at most `KNOWN_PEERS` of them."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._admitted: OrderedDict[str, float] = OrderedDict()
+
+    def admitted(self, peer: str) -> None:
+        self._admitted[peer] = self._now()
+        self._admitted.move_to_end(peer)
+        if len(self._admitted) > KNOWN_PEERS:
+            self._admitted.popitem(last=False)
+
+    def knows(self, peer: str) -> bool:
+        at = self._admitted.get(peer)
+        return at is not None and self._now() - at < KNOWN_SECONDS
