@@ -11,6 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 import worker
+from tests.tools.headers import CODEC
 from worker.cli.console import errors, output, table, write_json
 from worker.cli.dead.view import print_letter, print_letters
 from worker.core.message import Message
@@ -109,8 +110,8 @@ def test_a_dead_letter_steers_nothing_and_has_no_line_that_it_was_not_given(monk
     terminal = on_terminal(monkeypatch)
     headers = {"dead-class": "rejected", "dead-reason": f"no\nclass        done{HOSTILE}", HOSTILE: HOSTILE}
     message = Message(HOSTILE.encode(), headers, message_id=f"m1\n{HOSTILE}", correlation_id=f"c\nreason       fine{HOSTILE}", reply_to=HOSTILE, type=HOSTILE)
-    found = Found(BOX, letter_of(BOX, message), message)
-    sieve = Sieve(Selection(), 0.0)
+    found = Found(BOX, letter_of(BOX, message, CODEC), message)
+    sieve = Sieve(Selection(), 0.0, CODEC)
     sieve.ids.append(found.letter.id)
     print_letters([found], sieve)
     print_letter(found, message, 0.0, reveal=False)

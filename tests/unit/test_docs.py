@@ -82,7 +82,9 @@ def test_every_command_and_setting_that_the_security_page_shows_exists():
 def test_the_permissions_that_the_security_page_shows_are_those_of_the_sample_routes(capsys):
     """Also each user of the page is there: what is computed and what is written cannot drift apart."""
     names = {"HALO_URL": "https://halo.example", "COMPLETIONS_URL": "https://api.example", "COMPLETIONS_HOST": "api.example"}
-    secrets = dict.fromkeys(("HALO_CLIENT_ID", "HALO_CLIENT_SECRET", "COMPLETIONS_KEY", "HOOK_SECRET"), "a-secret-of-sixteen-characters")
+    secrets = dict.fromkeys(("HALO_CLIENT_ID", "HALO_CLIENT_SECRET", "COMPLETIONS_KEY"), "a-secret-of-sixteen-characters") | {
+        name: f"the-{name}-of-the-tests" for name in ("HOOK_SECRET", "ASK_SECRET")
+    }
     routes = load_routes(TOP / "routes", names | secrets, TOP)
     print_permissions(routes, ["billing"], "/", ctl=True, as_json=False)
     printed = [line for line in capsys.readouterr().out.splitlines() if "set_permissions" in line]

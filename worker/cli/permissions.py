@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from shlex import quote
 
-import orjson
-
 from worker.app.permissions import Account, accounts_of, warnings_of
-from worker.cli.console import errors, output, table
+from worker.cli.console import errors, output, table, write_json
 from worker.config.routes import Routes
 from worker.core.errors import ConfigError, Problem
 
@@ -22,10 +19,12 @@ def print_permissions(routes: Routes, readers: Sequence[str], vhost: str, *, ctl
     accounts, warnings = accounts_of(routes, readers), warnings_of(routes)
     if as_json:
         document = {"accounts": [asdict(account) for account in accounts], "warnings": list(warnings)}
-        sys.stdout.write(f"{orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()}\n")
+        write_json(document)
         return 0
     if ctl:
-        sys.stdout.writelines(f"{line}\n" for account in accounts for line in commands_of(account, vhost))
+        for account in accounts:
+            for line in commands_of(account, vhost):
+                output().print(line, soft_wrap=True)
     else:
         print_table(accounts)
     for warning in warnings:
