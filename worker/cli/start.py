@@ -26,6 +26,8 @@ from worker.core.jsontext import decode
 from worker.core.message import Delivery, Message
 from worker.core.ports import Claim
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
+from worker.evaluator.evaluators import open_evaluator
+from worker.evaluator.limits import Limits
 from worker.flows.consuming.envelope import opened, retry_copy
 from worker.flows.running.run_message import Run, run_queue
 from worker.flows.running.runbook import RunbookFlow
@@ -74,8 +76,11 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
     console = Console(quiet=True) if as_json else output()
 
     async def follow() -> dict[str, Any]:
-        async with open_performer(routes, settings, runbook, SystemClock()) as performer:
-            return await followed(run, runbook, RunbookFlow(runbook, performer, Unshared(), SystemClock()), console)
+        async with (
+            open_evaluator(Limits(settings.expression_memory)) as evaluator,
+            open_performer(routes, settings, runbook, evaluator, SystemClock()) as performer,
+        ):
+            return await followed(run, runbook, RunbookFlow(runbook, performer, Unshared(), evaluator, SystemClock()), console)
 
     result = asyncio.run(follow())
     if as_json:

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from worker.config.automation import CallerAuth, Runbook, Webhook
-from worker.core.errors import BrokerError, Undecodable
+from worker.core.errors import BrokerError, EvaluatorUnavailable, Undecodable
 from worker.core.jsontext import decode
 from worker.metrics import Metrics
 from worker.web.callers import Gate
@@ -29,7 +29,7 @@ RETRY_AFTER = "5"
 UNSTORED = "it cannot be stored now; send it again later"
 
 Receive = Callable[[str, Sequence[dict[str, Any]]], Awaitable[Mapping[str, Any]]]
-"""Takes the path and the deliveries of an admitted call; returns, when all of them are safe, what is to be answered. Raises `BrokerError` when they are not."""
+"""Takes the path and the deliveries of an admitted call; returns, when all of them are safe, what is to be answered. Raises `BrokerError` or `EvaluatorUnavailable` when they are not."""
 
 
 class Refused(Exception):
@@ -73,7 +73,7 @@ class Public:
                 return await self._receive(request.path, deliveries)
         except TimeoutError:
             reason = "the broker did not confirm it in time"
-        except BrokerError as error:
+        except (BrokerError, EvaluatorUnavailable) as error:
             reason = str(error)
         log.warning("call.unstored", path=request.path, reason=reason)
         raise Refused(503, UNSTORED, Retry_After=RETRY_AFTER)

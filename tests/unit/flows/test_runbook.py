@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.evaluating import InProcess
 from tests.unit.flows.routes import Arrived, Holding, Impatient, Ledger
 from worker.config.automation import Branch, Runbook, Step, Values
 from worker.config.expressions import compile_condition
@@ -58,7 +59,7 @@ async def handled(
     redelivered: bool = False,
     headers: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    flow = RunbookFlow(runbook, performer, ledger or Ledger(), Impatient())  # type: ignore[arg-type]
+    flow = RunbookFlow(runbook, performer, ledger or Ledger(), InProcess(), Impatient())  # type: ignore[arg-type]
     delivery = Arrived(replace(run.message(), message_id=message_id, headers=headers or {}), queue="halo.run.rb", redelivered=redelivered)
     return await flow.handle(delivery, opened(delivery))
 
@@ -227,7 +228,7 @@ async def test_a_condition_that_fails_tells_the_step_and_not_the_data():
 
 async def test_garbage_is_buried_without_a_claim():
     ledger = Ledger()
-    flow = RunbookFlow(book(ASK), Scripted(Done()), ledger, Impatient())  # type: ignore[arg-type]
+    flow = RunbookFlow(book(ASK), Scripted(Done()), ledger, InProcess(), Impatient())  # type: ignore[arg-type]
     delivery = Arrived(Message(b"{"))
     outcome = await flow.handle(delivery, opened(delivery))
     assert isinstance(outcome, Refused)

@@ -11,7 +11,7 @@ from worker.config.routes import Publisher
 from worker.core.errors import ChannelLost, PublishDoubtful, PublishRefused
 from worker.core.message import Delivery, Message
 from worker.core.outcome import Refused
-from worker.core.ports import Broker, Channel, Clock
+from worker.core.ports import Broker, Channel, Clock, Evaluator
 from worker.core.topology import order_room
 from worker.flows.consuming.consumer import ACKS_UNDER_WAY
 from worker.flows.consuming.envelope import opened
@@ -43,9 +43,12 @@ class Mover:
     `room`: set while there is room for more.
     """
 
-    def __init__(self, route: Publisher, broker: Broker, clock: Clock, lanes: Lanes[Roomed], sequence: int, newest: Newest | None) -> None:
+    def __init__(
+        self, route: Publisher, broker: Broker, evaluator: Evaluator, clock: Clock, lanes: Lanes[Roomed], sequence: int, newest: Newest | None
+    ) -> None:
         self._route = route
         self._broker = broker
+        self._evaluator = evaluator
         self._clock = clock
         self._lanes = lanes
         self._sequence = sequence
@@ -93,7 +96,7 @@ class Mover:
             await delivery.ack()
             return
         envelope = opened(delivery)
-        key = key_of(self._route, delivery, envelope)
+        key = await key_of(self._route, delivery, envelope, self._evaluator, self._clock)
         self._sequence += 1
         self._lanes.expect((self._sequence, envelope.message_id), None if isinstance(key, Refused) else key, len(delivery.message.body))
         self.changed()

@@ -11,7 +11,7 @@ from worker.config.routes import Publisher
 from worker.core.errors import ChannelLost
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
-from worker.core.ports import Broker, Clock
+from worker.core.ports import Broker, Clock, Evaluator
 from worker.core.settlement import Forward, Retry, Settlement, settle
 from worker.core.topology import WORK_LIMIT, order_room
 from worker.flows.consuming.availability import Availability
@@ -36,6 +36,7 @@ class Hands:
     route: Publisher
     handler: Handler
     needs: Availability
+    evaluator: Evaluator
     clock: Clock
     metrics: Metrics
     tasks: asyncio.TaskGroup
@@ -137,7 +138,7 @@ class Runner:
     async def _outcome(self, entry: Entry[Roomed], item: Roomed, envelope: Envelope) -> Outcome:
         if item.stamp.starts > WORK_LIMIT:
             return Refused(DeadClass.CRASHED, f"started {item.stamp.starts} times without ever coming to an end")
-        refused = key_of(self._hands.route, item, envelope) if entry.key is None else None
+        refused = await key_of(self._hands.route, item, envelope, self._hands.evaluator, self._hands.clock) if entry.key is None else None
         if isinstance(refused, Refused):
             return refused
         outcome = await handled(self._hands.handler, item, envelope)

@@ -9,16 +9,18 @@ import structlog
 
 from worker.catalogue.errors import RequestError
 from worker.config.automation import Runbook, Step, Values
+from worker.config.compiled import Condition
 from worker.config.expressions import as_text
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, Undecodable
 from worker.core.jsontext import decode
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
-from worker.core.ports import Claim, Claims, Clock
+from worker.core.ports import Claim, Claims, Clock, Evaluator
 from worker.core.settlement import Bury, settle
 from worker.core.topology import Topology, work_topology
 from worker.flows.consuming.consumer import Consumption
 from worker.flows.consuming.envelope import Envelope
+from worker.flows.evaluating import once_evaluated
 from worker.flows.running.run_message import Run, run_queue, start_message, started_by
 from worker.flows.running.step import Performer
 from worker.flows.running.variables import taken
@@ -63,10 +65,11 @@ class Starter:
 class RunbookFlow:
     """The handler of one runbook's steps."""
 
-    def __init__(self, runbook: Runbook, performer: Performer, claims: Claims, clock: Clock) -> None:
+    def __init__(self, runbook: Runbook, performer: Performer, claims: Claims, evaluator: Evaluator, clock: Clock) -> None:
         self._runbook = runbook
         self._performer = performer
         self._claims = claims
+        self._evaluator = evaluator
         self._clock = clock
         self._fence = Fence(runbook.name, claims, clock)
 
@@ -118,27 +121,31 @@ class RunbookFlow:
         if step is None:
             return Refused(DeadClass.FAILED, f"the runbook has no step {run.step!r} any more")
         if step.end is not None:
-            return ended(step, values)
+            return await ended(step, values, self._evaluator)
         if run.visit > self._runbook.step_limit:
             return Refused(DeadClass.FAILED, f"the run has taken {self._runbook.step_limit} steps, which is its limit")
         if step.method is None and step.action is None:
-            return self._onward(run, step, values)
+            return await self._onward(run, step, values)
         try:
             performed = await self._performer.perform(step, values, attempt)
         except (RequestError, CallRefused) as error:
             return self._failed(run, step, values, await attempt.told(Refused(DeadClass.REJECTED, f"not sent: {error}")), attempts)
         if isinstance(performed.outcome, Done):
-            return self._onward(run, step, performed.values, performed.outcome.status)
+            return await self._onward(run, step, performed.values, performed.outcome.status)
         return self._failed(run, step, performed.values, performed.outcome, attempts)
 
-    def _onward(self, run: Run, step: Step, values: Values, status: int | None = None) -> Outcome:
+    async def _onward(self, run: Run, step: Step, values: Values, status: int | None = None) -> Outcome:
         """To the first branch that holds."""
         if not step.go:
             return Done("the run is done", status)
         for branch in step.go:
-            if branch.when is None or branch.when.holds(values.context(), {}):
+            if branch.when is None or await self._holds(branch.when, values):
                 return self._to(run, branch.go, values, status)
         return Refused(DeadClass.FAILED, f"no branch of step {step.name!r} holds", status)
+
+    async def _holds(self, when: Condition, values: Values) -> bool:
+        """What the step does is done already: it must not go back for want of an evaluator."""
+        return await once_evaluated(lambda: when.holds(values.context(), {}, self._evaluator), self._clock)
 
     def _failed(self, run: Run, step: Step, values: Values, outcome: Outcome, attempts: int) -> Outcome:
         """A failure waits for its retry, goes to `on_failure`, or ends the run; what is in doubt is parked in any case."""
@@ -167,11 +174,11 @@ def buried_key(run: Run) -> str:
     return f"buried:{run.id}:{run.visit}"
 
 
-def ended(step: Step, values: Values) -> Outcome:
+async def ended(step: Step, values: Values, evaluator: Evaluator) -> Outcome:
     """Raises `ExpressionError`."""
     if step.end == "done":
         return Done("the run is done")
-    reason = as_text(step.reason.fill(values)) if step.reason is not None else ""
+    reason = as_text(await step.reason.fill(values, evaluator)) if step.reason is not None else ""
     return Refused(DeadClass.FAILED, reason[:LONGEST_REASON] or f"the run ended at step {step.name!r}")
 
 
