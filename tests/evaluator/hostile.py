@@ -34,14 +34,14 @@ def deep(levels: int) -> Any:
 
 
 def time() -> Iterator[tuple[str, Any]]:
-    for count in (20_000, 40_000, 60_000):
+    for count in (20_000, 60_000):
         yield "$distinct($)", texts(count)
         yield "$count($distinct($.{'a': $}))", texts(count // 3)
         yield "$distinct($append($, $))", texts(count // 2)
         yield "$keys($)", [{f"k{number}": 1} for number in range(count // 2)]
         yield "$merge($.{$: $distinct($$)})", texts(count // 4)
         yield "$sort($, function($a, $b){ $count($distinct($$)) > 0 })", texts(count // 10)
-    for size in (200, 1_000, 3_000):
+    for size in (300, 3_000):
         yield "$map($, function($x){ $map($$, function($y){ $x & $y }) })", texts(size)
         yield "$filter($, function($x){ $count($filter($$, function($y){ $x = $y })) > 1 })", texts(size)
         yield "$.($x := $; $$.($y := $; $$[$ = $x & $y]))", texts(size)
@@ -50,7 +50,7 @@ def time() -> Iterator[tuple[str, Any]]:
         yield "$sort($, function($a, $b){ $number($a) > $number($b) })", texts(size * 10, start=7)
         yield "$each($, function($v, $k){ $count($keys($$)) })", {f"k{number}": number for number in range(size)}
         yield "$sift($, function($v, $k){ $exists($lookup($$, $k & 'x')) })", {f"k{number}": number for number in range(size)}
-    for length in (2_000, 20_000, 60_000):
+    for length in (2_000, 60_000):
         yield "$replace(s, /(a|b)/, function($m){ $string($count($match($$.s, /a/))) })", {"s": "ab" * (length // 20)}
         yield "$split(s, /a*b/)", {"s": "a" * length}
         yield "$match(s, /a.*?b|a/)", {"s": "a" * length}
@@ -65,12 +65,12 @@ def time() -> Iterator[tuple[str, Any]]:
 
 
 def memory() -> Iterator[tuple[str, Any]]:
-    for doublings in (24, 28, 40):
+    for doublings in (24, 40):
         yield f"($d := function($s, $n){{ $n = 0 ? $s : $d($s & $s, $n - 1) }}; $length($d('0123456789', {doublings})))", {}
         yield f"($d := function($s, $n){{ $n = 0 ? $s : $d($append($s, $s), $n - 1) }}; $count($d([1..1000], {doublings})))", {}
         yield f"($d := function($s, $n){{ $n = 0 ? $s : $d([[$s], [$s]], $n - 1) }}; $string($d(1, {doublings})))", {}
         yield f"($d := function($s, $n){{ $n = 0 ? $s : $d({{'a': $s, 'b': $s}}, $n - 1) }}; $string($d(1, {doublings})))", {}
-    for length in (100_000, 1_000_000, 3_000_000):
+    for length in (100_000, 3_000_000):
         yield "$replace(s, /./, 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx')", {"s": "a" * length}
         yield "$replace(s, 'a', 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx')", {"s": "a" * length}
         yield "$split(s, '')", {"s": "a" * length}
@@ -98,7 +98,7 @@ def memory() -> Iterator[tuple[str, Any]]:
 
 
 def depth() -> Iterator[tuple[str, Any]]:
-    for levels in (30, 60, 120, 200):
+    for levels in (60, 200):
         yield "$string($)", deep(levels)
         yield "**", deep(levels)
         yield "$", deep(levels)
@@ -116,12 +116,12 @@ def depth() -> Iterator[tuple[str, Any]]:
 
 
 def panic() -> Iterator[tuple[str, Any]]:
-    letters = (EMOJI, f"1{EMOJI}", "ü", "१२३", "\u0000", "1o", f"{EMOJI}o", "\u2028")
+    letters = (EMOJI, f"1{EMOJI}", "ü", "१२३", "\u0000")
     for text in letters:
         yield "$parseInteger(s, '1;o')", {"s": text}
         yield "$parseInteger(s, 'w')", {"s": text}
         yield "$toMillis(s, '[Y0001]-[M01]-[D01]')", {"s": text}
-    for picture in (f"[Y]{EMOJI}", f"{EMOJI}", f"[{EMOJI}]", f"[Y{EMOJI}]", "[Y,*-99999999999]", "[h99999999]", "[F1,1-0]", "[z]", "[[[", "]]", "[Y;o]", f"[MNn,{EMOJI}]"):
+    for picture in (f"[Y]{EMOJI}", f"{EMOJI}", f"[{EMOJI}]", f"[Y{EMOJI}]", "[Y,*-99999999999]", "[h99999999]", "[F1,1-0]", "[[[", f"[MNn,{EMOJI}]"):
         yield "$fromMillis(n, p)", {"n": 1, "p": picture}
         yield "$fromMillis(n, p, z)", {"n": MAX, "p": picture, "z": EMOJI}
     for picture in (EMOJI, f"#{EMOJI}0", f"0{EMOJI}#", "0e", ";", "#" * 500, "%0‰", "0.0.0", f"{EMOJI};{EMOJI}"):
@@ -138,7 +138,7 @@ def panic() -> Iterator[tuple[str, Any]]:
 def abort() -> Iterator[tuple[str, Any]]:
     for low, high in ((MIN, MAX), (MAX - 1, MAX), (MIN, MIN + 1), (0, MAX), (MIN, 0), (1e300, 1e300), (-1e300, 1e300), (2**53, 2**53 + 2), (9e15, 9e18)):
         yield "[a..b]", {"a": low, "b": high}
-    for number in (2e12, 1e15, 1e300, MAX, -2e12):
+    for number in (2e12, 1e300, MAX, -2e12):
         for picture in ("I", "i", "w", "W", "A", "1;o"):
             yield "$formatInteger(n, p)", {"n": number, "p": picture}
     for number in (MIN, MAX, 1e300):

@@ -61,7 +61,7 @@ async def test_it_ends_in_a_value_or_a_sentence_and_nobody_else_notices(batch, e
     async with watched_loop() as longest:
         results = await asyncio.gather(*(evaluator.answer(Question((each.text,), each.context, {})) for each in batch), return_exceptions=True)
         before = neighbours
-        while neighbours == before and not beside.done():
+        while neighbours == before and not beside.done():  # noqa: ASYNC110  the neighbour is asking all the time
             await asyncio.sleep(0.01)
     assert not beside.done(), beside.exception()
     beside.cancel()

@@ -94,9 +94,8 @@ class Evaluations:
         self, number: int, expressions: Sequence[Expression], context: Any, bindings: Mapping[str, Any], limit: float, done: list[bytes], tries: int
     ) -> None:
         """Fill `done` in order. Raises `ExpressionError`, `TimedOut`."""
-        began = time.process_time()
         while True:
-            tries -= 1
+            tries, began = tries - 1, time.process_time()
             try:
                 given = Input(context, limit)
                 for index, expression in enumerate(expressions[len(done) :], start=len(done)):

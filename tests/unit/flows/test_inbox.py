@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from tests.tools.evaluating import InProcess
-from tests.unit.flows.routes import ASSETS, Arrived, Given, Impatient, Ledger, ScriptedHalo, answered, publisher
+from tests.unit.flows.routes import ASSETS, Arrived, Given, Holding, Impatient, Ledger, ScriptedHalo, answered, publisher
 from worker.config.routes import Publisher
 from worker.core.errors import ExpressionError
 from worker.core.exchange import Exchange, Fate
