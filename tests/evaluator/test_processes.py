@@ -198,6 +198,16 @@ async def test_one_that_cannot_be_started_is_no_fault_of_a_question_and_is_told_
         assert health.ready
 
 
+async def test_readiness_comes_back_without_a_question_once_a_process_can_be_started(monkeypatch):
+    health = Health()
+    monkeypatch.setattr("worker.evaluator.evaluators.RESTORED_AFTER", 0.01)
+    monkeypatch.setattr(process_module, "MODULE", "worker.evaluator.nothing")
+    async with open_evaluator(Limits(), Metrics(), health):
+        await eventually(lambda: "ended before it was ready" in health.parts[PART].detail)
+        monkeypatch.setattr(process_module, "MODULE", "worker.evaluator.child")
+        await eventually(lambda: health.ready)
+
+
 async def test_a_machine_that_gives_no_process_makes_the_evaluator_unavailable(monkeypatch):
     async def none(*_, **__):
         raise BlockingIOError(11, "Resource temporarily unavailable")

@@ -1,4 +1,4 @@
-"""The evaluator of a worker: a quick lane, a slow lane, and a process in reserve."""
+"""The evaluator of a worker: a quick lane and a slow lane, each with a process in reserve."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ logger = structlog.get_logger()
 PART: Final = "expressions"
 HEAVY: Final = 64 * 1024  # bytes; a larger question does not go where others should not wait
 REMEMBERED: Final = 30.0  # seconds for which an expression that was slow goes to the slow lane at once
-AGAIN_AFTER: Final = 1.0  # seconds before a process is tried again after one could not be started
+AGAIN_AFTER: Final = 1.0  # seconds before a process is tried again for a question after one could not be started
+RESTORED_AFTER: Final = 5.0  # the same without a question, so that readiness comes back
 LARGE: Final = 256 * 1024  # bytes after which the event loop gets its turn before more is encoded or decoded
 
 
@@ -37,24 +38,26 @@ class Reserve:
         self._next: asyncio.Task[Process] | None = None
         self._failed = float("-inf")
         self._reason = ""
+        self._restoring: asyncio.TimerHandle | None = None
 
     def prepare(self) -> None:
-        """Start one, where none is being started."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._start(), name="evaluator")
+        """Start one, where none is ready or being started."""
+        self._next = self._prepared()
+
+    def _prepared(self) -> asyncio.Task[Process]:
+        if self._next is not None:
+            return self._next
+        starting = asyncio.create_task(self._start(), name="evaluator")
+        starting.add_done_callback(failure_seen)
+        return starting
 
     async def take(self) -> Process:
         """Raises `EvaluatorUnavailable`; within a second of a failure without another try."""
         while True:
             if self._next is None and asyncio.get_running_loop().time() - self._failed < AGAIN_AFTER:
                 raise EvaluatorUnavailable(self._reason)
-            self.prepare()
-            starting = self._next
-            if starting is None:
-                continue
+            self._next = starting = self._prepared()
             process = await asyncio.shield(starting)
-            if self._next is not starting:
-                continue  # the other lane has it
             self._next = None
             self.prepare()
             if not process.gone.is_set():
@@ -69,12 +72,15 @@ class Reserve:
             logger.error("evaluator.unavailable", reason=str(error))
             if self._health is not None:
                 self._health.down(PART, str(error))
+                self._restoring = asyncio.get_running_loop().call_later(RESTORED_AFTER, self.prepare)
             raise
         if self._health is not None:
             self._health.up(PART, "evaluated in processes of their own")
         return process
 
     async def close(self) -> None:
+        if self._restoring is not None:
+            self._restoring.cancel()
         starting, self._next = self._next, None
         if starting is None:
             return
@@ -83,12 +89,18 @@ class Reserve:
             await (await starting).reap()
 
 
+def failure_seen(task: asyncio.Task[Process]) -> None:
+    """It was told where it happened; not everybody who starts a process waits for it."""
+    if not task.cancelled():
+        task.exception()
+
+
 class Evaluators:
     """Implements the port `Evaluator`; made by `open_evaluator`."""
 
-    def __init__(self, reserve: Reserve, metrics: Metrics, memory: int) -> None:
-        self.quick = Lane(reserve.take, self._refer, metrics, memory)
-        self.slow = Lane(reserve.take, self._refer, metrics, memory)
+    def __init__(self, quick: Reserve, slow: Reserve, metrics: Metrics, memory: int) -> None:
+        self.quick = Lane(quick.take, self._refer, self._place, metrics, memory)
+        self.slow = Lane(slow.take, self._refer, self._place, metrics, memory)
         self._numbers: dict[str, int] = {}
         self._count = 0
         self._encoded = 0
@@ -102,7 +114,7 @@ class Evaluators:
         one = asked(self._count, question, numbers)
         self._weigh(one.size)
         one.full = one.size > HEAVY
-        (self.slow if one.full or self._was_slow(one) else self.quick).put(one)
+        self._place(one).put(one)
         rest = await one.answer
         if len(rest) <= LARGE:
             return [orjson.loads(part) if part else UNDEFINED for part in parts(rest)]
@@ -121,10 +133,12 @@ class Evaluators:
     def _next_turn(self) -> None:
         self._encoded = 0
 
-    def _was_slow(self, one: Asked) -> bool:
-        """Whether the same expressions were slow of late, over no more data than this."""
+    def _place(self, one: Asked) -> Lane:
+        """The slow lane for what needs it, and where the same expressions were slow of late, over no more data than this."""
+        if one.full:
+            return self.slow
         size, until = self._slow_from.get(one.key, (0, 0.0))
-        return asyncio.get_running_loop().time() < until and one.size >= size
+        return self.slow if one.size >= size and asyncio.get_running_loop().time() < until else self.quick
 
     def _refer(self, one: Asked) -> None:
         """To the slow lane, with all the time that an evaluation may take; and so its like, for a while."""
@@ -140,11 +154,11 @@ async def open_evaluator(limits: Limits, metrics: Metrics | None = None, health:
 
     With `health` one is started at once, and readiness waits for it; else with the first question.
     """
-    reserve = Reserve(limits, health)
-    evaluators = Evaluators(reserve, metrics or Metrics(), limits.memory)
+    reserves = Reserve(limits, health), Reserve(limits, health)
+    evaluators = Evaluators(*reserves, metrics or Metrics(), limits.memory)
     if health is not None:
         health.expect(PART)
-        reserve.prepare()
+        reserves[0].prepare()
     lanes = [asyncio.create_task(lane.run(), name="lane") for lane in (evaluators.quick, evaluators.slow)]
     try:
         yield evaluators
@@ -152,4 +166,4 @@ async def open_evaluator(limits: Limits, metrics: Metrics | None = None, health:
         for lane in lanes:
             lane.cancel()
         await asyncio.gather(*lanes, return_exceptions=True)
-        await reserve.close()
+        await asyncio.gather(*(reserve.close() for reserve in reserves))

@@ -24,10 +24,13 @@ DEATHS: Final = 3  # of processes that were killed from outside while they were 
 
 
 class Lane:
-    """`take`: the next process; `refer`: where a question goes that was too slow, or broke its process, under the limits of QUICK."""
+    """`take`: the next process; `refer`: takes a question that was too slow, or broke its process, under the limits of QUICK; `place`: where a question belongs by now."""
 
-    def __init__(self, take: Callable[[], Awaitable[Process]], refer: Callable[[Asked], None], metrics: Metrics, memory: int) -> None:
+    def __init__(
+        self, take: Callable[[], Awaitable[Process]], refer: Callable[[Asked], None], place: Callable[[Asked], Lane], metrics: Metrics, memory: int
+    ) -> None:
         self._take = take
+        self._place = place
         self._refer = refer
         self._metrics = metrics
         self._memory = memory
@@ -102,12 +105,15 @@ class Lane:
             self._process.write(b"".join(parts))
 
     def _next(self) -> Asked | None:
-        """Nobody waits any more for what was cancelled."""
+        """Nobody waits any more for what was cancelled, and the like of what was found slow meanwhile goes elsewhere."""
         for queue in (self._waiting, self._tried):
-            while queue:
-                if not queue[0].answer.done():
-                    return None if self._in_flight and queue[0].full else queue.popleft()
-                queue.popleft()
+            while queue and not (self._in_flight and queue[0].full):
+                asked = queue.popleft()
+                if asked.answer.done():
+                    continue
+                if (lane := self._place(asked)) is self:
+                    return asked
+                lane.put(asked)
         return None
 
     def _answered(self, kind: int, number: int, rest: bytes) -> None:
