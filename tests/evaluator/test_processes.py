@@ -18,6 +18,7 @@ from worker.core.evaluation import Question
 from worker.core.health import Health
 from worker.evaluator import process as process_module
 from worker.evaluator.evaluators import PART, open_evaluator
+from worker.evaluator.frames import Kind, frame
 from worker.evaluator.limits import Limits
 from worker.metrics import Metrics
 
@@ -116,6 +117,15 @@ async def test_a_process_that_is_killed_from_outside_costs_nobody_an_answer(eval
     await eventually(lambda: count(evaluator.metrics.evaluator_restarts, "killed") == 1)
 
 
+async def test_a_question_is_not_asked_for_ever_where_processes_end_for_no_known_reason(evaluator, monkeypatch):
+    await evaluator.answer(FINE)
+    monkeypatch.setattr("worker.evaluator.question.Asked.frames", lambda asked, process: [frame(Kind.DEFINE, 7, b"no jsonata (")])
+    with pytest.raises(EvaluatorUnavailable, match="again and again"):
+        await evaluator.answer(FINE)
+    monkeypatch.undo()
+    assert await evaluator.answer(FINE) == [2]
+
+
 async def test_a_process_that_stands_still_is_replaced_and_its_question_answered(evaluator, monkeypatch):
     monkeypatch.setattr("worker.evaluator.lane.STUCK_AFTER", 0.5)
     await evaluator.answer(FINE)
@@ -172,7 +182,8 @@ PARENT = textwrap.dedent("""
 async def test_they_end_when_the_worker_is_killed_in_the_midst_of_an_endless_evaluation():
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE)
     pids = list(map(int, (await parent.stdout.readline()).split()))
-    assert all(is_there(pid) for pid in pids)
+    assert len(pids) == 2
+    assert all(map(is_there, pids))
     parent.kill()
     await parent.wait()
     await eventually(lambda: not any(map(is_there, pids)), within=60)

@@ -11,7 +11,6 @@ import orjson
 from worker.core.errors import ExpressionError, ExpressionFailed
 from worker.core.evaluation import UNDEFINED, Question
 from worker.evaluator.engine import Expression, Input
-from worker.evaluator.limits import TIMEOUT
 from worker.evaluator.sizes import context_json, result_json
 
 Value = TypeVar("Value")
@@ -21,7 +20,7 @@ compiled = lru_cache(maxsize=1000)(Expression)
 class InProcess:
     """Implements the port `Evaluator`: as a process of its own does it, but for what only that can survive."""
 
-    def __init__(self, seconds: float = TIMEOUT) -> None:
+    def __init__(self, seconds: float = 30.0) -> None:
         self.seconds = seconds
         self.questions: list[Question] = []
 

@@ -47,10 +47,15 @@ def check_assignments(pieces: Sequence[Token]) -> None:
 def parse(text: str) -> None:
     """Raises `SyntaxMistake` with the place: the start of the shortest tail on which the complaint depends, since the engine tells no position."""
     complaint = complaint_about(text)
-    if complaint is None:
+    if complaint is None and (complaint := complaint_about(enclosed(text))) is None:
         return
     pieces = [token for token in tokens(text) if token.kind not in {"space", "comment"}]
     raise SyntaxMistake(explain(complaint, frozenset()), culprit(text, complaint, pieces))
+
+
+def enclosed(text: str) -> str:
+    """The text as it is evaluated: inside an object, nothing (the member is absent) and null can be told apart."""
+    return f'{{"v":({text})}}'
 
 
 def culprit(text: str, complaint: str, pieces: Sequence[Token]) -> int:

@@ -16,6 +16,7 @@ import jsonatapy
 from worker.config.explanations import explain
 from worker.config.functions import pad
 from worker.config.scanner import tokens
+from worker.config.syntax import enclosed
 from worker.core.errors import ExpressionError
 from worker.core.evaluation import UNDEFINED
 from worker.evaluator.limits import MAX_SEQUENCE, MAX_STACK
@@ -48,8 +49,7 @@ class Expression:
         pieces = list(tokens(text))
         self._variables = frozenset(token.text[1:] for token in pieces if token.kind == "variable")
         self._literals = frozenset(token.text[1:-1] for token in pieces if token.kind == "string")
-        # inside an object, nothing (the member is absent) and null can be told apart
-        self._compiled = jsonatapy.compile(f'{{"v":({text})}}', max_stack_depth=MAX_STACK, max_sequence_length=MAX_SEQUENCE)
+        self._compiled = jsonatapy.compile(enclosed(text), max_stack_depth=MAX_STACK, max_sequence_length=MAX_SEQUENCE)
         if "pad" in self._variables:
             self._compiled.register_override("pad", pad)
         if "random" in self._variables:

@@ -19,8 +19,8 @@ logger = structlog.get_logger()
 BATCH: Final = 64  # questions that a process has at once
 BATCH_BYTES: Final = 256 * 1024
 LOOK_EVERY: Final = 1.0
-STUCK_AFTER: Final = 10.0  # seconds without any progress; CPU time ends an evaluation long before, unless its process does not run at all
-DEATHS: Final = 3  # of processes that were killed from outside while they were at one question: then it is blamed
+STUCK_AFTER: Final = 30.0  # seconds without any progress; CPU time ends an evaluation long before, unless its process does not run at all
+DEATHS: Final = 3  # of processes that took the same question with them for no known reason: then it is not asked again
 
 
 class Lane:
@@ -141,7 +141,17 @@ class Lane:
             logger.warning("evaluator.ended", cause=death.cause, reason=death.detail, asked_again=len(innocent))
         if culprit is not None:
             innocent += self._judged(culprit, death)
+        elif death.cause != "retired":
+            innocent = [asked for asked in innocent if self._may_go_on(asked, death)]
         self._again(innocent)
+
+    def _may_go_on(self, asked: Asked, death: Death) -> bool:
+        """Which question it was cannot be told: each is asked again, but not for ever."""
+        asked.deaths += 1
+        if asked.deaths < DEATHS:
+            return True
+        asked.fail(EvaluatorUnavailable(f"processes for expressions end again and again: {death.detail}"))
+        return False
 
     def _judged(self, culprit: Asked, death: Death) -> Iterable[Asked]:
         """Yields it where it is to be asked again as if nothing had been."""

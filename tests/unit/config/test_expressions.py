@@ -16,6 +16,7 @@ from worker.config.expressions import compile_condition, compile_expression, com
 from worker.config.paths import Input, NotSimple, simple_path
 from worker.core.errors import ConfigError, ExpressionError
 from worker.core.evaluation import UNDEFINED, Question
+from worker.evaluator.engine import Expression as Engine
 from worker.evaluator.limits import MAX_INPUT
 
 RECORD = {
@@ -188,6 +189,33 @@ def test_a_mistake_in_an_expression_is_told_with_its_column(expression, column, 
     assert problem.column == column
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[-9223372036854775808..9223372036854775807]",
+        "$formatInteger(2e12, 'I')",
+        "$parseInteger('\U0001f600', '1;o')",
+        "$distinct([1..99999])",
+        "$pad('x', 1e12)",
+    ],
+)
+def test_no_constant_is_evaluated_when_an_expression_is_compiled(text):
+    compile_expression(text)
+
+
+@pytest.mark.parametrize("opening", ["(", "[", "-", "$f := function(){"])
+def test_whatever_compiles_can_also_be_evaluated_however_deep_it_is(opening):
+    closing = {"(": ")", "[": "]", "-": ""}.get(opening, "}")
+    for depth in range(900, 1100):
+        text = f"{opening * depth}1{closing * depth}"
+        try:
+            compile_expression(text)
+        except ConfigError:
+            return
+        Engine(text)
+    raise AssertionError("nothing is too deep")
+
+
 def test_a_mistake_early_in_a_long_expression_is_found_there_and_soon():
     with pytest.raises(ConfigError) as raised:
         compile_expression("[1 2, " + ", ".join(map(str, range(10_000))) + "]")
@@ -262,8 +290,9 @@ def test_an_error_keeps_what_the_author_of_the_expression_wrote():
     ],
 )
 def test_an_expression_cannot_run_away(expression, said):
+    patient = InProcess(seconds=0.5 if "longer" in said else 60.0)
     with pytest.raises(ExpressionError, match=said):
-        evaluate(f"{{{{ {expression} }}}}")
+        now(compile_template(f"{{{{ {expression} }}}}").evaluate(RECORD, {}, patient))
 
 
 def test_all_expressions_of_a_template_share_one_time_limit():
