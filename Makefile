@@ -40,8 +40,9 @@ types: $(VENV)/ready-to-develop
 imports: $(VENV)/ready-to-develop
 	$(call phase,import contracts,$(BIN)/lint-imports)
 
-bench: $(VENV)/ready-to-develop  ## measure the paths of messages and scans as ratios to bare loops
+bench: $(VENV)/ready-to-develop  ## measure the paths of messages and scans as ratios to bare loops, and what the isolation of expressions costs
 	$(call phase,publisher path,$(BIN)/python -m tests.benchmarks.publisher)
+	$(call phase,expressions,$(BIN)/python -m tests.benchmarks.evaluator)
 	$(call phase,scan,$(BIN)/python -m tests.benchmarks.scan)
 
 chaos: $(VENV)/ready-to-develop  ## faults at random from a SEED for some MINUTES (KILLS=200: SIGKILLs during creates; AWAY=120: minutes without Halo; SOAK=1000000: messages and reconnects; FUZZ=100000: messages of a hostile sender)

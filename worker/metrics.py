@@ -36,6 +36,10 @@ class Metrics:
             "ordered_waiting", "Messages in the waiting room of a route with order_by, told by the replica that applies it", "route"
         )
         self.keys_held_up = self._gauge("keys_held_up", "Keys of a route with order_by that wait until a failed message is tried again", "route")
+        self.expressions_stopped = self._counter("expressions_stopped", "Evaluations that were ended, by reason: time, memory, failed, killed", "reason")
+        self.evaluator_restarts = self._counter(
+            "evaluator_restarts", "Processes for expressions that ended and were replaced, by cause: time, memory, failed, killed, retired", "cause"
+        )
         self.requests = self._counter("halo_requests", "Requests to Halo by fate", "client", "method", "fate")
         self.request_seconds = Histogram(
             "halo_worker_halo_request_seconds", "Duration of requests to Halo", ["client"], registry=self.registry, buckets=BUCKETS

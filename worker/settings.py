@@ -116,6 +116,9 @@ class Settings(BaseModel):
         default_factory=socket.gethostname, min_length=1, description="name of this replica in logs and on the broker; by itself the host's name"
     )
     heartbeat: Annotated[int, BeforeValidator(seconds)] = Field(10, ge=1, le=60, description="heartbeat of the broker's connections, whole seconds")
+    expression_memory: int = Field(
+        128, ge=64, le=4096, description="memory in MiB that one expression may take; two are evaluated at once, and a message that needs more is dead-lettered"
+    )
     turn: Seconds = Field(300.0, ge=10, le=1500, description="longest turn of a subscriber; well below the broker's acknowledgement timeout of 30 minutes")
 
 

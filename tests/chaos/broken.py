@@ -404,6 +404,55 @@ BREAKS = (
         "judge(result)",
         ("tests/flows/halo/test_requests.py::test_a_refusal_that_quotes_what_proves_who_we_are_is_told_without_it",),
     ),
+    Break(
+        "an evaluation ends after its CPU time, also when the worker is gone",
+        "worker/evaluator/child.py",
+        "        signal.setitimer(signal.ITIMER_PROF, limit * HARD_FACTOR)\n",
+        "",
+        ("tests/evaluator/test_processes.py::test_they_end_when_the_worker_is_killed_in_the_midst_of_an_endless_evaluation",),
+    ),
+    Break(
+        "an evaluation has a limit of memory",
+        "worker/evaluator/child.py",
+        "            resource.setrlimit(resource.RLIMIT_AS, (self._base + mebibytes * MIB, hard))\n",
+        "",
+        ("tests/evaluator/test_processes.py::test_what_ends_a_process_is_told_in_a_sentence_of_its_own_and_counted",),
+    ),
+    Break(
+        "what is slow is evaluated apart from the others",
+        "worker/evaluator/child.py",
+        "limit = QUICK if quick else self._limits.seconds",
+        "limit = self._limits.seconds",
+        ("tests/evaluator/test_processes.py::test_what_needs_more_than_the_quick_lane_gives_is_answered_on_the_slow_one",),
+    ),
+    Break(
+        "questions in the hands of a process that died of another one are asked again",
+        "worker/evaluator/lane.py",
+        "        self._again(innocent)\n",
+        "",
+        ("tests/evaluator/test_processes.py::test_those_in_the_same_batch_as_what_ends_the_process_get_their_answers",),
+    ),
+    Break(
+        "evaluators know no secrets",
+        "worker/evaluator/process.py",
+        "if name in os.environ}",
+        "if name in os.environ} | dict(os.environ)",
+        ("tests/evaluator/test_processes.py::test_its_environment_holds_no_secret",),
+    ),
+    Break(
+        "a message is not buried for want of an evaluator",
+        "worker/flows/consuming/handling.py",
+        "        return unevaluated(error)\n",
+        "        raise\n",
+        (f"{UNIT}/flows/test_unevaluated.py::test_a_step_that_was_not_begun_is_tried_again_uncounted",),
+    ),
+    Break(
+        "a step that was done is not done again for want of an evaluator",
+        "worker/flows/running/runbook.py",
+        "return await once_evaluated(lambda: when.holds(values.context(), {}, self._evaluator), self._clock)",
+        "return await when.holds(values.context(), {}, self._evaluator)",
+        (f"{UNIT}/flows/test_unevaluated.py::test_a_step_that_was_done_waits_for_its_next_one_and_is_not_done_again",),
+    ),
 )
 
 

@@ -60,6 +60,28 @@ def test_everything_is_caught_only_at_the_named_outermost_places():
     assert len(CATCH_ALL) <= 4
 
 
+def test_the_expression_engine_meets_data_only_in_the_evaluators_own_process():
+    speaking = {path for path, tree in TREES.items() for node in ast.walk(tree) if "jsonatapy" in imported(node)}
+    assert speaking == {"worker/config/syntax.py", "worker/evaluator/engine.py"}
+    used = [
+        node.attr for node in ast.walk(TREES["worker/config/syntax.py"]) if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "jsonatapy"
+    ]
+    assert set(used) == {"compile"}, "a text is only parsed here: what it yields is found out by the evaluator"
+    importing = {path for path, tree in TREES.items() for node in ast.walk(tree) if "worker.evaluator.engine" in imported(node)}
+    assert importing == {"worker/evaluator/child.py"}
+    starting = {path for path, tree in TREES.items() for node in ast.walk(tree) if "worker.evaluator.child" in imported(node)}
+    assert starting == set(), "it is run by itself"
+
+
+def imported(node):
+    """The modules that a statement imports."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if isinstance(node, ast.ImportFrom):
+        return {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return set()
+
+
 def test_only_the_command_line_prints():
     calls = [(path, node) for path, tree in TREES.items() if "/cli/" not in path for node in ast.walk(tree) if isinstance(node, ast.Call)]
     assert [f"{path}:{node.lineno}" for path, node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"] == []

@@ -48,6 +48,7 @@ def test_every_setting_can_be_set():
         "WORKER_BUDGET_SHARE": "0.5",
         "WORKER_INSTANCE": "a",
         "WORKER_HEARTBEAT": "5s",
+        "WORKER_EXPRESSION_MEMORY": "256",
         "WORKER_TURN": "90",
     }
     assert set(given_values) | {"WORKER_AMQP_URL_FILE"} == set(variables())
@@ -68,6 +69,7 @@ def test_every_setting_can_be_set():
         budget_share=0.5,
         instance="a",
         heartbeat=5,
+        expression_memory=256,
         turn=90.0,
     )
 

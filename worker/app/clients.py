@@ -9,7 +9,7 @@ from functools import partial
 from worker.config.automation import Runbook
 from worker.config.routes import Grant, Routes
 from worker.core.health import Health
-from worker.core.ports import Clock
+from worker.core.ports import Clock, Evaluator
 from worker.flows.running.step import Performer, clients_of
 from worker.halo.budget import Budgets, PermitsOf
 from worker.halo.client import HaloClient, open_client
@@ -51,12 +51,12 @@ async def open_clients(
 
 
 @asynccontextmanager
-async def open_performer(routes: Routes, settings: Settings, runbook: Runbook, clock: Clock) -> AsyncIterator[Performer]:
+async def open_performer(routes: Routes, settings: Settings, runbook: Runbook, evaluator: Evaluator, clock: Clock) -> AsyncIterator[Performer]:
     """What performs the steps of one runbook, for a run outside of the service."""
     metrics = Metrics()
     names = clients_of(runbook, routes.integrations)
     async with (
         open_clients(routes, settings, metrics, Health(), clock, names=names) as clients,
-        open_caller(routes.integrations, clients, metrics, clock) as caller,
+        open_caller(routes.integrations, clients, evaluator, metrics, clock) as caller,
     ):
-        yield Performer(caller, clients)
+        yield Performer(caller, clients, evaluator)

@@ -22,8 +22,10 @@ from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
-from worker.core.ports import Broker, Clock, Halo
+from worker.core.ports import Broker, Clock, Evaluator, Halo
 from worker.core.topology import Topology, common_topology
+from worker.evaluator.evaluators import open_evaluator
+from worker.evaluator.limits import Limits
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.hooks.reception import Reception
 from worker.flows.waiting import first_of
@@ -73,14 +75,27 @@ class Service:
         for name in ("broker", "topology"):
             self.health.expect(name)
         async with AsyncExitStack() as stack:
+            opened = open_evaluator(Limits(self.settings.expression_memory), self.metrics, self.health)
+            evaluator = await stack.enter_async_context(opened)
             opening = open_clients(self.routes, self.settings, self.metrics, self.health, self.clock, reload=self.reload, permits=self._permits.of)
             clients = await stack.enter_async_context(opening)
-            caller = await stack.enter_async_context(open_caller(self.routes.integrations, clients, self.metrics, self.clock))
-            public = await stack.enter_async_context(self._public())
+            caller = await stack.enter_async_context(open_caller(self.routes.integrations, clients, evaluator, self.metrics, self.clock))
+            public = await stack.enter_async_context(self._public(evaluator))
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
                 letting_go = tasks.create_task(self._let_go(public, [*clients.values(), caller]))
                 wiring = Wiring(
-                    self.routes, self.settings, clients, caller, self._current, self._guard, self._codec, self.clock, self.metrics, self.health, tasks
+                    self.routes,
+                    self.settings,
+                    clients,
+                    caller,
+                    self._current,
+                    evaluator,
+                    self._guard,
+                    self._codec,
+                    self.clock,
+                    self.metrics,
+                    self.health,
+                    tasks,
                 )
                 misfit = await self._attachments(wiring.flows())
                 letting_go.cancel()
@@ -96,11 +111,11 @@ class Service:
         self._closed.set()
 
     @asynccontextmanager
-    async def _public(self) -> AsyncIterator[AsyncExitStack]:
+    async def _public(self, evaluator: Evaluator) -> AsyncIterator[AsyncExitStack]:
         """The public port, open until the stack is closed; nothing where no route needs it. Raises `WorkerError` when it cannot listen."""
         async with AsyncExitStack() as opened:
             if doors := doors_of(self.routes.runbooks, self.routes.webhooks):
-                reception = Reception(self.routes.webhooks, self._current, self.clock, self.metrics)
+                reception = Reception(self.routes.webhooks, self._current, evaluator, self.clock, self.metrics)
                 peers = Peers(self.settings.public_proxies, self.settings.public_peer_connections)
                 serving = serve_public(self.settings.public_host, self.settings.public_port, doors, reception.receive, self.metrics, peers)
                 self.public_port = await opened.enter_async_context(serving)

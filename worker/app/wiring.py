@@ -12,7 +12,7 @@ from worker.config.automation import Caller, Runbook
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
-from worker.core.ports import Broker, Clock, Halo
+from worker.core.ports import Broker, Clock, Evaluator, Halo
 from worker.core.topology import Topology
 from worker.flows.consuming.availability import Availability, Together
 from worker.flows.consuming.consumer import Consumer, Consumption
@@ -45,6 +45,7 @@ class Wiring:
     clients: Mapping[str, Halo]
     caller: Caller
     current: Current
+    evaluator: Evaluator
     guard: EchoGuard
     codec: HeaderCodec
     clock: Clock
@@ -65,12 +66,13 @@ class Wiring:
 
     def _subscriber(self, route: Subscriber) -> Flow:
         echoes = self.guard.echoes_for(route)
-        flow = SubscriberFlow(route, self.clients[route.client], self.clock, self.metrics, self.health, turn_limit=self.settings.turn, echoes=echoes)
+        halo, limit = self.clients[route.client], self.settings.turn
+        flow = SubscriberFlow(route, halo, self.evaluator, self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes)
         return Flow(flow.part, subscriber_topology(route), flow.serve)
 
     def _publisher(self, route: Publisher) -> Flow:
         halo = self.guard.telling(self.clients)[route.client]
-        what, handler = consumption_of(route), PublisherFlow(route, halo, self.current, self.clock).handle
+        what, handler = consumption_of(route), PublisherFlow(route, halo, self.current, self.evaluator, self.clock).handle
         if route.order_by is None:
             plain = self._consumer(what, handler, halo, publisher_topology(route))
 
@@ -79,13 +81,14 @@ class Wiring:
                 await plain.serve(broker, stop)
 
             return replace(plain, serve=serve)
-        ordered = OrderedConsumer(route, handler, halo, self.codec, self.clock, self.metrics, self.health, self.tasks)
+        ordered = OrderedConsumer(route, handler, halo, self.evaluator, self.codec, self.clock, self.metrics, self.health, tasks=self.tasks)
         return Flow(what.part, ordered_publisher_topology(route), ordered.serve)
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
         needs = Together([self.clients[name] for name in sorted(used)])
-        steps = RunbookFlow(runbook, Performer(self.caller, self.guard.telling(self.clients)), self.current, self.clock, self.routes.secrets.hide)
+        performer = Performer(self.caller, self.guard.telling(self.clients), self.evaluator)
+        steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.clock, self.routes.secrets.hide)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:

@@ -22,9 +22,12 @@ from worker.core.clock import SystemClock
 from worker.core.errors import WorkerError
 from worker.core.exchange import Exchange
 from worker.core.health import Health
+from worker.core.ports import Evaluator
 from worker.core.printable import printable
 from worker.core.redaction import MASK, redact_text
 from worker.core.suggest import choices
+from worker.evaluator.evaluators import open_evaluator
+from worker.evaluator.limits import Limits
 from worker.integrations.building import build_call
 from worker.integrations.caller import open_caller
 from worker.logs import configure
@@ -53,8 +56,8 @@ def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, as
     configure("warning", hide=routes.secrets.hide)
     integration, method = find_method(routes.integrations, name)
     values = values_of(read_inputs(inputs))
-    line = routes.secrets.hide(request_line(integration, method, values))
-    exchange, tokens = asyncio.run(exchanged(routes, settings, integration, method, values))
+    line, exchange, tokens = asyncio.run(exchanged(routes, settings, integration, method, values))
+    line = routes.secrets.hide(line)
     known = routes.filled.with_more(tokens)
     exchange = replace(exchange, reason=known.hide(exchange.reason), body=known.hide_in(exchange.body))
     if as_json:
@@ -77,20 +80,24 @@ def values_of(given: Mapping[str, Any]) -> Values:
     return Values(variables, plain=frozenset(name for name, value in variables.items() if isinstance(value, str)), request=given.get(PAYLOAD))
 
 
-async def exchanged(routes: Routes, settings: Settings, integration: Integration, method: Method, values: Values) -> tuple[Exchange, tuple[str | None, ...]]:
-    """The exchange, and what was sent to prove who we are."""
+async def exchanged(
+    routes: Routes, settings: Settings, integration: Integration, method: Method, values: Values
+) -> tuple[str, Exchange, tuple[str | None, ...]]:
+    """What is sent, without secrets, what came of it, and what was sent to prove who we are."""
     clock, metrics = SystemClock(), Metrics()
     names = [integration.auth.client] if integration.auth.client else []
     async with (
+        open_evaluator(Limits(settings.expression_memory)) as evaluator,
         open_clients(routes, settings, metrics, Health(), clock, names=names) as clients,
-        open_caller({integration.name: integration}, clients, metrics, clock) as caller,
+        open_caller({integration.name: integration}, clients, evaluator, metrics, clock) as caller,
     ):
-        return await caller.call(method, values), caller.secrets(integration.name)
+        line = await request_line(integration, method, values, evaluator)
+        return line, await caller.call(method, values), caller.secrets(integration.name)
 
 
-def request_line(integration: Integration, method: Method, values: Values) -> str:
+async def request_line(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> str:
     """What is sent and how it is authorized, without secrets."""
-    url = build_call(integration, method, values).url
+    url = (await build_call(integration, method, values, evaluator)).url
     return f"{method.verb} {redact_text(str(url))}{authorization(integration.auth)}"
 
 

@@ -23,6 +23,8 @@ from worker.core.errors import ConfigError, Problem, WorkerError
 from worker.core.health import Health
 from worker.core.ports import Broker
 from worker.core.suggest import choices
+from worker.evaluator.evaluators import open_evaluator
+from worker.evaluator.limits import Limits
 from worker.flows.polling.plan import CLOCKS_APART
 from worker.flows.requests import subscriber_request
 from worker.logs import configure
@@ -155,7 +157,8 @@ class Desk:
 
     async def _count(self, since: datetime | None) -> str:
         """How many records Halo would give again."""
-        parameters = subscriber_request(self.route)
+        async with open_evaluator(Limits(self._settings.expression_memory)) as evaluator:
+            parameters = await subscriber_request(self.route, evaluator)
         request = build_request(self.route.operation, parameters["path"], parameters["query"])
         more = {"lastupdatefromdate": halo_time(since)} if since is not None and self.route.changes == "by_date" else {}
         async with open_clients(self._routes, self._settings, Metrics(), Health(), SystemClock(), names=[self.route.client]) as clients:

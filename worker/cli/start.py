@@ -28,6 +28,8 @@ from worker.core.message import Delivery, Message
 from worker.core.ports import Claim
 from worker.core.printable import printable
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
+from worker.evaluator.evaluators import open_evaluator
+from worker.evaluator.limits import Limits
 from worker.flows.consuming.copies import retried
 from worker.flows.running.run_message import Run, run_queue
 from worker.flows.running.runbook import RunbookFlow
@@ -78,8 +80,12 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
     console = Console(quiet=True) if as_json else output()
 
     async def follow() -> dict[str, Any]:
-        async with open_performer(routes, settings, runbook, SystemClock()) as performer:
-            return await followed(run, runbook, RunbookFlow(runbook, performer, Unshared(), SystemClock(), routes.filled.hide), console)
+        async with (
+            open_evaluator(Limits(settings.expression_memory)) as evaluator,
+            open_performer(routes, settings, runbook, evaluator, SystemClock()) as performer,
+        ):
+            flow = RunbookFlow(runbook, performer, Unshared(), evaluator, SystemClock(), routes.filled.hide)
+            return await followed(run, runbook, flow, console)
 
     result = routes.filled.hide_in(asyncio.run(follow()))
     if as_json:

@@ -10,6 +10,7 @@ from worker.catalogue.actions import Action
 from worker.config.compiled import Condition, Find, Template
 from worker.config.variables import VariablePath
 from worker.core.exchange import Exchange, Gate
+from worker.core.ports import Evaluator
 
 DEFAULT_STEP_LIMIT = 100
 
@@ -41,8 +42,11 @@ class Filler(Protocol):
         """The variables that it uses."""
         ...
 
-    def fill(self, values: Values) -> Any:
-        """A value that is one whole `<<Name>>` or `{{ … }}` keeps its type. Raises `ExpressionError` without customer data in its text."""
+    async def fill(self, values: Values, evaluator: Evaluator) -> Any:
+        """A value that is one whole `<<Name>>` or `{{ … }}` keeps its type.
+
+        Raises `ExpressionError` without customer data in its text, `EvaluatorUnavailable`.
+        """
         ...
 
 
@@ -199,6 +203,6 @@ class Caller(Protocol):
         `gate` as in `Request`.
 
         Fates: DONE for 2xx, REJECTED for other answers below 500, AUTH for 401 and 403, THROTTLED for 429, AMBIGUOUS for 5xx and for what broke after it was sent, NOT_SENT.
-        Raises `ExpressionError` (a filler failed), `CallRefused` (it may not be sent: a path segment, a host, a header).
+        Raises `ExpressionError` (a filler failed), `EvaluatorUnavailable`, `CallRefused` (it may not be sent: a path segment, a host, a header).
         """
         ...

@@ -7,19 +7,23 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from worker.catalogue.operation import Operation
+from worker.core.ports import Evaluator
 
 
 class Template(Protocol):
     """A value that may hold expressions at any depth, compiled. Implemented by `worker.config.expressions`."""
 
-    def evaluate(self, context: Any, bindings: Mapping[str, Any]) -> Any:
-        """The value for this context (`$`) and these bindings (names without their `$`). Raises `ExpressionError` without customer data in its text."""
+    async def evaluate(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> Any:
+        """The value for this context (`$`) and these bindings (names without their `$`).
+
+        Raises `ExpressionError` without customer data in its text, `EvaluatorUnavailable`.
+        """
         ...
 
 
 class Condition(Protocol):
-    def holds(self, context: Any, bindings: Mapping[str, Any]) -> bool:
-        """JSONata's truth of the expression. Raises `ExpressionError`."""
+    async def holds(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> bool:
+        """JSONata's truth of the expression. Raises `ExpressionError`, `EvaluatorUnavailable`."""
         ...
 
 

@@ -2,136 +2,136 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 import orjson
 
 from worker.config.compiled import Condition, Template
-from worker.config.engine import UNDEFINED, Expression, Input
 from worker.config.functions import SyntaxMistake
-from worker.config.paths import NotSimple, simple_path
+from worker.config.paths import Input, simple_path
 from worker.config.scanner import OPEN, Embedded, Unclosed, parts, whole
+from worker.config.sites import Site, Sites
+from worker.config.syntax import Expression
 from worker.config.where import NOWHERE, Where
 from worker.core.errors import ConfigError, ExpressionError, Problem
+from worker.core.evaluation import UNDEFINED
+from worker.core.ports import Evaluator
 
-Part = Callable[[Input], Any]
+Part = Callable[[Sequence[Any]], Any]
+"""Puts a value together from those of the template's expressions."""
+
+
+@dataclass(slots=True)
+class Compiling:
+    """What is wrong so far, and the expressions met."""
+
+    problems: list[Problem] = field(default_factory=list)
+    sites: Sites = field(default_factory=Sites)
 
 
 class Compiled:
     """A `Template`: a member of a mapping that yields nothing is left out, null stays null, and at the top nothing is null."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, sites: Sites) -> None:
         self._part = part
+        self._sites = sites
 
-    def evaluate(self, context: Any, bindings: Mapping[str, Any]) -> Any:
-        value = self._part(Input(context, bindings))
+    async def evaluate(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> Any:
+        value = self._part(await self._sites.values(Input(context, bindings), evaluator))
         return None if value is UNDEFINED else value
 
 
 class Truth:
     """A `Condition`: as `$boolean` sees the value; nothing is false."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, sites: Sites) -> None:
         self._part = part
+        self._sites = sites
 
-    def holds(self, context: Any, bindings: Mapping[str, Any]) -> bool:
-        return truth(self._part(Input(context, bindings)))
+    async def holds(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> bool:
+        return truth(self._part(await self._sites.values(Input(context, bindings), evaluator)))
 
 
 def compile_template(value: Any, where: Where = NOWHERE) -> Template:
     """A value with expressions at any depth. Raises `ConfigError` with every mistake in it."""
-    problems: list[Problem] = []
-    part = value_part(value, where, problems)
-    if problems:
-        raise ConfigError(problems)
-    return Compiled(part)
+    compiling = Compiling()
+    part = value_part(value, where, compiling)
+    if compiling.problems:
+        raise ConfigError(compiling.problems)
+    return Compiled(part, compiling.sites)
 
 
 def compile_expression(text: str, where: Where = NOWHERE) -> Template:
     """JSONata as it stands, or in one pair of braces. Raises `ConfigError`."""
-    return Compiled(bare_part(text, where))
+    return Compiled(*bare_part(text, where))
 
 
 def compile_condition(text: str, where: Where = NOWHERE) -> Condition:
     """As `compile_expression`, for its truth."""
-    return Truth(bare_part(text, where))
+    return Truth(*bare_part(text, where))
 
 
-def bare_part(text: str, where: Where) -> Part:
-    problems: list[Problem] = []
+def bare_part(text: str, where: Where) -> tuple[Part, Sites]:
+    compiling = Compiling()
     try:
         embedded = whole(text) or Embedded(text, 0)
-        part = expression_part(embedded, where, problems)
+        part = expression_part(embedded, where, compiling)
     except Unclosed as error:
         raise ConfigError([where.problem(str(error), error.start)]) from None
+    problems = compiling.problems
     if problems and OPEN in text and embedded.text == text:
         hint = f"{problems[0].message}; `{{{{ }}}}` encloses the whole expression or is left out"
         problems = [replace(problems[0], message=hint)]
     if problems:
         raise ConfigError(problems)
-    return part
+    return part, compiling.sites
 
 
-def value_part(value: Any, where: Where, problems: list[Problem]) -> Part:
+def value_part(value: Any, where: Where, compiling: Compiling) -> Part:
     if isinstance(value, str):
-        return text_part(value, where, problems)
+        return text_part(value, where, compiling)
     if isinstance(value, Mapping):
-        members = {str(key): value_part(member, where.child(key), problems) for key, member in value.items()}
-        return lambda given: {key: result for key, member in members.items() if (result := member(given)) is not UNDEFINED}
+        members = {str(key): value_part(member, where.child(key), compiling) for key, member in value.items()}
+        return lambda values: {key: result for key, member in members.items() if (result := member(values)) is not UNDEFINED}
     if isinstance(value, list):
-        items = [value_part(item, where.child(index), problems) for index, item in enumerate(value)]
-        return lambda given: [result for item in items if (result := item(given)) is not UNDEFINED]
-    return lambda _given: value
+        items = [value_part(item, where.child(index), compiling) for index, item in enumerate(value)]
+        return lambda values: [result for item in items if (result := item(values)) is not UNDEFINED]
+    return lambda _values: value
 
 
-def text_part(text: str, where: Where, problems: list[Problem]) -> Part:
+def text_part(text: str, where: Where, compiling: Compiling) -> Part:
     try:
         single = whole(text)
         pieces = parts(text)
     except Unclosed as error:
-        problems.append(where.problem(str(error), error.start))
+        compiling.problems.append(where.problem(str(error), error.start))
         return nothing
     if single:
-        return expression_part(single, where, problems)
-    made = [expression_part(piece, where, problems) if isinstance(piece, Embedded) else where.fill(piece.text) for piece in pieces]
+        return expression_part(single, where, compiling)
+    made = [expression_part(piece, where, compiling) if isinstance(piece, Embedded) else where.fill(piece.text) for piece in pieces]
     if all(isinstance(piece, str) for piece in made):
         literal = "".join(str(piece) for piece in made)
-        return lambda _given: literal
-    return lambda given: "".join(piece if isinstance(piece, str) else as_text(piece(given)) for piece in made)
+        return lambda _values: literal
+    return lambda values: "".join(piece if isinstance(piece, str) else as_text(piece(values)) for piece in made)
 
 
-def expression_part(embedded: Embedded, where: Where, problems: list[Problem]) -> Part:
+def expression_part(embedded: Embedded, where: Where, compiling: Compiling) -> Part:
+    """The value of one expression; which one it is among the template's is settled here."""
     try:
         expression = Expression(embedded.text)
     except SyntaxMistake as error:
         hint = "; inside an expression a variable is its name alone, without `<<` and `>>`" if "<<" in embedded.text else ""
-        problems.append(where.problem(f"the expression is not valid JSONata: {error}{hint}", embedded.start + error.offset))
+        compiling.problems.append(where.problem(f"the expression is not valid JSONata: {error}{hint}", embedded.start + error.offset))
         return nothing
     told = where.problem("", embedded.start + len(embedded.text) - len(embedded.text.lstrip()))
     place = f"the expression at {str(told)[:-2]}" if told.file else "the expression"
-
-    def evaluated(given: Input) -> Any:
-        try:
-            return expression.evaluate(given)
-        except ExpressionError as error:
-            raise ExpressionError(f"{place}: {error}") from None
-
-    path = simple_path(embedded.text)
-    if path is None:
-        return evaluated
-
-    def read(given: Input) -> Any:
-        try:
-            return path.read(given)
-        except NotSimple:
-            return evaluated(given)
-
-    return read
+    return itemgetter(compiling.sites.add(Site(embedded.text, expression.variables, simple_path(embedded.text), place)))
 
 
-def nothing(_given: Input) -> Any:
+def nothing(_values: Sequence[Any]) -> Any:
     return UNDEFINED
 
 

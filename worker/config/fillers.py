@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,16 @@ import orjson
 import structlog
 
 from worker.config.automation import Filler, Values
-from worker.config.engine import UNDEFINED, Input
+from worker.config.expressions import Compiling as CompilingExpressions
 from worker.config.expressions import as_text, expression_part
+from worker.config.paths import Input
 from worker.config.scanner import OPEN, Embedded, Literal, Unclosed, parts
+from worker.config.sites import Sites
 from worker.config.variables import VariablePath, VariableSyntaxError, parse_variable
 from worker.config.where import NOWHERE, Where
 from worker.core.errors import ConfigError, ExpressionError, Problem
+from worker.core.evaluation import UNDEFINED
+from worker.core.ports import Evaluator
 
 OPEN_VARIABLE = "<<"
 CLOSE_VARIABLE = ">>"
@@ -29,12 +33,12 @@ PAYLOADS = re.compile(r"(?:request|response)(?![\w .-])")
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
 class Given:
-    """What the parts of a filler see: the values, and the same as the expressions' input, made once."""
+    """What the parts of a filler see: the values of the run, and those of the filler's expressions."""
 
-    def __init__(self, values: Values) -> None:
-        self.values = values
-        self.input = Input(values.context(), {})
+    values: Values
+    results: Sequence[Any]
 
 
 Part = Callable[[Given], Any]
@@ -42,25 +46,27 @@ Part = Callable[[Given], Any]
 
 @dataclass(slots=True)
 class Compiling:
-    """What is wrong so far, and the variables met."""
+    """What is wrong so far, and the variables and expressions met."""
 
     problems: list[Problem] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    sites: Sites = field(default_factory=Sites)
 
 
 class Filling:
     """A `Filler`: a member of a mapping whose expression yields nothing is left out; a variable that is missing is null."""
 
-    def __init__(self, part: Part, names: frozenset[str]) -> None:
+    def __init__(self, part: Part, names: frozenset[str], sites: Sites | None = None) -> None:
         self._part = part
         self._names = names
+        self._sites = sites or Sites()
 
     @property
     def names(self) -> frozenset[str]:
         return self._names
 
-    def fill(self, values: Values) -> Any:
-        value = self._part(Given(values))
+    async def fill(self, values: Values, evaluator: Evaluator) -> Any:
+        value = self._part(Given(values, await self._sites.values(Input(values.context(), {}), evaluator)))
         return None if value is UNDEFINED else value
 
 
@@ -70,7 +76,7 @@ def compile_filler(value: Any, where: Where = NOWHERE) -> Filler:
     part = value_part(value, where, compiling)
     if compiling.problems:
         raise ConfigError(compiling.problems)
-    return Filling(part, frozenset(compiling.names))
+    return Filling(part, frozenset(compiling.names), compiling.sites)
 
 
 def variable_filler(name: str) -> Filler:
@@ -85,8 +91,8 @@ class FilledTemplate:
         self._filler = filler
         self._plain = plain
 
-    def evaluate(self, context: Any, bindings: Mapping[str, Any]) -> Any:  # noqa: ARG002  a template's signature; a run has no bindings
-        return self._filler.fill(Values(context, self._plain, context.get("status"), context.get("response"), context.get("request")))
+    async def evaluate(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> Any:  # noqa: ARG002  a template's signature; a run has no bindings
+        return await self._filler.fill(Values(context, self._plain, context.get("status"), context.get("response"), context.get("request")), evaluator)
 
 
 def value_part(value: Any, where: Where, compiling: Compiling) -> Part:
@@ -164,8 +170,8 @@ def names_in(text: str) -> list[tuple[str, int]]:
 
 def piece_part(piece: Embedded | Literal | Reference, where: Where, compiling: Compiling, *, alone: bool) -> Part:
     if isinstance(piece, Embedded):
-        expression = expression_part(piece, where, compiling.problems)
-        return lambda given: expression(given.input)
+        expression = expression_part(piece, where, CompilingExpressions(compiling.problems, compiling.sites))
+        return lambda given: expression(given.results)
     name = piece.text.strip()
     if PAYLOADS.match(name):
         return payload_part(piece, where, compiling, alone=alone)

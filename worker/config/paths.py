@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from worker.config.engine import UNDEFINED, Input
+from worker.config.plain import plain
+from worker.core.evaluation import UNDEFINED
 
 STEP = r"(?:[A-Za-z_]\w*|`[^`]+`)"
 PATH = re.compile(rf"\s*(?:(?P<variable>\$\w*)(?P<rest>(?:\s*\.\s*{STEP})*)|(?P<path>{STEP}(?:\s*\.\s*{STEP})*))\s*", re.ASCII)
 RESERVED = frozenset(("and", "or", "in", "null", "true", "false", "function"))
+
+
+class Input:
+    """A context for several expressions, and variables that are made plain once, when the first of them needs one."""
+
+    def __init__(self, context: Any, bindings: Mapping[str, Any]) -> None:
+        self.context = context
+        self._bindings = bindings
+        self._plain: dict[str, Any] = {}
+
+    def binding(self, name: str) -> Any:
+        """A variable's value, or UNDEFINED."""
+        if name not in self._plain:
+            self._plain[name] = plain(self._bindings[name]) if name in self._bindings else UNDEFINED
+        return self._plain[name]
 
 
 class NotSimple(Exception):

@@ -13,7 +13,9 @@ WorkerError
 │   ├── QueueMissing
 │   └── TopologyMismatch   a queue or exchange exists with other arguments
 ├── CallRefused            a call of an integration may not be sent: where it goes or what it holds is not allowed
+├── EvaluatorUnavailable   no process that evaluates expressions can be had: no fault of any message
 ├── ExpressionError        an expression failed on this input
+│   └── ExpressionFailed   the same, before its place in the route file is known
 └── Undecodable            a body is not the JSON that we accept
 """
 
@@ -93,8 +95,20 @@ class CallRefused(WorkerError):
     """A call may not be sent: a path segment, a host or a header is not allowed; the text names which, never its value."""
 
 
+class EvaluatorUnavailable(WorkerError):
+    """No process that evaluates expressions can be had now; the same evaluation may succeed later."""
+
+
 class ExpressionError(WorkerError):
     """An expression failed on this input."""
+
+
+class ExpressionFailed(ExpressionError):
+    """`index`: which expression of the question failed."""
+
+    def __init__(self, reason: str, index: int) -> None:
+        super().__init__(reason)
+        self.index = index
 
 
 class Undecodable(WorkerError):

@@ -1,4 +1,4 @@
-"""What the flows know of the world: a broker and its channels, Halo, a clock."""
+"""What the flows know of the world: a broker and its channels, Halo, the expression engine, a clock."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from worker.core.allowance import Permit
+from worker.core.evaluation import Question
 from worker.core.exchange import Exchange, Priority, Request
 from worker.core.message import Delivery, Message
 from worker.core.topology import Topology
@@ -161,6 +162,17 @@ class Permits(Protocol):
 
     def throttled(self, seconds: float) -> None:
         """Halo answered 429: nobody is to send for so long, as far as the others can be told."""
+        ...
+
+
+class Evaluator(Protocol):
+    """Evaluates expressions where they can be stopped: never in the event loop's thread."""
+
+    async def answer(self, question: Question) -> list[Any]:
+        """A value, or `UNDEFINED`, for each expression of the question.
+
+        Raises `ExpressionFailed` (the first one that fails; also what takes too much time or memory, or breaks the engine), or `EvaluatorUnavailable`.
+        """
         ...
 
 

@@ -8,23 +8,24 @@ from typing import Any
 from worker.config.compiled import RequestParameters
 from worker.config.routes import Subscriber
 from worker.core.errors import ExpressionError
+from worker.core.ports import Evaluator
 
 
-def evaluated(parameters: RequestParameters, context: Any, bindings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+async def evaluated(parameters: RequestParameters, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> dict[str, dict[str, Any]]:
     """{"path": {…}, "query": {…}} for this context. Raises `ExpressionError`."""
     return {
-        "path": {name: template.evaluate(context, bindings) for name, template in parameters.path.items()},
-        "query": {name: template.evaluate(context, bindings) for name, template in parameters.query.items()},
+        "path": {name: await template.evaluate(context, bindings, evaluator) for name, template in parameters.path.items()},
+        "query": {name: await template.evaluate(context, bindings, evaluator) for name, template in parameters.query.items()},
     }
 
 
-def subscriber_request(route: Subscriber) -> dict[str, dict[str, Any]]:
+async def subscriber_request(route: Subscriber, evaluator: Evaluator) -> dict[str, dict[str, Any]]:
     """The request parameters of a poll. Raises `ExpressionError`, also when the input transformer yields another shape."""
     bindings = {"route": route.name, "client": route.client}
-    request = evaluated(route.request, {}, bindings)
+    request = await evaluated(route.request, {}, bindings, evaluator)
     if route.input_transform is None:
         return request
-    return merged(request, route.input_transform.evaluate(request, bindings), "input_transform")
+    return merged(request, await route.input_transform.evaluate(request, bindings, evaluator), "input_transform")
 
 
 def merged(request: Mapping[str, Mapping[str, Any]], over: Any, source: str) -> dict[str, dict[str, Any]]:

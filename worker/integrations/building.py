@@ -1,4 +1,4 @@
-"""The request of a method: its path, query, headers and body filled, and refused when anything would lead it elsewhere. Pure."""
+"""The request of a method: its path, query, headers and body filled, and refused when anything would lead it elsewhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from worker.catalogue.values import EXACT, is_text, segment_problem
 from worker.config.automation import Integration, Method, Values
 from worker.core.errors import CallRefused, Undecodable
 from worker.core.jsontext import encode
+from worker.core.ports import Evaluator
 from worker.halo.transport import Call
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -41,12 +42,12 @@ LITERAL = "/:@!$&'()*+,;=~%-._"
 DECODINGS = 3  # proxies decode a path once, badly made servers twice
 
 
-def build_call(integration: Integration, method: Method, values: Values, timeout: float | None = None) -> Call:
-    """The call without its authorization. Raises `ExpressionError` (a filler failed) or `CallRefused` (what it yields cannot be sent)."""
+async def build_call(integration: Integration, method: Method, values: Values, evaluator: Evaluator, timeout: float | None = None) -> Call:  # noqa: ASYNC109 - part of the call
+    """The call without its authorization. Raises `ExpressionError` (a filler failed), `EvaluatorUnavailable`, or `CallRefused` (what it yields cannot be sent)."""
     try:
-        url = build_url(integration, method, values)
-        kind, data = build_body(method, values)
-        headers = build_headers(method, values)
+        url = await build_url(integration, method, values, evaluator)
+        kind, data = await build_body(method, values, evaluator)
+        headers = await build_headers(method, values, evaluator)
     except RequestError as error:
         raise CallRefused(f"{method.full_name}: {error}") from None
     if kind and not any(name.lower() == "content-type" for name in headers):
@@ -54,10 +55,10 @@ def build_call(integration: Integration, method: Method, values: Values, timeout
     return Call(method.verb, url, headers, data, timeout or method.timeout)
 
 
-def build_url(integration: Integration, method: Method, values: Values) -> URL:
+async def build_url(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> URL:
     base = URL(integration.base_url)
     prefix = base.raw_path.rstrip("/")
-    path = "".join(quote(part, safe=LITERAL) if isinstance(part, str) else segment(part.fill(values)) for part in method.path)
+    path = "".join([quote(part, safe=LITERAL) if isinstance(part, str) else segment(await part.fill(values, evaluator)) for part in method.path])
     if path and not path.startswith("/"):
         raise RequestError("the path must start with a slash")
     if any(unquote(piece) in {".", ".."} for piece in path.split("/")):
@@ -65,7 +66,7 @@ def build_url(integration: Integration, method: Method, values: Values) -> URL:
     url = URL(f"{base.origin()}{prefix}{path}", encoded=True)
     if url.origin() != base.origin() or url.raw_user is not None or not f"{url.raw_path}/".startswith(f"{prefix}/"):
         raise RequestError("the path leads away from the base_url")
-    return url.with_query(build_query(method, values))
+    return url.with_query(await build_query(method, values, evaluator))
 
 
 def segment(value: Any) -> str:
@@ -83,13 +84,13 @@ def segment(value: Any) -> str:
     return quote(text, safe="")
 
 
-def build_query(method: Method, values: Values) -> list[tuple[str, str]]:
+async def build_query(method: Method, values: Values, evaluator: Evaluator) -> list[tuple[str, str]]:
     """Null leaves a parameter out; a list repeats it."""
-    return [(name, text) for name, filler in method.query.items() for text in texts_of(f"the query parameter {name}", filler.fill(values))]
+    return [(name, text) for name, filler in method.query.items() for text in texts_of(f"the query parameter {name}", await filler.fill(values, evaluator))]
 
 
-def build_headers(method: Method, values: Values) -> dict[str, str]:
-    filled = {name: text_of(f"the header {name}", filler.fill(values)) for name, filler in method.headers.items()}
+async def build_headers(method: Method, values: Values, evaluator: Evaluator) -> dict[str, str]:
+    filled = {name: text_of(f"the header {name}", await filler.fill(values, evaluator)) for name, filler in method.headers.items()}
     return {name: checked_header(name, text) for name, text in filled.items() if text is not None}
 
 
@@ -102,9 +103,9 @@ def checked_header(name: str, text: str) -> str:
     return text.strip()
 
 
-def build_body(method: Method, values: Values) -> tuple[str, bytes | None]:
+async def build_body(method: Method, values: Values, evaluator: Evaluator) -> tuple[str, bytes | None]:
     """The content type and the bytes; null is no body."""
-    body = None if method.body is None else method.body.fill(values)
+    body = None if method.body is None else await method.body.fill(values, evaluator)
     if body is None:
         return "", None
     if method.body_kind == "text":

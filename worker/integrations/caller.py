@@ -11,7 +11,7 @@ import structlog
 from worker.config.automation import Integration, Method, Values
 from worker.core.errors import CallRefused
 from worker.core.exchange import Exchange, Gate
-from worker.core.ports import Clock
+from worker.core.ports import Clock, Evaluator
 from worker.halo.client import HaloClient
 from worker.halo.patience import Patience
 from worker.halo.transport import Call, Failure, gated
@@ -29,9 +29,10 @@ log = structlog.get_logger()
 class IntegrationCaller:
     """Implements `worker.config.automation.Caller`; made by `open_caller`."""
 
-    def __init__(self, lines: Mapping[str, Line], patience: Patience, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, lines: Mapping[str, Line], patience: Patience, evaluator: Evaluator, metrics: Metrics, clock: Clock) -> None:
         self._lines = lines
         self._patience = patience
+        self._evaluator = evaluator
         self._metrics = metrics
         self._clock = clock
 
@@ -40,7 +41,7 @@ class IntegrationCaller:
         line = self._lines[method.integration]
         started = self._clock.monotonic()
         try:
-            call = build_call(line.integration, method, values, timeout)
+            call = await build_call(line.integration, method, values, self._evaluator, timeout)
             exchange = await self._exchange(line, method, call, gate)
         except CallRefused:
             self._record(line, method, REFUSED, None, started)
@@ -72,7 +73,7 @@ class IntegrationCaller:
 
 @asynccontextmanager
 async def open_caller(
-    integrations: Mapping[str, Integration], clients: Mapping[str, HaloClient], metrics: Metrics, clock: Clock
+    integrations: Mapping[str, Integration], clients: Mapping[str, HaloClient], evaluator: Evaluator, metrics: Metrics, clock: Clock
 ) -> AsyncIterator[IntegrationCaller]:
     """A caller for these integrations; `clients` by name are those whose token `halo` integrations use. Connects to nothing yet.
 
@@ -82,4 +83,4 @@ async def open_caller(
     shared = Surroundings(clients, patience, metrics, clock)
     async with AsyncExitStack() as stack:
         lines = {name: await stack.enter_async_context(open_line(integration, shared)) for name, integration in integrations.items()}
-        yield IntegrationCaller(lines, patience, metrics, clock)
+        yield IntegrationCaller(lines, patience, evaluator, metrics, clock)

@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 
 from worker.config.automation import CallerAuth, Runbook, Webhook
-from worker.core.errors import BrokerError
+from worker.core.errors import BrokerError, EvaluatorUnavailable
 from worker.metrics import Metrics
 from worker.web.bodies import RETRY_AFTER, BodyReader, Refused, deliveries_of, not_yet
 from worker.web.callers import Gate, Shown
@@ -37,7 +37,7 @@ STRANGERS_SHARE = 16
 UNSTORED = "it cannot be stored now; send it again later"
 
 Receive = Callable[[str, Sequence[dict[str, Any]]], Awaitable[Mapping[str, Any]]]
-"""Takes the path and the deliveries of an admitted call; returns, when all of them are safe, what is to be answered. Raises `BrokerError` when they are not."""
+"""Takes the path and the deliveries of an admitted call; returns, when all of them are safe, what is to be answered. Raises `BrokerError` or `EvaluatorUnavailable` when they are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Public:
                 return await self._receive(request.path, deliveries)
         except TimeoutError:
             reason = "the broker did not confirm it in time"
-        except BrokerError as error:
+        except (BrokerError, EvaluatorUnavailable) as error:
             reason = str(error)
         log.warning("call.unstored", path=request.path, reason=reason)
         raise Refused(503, UNSTORED, Retry_After=RETRY_AFTER)

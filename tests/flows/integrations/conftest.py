@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 from aiohttp import web
 
+from tests.tools.evaluating import InProcess
 from worker.config.automation import Integration, IntegrationAuth, Method, Values
 from worker.config.fillers import compile_filler
 from worker.core.clock import SystemClock
@@ -73,7 +74,7 @@ async def call(api, metrics):
             pieces = tuple(compile_filler(piece) if "<<" in piece else piece for piece in path)
             method = Method("method", "api", verb, pieces, body=body, timeout=seconds, **fillers, **parts)
             integration = Integration("api", base_url or api.url, auth or IntegrationAuth(), {"method": method}, allow)
-            caller = await stack.enter_async_context(open_caller({"api": integration}, clients or {}, metrics, clock or SystemClock()))
+            caller = await stack.enter_async_context(open_caller({"api": integration}, clients or {}, InProcess(), metrics, clock or SystemClock()))
             made.callers.append(caller)
             made.methods.append(method)
             return lambda **more: caller.call(method, Values(variables=(variables or {}) | more, plain=plain))

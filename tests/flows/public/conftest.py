@@ -17,7 +17,7 @@ import pytest
 from tests.brokers.conftest import world  # noqa: F401 - a fixture: an empty broker of either kind
 from tests.flows.job.conftest import halos, job  # noqa: F401 - fixtures: the worker on both brokers
 from worker.config.automation import CallerAuth
-from worker.core.errors import ChannelLost
+from worker.core.errors import WorkerError
 from worker.metrics import Metrics
 from worker.web.public import Peers, serve_public
 
@@ -91,12 +91,12 @@ class Receiver:
     """Stands for what stores the deliveries."""
 
     taken: list[tuple[str, list[Any]]] = field(default_factory=list)
-    away: bool = False
+    away: WorkerError | None = None
     hold: asyncio.Event | None = None
 
     async def receive(self, path: str, documents: Any) -> dict[str, Any]:
-        if self.away:
-            raise ChannelLost("the broker is away")
+        if self.away is not None:
+            raise self.away
         if self.hold is not None:
             await self.hold.wait()
         self.taken.append((path, list(documents)))

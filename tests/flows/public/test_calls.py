@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from tests.flows.public.conftest import SECRET, answer_of, request, token
 from tests.tools.waiting import soon, until
 from worker.config.automation import CallerAuth, Runbook, Step, Webhook
-from worker.core.errors import WorkerError
+from worker.core.errors import ChannelLost, EvaluatorUnavailable, WorkerError
 from worker.metrics import Metrics
 from worker.web import public
 from worker.web.callers import signature
@@ -67,12 +67,13 @@ async def test_halo_s_own_example_of_a_signature():
     assert base64.b64decode(signature(auth, "Jefe", body)).hex() == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
 
 
-async def test_while_the_broker_is_away_the_answer_is_503_at_once_and_later_all_is_well(stranger, receiver):
-    receiver.away = True
+@pytest.mark.parametrize("away", [ChannelLost("the broker is away"), EvaluatorUnavailable("no process")], ids=["broker", "evaluator"])
+async def test_while_the_broker_is_away_the_answer_is_503_at_once_and_later_all_is_well(stranger, receiver, away):
+    receiver.away = away
     answer = await soon(stranger.signed("/webhooks/signed", {"id": 1}), 2)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
     assert receiver.taken == []
-    receiver.away = False
+    receiver.away = None
     assert (await stranger.signed("/webhooks/signed", {"id": 1})).status == 202
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.flows.job.conftest import Halos, Job
 from tests.flows.public.conftest import Stranger, token
+from tests.tools.evaluating import InProcess
 from tests.tools.job import EVENTS, routes, subscriber
 from tests.tools.process import write_routes
 from tests.tools.waiting import soon, until
@@ -81,7 +82,7 @@ async def front(job: Job, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
             made = Front(
                 job, halo, tmp_path / "front", {"webhooks": {"hook": definition}, "runbooks": {"ask": RUNBOOK}, "subscribers": {"tickets": subscriber()}}
             )
-            reception = Reception(made.routes.webhooks, made.current, CLOCK, Metrics())
+            reception = Reception(made.routes.webhooks, made.current, InProcess(), CLOCK, Metrics())
             doors = doors_of(made.routes.runbooks, made.routes.webhooks)
             made.port = await stack.enter_async_context(serve_public("127.0.0.1", 0, doors, reception.receive, Metrics()))
             await made.attach()

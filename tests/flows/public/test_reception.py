@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.brokers.conftest import World
+from tests.tools.evaluating import InProcess
 from tests.tools.job import OtherSystem
 from tests.tools.waiting import soon
 from worker.app.current import Current
@@ -66,7 +67,7 @@ async def start(world: World) -> AsyncIterator[Callable[..., Any]]:
             metrics = Metrics()
             current = Current()
             await stack.enter_async_context(current.attached(broker, CLOCK, claiming=True))
-            return Replica(broker, Reception(HOOKS, current, CLOCK, metrics), metrics)
+            return Replica(broker, Reception(HOOKS, current, InProcess(), CLOCK, metrics), metrics)
 
         yield started
 
@@ -161,7 +162,7 @@ async def test_of_a_batch_each_delivery_stands_for_itself_and_a_bad_one_is_parke
 
 
 async def test_while_no_attachment_is_there_nothing_is_taken():
-    reception = Reception(HOOKS, Current(), CLOCK, Metrics())
+    reception = Reception(HOOKS, Current(), InProcess(), CLOCK, Metrics())
     with pytest.raises(BrokerError):
         await reception.receive("/webhooks/starts", [{"id": "a"}])
 

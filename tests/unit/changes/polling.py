@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from tests.tools.evaluating import InProcess
 from tests.unit.changes.simulated import OPERATION, SimulatedHalo
 from worker.changes.detect import Change
 from worker.config.routes import Subscriber
@@ -65,7 +66,7 @@ class Polling:
     async def poll(self) -> str:
         """One poll, in as many turns as it takes; its result."""
         clock = Clock(self.halo)
-        poller = Poller(self.route, self.halo, self.emitted, clock, Metrics())
+        poller = Poller(self.route, self.halo, self.emitted, InProcess(), clock, Metrics())
         report = poller._report
         poller._report = lambda result, turn, reason: (self.results.append(result), self.reasons.append(reason), report(result, turn, reason))
         while True:

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pytest
 
+from tests.tools.evaluating import InProcess
 from tests.unit.changes.polling import Clock, Polling, tickets
 from tests.unit.changes.simulated import Manners, SimulatedHalo
 from tests.unit.changes.test_scan import halo_of
@@ -169,7 +170,7 @@ async def test_what_a_turn_that_dies_told_of_a_record_that_kept_changing_comes_a
     reads = halo.reads
     halo.churn = lambda halo: halo.reads < reads + 4 and (halo.wait(2), halo.update(3))
 
-    poller = Poller(polling.route, halo, polling.emitted, Clock(halo), Metrics())
+    poller = Poller(polling.route, halo, polling.emitted, InProcess(), Clock(halo), Metrics())
     await poller.take_turn(polling.baton, polling.known, lambda: halo.reads > 30)  # it dies here: neither its baton nor what it knows is kept
     dead = told_from(polling.emitted)
     assert len(dead["3"]) > 1, "the row was told more than once"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.tools.evaluating import evaluated, filled, holds
 from worker.config.automation import CallerAuth, IntegrationAuth, Values
 from worker.config.events import EVENTS, event_name
 
@@ -111,7 +112,7 @@ def test_an_internal_address_may_be_called_when_it_is_listed(load, address, host
 )
 def test_a_path_is_literal_text_and_variables(load, path, parts):
     found = method(load, f'{{method: GET, path: "{path}"}}\n', environment={"STAGE": "v2"})
-    assert [part if isinstance(part, str) else part.fill(VALUES) for part in found.path] == parts
+    assert [part if isinstance(part, str) else filled(part, VALUES) for part in found.path] == parts
 
 
 def test_a_method_takes_everything_that_a_file_can_say(load):
@@ -128,9 +129,9 @@ def test_a_method_takes_everything_that_a_file_can_say(load):
 """,
         environment={"STAGE": "v2"},
     )
-    assert {name: filler.fill(VALUES) for name, filler in found.query.items()} == {"a": 7, "b": 5, "c": None, "d": "x v2 a b"}
-    assert {name: filler.fill(VALUES) for name, filler in found.headers.items()} == {"X-A": "v2", "Accept": "a b"}
-    assert found.body.fill(VALUES) == {"a": [7, "v2"], "b": 200}
+    assert {name: filled(filler, VALUES) for name, filler in found.query.items()} == {"a": 7, "b": 5, "c": None, "d": "x v2 a b"}
+    assert {name: filled(filler, VALUES) for name, filler in found.headers.items()} == {"X-A": "v2", "Accept": "a b"}
+    assert filled(found.body, VALUES) == {"a": [7, "v2"], "b": 200}
     assert (found.verb, found.timeout, list(found.output)) == ("PATCH", 600, ["All", "First Name", "Asked"])
 
 
@@ -153,8 +154,8 @@ def test_a_method_takes_everything_that_a_file_can_say(load):
 )
 def test_a_body_is_sent_as_its_shape_tells(load, body, kind, content_type, sent):
     found = method(load, f"{{method: POST, path: /, body: {body}}}\n")
-    types = [filler.fill(VALUES) for name, filler in found.headers.items() if name.lower() == "content-type"]
-    assert (found.body_kind, types, found.body.fill(VALUES)) == (kind, [content_type] if content_type else [], sent)
+    types = [filled(filler, VALUES) for name, filler in found.headers.items() if name.lower() == "content-type"]
+    assert (found.body_kind, types, filled(found.body, VALUES)) == (kind, [content_type] if content_type else [], sent)
 
 
 def test_a_runbook_has_the_defaults_that_are_documented(load):
@@ -206,11 +207,11 @@ runbooks:
     assert (book.step_limit, book.concurrency, book.delays) == (7, 2, (1, 120))
     ask, note, over = book.steps.values()
     assert [(branch.go, branch.label) for branch in ask.go] == [("note", "status = 200"), ("note", "Id > 5"), ("over", "")]
-    assert [branch.when is None or branch.when.holds(VALUES.context(), {}) for branch in ask.go] == [True, True, True]
+    assert [branch.when is None or holds(branch.when, VALUES.context(), {}) for branch in ask.go] == [True, True, True]
     assert (ask.on_failure, ask.retry, ask.in_doubt, ask.timeout, list(ask.output)) == ("over", (1, 120), "repeat", 5, ["Whole"])
     assert (note.action.name, note.client, note.retry, [branch.go for branch in note.go]) == ("update_ticket", "main", (), ["over"])
     assert (note.find.operation.path, note.find.use, note.find.then) == ("/Tickets", "always", "skip")
-    assert (over.end, over.reason.fill(VALUES)) == ("failed", "sorry 7")
+    assert (over.end, filled(over.reason, VALUES)) == ("failed", "sorry 7")
 
 
 def test_variables_in_find_are_plain_where_their_expression_says_so(load):
@@ -227,8 +228,8 @@ def test_variables_in_find_are_plain_where_their_expression_says_so(load):
     )
     find = book.steps["b"].find
     context = Values({"Answer": "yes", "Quoted": "no", "Prompt": "p", "Id": 7}, request={"x": 1}).context()
-    assert {name: template.evaluate(context, {}) for name, template in find.query.items()} == {"ticket_id": 7, "actoutcome": 'yes, "no", p, 1'}
-    assert {name: template.evaluate(context, {}) for name, template in find.match.items()} == {"note": "yes", "id": 7}
+    assert {name: evaluated(template, context, {}) for name, template in find.query.items()} == {"ticket_id": 7, "actoutcome": 'yes, "no", p, 1'}
+    assert {name: evaluated(template, context, {}) for name, template in find.match.items()} == {"note": "yes", "id": 7}
 
 
 def test_a_step_that_looks_back_at_itself_may_use_what_it_set(load):
@@ -246,7 +247,7 @@ def test_an_action_may_be_one_expression(load):
         load,
         '      a: {action: get_control, client: main, output: {Zone: response^timezone!}, next: b}\n      b: {action: create_ticket, client: main, body: "{{ request }}"}\n',
     )
-    assert book.steps["b"].body.fill(VALUES) == {"a": 1}
+    assert filled(book.steps["b"].body, VALUES) == {"a": 1}
 
 
 def test_a_webhook_has_the_defaults_that_are_documented(load):
@@ -255,8 +256,8 @@ def test_a_webhook_has_the_defaults_that_are_documented(load):
     assert "hidden" not in repr(hook)
     delivery = {"id": "x-1", "object_id": 12}
     assert (hook.client, hook.events, hook.when, hook.runbook, hook.exchange) == ("main", (), None, None, "halo")
-    assert (hook.id.evaluate(delivery, {}), hook.routing_key.evaluate(delivery, {})) == ("x-1", "webhooks.hook")
-    assert (hook.wake.subscriber, hook.wake.id.evaluate(delivery, {})) == ("feed", 12)
+    assert (evaluated(hook.id, delivery, {}), evaluated(hook.routing_key, delivery, {})) == ("x-1", "webhooks.hook")
+    assert (hook.wake.subscriber, evaluated(hook.wake.id, delivery, {})) == ("feed", 12)
 
 
 def test_a_webhook_takes_everything_that_a_file_can_say(load):
@@ -283,8 +284,8 @@ webhooks:
     assert hook.auth == CallerAuth("signature", header="Token", secrets=("hidden-of-the-test",), prefix="sha256=")
     delivery = {"id": 1, "event": "x", "ticket": {"id": 9}}
     assert (hook.events, hook.runbook, hook.exchange) == ((3, 76, 1072), "book", "other")
-    assert (hook.id.evaluate(delivery, {}), hook.routing_key.evaluate(delivery, {}), hook.wake.id.evaluate(delivery, {})) == ("1-x", "a.x", 9)
-    assert [hook.when.holds({"event": event}, {}) for event in ("x", "y")] == [True, False]
+    assert (evaluated(hook.id, delivery, {}), evaluated(hook.routing_key, delivery, {}), evaluated(hook.wake.id, delivery, {})) == ("1-x", "a.x", 9)
+    assert [holds(hook.when, {"event": event}, {}) for event in ("x", "y")] == [True, False]
     assert routes.runbooks["book"].queue is None
 
 

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.config import engine
-from worker.config.engine import UNDEFINED, Expression, Input
+from tests.tools.evaluating import InProcess, evaluated, holds, now
 from worker.config.expressions import compile_condition, compile_expression, compile_template
-from worker.config.paths import NotSimple, simple_path
+from worker.config.paths import Input, NotSimple, simple_path
 from worker.core.errors import ConfigError, ExpressionError
+from worker.core.evaluation import UNDEFINED, Question
+from worker.evaluator.engine import Expression as Engine
+from worker.evaluator.limits import MAX_INPUT
 
 RECORD = {
     "id": 7,
@@ -33,7 +35,7 @@ RECORD = {
 
 
 def evaluate(template, context=RECORD, **bindings):
-    return compile_template(template).evaluate(context, bindings)
+    return evaluated(compile_template(template), context, bindings)
 
 
 @pytest.mark.parametrize(
@@ -140,14 +142,14 @@ def test_integers_that_are_calculated_with_are_floats_to_the_engine():
 
 @pytest.mark.parametrize("text", ["id = 7", "{{ id = 7 }}", " {{\n id = 7 }}\n", "name", "rows", "in", "price > 1 and $exists(nil)", "$contains(name, /^a/i)"])
 def test_a_condition_holds(text):
-    assert compile_condition(text).holds(RECORD, {}) is True
+    assert holds(compile_condition(text), RECORD, {}) is True
 
 
 @pytest.mark.parametrize(
     "text", ["id = 8", "missing", "nil", '""', "0", "[]", "{}", "missing > 1", "missing.x = 1", "$not(yes)", "[0, false]", "$boolean(missing)"]
 )
 def test_a_condition_does_not_hold(text):
-    assert compile_condition(text).holds(RECORD, {}) is False
+    assert holds(compile_condition(text), RECORD, {}) is False
 
 
 def test_a_bare_text_is_one_expression_that_yields_the_whole_document():
@@ -156,8 +158,8 @@ def test_a_bare_text_is_one_expression_that_yields_the_whole_document():
       "payload": {"n": $count(rows), "curly": {"a": {}}}  /* }} */
     }
     """
-    assert compile_expression(text).evaluate(RECORD, {}) == {"payload": {"n": 2, "curly": {"a": {}}}}
-    assert compile_expression("{{" + text + "}}").evaluate(RECORD, {}) == {"payload": {"n": 2, "curly": {"a": {}}}}
+    assert evaluated(compile_expression(text), RECORD, {}) == {"payload": {"n": 2, "curly": {"a": {}}}}
+    assert evaluated(compile_expression("{{" + text + "}}"), RECORD, {}) == {"payload": {"n": 2, "curly": {"a": {}}}}
 
 
 @pytest.mark.parametrize(
@@ -170,6 +172,8 @@ def test_a_bare_text_is_one_expression_that_yields_the_whole_document():
         ("a.b[c", 8, "`]` is expected"),
         ("a & 'x\\'y'", 8, "escape that JSON does not know"),
         ("x := 1", 4, "the left side of := is not a variable"),
+        ("(1 + $x := 2)", 9, "the left side of := is not a variable"),
+        ("$x[$y] := 2", 9, "the left side of := is not a variable"),
         ("", 3, "it ends too early"),
         ("1 + $upcase(a)", 8, "there is no function `$upcase`; did you mean $uppercase?"),
         ("$eval('1')", 4, "`$eval` is not available"),
@@ -183,6 +187,33 @@ def test_a_mistake_in_an_expression_is_told_with_its_column(expression, column, 
     (problem,) = raised.value.problems
     assert said in problem.message
     assert problem.column == column
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[-9223372036854775808..9223372036854775807]",
+        "$formatInteger(2e12, 'I')",
+        "$parseInteger('\U0001f600', '1;o')",
+        "$distinct([1..99999])",
+        "$pad('x', 1e12)",
+    ],
+)
+def test_no_constant_is_evaluated_when_an_expression_is_compiled(text):
+    compile_expression(text)
+
+
+@pytest.mark.parametrize("opening", ["(", "[", "-", "$f := function(){"])
+def test_whatever_compiles_can_also_be_evaluated_however_deep_it_is(opening):
+    closing = {"(": ")", "[": "]", "-": ""}.get(opening, "}")
+    for depth in range(900, 1100):
+        text = f"{opening * depth}1{closing * depth}"
+        try:
+            compile_expression(text)
+        except ConfigError:
+            return
+        Engine(text)
+    raise AssertionError("nothing is too deep")
 
 
 def test_a_mistake_early_in_a_long_expression_is_found_there_and_soon():
@@ -259,19 +290,31 @@ def test_an_error_keeps_what_the_author_of_the_expression_wrote():
     ],
 )
 def test_an_expression_cannot_run_away(expression, said):
+    patient = InProcess(seconds=0.5 if "longer" in said else 60.0)
     with pytest.raises(ExpressionError, match=said):
-        evaluate(f"{{{{ {expression} }}}}")
+        now(compile_template(f"{{{{ {expression} }}}}").evaluate(RECORD, {}, patient))
 
 
-def test_all_expressions_of_a_template_share_one_time_limit(monkeypatch):
-    monkeypatch.setattr(engine, "TIMEOUT", 0.0)
+def test_all_expressions_of_a_template_share_one_time_limit():
     slow = "{{ $sum($map([1..50000], function($i){$i * $i})) }}"
     with pytest.raises(ExpressionError, match="longer than allowed"):
-        evaluate([slow, slow])
+        now(compile_template([slow, slow]).evaluate(RECORD, {}, InProcess(seconds=0.0)))
+
+
+def test_all_expressions_of_a_template_are_one_question_and_those_that_only_name_a_value_are_none():
+    evaluator = InProcess()
+    template = compile_template(
+        {"a": "{{ id }}", "b": "{{ $uppercase(name) }}", "c": ["x {{ id + $n }}", "{{ rows.n }}"], "d": "{{ $headers.x }}", "e": "text"}
+    )
+    value = now(template.evaluate(RECORD, {"n": 1, "headers": {"x": b"y"}}, evaluator))
+    assert value == {"a": 7, "b": "ANN", "c": ["x 8", [1, 2]], "d": "y", "e": "text"}
+    assert evaluator.questions == [Question((" $uppercase(name) ", " id + $n ", " rows.n "), RECORD, {"n": 1})]
+    assert now(compile_template({"a": "{{ id }}", "b": "{{ $headers.x }}"}).evaluate(RECORD, {"headers": {"x": 1}}, evaluator)) == {"a": 7, "b": 1}
+    assert len(evaluator.questions) == 1
 
 
 def test_too_large_a_context_is_refused_but_passed_through():
-    record = {"text": "x" * (engine.MAX_INPUT + 1), "n": 1}
+    record = {"text": "x" * (MAX_INPUT + 1), "n": 1}
     assert evaluate("{{ n }}", record) == 1
     with pytest.raises(ExpressionError, match="the input has"):
         evaluate("{{ n + 1 }}", record)
@@ -298,6 +341,11 @@ VALUES = st.recursive(
 )
 
 
+def engine_says(text, context):
+    (value,) = now(InProcess().answer(Question((text,), context, {})))
+    return value
+
+
 @given(st.lists(NAMES, min_size=1, max_size=3), st.dictionaries(NAMES, VALUES, max_size=3))
 def test_paths_read_without_the_engine_yield_what_the_engine_does(names, context):
     text = ".".join(f"`{name}`" for name in names)
@@ -308,7 +356,7 @@ def test_paths_read_without_the_engine_yield_what_the_engine_does(names, context
         found = path.read(given_)
     except NotSimple:
         return
-    expected = Expression(text).evaluate(given_)
+    expected = engine_says(text, context)
     assert (found is UNDEFINED) == (expected is UNDEFINED)
     if found is not UNDEFINED:
         assert math.isclose(found, expected) if isinstance(found, float) else found == expected
@@ -316,8 +364,8 @@ def test_paths_read_without_the_engine_yield_what_the_engine_does(names, context
 
 @given(VALUES)
 def test_truth_is_what_the_engine_says(value):
-    expected = Expression("$boolean(v)").evaluate(Input({"v": value}, {}))
-    assert compile_condition("v").holds({"v": value}, {}) is (expected is True)
+    expected = engine_says("$boolean(v)", {"v": value})
+    assert holds(compile_condition("v"), {"v": value}, {}) is (expected is True)
 
 
 @given(st.text())

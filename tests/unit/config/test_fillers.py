@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from tests.tools.evaluating import filled
 from worker.config.automation import Values
 from worker.config.fillers import compile_filler, variable_filler
 from worker.core.errors import ConfigError, ExpressionError
@@ -83,8 +84,8 @@ FILLED = [
 
 @pytest.mark.parametrize(("value", "expected"), FILLED, ids=lambda value: str(value)[:40])
 def test_a_value_is_filled(value, expected):
-    filled = compile_filler(value).fill(VALUES)
-    assert (filled, type(filled)) == (expected, type(expected))
+    found = filled(compile_filler(value), VALUES)
+    assert (found, type(found)) == (expected, type(expected))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_a_value_is_filled(value, expected):
 )
 def test_a_missing_variable_is_null_or_empty_text_and_a_warning_that_names_it(value, expected):
     with capture_logs() as lines:
-        assert compile_filler(value).fill(VALUES) == expected
+        assert filled(compile_filler(value), VALUES) == expected
     ((event, level, name),) = [(line["event"], line["log_level"], line["variable"]) for line in lines]
     assert (event, level) == ("variable.missing", "warning")
     assert name in str(value)
@@ -101,7 +102,7 @@ def test_a_missing_variable_is_null_or_empty_text_and_a_warning_that_names_it(va
 
 def test_nothing_is_logged_when_all_is_there():
     with capture_logs() as lines:
-        compile_filler("<<Null>> <<Text>> <<request>>").fill(VALUES)
+        filled(compile_filler("<<Null>> <<Text>> <<request>>"), VALUES)
     assert lines == []
 
 
@@ -109,7 +110,7 @@ def test_the_names_are_those_of_the_variables_used():
     value = {"a": "<<One>> <<Two>>", "b": [{"c": "<< One >>", "d": "<<request^x>> {{ Three }}"}]}
     assert compile_filler(value).names == {"One", "Two"}
     assert variable_filler("id").names == {"id"}
-    assert variable_filler("Number").fill(VALUES) == 7
+    assert filled(variable_filler("Number"), VALUES) == 7
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_every_mistake_is_told():
 
 def test_an_expression_that_fails_says_so_without_data():
     with pytest.raises(ExpressionError) as error:
-        compile_filler("{{ Text + 1 }}").fill(VALUES)
+        filled(compile_filler("{{ Text + 1 }}"), VALUES)
     assert "hi" not in str(error.value)
 
 
@@ -157,8 +158,8 @@ def test_any_text_is_refused_or_filled(text):
     except ConfigError:
         return
     if "<<" not in text and "{{" not in text:
-        assert filler.fill(VALUES) == text
+        assert filled(filler, VALUES) == text
         assert filler.names == frozenset()
     else:
         with capture_logs():
-            filler.fill(VALUES)
+            filled(filler, VALUES)

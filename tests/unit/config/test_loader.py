@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.tools.evaluating import evaluated, holds
 from worker.catalogue.catalogue import load as load_catalogue
 from worker.config.loader import load_routes
 from worker.config.routes import RateLimit
@@ -24,8 +25,8 @@ def publisher(routes):
     return found
 
 
-def evaluated(templates, context=None):
-    return {name: template.evaluate(context or {}, {}) for name, template in templates.items()}
+def all_evaluated(templates, context=None):
+    return {name: evaluated(template, context or {}, {}) for name, template in templates.items()}
 
 
 def test_a_client_has_the_defaults_that_are_documented(load):
@@ -109,12 +110,12 @@ subscribers:
         )
     )
     assert (route.operation.path, route.every, route.cron) == ("/Asset", None, "*/5 * * * *")
-    assert evaluated(route.request.query) == {"search": 2, "client_id": 5, "includeactive": True, "site_id": None}
-    assert route.input_transform.evaluate({"path": {"x": "u"}}, {}) == {"query": {"username": "u"}}
+    assert all_evaluated(route.request.query) == {"search": 2, "client_id": 5, "includeactive": True, "site_id": None}
+    assert evaluated(route.input_transform, {"path": {"x": "u"}}, {}) == {"query": {"username": "u"}}
     assert (route.start, route.overlap, route.details.path, route.unrouted) == (datetime(2026, 1, 31, tzinfo=UTC), 0, "/Asset/{id}", "stop")
-    assert [route.when.holds({"id": number}, {}) for number in (5, 6)] == [False, True]
-    assert route.transform.evaluate({"id": 6}, {}) == {"number": 6}
-    assert (route.exchange, route.routing_key.evaluate({}, {"change": "created"}), route.queue) == ("events", "a.created", "inbox")
+    assert [holds(route.when, {"id": number}, {}) for number in (5, 6)] == [False, True]
+    assert evaluated(route.transform, {"id": 6}, {}) == {"number": 6}
+    assert (route.exchange, evaluated(route.routing_key, {}, {"change": "created"}), route.queue) == ("events", "a.created", "inbox")
     assert (route.key, route.ignore, route.on_lost_cursor) == (("client_id", "id"), {"lastseen"}, "start")
 
 
@@ -146,13 +147,13 @@ def test_the_queue_of_a_subscriber_gets_whatever_its_routing_key_can_become(load
 
 def test_a_path_parameter_is_found_whatever_its_case(load):
     route = subscriber(load('subscribers:\n  feed: {client: main, entity: "actions/{id}", request: {path: {ID: AC12}, query: {ticket_id: 1}}}\n'))
-    assert evaluated(route.request.path) == {"id": "AC12"}
+    assert all_evaluated(route.request.path) == {"id": "AC12"}
 
 
 def test_a_path_parameter_may_come_from_the_input_transform(load):
     text = 'subscribers:\n  feed: {client: main, entity: "Actions/{id}", input_transform: %s}\n'
     for transform in ('{path: {id: "{{ 1 }}"}}', '\'{"path": {"id": 1}}\'', "{path: \"{{ {'id': 1} }}\"}"):
-        assert subscriber(load(text % transform)).input_transform.evaluate({}, {}) == {"path": {"id": 1}}
+        assert evaluated(subscriber(load(text % transform)).input_transform, {}, {}) == {"path": {"id": 1}}
 
 
 def test_a_publisher_has_the_defaults_that_are_documented(load):
@@ -194,10 +195,10 @@ publishers:
     )
     assert (route.declare, route.bind, route.retry, route.concurrency) == (False, (("erp", "a.#"), ("crm", "#")), (), 16)
     assert (route.find.operation.method, route.find.operation.path, route.find.use, route.find.then) == ("GET", "/Actions", "always", "skip")
-    assert evaluated(route.find.query, {"ticket": 7}) == {"ticket_id": 7}
-    assert evaluated(route.find.match, {"note": "x"}) == {"note": "x", "hidden": False}
-    assert route.transform.evaluate({"note": "x"}, {}) == {"payload": [{"note": "x"}]}
-    assert route.when.holds({}, {}) is False
+    assert all_evaluated(route.find.query, {"ticket": 7}) == {"ticket_id": 7}
+    assert all_evaluated(route.find.match, {"note": "x"}) == {"note": "x", "hidden": False}
+    assert evaluated(route.transform, {"note": "x"}, {}) == {"payload": [{"note": "x"}]}
+    assert holds(route.when, {}, {}) is False
 
 
 @pytest.mark.parametrize(
@@ -249,8 +250,8 @@ subscribers:
     )
     route = subscriber(routes)
     assert (route.client, route.every) == ("main", 300)
-    assert route.when.holds({"summary": "a ${POLL} b"}, {})
-    assert route.transform.evaluate({"secret": 1}, {}) == {
+    assert holds(route.when, {"summary": "a ${POLL} b"}, {})
+    assert evaluated(route.transform, {"secret": 1}, {}) == {
         "env": "5m",
         "file": "<from a file>",
         "both": "5m ${POLL}",
@@ -283,7 +284,7 @@ def test_an_empty_or_missing_directory_is_told(tmp_path):
 def test_an_error_at_work_names_the_place_of_the_expression(load):
     route = subscriber(load('subscribers:\n  feed:\n    client: main\n    entity: Tickets\n    transform:\n      a: "n {{ $number(x) }}"\n'))
     with pytest.raises(Exception, match=r"^the expression at routes/main\.yaml:11:16: a value cannot be turned into a number \(D3030\)$"):
-        route.transform.evaluate({"x": "secret"}, {})
+        evaluated(route.transform, {"x": "secret"}, {})
 
 
 def test_every_operation_of_the_api_can_be_a_route(load):

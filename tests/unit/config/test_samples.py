@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.evaluating import evaluated, filled, holds
 from worker.cli.check import check
 from worker.config.automation import Values
 from worker.config.loader import load_routes
@@ -30,11 +31,11 @@ def routes():
 
 def way_on(step, values):
     """The step that the first branch that holds leads to."""
-    return next(branch.go for branch in step.go if branch.when is None or branch.when.holds(values.context(), {}))
+    return next(branch.go for branch in step.go if branch.when is None or holds(branch.when, values.context(), {}))
 
 
 def transformed(routes, name, message):
-    return routes.publishers[name].transform.evaluate(message, {})
+    return evaluated(routes.publishers[name].transform, message, {})
 
 
 def test_check_shows_what_each_route_does_and_no_secret(capsys, routes):
@@ -59,18 +60,18 @@ def test_check_without_the_variables_names_each_of_them(capsys):
 
 def test_a_ticket_event_is_what_its_mapping_says(routes):
     ticket = {"id": 5, "summary": " Printer on fire ", "client_name": "Acme", "status_id": 1, "secret": "x"}
-    assert routes.subscribers["tickets"].transform.evaluate(ticket, {"change": "created"}) == {
+    assert evaluated(routes.subscribers["tickets"].transform, ticket, {"change": "created"}) == {
         "id": 5, "summary": "Printer on fire", "client": "Acme", "status": 1, "link": "/tickets?id=5",
     }  # fmt: skip
 
 
 def test_an_asset_event_is_routed_by_its_customer(routes):
-    assert routes.subscribers["assets"].routing_key.evaluate({"client_id": 12.0}, {"change": "updated"}) == "assets.updated.12"
+    assert evaluated(routes.subscribers["assets"].routing_key, {"client_id": 12.0}, {"change": "updated"}) == "assets.updated.12"
 
 
 def test_only_customers_in_use_are_published(routes):
     when = routes.subscribers["clients"].when
-    assert [when.holds(client, {}) for client in ({"name": "A", "inactive": False}, {"name": "A"}, {"name": "A", "inactive": True}, {})] == [
+    assert [holds(when, client, {}) for client in ({"name": "A", "inactive": False}, {"name": "A"}, {"name": "A", "inactive": True}, {})] == [
         True,
         True,
         False,
@@ -81,10 +82,10 @@ def test_only_customers_in_use_are_published(routes):
 def test_an_alarm_becomes_a_ticket(routes):
     route = routes.publishers["tickets-from-monitoring"]
     alarm = {"host": "web-1", "check": "disk", "output": "97 %", "severity": 4, "event_id": 12}
-    assert route.when.holds(alarm, {})
-    assert not route.when.holds(alarm | {"severity": 1}, {})
+    assert holds(route.when, alarm, {})
+    assert not holds(route.when, alarm | {"severity": 1}, {})
     payload = transformed(routes, "tickets-from-monitoring", alarm)["payload"]
-    assert payload["summary"] == route.find.match["summary"].evaluate(alarm, {}) == "web-1: disk"
+    assert payload["summary"] == evaluated(route.find.match["summary"], alarm, {}) == "web-1: disk"
 
 
 def test_an_asset_of_the_master_system_keeps_what_it_has_and_leaves_out_what_it_has_not(routes):
@@ -108,30 +109,30 @@ def test_a_note_becomes_a_question_and_the_answer_a_note(routes):
     asked = Values(variables, request=payload)
     assert way_on(runbook.steps[runbook.first], asked) == "ask"
     call = runbook.steps["ask"].method
-    assert call.body.fill(asked)["messages"][1] == {"role": "user", "content": 'Is it "off"?'}
+    assert filled(call.body, asked)["messages"][1] == {"role": "user", "content": 'Is it "off"?'}
     answer = {"choices": [{"message": {"content": "Yes."}}]}
     answered = replace(asked, variables=variables | {"ResponseText": call.output["ResponseText"].find(answer).value}, status=200)
     assert way_on(runbook.steps["ask"], answered) == "reply"
     reply = runbook.steps["reply"]
-    assert reply.body.fill(answered) == {"ticket_id": 12, "outcome": "Note", "note_html": "Yes.", "hiddenfromuser": True}
-    assert {name: template.evaluate(answered.context(), {}) for name, template in reply.find.match.items()} == {"note_html": "Yes."}
+    assert filled(reply.body, answered) == {"ticket_id": 12, "outcome": "Note", "note_html": "Yes.", "hiddenfromuser": True}
+    assert {name: evaluated(template, answered.context(), {}) for name, template in reply.find.match.items()} == {"note_html": "Yes."}
 
 
 def test_without_a_question_nothing_is_asked_and_without_an_answer_the_run_fails(routes):
     steps = routes.runbooks["ask-chatgpt"].steps
     nothing = Values({"TicketId": 12}, status=200)
     assert [way_on(steps[name], nothing) for name in ("asked", "ask")] == ["nothing_asked", "no_answer"]
-    assert steps["no_answer"].reason.fill(nothing) == "no answer to the question on ticket 12"
+    assert filled(steps["no_answer"].reason, nothing) == "no answer to the question on ticket 12"
 
 
 def test_spam_says_so_in_its_summary(routes):
     runbook = routes.runbooks["mark-as-spam"]
     payload = {"ticket": {"id": 7, "summary": "You won"}}
     values = Values({name: path.find(payload).value for name, path in runbook.input.items()}, frozenset(("Summary",)), request=payload)
-    assert runbook.steps["close"].body.fill(values) == {"id": 7, "summary": "[spam] You won", "status_id": 9}
+    assert filled(runbook.steps["close"].body, values) == {"id": 7, "summary": "[spam] You won", "status_id": 9}
 
 
 def test_only_notes_that_ask_start_the_webhooks_runbook(routes):
     webhook = routes.webhooks["ticket-events"]
-    assert [webhook.when.holds({"action": {"outcome": outcome}}, {}) for outcome in ("Ask ChatGPT", "Note")] == [True, False]
-    assert (webhook.id.evaluate({"id": "a-b"}, {}), webhook.events) == ("a-b", (61,))
+    assert [holds(webhook.when, {"action": {"outcome": outcome}}, {}) for outcome in ("Ask ChatGPT", "Note")] == [True, False]
+    assert (evaluated(webhook.id, {"id": "a-b"}, {}), webhook.events) == ("a-b", (61,))

@@ -30,7 +30,7 @@ class Given:
 
     value: Any
 
-    def evaluate(self, context: Any, bindings: Mapping[str, Any]) -> Any:
+    async def evaluate(self, context: Any, bindings: Mapping[str, Any], evaluator: Any) -> Any:
         return self.value(context) if callable(self.value) else self.value
 
 
@@ -40,7 +40,7 @@ class Holding:
 
     test: Callable[[Any], bool]
 
-    def holds(self, context: Any, bindings: Mapping[str, Any]) -> bool:
+    async def holds(self, context: Any, bindings: Mapping[str, Any], evaluator: Any) -> bool:
         return self.test(context)
 
 

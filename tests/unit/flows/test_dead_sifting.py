@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.tools.evaluating import InProcess, now
 from tests.tools.headers import CODEC
 from tests.unit.flows.routes import Arrived, Holding
 from worker.config.expressions import compile_condition
@@ -26,10 +27,10 @@ def letter(message_id: str, body: bytes = b'{"a": 1}', **headers: Any) -> Arrive
 
 
 def sifted(*ids: str, selection: Selection | None = None, **fields: Any) -> Sieve:
-    sieve = Sieve(selection or Selection(tuple(ids)), NOW, CODEC, **fields)
+    sieve = Sieve(selection or Selection(tuple(ids)), NOW, CODEC, evaluator=InProcess(), **fields)
     for each in ("aa-1", "aa-2", "ab-1", "b"):
-        sieve.meet(ASSETS, letter(each))
-    sieve.meet(ASSETS, letter("b-longer", b"not json", **{"dead-class": "decode"}))
+        now(sieve.meet(ASSETS, letter(each)))
+    now(sieve.meet(ASSETS, letter("b-longer", b"not json", **{"dead-class": "decode"})))
     return sieve
 
 
@@ -62,15 +63,15 @@ def test_a_beginning_that_fits_several_or_none_is_refused_with_what_there_is(tex
 def test_of_many_candidates_ten_are_named():
     sieve = Sieve(Selection(("m",)), NOW, CODEC)
     for number in range(25):
-        sieve.meet(ASSETS, letter(f"m{number}"))
+        now(sieve.meet(ASSETS, letter(f"m{number}")))
     with pytest.raises(NoSuchLetter, match=r"25 ids begin with 'm': m0, .*, m9 and 15 more$"):
         sieve.settle()
 
 
 def test_two_letters_with_one_id_are_both_meant():
     sieve = Sieve(Selection(("m",)), NOW, CODEC)
-    sieve.meet(ASSETS, letter("m1"))
-    sieve.meet(STARTS, letter("m1", b"{}"))
+    now(sieve.meet(ASSETS, letter("m1")))
+    now(sieve.meet(STARTS, letter("m1", b"{}")))
     assert chosen(sieve) == ["m1", "m1"]
     assert {queue: marks.total() for queue, marks in sieve.marks.items()} == {"assets.dead": 1, "go.dead": 1}
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.tools.evaluating import InProcess, now
 from tests.unit.flows.routes import Given, Holding, subscriber
 from worker.changes.detect import Change
+from worker.config.routes import Subscriber
 from worker.core.errors import ExpressionError, Undecodable
-from worker.flows.polling.events import deletion, event_of, wanted
+from worker.flows.polling.events import Event, deletion, event_of, wanted
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RECORD = {"id": 7, "summary": "x", "lastupdate": "2026-02-03T04:05:06.789"}
@@ -19,8 +21,12 @@ CHANGE = Change("updated", "7", RECORD, "aa", "bb")
 SOURCE = "https://acme.haloitsm.com/api/Tickets"
 
 
+def made(route: Subscriber, change: Change, position: str = "") -> Event:
+    return now(event_of(route, change, SOURCE, NOW, position, InProcess()))
+
+
 def headers(change: Change = CHANGE, position: str = "1.5", **fields: Any) -> dict[str, Any]:
-    return dict(event_of(subscriber(**fields), change, SOURCE, NOW, position).message.headers)
+    return dict(made(subscriber(**fields), change, position).message.headers)
 
 
 def test_the_headers_are_those_of_cloudevents_in_binary_mode():
@@ -40,7 +46,7 @@ def test_a_record_without_a_stamp_was_changed_now():
 
 
 def test_copies_of_an_event_share_the_dedupe_key_and_differ_in_their_message_id():
-    first, second = (event_of(subscriber(), CHANGE, SOURCE, NOW, position).message for position in ("1.5", "1.6"))
+    first, second = (made(subscriber(), CHANGE, position).message for position in ("1.5", "1.6"))
     assert first.headers["dedupe-key"] == second.headers["dedupe-key"]
     assert first.message_id != second.message_id
 
@@ -56,25 +62,25 @@ def test_with_changes_all_each_poll_is_told_apart():
 
 
 def test_the_body_is_the_record_or_what_the_transform_makes_of_it():
-    assert json.loads(event_of(subscriber(), CHANGE, SOURCE, NOW, "").message.body) == RECORD
-    made = event_of(subscriber(transform=Given(lambda record: {"n": record["id"]})), CHANGE, SOURCE, NOW, "")
-    assert json.loads(made.message.body) == {"n": 7}
+    assert json.loads(made(subscriber(), CHANGE).message.body) == RECORD
+    event = made(subscriber(transform=Given(lambda record: {"n": record["id"]})), CHANGE)
+    assert json.loads(event.message.body) == {"n": 7}
 
 
 def test_it_goes_to_the_routes_exchange_under_entity_and_change():
-    event = event_of(subscriber(exchange="sync"), CHANGE, SOURCE, NOW, "")
+    event = made(subscriber(exchange="sync"), CHANGE)
     assert (event.exchange, event.routing_key) == ("sync", "tickets.updated")
 
 
 @pytest.mark.parametrize("key", [None, 7, "x" * 256, "ü" * 128])
 def test_a_routing_key_that_amqp_cannot_carry_is_an_error_of_this_record(key: Any):
     with pytest.raises(ExpressionError, match="at most 255 bytes"):
-        event_of(subscriber(routing_key=Given(key)), CHANGE, SOURCE, NOW, "")
+        made(subscriber(routing_key=Given(key)), CHANGE)
 
 
 def test_a_transform_that_yields_what_json_cannot_hold_is_an_error_of_this_record():
     with pytest.raises(Undecodable):
-        event_of(subscriber(transform=Given(object())), CHANGE, SOURCE, NOW, "")
+        made(subscriber(transform=Given(object())), CHANGE)
 
 
 def test_a_deletion_names_what_identified_the_record():
@@ -85,6 +91,6 @@ def test_a_deletion_names_what_identified_the_record():
 
 def test_the_filter_lets_deletions_through_since_nothing_is_left_to_filter_by():
     route = subscriber(when=Holding(lambda record: record["summary"] == "y"))
-    assert not wanted(route, CHANGE)
-    assert wanted(route, deletion(route, "7", "aa"))
-    assert wanted(subscriber(), CHANGE)
+    assert not now(wanted(route, CHANGE, InProcess()))
+    assert now(wanted(route, deletion(route, "7", "aa"), InProcess()))
+    assert now(wanted(subscriber(), CHANGE, InProcess()))

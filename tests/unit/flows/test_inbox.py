@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.tools.evaluating import InProcess
 from tests.tools.headers import CODEC, dead_letter, opened, retry_copy
-from tests.unit.flows.routes import ASSETS, Arrived, Given, Impatient, Ledger, ScriptedHalo, answered, publisher
+from tests.unit.flows.routes import ASSETS, Arrived, Given, Holding, Impatient, Ledger, ScriptedHalo, answered, publisher
 from worker.config.routes import Publisher
 from worker.core.errors import ExpressionError
 from worker.core.exchange import Exchange, Fate
@@ -32,7 +33,8 @@ def message(message_id: str = "m1", key: Any = "K", **fields: Any) -> Arrived:
 
 async def handled(delivery: Arrived, ledger: Ledger, answer: Exchange = SENT, **fields: Any) -> Outcome:
     fields = {"once": Given(lambda document: document["key"]), "transform": Given(lambda document: {"payload": document["payload"]}), "retry": ()} | fields
-    return await PublisherFlow(publisher(**fields), ScriptedHalo([answer], waits=answer is AWAY), ledger, Impatient()).handle(delivery, opened(delivery))  # type: ignore[arg-type]
+    flow = PublisherFlow(publisher(**fields), ScriptedHalo([answer], waits=answer is AWAY), ledger, InProcess(), Impatient())  # type: ignore[arg-type]
+    return await flow.handle(delivery, opened(delivery))
 
 
 def copied(delivery: Arrived, outcome: Outcome) -> Arrived:
@@ -68,7 +70,7 @@ async def test_keys_of_different_routes_are_different():
     await handled(message("m1"), ledger)
     other = Publisher("other", "main", "q", ASSETS, once=Given("K"), transform=Given({"payload": {}}))
     delivery = message("m2")
-    flow = PublisherFlow(other, ScriptedHalo([SENT]), ledger, Impatient())  # type: ignore[arg-type]
+    flow = PublisherFlow(other, ScriptedHalo([SENT]), ledger, InProcess(), Impatient())  # type: ignore[arg-type]
     assert isinstance(await flow.handle(delivery, opened(delivery)), Done)
 
 
@@ -129,7 +131,7 @@ async def test_one_that_took_over_and_was_buried_as_well_makes_room_for_a_third(
 
 async def test_a_message_that_the_filter_leaves_out_holds_no_key():
     ledger = Ledger()
-    await handled(message("m1"), ledger, when=type("Never", (), {"holds": lambda *_: False})())
+    await handled(message("m1"), ledger, when=Holding(lambda _: False))
     assert isinstance(await handled(message("m2"), ledger), Done)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.tools.evaluating import InProcess
 from tests.tools.headers import opened
 from tests.unit.flows.routes import DELETE, Arrived, Given, Holding, Impatient, Ledger, ScriptedHalo, answered, find, publisher
 from worker.core.errors import ExpressionError
@@ -90,7 +91,7 @@ async def handled(
     delivery = Arrived(Message(given if isinstance(given, bytes) else json.dumps(given).encode(), message_id=message_id))
     copied = doubtful or attempts > 0
     envelope = replace(opened(delivery), doubtful=doubtful, redelivered=redelivered, attempts=attempts, waited=waited, copied=copied)
-    return await PublisherFlow(publisher(**fields), halo, ledger or Ledger(), Impatient()).handle(delivery, envelope)  # type: ignore[arg-type]
+    return await PublisherFlow(publisher(**fields), halo, ledger or Ledger(), InProcess(), Impatient()).handle(delivery, envelope)  # type: ignore[arg-type]
 
 
 async def test_a_fresh_create_is_sent_without_a_look():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.evaluating import InProcess
 from tests.tools.headers import opened
 from tests.unit.flows.routes import Arrived, Holding, Impatient, Ledger
 from worker.config.automation import Branch, Runbook, Step, Values
@@ -57,7 +58,7 @@ async def handled(
     redelivered: bool = False,
     attempts: int = 0,
 ) -> Outcome:
-    flow = RunbookFlow(runbook, performer, ledger or Ledger(), Impatient())  # type: ignore[arg-type]
+    flow = RunbookFlow(runbook, performer, ledger or Ledger(), InProcess(), Impatient())  # type: ignore[arg-type]
     delivery = Arrived(replace(run.message(), message_id=message_id), queue="halo.run.rb", redelivered=redelivered)
     return await flow.handle(delivery, replace(opened(delivery), attempts=attempts))
 
@@ -226,7 +227,7 @@ async def test_a_condition_that_fails_tells_the_step_and_not_the_data():
 
 async def test_garbage_is_buried_without_a_claim():
     ledger = Ledger()
-    flow = RunbookFlow(book(ASK), Scripted(Done()), ledger, Impatient())  # type: ignore[arg-type]
+    flow = RunbookFlow(book(ASK), Scripted(Done()), ledger, InProcess(), Impatient())  # type: ignore[arg-type]
     delivery = Arrived(Message(b"{"))
     outcome = await flow.handle(delivery, opened(delivery))
     assert isinstance(outcome, Refused)
@@ -237,6 +238,6 @@ async def test_garbage_is_buried_without_a_claim():
 async def test_the_reason_of_a_run_that_ends_holds_no_secret_that_an_answer_quoted():
     step = Step("give_up", end="failed", reason=compile_filler("the API said <<Text>>"))
     performer = Scripted(Done())
-    flow = RunbookFlow(book(step), performer, Ledger(), Impatient(), lambda text: text.replace("key-of-eight", "***"))  # type: ignore[arg-type]
+    flow = RunbookFlow(book(step), performer, Ledger(), InProcess(), Impatient(), lambda text: text.replace("key-of-eight", "***"))  # type: ignore[arg-type]
     delivery = Arrived(at("give_up", variables={"Text": "no key-of-eight"}, plain=("Text",)).message(), queue="halo.run.rb", redelivered=False)
     assert await flow.handle(delivery, opened(delivery)) == Refused(DeadClass.FAILED, "the API said no ***", None)

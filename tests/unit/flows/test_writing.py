@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.tools.evaluating import InProcess, now
 from tests.unit.flows.routes import DELETE, Given, publisher
 from worker.config.compiled import RequestParameters
 from worker.core.errors import Undecodable
@@ -51,7 +52,7 @@ def test_an_update_is_the_content_laid_over_the_record_that_was_found():
 
 
 def written(document: Any, **fields: Any) -> Write:
-    return write_of(publisher(**fields), document, document, {})
+    return now(write_of(publisher(**fields), document, document, {}, InProcess()))
 
 
 def test_the_messages_own_parameters_win_over_those_of_the_route():

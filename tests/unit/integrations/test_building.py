@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
+from tests.tools.evaluating import InProcess, now
 from worker.config.automation import Integration, IntegrationAuth, Method, Values
 from worker.config.fillers import compile_filler
 from worker.core.errors import CallRefused
@@ -20,7 +21,8 @@ def build(path=("/",), base="https://api.example.com/v1", values=None, **parts):
     body = compile_filler(parts.pop("body")) if "body" in parts else None
     pieces = tuple(compile_filler(piece) if "<<" in piece else piece for piece in path)
     method = Method("list", "api", parts.pop("verb", "POST"), pieces, body=body, **fillers, **parts)
-    return build_call(Integration("api", base, IntegrationAuth(), {"list": method}), method, Values(variables=values or {}, plain=PLAIN))
+    integration = Integration("api", base, IntegrationAuth(), {"list": method})
+    return now(build_call(integration, method, Values(variables=values or {}, plain=PLAIN), InProcess()))
 
 
 def url(*path, base="https://api.example.com/v1", **values):

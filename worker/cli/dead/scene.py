@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -18,7 +18,9 @@ from worker.config.routes import Routes
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem, QueueMissing
 from worker.core.header_codec import HeaderCodec
-from worker.core.ports import Broker, Clock
+from worker.core.ports import Broker, Clock, Evaluator
+from worker.evaluator.evaluators import open_evaluator
+from worker.evaluator.limits import Limits
 from worker.flows.dead import desk
 from worker.flows.dead.boxes import Box, boxes_of
 from worker.flows.dead.sifting import Selection, Sieve
@@ -61,8 +63,13 @@ class Scene:
 
     async def looked(self, broker: Broker, sieve: Sieve) -> None:
         """Let the sieve meet all letters. Raises `BrokerError`, `NoSuchLetter`."""
-        with progress("looking", await self.depth(broker)) as step:
-            await desk.look(broker, self.clock, self.boxes, sieve, step)
+        async with self.evaluator() as sieve.evaluator:
+            with progress("looking", await self.depth(broker)) as step:
+                await desk.look(broker, self.clock, self.boxes, sieve, step)
+
+    def evaluator(self) -> AbstractAsyncContextManager[Evaluator]:
+        """Its processes are started once there is something to evaluate."""
+        return open_evaluator(Limits(self.settings.expression_memory))
 
     async def depth(self, broker: Broker) -> int:
         """Raises `QueueMissing` for a queue that is known by its name only."""

@@ -14,7 +14,7 @@ from worker.cli.dead.scene import Scene, WrongUse, progress, scene_of, selection
 from worker.cli.dead.view import by_class, counted, letter_object, print_letters, print_unreadable
 from worker.core.errors import WorkerError
 from worker.core.message import Message
-from worker.core.ports import Broker
+from worker.core.ports import Broker, Evaluator
 from worker.flows.dead import desk
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.desk import CutShort, Tally
@@ -53,7 +53,7 @@ class Task:
     selection: Selection
     manner: Manner
     judge: Callable[[Box, Letter, Message], Plan] | None
-    settled: Callable[[Broker], Mapping[Box, Settled]]
+    settled: Callable[[Broker, Evaluator], Mapping[Box, Settled]]
 
 
 def replay_letters(
@@ -68,14 +68,16 @@ def replay_letters(
     def judge(box: Box, letter: Letter, message: Message) -> Plan:
         return planners[box](letter, message)
 
-    task = Task("replay", selection_of(ids, where, everything=everything), manner, judge, lambda broker: replaying(scene, broker, planners))
+    task = Task(
+        "replay", selection_of(ids, where, everything=everything), manner, judge, lambda broker, evaluator: replaying(scene, broker, evaluator, planners)
+    )
     return carried_out(scene, task)
 
 
 def discard_letters(route: str, ids: Sequence[str], where: str | None, environment: Mapping[str, str], *, everything: bool, manner: Manner) -> int:
     """0 when all that were chosen are gone. Raises as `replay_letters`."""
     scene = scene_of(route, environment)
-    return carried_out(scene, Task("discard", selection_of(ids, where, everything=everything), manner, None, lambda _: discarding(scene)))
+    return carried_out(scene, Task("discard", selection_of(ids, where, everything=everything), manner, None, lambda _, __: discarding(scene)))
 
 
 def carried_out(scene: Scene, task: Task) -> int:
@@ -85,7 +87,7 @@ def carried_out(scene: Scene, task: Task) -> int:
 
 
 async def worked(scene: Scene, task: Task) -> int:
-    async with scene.broker() as broker, desk.alone(broker, scene.clock, scene.boxes) as alone:
+    async with scene.broker() as broker, scene.evaluator() as evaluator, desk.alone(broker, scene.clock, scene.boxes) as alone:
         if not alone:
             raise InOthersHands(HELD)
         sieve = Sieve(task.selection, scene.clock.now(), scene.codec, keep=SHOWN, judge=task.judge)
@@ -102,7 +104,7 @@ async def worked(scene: Scene, task: Task) -> int:
         async with stop_on_signals() as stop:
             with progress(task.verb, sieve.count) as step:
                 try:
-                    tally, error = await desk.settle(broker, scene.clock, scene.codec, sieve.marks, task.settled(broker), stop, step), ""
+                    tally, error = await desk.settle(broker, scene.clock, scene.codec, sieve.marks, task.settled(broker, evaluator), stop, step), ""
                 except CutShort as cut:
                     tally, error = cut.tally, str(cut)
         return report(scene, task, tally, error)

@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from worker.core.delivery_state import DeliveryState
+from worker.core.errors import EvaluatorUnavailable
 from worker.core.message import Delivery
 from worker.core.outcome import Doubtful, Outcome, Skipped
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
+from worker.flows.evaluating import unevaluated
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
@@ -39,9 +41,11 @@ def tell_unproven(route: str, state: DeliveryState) -> None:
 
 
 async def handled(handler: Handler, delivery: Delivery, envelope: DeliveryState) -> Outcome:
-    """The handler's outcome; one that raises has left the message in doubt."""
+    """The handler's outcome; one that raises has left the message in doubt, unless it says that nothing could be evaluated: then it has done nothing yet."""
     try:
         return await handler(delivery, envelope)
+    except EvaluatorUnavailable as error:
+        return unevaluated(error)
     except Exception as error:
         logger.error("message.crashed", message_id=envelope.message_id, error=type(error).__name__, exc_info=error)
         return Doubtful(f"{type(error).__name__} in the worker itself; the log has the trace", repeatable=False)

@@ -62,11 +62,11 @@ async def alone(broker: Broker, clock: Clock, boxes: Sequence[Box]) -> AsyncIter
 
 
 async def look(broker: Broker, clock: Clock, boxes: Sequence[Box], sieve: Sieve, progress: Progress) -> None:
-    """Let the sieve meet every letter; all of them go back. Raises `BrokerError`, `NoSuchLetter`."""
+    """Let the sieve meet every letter; all of them go back. Raises `BrokerError`, `EvaluatorUnavailable`, `NoSuchLetter`."""
     for box in boxes:
         async with walking(broker, clock, box.queue) as walk:
             async for delivery in walk.deliveries():
-                sieve.meet(box, delivery)
+                await sieve.meet(box, delivery)
                 progress(1)
     sieve.settle()
 

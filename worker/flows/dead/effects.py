@@ -1,8 +1,8 @@
-"""What becomes of the letters that came from no queue when they are replayed: records, deliveries, and events that nobody took. Today's routes decide. Pure."""
+"""What becomes of the letters that came from no queue when they are replayed: records, deliveries, and events that nobody took. Today's routes decide."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast, get_args
@@ -14,48 +14,49 @@ from worker.config.routes import Subscriber
 from worker.core.errors import Undecodable
 from worker.core.jsontext import decode
 from worker.core.message import Message
+from worker.core.ports import Evaluator
 from worker.flows.dead.letter import Letter
 from worker.flows.hooks import effects as hook_effects
 from worker.flows.hooks.effects import Effect
 from worker.flows.polling import events
 from worker.flows.running.run_message import run_id_of
 
-Effects = Callable[[Letter, Message, float], Sequence[Effect]]
-"""What is to be published for a letter at a moment; nothing where the route's filter leaves it out. Raises `ExpressionError`, `Undecodable`."""
+Effects = Callable[[Letter, Message, float], Awaitable[Sequence[Effect]]]
+"""What is to be published for a letter at a moment; nothing where the route's filter leaves it out. Raises `ExpressionError`, `EvaluatorUnavailable`, `Undecodable`."""
 
 
-def event_again(route: Subscriber, source: str) -> Effects:
+def event_again(route: Subscriber, source: str, evaluator: Evaluator) -> Effects:
     """A record that could not become an event; the letter's id stands in for the content that was known before, which the letter does not hold."""
 
-    def effects(letter: Letter, message: Message, now: float) -> list[Effect]:
+    async def effects(letter: Letter, message: Message, now: float) -> list[Effect]:
         kind, key = message.headers.get("change"), message.headers.get("record")
         record = object_of(message)
         if kind not in get_args(Kind) or not isinstance(key, str):
             raise Undecodable("the letter does not say which record it is, and how it had changed")
         digest = None if kind == "deleted" else content_hash(record, route.ignore)
         change = Change(cast("Kind", kind), key, record, letter.id, digest)
-        if not events.wanted(route, change):
+        if not await events.wanted(route, change, evaluator):
             return []
-        event = events.event_of(route, change, source, datetime.fromtimestamp(now, UTC), letter.id)
+        event = await events.event_of(route, change, source, datetime.fromtimestamp(now, UTC), letter.id, evaluator)
         return [Effect(replace(event.message, message_id=letter.id), event.routing_key, event.exchange)]
 
     return effects
 
 
-def delivery_again(hook: Webhook) -> Effects:
+def delivery_again(hook: Webhook, evaluator: Evaluator) -> Effects:
     """A delivery of Halo's that the route's expressions could not read."""
 
-    def effects(_: Letter, message: Message, now: float) -> Sequence[Effect]:
+    async def effects(_: Letter, message: Message, now: float) -> Sequence[Effect]:
         document = object_of(message)
-        if not hook_effects.wanted(hook, document):
+        if not await hook_effects.wanted(hook, document, evaluator):
             return []
-        delivery = run_id_of(f"/webhooks/{hook.name}", hook_effects.identity_of(hook, document))
-        return hook_effects.effects_of(hook, document, delivery, now)
+        delivery = run_id_of(f"/webhooks/{hook.name}", await hook_effects.identity_of(hook, document, evaluator))
+        return await hook_effects.effects_of(hook, document, delivery, now, evaluator)
 
     return effects
 
 
-def through_its_exchange(letter: Letter, message: Message, _: float) -> list[Effect]:
+async def through_its_exchange(letter: Letter, message: Message, _: float) -> list[Effect]:
     """An event that no queue took goes the way that it was to go: nobody has it yet."""
     state = letter.state
     if not state.exchange or "original-routing-key" not in message.headers:

@@ -7,7 +7,16 @@ from typing import Protocol
 
 import structlog
 
-from worker.core.errors import BrokerError, ExpressionError, PublishRefused, QueueMissing, Undecodable, Unpublishable, Unroutable
+from worker.core.errors import (
+    BrokerError,
+    EvaluatorUnavailable,
+    ExpressionError,
+    PublishRefused,
+    QueueMissing,
+    Undecodable,
+    Unpublishable,
+    Unroutable,
+)
 from worker.core.header_codec import HeaderCodec
 from worker.core.message import Message
 from worker.core.ports import Broker, Clock
@@ -77,8 +86,8 @@ class ByItsRoute:
 
     async def __call__(self, letter: Letter, message: Message) -> Gone | Left:
         try:
-            effects = self._effects(letter, message, self._clock.now())
-        except (ExpressionError, Undecodable) as error:
+            effects = await self._effects(letter, message, self._clock.now())
+        except (EvaluatorUnavailable, ExpressionError, Undecodable) as error:
             return Left(str(error))
         for effect in effects:
             try:

@@ -10,6 +10,7 @@ from worker.config.compiled import Condition
 from worker.core.errors import ExpressionError, WorkerError
 from worker.core.header_codec import HeaderCodec
 from worker.core.message import Delivery, Message
+from worker.core.ports import Evaluator
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import Letter, letter_of, view
 from worker.flows.dead.plan import Left, Plan
@@ -41,7 +42,10 @@ class Found:
 
 @dataclass(slots=True)
 class Sieve:
-    """Meets every letter and keeps little of each. `keep`: how many of those chosen are kept for showing, None for all; `judge`: what would become of one."""
+    """Meets every letter and keeps little of each. `keep`: how many of those chosen are kept for showing, None for all; `judge`: what would become of one.
+
+    `evaluator`: needed where the selection has a `where`.
+    """
 
     selection: Selection
     now: float
@@ -49,6 +53,7 @@ class Sieve:
     keep: int | None = None
     bodies: bool = False
     judge: Callable[[Box, Letter, Message], Plan] | None = None
+    evaluator: Evaluator | None = None
     ids: list[str] = field(default_factory=list)
     chosen: list[Found] = field(default_factory=list)
     classes: Counter[str] = field(default_factory=Counter)
@@ -64,7 +69,7 @@ class Sieve:
         """Letters chosen."""
         return self.classes.total()
 
-    def meet(self, box: Box, delivery: Delivery) -> None:
+    async def meet(self, box: Box, delivery: Delivery) -> None:
         """One letter after the other, in order."""
         message = delivery.message
         letter = letter_of(box, message, self.codec)
@@ -72,7 +77,7 @@ class Sieve:
         beginnings = [text for text in self.selection.ids if letter.id.startswith(text)]
         if self.selection.ids and not beginnings:
             return
-        wanted = self._holds(letter, message)
+        wanted = await self._holds(letter, message)
         found = Found(box, letter, message if self.bodies else None, self.judge(box, letter, message) if self.judge and wanted else None) if wanted else None
         if not self.selection.ids and found is not None:
             self._choose(found)
@@ -99,11 +104,13 @@ class Sieve:
             more = f" and {len(known) - CANDIDATES:,} more" if len(known) > CANDIDATES else ""
             raise NoSuchLetter(f"{len(known):,} ids begin with {text!r}: {', '.join(list(known)[:CANDIDATES])}{more}")
 
-    def _holds(self, letter: Letter, message: Message) -> bool:
+    async def _holds(self, letter: Letter, message: Message) -> bool:
         if self.selection.where is None:
             return True
+        if self.evaluator is None:
+            raise ValueError("letters are chosen by an expression, and nothing is there that evaluates it")
         try:
-            return self.selection.where.holds(view(letter, message, self.now), {})
+            return await self.selection.where.holds(view(letter, message, self.now), {}, self.evaluator)
         except ExpressionError as error:
             self.unreadable[str(error)] += 1
             return False

@@ -1,4 +1,4 @@
-"""What one delivery of Halo's is to bring about, as messages: pure."""
+"""What one delivery of Halo's is to bring about, as messages."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from worker.core.errors import ExpressionError
 from worker.core.jsontext import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
+from worker.core.ports import Evaluator
 from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
 from worker.flows.hooks.waking import wake_queue, wake_topology
 from worker.flows.polling.events import TYPE_PREFIX, parked_headers
@@ -46,28 +47,28 @@ def bindings_of(hook: Webhook) -> dict[str, Any]:
     return {"route": hook.name, "client": hook.client}
 
 
-def identity_of(hook: Webhook | None, document: Mapping[str, Any]) -> str:
+async def identity_of(hook: Webhook | None, document: Mapping[str, Any], evaluator: Evaluator) -> str:
     """What makes it the same delivery: what the route's `id` finds, else the content. Raises `ExpressionError`."""
-    found = hook.id.evaluate(document, bindings_of(hook)) if hook is not None and hook.id is not None else None
+    found = await hook.id.evaluate(document, bindings_of(hook), evaluator) if hook is not None and hook.id is not None else None
     if found not in (None, ""):
         return found if isinstance(found, str) else orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
     return blake2b(orjson.dumps(document, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
-def wanted(hook: Webhook, document: Mapping[str, Any]) -> bool:
+async def wanted(hook: Webhook, document: Mapping[str, Any], evaluator: Evaluator) -> bool:
     """Raises `ExpressionError`."""
-    return hook.when is None or hook.when.holds(document, bindings_of(hook))
+    return hook.when is None or await hook.when.holds(document, bindings_of(hook), evaluator)
 
 
-def effects_of(hook: Webhook, document: dict[str, Any], delivery: str, now: float) -> list[Effect]:
+async def effects_of(hook: Webhook, document: dict[str, Any], delivery: str, now: float, evaluator: Evaluator) -> list[Effect]:
     """Everything that the route says. `delivery` identifies it: the run id and the dedupe key. Raises `ExpressionError`."""
     effects = []
     if hook.runbook is not None:
         effects.append(Effect(start_message(hook.runbook, delivery, document), run_queue(hook.runbook)))
     if hook.exchange is not None:
-        effects.append(Effect(event_of(hook, document, delivery, now), routing_key_of(hook, document), hook.exchange))
+        effects.append(Effect(event_of(hook, document, delivery, now), await routing_key_of(hook, document, evaluator), hook.exchange))
     if hook.wake is not None:
-        record = hook.wake.id.evaluate(document, bindings_of(hook))
+        record = await hook.wake.id.evaluate(document, bindings_of(hook), evaluator)
         effects.append(Effect(Message(encode({"id": record}), message_id=uuid4().hex, correlation_id=delivery), wake_queue(hook.wake.subscriber)))
     return effects
 
@@ -88,8 +89,8 @@ def event_of(hook: Webhook, document: Mapping[str, Any], delivery: str, now: flo
     return Message(encode(document), headers, message_id=uuid4().hex, correlation_id=delivery, timestamp=at)
 
 
-def routing_key_of(hook: Webhook, document: Mapping[str, Any]) -> str:
-    key = f"webhooks.{hook.name}" if hook.routing_key is None else hook.routing_key.evaluate(document, bindings_of(hook))
+async def routing_key_of(hook: Webhook, document: Mapping[str, Any], evaluator: Evaluator) -> str:
+    key = f"webhooks.{hook.name}" if hook.routing_key is None else await hook.routing_key.evaluate(document, bindings_of(hook), evaluator)
     if not isinstance(key, str) or len(key.encode()) > LONGEST_KEY:
         raise ExpressionError(f"publish.routing_key must yield a text of at most {LONGEST_KEY} bytes")
     return key

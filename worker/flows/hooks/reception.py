@@ -16,7 +16,7 @@ import structlog
 from worker.config.automation import Webhook
 from worker.core.errors import ExpressionError, Unroutable
 from worker.core.message import Message
-from worker.core.ports import Claim, Claims, Clock
+from worker.core.ports import Claim, Claims, Clock, Evaluator
 from worker.core.topology import UNROUTED
 from worker.flows.hooks.effects import Effect, effects_of, identity_of, parked, wanted
 from worker.flows.polling.events import unrouted_headers
@@ -38,14 +38,15 @@ class Outlet(Claims, Protocol):
 class Reception:
     """Takes deliveries in. `path` is `/webhooks/<name>` or `/runbooks/<name>`."""
 
-    def __init__(self, webhooks: Mapping[str, Webhook], outlet: Outlet, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, webhooks: Mapping[str, Webhook], outlet: Outlet, evaluator: Evaluator, clock: Clock, metrics: Metrics) -> None:
         self._webhooks = {f"/webhooks/{name}": webhook for name, webhook in webhooks.items()}
         self._outlet = outlet
+        self._evaluator = evaluator
         self._clock = clock
         self._metrics = metrics
 
     async def receive(self, path: str, documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Take them in one after the other; returns when all of them are safe. Raises `BrokerError`: those that were not reached are to be sent again."""
+        """Take them in one after the other; returns when all of them are safe. Raises `BrokerError`, `EvaluatorUnavailable`: those that were not reached are to be sent again."""
         results: Counter[str] = Counter()
         runs = []
         for document in documents:
@@ -61,13 +62,13 @@ class Reception:
         hook = self._webhooks.get(path)
         delivery, result, run = uuid4().hex, "accepted", None
         try:
-            delivery = run_id_of(path, identity_of(hook, document))
+            delivery = run_id_of(path, await identity_of(hook, document, self._evaluator))
             if hook is None:
                 effects = [Effect(start_message(route, delivery, document), run_queue(route))]
-            elif not wanted(hook, document):
+            elif not await wanted(hook, document, self._evaluator):
                 result, effects = "skipped", []
             else:
-                effects = effects_of(hook, document, delivery, self._clock.now())
+                effects = await effects_of(hook, document, delivery, self._clock.now(), self._evaluator)
         except ExpressionError as error:
             logger.warning("delivery.parked", route=route, reason=str(error))
             result, effects = "parked", [parked(route, document, str(error), self._clock.now())]

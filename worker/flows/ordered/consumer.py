@@ -10,7 +10,7 @@ import structlog
 from worker.config.routes import Publisher
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
-from worker.core.ports import Broker, Channel, Clock
+from worker.core.ports import Broker, Channel, Clock, Evaluator
 from worker.core.topology import Topology, order_lock, order_room, ordered_topology
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.handling import Handler
@@ -52,20 +52,23 @@ class OrderedConsumer:
         route: Publisher,
         handler: Handler,
         needs: Availability,
+        evaluator: Evaluator,
         codec: HeaderCodec,
         clock: Clock,
         metrics: Metrics,
         health: Health,
+        *,
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._route = route
         self._part = consumption_of(route).part
         self._needs = needs
+        self._evaluator = evaluator
         self._codec = codec
         self._clock = clock
         self._metrics = metrics
         self._health = health
-        self._hands = Hands(route, self._part, handler, needs, codec, clock, metrics, health, tasks, InHand(tasks))
+        self._hands = Hands(route, self._part, handler, needs, evaluator, codec, clock, metrics, health, tasks, InHand(tasks))
         self._session = 0
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
@@ -110,7 +113,7 @@ class OrderedConsumer:
         started = self._clock.monotonic()
         lanes: Lanes[Roomed] = Lanes(self._route.concurrency)
         runner = Runner(self._hands, broker, lanes, self._session)
-        room = Room(self._route, channel, lanes, self._codec, self._clock, runner.changed)
+        room = Room(self._route, channel, lanes, self._evaluator, self._codec, self._clock, runner.changed)
         await room.load()
         await room.let_go_of_all()
         logger.info("order.taken_over", route=self._route.name, waiting=len(lanes), ms=round((self._clock.monotonic() - started) * 1000))
@@ -126,6 +129,7 @@ class OrderedConsumer:
                 stop.wait(),
                 self._needs.wait_unavailable(),
                 ending(moving),
+                room.take_in(),
                 room.let_go(),
                 room.refresh(),
                 runner.run(),
@@ -151,7 +155,8 @@ class OrderedConsumer:
         last = lanes.newest
         entry = None if last is None else lanes.known(last)
         newest = None if entry is None or entry.item is None else Newest(entry.item.message.message_id, entry.item.message.body)
-        return Mover(self._route, broker, self._codec, settler, self._clock, lanes, max(0 if last is None else last[0], int(self._clock.now() * 1e9)), newest)
+        sequence = max(0 if last is None else last[0], int(self._clock.now() * 1e9))
+        return Mover(self._route, broker, settler, self._evaluator, self._codec, self._clock, lanes, sequence=sequence, newest=newest)
 
     async def _tell(self, lanes: Lanes[Roomed], mover: Mover) -> None:
         """Show how it stands, and let the mover know when there is room again."""

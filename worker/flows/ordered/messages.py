@@ -11,6 +11,8 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.jsontext import decode
 from worker.core.message import Delivery, Message
 from worker.core.outcome import DeadClass, Refused
+from worker.core.ports import Clock, Evaluator
+from worker.flows.evaluating import once_evaluated
 from worker.flows.ordered.lanes import Place
 from worker.flows.writes.keys import key_text
 from worker.flows.writes.publisher import message_bindings
@@ -74,12 +76,13 @@ def moved_on(item: Roomed, now: float, *, started: bool = False) -> DeliveryStat
     return replace(item.state, order=replace(item.stamp, since=since, starts=item.stamp.starts + started))
 
 
-def key_of(route: Publisher, delivery: Delivery, envelope: DeliveryState) -> str | Refused:
-    """What keeps this message in order with others: 7, 7.0 and "7" are one key, as Halo takes them."""
-    if route.order_by is None:
+async def key_of(route: Publisher, delivery: Delivery, envelope: DeliveryState, evaluator: Evaluator, clock: Clock) -> str | Refused:
+    """What keeps this message in order with others: 7, 7.0 and "7" are one key, as Halo takes them. Waits while nothing can be evaluated."""
+    if (order_by := route.order_by) is None:
         raise ValueError(f"the route {route.name} has no `order_by`")
     try:
-        key = key_text(route.order_by.evaluate(decode(delivery.message.body), message_bindings(route, delivery, envelope)))
+        document, bindings = decode(delivery.message.body), message_bindings(route, delivery, envelope)
+        key = key_text(await once_evaluated(lambda: order_by.evaluate(document, bindings, evaluator), clock))
     except ExpressionError as error:
         return Refused(DeadClass.TRANSFORM, str(error))
     except Undecodable as error:

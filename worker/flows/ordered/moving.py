@@ -13,7 +13,7 @@ from worker.core.errors import ChannelLost, PublishDoubtful, PublishRefused, Unp
 from worker.core.header_codec import HeaderCodec
 from worker.core.message import Delivery, Message
 from worker.core.outcome import DeadClass, Refused
-from worker.core.ports import Broker, Channel, Clock
+from worker.core.ports import Broker, Channel, Clock, Evaluator
 from worker.core.settlement import Bury
 from worker.core.topology import order_room
 from worker.flows.consuming.consumer import ACKS_UNDER_WAY
@@ -47,12 +47,23 @@ class Mover:
     """
 
     def __init__(
-        self, route: Publisher, broker: Broker, codec: HeaderCodec, settler: Settler, clock: Clock, lanes: Lanes[Roomed], sequence: int, newest: Newest | None
+        self,
+        route: Publisher,
+        broker: Broker,
+        settler: Settler,
+        evaluator: Evaluator,
+        codec: HeaderCodec,
+        clock: Clock,
+        lanes: Lanes[Roomed],
+        *,
+        sequence: int,
+        newest: Newest | None,
     ) -> None:
         self._route = route
         self._broker = broker
-        self._codec = codec
         self._settler = settler
+        self._evaluator = evaluator
+        self._codec = codec
         self._clock = clock
         self._lanes = lanes
         self._sequence = sequence
@@ -101,7 +112,7 @@ class Mover:
             return
         state = self._codec.read(delivery)
         tell_unproven(self._route.name, state)
-        key = key_of(self._route, delivery, state)
+        key = await key_of(self._route, delivery, state, self._evaluator, self._clock)
         self._sequence += 1
         entry = self._lanes.expect((self._sequence, state.message_id), None if isinstance(key, Refused) else key, len(delivery.message.body))
         self.changed()

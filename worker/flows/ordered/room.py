@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from worker.core.errors import ChannelLost, Unpublishable
 from worker.core.header_codec import HeaderCodec
 from worker.core.message import Delivery, Message
 from worker.core.outcome import Refused
-from worker.core.ports import Channel, Clock
+from worker.core.ports import Channel, Clock, Evaluator
 from worker.core.topology import order_room
 from worker.flows.consuming.handling import SUSPECT
 from worker.flows.ordered.lanes import Lanes
@@ -32,11 +33,21 @@ LONGEST_IN_HAND = 600.0  # seconds; after 30 minutes the broker takes back what 
 class Room:
     """Made for the life of one channel, which has `PREFETCH`. `changed` is called after whatever may let something run."""
 
-    def __init__(self, route: Publisher, channel: Channel, lanes: Lanes[Roomed], codec: HeaderCodec, clock: Clock, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        route: Publisher,
+        channel: Channel,
+        lanes: Lanes[Roomed],
+        evaluator: Evaluator,
+        codec: HeaderCodec,
+        clock: Clock,
+        changed: Callable[[], None],
+    ) -> None:
         self._route = route
         self._queue = order_room(route.queue)
         self._channel = channel
         self._lanes = lanes
+        self._evaluator = evaluator
         self._codec = codec
         self._clock = clock
         self._changed = changed
@@ -45,12 +56,28 @@ class Room:
         self._arrived = 0
         self._some = asyncio.Event()
         self._surplus: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._arrivals: deque[Roomed] = deque()
+        self._more, self._none = asyncio.Event(), asyncio.Event()
 
     async def load(self) -> None:
         """Take in everything: a marker that is put behind it tells when that is done. Raises `BrokerError`.
 
         One consumer after the other is filled: then nothing can arrive later than the marker.
         """
+        await first_of(self._load(), self.take_in())
+
+    async def take_in(self) -> None:
+        """Take in what arrives, in its order, for as long as this is awaited. What is cut off is there for the next one who takes in."""
+        while True:
+            while self._arrivals:
+                await self._take_in(self._arrivals[0])
+                self._arrivals.popleft()
+                self._changed()
+            self._none.set()
+            self._more.clear()
+            await self._more.wait()
+
+    async def _load(self) -> None:
         marker = DeliveryState(self._marker, self._marker, order=OrderStamp(MARKER, int(self._clock.now())))
         await self._channel.publish(self._codec.copy(Message(b""), self._route.queue, marker), routing_key=self._queue)
         for number in range(1, CONSUMERS + 1):
@@ -64,6 +91,11 @@ class Room:
             logger.error(
                 "order.overfull", route=self._route.name, queue=self._queue, reason="more messages than ever should be are in it; their order may suffer"
             )
+        while self._arrivals:
+            self._none.clear()
+            lost = await first_of(self._none.wait(), self._channel.wait_closed())
+            if isinstance(lost, str):
+                raise ChannelLost(lost)
 
     async def let_go(self) -> None:
         """Acknowledge what is not needed, for as long as this is awaited."""
@@ -107,14 +139,14 @@ class Room:
                 self._loaded.set()
             self._surplus.put_nowait(delivery)
         else:
-            self._take_in(item)
-            self._changed()
+            self._arrivals.append(item)
+            self._more.set()
 
-    def _take_in(self, item: Roomed) -> None:
+    async def _take_in(self, item: Roomed) -> None:
         state = item.state
         entry = self._lanes.known(item.place)
         if entry is None:
-            key = key_of(self._route, item, state)
+            key = await key_of(self._route, item, state, self._evaluator, self._clock)
             entry = self._lanes.expect(item.place, None if isinstance(key, Refused) else key, len(item.message.body))
         surplus = self._lanes.arrive(
             entry, item, made=(state.attempts, state.tries), due=item.stamp.due, careful=item.stamp.starts >= SUSPECT, now=self._clock.monotonic()

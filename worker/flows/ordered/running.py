@@ -14,7 +14,7 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.identity import identity_of
 from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
-from worker.core.ports import Broker, Clock
+from worker.core.ports import Broker, Clock, Evaluator
 from worker.core.settlement import Retry, Settlement, settle
 from worker.core.topology import WORK_LIMIT, order_room
 from worker.flows.consuming.availability import Availability
@@ -40,6 +40,7 @@ class Hands:
     part: str
     handler: Handler
     needs: Availability
+    evaluator: Evaluator
     codec: HeaderCodec
     clock: Clock
     metrics: Metrics
@@ -141,7 +142,7 @@ class Runner:
     async def _outcome(self, entry: Entry[Roomed], item: Roomed, envelope: DeliveryState) -> Outcome:
         if item.stamp.starts > WORK_LIMIT:
             return Refused(DeadClass.CRASHED, f"started {item.stamp.starts} times without ever coming to an end")
-        refused = key_of(self._hands.route, item, envelope) if entry.key is None else None
+        refused = await key_of(self._hands.route, item, envelope, self._hands.evaluator, self._hands.clock) if entry.key is None else None
         if isinstance(refused, Refused):
             return refused
         outcome = await handled(self._hands.handler, item, envelope)

@@ -11,11 +11,11 @@ import structlog
 
 from worker.changes.detect import Change
 from worker.config.routes import Subscriber
-from worker.core.errors import ExpressionError, PublishDoubtful, PublishRefused, Undecodable, Unroutable, WorkerError
+from worker.core.errors import EvaluatorUnavailable, ExpressionError, PublishDoubtful, PublishRefused, Undecodable, Unroutable, WorkerError
 from worker.core.jsontext import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
-from worker.core.ports import Broker, Clock
+from worker.core.ports import Broker, Clock, Evaluator
 from worker.core.topology import UNROUTED, subscriber_dead_queue
 from worker.flows.polling.events import Event, event_of, parked_headers, unrouted_headers, wanted
 from worker.metrics import Metrics
@@ -25,7 +25,7 @@ ATTEMPTS = 3
 
 
 class EmitStopped(WorkerError):
-    """The broker does not take the events now: the poll ends here and its cursor stays. `settled`: what is dealt with all the same."""
+    """The events cannot be made, or the broker does not take them, now: the poll ends here and its cursor stays. `settled`: what is dealt with all the same."""
 
     def __init__(self, reason: str, settled: Sequence[Change] = ()) -> None:
         super().__init__(reason)
@@ -47,9 +47,10 @@ class Tally:
 class Emitter:
     """Publishes the events of one subscriber."""
 
-    def __init__(self, route: Subscriber, broker: Broker, clock: Clock, metrics: Metrics, source: str) -> None:
+    def __init__(self, route: Subscriber, broker: Broker, evaluator: Evaluator, clock: Clock, metrics: Metrics, source: str) -> None:
         self._route = route
         self._broker = broker
+        self._evaluator = evaluator
         self._clock = clock
         self._metrics = metrics
         self._source = source
@@ -67,14 +68,17 @@ class Emitter:
 
     async def _one(self, change: Change, position: str, tally: Tally) -> None:
         try:
-            if not wanted(self._route, change):
+            if not await wanted(self._route, change, self._evaluator):
                 tally.add("filtered")
                 return
-            event = event_of(self._route, change, self._source, datetime.fromtimestamp(self._clock.now(), UTC), position)
+            now = datetime.fromtimestamp(self._clock.now(), UTC)
+            event = await event_of(self._route, change, self._source, now, position, self._evaluator)
         except (ExpressionError, Undecodable) as error:
             await self._park(change, str(error))
             tally.add("parked")
             return
+        except EvaluatorUnavailable as error:
+            raise EmitStopped(str(error)) from error
         await self._publish(event, change, tally)
 
     async def _publish(self, event: Event, change: Change, tally: Tally) -> None:

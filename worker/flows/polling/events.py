@@ -17,6 +17,7 @@ from worker.core.header_fields import DEATH, written
 from worker.core.jsontext import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
+from worker.core.ports import Evaluator
 
 TYPE_PREFIX = "com.haloitsm"
 
@@ -35,17 +36,17 @@ def bindings_of(route: Subscriber, change: Change) -> dict[str, Any]:
     return {"route": route.name, "client": route.client, "change": change.kind}
 
 
-def wanted(route: Subscriber, change: Change) -> bool:
+async def wanted(route: Subscriber, change: Change, evaluator: Evaluator) -> bool:
     """Whether the route's filter lets it through; a deletion always passes, since nothing is left to filter by. Raises `ExpressionError`."""
-    return route.when is None or change.kind == "deleted" or route.when.holds(change.record, bindings_of(route, change))
+    return route.when is None or change.kind == "deleted" or await route.when.holds(change.record, bindings_of(route, change), evaluator)
 
 
-def event_of(route: Subscriber, change: Change, source: str, now: datetime, position: str) -> Event:
+async def event_of(route: Subscriber, change: Change, source: str, now: datetime, position: str, evaluator: Evaluator) -> Event:
     """Build the event. `position` tells the polls of `changes: all` apart. Raises `ExpressionError`, `Undecodable`."""
     bindings = bindings_of(route, change)
-    body = change.record if route.transform is None else route.transform.evaluate(change.record, bindings)
+    body = change.record if route.transform is None else await route.transform.evaluate(change.record, bindings, evaluator)
     resource = route.operation.resource
-    routing_key = f"{resource}.{change.kind}" if route.routing_key is None else route.routing_key.evaluate(change.record, bindings)
+    routing_key = f"{resource}.{change.kind}" if route.routing_key is None else await route.routing_key.evaluate(change.record, bindings, evaluator)
     if not isinstance(routing_key, str) or len(routing_key.encode()) > 255:  # noqa: PLR2004 - AMQP's short string
         raise ExpressionError("publish.routing_key must yield a text of at most 255 bytes")
     previous = position if route.changes == "all" else change.previous

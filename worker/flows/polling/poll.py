@@ -16,9 +16,9 @@ from worker.changes.position import Position
 from worker.changes.records import content_hash, record_key
 from worker.changes.scan import Scan, Seen, Step
 from worker.config.routes import Subscriber
-from worker.core.errors import ExpressionError, WorkerError
+from worker.core.errors import EvaluatorUnavailable, ExpressionError, WorkerError
 from worker.core.exchange import Exchange, Fate, Request
-from worker.core.ports import Clock, Halo
+from worker.core.ports import Clock, Evaluator, Halo
 from worker.flows.echoes.check import EchoCheck
 from worker.flows.polling.details import DetailsFailed, whole
 from worker.flows.polling.emit import EmitStopped, Emitter
@@ -40,10 +40,13 @@ class TooManyRecords(WorkerError):
 class Poller:
     """Takes turns for one subscriber through one broker attachment."""
 
-    def __init__(self, route: Subscriber, halo: Halo, emitter: Emitter, clock: Clock, metrics: Metrics, echoes: EchoCheck | None = None) -> None:
+    def __init__(
+        self, route: Subscriber, halo: Halo, emitter: Emitter, evaluator: Evaluator, clock: Clock, metrics: Metrics, echoes: EchoCheck | None = None
+    ) -> None:
         self._route = route
         self._halo = halo
         self._emitter = emitter
+        self._evaluator = evaluator
         self._clock = clock
         self._metrics = metrics
         self._echoes = echoes
@@ -56,10 +59,10 @@ class Poller:
         turn = Turn(baton, known, plan, position)
         with structlog.contextvars.bound_contextvars(route=self._route.name, poll=turn.poll):
             try:
-                await self._scan(turn, subscriber_request(self._route), pause)
+                await self._scan(turn, await subscriber_request(self._route, self._evaluator), pause)
             except DetailsFailed as error:
                 turn.trouble = "" if is_stopping(error.exchange) else str(error)
-            except (EmitStopped, ExpressionError, RequestError, TooManyRecords) as error:
+            except (EmitStopped, EvaluatorUnavailable, ExpressionError, RequestError, TooManyRecords) as error:
                 turn.trouble, turn.stopped = str(error), isinstance(error, EmitStopped)
             turned = self._turned(turn)
             return replace(turned, astray=turn.stopped or "unrouted" in turn.tally.counts)

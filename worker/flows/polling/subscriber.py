@@ -10,7 +10,7 @@ import structlog
 from worker.config.routes import Subscriber
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.health import Health
-from worker.core.ports import Broker, Channel, Clock, Halo
+from worker.core.ports import Broker, Channel, Clock, Evaluator, Halo
 from worker.core.topology import Topology, browsed, common_topology, events_topology, state_queue, subscriber_dead_queue
 from worker.flows.consuming.watchdog import stalled
 from worker.flows.echoes.check import EchoCheck
@@ -42,10 +42,20 @@ class SubscriberFlow:
     """One subscriber. `turn_limit`: seconds after which a long scan goes on in the next turn. `echoes`: what our own writes left, where it is not to hear of them."""
 
     def __init__(
-        self, route: Subscriber, halo: Halo, clock: Clock, metrics: Metrics, health: Health, *, turn_limit: float = 300.0, echoes: Echoes | None = None
+        self,
+        route: Subscriber,
+        halo: Halo,
+        evaluator: Evaluator,
+        clock: Clock,
+        metrics: Metrics,
+        health: Health,
+        *,
+        turn_limit: float = 300.0,
+        echoes: Echoes | None = None,
     ) -> None:
         self._route = route
         self._halo = halo
+        self._evaluator = evaluator
         self._clock = clock
         self._metrics = metrics
         self._health = health
@@ -126,10 +136,10 @@ class SubscriberFlow:
 
     async def _work(self, broker: Broker, baton: Baton, known: Known, stop: asyncio.Event) -> Turned:
         source = self._halo.source(self._route.operation.path)
-        emitter = Emitter(self._route, broker, self._clock, self._metrics, source)
+        emitter = Emitter(self._route, broker, self._evaluator, self._clock, self._metrics, source)
         limit = self._clock.monotonic() + self._turn_limit
         check = EchoCheck(self._route, self._echoes, self._clock, self._metrics) if self._echoes is not None else None
-        poller = Poller(self._route, self._halo, emitter, self._clock, self._metrics, check)
+        poller = Poller(self._route, self._halo, emitter, self._evaluator, self._clock, self._metrics, check)
         try:
             turned = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)
         except BrokerError:

@@ -10,16 +10,18 @@ import structlog
 
 from worker.catalogue.errors import RequestError
 from worker.config.automation import Runbook, Step, Values
+from worker.config.compiled import Condition
 from worker.config.expressions import as_text
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, Undecodable
 from worker.core.jsontext import decode
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
-from worker.core.ports import Claim, Claims, Clock
+from worker.core.ports import Claim, Claims, Clock, Evaluator
 from worker.core.settlement import Bury, settle
 from worker.core.topology import Topology, work_topology
 from worker.flows.consuming.consumer import Consumption
+from worker.flows.evaluating import once_evaluated
 from worker.flows.running.run_message import Run, run_queue, start_message, started_by
 from worker.flows.running.step import Performer
 from worker.flows.running.variables import taken
@@ -64,12 +66,13 @@ class Starter:
 class RunbookFlow:
     """The handler of one runbook's steps."""
 
-    def __init__(self, runbook: Runbook, performer: Performer, claims: Claims, clock: Clock, hide: Callable[[str], str] = str) -> None:
+    def __init__(self, runbook: Runbook, performer: Performer, claims: Claims, evaluator: Evaluator, clock: Clock, hide: Callable[[str], str] = str) -> None:
         """`hide` masks secrets in a reason that the route makes of an answer."""
         self._hide = hide
         self._runbook = runbook
         self._performer = performer
         self._claims = claims
+        self._evaluator = evaluator
         self._clock = clock
         self._fence = Fence(runbook.name, claims, clock)
 
@@ -132,25 +135,29 @@ class RunbookFlow:
             return self._to(run, self._runbook.first, taken(values, self._runbook.input, {"request": run.request}))
         step = self._runbook.steps[run.step]
         if step.end is not None:
-            return ended(step, values, self._hide)
+            return await ended(step, values, self._evaluator, self._hide)
         if step.method is None and step.action is None:
-            return self._onward(run, step, values)
+            return await self._onward(run, step, values)
         try:
             performed = await self._performer.perform(step, values, attempt)
         except (RequestError, CallRefused) as error:
             return self._failed(run, step, values, await attempt.told(Refused(DeadClass.REJECTED, f"not sent: {error}")), attempts)
         if isinstance(performed.outcome, Done):
-            return self._onward(run, step, performed.values, performed.outcome.status)
+            return await self._onward(run, step, performed.values, performed.outcome.status)
         return self._failed(run, step, performed.values, performed.outcome, attempts)
 
-    def _onward(self, run: Run, step: Step, values: Values, status: int | None = None) -> Outcome:
+    async def _onward(self, run: Run, step: Step, values: Values, status: int | None = None) -> Outcome:
         """To the first branch that holds."""
         if not step.go:
             return Done("the run is done", status)
         for branch in step.go:
-            if branch.when is None or branch.when.holds(values.context(), {}):
+            if branch.when is None or await self._holds(branch.when, values):
                 return self._to(run, branch.go, values, status)
         return Refused(DeadClass.FAILED, f"no branch of step {step.name!r} holds", status)
+
+    async def _holds(self, when: Condition, values: Values) -> bool:
+        """What the step does is done already: it must not go back for want of an evaluator."""
+        return await once_evaluated(lambda: when.holds(values.context(), {}, self._evaluator), self._clock)
 
     def _failed(self, run: Run, step: Step, values: Values, outcome: Outcome, attempts: int) -> Outcome:
         """A failure waits for its retry, goes to `on_failure`, or ends the run; what is in doubt is parked in any case."""
@@ -179,11 +186,11 @@ def buried_key(run: Run) -> str:
     return f"buried:{run.id}:{run.visit}"
 
 
-def ended(step: Step, values: Values, hide: Callable[[str], str]) -> Outcome:
+async def ended(step: Step, values: Values, evaluator: Evaluator, hide: Callable[[str], str]) -> Outcome:
     """Raises `ExpressionError`."""
     if step.end == "done":
         return Done("the run is done")
-    reason = hide(as_text(step.reason.fill(values))) if step.reason is not None else ""
+    reason = hide(as_text(await step.reason.fill(values, evaluator))) if step.reason is not None else ""
     return Refused(DeadClass.FAILED, reason[:LONGEST_REASON] or f"the run ended at step {step.name!r}")
 
 

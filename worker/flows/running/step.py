@@ -13,7 +13,7 @@ from worker.config.automation import Caller, Integration, Method, Runbook, Step,
 from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Priority
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
-from worker.core.ports import Halo
+from worker.core.ports import Evaluator, Halo
 from worker.flows.running.variables import taken
 from worker.flows.writes.fence import Attempt, Bar
 from worker.flows.writes.once import NOT_FOUND, Once
@@ -33,13 +33,14 @@ class Performed:
 class Performer:
     """Performs the methods and actions of one runbook's steps."""
 
-    def __init__(self, caller: Caller, clients: Mapping[str, Halo]) -> None:
+    def __init__(self, caller: Caller, clients: Mapping[str, Halo], evaluator: Evaluator) -> None:
         self._caller = caller
         self._clients = clients
+        self._evaluator = evaluator
         self._catalogue = load()
 
     async def perform(self, step: Step, values: Values, attempt: Attempt) -> Performed:
-        """Raises `ExpressionError`, `RequestError`, `CallRefused`, `Undecodable`."""
+        """Raises `ExpressionError`, `EvaluatorUnavailable`, `RequestError`, `CallRefused`, `Undecodable`."""
         if step.method is not None:
             return await self._method(step, step.method, values, attempt)
         outcome = await self._action(step, values, attempt)
@@ -73,12 +74,12 @@ class Performer:
         if action is None:
             raise Undecodable(f"step {step.name!r} has neither a method nor an action")
         operation = self._catalogue.find(action.entity, action.method)
-        path = {name: filler.fill(values) for name, filler in step.path.items()}
-        query = {name: filler.fill(values) for name, filler in step.query.items()}
+        path = {name: await filler.fill(values, self._evaluator) for name, filler in step.path.items()}
+        query = {name: await filler.fill(values, self._evaluator) for name, filler in step.query.items()}
         if operation.method == "GET":
             request = replace(build_request(operation, path, query), timeout=step.timeout)
             return read_outcome(await halo.send(request, priority=Priority.RUNBOOK))
-        body = step.body.fill(values) if step.body is not None else None
+        body = await step.body.fill(values, self._evaluator) if step.body is not None else None
         write = Write(path, query, payload_of(operation, body))
         if lacking := action.missing(write.single or {}):
             return Refused(DeadClass.REJECTED, f"not sent: {action.name} needs {', '.join(lacking)}")
@@ -86,7 +87,7 @@ class Performer:
         if not isinstance(kept, dict):
             return kept
         write = replace(write, payload=kept | (write.single or {}))
-        once = Once(halo, operation, step.find, step.in_doubt, Priority.RUNBOOK, step.timeout)
+        once = Once(halo, self._evaluator, operation, step.find, step.in_doubt, Priority.RUNBOOK, step.timeout)
         return await once.write(write, values.context(), {}, attempt)
 
     async def _kept(self, halo: Halo, step: Step, action: Action, record: Mapping[str, Any]) -> dict[str, Any] | Outcome:

@@ -9,7 +9,7 @@ from worker.catalogue.requests import build_request
 from worker.changes.pages import PAGE_SIZE, rows_of
 from worker.config.compiled import Find
 from worker.core.exchange import Exchange, Priority
-from worker.core.ports import Halo
+from worker.core.ports import Evaluator, Halo
 
 MOST_PAGES = 10
 
@@ -43,11 +43,11 @@ class LookupFailed:
 Finding = Found | NotFound | Unclear | LookupFailed
 
 
-async def look(halo: Halo, find: Find, context: Any, bindings: dict[str, Any]) -> Finding:
+async def look(halo: Halo, find: Find, context: Any, bindings: dict[str, Any], evaluator: Evaluator) -> Finding:
     """Ask for the rows and compare. Raises `ExpressionError`, `RequestError`."""
-    path = {name: template.evaluate(context, bindings) for name, template in find.path.items()}
-    query = {name: template.evaluate(context, bindings) for name, template in find.query.items()}
-    wanted = {name: template.evaluate(context, bindings) for name, template in find.match.items()}
+    path = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.path.items()}
+    query = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.query.items()}
+    wanted = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.match.items()}
     if not wanted or any(normal(value) in (None, "") for value in wanted.values()):
         return Unclear("a member of `find.match` has no value in this message: nothing can be looked up by it")
     matches: list[dict[str, Any]] = []

@@ -11,7 +11,7 @@ from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError
 from worker.core.identity import content_digest
 from worker.core.message import Delivery
-from worker.core.ports import Claim, Claims
+from worker.core.ports import Claim, Claims, Evaluator
 from worker.flows.writes.keys import key_text
 
 
@@ -22,10 +22,11 @@ class Inbox:
     name: str
     key: Template
     claims: Claims
+    evaluator: Evaluator
 
-    def key_of(self, document: Any, bindings: dict[str, Any]) -> str:
+    async def key_of(self, document: Any, bindings: dict[str, Any]) -> str:
         """Empty where the expression yields nothing. Raises `ExpressionError`, `Undecodable`."""
-        return key_text(self.key.evaluate(document, bindings))
+        return key_text(await self.key.evaluate(document, bindings, self.evaluator))
 
     async def holder(self, key: str, delivery: Delivery, envelope: DeliveryState) -> int | None:
         """As which holder of the key (0, 1 …) this message is to be taken; None: it is a copy. Raises `BrokerError`.

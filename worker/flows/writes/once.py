@@ -11,7 +11,7 @@ from worker.catalogue.requests import build_request
 from worker.config.compiled import Find
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
-from worker.core.ports import Halo
+from worker.core.ports import Evaluator, Halo
 from worker.flows.writes.fence import Attempt, Bar
 from worker.flows.writes.find import Found, LookupFailed, NotFound, Unclear, look
 from worker.flows.writes.writing import Write
@@ -24,6 +24,7 @@ class Once:
     """The writes of one route or step. `timeout`: seconds for each, where that is not the client's. `every`: updates and deletions pass the fence as well."""
 
     halo: Halo
+    evaluator: Evaluator
     operation: Operation
     find: Find | None
     in_doubt: Literal["park", "repeat"]
@@ -59,7 +60,7 @@ class Once:
 
     async def _looked(self, find: Find, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Write | Outcome:
         """What is left to write after a look, or what became of the message without a write."""
-        match await look(self.halo, find, context, bindings):
+        match await look(self.halo, find, context, bindings, self.evaluator):
             case Found(record_id):
                 return write.updating(record_id) if find.then == "update" else Done("found: it is there already", body={"id": record_id})
             case NotFound():

@@ -9,15 +9,16 @@ from typing import Any
 from worker.catalogue.errors import RequestError
 from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState
-from worker.core.errors import BrokerError, ExpressionError, Undecodable
+from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionError, Undecodable
 from worker.core.exchange import Priority
 from worker.core.jsontext import decode
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Outcome, Refused, Skipped, Unsent, marked
-from worker.core.ports import Claims, Clock, Halo
+from worker.core.ports import Claims, Clock, Evaluator, Halo
 from worker.core.settlement import Bury, settle
 from worker.core.topology import Topology, work_topology
 from worker.flows.consuming.consumer import Consumption
+from worker.flows.evaluating import unevaluated
 from worker.flows.writes.fence import PAUSE, Fence
 from worker.flows.writes.inbox import Inbox
 from worker.flows.writes.once import Once
@@ -35,21 +36,22 @@ def consumption_of(route: Publisher) -> Consumption:
 class PublisherFlow:
     """The handler of one publisher's messages."""
 
-    def __init__(self, route: Publisher, halo: Halo, claims: Claims, clock: Clock) -> None:
+    def __init__(self, route: Publisher, halo: Halo, claims: Claims, evaluator: Evaluator, clock: Clock) -> None:
         self._route = route
+        self._evaluator = evaluator
         self._clock = clock
-        self._inbox = None if route.once is None else Inbox(route.name, route.once, claims)
+        self._inbox = None if route.once is None else Inbox(route.name, route.once, claims, evaluator)
         self._fence = Fence(route.name, claims, clock)
-        self._once = Once(halo, route.operation, route.find, route.in_doubt, Priority.WRITE, every=route.order_by is not None)
+        self._once = Once(halo, evaluator, route.operation, route.find, route.in_doubt, Priority.WRITE, every=route.order_by is not None)
 
     async def handle(self, delivery: Delivery, envelope: DeliveryState) -> Outcome:
         """Decode, filter, transform, look up where that is needed, send. Every way ends in an `Outcome`."""
         bindings = message_bindings(self._route, delivery, envelope)
         try:
             document = decode(delivery.message.body)
-            if self._route.when is not None and not self._route.when.holds(document, bindings):
+            if self._route.when is not None and not await self._route.when.holds(document, bindings, self._evaluator):
                 return Skipped("the route's `when`")
-            key = None if self._inbox is None else self._inbox.key_of(document, bindings)
+            key = None if self._inbox is None else await self._inbox.key_of(document, bindings)
         except ExpressionError as error:
             return Refused(DeadClass.TRANSFORM, str(error))
         except Undecodable as error:
@@ -77,9 +79,11 @@ class PublisherFlow:
     async def _written(self, document: Any, bindings: dict[str, Any], delivery: Delivery, envelope: DeliveryState) -> Outcome:
         attempt = self._fence.attempt(delivery, envelope, self._route.retry, remembered=envelope.remembered, holder=envelope.holder)
         try:
-            shaped = document if self._route.transform is None else self._route.transform.evaluate(document, bindings)
-            write = write_of(self._route, shaped, document, bindings)
+            shaped = document if self._route.transform is None else await self._route.transform.evaluate(document, bindings, self._evaluator)
+            write = await write_of(self._route, shaped, document, bindings, self._evaluator)
             return await self._once.write(write, document, bindings, attempt)
+        except EvaluatorUnavailable as error:
+            return unevaluated(error)
         except ExpressionError as error:
             return Refused(DeadClass.TRANSFORM, str(error))
         except (Undecodable, RequestError) as error:

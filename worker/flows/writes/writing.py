@@ -8,6 +8,7 @@ from typing import Any, Self
 from worker.catalogue.operation import Operation
 from worker.config.routes import Publisher
 from worker.core.errors import ExpressionError, Undecodable
+from worker.core.ports import Evaluator
 from worker.flows.requests import evaluated
 
 SHAPE = frozenset({"path", "query", "payload"})
@@ -44,7 +45,7 @@ def names_record(record: dict[str, Any]) -> bool:
     return record.get("id") not in (None, 0, "0", "")
 
 
-def write_of(route: Publisher, document: Any, context: Any, bindings: dict[str, Any]) -> Write:
+async def write_of(route: Publisher, document: Any, context: Any, bindings: dict[str, Any], evaluator: Evaluator) -> Write:
     """The write that a message (after `transform`) asks for; the route's own parameters are the defaults. Raises `Undecodable`, `ExpressionError`."""
     if not isinstance(document, dict):
         raise Undecodable(f"the message must be an object with path, query and payload, not {kind(document)}")
@@ -52,7 +53,7 @@ def write_of(route: Publisher, document: Any, context: Any, bindings: dict[str, 
         raise Undecodable(
             f"the message must be an object with path, query and payload; it also has {', '.join(unknown[:5])}: a `transform` gives it that shape"
         )
-    defaults = evaluated(route.request, context, bindings)
+    defaults = await evaluated(route.request, context, bindings, evaluator)
     parameters = {}
     for part in ("path", "query"):
         given = document.get(part)

@@ -1,0 +1,71 @@
+"""Whatever an expression does on whatever data: the worker lives, its loop is not held up, and those beside it get their answers."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.evaluator.hostile import HOSTILE
+from worker.core.errors import ExpressionFailed
+from worker.core.evaluation import Question
+
+HELD_UP = 0.1  # seconds
+AT_ONCE = 8
+
+
+@asynccontextmanager
+async def watched_loop():
+    """Yields the longest time that this thread has worked without a turn for others: its own CPU time, since the machine may be busy with something else."""
+    gc.collect()
+    gc.freeze()  # what pytest has gathered is not the worker's to walk through
+    longest, began = [0.0], time.thread_time()
+
+    async def tick():
+        nonlocal began
+        while True:
+            began = time.thread_time()
+            await asyncio.sleep(0)
+            longest[0] = max(longest[0], time.thread_time() - began)
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.sleep(0)
+    try:
+        yield longest
+    finally:
+        ticking.cancel()
+        gc.unfreeze()
+
+
+def test_there_are_two_hundred_and_each_is_another():
+    assert len(HOSTILE) >= 200
+    assert len({(each.text, str(each.context)) for each in HOSTILE}) == len(HOSTILE)
+    assert {each.kind for each in HOSTILE} == {"time", "memory", "depth", "panic", "abort"}
+
+
+@pytest.mark.parametrize("batch", [HOSTILE[start : start + AT_ONCE] for start in range(0, len(HOSTILE), AT_ONCE)], ids=lambda batch: str(batch[0])[:80])
+async def test_it_ends_in_a_value_or_a_sentence_and_nobody_else_notices(batch, evaluator):
+    neighbours = 0
+
+    async def neighbour():
+        nonlocal neighbours
+        while True:
+            neighbours += 1
+            assert await evaluator.answer(Question(("n + 1", "$uppercase(name)"), {"n": neighbours, "name": "ann"}, {})) == [neighbours + 1, "ANN"]
+            await asyncio.sleep(0.01)
+
+    beside = asyncio.create_task(neighbour())
+    async with watched_loop() as longest:
+        results = await asyncio.gather(*(evaluator.answer(Question((each.text,), each.context, {})) for each in batch), return_exceptions=True)
+        before = neighbours
+        while neighbours == before and not beside.done():  # noqa: ASYNC110  the neighbour is asking all the time
+            await asyncio.sleep(0.01)
+    assert not beside.done(), beside.exception()
+    beside.cancel()
+    assert [result for result in results if not isinstance(result, (list, ExpressionFailed))] == []
+    assert all(str(result) for result in results)
+    assert longest[0] < HELD_UP
+    assert await evaluator.answer(Question(("1 + 1",), None, {})) == [2]

@@ -1,0 +1,245 @@
+"""The processes of an evaluator: what ends them, what that costs the questions in their hands, and that none is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tools.waiting import SOON, until
+from worker.core.errors import EvaluatorUnavailable, ExpressionFailed
+from worker.core.evaluation import Question
+from worker.core.health import Health
+from worker.evaluator import process as process_module
+from worker.evaluator.evaluators import PART, open_evaluator
+from worker.evaluator.frames import Kind, frame
+from worker.evaluator.limits import Limits
+from worker.metrics import Metrics
+
+ENDLESS = "($f := function($n){ $f($n + 1) }; $f(1))"
+UNSTOPPABLE = "$distinct($)"
+TEXTS = [str(number) for number in range(40_000)]
+PANIC = Question(("$parseInteger(s, '1;o')",), {"s": "\U0001f600"}, {})
+GREEDY = Question(("[a..b]",), {"a": -(2**63), "b": 2**63 - 1}, {})
+FINE = Question(("n + 1",), {"n": 1}, {})
+
+
+def children() -> dict[int, str]:
+    """Our own, with their states."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = stat.read_text().rpartition(")")
+        except OSError:
+            continue
+        state, parent = rest.split()[:2]
+        if (int(parent) == os.getpid() and "evaluator" in command(stat.parent)) or (state == "Z" and int(parent) == os.getpid()):
+            found[int(name.split()[0])] = state
+    return found
+
+
+def command(folder: Path) -> str:
+    try:
+        return (folder / "cmdline").read_text()
+    except OSError:
+        return ""
+
+
+async def eventually(holds, within=SOON):
+    async def held():
+        return holds()
+
+    await until(held, within)
+
+
+def count(metric, *labels):
+    return metric.labels(*labels)._value.get()
+
+
+@pytest.mark.parametrize(
+    ("question", "cause", "said"),
+    [
+        (Question((UNSTOPPABLE,), TEXTS, {}), "time", "it took longer than allowed (D1012)"),
+        (GREEDY, "memory", "it took more memory than allowed (128 MiB)"),
+        (PANIC, "failed", "the expression engine failed on it (exit code 1)"),
+    ],
+    ids=["time", "memory", "panic"],
+)
+async def test_what_ends_a_process_is_told_in_a_sentence_of_its_own_and_counted(evaluator, question, cause, said):
+    with pytest.raises(ExpressionFailed) as failed:
+        await evaluator.answer(question)
+    assert str(failed.value) == said
+    assert count(evaluator.metrics.expressions_stopped, cause) == 1
+    assert count(evaluator.metrics.evaluator_restarts, cause) >= 1
+    assert await evaluator.answer(FINE) == [2]
+
+
+async def test_the_expression_that_ended_the_process_is_named_among_several(evaluator):
+    with pytest.raises(ExpressionFailed) as failed:
+        await evaluator.answer(Question(("s", "$uppercase(s)", *PANIC.expressions, "s & 'x'"), PANIC.context, {}))
+    assert failed.value.index == 2
+
+
+async def test_an_expression_that_the_engine_itself_stops_is_counted_as_well(evaluator):
+    with pytest.raises(ExpressionFailed, match="longer than allowed"):
+        await evaluator.answer(Question((ENDLESS,), {}, {}))
+    assert count(evaluator.metrics.expressions_stopped, "time") == 1
+
+
+async def test_what_needs_more_than_the_quick_lane_gives_is_answered_on_the_slow_one():
+    busy = Question(("$sum($map([1..n], function($i){ $i * $i }))",), {"n": 90_000}, {})
+    async with open_evaluator(Limits()) as evaluator:
+        assert await evaluator.answer(busy) == [sum(number * number for number in range(1, 90_001))]
+        assert evaluator._slow_from
+
+
+async def test_those_in_the_same_batch_as_what_ends_the_process_get_their_answers(evaluator):
+    await evaluator.answer(FINE)
+    fine = [Question(("n + 1",), {"n": number}, {}) for number in range(20)]
+    questions = [*fine[:10], PANIC, *fine[10:], GREEDY]
+    results = await asyncio.gather(*map(evaluator.answer, questions), return_exceptions=True)
+    assert results[:10] + results[11:-1] == [[number + 1] for number in range(20)]
+    assert all(isinstance(result, ExpressionFailed) for result in (results[10], results[-1]))
+
+
+async def test_a_process_that_is_killed_from_outside_costs_nobody_an_answer(evaluator):
+    await evaluator.answer(FINE)
+    asked = [asyncio.create_task(evaluator.answer(Question(("n + 1",), {"n": number}, {}))) for number in range(50)]
+    await asyncio.sleep(0)
+    os.kill(evaluator.quick._process.pid, signal.SIGKILL)
+    assert await asyncio.gather(*asked) == [[number + 1] for number in range(50)]
+    await eventually(lambda: count(evaluator.metrics.evaluator_restarts, "killed") == 1)
+
+
+async def test_a_question_is_not_asked_for_ever_where_processes_end_for_no_known_reason(evaluator, monkeypatch):
+    await evaluator.answer(FINE)
+    monkeypatch.setattr("worker.evaluator.question.Asked.frames", lambda asked, process: [frame(Kind.DEFINE, 7, b"no jsonata (")])
+    with pytest.raises(EvaluatorUnavailable, match="again and again"):
+        await evaluator.answer(FINE)
+    monkeypatch.undo()
+    assert await evaluator.answer(FINE) == [2]
+
+
+async def test_a_process_that_stands_still_is_replaced_and_its_question_answered(evaluator, monkeypatch):
+    monkeypatch.setattr("worker.evaluator.lane.STUCK_AFTER", 0.5)
+    await evaluator.answer(FINE)
+    os.kill(evaluator.quick._process.pid, signal.SIGSTOP)
+    assert await evaluator.answer(FINE) == [2]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_signals_that_ask_the_worker_to_end_leave_its_processes_at_work(evaluator, number):
+    await evaluator.answer(FINE)
+    os.kill(evaluator.quick._process.pid, number)
+    assert await evaluator.answer(FINE) == [2]
+    assert not count(evaluator.metrics.evaluator_restarts, "failed")
+
+
+async def test_none_is_left_when_the_evaluator_is_closed_not_even_dead():
+    async with open_evaluator(Limits(seconds=0.1), Metrics(), Health()) as evaluator:
+        await asyncio.gather(*map(evaluator.answer, (FINE, PANIC, GREEDY)), return_exceptions=True)
+        late = asyncio.create_task(evaluator.answer(Question((UNSTOPPABLE,), TEXTS, {})))
+        await asyncio.sleep(0)
+        assert children()
+    late.cancel()
+    assert children() == {}
+
+
+async def test_its_environment_holds_no_secret(evaluator, monkeypatch):
+    monkeypatch.setenv("WORKER_AMQP_URL", "amqp://user:planted@host/")
+    async with open_evaluator(Limits()) as other:
+        await other.answer(FINE)
+        environment = Path(f"/proc/{other.quick._process.pid}/environ").read_bytes()  # noqa: ASYNC240  no disk is behind it
+    assert b"planted" not in environment
+    assert b"PYTHONPATH" in environment
+
+
+PARENT = textwrap.dedent("""
+    import asyncio, sys
+    from worker.core.evaluation import Question
+    from worker.evaluator.evaluators import open_evaluator
+    from worker.evaluator.limits import Limits
+
+    async def main():
+        async with open_evaluator(Limits(seconds=1.0)) as evaluator:
+            await evaluator.answer(Question(("1 + 1",), None, {}))
+            asyncio.get_running_loop().create_task(evaluator.answer(Question(("$distinct($)",), [str(n) for n in range(200_000)], {})))
+            while evaluator.slow._process is None or evaluator.slow._process.progress[0] != 2:
+                await asyncio.sleep(0.01)
+            print(evaluator.quick._process.pid, evaluator.slow._process.pid, flush=True)
+            await asyncio.sleep(600)
+
+    asyncio.run(main())
+""")
+
+
+async def test_they_end_when_the_worker_is_killed_in_the_midst_of_an_endless_evaluation():
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE)
+    pids = list(map(int, (await parent.stdout.readline()).split()))
+    assert len(pids) == 2
+    assert all(map(is_there, pids))
+    parent.kill()
+    await parent.wait()
+    await eventually(lambda: not any(map(is_there, pids)), within=60)
+
+
+def is_there(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
+
+
+async def test_one_that_cannot_be_started_is_no_fault_of_a_question_and_is_told_in_readiness(monkeypatch):
+    health = Health()
+    monkeypatch.setattr(process_module, "MODULE", "worker.evaluator.nothing")
+    async with open_evaluator(Limits(), Metrics(), health) as evaluator:
+        with pytest.raises(EvaluatorUnavailable, match="ended before it was ready"):
+            await evaluator.answer(FINE)
+        assert not health.ready
+        assert "ended before it was ready" in health.parts[PART].detail
+        monkeypatch.undo()
+        monkeypatch.setattr("worker.evaluator.evaluators.AGAIN_AFTER", 0.0)
+        assert await evaluator.answer(FINE) == [2]
+        assert health.ready
+
+
+async def test_readiness_comes_back_without_a_question_once_a_process_can_be_started(monkeypatch):
+    health = Health()
+    monkeypatch.setattr("worker.evaluator.evaluators.RESTORED_AFTER", 0.01)
+    monkeypatch.setattr(process_module, "MODULE", "worker.evaluator.nothing")
+    async with open_evaluator(Limits(), Metrics(), health):
+        await eventually(lambda: "ended before it was ready" in health.parts[PART].detail)
+        monkeypatch.setattr(process_module, "MODULE", "worker.evaluator.child")
+        await eventually(lambda: health.ready)
+
+
+async def test_a_machine_that_gives_no_process_makes_the_evaluator_unavailable(monkeypatch):
+    async def none(*_, **__):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", none)
+    async with open_evaluator(Limits()) as evaluator:
+        with pytest.raises(EvaluatorUnavailable, match="cannot be started: Resource temporarily unavailable"):
+            await evaluator.answer(FINE)
+        began = time.monotonic()
+        with pytest.raises(EvaluatorUnavailable):
+            await evaluator.answer(FINE)
+        assert time.monotonic() - began < 1
+
+
+async def test_a_question_that_nobody_waits_for_any_more_is_not_asked(evaluator):
+    await evaluator.answer(FINE)
+    first = asyncio.create_task(evaluator.answer(Question((ENDLESS,), {}, {})))
+    second = asyncio.create_task(evaluator.answer(PANIC))
+    await asyncio.sleep(0)
+    second.cancel()
+    with pytest.raises(ExpressionFailed):
+        await first
+    assert not count(evaluator.metrics.evaluator_restarts, "failed")

@@ -1,0 +1,29 @@
+"""What the expression engine is asked, and the value that stands for nothing: the engine itself runs in processes of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+class Undefined:
+    """The type of UNDEFINED: what JSONata yields where there is nothing, not even null."""
+
+    def __repr__(self) -> str:
+        return "UNDEFINED"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNDEFINED: Final = Undefined()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """JSONata texts over one context (`$`), in order, under one time limit. `bindings`: values as JSON knows them, by name without `$`."""
+
+    expressions: tuple[str, ...]
+    context: Any
+    bindings: Mapping[str, Any]

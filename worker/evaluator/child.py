@@ -1,0 +1,160 @@
+"""The process that evaluates: it reads questions from a socket and answers them in order, until the socket ends or an evaluation ends it.
+
+It imports little, so that it starts quickly, and it knows no secrets: neither its environment nor its arguments hold any. It needs nobody to end it: the kernel does,
+when an evaluation takes too much CPU time, also when the worker is gone.
+"""
+
+from __future__ import annotations
+
+import gc
+import marshal
+import mmap
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from worker.core.errors import ExpressionError
+from worker.evaluator.engine import Expression, Input, TimedOut
+from worker.evaluator.frames import COUNT, LENGTH, PROGRESS, Frames, Kind, frame, joined
+from worker.evaluator.limits import HARD_FACTOR, QUICK, QUICK_MEMORY, Limits
+from worker.evaluator.sizes import result_json
+
+CHUNK = 256 * 1024  # bytes that are read at once
+FLUSH_AFTER = 0.002  # seconds for which an answer may wait for the next one
+FAIR_SHARE = 0.8  # of the time limit: whoever got less CPU time than this was not slow, the machine was busy
+PATIENCE = 4  # tries on a busy machine
+BLOATED = 4  # a process that has kept more than this part of what it may take is replaced by a new one
+MIB = 1024 * 1024
+
+
+class Evaluations:
+    """Answers one question after the other."""
+
+    def __init__(self, progress: mmap.mmap, limits: Limits) -> None:
+        self._progress = progress
+        self._expressions: dict[int, Expression] = {}
+        self._slow: dict[bytes, int] = {}
+        self._base = address_space()
+        self._limits = limits
+        self._limited = 0
+        self._grown = False
+
+    def define(self, number: int, text: str) -> None:
+        signal.setitimer(signal.ITIMER_PROF, 0)  # what is left of the last evaluation's time is not for this
+        self._expressions[number] = Expression(text)
+
+    def read_all(self) -> None:
+        """Nothing more waits: what was slow in this batch may be tried again in the next."""
+        self._slow.clear()
+
+    @property
+    def bloated(self) -> bool:
+        """Whether so much of what it may take is gone that the next evaluation would pay for it."""
+        grown, self._grown = self._grown, False
+        return grown and address_space() - self._base > self._limits.memory * MIB // BLOATED
+
+    def answer(self, kind: int, number: int, rest: bytes) -> bytes:
+        """The frame of the answer. What cannot be answered ends the process."""
+        quick = kind == Kind.QUICK
+        self._grown = self._grown or not quick
+        (count,) = COUNT.unpack_from(rest)
+        ids = rest[COUNT.size : COUNT.size + count * LENGTH.size]
+        if quick and len(rest) >= self._slow.get(ids, sys.maxsize):
+            return frame(Kind.SLOW, number)
+        PROGRESS.pack_into(self._progress, 0, number, 0)
+        limit = QUICK if quick else self._limits.seconds
+        self._limit_memory(min(QUICK_MEMORY, self._limits.memory) if quick else self._limits.memory)
+        signal.setitimer(signal.ITIMER_PROF, limit * HARD_FACTOR)
+        start = COUNT.size + len(ids)
+        (length,) = LENGTH.unpack_from(rest, start)
+        start += LENGTH.size
+        context, bindings = orjson.loads(rest[start : start + length]), marshal.loads(rest[start + length :])  # noqa: S302 - the worker wrote it
+        expressions = [self._expressions[each] for (each,) in LENGTH.iter_unpack(ids)]
+        done: list[bytes] = []
+        try:
+            self._evaluate(number, expressions, context, bindings, limit, done, tries=1 if quick else PATIENCE)
+        except TimedOut as error:
+            if quick:
+                self._slow[ids] = min(len(rest) // 2, self._slow.get(ids, sys.maxsize))
+                return frame(Kind.SLOW, number)
+            return frame(Kind.LATE, number, COUNT.pack(len(done)), str(error).encode())
+        except ExpressionError as error:
+            return frame(Kind.FAILED, number, COUNT.pack(len(done)), str(error).encode())
+        return frame(Kind.VALUES, number, joined(done))
+
+    def _evaluate(
+        self, number: int, expressions: Sequence[Expression], context: Any, bindings: Mapping[str, Any], limit: float, done: list[bytes], tries: int
+    ) -> None:
+        """Fill `done` in order. Raises `ExpressionError`, `TimedOut`."""
+        while True:
+            tries, began = tries - 1, time.process_time()
+            try:
+                given = Input(context, limit)
+                for index, expression in enumerate(expressions[len(done) :], start=len(done)):
+                    PROGRESS.pack_into(self._progress, 0, number, index)
+                    done.append(result_json(expression.evaluate(given, bindings)))
+            except TimedOut:
+                if not tries or time.process_time() - began > self._limits.seconds * FAIR_SHARE:
+                    raise
+                limit *= 2
+            else:
+                return
+
+    def _limit_memory(self, mebibytes: int) -> None:
+        if mebibytes != self._limited:
+            self._limited = mebibytes
+            _, hard = resource.getrlimit(resource.RLIMIT_AS)
+            resource.setrlimit(resource.RLIMIT_AS, (self._base + mebibytes * MIB, hard))
+
+
+def address_space() -> int:
+    """Bytes of address space that this process has."""
+    return int(Path("/proc/self/statm").read_bytes().split()[0]) * mmap.PAGESIZE
+
+
+def serve(connection: socket.socket, evaluations: Evaluations) -> None:
+    """Until the worker closes the socket, or this process has grown too large."""
+    frames, answers, flushed = Frames(), bytearray(), 0.0
+    connection.sendall(frame(Kind.READY, 0))
+    while data := connection.recv(CHUNK):
+        flushed = time.monotonic()
+        for kind, number, rest in frames.feed(data):
+            if kind == Kind.DEFINE:
+                evaluations.define(number, rest.decode())
+                continue
+            answers += evaluations.answer(kind, number, rest)
+            if time.monotonic() - flushed > FLUSH_AFTER:
+                connection.sendall(answers)
+                answers.clear()
+                flushed = time.monotonic()
+        connection.sendall(answers)
+        answers.clear()
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        evaluations.read_all()
+        if evaluations.bloated:
+            return
+
+
+def main() -> None:
+    """Arguments: the descriptors of the socket and of the shared memory, and the MiB and seconds that an evaluation may take."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the worker ends it, when it needs it no more
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold customer data
+    gc.disable()  # JSON has no cycles
+    socket_number, progress_number = map(int, sys.argv[1:3])
+    limits = Limits(int(sys.argv[3]), float(sys.argv[4]))
+    with suppress(ConnectionError), socket.socket(fileno=socket_number) as connection, mmap.mmap(progress_number, PROGRESS.size) as progress:
+        serve(connection, Evaluations(progress, limits))  # without a connection the worker is gone
+
+
+if __name__ == "__main__":
+    main()

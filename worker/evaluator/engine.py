@@ -1,0 +1,66 @@
+"""The JSONata engine behind one class: compiled once, evaluated under limits, silent about data in its errors. Never imported by the worker's own process.
+
+What the engine does to numbers: it calculates in floats, so an integer beyond 2^53 loses digits when it goes through it, and those beyond 64 bits are refused.
+Values that are only passed through (see `worker.config.paths`) do not meet it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jsonatapy
+
+from worker.config.explanations import explain
+from worker.config.functions import pad
+from worker.config.scanner import tokens
+from worker.config.syntax import enclosed
+from worker.core.errors import ExpressionError
+from worker.core.evaluation import UNDEFINED
+from worker.evaluator.limits import MAX_SEQUENCE, MAX_STACK
+
+TIMED_OUT = "D1012"
+
+
+class TimedOut(ExpressionError):
+    """It took longer than it may."""
+
+
+class Input:
+    """A context as the engine takes it, and the time that all expressions over it have together."""
+
+    def __init__(self, context: Any, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        try:
+            self.handle = jsonatapy.JsonataData(context)
+        except (TypeError, OverflowError, ValueError):
+            raise ExpressionError("the input holds a value that expressions cannot take, such as an integer beyond 64 bits") from None
+
+    def milliseconds_left(self) -> int:
+        return max(1, round((self._deadline - time.monotonic()) * 1000))
+
+
+class Expression:
+    """One compiled JSONata text, which `worker.config.syntax` has found good."""
+
+    def __init__(self, text: str) -> None:
+        pieces = list(tokens(text))
+        self._variables = frozenset(token.text[1:] for token in pieces if token.kind == "variable")
+        self._literals = frozenset(token.text[1:-1] for token in pieces if token.kind == "string")
+        self._compiled = jsonatapy.compile(enclosed(text), max_stack_depth=MAX_STACK, max_sequence_length=MAX_SEQUENCE)
+        if "pad" in self._variables:
+            self._compiled.register_override("pad", pad)
+        if "random" in self._variables:
+            self._compiled.register_override("random", random.random)  # noqa: S311  JSONata promises no secrecy here; the engine lacks it
+
+    def evaluate(self, given: Input, bindings: Mapping[str, Any]) -> Any:
+        """The value, or UNDEFINED. Raises `ExpressionError`, `TimedOut`."""
+        wanted = {name: bindings[name] for name in self._variables if name in bindings} or None
+        try:
+            result = self._compiled.evaluate_with_data(given.handle, wanted, timeout=given.milliseconds_left())
+        except (ValueError, TypeError, OverflowError) as error:
+            complaint = str(error)
+            raise (TimedOut if complaint.startswith(TIMED_OUT) else ExpressionError)(explain(complaint, self._literals)) from None
+        return result.get("v", UNDEFINED)

@@ -1,0 +1,169 @@
+"""The evaluator of a worker: a quick lane and a slow lane, each with a process in reserve."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from worker.core.errors import EvaluatorUnavailable
+from worker.core.evaluation import UNDEFINED, Question
+from worker.core.health import Health
+from worker.evaluator.frames import parts
+from worker.evaluator.lane import Lane
+from worker.evaluator.limits import Limits
+from worker.evaluator.process import Process, start_process
+from worker.evaluator.question import Asked, asked
+from worker.metrics import Metrics
+
+logger = structlog.get_logger()
+PART: Final = "expressions"
+HEAVY: Final = 64 * 1024  # bytes; a larger question does not go where others should not wait
+REMEMBERED: Final = 30.0  # seconds for which an expression that was slow goes to the slow lane at once
+AGAIN_AFTER: Final = 1.0  # seconds before a process is tried again for a question after one could not be started
+RESTORED_AFTER: Final = 5.0  # the same without a question, so that readiness comes back
+LARGE: Final = 256 * 1024  # bytes after which the event loop gets its turn before more is encoded or decoded
+
+
+class Reserve:
+    """A process that is ready or is being started, so that the next one is there at once."""
+
+    def __init__(self, limits: Limits, health: Health | None) -> None:
+        self._limits = limits
+        self._health = health
+        self._next: asyncio.Task[Process] | None = None
+        self._failed = float("-inf")
+        self._reason = ""
+        self._restoring: asyncio.TimerHandle | None = None
+
+    def prepare(self) -> None:
+        """Start one, where none is ready or being started."""
+        self._next = self._prepared()
+
+    def _prepared(self) -> asyncio.Task[Process]:
+        if self._next is not None:
+            return self._next
+        starting = asyncio.create_task(self._start(), name="evaluator")
+        starting.add_done_callback(failure_seen)
+        return starting
+
+    async def take(self) -> Process:
+        """Raises `EvaluatorUnavailable`; within a second of a failure without another try."""
+        while True:
+            if self._next is None and asyncio.get_running_loop().time() - self._failed < AGAIN_AFTER:
+                raise EvaluatorUnavailable(self._reason)
+            self._next = starting = self._prepared()
+            process = await asyncio.shield(starting)
+            self._next = None
+            self.prepare()
+            if not process.gone.is_set():
+                return process
+            await process.reap()
+
+    async def _start(self) -> Process:
+        try:
+            process = await start_process(self._limits)
+        except EvaluatorUnavailable as error:
+            self._failed, self._reason, self._next = asyncio.get_running_loop().time(), str(error), None
+            logger.error("evaluator.unavailable", reason=str(error))
+            if self._health is not None:
+                self._health.down(PART, str(error))
+                self._restoring = asyncio.get_running_loop().call_later(RESTORED_AFTER, self.prepare)
+            raise
+        if self._health is not None:
+            self._health.up(PART, "evaluated in processes of their own")
+        return process
+
+    async def close(self) -> None:
+        if self._restoring is not None:
+            self._restoring.cancel()
+        starting, self._next = self._next, None
+        if starting is None:
+            return
+        starting.cancel()
+        with suppress(asyncio.CancelledError, EvaluatorUnavailable):
+            await (await starting).reap()
+
+
+def failure_seen(task: asyncio.Task[Process]) -> None:
+    """It was told where it happened; not everybody who starts a process waits for it."""
+    if not task.cancelled():
+        task.exception()
+
+
+class Evaluators:
+    """Implements the port `Evaluator`; made by `open_evaluator`."""
+
+    def __init__(self, quick: Reserve, slow: Reserve, metrics: Metrics, memory: int) -> None:
+        self.quick = Lane(quick.take, self._refer, self._place, metrics, memory)
+        self.slow = Lane(slow.take, self._refer, self._place, metrics, memory)
+        self._numbers: dict[str, int] = {}
+        self._count = 0
+        self._encoded = 0
+        self._slow_from: dict[bytes, tuple[int, float]] = {}
+
+    async def answer(self, question: Question) -> list[Any]:
+        while self._encoded > LARGE:  # noqa: ASYNC110 - the next turn of the event loop is what is waited for
+            await asyncio.sleep(0)
+        self._count = (self._count + 1) & 0xFFFFFFFF
+        numbers = [self._numbers.setdefault(text, len(self._numbers)) for text in question.expressions]
+        one = asked(self._count, question, numbers)
+        self._weigh(one.size)
+        one.full = one.size > HEAVY
+        self._place(one).put(one)
+        rest = await one.answer
+        if len(rest) <= LARGE:
+            return [orjson.loads(part) if part else UNDEFINED for part in parts(rest)]
+        values = []
+        for part in parts(rest):
+            values.append(orjson.loads(part) if part else UNDEFINED)
+            await asyncio.sleep(0)
+        return values
+
+    def _weigh(self, size: int) -> None:
+        """How much was encoded in this turn of the event loop."""
+        if not self._encoded:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        self._encoded += size
+
+    def _next_turn(self) -> None:
+        self._encoded = 0
+
+    def _place(self, one: Asked) -> Lane:
+        """The slow lane for what needs it, and where the same expressions were slow of late, over no more data than this."""
+        if one.full:
+            return self.slow
+        size, until = self._slow_from.get(one.key, (0, 0.0))
+        return self.slow if one.size >= size and asyncio.get_running_loop().time() < until else self.quick
+
+    def _refer(self, one: Asked) -> None:
+        """To the slow lane, with all the time that an evaluation may take; and so its like, for a while."""
+        size = min(one.size // 2, self._slow_from.get(one.key, (one.size, 0.0))[0])
+        self._slow_from[one.key] = (size, asyncio.get_running_loop().time() + REMEMBERED)
+        one.full = True
+        self.slow.put(one)
+
+
+@asynccontextmanager
+async def open_evaluator(limits: Limits, metrics: Metrics | None = None, health: Health | None = None) -> AsyncIterator[Evaluators]:
+    """An evaluator, whose processes end with the block.
+
+    With `health` one is started at once, and readiness waits for it; else with the first question.
+    """
+    reserves = Reserve(limits, health), Reserve(limits, health)
+    evaluators = Evaluators(*reserves, metrics or Metrics(), limits.memory)
+    if health is not None:
+        health.expect(PART)
+        reserves[0].prepare()
+    lanes = [asyncio.create_task(lane.run(), name="lane") for lane in (evaluators.quick, evaluators.slow)]
+    try:
+        yield evaluators
+    finally:
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+        await asyncio.gather(*(reserve.close() for reserve in reserves))

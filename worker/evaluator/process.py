@@ -1,0 +1,182 @@
+"""One evaluator process as the worker sees it: started, written to, listened to, and reaped."""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import worker
+from worker.core.errors import EvaluatorUnavailable
+from worker.evaluator.frames import PROGRESS, Frames, Kind
+from worker.evaluator.limits import Limits
+
+MODULE: Final = "worker.evaluator.child"
+START_SECONDS: Final = 30.0
+SAID: Final = 64 * 1024  # bytes of its standard error that are looked at
+PASSED_ON: Final = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "TZ")
+OUT_OF_MEMORY: Final = (b"memory allocation of", b"MemoryError", b"memory allocation failed")
+
+OnAnswer = Callable[[int, int, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a process ended. `number`, `index`: the question that it began last, and which expression of it."""
+
+    cause: Literal["time", "memory", "failed", "killed", "retired"]
+    detail: str
+    number: int
+    index: int
+
+
+class Process(asyncio.Protocol):
+    """Made by `start_process`. `on_answer` and `on_batch` (all that arrived at once was told) are set by whoever has it; `gone` ends when it does."""
+
+    def __init__(self, progress: mmap.mmap, stderr: int) -> None:
+        self._resources = ExitStack()
+        self._progress = progress
+        self._stderr = stderr
+        self._frames = Frames()
+        self._transport: asyncio.Transport | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self.ready = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.defined: set[int] = set()
+        self.on_answer: OnAnswer | None = None
+        self.on_batch: Callable[[], None] | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process is not None else 0
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """The number of the question that it began last, and the index of the expression."""
+        number, index = PROGRESS.unpack_from(self._progress)
+        return number, index
+
+    def attach(self, process: asyncio.subprocess.Process, resources: ExitStack) -> None:
+        """What was started, and what has to be closed with it."""
+        self._process = process
+        self._resources = resources
+
+    def disconnect(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        for kind, number, rest in self._frames.feed(data):
+            if kind == Kind.READY:
+                self.ready.set()
+            elif self.on_answer is not None:
+                self.on_answer(kind, number, rest)
+        if self.on_batch is not None:
+            self.on_batch()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it ended tells more
+        self.gone.set()
+        self.ready.set()
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and not self.gone.is_set():
+            self._transport.write(data)
+
+    async def reap(self, *, stopped: bool = False) -> Death:
+        """End it, where it has not ended, and say how it did; `stopped`: it is ended for taking too long."""
+        number, index = self.progress
+        status = 0
+        if self._process is not None:
+            if not self.gone.is_set() and self._process.returncode is None:
+                self._process.kill()
+            status = await self._process.wait()
+        said = os.pread(self._stderr, SAID, 0)
+        self._resources.close()
+        return death(status, said, number, index, stopped=stopped)
+
+
+def death(status: int, said: bytes, number: int, index: int, *, stopped: bool) -> Death:
+    if status == -signal.SIGPROF or stopped:
+        return Death("time", "over its time", number, index)
+    if any(words in said for words in OUT_OF_MEMORY):
+        return Death("memory", "over its memory", number, index)
+    if status == 0:
+        return Death("retired", "grown too large", number, index)
+    if status == -signal.SIGKILL:
+        return Death("killed", "killed from outside", number, index)
+    return Death("failed", f"signal {-status}" if status < 0 else f"exit code {status}", number, index)
+
+
+async def start_process(limits: Limits) -> Process:
+    """One that is ready. Raises `EvaluatorUnavailable`."""
+    try:
+        process = await _started(limits)
+    except OSError as error:
+        raise EvaluatorUnavailable(f"a process for expressions cannot be started: {error.strerror or error}") from None
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await process.ready.wait()
+    except TimeoutError:
+        await process.reap()
+        raise EvaluatorUnavailable(f"a process for expressions was not ready after {START_SECONDS:g} seconds") from None
+    except asyncio.CancelledError:
+        await asyncio.shield(process.reap())
+        raise
+    if process.gone.is_set():
+        how = await process.reap()
+        raise EvaluatorUnavailable(f"a process for expressions ended before it was ready: {how.detail}")
+    return process
+
+
+async def _started(limits: Limits) -> Process:
+    """Raises `OSError`."""
+    with ExitStack() as of_the_child, ExitStack() as lasting:
+        shared, stderr = memory_file("progress", of_the_child), memory_file("stderr", lasting)
+        os.ftruncate(shared, PROGRESS.size)
+        process = Process(lasting.enter_context(closing(mmap.mmap(shared, PROGRESS.size))), stderr)
+        ours, theirs = socket.socketpair()
+        of_the_child.enter_context(theirs)
+        lasting.enter_context(ours)
+        await asyncio.get_running_loop().create_unix_connection(lambda: process, sock=ours)
+        lasting.callback(process.disconnect)
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), str(shared), str(limits.memory), str(limits.seconds)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=stderr,
+            pass_fds=(theirs.fileno(), shared),
+            env=environment(),
+            start_new_session=True,  # so that a terminal's Ctrl-C is the worker's alone
+        )
+        process.attach(child, lasting.pop_all())
+    return process
+
+
+def memory_file(name: str, stack: ExitStack) -> int:
+    """The descriptor of a file that has no place on any disk; the stack closes it."""
+    number = os.memfd_create(f"evaluator-{name}")
+    stack.callback(os.close, number)
+    return number
+
+
+def environment() -> dict[str, str]:
+    """Nothing of ours but what Python needs to start: no secrets."""
+    ours = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return ours | {
+        "PYTHONPATH": str(Path(worker.__file__).parents[1]),
+        "RUST_BACKTRACE": "0",  # making one takes memory, which a process at its limit does not have
+        "MIMALLOC_ARENA_RESERVE": "0",  # else the engine's allocator reserves 1 GiB, and no limit of the address space could be felt
+        "MALLOC_ARENA_MAX": "1",
+    }

@@ -1,0 +1,31 @@
+"""What becomes of a message while no expression can be evaluated: it is none of its fault."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from worker.core.errors import EvaluatorUnavailable
+from worker.core.outcome import Unsent
+from worker.core.ports import Clock
+
+logger = structlog.get_logger()
+Value = TypeVar("Value")
+AGAIN_AFTER = 1.0  # seconds
+
+
+def unevaluated(error: EvaluatorUnavailable) -> Unsent:
+    """Tried again, uncounted, where nothing was done yet."""
+    return Unsent(str(error), counted=False, after=AGAIN_AFTER)
+
+
+async def once_evaluated(evaluate: Callable[[], Awaitable[Value]], clock: Clock) -> Value:
+    """What this yields as soon as it can be evaluated, for what cannot go back: the step before it is done, or others wait behind it."""
+    while True:
+        try:
+            return await evaluate()
+        except EvaluatorUnavailable as error:
+            logger.warning("evaluation.waits", reason=str(error), again_in_s=AGAIN_AFTER)
+            await clock.sleep(AGAIN_AFTER)
