@@ -23,6 +23,8 @@ from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, Topo
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Halo
 from worker.core.topology import Topology, common_topology
+from worker.flows.consuming.memory import Memory
+from worker.flows.consuming.receipts import Receipts
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.hooks.reception import Reception
 from worker.flows.waiting import first_of
@@ -75,11 +77,17 @@ class Service:
             public = await stack.enter_async_context(self._public())
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
                 letting_go = tasks.create_task(self._let_go(public, [*clients.values(), caller]))
-                wiring = Wiring(self.routes, self.settings, clients, caller, self._current, self._guard, self.clock, self.metrics, self.health, tasks)
+                wiring = Wiring(
+                    self.routes, self.settings, clients, caller, self._current, self._guard, self._memory(), self.clock, self.metrics, self.health, tasks
+                )
                 misfit = await self._attachments(wiring.flows())
                 letting_go.cancel()
         if misfit is not None:
             raise misfit
+
+    def _memory(self) -> Memory:
+        rooms = sum(publisher.order_by is not None for publisher in self.routes.publishers.values())
+        return Memory(Receipts(self._current), self.metrics, largest=self.settings.max_message, in_flight=self.settings.in_flight, rooms=rooms)
 
     async def _let_go(self, public: AsyncExitStack, senders: Iterable[Halo | IntegrationCaller]) -> None:
         """When the worker stops: what only waits for its turn goes back to its queue unsent, and the public port closes while there is a broker for the calls in hand."""

@@ -14,12 +14,15 @@ from worker.core.topology import Topology, order_lock, order_room, ordered_topol
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.handling import Handler
 from worker.flows.consuming.in_hand import InHand
+from worker.flows.consuming.memory import Memory
+from worker.flows.consuming.unread import UnreadDeliveries
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import Roomed
 from worker.flows.ordered.moving import Mover, Newest
 from worker.flows.ordered.room import PREFETCH, Room
 from worker.flows.ordered.running import Hands, Runner
 from worker.flows.waiting import first_of
+from worker.flows.writes.publisher import consumption_of
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
@@ -45,15 +48,25 @@ class OrderedConsumer:
     """Serves one ordered route: waits for the lock, loads the room, then moves and runs until it has to let go."""
 
     def __init__(
-        self, route: Publisher, part: str, handler: Handler, needs: Availability, clock: Clock, metrics: Metrics, health: Health, tasks: asyncio.TaskGroup
+        self,
+        route: Publisher,
+        handler: Handler,
+        needs: Availability,
+        memory: Memory,
+        clock: Clock,
+        metrics: Metrics,
+        health: Health,
+        tasks: asyncio.TaskGroup,
     ) -> None:
         self._route = route
-        self._part = part
+        self._memory = memory
+        self._part = consumption_of(route).part
         self._needs = needs
         self._clock = clock
         self._metrics = metrics
         self._health = health
-        self._hands = Hands(route, handler, needs, clock, metrics, tasks, InHand(tasks))
+        self._hands = Hands(route, handler, needs, clock, metrics, tasks, InHand(tasks), memory)
+        self._unread = UnreadDeliveries(route.name, self._part, route.declare, memory, clock, metrics, health)
         self._session = 0
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
@@ -98,7 +111,7 @@ class OrderedConsumer:
         started = self._clock.monotonic()
         lanes: Lanes[Roomed] = Lanes(self._route.concurrency)
         runner = Runner(self._hands, broker, lanes, self._session)
-        room = Room(self._route, channel, lanes, self._clock, runner.changed)
+        room = Room(self._route, channel, lanes, self._memory.largest, self._clock, runner.changed)
         await room.load()
         await room.let_go_of_all()
         logger.info("order.taken_over", route=self._route.name, waiting=len(lanes), ms=round((self._clock.monotonic() - started) * 1000))
@@ -139,7 +152,8 @@ class OrderedConsumer:
         last = lanes.newest
         entry = None if last is None else lanes.known(last)
         newest = None if entry is None or entry.item is None else Newest(entry.item.message.message_id, entry.item.message.body)
-        return Mover(self._route, broker, self._clock, lanes, max(0 if last is None else last[0], int(self._clock.now() * 1e9)), newest)
+        sequence = max(0 if last is None else last[0], int(self._clock.now() * 1e9))
+        return Mover(self._route, broker, self._clock, lanes, self._memory, self._unread, sequence, newest)
 
     async def _tell(self, lanes: Lanes[Roomed], mover: Mover) -> None:
         """Show how it stands, and let the mover know when there is room again."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 from worker.config.routes import Publisher
 from worker.core.errors import ExpressionError, Undecodable
 from worker.core.jsontext import decode
-from worker.core.message import Delivery, Message
+from worker.core.message import Delivery, Message, Unread
 from worker.core.outcome import DeadClass, Refused
 from worker.flows.consuming.envelope import DOUBTFUL, EXCHANGE, REDELIVERED, ROUTING_KEY, Envelope, again, counter, own_headers
 from worker.flows.ordered.lanes import Place
@@ -75,8 +75,18 @@ class Roomed:
     def place(self) -> Place:
         return self.stamp.sequence, self.message.message_id
 
+    @property
+    def unread(self) -> Unread | None:
+        return self.delivery.unread
+
     async def ack(self) -> None:
         await self.delivery.ack()
+
+    async def reject(self) -> None:
+        await self.delivery.reject()
+
+    async def give_back(self) -> None:
+        await self.delivery.give_back()
 
 
 def roomed(delivery: Delivery, queue: str) -> Roomed:

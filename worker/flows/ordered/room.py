@@ -10,12 +10,13 @@ import structlog
 
 from worker.config.routes import Publisher
 from worker.core.errors import ChannelLost
-from worker.core.message import Delivery, Message
+from worker.core.message import Delivery, Message, up_to
 from worker.core.outcome import Refused
 from worker.core.ports import Channel, Clock
 from worker.core.topology import order_room
 from worker.flows.consuming.envelope import opened
 from worker.flows.consuming.handling import SUSPECT
+from worker.flows.consuming.unread import REMEDY, too_large
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import MARKER, SEQUENCE, Roomed, key_of, moved_on, roomed
 from worker.flows.waiting import first_of
@@ -30,11 +31,12 @@ LONGEST_IN_HAND = 600.0  # seconds; after 30 minutes the broker takes back what 
 class Room:
     """Made for the life of one channel, which has `PREFETCH`. `changed` is called after whatever may let something run."""
 
-    def __init__(self, route: Publisher, channel: Channel, lanes: Lanes[Roomed], clock: Clock, changed: Callable[[], None]) -> None:
+    def __init__(self, route: Publisher, channel: Channel, lanes: Lanes[Roomed], largest: int, clock: Clock, changed: Callable[[], None]) -> None:
         self._route = route
         self._queue = order_room(route.queue)
         self._channel = channel
         self._lanes = lanes
+        self._largest = largest
         self._clock = clock
         self._changed = changed
         self._marker = uuid4().hex
@@ -42,6 +44,7 @@ class Room:
         self._arrived = 0
         self._some = asyncio.Event()
         self._surplus: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._unread = 0
 
     async def load(self) -> None:
         """Take in everything: a marker that is put behind it tells when that is done. Raises `BrokerError`.
@@ -50,12 +53,14 @@ class Room:
         """
         await self._channel.publish(Message(b"", {MARKER: self._marker}), routing_key=self._queue)
         for number in range(1, CONSUMERS + 1):
-            await self._channel.consume(self._queue, self._arrive)
+            await self._channel.consume(self._queue, self._arrive, keep=up_to(self._largest))
             while not self._loaded.is_set() and self._arrived < number * PREFETCH:
                 self._some.clear()
                 lost = await first_of(self._some.wait(), self._channel.wait_closed())
                 if isinstance(lost, str):
                     raise ChannelLost(lost)
+        if self._unread:
+            raise ChannelLost(f"{self._unread} messages in {self._queue} are too large to be read, so that nothing can be kept in order with them: {REMEDY}")
         if not self._loaded.is_set():
             logger.error(
                 "order.overfull", route=self._route.name, queue=self._queue, reason="more messages than ever should be are in it; their order may suffer"
@@ -92,7 +97,11 @@ class Room:
         self._arrived += 1
         self._some.set()
         headers = delivery.message.headers
-        if MARKER in headers:
+        if delivery.unread is not None:  # it stays in hand: this queue has no dead-letter target
+            self._unread += 1
+            reason = f"{too_large(delivery.unread.size, self._largest)}, and stays in {self._queue}: {REMEDY}"
+            logger.error("order.unreadable", route=self._route.name, message_id=delivery.message.message_id, reason=reason)
+        elif MARKER in headers:
             if headers[MARKER] == self._marker:
                 self._loaded.set()
             self._surplus.put_nowait(delivery)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -12,13 +13,15 @@ from worker.core.errors import ChannelLost
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
 from worker.core.ports import Broker, Clock
-from worker.core.settlement import Forward, Retry, Settlement, settle
+from worker.core.settlement import Ack, Forward, Retry, Settlement, settle
 from worker.core.topology import WORK_LIMIT, order_room
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.envelope import Envelope, identity_of, opened, retry_copy
 from worker.flows.consuming.handling import Handler, handled, report
 from worker.flows.consuming.in_hand import InHand, Work
+from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.settling import Settler
+from worker.flows.consuming.with_memory import WEIGHT_OF_COPY, with_memory
 from worker.flows.ordered.lanes import Entry, Lanes
 from worker.flows.ordered.messages import Roomed, Stamp, key_of, moved_on
 from worker.flows.waiting import first_of
@@ -40,6 +43,7 @@ class Hands:
     metrics: Metrics
     tasks: asyncio.TaskGroup
     in_hand: InHand
+    memory: Memory
 
 
 class Runner:
@@ -140,16 +144,21 @@ class Runner:
         refused = key_of(self._hands.route, item, envelope) if entry.key is None else None
         if isinstance(refused, Refused):
             return refused
-        outcome = await handled(self._hands.handler, item, envelope)
+        outcome = await with_memory(self._hands.memory, item, partial(handled, self._hands.handler, item, envelope))
         return replace(outcome, body=None) if isinstance(outcome, Done) else outcome
 
     async def _place(self, entry: Entry[Roomed], item: Roomed, envelope: Envelope, outcome: Outcome, settlement: Settlement) -> None:
         """As `Settler.place`; what is to be tried again keeps its place in its lane, which waits for it."""
         if self._lost:
             raise ChannelLost("its channel was lost: whoever gets it again settles it")
-        if not isinstance(settlement, Retry):
-            await self._settler.place(item, envelope, settlement)
-            return
+        size = 0 if isinstance(settlement, Ack) else len(item.message.body)
+        async with self._hands.memory.working(size, WEIGHT_OF_COPY):
+            if not isinstance(settlement, Retry):
+                await self._settler.place(item, envelope, settlement)
+                return
+            await self._postpone(entry, item, envelope, outcome, settlement)
+
+    async def _postpone(self, entry: Entry[Roomed], item: Roomed, envelope: Envelope, outcome: Outcome, settlement: Retry) -> None:
         now = self._hands.clock.now()
         wait = outcome.after if isinstance(outcome, Unsent) and outcome.after else settlement.delay or 0.0
         due = now + wait if wait else 0.0
