@@ -13,6 +13,7 @@ WorkerError
 ├── CallRefused            a call of an integration may not be sent: where it goes or what it holds is not allowed
 ├── ExpressionError        an expression failed on this input
 └── Undecodable            a body is not the JSON that we accept
+    └── Oversized          it has more bytes or values than are read
 """
 
 from __future__ import annotations
@@ -89,3 +90,7 @@ class ExpressionError(WorkerError):
 
 class Undecodable(WorkerError):
     """A body is not the JSON that we accept."""
+
+
+class Oversized(Undecodable):
+    """A body has more bytes or values than are read; whether it is JSON was not looked at."""

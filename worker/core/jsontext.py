@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from worker.core.errors import Undecodable
+from worker.core.errors import Oversized, Undecodable
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_VALUES = 1_000_000  # names, values and containers of one text: with every one an object of Python they take at most 130 MB
@@ -24,9 +24,9 @@ PIECE = 256 * 1024  # bytes that are looked at in one go, so that looking takes 
 def decode(body: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH, max_values: int = MAX_VALUES) -> Any:
     """The value of a JSON text. Raises `Undecodable`, whose text tells what is wrong without quoting the body."""
     if len(body) > max_bytes:
-        raise Undecodable(f"the body has {len(body):,} bytes; at most {max_bytes:,} are read")
+        raise Oversized(f"the body has {len(body):,} bytes; at most {max_bytes:,} are read")
     if count_values(body, max_values) > max_values:
-        raise Undecodable(f"the body has more than {max_values:,} names and values; at most {max_values:,} are read")
+        raise Oversized(f"the body has more than {max_values:,} names and values; at most {max_values:,} are read")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:

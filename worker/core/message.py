@@ -32,7 +32,7 @@ class Message:
         return replace(self, headers={name: value for name, value in merged.items() if value is not None})
 
 
-STATE_LIMIT = 16 * 1024 * 1024  # bytes: more than any message that the worker writes for itself
+STATE_LIMIT = 4 * 1024 * 1024  # bytes: more than any message that the worker writes for itself
 
 
 @dataclass(frozen=True, slots=True)

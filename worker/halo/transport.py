@@ -21,6 +21,7 @@ from worker.core.exchange import Gate
 from worker.halo.failures import NETWORK_ERRORS, Interrupted, describe, is_refused
 
 ANSWER_LIMIT = 64 * 1024 * 1024  # a list without paging has been seen to weigh 36 MB
+ANSWER_VALUES = 4_000_000  # as many as such a list has; most of Halo's are numbers and flags, of some 40 bytes each
 ERROR_LIMIT = 1024 * 1024
 CHUNK = 256 * 1024
 CONNECT_LIMIT = 15.0

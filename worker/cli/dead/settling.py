@@ -54,6 +54,8 @@ class Task:
     manner: Manner
     judge: Callable[[Box, Letter, Message], Plan] | None
     settled: Callable[[Broker], Mapping[Box, Settled]]
+    largest: int = 0
+    """Bytes of a body that it takes to settle one."""
 
 
 def replay_letters(
@@ -68,7 +70,9 @@ def replay_letters(
     def judge(box: Box, letter: Letter, message: Message) -> Plan:
         return planners[box](letter, message)
 
-    task = Task("replay", selection_of(ids, where, everything=everything), manner, judge, lambda broker: replaying(scene, broker, planners))
+    task = Task(
+        "replay", selection_of(ids, where, everything=everything), manner, judge, lambda broker: replaying(scene, broker, planners), scene.settings.max_message
+    )
     return carried_out(scene, task)
 
 
@@ -102,7 +106,7 @@ async def worked(scene: Scene, task: Task) -> int:
         async with stop_on_signals() as stop:
             with progress(task.verb, sieve.count) as step:
                 try:
-                    tally, error = await desk.settle(broker, scene.clock, sieve.marks, task.settled(broker), stop, step), ""
+                    tally, error = await desk.settle(broker, scene.clock, sieve.marks, task.settled(broker), stop, step, largest=task.largest), ""
                 except CutShort as cut:
                     tally, error = cut.tally, str(cut)
         return report(scene, task, tally, error)

@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from worker.core.message import STATE_LIMIT
+from worker.core.jsontext import MAX_BYTES
 from worker.flows.consuming.receipts import FREE, Receipts
 from worker.metrics import Metrics
 
@@ -114,7 +114,7 @@ class Memory:
     work waits for nothing else here, so that nobody waits for ever. Bodies of at most `FREE` bytes do not count.
     """
 
-    def __init__(self, receipts: Receipts, metrics: Metrics, *, largest: int = STATE_LIMIT, in_flight: int = IN_FLIGHT, rooms: int = 0) -> None:
+    def __init__(self, receipts: Receipts, metrics: Metrics, *, largest: int = MAX_BYTES, in_flight: int = IN_FLIGHT, rooms: int = 0) -> None:
         self.receipts = receipts
         self.largest = largest
         self.room_bytes = in_flight // max(1, rooms)

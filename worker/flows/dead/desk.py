@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from worker.core.errors import BrokerError, WorkerError
+from worker.core.jsontext import MAX_BYTES
+from worker.core.message import up_to
 from worker.core.ports import Broker, Clock
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import letter_of
 from worker.flows.dead.plan import Left
 from worker.flows.dead.replaying import Settled
 from worker.flows.dead.sifting import Sieve
-from worker.flows.dead.walk import walking
+from worker.flows.dead.walk import Walk, walking
 
 LOCK_WAIT = 5.0  # seconds that a look of somebody else's may take
 ASKED_EVERY = 0.1
@@ -60,10 +62,11 @@ async def alone(broker: Broker, clock: Clock, boxes: Sequence[Box]) -> AsyncIter
         await clock.sleep(ASKED_EVERY)
 
 
-async def look(broker: Broker, clock: Clock, boxes: Sequence[Box], sieve: Sieve, progress: Progress) -> None:
-    """Let the sieve meet every letter; all of them go back. Raises `BrokerError`, `NoSuchLetter`."""
+async def look(broker: Broker, clock: Clock, boxes: Sequence[Box], sieve: Sieve, progress: Progress, *, largest: int = MAX_BYTES) -> None:
+    """Let the sieve meet every letter; all of them go back. `largest`: bytes of a body that is read, where any is. Raises `BrokerError`, `NoSuchLetter`."""
+    keep = up_to(largest if sieve.reads_bodies else 0)
     for box in boxes:
-        async with walking(broker, clock, box.queue) as walk:
+        async with walking(broker, clock, box.queue, keep=keep) as walk:
             async for delivery in walk.deliveries():
                 sieve.meet(box, delivery)
                 progress(1)
@@ -71,15 +74,23 @@ async def look(broker: Broker, clock: Clock, boxes: Sequence[Box], sieve: Sieve,
 
 
 async def settle(
-    broker: Broker, clock: Clock, marks: Mapping[str, Counter[bytes]], settled: Mapping[Box, Settled], stop: asyncio.Event, progress: Progress
+    broker: Broker,
+    clock: Clock,
+    marks: Mapping[str, Counter[bytes]],
+    settled: Mapping[Box, Settled],
+    stop: asyncio.Event,
+    progress: Progress,
+    *,
+    largest: int = MAX_BYTES,
 ) -> Tally:
-    """Settle the letters with these marks (by queue), in order, until `stop`. Raises `CutShort`."""
+    """Settle the letters with these marks (by queue), in order, until `stop`. `largest`: bytes of a body that is read. Raises `CutShort`."""
     tally = Tally()
     for box, settle_one in settled.items():
         wanted = Counter(marks.get(box.queue, {}))
         if wanted and not stop.is_set():
             try:
-                await _settle_box(broker, clock, box, wanted, settle_one, stop, progress, tally)
+                walk = walking(broker, clock, box.queue, leaving=wanted.total(), keep=up_to(largest))
+                await _settle_box(walk, box, wanted, settle_one, stop, progress, tally)
             except BrokerError as error:
                 raise CutShort(str(error), tally) from error
         tally.missing += 0 if stop.is_set() else wanted.total()
@@ -88,11 +99,11 @@ async def settle(
 
 
 async def _settle_box(
-    broker: Broker, clock: Clock, box: Box, wanted: Counter[bytes], settle_one: Settled, stop: asyncio.Event, progress: Progress, tally: Tally
+    walking_it: AbstractAsyncContextManager[Walk], box: Box, wanted: Counter[bytes], settle_one: Settled, stop: asyncio.Event, progress: Progress, tally: Tally
 ) -> None:
-    async with walking(broker, clock, box.queue, leaving=wanted.total()) as walk, aclosing(walk.deliveries()) as deliveries:
+    async with walking_it as walk, aclosing(walk.deliveries()) as deliveries:
         async for delivery in deliveries:
-            letter = letter_of(box, delivery.message)
+            letter = letter_of(box, delivery.message, delivery.unread)
             if not wanted[letter.mark]:
                 continue
             result = await settle_one(letter, delivery.message)

@@ -11,7 +11,7 @@ from typing import Any
 from worker.config.plain import plain
 from worker.core.errors import Undecodable
 from worker.core.jsontext import decode
-from worker.core.message import Message
+from worker.core.message import Message, Unread, digest
 from worker.core.outcome import DeadClass
 from worker.core.topology import WORK_LIMIT
 from worker.flows.consuming.envelope import DOUBTFUL, EXCHANGE, REPLAYS, ROUTING_KEY, counter
@@ -19,6 +19,7 @@ from worker.flows.dead.boxes import Box
 
 UNROUTED, UNKNOWN = "unrouted", "unknown"
 TOO_OFTEN = "delivery_limit"  # the broker's word for it
+REFUSED = "rejected"  # the broker's word for what a consumer had it dead-letter: the worker does so only with what is too large to be read
 CRASHED = f"delivered more than {WORK_LIMIT} times without coming to an end: it takes the worker down"
 
 
@@ -38,6 +39,8 @@ class Letter:
     replays: int
     doubtful: bool
     mark: bytes
+    unread: int = 0
+    """Bytes of its body, where that was not read."""
 
     @property
     def in_question(self) -> bool:
@@ -49,13 +52,14 @@ class Letter:
         return None if self.at is None else max(0, round(now - self.at.timestamp()))
 
 
-def letter_of(box: Box, message: Message) -> Letter:
+def letter_of(box: Box, message: Message, unread: Unread | None = None) -> Letter:
     """Read the headers; foreign values in ours count as absent."""
     headers = message.headers
     death = {} if "dead-class" in headers else last_death(box, headers)
-    dead_class, reason = told(box, headers, death)
+    size = len(message.body) if unread is None else unread.size
+    dead_class, reason = told(box, headers, death, size)
     at = moment(headers.get("dead-at")) or moment(death.get("time"))
-    mark = mark_of(message, at)
+    mark = mark_of(message, digest(message.body) if unread is None else unread.digest, at)
     return Letter(
         message.message_id or f"nameless-{mark.hex()[:12]}",
         dead_class,
@@ -66,10 +70,11 @@ def letter_of(box: Box, message: Message) -> Letter:
         counter(headers, REPLAYS),
         headers.get(DOUBTFUL) is True,
         mark,
+        0 if unread is None else size,
     )
 
 
-def told(box: Box, headers: Mapping[str, Any], death: Mapping[str, Any]) -> tuple[str, str]:
+def told(box: Box, headers: Mapping[str, Any], death: Mapping[str, Any], size: int) -> tuple[str, str]:
     """The class and the reason. What the broker buried has neither; its own header tells."""
     if isinstance(named := headers.get("dead-class"), str):
         return named, str(headers.get("dead-reason", ""))
@@ -77,6 +82,8 @@ def told(box: Box, headers: Mapping[str, Any], death: Mapping[str, Any]) -> tupl
         return UNROUTED, f"no queue took {headers.get(ROUTING_KEY)!r} from exchange {headers.get(EXCHANGE)!r}"
     if death.get("reason") == TOO_OFTEN:
         return DeadClass.CRASHED, CRASHED
+    if death.get("reason") == REFUSED and box.home is not None:
+        return DeadClass.DECODE, f"the message has {size:,} bytes, more than the worker read: raise WORKER_MAX_MESSAGE before it is replayed"
     return UNKNOWN, f"put here by the broker: {death['reason']}" if "reason" in death else "put here by somebody else"
 
 
@@ -97,8 +104,9 @@ def origin(box: Box, headers: Mapping[str, Any]) -> dict[str, str]:
 
 
 def view(letter: Letter, message: Message, now: float) -> dict[str, Any]:
-    """What `--where` sees: the body is its JSON value, or its text where it is none."""
-    return summary(letter, now) | {"headers": plain(message.headers), "body": content(message.body)}
+    """What `--where` sees: the body is its JSON value, or its text where it is none. One that was not read is not there."""
+    seen = summary(letter, now) | {"headers": plain(message.headers)}
+    return seen if letter.unread else seen | {"body": content(message.body)}
 
 
 def summary(letter: Letter, now: float) -> dict[str, Any]:
@@ -121,11 +129,12 @@ def content(body: bytes) -> Any:
         return body.decode("utf-8", "replace")
 
 
-def mark_of(message: Message, at: datetime | None) -> bytes:
+def mark_of(message: Message, body: bytes, at: datetime | None) -> bytes:
+    """`body`: the digest of it."""
     made = blake2b(digest_size=16)
     for part in (message.message_id, message.correlation_id or "", "" if at is None else at.isoformat(), str(message.headers.get(REPLAYS))):
         made.update(f"{len(part)}:{part}".encode("utf-8", "replace"))
-    made.update(message.body)
+    made.update(body)
     return made.digest()
 
 

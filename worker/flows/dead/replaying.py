@@ -13,7 +13,7 @@ from worker.core.ports import Broker, Clock
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.effects import Effects
 from worker.flows.dead.letter import Letter
-from worker.flows.dead.plan import Again, Left, Plan, Planner, TakenAsDone, replay_copy
+from worker.flows.dead.plan import Again, Left, Plan, Planner, TakenAsDone, replay_copy, unread_left
 
 logger = structlog.get_logger()
 FILTERED = "left out by the route's `when`"
@@ -42,7 +42,7 @@ class ToItsQueue:
         self._broker = broker
 
     async def __call__(self, letter: Letter, message: Message) -> Gone | Left:
-        plan: Plan = self._plan(letter, message)
+        plan: Plan = unread_left(letter) or self._plan(letter, message)
         match plan:
             case Left():
                 return plan
@@ -71,6 +71,8 @@ class ByItsRoute:
         self._clock = clock
 
     async def __call__(self, letter: Letter, message: Message) -> Gone | Left:
+        if left := unread_left(letter):
+            return left
         try:
             effects = self._effects(letter, message, self._clock.now())
         except (ExpressionError, Undecodable) as error:
