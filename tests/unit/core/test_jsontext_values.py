@@ -54,7 +54,7 @@ def test_small_values_in_great_number_are_refused_before_they_are_made(element):
 
 
 def test_prose_is_not_refused_for_its_commas():
-    prose = ["one, two: [three] {four}, and a quote \" and a backslash \\" * 20_000] * 3
+    prose = ['one, two: [three] {four}, and a quote " and a backslash \\' * 20_000] * 3
     body = orjson.dumps(prose)
     assert body.count(b",") > 100_000
     assert decode(body, max_values=100_000) == prose

@@ -45,11 +45,11 @@ class Pool:
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return sum(not turn.cancelled() for _, turn in self._waiting)
 
     def take_now(self, weight: int) -> Share | None:
         """None when it does not fit, or others have waited longer."""
-        if self._waiting or not self._fits(weight):
+        if self.waiting or not self._fits(weight):
             return None
         self.used += weight
         return Share(self, weight)
@@ -63,11 +63,7 @@ class Pool:
         try:
             await turn[1]
         except asyncio.CancelledError:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-                self._next()
-            else:
-                self.give(weight)
+            self.give(0 if turn[1].cancelled() else weight)  # its turn may have come at this very moment
             raise
         return Share(self, weight)
 
@@ -80,10 +76,11 @@ class Pool:
         return not self.used or self.used + weight <= self._capacity
 
     def _next(self) -> None:
-        while self._waiting and self._fits(self._waiting[0][0]):
+        while self._waiting and (self._waiting[0][1].cancelled() or self._fits(self._waiting[0][0])):
             weight, turn = self._waiting.popleft()
-            self.used += weight
-            turn.set_result(None)
+            if not turn.cancelled():
+                self.used += weight
+                turn.set_result(None)
 
 
 @dataclass(frozen=True, slots=True)
