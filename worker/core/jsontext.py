@@ -8,7 +8,8 @@ import orjson
 
 from worker.core.errors import Oversized, Undecodable
 
-MAX_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024  # of a message, unless a setting says otherwise
+LARGEST = 128 * 1024 * 1024  # RabbitMQ carries no larger message; each door has a limit of its own below it
 MAX_VALUES = 1_000_000  # names, values and containers of one text: with every one an object of Python they take at most 130 MB
 MAX_DEPTH = 64  # orjson reads 1024 levels but writes fewer than 300
 WEIGHT_OF_BYTE = 4  # the decoder's copy, texts that take four bytes a character, the text that is sent
@@ -21,7 +22,7 @@ MARKS = b",:[{"
 PIECE = 256 * 1024  # bytes that are looked at in one go, so that looking takes no memory worth counting
 
 
-def decode(body: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH, max_values: int = MAX_VALUES) -> Any:
+def decode(body: bytes, max_bytes: int = LARGEST, max_depth: int = MAX_DEPTH, max_values: int = MAX_VALUES) -> Any:
     """The value of a JSON text. Raises `Undecodable`, whose text tells what is wrong without quoting the body."""
     if len(body) > max_bytes:
         raise Oversized(f"the body has {len(body):,} bytes; at most {max_bytes:,} are read")
