@@ -17,13 +17,14 @@ __all__ = ["halos", "job", "memory_job"]
 MEBIBYTE = 1024 * 1024
 
 
-async def start(job: Job, routes: dict[str, Any], **settings: Any) -> Running:
+async def start(job: Job, routes: dict[str, Any], *, ready: bool = True, **settings: Any) -> Running:
     """A worker that may have 4 MiB of bodies in hand, each of at most 2 MiB."""
     directory = write_routes(job.folder, routes)
     given = Settings(amqp_url=job.url, routes=directory, **({"max_message": 2 * MEBIBYTE, "in_flight": 4 * MEBIBYTE} | settings))
     service = Service(given, load_routes(directory, {}, job.folder / "secrets"), asyncio.Event(), memory=job.server)
     running = await job._stack.enter_async_context(serving(service))
-    await running.ready()
+    if ready:
+        await running.ready()
     return running
 
 

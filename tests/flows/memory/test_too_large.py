@@ -14,6 +14,7 @@ from worker.core.message import STATE_LIMIT, Unread, digest
 from worker.core.topology import CLAIMS, known_stream
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import letter_of
+from worker.sandbox.faults import Does, Fault
 
 TOO_LARGE = b'"' + b"x" * 3 * MEBIBYTE + b'"'
 BOX = Box("erp", "publisher", "assets.dead", "assets")
@@ -102,6 +103,21 @@ async def test_a_message_of_somebody_else_in_the_waiting_room_that_is_too_large_
     await running.settled("erp", "done", 3)
     await running.stop()
     assert (await job.other.take("assets.order")).message.body == TOO_LARGE
+
+
+async def test_a_limit_that_is_below_what_waits_in_the_room_stops_the_route_and_says_so(memory_job, halos):
+    halo = await halos()
+    held = halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=None, status=500))
+    definition = routes(halo, publishers={"erp": ordered(retry=["1h"])})
+    running = await start(memory_job, definition)
+    await memory_job.other.send({"id": 1, "step": 1, "weight": "x" * MEBIBYTE})
+    await running.until(lambda: running.value("keys_held_up", route="erp") == 1)
+    await running.stop()
+    halo.faults.remove(held.number)
+    stopped = await start(memory_job, definition, ready=False, max_message=MEBIBYTE // 2)
+    await stopped.until(lambda: "too large to be read" in stopped.service.health.parts["publisher erp"].detail)
+    assert not stopped.service.health.ready
+    assert "raise WORKER_MAX_MESSAGE" in stopped.service.health.parts["publisher erp"].detail
 
 
 @pytest.mark.parametrize("queue", [CLAIMS, known_stream("tickets")])
