@@ -8,13 +8,12 @@ from dataclasses import replace
 import pytest
 
 from tests.flows.memory.conftest import MEBIBYTE, asset, created, start
-from tests.flows.order.conftest import applied, ordered, send_steps
+from tests.flows.order.conftest import Stuck, applied, ordered, send_steps
 from tests.tools.job import publisher, routes, subscriber
 from worker.core.message import STATE_LIMIT, Unread, digest
 from worker.core.topology import CLAIMS, known_stream
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import letter_of
-from worker.sandbox.faults import Does, Fault
 
 TOO_LARGE = b'"' + b"x" * 3 * MEBIBYTE + b'"'
 BOX = Box("erp", "publisher", "assets.dead", "assets")
@@ -107,17 +106,17 @@ async def test_a_message_of_somebody_else_in_the_waiting_room_that_is_too_large_
 
 async def test_a_limit_that_is_below_what_waits_in_the_room_stops_the_route_and_says_so(memory_job, halos):
     halo = await halos()
-    held = halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=None, status=500))
+    Stuck(halo, 1)
     definition = routes(halo, publishers={"erp": ordered(retry=["1h"])})
     running = await start(memory_job, definition)
-    await memory_job.other.send({"id": 1, "step": 1, "weight": "x" * MEBIBYTE})
+    await memory_job.other.send({"id": 1, "step": 1, "weight": "x" * 100_000})
     await running.until(lambda: running.value("keys_held_up", route="erp") == 1)
     await running.stop()
-    halo.faults.remove(held.number)
-    stopped = await start(memory_job, definition, ready=False, max_message=MEBIBYTE // 2)
+    stopped = await start(memory_job, definition, ready=False, max_message=64 * 1024)
     await stopped.until(lambda: "too large to be read" in stopped.service.health.parts["publisher erp"].detail)
     assert not stopped.service.health.ready
     assert "raise WORKER_MAX_MESSAGE" in stopped.service.health.parts["publisher erp"].detail
+    await stopped.stop()
 
 
 @pytest.mark.parametrize("queue", [CLAIMS, known_stream("tickets")])
