@@ -114,9 +114,9 @@ async def test_a_limit_that_is_below_what_waits_in_the_room_stops_the_route_and_
     await running.stop()
     stopped = await start(memory_job, definition, ready=False, max_message=64 * 1024)
     await stopped.until(lambda: "too large to be read" in stopped.service.health.parts["publisher erp"].detail)
+    await stopped.until(lambda: stopped.service.health.parts["client main"].ok)
     assert not stopped.service.health.ready
     assert "raise WORKER_MAX_MESSAGE" in stopped.service.health.parts["publisher erp"].detail
-    await stopped.stop()
 
 
 @pytest.mark.parametrize("queue", [CLAIMS, known_stream("tickets")])
