@@ -113,10 +113,14 @@ async def test_a_limit_that_is_below_what_waits_in_the_room_stops_the_route_and_
     await running.until(lambda: running.value("keys_held_up", route="erp") == 1)
     await running.stop()
     stopped = await start(memory_job, definition, ready=False, max_message=64 * 1024)
-    await stopped.until(lambda: "too large to be read" in stopped.service.health.parts["publisher erp"].detail)
-    await stopped.until(lambda: stopped.service.health.parts["client main"].ok)
+    await stopped.until(
+        lambda: "publisher erp" in stopped.service.health.parts and "too large to be read" in stopped.service.health.parts["publisher erp"].detail
+    )
     assert not stopped.service.health.ready
     assert "raise WORKER_MAX_MESSAGE" in stopped.service.health.parts["publisher erp"].detail
+    await stopped.stop()
+    again = await start(memory_job, definition)
+    assert again.value("ordered_waiting", route="erp") == 1
 
 
 @pytest.mark.parametrize("queue", [CLAIMS, known_stream("tickets")])
