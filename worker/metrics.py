@@ -32,6 +32,8 @@ class Metrics:
         self.cut_connections = self._counter("cut_connections", "Connections of the public port that were closed to make room for others")
         self.consuming = self._gauge("consuming", "1 while a route's consumer is really consuming", "route")
         self.in_hand = self._gauge("messages_in_hand", "Messages being handled now", "route")
+        self.memory_used = self._gauge("memory_used_bytes", "Memory that messages have, by kind: bodies, and work on them (estimated)", "kind")
+        self.memory_waiting = self._gauge("memory_waiting", "Messages that wait for memory, by kind", "kind")
         self.ordered_waiting = self._gauge(
             "ordered_waiting", "Messages in the waiting room of a route with order_by, told by the replica that applies it", "route"
         )

@@ -20,6 +20,7 @@ from worker.core.text_files import UnreadableFile, read_text
 from worker.core.url_credentials import NOT_ENCODED, is_encoded
 
 PREFIX = "WORKER_"
+UNITS = {"kib": 1024, "mib": 1024**2, "gib": 1024**3}
 URL_FILE = "WORKER_AMQP_URL_FILE"
 BROKER_ADDRESS = "amqp://user:password@host:5672/vhost, amqps://user:password@host:5671/vhost, or memory:// for the embedded broker"
 FOREIGN = re.compile(r"WORKER_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT(_.*)?)")  # our tests' own, and what Kubernetes sets beside a Service called `worker`
@@ -33,6 +34,16 @@ def seconds(value: Any) -> Any:
         return parse_duration(value)
     except ValueError as error:
         raise PydanticCustomError("duration", "{reason}, or a number of seconds", {"reason": str(error)}) from None
+
+
+def size(value: Any) -> Any:
+    """A size text such as `16MiB`, or a number of bytes."""
+    if not isinstance(value, str) or value.strip().isdecimal():
+        return value
+    found = re.fullmatch(r"(\d+) ?(KiB|MiB|GiB)", value.strip(), re.IGNORECASE)
+    if found is None:
+        raise PydanticCustomError("size", "{given} is not a size: write a number of bytes, or one with KiB, MiB or GiB such as 16MiB", {"given": repr(value)})
+    return int(found[1]) * UNITS[found[2].lower()]
 
 
 def lower(value: Any) -> Any:
@@ -77,6 +88,9 @@ def networks(value: Any) -> Any:
 Seconds = Annotated[float, BeforeValidator(seconds), Field(allow_inf_nan=False)]
 
 
+Bytes = Annotated[int, BeforeValidator(size)]
+
+
 class Settings(BaseModel):
     """Durations are in seconds. `repr` shows no password."""
 
@@ -118,6 +132,18 @@ class Settings(BaseModel):
     heartbeat: Annotated[int, BeforeValidator(seconds)] = Field(10, ge=1, le=60, description="heartbeat of the broker's connections, whole seconds")
     expression_memory: int = Field(
         128, ge=64, le=4096, description="memory in MiB that one expression may take; two are evaluated at once, and a message that needs more is dead-lettered"
+    )
+    max_message: Bytes = Field(
+        16 * UNITS["mib"],
+        ge=64 * UNITS["kib"],
+        le=128 * UNITS["mib"],
+        description="largest body of a message that is read, in bytes or as 16MiB; a larger message is dead-lettered unread",
+    )
+    in_flight: Bytes = Field(
+        64 * UNITS["mib"],
+        ge=4 * UNITS["mib"],
+        le=16 * UNITS["gib"],
+        description="bytes of bodies that all consumers together have in hand; the worker takes about 100 MiB and up to 4 times this",
     )
     turn: Seconds = Field(300.0, ge=10, le=1500, description="longest turn of a subscriber; well below the broker's acknowledgement timeout of 30 minutes")
 
@@ -165,5 +191,7 @@ def _problems(error: ValidationError, values: Mapping[str, str]) -> Iterator[Pro
     for detail in error.errors(include_url=False, include_input=False):
         name = str(detail["loc"][0])
         said = f"{values[name]!r} is not valid: " if name != "amqp_url" else ""
-        message = detail["msg"] if detail["type"] in {"duration", "broker_address", "networks"} else f"{said}{detail['msg'][:1].lower()}{detail['msg'][1:]}"
+        message = (
+            detail["msg"] if detail["type"] in {"duration", "size", "broker_address", "networks"} else f"{said}{detail['msg'][:1].lower()}{detail['msg'][1:]}"
+        )
         yield Problem(PREFIX + name.upper(), 0, 0, message)

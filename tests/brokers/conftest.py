@@ -66,6 +66,6 @@ async def broker(world: World) -> AsyncIterator[Broker]:
 async def take(broker: Broker, queue: str) -> Delivery:
     """The next message of a queue, acknowledged."""
     async with broker.channel() as channel:
-        delivery = await until(lambda: channel.get(queue))
+        delivery = await until(lambda: channel.get(queue, keep=lambda _: True))
         await delivery.ack()
     return delivery

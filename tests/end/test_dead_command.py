@@ -309,3 +309,50 @@ async def test_of_two_operators_the_second_is_told_of_the_first(post):
     assert "somebody else is at these letters: those in their hands are not seen here" in looking.err
     assert "somebody else is at these letters now" in changing.err
     assert await post.ids("assets.dead") == ["m1"]
+
+
+LARGE = b'{"payload": "' + b"x" * 3_000_000 + b'"}'
+LIMITED = {"max_message": "1MiB"}
+
+
+async def too_large(post: Post) -> None:
+    """One letter that is larger than what is read, as the broker buries it for a worker, and a small one of the worker's."""
+    async with post.other.broker.channel(prefetch=1) as channel:
+        came: asyncio.Queue[Any] = asyncio.Queue()
+        await channel.consume("assets", came.put_nowait, keep=lambda _: False)
+        await post.other.broker.publish(Message(LARGE, message_id="large"), routing_key="assets")
+        await (await came.get()).reject()
+        await post.other.settles("assets.dead", 1)
+    await post.bury("small")
+
+
+async def test_letters_that_are_too_large_to_be_read_are_listed_shown_and_chosen_without_their_bodies(post):
+    await too_large(post)
+    told = await post.run("list", "erp", **LIMITED)
+    assert "erp: 2 letters (1 decode, 1 rejected)" in told.out
+    assert "the message has 3,000,015 bytes, more than the worker read: raise WORKER_MAX_MESSAGE before it is replayed" in " ".join(told.out.split())
+    assert "(3,000,015 bytes, not read: raise WORKER_MAX_MESSAGE)" in (await post.run("show", "erp", "large", **LIMITED)).out
+    assert "1 letter (1 decode)" in (await post.run("list", "erp", "--where", 'class = "decode"', **LIMITED)).out
+    blind = await post.run("list", "erp", "--where", "$exists(body.payload)", **LIMITED)
+    assert "erp: 1 letter (1 rejected)" in blind.out
+    assert "a body is larger than what is read: raise WORKER_MAX_MESSAGE to 3,000,015 bytes or more" in blind.err
+    assert await post.ids("assets.dead") == ["large", "small"]
+
+
+async def test_a_letter_that_is_too_large_is_replayed_whole_once_the_limit_allows_it(post):
+    await too_large(post)
+    refused = await post.run("replay", "erp", "large", "--yes", **LIMITED)
+    assert refused.code != 0
+    assert "its body has 3,000,015 bytes, more than are read: raise WORKER_MAX_MESSAGE, for this command and for the worker" in refused.err
+    left = await post.run("replay", "erp", "--all", "--yes", **LIMITED)
+    assert (left.code, "1 letter replayed" in left.out, "1 letter left: its body has" in left.out) == (1, True, True)
+    done = await post.run("replay", "erp", "large", "--yes", max_message="4MiB")
+    assert (done.code, done.out) == (0, "erp: 1 letter replayed\n")
+    assert [letter.message.body for letter in (await post.other.drain("assets"))[1:]] == [LARGE]
+
+
+async def test_a_letter_that_is_too_large_is_discarded_unread(post):
+    await too_large(post)
+    done = await post.run("discard", "erp", "large", "--yes", **LIMITED)
+    assert (done.code, done.out) == (0, "erp: 1 letter discarded\n")
+    assert await post.ids("assets.dead") == ["small"]

@@ -18,13 +18,14 @@ from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec
 from worker.core.jsontext import decode
-from worker.core.message import Delivery, Message
+from worker.core.message import Delivery, Message, up_to
 from worker.core.ports import Broker
 from worker.core.topology import Binding, Queue, TopicExchange, Topology, browsed
 from worker.sandbox.server import Sandbox
 from worker.state.keys import shared_key
 
 EVENTS = "events"
+LARGEST = 128 * 1024 * 1024  # bytes of a body that the other system reads
 
 
 def client(halo: Sandbox, **more: Any) -> dict[str, Any]:
@@ -129,7 +130,7 @@ class OtherSystem:
             while True:
                 await until(something, within)
                 async with self.broker.channel() as channel:
-                    if (delivery := await channel.get(queue)) is not None:
+                    if (delivery := await channel.get(queue, keep=up_to(LARGEST))) is not None:
                         await delivery.ack()
                         return letter_of(delivery)
 
@@ -137,7 +138,7 @@ class OtherSystem:
         """All that is in a queue now."""
         letters = []
         async with self.broker.channel() as channel:
-            while (delivery := await channel.get(queue)) is not None:
+            while (delivery := await channel.get(queue, keep=up_to(LARGEST))) is not None:
                 await delivery.ack()
                 letters.append(letter_of(delivery))
         return letters

@@ -50,6 +50,8 @@ def test_every_setting_can_be_set():
         "WORKER_HEARTBEAT": "5s",
         "WORKER_EXPRESSION_MEMORY": "256",
         "WORKER_TURN": "90",
+        "WORKER_MAX_MESSAGE": "32 mib",
+        "WORKER_IN_FLIGHT": "100000000",
     }
     assert set(given_values) | {"WORKER_AMQP_URL_FILE"} == set(variables())
     settings = load_settings(given_values)
@@ -71,7 +73,19 @@ def test_every_setting_can_be_set():
         heartbeat=5,
         expression_memory=256,
         turn=90.0,
+        max_message=32 * 1024 * 1024,
+        in_flight=100_000_000,
     )
+
+
+@pytest.mark.parametrize(("given_size", "said"), [
+    ("16MB", "'16MB' is not a size: write a number of bytes, or one with KiB, MiB or GiB such as 16MiB"),
+    ("-1", "'-1' is not a size: write a number of bytes, or one with KiB, MiB or GiB such as 16MiB"),
+    ("1KiB", "'1KiB' is not valid: input should be greater than or equal to 65536"),
+    ("1GiB", "'1GiB' is not valid: input should be less than or equal to 134217728"),
+])  # fmt: skip
+def test_a_size_that_cannot_be_used_is_refused_with_the_valid_ones(given_size, said):
+    assert refusal(WORKER_MAX_MESSAGE=given_size) == [f"WORKER_MAX_MESSAGE: {said}"]
 
 
 def test_an_empty_variable_counts_as_not_set():

@@ -26,6 +26,8 @@ from worker.core.ports import Broker, Clock, Evaluator, Halo
 from worker.core.topology import Topology, common_topology
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
+from worker.flows.consuming.memory import Memory
+from worker.flows.consuming.receipts import Receipts
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.hooks.reception import Reception
 from worker.flows.waiting import first_of
@@ -92,6 +94,7 @@ class Service:
                     evaluator,
                     self._guard,
                     self._codec,
+                    self._memory(),
                     self.clock,
                     self.metrics,
                     self.health,
@@ -101,6 +104,10 @@ class Service:
                 letting_go.cancel()
         if misfit is not None:
             raise misfit
+
+    def _memory(self) -> Memory:
+        rooms = sum(publisher.order_by is not None for publisher in self.routes.publishers.values())
+        return Memory(Receipts(self._current), self.metrics, largest=self.settings.max_message, in_flight=self.settings.in_flight, rooms=rooms)
 
     async def _let_go(self, public: AsyncExitStack, senders: Iterable[Halo | IntegrationCaller]) -> None:
         """When the worker stops: what only waits for its turn goes back to its queue unsent, and the public port closes while there is a broker for the calls in hand."""

@@ -17,6 +17,7 @@ from worker.core.topology import Topology
 from worker.flows.consuming.availability import Availability, Together
 from worker.flows.consuming.consumer import Consumer, Consumption
 from worker.flows.consuming.handling import Handler
+from worker.flows.consuming.memory import Memory
 from worker.flows.hooks.waking import Waking, wake_topology
 from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology, tell_left_behind
 from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology
@@ -48,6 +49,7 @@ class Wiring:
     evaluator: Evaluator
     guard: EchoGuard
     codec: HeaderCodec
+    memory: Memory
     clock: Clock
     metrics: Metrics
     health: Health
@@ -81,7 +83,7 @@ class Wiring:
                 await plain.serve(broker, stop)
 
             return replace(plain, serve=serve)
-        ordered = OrderedConsumer(route, handler, halo, self.evaluator, self.codec, self.clock, self.metrics, self.health, tasks=self.tasks)
+        ordered = OrderedConsumer(route, handler, halo, self.evaluator, self.codec, self.memory, self.clock, self.metrics, health=self.health, tasks=self.tasks)
         return Flow(what.part, ordered_publisher_topology(route), ordered.serve)
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:
@@ -100,5 +102,5 @@ class Wiring:
         return Flow(waking.part, wake_topology(subscriber), waking.serve)
 
     def _consumer(self, what: Consumption, handler: Handler, needs: Availability, topology: Topology) -> Flow:
-        consumer = Consumer(what, handler, needs, self.codec, self.clock, self.metrics, self.health, self.tasks)
+        consumer = Consumer(what, handler, needs, self.codec, self.memory, self.clock, self.metrics, self.health, tasks=self.tasks)
         return Flow(what.part, topology, consumer.serve)

@@ -24,7 +24,7 @@ from worker.core.clock import SystemClock
 from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec
 from worker.core.jsontext import decode
-from worker.core.message import Delivery, Message
+from worker.core.message import Delivery, Message, Unread
 from worker.core.ports import Claim
 from worker.core.printable import printable
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
@@ -50,6 +50,7 @@ class InHand:
     exchange: str = ""
     redelivered: bool = False
     offset: int | None = None
+    unread: Unread | None = None
 
     @property
     def routing_key(self) -> str:
@@ -57,6 +58,12 @@ class InHand:
 
     async def ack(self) -> None:
         """Nothing holds it but us."""
+
+    async def reject(self) -> None:
+        """As `ack`."""
+
+    async def give_back(self) -> None:
+        """As `ack`."""
 
 
 class Unshared:

@@ -17,6 +17,7 @@ WorkerError
 ├── ExpressionError        an expression failed on this input
 │   └── ExpressionFailed   the same, before its place in the route file is known
 └── Undecodable            a body is not the JSON that we accept
+    └── Oversized          it has more bytes or values than are read
 """
 
 from __future__ import annotations
@@ -113,3 +114,7 @@ class ExpressionFailed(ExpressionError):
 
 class Undecodable(WorkerError):
     """A body is not the JSON that we accept."""
+
+
+class Oversized(Undecodable):
+    """A body has more bytes or values than are read; whether it is JSON was not looked at."""

@@ -15,8 +15,7 @@ from uuid import uuid4
 
 from worker.core.delivery_state import Death, DeliveryState, OrderStamp
 from worker.core.header_fields import COUNTS, DEATH, DEATHS, KNOWN, MAC, ORDER, SENDER, STATE, is_ours, is_reserved, read, written
-from worker.core.identity import content_digest, content_id
-from worker.core.message import NO_HEADERS, Delivery, Message
+from worker.core.message import NO_HEADERS, Delivery, Message, digest, digest_of
 
 VERSION = 1
 COPIES = frozenset({"halo-attempts", "halo-doubtful", "halo-tries", "replays"})  # at least one is on every copy that is to be tried again
@@ -37,13 +36,13 @@ class HeaderCodec:
 
     def read(self, delivery: Delivery, home: str | None = None) -> DeliveryState:
         """The state of a delivery; headers that are not proven are the sender's. `home`: the queue that it belongs to, where that is not the one it came from."""
-        message = delivery.message
-        proven = self.is_proven(message, home or delivery.queue)
-        state = state_of(message, {"exchange": delivery.exchange, "routing_key": delivery.routing_key}, believed=proven)
+        message, content = delivery.message, digest_of(delivery)
+        proven = self.is_proven(message, home or delivery.queue, content)
+        state = state_of(message, content, {"exchange": delivery.exchange, "routing_key": delivery.routing_key}, believed=proven)
         return replace(state, redelivered=True) if delivery.redelivered and not state.redelivered else state
 
-    def is_proven(self, message: Message, home: str) -> bool:
-        """Whether a worker wrote the headers of ours on this very message."""
+    def is_proven(self, message: Message, home: str, content: bytes) -> bool:
+        """Whether a worker wrote the headers of ours on this very message. `content`: the digest of its body, which need not have been read."""
         given = message.headers.get(MAC)
         if (
             not self.key
@@ -51,7 +50,7 @@ class HeaderCodec:
             or any(type(value) not in SCALARS for header, value in message.headers.items() if is_ours(header) and header != SENDER)
         ):
             return False
-        return compare_digest(given.encode(errors="replace"), self._mac(message.headers, home, message.message_id, message.body))
+        return compare_digest(given.encode(errors="replace"), self._mac(message.headers, home, message.message_id, content))
 
     def copy(self, message: Message, home: str, state: DeliveryState, *, headers: Mapping[str, Any] | None = None) -> Message:
         """The message with this state, for a queue of `home`: it routes nowhere else, whatever its sender wrote, and lives on without its time to live.
@@ -64,7 +63,7 @@ class HeaderCodec:
         kept = {header: value for header, value in sent.items() if not is_reserved(header)}
         displaced = {header: value for header, value in sent.items() if is_reserved(header)}
         own = headers_of(state)
-        proof = self._mac(own, home, state.message_id, message.body).decode()
+        proof = self._mac(own, home, state.message_id, digest(message.body)).decode()
         return replace(
             message,
             headers=kept | own | ({SENDER: displaced} if displaced else {}) | {MAC: proof},
@@ -74,16 +73,16 @@ class HeaderCodec:
             expiration=None,
         )
 
-    def _mac(self, headers: Mapping[str, Any], home: str, message_id: str, body: bytes) -> bytes:
+    def _mac(self, headers: Mapping[str, Any], home: str, message_id: str, content: bytes) -> bytes:
         own = {header: value for header, value in headers.items() if is_ours(header) and header not in {MAC, SENDER}}
-        told = ascii((VERSION, home, message_id, content_digest(body).hex(), sorted(own.items())))  # the same in every version of Python
+        told = ascii((VERSION, home, message_id, content.hex(), sorted(own.items())))  # the same in every version of Python
         return blake2b(told.encode(), key=self.key, digest_size=MAC_BYTES).hexdigest().encode()
 
 
-def state_of(message: Message, otherwise: Mapping[str, Any] = NO_HEADERS, *, believed: bool) -> DeliveryState:
+def state_of(message: Message, content: bytes, otherwise: Mapping[str, Any] = NO_HEADERS, *, believed: bool) -> DeliveryState:
     """What the headers say; of headers that are not `believed`, nothing: they are the sender's own. `otherwise`: attributes where no header says better."""
     headers, message_id = message.headers, message.message_id or uuid4().hex
-    found = dict(otherwise) | {"origin": "" if message.message_id else content_id(message.body)}
+    found = dict(otherwise) | {"origin": "" if message.message_id else f"content:{content.hex()}"}
     order: dict[str, Any] = {}
     death: dict[str, Any] = {}
     if believed:

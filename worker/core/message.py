@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, Protocol, Self
 
@@ -31,6 +32,48 @@ class Message:
         return replace(self, headers={name: value for name, value in merged.items() if value is not None})
 
 
+STATE_LIMIT = 4 * 1024 * 1024  # bytes: more than any message that the worker writes for itself
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A message whose body of `size` bytes is about to come."""
+
+    size: int
+    message_id: str
+    redelivered: bool
+
+
+Keep = Callable[[Announced], bool]
+"""Whether the body of a message is kept; asked once for each that has one, right before it comes."""
+
+
+def up_to(limit: int) -> Keep:
+    """Keeps bodies of at most `limit` bytes."""
+    return lambda announced: announced.size <= limit
+
+
+OURS = up_to(STATE_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A body that was not kept: how many bytes it has, and what `digest` makes of them."""
+
+    size: int
+    digest: bytes
+
+
+def digest(body: bytes) -> bytes:
+    """What tells one body from another, 16 bytes."""
+    return new_digest(body).digest()
+
+
+def new_digest(start: bytes = b"") -> blake2b:
+    """As `digest`, for a body that comes in pieces."""
+    return blake2b(start, digest_size=16)
+
+
 class Delivery(Protocol):
     """A message in our hands: it is ours until it is acked, and goes back to its queue when the channel closes."""
 
@@ -52,6 +95,24 @@ class Delivery(Protocol):
         """The position in a stream; None for a queue."""
         ...
 
+    @property
+    def unread(self) -> Unread | None:
+        """Set where the body was not kept: `message.body` is then empty."""
+        ...
+
     async def ack(self) -> None:
         """Take it off the queue. Raises `ChannelLost` when its channel has gone: the broker then hands it out again."""
         ...
+
+    async def reject(self) -> None:
+        """Have the broker dead-letter it as its queue says; a queue without a dead-letter target drops it. Raises `ChannelLost`."""
+        ...
+
+    async def give_back(self) -> None:
+        """Return it to its place in its queue, unstarted; the broker counts the delivery. Raises `ChannelLost`."""
+        ...
+
+
+def digest_of(delivery: Delivery) -> bytes:
+    """The digest of its body, kept or not."""
+    return digest(delivery.message.body) if delivery.unread is None else delivery.unread.digest

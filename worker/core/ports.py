@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from worker.core.allowance import Permit
 from worker.core.evaluation import Question
 from worker.core.exchange import Exchange, Priority, Request
-from worker.core.message import Delivery, Message
+from worker.core.message import OURS, Delivery, Keep, Message
 from worker.core.topology import Topology
 
 OnDelivery = Callable[[Delivery], None]
@@ -28,12 +28,17 @@ class Channel(Protocol):
         """
         ...
 
-    async def get(self, queue: str) -> Delivery | None:
-        """Take one ready message, None when there is none. Raises `ChannelLost`, or `QueueMissing`, which closes the channel."""
+    async def get(self, queue: str, *, keep: Keep = OURS) -> Delivery | None:
+        """Take one ready message, None when there is none. Raises `ChannelLost`, or `QueueMissing`, which closes the channel.
+
+        A body that `keep` does not want is dropped as it comes, and is `Delivery.unread`.
+        """
         ...
 
-    async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None) -> str:
+    async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None, keep: Keep = OURS) -> str:
         """Start consuming; `on_delivery` is called from the channel's reader and must only hand the delivery over. Returns the consumer's tag.
+
+        `keep` decides which bodies are kept, as in `get`; it is called from the channel's reader.
 
         Raises `ChannelLost`, or `QueueMissing`, which closes the channel. A stream needs a channel with prefetch and takes `x-stream-offset`
         (first, last, next or a number) in `arguments`.

@@ -11,7 +11,7 @@ from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate
 from worker.core.jsontext import decode
 from worker.halo.error_text import explain
-from worker.halo.transport import ANSWER_LIMIT, Answer, Failure
+from worker.halo.transport import ANSWER_LIMIT, ANSWER_VALUES, Answer, Failure
 
 FATES: dict[int, Fate] = {
     HTTPStatus.UNAUTHORIZED: Fate.AUTH,
@@ -67,7 +67,7 @@ def _success(answer: Answer, date: datetime | None) -> Exchange:
         reason = f"Halo answered {answer.status} with a web page instead of JSON: check the client's address"
         return Exchange(Fate.AMBIGUOUS, answer.status, reason, date=date, down=True)
     try:
-        return Exchange(Fate.DONE, answer.status, body=decode(answer.body, ANSWER_LIMIT), date=date)
+        return Exchange(Fate.DONE, answer.status, body=decode(answer.body, ANSWER_LIMIT, max_values=ANSWER_VALUES), date=date)
     except Undecodable as error:
         return Exchange(Fate.DONE_UNREAD, answer.status, f"Halo answered {answer.status}, but {error}", date=date)
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,8 +23,10 @@ from worker.core.exchange import Gate
 from worker.halo.failures import NETWORK_ERRORS, Interrupted, describe, is_refused
 
 ANSWER_LIMIT = 64 * 1024 * 1024  # a list without paging has been seen to weigh 36 MB
+ANSWER_VALUES = 4_000_000  # as many as such a list has; most of Halo's are numbers and flags, of some 40 bytes each
 ERROR_LIMIT = 1024 * 1024
 CHUNK = 256 * 1024
+PIECEWISE = 1024 * 1024
 CONNECT_LIMIT = 15.0
 TOTAL_FACTOR = 4  # a large list takes longer than the pause between two of its bytes, an answer of one byte a second does not go on for ever
 KEEPALIVE = 2.0
@@ -168,7 +171,7 @@ async def open_session(
 async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -> Answer | Failure:
     mark, own = Mark(call.not_after), session.timeout
     limits = own if call.timeout is None else aiohttp.ClientTimeout(connect=own.connect, sock_connect=own.sock_connect)
-    request = session.request(call.method, call.url, headers=call.headers, data=call.data, timeout=limits, allow_redirects=False, trace_request_ctx=mark)
+    request = session.request(call.method, call.url, headers=call.headers, data=payload_of(call), timeout=limits, allow_redirects=False, trace_request_ctx=mark)
     try:
         async with asyncio.timeout(call.timeout), request as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
@@ -178,6 +181,11 @@ async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -
         return Failure("it could not be sent in time, and must not be sent later", sent=False, barred=True)
     except NETWORK_ERRORS as error:
         return Failure(describe(error, call.url), mark.sent, isinstance(error, Interrupted), is_refused(error))
+
+
+def payload_of(call: Call) -> bytes | BytesIO | None:
+    """The body as aiohttp is to send it: a large one piece by piece, so that it is neither copied as a whole nor holds up everything else."""
+    return BytesIO(call.data) if call.data is not None and len(call.data) > PIECEWISE else call.data
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes | None, str]:

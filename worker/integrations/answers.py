@@ -7,7 +7,7 @@ from email.message import Message
 from http import HTTPStatus
 from typing import Any
 
-from worker.core.errors import Undecodable
+from worker.core.errors import Oversized, Undecodable
 from worker.core.exchange import Exchange, Fate
 from worker.core.jsontext import decode
 from worker.halo.outcome import parse_date, retry_after
@@ -34,7 +34,12 @@ def judge(host: str, result: Answer | Failure) -> Exchange:
     if result.body is None:
         unread = Fate.DONE_UNREAD if fate is Fate.DONE else fate
         return Exchange(unread, result.status, f"{host} answered {result.status}, but {result.problem}", date=date, retry_after=wait)
-    return Exchange(fate, result.status, reason, body=read_body(result), date=date, retry_after=wait)
+    try:
+        body = read_body(result)
+    except Oversized as error:
+        unread = Fate.DONE_UNREAD if fate is Fate.DONE else fate
+        return Exchange(unread, result.status, f"{host} answered {result.status}, but {error}", date=date, retry_after=wait)
+    return Exchange(fate, result.status, reason, body=body, date=date, retry_after=wait)
 
 
 def fate_of(status: int) -> Fate:
@@ -53,7 +58,10 @@ def titled(answer: Answer) -> str:
 
 
 def read_body(answer: Answer) -> Any:
-    """JSON where the content type says so or where the text looks like an object or array; any other text as it is; None when there is none."""
+    """JSON where the content type says so or where the text looks like an object or array; any other text as it is; None when there is none.
+
+    Raises `Oversized` for JSON with more values than are read.
+    """
     body = (answer.body or b"").removeprefix(codecs.BOM_UTF8)
     if not body.strip():
         return None
@@ -61,6 +69,8 @@ def read_body(answer: Answer) -> Any:
     if declared or body.lstrip()[:1] in {b"{", b"["}:  # a bare number in a plain text stays the text that it is
         try:
             return decode(body, ANSWER_LIMIT)
+        except Oversized:
+            raise
         except Undecodable:
             pass
     return body.decode(charset_of(answer), errors="replace")

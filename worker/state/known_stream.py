@@ -112,6 +112,8 @@ class KnownStream:
             if delivery is None:
                 raise KnownLost(f"the stream {self._stream} does not hold the known records that the baton refers to: it was deleted, purged or cut")
             await delivery.ack()
+            if delivery.unread is not None:  # larger than anything that we write
+                continue
             yield delivery.offset or 0, orjson.loads(delivery.message.body)
 
 

@@ -149,6 +149,34 @@ async def test_an_endless_answer_and_a_gzip_bomb_stop_at_the_limit_without_filli
     assert peak < 100 * 1024 * 1024
 
 
+async def test_an_answer_of_few_bytes_and_many_values_is_refused_before_they_are_made(connect, halo, get):
+    bomb = b"[" + b"{}," * 5_000_000 + b"{}]"
+
+    async def explode(_):
+        return web.Response(body=bomb, content_type="application/json")
+
+    execute(halo, explode)
+    client = await connect()
+    tracemalloc.start()
+    exchange = await get(client)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    reason = "Halo answered 200, but the body has more than 4,000,000 names and values; at most 4,000,000 are read"
+    assert (exchange.fate, exchange.reason) == (Fate.DONE_UNREAD, reason)
+    assert peak < 60 * 1024 * 1024
+
+
+async def test_headers_without_end_are_no_answer_and_take_no_memory(connect, halo, get):
+    async def swell(_):
+        return web.Response(text="{}", headers={f"X-{number}": "v" * 8000 for number in range(2000)})
+
+    execute(halo, swell)
+    client = await connect()
+    exchange = await get(client)
+    assert (exchange.fate, exchange.body) == (Fate.AMBIGUOUS, None)
+    assert "that is not HTTP" in exchange.reason
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_of_a_post_is_not_followed(connect, halo, post, status):
     async def redirect(_):

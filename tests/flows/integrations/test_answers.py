@@ -190,3 +190,10 @@ async def test_tls_where_there_is_none_was_sent_nothing(call, api):
     exchange = await (await call(base_url=f"https://127.0.0.1:{api.port}"))()
     assert exchange.fate is Fate.NOT_SENT
     assert api.calls == []
+
+
+async def test_an_answer_of_few_bytes_and_many_values_is_refused_before_they_are_made(answer, call):
+    answer(body=b"[" + b"{}," * 1_000_000 + b"{}]", content_type="application/json")
+    exchange = await (await call())()
+    assert (exchange.fate, exchange.body) == (Fate.DONE_UNREAD, None)
+    assert exchange.reason.endswith("answered 200, but the body has more than 1,000,000 names and values; at most 1,000,000 are read")

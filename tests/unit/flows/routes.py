@@ -13,7 +13,7 @@ from worker.config.routes import Publisher, Subscriber
 from worker.core.clock import SystemClock
 from worker.core.errors import ChannelLost
 from worker.core.exchange import Exchange, Fate, Priority, Request
-from worker.core.message import Message
+from worker.core.message import Message, Unread
 from worker.core.ports import Claim
 
 ASSETS = Operation("POST", "/Asset", query_parameters={"returnall": "bool"}, body=Body.ARRAY)
@@ -67,9 +67,16 @@ class Arrived:
     exchange: str = "erp"
     routing_key: str = "asset.new"
     offset: int | None = None
+    unread: Unread | None = None
 
     async def ack(self) -> None:
         """Nothing is behind it."""
+
+    async def reject(self) -> None:
+        """As `ack`."""
+
+    async def give_back(self) -> None:
+        """As `ack`."""
 
 
 @dataclass

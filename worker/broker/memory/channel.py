@@ -15,16 +15,18 @@ from worker.broker.memory.server import MemoryServer
 from worker.broker.memory.stream import MemoryStream
 from worker.broker.tables import from_field, short, short_properties, to_milliseconds, to_moment, to_table
 from worker.core.errors import BrokerError, ChannelLost, PublishRefused, QueueMissing
-from worker.core.message import Message
+from worker.core.message import OURS, Announced, Keep, Message, Unread, digest
 from worker.core.ports import OnDelivery
 
 
 class MemoryDelivery:
     """A message that this channel holds for us."""
 
-    def __init__(self, channel: MemoryChannel, held: Held, tag: int) -> None:
+    def __init__(self, channel: MemoryChannel, held: Held, tag: int, *, kept: bool) -> None:
         entry = held.entry
-        self.message = held.queue.delivered(entry)
+        message = held.queue.delivered(entry)
+        self.message = message if kept else replace(message, body=b"")
+        self.unread = None if kept else Unread(len(message.body), digest(message.body))
         self.queue = held.queue.name
         self.exchange = entry.exchange
         self.routing_key = entry.routing_key
@@ -35,6 +37,12 @@ class MemoryDelivery:
 
     async def ack(self) -> None:
         await self._channel.ack(self._tag)
+
+    async def reject(self) -> None:
+        await self._channel.reject(self._tag, requeue=False)
+
+    async def give_back(self) -> None:
+        await self._channel.reject(self._tag, requeue=True)
 
     def __repr__(self) -> str:
         return f"<delivery {self._tag} of {self.queue!r}>"
@@ -68,19 +76,19 @@ class MemoryChannel:
             self._refuse(PublishRefused(f"there is no exchange {exchange!r}"))
         self._server.publish(carried, exchange, routing_key)
 
-    async def get(self, queue: str) -> MemoryDelivery | None:
+    async def get(self, queue: str, *, keep: Keep = OURS) -> MemoryDelivery | None:
         await self._turn(f"the channel was lost while reading queue {queue!r}")
         source = self._queue(queue)
         entry = source.take()
-        return None if entry is None else self._hold(Held(source, entry, None))
+        return None if entry is None else self._hold(Held(source, entry, None), keep)
 
-    async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None) -> str:
+    async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None, keep: Keep = OURS) -> str:
         await self._turn(f"the channel was lost while starting to consume queue {queue!r}")
         source = self._queue(queue)
         tag = uuid4().hex
 
         def hand_over(entry: Entry) -> None:
-            on_delivery(self._hold(Held(source, entry, consumer)))
+            on_delivery(self._hold(Held(source, entry, consumer), keep))
 
         consumer = Consumer(self._prefetch, hand_over, self._lose_consumer)
         source.add(consumer, arguments or {})
@@ -98,14 +106,25 @@ class MemoryChannel:
 
     async def ack(self, tag: int) -> None:
         """What `Delivery.ack` does."""
+        if (held := await self._let_go(tag)) is not None:
+            held.queue.settled(held.entry)
+
+    async def reject(self, tag: int, *, requeue: bool) -> None:
+        """What `Delivery.reject` and `Delivery.give_back` do."""
+        if (held := await self._let_go(tag)) is not None:
+            if requeue:
+                held.queue.put_back([held.entry])
+            else:
+                held.queue.rejected(held.entry)
+
+    async def _let_go(self, tag: int) -> Held | None:
         await self._turn("the channel was lost before the message was acknowledged; the broker hands it out again")
         held = self._held.pop(tag, None)
         if held is None:
             self.close(f"delivery {tag} was acknowledged twice")
-            return
-        if held.consumer is not None:
+        elif held.consumer is not None:
             held.consumer.in_hand -= 1
-        held.queue.settled(held.entry)
+        return held
 
     def close(self, why: str) -> None:
         """What is unacked goes back to its queues; the first reason stays."""
@@ -127,10 +146,12 @@ class MemoryChannel:
         self.close(str(error))
         raise error
 
-    def _hold(self, held: Held) -> MemoryDelivery:
+    def _hold(self, held: Held, keep: Keep) -> MemoryDelivery:
         tag = next(self._tags)
         self._held[tag] = held
-        return MemoryDelivery(self, held, tag)
+        message = held.entry.message
+        kept = not message.body or keep(Announced(len(message.body), message.message_id, held.entry.returned > 0))
+        return MemoryDelivery(self, held, tag, kept=kept)
 
     def _lose_consumer(self, why: str) -> None:
         if not self._end.done():

@@ -79,6 +79,11 @@ class MemoryQueue:
         """An entry was acked: nothing is left to do, but its consumer may have room again."""
         self._wake()
 
+    def rejected(self, entry: Entry) -> None:
+        """An entry was refused for good."""
+        self._bury(entry, "rejected")
+        self._wake()
+
     def delivered(self, entry: Entry) -> Message:
         """The message as a consumer gets it."""
         if self.arguments.get("x-queue-type") != "quorum":

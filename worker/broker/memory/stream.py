@@ -50,6 +50,10 @@ class MemoryStream:
     def settled(self, _: Entry) -> None:
         self._wake()
 
+    def rejected(self, _: Entry) -> None:
+        """A stream keeps everything anyway."""
+        self._wake()
+
     def delivered(self, entry: Entry) -> Message:
         """The message as a consumer gets it."""
         return replace(entry.message, headers=dict(entry.message.headers) | {"x-stream-offset": entry.number})

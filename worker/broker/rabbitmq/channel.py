@@ -13,12 +13,13 @@ from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import DeliveryError
 from pamqp.commands import Basic
 
+from worker.broker.rabbitmq.content import Content
 from worker.broker.rabbitmq.failures import explain, publishing, translated
 from worker.broker.rabbitmq.link import Link
 from worker.broker.rabbitmq.properties import to_message, to_properties
 from worker.broker.tables import MAX_HEADERS, short
 from worker.core.errors import ChannelLost, PublishRefused
-from worker.core.message import Delivery, Message
+from worker.core.message import OURS, Delivery, Keep, Message, Unread
 from worker.core.ports import OnDelivery
 
 OTHER_PROPERTIES = 2048  # bytes of a frame that its ends and the properties beside the headers may take
@@ -27,12 +28,13 @@ OTHER_PROPERTIES = 2048  # bytes of a frame that its ends and the properties bes
 class RabbitDelivery:
     """A message that this channel holds for us."""
 
-    def __init__(self, delivered: DeliveredMessage, queue: str, channel: RabbitChannel) -> None:
+    def __init__(self, delivered: DeliveredMessage, queue: str, channel: RabbitChannel, unread: Unread | None) -> None:
         self.message = to_message(delivered)
         self.queue = queue
         self.exchange = delivered.exchange or ""
         self.routing_key = delivered.routing_key or ""
         self.redelivered = bool(delivered.redelivered)
+        self.unread = unread
         self._tag = delivered.delivery_tag or 0
         self._channel = channel
 
@@ -43,6 +45,12 @@ class RabbitDelivery:
 
     async def ack(self) -> None:
         await self._channel.ack(self._tag)
+
+    async def reject(self) -> None:
+        await self._channel.reject(self._tag, requeue=False)
+
+    async def give_back(self) -> None:
+        await self._channel.reject(self._tag, requeue=True)
 
     def __repr__(self) -> str:
         return f"<delivery {self._tag} of {self.queue!r}>"
@@ -55,6 +63,7 @@ class RabbitChannel:
         self._methods = methods
         self._patience = patience
         self._room = min(MAX_HEADERS, frame_max - OTHER_PROPERTIES) if frame_max else MAX_HEADERS
+        self._content = Content(methods)
         self._in_flight: dict[str, asyncio.Event] = {}
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._closing = methods.closing
@@ -75,19 +84,20 @@ class RabbitChannel:
         if not isinstance(frame, Basic.Ack):
             raise PublishRefused(f"the broker answered a message for {routing_key!r} with {type(frame).__name__} instead of a confirm")
 
-    async def get(self, queue: str) -> RabbitDelivery | None:
-        with translated(f"the channel was lost while reading queue {queue!r}"):
+    async def get(self, queue: str, *, keep: Keep = OURS) -> RabbitDelivery | None:
+        with translated(f"the channel was lost while reading queue {queue!r}"), self._content.getting(keep):
             delivered = await self._methods.basic_get(queue, timeout=self._patience)
         if isinstance(delivered.delivery, Basic.GetEmpty):
             return None
-        return RabbitDelivery(delivered, queue, self)
+        return RabbitDelivery(delivered, queue, self, self._content.unread_of(delivered))
 
-    async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None) -> str:
+    async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None, keep: Keep = OURS) -> str:
         async def hand_over(delivered: DeliveredMessage) -> None:  # aiormq's type asks for a coroutine; it awaits nothing
-            delivery: Delivery = RabbitDelivery(delivered, queue, self)
+            delivery: Delivery = RabbitDelivery(delivered, queue, self, self._content.unread_of(delivered))
             on_delivery(delivery)
 
         tag = uuid4().hex
+        self._content.consuming(tag, keep)
         with translated(f"the channel was lost while starting to consume queue {queue!r}"):
             await self._methods.basic_consume(queue, hand_over, arguments=dict(arguments or {}), consumer_tag=tag, timeout=self._patience)
         return tag
@@ -108,6 +118,12 @@ class RabbitChannel:
         with translated("the channel was lost before the message was acknowledged; the broker hands it out again"):
             async with asyncio.timeout(self._patience):
                 await self._methods.basic_ack(tag)
+
+    async def reject(self, tag: int, *, requeue: bool) -> None:
+        """What `Delivery.reject` and `Delivery.give_back` do."""
+        with translated("the channel was lost before the message was given back; the broker hands it out again"):
+            async with asyncio.timeout(self._patience):
+                await self._methods.basic_reject(tag, requeue=requeue)
 
     @asynccontextmanager
     async def _alone(self, message_id: str) -> AsyncIterator[None]:

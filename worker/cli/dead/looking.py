@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from worker.cli.console import errors, write_json
-from worker.cli.dead.scene import OTHERS, Scene, condition_of, scene_of, selection_of
+from worker.cli.dead.scene import OTHERS, Scene, choice, scene_of, selection_of
 from worker.cli.dead.view import letter_object, print_counts, print_letter, print_letters, print_unreadable, whole_object
 from worker.flows.dead import desk
-from worker.flows.dead.sifting import Selection, Sieve
+from worker.flows.dead.sifting import Sieve
 
 GOOD, FAILED = 0, 1
 SHOWN = 50
@@ -19,7 +19,7 @@ def list_letters(route: str, ids: Sequence[str], where: str | None, limit: int |
     """Raises `ConfigError`, `BrokerError`, `NoSuchLetter`."""
     scene = scene_of(route, environment)
     keep = (None if as_json else SHOWN) if limit is None else limit or None
-    sieve = Sieve(Selection(tuple(ids), None if where is None else condition_of(where)), scene.clock.now(), scene.codec, keep=keep)
+    sieve = Sieve(choice(tuple(ids), where), scene.clock.now(), scene.codec, keep=keep)
     others = asyncio.run(looked(scene, sieve))
     if as_json:
         letters = [letter_object(each.letter, each.box.queue, sieve.now) for each in sieve.chosen]

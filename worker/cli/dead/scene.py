@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -65,7 +66,7 @@ class Scene:
         """Let the sieve meet all letters. Raises `BrokerError`, `NoSuchLetter`."""
         async with self.evaluator() as sieve.evaluator:
             with progress("looking", await self.depth(broker)) as step:
-                await desk.look(broker, self.clock, self.boxes, sieve, step)
+                await desk.look(broker, self.clock, self.boxes, sieve, step, largest=self.settings.max_message)
 
     def evaluator(self) -> AbstractAsyncContextManager[Evaluator]:
         """Its processes are started once there is something to evaluate."""
@@ -99,7 +100,12 @@ def selection_of(ids: Sequence[str], where: str | None, *, everything: bool) -> 
         raise WrongUse("name letters by their ids, or say --where, or --all for all of them")
     if not all(ids):
         raise WrongUse("an id cannot be empty")
-    return Selection(tuple(dict.fromkeys(ids)), None if where is None else condition_of(where))
+    return choice(tuple(dict.fromkeys(ids)), where)
+
+
+def choice(ids: tuple[str, ...], where: str | None) -> Selection:
+    """Raises `ConfigError`. An expression that never names `body`, and never looks at a letter as a whole, does not need bodies."""
+    return Selection(ids) if where is None else Selection(ids, condition_of(where), by_body=re.search(r"body|[*%]|\$(?!\w)", where) is not None)
 
 
 def condition_of(text: str) -> Condition:

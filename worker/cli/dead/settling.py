@@ -54,6 +54,8 @@ class Task:
     manner: Manner
     judge: Callable[[Box, Letter, Message], Plan] | None
     settled: Callable[[Broker, Evaluator], Mapping[Box, Settled]]
+    largest: int = 0
+    """Bytes of a body that it takes to settle one."""
 
 
 def replay_letters(
@@ -69,7 +71,12 @@ def replay_letters(
         return planners[box](letter, message)
 
     task = Task(
-        "replay", selection_of(ids, where, everything=everything), manner, judge, lambda broker, evaluator: replaying(scene, broker, evaluator, planners)
+        "replay",
+        selection_of(ids, where, everything=everything),
+        manner,
+        judge,
+        lambda broker, evaluator: replaying(scene, broker, evaluator, planners),
+        scene.settings.max_message,
     )
     return carried_out(scene, task)
 
@@ -104,7 +111,8 @@ async def worked(scene: Scene, task: Task) -> int:
         async with stop_on_signals() as stop:
             with progress(task.verb, sieve.count) as step:
                 try:
-                    tally, error = await desk.settle(broker, scene.clock, scene.codec, sieve.marks, task.settled(broker, evaluator), stop, step), ""
+                    settled = task.settled(broker, evaluator)
+                    tally, error = await desk.settle(broker, scene.clock, scene.codec, sieve.marks, settled, stop, step, largest=task.largest), ""
                 except CutShort as cut:
                     tally, error = cut.tally, str(cut)
         return report(scene, task, tally, error)

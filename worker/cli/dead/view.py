@@ -75,7 +75,7 @@ def print_letter(found: Found, message: Message, now: float, *, reveal: bool) ->
     for name, value in (about | more).items():
         if value is not None:
             console.print(Text(f"{name:12} {one_line(str(value), BODY_SHOWN)}"), soft_wrap=True)
-    headers, body = open_parts(message, reveal=reveal)
+    headers, body = open_parts(found.letter, message, reveal=reveal)
     for title, value in (("headers", headers), ("body", body)):
         console.print(Text(title, style="bold"))
         console.print(Text(pretty(value, BODY_SHOWN)), soft_wrap=True)
@@ -86,7 +86,7 @@ def letter_object(letter: Letter, queue: str, now: float) -> dict[str, Any]:
 
 
 def whole_object(found: Found, message: Message, now: float, *, reveal: bool) -> dict[str, Any]:
-    headers, body = open_parts(message, reveal=reveal)
+    headers, body = open_parts(found.letter, message, reveal=reveal)
     return letter_object(found.letter, found.box.queue, now) | properties(message) | {"headers": headers, "body": body}
 
 
@@ -94,9 +94,10 @@ def properties(message: Message) -> dict[str, Any]:
     return {"correlation_id": message.correlation_id, "reply_to": message.reply_to, "content_type": message.content_type, "type": message.type}
 
 
-def open_parts(message: Message, *, reveal: bool) -> tuple[Any, Any]:
+def open_parts(letter: Letter, message: Message, *, reveal: bool) -> tuple[Any, Any]:
     """Headers and body, members with a secret's name masked unless they are to be seen."""
-    headers, body = plain(message.headers), content(message.body)
+    headers = plain(message.headers)
+    body = f"({letter.unread:,} bytes, not read: raise WORKER_MAX_MESSAGE)" if letter.unread else content(message.body)
     return (headers, body) if reveal else (redact(headers, MAX_DEPTH), redact(body, MAX_DEPTH))
 
 

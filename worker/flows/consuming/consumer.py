@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -15,13 +16,17 @@ from worker.core.identity import identity_of
 from worker.core.message import Delivery
 from worker.core.outcome import Outcome
 from worker.core.ports import Broker, Channel, Clock
-from worker.core.settlement import Retry, Settlement, settle
+from worker.core.settlement import Ack, Retry, Settlement, settle
+from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.copies import without_delay
 from worker.flows.consuming.handling import Handler, apart, handled, report, tell_unproven
 from worker.flows.consuming.in_hand import InHand
+from worker.flows.consuming.memory import Memory, Share
 from worker.flows.consuming.settling import Settler, Trouble
+from worker.flows.consuming.unread import UnreadDeliveries
 from worker.flows.consuming.watchdog import stalled
+from worker.flows.consuming.with_memory import WEIGHT_OF_COPY, with_memory
 from worker.flows.waiting import first_of
 from worker.metrics import Metrics
 
@@ -38,6 +43,8 @@ class Consumption:
     prefetch: int
     delays: tuple[float, ...]
     part: str
+    declared: bool = True
+    """Whether the worker declared the queue, and knows that it has a dead-letter target."""
 
 
 class Consumer:
@@ -49,15 +56,19 @@ class Consumer:
         handler: Handler,
         needs: Availability,
         codec: HeaderCodec,
+        memory: Memory,
         clock: Clock,
         metrics: Metrics,
         health: Health,
+        *,
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._what = consumption
         self._handler = handler
         self._needs = needs
         self._codec = codec
+        self._memory = memory
+        self._unread = UnreadDeliveries(consumption.route, consumption.part, consumption.declared, memory, clock, metrics, health)
         self._clock = clock
         self._metrics = metrics
         self._health = health
@@ -88,7 +99,14 @@ class Consumer:
         session = self._session
         settler = Settler(self._what.route, self._what.queue, self._what.delays, broker, self._codec, self._clock, Trouble(self._health, self._what.part))
         self._may_ack.set()
-        tag = await channel.consume(self._what.queue, lambda delivery: self._accept(delivery, settler, session))
+        arrivals = Arrivals(self._memory)
+        try:
+            await self._while_well(broker, channel, stop, settler, session, arrivals)
+        finally:
+            arrivals.close()
+
+    async def _while_well(self, broker: Broker, channel: Channel, stop: asyncio.Event, settler: Settler, session: int, arrivals: Arrivals) -> None:
+        tag = await channel.consume(self._what.queue, lambda delivery: self._accept(delivery, settler, session, arrivals), keep=arrivals.keep)
         if not self._stalled:
             self._health.up(self._what.part, "consuming")
         consuming = self._metrics.consuming.labels(self._what.route)
@@ -102,6 +120,7 @@ class Consumer:
             self._health.down(self._what.part, f"not consuming: {ended}")
             logger.warning("consumer.lost", route=self._what.route, reason=ended)
             return
+        arrivals.end()
         await self._cancel(channel, tag)
         while self._settling:  # ours until settled: the channel stays open for the acks
             await asyncio.wait(self._settling)
@@ -134,16 +153,27 @@ class Consumer:
         finally:
             self._may_ack.set()
 
-    def _accept(self, delivery: Delivery, settler: Settler, session: int) -> None:
+    def _accept(self, delivery: Delivery, settler: Settler, session: int, arrivals: Arrivals) -> None:
         self._arrivals += 1
         self._well()
-        task = self._tasks.create_task(self._own(delivery, settler, session))
+        task = self._tasks.create_task(self._own_share(delivery, settler, session, arrivals, arrivals.share_of(delivery)))
         self._settling[task] = session
         task.add_done_callback(self._settling.pop)
 
+    async def _own_share(self, delivery: Delivery, settler: Settler, session: int, arrivals: Arrivals, share: Share) -> None:
+        """The body's memory goes with the delivery."""
+        try:
+            if delivery.unread is None:
+                await self._own(delivery, settler, session)
+            else:
+                with structlog.contextvars.bound_contextvars(route=self._what.route):
+                    await self._unread.settle(delivery, delivery.unread, arrivals)
+        finally:
+            share.release()
+
     async def _own(self, delivery: Delivery, settler: Settler, session: int) -> None:
         """Whoever owns the delivery settles it, whatever happens to the handler."""
-        envelope = self._codec.read(delivery)
+        envelope = await self._memory.receipts.read(delivery, self._codec.read(delivery))
         tell_unproven(self._what.route, envelope)
         started = self._clock.monotonic()
         with structlog.contextvars.bound_contextvars(route=self._what.route, correlation_id=envelope.correlation_id):
@@ -157,7 +187,9 @@ class Consumer:
                 outcome = await asyncio.shield(work.task)
                 if work.settlement is None:
                     decided = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._what.delays)
-                    work.settlement = await settler.place(delivery, envelope, await self._held(decided, session))
+                    decided = await self._held(decided, session)
+                    async with self._memory.working(0 if isinstance(decided, Ack) else len(delivery.message.body), WEIGHT_OF_COPY):
+                        work.settlement = await settler.place(delivery, envelope, decided)
                 await self._may_ack.wait()
                 await delivery.ack()
             except ChannelLost as error:
@@ -172,7 +204,7 @@ class Consumer:
     async def _begun(self, delivery: Delivery, envelope: DeliveryState) -> Outcome:
         if pause := apart(delivery):
             await first_of(self._clock.sleep(pause), self._stop.wait())
-        return await handled(self._handler, delivery, envelope)
+        return await with_memory(self._memory, delivery, partial(handled, self._handler, delivery, envelope), self._stop)
 
     async def _held(self, settlement: Settlement, session: int) -> Settlement:
         """The settlement when its time has come, or an earlier one when the worker stops. Raises `ChannelLost` when it is not for us any more to carry it out."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from worker.core.errors import BrokerError, WorkerError
 from worker.core.header_codec import HeaderCodec
+from worker.core.jsontext import MAX_BYTES
+from worker.core.message import up_to
 from worker.core.ports import Broker, Clock
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import letter_of
 from worker.flows.dead.plan import Left
 from worker.flows.dead.replaying import Settled
 from worker.flows.dead.sifting import Sieve
-from worker.flows.dead.walk import walking
+from worker.flows.dead.walk import Walk, walking
 
 LOCK_WAIT = 5.0  # seconds that a look of somebody else's may take
 ASKED_EVERY = 0.1
@@ -61,10 +63,14 @@ async def alone(broker: Broker, clock: Clock, boxes: Sequence[Box]) -> AsyncIter
         await clock.sleep(ASKED_EVERY)
 
 
-async def look(broker: Broker, clock: Clock, boxes: Sequence[Box], sieve: Sieve, progress: Progress) -> None:
-    """Let the sieve meet every letter; all of them go back. Raises `BrokerError`, `EvaluatorUnavailable`, `NoSuchLetter`."""
+async def look(broker: Broker, clock: Clock, boxes: Sequence[Box], sieve: Sieve, progress: Progress, *, largest: int = MAX_BYTES) -> None:
+    """Let the sieve meet every letter; all of them go back. `largest`: bytes of a body that is read, where any is.
+
+    Raises `BrokerError`, `EvaluatorUnavailable`, `NoSuchLetter`.
+    """
+    keep = up_to(largest if sieve.reads_bodies else 0)
     for box in boxes:
-        async with walking(broker, clock, box.queue) as walk:
+        async with walking(broker, clock, box.queue, keep=keep) as walk:
             async for delivery in walk.deliveries():
                 await sieve.meet(box, delivery)
                 progress(1)
@@ -79,14 +85,17 @@ async def settle(
     settled: Mapping[Box, Settled],
     stop: asyncio.Event,
     progress: Progress,
+    *,
+    largest: int = MAX_BYTES,
 ) -> Tally:
-    """Settle the letters with these marks (by queue), in order, until `stop`. Raises `CutShort`."""
+    """Settle the letters with these marks (by queue), in order, until `stop`. `largest`: bytes of a body that is read. Raises `CutShort`."""
     tally = Tally()
     for box, settle_one in settled.items():
         wanted = Counter(marks.get(box.queue, {}))
         if wanted and not stop.is_set():
             try:
-                await _settle_box(broker, clock, codec, box, wanted, settle_one, stop=stop, progress=progress, tally=tally)
+                walk = walking(broker, clock, box.queue, leaving=wanted.total(), keep=up_to(largest))
+                await _settle_box(walk, codec, box, wanted, settle_one, stop=stop, progress=progress, tally=tally)
             except BrokerError as error:
                 raise CutShort(str(error), tally) from error
         tally.missing += 0 if stop.is_set() else wanted.total()
@@ -95,8 +104,7 @@ async def settle(
 
 
 async def _settle_box(
-    broker: Broker,
-    clock: Clock,
+    walking_it: AbstractAsyncContextManager[Walk],
     codec: HeaderCodec,
     box: Box,
     wanted: Counter[bytes],
@@ -106,9 +114,9 @@ async def _settle_box(
     progress: Progress,
     tally: Tally,
 ) -> None:
-    async with walking(broker, clock, box.queue, leaving=wanted.total()) as walk, aclosing(walk.deliveries()) as deliveries:
+    async with walking_it as walk, aclosing(walk.deliveries()) as deliveries:
         async for delivery in deliveries:
-            letter = letter_of(box, delivery.message, codec)
+            letter = letter_of(box, delivery.message, codec, delivery.unread)
             if not wanted[letter.mark]:
                 continue
             result = await settle_one(letter, delivery.message)

@@ -14,13 +14,14 @@ from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec, state_of
 from worker.core.header_fields import moment
 from worker.core.jsontext import decode
-from worker.core.message import Message
+from worker.core.message import Message, Unread, digest
 from worker.core.outcome import DeadClass
 from worker.core.topology import WORK_LIMIT
 from worker.flows.dead.boxes import Box
 
 UNROUTED, UNKNOWN = "unrouted", "unknown"
 TOO_OFTEN = "delivery_limit"  # the broker's word for it
+REFUSED = "rejected"  # the broker's word for what a consumer had it dead-letter: the worker does so only with what is too large to be read
 CRASHED = f"delivered more than {WORK_LIMIT} times without coming to an end: it takes the worker down"
 
 
@@ -39,6 +40,8 @@ class Letter:
     at: datetime | None
     mark: bytes
     state: DeliveryState
+    unread: int = 0
+    """Bytes of its body, where that was not read."""
 
     @property
     def replays(self) -> int:
@@ -54,13 +57,14 @@ class Letter:
         return None if self.at is None else max(0, round(now - self.at.timestamp()))
 
 
-def letter_of(box: Box, message: Message, codec: HeaderCodec) -> Letter:
-    """Read the headers; foreign values in ours count as absent."""
-    state = history(box, message, codec)
+def letter_of(box: Box, message: Message, codec: HeaderCodec, unread: Unread | None = None) -> Letter:
+    """Read the headers; foreign values in ours count as absent. `unread`: of a body that is not there."""
+    size, content_digest = (len(message.body), digest(message.body)) if unread is None else (unread.size, unread.digest)
+    state = history(box, message, codec, content_digest)
     broken = last_death(box, message.headers) if state.death is None else {}
-    dead_class, reason = told(box, state, broken)
+    dead_class, reason = told(box, state, broken, size)
     at = state.death.at if state.death is not None else moment(broken.get("time"))
-    mark = mark_of(message, at)
+    mark = mark_of(message, content_digest, at)
     return Letter(
         message.message_id or f"nameless-{mark.hex()[:12]}",
         dead_class,
@@ -70,23 +74,24 @@ def letter_of(box: Box, message: Message, codec: HeaderCodec) -> Letter:
         at,
         mark,
         state,
+        0 if unread is None else size,
     )
 
 
-def history(box: Box, message: Message, codec: HeaderCodec) -> DeliveryState:
+def history(box: Box, message: Message, codec: HeaderCodec, content_digest: bytes) -> DeliveryState:
     """The state that the headers of ours tell, where a worker proved them or where only somebody who may write to the dead queue itself can have put them.
 
     What the broker moved here from the route's queue has its sender's headers: a sender's word about it counts for nothing.
     """
     home = box.home or box.queue
     death = last_death(box, message.headers)
-    believed = codec.is_proven(message, home) or not death
+    believed = codec.is_proven(message, home, content_digest) or not death
     keys = death.get("routing-keys")
     came = {"exchange": str(death.get("exchange", "")), "routing_key": str(keys[0]) if isinstance(keys, list) and keys else home}
-    return state_of(message, came, believed=believed)
+    return state_of(message, content_digest, came, believed=believed)
 
 
-def told(box: Box, state: DeliveryState, death: Mapping[str, Any]) -> tuple[str, str]:
+def told(box: Box, state: DeliveryState, death: Mapping[str, Any], size: int) -> tuple[str, str]:
     """The class and the reason. What the broker buried has neither; its own header tells."""
     if state.death is not None:
         return state.death.dead_class, state.death.reason
@@ -94,6 +99,8 @@ def told(box: Box, state: DeliveryState, death: Mapping[str, Any]) -> tuple[str,
         return UNROUTED, f"no queue took {state.routing_key!r} from exchange {state.exchange!r}"
     if death.get("reason") == TOO_OFTEN:
         return DeadClass.CRASHED, CRASHED
+    if death.get("reason") == REFUSED and box.home is not None:
+        return DeadClass.DECODE, f"the message has {size:,} bytes, more than the worker read: raise WORKER_MAX_MESSAGE before it is replayed"
     return UNKNOWN, f"put here by the broker: {death['reason']}" if "reason" in death else "put here by somebody else"
 
 
@@ -105,8 +112,9 @@ def last_death(box: Box, headers: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def view(letter: Letter, message: Message, now: float) -> dict[str, Any]:
-    """What `--where` sees: the body is its JSON value, or its text where it is none."""
-    return summary(letter, now) | {"headers": plain(message.headers), "body": content(message.body)}
+    """What `--where` sees: the body is its JSON value, or its text where it is none. One that was not read is not there."""
+    seen = summary(letter, now) | {"headers": plain(message.headers)}
+    return seen if letter.unread else seen | {"body": content(message.body)}
 
 
 def summary(letter: Letter, now: float) -> dict[str, Any]:
@@ -129,9 +137,10 @@ def content(body: bytes) -> Any:
         return body.decode("utf-8", "replace")
 
 
-def mark_of(message: Message, at: datetime | None) -> bytes:
+def mark_of(message: Message, body: bytes, at: datetime | None) -> bytes:
+    """`body`: the digest of it."""
     made = blake2b(digest_size=16)
     for part in (message.message_id, message.correlation_id or "", "" if at is None else at.isoformat(), str(message.headers.get("replays"))):
         made.update(f"{len(part)}:{part}".encode("utf-8", "replace"))
-    made.update(message.body)
+    made.update(body)
     return made.digest()

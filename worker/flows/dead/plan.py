@@ -49,6 +49,13 @@ SHORTENED = "its sender's headers were left out when it was buried: have its sen
 UNANSWERED = "it was sent, but nobody has its answer, which step {step!r} {needs}: look into it, then discard it, or say `--as not-sent`"
 
 
+def unread_left(letter: Letter) -> Left | None:
+    """A letter whose body was too large to be read stays; it needs a larger limit here, and in the worker that is to take it."""
+    if not letter.unread:
+        return None
+    return Left(f"its body has {letter.unread:,} bytes, more than are read: raise WORKER_MAX_MESSAGE, for this command and for the worker")
+
+
 def planner(box: Box, routes: Routes, verdict: Verdict | None) -> Planner:
     """Decides for the letters of one box."""
 

@@ -13,7 +13,7 @@ from worker.core.message import Delivery, Message
 from worker.core.ports import Evaluator
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import Letter, letter_of, view
-from worker.flows.dead.plan import Left, Plan
+from worker.flows.dead.plan import Left, Plan, unread_left
 
 CANDIDATES = 10  # named in an answer
 
@@ -24,10 +24,11 @@ class NoSuchLetter(WorkerError):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """`ids`: whole ones or beginnings; empty: all. `where`: what must hold besides."""
+    """`ids`: whole ones or beginnings; empty: all. `where`: what must hold besides, and whether it may look `by_body`."""
 
     ids: tuple[str, ...] = ()
     where: Condition | None = None
+    by_body: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +73,27 @@ class Sieve:
     async def meet(self, box: Box, delivery: Delivery) -> None:
         """One letter after the other, in order."""
         message = delivery.message
-        letter = letter_of(box, message, self.codec)
+        letter = letter_of(box, message, self.codec, delivery.unread)
         self.ids.append(letter.id)
         beginnings = [text for text in self.selection.ids if letter.id.startswith(text)]
         if self.selection.ids and not beginnings:
             return
         wanted = await self._holds(letter, message)
-        found = Found(box, letter, message if self.bodies else None, self.judge(box, letter, message) if self.judge and wanted else None) if wanted else None
+        found = Found(box, letter, message if self.bodies else None, self._plan(box, letter, message)) if wanted else None
         if not self.selection.ids and found is not None:
             self._choose(found)
         for text in beginnings:
             self._candidates.setdefault(text, {}).setdefault(letter.id, []).extend([found] if found is not None else [])
+
+    @property
+    def reads_bodies(self) -> bool:
+        """Whether anything depends on what is in the letters."""
+        return self.bodies or self.judge is not None or (self.selection.where is not None and self.selection.by_body)
+
+    def _plan(self, box: Box, letter: Letter, message: Message) -> Plan | None:
+        if self.judge is None:
+            return None
+        return unread_left(letter) or self.judge(box, letter, message)
 
     def settle(self) -> None:
         """When all were met: choose what was named. Raises `NoSuchLetter`."""
@@ -109,6 +120,9 @@ class Sieve:
             return True
         if self.evaluator is None:
             raise ValueError("letters are chosen by an expression, and nothing is there that evaluates it")
+        if letter.unread and self.selection.by_body:
+            self.unreadable[f"a body is larger than what is read: raise WORKER_MAX_MESSAGE to {letter.unread:,} bytes or more"] += 1
+            return False
         try:
             return await self.selection.where.holds(view(letter, message, self.now), {}, self.evaluator)
         except ExpressionError as error:

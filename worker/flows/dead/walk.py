@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 
 from worker.core.errors import BrokerError, ChannelLost
-from worker.core.message import Delivery
+from worker.core.message import OURS, Delivery, Keep
 from worker.core.ports import Broker, Channel, Clock
 from worker.flows.waiting import first_of
 
@@ -49,12 +49,13 @@ class Walk:
     where that can hold enough; several are closed in their order once nothing consumes any more.
     """
 
-    def __init__(self, broker: Broker, clock: Clock, queue: str, depth: int, leaving: int) -> None:
+    def __init__(self, broker: Broker, clock: Clock, queue: str, depth: int, leaving: int, keep: Keep) -> None:
         self._broker = broker
         self._clock = clock
         self._queue = queue
         self._capacity = min(LARGEST, max(0, depth - leaving) + AHEAD)
         self._disturbed = False
+        self._keep = keep
         self._windows: list[Window] = []
         self.depth = depth
         self.met = 0
@@ -88,7 +89,7 @@ class Walk:
         closing = self._broker.channel(prefetch=self._capacity)
         window = Window(await closing.__aenter__(), closing)
         self._windows.append(window)
-        window.tag = await window.channel.consume(self._queue, window.arrived.put_nowait)
+        window.tag = await window.channel.consume(self._queue, window.arrived.put_nowait, keep=self._keep)
         return window
 
     async def _stop_consuming(self) -> None:
@@ -131,9 +132,12 @@ class Walk:
 
 
 @asynccontextmanager
-async def walking(broker: Broker, clock: Clock, queue: str, *, leaving: int = 0) -> AsyncIterator[Walk]:
-    """A walk along what is in the queue now; a queue that is not there is empty. `leaving`: how many are going to be acked. Raises `BrokerError`."""
-    walk = Walk(broker, clock, queue, await broker.queue_depth(queue) or 0, leaving)
+async def walking(broker: Broker, clock: Clock, queue: str, *, leaving: int = 0, keep: Keep = OURS) -> AsyncIterator[Walk]:
+    """A walk along what is in the queue now; a queue that is not there is empty. `leaving`: how many are going to be acked; `keep`: which bodies are read.
+
+    Raises `BrokerError`.
+    """
+    walk = Walk(broker, clock, queue, await broker.queue_depth(queue) or 0, leaving, keep)
     try:
         yield walk
     finally:

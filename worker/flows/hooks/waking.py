@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from worker.core.health import Health
-from worker.core.message import Delivery
+from worker.core.message import Delivery, up_to
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import Topology, browsed
 from worker.flows.waiting import first_of
@@ -49,7 +49,7 @@ class Waking:
         while not stop.is_set():
             async with broker.channel(prefetch=PREFETCH) as channel:
                 calls: asyncio.Queue[Delivery] = asyncio.Queue()
-                await channel.consume(wake_queue(self._subscriber), calls.put_nowait)
+                await channel.consume(wake_queue(self._subscriber), calls.put_nowait, keep=up_to(0))  # only that it came counts
                 self._health.up(self.part, "listening")
                 await self._answer(broker, channel, calls, stop)
 

@@ -15,7 +15,9 @@ from worker.core.topology import Topology, order_lock, order_room, ordered_topol
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.handling import Handler
 from worker.flows.consuming.in_hand import InHand
+from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.settling import Settler
+from worker.flows.consuming.unread import UnreadDeliveries
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import Roomed
 from worker.flows.ordered.moving import Mover, Newest
@@ -54,10 +56,11 @@ class OrderedConsumer:
         needs: Availability,
         evaluator: Evaluator,
         codec: HeaderCodec,
+        memory: Memory,
         clock: Clock,
         metrics: Metrics,
-        health: Health,
         *,
+        health: Health,
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._route = route
@@ -68,7 +71,8 @@ class OrderedConsumer:
         self._clock = clock
         self._metrics = metrics
         self._health = health
-        self._hands = Hands(route, self._part, handler, needs, evaluator, codec, clock, metrics, health, tasks, InHand(tasks))
+        self._hands = Hands(route, self._part, handler, needs, evaluator, codec, clock, metrics, health, tasks, InHand(tasks), memory)
+        self._unread = UnreadDeliveries(route.name, self._part, route.declare, memory, clock, metrics, health)
         self._session = 0
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
@@ -113,7 +117,7 @@ class OrderedConsumer:
         started = self._clock.monotonic()
         lanes: Lanes[Roomed] = Lanes(self._route.concurrency)
         runner = Runner(self._hands, broker, lanes, self._session)
-        room = Room(self._route, channel, lanes, self._evaluator, self._codec, self._clock, runner.changed)
+        room = Room(self._hands, channel, lanes, runner.changed)
         await room.load()
         await room.let_go_of_all()
         logger.info("order.taken_over", route=self._route.name, waiting=len(lanes), ms=round((self._clock.monotonic() - started) * 1000))
@@ -156,7 +160,7 @@ class OrderedConsumer:
         entry = None if last is None else lanes.known(last)
         newest = None if entry is None or entry.item is None else Newest(entry.item.message.message_id, entry.item.message.body)
         sequence = max(0 if last is None else last[0], int(self._clock.now() * 1e9))
-        return Mover(self._route, broker, settler, self._evaluator, self._codec, self._clock, lanes, sequence=sequence, newest=newest)
+        return Mover(self._hands, broker, settler, lanes, self._unread, sequence, newest)
 
     async def _tell(self, lanes: Lanes[Roomed], mover: Mover) -> None:
         """Show how it stands, and let the mover know when there is room again."""

@@ -9,7 +9,7 @@ from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import ExpressionError, Undecodable
 from worker.core.header_codec import HeaderCodec
 from worker.core.jsontext import decode
-from worker.core.message import Delivery, Message
+from worker.core.message import Delivery, Message, Unread
 from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Clock, Evaluator
 from worker.flows.evaluating import once_evaluated
@@ -51,8 +51,18 @@ class Roomed:
     def place(self) -> Place:
         return self.stamp.sequence, self.message.message_id
 
+    @property
+    def unread(self) -> Unread | None:
+        return self.delivery.unread
+
     async def ack(self) -> None:
         await self.delivery.ack()
+
+    async def reject(self) -> None:
+        await self.delivery.reject()
+
+    async def give_back(self) -> None:
+        await self.delivery.give_back()
 
 
 def roomed(delivery: Delivery, queue: str, codec: HeaderCodec) -> Roomed | None:

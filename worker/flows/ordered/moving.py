@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
-from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import ChannelLost, PublishDoubtful, PublishRefused, Unpublishable
-from worker.core.header_codec import HeaderCodec
-from worker.core.message import Delivery, Message
+from worker.core.jsontext import WEIGHT_OF_BYTE
+from worker.core.message import Announced, Delivery, Message, digest_of
 from worker.core.outcome import DeadClass, Refused
-from worker.core.ports import Broker, Channel, Clock, Evaluator
+from worker.core.ports import Broker, Channel
 from worker.core.settlement import Bury
 from worker.core.topology import order_room
+from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.consumer import ACKS_UNDER_WAY
 from worker.flows.consuming.handling import tell_unproven
 from worker.flows.consuming.settling import FIRST_PAUSE, LONGEST_PAUSE, Settler
+from worker.flows.consuming.unread import UnreadDeliveries
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import Roomed, key_of, moved
+from worker.flows.ordered.running import Hands
 from worker.flows.waiting import first_of
 
 logger = structlog.get_logger()
 IN_HAND = 16  # messages that are taken ahead; after a crash so many may have been moved already
 MOST_WAITING = 10_000
-MOST_BYTES = 64 * 1024 * 1024  # in the memory of whoever keeps the order
+MOST_AHEAD = 4 * 1024 * 1024  # bytes of bodies that are taken ahead
+STAYS_NARROW = 100  # messages that are then taken one by one: each that goes back counts as delivered, which must not come often
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +50,27 @@ class Mover:
     """
 
     def __init__(
-        self,
-        route: Publisher,
-        broker: Broker,
-        settler: Settler,
-        evaluator: Evaluator,
-        codec: HeaderCodec,
-        clock: Clock,
-        lanes: Lanes[Roomed],
-        *,
-        sequence: int,
-        newest: Newest | None,
+        self, hands: Hands, broker: Broker, settler: Settler, lanes: Lanes[Roomed], unread: UnreadDeliveries, sequence: int, newest: Newest | None
     ) -> None:
-        self._route = route
+        self._route = hands.route
+        self._evaluator = hands.evaluator
+        self._codec = hands.codec
+        self._memory = hands.memory
+        self._clock = hands.clock
         self._broker = broker
         self._settler = settler
-        self._evaluator = evaluator
-        self._codec = codec
-        self._clock = clock
         self._lanes = lanes
+        self._unread = unread
         self._sequence = sequence
         self._newest = newest
         self._room = asyncio.Event()
+        self._one_by_one = 0
+        self._unstarted: set[tuple[str, bytes]] = set()
         self.changed()
 
     def changed(self) -> None:
         """The lanes became longer or shorter."""
-        if len(self._lanes) < MOST_WAITING and self._lanes.size < MOST_BYTES:
+        if len(self._lanes) < MOST_WAITING and self._lanes.size < self._memory.room_bytes:
             self._room.set()
         else:
             self._room.clear()
@@ -83,14 +80,16 @@ class Mover:
         while not closing.is_set():
             await first_of(self._room.wait(), closing.wait())
             if not closing.is_set():
-                async with self._broker.channel(prefetch=IN_HAND, publishing=True) as channel:
+                async with self._broker.channel(prefetch=1 if self._one_by_one else IN_HAND, publishing=True) as channel:
                     await self._stretch(channel, closing)
 
     async def _stretch(self, channel: Channel, closing: asyncio.Event) -> None:
         """As long as there is room. Nothing is acknowledged while consuming is cancelled: see `Consumer`."""
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
-        tag = await channel.consume(self._route.queue, arrived.put_nowait)
-        while self._room.is_set() and not closing.is_set():
+        ahead, arrivals = Ahead(self._memory.largest), Arrivals(self._memory)
+        narrow, left = self._one_by_one > 0, False
+        tag = await channel.consume(self._route.queue, arrived.put_nowait, keep=ahead.keep)
+        while self._room.is_set() and not closing.is_set() and not left and narrow == (self._one_by_one > 0):
             if arrived.empty():
                 delivery = await first_of(arrived.get(), channel.wait_closed(), closing.wait())
             else:
@@ -98,12 +97,35 @@ class Mover:
             if isinstance(delivery, str):
                 raise ChannelLost(delivery)
             if not isinstance(delivery, bool):
-                await self._move(channel, delivery)
+                left = not await self._taken(channel, delivery, ahead, arrivals)
+        arrivals.end()
         await self._clock.sleep(ACKS_UNDER_WAY)
         await channel.cancel(tag)
         await asyncio.sleep(0)
         while not arrived.empty():
-            await self._move(channel, arrived.get_nowait())
+            delivery = arrived.get_nowait()
+            if left or not await self._taken(channel, delivery, ahead, arrivals):
+                left = True
+                self._goes_back(delivery)
+
+    async def _taken(self, channel: Channel, delivery: Delivery, ahead: Ahead, arrivals: Arrivals) -> bool:
+        """False where it came without its body, since too much was in hand: from here on all goes back, and is taken one by one."""
+        if delivery.unread is None:
+            await self._move(channel, delivery)
+            ahead.settled(len(delivery.message.body))
+            self._one_by_one = max(0, self._one_by_one - 1)
+            return True
+        if delivery.unread.size > self._memory.largest:
+            await self._unread.refuse(delivery, delivery.unread, arrivals)
+            return True
+        self._goes_back(delivery)
+        self._one_by_one = STAYS_NARROW
+        return False
+
+    def _goes_back(self, delivery: Delivery) -> None:
+        """It goes back when the channel closes, and was not moved."""
+        if not delivery.redelivered:
+            self._unstarted.add(known_by(delivery))
 
     async def _move(self, channel: Channel, delivery: Delivery) -> None:
         newest, self._newest = self._newest, None
@@ -112,16 +134,20 @@ class Mover:
             return
         state = self._codec.read(delivery)
         tell_unproven(self._route.name, state)
-        key = await key_of(self._route, delivery, state, self._evaluator, self._clock)
-        self._sequence += 1
-        entry = self._lanes.expect((self._sequence, state.message_id), None if isinstance(key, Refused) else key, len(delivery.message.body))
-        self.changed()
-        try:
-            copy = self._codec.copy(delivery.message, self._route.queue, moved(delivery, state, self._sequence, self._clock.now()))
-            await self._confirmed(channel, copy)
-        except Unpublishable as error:
-            await self._refuse(delivery, state, error)
-            self._lanes.forget(entry)
+        if delivery.redelivered and self._unstarted and (known := known_by(delivery)) in self._unstarted:
+            self._unstarted.discard(known)
+            state = replace(state, redelivered=False)
+        async with self._memory.working(len(delivery.message.body), WEIGHT_OF_BYTE):
+            key = await key_of(self._route, delivery, state, self._evaluator, self._clock)
+            self._sequence += 1
+            entry = self._lanes.expect((self._sequence, state.message_id), None if isinstance(key, Refused) else key, len(delivery.message.body))
+            self.changed()
+            try:
+                copy = self._codec.copy(delivery.message, self._route.queue, moved(delivery, state, self._sequence, self._clock.now()))
+                await self._confirmed(channel, copy)
+            except Unpublishable as error:
+                await self._refuse(delivery, state, error)
+                self._lanes.forget(entry)
         await delivery.ack()
 
     async def _refuse(self, delivery: Delivery, state: DeliveryState, error: Unpublishable) -> None:
@@ -144,3 +170,25 @@ class Mover:
                 pause = min(LONGEST_PAUSE, pause * 2)
             else:
                 return
+
+
+class Ahead:
+    """Bodies that are taken ahead on one channel: the first one always, more of them while they are not too large together."""
+
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+        self._size = 0
+
+    def keep(self, announced: Announced) -> bool:
+        """What the channel asks before a body comes."""
+        if announced.size > self._largest or (self._size and self._size + announced.size > MOST_AHEAD):
+            return False
+        self._size += announced.size
+        return True
+
+    def settled(self, size: int) -> None:
+        self._size -= size
+
+
+def known_by(delivery: Delivery) -> tuple[str, bytes]:
+    return delivery.message.message_id, digest_of(delivery)

@@ -9,22 +9,24 @@ from uuid import uuid4
 
 import structlog
 
-from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import ChannelLost, Unpublishable
-from worker.core.header_codec import HeaderCodec
-from worker.core.message import Delivery, Message
+from worker.core.header_fields import ORDER
+from worker.core.message import Delivery, Message, up_to
 from worker.core.outcome import Refused
-from worker.core.ports import Channel, Clock, Evaluator
+from worker.core.ports import Channel
 from worker.core.topology import order_room
 from worker.flows.consuming.handling import SUSPECT
+from worker.flows.consuming.unread import REMEDY, too_large
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import Roomed, key_of, moved_on, roomed
+from worker.flows.ordered.running import Hands
 from worker.flows.waiting import first_of
 
 logger = structlog.get_logger()
 PREFETCH = 2000  # a quorum queue gives no consumer more
 CONSUMERS = 6
+ORDER_SEQUENCE = ORDER[0].header
 MARKER = 0  # the sequence of a marker: messages begin at 1
 LOOK_EVERY = 30.0
 LONGEST_IN_HAND = 600.0  # seconds; after 30 minutes the broker takes back what is not acknowledged, and its log is only cut behind the oldest message
@@ -33,23 +35,16 @@ LONGEST_IN_HAND = 600.0  # seconds; after 30 minutes the broker takes back what 
 class Room:
     """Made for the life of one channel, which has `PREFETCH`. `changed` is called after whatever may let something run."""
 
-    def __init__(
-        self,
-        route: Publisher,
-        channel: Channel,
-        lanes: Lanes[Roomed],
-        evaluator: Evaluator,
-        codec: HeaderCodec,
-        clock: Clock,
-        changed: Callable[[], None],
-    ) -> None:
+    def __init__(self, hands: Hands, channel: Channel, lanes: Lanes[Roomed], changed: Callable[[], None]) -> None:
+        self._evaluator = hands.evaluator
+        self._codec = hands.codec
+        self._largest = hands.memory.largest
+        self._clock = hands.clock
+        route = hands.route
         self._route = route
         self._queue = order_room(route.queue)
         self._channel = channel
         self._lanes = lanes
-        self._evaluator = evaluator
-        self._codec = codec
-        self._clock = clock
         self._changed = changed
         self._marker = uuid4().hex
         self._loaded = asyncio.Event()
@@ -58,6 +53,7 @@ class Room:
         self._surplus: asyncio.Queue[Delivery] = asyncio.Queue()
         self._arrivals: deque[Roomed] = deque()
         self._more, self._none = asyncio.Event(), asyncio.Event()
+        self._unread = 0
 
     async def load(self) -> None:
         """Take in everything: a marker that is put behind it tells when that is done. Raises `BrokerError`.
@@ -81,12 +77,14 @@ class Room:
         marker = DeliveryState(self._marker, self._marker, order=OrderStamp(MARKER, int(self._clock.now())))
         await self._channel.publish(self._codec.copy(Message(b""), self._route.queue, marker), routing_key=self._queue)
         for number in range(1, CONSUMERS + 1):
-            await self._channel.consume(self._queue, self._arrive)
+            await self._channel.consume(self._queue, self._arrive, keep=up_to(self._largest))
             while not self._loaded.is_set() and self._arrived < number * PREFETCH:
                 self._some.clear()
                 lost = await first_of(self._some.wait(), self._channel.wait_closed())
                 if isinstance(lost, str):
                     raise ChannelLost(lost)
+        if self._unread:
+            raise ChannelLost(f"{self._unread} messages in {self._queue} are too large to be read, so that nothing can be kept in order with them: {REMEDY}")
         if not self._loaded.is_set():
             logger.error(
                 "order.overfull", route=self._route.name, queue=self._queue, reason="more messages than ever should be are in it; their order may suffer"
@@ -131,6 +129,11 @@ class Room:
     def _arrive(self, delivery: Delivery) -> None:
         self._arrived += 1
         self._some.set()
+        if delivery.unread is not None:  # it stays in hand: this queue has no dead-letter target
+            self._unread += ORDER_SEQUENCE in delivery.message.headers  # one of ours, from before the limit was lowered: its key cannot be told
+            reason = f"{too_large(delivery.unread.size, self._largest)}, and stays in {self._queue}: {REMEDY}"
+            logger.error("order.unreadable", route=self._route.name, message_id=delivery.message.message_id, reason=reason)
+            return
         item = roomed(delivery, self._route.queue, self._codec)
         if item is None:
             self._surplus.put_nowait(delivery)

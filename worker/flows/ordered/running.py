@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -15,13 +16,15 @@ from worker.core.health import Health
 from worker.core.identity import identity_of
 from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
 from worker.core.ports import Broker, Clock, Evaluator
-from worker.core.settlement import Retry, Settlement, settle
+from worker.core.settlement import Ack, Retry, Settlement, settle
 from worker.core.topology import WORK_LIMIT, order_room
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.copies import retried
 from worker.flows.consuming.handling import Handler, handled, report
 from worker.flows.consuming.in_hand import InHand, Work
+from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.settling import Settler, Trouble, instead
+from worker.flows.consuming.with_memory import WEIGHT_OF_COPY, with_memory
 from worker.flows.ordered.lanes import Entry, Lanes
 from worker.flows.ordered.messages import Roomed, key_of, moved_on
 from worker.flows.waiting import first_of
@@ -47,6 +50,7 @@ class Hands:
     health: Health
     tasks: asyncio.TaskGroup
     in_hand: InHand
+    memory: Memory
 
 
 class Runner:
@@ -145,7 +149,7 @@ class Runner:
         refused = await key_of(self._hands.route, item, envelope, self._hands.evaluator, self._hands.clock) if entry.key is None else None
         if isinstance(refused, Refused):
             return refused
-        outcome = await handled(self._hands.handler, item, envelope)
+        outcome = await with_memory(self._hands.memory, item, partial(handled, self._hands.handler, item, envelope))
         return replace(outcome, body=None) if isinstance(outcome, Done) else outcome
 
     async def _place(self, entry: Entry[Roomed], item: Roomed, envelope: DeliveryState, outcome: Outcome) -> Settlement:
@@ -153,8 +157,12 @@ class Runner:
         if self._lost:
             raise ChannelLost("its channel was lost: whoever gets it again settles it")
         settlement = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._hands.route.retry)
-        if not isinstance(settlement, Retry):
-            return await self.settler.place(item, envelope, settlement)
+        async with self._hands.memory.working(0 if isinstance(settlement, Ack) else len(item.message.body), WEIGHT_OF_COPY):
+            if not isinstance(settlement, Retry):
+                return await self.settler.place(item, envelope, settlement)
+            return await self._postpone(entry, item, envelope, outcome, settlement)
+
+    async def _postpone(self, entry: Entry[Roomed], item: Roomed, envelope: DeliveryState, outcome: Outcome, settlement: Retry) -> Settlement:
         now = self._hands.clock.now()
         wait = outcome.after if isinstance(outcome, Unsent) and outcome.after else settlement.delay or 0.0
         due = now + wait if wait else 0.0

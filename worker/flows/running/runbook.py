@@ -93,7 +93,9 @@ class RunbookFlow:
                 await self._clock.sleep(PAUSE)
                 return Unsent(f"the step could not be claimed: {error}", counted=False)
             step = self._runbook.steps.get(run.step or "")
-            attempt = self._fence.attempt(delivery, envelope, step.retry if step is not None else (), remembered=claim is Claim.AGAIN)
+            attempt = self._fence.attempt(
+                delivery, envelope, step.retry if step is not None else (), remembered=claim is Claim.AGAIN or envelope.remembered is True
+            )
             outcome = await self._taken(run, attempt, envelope.attempts)
             if isinstance(settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._runbook.delays), Bury):
                 with suppress(BrokerError):  # what has happened counts more; a letter that is put back under its own id does not need it

@@ -9,8 +9,7 @@ from typing import Any
 from worker.config.compiled import Template
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError
-from worker.core.identity import content_digest
-from worker.core.message import Delivery
+from worker.core.message import Delivery, digest_of
 from worker.core.ports import Claim, Claims, Evaluator
 from worker.flows.writes.keys import key_text
 
@@ -63,4 +62,4 @@ class Inbox:
 
 def owner_of(delivery: Delivery, envelope: DeliveryState) -> str:
     """What a message has in common with all copies that the worker or the broker makes of it, and with no other message: its id and its content."""
-    return f"{envelope.origin or delivery.message.message_id}:{content_digest(delivery.message.body).hex()}"
+    return f"{envelope.origin or delivery.message.message_id}:{digest_of(delivery).hex()}"

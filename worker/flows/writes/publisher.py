@@ -30,7 +30,7 @@ def publisher_topology(route: Publisher) -> Topology:
 
 
 def consumption_of(route: Publisher) -> Consumption:
-    return Consumption(route.name, route.queue, route.concurrency, route.retry, f"publisher {route.name}")
+    return Consumption(route.name, route.queue, route.concurrency, route.retry, f"publisher {route.name}", route.declare)
 
 
 class PublisherFlow:

@@ -1,0 +1,89 @@
+"""The bodies of messages as they come: kept where somebody wants them, otherwise dropped frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+
+from aiormq.abc import AbstractChannel as Methods
+from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import InvalidFrameError
+from pamqp.body import ContentBody
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+
+from worker.core.message import OURS, Announced, Keep, Unread, new_digest
+
+
+class Content:
+    """Takes the place of aiormq's own reading of bodies on one channel, which collects whatever comes.
+
+    The header that comes before a body tells its size, so that a body of any size can be passed over in the memory of one frame.
+    """
+
+    def __init__(self, methods: Methods) -> None:
+        self._methods: Any = methods  # aiormq has no public place to ask for a body's size before it is read
+        vars(methods)["_read_content"] = self._read
+        self._keeps: dict[str, Keep] = {}
+        self._keep_got: Keep = OURS
+        self._unread: dict[int, Unread] = {}
+
+    def consuming(self, tag: str, keep: Keep) -> None:
+        """What the consumer of this tag keeps."""
+        self._keeps[tag] = keep
+
+    @contextmanager
+    def getting(self, keep: Keep) -> Iterator[None]:
+        """What is kept of the one message that is got within."""
+        self._keep_got, before = keep, self._keep_got
+        try:
+            yield
+        finally:
+            self._keep_got = before
+
+    def unread_of(self, delivered: DeliveredMessage) -> Unread | None:
+        """Set where its body was dropped; to be asked once."""
+        return self._unread.pop(delivered.delivery_tag or 0, None)
+
+    async def _read(self, frame: Basic.Deliver | Basic.Return | Basic.GetOk, header: ContentHeader) -> DeliveredMessage:
+        size = header.body_size or 0
+        if not size or self._is_kept(frame, header, size):
+            return DeliveredMessage(frame, header, await self._whole(size), self._methods)
+        unread = await self._passed_over(size)
+        if not isinstance(frame, Basic.Return):
+            self._unread[frame.delivery_tag or 0] = unread
+        return DeliveredMessage(frame, header, b"", self._methods)
+
+    def _is_kept(self, frame: Basic.Deliver | Basic.Return | Basic.GetOk, header: ContentHeader, size: int) -> bool:
+        if isinstance(frame, Basic.Return):
+            return False  # a message of our own that no queue took: its id is all that is asked of it
+        keep = self._keeps.get(frame.consumer_tag or "", OURS) if isinstance(frame, Basic.Deliver) else self._keep_got
+        return keep(Announced(size, header.properties.message_id or "", bool(frame.redelivered)))
+
+    async def _whole(self, size: int) -> bytes:
+        if not size:
+            return b""
+        first = await self._frame()
+        if len(first) >= size:
+            return first
+        with BytesIO() as body:  # hands over what it holds without a copy
+            body.write(first)
+            while body.tell() < size:
+                body.write(await self._frame())
+            return body.getvalue()
+
+    async def _passed_over(self, size: int) -> Unread:
+        digest, left = new_digest(), size
+        while left > 0:
+            part = await self._frame()
+            digest.update(part)
+            left -= len(part)
+        return Unread(size, digest.digest())
+
+    async def _frame(self) -> bytes:
+        frame = await self._methods._get_frame()  # noqa: SLF001 - as said
+        if not isinstance(frame, ContentBody):
+            raise InvalidFrameError(f"{type(frame).__name__} came in the middle of a body")
+        return frame.value

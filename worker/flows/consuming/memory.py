@@ -1,0 +1,162 @@
+"""Memory that messages may take, shared by all routes: bodies in hand, and what is made of them while they are worked on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from worker.core.jsontext import MAX_BYTES
+from worker.flows.consuming.receipts import FREE, Receipts
+from worker.metrics import Metrics
+
+logger = structlog.get_logger()
+MEBIBYTE = 1024 * 1024
+IN_FLIGHT = 64 * MEBIBYTE
+SMALL = MEBIBYTE  # bytes of a body that does not queue behind larger ones
+TOLD_AFTER = 5.0  # seconds of waiting after which the log says so
+
+
+@dataclass(eq=False, slots=True)
+class Share:
+    """A part of a pool that somebody has until it is released; releasing it twice is harmless."""
+
+    pool: Pool | None = None
+    weight: int = 0
+
+    def release(self) -> None:
+        pool, self.pool = self.pool, None
+        if pool is not None:
+            pool.give(self.weight)
+
+
+class Pool:
+    """Weights up to `capacity`, first come first served. What is heavier than all of it has its turn alone."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self.used = 0
+
+    @property
+    def waiting(self) -> int:
+        return sum(not turn.cancelled() for _, turn in self._waiting)
+
+    def take_now(self, weight: int) -> Share | None:
+        """None when it does not fit, or others have waited longer."""
+        if self.waiting or not self._fits(weight):
+            return None
+        self.used += weight
+        return Share(self, weight)
+
+    async def take(self, weight: int) -> Share:
+        """Wait for the turn. Nothing is left taken when the wait is cancelled."""
+        if (share := self.take_now(weight)) is not None:
+            return share
+        turn = (weight, asyncio.get_running_loop().create_future())
+        self._waiting.append(turn)
+        try:
+            await turn[1]
+        except asyncio.CancelledError:
+            self.give(0 if turn[1].cancelled() else weight)  # its turn may have come at this very moment
+            raise
+        return Share(self, weight)
+
+    def give(self, weight: int) -> None:
+        """Take back a share."""
+        self.used -= weight
+        self._next()
+
+    def _fits(self, weight: int) -> bool:
+        return not self.used or self.used + weight <= self._capacity
+
+    def _next(self) -> None:
+        while self._waiting and (self._waiting[0][1].cancelled() or self._fits(self._waiting[0][0])):
+            weight, turn = self._waiting.popleft()
+            if not turn.cancelled():
+                self.used += weight
+                turn.set_result(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two pools, so that what is small does not wait for what is large. `bound`: the heaviest that counts as small."""
+
+    small: Pool
+    large: Pool
+    bound: int
+
+    def of(self, weight: int) -> Pool:
+        return self.small if weight <= self.bound else self.large
+
+    @property
+    def used(self) -> int:
+        return self.small.used + self.large.used
+
+    @property
+    def waiting(self) -> int:
+        return self.small.waiting + self.large.waiting
+
+
+class Memory:
+    """`largest`: bytes of the largest body that is read; `in_flight`: bytes of bodies that all consumers may have in hand together, and as many again in the waiting
+    rooms of `rooms` ordered routes. `receipts`: for messages that wait.
+
+    A body counts from before it arrives until its message is settled; the work on it counts besides, up to one and a half times as much. Whoever has a share of the
+    work waits for nothing else here, so that nobody waits for ever. Bodies of at most `FREE` bytes do not count.
+    """
+
+    def __init__(self, receipts: Receipts, metrics: Metrics, *, largest: int = MAX_BYTES, in_flight: int = IN_FLIGHT, rooms: int = 0) -> None:
+        self.receipts = receipts
+        self.largest = largest
+        self.room_bytes = in_flight // max(1, rooms)
+        quarter, half = in_flight // 4, in_flight // 2
+        self._bodies = Pair(Pool(quarter), Pool(in_flight - quarter), SMALL)
+        self._work = Pair(Pool(half), Pool(in_flight), half // 4)
+        for kind, pair in (("bodies", self._bodies), ("work", self._work)):
+            metrics.memory_used.labels(kind).set_function(partial(getattr, pair, "used"))
+            metrics.memory_waiting.labels(kind).set_function(partial(getattr, pair, "waiting"))
+
+    def body_now(self, size: int) -> Share | None:
+        """Room for a body that is about to arrive; None when there is none."""
+        return Share() if size <= FREE else self._bodies.of(size).take_now(size)
+
+    async def body(self, size: int) -> Share:
+        """Room for a body, in turn."""
+        return await told(self._bodies.of(size), size, "room for its body")
+
+    def work_now(self, weight: int) -> Share | None:
+        """Room for the work on a body, by its `weight_of`; None when there is none."""
+        return self._work.of(weight).take_now(weight)
+
+    async def work(self, weight: int) -> Share:
+        """Room for the work on a body, in turn."""
+        return await told(self._work.of(weight), weight, "memory to be worked on")
+
+    @asynccontextmanager
+    async def working(self, size: int, per_byte: int) -> AsyncIterator[None]:
+        """Around work that takes some bytes of memory for each byte of a body."""
+        share = await self.work(size * per_byte) if size > FREE else Share()
+        try:
+            yield
+        finally:
+            share.release()
+
+
+async def told(pool: Pool, weight: int, what: str) -> Share:
+    """A share in turn; the log says what is waited for when it takes long."""
+    taking = asyncio.ensure_future(pool.take(weight))
+    try:
+        await asyncio.wait([taking], timeout=TOLD_AFTER)
+        if not taking.done():
+            logger.warning("message.waiting", waits_for=what, bytes=weight, before_it=pool.waiting - 1)
+        return await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        if not taking.cancel():
+            taking.result().release()
+        raise

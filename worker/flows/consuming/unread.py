@@ -1,0 +1,79 @@
+"""Deliveries without their bodies: too large ones are dead-lettered unread, the others come again when there is memory for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from worker.core.errors import ChannelLost
+from worker.core.health import Health
+from worker.core.message import Delivery, Unread
+from worker.core.outcome import DeadClass
+from worker.core.ports import Clock
+from worker.flows.consuming.arrivals import Arrivals
+from worker.flows.consuming.memory import Memory
+from worker.flows.waiting import first_of
+from worker.metrics import Metrics
+
+logger = structlog.get_logger()
+BACK_WITHIN = 5.0  # seconds in which a message that was given back comes again, unless another consumer gets it
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadDeliveries:
+    """Those of one route's queue. `rejectable`: the queue has a dead-letter target, since the worker declared it."""
+
+    route: str
+    part: str
+    rejectable: bool
+    memory: Memory
+    clock: Clock
+    metrics: Metrics
+    health: Health
+
+    async def settle(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> None:
+        """What becomes of it. It stays in hand where rejecting would lose it."""
+        try:
+            if unread.size > self.memory.largest:
+                await self.refuse(delivery, unread, arrivals)
+            else:
+                await self._come_again(delivery, unread, arrivals)
+        except ChannelLost as error:
+            logger.warning("message.unsettled", message_id=delivery.message.message_id, reason=str(error))
+
+    async def refuse(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> None:
+        """Have the broker dead-letter a message that is too large. Raises `ChannelLost`."""
+        reason = too_large(unread.size, self.memory.largest)
+        if self.rejectable:
+            await delivery.reject()
+            self.metrics.messages.labels(self.route, f"dead_{DeadClass.DECODE.value}").inc()
+            logger.error("message.dead", message_id=delivery.message.message_id, dead_class=DeadClass.DECODE.value, reason=reason)
+            return
+        stuck = f"{reason}. The queue {delivery.queue!r} is not declared by the worker and may drop what is rejected, so the message is kept: {REMEDY}"
+        logger.error("message.stuck", message_id=delivery.message.message_id, queue=delivery.queue, reason=stuck)
+        self.health.down(self.part, stuck)
+        await arrivals.ending.wait()
+
+    async def _come_again(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> None:
+        """Wait for memory, set it aside, and have the broker hand the message out again. Raises `ChannelLost`."""
+        await self.memory.receipts.leave(delivery)
+        share = await first_of(self.memory.body(unread.size), arrivals.ending.wait())
+        if isinstance(share, bool):
+            return  # it comes again by itself when its channel closes
+        if arrivals.ending.is_set():
+            share.release()
+            return
+        parked = arrivals.park(delivery, unread, share)
+        try:
+            await delivery.give_back()
+            await first_of(parked.came.wait(), arrivals.ending.wait(), self.clock.sleep(BACK_WITHIN))
+        finally:
+            arrivals.withdraw(parked)
+
+
+REMEDY = "raise WORKER_MAX_MESSAGE, or take the message out of the queue"
+
+
+def too_large(size: int, largest: int) -> str:
+    return f"the message has {size:,} bytes; at most {largest:,} are read (WORKER_MAX_MESSAGE)"
