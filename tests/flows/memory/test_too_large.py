@@ -120,7 +120,7 @@ async def test_a_limit_that_is_below_what_waits_in_the_room_stops_the_route_and_
     assert "raise WORKER_MAX_MESSAGE" in stopped.service.health.parts["publisher erp"].detail
     await stopped.stop()
     again = await start(memory_job, definition)
-    assert again.value("ordered_waiting", route="erp") == 1
+    await again.until(lambda: again.value("ordered_waiting", route="erp") == 1)
 
 
 @pytest.mark.parametrize("queue", [CLAIMS, known_stream("tickets")])
