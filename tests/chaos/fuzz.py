@@ -30,6 +30,7 @@ from worker.sandbox.settings import SandboxSettings
 
 AT_ONCE = 50
 AHEAD = 500  # messages in one queue at most
+ENDS = 120.0  # seconds within which all is settled that was sent
 STALLED = 120.0  # seconds without any progress
 LIVE = 0.1  # seconds within which /livez answers
 SETTLED = ("done", "skipped", "passed")
@@ -43,6 +44,7 @@ class Fuzzed:
 
     sent: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ROUTES, 0))
     settled: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
     asked: int = 0
     slow: int = 0
     longest: float = 0.0
@@ -96,17 +98,19 @@ async def fuzz(rabbitmq: RabbitMQ, folder: Path, seed: int, messages: int, say: 
         worker = await stack.enter_async_context(worker_process(folder, url, name="fuzzed", log_level="error", admin_port=port))
         worker.listens_at(port)
         await until(lambda: is_ready(worker))
-        await other.broker.declare(Topology(bindings=tuple(Binding("erp", route, route) for route in ROUTES), exchanges=(TopicExchange("erp"),)))
+        await other.broker.declare(Topology(bindings=tuple(Binding("erp", f"to.{route}", route) for route in ROUTES), exchanges=(TopicExchange("erp"),)))
         account = stack.enter_context(broker_user(rabbitmq, url, SENDER))
         began = time.monotonic()
         watching = asyncio.create_task(watch(port, worker, halo.journal.clear, result))
         try:
             await send_all(account.url, other, Wilderness(seed), messages, result, say)
-            await until(lambda: all_settled(worker, other, result), 600)
+            await until(lambda: all_settled(worker, other, result), ENDS)
             await goes_on(account.url, worker, other, result)
             await judge(worker, other, result)
         except TimeoutError:
-            result.broken.append(f"not all was settled: {result.settled} of {result.sent}")
+            result.broken.append(
+                f"not all was settled: {result.settled} of {result.sent}; waiting: {result.waiting}; in hand: {await worker.metric('messages_in_hand')}"
+            )
         finally:
             result.seconds = time.monotonic() - began
             watching.cancel()
@@ -138,7 +142,7 @@ async def send_all(url: str, other: OtherSystem, wild: Wilderness, messages: int
 
 
 async def send(sender: Stranger, route: str, body: bytes, headers: dict[str, Any], properties: dict[str, Any]) -> None:
-    await sender.send(body, route, "erp", headers, **properties)
+    await sender.send(body, f"to.{route}", "erp", headers, **properties)
 
 
 async def watch(port: int, worker: WorkerProcess, tidy: Callable[[], None], result: Fuzzed) -> None:
@@ -172,8 +176,9 @@ async def count_settled(worker: WorkerProcess, other: OtherSystem) -> dict[str, 
 async def all_settled(worker: WorkerProcess, other: OtherSystem, result: Fuzzed) -> bool:
     """A run counts twice and more: its start, and each of its steps."""
     result.settled = await count_settled(worker, other)
-    waiting = [await other.depth(queue) for queue in (*ROUTES, "halo.run.rb", "lanes.order")]
-    return not any(waiting) and all(result.settled[route] >= result.sent[route] for route in ROUTES)
+    queues = (*ROUTES, *(f"{route}.retry.1s" for route in ROUTES if route not in {"go", "lanes"}), "halo.run.rb", "lanes.order")
+    result.waiting = {queue: depth for queue in queues if (depth := await other.depth(queue))}
+    return not result.waiting and all(result.settled[route] >= result.sent[route] for route in ROUTES)
 
 
 async def goes_on(url: str, worker: WorkerProcess, other: OtherSystem, result: Fuzzed) -> None:
@@ -187,7 +192,7 @@ async def goes_on(url: str, worker: WorkerProcess, other: OtherSystem, result: F
     before = {route: await done_of(worker, route) for route in ROUTES}
     async with stranger(url) as sender:
         for route, body in bodies.items():
-            await sender.send(orjson.dumps(body), route, "erp", {"order-id": "the last"})
+            await sender.send(orjson.dumps(body), f"to.{route}", "erp", {"order-id": "the last"})
             result.sent[route] += 1
     for route in ROUTES:
         try:

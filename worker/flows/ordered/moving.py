@@ -57,6 +57,7 @@ class Mover:
         self._codec = hands.codec
         self._memory = hands.memory
         self._clock = hands.clock
+        self._metrics = hands.metrics
         self._broker = broker
         self._settler = settler
         self._lanes = lanes
@@ -155,6 +156,7 @@ class Mover:
         bury = Bury(DeadClass.DECODE, f"it cannot be kept in order: {error}", None, state.attempts + 1, state.doubtful)
         logger.error("message.dead", message_id=state.message_id, dead_class=bury.dead_class.value, reason=bury.reason)
         await self._settler.place(delivery, state, bury)
+        self._metrics.messages.labels(self._route.name, f"dead_{bury.dead_class.value}").inc()
 
     async def _confirmed(self, channel: Channel, copy: Message) -> None:
         """Publish until confirmed: a copy too many has the same place, and is one with it. Raises `Unpublishable`."""
