@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 
 from worker.config.automation import CallerAuth, Runbook, Webhook
-from worker.core.errors import BrokerError, EvaluatorUnavailable
+from worker.core.errors import BrokerError, EvaluatorUnavailable, Unpublishable
 from worker.metrics import Metrics
 from worker.web.bodies import RETRY_AFTER, BodyReader, Refused, deliveries_of, not_yet
 from worker.web.callers import Gate, Shown
@@ -101,6 +101,8 @@ class Public:
                 return await self._receive(request.path, deliveries)
         except TimeoutError:
             reason = "the broker did not confirm it in time"
+        except Unpublishable as error:
+            raise Refused(413, f"it cannot be stored, now or later: {error}") from None
         except (BrokerError, EvaluatorUnavailable) as error:
             reason = str(error)
         log.warning("call.unstored", path=request.path, reason=reason)

@@ -15,7 +15,7 @@ from worker.config.variables import VariablePath
 from worker.core.message import Message
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import letter_of
-from worker.flows.dead.plan import Again, Left, Plan, TakenAsDone, planner, replayed
+from worker.flows.dead.plan import Again, Left, Plan, TakenAsDone, not_whole, planner, replayed
 from worker.flows.dead.verdict import Verdict
 from worker.flows.running.run_message import Run
 
@@ -149,3 +149,11 @@ def test_what_is_to_be_looked_up_is_doubtful():
 
 def test_a_message_without_an_id_gets_the_one_by_which_it_was_named():
     assert copy({"dead-class": "rejected"}, message_id="").message_id.startswith("nameless-")
+
+
+def test_a_letter_that_is_not_whole_is_left_whatever_is_said_of_it():
+    message = Message(b"{}", {"dead-class": "rejected", "dead-left-out": "124 headers of the sender"}, message_id="m1")
+    left = not_whole(letter_of(ASSETS, message, CODEC))
+    assert left is not None
+    assert "not whole" in left.reason
+    assert not_whole(letter_of(ASSETS, Message(b"{}", {"dead-class": "rejected"}, message_id="m1"), CODEC)) is None

@@ -45,23 +45,23 @@ class Left:
 Plan = Again | TakenAsDone | Left
 Planner = Callable[[Letter, Message], Plan]
 UNDECIDED = "in doubt: say `--as not-sent` (it is tried anew), `--as sent` (it is done) or `--as look` (it is looked up by the route's `find`)"
-SHORTENED = "its sender's headers were left out when it was buried: have its sender send it again, then discard it"
+SHORTENED = "it is not whole (`dead-left-out` says what is missing): have it sent again by its sender or read again by a poll, then discard it"
 UNANSWERED = "it was sent, but nobody has its answer, which step {step!r} {needs}: look into it, then discard it, or say `--as not-sent`"
 
 
-def unread_left(letter: Letter) -> Left | None:
-    """A letter whose body was too large to be read stays; it needs a larger limit here, and in the worker that is to take it."""
-    if not letter.unread:
-        return None
-    return Left(f"its body has {letter.unread:,} bytes, more than are read: raise WORKER_MAX_MESSAGE, for this command and for the worker")
+def not_whole(letter: Letter) -> Left | None:
+    """A letter of which a part is missing stays: its body was too large to be read, or something was left out when it was buried."""
+    if letter.unread:
+        return Left(f"its body has {letter.unread:,} bytes, more than are read: raise WORKER_MAX_MESSAGE, for this command and for the worker")
+    if letter.state.death is not None and letter.state.death.left_out:
+        return Left(SHORTENED)
+    return None
 
 
 def planner(box: Box, routes: Routes, verdict: Verdict | None) -> Planner:
     """Decides for the letters of one box."""
 
     def plan(letter: Letter, message: Message) -> Plan:
-        if letter.state.death is not None and letter.state.death.left_out:
-            return Left(SHORTENED)
         if not letter.in_question or box.kind not in SENDING:
             return Again()
         match verdict:

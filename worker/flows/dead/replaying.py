@@ -23,7 +23,7 @@ from worker.core.ports import Broker, Clock
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.effects import Effects
 from worker.flows.dead.letter import Letter
-from worker.flows.dead.plan import Again, Left, Plan, Planner, TakenAsDone, replayed, unread_left
+from worker.flows.dead.plan import Again, Left, Plan, Planner, TakenAsDone, not_whole, replayed
 
 logger = structlog.get_logger()
 FILTERED = "left out by the route's `when`"
@@ -53,7 +53,7 @@ class ToItsQueue:
         self._codec = codec
 
     async def __call__(self, letter: Letter, message: Message) -> Gone | Left:
-        plan: Plan = unread_left(letter) or self._plan(letter, message)
+        plan: Plan = not_whole(letter) or self._plan(letter, message)
         match plan:
             case Left():
                 return plan
@@ -85,7 +85,7 @@ class ByItsRoute:
         self._clock = clock
 
     async def __call__(self, letter: Letter, message: Message) -> Gone | Left:
-        if left := unread_left(letter):
+        if left := not_whole(letter):
             return left
         try:
             effects = await self._effects(letter, message, self._clock.now())

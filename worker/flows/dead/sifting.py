@@ -13,7 +13,7 @@ from worker.core.message import Delivery, Message
 from worker.core.ports import Evaluator
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import Letter, letter_of, view
-from worker.flows.dead.plan import Left, Plan, unread_left
+from worker.flows.dead.plan import Left, Plan, not_whole
 
 CANDIDATES = 10  # named in an answer
 
@@ -93,7 +93,7 @@ class Sieve:
     def _plan(self, box: Box, letter: Letter, message: Message) -> Plan | None:
         if self.judge is None:
             return None
-        return unread_left(letter) or self.judge(box, letter, message)
+        return not_whole(letter) or self.judge(box, letter, message)
 
     def settle(self) -> None:
         """When all were met: choose what was named. Raises `NoSuchLetter`."""

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 import structlog
 
 from worker.changes.detect import Change
+from worker.changes.records import identity
 from worker.config.routes import Subscriber
-from worker.core.errors import EvaluatorUnavailable, ExpressionError, PublishDoubtful, PublishRefused, Undecodable, Unroutable, WorkerError
+from worker.core.errors import EvaluatorUnavailable, ExpressionError, PublishDoubtful, PublishRefused, Undecodable, Unpublishable, Unroutable, WorkerError
 from worker.core.jsontext import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
@@ -88,6 +89,10 @@ class Emitter:
             await self._unrouted(event, error)
             tally.add("unrouted")
             return
+        except Unpublishable as error:
+            await self._park(change, f"its event cannot be published: {error}")
+            tally.add("parked")
+            return
         tally.add(change.kind)
         self._metrics.events.labels(self._route.name, change.kind).inc()
         logger.info(
@@ -113,15 +118,22 @@ class Emitter:
     async def _park(self, change: Change, reason: str) -> None:
         headers = dict(parked_headers(reason, DeadClass.TRANSFORM, self._route.name, datetime.fromtimestamp(self._clock.now(), UTC)))
         headers |= {"record": change.key, "change": change.kind}
-        await self._confirmed(Message(encode(change.record), headers), subscriber_dead_queue(self._route.name))
+        dead = subscriber_dead_queue(self._route.name)
+        try:
+            await self._confirmed(Message(encode(change.record), headers), dead)
+        except Unpublishable as error:  # Halo still has the record
+            left_out = {"dead-left-out": f"the record, of which only its key is kept: {error}"}
+            await self._confirmed(Message(encode(identity(change.key, self._route.key)), headers | left_out), dead)
         self._metrics.parked.labels(self._route.name).inc()
         logger.warning("record.parked", record=change.key, change=change.kind, reason=reason)
 
     async def _confirmed(self, message: Message, routing_key: str, exchange: str = "") -> None:
-        """Publish until confirmed; a copy that a doubtful attempt leaves has the same dedupe key."""
+        """Publish until confirmed; a copy that a doubtful attempt leaves has the same dedupe key. Raises `Unpublishable`, `EmitStopped`."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 await self._broker.publish(message, routing_key=routing_key, exchange=exchange)
+            except Unpublishable:
+                raise
             except PublishRefused as error:
                 raise EmitStopped(f"the broker refuses events: {error}") from error
             except PublishDoubtful as error:

@@ -1,0 +1,51 @@
+"""What no broker ever takes is not tried for ever: the record is parked, and the poll goes on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.tools.evaluating import InProcess
+from tests.unit.flows.routes import Impatient, subscriber
+from worker.changes.detect import Change
+from worker.core.errors import Unpublishable
+from worker.core.message import Message
+from worker.flows.polling.emit import Emitter, Tally
+from worker.metrics import Metrics
+
+
+@dataclass
+class Small:
+    """A broker that takes messages of at most so many bytes."""
+
+    most: int
+    published: list[tuple[str, Message]] = field(default_factory=list)
+
+    async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
+        if len(message.body) > self.most:
+            raise Unpublishable(f"the message has {len(message.body)} bytes; the broker takes fewer (its max_message_size)")
+        self.published.append((routing_key, message))
+
+
+async def emitted(broker: Small, *records: dict[str, Any]) -> Tally:
+    tally = Tally()
+    emitter = Emitter(subscriber(), broker, InProcess(), Impatient(), Metrics(), "source")  # type: ignore[arg-type]
+    await emitter.emit([Change("created", str(record["id"]), record, None, "aa") for record in records], "1.1", tally)
+    return tally
+
+
+async def test_an_event_that_is_too_large_is_parked_with_its_key_and_the_others_are_published():
+    broker = Small(100)
+    tally = await emitted(broker, {"id": 7, "details": "x" * 200}, {"id": 8})
+    assert tally.counts == {"parked": 1, "created": 1}
+    [(queue, letter)] = [each for each in broker.published if each[0] == "halo.dead.tickets"]
+    assert (queue, json.loads(letter.body), letter.headers["record"], letter.headers["change"]) == ("halo.dead.tickets", {"id": 7}, "7", "created")
+    assert "max_message_size" in letter.headers["dead-reason"]
+    assert "only its key is kept" in letter.headers["dead-left-out"]
+
+
+async def test_a_record_that_fits_as_a_letter_is_kept_whole():
+    broker = Small(10**6)
+    tally = await emitted(broker, {"id": 7})
+    assert (tally.counts, [queue for queue, _ in broker.published]) == ({"created": 1}, ["tickets.created"])
