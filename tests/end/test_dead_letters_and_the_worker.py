@@ -20,7 +20,7 @@ from worker.core.message import Message
 from worker.core.topology import work_topology
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import letter_of
-from worker.flows.dead.plan import replay_copy
+from worker.flows.dead.plan import replayed
 from worker.sandbox.faults import Does, Fault
 
 ASSETS = Box("erp", "publisher", "assets.dead", "assets")
@@ -122,7 +122,9 @@ async def test_of_two_copies_that_a_killed_command_left_one_is_created(stage, ha
     async with other.broker.channel() as channel:  # what a command has done that is killed between its publish and its ack
         delivery = await channel.get("assets.dead")
         assert delivery is not None
-        await other.broker.publish(replay_copy(ASSETS, letter_of(ASSETS, delivery.message), delivery.message), routing_key="assets")
+        codec = await other.codec()
+        copy = codec.copy(delivery.message, "assets", replayed(letter_of(ASSETS, delivery.message, codec)))
+        await other.broker.publish(copy, routing_key="assets")
     await worker.logged("message.done")
     await other.settles("assets.dead", 1)
     assert (await dead(stage, "replay", "erp", "--all", "--yes")).code == 0

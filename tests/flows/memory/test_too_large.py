@@ -9,6 +9,7 @@ import pytest
 
 from tests.flows.memory.conftest import MEBIBYTE, asset, created, start
 from tests.flows.order.conftest import Stuck, applied, ordered, send_steps
+from tests.tools.headers import CODEC
 from tests.tools.job import publisher, routes, subscriber
 from worker.core.message import STATE_LIMIT, Unread, digest
 from worker.core.topology import CLAIMS, known_stream
@@ -29,7 +30,7 @@ async def test_what_is_too_large_is_dead_lettered_whole_and_the_letter_says_why(
     await running.settled("erp", "done")
     buried = await job.other.take("assets.dead")
     assert (buried.message.body, buried.message.message_id, buried.headers["own"]) == (TOO_LARGE, sent, "kept")
-    letter = letter_of(BOX, buried.message)
+    letter = letter_of(BOX, buried.message, CODEC)
     assert (letter.dead_class, letter.reason, letter.in_question) == ("decode", REASON, False)
     assert running.value("memory_used_bytes", kind="bodies") == 0
 
@@ -39,8 +40,8 @@ async def test_a_letter_is_the_same_whether_its_body_is_read_or_not(job, halos):
     await start(job, routes(halo, publishers={"erp": publisher()}))
     await job.other.send(TOO_LARGE)
     message = (await job.other.take("assets.dead")).message
-    read = letter_of(BOX, message)
-    unread = letter_of(BOX, replace(message, body=b""), Unread(len(TOO_LARGE), digest(TOO_LARGE)))
+    read = letter_of(BOX, message, CODEC)
+    unread = letter_of(BOX, replace(message, body=b""), CODEC, Unread(len(TOO_LARGE), digest(TOO_LARGE)))
     assert (read.unread, unread.unread) == (0, len(TOO_LARGE))
     assert replace(unread, unread=0) == read
 

@@ -146,7 +146,7 @@ async def test_a_delivery_wakes_a_subscriber_that_would_poll_in_an_hour(job: Job
     await (await front(halo, wake={"subscriber": "tickets"})).register()
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(Waking("tickets", CLOCK, Health()).serve(job.other.broker, stop))
+        tasks.create_task(Waking("tickets", CLOCK, Metrics(), Health()).serve(job.other.broker, stop))
         halo.store.update("Tickets", 7, {"status_id": 3})
         letter = await job.other.take(EVENTS)
         stop.set()

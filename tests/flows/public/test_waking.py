@@ -17,6 +17,7 @@ from worker.core.clock import SystemClock
 from worker.core.health import Health
 from worker.flows.hooks import waking as module
 from worker.flows.hooks.waking import Waking, wake_queue, wake_topology
+from worker.metrics import Metrics
 from worker.state.birth import ensure_born
 from worker.state.holder import open_holder
 
@@ -27,7 +28,7 @@ CLOCK = SystemClock()
 async def waking(job: Job) -> AsyncIterator[tuple[Waking, Health]]:
     """Beside the worker, as on another replica."""
     health, stop = Health(), asyncio.Event()
-    flow = Waking("tickets", CLOCK, health)
+    flow = Waking("tickets", CLOCK, Metrics(), health)
     async with open_broker(job.url, name="waking", server=job.server) as broker:
         await broker.declare(wake_topology("tickets"))
         serving = asyncio.create_task(flow.serve(broker, stop))
