@@ -9,6 +9,8 @@ from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, Protocol, Self
 
+UNREADABLE_HEADERS = "x-unreadable-headers"
+"""Stands alone for headers that could not be read; a text says why."""
 NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -32,6 +34,7 @@ class Message:
         return replace(self, headers={name: value for name, value in merged.items() if value is not None})
 
 
+VALUE_BYTES = 64  # of an object and its place in a table
 STATE_LIMIT = 4 * 1024 * 1024  # bytes: more than any message that the worker writes for itself
 
 
@@ -111,6 +114,22 @@ class Delivery(Protocol):
     async def give_back(self) -> None:
         """Return it to its place in its queue, unstarted; the broker counts the delivery. Raises `ChannelLost`."""
         ...
+
+
+def memory_of(message: Message) -> int:
+    """Bytes that a message takes in memory, its headers included: about, and rather too many."""
+    return len(message.body) + weight_of_value(message.headers)
+
+
+def weight_of_value(value: Any) -> int:
+    """Bytes that a header's value takes: text up to four for each character."""
+    if isinstance(value, str):
+        return VALUE_BYTES + (len(value) if value.isascii() else 4 * len(value))
+    if isinstance(value, Mapping):
+        return VALUE_BYTES + sum(weight_of_value(name) + weight_of_value(item) for name, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return VALUE_BYTES + sum(map(weight_of_value, value))
+    return VALUE_BYTES + (len(value) if isinstance(value, bytes) else 0)
 
 
 def digest_of(delivery: Delivery) -> bytes:

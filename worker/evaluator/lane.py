@@ -13,6 +13,7 @@ from worker.core.errors import EvaluatorUnavailable, ExpressionFailed
 from worker.evaluator.frames import COUNT, Kind
 from worker.evaluator.process import Death, Process
 from worker.evaluator.question import Asked
+from worker.evaluator.turns import Turns
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
@@ -35,7 +36,7 @@ class Lane:
         self._metrics = metrics
         self._memory = memory
         self._waiting: deque[Asked] = deque()
-        self._tried: deque[Asked] = deque()
+        self._tried = Turns()
         self._in_flight: deque[Asked] = deque()
         self._some = asyncio.Event()
         self._process: Process | None = None
@@ -107,7 +108,7 @@ class Lane:
     def _next(self) -> Asked | None:
         """Nobody waits any more for what was cancelled, and the like of what was found slow meanwhile goes elsewhere."""
         for queue in (self._waiting, self._tried):
-            while queue and not (self._in_flight and queue[0].full):
+            while queue and not (self._in_flight and queue is self._tried):
                 asked = queue.popleft()
                 if asked.answer.done():
                     continue

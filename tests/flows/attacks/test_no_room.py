@@ -11,7 +11,7 @@ from worker.sandbox.faults import Does, Fault
 RECORD = {"payload": {"inventory_number": "SN-1"}}
 FULL = {f"h{number}": "x" * 1000 for number in range(118)}  # what AMQP carries just so; the worker's own do not fit beside them
 HUGE = {f"h{number}": "x" * 1000 for number in range(124)}
-MANY = {f"header-{number:06}": True for number in range(7_700)}
+MANY = {f"header-{number:06}-{chr(120) * 33}": "y" * 10 for number in range(1_950)}
 
 
 @pytest.mark.parametrize("headers", [FULL, HUGE, MANY, {"one": "x" * 124_000}], ids=["full", "huge", "many", "one"])

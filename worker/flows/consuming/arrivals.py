@@ -35,9 +35,11 @@ class Arrivals:
 
     def keep(self, announced: Announced) -> bool:
         """What the channel asks before a body comes."""
-        if announced.size > self._memory.largest or self._closed:
+        if self._closed:
             return False
-        share = self._unpark(announced) or self._memory.body_now(announced.size)
+        share = self._unpark(announced)
+        if share is None and announced.size <= self._memory.largest:
+            share = self._memory.body_now(announced.size)
         if share is None:
             return False
         self._coming.append((announced.size, share))

@@ -14,7 +14,7 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.identity import identity_of
 from worker.core.message import Delivery
-from worker.core.outcome import Outcome
+from worker.core.outcome import DeadClass, Outcome, Refused
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.settlement import Ack, Retry, Settlement, settle
 from worker.flows.consuming.arrivals import Arrivals
@@ -24,7 +24,7 @@ from worker.flows.consuming.handling import Handler, apart, handled, report, tel
 from worker.flows.consuming.in_hand import InHand
 from worker.flows.consuming.memory import Memory, Share
 from worker.flows.consuming.settling import Settler, Trouble
-from worker.flows.consuming.unread import UnreadDeliveries
+from worker.flows.consuming.unread import UnreadDeliveries, too_large
 from worker.flows.consuming.watchdog import stalled
 from worker.flows.consuming.with_memory import WEIGHT_OF_COPY, with_memory
 from worker.flows.waiting import first_of
@@ -204,6 +204,8 @@ class Consumer:
     async def _begun(self, delivery: Delivery, envelope: DeliveryState) -> Outcome:
         if pause := apart(delivery):
             await first_of(self._clock.sleep(pause), self._stop.wait())
+        if (size := len(delivery.message.body)) > self._memory.largest:  # read all the same, since the broker must not bury it
+            return Refused(DeadClass.DECODE, too_large(size, self._memory.largest))
         return await with_memory(self._memory, delivery, partial(handled, self._handler, delivery, envelope), self._stop)
 
     async def _held(self, settlement: Settlement, session: int) -> Settlement:

@@ -9,8 +9,8 @@ import structlog
 
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import EvaluatorUnavailable
-from worker.core.message import Delivery
-from worker.core.outcome import Doubtful, Outcome, Skipped
+from worker.core.message import UNREADABLE_HEADERS, Delivery
+from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused, Skipped
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.flows.evaluating import unevaluated
 from worker.metrics import Metrics
@@ -20,6 +20,7 @@ Handler = Callable[[Delivery, DeliveryState], Awaitable[Outcome]]
 DELIVERIES = "x-delivery-count"
 SUSPECT = 3  # deliveries, or starts, without an end after which a message may be the one that takes workers down
 LONGEST_APART = 5.0
+LONGEST_WORD = 100
 
 
 def apart(delivery: Delivery) -> float:
@@ -42,6 +43,8 @@ def tell_unproven(route: str, state: DeliveryState) -> None:
 
 async def handled(handler: Handler, delivery: Delivery, envelope: DeliveryState) -> Outcome:
     """The handler's outcome; one that raises has left the message in doubt, unless it says that nothing could be evaluated: then it has done nothing yet."""
+    if isinstance(unread := delivery.message.headers.get(UNREADABLE_HEADERS), str):
+        return Refused(DeadClass.DECODE, f"its headers cannot be read: {unread[:LONGEST_WORD]}")
     try:
         return await handler(delivery, envelope)
     except EvaluatorUnavailable as error:

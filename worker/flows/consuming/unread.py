@@ -35,7 +35,7 @@ class UnreadDeliveries:
     async def settle(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> None:
         """What becomes of it. It stays in hand where rejecting would lose it."""
         try:
-            if unread.size > self.memory.largest:
+            if unread.size > self.memory.largest and not (died_before(delivery) and self.rejectable):
                 await self.refuse(delivery, unread, arrivals)
             else:
                 await self._come_again(delivery, unread, arrivals)
@@ -45,12 +45,13 @@ class UnreadDeliveries:
     async def refuse(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> None:
         """Have the broker dead-letter a message that is too large. Raises `ChannelLost`."""
         reason = too_large(unread.size, self.memory.largest)
-        if self.rejectable:
+        if self.rejectable and not died_before(delivery):
             await delivery.reject()
             self.metrics.messages.labels(self.route, f"dead_{DeadClass.DECODE.value}").inc()
             logger.error("message.dead", message_id=delivery.message.message_id, dead_class=DeadClass.DECODE.value, reason=reason)
             return
-        stuck = f"{reason}. The queue {delivery.queue!r} is not declared by the worker and may drop what is rejected, so the message is kept: {REMEDY}"
+        why = "it says that it was dead-lettered before" if self.rejectable else f"the queue {delivery.queue!r} is not declared by the worker"
+        stuck = f"{reason}. The broker may drop it when it is rejected, since {why}; so the message is kept: {REMEDY}"
         logger.error("message.stuck", message_id=delivery.message.message_id, queue=delivery.queue, reason=stuck)
         self.health.down(self.part, stuck)
         await arrivals.ending.wait()
@@ -70,6 +71,14 @@ class UnreadDeliveries:
             await first_of(parked.came.wait(), arrivals.ending.wait(), self.clock.sleep(BACK_WITHIN))
         finally:
             arrivals.withdraw(parked)
+
+
+def died_before(delivery: Delivery) -> bool:
+    """Whether its headers tell of a death. RabbitMQ 3.10 believes them from anybody: a malformed one ends all dead-lettering of the node, a forged cycle drops the message.
+
+    So the broker is not asked to dead-letter such a message: it is read alone, and buried as a copy.
+    """
+    return "x-death" in delivery.message.headers
 
 
 REMEDY = "raise WORKER_MAX_MESSAGE, or take the message out of the queue"

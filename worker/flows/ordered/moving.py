@@ -10,7 +10,7 @@ import structlog
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import ChannelLost, PublishDoubtful, PublishRefused, Unpublishable
 from worker.core.jsontext import WEIGHT_OF_BYTE
-from worker.core.message import Announced, Delivery, Message, digest_of
+from worker.core.message import Announced, Delivery, Message, digest_of, memory_of
 from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Broker, Channel
 from worker.core.settlement import Bury
@@ -141,7 +141,7 @@ class Mover:
         async with self._memory.working(len(delivery.message.body), WEIGHT_OF_BYTE):
             key = await key_of(self._route, delivery, state, self._evaluator, self._clock)
             self._sequence += 1
-            entry = self._lanes.expect((self._sequence, state.message_id), None if isinstance(key, Refused) else key, len(delivery.message.body))
+            entry = self._lanes.expect((self._sequence, state.message_id), None if isinstance(key, Refused) else key, memory_of(delivery.message))
             self.changed()
             try:
                 copy = self._codec.copy(delivery.message, self._route.queue, moved(delivery, state, self._sequence, self._clock.now()))

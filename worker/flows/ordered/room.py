@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import uuid4
 
 import structlog
@@ -12,7 +13,7 @@ import structlog
 from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import ChannelLost, Unpublishable
 from worker.core.header_fields import ORDER
-from worker.core.message import Delivery, Message, up_to
+from worker.core.message import Delivery, Message, memory_of, up_to
 from worker.core.outcome import Refused
 from worker.core.ports import Channel
 from worker.core.topology import order_room
@@ -117,14 +118,14 @@ class Room:
         await delivery.ack()
 
     async def refresh(self) -> None:
-        """What waits for long goes to the end of the room: its copy takes its place."""
+        """What waits for long goes to the end of the room: its copy takes its place. One that has no room for that stays where it is."""
         while True:
             await self._clock.sleep(LOOK_EVERY)
             for entry in self._lanes.idle_since(self._clock.monotonic() - LONGEST_IN_HAND):
                 if entry.item is not None:
-                    await self._channel.publish(
-                        self._codec.copy(entry.item.message, self._route.queue, moved_on(entry.item, self._clock.now())), routing_key=self._queue
-                    )
+                    with suppress(Unpublishable):
+                        copy = self._codec.copy(entry.item.message, self._route.queue, moved_on(entry.item, self._clock.now()))
+                        await self._channel.publish(copy, routing_key=self._queue)
 
     def _arrive(self, delivery: Delivery) -> None:
         self._arrived += 1
@@ -150,7 +151,7 @@ class Room:
         entry = self._lanes.known(item.place)
         if entry is None:
             key = await key_of(self._route, item, state, self._evaluator, self._clock)
-            entry = self._lanes.expect(item.place, None if isinstance(key, Refused) else key, len(item.message.body))
+            entry = self._lanes.expect(item.place, None if isinstance(key, Refused) else key, memory_of(item.message))
         surplus = self._lanes.arrive(
             entry, item, made=(state.attempts, state.tries), due=item.stamp.due, careful=item.stamp.starts >= SUSPECT, now=self._clock.monotonic()
         )

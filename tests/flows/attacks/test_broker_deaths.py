@@ -1,0 +1,62 @@
+"""What a sender writes about deaths is not handed to the broker: RabbitMQ 3.10 believes it, and may stop burying anything for the whole node."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.flows.attacks.conftest import BIND
+from tests.flows.memory.conftest import MEBIBYTE, start
+from tests.tools.headers import CODEC
+from tests.tools.job import publisher, routes
+from worker.core.message import Message, memory_of
+from worker.flows.dead.boxes import Box
+from worker.flows.dead.letter import letter_of
+from worker.sandbox.faults import Does, Fault
+
+TOO_LARGE = b'"' + b"x" * 3 * MEBIBYTE + b'"'
+CYCLE = {"queue": "assets.dead", "reason": "rejected", "count": 1, "exchange": "", "routing-keys": ["assets.dead"]}
+FORGED = {"queue": "assets", "reason": "rejected", "count": 1, "exchange": "ceo", "routing-keys": ["vip.approved"]}
+DEATHS = {"no entry": ["x"], "no table": "x", "a count that is none": [FORGED | {"count": "x"}], "a cycle": [CYCLE], "another origin": [FORGED]}
+
+
+@pytest.mark.parametrize("deaths", DEATHS.values(), ids=DEATHS.keys())
+async def test_a_too_large_message_that_tells_of_deaths_is_buried_as_a_copy_and_the_broker_goes_on_burying(stage, halos, deaths):
+    halo = await halos()
+    running = await start(stage.job, routes(halo, publishers={"erp": publisher(bind=BIND)}))
+    await stage.stranger.send(TOO_LARGE, "asset.new", "erp", {"x-death": deaths}, message_id="forged")
+    await running.settled("erp", "dead_decode")
+    letter = await stage.job.other.take("assets.dead")
+    read = letter_of(Box("erp", "publisher", "assets.dead", "assets"), letter.message, await stage.job.other.codec())
+    assert (letter.message.message_id, letter.message.body, read.dead_class) == ("forged", TOO_LARGE, "decode")
+    assert (read.state.exchange, read.state.routing_key, read.state.headers["x-death"]) == ("erp", "asset.new", deaths)
+    await stage.stranger.send(TOO_LARGE, "asset.new", "erp", message_id="innocent")
+    assert (await stage.job.other.take("assets.dead")).message.message_id == "innocent", "the broker still buries"
+    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=500))
+    await stage.stranger.send({"payload": {"id": 5, "inventory_number": "SN-5"}}, "asset.new", "erp")
+    await running.settled("erp", "done")
+    assert running.messages("erp", "retried") == 1, "and brings back what waits for its retry"
+
+
+@pytest.mark.parametrize("headers", [{"a": [None] * 60_000}, {f"a{number}": True for number in range(9_000)}], ids=["an array", "names"])
+async def test_headers_with_too_many_values_are_not_read_and_their_message_is_buried(stage, halos, headers):
+    halo = await halos()
+    running = await stage.job.start(routes(halo, publishers={"erp": publisher(bind=BIND)}))
+    await stage.stranger.send({"payload": {"inventory_number": "SN-1"}}, "asset.new", "erp", headers)
+    await stage.stranger.send({"payload": {"inventory_number": "SN-2"}}, "asset.new", "erp", {f"a{number}": number for number in range(500)})
+    await running.settled("erp", "dead_decode")
+    await running.settled("erp", "done")
+    letter = await stage.job.other.take("assets.dead")
+    assert letter.headers["dead-reason"] == "its headers cannot be read: more than 2,000 values"
+
+
+def test_the_newest_death_counts_and_not_one_that_a_sender_put_behind_it():
+    real = {"queue": "assets", "reason": "rejected", "count": 1, "exchange": "erp", "routing-keys": ["asset.new"]}
+    forged = {"queue": "assets", "reason": "delivery_limit", "count": 9, "exchange": "x", "routing-keys": ["y"]}
+    letter = letter_of(Box("erp", "publisher", "assets.dead", "assets"), Message(b"", {"x-death": [real, forged]}, message_id="m1"), CODEC)
+    assert (letter.dead_class, letter.in_question, letter.state.routing_key) == ("decode", False, "asset.new")
+
+
+def test_headers_count_as_memory():
+    assert memory_of(Message(b"x" * 10, {"h": "\U0001f600" + "x" * 100_000})) > 400_000
+    assert memory_of(Message(b"x" * 10, {"h": ["y" * 1000, {"z": b"b" * 1000}]})) > 2000
+    assert memory_of(Message(b"x" * 10)) < 200
