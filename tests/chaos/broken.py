@@ -516,6 +516,48 @@ BREAKS = (
         "            if not await self._taken(channel, delivery, ahead, arrivals):\n",
         ("tests/flows/memory/test_too_large.py::test_large_messages_of_an_ordered_route_keep_their_order_though_few_of_them_fit",),
     ),
+    Break(
+        "the broker is not asked to bury what tells of deaths",
+        "worker/flows/consuming/unread.py",
+        'return "x-death" in delivery.message.headers',
+        "return False",
+        ("tests/flows/attacks/test_broker_deaths.py::test_a_too_large_message_that_tells_of_deaths_is_buried_as_a_copy_and_the_broker_goes_on_burying",),
+    ),
+    Break(
+        "headers with too many values are not read",
+        "worker/broker/rabbitmq/foreign.py",
+        "if count > MOST_VALUES:",
+        "if False:",
+        ("tests/flows/attacks/test_broker_deaths.py::test_headers_with_too_many_values_are_not_read_and_their_message_is_buried",),
+    ),
+    Break(
+        "headers count as memory",
+        "worker/core/message.py",
+        "return len(message.body) + weight_of_value(message.headers)",
+        "return len(message.body)",
+        ("tests/flows/attacks/test_broker_deaths.py::test_headers_count_as_memory",),
+    ),
+    Break(
+        "slow expressions take turns",
+        "worker/evaluator/turns.py",
+        "            self._queues[key] = queue\n",
+        "            self._queues = {key: queue} | self._queues\n",
+        (f"{UNIT}/test_turns.py::test_an_expression_with_a_backlog_lets_another_one_in_after_one_of_its_own",),
+    ),
+    Break(
+        "an event that no broker takes is parked",
+        "worker/flows/polling/emit.py",
+        "            except Unpublishable:\n                raise\n",
+        "",
+        (f"{UNIT}/flows/test_unpublishable.py::test_an_event_that_is_too_large_is_parked_with_its_key_and_the_others_are_published",),
+    ),
+    Break(
+        "a letter that is not whole is not replayed",
+        "worker/flows/dead/plan.py",
+        "letter.state.death is not None and letter.state.death.left_out:",
+        "False:",
+        (f"{UNIT}/flows/test_dead_plan.py::test_a_letter_that_is_not_whole_is_left_whatever_is_said_of_it",),
+    ),
 )
 
 
