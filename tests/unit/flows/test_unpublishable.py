@@ -7,10 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.tools.evaluating import InProcess
-from tests.unit.flows.routes import Impatient, subscriber
+from tests.tools.headers import CODEC
+from tests.unit.flows.routes import Arrived, Impatient, subscriber
 from worker.changes.detect import Change
 from worker.core.errors import Unpublishable
+from worker.core.health import Health
 from worker.core.message import Message
+from worker.core.outcome import DeadClass
+from worker.core.settlement import Bury
+from worker.flows.consuming.settling import Settler, Trouble
 from worker.flows.polling.emit import Emitter, Tally
 from worker.metrics import Metrics
 
@@ -49,3 +54,31 @@ async def test_a_record_that_fits_as_a_letter_is_kept_whole():
     broker = Small(10**6)
     tally = await emitted(broker, {"id": 7})
     assert (tally.counts, [queue for queue, _ in broker.published]) == ({"created": 1}, ["tickets.created"])
+
+
+@dataclass
+class Lowered:
+    """A broker that takes no message as large as this one until its limit is raised again."""
+
+    refusals: int
+    lost: bool = False
+    published: list[str] = field(default_factory=list)
+
+    async def publish(self, message: Message, *, routing_key: str) -> None:
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise Unpublishable("the message has 9 bytes; the broker takes fewer (its max_message_size)")
+        self.published.append(routing_key)
+
+
+async def test_a_letter_that_no_broker_takes_is_kept_and_told_until_it_does_and_ends_nobody():
+    health, delivery = Health(), Arrived(Message(b"not json!", message_id="m1"))
+    broker = Lowered(5)
+    settler = Settler("erp", "erp.assets", (), broker, CODEC, Impatient(), Trouble(health, "publisher erp"))  # type: ignore[arg-type]
+    told: list[bool] = []
+    health.down = lambda name, detail: told.append("max_message_size" in detail)  # type: ignore[method-assign]
+    settled = await settler.place(delivery, CODEC.read(delivery), Bury(DeadClass.DECODE, "not JSON", None, 1))
+    assert isinstance(settled, Bury)
+    assert broker.published == ["erp.assets.dead"]
+    assert told
+    assert all(told)

@@ -76,27 +76,31 @@ class Settler:
         return settlement
 
     async def _bury(self, delivery: Delivery, state: DeliveryState, bury: Bury) -> None:
-        """With the sender's headers, or without them where they leave no room for the reason."""
+        """With the sender's headers, or without them where they leave no room for the reason.
+
+        A letter that no broker takes all the same (its limit of bytes was lowered, say) is kept in hand, and the route is not ready.
+        """
         dead = buried(state, bury, self.route, datetime.fromtimestamp(self.clock.now(), UTC))
         try:
             await self.confirmed(self.codec.copy(delivery.message, self.queue, dead), dead_queue(self.queue))
         except HeadersTooLarge:
-            short = shortened(dead)
             logger.warning("letter.shortened", message_id=state.message_id, headers=len(dead.headers))
-            await self.confirmed(self.codec.copy(delivery.message, self.queue, short), dead_queue(self.queue))
+            await self.confirmed(self.codec.copy(delivery.message, self.queue, shortened(dead)), dead_queue(self.queue), last=True)
+        except Unpublishable:
+            await self.confirmed(self.codec.copy(delivery.message, self.queue, dead), dead_queue(self.queue), last=True)
 
-    async def confirmed(self, copy: Message, target: str) -> None:
+    async def confirmed(self, copy: Message, target: str, *, last: bool = False) -> None:
         """Publish until confirmed: a missing queue is declared again, a full one waited for with the message in hand, since dropping it is the only other way.
 
-        Raises `Unpublishable` at once: waiting makes nothing smaller.
+        Raises `Unpublishable` at once, since waiting makes nothing smaller, unless this is the `last` way.
         """
         pause, refusals = FIRST_PAUSE, 0
         while True:
             try:
                 await self.broker.publish(copy, routing_key=target)
-            except Unpublishable:
-                raise
             except BrokerError as error:
+                if isinstance(error, Unpublishable) and not last:
+                    raise
                 if self.broker.lost:
                     raise ChannelLost(str(error)) from error
                 refusals += 1

@@ -17,7 +17,7 @@ from worker.core.settlement import Bury
 from worker.core.topology import order_room
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.consumer import ACKS_UNDER_WAY
-from worker.flows.consuming.handling import tell_unproven
+from worker.flows.consuming.handling import report, tell_unproven
 from worker.flows.consuming.settling import FIRST_PAUSE, LONGEST_PAUSE, Settler
 from worker.flows.consuming.unread import UnreadDeliveries
 from worker.flows.ordered.lanes import Lanes
@@ -153,10 +153,9 @@ class Mover:
 
     async def _refuse(self, delivery: Delivery, state: DeliveryState, error: Unpublishable) -> None:
         """What has no room for the stamp of its place cannot be kept in order."""
-        bury = Bury(DeadClass.DECODE, f"it cannot be kept in order: {error}", None, state.attempts + 1, state.doubtful)
-        logger.error("message.dead", message_id=state.message_id, dead_class=bury.dead_class.value, reason=bury.reason)
-        await self._settler.place(delivery, state, bury)
-        self._metrics.messages.labels(self._route.name, f"dead_{bury.dead_class.value}").inc()
+        refused = Refused(DeadClass.DECODE, f"it cannot be kept in order: {error}")
+        bury = Bury(refused.dead_class, refused.reason, None, state.attempts + 1, state.doubtful)
+        report(self._metrics, self._route.name, refused, await self._settler.place(delivery, state, bury), state, 0.0)
 
     async def _confirmed(self, channel: Channel, copy: Message) -> None:
         """Publish until confirmed: a copy too many has the same place, and is one with it. Raises `Unpublishable`."""
