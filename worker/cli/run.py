@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Mapping
 from functools import partial
 
@@ -53,10 +54,17 @@ async def serve(settings: Settings, service: partial[Service]) -> bool:
         )
         if embedded:
             logger.warning("broker.embedded", note="memory:// lives in this process only: everything in it is lost when it ends")
+        keep_what_stays()
         async with serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics):
             drained = await run_until(stop, settings.shutdown_grace, worker.run)
         logger.info("worker.stopped", drained=drained)
         return drained
+
+
+def keep_what_stays() -> None:
+    """Leave modules and routes out of garbage collection: a full one with them holds up the loop for about 100 ms, once a second under load."""
+    gc.collect()
+    gc.freeze()
 
 
 def grant_anew(settings: Settings, environment: Mapping[str, str], client: str) -> Grant:
