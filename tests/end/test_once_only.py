@@ -15,7 +15,7 @@ from yarl import URL
 from tests.tools.job import publisher, routes
 from tests.tools.proxy import Proxy, through_proxy
 from tests.tools.waiting import soon, until
-from worker.flows.writes.fence import NOT_AFTER
+from worker.flows.writes.attempt import NOT_AFTER
 from worker.sandbox.faults import Does, Fault
 
 FIND = {"query": {"search": "{{ payload.inventory_number }}"}, "match": {"inventory_number": "{{ payload.inventory_number }}"}}

@@ -20,7 +20,7 @@ LONGEST_FUNCTION = 45
 CATCH_ALL = {
     "worker/broker/rabbitmq/failures.py": "a library raises a bare `Exception` for a lost connection: that one is named, everything else goes on",
     "worker/cli/main.py": "the command line: a sentence instead of a traceback",
-    "worker/flows/consuming/handling.py": "one message: it is settled whatever its handler did",
+    "worker/flows/consuming/runner.py": "one message: it is settled whatever its handler did",
     "worker/flows/polling/subscriber.py": "one turn: the baton goes on whatever the poll did",
 }
 LOCKED = re.compile(r"^([\w.-]+)==([^ ;]+)", re.MULTILINE)

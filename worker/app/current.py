@@ -6,22 +6,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from worker.core.errors import BrokerUnreachable, ChannelLost
+from worker.core.ledger import Claim, Key, Ledger
 from worker.core.message import Message
-from worker.core.ports import Broker, Claim, Claims, Clock
+from worker.core.ports import Broker, Clock
 from worker.metrics import Metrics
 from worker.state.claim_index import ClaimIndex
-from worker.state.claims import open_claims
+from worker.state.stream_ledger import open_ledger
 
 NONE = "there is no broker at the moment"
 
 
 class Current:
-    """Publishes and claims through whichever attachment there is; implements `Claims`."""
+    """Publishes and claims through whichever attachment there is; implements `Ledger`."""
 
     def __init__(self, metrics: Metrics | None = None) -> None:
         self._metrics = metrics
         self._broker: Broker | None = None
-        self._claims: Claims | None = None
+        self._ledger: Ledger | None = None
         self._index = ClaimIndex()
 
     @asynccontextmanager
@@ -32,10 +33,10 @@ class Current:
             if not claiming:
                 yield
                 return
-            async with open_claims(broker, clock, self._index, self._metrics) as self._claims:
+            async with open_ledger(broker, clock, self._index, self._metrics) as self._ledger:
                 yield
         finally:
-            self._broker = self._claims = None
+            self._broker = self._ledger = None
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
         """As `Broker.publish`. Raises `BrokerUnreachable` at once while there is none."""
@@ -43,12 +44,12 @@ class Current:
             raise BrokerUnreachable(NONE)
         await self._broker.publish(message, routing_key=routing_key, exchange=exchange)
 
-    async def claim(self, key: str, message_id: str) -> Claim:
-        if self._claims is None:
+    async def claim(self, key: Key, owner: str) -> Claim:
+        if self._ledger is None:
             raise ChannelLost(NONE)
-        return await self._claims.claim(key, message_id)
+        return await self._ledger.claim(key, owner)
 
-    async def seen(self, key: str, *, within: float = 0.0) -> bool:
-        if self._claims is None:
+    async def knows(self, key: Key, *, within: float = 0.0) -> bool:
+        if self._ledger is None:
             raise ChannelLost(NONE)
-        return await self._claims.seen(key, within=within)
+        return await self._ledger.knows(key, within=within)

@@ -16,8 +16,8 @@ from worker.core.ports import Broker, Clock, Evaluator, Halo
 from worker.core.topology import Topology
 from worker.flows.consuming.availability import Availability, Together
 from worker.flows.consuming.consumer import Consumer, Consumption
-from worker.flows.consuming.handling import Handler
 from worker.flows.consuming.memory import Memory
+from worker.flows.consuming.runner import Handler
 from worker.flows.hooks.waking import Waking, wake_topology
 from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology, tell_left_behind
 from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology

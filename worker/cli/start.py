@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_bytes
@@ -21,20 +20,27 @@ from worker.cli.runbook import find_runbook
 from worker.config.automation import Runbook
 from worker.config.loader import load_routes
 from worker.core.clock import SystemClock
+from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec
 from worker.core.jsontext import decode
+from worker.core.ledger import Claim, Key
 from worker.core.message import Delivery, Message, Unread
-from worker.core.ports import Claim
+from worker.core.outcome import Outcome
 from worker.core.printable import printable
-from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement, settle
+from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
 from worker.flows.consuming.copies import retried
+from worker.flows.consuming.in_flight import InFlight
+from worker.flows.consuming.memory import Memory
+from worker.flows.consuming.receipts import Receipts
+from worker.flows.consuming.runner import DeliveryRunner, handled
 from worker.flows.running.run_message import Run, run_queue
 from worker.flows.running.runbook import RunbookFlow
 from worker.flows.running.variables import taken
 from worker.logs import configure
+from worker.metrics import Metrics
 from worker.settings import load_settings
 from worker.state.keys import KEY_BYTES
 
@@ -42,8 +48,8 @@ GOOD, FAILED = 0, 1
 
 
 @dataclass(frozen=True)
-class InHand:
-    """A message that is nobody else's; implements `Delivery`."""
+class LocalDelivery:
+    """A message that only this process has; implements `Delivery`."""
 
     message: Message
     queue: str
@@ -57,7 +63,7 @@ class InHand:
         return self.queue
 
     async def ack(self) -> None:
-        """Nothing holds it but us."""
+        """There is no queue to take it off."""
 
     async def reject(self) -> None:
         """As `ack`."""
@@ -66,13 +72,46 @@ class InHand:
         """As `ack`."""
 
 
-class Unshared:
-    """The claims of one process: everything is won."""
+class LocalLedger:
+    """The ledger of one process: every claim is won."""
 
-    async def claim(self, key: str, message_id: str) -> Claim:  # noqa: ARG002 - nobody else could have it
+    async def claim(self, key: Key, owner: str) -> Claim:  # noqa: ARG002 - there is no other owner
         return Claim.WON
 
-    async def seen(self, key: str, *, within: float = 0.0) -> bool:  # noqa: ARG002 - as above
+    async def knows(self, key: Key, *, within: float = 0.0) -> bool:  # noqa: ARG002 - as above
+        return False
+
+
+@dataclass
+class LocalJob:
+    """Implements `Job` for one step of a run that no broker carries. `settlement`: how it ended."""
+
+    flow: RunbookFlow
+    delivery: Delivery
+    state: DeliveryState
+    delays: tuple[float, ...]
+    settlement: Settlement = field(default_factory=Ack, init=False)
+    session: int = 0
+    may_adopt: bool = False
+
+    @property
+    def key(self) -> Hashable:
+        return id(self)
+
+    async def handle(self) -> Outcome:
+        return await handled(self.flow.handle, self.delivery, self.state)
+
+    async def due(self, settlement: Settlement) -> Settlement:
+        return settlement
+
+    async def place(self, outcome: Outcome, settlement: Settlement) -> Settlement:  # noqa: ARG002 - `followed` makes the next message
+        self.settlement = settlement
+        return settlement
+
+    async def ack(self) -> None:
+        """There is no queue to take it off."""
+
+    def ended(self, settlement: Settlement | None, *, lost: bool) -> bool:  # noqa: ARG002 - it never comes again
         return False
 
 
@@ -91,7 +130,7 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
             open_evaluator(Limits(settings.expression_memory)) as evaluator,
             open_performer(routes, settings, runbook, evaluator, SystemClock()) as performer,
         ):
-            flow = RunbookFlow(runbook, performer, Unshared(), evaluator, SystemClock(), routes.filled.hide)
+            flow = RunbookFlow(runbook, performer, LocalLedger(), evaluator, SystemClock(), routes.filled.hide)
             return await followed(run, runbook, flow, console)
 
     result = routes.filled.hide_in(asyncio.run(follow()))
@@ -115,28 +154,31 @@ def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> 
 
 
 async def followed(run: Run, runbook: Runbook, flow: RunbookFlow, console: Console) -> dict[str, Any]:
-    """Step after step until the run has ended; every step's line as it ends."""
-    clock, queue, codec = SystemClock(), run_queue(runbook.name), HeaderCodec(token_bytes(KEY_BYTES))
-    delivery: Delivery = InHand(run.message(), queue)
+    """Step after step until the run has ended; a line for each step as it ends."""
+    clock, queue, codec, metrics, ledger = SystemClock(), run_queue(runbook.name), HeaderCodec(token_bytes(KEY_BYTES)), Metrics(), LocalLedger()
+    delivery: Delivery = LocalDelivery(run.message(), queue)
     steps: list[dict[str, Any]] = []
-    while True:
-        envelope, now = codec.read(delivery), Run.read(delivery.message.body)
-        began = time.perf_counter()
-        outcome = await flow.handle(delivery, envelope)
-        settlement = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=runbook.delays)
-        step = {"step": str(now.step), "ms": round((time.perf_counter() - began) * 1000), **told(settlement, outcome)}
+
+    def tell(outcome: Outcome, settlement: Settlement, _: DeliveryState, seconds: float) -> None:
+        step = {"step": str(Run.read(delivery.message.body).step), "ms": round(seconds * 1000), **told(settlement, outcome)}
         steps.append(step)
         console.print(line(step), soft_wrap=True)
-        match settlement:
-            case Forward(message, _):
-                delivery = InHand(message, queue)
-            case Retry():
-                await clock.sleep(pause_before(settlement))
-                delivery = InHand(codec.copy(delivery.message, queue, retried(envelope, settlement)), queue)
-            case Ack():
-                return {"run": run.id, "result": "done", "steps": steps}
-            case Bury(dead_class, reason):
-                return {"run": run.id, "result": dead_class.value, "reason": reason, "steps": steps}
+
+    async with asyncio.TaskGroup() as tasks:
+        runner = DeliveryRunner(runbook.name, ledger, Memory(Receipts(ledger), metrics), clock, metrics, InFlight(tasks), tell)
+        while True:
+            job = LocalJob(flow, delivery, codec.read(delivery), runbook.delays)
+            await runner.own(job)
+            match job.settlement:
+                case Forward(message, _):
+                    delivery = LocalDelivery(message, queue)
+                case Retry():
+                    await clock.sleep(pause_before(job.settlement))
+                    delivery = LocalDelivery(codec.copy(delivery.message, queue, retried(job.state, job.settlement)), queue)
+                case Ack():
+                    return {"run": run.id, "result": "done", "steps": steps}
+                case Bury(dead_class, reason):
+                    return {"run": run.id, "result": dead_class.value, "reason": reason, "steps": steps}
 
 
 def pause_before(retry: Retry) -> float:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from worker.catalogue.actions import Action
 from worker.config.compiled import Condition, Find, Template
 from worker.config.variables import VariablePath
-from worker.core.exchange import Exchange, Gate
-from worker.core.ports import Evaluator
+from worker.core.exchange import Exchange
+from worker.core.ports import Evaluator, Slot
 
 DEFAULT_STEP_LIMIT = 100
 
@@ -198,9 +199,14 @@ class Webhook:
 class Caller(Protocol):
     """Calls methods of integrations. Implemented by `worker.integrations`."""
 
-    async def call(self, method: Method, values: Values, *, timeout: float | None = None, gate: Gate | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request
-        """One exchange; `status` and `body` (JSON, or text) are set whenever an answer was read, whatever its status. `timeout` overrides the method's own, in seconds;
-        `gate` as in `Request`.
+    def reserve(
+        self, method: Method, values: Values, *, timeout: float | None = None, after: Exchange | None = None
+    ) -> AbstractAsyncContextManager[Slot | Exchange]:
+        """As `Halo.reserve`; raises what `call` raises."""
+        ...
+
+    async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request
+        """One exchange; `status` and `body` (JSON, or text) are set whenever an answer was read, whatever its status. `timeout` overrides the method's own, in seconds.
 
         Fates: DONE for 2xx, REJECTED for other answers below 500, AUTH for 401 and 403, THROTTLED for 429, AMBIGUOUS for 5xx and for what broke after it was sent, NOT_SENT.
         Raises `ExpressionError` (a filler failed), `EvaluatorUnavailable`, `CallRefused` (it may not be sent: a path segment, a host, a header).

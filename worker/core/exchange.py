@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, IntEnum
@@ -18,17 +18,11 @@ class Priority(IntEnum):
     BACKFILL = 3
 
 
-Gate = Callable[[], Awaitable[float | None]]
-"""Whether a request may leave: the monotonic time after which its first byte must not be written any more, or None when it must not be sent. It is NOT_SENT then, as it
-is when that time has passed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request below the client's API address: `path` is encoded and starts with a slash; query values are text already; `body` is any JSON value.
 
     `form`: the body is an object whose members are the fields of a multipart form. `timeout`: seconds for the exchange once it is its turn, in place of the client's.
-    `gate`: asked each time that the request is about to leave, when its turn has come and all is ready.
     """
 
     method: str
@@ -37,7 +31,6 @@ class Request:
     body: Any = None
     form: bool = False
     timeout: float | None = None
-    gate: Gate | None = field(default=None, repr=False, compare=False)
 
 
 class Fate(Enum):
@@ -57,7 +50,8 @@ class Exchange:
     """The result of one request. `reason` is a sentence for people, without customer data or secrets.
 
     `down` says that the failure concerns Halo as a whole (unreachable, 502, 503, 504, no token), not this request.
-    `date` is Halo's own clock (the Date header), UTC. `sent_at`, `duration` are in seconds (monotonic).
+    `date` is Halo's own clock (the Date header), UTC. `duration` is in seconds.
+    `stale_token`: the token that Halo refused with a 401; the request may be reserved and sent again, once. Empty otherwise.
     """
 
     fate: Fate
@@ -68,6 +62,7 @@ class Exchange:
     date: datetime | None = None
     down: bool = False
     duration: float = 0.0
+    stale_token: str = field(default="", repr=False)
 
     @property
     def ok(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from worker.core.ledger import Entry
 from worker.core.message import Message
 
 
@@ -51,12 +52,13 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It will never work as it is. `marks`: attributes of the letter's `DeliveryState`."""
+    """It will never work as it is. `marks`: attributes of the dead letter's `DeliveryState`. `release`: what the ledger learns with the dead letter."""
 
     dead_class: DeadClass
     reason: str
     status: int | None = None
     marks: Mapping[str, Any] = field(default_factory=dict)
+    release: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Unsent:
     """This attempt certainly did nothing in Halo. Not `counted` when the cause was no fault of this message (Halo down, throttled, stopping).
 
     `delays`: when to try again, where that differs from message to message of a queue. `after`: seconds that must pass before it is tried again, for what is not counted.
-    `marks`: attributes of `DeliveryState` that the copy for the next attempt gets.
+    `marks`: attributes of `DeliveryState` that the copy for the next attempt gets. `release`: what the ledger learns if this is the last attempt.
     """
 
     reason: str
@@ -73,11 +75,12 @@ class Unsent:
     delays: tuple[float, ...] | None = None
     after: float = 0.0
     marks: Mapping[str, Any] = field(default_factory=dict)
+    release: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """This attempt may have had its effect. `repeatable`: doing it again is harmless, or can be looked up first. `delays` and `marks` as in `Unsent`."""
+    """This attempt may have had its effect. `repeatable`: doing it again is harmless, or can be looked up first. `delays`, `marks` and `release` as in `Unsent`."""
 
     reason: str
     repeatable: bool
@@ -85,6 +88,7 @@ class Doubtful:
     counted: bool = True
     delays: tuple[float, ...] | None = None
     marks: Mapping[str, Any] = field(default_factory=dict)
+    release: Entry | None = None
 
 
 Outcome = Done | Passed | Skipped | Refused | Unsent | Doubtful
@@ -93,3 +97,8 @@ Outcome = Done | Passed | Skipped | Refused | Unsent | Doubtful
 def marked(outcome: Outcome, marks: Mapping[str, Any]) -> Outcome:
     """The outcome with further attributes for the state of the message's copy, where it makes one; what it has already stays."""
     return replace(outcome, marks={**marks, **outcome.marks}) if isinstance(outcome, (Unsent, Doubtful, Refused)) else outcome
+
+
+def releasing(outcome: Outcome, release: Entry) -> Outcome:
+    """The outcome with what the ledger learns if its message becomes a dead letter."""
+    return replace(outcome, release=release) if isinstance(outcome, (Unsent, Doubtful, Refused)) else outcome

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from enum import Enum
 from typing import Any, Protocol
 
 from worker.core.allowance import Permit
@@ -102,6 +101,14 @@ class Broker(Protocol):
         ...
 
 
+class Slot(Protocol):
+    """The right to send one request now: a token, a place in the budget, and a call that is ready to leave."""
+
+    async def send(self, until: float | None = None) -> Exchange:
+        """Send it, once. `until`: the monotonic time after which its first byte must not leave any more; it is NOT_SENT then."""
+        ...
+
+
 class Halo(Protocol):
     """One Halo client: authorised, budgeted requests. Never raises for what Halo or the network does; cancellation passes through."""
 
@@ -113,7 +120,16 @@ class Halo(Protocol):
         """Seconds that Halo is given for an answer, where a request does not say otherwise."""
         ...
 
-    async def send(self, request: Request, *, priority: Priority) -> Exchange: ...
+    def reserve(self, request: Request, *, priority: Priority, after: Exchange | None = None) -> AbstractAsyncContextManager[Slot | Exchange]:
+        """Wait for a token and a place in the budget; an exchange instead of a slot says why the request cannot be sent. An unused slot is given back.
+
+        `after`: the exchange whose `stale_token` Halo refused.
+        """
+        ...
+
+    async def send(self, request: Request, *, priority: Priority) -> Exchange:
+        """Reserve and send; after a refused token once more."""
+        ...
 
     async def wait_available(self) -> None:
         """Returns at once while Halo can be reached and gives tokens; else when it can again."""
@@ -132,29 +148,6 @@ class Halo(Protocol):
 
     def source(self, path: str) -> str:
         """The absolute URL of an API path, without query: the `source` of events."""
-        ...
-
-
-class Claim(Enum):
-    """What claiming a key brought."""
-
-    WON = "won"  # nobody had it
-    AGAIN = "again"  # this very message had it: it was handed out before, and nobody knows how far it got
-    TAKEN = "taken"  # another message has it: this one is a copy
-
-
-class Claims(Protocol):
-    """Who was first, over all replicas: of several messages that claim a key exactly one has it, for about a day."""
-
-    async def claim(self, key: str, message_id: str) -> Claim:
-        """Raises `BrokerError`."""
-        ...
-
-    async def seen(self, key: str, *, within: float = 0.0) -> bool:
-        """Whether anybody has the key, as far as is known here (all that was claimed before a claim of our own came back is known), or gets it in the next seconds.
-
-        Raises `BrokerError`.
-        """
         ...
 
 

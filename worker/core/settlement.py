@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker.core.ledger import Entry
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
 
@@ -29,7 +30,7 @@ class Forward:
 class Retry:
     """Put a copy into the retry queue of `delay` seconds, or back on its own queue when None; `attempts`, `doubtful` and the `marks` (attributes of `DeliveryState`) travel with it.
 
-    `hold`: seconds to keep it in hand before that, where no retry queue keeps it long enough.
+    `hold`: seconds to keep it in hand before that, where no retry queue keeps it long enough. `release`: what the ledger learns if no broker takes the copy.
     """
 
     delay: float | None
@@ -38,13 +39,14 @@ class Retry:
     reason: str
     marks: Mapping[str, Any] = field(default_factory=dict)
     hold: float = 0.0
+    release: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Bury:
     """Put a copy into the dead queue, with the reason. `doubtful`: whoever replays it has to look first, since one of the attempts may have had its effect.
 
-    `marks`: further attributes of its `DeliveryState`.
+    `marks`: further attributes of its `DeliveryState`. `release`: what the ledger learns with it.
     """
 
     dead_class: DeadClass
@@ -53,6 +55,7 @@ class Bury:
     attempts: int
     doubtful: bool = False
     marks: Mapping[str, Any] = field(default_factory=dict)
+    release: Entry | None = None
 
 
 Settlement = Ack | Forward | Retry | Bury
@@ -66,18 +69,20 @@ def settle(outcome: Outcome, *, attempts: int, doubtful: bool, delays: Sequence[
         case Passed(message, queue):
             return Forward(message, queue)
         case Refused(dead_class, reason, status):
-            return Bury(dead_class, reason, status, attempts + 1, doubtful=doubtful and dead_class in UNDECIDED, marks=outcome.marks)
+            return Bury(dead_class, reason, status, attempts + 1, doubtful=doubtful and dead_class in UNDECIDED, marks=outcome.marks, release=outcome.release)
         case Doubtful(reason, repeatable=False, status=status):
-            return Bury(DeadClass.IN_DOUBT, reason, status, attempts + 1, doubtful=True, marks=outcome.marks)
+            return Bury(DeadClass.IN_DOUBT, reason, status, attempts + 1, doubtful=True, marks=outcome.marks, release=outcome.release)
         case Unsent(reason, counted=False, after=after) if after > 0:
             enough = min((delay for delay in (delays if outcome.delays is None else outcome.delays) if delay >= after), default=None)
-            return Retry(enough, attempts, doubtful, reason, outcome.marks, hold=after if enough is None else 0.0)
+            return Retry(enough, attempts, doubtful, reason, outcome.marks, after if enough is None else 0.0, outcome.release)
         case Unsent(reason, counted=False):
-            return Retry(None, attempts, doubtful, reason, outcome.marks)
+            return Retry(None, attempts, doubtful, reason, outcome.marks, release=outcome.release)
         case Doubtful(reason, counted=False):
-            return Retry(None, attempts, doubtful=True, reason=reason, marks=outcome.marks)
+            return Retry(None, attempts, doubtful=True, reason=reason, marks=outcome.marks, release=outcome.release)
         case Unsent(reason, status) | Doubtful(reason, _, status):
             plan = delays if outcome.delays is None else outcome.delays
             if attempts >= len(plan):
-                return Bury(DeadClass.RETRIES_EXHAUSTED, reason, status, attempts + 1, doubtful or isinstance(outcome, Doubtful), outcome.marks)
-            return Retry(plan[attempts], attempts + 1, doubtful or isinstance(outcome, Doubtful), reason, outcome.marks)
+                return Bury(
+                    DeadClass.RETRIES_EXHAUSTED, reason, status, attempts + 1, doubtful or isinstance(outcome, Doubtful), outcome.marks, outcome.release
+                )
+            return Retry(plan[attempts], attempts + 1, doubtful or isinstance(outcome, Doubtful), reason, outcome.marks, release=outcome.release)

@@ -37,10 +37,11 @@ class Waiter:
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """The right to send one request. `started` is monotonic; set `unused` when nothing left the machine."""
+    """The right to send one request. `started` is monotonic; `unused`: nothing left the machine, so that its place is free again."""
 
     started: float
-    unused: bool = False
+    unused: bool = True
+    renewing: ExitStack = field(default_factory=ExitStack)
 
 
 class Budget:
@@ -64,25 +65,38 @@ class Budget:
 
     @asynccontextmanager
     async def turn(self, priority: int) -> AsyncIterator[Turn]:
-        """Wait for a turn and hold its place until the block ends. A waiter that is cancelled leaves no trace."""
+        """As `acquire`, and `release` when the block ends; the turn counts unless it is set `unused`."""
+        turn = await self.acquire(priority)
+        turn.unused = False
+        try:
+            yield turn
+        finally:
+            self.release(turn)
+
+    async def acquire(self, priority: int) -> Turn:
+        """Wait for a turn, which holds its place until `release`. A waiter that is cancelled leaves no trace."""
         if self._waiters or self._delay() != 0 or not self._permitted(priority):
             await self._wait(priority)
         turn = Turn(self._clock.monotonic())
         self._turns += 1
-        if self._window is None:
-            yield turn
-            return
-        self._window.start(turn.started)
-        try:
-            with self._permit(priority):
-                self._wake_next()
-                yield turn
-        finally:
-            if turn.unused:
-                self._window.give_back()
-            else:
-                self._window.end(self._clock.monotonic())
+        if self._window is not None:
+            self._window.start(turn.started)
+            if priority != FIRST and self._purse is not None:
+                self._purse.spend()
+                turn.renewing.enter_context(self._purse.running())
             self._wake_next()
+        return turn
+
+    def release(self, turn: Turn) -> None:
+        """Once for each turn: one that was sent keeps its place for a whole window."""
+        if self._window is None:
+            return
+        turn.renewing.close()
+        if turn.unused:
+            self._window.give_back()
+        else:
+            self._window.end(self._clock.monotonic())
+        self._wake_next()
 
     def throttled(self, started: float, retry_after: float | None) -> float:
         """Halo answered 429 to a turn that started then: nobody sends for the seconds that are returned. Without a usable `retry_after` 30, then 60."""
@@ -142,14 +156,6 @@ class Budget:
 
     def _permitted(self, priority: int) -> bool:
         return priority == FIRST or self._purse is None or self._purse.has_one()
-
-    def _permit(self, priority: int) -> ExitStack:
-        """Spends a permit, and renews it while the request runs."""
-        running = ExitStack()
-        if priority != FIRST and self._purse is not None:
-            self._purse.spend()
-            running.enter_context(self._purse.running())
-        return running
 
     def _next(self) -> Waiter:
         if self._turns % FAIR_TURN == FAIR_TURN - 1:

@@ -17,7 +17,7 @@ CORRELATION_LIMIT = 128
 PATH = re.compile(r"(?:/(?!\.\.?(?:/|$))[!$-.0-;=@-Z_a-z~]*)+")  # encoded segments, none of them "." or ".."; no query
 
 
-async def call_of(request: Request, api: str, token: str, seconds: float | None) -> Call:
+async def build_http_call(request: Request, api: str, token: str, seconds: float | None) -> Call:
     """Raises `Undecodable` when the path or the payload cannot be sent as they are."""
     if not PATH.fullmatch(request.path):
         raise Undecodable("the path is not encoded, or leads out of the API")

@@ -8,25 +8,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import Context
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 
 import structlog
 
 from worker.config.routes import Client, Grant
-from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.health import Health
-from worker.core.known_secrets import KnownSecrets
-from worker.core.ports import Clock
+from worker.core.ports import Clock, Slot
 from worker.halo.addresses import api_address, finder
-from worker.halo.auth import AuthManager, Token
+from worker.halo.auth import AuthManager
 from worker.halo.budget import FIRST, Budget, Budgets
-from worker.halo.calls import call_of
 from worker.halo.circuit import Circuit
 from worker.halo.grants import NoToken
-from worker.halo.outcome import judge
-from worker.halo.patience import Patience
-from worker.halo.transport import Answer, Failure, Send, gated, open_transport
+from worker.halo.shutdown_gate import ShutdownGate
+from worker.halo.slot import HaloSlot, Reservations, SharedAccess
+from worker.halo.transport import Send, open_transport
 from worker.metrics import Metrics
 
 PROBE = Request("GET", "/Status", {"count": "1"})  # small, needs a token and hardly a permission; a 403 is an answer too
@@ -37,39 +33,18 @@ PROBE_LIMIT = 30.0
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Errand:
-    """A request on its way through token, budget and network. `limit` bounds its waiting, `seconds` its exchange."""
-
-    request: Request
-    priority: int
-    limit: asyncio.Timeout
-    seconds: float | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Access:
-    """What sends requests of its own with this client's token needs: to be one of those who share the token and the budget, and who stop together."""
-
-    client: Client
-    auth: AuthManager
-    budget: Budget
-    patience: Patience
-
-
 class HaloClient:
     """Implements `worker.core.ports.Halo`; made by `open_client`."""
 
     def __init__(self, client: Client, *, send: Send, auth: AuthManager, budget: Budget, circuit: Circuit, metrics: Metrics, clock: Clock) -> None:
         self._client = client
         self._api = api_address(client)
-        self._send = send
         self._auth = auth
-        self._budget = budget
         self._circuit = circuit
         self._metrics = metrics
         self._clock = clock
-        self._patience = Patience()
+        self.access = SharedAccess(client, auth, budget, ShutdownGate())
+        self._reservations = Reservations(self.access, self._api, send, clock)
         self._confirmation: asyncio.Task[str] | None = None
 
     @property
@@ -79,10 +54,6 @@ class HaloClient:
     @property
     def timeout(self) -> float:
         return self._client.timeout
-
-    @property
-    def access(self) -> Access:
-        return Access(self._client, self._auth, self._budget, self._patience)
 
     @property
     def available(self) -> bool:
@@ -97,18 +68,26 @@ class HaloClient:
     def source(self, path: str) -> str:
         return self._api + path
 
-    async def send(self, request: Request, *, priority: Priority) -> Exchange:
-        """Send one request when its turn comes. While Halo is known to be away it is not tried: the answer is NOT_SENT and `down` at once."""
+    @asynccontextmanager
+    async def reserve(self, request: Request, *, priority: Priority, after: Exchange | None = None) -> AsyncIterator[Slot | Exchange]:
+        """While Halo is known to be down nothing is tried: the exchange is NOT_SENT and `down` at once."""
         if self._circuit.broken:
-            exchange = Exchange(Fate.NOT_SENT, reason=self._circuit.reason, down=True)
-        else:
-            exchange = await self._settled(await self._patiently(request, priority))
-        self._record(request, exchange)
+            yield self._recorded(request, Exchange(Fate.NOT_SENT, reason=self._circuit.reason, down=True))
+            return
+        stale = "" if after is None else after.stale_token
+        async with self._reservations.reserve(request, priority, request.timeout, stale) as slot:
+            yield await self.checked(request, slot) if isinstance(slot, Exchange) else CheckedSlot(slot, self)
+
+    async def send(self, request: Request, *, priority: Priority) -> Exchange:
+        exchange: Exchange | None = None
+        while exchange is None or exchange.stale_token:
+            async with self.reserve(request, priority=priority, after=exchange) as slot:
+                exchange = slot if isinstance(slot, Exchange) else await slot.send()
         return exchange
 
     def stop_waiting(self) -> None:
         """The worker stops: requests that wait for their turn or a token end as NOT_SENT, and so do later ones that would have to wait."""
-        self._patience.end()
+        self.access.shutdown.close()
 
     async def watch(self) -> None:
         """Get the first token, and from then on bring the client back whenever it is down: one probe at a time, 1 s to 30 s apart."""
@@ -131,55 +110,9 @@ class HaloClient:
             return token.reason
         return ""
 
-    async def _patiently(self, request: Request, priority: int, seconds: float | None = None) -> Exchange:
-        try:
-            async with self._patience.wait() as limit:
-                return await self._authorised(Errand(request, priority, limit, seconds or request.timeout))
-        except TimeoutError:
-            return Exchange(Fate.NOT_SENT, reason="the worker stopped before the request was sent")
-
-    async def _authorised(self, errand: Errand) -> Exchange:
-        token = await self._auth.token()
-        if isinstance(token, NoToken):
-            return Exchange(Fate.NOT_SENT, reason=token.reason, down=True)
-        exchange, used = await self._once(errand, token)
-        if exchange.status != HTTPStatus.UNAUTHORIZED:
-            return exchange
-        fresh = await self._auth.token(rejected=used.value)
-        if isinstance(fresh, NoToken):
-            return Exchange(Fate.NOT_SENT, reason=fresh.reason, down=True)
-        exchange, _ = await self._once(errand, fresh)
-        return exchange
-
-    async def _once(self, errand: Errand, token: Token) -> tuple[Exchange, Token]:
-        """One exchange, or two when the connection of a GET broke before its answer; with the token that was used."""
-        exchange, used, interrupted = await self._exchange(errand, token)
-        if interrupted and errand.request.method == "GET":
-            exchange, used, _ = await self._exchange(errand, token)
-        return exchange, used
-
-    async def _exchange(self, errand: Errand, token: Token) -> tuple[Exchange, Token, bool]:
-        async with self._budget.turn(errand.priority) as turn:
-            token = self._auth.ready() or token  # it may have been renewed while we waited for our turn
-            try:
-                call = await call_of(errand.request, self._api, token.value, errand.seconds)
-            except Undecodable as error:
-                turn.unused = True
-                return Exchange(Fate.REJECTED, reason=f"not sent: {error}"), token, False
-            with self._patience.sending(errand.limit):
-                result = await gated(self._send, errand.request.gate)(call)
-            exchange = replace(judge(self._without_our_secrets(result)), duration=self._clock.monotonic() - turn.started)
-            turn.unused = exchange.fate is Fate.NOT_SENT
-            if exchange.fate is Fate.THROTTLED:
-                exchange = replace(exchange, retry_after=self._budget.throttled(turn.started, exchange.retry_after))
-        return exchange, token, isinstance(result, Failure) and result.interrupted
-
-    def _without_our_secrets(self, result: Answer | Failure) -> Answer | Failure:
-        """A refusal may quote what was sent; its reason goes into logs, headers and answers of commands."""
-        if isinstance(result, Failure) or result.status < HTTPStatus.BAD_REQUEST or not result.body:
-            return result
-        known = KnownSecrets((*self._auth.secrets, *self._client.headers.values()))
-        return replace(result, body=known.hide_bytes(result.body))
+    async def checked(self, request: Request, exchange: Exchange) -> Exchange:
+        """The exchange with what a probe says about Halo as a whole, recorded. One that is sent again with a new token is only part of a request."""
+        return exchange if exchange.stale_token else self._recorded(request, await self._settled(exchange))
 
     async def _settled(self, exchange: Exchange) -> Exchange:
         """The exchange with the truth about Halo as a whole: what was sent and went wrong may be the fault of one endpoint, so a probe decides."""
@@ -208,10 +141,13 @@ class HaloClient:
 
     async def _probe(self) -> str:
         """Why Halo cannot be used, empty when it can. A probe that could not be sent any more has not shown that it can."""
-        exchange = await self._patiently(PROBE, FIRST, PROBE_TIMEOUT)
+        exchange: Exchange | None = None
+        while exchange is None or exchange.stale_token:
+            async with self._reservations.reserve(PROBE, FIRST, PROBE_TIMEOUT, "" if exchange is None else exchange.stale_token) as slot:
+                exchange = slot if isinstance(slot, Exchange) else await slot.send()
         return exchange.reason if exchange.down or exchange.fate is Fate.NOT_SENT else ""
 
-    def _record(self, request: Request, exchange: Exchange) -> None:
+    def _recorded(self, request: Request, exchange: Exchange) -> Exchange:
         self._metrics.requests.labels(self.name, request.method, exchange.fate.value).inc()
         if exchange.duration:
             self._metrics.request_seconds.labels(self.name).observe(exchange.duration)
@@ -224,11 +160,23 @@ class HaloClient:
             fate=exchange.fate.value,
             ms=round(exchange.duration * 1000),
         )
+        return exchange
 
     async def close(self) -> None:
         if self._confirmation is not None:
             self._confirmation.cancel()
             await asyncio.gather(self._confirmation, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSlot:
+    """A slot whose exchange tells the truth about Halo as a whole."""
+
+    slot: HaloSlot
+    client: HaloClient
+
+    async def send(self, until: float | None = None) -> Exchange:
+        return await self.client.checked(self.slot.request, await self.slot.send(until))
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +19,6 @@ from yarl import URL
 from worker import __version__
 from worker.config.routes import Client
 from worker.core.errors import ConfigError, Problem
-from worker.core.exchange import Gate
 from worker.halo.failures import NETWORK_ERRORS, Interrupted, describe, is_refused
 
 ANSWER_LIMIT = 64 * 1024 * 1024  # a list without paging has been seen to weigh 36 MB
@@ -103,18 +102,6 @@ class TooLate(Exception):
 
 
 Send = Callable[[Call], Awaitable[Answer | Failure]]
-
-
-def gated(send: Send, gate: Gate | None) -> Send:
-    """The same way with a gate in it, which is asked when everything else is ready."""
-    if gate is None:
-        return send
-
-    async def through(call: Call) -> Answer | Failure:
-        not_after = await gate()
-        return Failure("it was not let through", sent=False, barred=True) if not_after is None else await send(replace(call, not_after=not_after))
-
-    return through
 
 
 @asynccontextmanager

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Protocol
 
 from worker.config.automation import IntegrationAuth
 from worker.core.exchange import Priority
-from worker.halo.auth import AuthManager, Token
-from worker.halo.budget import Budget
+from worker.halo.auth import AuthManager
+from worker.halo.budget import Budget, Turn
 from worker.halo.grants import NoToken
 from worker.halo.outcome import parse_date, retry_after
-from worker.halo.patience import Patience
-from worker.halo.transport import Answer, Call, Failure, Send
+from worker.halo.shutdown_gate import ShutdownGate
+from worker.halo.slot import STOPPED
+from worker.halo.transport import Answer, Call, Failure
 
-STOPPED = Failure("the worker stopped before the request was sent", sent=False)
+
+@dataclass(slots=True, eq=False)
+class Authorized:
+    """A call with proof of who we are, ready to leave. `token`: the one in it, where it can be replaced; `turn`: its place in a budget."""
+
+    call: Call
+    token: str = field(default="", repr=False)
+    turn: Turn | None = None
 
 
 class Authorization(Protocol):
@@ -27,8 +35,12 @@ class Authorization(Protocol):
         """What it sends to prove who we are, as of now."""
         ...
 
-    async def send(self, call: Call, send: Send) -> Answer | Failure:
-        """The exchange of this call made ours."""
+    def reserve(self, call: Call, stale_token: str) -> AbstractAsyncContextManager[Authorized | Failure]:
+        """The call made ours, when its turn has come; a failure says why it cannot be sent. `stale_token`: the one that was refused before."""
+        ...
+
+    def answered(self, authorized: Authorized, result: Answer | Failure) -> None:
+        """Gives the turn back, and heeds what the answer says about the rate limit."""
         ...
 
 
@@ -43,11 +55,15 @@ class FixedAuthorization:
     def secrets(self) -> tuple[str | None, ...]:
         return (*self.headers.values(), *self.query.values())
 
-    async def send(self, call: Call, send: Send) -> Answer | Failure:
+    @asynccontextmanager
+    async def reserve(self, call: Call, stale_token: str) -> AsyncIterator[Authorized | Failure]:  # noqa: ARG002 - there is no other
         ours = {name.lower() for name in self.headers}
         headers = {name: value for name, value in call.headers.items() if name.lower() not in ours} | dict(self.headers)
         url = call.url.update_query(self.query) if self.query else call.url
-        return await send(replace(call, url=url, headers=headers))
+        yield Authorized(replace(call, url=url, headers=headers))
+
+    def answered(self, authorized: Authorized, result: Answer | Failure) -> None:
+        """There is no rate limit of ours."""
 
 
 def fixed_authorization(auth: IntegrationAuth) -> FixedAuthorization:
@@ -67,48 +83,52 @@ def fixed_authorization(auth: IntegrationAuth) -> FixedAuthorization:
 
 
 class TokenAuthorization:
-    """A bearer token that is asked for, renewed, and after a 401 replaced once. With a `budget` each request waits for its turn, and a 429 holds up everybody."""
+    """A bearer token that is asked for and renewed. With a `budget` each request waits for its turn, and a 429 holds up all callers."""
 
-    def __init__(self, tokens: AuthManager, patience: Patience, budget: Budget | None = None) -> None:
+    def __init__(self, tokens: AuthManager, shutdown: ShutdownGate, budget: Budget | None = None) -> None:
         self._tokens = tokens
-        self._patience = patience
+        self._shutdown = shutdown
         self._budget = budget
 
     @property
     def secrets(self) -> tuple[str | None, ...]:
         return self._tokens.secrets
 
-    async def send(self, call: Call, send: Send) -> Answer | Failure:
+    @asynccontextmanager
+    async def reserve(self, call: Call, stale_token: str) -> AsyncIterator[Authorized | Failure]:
+        authorized = Authorized(call)
         try:
-            async with self._patience.wait() as limit:
-                token = await self._tokens.token()
+            yield await self._acquire(authorized, stale_token) or authorized
+        finally:
+            self._release(authorized)
+
+    async def _acquire(self, authorized: Authorized, stale_token: str) -> Failure | None:
+        try:
+            async with self._shutdown.wait():
+                token = await self._tokens.token(rejected=stale_token or None)
                 if isinstance(token, NoToken):
                     return Failure(token.reason, sent=False)
-                result, used = await self._in_turn(call, send, token, limit)
-                if isinstance(result, Failure) or result.status != HTTPStatus.UNAUTHORIZED:
-                    return result
-                fresh = await self._tokens.token(rejected=used.value)
-                if isinstance(fresh, NoToken):
-                    return Failure(fresh.reason, sent=False)
-                result, _ = await self._in_turn(call, send, fresh, limit)
-                return result
+                if self._budget is not None:
+                    authorized.turn = await self._budget.acquire(Priority.RUNBOOK)
         except TimeoutError:
-            return STOPPED
+            self._release(authorized)
+            return Failure(STOPPED, sent=False, barred=True)
+        current = self._tokens.ready() or token  # it may have been renewed during the wait for the turn
+        headers = {name: value for name, value in authorized.call.headers.items() if name.lower() != "authorization"}
+        authorized.call = replace(authorized.call, headers=headers | {"Authorization": f"Bearer {current.value}"})
+        authorized.token = current.value
+        return None
 
-    async def _in_turn(self, call: Call, send: Send, token: Token, limit: asyncio.Timeout) -> tuple[Answer | Failure, Token]:
-        """One exchange, with the token that was used."""
-        if self._budget is None:
-            return await self._with_token(call, send, token, limit)
-        async with self._budget.turn(Priority.RUNBOOK) as turn:
-            result, used = await self._with_token(call, send, token, limit)
-            turn.unused = isinstance(result, Failure) and not result.sent
-            if isinstance(result, Answer) and result.status == HTTPStatus.TOO_MANY_REQUESTS:
-                self._budget.throttled(turn.started, retry_after(result, parse_date(result.headers.get("date"))))
-        return result, used
+    def answered(self, authorized: Authorized, result: Answer | Failure) -> None:
+        if self._budget is None or authorized.turn is None:
+            return
+        turn = authorized.turn
+        turn.unused = isinstance(result, Failure) and not result.sent
+        self._release(authorized)
+        if isinstance(result, Answer) and result.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._budget.throttled(turn.started, retry_after(result, parse_date(result.headers.get("date"))))
 
-    async def _with_token(self, call: Call, send: Send, token: Token, limit: asyncio.Timeout) -> tuple[Answer | Failure, Token]:
-        current = self._tokens.ready() or token  # it may have been renewed while we waited for our turn
-        headers = {name: value for name, value in call.headers.items() if name.lower() != "authorization"}
-        headers["Authorization"] = f"Bearer {current.value}"
-        with self._patience.sending(limit):
-            return await send(replace(call, headers=headers)), current
+    def _release(self, authorized: Authorized) -> None:
+        if self._budget is not None and authorized.turn is not None:
+            self._budget.release(authorized.turn)
+            authorized.turn = None

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 import structlog
 
 from worker.config.automation import Integration, Method, Values
 from worker.core.errors import CallRefused
-from worker.core.exchange import Exchange, Gate
-from worker.core.ports import Clock, Evaluator
+from worker.core.exchange import Exchange, Fate
+from worker.core.ports import Clock, Evaluator, Slot
 from worker.halo.client import HaloClient
-from worker.halo.patience import Patience
-from worker.halo.transport import Call, Failure, gated
+from worker.halo.shutdown_gate import ShutdownGate
+from worker.halo.transport import Answer, Failure
 from worker.integrations.answers import judge
-from worker.integrations.authorization import STOPPED
+from worker.integrations.authorization import Authorized
 from worker.integrations.building import build_call
 from worker.integrations.lines import Line, Surroundings, open_line
 from worker.metrics import Metrics
@@ -29,25 +30,43 @@ log = structlog.get_logger()
 class IntegrationCaller:
     """Implements `worker.config.automation.Caller`; made by `open_caller`."""
 
-    def __init__(self, lines: Mapping[str, Line], patience: Patience, evaluator: Evaluator, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, lines: Mapping[str, Line], shutdown: ShutdownGate, evaluator: Evaluator, metrics: Metrics, clock: Clock) -> None:
         self._lines = lines
-        self._patience = patience
+        self._shutdown = shutdown
         self._evaluator = evaluator
         self._metrics = metrics
         self._clock = clock
 
-    async def call(self, method: Method, values: Values, *, timeout: float | None = None, gate: Gate | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request
-        """One exchange, its `duration` with the wait for a token or the budget. Never tried again here but once, after a 401, with a new token."""
-        line = self._lines[method.integration]
-        started = self._clock.monotonic()
+    @asynccontextmanager
+    async def reserve(
+        self,
+        method: Method,
+        values: Values,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - part of the request
+        after: Exchange | None = None,
+    ) -> AsyncIterator[Slot | Exchange]:
+        """As `HaloClient.reserve`: the call is built before anything is waited for."""
+        line, started = self._lines[method.integration], self._clock.monotonic()
         try:
             call = await build_call(line.integration, method, values, self._evaluator, timeout)
-            exchange = await self._exchange(line, method, call, gate)
         except CallRefused:
             self._record(line, method, REFUSED, None, started)
             raise
-        self._record(line, method, exchange.fate.value, exchange.status, started)
-        return replace(exchange, duration=self._clock.monotonic() - started)
+        stale_token = "" if after is None else after.stale_token
+        async with line.authorization.reserve(call, stale_token) as authorized:
+            if isinstance(authorized, Failure):
+                yield self.answered(line, method, authorized, started)
+            else:
+                yield IntegrationSlot(self, line, method, authorized, started, renewable=not stale_token)
+
+    async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request
+        """One exchange, its `duration` with the wait for a token or the budget. It is sent again only after a 401, once, with a new token."""
+        exchange: Exchange | None = None
+        while exchange is None or exchange.stale_token:
+            async with self.reserve(method, values, timeout=timeout, after=exchange) as slot:
+                exchange = slot if isinstance(slot, Exchange) else await slot.send()
+        return exchange
 
     def secrets(self, integration: str) -> tuple[str | None, ...]:
         """What is sent to prove who we are, as of now: an answer may quote it."""
@@ -55,20 +74,45 @@ class IntegrationCaller:
 
     def stop_waiting(self) -> None:
         """The worker stops: calls that wait for a token end as NOT_SENT, those under way are not disturbed. (Calls with a Halo client's token stop with the client.)"""
-        self._patience.end()
+        self._shutdown.close()
 
-    async def _exchange(self, line: Line, method: Method, call: Call, gate: Gate | None) -> Exchange:
-        result = await line.authorization.send(call, gated(line.send, gate))
+    def answered(self, line: Line, method: Method, result: Answer | Failure, started: float, token: str = "") -> Exchange:
+        """The exchange of a result. `token`: the one that was sent, where another can replace it. Raises `CallRefused`."""
         if isinstance(result, Failure) and result.refused:
+            self._record(line, method, REFUSED, None, started)
             raise CallRefused(f"{method.full_name}: {result.reason}")
+        if token and isinstance(result, Answer) and result.status == HTTPStatus.UNAUTHORIZED:
+            return Exchange(Fate.AUTH, result.status, stale_token=token)
         exchange = judge(line.origin.authority, result)
-        no_fault_of_the_call = result is STOPPED or (isinstance(result, Failure) and result.barred)
-        return replace(exchange, down=True) if no_fault_of_the_call else exchange  # so that it counts as no attempt
+        if isinstance(result, Failure) and result.barred:  # no fault of the call: it counts as no attempt
+            exchange = replace(exchange, down=True)
+        self._record(line, method, exchange.fate.value, exchange.status, started)
+        return replace(exchange, duration=self._clock.monotonic() - started)
 
     def _record(self, line: Line, method: Method, fate: str, status: int | None, started: float) -> None:
         self._metrics.integration_requests.labels(method.integration, method.name, fate).inc()
         milliseconds = round((self._clock.monotonic() - started) * 1000)
         log.info("method.called", method=method.full_name, verb=method.verb, host=line.origin.authority, status=status, fate=fate, ms=milliseconds)
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrationSlot:
+    """Implements `worker.core.ports.Slot`. `renewable`: a refused token may be replaced."""
+
+    caller: IntegrationCaller
+    line: Line
+    method: Method
+    authorized: Authorized
+    started: float
+    renewable: bool
+
+    async def send(self, until: float | None = None) -> Exchange:
+        """Raises `CallRefused`."""
+        if self.authorized.turn is not None:
+            self.authorized.turn.unused = False  # a cancelled request may have left
+        result = await self.line.send(replace(self.authorized.call, not_after=until))
+        self.line.authorization.answered(self.authorized, result)
+        return self.caller.answered(self.line, self.method, result, self.started, self.authorized.token if self.renewable else "")
 
 
 @asynccontextmanager
@@ -79,8 +123,8 @@ async def open_caller(
 
     Raises `ConfigError` for an address or authorization that can never work.
     """
-    patience = Patience()
-    shared = Surroundings(clients, patience, metrics, clock)
+    shutdown = ShutdownGate()
+    shared = Surroundings(clients, shutdown, metrics, clock)
     async with AsyncExitStack() as stack:
         lines = {name: await stack.enter_async_context(open_line(integration, shared)) for name, integration in integrations.items()}
-        yield IntegrationCaller(lines, patience, evaluator, metrics, clock)
+        yield IntegrationCaller(lines, shutdown, evaluator, metrics, clock)

@@ -15,8 +15,9 @@ from worker.core.ports import Clock
 from worker.halo.addresses import TokenAddress, api_address, token_address
 from worker.halo.auth import AuthManager
 from worker.halo.budget import Budget
-from worker.halo.client import Access, HaloClient
-from worker.halo.patience import Patience
+from worker.halo.client import HaloClient
+from worker.halo.shutdown_gate import ShutdownGate
+from worker.halo.slot import SharedAccess
 from worker.halo.transport import Send, open_transport
 from worker.integrations.authorization import Authorization, FixedAuthorization, TokenAuthorization, fixed_authorization
 from worker.integrations.building import CONTROL, HEADER_NAME
@@ -43,7 +44,7 @@ class Surroundings:
     """What every line shares."""
 
     clients: Mapping[str, HaloClient]
-    patience: Patience
+    shutdown: ShutdownGate
     metrics: Metrics
     clock: Clock
 
@@ -58,7 +59,7 @@ async def open_line(integration: Integration, shared: Surroundings) -> AsyncIter
             case "halo":
                 access = halo_access(integration, shared.clients, origin)
                 send = await stack.enter_async_context(open_as_client(access, guard))
-                authorization: Authorization = TokenAuthorization(access.auth, access.patience, access.budget)
+                authorization: Authorization = TokenAuthorization(access.auth, access.shutdown, access.budget)
             case "oauth2":
                 send = await stack.enter_async_context(open_guarded(guard))
                 authorization = await stack.enter_async_context(open_oauth2(integration, shared))
@@ -69,7 +70,7 @@ async def open_line(integration: Integration, shared: Surroundings) -> AsyncIter
 
 
 @asynccontextmanager
-async def open_as_client(access: Access, guard: Guard) -> AsyncIterator[Send]:
+async def open_as_client(access: SharedAccess, guard: Guard) -> AsyncIterator[Send]:
     """With the TLS, the headers and the proxy of the Halo client, whose own host is as good as listed: a self-hosted Halo is often on a private address.
 
     Where a proxy is, sockets go to the proxy, and names are its business.
@@ -93,7 +94,7 @@ async def open_oauth2(integration: Integration, shared: Surroundings) -> AsyncIt
         budget = Budget(name, None, shared.clock)
         tokens = AuthManager(name, grant_of(auth), find_address, send=send, timeout=TOKEN_TIMEOUT, budget=budget, metrics=shared.metrics, clock=shared.clock)
         try:
-            yield TokenAuthorization(tokens, shared.patience)
+            yield TokenAuthorization(tokens, shared.shutdown)
         finally:
             await tokens.close()
 
@@ -102,7 +103,7 @@ def grant_of(auth: IntegrationAuth) -> Grant:
     return Grant(auth.grant, auth.client_id or "", auth.client_secret, auth.username, auth.password, auth.scopes)
 
 
-def halo_access(integration: Integration, clients: Mapping[str, HaloClient], origin: URL) -> Access:
+def halo_access(integration: Integration, clients: Mapping[str, HaloClient], origin: URL) -> SharedAccess:
     """The client's token goes to the client's own host only."""
     client = clients.get(integration.auth.client or "")
     if client is None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import orjson
 
 from worker.core.errors import WorkerError
-from worker.core.ports import Claim
+from worker.core.ledger import Claim
 
 VERSION = 1
 KEPT = 86_400  # seconds that a claim holds

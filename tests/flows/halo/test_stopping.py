@@ -26,7 +26,7 @@ async def working(connect, halo, until, post):
     sent = asyncio.create_task(post(client))
     await until(lambda: halo.calls)
     waiting = asyncio.create_task(post(client))
-    await until(lambda: client._budget.waiting)
+    await until(lambda: client.access.budget.waiting)
     return client, gate, sent, waiting
 
 
@@ -56,7 +56,7 @@ async def test_a_request_that_waits_for_a_token_ends_unsent(connect, halo, post,
     halo.on_token = never
     client = await connect()
     waiting = asyncio.create_task(post(client))
-    await until(lambda: halo.grants and client._patience._waiting)
+    await until(lambda: halo.grants and client.access.shutdown._waiting)
     client.stop_waiting()
     assert ((await waiting).fate, halo.calls) == (Fate.NOT_SENT, [])
 
@@ -78,7 +78,7 @@ async def test_a_probe_that_can_no_longer_be_sent_does_not_declare_halo_well(con
     client = await connect(rate_limit=RateLimit(3, 300.0))
     await client.wait_available()
     sent = asyncio.create_task(post(client))
-    await until(lambda: client._budget.waiting)  # the probe
+    await until(lambda: client.access.budget.waiting)  # the probe
     client.stop_waiting()
     exchange = await sent
     assert (exchange.fate, exchange.status, exchange.down) == (Fate.AMBIGUOUS, 503, True)
@@ -89,8 +89,8 @@ async def test_waiting_requests_that_are_cancelled_leave_nothing_behind(working)
     for task in (sent, waiting):
         task.cancel()
     await asyncio.wait([sent, waiting])
-    assert client._budget.waiting == 0
-    assert client._patience._waiting == set()
+    assert client.access.budget.waiting == 0
+    assert client.access.shutdown._waiting == set()
 
 
 async def test_a_closed_client_leaves_no_task_behind(halo, health, metrics, quick, until):

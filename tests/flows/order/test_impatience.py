@@ -9,7 +9,7 @@ import pytest
 from tests.flows.job.conftest import on_stage
 from tests.flows.order.conftest import Stuck, applied, ordered, send_steps
 from tests.tools.job import routes
-from worker.flows.ordered.room import Room
+from worker.flows.ordered.waiting_queue import Room
 
 STUCK = 9
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +14,8 @@ from worker.config.routes import Publisher, Subscriber
 from worker.core.clock import SystemClock
 from worker.core.errors import ChannelLost
 from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.ledger import Claim, Key
 from worker.core.message import Message, Unread
-from worker.core.ports import Claim
 
 ASSETS = Operation("POST", "/Asset", query_parameters={"returnall": "bool"}, body=Body.ARRAY)
 DELETE = Operation("DELETE", "/Asset/{id}", path_parameters={"id": "int"}, query_parameters={"reason": "string"})
@@ -91,32 +92,47 @@ class ScriptedHalo:
     """Every request waits for its turn."""
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
+        async with self.reserve(request, priority=priority) as slot:
+            return slot if isinstance(slot, Exchange) else await slot.send()
+
+    @asynccontextmanager
+    async def reserve(self, request: Request, *, priority: Priority, after: Exchange | None = None) -> AsyncIterator[ScriptedSlot | Exchange]:
         assert priority is Priority.WRITE
         for _ in range(5 if self.waits else 0):
             await asyncio.sleep(0)
-        if request.gate is not None and not self.answers[0].down and await request.gate() is None:
-            return Exchange(Fate.NOT_SENT, reason="it was not let through")
+        yield self.take(request) if self.answers[0].down else ScriptedSlot(self, request)
+
+    def take(self, request: Request) -> Exchange:
         self.requests.append(request)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
 @dataclass
-class Ledger:
-    """Claims in memory."""
+class ScriptedSlot:
+    halo: ScriptedHalo
+    request: Request
 
-    owners: dict[str, str] = field(default_factory=dict)
+    async def send(self, until: float | None = None) -> Exchange:
+        return self.halo.take(self.request)
+
+
+@dataclass
+class Ledger:
+    """A ledger in memory."""
+
+    owners: dict[Key, str] = field(default_factory=dict)
     waited: list[float] = field(default_factory=list)
     lost: bool = False
 
-    async def claim(self, key: str, message_id: str) -> Claim:
+    async def claim(self, key: Key, owner: str) -> Claim:
         if self.lost:
             raise ChannelLost("no claims")
         if key not in self.owners:
-            self.owners[key] = message_id
+            self.owners[key] = owner
             return Claim.WON
-        return Claim.AGAIN if self.owners[key] == message_id else Claim.TAKEN
+        return Claim.AGAIN if self.owners[key] == owner else Claim.TAKEN
 
-    async def seen(self, key: str, *, within: float = 0.0) -> bool:
+    async def knows(self, key: Key, *, within: float = 0.0) -> bool:
         self.waited.append(within)
         return key in self.owners
 

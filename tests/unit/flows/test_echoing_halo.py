@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from worker.core.errors import BrokerUnreachable
 from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.ports import Slot
 from worker.flows.echoes.writing_side import EchoingHalo
 from worker.state.echo_index import Trail
 
@@ -38,7 +40,7 @@ class Told:
 
 
 class ScriptedHalo:
-    """Answers a look with what is stored, and a write with what the test says, after its gate."""
+    """Answers a look with what is stored, and a write with what the test says."""
 
     name = "main"
 
@@ -48,11 +50,23 @@ class ScriptedHalo:
         self.requests: list[Request] = []
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
+        assert request.method == "GET"
         self.requests.append(request)
-        if request.method == "GET":
-            return self.look
-        assert request.gate is None or await request.gate() is not None
-        return self.answer
+        return self.look
+
+    @asynccontextmanager
+    async def reserve(self, request: Request, *, priority: Priority, after: Exchange | None = None) -> AsyncIterator[Slot | Exchange]:
+        yield ScriptedSlot(self, request)
+
+
+@dataclass
+class ScriptedSlot:
+    halo: ScriptedHalo
+    request: Request
+
+    async def send(self, until: float | None = None) -> Exchange:
+        self.halo.requests.append(self.request)
+        return self.halo.answer
 
 
 def done(body: Any = ANSWER) -> Exchange:
@@ -96,7 +110,6 @@ async def test_what_is_not_guarded_goes_as_it_is(path: str, method: str, body: A
     halo, told = ScriptedHalo(done()), Told()
     await sent(halo, told, body, path=path, method=method)
     assert len(halo.requests) == 1
-    assert halo.requests[0].gate is None
     assert told.begun == []
 
 
@@ -151,32 +164,25 @@ async def test_without_a_broker_writes_are_made_all_the_same():
     assert [request.method for request in halo.requests] == ["GET", "POST"]
 
 
-async def test_the_gate_of_the_request_is_asked_after_the_write_was_told_and_each_time():
-    told, asked = Told(), []
-
-    async def gate() -> float:
-        asked.append(len(told.begun))
-        return 7.0
-
-    class Twice(ScriptedHalo):
-        async def send(self, request: Request, *, priority: Priority) -> Exchange:
-            if request.gate is not None:
-                assert await request.gate() == 7.0
-            return await super().send(request, priority=priority)
-
-    request = Request("POST", "/Tickets", {}, [{"summary": "ours"}], gate=gate)
-    await EchoingHalo(Twice(done()), frozenset({"tickets"}), told).send(request, priority=Priority.WRITE)  # type: ignore[arg-type]
-    assert asked == [1, 1]
-    assert len(told.begun) == 1
+async def test_the_write_is_announced_before_its_slot_is_there_and_told_when_it_has_ended():
+    halo, told = ScriptedHalo(done()), Told()
+    request = Request("POST", "/Tickets", {}, [{"summary": "ours"}])
+    async with EchoingHalo(halo, frozenset({"tickets"}), told).reserve(request, priority=Priority.WRITE) as slot:  # type: ignore[arg-type]
+        assert (len(told.begun), halo.requests) == (1, [])
+        assert not isinstance(slot, Exchange)
+        assert (await slot.send()).ok
+        assert told.ended == []
+    assert kinds(told) == [[("5", "created")]]
 
 
-async def test_a_write_that_never_left_is_not_told():
-    class Unsent(ScriptedHalo):
-        async def send(self, request: Request, *, priority: Priority) -> Exchange:
-            return Exchange(Fate.NOT_SENT) if request.method == "POST" else await super().send(request, priority=priority)
+async def test_a_write_that_cannot_be_sent_is_not_told():
+    class Refusing(ScriptedHalo):
+        @asynccontextmanager
+        async def reserve(self, request: Request, *, priority: Priority, after: Exchange | None = None) -> AsyncIterator[Slot | Exchange]:
+            yield Exchange(Fate.NOT_SENT)
 
     told = Told()
-    await sent(Unsent(done()), told)
+    await sent(Refusing(done()), told)
     assert (told.begun, told.ended) == ([], [])
 
 

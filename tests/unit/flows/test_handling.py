@@ -11,7 +11,8 @@ from worker.core.delivery_state import DeliveryState
 from worker.core.message import Message
 from worker.core.outcome import Unsent
 from worker.core.settlement import Retry
-from worker.flows.consuming.handling import DELIVERIES, LONGEST_APART, SUSPECT, apart, report
+from worker.flows.consuming.consumer import DELIVERIES, LONGEST_APART, SUSPECT, redelivery_delay
+from worker.flows.consuming.report import report
 from worker.metrics import Metrics
 
 ENVELOPE = DeliveryState("m1", "c1", "", "assets")
@@ -26,15 +27,15 @@ def test_a_message_that_is_tried_again_is_told_with_its_wait(delay: float | None
 
 @pytest.mark.parametrize("headers", [{}, {DELIVERIES: 1}, {DELIVERIES: SUSPECT - 1}, {DELIVERIES: "many"}])
 def test_a_message_that_was_hardly_handed_out_is_begun_at_once(headers: dict[str, object]):
-    assert apart(SimpleNamespace(message=Message(b"{}", headers), redelivered=True)) == 0.0
+    assert redelivery_delay(SimpleNamespace(message=Message(b"{}", headers), redelivered=True)) == 0.0
 
 
 @pytest.mark.parametrize(("deliveries", "longest"), [(SUSPECT, 1.0), (SUSPECT + 2, 3.0), (19, LONGEST_APART)])
 def test_those_that_come_again_and_again_are_begun_apart_so_that_one_does_not_take_the_others_with_it(deliveries: int, longest: float):
-    pauses = [apart(SimpleNamespace(message=Message(b"{}", {DELIVERIES: deliveries}), redelivered=True)) for _ in range(400)]
+    pauses = [redelivery_delay(SimpleNamespace(message=Message(b"{}", {DELIVERIES: deliveries}), redelivered=True)) for _ in range(400)]
     assert 0.0 <= min(pauses) < longest / 10
     assert longest * 0.9 < max(pauses) <= longest
 
 
 def test_a_count_that_only_a_sender_can_have_written_makes_nothing_wait():
-    assert apart(SimpleNamespace(message=Message(b"{}", {DELIVERIES: 19}), redelivered=False)) == 0.0
+    assert redelivery_delay(SimpleNamespace(message=Message(b"{}", {DELIVERIES: 19}), redelivered=False)) == 0.0

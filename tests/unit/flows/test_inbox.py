@@ -20,7 +20,7 @@ from worker.core.settlement import Bury, Retry, settle
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import letter_of
 from worker.flows.dead.plan import replayed
-from worker.flows.writes.keys import key_text
+from worker.flows.writes.deduplicator import key_text
 from worker.flows.writes.publisher import PublisherFlow
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -34,7 +34,11 @@ def message(message_id: str = "m1", key: Any = "K", **fields: Any) -> Arrived:
 async def handled(delivery: Arrived, ledger: Ledger, answer: Exchange = SENT, **fields: Any) -> Outcome:
     fields = {"once": Given(lambda document: document["key"]), "transform": Given(lambda document: {"payload": document["payload"]}), "retry": ()} | fields
     flow = PublisherFlow(publisher(**fields), ScriptedHalo([answer], waits=answer is AWAY), ledger, InProcess(), Impatient())  # type: ignore[arg-type]
-    return await flow.handle(delivery, opened(delivery))
+    outcome, state = await flow.handle(delivery, opened(delivery)), opened(delivery)
+    settlement = settle(outcome, attempts=state.attempts, doubtful=state.doubtful, delays=())
+    if isinstance(settlement, Bury) and settlement.release is not None and not ledger.lost:  # as the runner does
+        await ledger.claim(settlement.release.key, settlement.release.owner)
+    return outcome
 
 
 def copied(delivery: Arrived, outcome: Outcome) -> Arrived:

@@ -20,16 +20,16 @@ from .routes import Arrived
 MEBIBYTE = 1024 * 1024
 
 
-class NoClaims:
-    async def claim(self, key, message_id):
+class NoLedger:
+    async def claim(self, key, owner):
         raise AssertionError
 
-    async def seen(self, key, *, within=0.0):
+    async def knows(self, key, *, within=0.0):
         return False
 
 
 def memory(**given_):
-    return Memory(Receipts(NoClaims()), Metrics(), **({"in_flight": 8 * MEBIBYTE} | given_))
+    return Memory(Receipts(NoLedger()), Metrics(), **({"in_flight": 8 * MEBIBYTE} | given_))
 
 
 async def turns():

@@ -17,9 +17,9 @@ from worker.core.exchange import Exchange, Fate
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Skipped, Unsent
 from worker.core.settlement import Ack, Bury, Retry, settle
-from worker.flows.writes.once import outcome_of
+from worker.flows.writes.guarded_write import outcome_of
 from worker.flows.writes.publisher import PublisherFlow
-from worker.flows.writes.writing import Write
+from worker.flows.writes.write_request import Write
 
 WRITES = {"create": Write({}, {}, {"a": 1}), "several": Write({}, {}, [{}, {}]), "update": Write({}, {}, {"id": 7}), "delete": Write({"id": 7}, {}, None)}
 NONE = answered({"record_count": 0, "assets": []})

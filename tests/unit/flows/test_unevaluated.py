@@ -20,7 +20,7 @@ from worker.core.evaluation import Question
 from worker.core.message import Message
 from worker.core.outcome import Done, Passed, Unsent
 from worker.core.settlement import Retry, settle
-from worker.flows.consuming.handling import handled
+from worker.flows.consuming.runner import handled
 from worker.flows.ordered.messages import key_of
 from worker.flows.polling.emit import EmitStopped, Emitter, Tally
 from worker.flows.running.runbook import RunbookFlow

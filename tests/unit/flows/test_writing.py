@@ -10,7 +10,7 @@ from tests.tools.evaluating import InProcess, now
 from tests.unit.flows.routes import DELETE, Given, publisher
 from worker.config.compiled import RequestParameters
 from worker.core.errors import Undecodable
-from worker.flows.writes.writing import Write, write_of
+from worker.flows.writes.write_request import Write, write_of
 
 
 def creates(payload: Any) -> int:

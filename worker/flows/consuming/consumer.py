@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,22 +18,26 @@ from worker.core.identity import identity_of
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Outcome, Refused
 from worker.core.ports import Broker, Channel, Clock
-from worker.core.settlement import Ack, Retry, Settlement, settle
+from worker.core.settlement import Retry, Settlement
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.copies import without_delay
-from worker.flows.consuming.handling import Handler, apart, handled, report, tell_unproven
-from worker.flows.consuming.in_hand import InHand
+from worker.flows.consuming.in_flight import InFlight
 from worker.flows.consuming.memory import Memory, Share
-from worker.flows.consuming.settling import Settler, Trouble
+from worker.flows.consuming.report import report, tell_unproven
+from worker.flows.consuming.runner import DeliveryRunner, Handler, handled
+from worker.flows.consuming.settlement_executor import SettlementExecutor, Trouble
 from worker.flows.consuming.unread import UnreadDeliveries, too_large
 from worker.flows.consuming.watchdog import stalled
-from worker.flows.consuming.with_memory import WEIGHT_OF_COPY, with_memory
+from worker.flows.consuming.with_memory import with_memory
 from worker.flows.waiting import first_of
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
 ACKS_UNDER_WAY = 0.1  # seconds in which what earlier acks made room for arrives
+DELIVERIES = "x-delivery-count"
+SUSPECT = 3  # deliveries, or starts, without an end after which a message may be the one that takes workers down
+LONGEST_APART = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,45 @@ class Consumption:
     part: str
     declared: bool = True
     """Whether the worker declared the queue, and knows that it has a dead-letter target."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainJob:
+    """Implements `Job` for a delivery of the route's own queue."""
+
+    consumer: Consumer
+    delivery: Delivery
+    state: DeliveryState
+    settler: SettlementExecutor
+    session: int
+
+    @property
+    def key(self) -> Hashable:
+        return identity_of(self.delivery)
+
+    @property
+    def delays(self) -> tuple[float, ...]:
+        return self.settler.delays
+
+    @property
+    def may_adopt(self) -> bool:
+        return self.delivery.redelivered
+
+    async def handle(self) -> Outcome:
+        return await self.consumer.handle(self.delivery, self.state)
+
+    async def due(self, settlement: Settlement) -> Settlement:
+        return await self.consumer.due(settlement, self.session)
+
+    async def place(self, outcome: Outcome, settlement: Settlement) -> Settlement:  # noqa: ARG002 - the settlement says all
+        return await self.settler.place(self.delivery, self.state, settlement)
+
+    async def ack(self) -> None:
+        await self.consumer.acks_allowed()
+        await self.delivery.ack()
+
+    def ended(self, settlement: Settlement | None, *, lost: bool) -> bool:  # noqa: ARG002 - an acknowledged message does not come again
+        return lost
 
 
 class Consumer:
@@ -73,7 +118,9 @@ class Consumer:
         self._metrics = metrics
         self._health = health
         self._tasks = tasks
-        self._in_hand = InHand(tasks)
+        self._runner = DeliveryRunner(
+            consumption.route, memory.receipts.ledger, memory, clock, metrics, InFlight(tasks), partial(report, metrics, consumption.route)
+        )
         self._session = 0
         self._lost_session = 0
         self._stop = asyncio.Event()
@@ -97,7 +144,9 @@ class Consumer:
     async def _consume(self, broker: Broker, channel: Channel, stop: asyncio.Event) -> None:
         self._session += 1
         session = self._session
-        settler = Settler(self._what.route, self._what.queue, self._what.delays, broker, self._codec, self._clock, Trouble(self._health, self._what.part))
+        settler = SettlementExecutor(
+            self._what.route, self._what.queue, self._what.delays, broker, self._codec, self._clock, Trouble(self._health, self._what.part)
+        )
         self._may_ack.set()
         arrivals = Arrivals(self._memory)
         try:
@@ -105,7 +154,7 @@ class Consumer:
         finally:
             arrivals.close()
 
-    async def _while_well(self, broker: Broker, channel: Channel, stop: asyncio.Event, settler: Settler, session: int, arrivals: Arrivals) -> None:
+    async def _while_well(self, broker: Broker, channel: Channel, stop: asyncio.Event, settler: SettlementExecutor, session: int, arrivals: Arrivals) -> None:
         tag = await channel.consume(self._what.queue, lambda delivery: self._accept(delivery, settler, session, arrivals), keep=arrivals.keep)
         if not self._stalled:
             self._health.up(self._what.part, "consuming")
@@ -153,66 +202,54 @@ class Consumer:
         finally:
             self._may_ack.set()
 
-    def _accept(self, delivery: Delivery, settler: Settler, session: int, arrivals: Arrivals) -> None:
+    def _accept(self, delivery: Delivery, settler: SettlementExecutor, session: int, arrivals: Arrivals) -> None:
         self._arrivals += 1
         self._well()
         task = self._tasks.create_task(self._own_share(delivery, settler, session, arrivals, arrivals.share_of(delivery)))
         self._settling[task] = session
         task.add_done_callback(self._settling.pop)
 
-    async def _own_share(self, delivery: Delivery, settler: Settler, session: int, arrivals: Arrivals, share: Share) -> None:
+    async def _own_share(self, delivery: Delivery, settler: SettlementExecutor, session: int, arrivals: Arrivals, share: Share) -> None:
         """The body's memory goes with the delivery."""
         try:
             if delivery.unread is None:
-                await self._own(delivery, settler, session)
+                state = await self._memory.receipts.read(delivery, self._codec.read(delivery))
+                tell_unproven(self._what.route, state)
+                await self._runner.own(PlainJob(self, delivery, state, settler, session))
             else:
                 with structlog.contextvars.bound_contextvars(route=self._what.route):
                     await self._unread.settle(delivery, delivery.unread, arrivals)
         finally:
             share.release()
 
-    async def _own(self, delivery: Delivery, settler: Settler, session: int) -> None:
-        """Whoever owns the delivery settles it, whatever happens to the handler."""
-        envelope = await self._memory.receipts.read(delivery, self._codec.read(delivery))
-        tell_unproven(self._what.route, envelope)
-        started = self._clock.monotonic()
-        with structlog.contextvars.bound_contextvars(route=self._what.route, correlation_id=envelope.correlation_id):
-            key = identity_of(delivery)
-            work = self._in_hand.adopt(key, session) if delivery.redelivered else None
-            if work is None:
-                work = self._in_hand.start(key, session, self._begun(delivery, envelope))
-            in_hand = self._metrics.in_hand.labels(self._what.route)
-            in_hand.inc()
-            try:
-                outcome = await asyncio.shield(work.task)
-                if work.settlement is None:
-                    decided = settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._what.delays)
-                    decided = await self._held(decided, session)
-                    async with self._memory.working(0 if isinstance(decided, Ack) else len(delivery.message.body), WEIGHT_OF_COPY):
-                        work.settlement = await settler.place(delivery, envelope, decided)
-                await self._may_ack.wait()
-                await delivery.ack()
-            except ChannelLost as error:
-                self._in_hand.unsettled(work, session)
-                logger.warning("message.unsettled", message_id=envelope.message_id, reason=str(error))
-                return
-            finally:
-                in_hand.dec()
-            self._in_hand.settled(work)
-            report(self._metrics, self._what.route, outcome, work.settlement, envelope, self._clock.monotonic() - started)
-
-    async def _begun(self, delivery: Delivery, envelope: DeliveryState) -> Outcome:
-        if pause := apart(delivery):
+    async def handle(self, delivery: Delivery, state: DeliveryState) -> Outcome:
+        """Run the handler, once there is memory for its work."""
+        if pause := redelivery_delay(delivery):
             await first_of(self._clock.sleep(pause), self._stop.wait())
         if (size := len(delivery.message.body)) > self._memory.largest:  # read all the same, since the broker must not bury it
             return Refused(DeadClass.DECODE, too_large(size, self._memory.largest))
-        return await with_memory(self._memory, delivery, partial(handled, self._handler, delivery, envelope), self._stop)
+        return await with_memory(self._memory, delivery, partial(handled, self._handler, delivery, state), self._stop)
 
-    async def _held(self, settlement: Settlement, session: int) -> Settlement:
-        """The settlement when its time has come, or an earlier one when the worker stops. Raises `ChannelLost` when it is not for us any more to carry it out."""
+    async def due(self, settlement: Settlement, session: int) -> Settlement:
+        """The settlement when its time has come, or at once when the worker stops. Raises `ChannelLost` when the broker hands the message out again."""
         if isinstance(settlement, Retry) and settlement.hold > 0:
             await first_of(self._clock.sleep(settlement.hold), self._stop.wait())
             settlement = without_delay(settlement) if self._stop.is_set() else settlement
         if session <= self._lost_session:
-            raise ChannelLost("its channel was lost: whoever gets it again settles it")
+            raise ChannelLost("its channel was lost: the message is delivered and settled again")
         return settlement
+
+    async def acks_allowed(self) -> None:
+        """Returns while this consumer is not being cancelled."""
+        await self._may_ack.wait()
+
+
+def redelivery_delay(delivery: Delivery) -> float:
+    """Seconds before a message that was handed out again and again is begun.
+
+    At random: one that takes its worker down would else take the same neighbours with it each time, until the broker buries them all.
+    """
+    deliveries = delivery.message.headers.get(DELIVERIES) if delivery.redelivered else None  # at the first delivery only its sender can have written it
+    if not isinstance(deliveries, int) or deliveries < SUSPECT:
+        return 0.0
+    return random.uniform(0.0, min(LONGEST_APART, deliveries - SUSPECT + 1))  # noqa: S311 - keeps no secret

@@ -12,7 +12,6 @@ from worker.flows.consuming.memory import Memory, Share
 from worker.flows.consuming.receipts import FREE
 from worker.flows.waiting import first_of
 
-WEIGHT_OF_COPY = 3  # times the body: its frames, what the socket has not taken yet, and the body itself once more
 STOPPING = "the worker stops: it waited for memory and was not begun"
 
 

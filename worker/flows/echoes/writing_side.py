@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from math import inf
 from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
@@ -19,16 +19,15 @@ from worker.changes.fingerprints import stamp_of
 from worker.changes.records import record_key
 from worker.core.errors import BrokerError
 from worker.core.exchange import Exchange, Priority, Request
-from worker.core.ports import Halo
+from worker.core.ports import Halo, Slot
 from worker.flows.echoes.trails import trail_of
 from worker.flows.polling.details import details_request
-from worker.flows.writes.writing import names_record
+from worker.flows.writes.write_request import names_record
 from worker.state.echo_index import Trail
 from worker.state.echoes import Echoes
 
 logger = structlog.get_logger()
 Record = dict[str, Any]
-Gate = Callable[[], Awaitable[float | None]]
 ANNOUNCING = 2.0  # seconds that a write waits for its announcement to be confirmed
 LOOK_TIMEOUT = 10.0  # seconds: a look that takes longer is not worth keeping the write for
 
@@ -57,30 +56,23 @@ class Target:
 class Telling:
     """Tells of one write: right before it leaves, since whoever meets its record before it has ended waits for that, and what it left."""
 
-    def __init__(self, echoes: Echoes, client: str, target: Target, gate: Gate | None) -> None:
+    def __init__(self, echoes: Echoes, client: str, target: Target) -> None:
         self._echoes = echoes
         self._client = client
         self._target = target
-        self._gate = gate
         self._write = uuid4().hex
-        self._left = False
 
-    async def gate(self) -> float | None:
-        """The request's own gate, with the announcement before it."""
-        if not self._left:
-            self._left = True
-            target = self._target
-            keys = [key for record in target.updates() if (key := target.key(record)) is not None]
-            try:
-                async with asyncio.timeout(ANNOUNCING):
-                    await self._echoes.begin(self._write, self._client, target.resource, keys, target.creates)
-            except (BrokerError, TimeoutError) as error:
-                self._untold(error)
-        return inf if self._gate is None else await self._gate()
+    async def begin(self) -> None:
+        """Announce it right before it leaves."""
+        target = self._target
+        keys = [key for record in target.updates() if (key := target.key(record)) is not None]
+        try:
+            async with asyncio.timeout(ANNOUNCING):
+                await self._echoes.begin(self._write, self._client, target.resource, keys, target.creates)
+        except (BrokerError, TimeoutError) as error:
+            self._untold(error)
 
     async def end(self, trails: Iterable[Trail]) -> None:
-        if not self._left:
-            return
         try:
             await self._echoes.end(self._write, self._client, self._target.resource, trails)
         except BrokerError as error:
@@ -89,6 +81,18 @@ class Telling:
     def _untold(self, error: Exception) -> None:
         reason = str(error) or "the broker did not confirm it in time"
         logger.warning("echo.untold", client=self._client, resource=self._target.resource, reason=reason)
+
+
+@dataclass(slots=True)
+class Telltale:
+    """A slot that remembers what came of it."""
+
+    slot: Slot
+    exchange: Exchange | None = None
+
+    async def send(self, until: float | None = None) -> Exchange:
+        self.exchange = await self.slot.send(until)
+        return self.exchange
 
 
 class EchoingHalo:
@@ -129,19 +133,27 @@ class EchoingHalo:
         return self._halo.source(path)
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
-        target = self._target(request)
-        if target is None:
-            return await self._halo.send(request, priority=priority)
-        before = {} if target.deletes else await self._looked_at(target, priority)
-        telling = Telling(self._echoes, self.name, target, request.gate)
-        trails: list[Trail] = []
-        try:
-            exchange = await self._halo.send(replace(request, gate=telling.gate), priority=priority)
-            if exchange.ok:
-                trails = list(trails_of(target, before, exchange.body))
-        finally:
-            await telling.end(trails)
+        exchange: Exchange | None = None
+        while exchange is None or exchange.stale_token:
+            async with self.reserve(request, priority=priority, after=exchange) as slot:
+                exchange = slot if isinstance(slot, Exchange) else await slot.send()
         return exchange
+
+    @asynccontextmanager
+    async def reserve(self, request: Request, *, priority: Priority, after: Exchange | None = None) -> AsyncIterator[Slot | Exchange]:
+        target = self._target(request)
+        before = {} if target is None or target.deletes else await self._looked_at(target, priority)
+        async with self._halo.reserve(request, priority=priority, after=after) as slot:
+            if target is None or isinstance(slot, Exchange):
+                yield slot
+                return
+            telling, telltale = Telling(self._echoes, self.name, target), Telltale(slot)
+            await telling.begin()
+            try:
+                yield telltale
+            finally:
+                exchange = telltale.exchange
+                await telling.end([] if exchange is None or not exchange.ok else list(trails_of(target, before, exchange.body)))
 
     def _target(self, request: Request) -> Target | None:
         segments = [unquote(segment) for segment in request.path.split("/")[1:]]

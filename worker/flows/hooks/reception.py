@@ -15,8 +15,9 @@ import structlog
 
 from worker.config.automation import Webhook
 from worker.core.errors import ExpressionError, Unroutable
+from worker.core.ledger import Claim, Ledger, delivered_key, delivery_key
 from worker.core.message import Message
-from worker.core.ports import Claim, Claims, Clock, Evaluator
+from worker.core.ports import Clock, Evaluator
 from worker.core.topology import UNROUTED
 from worker.flows.hooks.effects import Effect, effects_of, identity_of, parked, wanted
 from worker.flows.polling.events import unrouted_headers
@@ -27,7 +28,7 @@ logger = structlog.get_logger()
 PATIENCE = 2.0  # seconds that a copy waits for the first one to end
 
 
-class Outlet(Claims, Protocol):
+class Outlet(Ledger, Protocol):
     """The broker attachment of the moment and the claims through it; every call raises `BrokerError` at once while there is none."""
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
@@ -83,8 +84,8 @@ class Reception:
     async def _once(self, route: str, delivery: str, effects: Sequence[Effect]) -> bool:
         """False when it was done before."""
         attempt = uuid4().hex
-        begun, done = f"delivery:{delivery}", f"delivered:{delivery}"
-        if await self._outlet.claim(begun, attempt) is not Claim.WON and await self._outlet.seen(done, within=PATIENCE):
+        begun, done = delivery_key(delivery), delivered_key(delivery)
+        if await self._outlet.claim(begun, attempt) is not Claim.WON and await self._outlet.knows(done, within=PATIENCE):
             return False
         for effect in effects:
             await self._publish(route, effect)

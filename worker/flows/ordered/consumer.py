@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 
 import structlog
 
@@ -13,16 +14,17 @@ from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator
 from worker.core.topology import Topology, order_lock, order_room, ordered_topology
 from worker.flows.consuming.availability import Availability
-from worker.flows.consuming.handling import Handler
-from worker.flows.consuming.in_hand import InHand
+from worker.flows.consuming.in_flight import InFlight
 from worker.flows.consuming.memory import Memory
-from worker.flows.consuming.settling import Settler
+from worker.flows.consuming.report import report
+from worker.flows.consuming.runner import DeliveryRunner, Handler
+from worker.flows.consuming.settlement_executor import SettlementExecutor
 from worker.flows.consuming.unread import UnreadDeliveries
+from worker.flows.ordered.intake import Intake, Newest
+from worker.flows.ordered.lane_runner import LaneRunner, RunnerDeps
 from worker.flows.ordered.lanes import Lanes
-from worker.flows.ordered.messages import Roomed
-from worker.flows.ordered.moving import Mover, Newest
-from worker.flows.ordered.room import PREFETCH, Room
-from worker.flows.ordered.running import Hands, Runner
+from worker.flows.ordered.messages import WaitingMessage
+from worker.flows.ordered.waiting_queue import PREFETCH, WaitingQueue
 from worker.flows.waiting import first_of
 from worker.flows.writes.publisher import consumption_of
 from worker.metrics import Metrics
@@ -71,7 +73,8 @@ class OrderedConsumer:
         self._clock = clock
         self._metrics = metrics
         self._health = health
-        self._hands = Hands(route, self._part, handler, needs, evaluator, codec, clock, metrics, health, tasks, InHand(tasks), memory)
+        runner = DeliveryRunner(route.name, memory.receipts.ledger, memory, clock, metrics, InFlight(tasks), partial(report, metrics, route.name))
+        self._deps = RunnerDeps(route, self._part, handler, needs, evaluator, codec, clock, metrics, health, tasks, runner, memory)
         self._unread = UnreadDeliveries(route.name, self._part, route.declare, memory, clock, metrics, health)
         self._session = 0
 
@@ -115,11 +118,11 @@ class OrderedConsumer:
         """One life of the room's channel."""
         self._session += 1
         started = self._clock.monotonic()
-        lanes: Lanes[Roomed] = Lanes(self._route.concurrency)
-        runner = Runner(self._hands, broker, lanes, self._session)
-        room = Room(self._hands, channel, lanes, runner.changed)
+        lanes: Lanes[WaitingMessage] = Lanes(self._route.concurrency)
+        runner = LaneRunner(self._deps, broker, lanes, self._session)
+        room = WaitingQueue(self._deps, channel, lanes, runner.changed)
         await room.load()
-        await room.let_go_of_all()
+        await room.ack_all_surplus()
         logger.info("order.taken_over", route=self._route.name, waiting=len(lanes), ms=round((self._clock.monotonic() - started) * 1000))
         mover = self._mover(broker, lanes, runner.settler)
         consuming = self._metrics.consuming.labels(self._route.name)
@@ -134,7 +137,7 @@ class OrderedConsumer:
                 self._needs.wait_unavailable(),
                 ending(moving),
                 room.take_in(),
-                room.let_go(),
+                room.ack_surplus(),
                 room.refresh(),
                 runner.run(),
                 self._tell(lanes, mover),
@@ -148,21 +151,21 @@ class OrderedConsumer:
             closing.set()
             await moving
             await runner.drain()  # ours until settled: the channel stays open for the acks
-            await room.let_go_of_all()
+            await room.ack_all_surplus()
         finally:
             consuming.set(0)
             moving.cancel()
             await asyncio.gather(moving, return_exceptions=True)
 
-    def _mover(self, broker: Broker, lanes: Lanes[Roomed], settler: Settler) -> Mover:
+    def _mover(self, broker: Broker, lanes: Lanes[WaitingMessage], settler: SettlementExecutor) -> Intake:
         """It goes on behind whatever is in the room, and behind the clock: nothing that is done may come again with a higher number."""
         last = lanes.newest
         entry = None if last is None else lanes.known(last)
         newest = None if entry is None or entry.item is None else Newest(entry.item.message.message_id, entry.item.message.body)
         sequence = max(0 if last is None else last[0], int(self._clock.now() * 1e9))
-        return Mover(self._hands, broker, settler, lanes, self._unread, sequence, newest)
+        return Intake(self._deps, broker, settler, lanes, self._unread, sequence, newest)
 
-    async def _tell(self, lanes: Lanes[Roomed], mover: Mover) -> None:
+    async def _tell(self, lanes: Lanes[WaitingMessage], mover: Intake) -> None:
         """Show how it stands, and let the mover know when there is room again."""
         waiting, held_up = self._metrics.ordered_waiting.labels(self._route.name), self._metrics.keys_held_up.labels(self._route.name)
         try:

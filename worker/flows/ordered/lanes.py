@@ -19,7 +19,7 @@ Made = tuple[int, int]
 class Entry(Generic[T]):
     """A message that is in the waiting room, or on its way there.
 
-    `key` None: it has none and waits for nobody. `item`: the message in our hands, with so many attempts `made` before, since `since`; None while the copy that
+    `key` None: it has none and waits for nobody. `item`: the message in our deps, with so many attempts `made` before, since `since`; None while the copy that
     counts is still under way. It may run from `due` on, and all by itself when `careful`.
     """
 
@@ -121,7 +121,7 @@ class Lanes(Generic[T]):
         self.running += 1
 
     def idle_since(self, moment: float) -> Iterator[Entry[T]]:
-        """Those that have been in our hands, not running, since before then."""
+        """Those that have been in our deps, not running, since before then."""
         return (entry for entry in list(self._entries.values()) if entry.item is not None and not entry.running and entry.since < moment)
 
     def held_up(self, now: float) -> int:

@@ -14,12 +14,12 @@ from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Clock, Evaluator
 from worker.flows.evaluating import once_evaluated
 from worker.flows.ordered.lanes import Place
-from worker.flows.writes.keys import key_text
+from worker.flows.writes.deduplicator import key_text
 from worker.flows.writes.publisher import message_bindings
 
 
 @dataclass(frozen=True, slots=True)
-class Roomed:
+class WaitingMessage:
     """A delivery of the waiting room; a `Delivery` as the handler of the route's own queue knows it."""
 
     delivery: Delivery
@@ -65,10 +65,10 @@ class Roomed:
         await self.delivery.give_back()
 
 
-def roomed(delivery: Delivery, queue: str, codec: HeaderCodec) -> Roomed | None:
+def waiting_message(delivery: Delivery, queue: str, codec: HeaderCodec) -> WaitingMessage | None:
     """A message that a worker put into the waiting room of `queue`; None for any other."""
     state = codec.read(delivery, queue)
-    return Roomed(delivery, queue, state, state.order) if state.proven and state.order is not None else None
+    return WaitingMessage(delivery, queue, state, state.order) if state.proven and state.order is not None else None
 
 
 def moved(delivery: Delivery, state: DeliveryState, sequence: int, now: float) -> DeliveryState:
@@ -80,18 +80,18 @@ def moved(delivery: Delivery, state: DeliveryState, sequence: int, now: float) -
     return replace(state, doubtful=doubtful, order=OrderStamp(sequence, int(now)), death=None)
 
 
-def moved_on(item: Roomed, now: float, *, started: bool = False) -> DeliveryState:
+def moved_on(item: WaitingMessage, now: float, *, started: bool = False) -> DeliveryState:
     """The state of the same message for a place at the end of the room; `started`: it is about to be run, and a worker may have crashed on it before."""
     since = item.stamp.since if item.state.redelivered else int(now)
     return replace(item.state, order=replace(item.stamp, since=since, starts=item.stamp.starts + started))
 
 
-async def key_of(route: Publisher, delivery: Delivery, envelope: DeliveryState, evaluator: Evaluator, clock: Clock) -> str | Refused:
+async def key_of(route: Publisher, delivery: Delivery, state: DeliveryState, evaluator: Evaluator, clock: Clock) -> str | Refused:
     """What keeps this message in order with others: 7, 7.0 and "7" are one key, as Halo takes them. Waits while nothing can be evaluated."""
     if (order_by := route.order_by) is None:
         raise ValueError(f"the route {route.name} has no `order_by`")
     try:
-        document, bindings = decode(delivery.message.body), message_bindings(route, delivery, envelope)
+        document, bindings = decode(delivery.message.body), message_bindings(route, delivery, state)
         key = key_text(await once_evaluated(lambda: order_by.evaluate(document, bindings, evaluator), clock))
     except ExpressionError as error:
         return Refused(DeadClass.TRANSFORM, str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -15,17 +14,17 @@ from worker.config.expressions import as_text
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, Undecodable
 from worker.core.jsontext import decode
+from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
 from worker.core.message import Delivery
-from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
-from worker.core.ports import Claim, Claims, Clock, Evaluator
-from worker.core.settlement import Bury, settle
+from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
+from worker.core.ports import Clock, Evaluator
 from worker.core.topology import Topology, work_topology
 from worker.flows.consuming.consumer import Consumption
 from worker.flows.evaluating import once_evaluated
 from worker.flows.running.run_message import Run, run_queue, start_message, started_by
 from worker.flows.running.step import Performer
 from worker.flows.running.variables import taken
-from worker.flows.writes.fence import Attempt, Fence
+from worker.flows.writes.attempt import Attempt, Attempts
 
 logger = structlog.get_logger()
 START_DELAYS = (10.0, 60.0, 600.0)
@@ -66,17 +65,17 @@ class Starter:
 class RunbookFlow:
     """The handler of one runbook's steps."""
 
-    def __init__(self, runbook: Runbook, performer: Performer, claims: Claims, evaluator: Evaluator, clock: Clock, hide: Callable[[str], str] = str) -> None:
+    def __init__(self, runbook: Runbook, performer: Performer, ledger: Ledger, evaluator: Evaluator, clock: Clock, hide: Callable[[str], str] = str) -> None:
         """`hide` masks secrets in a reason that the route makes of an answer."""
         self._hide = hide
         self._runbook = runbook
         self._performer = performer
-        self._claims = claims
+        self._ledger = ledger
         self._evaluator = evaluator
         self._clock = clock
-        self._fence = Fence(runbook.name, claims, clock)
+        self._attempts = Attempts(runbook.name, ledger, clock)
 
-    async def handle(self, delivery: Delivery, envelope: DeliveryState) -> Outcome:
+    async def handle(self, delivery: Delivery, state: DeliveryState) -> Outcome:
         """Take one step. Every way ends in an `Outcome`."""
         try:
             run = Run.read(delivery.message.body)
@@ -86,21 +85,15 @@ class RunbookFlow:
             if refused := self._foreign(run):  # before anything is claimed for it: a run that is under way must not meet the claim of a forged one
                 return refused
             try:
-                claim = await self._claims.claim(visit_key(run), envelope.message_id)
+                claim = await self._ledger.claim(visit_key(run.id, run.visit), state.message_id)
                 if not await self._is_due(run, claim, redelivered=delivery.redelivered):
                     return Skipped("a copy of a step that is taken already")
             except BrokerError as error:
                 await self._clock.sleep(PAUSE)
                 return Unsent(f"the step could not be claimed: {error}", counted=False)
             step = self._runbook.steps.get(run.step or "")
-            attempt = self._fence.attempt(
-                delivery, envelope, step.retry if step is not None else (), remembered=claim is Claim.AGAIN or envelope.remembered is True
-            )
-            outcome = await self._taken(run, attempt, envelope.attempts)
-            if isinstance(settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=self._runbook.delays), Bury):
-                with suppress(BrokerError):  # what has happened counts more; a letter that is put back under its own id does not need it
-                    await self._claims.claim(buried_key(run), envelope.message_id)
-            return outcome
+            attempt = self._attempts.of(delivery, state, step.retry if step is not None else (), remembered=claim is Claim.AGAIN or state.remembered is True)
+            return releasing(await self._taken(run, attempt, state.attempts), Entry(visit_released(run.id, run.visit), state.message_id))
 
     def _foreign(self, run: Run) -> Refused | None:
         """Why this runbook takes no step of this run."""
@@ -121,9 +114,9 @@ class RunbookFlow:
         """
         if claim is Claim.WON:
             return True
-        if await self._claims.seen(visit_key(run, later=1), within=PATIENCE if redelivered else 0.0):
+        if await self._ledger.knows(visit_key(run.id, run.visit + 1), within=PATIENCE if redelivered else 0.0):
             return False
-        return claim is Claim.AGAIN or await self._claims.seen(buried_key(run))
+        return claim is Claim.AGAIN or await self._ledger.knows(visit_released(run.id, run.visit))
 
     async def _taken(self, run: Run, attempt: Attempt, attempts: int) -> Outcome:
         try:
@@ -143,7 +136,7 @@ class RunbookFlow:
         try:
             performed = await self._performer.perform(step, values, attempt)
         except (RequestError, CallRefused) as error:
-            return self._failed(run, step, values, await attempt.told(Refused(DeadClass.REJECTED, f"not sent: {error}")), attempts)
+            return self._failed(run, step, values, await attempt.with_history(Refused(DeadClass.REJECTED, f"not sent: {error}")), attempts)
         if isinstance(performed.outcome, Done):
             return await self._onward(run, step, performed.values, performed.outcome.status)
         return self._failed(run, step, performed.values, performed.outcome, attempts)
@@ -176,16 +169,6 @@ class RunbookFlow:
     def _to(self, run: Run, name: str, values: Values, status: int | None = None) -> Outcome:
         """Raises `Undecodable` when the run has grown too large."""
         return Passed(run.next(name, values).message(), run_queue(self._runbook.name), f"{run.step or 'start'} → {name}", status)
-
-
-def visit_key(run: Run, later: int = 0) -> str:
-    """What the message of a step claims."""
-    return f"run:{run.id}:{run.visit + later}"
-
-
-def buried_key(run: Run) -> str:
-    """What is claimed when a step is buried."""
-    return f"buried:{run.id}:{run.visit}"
 
 
 async def ended(step: Step, values: Values, evaluator: Evaluator, hide: Callable[[str], str]) -> Outcome:

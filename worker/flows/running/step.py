@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from worker.catalogue.actions import Action
@@ -15,9 +16,9 @@ from worker.core.exchange import Exchange, Fate, Priority
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
 from worker.core.ports import Evaluator, Halo
 from worker.flows.running.variables import taken
-from worker.flows.writes.fence import Attempt, Bar
-from worker.flows.writes.once import NOT_FOUND, Once
-from worker.flows.writes.writing import Write, payload_of
+from worker.flows.writes.attempt import Attempt, Denial
+from worker.flows.writes.guarded_write import NOT_FOUND, GuardedWriter
+from worker.flows.writes.write_request import Write, payload_of
 
 REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
 
@@ -55,13 +56,13 @@ class Performer:
         if repeatable:
             exchange = await self._caller.call(method, values, timeout=step.timeout)
         else:
-            async with attempt.unlooked():
-                exchange = await self._caller.call(method, values, timeout=step.timeout, gate=attempt.gate)
-            if attempt.bar is not Bar.NONE:
-                return Performed(await attempt.told(await attempt.left(0.0, park=True)), values)
+            sent = await attempt.send(partial(self._caller.reserve, method, values, timeout=step.timeout), without_lookup=True)
+            if isinstance(sent, Denial):
+                return Performed(await attempt.with_history(await attempt.denied(sent, 0.0, park=True)), values)
+            exchange = sent
         answered = replace(values, status=exchange.status, response=exchange.body)
         performed = self._with_output(step, method_outcome(exchange, repeatable=repeatable), answered, method.output)
-        return replace(performed, outcome=await attempt.told(performed.outcome))
+        return replace(performed, outcome=await attempt.with_history(performed.outcome))
 
     def _with_output(self, step: Step, outcome: Outcome, values: Values, output: Mapping[str, Any] | None = None) -> Performed:
         if not isinstance(outcome, Done):
@@ -87,8 +88,8 @@ class Performer:
         if not isinstance(kept, dict):
             return kept
         write = replace(write, payload=kept | (write.single or {}))
-        once = Once(halo, self._evaluator, operation, step.find, step.in_doubt, Priority.RUNBOOK, step.timeout)
-        return await once.write(write, values.context(), {}, attempt)
+        writer = GuardedWriter(halo, self._evaluator, operation, step.find, step.in_doubt, Priority.RUNBOOK, step.timeout)
+        return await writer.write(write, values.context(), {}, attempt)
 
     async def _kept(self, halo: Halo, step: Step, action: Action, record: Mapping[str, Any]) -> dict[str, Any] | Outcome:
         """What Halo wants back in an update, read from the record; or why it cannot be read."""

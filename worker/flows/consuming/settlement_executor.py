@@ -43,7 +43,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Settler:
+class SettlementExecutor:
     """Settles the deliveries of one route's queue."""
 
     route: str
@@ -126,9 +126,15 @@ class Settler:
 def instead(settlement: Settlement, state: DeliveryState, error: Unpublishable) -> Bury:
     """What becomes of a message whose copy no broker takes."""
     match settlement:
-        case Retry(_, attempts, doubtful, reason, marks):
+        case Retry(_, attempts, doubtful, reason, marks, release=release):
             return Bury(
-                DeadClass.DECODE, f"it cannot be tried again, since {error}; it was to be tried again because {reason}", None, attempts, doubtful, marks
+                DeadClass.DECODE,
+                f"it cannot be tried again, since {error}; it was to be tried again because {reason}",
+                None,
+                attempts,
+                doubtful,
+                marks,
+                release,
             )
         case Bury():
             return replace(settlement, reason=f"{settlement.reason}; {error}")

@@ -17,11 +17,11 @@ from worker.core.message import Delivery, Message, memory_of, up_to
 from worker.core.outcome import Refused
 from worker.core.ports import Channel
 from worker.core.topology import order_room
-from worker.flows.consuming.handling import SUSPECT
+from worker.flows.consuming.consumer import SUSPECT
 from worker.flows.consuming.unread import REMEDY, too_large
+from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import Lanes
-from worker.flows.ordered.messages import Roomed, key_of, moved_on, roomed
-from worker.flows.ordered.running import Hands
+from worker.flows.ordered.messages import WaitingMessage, key_of, moved_on, waiting_message
 from worker.flows.waiting import first_of
 
 logger = structlog.get_logger()
@@ -33,15 +33,15 @@ LOOK_EVERY = 30.0
 LONGEST_IN_HAND = 600.0  # seconds; after 30 minutes the broker takes back what is not acknowledged, and its log is only cut behind the oldest message
 
 
-class Room:
+class WaitingQueue:
     """Made for the life of one channel, which has `PREFETCH`. `changed` is called after whatever may let something run."""
 
-    def __init__(self, hands: Hands, channel: Channel, lanes: Lanes[Roomed], changed: Callable[[], None]) -> None:
-        self._evaluator = hands.evaluator
-        self._codec = hands.codec
-        self._largest = hands.memory.largest
-        self._clock = hands.clock
-        route = hands.route
+    def __init__(self, deps: RunnerDeps, channel: Channel, lanes: Lanes[WaitingMessage], changed: Callable[[], None]) -> None:
+        self._evaluator = deps.evaluator
+        self._codec = deps.codec
+        self._largest = deps.memory.largest
+        self._clock = deps.clock
+        route = deps.route
         self._route = route
         self._queue = order_room(route.queue)
         self._channel = channel
@@ -52,7 +52,7 @@ class Room:
         self._arrived = 0
         self._some = asyncio.Event()
         self._surplus: asyncio.Queue[Delivery] = asyncio.Queue()
-        self._arrivals: deque[Roomed] = deque()
+        self._arrivals: deque[WaitingMessage] = deque()
         self._more, self._none = asyncio.Event(), asyncio.Event()
         self._unread = 0
 
@@ -96,18 +96,18 @@ class Room:
             if isinstance(lost, str):
                 raise ChannelLost(lost)
 
-    async def let_go(self) -> None:
+    async def ack_surplus(self) -> None:
         """Acknowledge what is not needed, for as long as this is awaited."""
         while True:
-            await self._let_go_of(await self._surplus.get())
+            await self._ack_one(await self._surplus.get())
 
-    async def let_go_of_all(self) -> None:
+    async def ack_all_surplus(self) -> None:
         """Acknowledge what is not needed so far: a copy must not outlive the one that counts."""
         while not self._surplus.empty():
-            await self._let_go_of(self._surplus.get_nowait())
+            await self._ack_one(self._surplus.get_nowait())
 
-    async def _let_go_of(self, delivery: Delivery) -> None:
-        if roomed(delivery, self._route.queue, self._codec) is None:
+    async def _ack_one(self, delivery: Delivery) -> None:
+        if waiting_message(delivery, self._route.queue, self._codec) is None:
             reason = f"no worker put it on {self._queue}: it goes through {self._route.queue} as all others do"
             try:
                 await self._channel.publish(delivery.message, routing_key=self._route.queue)
@@ -135,7 +135,7 @@ class Room:
             reason = f"{too_large(delivery.unread.size, self._largest)}, and stays in {self._queue}: {REMEDY}"
             logger.error("order.unreadable", route=self._route.name, message_id=delivery.message.message_id, reason=reason)
             return
-        item = roomed(delivery, self._route.queue, self._codec)
+        item = waiting_message(delivery, self._route.queue, self._codec)
         if item is None:
             self._surplus.put_nowait(delivery)
         elif item.stamp.sequence == MARKER:
@@ -146,7 +146,7 @@ class Room:
             self._arrivals.append(item)
             self._more.set()
 
-    async def _take_in(self, item: Roomed) -> None:
+    async def _take_in(self, item: WaitingMessage) -> None:
         state = item.state
         entry = self._lanes.known(item.place)
         if entry is None:

@@ -1,9 +1,9 @@
-"""Writing to Halo at most once, as far as can be known: look before a create is repeated, and say what came of it."""
+"""Writes to Halo at most once, as far as can be known: looks up before a create is repeated, and says what came of it."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from worker.catalogue.operation import Operation
@@ -12,16 +12,19 @@ from worker.config.compiled import Find
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
 from worker.core.ports import Evaluator, Halo
-from worker.flows.writes.fence import Attempt, Bar
-from worker.flows.writes.find import Found, LookupFailed, NotFound, Unclear, look
-from worker.flows.writes.writing import Write
+from worker.flows.writes.attempt import Attempt, Denial
+from worker.flows.writes.lookup import Ambiguous, LookupFailed, Match, NoMatch, lookup
+from worker.flows.writes.write_request import Write
 
 NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
-    """The writes of one route or step. `timeout`: seconds for each, where that is not the client's. `every`: updates and deletions pass the fence as well."""
+class GuardedWriter:
+    """The writes of one route or step.
+
+    `timeout`: seconds for each, where that is not the client's. `claim_all`: updates and deletions are begun in the ledger as creates are.
+    """
 
     halo: Halo
     evaluator: Evaluator
@@ -30,42 +33,41 @@ class Once:
     in_doubt: Literal["park", "repeat"]
     priority: Priority
     timeout: float | None = None
-    every: bool = False
+    claim_all: bool = False
 
     async def write(self, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Outcome:
-        """Send it, after a look where that is needed; a create once `attempt` is ours. Raises `RequestError`, `ExpressionError`."""
-        return await attempt.told(await self._written(write, context, bindings, attempt))
+        """Send it, after a lookup where that is needed. Raises `RequestError`, `ExpressionError`."""
+        return await attempt.with_history(await self._written(write, context, bindings, attempt))
 
     async def _written(self, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Outcome:
         request = self._request(write)  # a mistake in it must not cost a lookup
         find = self.find if write.creates and write.single is not None else None
         if find is not None and (attempt.suspect or find.use == "always"):
-            looked = await self._looked(find, write, context, bindings, attempt)
-            if not isinstance(looked, Write):
-                return looked
-            write, request = looked, self._request(looked)
+            remaining = await self._looked_up(find, write, context, bindings, attempt)
+            if not isinstance(remaining, Write):
+                return remaining
+            write, request = remaining, self._request(remaining)
         parks = write.creates > 0 and find is None and self.in_doubt == "park"
         if parks and attempt.doubtful:
             return Refused(DeadClass.IN_DOUBT, "an earlier attempt may have created it, and there is no `find` to look it up")
-        fenced = write.creates > 0 or self.every
-        request = replace(request, gate=attempt.gate if fenced else None)
-        async with attempt.unlooked() if parks else nullcontext():
-            exchange = await self.halo.send(request, priority=self.priority)
-        if attempt.bar is not Bar.NONE:
-            return await attempt.left(self.timeout or self.halo.timeout, park=parks)
-        return outcome_of(exchange, write, repeatable=not parks)
+        if not (write.creates or self.claim_all):
+            return outcome_of(await self.halo.send(request, priority=self.priority), write, repeatable=True)
+        sent = await attempt.send(partial(self.halo.reserve, request, priority=self.priority), without_lookup=parks)
+        if isinstance(sent, Denial):
+            return await attempt.denied(sent, self.timeout or self.halo.timeout, park=parks)
+        return outcome_of(sent, write, repeatable=not parks)
 
     def _request(self, write: Write) -> Request:
         return replace(build_request(self.operation, write.path, write.query, write.payload), timeout=self.timeout)
 
-    async def _looked(self, find: Find, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Write | Outcome:
-        """What is left to write after a look, or what became of the message without a write."""
-        match await look(self.halo, find, context, bindings, self.evaluator):
-            case Found(record_id):
+    async def _looked_up(self, find: Find, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Write | Outcome:
+        """What remains to be written after a lookup, or the outcome where nothing does."""
+        match await lookup(self.halo, find, context, bindings, self.evaluator):
+            case Match(record_id):
                 return write.updating(record_id) if find.then == "update" else Done("found: it is there already", body={"id": record_id})
-            case NotFound():
-                return attempt.looked_in_vain() if attempt.doubtful and not attempt.waited else write
-            case Unclear(reason):
+            case NoMatch():
+                return attempt.retry_lookup() if attempt.doubtful and not attempt.waited else write
+            case Ambiguous(reason):
                 return Refused(DeadClass.IN_DOUBT, reason)
             case LookupFailed(exchange):
                 return failed_lookup(exchange)

@@ -1,4 +1,4 @@
-"""Looking before creating: the one record that an earlier attempt may have made."""
+"""Looks up the one record that an earlier attempt may have created."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ MOST_PAGES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Match:
     """The one match."""
 
     record_id: Any
 
 
 @dataclass(frozen=True, slots=True)
-class NotFound:
+class NoMatch:
     """Certainly none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unclear:
+class Ambiguous:
     """More than one match, or more rows than can be looked through."""
 
     reason: str
@@ -40,16 +40,16 @@ class LookupFailed:
     exchange: Exchange
 
 
-Finding = Found | NotFound | Unclear | LookupFailed
+Answer = Match | NoMatch | Ambiguous | LookupFailed
 
 
-async def look(halo: Halo, find: Find, context: Any, bindings: dict[str, Any], evaluator: Evaluator) -> Finding:
+async def lookup(halo: Halo, find: Find, context: Any, bindings: dict[str, Any], evaluator: Evaluator) -> Answer:
     """Ask for the rows and compare. Raises `ExpressionError`, `RequestError`."""
     path = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.path.items()}
     query = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.query.items()}
     wanted = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.match.items()}
     if not wanted or any(normal(value) in (None, "") for value in wanted.values()):
-        return Unclear("a member of `find.match` has no value in this message: nothing can be looked up by it")
+        return Ambiguous("a member of `find.match` has no value in this message: nothing can be looked up by it")
     matches: list[dict[str, Any]] = []
     read, before = 0, None
     for page in range(1, MOST_PAGES + 1):
@@ -64,7 +64,7 @@ async def look(halo: Halo, find: Find, context: Any, bindings: dict[str, Any], e
         matches += [row for row in rows if all(same(row.get(name), value) for name, value in wanted.items())]
         if not paging(find, page) or not rows or read == count:
             return verdict(matches, read, count)
-    return Unclear(f"`find` brings more than {MOST_PAGES} pages: make its query narrower")
+    return Ambiguous(f"`find` brings more than {MOST_PAGES} pages: make its query narrower")
 
 
 def paging(find: Find, page: int) -> dict[str, Any]:
@@ -72,15 +72,15 @@ def paging(find: Find, page: int) -> dict[str, Any]:
     return {"pageinate": True, "page_size": PAGE_SIZE, "page_no": page} if listing is not None and listing.paged else {}
 
 
-def verdict(matches: list[dict[str, Any]], read: int, count: int | None) -> Finding:
+def verdict(matches: list[dict[str, Any]], read: int, count: int | None) -> Answer:
     """What the rows that were read tell; none among fewer than Halo counts is not certainly none."""
     ids = {str(row.get("id")): row.get("id") for row in matches}
     if not matches:
-        return NotFound() if count is None or read >= count else Unclear(f"Halo counts {count} rows for `find` but gives {read}")
+        return NoMatch() if count is None or read >= count else Ambiguous(f"Halo counts {count} rows for `find` but gives {read}")
     if len(ids) > 1:
-        return Unclear(f"{len(ids)} records match `find`: which one is meant cannot be told")
+        return Ambiguous(f"{len(ids)} records match `find`: which one is meant cannot be told")
     record_id = next(iter(ids.values()))
-    return Found(record_id) if record_id is not None else Unclear("the record that matches `find` has no id")
+    return Match(record_id) if record_id is not None else Ambiguous("the record that matches `find` has no id")
 
 
 def same(left: Any, right: Any) -> bool:

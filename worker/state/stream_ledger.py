@@ -1,6 +1,6 @@
-"""Claims over a stream that all replicas read: the first offset for a key wins.
+"""The ledger over a stream that all replicas read: the first offset for a key wins.
 
-Whoever claims publishes an entry and waits until it comes back to its own reader: everything that was claimed before it has been read by then.
+A claim is published and read back before it returns. All claims before it have been read by then.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from uuid import uuid4
 import structlog
 
 from worker.core.errors import BrokerError, ChannelLost
+from worker.core.ledger import Claim, Key
 from worker.core.message import Delivery, Message
-from worker.core.ports import Broker, Channel, Claim, Clock
+from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import CLAIMS, claims_topology
 from worker.metrics import Metrics
 from worker.state.claim_index import KEPT, ClaimIndex, Entry, NotAClaim, decoded, encoded
@@ -31,8 +32,8 @@ TOGETHER = 100  # claims in one entry of the stream
 PAUSE = 1.0  # seconds before the stream is read anew after its channel was lost
 
 
-class StreamClaims:
-    """Implements `worker.core.ports.Claims`; made by `open_claims`."""
+class StreamLedger:
+    """Implements `worker.core.ledger.Ledger`; made by `open_ledger`."""
 
     def __init__(self, broker: Broker, clock: Clock, index: ClaimIndex, metrics: Metrics) -> None:
         self._broker = broker
@@ -45,10 +46,10 @@ class StreamClaims:
         self._awaited: dict[str, set[asyncio.Future[bool | str]]] = {}
         self._why_closed = ""
 
-    async def claim(self, key: str, message_id: str) -> Claim:
+    async def claim(self, key: Key, owner: str) -> Claim:
         self._require_open()
         answer: asyncio.Future[Claim | str] = asyncio.get_running_loop().create_future()
-        self._outbox.append((Entry.of(key, message_id, self._clock.now()), answer))
+        self._outbox.append((Entry.of(str(key), owner, self._clock.now()), answer))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send(), name="claims going out")
         return said(await answer)
@@ -73,12 +74,12 @@ class StreamClaims:
             self._asked.pop(token, None)
             answer_all(answers, str(error))
 
-    async def seen(self, key: str, *, within: float = 0.0) -> bool:
+    async def knows(self, key: Key, *, within: float = 0.0) -> bool:
         self._require_open()
-        if within <= 0 or self._index.knows(key, self._clock.now()):
-            return self._index.knows(key, self._clock.now())
+        if within <= 0 or self._index.knows(str(key), self._clock.now()):
+            return self._index.knows(str(key), self._clock.now())
         came: asyncio.Future[bool | str] = asyncio.get_running_loop().create_future()
-        wanted = Entry.of(key, "", 0).key
+        wanted = Entry.of(str(key), "", 0).key
         self._awaited.setdefault(wanted, set()).add(came)
         try:
             async with asyncio.timeout(within):
@@ -213,12 +214,12 @@ def said(answer: T | str) -> T:
 
 
 @asynccontextmanager
-async def open_claims(broker: Broker, clock: Clock, index: ClaimIndex | None = None, metrics: Metrics | None = None) -> AsyncIterator[StreamClaims]:
+async def open_ledger(broker: Broker, clock: Clock, index: ClaimIndex | None = None, metrics: Metrics | None = None) -> AsyncIterator[StreamLedger]:
     """Claims through one broker attachment; an `index` that outlives it need not be read again.
 
     The first answers wait until a day of claims is read. What is asked while the stream cannot be read raises `BrokerError`.
     """
-    claims = StreamClaims(broker, clock, ClaimIndex() if index is None else index, Metrics() if metrics is None else metrics)
+    claims = StreamLedger(broker, clock, ClaimIndex() if index is None else index, Metrics() if metrics is None else metrics)
     following = asyncio.create_task(claims.follow(), name="claims")
     following.add_done_callback(lambda _: claims.close("the claims are not read any more"))
     try:

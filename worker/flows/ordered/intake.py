@@ -17,12 +17,12 @@ from worker.core.settlement import Bury
 from worker.core.topology import order_room
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.consumer import ACKS_UNDER_WAY
-from worker.flows.consuming.handling import report, tell_unproven
-from worker.flows.consuming.settling import FIRST_PAUSE, LONGEST_PAUSE, Settler
+from worker.flows.consuming.report import report, tell_unproven
+from worker.flows.consuming.settlement_executor import FIRST_PAUSE, LONGEST_PAUSE, SettlementExecutor
 from worker.flows.consuming.unread import UnreadDeliveries
+from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import Lanes
-from worker.flows.ordered.messages import Roomed, key_of, moved
-from worker.flows.ordered.running import Hands
+from worker.flows.ordered.messages import WaitingMessage, key_of, moved
 from worker.flows.waiting import first_of
 
 logger = structlog.get_logger()
@@ -43,21 +43,28 @@ class Newest:
         return delivery.redelivered and self.message_id != "" and (self.message_id, self.body) == (delivery.message.message_id, delivery.message.body)
 
 
-class Mover:
+class Intake:
     """Taking, publishing and acknowledging are on one channel: of several messages in hand only the first can have been moved and not acknowledged.
 
     `room`: set while there is room for more.
     """
 
     def __init__(
-        self, hands: Hands, broker: Broker, settler: Settler, lanes: Lanes[Roomed], unread: UnreadDeliveries, sequence: int, newest: Newest | None
+        self,
+        deps: RunnerDeps,
+        broker: Broker,
+        settler: SettlementExecutor,
+        lanes: Lanes[WaitingMessage],
+        unread: UnreadDeliveries,
+        sequence: int,
+        newest: Newest | None,
     ) -> None:
-        self._route = hands.route
-        self._evaluator = hands.evaluator
-        self._codec = hands.codec
-        self._memory = hands.memory
-        self._clock = hands.clock
-        self._metrics = hands.metrics
+        self._route = deps.route
+        self._evaluator = deps.evaluator
+        self._codec = deps.codec
+        self._memory = deps.memory
+        self._clock = deps.clock
+        self._metrics = deps.metrics
         self._broker = broker
         self._settler = settler
         self._lanes = lanes

@@ -1,0 +1,37 @@
+"""Reports what became of a message: one log line and one metric."""
+
+from __future__ import annotations
+
+import structlog
+
+from worker.core.delivery_state import DeliveryState
+from worker.core.outcome import Outcome, Skipped
+from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
+from worker.metrics import Metrics
+
+logger = structlog.get_logger()
+
+
+def tell_unproven(route: str, state: DeliveryState) -> None:
+    """A sender wrote headers of ours: they count for nothing, which is worth a line where somebody forwards dead letters by hand."""
+    if state.unproven:
+        reason = "its sender wrote headers that belong to the worker: they are kept as the sender's, and count for nothing"
+        logger.warning("headers.unproven", route=route, message_id=state.message_id, headers=list(state.unproven), reason=reason)
+
+
+def report(metrics: Metrics, route: str, outcome: Outcome, settlement: Settlement, state: DeliveryState, seconds: float) -> None:
+    """Tell what became of a message."""
+    what = {"message_id": state.message_id, "attempt": state.attempts + 1, "ms": round(seconds * 1000)}
+    result = type(outcome).__name__.lower()
+    match settlement:
+        case Ack() | Forward():
+            event = "message.skipped" if isinstance(outcome, Skipped) else "message.done"
+            logger.info(event, **what, status=getattr(outcome, "status", None), detail=getattr(outcome, "detail", ""))
+        case Retry(delay, _, doubtful, reason, hold=hold):
+            result = "retried"
+            logger.warning("message.retried", **what, delay=hold or delay, doubtful=doubtful, reason=reason)
+        case Bury(dead_class, reason, status):
+            result = f"dead_{dead_class.value}"
+            again = {"replays": state.replays} if state.replays else {}
+            logger.error("message.dead", **what, **again, dead_class=dead_class.value, status=status, reason=reason)
+    metrics.messages.labels(route, result).inc()

@@ -1,0 +1,149 @@
+"""Owns each delivery from its arrival to its acknowledgement, whatever kind of route it belongs to: the one outermost frame."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from worker.core.delivery_state import DeliveryState
+from worker.core.errors import BrokerError, ChannelLost, EvaluatorUnavailable
+from worker.core.ledger import Ledger
+from worker.core.message import UNREADABLE_HEADERS, Delivery
+from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused
+from worker.core.ports import Clock
+from worker.core.settlement import Ack, Bury, Settlement, settle
+from worker.flows.consuming.in_flight import Execution, InFlight
+from worker.flows.consuming.memory import Memory
+from worker.flows.evaluating import unevaluated
+from worker.metrics import Metrics
+
+logger = structlog.get_logger()
+Handler = Callable[[Delivery, DeliveryState], Awaitable[Outcome]]
+Report = Callable[[Outcome, Settlement, DeliveryState, float], None]
+"""Tells what became of a message, and the seconds since it was taken."""
+WEIGHT_OF_COPY = 3  # times the body: its frames, what the socket has not taken yet, and the body itself once more
+LONGEST_WORD = 100
+
+
+class Job(Protocol):
+    """One delivery, and how its kind of route begins it, settles it and takes it off the queue."""
+
+    @property
+    def delivery(self) -> Delivery: ...
+    @property
+    def state(self) -> DeliveryState: ...
+    @property
+    def key(self) -> Hashable:
+        """What its redelivered copy shares with it."""
+        ...
+
+    @property
+    def session(self) -> int:
+        """The life of the channel that it arrived on."""
+        ...
+
+    @property
+    def delays(self) -> tuple[float, ...]:
+        """Seconds between attempts."""
+        ...
+
+    @property
+    def may_adopt(self) -> bool:
+        """Whether a run of an earlier session may be one of this message."""
+        ...
+
+    async def handle(self) -> Outcome:
+        """Run its handler."""
+        ...
+
+    async def due(self, settlement: Settlement) -> Settlement:
+        """The settlement when it may be carried out. Raises `ChannelLost` when the broker hands the message out again instead."""
+        ...
+
+    async def place(self, outcome: Outcome, settlement: Settlement) -> Settlement:
+        """Put the copy where the settlement wants it, confirmed; returns what was carried out. Raises `ChannelLost`."""
+        ...
+
+    async def ack(self) -> None:
+        """Raises `ChannelLost`."""
+        ...
+
+    def ended(self, settlement: Settlement | None, *, lost: bool) -> bool:
+        """Whether the result is kept for a redelivered copy. `lost`: its channel was lost before the acknowledgement."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRunner:
+    """The deliveries of one route."""
+
+    route: str
+    ledger: Ledger
+    memory: Memory
+    clock: Clock
+    metrics: Metrics
+    in_flight: InFlight
+    report: Report
+
+    async def own(self, job: Job) -> None:
+        """Settle it, whatever happens to its handler; a delivery whose channel is lost comes again."""
+        state, started = job.state, self.clock.monotonic()
+        with structlog.contextvars.bound_contextvars(route=self.route, correlation_id=state.correlation_id):
+            execution = self.in_flight.adopt(job.key, job.session) if job.may_adopt else None
+            if execution is None:
+                execution = self.in_flight.start(job.key, job.session, job.handle())
+            gauge = self.metrics.in_hand.labels(self.route)
+            gauge.inc()
+            try:
+                outcome = await asyncio.shield(execution.task)
+                settlement = await self._settled(job, execution, outcome)
+                await job.ack()
+            except ChannelLost as error:
+                logger.warning("message.unsettled", message_id=state.message_id, reason=str(error))
+                self._end(job, execution, lost=True)
+                return
+            finally:
+                gauge.dec()
+            self._end(job, execution)
+            self.report(outcome, settlement, state, self.clock.monotonic() - started)
+
+    async def _settled(self, job: Job, execution: Execution, outcome: Outcome) -> Settlement:
+        """What was carried out, by this delivery or by the one whose run it adopted: then only the acknowledgement is missing. Raises `ChannelLost`."""
+        if execution.settlement is None:
+            decided = settle(outcome, attempts=job.state.attempts, doubtful=job.state.doubtful, delays=job.delays)
+            decided = await job.due(decided)
+            await self._learn(decided)  # before its dead letter can be replayed
+            async with self.memory.working(0 if isinstance(decided, Ack) else len(job.delivery.message.body), WEIGHT_OF_COPY):
+                execution.settlement = await job.place(outcome, decided)
+            if execution.settlement is not decided:
+                await self._learn(execution.settlement)
+        return execution.settlement
+
+    async def _learn(self, settlement: Settlement) -> None:
+        if isinstance(settlement, Bury) and settlement.release is not None:
+            with suppress(BrokerError):  # without it the next message with its key is left out while the dead letter is there, and can be replayed
+                await self.ledger.claim(settlement.release.key, settlement.release.owner)
+
+    def _end(self, job: Job, execution: Execution, *, lost: bool = False) -> None:
+        if job.ended(execution.settlement, lost=lost):
+            self.in_flight.unsettled(execution, job.session)
+        else:
+            self.in_flight.settled(execution)
+
+
+async def handled(handler: Handler, delivery: Delivery, state: DeliveryState) -> Outcome:
+    """The handler's outcome. One that raises leaves the message in doubt, unless nothing could be evaluated: then it has done nothing yet."""
+    if isinstance(unread := delivery.message.headers.get(UNREADABLE_HEADERS), str):
+        return Refused(DeadClass.DECODE, f"its headers cannot be read: {unread[:LONGEST_WORD]}")
+    try:
+        return await handler(delivery, state)
+    except EvaluatorUnavailable as error:
+        return unevaluated(error)
+    except Exception as error:
+        logger.error("message.crashed", message_id=state.message_id, error=type(error).__name__, exc_info=error)
+        return Doubtful(f"{type(error).__name__} in the worker itself; the log has the trace", repeatable=False)

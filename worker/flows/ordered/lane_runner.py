@@ -1,0 +1,215 @@
+"""Runs what is first in the lanes of an ordered route, and settles it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+
+from worker.config.routes import Publisher
+from worker.core.delivery_state import DeliveryState, OrderStamp
+from worker.core.errors import ChannelLost, Unpublishable
+from worker.core.header_codec import HeaderCodec
+from worker.core.health import Health
+from worker.core.identity import identity_of
+from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
+from worker.core.ports import Broker, Clock, Evaluator
+from worker.core.settlement import Retry, Settlement
+from worker.core.topology import WORK_LIMIT, order_room
+from worker.flows.consuming.availability import Availability
+from worker.flows.consuming.copies import retried
+from worker.flows.consuming.memory import Memory
+from worker.flows.consuming.runner import DeliveryRunner, Handler, handled
+from worker.flows.consuming.settlement_executor import SettlementExecutor, Trouble, instead
+from worker.flows.consuming.with_memory import with_memory
+from worker.flows.ordered.lanes import Entry, Lanes
+from worker.flows.ordered.messages import WaitingMessage, key_of, moved_on
+from worker.flows.waiting import first_of
+from worker.metrics import Metrics
+from worker.state.claim_index import KEPT
+
+logger = structlog.get_logger()
+SURELY_KNOWN = KEPT / 2  # seconds for which nobody has forgotten a claim
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerDeps:
+    """What outlives broker attachments: runs live on in `tasks` when their channel dies."""
+
+    route: Publisher
+    part: str
+    handler: Handler
+    needs: Availability
+    evaluator: Evaluator
+    codec: HeaderCodec
+    clock: Clock
+    metrics: Metrics
+    health: Health
+    tasks: asyncio.TaskGroup
+    runner: DeliveryRunner
+    memory: Memory
+
+
+class LaneRunner:
+    """The runs of one `session`, the life of the room's channel."""
+
+    def __init__(self, deps: RunnerDeps, broker: Broker, lanes: Lanes[WaitingMessage], session: int) -> None:
+        self._deps = deps
+        self._lanes = lanes
+        self._session = session
+        self.settler = SettlementExecutor(deps.route.name, deps.route.queue, (), broker, deps.codec, deps.clock, Trouble(deps.health, deps.part))
+        self._settling: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._lost = False
+
+    @property
+    def delays(self) -> tuple[float, ...]:
+        return self._deps.route.retry
+
+    def changed(self) -> None:
+        """Something may run that could not before."""
+        self._changed.set()
+
+    def lost(self) -> None:
+        """The room's channel has gone: whoever gets a message again settles it."""
+        self._lost = True
+
+    async def run(self) -> None:
+        """Start what may run, for as long as this is awaited."""
+        clock = self._deps.clock
+        while True:
+            self._changed.clear()
+            while self._deps.needs.available and (entry := self._lanes.start(clock.now())) is not None:
+                self._start(entry)
+            due = self._lanes.next_due()
+            await first_of(self._changed.wait(), timeout=None if due is None else max(0.0, due - clock.now()))
+
+    async def drain(self) -> None:
+        """Until what runs is settled."""
+        while self._settling:
+            await asyncio.wait(self._settling)
+
+    def _start(self, entry: Entry[WaitingMessage]) -> None:
+        if entry.item is None:
+            raise ValueError("an entry runs whose message is not here")
+        task = self._deps.tasks.create_task(self._own(entry, entry.item))
+        self._settling.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._settling.discard(task)
+        self._changed.set()
+
+    async def _own(self, entry: Entry[WaitingMessage], item: WaitingMessage) -> None:
+        state = replace(item.state, remembered=self._deps.clock.now() - item.stamp.since < SURELY_KNOWN)
+        job = OrderedJob(self, entry, replace(item, state=state), self._session)
+        if item.redelivered and not self._deps.runner.in_flight.running(job.key, self._session):
+            await self._count(entry, item, state)
+        else:
+            await self._deps.runner.own(job)
+
+    def finish(self, entry: Entry[WaitingMessage]) -> None:
+        self._lanes.finish(entry)
+
+    async def handle(self, entry: Entry[WaitingMessage], item: WaitingMessage) -> Outcome:
+        """Run the route's handler; a message whose key cannot be told is refused when its turn comes."""
+        if item.stamp.starts > WORK_LIMIT:
+            return Refused(DeadClass.CRASHED, f"started {item.stamp.starts} times without ever coming to an end")
+        refused = await key_of(self._deps.route, item, item.state, self._deps.evaluator, self._deps.clock) if entry.key is None else None
+        if isinstance(refused, Refused):
+            return refused
+        outcome = await with_memory(self._deps.memory, item, partial(handled, self._deps.handler, item, item.state))
+        return replace(outcome, body=None) if isinstance(outcome, Done) else outcome
+
+    def require_channel(self) -> None:
+        """Raises `ChannelLost` when another session settles what this one holds."""
+        if self._lost:
+            raise ChannelLost("its channel was lost: the message is delivered and settled again")
+
+    async def place(self, entry: Entry[WaitingMessage], item: WaitingMessage, outcome: Outcome, settlement: Settlement) -> Settlement:
+        """As `SettlementExecutor.place`; a message to be tried again keeps its place in its lane, which waits for it."""
+        if isinstance(settlement, Retry):
+            return await self._postpone(entry, item, item.state, outcome, settlement)
+        return await self.settler.place(item, item.state, settlement)
+
+    async def _postpone(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState, outcome: Outcome, settlement: Retry) -> Settlement:
+        now = self._deps.clock.now()
+        wait = outcome.after if isinstance(outcome, Unsent) and outcome.after else settlement.delay or 0.0
+        due = now + wait if wait else 0.0
+        state = replace(retried(state, settlement), order=OrderStamp(item.stamp.sequence, int(now), due))
+        self._lanes.postpone(entry, progress(state), due)
+        return await self._into_room(entry, item, state, settlement)
+
+    async def _count(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState) -> None:
+        """A worker may have crashed on this message: requeue a copy with the start counted. After some starts it runs alone, so that no other message is blamed."""
+        copy = moved_on(replace(item, state=state), self._deps.clock.now(), started=True)
+        self._lanes.postpone(entry, progress(state), item.stamp.due)
+        try:
+            again = Retry(None, state.attempts, state.doubtful, "a worker may have crashed on it")
+            if not isinstance(await self._into_room(entry, item, copy, again), Retry):
+                self._lanes.finish(entry)
+            await item.ack()
+        except ChannelLost as error:
+            logger.warning("message.unsettled", message_id=state.message_id, reason=str(error))
+
+    async def _into_room(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState, settlement: Retry) -> Settlement:
+        """Put the copy into the room that its lane waits for. One that no broker takes is buried instead, and its lane must not wait."""
+        try:
+            await self.settler.confirmed(self._deps.codec.copy(item.message, self._deps.route.queue, state), order_room(self._deps.route.queue))
+        except Unpublishable as error:
+            self._lanes.resume(entry, item)
+            return await self.settler.place(item, state, instead(settlement, state, error))
+        return settlement
+
+
+def progress(state: DeliveryState) -> tuple[int, int]:
+    """How far a copy is: attempts that count, and attempts that were claimed."""
+    return state.attempts, state.tries
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedJob:
+    """Implements `Job` for the first message of a lane."""
+
+    lanes: LaneRunner
+    entry: Entry[WaitingMessage]
+    delivery: WaitingMessage
+    session: int
+
+    @property
+    def state(self) -> DeliveryState:
+        return self.delivery.state
+
+    @property
+    def key(self) -> Hashable:
+        return (*identity_of(self.delivery), self.delivery.stamp.sequence, progress(self.state))
+
+    @property
+    def delays(self) -> tuple[float, ...]:
+        return self.lanes.delays
+
+    @property
+    def may_adopt(self) -> bool:
+        return True
+
+    async def handle(self) -> Outcome:
+        return await self.lanes.handle(self.entry, self.delivery)
+
+    async def due(self, settlement: Settlement) -> Settlement:
+        self.lanes.require_channel()
+        return settlement
+
+    async def place(self, outcome: Outcome, settlement: Settlement) -> Settlement:
+        return await self.lanes.place(self.entry, self.delivery, outcome, settlement)
+
+    async def ack(self) -> None:
+        await self.delivery.ack()
+
+    def ended(self, settlement: Settlement | None, *, lost: bool) -> bool:
+        """An acknowledgement is not confirmed: the result is kept, so that a message that comes back is known to be done. A retried one has its copy in the queue."""
+        if not lost and not isinstance(settlement, Retry):
+            self.lanes.finish(self.entry)
+        return not isinstance(settlement, Retry)

@@ -1,0 +1,171 @@
+"""One attempt to send a write: of all copies of a message exactly one sends it, within seconds after it was begun in the ledger, or never."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+from uuid import uuid4
+
+from worker.core.delivery_state import DeliveryState
+from worker.core.errors import BrokerError
+from worker.core.exchange import Exchange
+from worker.core.identity import identity_of
+from worker.core.ledger import Claim, Ledger, attempt_key, receipt_key
+from worker.core.message import Delivery
+from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused, Unsent, marked
+from worker.core.ports import Clock, Slot
+
+SEND_WITHIN = 5.0  # seconds between the claim and the first byte: enough for a handshake; other copies add it to their wait
+LIST_LAG = 5.0  # seconds after which Halo's lists are taken to show what was created
+DENIED_PAUSE = 1.0  # seconds that a denied message stays in hand: a lost channel shows meanwhile
+RECEIPT_AFTER = 0.05  # seconds in which an attempt that need not wait is begun
+FIRST = "the first delivery"
+
+
+class Reserve(Protocol):
+    """Reserves a slot for one request. `after`: the exchange whose token Halo refused."""
+
+    def __call__(self, *, after: Exchange | None) -> AbstractAsyncContextManager[Slot | Exchange]: ...
+
+
+class Denial(Enum):
+    """Why an attempt may not be made."""
+
+    STARTED = "another copy of this message has made this attempt, or is making it"
+    UNKNOWN = "it was delivered before, and it cannot be known whether it was sent"
+    UNCLAIMED = "the attempt could not be claimed"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """The attempts of one route or runbook."""
+
+    name: str
+    ledger: Ledger
+    clock: Clock
+
+    def of(self, delivery: Delivery, state: DeliveryState, delays: tuple[float, ...], *, remembered: bool | None = None, holder: int | None = None) -> Attempt:
+        """The attempt of this delivery. `delays`: seconds between attempts.
+
+        `remembered`: whether the ledger still knows claims about the message; None: its receipt tells. `holder`: which holder of its `once` key it is; that
+        distinguishes messages that a sender sends under the same id.
+        """
+        _, message_id, content = identity_of(delivery)
+        return Attempt(self, f"{self.name}:{message_id}:{content.hex()}:{holder or 0}", state, delays, remembered=remembered, unnamed=not message_id)
+
+
+class Attempt:
+    """One delivery's right to send: `send` reserves, begins and sends; `with_history` adds to the outcome what the next copy must know."""
+
+    def __init__(self, attempts: Attempts, identity: str, state: DeliveryState, delays: tuple[float, ...], *, remembered: bool | None, unnamed: bool) -> None:
+        self._ledger = attempts.ledger
+        self._clock = attempts.clock
+        self._identity = identity
+        self._state = state
+        self._delays = delays
+        self._remembered = remembered
+        self._unnamed = unnamed
+        # Two first deliveries with one id and one content are two messages of the sender: they share an owner, so that neither is taken for a copy.
+        self._owner = uuid4().hex if state.copied or state.redelivered else FIRST
+        self._begun = 0
+        self._has_slot = False
+
+    @property
+    def doubtful(self) -> bool:
+        """An earlier attempt ended and may have had its effect."""
+        return self._state.doubtful
+
+    @property
+    def suspect(self) -> bool:
+        """The write may be done already: the message was delivered or attempted before."""
+        return self._state.doubtful or self._state.redelivered
+
+    @property
+    def waited(self) -> bool:
+        """Whatever was under way has had time to end: a lookup that finds nothing is conclusive."""
+        return self._state.waited
+
+    async def send(self, reserve: Reserve, *, without_lookup: bool) -> Exchange | Denial:
+        """Reserve a slot, begin the attempt in the ledger, send. A 401 begins and sends again.
+
+        `without_lookup`: the write cannot be looked up, so it is denied unless the ledger can tell that it was never sent. While such a write waits for its
+        slot it leaves a receipt, which tells "never sent" from "unknown" after a crash.
+        """
+        leaving = asyncio.create_task(self._leave_receipt()) if without_lookup and not self._state.redelivered and self._remembered is None else None
+        try:
+            exchange: Exchange | None = None
+            while exchange is None or exchange.stale_token:
+                async with reserve(after=exchange) as slot:
+                    if isinstance(slot, Exchange):
+                        return slot
+                    self._has_slot = True
+                    until = await self.begin(without_lookup=without_lookup)
+                    if isinstance(until, Denial):
+                        return until
+                    exchange = await slot.send(until)
+            return exchange
+        finally:
+            if leaving is not None:
+                leaving.cancel()
+
+    async def begin(self, *, without_lookup: bool) -> float | Denial:
+        """Claim the next attempt: the monotonic time until which its first byte may leave, or why it must not."""
+        until = self._clock.monotonic() + SEND_WITHIN  # from before the claim: other replicas read it later and wait at least as long
+        try:
+            denial = await self._claimed(check_receipt=without_lookup and self._state.redelivered and self._begun == 0)
+        except BrokerError:
+            return Denial.UNCLAIMED
+        return until if denial is None else denial
+
+    async def _claimed(self, *, check_receipt: bool) -> Denial | None:
+        """Raises `BrokerError`."""
+        claim = await self._ledger.claim(attempt_key(self._identity, self._state.tries + self._begun), self._owner)
+        self._begun += 1
+        if claim is Claim.TAKEN:
+            return Denial.STARTED
+        # After a returned claim of our own the ledger knows every earlier one, so that an absent receipt means something.
+        return Denial.UNKNOWN if check_receipt and not await self._is_remembered() else None
+
+    async def _is_remembered(self) -> bool:
+        return await self._ledger.knows(receipt_key(self._identity, self._state.tries)) if self._remembered is None else self._remembered
+
+    async def _leave_receipt(self) -> None:
+        await self._clock.sleep(RECEIPT_AFTER)
+        if not self._has_slot:
+            with suppress(BrokerError):  # without a receipt the message may become a dead letter though it was never sent
+                await self._ledger.claim(receipt_key(self._identity, self._state.tries), self._owner)
+
+    def retry_lookup(self) -> Outcome:
+        """Look it up again before it is created: Halo may still be executing an earlier attempt, or its lists may lag."""
+        attempts = self._state.attempts
+        delay = self._delays[min(attempts, len(self._delays) - 1)] if self._delays else 0.0
+        reason = "looked for and not there; an earlier attempt may still be under way, so it is looked for again"
+        return Unsent(reason, counted=False, after=max(delay, LIST_LAG), marks={"doubtful": True, "waited": True})
+
+    async def denied(self, denial: Denial, limit: float, *, park: bool) -> Outcome:
+        """The outcome of a denied attempt. `limit`: seconds that Halo has for an answer; `park`: the write cannot be looked up."""
+        await self._clock.sleep(DENIED_PAUSE)
+        if denial is Denial.UNCLAIMED:
+            return Unsent(denial.value, counted=False)
+        if park:
+            return Refused(DeadClass.IN_DOUBT, f"{denial.value}, and it cannot be looked up", marks={"doubtful": True})
+        reason = f"{denial.value}: it waits until that must have come to its end"
+        return Unsent(reason, counted=False, after=SEND_WITHIN + limit + LIST_LAG, marks={"doubtful": True, "waited": True})
+
+    async def with_history(self, outcome: Outcome) -> Outcome:
+        """The outcome with the number of begun attempts, for the next copy of the message.
+
+        A message without an id gets one on its copy. If the original comes back, it must find its attempt claimed, so one is claimed here.
+        """
+        marks: dict[str, Any] = {}
+        if self._unnamed and self._begun == 0 and isinstance(outcome, (Unsent, Doubtful, Refused)):
+            with suppress(BrokerError):
+                marks = {} if await self._claimed(check_receipt=False) is None else {"doubtful": True}
+        if self._begun:
+            marks["tries"] = self._state.tries + self._begun
+        if isinstance(outcome, Unsent) and self.waited:
+            marks["waited"] = True
+        return marked(outcome, marks)

@@ -1,0 +1,126 @@
+"""A slot: the token, the place in the budget and the HTTP call of one request to Halo, reserved before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+from worker.config.routes import Client
+from worker.core.errors import Undecodable
+from worker.core.exchange import Exchange, Fate, Request
+from worker.core.known_secrets import KnownSecrets
+from worker.core.ports import Clock
+from worker.halo.auth import AuthManager, Token
+from worker.halo.budget import Budget, Turn
+from worker.halo.calls import build_http_call
+from worker.halo.grants import NoToken
+from worker.halo.outcome import judge
+from worker.halo.shutdown_gate import ShutdownGate
+from worker.halo.transport import Answer, Call, Failure, Send
+
+STOPPED = "the worker stopped before the request was sent"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedAccess:
+    """Token, budget and shutdown gate of one client, for callers that send their own requests."""
+
+    client: Client
+    auth: AuthManager
+    budget: Budget
+    shutdown: ShutdownGate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reservations:
+    """Where the slots of one client come from. `api`: the address below which it sends."""
+
+    access: SharedAccess
+    api: str
+    send: Send
+    clock: Clock
+
+    @asynccontextmanager
+    async def reserve(self, request: Request, priority: int, seconds: float | None, stale_token: str) -> AsyncIterator[HaloSlot | Exchange]:
+        """Wait for a token and a turn; an exchange says why nothing can be sent. `seconds`: for the exchange; None: the client's own limit.
+
+        `stale_token`: the token that Halo refused before.
+        """
+        slot = HaloSlot(self, request, priority, seconds, stale_token)
+        try:
+            yield await slot.acquire() or slot
+        finally:
+            slot.release()
+
+
+class HaloSlot:
+    """Implements `worker.core.ports.Slot`. It holds its turn until it is sent or released."""
+
+    def __init__(self, source: Reservations, request: Request, priority: int, seconds: float | None, stale_token: str) -> None:
+        self.request = request
+        self._source = source
+        self._priority = priority
+        self._seconds = seconds
+        self._stale_token = stale_token
+        self._token: Token | None = None
+        self._turn: Turn | None = None
+        self._call: Call | None = None
+
+    async def acquire(self) -> Exchange | None:
+        """Take a token and a turn, and build the call; an exchange says why not."""
+        access = self._source.access
+        try:
+            async with access.shutdown.wait():
+                token = await access.auth.token(rejected=self._stale_token or None)
+                if isinstance(token, NoToken):
+                    return Exchange(Fate.NOT_SENT, reason=token.reason, down=True)
+                self._turn = await access.budget.acquire(self._priority)
+        except TimeoutError:
+            self.release()
+            return Exchange(Fate.NOT_SENT, reason=STOPPED)
+        self._token = access.auth.ready() or token  # it may have been renewed during the wait for the turn
+        try:
+            self._call = await build_http_call(self.request, self._source.api, self._token.value, self._seconds)
+        except Undecodable as error:
+            self.release()
+            return Exchange(Fate.REJECTED, reason=f"not sent: {error}")
+        return None
+
+    def release(self) -> None:
+        """Give the turn back; a sent request keeps its place in the budget's window."""
+        if self._turn is not None:
+            self._source.access.budget.release(self._turn)
+            self._turn = None
+
+    async def send(self, until: float | None = None) -> Exchange:
+        exchange, interrupted = await self._send(until)
+        if interrupted and self.request.method == "GET":  # the connection broke before the answer: reading again is harmless
+            refused = await self.acquire()
+            exchange = refused if refused is not None else (await self._send(until))[0]
+        if exchange.status == HTTPStatus.UNAUTHORIZED and not self._stale_token and self._token is not None:
+            exchange = replace(exchange, stale_token=self._token.value)
+        return exchange
+
+    async def _send(self, until: float | None) -> tuple[Exchange, bool]:
+        """One exchange, and whether the connection broke before the answer began."""
+        turn, call, budget = self._turn, self._call, self._source.access.budget
+        if turn is None or call is None:
+            raise RuntimeError("a slot is sent once, within its reservation")
+        turn.unused = False  # a cancelled request may have left
+        result = await self._source.send(replace(call, not_after=until))
+        exchange = replace(judge(self._without_our_secrets(result)), duration=self._source.clock.monotonic() - turn.started)
+        turn.unused = exchange.fate is Fate.NOT_SENT
+        self.release()
+        if exchange.fate is Fate.THROTTLED:
+            exchange = replace(exchange, retry_after=budget.throttled(turn.started, exchange.retry_after))
+        return exchange, isinstance(result, Failure) and result.interrupted
+
+    def _without_our_secrets(self, result: Answer | Failure) -> Answer | Failure:
+        """A refusal may quote what was sent, and its reason goes into logs, headers and answers of commands."""
+        if isinstance(result, Failure) or result.status < HTTPStatus.BAD_REQUEST or not result.body:
+            return result
+        access = self._source.access
+        known = KnownSecrets((*access.auth.secrets, *access.client.headers.values()))
+        return replace(result, body=known.hide_bytes(result.body))
