@@ -10,7 +10,7 @@ import orjson
 
 from worker.core.errors import ExpressionError, ExpressionFailed
 from worker.core.evaluation import UNDEFINED, Question
-from worker.evaluator.engine import Expression, Input
+from worker.evaluator.jsonata import Expression, Input
 from worker.evaluator.sizes import context_json, result_json
 
 Value = TypeVar("Value")

@@ -62,12 +62,12 @@ def test_everything_is_caught_only_at_the_named_outermost_places():
 
 def test_the_expression_engine_meets_data_only_in_the_evaluators_own_process():
     speaking = {path for path, tree in TREES.items() for node in ast.walk(tree) if "jsonatapy" in imported(node)}
-    assert speaking == {"worker/config/syntax.py", "worker/evaluator/engine.py"}
+    assert speaking == {"worker/config/syntax.py", "worker/evaluator/jsonata.py"}
     used = [
         node.attr for node in ast.walk(TREES["worker/config/syntax.py"]) if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "jsonatapy"
     ]
     assert set(used) == {"compile"}, "a text is only parsed here: what it yields is found out by the evaluator"
-    importing = {path for path, tree in TREES.items() for node in ast.walk(tree) if "worker.evaluator.engine" in imported(node)}
+    importing = {path for path, tree in TREES.items() for node in ast.walk(tree) if "worker.evaluator.jsonata" in imported(node)}
     assert importing == {"worker/evaluator/child.py"}
     starting = {path for path, tree in TREES.items() for node in ast.walk(tree) if "worker.evaluator.child" in imported(node)}
     assert starting == set(), "it is run by itself"

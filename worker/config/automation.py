@@ -35,7 +35,7 @@ class Values:
         return dict(self.variables) | {"status": self.status, "response": self.response, "request": self.request}
 
 
-class Filler(Protocol):
+class RunTemplate(Protocol):
     """A value that may hold `<<Name>>` and `{{ JSONata }}` at any depth, compiled."""
 
     @property
@@ -78,10 +78,10 @@ class Method:
     name: str
     integration: str
     verb: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-    path: tuple[str | Filler, ...]
-    query: Mapping[str, Filler] = field(default_factory=dict)
-    headers: Mapping[str, Filler] = field(default_factory=dict)
-    body: Filler | None = None
+    path: tuple[str | RunTemplate, ...]
+    query: Mapping[str, RunTemplate] = field(default_factory=dict)
+    headers: Mapping[str, RunTemplate] = field(default_factory=dict)
+    body: RunTemplate | None = None
     body_kind: Literal["json", "text", "form"] = "json"
     timeout: float = 30.0
     output: Mapping[str, VariablePath] = field(default_factory=dict)
@@ -137,14 +137,14 @@ class Step:
     method: Method | None = None
     action: Action | None = None
     client: str | None = None
-    path: Mapping[str, Filler] = field(default_factory=dict)
-    query: Mapping[str, Filler] = field(default_factory=dict)
-    body: Filler | None = None
+    path: Mapping[str, RunTemplate] = field(default_factory=dict)
+    query: Mapping[str, RunTemplate] = field(default_factory=dict)
+    body: RunTemplate | None = None
     output: Mapping[str, VariablePath] = field(default_factory=dict)
     go: tuple[Branch, ...] = ()
     on_failure: str | None = None
     end: Literal["done", "failed"] | None = None
-    reason: Filler | None = None
+    reason: RunTemplate | None = None
     retry: tuple[float, ...] = (10.0, 60.0, 600.0)
     in_doubt: Literal["park", "repeat"] = "park"
     find: Find | None = None
@@ -209,6 +209,6 @@ class Caller(Protocol):
         """One exchange; `status` and `body` (JSON, or text) are set whenever an answer was read, whatever its status. `timeout` overrides the method's own, in seconds.
 
         Fates: DONE for 2xx, REJECTED for other answers below 500, AUTH for 401 and 403, THROTTLED for 429, AMBIGUOUS for 5xx and for what broke after it was sent, NOT_SENT.
-        Raises `ExpressionError` (a filler failed), `EvaluatorUnavailable`, `CallRefused` (it may not be sent: a path segment, a host, a header).
+        Raises `ExpressionError` (a run_template failed), `EvaluatorUnavailable`, `CallRefused` (it may not be sent: a path segment, a host, a header).
         """
         ...

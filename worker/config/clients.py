@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from worker.config.config_node import ConfigNode
 from worker.config.models.clients import ClientCredentials, ClientDefinition, Password
 from worker.config.routes import Client, Grant
-from worker.config.spot import Spot
 from worker.core.errors import Problem
 
 
-def compile_client(name: str, definition: ClientDefinition, spot: Spot, problems: list[Problem]) -> Client:
-    if definition.url is None and (definition.api_url is None or definition.token_url is None) and "url" not in spot:
-        problems.append(spot.key_problem("a client needs `url`, or both `api_url` and `token_url`"))
+def compile_client(name: str, definition: ClientDefinition, node: ConfigNode, problems: list[Problem]) -> Client:
+    if definition.url is None and (definition.api_url is None or definition.token_url is None) and "url" not in node:
+        problems.append(node.key_problem("a client needs `url`, or both `api_url` and `token_url`"))
     return Client(
         name=name,
         url=definition.url,

@@ -12,10 +12,10 @@ import orjson
 from worker.config.compiled import Condition, Template
 from worker.config.functions import SyntaxMistake
 from worker.config.paths import Input, simple_path
-from worker.config.scanner import OPEN, Embedded, Unclosed, parts, whole
 from worker.config.sites import Site, Sites
+from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.syntax import Expression
-from worker.config.where import NOWHERE, Where
+from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, whole
 from worker.core.errors import ConfigError, ExpressionError, Problem
 from worker.core.evaluation import UNDEFINED
 from worker.core.ports import Evaluator
@@ -55,32 +55,32 @@ class Truth:
         return truth(self._part(await self._sites.values(Input(context, bindings), evaluator)))
 
 
-def compile_template(value: Any, where: Where = NOWHERE) -> Template:
+def compile_template(value: Any, location: SourceLocation = NO_LOCATION) -> Template:
     """A value with expressions at any depth. Raises `ConfigError` with every mistake in it."""
     compiling = Compiling()
-    part = value_part(value, where, compiling)
+    part = value_part(value, location, compiling)
     if compiling.problems:
         raise ConfigError(compiling.problems)
     return Compiled(part, compiling.sites)
 
 
-def compile_expression(text: str, where: Where = NOWHERE) -> Template:
+def compile_expression(text: str, location: SourceLocation = NO_LOCATION) -> Template:
     """JSONata as it stands, or in one pair of braces. Raises `ConfigError`."""
-    return Compiled(*bare_part(text, where))
+    return Compiled(*bare_part(text, location))
 
 
-def compile_condition(text: str, where: Where = NOWHERE) -> Condition:
+def compile_condition(text: str, location: SourceLocation = NO_LOCATION) -> Condition:
     """As `compile_expression`, for its truth."""
-    return Truth(*bare_part(text, where))
+    return Truth(*bare_part(text, location))
 
 
-def bare_part(text: str, where: Where) -> tuple[Part, Sites]:
+def bare_part(text: str, location: SourceLocation) -> tuple[Part, Sites]:
     compiling = Compiling()
     try:
         embedded = whole(text) or Embedded(text, 0)
-        part = expression_part(embedded, where, compiling)
+        part = expression_part(embedded, location, compiling)
     except Unclosed as error:
-        raise ConfigError([where.problem(str(error), error.start)]) from None
+        raise ConfigError([location.problem(str(error), error.start)]) from None
     problems = compiling.problems
     if problems and OPEN in text and embedded.text == text:
         hint = f"{problems[0].message}; `{{{{ }}}}` encloses the whole expression or is left out"
@@ -90,43 +90,43 @@ def bare_part(text: str, where: Where) -> tuple[Part, Sites]:
     return part, compiling.sites
 
 
-def value_part(value: Any, where: Where, compiling: Compiling) -> Part:
+def value_part(value: Any, location: SourceLocation, compiling: Compiling) -> Part:
     if isinstance(value, str):
-        return text_part(value, where, compiling)
+        return text_part(value, location, compiling)
     if isinstance(value, Mapping):
-        members = {str(key): value_part(member, where.child(key), compiling) for key, member in value.items()}
+        members = {str(key): value_part(member, location.child(key), compiling) for key, member in value.items()}
         return lambda values: {key: result for key, member in members.items() if (result := member(values)) is not UNDEFINED}
     if isinstance(value, list):
-        items = [value_part(item, where.child(index), compiling) for index, item in enumerate(value)]
+        items = [value_part(item, location.child(index), compiling) for index, item in enumerate(value)]
         return lambda values: [result for item in items if (result := item(values)) is not UNDEFINED]
     return lambda _values: value
 
 
-def text_part(text: str, where: Where, compiling: Compiling) -> Part:
+def text_part(text: str, location: SourceLocation, compiling: Compiling) -> Part:
     try:
         single = whole(text)
         pieces = parts(text)
     except Unclosed as error:
-        compiling.problems.append(where.problem(str(error), error.start))
+        compiling.problems.append(location.problem(str(error), error.start))
         return nothing
     if single:
-        return expression_part(single, where, compiling)
-    made = [expression_part(piece, where, compiling) if isinstance(piece, Embedded) else where.fill(piece.text) for piece in pieces]
+        return expression_part(single, location, compiling)
+    made = [expression_part(piece, location, compiling) if isinstance(piece, Embedded) else location.fill(piece.text) for piece in pieces]
     if all(isinstance(piece, str) for piece in made):
         literal = "".join(str(piece) for piece in made)
         return lambda _values: literal
     return lambda values: "".join(piece if isinstance(piece, str) else as_text(piece(values)) for piece in made)
 
 
-def expression_part(embedded: Embedded, where: Where, compiling: Compiling) -> Part:
+def expression_part(embedded: Embedded, location: SourceLocation, compiling: Compiling) -> Part:
     """The value of one expression; which one it is among the template's is settled here."""
     try:
         expression = Expression(embedded.text)
     except SyntaxMistake as error:
         hint = "; inside an expression a variable is its name alone, without `<<` and `>>`" if "<<" in embedded.text else ""
-        compiling.problems.append(where.problem(f"the expression is not valid JSONata: {error}{hint}", embedded.start + error.offset))
+        compiling.problems.append(location.problem(f"the expression is not valid JSONata: {error}{hint}", embedded.start + error.offset))
         return nothing
-    told = where.problem("", embedded.start + len(embedded.text) - len(embedded.text.lstrip()))
+    told = location.problem("", embedded.start + len(embedded.text) - len(embedded.text.lstrip()))
     place = f"the expression at {str(told)[:-2]}" if told.file else "the expression"
     return itemgetter(compiling.sites.add(Site(embedded.text, expression.variables, simple_path(embedded.text), place)))
 

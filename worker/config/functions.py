@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from worker.config.scanner import Token
+from worker.config.template_lexer import Token
 from worker.core.suggest import did_you_mean
 
 MAX_PAD = 1_000_000  # characters; the engine's own `$pad` takes gigabytes and then minutes
@@ -43,10 +43,10 @@ def check_functions(pieces: Sequence[Token]) -> None:
             raise SyntaxMistake(f"there is no function `{token.text}`{near}", token.start)
 
 
-def pad(text: str, width: float, filler: str = " ") -> str:
+def pad(text: str, width: float, run_template: str = " ") -> str:
     """JSONata's `$pad`: to the right of the text for a positive width, to the left for a negative one."""
     if abs(width) > MAX_PAD:
         raise ValueError(f"$pad to more than {MAX_PAD:,} characters")
     missing = int(abs(width)) - len(text)
-    fill = (filler * missing)[:missing] if filler and missing > 0 else ""
+    fill = (run_template * missing)[:missing] if run_template and missing > 0 else ""
     return text + fill if width > 0 else fill + text

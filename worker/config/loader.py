@@ -9,6 +9,7 @@ from pathlib import Path
 from worker.catalogue.catalogue import Catalogue, load
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.clients import compile_client
+from worker.config.config_node import ConfigNode
 from worker.config.document import Document
 from worker.config.doors import check_doors
 from worker.config.integrations import compile_integration
@@ -20,11 +21,10 @@ from worker.config.models.runbooks import RunbookDefinition
 from worker.config.models.subscribers import SubscriberDefinition
 from worker.config.models.webhooks import WebhookDefinition
 from worker.config.names import check_names, check_queues, check_references
-from worker.config.neighbours import Neighbours
 from worker.config.publishers import compile_publisher
+from worker.config.references import References
 from worker.config.routes import Client, Publisher, Routes, Subscriber
 from worker.config.runbooks import compile_runbook
-from worker.config.spot import Spot
 from worker.config.subscribers import compile_subscriber
 from worker.config.validation import validated
 from worker.config.webhooks import compile_webhook
@@ -45,7 +45,7 @@ class Loading:
 
     catalogue: Catalogue
     problems: list[Problem] = field(default_factory=list)
-    definitions: list[Spot] = field(default_factory=list)
+    definitions: list[ConfigNode] = field(default_factory=list)
     clients: dict[str, Client] = field(default_factory=dict)
     subscribers: dict[str, Subscriber] = field(default_factory=dict)
     publishers: dict[str, Publisher] = field(default_factory=dict)
@@ -62,9 +62,9 @@ def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path) 
     variables = Variables(environment, secrets)
     loading = Loading(load())
     for document in read_documents(directory, loading.problems):
-        find_definitions(Spot(document, variables), loading)
-    for spot in sorted(loading.definitions, key=lambda spot: KINDS.index(str(spot.path[0]))):
-        take_definition(spot, loading)
+        find_definitions(ConfigNode(document, variables), loading)
+    for node in sorted(loading.definitions, key=lambda node: KINDS.index(str(node.path[0]))):
+        compile_definition(node, loading)
     check_names(loading.definitions, loading.problems)
     check_references(loading.definitions, loading.problems)
     check_queues(loading.definitions, loading.routes(), loading.problems)
@@ -120,7 +120,7 @@ def read_documents(directory: Path, problems: list[Problem]) -> Iterator[Documen
             problems.extend(error.problems)
 
 
-def find_definitions(root: Spot, loading: Loading) -> None:
+def find_definitions(root: ConfigNode, loading: Loading) -> None:
     """Notes every definition of one file."""
     content = root.value
     if content is None:
@@ -129,45 +129,45 @@ def find_definitions(root: Spot, loading: Loading) -> None:
         loading.problems.append(root.problem(f"a route file is a mapping with {', '.join(KINDS)}"))
         return
     for kind, definitions in content.items():
-        spot = root.child(kind)
+        node = root.child(kind)
         if kind not in KINDS:
-            loading.problems.append(spot.key_problem(f"unknown key `{kind}`" + (did_you_mean(kind, KINDS) or f"; valid are {', '.join(KINDS)}")))
+            loading.problems.append(node.key_problem(f"unknown key `{kind}`" + (did_you_mean(kind, KINDS) or f"; valid are {', '.join(KINDS)}")))
         elif isinstance(definitions, dict):
-            loading.definitions.extend(map(spot.child, definitions))
+            loading.definitions.extend(map(node.child, definitions))
         elif definitions is not None:
-            loading.problems.append(spot.problem(f"`{kind}` must be a mapping from names to definitions"))
+            loading.problems.append(node.problem(f"`{kind}` must be a mapping from names to definitions"))
 
 
-def take_definition(spot: Spot, loading: Loading) -> None:
+def compile_definition(node: ConfigNode, loading: Loading) -> None:
     """Compiles one definition; what is wrong with one member does not keep the others from being checked."""
-    kind, name = str(spot.path[0]), str(spot.path[1])
+    kind, name = str(node.path[0]), str(node.path[1])
     problems, catalogue = loading.problems, loading.catalogue
     if kind == "clients":
-        if client := validated(ClientDefinition, spot, problems):
-            loading.clients[name] = compile_client(name, client, spot, problems)
+        if client := validated(ClientDefinition, node, problems):
+            loading.clients[name] = compile_client(name, client, node, problems)
     elif kind == "subscribers":
-        if (subscriber := validated(SubscriberDefinition, spot, problems)) and (made := compile_subscriber(name, subscriber, spot, catalogue, problems)):
+        if (subscriber := validated(SubscriberDefinition, node, problems)) and (made := compile_subscriber(name, subscriber, node, catalogue, problems)):
             loading.subscribers[name] = made
     elif kind == "publishers":
-        if (publisher := validated(PublisherDefinition, spot, problems)) and (built := compile_publisher(name, publisher, spot, catalogue, problems)):
+        if (publisher := validated(PublisherDefinition, node, problems)) and (built := compile_publisher(name, publisher, node, catalogue, problems)):
             loading.publishers[name] = built
     else:
-        take_automation(spot, kind, name, loading)
+        compile_automation(node, kind, name, loading)
 
 
-def take_automation(spot: Spot, kind: str, name: str, loading: Loading) -> None:
-    """Those kinds that refer to others."""
+def compile_automation(node: ConfigNode, kind: str, name: str, loading: Loading) -> None:
+    """Those kinds that check_reference to others."""
     problems = loading.problems
     before = len(problems)
-    around = Neighbours(loading.catalogue, loading.definitions, loading.clients, loading.integrations)
+    references = References(loading.catalogue, loading.definitions, loading.clients, loading.integrations)
     if kind == "integrations":
-        if integration := validated(IntegrationDefinition, spot, problems):
-            loading.integrations[name] = compile_integration(name, integration, spot, around, problems)
+        if integration := validated(IntegrationDefinition, node, problems):
+            loading.integrations[name] = compile_integration(name, integration, node, references, problems)
     elif kind == "runbooks":
-        if runbook := validated(RunbookDefinition, spot, problems):
-            loading.runbooks[name] = compile_runbook(name, runbook, spot, around, problems, whole=len(problems) == before)
-    elif webhook := validated(WebhookDefinition, spot, problems):
-        loading.webhooks[name] = compile_webhook(name, webhook, spot, around, problems)
+        if runbook := validated(RunbookDefinition, node, problems):
+            loading.runbooks[name] = compile_runbook(name, runbook, node, references, problems, whole=len(problems) == before)
+    elif webhook := validated(WebhookDefinition, node, problems):
+        loading.webhooks[name] = compile_webhook(name, webhook, node, references, problems)
 
 
 def cleaned(problem: Problem, variables: Variables) -> Problem:

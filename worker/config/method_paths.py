@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from worker.config.automation import Filler
+from worker.config.automation import RunTemplate
+from worker.config.config_node import ConfigNode, filled
 from worker.config.document import Path
-from worker.config.fillers import VARIABLE, compile_filler, references, variable_filler
-from worker.config.scanner import Embedded, Literal, Unclosed, parts
-from worker.config.spot import Spot, filled
+from worker.config.run_templates import VARIABLE, compile_run_template, references, variable_template
+from worker.config.template_lexer import Embedded, Literal, Unclosed, parts
 from worker.core.errors import ConfigError, Problem
 
 SEGMENT = re.compile(r"\{([^{}]*)\}")
@@ -18,36 +18,36 @@ FILLED = "\x00"  # stands for a variable while the shape is checked; the file ca
 UNSENDABLE = re.compile(r"[\s\x01-\x1f\x7f\\{}]")
 
 
-def compile_path(spot: Spot, problems: list[Problem]) -> tuple[str | Filler, ...]:
+def compile_path(node: ConfigNode, problems: list[Problem]) -> tuple[str | RunTemplate, ...]:
     """The parts of the path, in order; `{name}` is the same as `<<name>>` here."""
-    text, unfilled = spot.value, dict[Path, Problem]()
-    if not isinstance(text, str) or (filled(spot, unfilled) == text and unfilled):  # told before, by the model and by the filling
+    text, unfilled = node.value, dict[Path, Problem]()
+    if not isinstance(text, str) or (filled(node, unfilled) == text and unfilled):  # told before, by the model and by the filling
         return ()
     try:
-        made = list(compiled(text, spot))
+        made = list(compiled(text, node))
     except ConfigError as error:
         problems.extend(error.problems)
         return ()
     if complaint := misshapen("".join(part if isinstance(part, str) else FILLED for part in made)):
-        problems.append(spot.problem(f"`path` {complaint}"))
+        problems.append(node.problem(f"`path` {complaint}"))
     return tuple(made)
 
 
-def compiled(text: str, spot: Spot) -> Iterator[str | Filler]:
+def compiled(text: str, node: ConfigNode) -> Iterator[str | RunTemplate]:
     """Raises `ConfigError`."""
     try:
         pieces = [inner for piece in parts(text) for inner in (references(piece) if isinstance(piece, Literal) else [piece])]
     except Unclosed as error:
-        raise ConfigError([spot.problem(str(error), error.start)]) from None
+        raise ConfigError([node.problem(str(error), error.start)]) from None
     for piece in pieces:
         if isinstance(piece, Literal):
-            yield from segments(piece, spot)
+            yield from segments(piece, node)
         else:
             marks = "{{}}" if isinstance(piece, Embedded) else "<<>>"
-            yield compile_filler(f"{marks[:2]}{piece.text}{marks[2:]}", Shifted(spot, piece.start - 2))
+            yield compile_run_template(f"{marks[:2]}{piece.text}{marks[2:]}", Shifted(node, piece.start - 2))
 
 
-def segments(literal: Literal, spot: Spot) -> Iterator[str | Filler]:
+def segments(literal: Literal, node: ConfigNode) -> Iterator[str | RunTemplate]:
     """Literal text cut at its `{name}`."""
     start = 0
     for found in SEGMENT.finditer(literal.text):
@@ -55,20 +55,20 @@ def segments(literal: Literal, spot: Spot) -> Iterator[str | Filler]:
             continue  # `${NAME}`
         name = found[1].strip()
         if not VARIABLE.fullmatch(name):
-            raise ConfigError([spot.problem("`{…}` in a path holds the name of a variable", literal.start + found.start())])
+            raise ConfigError([node.problem("`{…}` in a path holds the name of a variable", literal.start + found.start())])
         if found.start() > start:
-            yield spot.fill(literal.text[start : found.start()])
-        yield variable_filler(name)
+            yield node.fill(literal.text[start : found.start()])
+        yield variable_template(name)
         start = found.end()
     if start < len(literal.text):
-        yield spot.fill(literal.text[start:])
+        yield node.fill(literal.text[start:])
 
 
 class Shifted:
     """A place some characters further on in a text."""
 
-    def __init__(self, spot: Spot, by: int) -> None:
-        self._spot = spot
+    def __init__(self, node: ConfigNode, by: int) -> None:
+        self._spot = node
         self._by = by
 
     def child(self, key: str | int) -> Shifted:  # noqa: ARG002  a text has no members

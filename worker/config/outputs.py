@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from worker.config.fillers import VARIABLE
+from worker.config.config_node import ConfigNode
 from worker.config.parameters import members_of
-from worker.config.spot import Spot
+from worker.config.run_templates import VARIABLE
 from worker.config.variables import VariablePath, VariableSyntaxError, parse_variable
 from worker.core.errors import Problem
 
@@ -14,11 +14,11 @@ RESERVED = ("status", "response", "request")
 NAMED = "letters, digits, spaces, `_`, `-` and `.`"
 
 
-def variables(spot: Spot, problems: list[Problem], *, root: str | None = None) -> Mapping[str, VariablePath]:
+def variables(node: ConfigNode, problems: list[Problem], *, root: str | None = None) -> Mapping[str, VariablePath]:
     """The variables of a mapping from names to expressions; `root` is the only document that they may come from."""
     found: dict[str, VariablePath] = {}
-    for name, text in members_of(spot).items():
-        place = spot.child(name)
+    for name, text in members_of(node).items():
+        place = node.child(name)
         if not VARIABLE.fullmatch(name):
             problems.append(place.key_problem(f"`{name}` cannot be the name of a variable: {NAMED}"))
         elif name in RESERVED:
@@ -32,10 +32,10 @@ def variables(spot: Spot, problems: list[Problem], *, root: str | None = None) -
     return found
 
 
-def variable(text: str, spot: Spot, problems: list[Problem]) -> VariablePath | None:
-    filled = spot.fill(text)
+def variable(text: str, node: ConfigNode, problems: list[Problem]) -> VariablePath | None:
+    filled = node.fill(text)
     try:
         return parse_variable(filled)
     except VariableSyntaxError as error:
-        problems.append(spot.problem(f"`{spot.path[-1]}` is not a variable's expression: {error}", error.column - 1 if filled == text else 0))
+        problems.append(node.problem(f"`{node.path[-1]}` is not a variable's expression: {error}", error.column - 1 if filled == text else 0))
         return None

@@ -9,8 +9,8 @@ from typing import Any
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
 from worker.config.compiled import RequestParameters, Template
+from worker.config.config_node import ConfigNode
 from worker.config.expressions import compile_template
-from worker.config.spot import Spot
 from worker.core.errors import ConfigError, Problem
 from worker.core.suggest import did_you_mean
 
@@ -36,27 +36,27 @@ def own_parameters(operation: Operation, *, by_date: bool = False) -> frozenset[
     return (PAGING if listing.paged else frozenset()) | (DATES if by_date else frozenset())
 
 
-def request_parameters(spot: Spot, checks: Checks, problems: list[Problem]) -> RequestParameters:
-    """The parameters under `path` and `query` of a spot; either may be absent."""
-    return RequestParameters(path_parameters(spot.child("path"), checks, problems), query_parameters(spot.child("query"), checks, problems))
+def request_parameters(node: ConfigNode, checks: Checks, problems: list[Problem]) -> RequestParameters:
+    """The parameters under `path` and `query` of a node; either may be absent."""
+    return RequestParameters(path_parameters(node.child("path"), checks, problems), query_parameters(node.child("query"), checks, problems))
 
 
-def path_parameters(spot: Spot, checks: Checks, problems: list[Problem]) -> Mapping[str, Template]:
-    return {name: template(place, problems) for name, place in path_spots(spot, checks, problems).items()}
+def path_parameters(node: ConfigNode, checks: Checks, problems: list[Problem]) -> Mapping[str, Template]:
+    return {name: template(place, problems) for name, place in path_nodes(node, checks, problems).items()}
 
 
-def path_spots(spot: Spot, checks: Checks, problems: list[Problem]) -> Mapping[str, Spot]:
+def path_nodes(node: ConfigNode, checks: Checks, problems: list[Problem]) -> Mapping[str, ConfigNode]:
     """Where the value of each path parameter stands, by its published name."""
     published = {name.lower(): name for name in checks.operation.path_parameters}
-    found: dict[str, Spot] = {}
-    for name in members_of(spot):
+    found: dict[str, ConfigNode] = {}
+    for name in members_of(node):
         canonical = published.get(name.lower())
         if canonical is None:
-            problems.append(spot.child(name).key_problem(unknown_path_parameter(checks.operation, name)))
+            problems.append(node.child(name).key_problem(unknown_path_parameter(checks.operation, name)))
         elif canonical in found:
-            problems.append(spot.child(name).key_problem(f"`{name}` is given twice"))
+            problems.append(node.child(name).key_problem(f"`{name}` is given twice"))
         else:
-            found[canonical] = spot.child(name)
+            found[canonical] = node.child(name)
     return found
 
 
@@ -68,47 +68,47 @@ def unknown_path_parameter(operation: Operation, name: str) -> str:
     return f"{operation.entity} has no path parameter `{name}`{near}"
 
 
-def query_parameters(spot: Spot, checks: Checks, problems: list[Problem]) -> Mapping[str, Template]:
-    return {name: template(place, problems) for name, place in query_spots(spot, checks, problems).items()}
+def query_parameters(node: ConfigNode, checks: Checks, problems: list[Problem]) -> Mapping[str, Template]:
+    return {name: template(place, problems) for name, place in query_nodes(node, checks, problems).items()}
 
 
-def query_spots(spot: Spot, checks: Checks, problems: list[Problem]) -> Mapping[str, Spot]:
+def query_nodes(node: ConfigNode, checks: Checks, problems: list[Problem]) -> Mapping[str, ConfigNode]:
     """Where the value of each query parameter stands, by its published name."""
-    found: dict[str, Spot] = {}
-    for name in members_of(spot):
+    found: dict[str, ConfigNode] = {}
+    for name in members_of(node):
         canonical = checks.catalogue.canonical_query(checks.operation, name)
-        check_query_name(spot.child(name), canonical, checks, problems)
+        check_query_name(node.child(name), canonical, checks, problems)
         if canonical in found:
-            problems.append(spot.child(name).key_problem(f"`{name}` is given twice"))
-        found[canonical] = spot.child(name)
+            problems.append(node.child(name).key_problem(f"`{name}` is given twice"))
+        found[canonical] = node.child(name)
     return found
 
 
-def check_query_name(spot: Spot, name: str, checks: Checks, problems: list[Problem]) -> None:
+def check_query_name(node: ConfigNode, name: str, checks: Checks, problems: list[Problem]) -> None:
     if name.lower() in checks.own:
-        problems.append(spot.key_problem(f"`{name}` is set by the worker itself on this list: leave it out"))
+        problems.append(node.key_problem(f"`{name}` is set by the worker itself on this list: leave it out"))
     elif not checks.allow_unknown:
-        problems.extend(spot.key_problem(sentence) for sentence in checks.catalogue.check_query(checks.operation, [str(spot.path[-1])]))
+        problems.extend(node.key_problem(sentence) for sentence in checks.catalogue.check_query(checks.operation, [str(node.path[-1])]))
 
 
-def require_path(spot: Spot, checks: Checks, given: Iterable[str], problems: list[Problem], place: str = "`request.path`") -> None:
-    """A problem for each parameter of the path that nothing supplies; `spot` is the route."""
+def require_path(node: ConfigNode, checks: Checks, given: Iterable[str], problems: list[Problem], place: str = "`request.path`") -> None:
+    """A problem for each parameter of the path that nothing supplies; `node` is the route."""
     missing = [name for name in checks.operation.path_parameters if name not in set(given)]
     if missing:
         told = " and ".join(f"`{name}`" for name in missing)
-        problems.append(spot.child("entity").problem(f"{checks.operation.entity} needs {told} under {place}"))
+        problems.append(node.child("entity").problem(f"{checks.operation.entity} needs {told} under {place}"))
 
 
-def template(spot: Spot, problems: list[Problem]) -> Template:
-    """The compiled value of a spot; after problems, one that yields nothing."""
+def template(node: ConfigNode, problems: list[Problem]) -> Template:
+    """The compiled value of a node; after problems, one that yields nothing."""
     try:
-        return compile_template(spot.value, spot)
+        return compile_template(node.value, node)
     except ConfigError as error:
         problems.extend(error.problems)
         return compile_template(None)
 
 
-def members_of(spot: Spot) -> Mapping[str, Any]:
+def members_of(node: ConfigNode) -> Mapping[str, Any]:
     """The members of a mapping; none when there is none."""
-    value = spot.value if spot.exists else None
+    value = node.value if node.exists else None
     return value if isinstance(value, dict) else {}

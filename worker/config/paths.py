@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from worker.config.plain import plain
+from worker.config.jsonable import to_jsonable
 from worker.core.evaluation import UNDEFINED
 
 STEP = r"(?:[A-Za-z_]\w*|`[^`]+`)"
@@ -25,7 +25,7 @@ class Input:
     def binding(self, name: str) -> Any:
         """A variable's value, or UNDEFINED."""
         if name not in self._plain:
-            self._plain[name] = plain(self._bindings[name]) if name in self._bindings else UNDEFINED
+            self._plain[name] = to_jsonable(self._bindings[name]) if name in self._bindings else UNDEFINED
         return self._plain[name]
 
 

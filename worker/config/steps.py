@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from worker.catalogue.actions import Action, UnknownAction, find_action
-from worker.config.automation import Branch, Filler, Method, Step
+from worker.config.automation import Branch, Method, RunTemplate, Step
 from worker.config.compiled import Find, Template
-from worker.config.fillers import FilledTemplate
-from worker.config.finding import compile_find
-from worker.config.integrations import filler
+from worker.config.config_node import ConfigNode
+from worker.config.integrations import run_template
+from worker.config.lookups import compile_find
 from worker.config.members import condition
 from worker.config.models.runbooks import StepDefinition
-from worker.config.neighbours import Neighbours, refer
 from worker.config.outputs import variables
-from worker.config.parameters import Checks, path_spots, query_spots
-from worker.config.scanner import Unclosed, whole
-from worker.config.spot import Spot
+from worker.config.parameters import Checks, path_nodes, query_nodes
+from worker.config.references import References, check_reference
+from worker.config.run_templates import BoundRunTemplate
+from worker.config.template_lexer import Unclosed, whole
 from worker.core.errors import Problem
 from worker.core.suggest import did_you_mean
 
@@ -39,23 +39,23 @@ class Draft:
 
     name: str
     definition: StepDefinition
-    spot: Spot
+    node: ConfigNode
     names: tuple[str, ...]
     plain: frozenset[str]
-    around: Neighbours
+    references: References
     problems: list[Problem]
 
-    def filler(self, member: str) -> Filler:
-        return filler(self.spot.child(member), self.problems)
+    def run_template(self, member: str) -> RunTemplate:
+        return run_template(self.node.child(member), self.problems)
 
 
 def compile_step(draft: Draft) -> Step:
-    definition, spot = draft.definition, draft.spot
+    definition, node = draft.definition, draft.node
     kind = kind_of(draft)
     if kind is not None:
         check_members(draft, kind)
     if definition.on_failure is not None:
-        refer(definition.on_failure, "step", draft.names, spot.child("on_failure"), draft.problems)
+        check_reference(definition.on_failure, "step", draft.names, node.child("on_failure"), draft.problems)
     action = compile_action(draft) if definition.action is not None else None
     checks = action_checks(action, draft) if action is not None else None
     path, query = parameters(draft, checks) if checks is not None else ({}, {})
@@ -66,12 +66,12 @@ def compile_step(draft: Draft) -> Step:
         client=definition.client,
         path=path,
         query=query,
-        body=draft.filler("body") if definition.body is not None else None,
-        output=variables(spot.child("output"), draft.problems),
+        body=draft.run_template("body") if definition.body is not None else None,
+        output=variables(node.child("output"), draft.problems),
         go=compile_branches(draft),
         on_failure=definition.on_failure,
         end=definition.end,
-        reason=draft.filler("reason") if definition.reason is not None else None,
+        reason=draft.run_template("reason") if definition.reason is not None else None,
         in_doubt=definition.in_doubt,
         find=compile_look(draft, checks) if checks is not None else None,
         timeout=definition.timeout,
@@ -81,12 +81,12 @@ def compile_step(draft: Draft) -> Step:
 
 def kind_of(draft: Draft) -> str | None:
     """What the step is; None after a problem."""
-    found = [kind for kind in KINDS if kind in draft.spot]
+    found = [kind for kind in KINDS if kind in draft.node]
     if len(found) > 1:
-        draft.problems.append(draft.spot.child(found[1]).key_problem(f"`{found[0]}` and `{found[1]}` are both given: a step is one thing"))
+        draft.problems.append(draft.node.child(found[1]).key_problem(f"`{found[0]}` and `{found[1]}` are both given: a step is one thing"))
         return None
-    if not found and "next" not in draft.spot:
-        draft.problems.append(draft.spot.key_problem("a step needs `method`, `action` or `end`, or `next` alone (a condition)"))
+    if not found and "next" not in draft.node:
+        draft.problems.append(draft.node.key_problem("a step needs `method`, `action` or `end`, or `next` alone (a condition)"))
         return None
     return found[0] if found else "condition"
 
@@ -94,88 +94,88 @@ def kind_of(draft: Draft) -> str | None:
 def check_members(draft: Draft, kind: str) -> None:
     """Members that mean nothing for this kind of step."""
     for name in type(draft.definition).model_fields:
-        if name in draft.spot and name not in MEMBERS[kind]:
+        if name in draft.node and name not in MEMBERS[kind]:
             owners = " or ".join(f"`{owner}`" for owner, members in MEMBERS.items() if name in members and owner != "condition")
-            draft.problems.append(draft.spot.child(name).key_problem(f"`{name}` is for steps with {owners}; this one {WHAT[kind]}"))
-    if draft.definition.end == "done" and "reason" in draft.spot:
-        draft.problems.append(draft.spot.child("reason").key_problem("`reason` is for `end: failed`"))
+            draft.problems.append(draft.node.child(name).key_problem(f"`{name}` is for steps with {owners}; this one {WHAT[kind]}"))
+    if draft.definition.end == "done" and "reason" in draft.node:
+        draft.problems.append(draft.node.child("reason").key_problem("`reason` is for `end: failed`"))
 
 
 def compile_method_of(draft: Draft) -> Method | None:
     name = str(draft.definition.method)
-    spot = draft.spot.child("method")
-    valid = draft.around.methods()
+    node = draft.node.child("method")
+    valid = draft.references.methods()
     if "." not in name:
         near = did_you_mean(name, valid) or "; write integration.method"
-        draft.problems.append(spot.problem(f"`{name}` names no method of an integration{near}"))
+        draft.problems.append(node.problem(f"`{name}` names no method of an integration{near}"))
         return None
-    refer(name, "method", valid, spot, draft.problems)
-    return draft.around.method(name)
+    check_reference(name, "method", valid, node, draft.problems)
+    return draft.references.method(name)
 
 
 def compile_action(draft: Draft) -> Action | None:
-    spot = draft.spot
+    node = draft.node
     if draft.definition.client is not None:
-        refer(draft.definition.client, "client", draft.around.names("clients"), spot.child("client"), draft.problems)
-    elif "client" not in spot:
-        draft.problems.append(spot.key_problem("`client` is missing: an action is done on a client"))
+        check_reference(draft.definition.client, "client", draft.references.names("clients"), node.child("client"), draft.problems)
+    elif "client" not in node:
+        draft.problems.append(node.key_problem("`client` is missing: an action is done on a client"))
     try:
         return find_action(str(draft.definition.action))
     except UnknownAction as error:
-        draft.problems.append(spot.child("action").problem(str(error)))
+        draft.problems.append(node.child("action").problem(str(error)))
         return None
 
 
 def action_checks(action: Action, draft: Draft) -> Checks:
     """What the action's parameters are checked against; its body is checked here."""
-    operation = draft.around.catalogue.find(action.entity, action.method)
-    spot, body = draft.spot, draft.definition.body
+    operation = draft.references.catalogue.find(action.entity, action.method)
+    node, body = draft.node, draft.definition.body
     if operation.method in NO_BODY:
         if body is not None:
-            draft.problems.append(spot.child("body").key_problem(f"{action.name} sends nothing: leave `body` out"))
-    elif "body" not in spot:
-        draft.problems.append(spot.key_problem(f"`body` is missing: `halo-worker actions {action.name}` shows what it is made of"))
+            draft.problems.append(node.child("body").key_problem(f"{action.name} sends nothing: leave `body` out"))
+    elif "body" not in node:
+        draft.problems.append(node.key_problem(f"`body` is missing: `halo-worker actions {action.name}` shows what it is made of"))
     elif isinstance(body, dict):
-        draft.problems.extend(spot.child("body").key_problem(f"{action.name} needs {need}") for need in action.missing(body))
+        draft.problems.extend(node.child("body").key_problem(f"{action.name} needs {need}") for need in action.missing(body))
     elif body is not None and not isinstance(body, str):
-        draft.problems.append(spot.child("body").problem("`body` must be a mapping (names and values)"))
-    return Checks(draft.around.catalogue, operation)
+        draft.problems.append(node.child("body").problem("`body` must be a mapping (names and values)"))
+    return Checks(draft.references.catalogue, operation)
 
 
-def parameters(draft: Draft, checks: Checks) -> tuple[dict[str, Filler], dict[str, Filler]]:
+def parameters(draft: Draft, checks: Checks) -> tuple[dict[str, RunTemplate], dict[str, RunTemplate]]:
     """Those of the path, and those of the query."""
-    path = path_spots(draft.spot.child("path"), checks, draft.problems)
-    query = query_spots(draft.spot.child("query"), checks, draft.problems)
+    path = path_nodes(draft.node.child("path"), checks, draft.problems)
+    query = query_nodes(draft.node.child("query"), checks, draft.problems)
     missing = [name for name in checks.operation.path_parameters if name not in path]
-    draft.problems.extend(draft.spot.key_problem(f"{checks.operation.entity} needs `{name}` under `path`") for name in missing)
+    draft.problems.extend(draft.node.key_problem(f"{checks.operation.entity} needs `{name}` under `path`") for name in missing)
     return made(path, draft), made(query, draft)
 
 
-def made(places: Mapping[str, Spot], draft: Draft) -> dict[str, Filler]:
-    return {name: filler(place, draft.problems) for name, place in places.items()}
+def made(places: Mapping[str, ConfigNode], draft: Draft) -> dict[str, RunTemplate]:
+    return {name: run_template(place, draft.problems) for name, place in places.items()}
 
 
 def compile_look(draft: Draft, checks: Checks) -> Find | None:
     """`find` with variables in it, as everything of a run."""
-    definition, spot = draft.definition, draft.spot.child("find")
+    definition, node = draft.definition, draft.node.child("find")
     if definition.find is not None and checks.operation.method != "POST":
-        draft.problems.append(spot.key_problem(f"`find` is for creates: a {checks.operation.method} can be repeated without looking"))
+        draft.problems.append(node.key_problem(f"`find` is for creates: a {checks.operation.method} can be repeated without looking"))
         return None
     if definition.find is not None and definition.in_doubt == "repeat":
-        draft.problems.append(draft.spot.child("in_doubt").key_problem("`in_doubt: repeat` is for steps that cannot look; this one has `find`"))
+        draft.problems.append(draft.node.child("in_doubt").key_problem("`in_doubt: repeat` is for steps that cannot look; this one has `find`"))
 
-    def make(place: Spot, problems: list[Problem]) -> Template:
-        return FilledTemplate(filler(place, problems), draft.plain)
+    def make(place: ConfigNode, problems: list[Problem]) -> Template:
+        return BoundRunTemplate(run_template(place, problems), draft.plain)
 
-    return compile_find(definition.find, checks, spot, draft.problems, make)
+    return compile_find(definition.find, checks, node, draft.problems, make)
 
 
 def compile_branches(draft: Draft) -> tuple[Branch, ...]:
     found: list[Branch] = []
-    spot = draft.spot.child("next")
+    node = draft.node.child("next")
     for index, branch in enumerate(draft.definition.next or ()):
-        place = spot if isinstance(spot.value, str) else spot.child(index)
-        refer(branch.go, "step", draft.names, place if place is spot else place.child("go"), draft.problems)
+        place = node if isinstance(node.value, str) else node.child(index)
+        check_reference(branch.go, "step", draft.names, place if place is node else place.child("go"), draft.problems)
         if found and not found[-1].label:
             draft.problems.append(place.problem("this branch is never taken: the one before it has no `when`"))
         when = condition(place.child("when"), draft.problems) if branch.when is not None else None

@@ -8,11 +8,11 @@ from typing import Literal
 
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
+from worker.config.config_node import ConfigNode
 from worker.config.members import check_shape, condition, find_operation, transformation
 from worker.config.models.subscribers import EVERY, SubscriberDefinition
 from worker.config.parameters import Checks, members_of, own_parameters, path_parameters, query_parameters, request_parameters, require_path, template
 from worker.config.routes import Subscriber
-from worker.config.spot import Spot
 from worker.core.errors import Problem
 
 NOT_FILTERING = ("include", "order")
@@ -23,32 +23,32 @@ Changes = Literal["by_date", "by_content", "all"]
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A subscriber while it is checked; `spot` is its definition in the file."""
+    """A subscriber while it is checked; `node` is its definition in the file."""
 
     definition: SubscriberDefinition
     operation: Operation
-    spot: Spot
+    node: ConfigNode
     problems: list[Problem]
 
     def refuse(self, member: str, message: str) -> None:
-        self.problems.append(self.spot.child(member).problem(message))
+        self.problems.append(self.node.child(member).problem(message))
 
 
-def compile_subscriber(name: str, definition: SubscriberDefinition, spot: Spot, catalogue: Catalogue, problems: list[Problem]) -> Subscriber | None:
+def compile_subscriber(name: str, definition: SubscriberDefinition, node: ConfigNode, catalogue: Catalogue, problems: list[Problem]) -> Subscriber | None:
     """None after a problem that leaves nothing to check against."""
-    when = condition(spot.child("when"), problems)
-    transform = transformation(spot.child("transform"), problems)
-    input_transform = transformation(spot.child("input_transform"), problems)
-    routing_key = spot.child("publish").child("routing_key")
+    when = condition(node.child("when"), problems)
+    transform = transformation(node.child("transform"), problems)
+    input_transform = transformation(node.child("input_transform"), problems)
+    routing_key = node.child("publish").child("routing_key")
     key_template = template(routing_key, problems) if definition.publish.routing_key is not None else None
-    check_choices(definition, spot, problems)
-    operation = find_operation(spot, catalogue, definition.entity, "GET", problems, allow_unknown=definition.allow_unknown)
+    check_choices(definition, node, problems)
+    operation = find_operation(node, catalogue, definition.entity, "GET", problems, allow_unknown=definition.allow_unknown)
     if operation is None:
         return None
-    draft = Draft(definition, operation, spot, problems)
+    draft = Draft(definition, operation, node, problems)
     changes = resolve_changes(draft)
     checks = Checks(catalogue, operation, definition.allow_unknown, own_parameters(operation, by_date=changes == "by_date"))
-    request = request_parameters(spot.child("request"), checks, problems)
+    request = request_parameters(node.child("request"), checks, problems)
     check_input_transform(draft, checks, list(request.path))
     check_start(draft, changes)
     if definition.deletes:
@@ -80,12 +80,12 @@ def compile_subscriber(name: str, definition: SubscriberDefinition, spot: Spot, 
     )
 
 
-def check_choices(definition: SubscriberDefinition, spot: Spot, problems: list[Problem]) -> None:
+def check_choices(definition: SubscriberDefinition, node: ConfigNode, problems: list[Problem]) -> None:
     """Members of which only one can be meant."""
     if definition.every is not None and definition.cron is not None:
-        problems.append(spot.child("cron").key_problem("both `every` and `cron` are given: write one of them"))
+        problems.append(node.child("cron").key_problem("both `every` and `cron` are given: write one of them"))
     if definition.queue is not None and definition.publish.queue is not None:
-        problems.append(spot.child("queue").key_problem("both `queue` and `publish.queue` are given: write one of them"))
+        problems.append(node.child("queue").key_problem("both `queue` and `publish.queue` are given: write one of them"))
 
 
 def resolve_changes(draft: Draft) -> Changes:
@@ -116,7 +116,7 @@ def check_deletes(draft: Draft) -> None:
     if draft.operation.listing is None:
         draft.refuse("deletes", f"`deletes` is for lists; {draft.operation.entity} is one record")
     for holder in ("request", "input_transform"):
-        query = draft.spot.child(holder).child("query")
+        query = draft.node.child(holder).child("query")
         for name in members_of(query):
             if filtering(name):
                 draft.problems.append(query.child(name).key_problem(f"`{name}` may filter: with `deletes: true` what it hides would be reported as deleted"))
@@ -129,20 +129,20 @@ def filtering(name: str) -> bool:
 
 def check_input_transform(draft: Draft, checks: Checks, supplied: list[str]) -> None:
     """Its names are checked where it is a mapping; where it is one expression, nobody can know what it supplies."""
-    spot = draft.spot.child("input_transform")
-    check_shape(spot, ("path", "query"), draft.problems)
+    node = draft.node.child("input_transform")
+    check_shape(node, ("path", "query"), draft.problems)
     known: list[Problem] = []  # its values were compiled, and complained about, as a whole
-    supplied += path_parameters(spot.child("path"), checks, known)
-    query_parameters(spot.child("query"), checks, known)
+    supplied += path_parameters(node.child("path"), checks, known)
+    query_parameters(node.child("query"), checks, known)
     draft.problems.extend(problem for problem in known if problem not in draft.problems)
-    if not spot.exists or (isinstance(spot.value, dict) and not isinstance(spot.value.get("path"), str)):
-        require_path(draft.spot, checks, supplied, draft.problems)
+    if not node.exists or (isinstance(node.value, dict) and not isinstance(node.value.get("path"), str)):
+        require_path(draft.node, checks, supplied, draft.problems)
 
 
-def binding_pattern(resource: str, routing_key: str | None, spot: Spot) -> str:
+def binding_pattern(resource: str, routing_key: str | None, node: ConfigNode) -> str:
     """What the route's own queue is bound with: everything that its routing key can become."""
     if routing_key is None:
         return f"{resource}.*"
     before, brace, _ = routing_key.partition("{{")
-    literal = spot.fill(before)
+    literal = node.fill(before)
     return literal.rpartition(".")[0] + ".#" if brace and "." in literal else "#" if brace else literal

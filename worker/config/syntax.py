@@ -9,9 +9,9 @@ from typing import Final
 
 import jsonatapy
 
-from worker.config.explanations import explain
 from worker.config.functions import SyntaxMistake, check_functions
-from worker.config.scanner import Token, tokens
+from worker.config.jsonata_errors import explain
+from worker.config.template_lexer import Token, tokens
 
 NEAR_THE_END: Final = 200  # pieces
 MAX_SOURCE: Final = 64 * 1024  # characters

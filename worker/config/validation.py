@@ -9,9 +9,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from worker.config.config_node import ConfigNode, filled
 from worker.config.document import Path
 from worker.config.models.base import Definition
-from worker.config.spot import Spot, filled
 from worker.core.errors import Problem
 from worker.core.suggest import did_you_mean
 
@@ -43,27 +43,27 @@ TYPES = {
 }
 
 
-def validated(model: type[D], spot: Spot, problems: list[Problem]) -> D | None:
+def validated(model: type[D], node: ConfigNode, problems: list[Problem]) -> D | None:
     """The definition with its variables filled in, or what is left of it after problems, or None."""
     unfilled: dict[Path, Problem] = {}
-    value = filled(spot, unfilled)
+    value = filled(node, unfilled)
     problems.extend(unfilled.values())
-    kind = str(spot.path[0])
+    kind = str(node.path[0])
     if not isinstance(value, dict):
-        problems.append(spot.problem(f"`{spot.path[-1]}` must be a mapping (names and values)"))
+        problems.append(node.problem(f"`{node.path[-1]}` must be a mapping (names and values)"))
         return None
     later = LATER.get(kind, NOTHING) & value.keys()
-    problems.extend(spot.child(name).key_problem(not_yet(name)) for name in later)
+    problems.extend(node.child(name).key_problem(not_yet(name)) for name in later)
     if kind == "subscribers" and isinstance(value.get("client"), list):
-        problems.append(spot.child("client").problem("a list under `client` is not available in this version: write one route for each client"))
+        problems.append(node.child("client").problem("a list under `client` is not available in this version: write one route for each client"))
         value = value | {"client": PLACEHOLDER}
     given = {name: member for name, member in value.items() if name not in later}
     try:
         return model.model_validate(given)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-    told = [detail for detail in details if descend(spot, detail["loc"]).path not in unfilled]
-    problems.extend(problem_of(detail, model, spot) for detail in told)
+    told = [detail for detail in details if descend(node, detail["loc"]).path not in unfilled]
+    problems.extend(problem_of(detail, model, node) for detail in told)
     return what_is_left(model, given, details, PLACEHOLDERS.get(kind, {}))
 
 
@@ -93,27 +93,27 @@ def not_yet(name: str) -> str:
     return f"`{name}` is not available in this version"
 
 
-def problem_of(detail: ErrorDetails, model: type[BaseModel], spot: Spot) -> Problem:
+def problem_of(detail: ErrorDetails, model: type[BaseModel], node: ConfigNode) -> Problem:
     """One complaint, at the key or value it is about."""
     location = detail["loc"]
     if detail["type"] == "missing":
-        return descend(spot, location[:-1]).key_problem(f"`{location[-1]}` is missing")
+        return descend(node, location[:-1]).key_problem(f"`{location[-1]}` is missing")
     if detail["type"] == "extra_forbidden":
         name = str(location[-1])
         valid = members(model, location[:-1])
         near = did_you_mean(name, valid) or f"; valid are {', '.join(valid)}"
-        return descend(spot, location[:-1]).child(name).key_problem(f"unknown key `{name}`{near}")
-    place = descend(spot, location)
+        return descend(node, location[:-1]).child(name).key_problem(f"unknown key `{name}`{near}")
+    place = descend(node, location)
     if detail["type"] == "union_tag_invalid":
         place = place.child("type")
     said = sentence(detail["type"], detail["msg"], detail.get("ctx", {}) | {"tags": tags(model, location)})
     return place.problem(said if said.startswith("`") else f"{name_of(place)} {said}")
 
 
-def name_of(spot: Spot) -> str:
+def name_of(node: ConfigNode) -> str:
     """How a sentence names a member; an item of a list by its number, from 1."""
-    last = spot.path[-1]
-    return f"item {last + 1} of `{spot.path[-2]}`" if isinstance(last, int) else f"`{last}`"
+    last = node.path[-1]
+    return f"item {last + 1} of `{node.path[-2]}`" if isinstance(last, int) else f"`{last}`"
 
 
 def sentence(kind: str, message: str, context: Mapping[str, Any]) -> str:
@@ -140,12 +140,12 @@ def sentence(kind: str, message: str, context: Mapping[str, Any]) -> str:
     return said
 
 
-def descend(spot: Spot, location: Sequence[str | int]) -> Spot:
+def descend(node: ConfigNode, location: Sequence[str | int]) -> ConfigNode:
     """The place that a location means; steps that are no members (the branch of a union, a type's own name) are passed over."""
     for step in location:
-        if step in spot:
-            spot = spot.child(step)
-    return spot
+        if step in node:
+            node = node.child(step)
+    return node
 
 
 def members(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:

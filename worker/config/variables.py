@@ -1,7 +1,7 @@
 """Halo's grammar for output variables: `response^choices[0]^message^content!`, `request^ticket^id`, `response[id=123]`.
 
 `response` or `request` is the whole document; `^name` is a member of an object; `[n]` an element of an array, from 0; `[name=value]` the first element of an array whose member
-`name` is `value`; they follow each other in any order. A trailing `!` strips the quotes around a text. A name goes on to the next `^` or `[`, a value to the next `]`.
+`name` is `value`; they follow each other in any order. A trailing `!` strips the quotes references a text. A name goes on to the next `^` or `[`, a value to the next `]`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class VariableSyntaxError(ValueError):
 
 
 def parse_variable(text: str) -> VariablePath:
-    """The path that the text stands for; space around it does not matter. Raises `VariableSyntaxError` with what was expected."""
+    """The path that the text stands for; space references it does not matter. Raises `VariableSyntaxError` with what was expected."""
     end = len(text.rstrip())
     start = len(text) - len(text.lstrip())
     plain = end > start and text[end - 1] == "!"

@@ -69,7 +69,7 @@ def read_yaml(text: str, file: str) -> Document:
         raise ConfigError([Problem(file, 0, 0, f"the file has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read")])
     try:
         for event in reading.yaml.parse(text):
-            take(reading, event)
+            read_event(reading, event)
     except Stop:
         pass
     except MarkedYAMLError as error:
@@ -82,7 +82,7 @@ def read_yaml(text: str, file: str) -> Document:
     return Document(file, text, reading.root, reading.keys, reading.values)
 
 
-def take(reading: Reading, event: Event) -> None:
+def read_event(reading: Reading, event: Event) -> None:
     """One step of the parser. Raises `Stop` after a problem that leaves nothing to go on with."""
     if isinstance(event, DocumentStartEvent):
         start_document(reading, event)
@@ -91,7 +91,7 @@ def take(reading: Reading, event: Event) -> None:
         if isinstance(event, CollectionStartEvent):
             open_level(reading, event)
         elif isinstance(event, ScalarEvent):
-            take_scalar(reading, event)
+            read_scalar(reading, event)
     elif isinstance(event, CollectionEndEvent):
         reading.levels.pop()
 
@@ -99,23 +99,23 @@ def take(reading: Reading, event: Event) -> None:
 def start_document(reading: Reading, event: DocumentStartEvent) -> None:
     reading.documents += 1
     if reading.documents > 1:
-        complain(reading, event, "a second document: a route file is one YAML document")
+        add_error(reading, event, "a second document: a route file is one YAML document")
         raise Stop
     if event.version not in {None, (1, 2)} or event.tags:
-        complain(reading, event, "route files are YAML 1.2, without directives")
+        add_error(reading, event, "route files are YAML 1.2, without directives")
         raise Stop
 
 
 def refuse_extras(reading: Reading, event: NodeEvent) -> None:
     if isinstance(event, AliasEvent):
-        complain(reading, event, f"the alias `*{event.anchor}`: aliases are not allowed in route files, write the value out")
+        add_error(reading, event, f"the alias `*{event.anchor}`: aliases are not allowed in route files, write the value out")
         raise Stop
     if event.anchor is not None:
-        complain(reading, event, f"the anchor `&{event.anchor}`: anchors are not allowed in route files")
+        add_error(reading, event, f"the anchor `&{event.anchor}`: anchors are not allowed in route files")
         raise Stop
     tag = getattr(event, "tag", None)
     if tag is not None:
-        complain(reading, event, f"the tag `{str(tag).replace(PREFIX, '!!')}`: tags are not allowed in route files")
+        add_error(reading, event, f"the tag `{str(tag).replace(PREFIX, '!!')}`: tags are not allowed in route files")
         raise Stop
 
 
@@ -124,23 +124,23 @@ def open_level(reading: Reading, event: CollectionStartEvent) -> None:
     mapping = isinstance(event, MappingStartEvent)
     if level and isinstance(level.container, dict) and level.key is None:
         braces = reading.text[event.start_mark.index - 1 : event.start_mark.index + 1] == "{{"
-        complain(reading, event, QUOTE_IT if braces else "a key must be text")
+        add_error(reading, event, QUOTE_IT if braces else "a key must be text")
         raise Stop
     if len(reading.levels) == MAX_DEPTH:
-        complain(reading, event, f"nested deeper than {MAX_DEPTH} levels")
+        add_error(reading, event, f"nested deeper than {MAX_DEPTH} levels")
         raise Stop
     container: dict[str, Any] | list[Any] = {} if mapping else []
     path = put(reading, event, container)
     reading.levels.append(Level(path, container, flow=bool(event.flow_style)))
 
 
-def take_scalar(reading: Reading, event: ScalarEvent) -> None:
+def read_scalar(reading: Reading, event: ScalarEvent) -> None:
     level = reading.levels[-1] if reading.levels else None
     if level and isinstance(level.container, dict) and level.key is None:
         path = (*level.path, event.value)
         if event.value in level.container:
             first = reading.keys[path]
-            complain(reading, event, f"`{event.value}` is given twice; the first is in line {first.line}")
+            add_error(reading, event, f"`{event.value}` is given twice; the first is in line {first.line}")
         else:
             reading.keys[path] = place_of(event)
         level.key = event.value
@@ -178,7 +178,7 @@ def scalar(reading: Reading, event: ScalarEvent) -> Any:
         value = math.inf
     too_large = isinstance(value, int) and not -LARGEST_INTEGER <= value < LARGEST_INTEGER
     if too_large or (isinstance(value, float) and not math.isfinite(value)):
-        complain(reading, event, "a number that JSON cannot hold; put it in quotes if it is text")
+        add_error(reading, event, "a number that JSON cannot hold; put it in quotes if it is text")
     return value
 
 
@@ -186,7 +186,7 @@ def place_of(event: Event) -> Place:
     return Place(event.start_mark.line + 1, event.start_mark.column + 1, event.start_mark.index, event.end_mark.index)
 
 
-def complain(reading: Reading, event: Event, message: str) -> None:
+def add_error(reading: Reading, event: Event, message: str) -> None:
     reading.problems.append(Problem(reading.file, event.start_mark.line + 1, event.start_mark.column + 1, message))
 
 

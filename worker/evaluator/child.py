@@ -22,8 +22,8 @@ from typing import Any
 import orjson
 
 from worker.core.errors import ExpressionError
-from worker.evaluator.engine import Expression, Input, TimedOut
 from worker.evaluator.frames import COUNT, LENGTH, PROGRESS, Frames, Kind, frame, joined
+from worker.evaluator.jsonata import Expression, Input, TimedOut
 from worker.evaluator.limits import HARD_FACTOR, QUICK, QUICK_MEMORY, Limits
 from worker.evaluator.sizes import result_json
 

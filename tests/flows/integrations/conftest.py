@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tests.tools.evaluating import InProcess
 from worker.config.automation import Integration, IntegrationAuth, Method, Values
-from worker.config.fillers import compile_filler
+from worker.config.run_templates import compile_run_template
 from worker.core.clock import SystemClock
 from worker.integrations.caller import open_caller
 from worker.metrics import Metrics
@@ -69,9 +69,9 @@ async def call(api, metrics):
             *, base_url=None, auth=None, allow=(("127.0.0.1", None),), clients=None, verb="GET", path=("/",), variables=None, clock=None, seconds=10.0, **parts
         ):
             plain = parts.pop("plain", frozenset())
-            fillers = {name: {key: compile_filler(value) for key, value in parts.pop(name, {}).items()} for name in ("query", "headers")}
-            body = compile_filler(parts.pop("body")) if "body" in parts else None
-            pieces = tuple(compile_filler(piece) if "<<" in piece else piece for piece in path)
+            fillers = {name: {key: compile_run_template(value) for key, value in parts.pop(name, {}).items()} for name in ("query", "headers")}
+            body = compile_run_template(parts.pop("body")) if "body" in parts else None
+            pieces = tuple(compile_run_template(piece) if "<<" in piece else piece for piece in path)
             method = Method("method", "api", verb, pieces, body=body, timeout=seconds, **fillers, **parts)
             integration = Integration("api", base_url or api.url, auth or IntegrationAuth(), {"method": method}, allow)
             caller = await stack.enter_async_context(open_caller({"api": integration}, clients or {}, InProcess(), metrics, clock or SystemClock()))

@@ -16,7 +16,7 @@ from worker.config.expressions import compile_condition, compile_expression, com
 from worker.config.paths import Input, NotSimple, simple_path
 from worker.core.errors import ConfigError, ExpressionError
 from worker.core.evaluation import UNDEFINED, Question
-from worker.evaluator.engine import Expression as Engine
+from worker.evaluator.jsonata import Expression as Engine
 from worker.evaluator.limits import MAX_INPUT
 
 RECORD = {

@@ -14,7 +14,7 @@ from tests.tools.headers import opened
 from tests.unit.flows.routes import Arrived, Holding, Impatient, Ledger
 from worker.config.automation import Branch, Runbook, Step, Values
 from worker.config.expressions import compile_condition
-from worker.config.fillers import compile_filler
+from worker.config.run_templates import compile_run_template
 from worker.config.variables import parse_variable
 from worker.core.errors import CallRefused
 from worker.core.ledger import visit_key
@@ -207,7 +207,7 @@ async def test_the_step_limit_counts_steps_and_lets_a_run_end():
     [("too <<A>>", "too late"), ("<<Many>>", "[1,2]"), (None, "the run ended at step 'stop'"), ("<<Nothing>>", "the run ended at step 'stop'")],
 )
 async def test_the_reason_of_an_end_is_a_text(reason: str | None, told: str):
-    step = Step("stop", end="failed", reason=None if reason is None else compile_filler(reason))
+    step = Step("stop", end="failed", reason=None if reason is None else compile_run_template(reason))
     run = at("stop", variables={"A": "late", "Many": [1, 2]}, plain=("A",))
     assert await handled(book(step), run, Scripted(Done())) == Refused(DeadClass.FAILED, told)
 
@@ -232,7 +232,7 @@ async def test_garbage_is_buried_without_a_claim():
 
 
 async def test_the_reason_of_a_run_that_ends_holds_no_secret_that_an_answer_quoted():
-    step = Step("give_up", end="failed", reason=compile_filler("the API said <<Text>>"))
+    step = Step("give_up", end="failed", reason=compile_run_template("the API said <<Text>>"))
     performer = Scripted(Done())
     flow = RunbookFlow(book(step), performer, Ledger(), InProcess(), Impatient(), lambda text: text.replace("key-of-eight", "***"))  # type: ignore[arg-type]
     delivery = Arrived(at("give_up", variables={"Text": "no key-of-eight"}, plain=("Text",)).message(), queue="halo.run.rb", redelivered=False)

@@ -9,7 +9,7 @@ from yarl import URL
 
 from tests.tools.evaluating import InProcess, now
 from worker.config.automation import Integration, IntegrationAuth, Method, Values
-from worker.config.fillers import compile_filler
+from worker.config.run_templates import compile_run_template
 from worker.core.errors import CallRefused
 from worker.integrations.building import build_call
 
@@ -17,9 +17,9 @@ PLAIN = frozenset(string.ascii_letters)
 
 
 def build(path=("/",), base="https://api.example.com/v1", values=None, **parts):
-    fillers = {name: {key: compile_filler(value) for key, value in parts.pop(name, {}).items()} for name in ("query", "headers")}
-    body = compile_filler(parts.pop("body")) if "body" in parts else None
-    pieces = tuple(compile_filler(piece) if "<<" in piece else piece for piece in path)
+    fillers = {name: {key: compile_run_template(value) for key, value in parts.pop(name, {}).items()} for name in ("query", "headers")}
+    body = compile_run_template(parts.pop("body")) if "body" in parts else None
+    pieces = tuple(compile_run_template(piece) if "<<" in piece else piece for piece in path)
     method = Method("list", "api", parts.pop("verb", "POST"), pieces, body=body, **fillers, **parts)
     integration = Integration("api", base, IntegrationAuth(), {"list": method})
     return now(build_call(integration, method, Values(variables=values or {}, plain=PLAIN), InProcess()))

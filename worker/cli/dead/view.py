@@ -11,7 +11,7 @@ from rich.text import Text
 
 from worker.cli.call import one_line, pretty
 from worker.cli.console import errors, output, table
-from worker.config.plain import plain
+from worker.config.jsonable import to_jsonable
 from worker.core.jsontext import MAX_DEPTH
 from worker.core.message import Message
 from worker.core.redaction import redact
@@ -96,7 +96,7 @@ def properties(message: Message) -> dict[str, Any]:
 
 def open_parts(letter: Letter, message: Message, *, reveal: bool) -> tuple[Any, Any]:
     """Headers and body, members with a secret's name masked unless they are to be seen."""
-    headers = plain(message.headers)
+    headers = to_jsonable(message.headers)
     body = f"({letter.unread:,} bytes, not read: raise WORKER_MAX_MESSAGE)" if letter.unread else content(message.body)
     return (headers, body) if reveal else (redact(headers, MAX_DEPTH), redact(body, MAX_DEPTH))
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from worker.config.plain import plain
+from worker.config.jsonable import to_jsonable
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec, state_of
@@ -113,7 +113,7 @@ def last_death(box: Box, headers: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def view(letter: Letter, message: Message, now: float) -> dict[str, Any]:
     """What `--where` sees: the body is its JSON value, or its text where it is none. One that was not read is not there."""
-    seen = summary(letter, now) | {"headers": plain(message.headers)}
+    seen = summary(letter, now) | {"headers": to_jsonable(message.headers)}
     return seen if letter.unread else seen | {"body": content(message.body)}
 
 

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from tests.tools.evaluating import filled
 from worker.config.automation import Values
-from worker.config.fillers import compile_filler, variable_filler
+from worker.config.run_templates import compile_run_template, variable_template
 from worker.core.errors import ConfigError, ExpressionError
 
 VALUES = Values(
@@ -84,7 +84,7 @@ FILLED = [
 
 @pytest.mark.parametrize(("value", "expected"), FILLED, ids=lambda value: str(value)[:40])
 def test_a_value_is_filled(value, expected):
-    found = filled(compile_filler(value), VALUES)
+    found = filled(compile_run_template(value), VALUES)
     assert (found, type(found)) == (expected, type(expected))
 
 
@@ -94,7 +94,7 @@ def test_a_value_is_filled(value, expected):
 )
 def test_a_missing_variable_is_null_or_empty_text_and_a_warning_that_names_it(value, expected):
     with capture_logs() as lines:
-        assert filled(compile_filler(value), VALUES) == expected
+        assert filled(compile_run_template(value), VALUES) == expected
     ((event, level, name),) = [(line["event"], line["log_level"], line["variable"]) for line in lines]
     assert (event, level) == ("variable.missing", "warning")
     assert name in str(value)
@@ -102,15 +102,15 @@ def test_a_missing_variable_is_null_or_empty_text_and_a_warning_that_names_it(va
 
 def test_nothing_is_logged_when_all_is_there():
     with capture_logs() as lines:
-        filled(compile_filler("<<Null>> <<Text>> <<request>>"), VALUES)
+        filled(compile_run_template("<<Null>> <<Text>> <<request>>"), VALUES)
     assert lines == []
 
 
 def test_the_names_are_those_of_the_variables_used():
     value = {"a": "<<One>> <<Two>>", "b": [{"c": "<< One >>", "d": "<<request^x>> {{ Three }}"}]}
-    assert compile_filler(value).names == {"One", "Two"}
-    assert variable_filler("id").names == {"id"}
-    assert filled(variable_filler("Number"), VALUES) == 7
+    assert compile_run_template(value).names == {"One", "Two"}
+    assert variable_template("id").names == {"id"}
+    assert filled(variable_template("Number"), VALUES) == 7
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_the_names_are_those_of_the_variables_used():
 )
 def test_a_mistake_is_told_at_its_column(value, column, said):
     with pytest.raises(ConfigError) as error:
-        compile_filler(value)
+        compile_run_template(value)
     (problem,) = error.value.problems
     assert said in problem.message
     assert problem.column == (column if column > 1 else 0)
@@ -141,20 +141,20 @@ def test_a_mistake_is_told_at_its_column(value, column, said):
 
 def test_every_mistake_is_told():
     with pytest.raises(ConfigError) as error:
-        compile_filler({"a": "<<;>>", "b": ["<<", "{{ ) }}"]})
+        compile_run_template({"a": "<<;>>", "b": ["<<", "{{ ) }}"]})
     assert len(error.value.problems) == 3
 
 
 def test_an_expression_that_fails_says_so_without_data():
     with pytest.raises(ExpressionError) as error:
-        filled(compile_filler("{{ Text + 1 }}"), VALUES)
+        filled(compile_run_template("{{ Text + 1 }}"), VALUES)
     assert "hi" not in str(error.value)
 
 
 @given(st.text() | st.lists(st.sampled_from(["<<", ">>", "A", "request", "^", "{{", "}}", " ", "[", "<"]), max_size=9).map("".join))
 def test_any_text_is_refused_or_filled(text):
     try:
-        filler = compile_filler(text)
+        filler = compile_run_template(text)
     except ConfigError:
         return
     if "<<" not in text and "{{" not in text:

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 from worker.core.errors import Problem
 
 
-class Where(Protocol):
+class SourceLocation(Protocol):
     """The place of one value; `fill` is how its literal text takes `${NAME}`, told apart from expressions by the caller."""
 
     def child(self, key: str | int) -> Self:
@@ -23,7 +23,7 @@ class Where(Protocol):
         ...
 
 
-class Nowhere:
+class NoLocation:
     """The place of a value that comes from no file."""
 
     def child(self, key: str | int) -> Self:  # noqa: ARG002  a place without members is the place of all of them
@@ -36,4 +36,4 @@ class Nowhere:
         return text
 
 
-NOWHERE = Nowhere()
+NO_LOCATION = NoLocation()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.config.scanner import Embedded, Literal, Unclosed, parts, tokens, whole
+from worker.config.template_lexer import Embedded, Literal, Unclosed, parts, tokens, whole
 
 TRICKY = [
     '{"a": {"b": 1}}',

@@ -120,7 +120,7 @@ def parts(text: str) -> list[Literal | Embedded]:
 
 
 def whole(text: str) -> Embedded | None:
-    """The one expression that the text is, apart from space around it; None when it is anything else. Raises `Unclosed`."""
+    """The one expression that the text is, apart from space references it; None when it is anything else. Raises `Unclosed`."""
     if not text.lstrip().startswith(OPEN):
         return None
     pieces = [part for part in parts(text) if isinstance(part, Embedded) or part.text.strip()]

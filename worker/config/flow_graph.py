@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from worker.config.automation import Filler, Method, Runbook, Step
-from worker.config.fillers import names_in
-from worker.config.spot import Spot
+from worker.config.automation import Method, Runbook, RunTemplate, Step
+from worker.config.config_node import ConfigNode
+from worker.config.run_templates import names_in
 from worker.core.errors import Problem
 from worker.core.suggest import choices
 
@@ -15,12 +15,12 @@ USED = ("path", "query", "body", "reason", "find")
 Edges = Mapping[str, Collection[str]]
 
 
-def check_chart(runbook: Runbook, spot: Spot, problems: list[Problem]) -> None:
-    """`spot` is the runbook's; every step that it names must be there."""
+def check_flow_graph(runbook: Runbook, node: ConfigNode, problems: list[Problem]) -> None:
+    """`node` is the runbook's; every step that it names must be there."""
     edges = {name: targets(step) for name, step in runbook.steps.items()}
     beyond = {name: after(name, edges) for name in edges}
     reached = {runbook.first} | beyond[runbook.first]
-    places = spot.child("steps")
+    places = node.child("steps")
     problems.extend(places.child(name).key_problem(f"no way leads to the step `{name}`") for name in edges if name not in reached)
     check_ends(runbook, edges, [name for name in edges if name in reached and name in beyond[name]], places, problems)
     for name, step in runbook.steps.items():
@@ -51,7 +51,7 @@ def may_end(step: Step) -> bool:
     return step.end is not None or not step.go or all(branch.when is not None for branch in step.go)
 
 
-def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], places: Spot, problems: list[Problem]) -> None:
+def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], places: ConfigNode, problems: list[Problem]) -> None:
     """A loop that no branch and no `on_failure` leaves goes on for ever; `looping` are the steps that can come back to themselves."""
     ends = {name for name, step in runbook.steps.items() if may_end(step)}
     while grown := {name for name, others in edges.items() if name not in ends and ends.intersection(others)}:
@@ -86,26 +86,26 @@ def outputs(step: Step) -> set[str]:
 def method_names(method: Method) -> set[str]:
     """The variables that a method uses."""
     path = [part for part in method.path if not isinstance(part, str)]
-    body: list[Filler] = [] if method.body is None else [method.body]
-    return {name for filler in (*path, *method.query.values(), *method.headers.values(), *body) for name in filler.names}
+    body: list[RunTemplate] = [] if method.body is None else [method.body]
+    return {name for run_template in (*path, *method.query.values(), *method.headers.values(), *body) for name in run_template.names}
 
 
-def check_variables(step: Step, known: Collection[str], spot: Spot, problems: list[Problem]) -> None:
+def check_variables(step: Step, known: Collection[str], node: ConfigNode, problems: list[Problem]) -> None:
     """Every variable that a step uses may have been set before it."""
-    for name, place, offset in [use for member in USED if member in spot for use in uses(spot.child(member))]:
+    for name, place, offset in [use for member in USED if member in node for use in uses(node.child(member))]:
         if name not in known:
             problems.append(place.problem(f"no input and no earlier step sets `<<{name}>>`{choices(name, sorted(known))}", offset))
     if step.method is not None:
         for name in sorted(method_names(step.method) - set(known)):
             said = f"{step.method.full_name} uses `<<{name}>>`, which no input and no earlier step sets{choices(name, sorted(known))}"
-            problems.append(spot.child("method").problem(said))
+            problems.append(node.child("method").problem(said))
 
 
-def uses(spot: Spot) -> Iterator[tuple[str, Spot, int]]:
-    """Each `<<Name>>` below a spot, with its place."""
-    value: Any = spot.value
+def uses(node: ConfigNode) -> Iterator[tuple[str, ConfigNode, int]]:
+    """Each `<<Name>>` below a node, with its place."""
+    value: Any = node.value
     if isinstance(value, str):
-        yield from ((name, spot, start) for name, start in names_in(value))
+        yield from ((name, node, start) for name, start in names_in(value))
     elif isinstance(value, (dict, list)):
         for key in value if isinstance(value, dict) else range(len(value)):
-            yield from uses(spot.child(key))
+            yield from uses(node.child(key))

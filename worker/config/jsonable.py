@@ -10,14 +10,14 @@ from typing import Any
 PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
-def plain(value: Any) -> Any:
+def to_jsonable(value: Any) -> Any:
     """Times become ISO text, bytes text, decimals numbers; what else is unknown becomes its text."""
     if type(value) in PLAIN:
         return value
     if isinstance(value, Mapping):
-        return {str(name): plain(member) for name, member in value.items()}
+        return {str(name): to_jsonable(member) for name, member in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_jsonable(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, (bytes, bytearray)):

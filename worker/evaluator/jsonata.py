@@ -13,10 +13,10 @@ from typing import Any
 
 import jsonatapy
 
-from worker.config.explanations import explain
 from worker.config.functions import pad
-from worker.config.scanner import tokens
+from worker.config.jsonata_errors import explain
 from worker.config.syntax import enclosed
+from worker.config.template_lexer import tokens
 from worker.core.errors import ExpressionError
 from worker.core.evaluation import UNDEFINED
 from worker.evaluator.limits import MAX_SEQUENCE, MAX_STACK

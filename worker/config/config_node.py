@@ -7,12 +7,12 @@ from typing import Any
 
 from worker.config.document import Document, Path
 from worker.config.interpolation import Unfilled, Variables
-from worker.config.scanner import Embedded, Unclosed, parts
+from worker.config.template_lexer import Embedded, Unclosed, parts
 from worker.core.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class ConfigNode:
     """`value` is as the file has it, before variables are filled in."""
 
     document: Document
@@ -31,8 +31,8 @@ class Spot:
         value = self.value
         return key in value if isinstance(value, dict) else isinstance(value, list) and isinstance(key, int) and key < len(value)
 
-    def child(self, key: str | int) -> Spot:
-        return Spot(self.document, self.variables, (*self.path, key))
+    def child(self, key: str | int) -> ConfigNode:
+        return ConfigNode(self.document, self.variables, (*self.path, key))
 
     def problem(self, message: str, offset: int = 0) -> Problem:
         """Told at the value, or at the key of what encloses a value that is not there."""
@@ -70,9 +70,9 @@ STEP_TEMPLATES = frozenset(("path", "query", "body", "reason"))
 WEBHOOK_TEMPLATES = frozenset((("publish", "routing_key"), ("wake", "id")))
 
 
-def is_bare(spot: Spot) -> bool:
+def is_bare(node: ConfigNode) -> bool:
     """Whether a text here is JSONata as it stands, in which variables are never looked for."""
-    match spot.path:
+    match node.path:
         case (kind, _, member):
             return (kind in ROUTES and member in BARE) or (kind, member) == ("webhooks", "when")
         case ("runbooks", _, "steps", _, "next", _, "when"):
@@ -81,9 +81,9 @@ def is_bare(spot: Spot) -> bool:
             return False
 
 
-def is_template(spot: Spot) -> bool:
+def is_template(node: ConfigNode) -> bool:
     """Whether a text here may hold expressions, and is filled when it is compiled."""
-    match spot.path:
+    match node.path:
         case ("integrations", _, "methods", _, member, *_):
             return member in METHOD_TEMPLATES
         case ("runbooks", _, "steps", _, member, *inner):
@@ -96,21 +96,21 @@ def is_template(spot: Spot) -> bool:
             return False
 
 
-def filled(spot: Spot, unfilled: dict[Path, Problem]) -> Any:
+def filled(node: ConfigNode, unfilled: dict[Path, Problem]) -> Any:
     """The value with variables filled in where no expression may stand; what cannot be filled, there or in templates, is told by its path."""
-    value = spot.value
+    value = node.value
     if isinstance(value, dict):
-        return {key: filled(spot.child(key), unfilled) for key in value}
+        return {key: filled(node.child(key), unfilled) for key in value}
     if isinstance(value, list):
-        return [filled(spot.child(index), unfilled) for index in range(len(value))]
-    if not isinstance(value, str) or is_bare(spot):
+        return [filled(node.child(index), unfilled) for index in range(len(value))]
+    if not isinstance(value, str) or is_bare(node):
         return value
-    template = is_template(spot)
+    template = is_template(node)
     for text, start in literals(value) if template else [(value, 0)]:
         try:
-            result = spot.variables.fill(text)
+            result = node.variables.fill(text)
         except Unfilled as error:
-            unfilled[spot.path] = spot.problem(str(error), start + error.start)
+            unfilled[node.path] = node.problem(str(error), start + error.start)
             return value
         if not template:
             return result

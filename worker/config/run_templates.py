@@ -13,14 +13,14 @@ from typing import Any
 import orjson
 import structlog
 
-from worker.config.automation import Filler, Values
+from worker.config.automation import RunTemplate, Values
 from worker.config.expressions import Compiling as CompilingExpressions
 from worker.config.expressions import as_text, expression_part
 from worker.config.paths import Input
-from worker.config.scanner import OPEN, Embedded, Literal, Unclosed, parts
 from worker.config.sites import Sites
+from worker.config.source_location import NO_LOCATION, SourceLocation
+from worker.config.template_lexer import OPEN, Embedded, Literal, Unclosed, parts
 from worker.config.variables import VariablePath, VariableSyntaxError, parse_variable
-from worker.config.where import NOWHERE, Where
 from worker.core.errors import ConfigError, ExpressionError, Problem
 from worker.core.evaluation import UNDEFINED
 from worker.core.ports import Evaluator
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the parts of a filler see: the values of the run, and those of the filler's expressions."""
+    """What the parts of a template see: the values of the run, and those of the template's expressions."""
 
     values: Values
     results: Sequence[Any]
@@ -53,8 +53,8 @@ class Compiling:
     sites: Sites = field(default_factory=Sites)
 
 
-class Filling:
-    """A `Filler`: a member of a mapping whose expression yields nothing is left out; a variable that is missing is null."""
+class CompiledRunTemplate:
+    """A `RunTemplate`: a member of a mapping whose expression yields nothing is left out; a variable that is missing is null."""
 
     def __init__(self, part: Part, names: frozenset[str], sites: Sites | None = None) -> None:
         self._part = part
@@ -70,62 +70,62 @@ class Filling:
         return None if value is UNDEFINED else value
 
 
-def compile_filler(value: Any, where: Where = NOWHERE) -> Filler:
+def compile_run_template(value: Any, location: SourceLocation = NO_LOCATION) -> RunTemplate:
     """A value with variables and expressions at any depth. Raises `ConfigError` with every mistake in it."""
     compiling = Compiling()
-    part = value_part(value, where, compiling)
+    part = value_part(value, location, compiling)
     if compiling.problems:
         raise ConfigError(compiling.problems)
-    return Filling(part, frozenset(compiling.names), compiling.sites)
+    return CompiledRunTemplate(part, frozenset(compiling.names), compiling.sites)
 
 
-def variable_filler(name: str) -> Filler:
-    """The filler of one variable alone."""
-    return Filling(variable_part(name, alone=True), frozenset((name,)))
+def variable_template(name: str) -> RunTemplate:
+    """The template of one variable alone."""
+    return CompiledRunTemplate(variable_part(name, alone=True), frozenset((name,)))
 
 
-class FilledTemplate:
-    """A filler where a template is expected: its context is `Values.context()`; `plain` are the variables that go into longer text without quotes."""
+class BoundRunTemplate:
+    """A template location a template is expected: its context is `Values.context()`; `plain` are the variables that go into longer text without quotes."""
 
-    def __init__(self, filler: Filler, plain: frozenset[str]) -> None:
-        self._filler = filler
+    def __init__(self, run_template: RunTemplate, plain: frozenset[str]) -> None:
+        self._filler = run_template
         self._plain = plain
 
     async def evaluate(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> Any:  # noqa: ARG002  a template's signature; a run has no bindings
         return await self._filler.fill(Values(context, self._plain, context.get("status"), context.get("response"), context.get("request")), evaluator)
 
 
-def value_part(value: Any, where: Where, compiling: Compiling) -> Part:
+def value_part(value: Any, location: SourceLocation, compiling: Compiling) -> Part:
     if isinstance(value, str):
-        return text_part(value, where, compiling)
+        return text_part(value, location, compiling)
     if isinstance(value, Mapping):
         for key in value:
-            check_name(str(key), where.child(key), compiling)
-        members = {str(key): value_part(member, where.child(key), compiling) for key, member in value.items()}
+            check_name(str(key), location.child(key), compiling)
+        members = {str(key): value_part(member, location.child(key), compiling) for key, member in value.items()}
         return lambda given: {key: result for key, member in members.items() if (result := member(given)) is not UNDEFINED}
     if isinstance(value, list):
-        items = [value_part(item, where.child(index), compiling) for index, item in enumerate(value)]
+        items = [value_part(item, location.child(index), compiling) for index, item in enumerate(value)]
         return lambda given: [result for item in items if (result := item(given)) is not UNDEFINED]
     return lambda _given: value
 
 
-def check_name(name: str, where: Where, compiling: Compiling) -> None:
+def check_name(name: str, location: SourceLocation, compiling: Compiling) -> None:
     """The names of members are fixed: a variable in one would be sent as it is written."""
     if OPEN in name or OPEN_VARIABLE in name:
-        compiling.problems.append(where.problem("the name of a member holds a variable or an expression: only values are filled"))
+        compiling.problems.append(location.problem("the name of a member holds a variable or an expression: only values are filled"))
 
 
-def text_part(text: str, where: Where, compiling: Compiling) -> Part:
-    """The one thing that the text is, space around it apart, keeps its type; else everything in it is put together as text."""
+def text_part(text: str, location: SourceLocation, compiling: Compiling) -> Part:
+    """The one thing that the text is, space references it apart, keeps its type; else everything in it is put together as text."""
     try:
         pieces = [inner for piece in parts(text) for inner in ([piece] if isinstance(piece, Embedded) else references(piece))]
     except Unclosed as error:
-        compiling.problems.append(where.problem(str(error), error.start))
+        compiling.problems.append(location.problem(str(error), error.start))
         return lambda _given: UNDEFINED
     telling = [piece for piece in pieces if not isinstance(piece, Literal) or piece.text.strip()]
     if len(telling) == 1 and not isinstance(telling[0], Literal):
-        return piece_part(telling[0], where, compiling, alone=True)
-    made = [where.fill(piece.text) if isinstance(piece, Literal) else piece_part(piece, where, compiling, alone=False) for piece in pieces]
+        return piece_part(telling[0], location, compiling, alone=True)
+    made = [location.fill(piece.text) if isinstance(piece, Literal) else piece_part(piece, location, compiling, alone=False) for piece in pieces]
     if all(isinstance(piece, str) for piece in made):
         literal = "".join(map(str, made))
         return lambda _given: literal
@@ -134,7 +134,7 @@ def text_part(text: str, where: Where, compiling: Compiling) -> Part:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What stands between `<<` and `>>`; `start` is where its first character stands."""
+    """What stands between `<<` and `>>`; `start` is location its first character stands."""
 
     text: str
     start: int
@@ -159,7 +159,7 @@ def references(literal: Literal) -> list[Literal | Reference]:
 
 
 def names_in(text: str) -> list[tuple[str, int]]:
-    """The variables that a text uses, with the places where they stand; none when it is broken, which compiling tells."""
+    """The variables that a text uses, with the places location they stand; none when it is broken, which compiling tells."""
     try:
         pieces = [inner for piece in parts(text) if isinstance(piece, Literal) for inner in references(piece)]
     except Unclosed:
@@ -168,27 +168,27 @@ def names_in(text: str) -> list[tuple[str, int]]:
     return [(name, start) for name, start in named if VARIABLE.fullmatch(name) and not PAYLOADS.match(name)]
 
 
-def piece_part(piece: Embedded | Literal | Reference, where: Where, compiling: Compiling, *, alone: bool) -> Part:
+def piece_part(piece: Embedded | Literal | Reference, location: SourceLocation, compiling: Compiling, *, alone: bool) -> Part:
     if isinstance(piece, Embedded):
-        expression = expression_part(piece, where, CompilingExpressions(compiling.problems, compiling.sites))
+        expression = expression_part(piece, location, CompilingExpressions(compiling.problems, compiling.sites))
         return lambda given: expression(given.results)
     name = piece.text.strip()
     if PAYLOADS.match(name):
-        return payload_part(piece, where, compiling, alone=alone)
+        return payload_part(piece, location, compiling, alone=alone)
     if VARIABLE.fullmatch(name):
         compiling.names.add(name)
         return variable_part(name, alone=alone)
     said = "`<<…>>` holds the name of a variable: letters, digits, spaces, `_`, `-` and `.`; write {{ '<<' }} for the characters themselves"
-    compiling.problems.append(where.problem(said, piece.start))
+    compiling.problems.append(location.problem(said, piece.start))
     return lambda _given: UNDEFINED
 
 
-def payload_part(piece: Embedded | Literal | Reference, where: Where, compiling: Compiling, *, alone: bool) -> Part:
+def payload_part(piece: Embedded | Literal | Reference, location: SourceLocation, compiling: Compiling, *, alone: bool) -> Part:
     """A path into the starting payload or the last answer."""
     try:
         path = parse_variable(piece.text)
     except VariableSyntaxError as error:
-        compiling.problems.append(where.problem(f"`<<…>>` is no expression of a variable: {error}", piece.start + error.column - 1))
+        compiling.problems.append(location.problem(f"`<<…>>` is no expression of a variable: {error}", piece.start + error.column - 1))
         return lambda _given: UNDEFINED
 
     def followed(given: Given) -> Any:
