@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, settings
 from tests.tools.rabbitmq import NoRabbitMQ, RabbitMQ
 from tests.tools.rabbitmq import rabbitmq as running_rabbitmq
 
-settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # speed is measured elsewhere
-settings.load_profile("shared machine")
+LONG = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # speed is measured elsewhere
+settings.register_profile("long", LONG)
+settings.register_profile("quick", LONG, max_examples=25)
+settings.load_profile("long")
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,9 @@ from trustme import LeafCert
 
 from tests.brokers.conftest import take
 from tests.tools.certificates import Authority
+from tests.tools.ports import free_port
 from tests.tools.rabbitmq import RabbitMQ
-from tests.tools.rabbitmq_node import Node, find_server, free_ports, private_node
+from tests.tools.rabbitmq_node import Node, find_server, private_node
 from worker.broker.rabbitmq import connect
 from worker.broker.rabbitmq.failures import tls_trouble
 from worker.core.errors import BrokerUnreachable
@@ -67,7 +68,7 @@ def server(rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("tls")
     authority = Authority(folder)
     write(folder, authority.good())
-    [port] = free_ports(1)
+    port = free_port()
     with private_node(commands, CONF.format(port=port, ca_file=authority.ca_file, folder=folder)) as node:
         yield Server(node, port, folder, authority)
 
@@ -124,7 +125,7 @@ async def test_credentials_that_are_refused_are_told_as_without_tls(server: Serv
 @pytest.fixture
 def demanding(server: Server) -> Iterator[int]:
     """The port of a further listener of the node, which lets nobody in without a certificate."""
-    [port] = free_ports(1)
+    port = free_port()
     files = f'{{cacertfile,"{server.authority.ca_file}"}},{{certfile,"{server.folder}/certificate.pem"}},{{keyfile,"{server.folder}/key.pem"}}'
     listener = f'{{"127.0.0.1",{port},auto}}'
     options = f"[{files},{{verify,verify_peer}},{{fail_if_no_peer_cert,true}}]"

@@ -17,9 +17,9 @@ from tests.chaos.soak import is_ready, resident
 from tests.chaos.wild import ROUTES, SPY, Wilderness, every_type
 from tests.tools.broker_user import broker_user
 from tests.tools.job import OtherSystem
+from tests.tools.ports import free_port
 from tests.tools.process import WorkerProcess, worker_process, write_routes
 from tests.tools.rabbitmq import RabbitMQ
-from tests.tools.rabbitmq_node import free_ports
 from tests.tools.stranger import Stranger, stranger
 from tests.tools.waiting import until
 from worker.app.permissions import Account
@@ -94,7 +94,7 @@ async def fuzz(rabbitmq: RabbitMQ, folder: Path, seed: int, messages: int, say: 
         inlets = tuple(Queue(route, {"x-queue-type": "classic"}) for route in ("foreign",))
         await other.broker.declare(Topology((TopicExchange("erp"),), (*inlets, browsed(SPY))))
         write_routes(folder, definition(halo.url))
-        (port,) = free_ports(1)
+        port = free_port()
         worker = await stack.enter_async_context(worker_process(folder, url, name="fuzzed", log_level="error", admin_port=port))
         worker.listens_at(port)
         await until(lambda: is_ready(worker))

@@ -14,10 +14,10 @@ import aiohttp
 import orjson
 
 from tests.chaos.world import GRACE, HEARTBEAT
+from tests.tools.ports import free_port
 from tests.tools.process import WorkerProcess, worker_process, write_routes
 from tests.tools.proxy import through_proxy
 from tests.tools.rabbitmq import RabbitMQ
-from tests.tools.rabbitmq_node import free_ports
 from tests.tools.waiting import until
 from worker.broker.open import open_broker
 from worker.core.errors import BrokerError
@@ -86,7 +86,7 @@ async def soak(
         halo = await stack.enter_async_context(serve(SandboxSettings(rate_limit=None, tickets=50)))
         proxied, proxy = await stack.enter_async_context(through_proxy(url))
         write_routes(folder, definition(halo.url))
-        (port,) = free_ports(1)  # nothing is logged that would tell one: a line a message would fill the disk
+        port = free_port()  # nothing is logged that would tell one: a line a message would fill the disk
         settings = {"shutdown_grace": GRACE, "heartbeat": HEARTBEAT, "log_level": "warning", "admin_port": port}
         began = time.monotonic()
         worker = await stack.enter_async_context(worker_process(folder, proxied, name="soaked", variables=variables, **settings))

@@ -14,10 +14,10 @@ import aiohttp
 
 from tests.image.engine import HARDENED, Container, Refused, Yard, docker
 from tests.tools.job import OtherSystem
+from tests.tools.ports import free_ports
 from tests.tools.process import write_routes
 from tests.tools.rabbitmq import RabbitMQ
 from tests.tools.rabbitmq_api import Api
-from tests.tools.rabbitmq_node import free_ports
 from tests.tools.waiting import until
 from worker.broker.open import open_broker
 

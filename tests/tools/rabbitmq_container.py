@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.tools.ports import free_ports
 from tests.tools.rabbitmq_api import Api
-from tests.tools.rabbitmq_node import KNOBS, free_ports
+from tests.tools.rabbitmq_node import KNOBS
 
 AMQP, MANAGEMENT = 5672, 15672
 LOOPBACK = "127.0.0.1"

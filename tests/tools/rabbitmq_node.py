@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -16,8 +17,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.tools.ports import free_ports
+
+TAKEN = re.compile("already_used|eaddrinuse|Address already in use|epmd error")
 PACKAGE = Path("/usr/lib/rabbitmq/bin")  # Debian's wrappers in /usr/sbin switch to another user; these do not
 START_SECONDS = 90
+TRIES = 3  # ports are chosen before the node takes them
 STOP_SECONDS = 30
 KNOBS = """\
 vm_memory_high_watermark.absolute = 2GB
@@ -178,27 +183,33 @@ class Node:
 
 @contextmanager
 def private_node(commands: Path, conf: str = "") -> Iterator[Node]:
-    """A started node; at exit nothing of it is left. `conf` are further lines of its rabbitmq.conf."""
-    folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
-    node = Node(commands, folder, conf)
+    """A started node; at exit nothing of it is left. `conf` are further lines of its rabbitmq.conf. Raises `RuntimeError` where it does not start."""
+    node = started(commands, conf)
     try:
-        node.start()
         yield node
     finally:
-        node.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        discard(node)
 
 
-def free_ports(number: int) -> list[int]:
-    """Different ones: all are held until the last is found."""
-    sockets = [socket.socket() for _ in range(number)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+def started(commands: Path, conf: str) -> Node:
+    """A node whose ports another process took is tried again with others."""
+    for left in reversed(range(TRIES)):
+        node = Node(commands, Path(tempfile.mkdtemp(prefix="rabbitmq-")), conf)
+        try:
+            node.start()
+        except BaseException as error:
+            taken = isinstance(error, RuntimeError) and TAKEN.search(str(error))
+            discard(node)
+            if not left or not taken:
+                raise
+        else:
+            return node
+    raise AssertionError("the last try returns or raises")
+
+
+def discard(node: Node) -> None:
+    node.close()
+    shutil.rmtree(node.folder, ignore_errors=True)
 
 
 def listens(port: int) -> bool:

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import unused_port
 
+from tests.tools.ports import free_port
 from worker.config.routes import Client, Grant
 from worker.core.exchange import Priority, Request
 from worker.halo.budget import Budgets
@@ -107,7 +107,7 @@ class ScriptedHalo:
 
 @pytest.fixture
 async def halo():
-    server = ScriptedHalo(unused_port())
+    server = ScriptedHalo(free_port())
     await server.start()
     yield server
     await server.stop()

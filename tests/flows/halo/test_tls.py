@@ -5,10 +5,10 @@ import os
 
 import pytest
 import structlog
-from aiohttp.test_utils import unused_port
 
 from tests.flows.halo.conftest import SECRET, ScriptedHalo
 from tests.tools.certificates import Authority, serving
+from tests.tools.ports import free_port
 from tests.tools.waiting import soon
 from worker.config.routes import Client, Grant
 from worker.core.errors import ConfigError
@@ -44,7 +44,7 @@ async def serve():
     servers = []
 
     async def started(certificate=None):
-        server = ScriptedHalo(unused_port(), serving(certificate) if certificate else None)
+        server = ScriptedHalo(free_port(), serving(certificate) if certificate else None)
         servers.append(server)
         await server.start()
         return server

@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import unused_port
 
+from tests.tools.ports import free_port
 from worker.core.exchange import Fate
 
 MIB = 1024 * 1024
@@ -175,7 +175,7 @@ async def test_the_steps_own_time_goes_before_the_methods(call, raw):
 
 
 async def test_where_nobody_listens_nothing_was_sent(call):
-    exchange = await (await call(base_url=f"http://127.0.0.1:{unused_port()}"))()
+    exchange = await (await call(base_url=f"http://127.0.0.1:{free_port()}"))()
     assert (exchange.fate, exchange.status, exchange.down) == (Fate.NOT_SENT, None, False)
     assert "connection refused" in exchange.reason
 

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 import pytest
 import structlog
 from aiohttp import web
-from aiohttp.test_utils import unused_port
 
+from tests.tools.ports import free_port
 from worker.config.automation import IntegrationAuth
 from worker.config.routes import Client, Grant, RateLimit
 from worker.core.clock import SystemClock
@@ -224,7 +224,7 @@ async def test_a_429_of_our_own_api_holds_up_the_client_too(call, api, checks, h
 
 
 async def test_what_was_not_sent_is_not_counted_in_the_clients_budget(call, checks, halo):
-    nowhere = f"http://127.0.0.1:{unused_port()}"
+    nowhere = f"http://127.0.0.1:{free_port()}"
     client = await halo(RateLimit(5, 3600), api_url=nowhere)
     exchange = await (await call(base_url=nowhere, auth=IntegrationAuth("halo", client="main"), clients={"main": client}))()
     assert exchange.fate is Fate.NOT_SENT

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from aiohttp.test_utils import unused_port
-
 from tests.tools.job import EVENTS, publisher, routes, subscriber
+from tests.tools.ports import free_port
 from worker.sandbox.faults import Does, Fault
 from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
@@ -75,7 +74,7 @@ async def test_what_is_in_flight_when_halo_goes_down_is_looked_up_and_done_when_
 
 
 async def test_creates_without_find_wait_unharmed_for_a_halo_that_does_not_even_listen(job):
-    port = unused_port()
+    port = free_port()
     settings = SandboxSettings(rate_limit=None, tickets=5)
     async with AsyncExitStack() as first:
         halo = await first.enter_async_context(serve(settings, port=port))
@@ -95,7 +94,7 @@ async def test_creates_without_find_wait_unharmed_for_a_halo_that_does_not_even_
 
 
 async def test_the_messages_that_find_halo_gone_go_back_without_an_attempt_counted(job):
-    port = unused_port()
+    port = free_port()
     settings = SandboxSettings(rate_limit=None, tickets=5)
     async with serve(settings, port=port) as halo:
         running = await job.start(routes(halo, publishers={"erp": publisher(retry=[], concurrency=3)}))
@@ -112,7 +111,7 @@ async def test_the_messages_that_find_halo_gone_go_back_without_an_attempt_count
 
 
 async def test_a_worker_that_starts_before_its_halo_waits_and_says_what_for(memory_job):
-    port = unused_port()
+    port = free_port()
     settings = SandboxSettings(rate_limit=None, tickets=5)
     absent = SandboxAddress(f"http://127.0.0.1:{port}", settings)
     running = await memory_job.start(routes(absent, subscribers={"tickets": subscriber()}, publishers={"erp": publisher()}), ready=False)

@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from tests.tools.job import EVENTS, listening, routes, subscriber
+from tests.tools.sizes import first
 from worker.sandbox.faults import Does, Fault
 
 READS = 25  # page reads that rows move during
@@ -93,7 +94,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
-@pytest.mark.parametrize("seeds", [range(start, start + 10) for start in range(0, 100, 10)], ids=lambda seeds: f"seeds_{seeds[0]}_to_{seeds[-1]}")
+@pytest.mark.parametrize("seeds", first(1, [range(start, start + 10) for start in range(0, 100, 10)]), ids=lambda seeds: f"seeds_{seeds[0]}_to_{seeds[-1]}")
 async def test_the_final_content_of_every_ticket_is_published_however_rows_move_while_they_are_read(memory_job, halos, seeds, way):
     for seed in seeds if not way else seeds[:3]:
         last, present = await published_last(memory_job, halos, seed, overlap="0s", **way)
@@ -101,7 +102,7 @@ async def test_the_final_content_of_every_ticket_is_published_however_rows_move_
         assert untold == {}, f"seed {seed}"
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", first(3, range(10)))
 async def test_the_same_holds_by_content_for_a_list_without_a_date_filter(memory_job, halos, seed):
     last, present = await published_last(memory_job, halos, seed, entity="Supplier")
     assert {key: row["name"] for key, row in present.items() if last.get(key, {}).get("name") != row["name"]} == {}

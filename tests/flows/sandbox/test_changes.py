@@ -125,7 +125,7 @@ async def test_a_hook_can_change_records_between_two_pages(visit):
         assert len(set(forward)) == 29  # reading forward lost a record: what the worker must not do
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(1, 90),
     size=st.integers(1, 60),

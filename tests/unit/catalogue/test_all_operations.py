@@ -5,8 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
+from tests.tools.every import check_every
 from worker.catalogue.catalogue import load
 from worker.catalogue.operation import Body
 from worker.catalogue.requests import build_request
@@ -35,7 +34,6 @@ class Published:
 
 
 PUBLISHED = [Published.of(line) for line in Path(__file__).with_name("published.txt").read_text(encoding="utf-8").splitlines()]
-each = pytest.mark.parametrize("published", PUBLISHED, ids=lambda one: f"{one.method} {one.path}")
 
 
 def digest(types):
@@ -50,8 +48,11 @@ def test_the_catalogue_holds_all_886_paths_and_1331_operations_and_no_others():
     assert Counter(one.method for one in operations) == {"GET": 710, "POST": 411, "DELETE": 210}
 
 
-@each
-def test_an_operation_is_found_by_its_name_in_any_case_with_what_is_published_of_it(published):
+def check_published(check):
+    check_every(PUBLISHED, check, lambda one: f"{one.method} {one.path}")
+
+
+def is_found_with_what_is_published(published):
     catalogue = load()
     for name in (published.path, published.path[1:], published.path.upper(), published.path[1:].lower()):
         operation = catalogue.find(name, published.method.lower())
@@ -63,8 +64,11 @@ def test_an_operation_is_found_by_its_name_in_any_case_with_what_is_published_of
     assert digest(catalogue.body_members(operation)) == published.members
 
 
-@each
-def test_its_list_pages_filters_by_date_and_orders_as_published(published):
+def test_every_operation_is_found_by_its_name_in_any_case_with_what_is_published_of_it():
+    check_published(is_found_with_what_is_published)
+
+
+def lists_as_published(published):
     listing = load().find(published.path, published.method).listing
     if published.method != "GET" or published.path.endswith("}"):
         assert listing is None
@@ -72,8 +76,11 @@ def test_its_list_pages_filters_by_date_and_orders_as_published(published):
         assert {flag for flag in ("paged", "dated", "ordered") if getattr(listing, flag)} == published.flags
 
 
-@each
-def test_its_url_and_body_are_built_as_published(published):
+def test_every_list_pages_filters_by_date_and_orders_as_published():
+    check_published(lists_as_published)
+
+
+def is_built_as_published(published):
     operation = load().find(published.path, published.method)
     values = {name: f"AC {number}" for number, name in enumerate(published.path_parameters)}
     query = {name.upper(): "a&b" for name in operation.query_parameters}
@@ -84,6 +91,10 @@ def test_its_url_and_body_are_built_as_published(published):
     built = build_request(operation, values, query, RECORD if published.method == "POST" else None)
     form = published.body == "multipart"
     assert built == Request(published.method, expected, dict.fromkeys(operation.query_parameters, "a&b"), body, form)
+
+
+def test_the_url_and_the_body_of_every_operation_are_built_as_published():
+    check_published(is_built_as_published)
 
 
 def test_every_list_has_the_operation_that_answers_one_of_its_records_where_it_is_published():

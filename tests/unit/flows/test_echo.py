@@ -35,7 +35,7 @@ def lived(world: World, step: tuple, size: int) -> str | None:
     return None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.booleans(), st.lists(st.tuples(POLL | THEIRS | OURS, SIZE), max_size=14))
 def test_no_change_of_somebody_else_is_ever_swallowed(stamped: bool, life: list[tuple]):
     world = World(stamped)
@@ -47,7 +47,7 @@ def test_no_change_of_somebody_else_is_ever_swallowed(stamped: bool, life: list[
             world.deal()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.booleans(), st.lists(st.tuples(POLL | ALONE, SIZE), max_size=14))
 def test_where_only_we_write_nothing_is_told(stamped: bool, life: list[tuple]):
     world = World(stamped)

@@ -23,7 +23,7 @@ async def use(budget, clock, priority, counted, *, flight=0.0, label=None):
         await clock.sleep(flight / 2)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(
     limit=st.integers(1, 12),
     seconds=st.floats(1, 30),

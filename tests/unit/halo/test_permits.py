@@ -120,7 +120,7 @@ def test_three_replicas_with_half_an_hour_of_backlog_stay_within_the_limit_and_u
     assert len(counted) > 0.92 * 4200
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=settings().max_examples // 8)
 @given(
     limit=st.tuples(st.integers(20, 200), st.floats(20, 120)),
     lengths=st.lists(st.floats(0, 40), min_size=1, max_size=8),
