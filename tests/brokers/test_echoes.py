@@ -122,7 +122,8 @@ async def serving(world: World, echoes: Echoes) -> None:
 
 
 async def test_a_deleted_stream_is_made_again(world: World, monkeypatch):
-    monkeypatch.setattr("worker.state.echoes.PAUSE", 0.05)
+    monkeypatch.setattr("worker.state.stream_follower.RETRY", 0.05)
+    monkeypatch.setattr("worker.state.stream_follower.SILENCE", 0.3)
     one = Echoes(CLOCK)
     service = asyncio.create_task(serving(world, one))
 

@@ -5,40 +5,38 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import structlog
 
 from worker.core.errors import BrokerError, BrokerUnreachable
 from worker.core.message import Delivery, Message
-from worker.core.ports import Broker, Channel, Clock
+from worker.core.ports import Broker, Clock
 from worker.core.topology import ECHOES, echoes_topology
 from worker.metrics import Metrics
 from worker.state.echo_index import KEPT, EchoIndex, NotAnEcho, Trail, Word
+from worker.state.stream_follower import MARGIN, Batch, StreamFollower
 
 logger = structlog.get_logger()
-PREFETCH = 500
-MARGIN = timedelta(hours=1)  # clocks differ, and a stream begins with a whole chunk
-PAUSE = 1.0  # seconds before the stream is read anew after its channel was lost
 
 
 class Echoes:
-    """Tells of writes, and knows those of others; outlives broker attachments, of each of which the stream is read anew."""
+    """Tells of writes, and knows those of others; outlives broker attachments, and resumes reading the stream where it stopped."""
 
     def __init__(self, clock: Clock, metrics: Metrics | None = None) -> None:
         self._clock = clock
         self._metrics = Metrics() if metrics is None else metrics
         self._broker: Broker | None = None
         self._index = EchoIndex()
-        self._changed = asyncio.Condition()
+        self._follower = StreamFollower(ECHOES, echoes_topology(), clock, kept=KEPT)
+        self._changed = asyncio.Event()
         self._marks: set[str] = set()
 
     @asynccontextmanager
     async def attached(self, broker: Broker) -> AsyncIterator[None]:
         """While this attachment lasts."""
         self._broker = broker
-        following = asyncio.create_task(self._follow(broker), name="echoes")
+        following = asyncio.create_task(self._follower.follow(broker, self._take_in), name="echoes")
         try:
             yield
         finally:
@@ -88,36 +86,16 @@ class Echoes:
         await self._broker.publish(Message(word.encode(), message_id=word.id), routing_key=ECHOES)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        async with self._changed:
-            await self._changed.wait_for(condition)
+        while not condition():
+            await self._changed.wait()
 
-    async def _follow(self, broker: Broker) -> None:
-        """Read the stream as long as the attachment lives; a channel that is lost alone is opened anew."""
-        while not broker.lost:
-            try:
-                await broker.declare(echoes_topology())
-                async with broker.channel(prefetch=PREFETCH) as channel:
-                    await self._read(channel)
-            except BrokerError as error:
-                logger.warning("echoes.interrupted", reason=str(error), again_in_s=PAUSE)
-            await self._clock.sleep(PAUSE)
-
-    async def _read(self, channel: Channel) -> None:
-        arrived: asyncio.Queue[Delivery | None] = asyncio.Queue()
-        closed = asyncio.ensure_future(channel.wait_closed())
-        closed.add_done_callback(lambda _: arrived.put_nowait(None))
-        self._index.clear()
-        since = datetime.fromtimestamp(self._clock.now(), UTC) - timedelta(seconds=KEPT) - MARGIN
-        try:
-            await channel.consume(ECHOES, arrived.put_nowait, arguments={"x-stream-offset": since})
-            while (delivery := await arrived.get()) is not None:
-                self._note(delivery)
-                async with self._changed:
-                    self._changed.notify_all()
-                await delivery.ack()
-            logger.warning("echoes.interrupted", reason=closed.result(), again_in_s=PAUSE)
-        finally:
-            closed.cancel()
+    def _take_in(self, batch: Batch) -> None:
+        if batch.restarted:
+            self._index.clear()
+        for delivery in batch.deliveries:
+            self._note(delivery)
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def _note(self, delivery: Delivery) -> None:
         try:
