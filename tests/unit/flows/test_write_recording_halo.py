@@ -11,8 +11,8 @@ import pytest
 
 from worker.core.errors import BrokerUnreachable
 from worker.core.exchange import Exchange, Fate, Priority, Request
-from worker.flows.echoes.writing_side import EchoingHalo
-from worker.state.echo_index import Trail
+from worker.flows.echoes.recording import WriteRecordingHalo
+from worker.state.write_index import WriteFootprint
 
 STORED = {"id": 5, "last_update": "2026-05-01T11:00:00", "summary": "old"}
 ANSWER = {"id": 5, "last_update": "2026-05-01T12:00:00.1234567Z", "summary": "ours"}
@@ -24,17 +24,17 @@ class Told:
 
     lost: bool = False
     begun: list[tuple[str, str, list[str], int]] = field(default_factory=list)
-    ended: list[list[Trail]] = field(default_factory=list)
+    ended: list[list[WriteFootprint]] = field(default_factory=list)
 
     async def begin(self, write: str, client: str, resource: str, keys: Iterable[str], creates: int) -> None:
         if self.lost:
             raise BrokerUnreachable("none")
         self.begun.append((client, resource, list(keys), creates))
 
-    async def end(self, write: str, client: str, resource: str, trails: Iterable[Trail]) -> None:
+    async def end(self, write: str, client: str, resource: str, footprints: Iterable[WriteFootprint]) -> None:
         if self.lost:
             raise BrokerUnreachable("none")
-        self.ended.append(list(trails))
+        self.ended.append(list(footprints))
 
 
 class ScriptedHalo:
@@ -63,11 +63,11 @@ async def sent(
     halo: ScriptedHalo, told: Told, body: Any = None, *, path: str = "/Tickets", method: str = "POST", query: dict[str, str] | None = None
 ) -> Exchange:
     request = Request(method, path, query or {}, body if body is not None or method == "DELETE" else [{"id": 5, "summary": "ours"}])
-    return await EchoingHalo(halo, frozenset({"tickets", "actions"}), told).send(request, priority=Priority.WRITE)  # type: ignore[arg-type]
+    return await WriteRecordingHalo(halo, frozenset({"tickets", "actions"}), told).send(request, priority=Priority.WRITE)  # type: ignore[arg-type]
 
 
 def kinds(told: Told) -> list[Sequence[tuple[str, str]]]:
-    return [[(trail.key, trail.kind) for trail in trails] for trails in told.ended]
+    return [[(footprint.key, footprint.kind) for footprint in footprints] for footprints in told.ended]
 
 
 async def test_an_update_is_looked_at_told_sent_and_told_again():
@@ -165,7 +165,7 @@ async def test_the_gate_of_the_request_is_asked_after_the_write_was_told_and_eac
             return await super().send(request, priority=priority)
 
     request = Request("POST", "/Tickets", {}, [{"summary": "ours"}], gate=gate)
-    await EchoingHalo(Twice(done()), frozenset({"tickets"}), told).send(request, priority=Priority.WRITE)  # type: ignore[arg-type]
+    await WriteRecordingHalo(Twice(done()), frozenset({"tickets"}), told).send(request, priority=Priority.WRITE)  # type: ignore[arg-type]
     assert asked == [1, 1]
     assert len(told.begun) == 1
 
@@ -181,7 +181,7 @@ async def test_a_write_that_never_left_is_not_told():
 
 
 async def test_a_write_that_could_not_be_announced_still_tells_what_it_left(monkeypatch):
-    monkeypatch.setattr("worker.flows.echoes.writing_side.ANNOUNCING", 0.01)
+    monkeypatch.setattr("worker.flows.echoes.recording.ANNOUNCING", 0.01)
 
     class Slow(Told):
         async def begin(self, write: str, client: str, resource: str, keys: Iterable[str], creates: int) -> None:

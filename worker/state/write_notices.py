@@ -14,20 +14,20 @@ from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Clock
 from worker.core.topology import ECHOES, echoes_topology
 from worker.metrics import Metrics
-from worker.state.echo_index import KEPT, EchoIndex, NotAnEcho, Trail, Word
 from worker.state.stream_follower import MARGIN, Batch, StreamFollower
+from worker.state.write_index import KEPT, NotAWriteNotice, WriteFootprint, WriteIndex, WriteNotice
 
 logger = structlog.get_logger()
 
 
-class Echoes:
+class WriteNotices:
     """Tells of writes, and knows those of others; outlives broker attachments, and resumes reading the stream where it stopped."""
 
     def __init__(self, clock: Clock, metrics: Metrics | None = None) -> None:
         self._clock = clock
         self._metrics = Metrics() if metrics is None else metrics
         self._broker: Broker | None = None
-        self._index = EchoIndex()
+        self._index = WriteIndex()
         self._follower = StreamFollower(ECHOES, echoes_topology(), clock, kept=KEPT)
         self._changed = asyncio.Event()
         self._marks: set[str] = set()
@@ -46,15 +46,15 @@ class Echoes:
 
     async def begin(self, write: str, client: str, resource: str, keys: Iterable[str], creates: int) -> None:
         """Tell that a write is about to be sent, which may change these records or create some. `write`: a unique name for it. Raises `BrokerError`."""
-        await self._tell(Word(write, client, resource, int(self._clock.now()), begun=frozenset(keys), creates=creates))
+        await self._tell(WriteNotice(write, client, resource, int(self._clock.now()), begun=frozenset(keys), creates=creates))
 
-    async def end(self, write: str, client: str, resource: str, trails: Iterable[Trail]) -> None:
+    async def end(self, write: str, client: str, resource: str, footprints: Iterable[WriteFootprint]) -> None:
         """Tell what it left; nothing where that is not known. Raises `BrokerError`."""
-        await self._tell(Word(write, client, resource, int(self._clock.now()), ended=True, trails=tuple(trails)))
+        await self._tell(WriteNotice(write, client, resource, int(self._clock.now()), ended=True, footprints=tuple(footprints)))
 
     async def caught_up(self, within: float) -> bool:
         """Whether all that anybody told before this call is known here, or is within these seconds."""
-        mark = Word(uuid4().hex, "", "", int(self._clock.now()), ended=True)
+        mark = WriteNotice(uuid4().hex, "", "", int(self._clock.now()), ended=True)
         self._marks.add(mark.id)
         try:
             async with asyncio.timeout(within):
@@ -76,14 +76,14 @@ class Echoes:
         except TimeoutError:
             return
 
-    def trails(self, client: str, resource: str, key: str) -> list[Trail]:
+    def footprints(self, client: str, resource: str, key: str) -> list[WriteFootprint]:
         """What writes left of a record, oldest first."""
-        return self._index.trails(client, resource, key)
+        return self._index.footprints(client, resource, key)
 
-    async def _tell(self, word: Word) -> None:
+    async def _tell(self, notice: WriteNotice) -> None:
         if self._broker is None:
             raise BrokerUnreachable("there is no broker at the moment")
-        await self._broker.publish(Message(word.encode(), message_id=word.id), routing_key=ECHOES)
+        await self._broker.publish(Message(notice.encode(), message_id=notice.id), routing_key=ECHOES)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -99,14 +99,14 @@ class Echoes:
 
     def _note(self, delivery: Delivery) -> None:
         try:
-            word = Word.decode(delivery.message.body)
-        except NotAnEcho as error:
+            notice = WriteNotice.decode(delivery.message.body)
+        except NotAWriteNotice as error:
             self._metrics.refused_state.labels("notice").inc()
             logger.warning("echo.unreadable", offset=delivery.offset, reason=str(error))
             return
-        if word.at > self._clock.now() + MARGIN.total_seconds():
+        if notice.at > self._clock.now() + MARGIN.total_seconds():
             self._metrics.refused_state.labels("notice").inc()
             logger.error("echo.refused", offset=delivery.offset, reason="it is dated ahead: no worker wrote it, or a clock is wrong by more than an hour")
             return
-        self._marks.discard(word.id)
-        self._index.add(word)
+        self._marks.discard(notice.id)
+        self._index.add(notice)

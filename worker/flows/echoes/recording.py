@@ -20,11 +20,11 @@ from worker.changes.records import record_key
 from worker.core.errors import BrokerError
 from worker.core.exchange import Exchange, Priority, Request
 from worker.core.ports import Halo
-from worker.flows.echoes.trails import trail_of
+from worker.flows.echoes.footprints import footprint_of
 from worker.flows.polling.details import details_request
 from worker.flows.writes.writing import names_record
-from worker.state.echo_index import Trail
-from worker.state.echoes import Echoes
+from worker.state.write_index import WriteFootprint
+from worker.state.write_notices import WriteNotices
 
 logger = structlog.get_logger()
 Record = dict[str, Any]
@@ -54,10 +54,10 @@ class Target:
         return sum(1 for record in self.records if not names_record(record))
 
 
-class Telling:
+class WriteAnnouncement:
     """Tells of one write: right before it leaves, since whoever meets its record before it has ended waits for that, and what it left."""
 
-    def __init__(self, echoes: Echoes, client: str, target: Target, gate: Gate | None) -> None:
+    def __init__(self, echoes: WriteNotices, client: str, target: Target, gate: Gate | None) -> None:
         self._echoes = echoes
         self._client = client
         self._target = target
@@ -78,11 +78,11 @@ class Telling:
                 self._untold(error)
         return inf if self._gate is None else await self._gate()
 
-    async def end(self, trails: Iterable[Trail]) -> None:
+    async def end(self, footprints: Iterable[WriteFootprint]) -> None:
         if not self._left:
             return
         try:
-            await self._echoes.end(self._write, self._client, self._target.resource, trails)
+            await self._echoes.end(self._write, self._client, self._target.resource, footprints)
         except BrokerError as error:
             self._untold(error)
 
@@ -91,14 +91,14 @@ class Telling:
         logger.warning("echo.untold", client=self._client, resource=self._target.resource, reason=reason)
 
 
-class EchoingHalo:
+class WriteRecordingHalo:
     """Implements `Halo` through another one. `resources`: what is guarded; everything else goes as it is.
 
-    A record is looked at before it is updated: only so can a change that somebody made before ours be told from ours. What cannot be told leaves no trail, and is
+    A record is looked at before it is updated: only so can a change that somebody made before ours be told from ours. What cannot be told leaves no footprint, and is
     published by the subscribers. Nothing here keeps a write from being made.
     """
 
-    def __init__(self, halo: Halo, resources: frozenset[str], echoes: Echoes) -> None:
+    def __init__(self, halo: Halo, resources: frozenset[str], echoes: WriteNotices) -> None:
         self._halo = halo
         self._resources = resources
         self._echoes = echoes
@@ -133,14 +133,14 @@ class EchoingHalo:
         if target is None:
             return await self._halo.send(request, priority=priority)
         before = {} if target.deletes else await self._looked_at(target, priority)
-        telling = Telling(self._echoes, self.name, target, request.gate)
-        trails: list[Trail] = []
+        announcement = WriteAnnouncement(self._echoes, self.name, target, request.gate)
+        footprints: list[WriteFootprint] = []
         try:
-            exchange = await self._halo.send(replace(request, gate=telling.gate), priority=priority)
+            exchange = await self._halo.send(replace(request, gate=announcement.gate), priority=priority)
             if exchange.ok:
-                trails = list(trails_of(target, before, exchange.body))
+                footprints = list(footprints_of(target, before, exchange.body))
         finally:
-            await telling.end(trails)
+            await announcement.end(footprints)
         return exchange
 
     def _target(self, request: Request) -> Target | None:
@@ -180,13 +180,13 @@ class EchoingHalo:
         return found
 
 
-def trails_of(target: Target, before: Mapping[str, Record], answer: Any) -> Iterator[Trail]:
+def footprints_of(target: Target, before: Mapping[str, Record], answer: Any) -> Iterator[WriteFootprint]:
     """What the write left of each record that Halo answered; nothing of one that is written twice, or that could not be looked at."""
     answers = answer if isinstance(answer, list) else [answer]
     if target.deletes:
         key = target.key(target.records[0])
         if key is not None:
-            yield Trail(key, "deleted", before=stamp_of(answers[0]) if answers and isinstance(answers[0], dict) else None)
+            yield WriteFootprint(key, "deleted", before=stamp_of(answers[0]) if answers and isinstance(answers[0], dict) else None)
         return
     if len(answers) != len(target.records):
         return
@@ -195,6 +195,6 @@ def trails_of(target: Target, before: Mapping[str, Record], answer: Any) -> Iter
         if key is None or keys.count(key) > 1:
             continue
         if not names_record(sent):
-            yield trail_of(key, sent, None, answered)
+            yield footprint_of(key, sent, None, answered)
         elif key in before and key == target.key({**answered, "id": sent["id"]}):
-            yield trail_of(key, sent, before[key], answered)
+            yield footprint_of(key, sent, before[key], answered)
