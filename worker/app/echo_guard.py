@@ -9,15 +9,15 @@ from worker.config.routes import Routes, Subscriber
 from worker.core.ports import Broker, Clock, Halo
 from worker.core.topology import Topology, echoes_topology
 from worker.flows.echoes.guard import guarded, minds
-from worker.flows.echoes.writing_side import EchoingHalo
+from worker.flows.echoes.recording import WriteRecordingHalo
 from worker.metrics import Metrics
-from worker.state.echoes import Echoes
+from worker.state.write_notices import WriteNotices
 
 
 class EchoGuard:
     def __init__(self, routes: Routes, clock: Clock, metrics: Metrics) -> None:
         self._guarded = guarded(routes)
-        self._echoes = Echoes(clock, metrics)
+        self._echoes = WriteNotices(clock, metrics)
 
     @property
     def topology(self) -> Topology:
@@ -32,10 +32,10 @@ class EchoGuard:
         async with self._echoes.attached(broker):
             yield
 
-    def telling(self, clients: Mapping[str, Halo]) -> dict[str, Halo]:
+    def recording(self, clients: Mapping[str, Halo]) -> dict[str, Halo]:
         """The clients as those that write should use them."""
-        return {name: EchoingHalo(halo, self._guarded[name], self._echoes) if name in self._guarded else halo for name, halo in clients.items()}
+        return {name: WriteRecordingHalo(halo, self._guarded[name], self._echoes) if name in self._guarded else halo for name, halo in clients.items()}
 
-    def echoes_for(self, route: Subscriber) -> Echoes | None:
+    def echoes_for(self, route: Subscriber) -> WriteNotices | None:
         """What tells the subscriber our own writes; None where it hears of all."""
         return self._echoes if minds(route) and route.operation.resource in self._guarded.get(route.client, ()) else None

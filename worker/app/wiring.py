@@ -73,7 +73,7 @@ class Wiring:
         return Flow(flow.part, subscriber_topology(route), flow.serve)
 
     def _publisher(self, route: Publisher) -> Flow:
-        halo = self.guard.telling(self.clients)[route.client]
+        halo = self.guard.recording(self.clients)[route.client]
         what, handler = consumption_of(route), PublisherFlow(route, halo, self.current, self.evaluator, self.clock).handle
         if route.order_by is None:
             plain = self._consumer(what, handler, halo, publisher_topology(route))
@@ -89,7 +89,7 @@ class Wiring:
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
         needs = Together([self.clients[name] for name in sorted(used)])
-        performer = Performer(self.caller, self.guard.telling(self.clients), self.evaluator)
+        performer = Performer(self.caller, self.guard.recording(self.clients), self.evaluator)
         steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.clock, self.routes.secrets.hide)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]

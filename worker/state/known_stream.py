@@ -7,8 +7,7 @@ had never been written. So the known records are exactly as old as the baton.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -22,10 +21,10 @@ from worker.core.ports import Broker, Channel
 from worker.core.topology import known_stream
 from worker.state.baton import KnownRef
 from worker.state.known import Known
+from worker.state.stream_follower import SILENCE, open_stream
 
 PART = 5_000  # records in one message: some 200 KB
 SNAPSHOT_AFTER = 256 * 1024  # bytes of deltas before a snapshot is worth it; later, as many as the snapshot has
-SILENCE = 10.0  # seconds without a message before the stream is taken to have ended
 PREFETCH = 200
 
 
@@ -45,12 +44,7 @@ class KnownStream:
         known = Known()
         if ref.last is None:
             return known
-        chain: dict[str, dict[str, Any]] = {}
-        async with self._reading(ref.offset) as messages:
-            async for _, document in messages:
-                chain[document["id"]] = document
-                if document["id"] == ref.last:
-                    break
+        _, chain = await self._read_to(ref.last, ref.offset)
         for document in unrolled(chain, ref.last):
             known.apply(document)
         known.written()
@@ -89,32 +83,25 @@ class KnownStream:
     async def _offset_of(self, name: str, floor: int) -> int:
         """The offset of the message just written: it stands in the stream's last chunk, or (when another holder wrote meanwhile) further up."""
         for start in ("last", floor):
-            async with self._reading(start) as messages:
-                try:
-                    async for offset, document in messages:
-                        if document["id"] == name:
-                            return offset
-                except KnownLost:
-                    continue
+            try:
+                return (await self._read_to(name, start))[0]
+            except KnownLost:
+                continue
         return floor
 
-    @asynccontextmanager
-    async def _reading(self, start: str | int) -> AsyncIterator[AsyncIterator[tuple[int, dict[str, Any]]]]:
-        async with self._broker.channel(prefetch=PREFETCH) as channel:
-            arrived: asyncio.Queue[Delivery] = asyncio.Queue()
-            tag = await channel.consume(self._stream, arrived.put_nowait, arguments={"x-stream-offset": start})
-            yield self._messages(channel, arrived)
-            await channel.cancel(tag)
-
-    async def _messages(self, channel: Channel, arrived: asyncio.Queue[Delivery]) -> AsyncIterator[tuple[int, dict[str, Any]]]:
-        while True:
-            delivery = await first_of(arrived, channel)
-            if delivery is None:
-                raise KnownLost(f"the stream {self._stream} does not hold the known records that the baton refers to: it was deleted, purged or cut")
-            await delivery.ack()
-            if delivery.unread is not None:  # larger than anything that we write
-                continue
-            yield delivery.offset or 0, orjson.loads(delivery.message.body)
+    async def _read_to(self, name: str, start: str | int) -> tuple[int, dict[str, dict[str, Any]]]:
+        """The offset of the document `name`, and all documents from `start` to it by their names. Raises `KnownLost` where it does not come, or `ChannelLost`."""
+        chain: dict[str, dict[str, Any]] = {}
+        async with open_stream(self._broker, self._stream, start, prefetch=PREFETCH) as reader:
+            while batch := await reader.batch(SILENCE):
+                for delivery in batch:
+                    if delivery.unread is not None:  # larger than anything that we write
+                        continue
+                    document = orjson.loads(delivery.message.body)
+                    chain[document["id"]] = document
+                    if document["id"] == name:
+                        return delivery.offset or 0, chain
+        raise KnownLost(f"the stream {self._stream} does not hold the known records that the baton refers to: it was deleted, purged or cut by its size limit")
 
 
 async def first_of(arrived: asyncio.Queue[Delivery], channel: Channel) -> Delivery | None:

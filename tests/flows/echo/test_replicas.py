@@ -62,7 +62,7 @@ async def test_a_poll_that_meets_a_write_under_way_waits_for_what_it_left(job, h
 
 
 async def test_it_does_not_wait_for_ever(memory_job, halos, monkeypatch):
-    monkeypatch.setattr("worker.flows.echoes.check.PATIENCE", 0.05)
+    monkeypatch.setattr("worker.flows.echoes.filter.PATIENCE", 0.05)
     halo = await halos()
     scene = await stage(memory_job, halo, "Tickets")
     halo.fault(Fault(Does.HOLD, "POST", "/Tickets", executed=True))

@@ -9,9 +9,9 @@ from typing import Any
 
 from worker.changes.fingerprints import Trace
 from worker.changes.records import content_hash
-from worker.flows.echoes.trails import Met, is_echo, trail_of
+from worker.flows.echoes.footprints import ObservedRow, footprint_of, is_echo
 from worker.sandbox.dates import naive, precise, stored
-from worker.state.echo_index import Trail
+from worker.state.write_index import WriteFootprint
 
 LISTED, HIDDEN = ("a", "b", "c"), ("x", "y")
 TICKS = (timedelta(milliseconds=10), timedelta(seconds=1), timedelta(minutes=3))
@@ -25,7 +25,7 @@ class World:
     values: dict[str, Any] = field(default_factory=lambda: {"a": "0", "b": "0", "x": "0"})
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     stamp: datetime = datetime(2026, 1, 1, tzinfo=UTC)
-    trails: list[Trail] = field(default_factory=list)
+    footprints: list[WriteFootprint] = field(default_factory=list)
     digest: str = ""
     trace: Trace | None = None
     dealt: dict[str, Any] = field(default_factory=dict)
@@ -69,14 +69,14 @@ class World:
         self.put(sent)
         self.owed -= sent.keys()
         self.left |= sent
-        self.trails.append(trail_of("1", {"id": 1, **sent}, before, self.details(self.now)))
+        self.footprints.append(footprint_of("1", {"id": 1, **sent}, before, self.details(self.now)))
 
     def poll(self) -> str:
         """What the subscriber does with the record: `known`, `echo` or `told`."""
         row = self.row()
         if content_hash(row) == self.digest:
             return "known"
-        return "echo" if is_echo(Met(row, self.trace), self.trails) else "told"
+        return "echo" if is_echo(ObservedRow(row, self.trace), self.footprints) else "told"
 
     def deal(self) -> None:
         """The subscriber has published or dropped what there is."""

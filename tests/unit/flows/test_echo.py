@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.unit.flows.echo_world import HIDDEN, LISTED, World
 from worker.changes.fingerprints import Trace
-from worker.flows.echoes.trails import Met, is_echo, is_own_deletion, trail_of
-from worker.state.echo_index import Trail
+from worker.flows.echoes.footprints import ObservedRow, footprint_of, is_echo, is_own_deletion
+from worker.state.write_index import WriteFootprint
 
 SENT = st.dictionaries(st.sampled_from([*LISTED, *HIDDEN]), st.sampled_from(["1", "2", "", None]), min_size=1, max_size=2)
 SIZE = st.integers(0, 2)
@@ -66,35 +66,35 @@ KNOWN = Trace.of({"lastupdate": "2026-05-01T11:00:00"})
 
 
 def test_a_row_that_is_what_we_left_of_what_was_dealt_with_is_an_echo():
-    assert is_echo(Met(ROW, KNOWN), [trail_of("1", {"id": 1, "a": 2}, BEFORE, AFTER)])
+    assert is_echo(ObservedRow(ROW, KNOWN), [footprint_of("1", {"id": 1, "a": 2}, BEFORE, AFTER)])
 
 
 @pytest.mark.parametrize("stamp", ["2026-05-01T12:00:00.13", "2026-05-01T12:00:00.113", "2026-05-01T12:00:01", "not a date"])
 def test_another_stamp_is_another_state(stamp: str):
-    assert not is_echo(Met(ROW | {"lastupdate": stamp}, KNOWN), [trail_of("1", {"id": 1, "a": 2}, BEFORE, AFTER)])
+    assert not is_echo(ObservedRow(ROW | {"lastupdate": stamp}, KNOWN), [footprint_of("1", {"id": 1, "a": 2}, BEFORE, AFTER)])
 
 
 def test_the_same_tick_does_not_hide_another_value():
-    assert not is_echo(Met(ROW | {"client_name": "New"}, KNOWN), [trail_of("1", {"id": 1, "a": 2}, BEFORE, AFTER)])
+    assert not is_echo(ObservedRow(ROW | {"client_name": "New"}, KNOWN), [footprint_of("1", {"id": 1, "a": 2}, BEFORE, AFTER)])
 
 
 def test_what_was_never_dealt_with_is_told():
-    trails = [trail_of("1", {"id": 1, "a": 2}, BEFORE, AFTER)]
-    assert not is_echo(Met(ROW, None), trails), "never met"
-    assert not is_echo(Met(ROW, Trace()), trails), "met before there was a guard"
-    assert not is_echo(Met(ROW, Trace.of({"lastupdate": "2026-05-01T10:00:00"})), trails), "somebody changed it before we looked"
+    footprints = [footprint_of("1", {"id": 1, "a": 2}, BEFORE, AFTER)]
+    assert not is_echo(ObservedRow(ROW, None), footprints), "never met"
+    assert not is_echo(ObservedRow(ROW, Trace()), footprints), "met before there was a guard"
+    assert not is_echo(ObservedRow(ROW, Trace.of({"lastupdate": "2026-05-01T10:00:00"})), footprints), "somebody changed it before we looked"
 
 
 @pytest.mark.parametrize(("settled", "echo"), [(timedelta(minutes=61), False), (timedelta(minutes=59), True), (timedelta(minutes=60), False)])
 def test_a_record_never_met_counts_as_dealt_with_where_the_cursor_has_passed_it(settled: timedelta, echo: bool):
     passed = int((NOW - settled).timestamp() * 1000)
-    assert is_echo(Met(ROW, None, passed), [trail_of("1", {"id": 1, "a": 2}, BEFORE, AFTER)]) == echo
+    assert is_echo(ObservedRow(ROW, None, passed), [footprint_of("1", {"id": 1, "a": 2}, BEFORE, AFTER)]) == echo
 
 
 def test_a_change_that_our_write_does_not_explain_is_told_unless_the_route_ignores_the_member():
-    trails = [trail_of("1", {"id": 1, "a": 2}, BEFORE, AFTER | {"colour": "red"})]
-    assert not is_echo(Met(ROW, KNOWN), trails)
-    assert is_echo(Met(ROW, KNOWN, ignore=frozenset({"colour"})), trails)
+    footprints = [footprint_of("1", {"id": 1, "a": 2}, BEFORE, AFTER | {"colour": "red"})]
+    assert not is_echo(ObservedRow(ROW, KNOWN), footprints)
+    assert is_echo(ObservedRow(ROW, KNOWN, ignore=frozenset({"colour"})), footprints)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_change_that_our_write_does_not_explain_is_told_unless_the_route_ignor
     ],
 )
 def test_what_halo_sets_with_what_we_sent_is_ours(sent: dict, changes: dict):
-    assert trail_of("1", {"id": 1, **sent}, BEFORE, AFTER | {"a": sent.get("a", 1)} | changes).unclear == frozenset()
+    assert footprint_of("1", {"id": 1, **sent}, BEFORE, AFTER | {"a": sent.get("a", 1)} | changes).unclear == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -124,20 +124,20 @@ def test_what_halo_sets_with_what_we_sent_is_ours(sent: dict, changes: dict):
     ],
 )
 def test_anything_else_is_unclear(sent: dict, changes: dict):
-    assert trail_of("1", {"id": 1, **sent}, BEFORE, AFTER | {"a": sent.get("a", 1)} | changes).unclear
+    assert footprint_of("1", {"id": 1, **sent}, BEFORE, AFTER | {"a": sent.get("a", 1)} | changes).unclear
 
 
 def test_what_follows_the_clock_or_controls_tells_nothing():
-    assert not trail_of("1", {"id": 1, "a": 2}, BEFORE, AFTER | {"ticketage": 7, "unread": True, "_warning": "x"}).unclear
+    assert not footprint_of("1", {"id": 1, "a": 2}, BEFORE, AFTER | {"ticketage": 7, "unread": True, "_warning": "x"}).unclear
 
 
 def test_what_we_created_is_an_echo_once_and_not_where_it_was_known_before():
-    created = [trail_of("1", {"a": 2}, None, AFTER)]
-    assert is_echo(Met(ROW, None), created)
-    assert not is_echo(Met(ROW, KNOWN), created)
+    created = [footprint_of("1", {"a": 2}, None, AFTER)]
+    assert is_echo(ObservedRow(ROW, None), created)
+    assert not is_echo(ObservedRow(ROW, KNOWN), created)
     bare = {name: value for name, value in ROW.items() if name != "lastupdate"}
-    assert is_echo(Met(bare, None), created)
-    assert not is_echo(Met(bare | {"shown_in_lists_only": 1}, None), created), "nobody knows whose that is"
+    assert is_echo(ObservedRow(bare, None), created)
+    assert not is_echo(ObservedRow(bare | {"shown_in_lists_only": 1}, None), created), "nobody knows whose that is"
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_what_we_created_is_an_echo_once_and_not_where_it_was_known_before():
     ],
 )
 def test_a_deletion_is_ours_unless_the_record_was_seen_later(trace: Trace | None, before: int | None, own: bool):
-    assert is_own_deletion(trace, [Trail("1", "deleted", before=before)]) == own
-    assert not is_own_deletion(trace, [Trail("1", "updated", before=before)])
+    assert is_own_deletion(trace, [WriteFootprint("1", "deleted", before=before)]) == own
+    assert not is_own_deletion(trace, [WriteFootprint("1", "updated", before=before)])
 
 
 def test_traces_are_read_back_as_they_were_written():
@@ -166,6 +166,6 @@ def test_traces_are_read_back_as_they_were_written():
 
 def test_what_we_emptied_and_somebody_set_again_is_theirs():
     known = Trace.of({"id": 1, "a": "kept", "notes": "old"})
-    trails = [trail_of("1", {"id": 1, "notes": ""}, {"id": 1, "a": "kept", "notes": "old"}, {"id": 1, "a": "kept"})]
-    assert is_echo(Met({"id": 1, "a": "kept"}, known), trails)
-    assert not is_echo(Met({"id": 1, "a": "kept", "notes": "theirs"}, known), trails)
+    footprints = [footprint_of("1", {"id": 1, "notes": ""}, {"id": 1, "a": "kept", "notes": "old"}, {"id": 1, "a": "kept"})]
+    assert is_echo(ObservedRow({"id": 1, "a": "kept"}, known), footprints)
+    assert not is_echo(ObservedRow({"id": 1, "a": "kept", "notes": "theirs"}, known), footprints)

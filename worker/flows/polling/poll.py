@@ -19,7 +19,7 @@ from worker.config.routes import Subscriber
 from worker.core.errors import EvaluatorUnavailable, ExpressionError, WorkerError
 from worker.core.exchange import Exchange, Fate, Request
 from worker.core.ports import Clock, Evaluator, Halo
-from worker.flows.echoes.check import EchoCheck
+from worker.flows.echoes.filter import EchoFilter
 from worker.flows.polling.details import DetailsFailed, whole
 from worker.flows.polling.emit import EmitStopped, Emitter
 from worker.flows.polling.events import deletion
@@ -41,7 +41,7 @@ class Poller:
     """Takes turns for one subscriber through one broker attachment."""
 
     def __init__(
-        self, route: Subscriber, halo: Halo, emitter: Emitter, evaluator: Evaluator, clock: Clock, metrics: Metrics, echoes: EchoCheck | None = None
+        self, route: Subscriber, halo: Halo, emitter: Emitter, evaluator: Evaluator, clock: Clock, metrics: Metrics, echoes: EchoFilter | None = None
     ) -> None:
         self._route = route
         self._halo = halo

@@ -13,7 +13,7 @@ from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator, Halo
 from worker.core.topology import Topology, browsed, common_topology, events_topology, state_queue, subscriber_dead_queue
 from worker.flows.consuming.watchdog import stalled
-from worker.flows.echoes.check import EchoCheck
+from worker.flows.echoes.filter import EchoFilter
 from worker.flows.polling.emit import Emitter
 from worker.flows.polling.poll import Poller
 from worker.flows.polling.schedule import Schedule, schedule_of
@@ -22,10 +22,10 @@ from worker.flows.waiting import first_of
 from worker.metrics import Metrics
 from worker.state.baton import Baton, KnownRef
 from worker.state.birth import baton_in_sight, ensure_born, start_again
-from worker.state.echoes import Echoes
 from worker.state.holder import Held, Holder, open_holder
 from worker.state.known import Known
 from worker.state.known_stream import KnownLost, KnownStream
+from worker.state.write_notices import WriteNotices
 
 logger = structlog.get_logger()
 UNAVAILABLE_WAIT = 30.0  # seconds that a baton is held while Halo is down, before another replica may try
@@ -51,7 +51,7 @@ class SubscriberFlow:
         health: Health,
         *,
         turn_limit: float = 300.0,
-        echoes: Echoes | None = None,
+        echoes: WriteNotices | None = None,
     ) -> None:
         self._route = route
         self._halo = halo
@@ -138,7 +138,7 @@ class SubscriberFlow:
         source = self._halo.source(self._route.operation.path)
         emitter = Emitter(self._route, broker, self._evaluator, self._clock, self._metrics, source)
         limit = self._clock.monotonic() + self._turn_limit
-        check = EchoCheck(self._route, self._echoes, self._clock, self._metrics) if self._echoes is not None else None
+        check = EchoFilter(self._route, self._echoes, self._clock, self._metrics) if self._echoes is not None else None
         poller = Poller(self._route, self._halo, emitter, self._evaluator, self._clock, self._metrics, check)
         try:
             turned = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)

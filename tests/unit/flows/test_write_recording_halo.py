@@ -13,8 +13,8 @@ import pytest
 from worker.core.errors import BrokerUnreachable
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.ports import Slot
-from worker.flows.echoes.writing_side import EchoingHalo
-from worker.state.echo_index import Trail
+from worker.flows.echoes.recording import WriteRecordingHalo
+from worker.state.write_index import WriteFootprint
 
 STORED = {"id": 5, "last_update": "2026-05-01T11:00:00", "summary": "old"}
 ANSWER = {"id": 5, "last_update": "2026-05-01T12:00:00.1234567Z", "summary": "ours"}
@@ -26,17 +26,17 @@ class Told:
 
     lost: bool = False
     begun: list[tuple[str, str, list[str], int]] = field(default_factory=list)
-    ended: list[list[Trail]] = field(default_factory=list)
+    ended: list[list[WriteFootprint]] = field(default_factory=list)
 
     async def begin(self, write: str, client: str, resource: str, keys: Iterable[str], creates: int) -> None:
         if self.lost:
             raise BrokerUnreachable("none")
         self.begun.append((client, resource, list(keys), creates))
 
-    async def end(self, write: str, client: str, resource: str, trails: Iterable[Trail]) -> None:
+    async def end(self, write: str, client: str, resource: str, footprints: Iterable[WriteFootprint]) -> None:
         if self.lost:
             raise BrokerUnreachable("none")
-        self.ended.append(list(trails))
+        self.ended.append(list(footprints))
 
 
 class ScriptedHalo:
@@ -77,11 +77,11 @@ async def sent(
     halo: ScriptedHalo, told: Told, body: Any = None, *, path: str = "/Tickets", method: str = "POST", query: dict[str, str] | None = None
 ) -> Exchange:
     request = Request(method, path, query or {}, body if body is not None or method == "DELETE" else [{"id": 5, "summary": "ours"}])
-    return await EchoingHalo(halo, frozenset({"tickets", "actions"}), told).send(request, priority=Priority.WRITE)  # type: ignore[arg-type]
+    return await WriteRecordingHalo(halo, frozenset({"tickets", "actions"}), told).send(request, priority=Priority.WRITE)  # type: ignore[arg-type]
 
 
 def kinds(told: Told) -> list[Sequence[tuple[str, str]]]:
-    return [[(trail.key, trail.kind) for trail in trails] for trails in told.ended]
+    return [[(footprint.key, footprint.kind) for footprint in footprints] for footprints in told.ended]
 
 
 async def test_an_update_is_looked_at_told_sent_and_told_again():
@@ -167,7 +167,7 @@ async def test_without_a_broker_writes_are_made_all_the_same():
 async def test_the_write_is_announced_before_its_slot_is_there_and_told_when_it_has_ended():
     halo, told = ScriptedHalo(done()), Told()
     request = Request("POST", "/Tickets", {}, [{"summary": "ours"}])
-    async with EchoingHalo(halo, frozenset({"tickets"}), told).reserve(request, priority=Priority.WRITE) as slot:  # type: ignore[arg-type]
+    async with WriteRecordingHalo(halo, frozenset({"tickets"}), told).reserve(request, priority=Priority.WRITE) as slot:  # type: ignore[arg-type]
         assert (len(told.begun), halo.requests) == (1, [])
         assert not isinstance(slot, Exchange)
         assert (await slot.send()).ok
@@ -187,7 +187,7 @@ async def test_a_write_that_cannot_be_sent_is_not_told():
 
 
 async def test_a_write_that_could_not_be_announced_still_tells_what_it_left(monkeypatch):
-    monkeypatch.setattr("worker.flows.echoes.writing_side.ANNOUNCING", 0.01)
+    monkeypatch.setattr("worker.flows.echoes.recording.ANNOUNCING", 0.01)
 
     class Slow(Told):
         async def begin(self, write: str, client: str, resource: str, keys: Iterable[str], creates: int) -> None:

@@ -12,11 +12,11 @@ from worker.changes.detect import Change, Circumstances
 from worker.changes.fingerprints import Trace
 from worker.config.routes import Subscriber
 from worker.core.clock import SystemClock
-from worker.flows.echoes.check import EchoCheck
-from worker.flows.echoes.trails import trail_of
+from worker.flows.echoes.filter import EchoFilter
+from worker.flows.echoes.footprints import footprint_of
 from worker.metrics import Metrics
-from worker.state.echo_index import Trail
 from worker.state.known import Known
+from worker.state.write_index import WriteFootprint
 
 BEFORE = {"id": 5, "last_update": "2026-05-01T11:00:00", "summary": "old"}
 ANSWER = {"id": 5, "last_update": "2026-05-01T12:00:00.1234567Z", "summary": "ours"}
@@ -31,7 +31,7 @@ class Stream:
     deaf: bool = False
     asked: int = 0
     waits: list[tuple[list[str], bool]] = field(default_factory=list)
-    known: list[Trail] = field(default_factory=lambda: [trail_of("5", {"id": 5, "summary": "ours"}, BEFORE, ANSWER)])
+    known: list[WriteFootprint] = field(default_factory=lambda: [footprint_of("5", {"id": 5, "summary": "ours"}, BEFORE, ANSWER)])
 
     async def caught_up(self, within: float) -> bool:
         self.asked += 1
@@ -40,13 +40,13 @@ class Stream:
     async def settled(self, client: str, resource: str, keys: Iterable[str], *, creates: bool, within: float) -> None:
         self.waits.append((list(keys), creates))
 
-    def trails(self, client: str, resource: str, key: str) -> list[Trail]:
+    def footprints(self, client: str, resource: str, key: str) -> list[WriteFootprint]:
         return self.known if (client, resource, key) == ("main", "tickets", "5") else []
 
 
-def check(stream: Stream, **route: Any) -> EchoCheck:
+def check(stream: Stream, **route: Any) -> EchoFilter:
     subscriber = Subscriber("seen", "main", load().find("Tickets", "GET"), **route)
-    return EchoCheck(subscriber, stream, SystemClock(), Metrics())  # type: ignore[arg-type]
+    return EchoFilter(subscriber, stream, SystemClock(), Metrics())  # type: ignore[arg-type]
 
 
 def known() -> Known:
@@ -88,6 +88,6 @@ async def test_a_record_is_known_by_what_halo_identifies_it_by_whatever_the_rout
 
 
 async def test_members_that_the_route_ignores_decide_nothing():
-    stream = Stream(known=[trail_of("5", {"id": 5, "summary": "ours"}, BEFORE, ANSWER | {"mood": "good"})])
+    stream = Stream(known=[footprint_of("5", {"id": 5, "summary": "ours"}, BEFORE, ANSWER | {"mood": "good"})])
     assert await check(stream).own([CHANGE], known(), Circumstances()) == []
     assert await check(stream, ignore=frozenset({"mood"})).own([CHANGE], known(), Circumstances()) == [CHANGE]

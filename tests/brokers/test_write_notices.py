@@ -15,8 +15,8 @@ from worker.core.errors import BrokerError
 from worker.core.message import Message
 from worker.core.topology import ECHOES, echoes_topology
 from worker.metrics import Metrics
-from worker.state.echo_index import Trail, Word
-from worker.state.echoes import Echoes
+from worker.state.write_index import WriteFootprint, WriteNotice
+from worker.state.write_notices import WriteNotices
 
 CLOCK = SystemClock()
 
@@ -25,12 +25,12 @@ CLOCK = SystemClock()
 async def replicas(world: World):
     async with AsyncExitStack() as stack:
 
-        async def make(number: int) -> list[Echoes]:
+        async def make(number: int) -> list[WriteNotices]:
             made = []
             for _ in range(number):
                 broker = await stack.enter_async_context(world.attach())
                 await broker.declare(echoes_topology())
-                echoes = Echoes(CLOCK)
+                echoes = WriteNotices(CLOCK)
                 await stack.enter_async_context(echoes.attached(broker))
                 made.append(echoes)
             return made
@@ -38,10 +38,10 @@ async def replicas(world: World):
         yield make
 
 
-async def wrote(echoes: Echoes, key: str) -> None:
+async def wrote(echoes: WriteNotices, key: str) -> None:
     write = uuid4().hex
     await echoes.begin(write, "main", "tickets", [key], 0)
-    await echoes.end(write, "main", "tickets", [Trail(key, "updated")])
+    await echoes.end(write, "main", "tickets", [WriteFootprint(key, "updated")])
 
 
 async def test_who_has_caught_up_knows_what_the_others_wrote_until_then(replicas):
@@ -49,7 +49,7 @@ async def test_who_has_caught_up_knows_what_the_others_wrote_until_then(replicas
     for number in range(30):
         await soon(wrote(one, str(number)))
         assert await soon(other.caught_up(10))
-        assert other.trails("main", "tickets", str(number)) == [Trail(str(number), "updated")]
+        assert other.footprints("main", "tickets", str(number)) == [WriteFootprint(str(number), "updated")]
 
 
 async def test_a_replica_that_starts_later_knows_what_was_written(replicas):
@@ -57,7 +57,7 @@ async def test_a_replica_that_starts_later_knows_what_was_written(replicas):
     await soon(asyncio.gather(*[wrote(early, str(number)) for number in range(50)]))
     [late] = await replicas(1)
     assert await soon(late.caught_up(10))
-    assert all(late.trails("main", "tickets", str(number)) for number in range(50))
+    assert all(late.footprints("main", "tickets", str(number)) for number in range(50))
 
 
 async def test_a_write_under_way_is_waited_for_until_it_has_ended(replicas):
@@ -77,7 +77,7 @@ async def test_a_write_under_way_is_waited_for_until_it_has_ended(replicas):
 
 
 async def test_without_a_broker_nothing_can_be_told_and_nobody_is_caught_up(replicas, world: World):
-    unattached = Echoes(CLOCK)
+    unattached = WriteNotices(CLOCK)
     with pytest.raises(BrokerError):
         await unattached.begin("w", "main", "tickets", [], 1)
     assert not await unattached.caught_up(10)
@@ -92,14 +92,14 @@ async def test_without_a_broker_nothing_can_be_told_and_nobody_is_caught_up(repl
 
 
 async def test_another_attachment_goes_on_with_what_there_is(world: World):
-    echoes = Echoes(CLOCK)
+    echoes = WriteNotices(CLOCK)
     for number in range(3):
         async with world.attach() as broker:
             await broker.declare(echoes_topology())
             async with echoes.attached(broker):
                 await soon(wrote(echoes, "5"))
                 assert await soon(echoes.caught_up(10))
-                assert len(echoes.trails("main", "tickets", "5")) == number + 1
+                assert len(echoes.footprints("main", "tickets", "5")) == number + 1
 
 
 async def test_strange_messages_in_the_stream_do_no_harm(replicas, world: World):
@@ -108,11 +108,11 @@ async def test_strange_messages_in_the_stream_do_no_harm(replicas, world: World)
         await broker.publish(Message(b"hello"), routing_key=ECHOES)
     await soon(wrote(one, "5"))
     assert await soon(one.caught_up(10))
-    assert one.trails("main", "tickets", "5")
+    assert one.footprints("main", "tickets", "5")
 
 
-async def serving(world: World, echoes: Echoes) -> None:
-    """As the service does: where an attachment is lost, and RabbitMQ 4 closes it at a word to a stream that is being deleted, a new one is made."""
+async def serving(world: World, echoes: WriteNotices) -> None:
+    """As the service does: where an attachment is lost, and RabbitMQ 4 closes it at a notice to a stream that is being deleted, a new one is made."""
     while True:
         with suppress(BrokerError):
             async with world.attach() as broker:
@@ -122,8 +122,9 @@ async def serving(world: World, echoes: Echoes) -> None:
 
 
 async def test_a_deleted_stream_is_made_again(world: World, monkeypatch):
-    monkeypatch.setattr("worker.state.echoes.PAUSE", 0.05)
-    one = Echoes(CLOCK)
+    monkeypatch.setattr("worker.state.stream_follower.RETRY", 0.05)
+    monkeypatch.setattr("worker.state.stream_follower.SILENCE", 0.3)
+    one = WriteNotices(CLOCK)
     service = asyncio.create_task(serving(world, one))
 
     async def works() -> bool:
@@ -132,16 +133,16 @@ async def test_a_deleted_stream_is_made_again(world: World, monkeypatch):
     await until(works)
     await soon(wrote(one, "5"))
     assert await soon(one.caught_up(10))
-    assert one.trails("main", "tickets", "5")
+    assert one.footprints("main", "tickets", "5")
     world.delete_queue(ECHOES)
 
     async def forgotten() -> bool:
-        return await works() and not one.trails("main", "tickets", "5")
+        return await works() and not one.footprints("main", "tickets", "5")
 
     await until(forgotten)
     await soon(wrote(one, "6"))
     assert await soon(one.caught_up(10))
-    assert one.trails("main", "tickets", "6")
+    assert one.footprints("main", "tickets", "6")
     service.cancel()
     await asyncio.wait([service])
 
@@ -151,10 +152,10 @@ async def test_a_write_notice_that_is_dated_ahead_hides_no_change_and_is_counted
     async with world.attach() as broker:
         await broker.declare(echoes_topology())
         for at in (CLOCK.now() + 2 * 3600, CLOCK.now()):
-            notice = Word(uuid4().hex, "main", "tickets", int(at), ended=True, trails=(Trail("7", "updated", after=int(at)),))
+            notice = WriteNotice(uuid4().hex, "main", "tickets", int(at), ended=True, footprints=(WriteFootprint("7", "updated", after=int(at)),))
             await broker.publish(Message(notice.encode()), routing_key=ECHOES)
-        echoes = Echoes(CLOCK, metrics)
+        echoes = WriteNotices(CLOCK, metrics)
         async with echoes.attached(broker):
             assert await soon(echoes.caught_up(10))
-            assert len(echoes.trails("main", "tickets", "7")) == 1
+            assert len(echoes.footprints("main", "tickets", "7")) == 1
     assert metrics.registry.get_sample_value("halo_worker_refused_state_total", {"kind": "notice"}) == 1.0

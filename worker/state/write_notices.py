@@ -5,40 +5,38 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import structlog
 
 from worker.core.errors import BrokerError, BrokerUnreachable
 from worker.core.message import Delivery, Message
-from worker.core.ports import Broker, Channel, Clock
+from worker.core.ports import Broker, Clock
 from worker.core.topology import ECHOES, echoes_topology
 from worker.metrics import Metrics
-from worker.state.echo_index import KEPT, EchoIndex, NotAnEcho, Trail, Word
+from worker.state.stream_follower import MARGIN, Batch, StreamFollower
+from worker.state.write_index import KEPT, NotAWriteNotice, WriteFootprint, WriteIndex, WriteNotice
 
 logger = structlog.get_logger()
-PREFETCH = 500
-MARGIN = timedelta(hours=1)  # clocks differ, and a stream begins with a whole chunk
-PAUSE = 1.0  # seconds before the stream is read anew after its channel was lost
 
 
-class Echoes:
-    """Tells of writes, and knows those of others; outlives broker attachments, of each of which the stream is read anew."""
+class WriteNotices:
+    """Tells of writes, and knows those of others; outlives broker attachments, and resumes reading the stream where it stopped."""
 
     def __init__(self, clock: Clock, metrics: Metrics | None = None) -> None:
         self._clock = clock
         self._metrics = Metrics() if metrics is None else metrics
         self._broker: Broker | None = None
-        self._index = EchoIndex()
-        self._changed = asyncio.Condition()
+        self._index = WriteIndex()
+        self._follower = StreamFollower(ECHOES, echoes_topology(), clock, kept=KEPT)
+        self._changed = asyncio.Event()
         self._marks: set[str] = set()
 
     @asynccontextmanager
     async def attached(self, broker: Broker) -> AsyncIterator[None]:
         """While this attachment lasts."""
         self._broker = broker
-        following = asyncio.create_task(self._follow(broker), name="echoes")
+        following = asyncio.create_task(self._follower.follow(broker, self._take_in), name="echoes")
         try:
             yield
         finally:
@@ -48,15 +46,15 @@ class Echoes:
 
     async def begin(self, write: str, client: str, resource: str, keys: Iterable[str], creates: int) -> None:
         """Tell that a write is about to be sent, which may change these records or create some. `write`: a unique name for it. Raises `BrokerError`."""
-        await self._tell(Word(write, client, resource, int(self._clock.now()), begun=frozenset(keys), creates=creates))
+        await self._tell(WriteNotice(write, client, resource, int(self._clock.now()), begun=frozenset(keys), creates=creates))
 
-    async def end(self, write: str, client: str, resource: str, trails: Iterable[Trail]) -> None:
+    async def end(self, write: str, client: str, resource: str, footprints: Iterable[WriteFootprint]) -> None:
         """Tell what it left; nothing where that is not known. Raises `BrokerError`."""
-        await self._tell(Word(write, client, resource, int(self._clock.now()), ended=True, trails=tuple(trails)))
+        await self._tell(WriteNotice(write, client, resource, int(self._clock.now()), ended=True, footprints=tuple(footprints)))
 
     async def caught_up(self, within: float) -> bool:
         """Whether all that anybody told before this call is known here, or is within these seconds."""
-        mark = Word(uuid4().hex, "", "", int(self._clock.now()), ended=True)
+        mark = WriteNotice(uuid4().hex, "", "", int(self._clock.now()), ended=True)
         self._marks.add(mark.id)
         try:
             async with asyncio.timeout(within):
@@ -78,57 +76,37 @@ class Echoes:
         except TimeoutError:
             return
 
-    def trails(self, client: str, resource: str, key: str) -> list[Trail]:
+    def footprints(self, client: str, resource: str, key: str) -> list[WriteFootprint]:
         """What writes left of a record, oldest first."""
-        return self._index.trails(client, resource, key)
+        return self._index.footprints(client, resource, key)
 
-    async def _tell(self, word: Word) -> None:
+    async def _tell(self, notice: WriteNotice) -> None:
         if self._broker is None:
             raise BrokerUnreachable("there is no broker at the moment")
-        await self._broker.publish(Message(word.encode(), message_id=word.id), routing_key=ECHOES)
+        await self._broker.publish(Message(notice.encode(), message_id=notice.id), routing_key=ECHOES)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        async with self._changed:
-            await self._changed.wait_for(condition)
+        while not condition():
+            await self._changed.wait()
 
-    async def _follow(self, broker: Broker) -> None:
-        """Read the stream as long as the attachment lives; a channel that is lost alone is opened anew."""
-        while not broker.lost:
-            try:
-                await broker.declare(echoes_topology())
-                async with broker.channel(prefetch=PREFETCH) as channel:
-                    await self._read(channel)
-            except BrokerError as error:
-                logger.warning("echoes.interrupted", reason=str(error), again_in_s=PAUSE)
-            await self._clock.sleep(PAUSE)
-
-    async def _read(self, channel: Channel) -> None:
-        arrived: asyncio.Queue[Delivery | None] = asyncio.Queue()
-        closed = asyncio.ensure_future(channel.wait_closed())
-        closed.add_done_callback(lambda _: arrived.put_nowait(None))
-        self._index.clear()
-        since = datetime.fromtimestamp(self._clock.now(), UTC) - timedelta(seconds=KEPT) - MARGIN
-        try:
-            await channel.consume(ECHOES, arrived.put_nowait, arguments={"x-stream-offset": since})
-            while (delivery := await arrived.get()) is not None:
-                self._note(delivery)
-                async with self._changed:
-                    self._changed.notify_all()
-                await delivery.ack()
-            logger.warning("echoes.interrupted", reason=closed.result(), again_in_s=PAUSE)
-        finally:
-            closed.cancel()
+    def _take_in(self, batch: Batch) -> None:
+        if batch.restarted:
+            self._index.clear()
+        for delivery in batch.deliveries:
+            self._note(delivery)
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def _note(self, delivery: Delivery) -> None:
         try:
-            word = Word.decode(delivery.message.body)
-        except NotAnEcho as error:
+            notice = WriteNotice.decode(delivery.message.body)
+        except NotAWriteNotice as error:
             self._metrics.refused_state.labels("notice").inc()
             logger.warning("echo.unreadable", offset=delivery.offset, reason=str(error))
             return
-        if word.at > self._clock.now() + MARGIN.total_seconds():
+        if notice.at > self._clock.now() + MARGIN.total_seconds():
             self._metrics.refused_state.labels("notice").inc()
             logger.error("echo.refused", offset=delivery.offset, reason="it is dated ahead: no worker wrote it, or a clock is wrong by more than an hour")
             return
-        self._marks.discard(word.id)
-        self._index.add(word)
+        self._marks.discard(notice.id)
+        self._index.add(notice)

@@ -11,21 +11,21 @@ from worker.changes.fingerprints import Trace, milliseconds
 from worker.changes.records import record_key
 from worker.config.routes import Subscriber
 from worker.core.ports import Clock
-from worker.flows.echoes.trails import Met, is_echo, is_own_deletion
+from worker.flows.echoes.footprints import ObservedRow, is_echo, is_own_deletion
 from worker.metrics import Metrics
-from worker.state.echo_index import Trail
-from worker.state.echoes import Echoes
 from worker.state.known import Known
+from worker.state.write_index import WriteFootprint
+from worker.state.write_notices import WriteNotices
 
 logger = structlog.get_logger()
 CATCH_UP = 5.0  # seconds for the stream of echoes to be read; after that changes are published, whosever they are
 PATIENCE = 3.0  # seconds of a turn for writes under way to tell what they left
 
 
-class EchoCheck:
+class EchoFilter:
     """Checks the changes of one subscriber in one turn."""
 
-    def __init__(self, route: Subscriber, echoes: Echoes, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, route: Subscriber, echoes: WriteNotices, clock: Clock, metrics: Metrics) -> None:
         self._route = route
         self._echoes = echoes
         self._clock = clock
@@ -53,17 +53,17 @@ class EchoCheck:
         return own
 
     def _is_own(self, change: Change, known: Known, settled: int | None) -> bool:
-        trails = self._trails(change)
-        if not trails:
+        footprints = self._footprints(change)
+        if not footprints:
             return False
         trace = Trace.decode(known.traces.get(change.key)) if change.key in known.hashes else None
         if change.kind == "deleted":
-            return is_own_deletion(trace, trails)
-        return is_echo(Met(change.record, trace, settled, self._route.ignore), trails)
+            return is_own_deletion(trace, footprints)
+        return is_echo(ObservedRow(change.record, trace, settled, self._route.ignore), footprints)
 
-    def _trails(self, change: Change) -> list[Trail]:
+    def _footprints(self, change: Change) -> list[WriteFootprint]:
         key = self._key(change)
-        return self._echoes.trails(self._route.client, self._route.operation.resource, key) if key is not None else []
+        return self._echoes.footprints(self._route.client, self._route.operation.resource, key) if key is not None else []
 
     def _key(self, change: Change) -> str | None:
         """By what Halo identifies the record, whatever the route does."""

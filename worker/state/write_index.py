@@ -23,7 +23,7 @@ NAME = Struct(">I")
 EMPTY: Mapping[int, int] = {}
 
 
-class NotAnEcho(WorkerError):
+class NotAWriteNotice(WorkerError):
     """A message of the stream is none of this version."""
 
 
@@ -36,7 +36,7 @@ def unpacked(text: str) -> dict[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Trail:
+class WriteFootprint:
     """What a write left of one record: moments and digests only. Stamps and moments are milliseconds since 1970, names and values digests.
 
     `before`: the update stamp that it had when it was looked at before the write; `after`: the one that Halo answered. `members`: values of the answer;
@@ -68,8 +68,8 @@ class Trail:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """One message of the stream, about the write `id`. `begun`: the keys that it is about to change; `creates`: how many records it will make; `trails`: how it ended."""
+class WriteNotice:
+    """One message of the stream, about the write `id`. `begun`: the keys that it is about to change; `creates`: how many records it will make; `footprints`: how it ended."""
 
     id: str
     client: str
@@ -78,76 +78,82 @@ class Word:
     ended: bool = False
     begun: frozenset[str] = frozenset()
     creates: int = 0
-    trails: tuple[Trail, ...] = ()
+    footprints: tuple[WriteFootprint, ...] = ()
 
     def encode(self) -> bytes:
         about = {"v": VERSION, "id": self.id, "client": self.client, "resource": self.resource, "at": self.at}
-        more: dict[str, Any] = {"trails": [trail.document() for trail in self.trails]} if self.ended else {"begun": sorted(self.begun), "creates": self.creates}
+        more: dict[str, Any] = (
+            {"footprints": [footprint.document() for footprint in self.footprints]} if self.ended else {"begun": sorted(self.begun), "creates": self.creates}
+        )
         return orjson.dumps(about | more)
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
-        """Raises `NotAnEcho`."""
+        """Raises `NotAWriteNotice`."""
         try:
             document = orjson.loads(body)
             if document["v"] != VERSION:
-                raise NotAnEcho("a message in the stream of echoes is none of this version")
+                raise NotAWriteNotice("a message in the stream of echoes is none of this version")
             about = (str(document["id"]), str(document["client"]), str(document["resource"]), int(document["at"]))
-            if "trails" in document:
-                return cls(*about, ended=True, trails=tuple(Trail.of(trail) for trail in document["trails"]))
+            if "footprints" in document:
+                return cls(*about, ended=True, footprints=tuple(WriteFootprint.of(footprint) for footprint in document["footprints"]))
             return cls(*about, begun=frozenset(map(str, document["begun"])), creates=int(document["creates"]))
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-            raise NotAnEcho("a message in the stream of echoes is none") from None
+            raise NotAWriteNotice("a message in the stream of echoes is none") from None
 
 
-class EchoIndex:
-    """What the words so far say. Trails are kept as they were read, packed, and taken apart when somebody asks for them."""
+class WriteIndex:
+    """What the notices so far say. Footprints are kept as they were read, packed, and taken apart when somebody asks for them."""
 
     def __init__(self, *, kept: float = KEPT, most: int = MOST) -> None:
         self._kept = kept
         self._most = most
-        self._trails: dict[tuple[str, str, str], list[bytes]] = {}
+        self._footprints: dict[tuple[str, str, str], list[bytes]] = {}
         self._order: deque[tuple[int, tuple[str, str, str]]] = deque()
-        self._under_way: dict[str, Word] = {}
+        self._under_way: dict[str, WriteNotice] = {}
 
     def __len__(self) -> int:
         return len(self._order)
 
     def clear(self) -> None:
-        self._trails.clear()
+        self._footprints.clear()
         self._order.clear()
         self._under_way.clear()
 
-    def add(self, word: Word) -> None:
-        if not word.ended:
-            self._under_way[word.id] = word
+    def add(self, notice: WriteNotice) -> None:
+        if not notice.ended:
+            self._under_way[notice.id] = notice
             if len(self._under_way) > MOST_UNDER_WAY:
                 del self._under_way[next(iter(self._under_way))]
             return
-        self._under_way.pop(word.id, None)
-        for trail in word.trails:
-            place = (word.client, word.resource, trail.key)
-            self._trails.setdefault(place, []).append(bytes(memoryview(orjson.dumps(trail.document()))))  # a copy: what orjson makes keeps its room to grow
-            self._order.append((word.at, place))
-        self._forget(word.at)
+        self._under_way.pop(notice.id, None)
+        for footprint in notice.footprints:
+            place = (notice.client, notice.resource, footprint.key)
+            self._footprints.setdefault(place, []).append(
+                bytes(memoryview(orjson.dumps(footprint.document())))
+            )  # a copy: what orjson makes keeps its room to grow
+            self._order.append((notice.at, place))
+        self._forget(notice.at)
 
-    def trails(self, client: str, resource: str, key: str) -> list[Trail]:
+    def footprints(self, client: str, resource: str, key: str) -> list[WriteFootprint]:
         """What our writes left of a record, oldest first."""
-        return [Trail.of(orjson.loads(trail)) for trail in self._trails.get((client, resource, key), ())]
+        return [WriteFootprint.of(orjson.loads(footprint)) for footprint in self._footprints.get((client, resource, key), ())]
 
     def awaits(self, client: str, resource: str, keys: Iterable[str], now: float, *, creates: bool) -> bool:
         """Whether a write is under way that may have left one of these records, or one that is new."""
         wanted = set(keys)
         return any(
-            (word.client, word.resource) == (client, resource) and abs(now - word.at) < UNDER_WAY and ((creates and word.creates) or wanted & word.begun)
-            for word in self._under_way.values()
+            (notice.client, notice.resource) == (client, resource)
+            and abs(now - notice.at) < UNDER_WAY
+            and ((creates and notice.creates) or wanted & notice.begun)
+            for notice in self._under_way.values()
         )
 
     def _forget(self, now: int) -> None:
         while self._order and (len(self._order) > self._most or now - self._order[0][0] > self._kept):
             _, place = self._order.popleft()
-            left = self._trails[place][1:]
+            left = self._footprints[place][1:]
             if left:
-                self._trails[place] = left
+                self._footprints[place] = left
             else:
-                del self._trails[place]
+                del self._footprints[place]

@@ -20,11 +20,11 @@ from worker.changes.records import record_key
 from worker.core.errors import BrokerError
 from worker.core.exchange import Exchange, Priority, Request
 from worker.core.ports import Halo, Slot
-from worker.flows.echoes.trails import trail_of
+from worker.flows.echoes.footprints import footprint_of
 from worker.flows.polling.details import details_request
 from worker.flows.writes.write_request import names_record
-from worker.state.echo_index import Trail
-from worker.state.echoes import Echoes
+from worker.state.write_index import WriteFootprint
+from worker.state.write_notices import WriteNotices
 
 logger = structlog.get_logger()
 Record = dict[str, Any]
@@ -53,10 +53,10 @@ class Target:
         return sum(1 for record in self.records if not names_record(record))
 
 
-class Telling:
+class WriteAnnouncement:
     """Tells of one write: right before it leaves, since whoever meets its record before it has ended waits for that, and what it left."""
 
-    def __init__(self, echoes: Echoes, client: str, target: Target) -> None:
+    def __init__(self, echoes: WriteNotices, client: str, target: Target) -> None:
         self._echoes = echoes
         self._client = client
         self._target = target
@@ -72,9 +72,9 @@ class Telling:
         except (BrokerError, TimeoutError) as error:
             self._untold(error)
 
-    async def end(self, trails: Iterable[Trail]) -> None:
+    async def end(self, footprints: Iterable[WriteFootprint]) -> None:
         try:
-            await self._echoes.end(self._write, self._client, self._target.resource, trails)
+            await self._echoes.end(self._write, self._client, self._target.resource, footprints)
         except BrokerError as error:
             self._untold(error)
 
@@ -84,8 +84,8 @@ class Telling:
 
 
 @dataclass(slots=True)
-class Telltale:
-    """A slot that remembers what came of it."""
+class RecordingSlot:
+    """A slot that remembers its exchange."""
 
     slot: Slot
     exchange: Exchange | None = None
@@ -95,14 +95,14 @@ class Telltale:
         return self.exchange
 
 
-class EchoingHalo:
+class WriteRecordingHalo:
     """Implements `Halo` through another one. `resources`: what is guarded; everything else goes as it is.
 
-    A record is looked at before it is updated: only so can a change that somebody made before ours be told from ours. What cannot be told leaves no trail, and is
+    A record is looked at before it is updated: only so can a change that somebody made before ours be told from ours. What cannot be told leaves no footprint, and is
     published by the subscribers. Nothing here keeps a write from being made.
     """
 
-    def __init__(self, halo: Halo, resources: frozenset[str], echoes: Echoes) -> None:
+    def __init__(self, halo: Halo, resources: frozenset[str], echoes: WriteNotices) -> None:
         self._halo = halo
         self._resources = resources
         self._echoes = echoes
@@ -147,13 +147,13 @@ class EchoingHalo:
             if target is None or isinstance(slot, Exchange):
                 yield slot
                 return
-            telling, telltale = Telling(self._echoes, self.name, target), Telltale(slot)
-            await telling.begin()
+            announcement, recording = WriteAnnouncement(self._echoes, self.name, target), RecordingSlot(slot)
+            await announcement.begin()
             try:
-                yield telltale
+                yield recording
             finally:
-                exchange = telltale.exchange
-                await telling.end([] if exchange is None or not exchange.ok else list(trails_of(target, before, exchange.body)))
+                exchange = recording.exchange
+                await announcement.end([] if exchange is None or not exchange.ok else list(footprints_of(target, before, exchange.body)))
 
     def _target(self, request: Request) -> Target | None:
         segments = [unquote(segment) for segment in request.path.split("/")[1:]]
@@ -192,13 +192,13 @@ class EchoingHalo:
         return found
 
 
-def trails_of(target: Target, before: Mapping[str, Record], answer: Any) -> Iterator[Trail]:
+def footprints_of(target: Target, before: Mapping[str, Record], answer: Any) -> Iterator[WriteFootprint]:
     """What the write left of each record that Halo answered; nothing of one that is written twice, or that could not be looked at."""
     answers = answer if isinstance(answer, list) else [answer]
     if target.deletes:
         key = target.key(target.records[0])
         if key is not None:
-            yield Trail(key, "deleted", before=stamp_of(answers[0]) if answers and isinstance(answers[0], dict) else None)
+            yield WriteFootprint(key, "deleted", before=stamp_of(answers[0]) if answers and isinstance(answers[0], dict) else None)
         return
     if len(answers) != len(target.records):
         return
@@ -207,6 +207,6 @@ def trails_of(target: Target, before: Mapping[str, Record], answer: Any) -> Iter
         if key is None or keys.count(key) > 1:
             continue
         if not names_record(sent):
-            yield trail_of(key, sent, None, answered)
+            yield footprint_of(key, sent, None, answered)
         elif key in before and key == target.key({**answered, "id": sent["id"]}):
-            yield trail_of(key, sent, before[key], answered)
+            yield footprint_of(key, sent, before[key], answered)

@@ -9,17 +9,17 @@ from typing import Any
 
 from worker.changes.attribution import changed_members, is_ours
 from worker.changes.fingerprints import Trace, content_of, digests, is_of_now, moment_of, name_digest, same_moment, stamp_of, total
-from worker.state.echo_index import Trail
+from worker.state.write_index import WriteFootprint
 
 Row = Mapping[str, Any]
 MOST_GUESSED = 8
 
 
-def trail_of(key: str, sent: Row, before: Row | None, answer: Row) -> Trail:
+def footprint_of(key: str, sent: Row, before: Row | None, answer: Row) -> WriteFootprint:
     """What a POST left: `before` is the record as it was looked at before an update, None for a create; `answer`: as Halo answered it."""
     after = content_of(answer)
     moments = {name_digest(name): moment for name, value in after.items() if is_of_now(value) and (moment := moment_of(value)) is not None}
-    left = Trail(key, "created", after=stamp_of(answer), members=digests(after), moments=moments)
+    left = WriteFootprint(key, "created", after=stamp_of(answer), members=digests(after), moments=moments)
     if before is None:
         return left
     was = content_of(before)
@@ -31,7 +31,7 @@ def trail_of(key: str, sent: Row, before: Row | None, answer: Row) -> Trail:
 
 
 @dataclass(frozen=True, slots=True)
-class Met:
+class ObservedRow:
     """What a poll knows of a row that it would publish. `trace`: of the row when it was last dealt with, None where it was never met; `settled`: milliseconds since
     1970 before which every change was dealt with, where that is known.
     """
@@ -42,63 +42,63 @@ class Met:
     ignore: frozenset[str] = frozenset()
 
 
-def is_echo(met: Met, trails: Sequence[Trail]) -> bool:
+def is_echo(row: ObservedRow, footprints: Sequence[WriteFootprint]) -> bool:
     """Whether nothing but our writes lies between what was dealt with and this row. In doubt it does not.
 
     The row must be what one of them left, and the record must before it have been what was dealt with, or what another of them left.
     """
-    ignored = {name_digest(name) for name in met.ignore}
-    known = [trail for trail in trails if trail.kind != "deleted" and not trail.unclear - ignored]
-    stamp = stamp_of(met.row)
+    ignored = {name_digest(name) for name in row.ignore}
+    known = [footprint for footprint in footprints if footprint.kind != "deleted" and not footprint.unclear - ignored]
+    stamp = stamp_of(row.row)
     if stamp is not None:
-        return _by_stamp(met, stamp, known, ignored)
-    values = digests(content_of(met.row, met.ignore))
-    return any(_by_members(met, values, known, ignored, shown) for shown in _guesses(known))
+        return _by_stamp(row, stamp, known, ignored)
+    values = digests(content_of(row.row, row.ignore))
+    return any(_by_members(row, values, known, ignored, shown) for shown in _guesses(known))
 
 
-def _guesses(trails: Sequence[Trail]) -> Iterator[frozenset[int]]:
+def _guesses(footprints: Sequence[WriteFootprint]) -> Iterator[frozenset[int]]:
     """Of the members that we emptied, those that the list may have shown before: it shows only what is set, and a wrong guess fits nothing."""
-    emptied = sorted({name for trail in trails for name in trail.changed if name not in trail.members})
+    emptied = sorted({name for footprint in footprints for name in footprint.changed if name not in footprint.members})
     sizes = range(len(emptied) + 1) if len(emptied) <= MOST_GUESSED else (0, len(emptied))
     return (frozenset(names) for size in sizes for names in combinations(emptied, size))
 
 
-def _by_stamp(met: Met, stamp: int, trails: Sequence[Trail], ignored: set[int]) -> bool:
+def _by_stamp(row: ObservedRow, stamp: int, footprints: Sequence[WriteFootprint], ignored: set[int]) -> bool:
     """Every update moves the stamp, also one of members that a list does not show: so the stamps must meet, from ours back to what was dealt with.
 
     Somebody else may be as quick as the clock is coarse: so of two of ours one must also have begun with what the other left.
     """
-    values = digests(content_of(met.row, met.ignore), nested=False)
-    known = met.trace.stamp if met.trace is not None else None
-    later: Trail | None = None
-    for trail in reversed(trails):
-        if not same_moment(trail.after, stamp) or not (_agrees(met.row, values, trail) if later is None else _meets(trail, later, ignored)):
+    values = digests(content_of(row.row, row.ignore), nested=False)
+    known = row.trace.stamp if row.trace is not None else None
+    later: WriteFootprint | None = None
+    for footprint in reversed(footprints):
+        if not same_moment(footprint.after, stamp) or not (_agrees(row.row, values, footprint) if later is None else _meets(footprint, later, ignored)):
             continue
-        if trail.kind == "created":
-            return met.trace is None
-        if same_moment(trail.before, known) or (met.trace is None and _is_settled(trail.before, met.settled)):
+        if footprint.kind == "created":
+            return row.trace is None
+        if same_moment(footprint.before, known) or (row.trace is None and _is_settled(footprint.before, row.settled)):
             return True
-        if trail.before is None:
+        if footprint.before is None:
             return False
-        stamp, later = trail.before, trail
+        stamp, later = footprint.before, footprint
     return False
 
 
-def _meets(earlier: Trail, later: Trail, ignored: set[int]) -> bool:
+def _meets(earlier: WriteFootprint, later: WriteFootprint, ignored: set[int]) -> bool:
     """Whether the later write found what the earlier one left. Moments of a request are of no other."""
     begun = _reverted(later.members, later, ignored, frozenset(later.changed))
     names = (begun.keys() | earlier.members.keys()) - earlier.moments.keys() - later.moments.keys() - ignored
     return all(begun.get(name) == earlier.members.get(name) for name in names)
 
 
-def _agrees(row: Row, values: Mapping[int, int], trail: Trail) -> bool:
+def _agrees(row: Row, values: Mapping[int, int], footprint: WriteFootprint) -> bool:
     """Whether what the row and the answer both have is the same, and nothing is set again that we emptied."""
-    moments = {name_digest(name): moment_of(value) for name, value in row.items()} if trail.moments else {}
+    moments = {name_digest(name): moment_of(value) for name, value in row.items()} if footprint.moments else {}
 
     def agrees(name: int, value: int) -> bool:
-        if name in trail.moments:
-            return same_moment(trail.moments[name], moments.get(name))
-        return trail.members.get(name, None if name in trail.changed else value) == value
+        if name in footprint.moments:
+            return same_moment(footprint.moments[name], moments.get(name))
+        return footprint.members.get(name, None if name in footprint.changed else value) == value
 
     return all(agrees(name, value) for name, value in values.items())
 
@@ -107,29 +107,29 @@ def _is_settled(moment: int | None, settled: int | None) -> bool:
     return moment is not None and settled is not None and moment < settled
 
 
-def _by_members(met: Met, values: dict[int, int], trails: Sequence[Trail], ignored: set[int], refilled: frozenset[int]) -> bool:
+def _by_members(row: ObservedRow, values: dict[int, int], footprints: Sequence[WriteFootprint], ignored: set[int], refilled: frozenset[int]) -> bool:
     """Without a stamp the row must become what was dealt with when our changes are taken out of it. `refilled`: what we emptied and the list showed before."""
     first = True
-    for trail in reversed(trails):
-        shown = {name: value for name, value in values.items() if name in trail.changed or trail.kind == "created"}
-        if not (_agrees(met.row, shown, trail) if first else _held(shown, trail)):
+    for footprint in reversed(footprints):
+        shown = {name: value for name, value in values.items() if name in footprint.changed or footprint.kind == "created"}
+        if not (_agrees(row.row, shown, footprint) if first else _held(shown, footprint)):
             continue
-        if trail.kind == "created":
-            return met.trace is None and shown.keys() <= trail.members.keys()
-        first, values = False, _reverted(values, trail, ignored, refilled)
-        if met.trace is not None and met.trace.members == total(values):
+        if footprint.kind == "created":
+            return row.trace is None and shown.keys() <= footprint.members.keys()
+        first, values = False, _reverted(values, footprint, ignored, refilled)
+        if row.trace is not None and row.trace.members == total(values):
             return True
     return False
 
 
-def _held(values: Mapping[int, int], trail: Trail) -> bool:
-    return all(name in trail.moments or trail.members.get(name) == value for name, value in values.items())
+def _held(values: Mapping[int, int], footprint: WriteFootprint) -> bool:
+    return all(name in footprint.moments or footprint.members.get(name) == value for name, value in values.items())
 
 
-def _reverted(values: Mapping[int, int], trail: Trail, ignored: set[int], refilled: frozenset[int]) -> dict[int, int]:
+def _reverted(values: Mapping[int, int], footprint: WriteFootprint, ignored: set[int], refilled: frozenset[int]) -> dict[int, int]:
     kept = dict(values)
-    for name, old in trail.changed.items():
-        if name in ignored or (name not in kept and (name in trail.members or name not in refilled)):
+    for name, old in footprint.changed.items():
+        if name in ignored or (name not in kept and (name in footprint.members or name not in refilled)):
             continue
         if old:
             kept[name] = old
@@ -138,9 +138,9 @@ def _reverted(values: Mapping[int, int], trail: Trail, ignored: set[int], refill
     return kept
 
 
-def is_own_deletion(trace: Trace | None, trails: Sequence[Trail]) -> bool:
+def is_own_deletion(trace: Trace | None, footprints: Sequence[WriteFootprint]) -> bool:
     """Whether the record that is gone was deleted by us, and not brought back and changed since."""
-    deleted = [trail for trail in trails if trail.kind == "deleted"]
+    deleted = [footprint for footprint in footprints if footprint.kind == "deleted"]
     if not deleted or trace is None:
         return False
     if trace.stamp is None:

@@ -1,0 +1,160 @@
+"""Read a RabbitMQ stream in order: once up to its end (`open_stream`), or for as long as a broker attachment lives (`StreamFollower`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import structlog
+
+from worker.core.errors import BrokerError, ChannelLost
+from worker.core.message import Delivery
+from worker.core.ports import Broker, Clock
+from worker.core.topology import Topology
+
+logger = structlog.get_logger()
+PREFETCH = 500
+MARGIN = timedelta(hours=1)  # clocks differ, and RabbitMQ starts reading at the first message of a chunk
+SILENCE = 10.0  # seconds within which RabbitMQ delivers a message that the stream holds
+RETRY = 1.0  # seconds until the stream is read again after its channel was lost
+
+Start = int | str | datetime
+"""An offset, a time, or RabbitMQ's words "first", "last" and "next"."""
+
+
+class StreamReader:
+    """A consumer of one stream; made by `open_stream`."""
+
+    def __init__(self, stream: str, closed: asyncio.Future[str]) -> None:
+        self._stream = stream
+        self._closed = closed
+        self._arrived: list[Delivery] = []
+        self._unacked: list[Delivery] = []
+        self._wake = asyncio.Event()
+        closed.add_done_callback(lambda _: self._wake.set())
+
+    def on_delivery(self, delivery: Delivery) -> None:
+        self._arrived.append(delivery)
+        self._wake.set()
+
+    async def batch(self, within: float | None = None) -> list[Delivery]:
+        """Return the deliveries since the last call in stream order, at least one; acknowledge those of the last call.
+
+        Return an empty list when no delivery arrives in `within` seconds. Raises `ChannelLost`, which says nothing about what the stream holds.
+        """
+        await self._ack()
+        try:
+            async with asyncio.timeout(within):
+                await self._wake.wait()
+        except TimeoutError:
+            return []
+        if not self._closed.done():
+            self._wake.clear()
+        if not self._arrived:
+            raise ChannelLost(f"the stream {self._stream} cannot be read: {self._closed.result()}")
+        self._unacked, self._arrived = self._arrived, []
+        return self._unacked
+
+    async def _ack(self) -> None:
+        """What has arrived before the channel was lost is still returned: a claim in it is then known to be ours."""
+        unacked, self._unacked = self._unacked, []
+        try:
+            for delivery in unacked:
+                await delivery.ack()
+        except ChannelLost:
+            if not self._arrived:
+                raise
+
+
+@asynccontextmanager
+async def open_stream(broker: Broker, stream: str, start: Start, *, prefetch: int = PREFETCH) -> AsyncIterator[StreamReader]:
+    """Consume `stream` from `start` on, on a channel of its own. Raises `BrokerError`."""
+    async with broker.channel(prefetch=prefetch) as channel:
+        closed = asyncio.ensure_future(channel.wait_closed())
+        reader = StreamReader(stream, closed)
+        try:
+            await channel.consume(stream, reader.on_delivery, arguments={"x-stream-offset": start})
+            yield reader
+        finally:
+            closed.cancel()
+
+
+class Position(NamedTuple):
+    """One message of a stream. The id tells whether the stream is still the same: a stream that was deleted and declared again has other ids at its offsets."""
+
+    offset: int
+    message_id: str
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> Position:
+        return cls(delivery.offset or 0, delivery.message.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a follower reports to its handler.
+
+    - `restarted`: the stream is read from its start. Discard what was read before.
+    - `interrupted`: the stream cannot be read at present, for this reason. The follower retries.
+    - Otherwise: the next deliveries in order. None means that reading goes on where it stopped.
+    """
+
+    deliveries: Sequence[Delivery] = ()
+    restarted: bool = False
+    interrupted: str = ""
+
+
+Handle = Callable[[Batch], None]
+
+
+class StreamFollower:
+    """Follows one stream over any number of broker attachments. `kept`: seconds that a first read goes back.
+
+    `position` is the last message that the handler has taken. The next read resumes there if the stream still holds that message; otherwise it restarts.
+    """
+
+    def __init__(self, stream: str, topology: Topology, clock: Clock, *, kept: float, position: Position | None = None) -> None:
+        self._stream = stream
+        self._topology = topology
+        self._clock = clock
+        self._kept = timedelta(seconds=kept)
+        self.position = position
+
+    async def follow(self, broker: Broker, handle: Handle) -> None:
+        """Pass every batch to `handle` until the attachment is lost. A channel that is lost alone is opened again."""
+        while not broker.lost:
+            try:
+                await broker.declare(self._topology)
+                await self._read(broker, handle)
+            except BrokerError as error:
+                logger.warning("stream.interrupted", stream=self._stream, reason=str(error), retry_in_s=RETRY)
+                handle(Batch(interrupted=str(error)))
+            await self._clock.sleep(RETRY)
+
+    async def _read(self, broker: Broker, handle: Handle) -> None:
+        """Raises `BrokerError` in the end."""
+        async with open_stream(broker, self._stream, self._start()) as reader:
+            if self.position is None:
+                handle(Batch(restarted=True))
+            else:
+                first = await reader.batch(SILENCE)
+                if not first or Position.of(first[0]) != self.position:
+                    self.position = None
+                    raise ChannelLost(f"the stream {self._stream} was deleted, purged or cut by its size limit; it is read again from its start")
+                self._hand(first[1:], handle)
+            while True:
+                self._hand(await reader.batch(), handle)
+
+    def _start(self) -> Start:
+        if self.position is not None:
+            return self.position.offset
+        return datetime.fromtimestamp(self._clock.now(), UTC) - self._kept - MARGIN
+
+    def _hand(self, deliveries: list[Delivery], handle: Handle) -> None:
+        handle(Batch(deliveries))
+        if deliveries:
+            self.position = Position.of(deliveries[-1])
