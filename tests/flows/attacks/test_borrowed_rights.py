@@ -12,7 +12,7 @@ from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import letter_of
 from worker.flows.dead.plan import Again
 from worker.flows.dead.replaying import ToItsQueue
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 from worker.state.baton import Baton
 
 WAYS = ["CC", "BCC"]
@@ -23,7 +23,7 @@ UPDATE = {"payload": {"id": 5, "inventory_number": "SN-5"}}
 @pytest.mark.parametrize("header", WAYS)
 async def test_the_copy_that_is_tried_again_goes_to_its_own_queue_only(stage, halos, header):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=2, status=500))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=2, status=500))
     running = await stage.job.start(routes(halo, publishers={"erp": publisher(bind=BIND)}))
     await stage.stranger.send(UPDATE, "asset.new", "erp", {header: [VICTIM, "assets.dead"]})
     await running.settled("erp", "done")

@@ -11,7 +11,7 @@ from tests.tools.job import publisher, routes
 from worker.core.message import Message, memory_of
 from worker.flows.dead.boxes import Box
 from worker.flows.dead.letter import letter_of
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 TOO_LARGE = b'"' + b"x" * 3 * MEBIBYTE + b'"'
 CYCLE = {"queue": "assets.dead", "reason": "rejected", "count": 1, "exchange": "", "routing-keys": ["assets.dead"]}
@@ -31,7 +31,7 @@ async def test_a_too_large_message_that_tells_of_deaths_is_buried_as_a_copy_and_
     assert (read.state.exchange, read.state.routing_key, read.state.headers["x-death"]) == ("erp", "asset.new", deaths)
     await stage.stranger.send(TOO_LARGE, "asset.new", "erp", message_id="innocent")
     assert (await stage.job.other.take("assets.dead")).message.message_id == "innocent", "the broker still buries"
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=500))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=500))
     await stage.stranger.send({"payload": {"id": 5, "inventory_number": "SN-5"}}, "asset.new", "erp")
     await running.settled("erp", "done")
     assert running.messages("erp", "retried") == 1, "and brings back what waits for its retry"

@@ -32,7 +32,7 @@ from worker.flows.hooks.reception import Reception
 from worker.flows.hooks.waking import Waking
 from worker.flows.running.run_message import Run, run_queue
 from worker.metrics import Metrics
-from worker.sandbox.server import Sandbox
+from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.settings import Settings
 from worker.web.public import doors_of, serve_public
 
@@ -47,7 +47,7 @@ RUNBOOK = {"start": {"queue": "asked"}, "first": "end", "steps": {"end": {"end":
 class Front:
     """One replica's public port with what is behind it; `attach` and `detach` are the broker coming and going."""
 
-    def __init__(self, job: Job, halo: Sandbox, folder: Path, definitions: dict[str, Any]) -> None:
+    def __init__(self, job: Job, halo: SimulatedHalo, folder: Path, definitions: dict[str, Any]) -> None:
         self.job = job
         folder.mkdir()
         directory = write_routes(folder, routes(halo) | definitions)
@@ -77,7 +77,7 @@ class Front:
 async def front(job: Job, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
     async with AsyncExitStack() as stack:
 
-        async def made(halo: Sandbox, **hook: Any) -> Front:
+        async def made(halo: SimulatedHalo, **hook: Any) -> Front:
             definition = {"client": "main", "events": ["new_ticket", "status_changed"], "auth": SIGNED} | hook
             made = Front(
                 job, halo, tmp_path / "front", {"webhooks": {"hook": definition}, "runbooks": {"ask": RUNBOOK}, "subscribers": {"tickets": subscriber()}}
@@ -92,7 +92,7 @@ async def front(job: Job, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
         yield made
 
 
-async def answers(halo: Sandbox, count: int) -> list[int]:
+async def answers(halo: SimulatedHalo, count: int) -> list[int]:
     """The statuses that Halo got for its deliveries."""
 
     async def all_there() -> bool:

@@ -10,8 +10,8 @@ from secrets import token_hex
 import worker
 from worker.config.loader import load_routes
 from worker.config.routes import RateLimit, Routes
-from worker.sandbox.completions import Completions
-from worker.sandbox.server import Sandbox
+from worker.sandbox.fake_completions_api import FakeCompletionsApi
+from worker.sandbox.simulated_halo import SimulatedHalo
 
 DEMO_REQUESTS = 7000
 SAMPLES = ("clients.yaml", "subscribers.yaml", "publishers.yaml", "runbooks.yaml")
@@ -23,7 +23,7 @@ def hurried(routes: Routes) -> Routes:
     return replace(routes, clients=clients)
 
 
-def sample_routes(halo: Sandbox, completions: Completions) -> Routes:
+def sample_routes(halo: SimulatedHalo, completions: FakeCompletionsApi) -> Routes:
     """The files of `routes/` beside the package, or the copies that an installed package carries."""
     beside = Path(worker.__file__).parent.parent / "routes"
     environment = {

@@ -23,9 +23,10 @@ from worker.core.topology import TopicExchange, Topology, baton_topology, born_m
 from worker.flows.polling.subscriber import subscriber_topology
 from worker.flows.running.runbook import runbook_topology
 from worker.flows.writes.publisher import publisher_topology
-from worker.sandbox.completions import serve_completions
-from worker.sandbox.server import Sandbox, serve
+from worker.sandbox.fake_completions_api import serve_completions
+from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
+from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.settings import Settings
 
 TICKETS = 250
@@ -35,7 +36,7 @@ TICKETS = 250
 class Scene:
     """Everybody on stage. `events`: received by the other system, by queue; `keys`: their dedupe keys, for noticing a double."""
 
-    halo: Sandbox
+    halo: SimulatedHalo
     service: Service
     broker: Broker
     prefix: str

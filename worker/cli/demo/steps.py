@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from worker.cli.demo.scene import Scene
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 UPDATED, CREATED = 7, 3
 ASSETS, ALARMS, QUIET_ALARMS, NOTES, QUESTIONS = 12, 4, 2, 3, 2
@@ -62,7 +62,7 @@ def messages_ended(scene: Scene) -> tuple[int, int]:
 
 async def connection_breaks(scene: Scene) -> None:
     """Halo makes the ticket, and the answer is lost on the way."""
-    scene.halo.fault(Fault(Does.RESET, method="POST", path="/Tickets", executed=True))
+    scene.halo.fault(Fault(FaultKind.RESET, method="POST", path="/Tickets", executed=True))
     await scene.send("monitoring.alarms", {"severity": 5, "host": "mail1", "check": "queue is stuck", "output": "4711 waiting"})
 
 

@@ -7,19 +7,19 @@ from datetime import timedelta
 from functools import lru_cache, partial
 
 from worker.sandbox.dates import UNSET
-from worker.sandbox.dice import guid
 from worker.sandbox.profiles import STAMP
-from worker.sandbox.seeds import CLOSED, RECENT, TEAMS, TROUBLES, Members, Tenant, client_name, custom_fields, user_name
-from worker.sandbox.table import Seed
+from worker.sandbox.seeded_random import seeded_guid
+from worker.sandbox.seeded_tenant import CACHE_SIZE, CLOSED, SUMMARIES, TEAMS, MemberFunctions, Tenant, client_name, custom_fields, user_name
+from worker.sandbox.table import SeededRows
 
 
-def tickets(tenant: Tenant) -> Seed:
-    members: Members = {"id": int, **_subject(tenant), **_reporter(tenant), **_handling(tenant), **_moments(tenant)}
-    return Seed(tenant.size.tickets, members)
+def tickets(tenant: Tenant) -> SeededRows:
+    members: MemberFunctions = {"id": int, **_subject(tenant), **_reporter(tenant), **_handling(tenant), **_moments(tenant)}
+    return SeededRows(tenant.size.tickets, members)
 
 
-def _reporter(tenant: Tenant) -> Members:
-    @lru_cache(RECENT)
+def _reporter(tenant: Tenant) -> MemberFunctions:
+    @lru_cache(CACHE_SIZE)
     def user(number: int) -> int:
         return tenant.chance(number, 1, tenant.size.users) + 1
 
@@ -38,22 +38,22 @@ def _reporter(tenant: Tenant) -> Members:
     }
 
 
-def _subject(tenant: Tenant) -> Members:
+def _subject(tenant: Tenant) -> MemberFunctions:
     return {
-        "summary": lambda n: f"{TROUBLES[tenant.chance(n, 4, 8)]} ({n})",
+        "summary": lambda n: f"{SUMMARIES[tenant.chance(n, 4, 8)]} ({n})",
         "tickettype_id": lambda n: tenant.chance(n, 6, 4) + 1,
         "category_1": lambda n: ("Hardware", "Software", "Network")[n % 3],
         "categoryid_1": lambda n: n % 3 + 1,
-        "guid": lambda n: guid(tenant.seed, n, 11),
+        "guid": lambda n: seeded_guid(tenant.seed, n, 11),
         "use": lambda _: "ticket",
         "customfields": partial(custom_fields, tenant),
     }
 
 
-def _handling(tenant: Tenant) -> Members:
+def _handling(tenant: Tenant) -> MemberFunctions:
     closed = _closed(tenant)
 
-    @lru_cache(RECENT)
+    @lru_cache(CACHE_SIZE)
     def team(number: int) -> int:
         return tenant.chance(number, 3, len(TEAMS)) + 1
 
@@ -75,7 +75,7 @@ def _handling(tenant: Tenant) -> Members:
     }
 
 
-def _moments(tenant: Tenant) -> Members:
+def _moments(tenant: Tenant) -> MemberFunctions:
     created, changed = tenant.moments(tenant.size.tickets)
     closed = _closed(tenant)
     return {
@@ -89,7 +89,7 @@ def _moments(tenant: Tenant) -> Members:
 
 
 def _closed(tenant: Tenant) -> Callable[[int], bool]:
-    @lru_cache(RECENT)
+    @lru_cache(CACHE_SIZE)
     def closed(number: int) -> bool:
         return tenant.chance(number, 2, 10) < 6  # noqa: PLR2004  six tickets of ten are closed
 

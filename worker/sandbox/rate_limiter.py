@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 
-class RollingWindow:
+class RateLimiter:
     """Moments of the requests in the window, by a clock that the caller brings."""
 
     def __init__(self) -> None:
@@ -27,5 +27,5 @@ class RollingWindow:
         return len(self._moments)
 
 
-def limit_text(limit: int, window: float) -> str:
+def rate_limit_message(limit: int, window: float) -> str:
     return f"Rate Limit Reached - {limit} Requests per rolling {window / 60:g} minute window"

@@ -11,7 +11,7 @@ from aiohttp import web
 
 
 @dataclass
-class Completions:
+class FakeCompletionsApi:
     """`url` is the base address; `asked` holds every question that was answered."""
 
     key: str
@@ -38,9 +38,9 @@ class Completions:
 
 
 @asynccontextmanager
-async def serve_completions(key: str = "sandbox-key", *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Completions]:
+async def serve_completions(key: str = "sandbox-key", *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[FakeCompletionsApi]:
     """Serves until the end of the block; `port` 0 takes a free one."""
-    completions = Completions(key)
+    completions = FakeCompletionsApi(key)
     application = web.Application()
     application.router.add_post("/v1/chat/completions", completions.answer)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)

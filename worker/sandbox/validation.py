@@ -12,13 +12,13 @@ from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.store import Store
 from worker.sandbox.table import Row
 
-NOT_FOUND = "Record not found"
+RECORD_NOT_FOUND = "Record not found"
 URL = re.compile(r"https?://[^\s/]+.*", re.IGNORECASE)
-NAME = re.compile(r"[A-Za-z0-9 _-]+")
+TABLE_NAME = re.compile(r"[A-Za-z0-9 _-]+")
 RUNBOOK = 1
 
 
-def refusal(store: Store, settings: SandboxSettings, entity: str, sent: Mapping[str, Any], present: Row | None) -> str | None:
+def validation_error(store: Store, settings: SandboxSettings, entity: str, sent: Mapping[str, Any], present: Row | None) -> str | None:
     """Why a record cannot be stored, or None. `present`: the record that it changes, None for a new one."""
     if sent.get("_novalidate"):
         return None
@@ -32,7 +32,7 @@ def refusal(store: Store, settings: SandboxSettings, entity: str, sent: Mapping[
         and settings.ticket_update_needs_type
         and not {"tickettype_id", "client_id"} <= set(sent)
     ):
-        problem = NOT_FOUND
+        problem = RECORD_NOT_FOUND
     return problem
 
 
@@ -48,7 +48,7 @@ def _of_entity(store: Store, entity: str, sent: Mapping[str, Any], present: Row 
         case "webhook", _:
             return _webhook(sent, present)
         case "customtable", _:
-            return "Invalid Name" if "db_name" in sent or not NAME.fullmatch(str(sent.get("name") or "name")) else None
+            return "Invalid Name" if "db_name" in sent or not TABLE_NAME.fullmatch(str(sent.get("name") or "name")) else None
         case _:
             return None
 
@@ -61,7 +61,7 @@ def _action(store: Store, sent: Mapping[str, Any]) -> str | None:
     if not sent.get("ticket_id"):
         return "Parameter ticket_id must be included"
     if store.get("tickets", sent["ticket_id"]) is None:
-        return NOT_FOUND
+        return RECORD_NOT_FOUND
     return None if sent.get("outcome") or sent.get("outcome_id") else "An Outcome must be entered for this Action"
 
 

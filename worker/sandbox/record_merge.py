@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from worker.sandbox.fields import CARRIERS, merge_asset, merge_custom
-from worker.sandbox.furniture import OUTCOMES, STATUSES
+from worker.sandbox.custom_fields import CARRIERS, merge_asset, merge_custom
 from worker.sandbox.profiles import STAMP, Profile, profile_of
-from worker.sandbox.seeds import CLOSED
+from worker.sandbox.reference_data import OUTCOMES, STATUSES
+from worker.sandbox.seeded_tenant import CLOSED
 from worker.sandbox.table import Row
 
-TICKETS = frozenset({"tickets", "opportunities", "projects"})
+TICKET_ENTITIES = frozenset({"tickets", "opportunities", "projects"})
 TAKEN_APART = frozenset({"id", "customfields", STAMP})
 TAGS = re.compile(r"<[^>]*>")
-NAMED = (
+NAME_MEMBERS = (
     ("client_id", "client", "client_name"),
     ("site_id", "site", "site_name"),
     ("user_id", "users", "user_name"),
@@ -26,18 +26,18 @@ NAMED = (
     ("supplier_id", "supplier", "supplier_name"),
 )
 
-Find = Callable[[str, int], Row | None]
+FindRecord = Callable[[str, int], Row | None]
 """A record of another entity by its number."""
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class RecordWrite:
     """What was sent to an entity, and when."""
 
     entity: str
     sent: Mapping[str, Any]
     moment: datetime
-    find: Find
+    find: FindRecord
 
     @property
     def profile(self) -> Profile:
@@ -60,7 +60,7 @@ class Write:
         if "fields" in self.sent and self.entity == "asset":
             merged["fields"] = merge_asset(row.get("fields"), self.sent["fields"])
         _name(self.entity, merged, plain, self.find)
-        if self.entity in TICKETS:
+        if self.entity in TICKET_ENTITIES:
             _finish_ticket(merged, plain, self.moment)
         elif self.entity == "actions":
             _finish_action(merged, plain)
@@ -71,12 +71,12 @@ class Write:
         return merged
 
 
-def _name(entity: str, merged: Row, sent: Mapping[str, Any], find: Find) -> None:
+def _name(entity: str, merged: Row, sent: Mapping[str, Any], find: FindRecord) -> None:
     if "site_id" in sent and "client_id" not in sent and entity != "site":
         site = find("site", int(sent["site_id"] or 0))
         if site is not None:
             merged["client_id"], merged["client_name"] = site["client_id"], site.get("client_name")
-    for member, other, label in NAMED:
+    for member, other, label in NAME_MEMBERS:
         if member in sent and member != f"{entity}_id" and label not in sent:
             found = find(other, int(sent[member] or 0))
             if found is not None:

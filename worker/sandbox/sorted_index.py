@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-Rank = tuple[int, Any]
-Entry = tuple[Rank, int]
+SortKey = tuple[int, Any]
+IndexEntry = tuple[SortKey, int]
 
 
-def rank(value: Any) -> Rank:
+def sort_key(value: Any) -> SortKey:
     """A sort key under which values of any kind compare: nothing, then numbers and moments, then text."""
     match value:
         case None:
@@ -26,33 +26,33 @@ def rank(value: Any) -> Rank:
             return (3, str(value))
 
 
-class Ordering:
+class SortedIndex:
     """Entries are (rank of the member, position of the record); positions are unique, so ties have one order."""
 
     def __init__(self, values: Iterable[tuple[int, Any]]) -> None:
-        self.entries: list[Entry] = sorted((rank(value), position) for position, value in values)
+        self.entries: list[IndexEntry] = sorted((sort_key(value), position) for position, value in values)
 
     def add(self, position: int, value: Any) -> None:
-        insort(self.entries, (rank(value), position))
+        insort(self.entries, (sort_key(value), position))
 
     def remove(self, position: int, value: Any) -> None:
-        entry = (rank(value), position)
+        entry = (sort_key(value), position)
         found = bisect_left(self.entries, entry)
         if found < len(self.entries) and self.entries[found] == entry:
             del self.entries[found]
 
-    def between(self, low: Any, high: Any, *, low_inclusive: bool, high_inclusive: bool) -> list[Entry]:
+    def between(self, low: Any, high: Any, *, low_inclusive: bool, high_inclusive: bool) -> list[IndexEntry]:
         """The entries whose value lies in the range; None leaves an end open."""
         start, stop = 0, len(self.entries)
         if low is not None:
-            start = self._bound(rank(low), after=not low_inclusive)
+            start = self._bound(sort_key(low), after=not low_inclusive)
         if high is not None:
-            stop = self._bound(rank(high), after=high_inclusive)
+            stop = self._bound(sort_key(high), after=high_inclusive)
         return self.entries[start:stop]
 
-    def _bound(self, value: Rank, *, after: bool) -> int:
+    def _bound(self, value: SortKey, *, after: bool) -> int:
         return bisect_right(self.entries, value, key=_first) if after else bisect_left(self.entries, value, key=_first)
 
 
-def _first(entry: Entry) -> Rank:
+def _first(entry: IndexEntry) -> SortKey:
     return entry[0]

@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 
 from worker.catalogue.operation import Operation
-from worker.sandbox.dates import parse
+from worker.sandbox.dates import parse_moment
 from worker.sandbox.profiles import STAMP, Profile
-from worker.sandbox.query import Contains, Equals, Order, Query, Span
+from worker.sandbox.query import Contains, Equals, Order, Query, Range
 from worker.sandbox.settings import SandboxSettings
 
-CONTROL = frozenset(
+NOT_FILTERS = frozenset(
     {
         *("count", "page_no", "page_size", "pageinate", "idonly", "ticketidonly", "search", "advanced_search", "open_only", "deleted"),
         *("datesearch", "startdate", "enddate", "startdatetime", "enddatetime", "lastupdatefromdate", "lastupdatetodate"),
@@ -23,7 +23,7 @@ CONTROL = frozenset(
     }
 )
 DATE_NAMES = {"dateoccured": "dateoccurred", "dateopened": "dateoccurred", "datecleared": "dateclosed", "lastupdate": STAMP}
-EQUALS = 2
+EQUALS_FILTER = 2
 
 
 class BadValue(Exception):
@@ -39,13 +39,13 @@ class BadSearch(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ListParameters:
     """A query's parameters by published name, those that the operation does not know left out."""
 
     values: Mapping[str, str]
 
     @classmethod
-    def of(cls, operation: Operation, query: Mapping[str, str], extra: frozenset[str] = frozenset()) -> Asked:
+    def of(cls, operation: Operation, query: Mapping[str, str], extra: frozenset[str] = frozenset()) -> ListParameters:
         """Names compare without case. Raises `BadValue` for a number that is none."""
         known = {name.lower(): name for name in (*operation.query_parameters, *extra)}
         values = {known[name.lower()]: value for name, value in query.items() if name.lower() in known}
@@ -67,13 +67,13 @@ class Asked:
 
     def moment(self, name: str) -> datetime | None:
         text = self.text(name)
-        moment = parse(text.replace(" ", "+") if text[-6:-5] == " " else text) if text else None  # an unescaped plus arrives as a space
+        moment = parse_moment(text.replace(" ", "+") if text[-6:-5] == " " else text) if text else None  # an unescaped plus arrives as a space
         if text and moment is None:
             raise BadValue(name, text)
         return moment
 
 
-def query_of(operation: Operation, asked: Asked, profile: Profile, settings: SandboxSettings, members: Mapping[str, str]) -> Query:
+def query_of(operation: Operation, asked: ListParameters, profile: Profile, settings: SandboxSettings, members: Mapping[str, str]) -> Query:
     """Conditions and order. `members`: those that a record of the entity has, by name."""
     return Query(
         spans=tuple(_spans(operation, asked, settings)),
@@ -83,11 +83,11 @@ def query_of(operation: Operation, asked: Asked, profile: Profile, settings: San
     )
 
 
-def _spans(operation: Operation, asked: Asked, settings: SandboxSettings) -> Iterator[Span]:
+def _spans(operation: Operation, asked: ListParameters, settings: SandboxSettings) -> Iterator[Range]:
     if operation.listing is not None and operation.listing.dated:
         start, end = asked.moment("lastupdatefromdate"), asked.moment("lastupdatetodate")
         if start or end:
-            yield Span(STAMP, start, end, settings.from_inclusive, settings.to_inclusive)
+            yield Range(STAMP, start, end, settings.from_inclusive, settings.to_inclusive)
     if "datesearch" in operation.query_parameters:
         member = asked.text("datesearch").lower() or ("dateoccurred" if operation.resource != "actions" else "datetime")
         start, end = asked.moment("startdate"), asked.moment("enddate")
@@ -96,13 +96,13 @@ def _spans(operation: Operation, asked: Asked, settings: SandboxSettings) -> Ite
         if end and not asked.flag("enddatetime") and "enddatetime" in operation.query_parameters:
             end = datetime(end.year, end.month, end.day, tzinfo=UTC) + timedelta(days=1, microseconds=-1)
         if start or end:
-            yield Span(DATE_NAMES.get(member, member), start, end)
+            yield Range(DATE_NAMES.get(member, member), start, end)
 
 
-def _equals(asked: Asked, profile: Profile, members: Mapping[str, str]) -> Iterator[Equals]:
+def _equals(asked: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Equals]:
     for name, value in asked.values.items():
         member = profile.filters.get(name, name)
-        if not value or name in CONTROL or member not in members or members[member] in {"array", "object"}:
+        if not value or name in NOT_FILTERS or member not in members or members[member] in {"array", "object"}:
             continue
         yield Equals(member, frozenset(part.strip().lower() for part in value.split(",")))
     if asked.flag("open_only"):
@@ -113,7 +113,7 @@ def _equals(asked: Asked, profile: Profile, members: Mapping[str, str]) -> Itera
             yield filter_
 
 
-def _activity(asked: Asked) -> Iterator[Equals]:
+def _activity(asked: ListParameters) -> Iterator[Equals]:
     """`includeactive` and `includeinactive`; for agents `includeenabled` and `includedisabled`."""
     for yes, no, member in (("includeactive", "includeinactive", "inactive"), ("includeenabled", "includedisabled", "isdisabled")):
         if not asked.text(yes) and not asked.text(no):
@@ -126,7 +126,7 @@ def _activity(asked: Asked) -> Iterator[Equals]:
             yield Equals(member, frozenset({"true"}))
 
 
-def _contains(asked: Asked, profile: Profile, members: Mapping[str, str]) -> Iterator[Contains]:
+def _contains(asked: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Contains]:
     if asked.text("search"):
         yield Contains(profile.search, asked.text("search").lower())
     for name, value in asked.values.items():
@@ -138,7 +138,7 @@ def _contains(asked: Asked, profile: Profile, members: Mapping[str, str]) -> Ite
             yield filter_
 
 
-def _advanced(asked: Asked, profile: Profile, members: Mapping[str, str]) -> Iterator[Equals | Contains]:
+def _advanced(asked: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Equals | Contains]:
     text = asked.text("advanced_search")
     if not text:
         return
@@ -154,13 +154,13 @@ def _advanced(asked: Asked, profile: Profile, members: Mapping[str, str]) -> Ite
         if member not in members:
             raise BadSearch
         value = str(item.get("filter_value", "")).lower()
-        if str(item.get("filter_type")) == str(EQUALS):
+        if str(item.get("filter_type")) == str(EQUALS_FILTER):
             yield Equals(member, frozenset(part.strip() for part in value.split(",")))
         else:
             yield Contains((member,), value)
 
 
-def _order(operation: Operation, asked: Asked, profile: Profile, members: Mapping[str, str]) -> tuple[Order, ...]:
+def _order(operation: Operation, asked: ListParameters, profile: Profile, members: Mapping[str, str]) -> tuple[Order, ...]:
     orders = []
     if operation.listing is not None and operation.listing.ordered:
         for suffix in ("", "2", "3", "4", "5"):

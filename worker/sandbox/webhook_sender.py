@@ -9,28 +9,28 @@ from time import perf_counter
 
 import aiohttp
 
-from worker.sandbox.deliveries import Delivery, deliveries_of
-from worker.sandbox.halo import Halo
-from worker.sandbox.store import Change
+from worker.sandbox.simulated_halo import SimulatedHalo
+from worker.sandbox.store import RecordChange
+from worker.sandbox.webhook_calls import WebhookCall, webhook_calls_of
 
-TIMEOUT = aiohttp.ClientTimeout(total=10)
+WEBHOOK_TIMEOUT = aiohttp.ClientTimeout(total=10)
 GOOD = 300
 SENT, FAILED = 2, 3
 
 
 @asynccontextmanager
-async def courier(halo: Halo) -> AsyncIterator[None]:
+async def deliver_webhooks(halo: SimulatedHalo) -> AsyncIterator[None]:
     """While it runs, changes of tickets reach the webhooks that ask for them."""
-    waiting: asyncio.Queue[Delivery] = asyncio.Queue()
+    waiting: asyncio.Queue[WebhookCall] = asyncio.Queue()
 
-    def notice(change: Change) -> None:
-        for delivery in deliveries_of(halo.store, change, halo.clock(), in_array=halo.settings.webhook_arrays):
+    def notice(change: RecordChange) -> None:
+        for delivery in webhook_calls_of(halo.store, change, halo.clock(), in_array=halo.settings.webhook_arrays):
             for _ in range(halo.settings.webhook_copies):
                 waiting.put_nowait(delivery)
 
     halo.store.on_change(notice)
-    async with aiohttp.ClientSession(timeout=TIMEOUT, auto_decompress=False) as session:
-        carrying = asyncio.create_task(_carry(halo, session, waiting))
+    async with aiohttp.ClientSession(timeout=WEBHOOK_TIMEOUT, auto_decompress=False) as session:
+        carrying = asyncio.create_task(_send_queued(halo, session, waiting))
         try:
             yield
         finally:
@@ -39,7 +39,7 @@ async def courier(halo: Halo) -> AsyncIterator[None]:
                 await carrying
 
 
-async def _carry(halo: Halo, session: aiohttp.ClientSession, waiting: asyncio.Queue[Delivery]) -> None:
+async def _send_queued(halo: SimulatedHalo, session: aiohttp.ClientSession, waiting: asyncio.Queue[WebhookCall]) -> None:
     failures: dict[str, int] = {}
     while True:
         delivery = await waiting.get()
@@ -54,7 +54,7 @@ async def _carry(halo: Halo, session: aiohttp.ClientSession, waiting: asyncio.Qu
             halo.store.update("webhook", key, {"last_status": status, **switched_off})
 
 
-async def _send(session: aiohttp.ClientSession, delivery: Delivery) -> tuple[int, str]:
+async def _send(session: aiohttp.ClientSession, delivery: WebhookCall) -> tuple[int, str]:
     """The status and the beginning of the answer; 0 and the reason when there was none."""
     try:
         async with session.post(str(delivery.webhook["url"]), data=delivery.body, headers=delivery.headers, allow_redirects=False) as answer:
@@ -63,7 +63,7 @@ async def _send(session: aiohttp.ClientSession, delivery: Delivery) -> tuple[int
         return 0, type(error).__name__
 
 
-def _record(halo: Halo, delivery: Delivery, status: int, text: str, seconds: float) -> None:
+def _record(halo: SimulatedHalo, delivery: WebhookCall, status: int, text: str, seconds: float) -> None:
     halo.store.create(
         "webhookevent",
         {

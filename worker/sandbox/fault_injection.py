@@ -11,45 +11,45 @@ from collections.abc import Sequence
 import orjson
 from aiohttp import web
 
-from worker.sandbox.faults import Content, Does, Fault, Planned
-from worker.sandbox.halo import Halo
+from worker.sandbox.faults import ActiveFault, BodyKind, Fault, FaultKind
 from worker.sandbox.responses import JSON_TYPE, empty, error_body, json_answer, login_page
 from worker.sandbox.settings import Wrapper
+from worker.sandbox.simulated_halo import SimulatedHalo
 
 CHUNK = 64 * 1024
 LINGER_NOT = struct.pack("ii", 1, 0)
 
 
-class Severed(Exception):
+class ConnectionCut(Exception):
     """The connection was cut on purpose."""
 
 
-async def strike(halo: Halo, planned: Planned, request: web.Request) -> web.StreamResponse | None:
-    """Lets a fault happen that stands at the place of the operation, or right after it. None: the request goes on. Raises `Severed`."""
+async def inject_before(halo: SimulatedHalo, planned: ActiveFault, request: web.Request) -> web.StreamResponse | None:
+    """Lets a fault happen that stands at the place of the operation, or right after it. None: the request goes on. Raises `ConnectionCut`."""
     fault = planned.fault
     planned.arrived.set()
     match fault.does:
-        case Does.DELAY:
+        case FaultKind.DELAY:
             await asyncio.sleep(fault.seconds)
-        case Does.HOLD:
+        case FaultKind.HOLD:
             await planned.removed.wait()
-        case Does.RESET | Does.CLOSE:
-            sever(request, reset=fault.does is Does.RESET)
-            raise Severed
-        case Does.ANSWER:
+        case FaultKind.RESET | FaultKind.CLOSE:
+            cut_connection(request, reset=fault.does is FaultKind.RESET)
+            raise ConnectionCut
+        case FaultKind.ANSWER:
             return _answer(fault)
-        case Does.HTML:
+        case FaultKind.HTML:
             return login_page()
-        case Does.REDIRECT:
+        case FaultKind.REDIRECT:
             return empty(fault.status if 300 <= fault.status < 400 else 302, {"Location": fault.location})  # noqa: PLR2004  the redirects
-        case Does.REVOKE:
+        case FaultKind.REVOKE:
             halo.revoke_tokens()
         case _:
             pass
     return None
 
 
-def sever(request: web.Request, *, reset: bool) -> None:
+def cut_connection(request: web.Request, *, reset: bool) -> None:
     """Closes the connection under a request: quietly, or with a reset that the other side cannot miss."""
     transport = request.transport
     if transport is None:
@@ -62,21 +62,21 @@ def sever(request: web.Request, *, reset: bool) -> None:
         transport.close()
 
 
-async def distort(struck: Sequence[Planned], answer: web.StreamResponse, request: web.Request) -> web.StreamResponse:
-    """Spoils an answer on its way out. Raises `Severed`."""
+async def corrupt_response(struck: Sequence[ActiveFault], answer: web.StreamResponse, request: web.Request) -> web.StreamResponse:
+    """Spoils an answer on its way out. Raises `ConnectionCut`."""
     for planned in struck:
         fault, body = planned.fault, _body(answer)
         match fault.does:
-            case Does.WRONG_COUNT:
+            case FaultKind.WRONG_COUNT:
                 value = orjson.loads(body)
                 answer = json_answer({**value, "record_count": fault.size} if isinstance(value, dict) else value, answer.status)
-            case Does.CUT:
+            case FaultKind.CUT:
                 await _cut(answer, body, request)
-            case Does.DRIP:
+            case FaultKind.DRIP:
                 return await _drip(answer, body, request, fault.seconds)
-            case Does.HUGE:
+            case FaultKind.HUGE:
                 return await _swell(body, request, fault.size)
-            case Does.BOMB:
+            case FaultKind.BOMB:
                 packed = zlib.compressobj(9, wbits=31)
                 content = packed.compress(body) + b"".join(packed.compress(b" " * CHUNK) for _ in range(fault.size // CHUNK)) + packed.flush()
                 return web.Response(body=content, content_type=JSON_TYPE, headers={"Content-Encoding": "gzip"})
@@ -88,21 +88,21 @@ async def distort(struck: Sequence[Planned], answer: web.StreamResponse, request
 def _answer(fault: Fault) -> web.Response:
     headers = dict(fault.headers)
     match fault.body:
-        case Content.EMPTY:
+        case BodyKind.EMPTY:
             return empty(fault.status, headers)
-        case Content.HTML:
+        case BodyKind.HTML:
             return login_page(fault.status)
-        case Content.STRING | Content.EXCEPTION:
+        case BodyKind.STRING | BodyKind.EXCEPTION:
             return json_answer(error_body(fault.text, Wrapper(fault.body.value)), fault.status, headers)
-        case Content.JSON:
+        case BodyKind.JSON:
             return web.Response(body=fault.text.encode(), status=fault.status, content_type=JSON_TYPE, headers=headers)
 
 
 async def _cut(answer: web.StreamResponse, body: bytes, request: web.Request) -> None:
     started = await _started(answer, request, len(body))
     await started.write(body[: len(body) // 2])
-    sever(request, reset=False)
-    raise Severed
+    cut_connection(request, reset=False)
+    raise ConnectionCut
 
 
 async def _drip(answer: web.StreamResponse, body: bytes, request: web.Request, seconds: float) -> web.StreamResponse:

@@ -16,8 +16,8 @@ import orjson
 from worker.sandbox.dates import precise
 from worker.sandbox.profiles import profile_of
 from worker.sandbox.rendering import detail_row
-from worker.sandbox.seeds import CLOSED
-from worker.sandbox.store import Change, Store
+from worker.sandbox.seeded_tenant import CLOSED
+from worker.sandbox.store import RecordChange, Store
 from worker.sandbox.table import Row
 
 WEBHOOK = 0
@@ -34,7 +34,7 @@ TEXTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class WebhookCall:
     """One call of a webhook."""
 
     webhook: Row
@@ -44,10 +44,10 @@ class Delivery:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Content-Type": str(self.webhook.get("content_type") or "application/json"), **credentials(self.webhook, self.body)}
+        return {"Content-Type": str(self.webhook.get("content_type") or "application/json"), **auth_headers(self.webhook, self.body)}
 
 
-def events_of(change: Change) -> tuple[int, ...]:
+def event_numbers(change: RecordChange) -> tuple[int, ...]:
     """The numbers of the events that a change of a ticket is."""
     if change.before is None:
         return (LOGGED,)
@@ -59,20 +59,20 @@ def events_of(change: Change) -> tuple[int, ...]:
     return (UPDATED, STATUS_CHANGED, TICKET_CLOSED) if now == CLOSED else (UPDATED, STATUS_CHANGED)
 
 
-def deliveries_of(store: Store, change: Change, moment: datetime, *, in_array: bool) -> Iterator[Delivery]:
+def webhook_calls_of(store: Store, change: RecordChange, moment: datetime, *, in_array: bool) -> Iterator[WebhookCall]:
     """One per active webhook and notification of it that names one of the events."""
     if change.entity != TICKET:
         return
-    numbers = events_of(change)
+    numbers = event_numbers(change)
     for notification in store.rows("notification"):
         webhook = store.get("webhook", str(notification.get("webhook_id") or ""))
         if notification.get("eventno") in numbers and webhook is not None and webhook.get("active") and webhook.get("type") == WEBHOOK:
-            value = body_of(change, webhook, notification, moment)
+            value = payload_of(change, webhook, notification, moment)
             event = TEXTS[notification["eventno"]][0]
-            yield Delivery(webhook, notification["id"], event, orjson.dumps([value] if in_array else value))
+            yield WebhookCall(webhook, notification["id"], event, orjson.dumps([value] if in_array else value))
 
 
-def body_of(change: Change, webhook: Mapping[str, Any], notification: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
+def payload_of(change: RecordChange, webhook: Mapping[str, Any], notification: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
     ticket = change.row or change.before or {}
     event, message = TEXTS[notification["eventno"]]
     body = {
@@ -90,7 +90,7 @@ def body_of(change: Change, webhook: Mapping[str, Any], notification: Mapping[st
     return body if change.action is None else body | {"action": detail_row(change.action, profile_of(ACTION), nested=True)}
 
 
-def credentials(webhook: Mapping[str, Any], body: bytes) -> dict[str, str]:
+def auth_headers(webhook: Mapping[str, Any], body: bytes) -> dict[str, str]:
     """Nothing, basic, bearer, or the Base64 of an HMAC-SHA256 over the raw body in a header of the receiver's choice."""
     secret = str(webhook.get("basic_password") or "")
     match webhook.get("authentication_type"):

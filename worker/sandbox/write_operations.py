@@ -8,16 +8,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from worker.sandbox.paths import Match
+from worker.sandbox.paths import PathMatch
 from worker.sandbox.profiles import STAMP, profile_of
-from worker.sandbox.rules import NOT_FOUND, refusal
 from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.store import Store
 from worker.sandbox.table import Key, Row
+from worker.sandbox.validation import RECORD_NOT_FOUND, validation_error
 
 
 @dataclass
-class Written:
+class WriteResult:
     """What a POST did: the records as stored, ids by kind, and the sentence that ended it early, if any."""
 
     rows: list[Row] = field(default_factory=list)
@@ -26,14 +26,14 @@ class Written:
     refused: str | None = None
 
 
-def write(store: Store, settings: SandboxSettings, entity: str, records: Sequence[Mapping[str, Any]], moment: datetime) -> Written:
+def write_records(store: Store, settings: SandboxSettings, entity: str, records: Sequence[Mapping[str, Any]], moment: datetime) -> WriteResult:
     """One record after the other: without an id it is created, with one it is changed. Ends at the first that is refused."""
-    done = Written()
+    done = WriteResult()
     if not settings.keeps_earlier:
         for record in records:
             problem = _problem(store, settings, entity, record)
             if problem is not None:
-                return Written(refused=problem)
+                return WriteResult(refused=problem)
     for record in records:
         problem = _problem(store, settings, entity, record)
         if problem is not None:
@@ -47,7 +47,7 @@ class NoSuchKey(Exception):
     """The id in a path cannot be that of a record: 404."""
 
 
-def parse_key(store: Store, match: Match) -> Key | None:
+def parse_key(store: Store, match: PathMatch) -> Key | None:
     """The id in the path; None when it is malformed, which is 400. Raises `NoSuchKey`."""
     text = match.values.get("id", "")
     if match.id_type == "uuid":
@@ -68,8 +68,8 @@ def _problem(store: Store, settings: SandboxSettings, entity: str, record: Mappi
     key, present = _key(store, entity, record), _present(store, entity, record)
     if key and present is None:
         deleted = store.deleted.get(entity)
-        return None if record.get("_recover") and deleted is not None and deleted.get(key) is not None else NOT_FOUND
-    return refusal(store, settings, entity, record, present)
+        return None if record.get("_recover") and deleted is not None and deleted.get(key) is not None else RECORD_NOT_FOUND
+    return validation_error(store, settings, entity, record, present)
 
 
 def _key(store: Store, entity: str, record: Mapping[str, Any]) -> Key | None:
@@ -90,7 +90,7 @@ def _scope(entity: str, record: Mapping[str, Any]) -> int | None:
     return None if scope is None else int(record.get(scope) or 0)
 
 
-def _write_one(store: Store, entity: str, record: Mapping[str, Any], moment: datetime, done: Written) -> None:
+def _write_one(store: Store, entity: str, record: Mapping[str, Any], moment: datetime, done: WriteResult) -> None:
     key = _key(store, entity, record)
     sent = {member: value for member, value in record.items() if member != STAMP}
     if not key:

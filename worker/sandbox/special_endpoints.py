@@ -7,17 +7,17 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.sandbox.halo import Halo
-from worker.sandbox.paths import Match
+from worker.sandbox.paths import PathMatch
 from worker.sandbox.responses import empty, json_answer, refusal_answer
-from worker.sandbox.tokens import Grant
+from worker.sandbox.simulated_halo import SimulatedHalo
+from worker.sandbox.tokens import AccessToken
 
 BROKEN = frozenset({"addressbook", "ecommerceorder", "tickets/salesmailbox"})
 FOR_USERS = frozenset({"client/me", "users/me", "passwordfield"})
 RUNBOOK, PUBLIC = 1, 1
 
 
-def open_answer(halo: Halo, method: str, path: str, address: str) -> web.Response | None:
+def public_answer(halo: SimulatedHalo, method: str, path: str, address: str) -> web.Response | None:
     """What is answered without a token. `path` lies below /api, in lower case; `address` is the one by which the caller came, as a container has several."""
     match method, path.strip("/").split("/"):
         case "GET", ["authinfo"]:
@@ -32,7 +32,7 @@ def open_answer(halo: Halo, method: str, path: str, address: str) -> web.Respons
             return None
 
 
-def instance_info(halo: Halo, address: str) -> dict[str, Any]:
+def instance_info(halo: SimulatedHalo, address: str) -> dict[str, Any]:
     agents = halo.store.count("agent")
     return {
         "dbid": "sandbox",
@@ -49,7 +49,7 @@ def instance_info(halo: Halo, address: str) -> dict[str, Any]:
     }
 
 
-def odd_answer(halo: Halo, grant: Grant, match: Match, query: Mapping[str, str]) -> web.Response | None:
+def special_answer(halo: SimulatedHalo, grant: AccessToken, match: PathMatch, query: Mapping[str, str]) -> web.Response | None:
     """What single lists answer instead of records."""
     if match.operation.listing is None:
         return None
@@ -65,7 +65,7 @@ def odd_answer(halo: Halo, grant: Grant, match: Match, query: Mapping[str, str])
     return None
 
 
-def _start(halo: Halo, identifier: str) -> web.Response:
+def _start(halo: SimulatedHalo, identifier: str) -> web.Response:
     """A public start of a runbook of Halo's own."""
     runbook = halo.store.get("webhook", identifier)
     if runbook is None or runbook.get("type") != RUNBOOK or runbook.get("runbook_start_type") != PUBLIC:

@@ -11,27 +11,27 @@ import orjson
 from aiohttp import web
 
 from worker.core.suggest import did_you_mean
-from worker.sandbox.binding import Unbound, read
-from worker.sandbox.dates import parse
-from worker.sandbox.faults import Content, Does, Fault, Planned
-from worker.sandbox.halo import Halo
-from worker.sandbox.members import members_of
+from worker.sandbox.binding import BindingError, bind_body
+from worker.sandbox.dates import parse_moment
+from worker.sandbox.faults import ActiveFault, BodyKind, Fault, FaultKind
 from worker.sandbox.profiles import profile_of
+from worker.sandbox.record_schema import record_members
 from worker.sandbox.rendering import detail_row
 from worker.sandbox.responses import empty, json_answer
 from worker.sandbox.settings import SandboxSettings
+from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.sandbox.table import Row
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-class Mistake(Exception):
+class InvalidRequest(Exception):
     """What was asked for cannot be done; the text says why."""
 
 
-def routes(halo: Halo) -> list[web.RouteDef]:
+def routes(halo: SimulatedHalo) -> list[web.RouteDef]:
     """No token is needed: this door is for the machine that it runs on."""
-    door = Door(halo)
+    door = ControlApi(halo)
     return [
         web.get("/_sandbox/journal", door.journal),
         web.delete("/_sandbox/journal", door.clear_journal),
@@ -48,8 +48,8 @@ def routes(halo: Halo) -> list[web.RouteDef]:
     ]
 
 
-class Door:
-    def __init__(self, halo: Halo) -> None:
+class ControlApi:
+    def __init__(self, halo: SimulatedHalo) -> None:
         self._halo = halo
 
     async def journal(self, request: web.Request) -> web.Response:
@@ -101,21 +101,21 @@ class Door:
         """With an id it changes a record, without one it makes one, as another user would; `?stamp=` tells when, if not now."""
         store, entity, body = self._halo.store, request.match_info["entity"].lower(), await request.read()
         try:
-            sent = read(body, members_of(f"/{entity}"), array=False, accepts_object=True)[0]
-        except Unbound as unbound:
-            raise Mistake("; ".join(message for messages in unbound.errors.values() for message in messages)) from None
-        stamp, key = parse(request.query.get("stamp", "")), sent.pop("id", None)
+            sent = bind_body(body, record_members(f"/{entity}"), array=False, accepts_object=True)[0]
+        except BindingError as unbound:
+            raise InvalidRequest("; ".join(message for messages in unbound.errors.values() for message in messages)) from None
+        stamp, key = parse_moment(request.query.get("stamp", "")), sent.pop("id", None)
         try:
             row = store.create(entity, sent, stamp) if not key else store.update(entity, key, sent, stamp, _scope(request))
         except KeyError as missing:
-            raise Mistake(str(missing.args[0])) from None
+            raise InvalidRequest(str(missing.args[0])) from None
         return json_answer(detail_row(row, profile_of(entity), nested=True))
 
     async def delete_record(self, request: web.Request) -> web.Response:
         entity, text = request.match_info["entity"].lower(), request.match_info["id"]
         row: Row | None = self._halo.store.delete(entity, int(text) if text.isdigit() else text, _scope(request))
         if row is None:
-            raise Mistake(f"{entity} has no record {text}")
+            raise InvalidRequest(f"{entity} has no record {text}")
         return json_answer(detail_row(row, profile_of(entity), nested=True))
 
     async def revoke(self, _: web.Request) -> web.Response:
@@ -126,13 +126,13 @@ def _explained(handler: Handler) -> Handler:
     async def explained(request: web.Request) -> web.Response:
         try:
             return await handler(request)
-        except Mistake as mistake:
+        except InvalidRequest as mistake:
             return json_answer({"error": str(mistake)}, 400)
 
     return explained
 
 
-def _shown(planned: Planned) -> dict[str, Any]:
+def _shown(planned: ActiveFault) -> dict[str, Any]:
     return {"number": planned.number, "fitted": planned.fitted, "struck": planned.struck, **asdict(planned.fault)}
 
 
@@ -145,30 +145,30 @@ async def _object(request: web.Request) -> dict[str, Any]:
     try:
         value = orjson.loads(await request.read())
     except orjson.JSONDecodeError as error:
-        raise Mistake(f"the body is not JSON: {error.msg}") from None
+        raise InvalidRequest(f"the body is not JSON: {error.msg}") from None
     if not isinstance(value, dict):
-        raise Mistake("the body must be a JSON object")
+        raise InvalidRequest("the body must be a JSON object")
     return value
 
 
 def _typed(sent: Mapping[str, Any], kind: type[Fault | SandboxSettings]) -> dict[str, Any]:
-    """Values as the dataclass declares them: words become their enum, arrays tuples. Raises `Mistake`."""
+    """Values as the dataclass declares them: words become their enum, arrays tuples. Raises `InvalidRequest`."""
     valid = {field.name for field in fields(kind)}
     hints = get_type_hints(kind)
     typed: dict[str, Any] = {}
     for name, value in sent.items():
         if name not in valid:
-            raise Mistake(f"there is no {name!r}{did_you_mean(name, valid)}; valid are {', '.join(sorted(valid))}")
+            raise InvalidRequest(f"there is no {name!r}{did_you_mean(name, valid)}; valid are {', '.join(sorted(valid))}")
         hint = hints[name]
         if isinstance(hint, type) and issubclass(hint, Enum):
             words = [member.value for member in hint]
             if value not in words:
-                raise Mistake(f"{name} cannot be {value!r}; valid are {', '.join(words)}")
+                raise InvalidRequest(f"{name} cannot be {value!r}; valid are {', '.join(words)}")
             typed[name] = hint(value)
         else:
             typed[name] = tuple(value) if isinstance(value, list) else value
     if kind is Fault and "does" not in typed:
-        raise Mistake(
-            f"does is missing; valid are {', '.join(member.value for member in Does)}; body is one of {', '.join(member.value for member in Content)}"
+        raise InvalidRequest(
+            f"does is missing; valid are {', '.join(member.value for member in FaultKind)}; body is one of {', '.join(member.value for member in BodyKind)}"
         )
     return typed

@@ -7,7 +7,7 @@ from typing import Any
 
 TEXT, SELECT, DATE = 0, 2, 4
 
-DEFINITIONS: tuple[Mapping[str, Any], ...] = (
+FIELD_DEFINITIONS: tuple[Mapping[str, Any], ...] = (
     {"id": 175, "name": "CFexternalReference", "label": "External reference", "type": TEXT, "searchable": True, "usage": 1},
     {"id": 113, "name": "CFbuilding", "label": "Building", "type": SELECT, "searchable": True, "usage": 1},
     {"id": 201, "name": "CFgoLive", "label": "Go live", "type": DATE, "searchable": False, "usage": 1},
@@ -46,7 +46,7 @@ def merge_asset(present: Any, sent: Any) -> list[dict[str, Any]]:
 
 def _definition(field: Mapping[str, Any]) -> Mapping[str, Any] | None:
     number, name = _number(field.get("id")), str(field.get("name", "")).lower()
-    for definition in DEFINITIONS:
+    for definition in FIELD_DEFINITIONS:
         if definition["id"] == number or (number is None and definition["name"].lower() == name):
             return definition
     return None

@@ -8,27 +8,27 @@ from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any
 
-from worker.sandbox.dice import roll
-from worker.sandbox.fields import ASSET_FIELDS, BUILDINGS, DEFINITIONS, written_field
+from worker.sandbox.custom_fields import ASSET_FIELDS, BUILDINGS, FIELD_DEFINITIONS, written_field
 from worker.sandbox.profiles import STAMP
-from worker.sandbox.table import Seed
+from worker.sandbox.seeded_random import seeded_int
+from worker.sandbox.table import SeededRows
 
-FIRST = ("Ada", "Ben", "Chloe", "Dan", "Erin", "Femi", "Grace", "Hugo", "Iris", "Jonas", "Kim", "Lena", "Mo", "Nora", "Omar", "Pia")
-LAST = ("Adams", "Brown", "Clark", "Dixon", "Evans", "Fischer", "Green", "Hill", "Iqbal", "Jones", "Kaur", "Lopez", "Moore", "Novak", "Owens", "Price")
+FIRST_NAMES = ("Ada", "Ben", "Chloe", "Dan", "Erin", "Femi", "Grace", "Hugo", "Iris", "Jonas", "Kim", "Lena", "Mo", "Nora", "Omar", "Pia")
+LAST_NAMES = ("Adams", "Brown", "Clark", "Dixon", "Evans", "Fischer", "Green", "Hill", "Iqbal", "Jones", "Kaur", "Lopez", "Moore", "Novak", "Owens", "Price")
 TRADES = ("Bakery", "Logistics", "Dental", "Legal", "Engineering", "Homes", "Energy", "Media", "Foods", "Health")
-TROUBLES = ("Laptop does not start", "Printer offline", "Password reset", "New starter", "VPN drops", "Mailbox full", "Slow network", "Licence request")
+SUMMARIES = ("Laptop does not start", "Printer offline", "Password reset", "New starter", "VPN drops", "Mailbox full", "Slow network", "Licence request")
 TEAMS = ("1st Line Support", "2nd Line Support", "Infrastructure", "Projects")
 CLOSED = 9
 
 TICKS = 300  # the database keeps moments in 300ths of a second
-RECENT = 1024  # several members of a record need the same facts
+CACHE_SIZE = 1024  # several members of a record need the same facts
 
-Members = Mapping[str, Callable[[int], Any]]
+MemberFunctions = Mapping[str, Callable[[int], Any]]
 Moments = Callable[[int], datetime]
 
 
 @dataclass(frozen=True)
-class Size:
+class TenantSize:
     """How many records of each kind go with a number of tickets."""
 
     tickets: int
@@ -55,12 +55,12 @@ class Tenant:
     """Everything seeded hangs on the seed, the size, and the moment at which history ends."""
 
     seed: int
-    size: Size
+    size: TenantSize
     until: datetime
     days: int
 
     def chance(self, number: int, purpose: int, bound: int) -> int:
-        return roll(self.seed, number, purpose, bound)
+        return seeded_int(self.seed, number, purpose, bound)
 
     def moments(self, count: int) -> tuple[Moments, Moments]:
         """When each of `count` records was created, and when it last changed: created at even distances, changed sooner rather than later."""
@@ -70,11 +70,11 @@ class Tenant:
         def at(tick: int) -> datetime:
             return start + timedelta(milliseconds=round(tick * 1000 / TICKS))
 
-        @lru_cache(RECENT)
+        @lru_cache(CACHE_SIZE)
         def created(number: int) -> datetime:
             return at(ticks * number // (count + 1))
 
-        @lru_cache(RECENT)
+        @lru_cache(CACHE_SIZE)
         def changed(number: int) -> datetime:
             first = ticks * number // (count + 1)
             return at(first + int((ticks - first) * (self.chance(number, 7, 1000) / 1000) ** 3))
@@ -83,22 +83,22 @@ class Tenant:
 
 
 def client_name(number: int) -> str:
-    return "Unknown" if number == 1 else f"{LAST[number % 16]} {TRADES[number // 16 % 10]}" + (f" {number // 160}" if number >= 160 else "")  # noqa: PLR2004  names repeat after 160
+    return "Unknown" if number == 1 else f"{LAST_NAMES[number % 16]} {TRADES[number // 16 % 10]}" + (f" {number // 160}" if number >= 160 else "")  # noqa: PLR2004  names repeat after 160
 
 
 def user_name(number: int) -> str:
-    return f"{FIRST[number % 16]} {LAST[number // 16 % 16]}"
+    return f"{FIRST_NAMES[number % 16]} {LAST_NAMES[number // 16 % 16]}"
 
 
 def custom_fields(tenant: Tenant, number: int) -> list[dict[str, Any]]:
     values = (f"EXT-{number:06}", str(tenant.chance(number, 30, len(BUILDINGS)) + 1), "2026-01-05T09:00:00")
-    return [written_field(definition, value) for definition, value in zip(DEFINITIONS, values, strict=True)]
+    return [written_field(definition, value) for definition, value in zip(FIELD_DEFINITIONS, values, strict=True)]
 
 
-def clients(tenant: Tenant) -> Seed:
+def clients(tenant: Tenant) -> SeededRows:
     count = tenant.size.clients
     created, changed = tenant.moments(count)
-    members: Members = {
+    members: MemberFunctions = {
         "id": int,
         "name": client_name,
         "toplevel_id": lambda _: 1,
@@ -113,13 +113,13 @@ def clients(tenant: Tenant) -> Seed:
         "customfields": partial(custom_fields, tenant),
         STAMP: changed,
     }
-    return Seed(count, members)
+    return SeededRows(count, members)
 
 
-def sites(tenant: Tenant) -> Seed:
+def sites(tenant: Tenant) -> SeededRows:
     count = tenant.size.sites
     created, changed = tenant.moments(count)
-    members: Members = {
+    members: MemberFunctions = {
         "id": int,
         "name": lambda n: "Main" if n % 2 else "Branch",
         "client_id": lambda n: (n + 1) // 2,
@@ -132,17 +132,17 @@ def sites(tenant: Tenant) -> Seed:
         "use": lambda _: "site",
         STAMP: changed,
     }
-    return Seed(count, members)
+    return SeededRows(count, members)
 
 
-def users(tenant: Tenant) -> Seed:
+def users(tenant: Tenant) -> SeededRows:
     count = tenant.size.users
     created, changed = tenant.moments(count)
-    members: Members = {
+    members: MemberFunctions = {
         "id": int,
         "name": user_name,
-        "firstname": lambda n: FIRST[n % 16],
-        "surname": lambda n: LAST[n // 16 % 16],
+        "firstname": lambda n: FIRST_NAMES[n % 16],
+        "surname": lambda n: LAST_NAMES[n // 16 % 16],
         "emailaddress": lambda n: f"user{n}@example.com",
         "login": lambda n: f"user{n}",
         "site_id": lambda n: ((n - 1) // 5 + 1) * 2 - 1,
@@ -156,14 +156,14 @@ def users(tenant: Tenant) -> Seed:
         "use": lambda _: "user",
         STAMP: changed,
     }
-    return Seed(count, members)
+    return SeededRows(count, members)
 
 
-def assets(tenant: Tenant) -> Seed:
+def assets(tenant: Tenant) -> SeededRows:
     count = tenant.size.assets
     _, changed = tenant.moments(count)
 
-    @lru_cache(RECENT)
+    @lru_cache(CACHE_SIZE)
     def client(number: int) -> int:
         return tenant.chance(number, 20, tenant.size.clients) + 1
 
@@ -171,7 +171,7 @@ def assets(tenant: Tenant) -> Seed:
         sent = ("Notebook 14", "2025-02-03T00:00:00.000Z", f"SN{number:07}", "16 GB")
         return [{"id": field, "name": name, "value": value, "display": value} for (field, name), value in zip(ASSET_FIELDS.items(), sent, strict=True)]
 
-    members: Members = {
+    members: MemberFunctions = {
         "id": int,
         "inventory_number": lambda n: f"PC{n:06}",
         "key_field": lambda n: f"SN{n:07}",
@@ -189,4 +189,4 @@ def assets(tenant: Tenant) -> Seed:
         "fields": values,
         STAMP: changed,
     }
-    return Seed(count, members)
+    return SeededRows(count, members)

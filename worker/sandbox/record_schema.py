@@ -10,7 +10,7 @@ from worker.sandbox.profiles import profile_of
 
 
 @cache
-def types_of(path: str) -> Mapping[str, str]:
+def post_members(path: str) -> Mapping[str, str]:
     """The members that a POST to a path takes, name to type; empty when nothing is published, and anything goes."""
     operations = load().methods_of(path)
     published = load().body_members(operations["POST"]) if "POST" in operations else {}
@@ -18,6 +18,6 @@ def types_of(path: str) -> Mapping[str, str]:
 
 
 @cache
-def members_of(path: str) -> Mapping[str, str]:
+def record_members(path: str) -> Mapping[str, str]:
     """The members that a record behind a path may have."""
-    return {"id": "integer", **types_of(path)}
+    return {"id": "integer", **post_members(path)}
