@@ -18,12 +18,12 @@ from tests.tools.process import ROOT, environment, write_routes
 from tests.tools.waiting import until
 from worker.core.message import Message
 from worker.core.topology import work_topology
-from worker.flows.dead.boxes import Box
+from worker.flows.dead.dead_queues import DeadQueue
 from worker.flows.dead.letter import letter_of
-from worker.flows.dead.plan import replayed
+from worker.flows.dead.plan import replay_state
 from worker.sandbox.faults import Fault, FaultKind
 
-ASSETS = Box("erp", "publisher", "assets.dead", "assets")
+ASSETS = DeadQueue("erp", "publisher", "assets.dead", "assets")
 SHAPED = {"payload": {"inventory_number": "{{ serial }}", "key_field": "{{ $number(size) }}"}}
 FIND = {"query": {"search": "{{ serial }}"}, "match": {"inventory_number": "{{ serial }}"}}
 
@@ -123,7 +123,7 @@ async def test_of_two_copies_that_a_killed_command_left_one_is_created(stage, ha
         delivery = await channel.get("assets.dead")
         assert delivery is not None
         codec = await other.codec()
-        copy = codec.copy(delivery.message, "assets", replayed(letter_of(ASSETS, delivery.message, codec)))
+        copy = codec.copy(delivery.message, "assets", replay_state(letter_of(ASSETS, delivery.message, codec)))
         await other.broker.publish(copy, routing_key="assets")
     await worker.logged("message.done")
     await other.settles("assets.dead", 1)

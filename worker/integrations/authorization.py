@@ -18,7 +18,7 @@ from worker.halo.outcome import parse_date, retry_after
 from worker.halo.patience import Patience
 from worker.halo.transport import Answer, Call, Failure, Send
 
-STOPPED = Failure("the worker stopped before the request was sent", sent=False)
+STOPPED_BEFORE_SENDING = Failure("the worker stopped before the request was sent", sent=False)
 
 
 class Authorization(Protocol):
@@ -93,7 +93,7 @@ class TokenAuthorization:
                 result, _ = await self._in_turn(call, send, fresh, limit)
                 return result
         except TimeoutError:
-            return STOPPED
+            return STOPPED_BEFORE_SENDING
 
     async def _in_turn(self, call: Call, send: Send, token: Token, limit: asyncio.Timeout) -> tuple[Answer | Failure, Token]:
         """One exchange, with the token that was used."""

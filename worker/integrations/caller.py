@@ -15,13 +15,13 @@ from worker.core.ports import Clock, Evaluator
 from worker.halo.client import HaloClient
 from worker.halo.patience import Patience
 from worker.halo.transport import Call, Failure, gated
-from worker.integrations.answers import judge
-from worker.integrations.authorization import STOPPED
-from worker.integrations.building import build_call
-from worker.integrations.lines import Line, Surroundings, open_line
+from worker.integrations.authorization import STOPPED_BEFORE_SENDING
+from worker.integrations.connections import ApiConnection, ConnectionDeps, open_connection
+from worker.integrations.request_builder import build_call
+from worker.integrations.responses import to_exchange
 from worker.metrics import Metrics
 
-REFUSED = "refused"
+REFUSED_FATE = "refused"
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 class IntegrationCaller:
     """Implements `worker.config.automation.Caller`; made by `open_caller`."""
 
-    def __init__(self, lines: Mapping[str, Line], patience: Patience, evaluator: Evaluator, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, lines: Mapping[str, ApiConnection], patience: Patience, evaluator: Evaluator, metrics: Metrics, clock: Clock) -> None:
         self._lines = lines
         self._patience = patience
         self._evaluator = evaluator
@@ -44,7 +44,7 @@ class IntegrationCaller:
             call = await build_call(line.integration, method, values, self._evaluator, timeout)
             exchange = await self._exchange(line, method, call, gate)
         except CallRefused:
-            self._record(line, method, REFUSED, None, started)
+            self._record(line, method, REFUSED_FATE, None, started)
             raise
         self._record(line, method, exchange.fate.value, exchange.status, started)
         return replace(exchange, duration=self._clock.monotonic() - started)
@@ -57,15 +57,15 @@ class IntegrationCaller:
         """The worker stops: calls that wait for a token end as NOT_SENT, those under way are not disturbed. (Calls with a Halo client's token stop with the client.)"""
         self._patience.end()
 
-    async def _exchange(self, line: Line, method: Method, call: Call, gate: Gate | None) -> Exchange:
+    async def _exchange(self, line: ApiConnection, method: Method, call: Call, gate: Gate | None) -> Exchange:
         result = await line.authorization.send(call, gated(line.send, gate))
         if isinstance(result, Failure) and result.refused:
             raise CallRefused(f"{method.full_name}: {result.reason}")
-        exchange = judge(line.origin.authority, result)
-        no_fault_of_the_call = result is STOPPED or (isinstance(result, Failure) and result.barred)
+        exchange = to_exchange(line.origin.authority, result)
+        no_fault_of_the_call = result is STOPPED_BEFORE_SENDING or (isinstance(result, Failure) and result.barred)
         return replace(exchange, down=True) if no_fault_of_the_call else exchange  # so that it counts as no attempt
 
-    def _record(self, line: Line, method: Method, fate: str, status: int | None, started: float) -> None:
+    def _record(self, line: ApiConnection, method: Method, fate: str, status: int | None, started: float) -> None:
         self._metrics.integration_requests.labels(method.integration, method.name, fate).inc()
         milliseconds = round((self._clock.monotonic() - started) * 1000)
         log.info("method.called", method=method.full_name, verb=method.verb, host=line.origin.authority, status=status, fate=fate, ms=milliseconds)
@@ -80,7 +80,7 @@ async def open_caller(
     Raises `ConfigError` for an address or authorization that can never work.
     """
     patience = Patience()
-    shared = Surroundings(clients, patience, metrics, clock)
+    shared = ConnectionDeps(clients, patience, metrics, clock)
     async with AsyncExitStack() as stack:
-        lines = {name: await stack.enter_async_context(open_line(integration, shared)) for name, integration in integrations.items()}
+        lines = {name: await stack.enter_async_context(open_connection(integration, shared)) for name, integration in integrations.items()}
         yield IntegrationCaller(lines, patience, evaluator, metrics, clock)

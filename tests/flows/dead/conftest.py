@@ -15,9 +15,9 @@ from worker.broker.open import open_broker
 from worker.core.message import Message
 from worker.core.ports import Broker
 from worker.core.topology import work_topology
-from worker.flows.dead.boxes import Box
+from worker.flows.dead.dead_queues import DeadQueue
 
-BOX = Box("erp", "publisher", "assets.dead", "assets")
+BOX = DeadQueue("erp", "publisher", "assets.dead", "assets")
 
 
 @dataclass

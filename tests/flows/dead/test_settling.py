@@ -11,11 +11,11 @@ from tests.flows.dead.conftest import BOX
 from tests.tools.headers import CODEC
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, QueueMissing
-from worker.flows.dead import desk
-from worker.flows.dead.desk import CutShort, alone, look, settle
-from worker.flows.dead.plan import Again, Left
-from worker.flows.dead.replaying import Gone, ToItsQueue, discarded
-from worker.flows.dead.sifting import Selection, Sieve
+from worker.flows.dead import operations
+from worker.flows.dead.letter_selector import LetterSelector, Selection
+from worker.flows.dead.operations import Interrupted, exclusive_access, scan_letters, settle_letters
+from worker.flows.dead.plan import Keep, Replay
+from worker.flows.dead.replay import Removed, ReplayToQueue, discard
 
 IDS = [f"m{number}" for number in range(8)]
 
@@ -25,17 +25,17 @@ def nothing(_):
 
 
 async def sifted(place, *ids):
-    sieve = Sieve(Selection(tuple(ids)), 0.0, CODEC)
-    await look(place.broker, SystemClock(), [BOX], sieve, nothing)
+    sieve = LetterSelector(Selection(tuple(ids)), 0.0, CODEC)
+    await scan_letters(place.broker, SystemClock(), [BOX], sieve, nothing)
     return sieve
 
 
 def to_its_queue(place, broker=None):
-    return ToItsQueue(BOX, "assets", lambda *_: Again(), broker or place.broker, CODEC)
+    return ReplayToQueue(BOX, "assets", lambda *_: Replay(), broker or place.broker, CODEC)
 
 
 async def settled(place, sieve, settle_one, stop=None, broker=None):
-    return await settle(broker or place.broker, SystemClock(), CODEC, sieve.marks, {BOX: settle_one}, stop or asyncio.Event(), nothing)
+    return await settle_letters(broker or place.broker, SystemClock(), CODEC, sieve.marks, {BOX: settle_one}, stop or asyncio.Event(), nothing)
 
 
 async def taken(place):
@@ -57,7 +57,7 @@ async def test_letters_that_come_back_at_once_are_not_replayed_for_ever(place):
 
     async def comes_back(letter, message):
         await place.bury([letter.id])  # the same content under the same id: nothing tells it from the one that was chosen
-        return Gone("replayed")
+        return Removed("replayed")
 
     tally = await settled(place, sieve, comes_back)
     assert tally.gone == {"replayed": 8}
@@ -68,10 +68,10 @@ async def test_what_is_left_stays_where_it_was(place):
     await place.bury(IDS[:4])
 
     async def settle_one(letter, message):
-        return Left("why") if letter.id in {"m1", "m2"} else Gone("replayed")
+        return Keep("why") if letter.id in {"m1", "m2"} else Removed("replayed")
 
     tally = await settled(place, await sifted(place), settle_one)
-    assert (tally.gone, tally.left) == ({"replayed": 2}, {Left("why"): 2})
+    assert (tally.gone, tally.left) == ({"replayed": 2}, {Keep("why"): 2})
     await place.full(2)
     assert await place.order() == ["m1", "m2"]
 
@@ -81,7 +81,7 @@ async def test_letters_that_are_gone_meanwhile_are_counted_as_missing(place):
     sieve = await sifted(place)
     await place.full(4)
     await place.other.take(BOX.queue)
-    tally = await settled(place, sieve, discarded)
+    tally = await settled(place, sieve, discard)
     assert (tally.gone, tally.missing) == ({"discarded": 3}, 1)
 
 
@@ -92,7 +92,7 @@ async def test_a_stop_ends_after_the_letter_in_hand(place):
     async def settle_one(letter, message):
         if letter.id == "m2":
             stop.set()
-        return Gone("discarded")
+        return Removed("discarded")
 
     tally = await settled(place, await sifted(place), settle_one, stop)
     assert (tally.gone, tally.stopped, tally.missing) == ({"discarded": 3}, True, 0)
@@ -103,8 +103,8 @@ async def test_a_stop_ends_after_the_letter_in_hand(place):
 async def test_a_missing_home_is_said_and_loses_nothing(place):
     await place.bury(IDS)
     sieve = await sifted(place)
-    with pytest.raises(CutShort, match="no queue 'nowhere'") as cut:
-        await settled(place, sieve, ToItsQueue(BOX, "nowhere", lambda *_: Again(), place.broker, CODEC))
+    with pytest.raises(Interrupted, match="no queue 'nowhere'") as cut:
+        await settled(place, sieve, ReplayToQueue(BOX, "nowhere", lambda *_: Replay(), place.broker, CODEC))
     assert cut.value.tally.gone == Counter()
     assert isinstance(cut.value.__cause__, QueueMissing)
     await place.full(8)
@@ -123,7 +123,7 @@ async def test_a_broker_that_is_lost_in_the_middle_leaves_every_letter_in_one_pl
                 raise BrokerError("the broker was lost")
             return await replay(letter, message)
 
-        with pytest.raises(CutShort) as cut:
+        with pytest.raises(Interrupted) as cut:
             await settled(place, sieve, settle_one, broker=another)
     assert cut.value.tally.gone == {"replayed": 5}
     await place.full(3)
@@ -131,20 +131,20 @@ async def test_a_broker_that_is_lost_in_the_middle_leaves_every_letter_in_one_pl
 
 
 async def test_two_commands_over_the_same_letters_are_not_alone(place, monkeypatch):
-    monkeypatch.setattr(desk, "LOCK_WAIT", 0.3)
-    async with place.attached() as another, alone(place.broker, SystemClock(), [BOX]) as first:
+    monkeypatch.setattr(operations, "LOCK_WAIT", 0.3)
+    async with place.attached() as another, exclusive_access(place.broker, SystemClock(), [BOX]) as first:
         assert first
-        async with alone(another, SystemClock(), [BOX]) as second:
+        async with exclusive_access(another, SystemClock(), [BOX]) as second:
             assert not second
 
 
 async def test_a_command_waits_a_moment_for_the_other_to_end(place):
     async with place.attached() as another:
-        held = alone(place.broker, SystemClock(), [BOX])
+        held = exclusive_access(place.broker, SystemClock(), [BOX])
         assert await held.__aenter__()
 
         async def second():
-            async with alone(another, SystemClock(), [BOX]) as had:
+            async with exclusive_access(another, SystemClock(), [BOX]) as had:
                 return had
 
         waiting = asyncio.create_task(second())

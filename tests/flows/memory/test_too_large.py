@@ -13,11 +13,11 @@ from tests.tools.headers import CODEC
 from tests.tools.job import publisher, routes, subscriber
 from worker.core.message import STATE_LIMIT, Unread, digest
 from worker.core.topology import CLAIMS, known_stream
-from worker.flows.dead.boxes import Box
+from worker.flows.dead.dead_queues import DeadQueue
 from worker.flows.dead.letter import letter_of
 
 TOO_LARGE = b'"' + b"x" * 3 * MEBIBYTE + b'"'
-BOX = Box("erp", "publisher", "assets.dead", "assets")
+BOX = DeadQueue("erp", "publisher", "assets.dead", "assets")
 REASON = "the message has 3,145,730 bytes, more than the worker read: raise WORKER_MAX_MESSAGE before it is replayed"
 
 

@@ -17,7 +17,7 @@ DEMO_REQUESTS = 7000
 SAMPLES = ("clients.yaml", "subscribers.yaml", "publishers.yaml", "runbooks.yaml")
 
 
-def hurried(routes: Routes) -> Routes:
+def with_larger_budget(routes: Routes) -> Routes:
     """The same routes with a budget ten times as large: a demo should not take minutes."""
     clients = {name: replace(client, rate_limit=RateLimit(DEMO_REQUESTS, 300)) for name, client in routes.clients.items()}
     return replace(routes, clients=clients)
@@ -42,7 +42,7 @@ def sample_routes(halo: SimulatedHalo, completions: FakeCompletionsApi) -> Route
         return load_routes(packaged, environment, packaged)
 
 
-def renamed(routes: Routes, prefix: str) -> Routes:
+def with_prefix(routes: Routes, prefix: str) -> Routes:
     """The same routes with every route, queue and exchange name prefixed; without public endpoints and webhooks, since nobody calls the demo."""
     subscribers = {
         f"{prefix}{name}": replace(route, name=f"{prefix}{name}", exchange=prefix + route.exchange, queue=prefix + route.queue if route.queue else None)

@@ -17,12 +17,12 @@ from worker.core.jsontext import decode
 from worker.core.message import Message, Unread, digest
 from worker.core.outcome import DeadClass
 from worker.core.topology import WORK_LIMIT
-from worker.flows.dead.boxes import Box
+from worker.flows.dead.dead_queues import DeadQueue
 
-UNROUTED, UNKNOWN = "unrouted", "unknown"
-TOO_OFTEN = "delivery_limit"  # the broker's word for it
-REFUSED = "rejected"  # the broker's word for what a consumer had it dead-letter: the worker does so only with what is too large to be read
-CRASHED = f"delivered more than {WORK_LIMIT} times without coming to an end: it takes the worker down"
+UNROUTED_CLASS, UNKNOWN_CLASS = "unrouted", "unknown"
+DELIVERY_LIMIT = "delivery_limit"  # the broker's word for it
+REJECTED = "rejected"  # the broker's word for what a consumer had it dead-letter: the worker does so only with what is too large to be read
+CRASHED_REASON = f"delivered more than {WORK_LIMIT} times without coming to an end: it takes the worker down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,14 @@ class Letter:
         return None if self.at is None else max(0, round(now - self.at.timestamp()))
 
 
-def letter_of(box: Box, message: Message, codec: HeaderCodec, unread: Unread | None = None) -> Letter:
+def letter_of(box: DeadQueue, message: Message, codec: HeaderCodec, unread: Unread | None = None) -> Letter:
     """Read the headers; foreign values in ours count as absent. `unread`: of a body that is not there."""
     size, content_digest = (len(message.body), digest(message.body)) if unread is None else (unread.size, unread.digest)
-    state = history(box, message, codec, content_digest)
+    state = delivery_state(box, message, codec, content_digest)
     broken = last_death(box, message.headers) if state.death is None else {}
-    dead_class, reason = told(box, state, broken, size)
+    dead_class, reason = class_and_reason(box, state, broken, size)
     at = state.death.at if state.death is not None else moment(broken.get("time"))
-    mark = mark_of(message, content_digest, at)
+    mark = fingerprint_of(message, content_digest, at)
     return Letter(
         message.message_id or f"nameless-{mark.hex()[:12]}",
         dead_class,
@@ -78,7 +78,7 @@ def letter_of(box: Box, message: Message, codec: HeaderCodec, unread: Unread | N
     )
 
 
-def history(box: Box, message: Message, codec: HeaderCodec, content_digest: bytes) -> DeliveryState:
+def delivery_state(box: DeadQueue, message: Message, codec: HeaderCodec, content_digest: bytes) -> DeliveryState:
     """The state that the headers of ours tell, where a worker proved them or where only somebody who may write to the dead queue itself can have put them.
 
     What the broker moved here from the route's queue has its sender's headers: a sender's word about it counts for nothing.
@@ -91,30 +91,30 @@ def history(box: Box, message: Message, codec: HeaderCodec, content_digest: byte
     return state_of(message, content_digest, came, believed=believed)
 
 
-def told(box: Box, state: DeliveryState, death: Mapping[str, Any], size: int) -> tuple[str, str]:
+def class_and_reason(box: DeadQueue, state: DeliveryState, death: Mapping[str, Any], size: int) -> tuple[str, str]:
     """The class and the reason. What the broker buried has neither; its own header tells."""
     if state.death is not None:
         return state.death.dead_class, state.death.reason
     if box.kind == "unrouted":
-        return UNROUTED, f"no queue took {state.routing_key!r} from exchange {state.exchange!r}"
-    if death.get("reason") == TOO_OFTEN:
-        return DeadClass.CRASHED, CRASHED
-    if death.get("reason") == REFUSED and box.home is not None:
+        return UNROUTED_CLASS, f"no queue took {state.routing_key!r} from exchange {state.exchange!r}"
+    if death.get("reason") == DELIVERY_LIMIT:
+        return DeadClass.CRASHED, CRASHED_REASON
+    if death.get("reason") == REJECTED and box.home is not None:
         return DeadClass.DECODE, f"the message has {size:,} bytes, more than the worker read: raise WORKER_MAX_MESSAGE before it is replayed"
-    return UNKNOWN, f"put here by the broker: {death['reason']}" if "reason" in death else "put here by somebody else"
+    return UNKNOWN_CLASS, f"put here by the broker: {death['reason']}" if "reason" in death else "put here by somebody else"
 
 
-def last_death(box: Box, headers: Mapping[str, Any]) -> Mapping[str, Any]:
+def last_death(box: DeadQueue, headers: Mapping[str, Any]) -> Mapping[str, Any]:
     """The broker's entry about how it came from its home to here; empty where there is none."""
     deaths = headers.get("x-death")
     entries = [death for death in deaths if isinstance(death, Mapping) and death.get("queue") == box.home] if isinstance(deaths, list) else []
     return entries[0] if entries else {}  # the newest stands first: what a sender wrote there itself comes after it
 
 
-def view(letter: Letter, message: Message, now: float) -> dict[str, Any]:
+def expression_view(letter: Letter, message: Message, now: float) -> dict[str, Any]:
     """What `--where` sees: the body is its JSON value, or its text where it is none. One that was not read is not there."""
     seen = summary(letter, now) | {"headers": plain(message.headers)}
-    return seen if letter.unread else seen | {"body": content(message.body)}
+    return seen if letter.unread else seen | {"body": decoded_body(message.body)}
 
 
 def summary(letter: Letter, now: float) -> dict[str, Any]:
@@ -130,14 +130,14 @@ def summary(letter: Letter, now: float) -> dict[str, Any]:
     }
 
 
-def content(body: bytes) -> Any:
+def decoded_body(body: bytes) -> Any:
     try:
         return decode(body)
     except Undecodable:
         return body.decode("utf-8", "replace")
 
 
-def mark_of(message: Message, body: bytes, at: datetime | None) -> bytes:
+def fingerprint_of(message: Message, body: bytes, at: datetime | None) -> bytes:
     """`body`: the digest of it."""
     made = blake2b(digest_size=16)
     for part in (message.message_id, message.correlation_id or "", "" if at is None else at.isoformat(), str(message.headers.get("replays"))):

@@ -20,54 +20,54 @@ from worker.core.errors import (
 from worker.core.header_codec import HeaderCodec
 from worker.core.message import Message
 from worker.core.ports import Broker, Clock
-from worker.flows.dead.boxes import Box
-from worker.flows.dead.effects import Effects
+from worker.flows.dead.dead_queues import DeadQueue
+from worker.flows.dead.effects import ReplayEffects
 from worker.flows.dead.letter import Letter
-from worker.flows.dead.plan import Again, Left, Plan, Planner, TakenAsDone, not_whole, replayed
+from worker.flows.dead.plan import Keep, MarkDone, Replay, ReplayPlan, ReplayPlanner, incomplete, replay_state
 
 logger = structlog.get_logger()
 FILTERED = "left out by the route's `when`"
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class Removed:
     """The letter is to be taken off; `how`: replayed, filtered, done or discarded."""
 
     how: str
 
 
-class Settled(Protocol):
-    async def __call__(self, letter: Letter, message: Message) -> Gone | Left:
+class SettleLetter(Protocol):
+    async def __call__(self, letter: Letter, message: Message) -> Removed | Keep:
         """What became of the letter; when it is gone, whoever holds it acks it. Raises `BrokerError`."""
         ...
 
 
-class ToItsQueue:
+class ReplayToQueue:
     """Replays what came from a queue, into that queue: others that its exchange serves had it already."""
 
-    def __init__(self, box: Box, home: str, plan: Planner, broker: Broker, codec: HeaderCodec) -> None:
+    def __init__(self, box: DeadQueue, home: str, plan: ReplayPlanner, broker: Broker, codec: HeaderCodec) -> None:
         self._box = box
         self._home = home
         self._plan = plan
         self._broker = broker
         self._codec = codec
 
-    async def __call__(self, letter: Letter, message: Message) -> Gone | Left:
-        plan: Plan = not_whole(letter) or self._plan(letter, message)
+    async def __call__(self, letter: Letter, message: Message) -> Removed | Keep:
+        plan: ReplayPlan = incomplete(letter) or self._plan(letter, message)
         match plan:
-            case Left():
+            case Keep():
                 return plan
-            case TakenAsDone(onward):
+            case MarkDone(onward):
                 if onward is not None:
                     await self._publish(onward)
                 logger.warning("letter.taken_as_done", route=self._box.route, message_id=letter.id, dead_class=str(letter.dead_class))
-                return Gone("done")
-            case Again(verdict):
+                return Removed("done")
+            case Replay(verdict):
                 try:
-                    await self._publish(self._codec.copy(message, self._home, replayed(letter, verdict)))
+                    await self._publish(self._codec.copy(message, self._home, replay_state(letter, verdict)))
                 except Unpublishable as error:
-                    return Left(str(error))
-                return Gone("replayed")
+                    return Keep(str(error))
+                return Removed("replayed")
 
     async def _publish(self, message: Message) -> None:
         try:
@@ -76,31 +76,31 @@ class ToItsQueue:
             raise QueueMissing(f"there is no queue {self._home!r} to put the letters back into: the worker declares it when it runs") from None
 
 
-class ByItsRoute:
+class ReplayThroughRoute:
     """Replays what came from no queue: its effects are worked out anew, and published."""
 
-    def __init__(self, effects: Effects, broker: Broker, clock: Clock) -> None:
+    def __init__(self, effects: ReplayEffects, broker: Broker, clock: Clock) -> None:
         self._effects = effects
         self._broker = broker
         self._clock = clock
 
-    async def __call__(self, letter: Letter, message: Message) -> Gone | Left:
-        if left := not_whole(letter):
+    async def __call__(self, letter: Letter, message: Message) -> Removed | Keep:
+        if left := incomplete(letter):
             return left
         try:
             effects = await self._effects(letter, message, self._clock.now())
         except (EvaluatorUnavailable, ExpressionError, Undecodable) as error:
-            return Left(str(error))
+            return Keep(str(error))
         for effect in effects:
             try:
                 await self._broker.publish(effect.message, routing_key=effect.routing_key, exchange=effect.exchange)
             except (Unroutable, PublishRefused) as error:
                 if self._broker.lost:
                     raise BrokerError(str(error)) from error
-                return Left(str(error))
-        return Gone("replayed" if effects else "filtered")
+                return Keep(str(error))
+        return Removed("replayed" if effects else "filtered")
 
 
-async def discarded(letter: Letter, message: Message) -> Gone | Left:  # noqa: ARG001 - as `Settled` has it
+async def discard(letter: Letter, message: Message) -> Removed | Keep:  # noqa: ARG001 - as `SettleLetter` has it
     """For letters that nobody wants any more."""
-    return Gone("discarded")
+    return Removed("discarded")

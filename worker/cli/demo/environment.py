@@ -16,7 +16,7 @@ import orjson
 from worker.app import Service
 from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
-from worker.cli.demo.routes import DEMO_REQUESTS, hurried, renamed, sample_routes
+from worker.cli.demo.routes import DEMO_REQUESTS, sample_routes, with_larger_budget, with_prefix
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel
 from worker.core.topology import TopicExchange, Topology, baton_topology, born_marker, browsed, dead_queue, subscriber_dead_queue
@@ -29,11 +29,11 @@ from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.settings import Settings
 
-TICKETS = 250
+DEMO_TICKETS = 250
 
 
 @dataclass
-class Scene:
+class DemoEnvironment:
     """Everybody on stage. `events`: received by the other system, by queue; `keys`: their dedupe keys, for noticing a double."""
 
     halo: SimulatedHalo
@@ -90,20 +90,20 @@ class Scene:
 
 
 @asynccontextmanager
-async def stage(settings: Settings, *, embedded: bool) -> AsyncIterator[Scene]:
+async def open_environment(settings: Settings, *, embedded: bool) -> AsyncIterator[DemoEnvironment]:
     """Everything up and running until the end of the block; on a real broker what the demo declared is deleted again."""
     server = MemoryServer()
     url = settings.amqp_url.get_secret_value()
     prefix = "" if embedded else f"demo-{uuid4().hex[:6]}."
     async with (
-        serve(SandboxSettings(tickets=TICKETS, rate_limit=DEMO_REQUESTS)) as halo,
+        serve(SandboxSettings(tickets=DEMO_TICKETS, rate_limit=DEMO_REQUESTS)) as halo,
         serve_completions() as completions,
         open_broker(url, name="halo-worker demo", server=server) as broker,
     ):
-        routes = renamed(hurried(sample_routes(halo, completions)), prefix)
+        routes = with_prefix(with_larger_budget(sample_routes(halo, completions)), prefix)
         stop = asyncio.Event()
         service = Service(settings, routes, stop, memory=server if embedded else None)
-        scene = Scene(halo, service, broker, prefix)
+        scene = DemoEnvironment(halo, service, broker, prefix)
         for route in routes.subscribers.values():
             await broker.declare(subscriber_topology(route))
         async with broker.channel(prefetch=100) as channel:

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from worker.cli.console import errors, write_json
-from worker.cli.dead.scene import OTHERS, Scene, choice, scene_of, selection_of
-from worker.cli.dead.view import letter_object, print_counts, print_letter, print_letters, print_unreadable, whole_object
-from worker.flows.dead import desk
-from worker.flows.dead.sifting import Sieve
+from worker.cli.dead.context import LETTERS_IN_USE, RouteContext, open_context, require_selection, select
+from worker.cli.dead.view import letter_detail_object, letter_object, print_counts, print_letter, print_letters, print_unreadable
+from worker.flows.dead import operations
+from worker.flows.dead.letter_selector import LetterSelector
 
 GOOD, FAILED = 0, 1
 SHOWN = 50
@@ -17,10 +17,10 @@ SHOWN = 50
 
 def list_letters(route: str, ids: Sequence[str], where: str | None, limit: int | None, environment: Mapping[str, str], *, as_json: bool) -> int:
     """Raises `ConfigError`, `BrokerError`, `NoSuchLetter`."""
-    scene = scene_of(route, environment)
+    scene = open_context(route, environment)
     keep = (None if as_json else SHOWN) if limit is None else limit or None
-    sieve = Sieve(choice(tuple(ids), where), scene.clock.now(), scene.codec, keep=keep)
-    others = asyncio.run(looked(scene, sieve))
+    sieve = LetterSelector(select(tuple(ids), where), scene.clock.now(), scene.codec, keep=keep)
+    others = asyncio.run(scan(scene, sieve))
     if as_json:
         letters = [letter_object(each.letter, each.box.queue, sieve.now) for each in sieve.chosen]
         about = {"route": scene.route, "queues": [box.queue for box in scene.boxes], "total": len(sieve.ids), "chosen": sieve.count}
@@ -36,12 +36,12 @@ def show_letters(
     route: str, ids: Sequence[str], where: str | None, limit: int, environment: Mapping[str, str], *, everything: bool, reveal: bool, as_json: bool
 ) -> int:
     """1 when there is none. Raises as `list_letters`."""
-    scene = scene_of(route, environment)
-    sieve = Sieve(selection_of(ids, where, everything=everything), scene.clock.now(), scene.codec, keep=limit, bodies=True)
-    asyncio.run(looked(scene, sieve))
+    scene = open_context(route, environment)
+    sieve = LetterSelector(require_selection(ids, where, everything=everything), scene.clock.now(), scene.codec, keep=limit, bodies=True)
+    asyncio.run(scan(scene, sieve))
     chosen = [(found, found.message) for found in sieve.chosen if found.message is not None]
     if as_json:
-        write_json([whole_object(found, message, sieve.now, reveal=reveal) for found, message in chosen])
+        write_json([letter_detail_object(found, message, sieve.now, reveal=reveal) for found, message in chosen])
     else:
         for found, message in chosen:
             print_letter(found, message, sieve.now, reveal=reveal)
@@ -53,10 +53,10 @@ def show_letters(
     return GOOD if chosen else FAILED
 
 
-async def looked(scene: Scene, sieve: Sieve) -> bool:
+async def scan(scene: RouteContext, sieve: LetterSelector) -> bool:
     """Whether somebody else is at the letters."""
-    async with scene.broker() as broker, desk.alone(broker, scene.clock, scene.boxes) as alone:
+    async with scene.broker() as broker, operations.exclusive_access(broker, scene.clock, scene.boxes) as alone:
         if not alone:
-            errors().print(OTHERS, soft_wrap=True)
+            errors().print(LETTERS_IN_USE, soft_wrap=True)
         await scene.looked(broker, sieve)
         return not alone

@@ -18,8 +18,8 @@ from worker.core.ports import Evaluator
 from worker.halo.transport import Call
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-NOT_SETTABLE = frozenset(
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+RESERVED_HEADERS = frozenset(
     {
         "authorization",
         "connection",
@@ -38,16 +38,16 @@ NOT_SETTABLE = frozenset(
     }
 )
 """Headers that belong to the connection or to `auth`."""
-LITERAL = "/:@!$&'()*+,;=~%-._"
-DECODINGS = 3  # proxies decode a path once, badly made servers twice
+PATH_SAFE = "/:@!$&'()*+,;=~%-._"
+MAX_DECODINGS = 3  # proxies decode a path once, badly made servers twice
 
 
 async def build_call(integration: Integration, method: Method, values: Values, evaluator: Evaluator, timeout: float | None = None) -> Call:  # noqa: ASYNC109 - part of the call
     """The call without its authorization. Raises `ExpressionError` (a filler failed), `EvaluatorUnavailable`, or `CallRefused` (what it yields cannot be sent)."""
     try:
         url = await build_url(integration, method, values, evaluator)
-        kind, data = await build_body(method, values, evaluator)
-        headers = await build_headers(method, values, evaluator)
+        kind, data = await fill_body(method, values, evaluator)
+        headers = await fill_headers(method, values, evaluator)
     except RequestError as error:
         raise CallRefused(f"{method.full_name}: {error}") from None
     if kind and not any(name.lower() == "content-type" for name in headers):
@@ -58,7 +58,7 @@ async def build_call(integration: Integration, method: Method, values: Values, e
 async def build_url(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> URL:
     base = URL(integration.base_url)
     prefix = base.raw_path.rstrip("/")
-    path = "".join([quote(part, safe=LITERAL) if isinstance(part, str) else segment(await part.fill(values, evaluator)) for part in method.path])
+    path = "".join([quote(part, safe=PATH_SAFE) if isinstance(part, str) else path_segment(await part.fill(values, evaluator)) for part in method.path])
     if path and not path.startswith("/"):
         raise RequestError("the path must start with a slash")
     if any(unquote(piece) in {".", ".."} for piece in path.split("/")):
@@ -66,54 +66,56 @@ async def build_url(integration: Integration, method: Method, values: Values, ev
     url = URL(f"{base.origin()}{prefix}{path}", encoded=True)
     if url.origin() != base.origin() or url.raw_user is not None or not f"{url.raw_path}/".startswith(f"{prefix}/"):
         raise RequestError("the path leads away from the base_url")
-    return url.with_query(await build_query(method, values, evaluator))
+    return url.with_query(await fill_query(method, values, evaluator))
 
 
-def segment(value: Any) -> str:
+def path_segment(value: Any) -> str:
     """One segment of a path, or a part of one, encoded. Whatever a server might take for a way up or down after decoding it more than once is refused."""
     if isinstance(value, dict | list):
         raise RequestError("a variable of the path is neither a text nor a number")
-    text = text_of("a variable of the path", value)
+    text = parameter_text("a variable of the path", value)
     if not text:
         raise RequestError("a variable of the path is empty")
     decoded = text
-    for _ in range(DECODINGS):
+    for _ in range(MAX_DECODINGS):
         if problem := segment_problem(decoded):
             raise RequestError(f"a variable of the path {problem}")
         decoded = unquote(decoded)
     return quote(text, safe="")
 
 
-async def build_query(method: Method, values: Values, evaluator: Evaluator) -> list[tuple[str, str]]:
+async def fill_query(method: Method, values: Values, evaluator: Evaluator) -> list[tuple[str, str]]:
     """Null leaves a parameter out; a list repeats it."""
-    return [(name, text) for name, filler in method.query.items() for text in texts_of(f"the query parameter {name}", await filler.fill(values, evaluator))]
+    return [
+        (name, text) for name, filler in method.query.items() for text in parameter_texts(f"the query parameter {name}", await filler.fill(values, evaluator))
+    ]
 
 
-async def build_headers(method: Method, values: Values, evaluator: Evaluator) -> dict[str, str]:
-    filled = {name: text_of(f"the header {name}", await filler.fill(values, evaluator)) for name, filler in method.headers.items()}
+async def fill_headers(method: Method, values: Values, evaluator: Evaluator) -> dict[str, str]:
+    filled = {name: parameter_text(f"the header {name}", await filler.fill(values, evaluator)) for name, filler in method.headers.items()}
     return {name: checked_header(name, text) for name, text in filled.items() if text is not None}
 
 
 def checked_header(name: str, text: str) -> str:
     """The value as it can be sent. Raises `RequestError`, which names the header and never its value."""
-    if not HEADER_NAME.fullmatch(name) or name.lower() in NOT_SETTABLE:
+    if not HEADER_NAME.fullmatch(name) or name.lower() in RESERVED_HEADERS:
         raise RequestError(f"the header {name!r} cannot be set by a method")
-    if CONTROL.search(text):
+    if CONTROL_CHARACTERS.search(text):
         raise RequestError(f"the header {name} holds a line break or another control character")
     return text.strip()
 
 
-async def build_body(method: Method, values: Values, evaluator: Evaluator) -> tuple[str, bytes | None]:
+async def fill_body(method: Method, values: Values, evaluator: Evaluator) -> tuple[str, bytes | None]:
     """The content type and the bytes; null is no body."""
     body = None if method.body is None else await method.body.fill(values, evaluator)
     if body is None:
         return "", None
     if method.body_kind == "text":
-        return "text/plain; charset=utf-8", (text_of("the body", body) or "").encode()
+        return "text/plain; charset=utf-8", (parameter_text("the body", body) or "").encode()
     if method.body_kind == "form":
         if not isinstance(body, Mapping) or not all(map(is_text, body)):
             raise RequestError("a form must be a mapping from names to values")
-        fields = [(name, text) for name, value in body.items() for text in texts_of(f"the field {name}", value)]
+        fields = [(name, text) for name, value in body.items() for text in parameter_texts(f"the field {name}", value)]
         return "application/x-www-form-urlencoded", urlencode(fields).encode()
     try:
         return "application/json", encode(body)
@@ -121,12 +123,12 @@ async def build_body(method: Method, values: Values, evaluator: Evaluator) -> tu
         raise RequestError(f"the body: {error}") from None
 
 
-def texts_of(name: str, value: Any) -> list[str]:
-    texts = [text_of(name, item) for item in (value if isinstance(value, list) else [value])]
+def parameter_texts(name: str, value: Any) -> list[str]:
+    texts = [parameter_text(name, item) for item in (value if isinstance(value, list) else [value])]
     return [text for text in texts if text is not None]
 
 
-def text_of(name: str, value: Any) -> str | None:
+def parameter_text(name: str, value: Any) -> str | None:
     """A scalar as text, an object or list as JSON, None for null."""
     if value is None:
         return None

@@ -11,9 +11,9 @@ from worker.core.errors import ExpressionError, WorkerError
 from worker.core.header_codec import HeaderCodec
 from worker.core.message import Delivery, Message
 from worker.core.ports import Evaluator
-from worker.flows.dead.boxes import Box
-from worker.flows.dead.letter import Letter, letter_of, view
-from worker.flows.dead.plan import Left, Plan, not_whole
+from worker.flows.dead.dead_queues import DeadQueue
+from worker.flows.dead.letter import Letter, expression_view, letter_of
+from worker.flows.dead.plan import Keep, ReplayPlan, incomplete
 
 CANDIDATES = 10  # named in an answer
 
@@ -32,17 +32,17 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SelectedLetter:
     """A letter that was chosen. `message` only where bodies are wanted, `plan` only where something is to be done."""
 
-    box: Box
+    box: DeadQueue
     letter: Letter
     message: Message | None = field(default=None, repr=False)
-    plan: Plan | None = None
+    plan: ReplayPlan | None = None
 
 
 @dataclass(slots=True)
-class Sieve:
+class LetterSelector:
     """Meets every letter and keeps little of each. `keep`: how many of those chosen are kept for showing, None for all; `judge`: what would become of one.
 
     `evaluator`: needed where the selection has a `where`.
@@ -53,24 +53,24 @@ class Sieve:
     codec: HeaderCodec
     keep: int | None = None
     bodies: bool = False
-    judge: Callable[[Box, Letter, Message], Plan] | None = None
+    judge: Callable[[DeadQueue, Letter, Message], ReplayPlan] | None = None
     evaluator: Evaluator | None = None
     ids: list[str] = field(default_factory=list)
-    chosen: list[Found] = field(default_factory=list)
+    chosen: list[SelectedLetter] = field(default_factory=list)
     classes: Counter[str] = field(default_factory=Counter)
     replayed: int = 0
     marks: dict[str, Counter[bytes]] = field(default_factory=dict)
     plans: Counter[str] = field(default_factory=Counter)
-    left: Counter[Left] = field(default_factory=Counter)
+    left: Counter[Keep] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
-    _candidates: dict[str, dict[str, list[Found]]] = field(default_factory=dict)
+    _candidates: dict[str, dict[str, list[SelectedLetter]]] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
         """Letters chosen."""
         return self.classes.total()
 
-    async def meet(self, box: Box, delivery: Delivery) -> None:
+    async def meet(self, box: DeadQueue, delivery: Delivery) -> None:
         """One letter after the other, in order."""
         message = delivery.message
         letter = letter_of(box, message, self.codec, delivery.unread)
@@ -79,7 +79,7 @@ class Sieve:
         if self.selection.ids and not beginnings:
             return
         wanted = await self._holds(letter, message)
-        found = Found(box, letter, message if self.bodies else None, self._plan(box, letter, message)) if wanted else None
+        found = SelectedLetter(box, letter, message if self.bodies else None, self._plan(box, letter, message)) if wanted else None
         if not self.selection.ids and found is not None:
             self._choose(found)
         for text in beginnings:
@@ -90,10 +90,10 @@ class Sieve:
         """Whether anything depends on what is in the letters."""
         return self.bodies or self.judge is not None or (self.selection.where is not None and self.selection.by_body)
 
-    def _plan(self, box: Box, letter: Letter, message: Message) -> Plan | None:
+    def _plan(self, box: DeadQueue, letter: Letter, message: Message) -> ReplayPlan | None:
         if self.judge is None:
             return None
-        return not_whole(letter) or self.judge(box, letter, message)
+        return incomplete(letter) or self.judge(box, letter, message)
 
     def settle(self) -> None:
         """When all were met: choose what was named. Raises `NoSuchLetter`."""
@@ -124,17 +124,17 @@ class Sieve:
             self.unreadable[f"a body is larger than what is read: raise WORKER_MAX_MESSAGE to {letter.unread:,} bytes or more"] += 1
             return False
         try:
-            return await self.selection.where.holds(view(letter, message, self.now), {}, self.evaluator)
+            return await self.selection.where.holds(expression_view(letter, message, self.now), {}, self.evaluator)
         except ExpressionError as error:
             self.unreadable[str(error)] += 1
             return False
 
-    def _choose(self, found: Found) -> None:
+    def _choose(self, found: SelectedLetter) -> None:
         letter = found.letter
         self.classes[str(letter.dead_class)] += 1
         self.replayed += letter.replays > 0
         self.marks.setdefault(found.box.queue, Counter())[letter.mark] += 1
-        if isinstance(found.plan, Left):
+        if isinstance(found.plan, Keep):
             self.left[found.plan] += 1
         elif found.plan is not None:
             self.plans[type(found.plan).__name__] += 1
@@ -142,7 +142,7 @@ class Sieve:
             self.chosen.append(found)
 
 
-def shortest(ids: list[str], least: int = 8) -> dict[str, int]:
+def shortest_prefixes(ids: list[str], least: int = 8) -> dict[str, int]:
     """For each id how many characters of it are enough to name it, at least some."""
     ordered = sorted(set(ids))
     lengths = {}

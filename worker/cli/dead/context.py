@@ -22,17 +22,17 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker, Clock, Evaluator
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
-from worker.flows.dead import desk
-from worker.flows.dead.boxes import Box, boxes_of
-from worker.flows.dead.sifting import Selection, Sieve
+from worker.flows.dead import operations
+from worker.flows.dead.dead_queues import DeadQueue, dead_queues_of
+from worker.flows.dead.letter_selector import LetterSelector, Selection
 from worker.logs import configure
 from worker.settings import Settings, load_settings
 from worker.state.keys import shared_key
 
-OTHERS = "somebody else is at these letters: those in their hands are not seen here until they have finished"
+LETTERS_IN_USE = "somebody else is at these letters: those in their hands are not seen here until they have finished"
 
 
-class WrongUse(ConfigError):
+class UsageError(ConfigError):
     """The command cannot be carried out as it was typed."""
 
     def __init__(self, message: str, place: str = "") -> None:
@@ -40,12 +40,12 @@ class WrongUse(ConfigError):
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class RouteContext:
     """One route's dead letters."""
 
     settings: Settings
     routes: Routes
-    boxes: tuple[Box, ...]
+    boxes: tuple[DeadQueue, ...]
     clock: Clock
     codec: HeaderCodec = field(default_factory=HeaderCodec)
     """Knows its key once there is a broker."""
@@ -62,11 +62,11 @@ class Scene:
             self.codec.key = await shared_key(broker, self.clock)
             yield broker
 
-    async def looked(self, broker: Broker, sieve: Sieve) -> None:
+    async def looked(self, broker: Broker, sieve: LetterSelector) -> None:
         """Let the sieve meet all letters. Raises `BrokerError`, `NoSuchLetter`."""
         async with self.evaluator() as sieve.evaluator:
-            with progress("looking", await self.depth(broker)) as step:
-                await desk.look(broker, self.clock, self.boxes, sieve, step, largest=self.settings.max_message)
+            with progress_bar("looking", await self.depth(broker)) as step:
+                await operations.scan_letters(broker, self.clock, self.boxes, sieve, step, largest=self.settings.max_message)
 
     def evaluator(self) -> AbstractAsyncContextManager[Evaluator]:
         """Its processes are started once there is something to evaluate."""
@@ -81,34 +81,34 @@ class Scene:
         return sum(depth or 0 for depth in depths.values())
 
 
-def scene_of(route: str, environment: Mapping[str, str]) -> Scene:
+def open_context(route: str, environment: Mapping[str, str]) -> RouteContext:
     """Raises `ConfigError`."""
     settings = load_settings(environment)
     configure("warning", settings.log_format)
     routes = load_routes(settings.routes, environment, settings.secrets)
-    boxes = boxes_of(routes, route)
+    boxes = dead_queues_of(routes, route)
     if settings.amqp_url.get_secret_value().startswith(MEMORY):
-        raise WrongUse("memory:// lives within one process and keeps no letters: let it name the broker that the worker uses", "WORKER_AMQP_URL")
-    return Scene(settings, routes, boxes, SystemClock())
+        raise UsageError("memory:// lives within one process and keeps no letters: let it name the broker that the worker uses", "WORKER_AMQP_URL")
+    return RouteContext(settings, routes, boxes, SystemClock())
 
 
-def selection_of(ids: Sequence[str], where: str | None, *, everything: bool) -> Selection:
+def require_selection(ids: Sequence[str], where: str | None, *, everything: bool) -> Selection:
     """Raises `ConfigError` where nothing, or too much at once, is chosen."""
     if everything and ids:
-        raise WrongUse("either name letters or say --all")
+        raise UsageError("either name letters or say --all")
     if not everything and not ids and where is None:
-        raise WrongUse("name letters by their ids, or say --where, or --all for all of them")
+        raise UsageError("name letters by their ids, or say --where, or --all for all of them")
     if not all(ids):
-        raise WrongUse("an id cannot be empty")
-    return choice(tuple(dict.fromkeys(ids)), where)
+        raise UsageError("an id cannot be empty")
+    return select(tuple(dict.fromkeys(ids)), where)
 
 
-def choice(ids: tuple[str, ...], where: str | None) -> Selection:
+def select(ids: tuple[str, ...], where: str | None) -> Selection:
     """Raises `ConfigError`. An expression that never names `body`, and never looks at a letter as a whole, does not need bodies."""
-    return Selection(ids) if where is None else Selection(ids, condition_of(where), by_body=re.search(r"body|[*%]|\$(?!\w)", where) is not None)
+    return Selection(ids) if where is None else Selection(ids, compile_where(where), by_body=re.search(r"body|[*%]|\$(?!\w)", where) is not None)
 
 
-def condition_of(text: str) -> Condition:
+def compile_where(text: str) -> Condition:
     """Raises `ConfigError`."""
     try:
         return compile_condition(text)
@@ -117,7 +117,7 @@ def condition_of(text: str) -> Condition:
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[desk.Progress]:
+def progress_bar(what: str, total: int) -> Iterator[operations.Progress]:
     """A bar on a terminal, where it takes long enough to be seen; nothing elsewhere."""
     console = errors()
     if not console.is_terminal or not sys.stderr.isatty():

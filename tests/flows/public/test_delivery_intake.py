@@ -20,10 +20,10 @@ from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.ports import Broker
 from worker.core.topology import UNROUTED, Topology, common_topology, work_topology
-from worker.flows.hooks import reception as module
+from worker.flows.hooks import delivery_intake as module
+from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.hooks.effects import webhook_topology
-from worker.flows.hooks.reception import Reception
-from worker.flows.hooks.waking import wake_queue
+from worker.flows.hooks.poll_trigger import wake_queue
 from worker.flows.running.run_message import Run, run_queue
 from worker.metrics import Metrics
 
@@ -42,7 +42,7 @@ CLOCK = SystemClock()
 
 
 class Replica:
-    def __init__(self, broker: Broker, reception: Reception, metrics: Metrics) -> None:
+    def __init__(self, broker: Broker, reception: DeliveryIntake, metrics: Metrics) -> None:
         self.broker = broker
         self.reception = reception
         self.metrics = metrics
@@ -67,7 +67,7 @@ async def start(world: World) -> AsyncIterator[Callable[..., Any]]:
             metrics = Metrics()
             current = Current()
             await stack.enter_async_context(current.attached(broker, CLOCK, claiming=True))
-            return Replica(broker, Reception(HOOKS, current, InProcess(), CLOCK, metrics), metrics)
+            return Replica(broker, DeliveryIntake(HOOKS, current, InProcess(), CLOCK, metrics), metrics)
 
         yield started
 
@@ -162,7 +162,7 @@ async def test_of_a_batch_each_delivery_stands_for_itself_and_a_bad_one_is_parke
 
 
 async def test_while_no_attachment_is_there_nothing_is_taken():
-    reception = Reception(HOOKS, Current(), InProcess(), CLOCK, Metrics())
+    reception = DeliveryIntake(HOOKS, Current(), InProcess(), CLOCK, Metrics())
     with pytest.raises(BrokerError):
         await reception.receive("/webhooks/starts", [{"id": "a"}])
 
@@ -180,7 +180,7 @@ async def test_when_the_attachment_is_lost_the_delivery_is_refused_and_taken_by_
 @pytest.mark.parametrize("after", [False, True])
 async def test_a_delivery_whose_work_broke_off_is_done_when_it_comes_again(replica, other, monkeypatch, after):
     """As a crash does between the claim and the end; what was published twice is the same run."""
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    monkeypatch.setattr(module, "COPY_WAIT", 0.05)
     current = replica.reception._outlet
     publish = current.publish
 

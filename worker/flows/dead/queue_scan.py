@@ -12,16 +12,16 @@ from worker.core.message import OURS, Delivery, Keep
 from worker.core.ports import Broker, Channel, Clock
 from worker.flows.waiting import first_of
 
-LARGEST = 65_535  # messages that a consumer may hold: AMQP's largest prefetch
-AHEAD = 500  # messages beyond those that will be held: whoever settles them one by one should not wait for the next
-ACKS_UNDER_WAY = 0.1  # seconds in which what acks made room for arrives
-QUIET = 0.5  # seconds without a message after which we ask whether there is one
-BACK_WITHIN = 2.0  # seconds in which a queue has back what a closed channel held
-PATIENCE = 30.0  # seconds in which a broker that has one must hand it out
+MAX_PREFETCH = 65_535  # messages that a consumer may hold: AMQP's largest prefetch
+READ_AHEAD = 500  # messages beyond those that will be held: whoever settles them one by one should not wait for the next
+ACK_SETTLE_TIME = 0.1  # seconds in which what acks made room for arrives
+IDLE_POLL = 0.5  # seconds without a message after which we ask whether there is one
+REQUEUE_TIMEOUT = 2.0  # seconds in which a queue has back what a closed channel held
+STALL_TIMEOUT = 30.0  # seconds in which a broker that has one must hand it out
 
 
 @dataclass(slots=True)
-class Window:
+class ScanChannel:
     """One channel that consumes until it holds as much as it may."""
 
     channel: Channel
@@ -35,15 +35,15 @@ class Window:
         """None when none came for a while. Raises `ChannelLost`."""
         if not self.arrived.empty():
             return self.arrived.get_nowait()
-        came = await first_of(self.arrived.get(), self.channel.wait_closed(), timeout=QUIET)
+        came = await first_of(self.arrived.get(), self.channel.wait_closed(), timeout=IDLE_POLL)
         if isinstance(came, str):
             raise ChannelLost(f"the walk along the queue was cut off, and all goes back: {came}")
         found: Delivery | None = came
         return found
 
 
-class Walk:
-    """Made by `walking`. `depth`: messages that were ready at its start; it meets no more than these, whatever is added meanwhile.
+class QueueScan:
+    """Made by `open_scan`. `depth`: messages that were ready at its start; it meets no more than these, whatever is added meanwhile.
 
     A quorum queue takes back in the old order what one consumer held, however it ended, but not what was taken with `basic.get`. So it is consumed, with one channel
     where that can hold enough; several are closed in their order once nothing consumes any more.
@@ -53,10 +53,10 @@ class Walk:
         self._broker = broker
         self._clock = clock
         self._queue = queue
-        self._capacity = min(LARGEST, max(0, depth - leaving) + AHEAD)
+        self._capacity = min(MAX_PREFETCH, max(0, depth - leaving) + READ_AHEAD)
         self._disturbed = False
         self._keep = keep
-        self._windows: list[Window] = []
+        self._windows: list[ScanChannel] = []
         self.depth = depth
         self.met = 0
 
@@ -67,10 +67,10 @@ class Walk:
             window = self._windows[-1] if self._windows and self._windows[-1].held < self._capacity else await self._open()
             delivery = await window.next()
             if delivery is None:
-                waited += QUIET
+                waited += IDLE_POLL
                 if not await self._broker.queue_depth(self._queue):
                     return
-                if waited > PATIENCE:
+                if waited > STALL_TIMEOUT:
                     raise ChannelLost(f"the broker does not hand out what is in queue {self._queue!r}")
                 continue
             waited = 0.0
@@ -84,10 +84,10 @@ class Walk:
         self._windows[-1].held -= 1
         self._windows[-1].acked = True
 
-    async def _open(self) -> Window:
+    async def _open(self) -> ScanChannel:
         await self._stop_consuming()
         closing = self._broker.channel(prefetch=self._capacity)
-        window = Window(await closing.__aenter__(), closing)
+        window = ScanChannel(await closing.__aenter__(), closing)
         self._windows.append(window)
         window.tag = await window.channel.consume(self._queue, window.arrived.put_nowait, keep=self._keep)
         return window
@@ -101,7 +101,7 @@ class Walk:
             return
         self._windows[-1].tag = ""
         if self._windows[-1].acked:
-            await self._clock.sleep(ACKS_UNDER_WAY)
+            await self._clock.sleep(ACK_SETTLE_TIME)
         await self._windows[-1].channel.cancel(tag)
 
     async def put_back(self) -> None:
@@ -113,12 +113,12 @@ class Walk:
                 if len(self._windows) > 1:
                     await self._stop_consuming()
 
-    async def _close(self, window: Window) -> None:
+    async def _close(self, window: ScanChannel) -> None:
         before = await self._depth() if window.held and not self._disturbed else None
         await window.closing.__aexit__(None, None, None)
         if before is None:
             return
-        until = self._clock.monotonic() + BACK_WITHIN
+        until = self._clock.monotonic() + REQUEUE_TIMEOUT
         while (now := await self._depth()) is not None and now < before + window.held:
             if self._clock.monotonic() > until:  # others take from the queue
                 self._disturbed = True
@@ -132,12 +132,12 @@ class Walk:
 
 
 @asynccontextmanager
-async def walking(broker: Broker, clock: Clock, queue: str, *, leaving: int = 0, keep: Keep = OURS) -> AsyncIterator[Walk]:
+async def open_scan(broker: Broker, clock: Clock, queue: str, *, leaving: int = 0, keep: Keep = OURS) -> AsyncIterator[QueueScan]:
     """A walk along what is in the queue now; a queue that is not there is empty. `leaving`: how many are going to be acked; `keep`: which bodies are read.
 
     Raises `BrokerError`.
     """
-    walk = Walk(broker, clock, queue, await broker.queue_depth(queue) or 0, leaving, keep)
+    walk = QueueScan(broker, clock, queue, await broker.queue_depth(queue) or 0, leaving, keep)
     try:
         yield walk
     finally:

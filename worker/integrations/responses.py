@@ -12,9 +12,9 @@ from worker.core.exchange import Exchange, Fate
 from worker.core.jsontext import decode
 from worker.halo.outcome import parse_date, retry_after
 from worker.halo.transport import Answer, Failure
-from worker.integrations.guard import ANSWER_LIMIT
+from worker.integrations.guard import MAX_RESPONSE_BYTES
 
-FATES: dict[int, Fate] = {
+STATUS_FATES: dict[int, Fate] = {
     HTTPStatus.UNAUTHORIZED: Fate.AUTH,
     HTTPStatus.FORBIDDEN: Fate.AUTH,
     HTTPStatus.REQUEST_TIMEOUT: Fate.AMBIGUOUS,
@@ -23,14 +23,14 @@ FATES: dict[int, Fate] = {
 ASKED_TO_WAIT = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
-def judge(host: str, result: Answer | Failure) -> Exchange:
+def to_exchange(host: str, result: Answer | Failure) -> Exchange:
     """The exchange for what came back, without its duration. Its reason has none of the other side's words: they may hold anything."""
     if isinstance(result, Failure):
         return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason)
     date = parse_date(result.headers.get("date"))
     wait = retry_after(result, date) if result.status in ASKED_TO_WAIT else None
     fate = fate_of(result.status)
-    reason = "" if fate is Fate.DONE else f"{host} answered {titled(result)}"
+    reason = "" if fate is Fate.DONE else f"{host} answered {status_text(result)}"
     if result.body is None:
         unread = Fate.DONE_UNREAD if fate is Fate.DONE else fate
         return Exchange(unread, result.status, f"{host} answered {result.status}, but {result.problem}", date=date, retry_after=wait)
@@ -45,10 +45,10 @@ def judge(host: str, result: Answer | Failure) -> Exchange:
 def fate_of(status: int) -> Fate:
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return Fate.DONE
-    return FATES.get(status, Fate.AMBIGUOUS if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Fate.REJECTED)
+    return STATUS_FATES.get(status, Fate.AMBIGUOUS if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Fate.REJECTED)
 
 
-def titled(answer: Answer) -> str:
+def status_text(answer: Answer) -> str:
     try:
         phrase = f" ({HTTPStatus(answer.status).phrase})"
     except ValueError:
@@ -68,7 +68,7 @@ def read_body(answer: Answer) -> Any:
     declared = answer.media_type == "application/json" or answer.media_type.endswith("+json")
     if declared or body.lstrip()[:1] in {b"{", b"["}:  # a bare number in a plain text stays the text that it is
         try:
-            return decode(body, ANSWER_LIMIT)
+            return decode(body, MAX_RESPONSE_BYTES)
         except Oversized:
             raise
         except Undecodable:

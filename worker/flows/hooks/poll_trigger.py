@@ -15,10 +15,10 @@ from worker.metrics import Metrics
 from worker.state.holder import open_holder
 
 logger = structlog.get_logger()
-PREFETCH = 100
-PAUSE = 2.0  # seconds between two wakings: a poll costs requests, and one poll finds what many calls were about
-IN_HAND = 0.5  # seconds until the baton is looked for again while somebody has it
-MOST_WAITING = 10_000  # messages; only that there is one matters
+TRIGGER_PREFETCH = 100
+TRIGGER_PAUSE = 2.0  # seconds between two wakings: a poll costs requests, and one poll finds what many calls were about
+BATON_RETRY = 0.5  # seconds until the baton is looked for again while somebody has it
+MAX_QUEUED_TRIGGERS = 10_000  # messages; only that there is one matters
 
 
 def wake_queue(subscriber: str) -> str:
@@ -27,10 +27,10 @@ def wake_queue(subscriber: str) -> str:
 
 def wake_topology(subscriber: str) -> Topology:
     """The queue that wakes it, which may overflow: what is waiting wakes it as well."""
-    return Topology(queues=(browsed(wake_queue(subscriber), **{"x-max-length": MOST_WAITING, "x-overflow": "drop-head"}),))
+    return Topology(queues=(browsed(wake_queue(subscriber), **{"x-max-length": MAX_QUEUED_TRIGGERS, "x-overflow": "drop-head"}),))
 
 
-class Waking:
+class PollTrigger:
     """Serves the wake queue of one subscriber, beside its flow and on any replica."""
 
     def __init__(self, subscriber: str, clock: Clock, metrics: Metrics, health: Health) -> None:
@@ -47,7 +47,7 @@ class Waking:
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
         """Wake it until `stop`; raises `BrokerError` when the attachment is lost."""
         while not stop.is_set():
-            async with broker.channel(prefetch=PREFETCH) as channel:
+            async with broker.channel(prefetch=TRIGGER_PREFETCH) as channel:
                 calls: asyncio.Queue[Delivery] = asyncio.Queue()
                 await channel.consume(wake_queue(self._subscriber), calls.put_nowait, keep=up_to(0))  # only that it came counts
                 self._health.up(self.part, "listening")
@@ -69,7 +69,7 @@ class Waking:
             for delivery in answered:
                 await delivery.ack()
             logger.info("subscriber.woken", subscriber=self._subscriber, calls=len(answered))
-            await first_of(stop.wait(), timeout=PAUSE)
+            await first_of(stop.wait(), timeout=TRIGGER_PAUSE)
 
     async def _wake(self, broker: Broker, stop: asyncio.Event) -> bool:
         """Make the waiting baton due. While a turn is under way it may have read the record before it changed: the baton is waited for. False when stopped first."""
@@ -77,5 +77,5 @@ class Waking:
             async with open_holder(broker, self._clock, self._subscriber, self._metrics) as (holder, _):
                 if await holder.reschedule(lambda _: self._clock.now()):
                     return True
-            await first_of(stop.wait(), timeout=IN_HAND)
+            await first_of(stop.wait(), timeout=BATON_RETRY)
         return False

@@ -13,31 +13,31 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.jsontext import MAX_BYTES
 from worker.core.message import up_to
 from worker.core.ports import Broker, Clock
-from worker.flows.dead.boxes import Box
+from worker.flows.dead.dead_queues import DeadQueue
 from worker.flows.dead.letter import letter_of
-from worker.flows.dead.plan import Left
-from worker.flows.dead.replaying import Settled
-from worker.flows.dead.sifting import Sieve
-from worker.flows.dead.walk import Walk, walking
+from worker.flows.dead.letter_selector import LetterSelector
+from worker.flows.dead.plan import Keep
+from worker.flows.dead.queue_scan import QueueScan, open_scan
+from worker.flows.dead.replay import SettleLetter
 
 LOCK_WAIT = 5.0  # seconds that a look of somebody else's may take
-ASKED_EVERY = 0.1
+LOCK_RETRY = 0.1
 
 
-class CutShort(WorkerError):
+class Interrupted(WorkerError):
     """The broker was lost over it; `tally` is what was done until then."""
 
-    def __init__(self, reason: str, tally: Tally) -> None:
+    def __init__(self, reason: str, tally: SettlementTally) -> None:
         super().__init__(reason)
         self.tally = tally
 
 
 @dataclass(slots=True)
-class Tally:
+class SettlementTally:
     """What became of the chosen letters: `gone` by how, `left` by why."""
 
     gone: Counter[str] = field(default_factory=Counter)
-    left: Counter[Left] = field(default_factory=Counter)
+    left: Counter[Keep] = field(default_factory=Counter)
     missing: int = 0
     """Chosen ones that were not there any more, or in somebody else's hands."""
     stopped: bool = False
@@ -51,7 +51,7 @@ Progress = Callable[[int], None]
 
 
 @asynccontextmanager
-async def alone(broker: Broker, clock: Clock, boxes: Sequence[Box]) -> AsyncIterator[bool]:
+async def exclusive_access(broker: Broker, clock: Clock, boxes: Sequence[DeadQueue]) -> AsyncIterator[bool]:
     """True while nobody else uses these commands on the same letters; False when somebody does, and does not end soon."""
     name = f"{boxes[0].queue}.lock"
     until = clock.monotonic() + LOCK_WAIT
@@ -60,59 +60,61 @@ async def alone(broker: Broker, clock: Clock, boxes: Sequence[Box]) -> AsyncIter
             if had or clock.monotonic() >= until:
                 yield had
                 return
-        await clock.sleep(ASKED_EVERY)
+        await clock.sleep(LOCK_RETRY)
 
 
-async def look(broker: Broker, clock: Clock, boxes: Sequence[Box], sieve: Sieve, progress: Progress, *, largest: int = MAX_BYTES) -> None:
+async def scan_letters(
+    broker: Broker, clock: Clock, boxes: Sequence[DeadQueue], sieve: LetterSelector, progress: Progress, *, largest: int = MAX_BYTES
+) -> None:
     """Let the sieve meet every letter; all of them go back. `largest`: bytes of a body that is read, where any is.
 
     Raises `BrokerError`, `EvaluatorUnavailable`, `NoSuchLetter`.
     """
     keep = up_to(largest if sieve.reads_bodies else 0)
     for box in boxes:
-        async with walking(broker, clock, box.queue, keep=keep) as walk:
+        async with open_scan(broker, clock, box.queue, keep=keep) as walk:
             async for delivery in walk.deliveries():
                 await sieve.meet(box, delivery)
                 progress(1)
     sieve.settle()
 
 
-async def settle(
+async def settle_letters(
     broker: Broker,
     clock: Clock,
     codec: HeaderCodec,
     marks: Mapping[str, Counter[bytes]],
-    settled: Mapping[Box, Settled],
+    settled: Mapping[DeadQueue, SettleLetter],
     stop: asyncio.Event,
     progress: Progress,
     *,
     largest: int = MAX_BYTES,
-) -> Tally:
-    """Settle the letters with these marks (by queue), in order, until `stop`. `largest`: bytes of a body that is read. Raises `CutShort`."""
-    tally = Tally()
+) -> SettlementTally:
+    """Settle the letters with these marks (by queue), in order, until `stop`. `largest`: bytes of a body that is read. Raises `Interrupted`."""
+    tally = SettlementTally()
     for box, settle_one in settled.items():
         wanted = Counter(marks.get(box.queue, {}))
         if wanted and not stop.is_set():
             try:
-                walk = walking(broker, clock, box.queue, leaving=wanted.total(), keep=up_to(largest))
-                await _settle_box(walk, codec, box, wanted, settle_one, stop=stop, progress=progress, tally=tally)
+                walk = open_scan(broker, clock, box.queue, leaving=wanted.total(), keep=up_to(largest))
+                await _settle_queue(walk, codec, box, wanted, settle_one, stop=stop, progress=progress, tally=tally)
             except BrokerError as error:
-                raise CutShort(str(error), tally) from error
+                raise Interrupted(str(error), tally) from error
         tally.missing += 0 if stop.is_set() else wanted.total()
     tally.stopped = stop.is_set()
     return tally
 
 
-async def _settle_box(
-    walking_it: AbstractAsyncContextManager[Walk],
+async def _settle_queue(
+    walking_it: AbstractAsyncContextManager[QueueScan],
     codec: HeaderCodec,
-    box: Box,
+    box: DeadQueue,
     wanted: Counter[bytes],
-    settle_one: Settled,
+    settle_one: SettleLetter,
     *,
     stop: asyncio.Event,
     progress: Progress,
-    tally: Tally,
+    tally: SettlementTally,
 ) -> None:
     async with walking_it as walk, aclosing(walk.deliveries()) as deliveries:
         async for delivery in deliveries:
@@ -120,7 +122,7 @@ async def _settle_box(
             if not wanted[letter.mark]:
                 continue
             result = await settle_one(letter, delivery.message)
-            if isinstance(result, Left):
+            if isinstance(result, Keep):
                 tally.left[result] += 1
             else:
                 await walk.ack(delivery)

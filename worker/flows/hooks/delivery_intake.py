@@ -18,13 +18,13 @@ from worker.core.errors import ExpressionError, Unroutable
 from worker.core.message import Message
 from worker.core.ports import Claim, Claims, Clock, Evaluator
 from worker.core.topology import UNROUTED
-from worker.flows.hooks.effects import Effect, effects_of, identity_of, parked, wanted
+from worker.flows.hooks.effects import Effect, delivery_effects, delivery_identity, parked_delivery, passes_filter
 from worker.flows.polling.events import unrouted_headers
 from worker.flows.running.run_message import run_id_of, run_queue, start_message
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
-PATIENCE = 2.0  # seconds that a copy waits for the first one to end
+COPY_WAIT = 2.0  # seconds that a copy waits for the first one to end
 
 
 class Outlet(Claims, Protocol):
@@ -35,7 +35,7 @@ class Outlet(Claims, Protocol):
         ...
 
 
-class Reception:
+class DeliveryIntake:
     """Takes deliveries in. `path` is `/webhooks/<name>` or `/runbooks/<name>`."""
 
     def __init__(self, webhooks: Mapping[str, Webhook], outlet: Outlet, evaluator: Evaluator, clock: Clock, metrics: Metrics) -> None:
@@ -62,16 +62,16 @@ class Reception:
         hook = self._webhooks.get(path)
         delivery, result, run = uuid4().hex, "accepted", None
         try:
-            delivery = run_id_of(path, await identity_of(hook, document, self._evaluator))
+            delivery = run_id_of(path, await delivery_identity(hook, document, self._evaluator))
             if hook is None:
                 effects = [Effect(start_message(route, delivery, document), run_queue(route))]
-            elif not await wanted(hook, document, self._evaluator):
+            elif not await passes_filter(hook, document, self._evaluator):
                 result, effects = "skipped", []
             else:
-                effects = await effects_of(hook, document, delivery, self._clock.now(), self._evaluator)
+                effects = await delivery_effects(hook, document, delivery, self._clock.now(), self._evaluator)
         except ExpressionError as error:
             logger.warning("delivery.parked", route=route, reason=str(error))
-            result, effects = "parked", [parked(route, document, str(error), self._clock.now())]
+            result, effects = "parked", [parked_delivery(route, document, str(error), self._clock.now())]
         if effects and not await self._once(route, delivery, effects):
             result = "known"
         if result in {"accepted", "known"} and (hook is None or hook.runbook is not None):
@@ -84,7 +84,7 @@ class Reception:
         """False when it was done before."""
         attempt = uuid4().hex
         begun, done = f"delivery:{delivery}", f"delivered:{delivery}"
-        if await self._outlet.claim(begun, attempt) is not Claim.WON and await self._outlet.seen(done, within=PATIENCE):
+        if await self._outlet.claim(begun, attempt) is not Claim.WON and await self._outlet.seen(done, within=COPY_WAIT):
             return False
         for effect in effects:
             await self._publish(route, effect)

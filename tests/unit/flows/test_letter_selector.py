@@ -12,12 +12,12 @@ from tests.unit.flows.routes import Arrived, Holding
 from worker.config.expressions import compile_condition
 from worker.core.errors import ExpressionError
 from worker.core.message import Message
-from worker.flows.dead.boxes import Box
-from worker.flows.dead.plan import Again, Left
-from worker.flows.dead.sifting import NoSuchLetter, Selection, Sieve, shortest
+from worker.flows.dead.dead_queues import DeadQueue
+from worker.flows.dead.letter_selector import LetterSelector, NoSuchLetter, Selection, shortest_prefixes
+from worker.flows.dead.plan import Keep, Replay
 
-ASSETS = Box("erp", "publisher", "assets.dead", "assets")
-STARTS = Box("erp", "starts", "go.dead", "go")
+ASSETS = DeadQueue("erp", "publisher", "assets.dead", "assets")
+STARTS = DeadQueue("erp", "starts", "go.dead", "go")
 NOW = 1_772_366_400.0
 HEADERS = {"dead-class": "rejected", "dead-reason": "no", "dead-status": 400, "dead-attempts": 3, "dead-at": "2026-03-01T11:00:00Z", "order-id": 4711}
 
@@ -26,15 +26,15 @@ def letter(message_id: str, body: bytes = b'{"a": 1}', **headers: Any) -> Arrive
     return Arrived(Message(body, HEADERS | headers, message_id=message_id))
 
 
-def sifted(*ids: str, selection: Selection | None = None, **fields: Any) -> Sieve:
-    sieve = Sieve(selection or Selection(tuple(ids)), NOW, CODEC, evaluator=InProcess(), **fields)
+def sifted(*ids: str, selection: Selection | None = None, **fields: Any) -> LetterSelector:
+    sieve = LetterSelector(selection or Selection(tuple(ids)), NOW, CODEC, evaluator=InProcess(), **fields)
     for each in ("aa-1", "aa-2", "ab-1", "b"):
         now(sieve.meet(ASSETS, letter(each)))
     now(sieve.meet(ASSETS, letter("b-longer", b"not json", **{"dead-class": "decode"})))
     return sieve
 
 
-def chosen(sieve: Sieve) -> list[str]:
+def chosen(sieve: LetterSelector) -> list[str]:
     sieve.settle()
     return [found.letter.id for found in sieve.chosen]
 
@@ -61,7 +61,7 @@ def test_a_beginning_that_fits_several_or_none_is_refused_with_what_there_is(tex
 
 
 def test_of_many_candidates_ten_are_named():
-    sieve = Sieve(Selection(("m",)), NOW, CODEC)
+    sieve = LetterSelector(Selection(("m",)), NOW, CODEC)
     for number in range(25):
         now(sieve.meet(ASSETS, letter(f"m{number}")))
     with pytest.raises(NoSuchLetter, match=r"25 ids begin with 'm': m0, .*, m9 and 15 more$"):
@@ -69,7 +69,7 @@ def test_of_many_candidates_ten_are_named():
 
 
 def test_two_letters_with_one_id_are_both_meant():
-    sieve = Sieve(Selection(("m",)), NOW, CODEC)
+    sieve = LetterSelector(Selection(("m",)), NOW, CODEC)
     now(sieve.meet(ASSETS, letter("m1")))
     now(sieve.meet(STARTS, letter("m1", b"{}")))
     assert chosen(sieve) == ["m1", "m1"]
@@ -115,13 +115,13 @@ def test_what_is_kept_for_showing_is_bounded_and_everything_is_counted():
 
 
 def test_what_would_become_of_the_chosen_ones_is_counted():
-    sieve = sifted("b", "aa-1", judge=lambda _, letter, __: Left("why") if letter.id == "b" else Again())
+    sieve = sifted("b", "aa-1", judge=lambda _, letter, __: Keep("why") if letter.id == "b" else Replay())
     assert chosen(sieve) == ["b", "aa-1"]
-    assert (sieve.left, sieve.plans) == ({Left("why"): 1}, {"Again": 1})
+    assert (sieve.left, sieve.plans) == ({Keep("why"): 1}, {"Replay": 1})
 
 
 def test_ids_are_shown_as_long_as_it_takes_to_name_one():
     ids = ["0123456789-a", "0123456789-b", "zzz", "0123456789-a"]
-    assert shortest(ids) == {"0123456789-a": 12, "0123456789-b": 12, "zzz": 8}
-    assert shortest(["abcdefghij", "abcdefghijk"]) == {"abcdefghij": 11, "abcdefghijk": 11}
-    assert shortest([]) == {}
+    assert shortest_prefixes(ids) == {"0123456789-a": 12, "0123456789-b": 12, "zzz": 8}
+    assert shortest_prefixes(["abcdefghij", "abcdefghijk"]) == {"abcdefghij": 11, "abcdefghijk": 11}
+    assert shortest_prefixes([]) == {}

@@ -19,17 +19,17 @@ from worker.halo.client import Access, HaloClient
 from worker.halo.patience import Patience
 from worker.halo.transport import Send, open_transport
 from worker.integrations.authorization import Authorization, FixedAuthorization, TokenAuthorization, fixed_authorization
-from worker.integrations.building import CONTROL, HEADER_NAME
-from worker.integrations.guard import ANSWER_LIMIT, Guard, guard_of, open_guarded
+from worker.integrations.guard import MAX_RESPONSE_BYTES, AddressGuard, guard_of, open_guarded
+from worker.integrations.request_builder import CONTROL_CHARACTERS, HEADER_NAME
 from worker.metrics import Metrics
 
-LONGEST_CALL = 600.0
+CONNECTION_TIMEOUT = 600.0
 """Seconds; a method's own timeout is shorter."""
 TOKEN_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Line:
+class ApiConnection:
     """Calls are built below the integration's base_url, so that all of them go to `origin`."""
 
     integration: Integration
@@ -39,7 +39,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Surroundings:
+class ConnectionDeps:
     """What every line shares."""
 
     clients: Mapping[str, HaloClient]
@@ -49,42 +49,42 @@ class Surroundings:
 
 
 @asynccontextmanager
-async def open_line(integration: Integration, shared: Surroundings) -> AsyncIterator[Line]:
+async def open_connection(integration: Integration, shared: ConnectionDeps) -> AsyncIterator[ApiConnection]:
     """Connects to nothing yet. Raises `ConfigError` for what can never work."""
-    origin = address_of(integration, "base_url", integration.base_url).origin()
+    origin = http_url(integration, "base_url", integration.base_url).origin()
     guard = guard_of(origin, integration.allow_hosts)
     async with AsyncExitStack() as stack:
         match integration.auth.type:
             case "halo":
                 access = halo_access(integration, shared.clients, origin)
-                send = await stack.enter_async_context(open_as_client(access, guard))
+                send = await stack.enter_async_context(open_with_client(access, guard))
                 authorization: Authorization = TokenAuthorization(access.auth, access.patience, access.budget)
             case "oauth2":
                 send = await stack.enter_async_context(open_guarded(guard))
                 authorization = await stack.enter_async_context(open_oauth2(integration, shared))
             case _:
                 send = await stack.enter_async_context(open_guarded(guard))
-                authorization = usable(integration, fixed_authorization(integration.auth))
-        yield Line(integration, origin, send, authorization)
+                authorization = check_authorization(integration, fixed_authorization(integration.auth))
+        yield ApiConnection(integration, origin, send, authorization)
 
 
 @asynccontextmanager
-async def open_as_client(access: Access, guard: Guard) -> AsyncIterator[Send]:
+async def open_with_client(access: Access, guard: AddressGuard) -> AsyncIterator[Send]:
     """With the TLS, the headers and the proxy of the Halo client, whose own host is as good as listed: a self-hosted Halo is often on a private address.
 
     Where a proxy is, sockets go to the proxy, and names are its business.
     """
     guard = replace(guard, allowed=guard.allowed | {(guard.host, guard.port)})
     factory = None if access.client.proxy else guard.new_socket
-    async with open_transport(replace(access.client, timeout=LONGEST_CALL), ANSWER_LIMIT, factory) as send:
+    async with open_transport(replace(access.client, timeout=CONNECTION_TIMEOUT), MAX_RESPONSE_BYTES, factory) as send:
         yield send
 
 
 @asynccontextmanager
-async def open_oauth2(integration: Integration, shared: Surroundings) -> AsyncIterator[TokenAuthorization]:
+async def open_oauth2(integration: Integration, shared: ConnectionDeps) -> AsyncIterator[TokenAuthorization]:
     """A token endpoint and the auth manager that asks it. Its host is written in the configuration, so it may be called, but the guard holds there as well."""
     name, auth = integration.name, integration.auth
-    address = token_address(str(address_of(integration, "token_url", auth.token_url or "")))
+    address = token_address(str(http_url(integration, "token_url", auth.token_url or "")))
 
     async def find_address() -> TokenAddress:
         return address
@@ -106,31 +106,31 @@ def halo_access(integration: Integration, clients: Mapping[str, HaloClient], ori
     """The client's token goes to the client's own host only."""
     client = clients.get(integration.auth.client or "")
     if client is None:
-        raise wrong(integration, f"there is no client {integration.auth.client!r} to take the token from")
+        raise integration_error(integration, f"there is no client {integration.auth.client!r} to take the token from")
     definition = client.access.client
     if origin not in {URL(known).origin() for known in (definition.url, api_address(definition)) if known}:
-        raise wrong(integration, f"with the token of client {client.name} its base_url must be on that client's own host")
+        raise integration_error(integration, f"with the token of client {client.name} its base_url must be on that client's own host")
     return client.access
 
 
-def usable(integration: Integration, authorization: FixedAuthorization) -> FixedAuthorization:
+def check_authorization(integration: Integration, authorization: FixedAuthorization) -> FixedAuthorization:
     for name, value in authorization.headers.items():
         if not HEADER_NAME.fullmatch(name) or name.lower() in {"host", "content-length", "transfer-encoding", "connection"}:
-            raise wrong(integration, f"auth cannot use the header {name!r}")
-        if CONTROL.search(value):
-            raise wrong(integration, "the secret of auth holds a line break or another control character")
+            raise integration_error(integration, f"auth cannot use the header {name!r}")
+        if CONTROL_CHARACTERS.search(value):
+            raise integration_error(integration, "the secret of auth holds a line break or another control character")
     return authorization
 
 
-def address_of(integration: Integration, member: str, text: str) -> URL:
+def http_url(integration: Integration, member: str, text: str) -> URL:
     try:
         url = URL(text)
     except ValueError:
         url = URL()
     if url.scheme not in {"http", "https"} or not url.host or url.raw_user is not None or url.raw_password is not None:
-        raise wrong(integration, f"{member} must be an http or https address without credentials")
+        raise integration_error(integration, f"{member} must be an http or https address without credentials")
     return url
 
 
-def wrong(integration: Integration, what: str) -> ConfigError:
+def integration_error(integration: Integration, what: str) -> ConfigError:
     return ConfigError([Problem("", 0, 0, f"integration {integration.name}: {what}")])

@@ -8,12 +8,12 @@ import sys
 from worker.cli.console import errors
 
 
-def somebody_there() -> bool:
+def is_interactive() -> bool:
     """Whether an answer can be typed."""
     return sys.stdin.isatty()
 
 
-async def agreed(question: str) -> bool:
+async def confirm(question: str) -> bool:
     """Waits for a line on standard input; an end of it is no."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[str] = loop.create_future()

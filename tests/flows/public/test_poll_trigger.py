@@ -15,8 +15,8 @@ from tests.tools.waiting import soon, until
 from worker.broker.open import open_broker
 from worker.core.clock import SystemClock
 from worker.core.health import Health
-from worker.flows.hooks import waking as module
-from worker.flows.hooks.waking import Waking, wake_queue, wake_topology
+from worker.flows.hooks import poll_trigger as module
+from worker.flows.hooks.poll_trigger import PollTrigger, wake_queue, wake_topology
 from worker.metrics import Metrics
 from worker.state.birth import ensure_born
 from worker.state.holder import open_holder
@@ -25,10 +25,10 @@ CLOCK = SystemClock()
 
 
 @asynccontextmanager
-async def waking(job: Job) -> AsyncIterator[tuple[Waking, Health]]:
+async def waking(job: Job) -> AsyncIterator[tuple[PollTrigger, Health]]:
     """Beside the worker, as on another replica."""
     health, stop = Health(), asyncio.Event()
-    flow = Waking("tickets", CLOCK, Metrics(), health)
+    flow = PollTrigger("tickets", CLOCK, Metrics(), health)
     async with open_broker(job.url, name="waking", server=job.server) as broker:
         await broker.declare(wake_topology("tickets"))
         serving = asyncio.create_task(flow.serve(broker, stop))
@@ -41,8 +41,8 @@ async def waking(job: Job) -> AsyncIterator[tuple[Waking, Health]]:
 
 @pytest.fixture
 async def start(job: Job, halos: Halos, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Any]]:
-    monkeypatch.setattr(module, "PAUSE", 0.05)
-    monkeypatch.setattr(module, "IN_HAND", 0.02)
+    monkeypatch.setattr(module, "TRIGGER_PAUSE", 0.05)
+    monkeypatch.setattr(module, "BATON_RETRY", 0.02)
     async with AsyncExitStack() as stack:
 
         async def started(**more: Any) -> Any:
@@ -80,7 +80,7 @@ async def test_many_calls_are_answered_by_few_polls(job: Job, start):
 
 async def test_a_call_during_a_turn_makes_the_next_turn_due(job: Job, monkeypatch: pytest.MonkeyPatch):
     """The poll under way may have read the record before it changed."""
-    monkeypatch.setattr(module, "IN_HAND", 0.02)
+    monkeypatch.setattr(module, "BATON_RETRY", 0.02)
     broker = job.other.broker
     await ensure_born(broker, CLOCK, "tickets")
     async with open_holder(broker, CLOCK, "tickets") as (holder, _), waking(job):
@@ -104,7 +104,7 @@ async def test_it_says_whether_it_listens(job: Job, start):
 
 
 async def test_a_call_that_was_answered_does_not_come_again(job: Job, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "PAUSE", 0.0)
+    monkeypatch.setattr(module, "TRIGGER_PAUSE", 0.0)
     await ensure_born(job.other.broker, CLOCK, "tickets")
     async with open_holder(job.other.broker, CLOCK, "tickets") as (holder, _):
         await holder.listen()
