@@ -111,9 +111,9 @@ def test_a_dead_letter_steers_nothing_and_has_no_line_that_it_was_not_given(monk
     headers = {"dead-class": "rejected", "dead-reason": f"no\nclass        done{HOSTILE}", HOSTILE: HOSTILE}
     message = Message(HOSTILE.encode(), headers, message_id=f"m1\n{HOSTILE}", correlation_id=f"c\nreason       fine{HOSTILE}", reply_to=HOSTILE, type=HOSTILE)
     found = SelectedLetter(BOX, letter_of(BOX, message, CODEC), message)
-    sieve = LetterSelector(Selection(), 0.0, CODEC)
-    sieve.ids.append(found.letter.id)
-    print_letters([found], sieve)
+    selector = LetterSelector(Selection(), 0.0, CODEC)
+    selector.ids.append(found.letter.id)
+    print_letters([found], selector)
     print_letter(found, message, 0.0, reveal=False)
     assert steered(terminal.getvalue()) == []
     starts = Counter(line.split("  ")[0] for line in terminal.getvalue().splitlines())

@@ -53,7 +53,7 @@ def test_the_newest_death_counts_and_not_one_that_a_sender_put_behind_it():
     real = {"queue": "assets", "reason": "rejected", "count": 1, "exchange": "erp", "routing-keys": ["asset.new"]}
     forged = {"queue": "assets", "reason": "delivery_limit", "count": 9, "exchange": "x", "routing-keys": ["y"]}
     letter = letter_of(DeadQueue("erp", "publisher", "assets.dead", "assets"), Message(b"", {"x-death": [real, forged]}, message_id="m1"), CODEC)
-    assert (letter.dead_class, letter.in_question, letter.state.routing_key) == ("decode", False, "asset.new")
+    assert (letter.dead_class, letter.effect_unknown, letter.state.routing_key) == ("decode", False, "asset.new")
 
 
 def test_headers_count_as_memory():

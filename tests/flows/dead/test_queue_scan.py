@@ -9,7 +9,7 @@ import pytest
 from tests.flows.dead.conftest import BOX
 from worker.core.clock import SystemClock
 from worker.core.errors import ChannelLost
-from worker.flows.dead import queue_scan as walks
+from worker.flows.dead import queue_scan
 from worker.flows.dead.queue_scan import open_scan
 
 LONG = [f"m{number:05}" for number in range(72)]
@@ -18,10 +18,10 @@ LONG = [f"m{number:05}" for number in range(72)]
 
 @pytest.fixture(params=[30, 65_535], ids=["small windows", "one window"], autouse=True)
 def largest(request, monkeypatch):
-    monkeypatch.setattr(walks, "MAX_PREFETCH", request.param)
+    monkeypatch.setattr(queue_scan, "MAX_PREFETCH", request.param)
 
 
-async def walked(broker, queue=BOX.queue):
+async def walked(broker, queue=BOX.name):
     async with open_scan(broker, SystemClock(), queue) as walk:
         return [delivery.message.message_id async for delivery in walk.deliveries()]
 
@@ -42,7 +42,7 @@ async def test_a_queue_that_is_empty_or_not_there_holds_nothing(place):
 async def test_what_is_taken_off_is_gone_and_the_others_go_back_in_their_order(place):
     await place.bury(LONG)
     taken = set(LONG[3:42:7]) | set(LONG[-5:])
-    async with open_scan(place.broker, SystemClock(), BOX.queue) as walk:
+    async with open_scan(place.broker, SystemClock(), BOX.name) as walk:
         async for delivery in walk.deliveries():
             if delivery.message.message_id in taken:
                 await walk.ack(delivery)
@@ -52,7 +52,7 @@ async def test_what_is_taken_off_is_gone_and_the_others_go_back_in_their_order(p
 
 async def test_a_walk_that_is_left_early_gives_everything_back_in_its_order(place):
     await place.bury(LONG)
-    async with open_scan(place.broker, SystemClock(), BOX.queue) as walk:
+    async with open_scan(place.broker, SystemClock(), BOX.name) as walk:
         async for delivery in walk.deliveries():
             if delivery.message.message_id == LONG[33]:
                 await walk.ack(delivery)
@@ -64,7 +64,7 @@ async def test_a_walk_that_is_left_early_gives_everything_back_in_its_order(plac
 async def test_what_is_buried_during_a_walk_is_not_met_and_stays_behind_the_others(place):
     await place.bury(LONG[:10])
     met = []
-    async with open_scan(place.broker, SystemClock(), BOX.queue) as walk:
+    async with open_scan(place.broker, SystemClock(), BOX.name) as walk:
         async for delivery in walk.deliveries():
             met.append(delivery.message.message_id)
             await place.bury([f"late-{len(met)}"])
@@ -75,8 +75,8 @@ async def test_what_is_buried_during_a_walk_is_not_met_and_stays_behind_the_othe
 
 async def test_a_walk_ends_when_others_have_taken_what_it_was_to_meet(place):
     await place.bury(LONG[:5])
-    async with place.other.broker.channel() as channel, open_scan(place.broker, SystemClock(), BOX.queue) as walk:
-        held = await channel.get(BOX.queue)
+    async with place.other.broker.channel() as channel, open_scan(place.broker, SystemClock(), BOX.name) as walk:
+        held = await channel.get(BOX.name)
         assert held is not None
         async with asyncio.timeout(10):
             met = [delivery.message.message_id async for delivery in walk.deliveries()]
@@ -86,7 +86,7 @@ async def test_a_walk_ends_when_others_have_taken_what_it_was_to_meet(place):
 
 async def test_a_second_walk_meets_what_the_first_does_not_hold(place):
     await place.bury(LONG[:3])
-    async with open_scan(place.broker, SystemClock(), BOX.queue) as walk:
+    async with open_scan(place.broker, SystemClock(), BOX.name) as walk:
         first = [delivery.message.message_id async for delivery in walk.deliveries()]
         async with place.attached() as another:
             assert await walked(another) == []
@@ -102,7 +102,7 @@ async def test_a_walk_over_a_lost_broker_says_so_and_everything_is_back(place):
 
 
 async def cut_off(place, broker):
-    async with open_scan(broker, SystemClock(), BOX.queue) as walk:
+    async with open_scan(broker, SystemClock(), BOX.name) as walk:
         async for delivery in walk.deliveries():
             if delivery.message.message_id == LONG[36]:
                 await close(broker, place)

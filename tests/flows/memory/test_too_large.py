@@ -31,7 +31,7 @@ async def test_what_is_too_large_is_dead_lettered_whole_and_the_letter_says_why(
     buried = await job.other.take("assets.dead")
     assert (buried.message.body, buried.message.message_id, buried.headers["own"]) == (TOO_LARGE, sent, "kept")
     letter = letter_of(BOX, buried.message, CODEC)
-    assert (letter.dead_class, letter.reason, letter.in_question) == ("decode", REASON, False)
+    assert (letter.dead_class, letter.reason, letter.effect_unknown) == ("decode", REASON, False)
     assert running.value("memory_used_bytes", kind="bodies") == 0
 
 

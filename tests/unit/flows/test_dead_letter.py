@@ -43,14 +43,14 @@ def test_a_letter_that_the_worker_buried_is_what_its_headers_say():
 
 def test_what_the_broker_buried_for_its_delivery_limit_is_crashed_whatever_queues_it_expired_in_before():
     letter = letter_in(ASSETS, message({"x-death": [EXPIRED, DEATH]}))
-    assert (letter.dead_class, letter.at, letter.attempts, letter.in_question) == ("crashed", AT, None, True)
+    assert (letter.dead_class, letter.at, letter.attempts, letter.effect_unknown) == ("crashed", AT, None, True)
     assert "delivered more than 20 times" in letter.reason
 
 
 @pytest.mark.parametrize(("box", "death"), [(ASSETS, DEATH | {"queue": "other"}), (ASSETS, DEATH | {"reason": "maxlen"}), (RECORDS, DEATH)])
 def test_what_came_here_otherwise_is_not_taken_for_crashed(box: DeadQueue, death: dict[str, Any]):
     letter = letter_in(box, message({"x-death": [death]}))
-    assert (letter.dead_class, letter.in_question) == ("unknown", False)
+    assert (letter.dead_class, letter.effect_unknown) == ("unknown", False)
 
 
 def test_the_worker_s_own_word_counts_more_than_the_broker_s():
@@ -88,8 +88,8 @@ def test_a_letter_without_an_id_can_be_named_and_keeps_its_name():
 
 @pytest.mark.parametrize("other", [message(HEADERS, b"{}"), message(HEADERS | {"dead-at": "2026-03-01T12:00:01Z"}), message(HEADERS | {"replays": 3})])
 def test_two_letters_with_one_id_are_told_apart(other: Message):
-    assert letter_in(ASSETS, message(HEADERS)).mark != letter_in(ASSETS, other).mark
-    assert letter_in(ASSETS, message(HEADERS)).mark == letter_in(ASSETS, message(HEADERS | {"x-delivery-count": 1})).mark
+    assert letter_in(ASSETS, message(HEADERS)).fingerprint != letter_in(ASSETS, other).fingerprint
+    assert letter_in(ASSETS, message(HEADERS)).fingerprint == letter_in(ASSETS, message(HEADERS | {"x-delivery-count": 1})).fingerprint
 
 
 def test_an_expression_sees_headers_as_json_and_a_body_that_is_none_as_its_text():

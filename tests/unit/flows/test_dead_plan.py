@@ -33,7 +33,7 @@ def planned(verdict: Verdict | None, headers: dict[str, Any], body: bytes = b"{}
 
 @pytest.mark.parametrize("dead_class", CLASSES)
 @pytest.mark.parametrize("verdict", [None, *Verdict])
-def test_letters_that_are_not_in_question_are_tried_anew_whatever_is_said_of_others(dead_class: str, verdict: Verdict | None):
+def test_letters_whose_effect_is_known_are_replayed_whatever_the_verdict_on_others(dead_class: str, verdict: Verdict | None):
     assert planned(verdict, {"dead-class": dead_class}) == Replay()
 
 

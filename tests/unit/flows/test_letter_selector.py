@@ -27,16 +27,16 @@ def letter(message_id: str, body: bytes = b'{"a": 1}', **headers: Any) -> Arrive
 
 
 def sifted(*ids: str, selection: Selection | None = None, **fields: Any) -> LetterSelector:
-    sieve = LetterSelector(selection or Selection(tuple(ids)), NOW, CODEC, evaluator=InProcess(), **fields)
+    selector = LetterSelector(selection or Selection(tuple(ids)), NOW, CODEC, evaluator=InProcess(), **fields)
     for each in ("aa-1", "aa-2", "ab-1", "b"):
-        now(sieve.meet(ASSETS, letter(each)))
-    now(sieve.meet(ASSETS, letter("b-longer", b"not json", **{"dead-class": "decode"})))
-    return sieve
+        now(selector.offer(ASSETS, letter(each)))
+    now(selector.offer(ASSETS, letter("b-longer", b"not json", **{"dead-class": "decode"})))
+    return selector
 
 
-def chosen(sieve: LetterSelector) -> list[str]:
-    sieve.settle()
-    return [found.letter.id for found in sieve.chosen]
+def chosen(selector: LetterSelector) -> list[str]:
+    selector.finish()
+    return [found.letter.id for found in selector.chosen]
 
 
 def test_nothing_said_chooses_all_in_their_order():
@@ -48,9 +48,9 @@ def test_a_beginning_that_fits_one_id_names_it_and_a_whole_id_is_meant_even_if_o
 
 
 def test_a_letter_that_is_named_twice_is_chosen_once():
-    sieve = sifted("ab", "ab-1")
-    assert chosen(sieve) == ["ab-1"]
-    assert sieve.marks["assets.dead"].total() == 1
+    selector = sifted("ab", "ab-1")
+    assert chosen(selector) == ["ab-1"]
+    assert selector.fingerprints["assets.dead"].total() == 1
 
 
 @pytest.mark.parametrize(("text", "told"), [("aa", "2 ids begin with 'aa': aa-1, aa-2"), ("c", "no letter has an id that begins with 'c'")])
@@ -61,19 +61,19 @@ def test_a_beginning_that_fits_several_or_none_is_refused_with_what_there_is(tex
 
 
 def test_of_many_candidates_ten_are_named():
-    sieve = LetterSelector(Selection(("m",)), NOW, CODEC)
+    selector = LetterSelector(Selection(("m",)), NOW, CODEC)
     for number in range(25):
-        now(sieve.meet(ASSETS, letter(f"m{number}")))
+        now(selector.offer(ASSETS, letter(f"m{number}")))
     with pytest.raises(NoSuchLetter, match=r"25 ids begin with 'm': m0, .*, m9 and 15 more$"):
-        sieve.settle()
+        selector.finish()
 
 
 def test_two_letters_with_one_id_are_both_meant():
-    sieve = LetterSelector(Selection(("m",)), NOW, CODEC)
-    now(sieve.meet(ASSETS, letter("m1")))
-    now(sieve.meet(STARTS, letter("m1", b"{}")))
-    assert chosen(sieve) == ["m1", "m1"]
-    assert {queue: marks.total() for queue, marks in sieve.marks.items()} == {"assets.dead": 1, "go.dead": 1}
+    selector = LetterSelector(Selection(("m",)), NOW, CODEC)
+    now(selector.offer(ASSETS, letter("m1")))
+    now(selector.offer(STARTS, letter("m1", b"{}")))
+    assert chosen(selector) == ["m1", "m1"]
+    assert {queue: marks.total() for queue, marks in selector.fingerprints.items()} == {"assets.dead": 1, "go.dead": 1}
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_two_letters_with_one_id_are_both_meant():
     ],
 )
 def test_an_expression_sees_everything_of_a_letter(where: str, expected: list[str]):
-    sieve = sifted(selection=Selection(where=compile_condition(where)))
-    assert chosen(sieve) == expected
+    selector = sifted(selection=Selection(where=compile_condition(where)))
+    assert chosen(selector) == expected
 
 
 def test_an_id_that_is_named_and_an_expression_must_both_fit():
@@ -101,23 +101,23 @@ def test_letters_over_which_the_expression_fails_are_left_out_and_counted():
             raise ExpressionError("no number")
         return True
 
-    sieve = sifted(selection=Selection(where=Holding(test)))
-    assert chosen(sieve) == ["ab-1", "b", "b-longer"]
-    assert sieve.unreadable == {"no number": 2}
+    selector = sifted(selection=Selection(where=Holding(test)))
+    assert chosen(selector) == ["ab-1", "b", "b-longer"]
+    assert selector.unreadable == {"no number": 2}
 
 
 def test_what_is_kept_for_showing_is_bounded_and_everything_is_counted():
-    sieve = sifted(keep=2, bodies=True)
-    assert chosen(sieve) == ["aa-1", "aa-2"]
-    assert (sieve.count, sieve.classes, len(sieve.ids)) == (5, {"rejected": 4, "decode": 1}, 5)
-    assert [found.message.message_id for found in sieve.chosen if found.message] == ["aa-1", "aa-2"]
+    selector = sifted(keep=2, bodies=True)
+    assert chosen(selector) == ["aa-1", "aa-2"]
+    assert (selector.count, selector.classes, len(selector.ids)) == (5, {"rejected": 4, "decode": 1}, 5)
+    assert [found.message.message_id for found in selector.chosen if found.message] == ["aa-1", "aa-2"]
     assert all(found.message is None for found in sifted().chosen)
 
 
 def test_what_would_become_of_the_chosen_ones_is_counted():
-    sieve = sifted("b", "aa-1", judge=lambda _, letter, __: Keep("why") if letter.id == "b" else Replay())
-    assert chosen(sieve) == ["b", "aa-1"]
-    assert (sieve.left, sieve.plans) == ({Keep("why"): 1}, {"Replay": 1})
+    selector = sifted("b", "aa-1", planner=lambda _, letter, __: Keep("why") if letter.id == "b" else Replay())
+    assert chosen(selector) == ["b", "aa-1"]
+    assert (selector.kept, selector.plans) == ({Keep("why"): 1}, {"Replay": 1})
 
 
 def test_ids_are_shown_as_long_as_it_takes_to_name_one():

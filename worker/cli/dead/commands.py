@@ -72,7 +72,7 @@ def dead_replay(
     """Have dead letters tried anew, in their old order, through the route's own queue. Their attempts begin anew, and `replays` counts."""
     from worker.cli.dead.apply import ApplyOptions, replay_letters
 
-    return replay_letters(route, ids or [], where, verdict, os.environ, everything=everything, manner=ApplyOptions(dry_run, yes, as_json))
+    return replay_letters(route, ids or [], where, verdict, os.environ, everything=everything, options=ApplyOptions(dry_run, yes, as_json))
 
 
 @dead.command("discard")
@@ -88,4 +88,4 @@ def dead_discard(
     """Delete dead letters for good."""
     from worker.cli.dead.apply import ApplyOptions, discard_letters
 
-    return discard_letters(route, ids or [], where, os.environ, everything=everything, manner=ApplyOptions(dry_run, yes, as_json))
+    return discard_letters(route, ids or [], where, os.environ, everything=everything, options=ApplyOptions(dry_run, yes, as_json))

@@ -45,14 +45,14 @@ class RouteContext:
 
     settings: Settings
     routes: Routes
-    boxes: tuple[DeadQueue, ...]
+    dead_queues: tuple[DeadQueue, ...]
     clock: Clock
     codec: HeaderCodec = field(default_factory=HeaderCodec)
     """Knows its key once there is a broker."""
 
     @property
     def route(self) -> str:
-        return self.boxes[0].route
+        return self.dead_queues[0].route
 
     @asynccontextmanager
     async def broker(self) -> AsyncIterator[Broker]:
@@ -62,11 +62,11 @@ class RouteContext:
             self.codec.key = await shared_key(broker, self.clock)
             yield broker
 
-    async def looked(self, broker: Broker, sieve: LetterSelector) -> None:
-        """Let the sieve meet all letters. Raises `BrokerError`, `NoSuchLetter`."""
-        async with self.evaluator() as sieve.evaluator:
+    async def scan(self, broker: Broker, selector: LetterSelector) -> None:
+        """Let the selector meet all letters. Raises `BrokerError`, `NoSuchLetter`."""
+        async with self.evaluator() as selector.evaluator:
             with progress_bar("looking", await self.depth(broker)) as step:
-                await operations.scan_letters(broker, self.clock, self.boxes, sieve, step, largest=self.settings.max_message)
+                await operations.scan_letters(broker, self.clock, self.dead_queues, selector, step, largest=self.settings.max_message)
 
     def evaluator(self) -> AbstractAsyncContextManager[Evaluator]:
         """Its processes are started once there is something to evaluate."""
@@ -74,10 +74,10 @@ class RouteContext:
 
     async def depth(self, broker: Broker) -> int:
         """Raises `QueueMissing` for a queue that is known by its name only."""
-        depths = {box: await broker.queue_depth(box.queue) for box in self.boxes}
-        for box, depth in depths.items():
-            if depth is None and box.kind == "orphaned":
-                raise QueueMissing(f"there is no queue {box.queue!r}, and no route whose dead queue it would be")
+        depths = {dead_queue: await broker.queue_depth(dead_queue.name) for dead_queue in self.dead_queues}
+        for dead_queue, depth in depths.items():
+            if depth is None and dead_queue.kind == "orphaned":
+                raise QueueMissing(f"there is no queue {dead_queue.name!r}, and no route whose dead queue it would be")
         return sum(depth or 0 for depth in depths.values())
 
 
@@ -86,10 +86,10 @@ def open_context(route: str, environment: Mapping[str, str]) -> RouteContext:
     settings = load_settings(environment)
     configure("warning", settings.log_format)
     routes = load_routes(settings.routes, environment, settings.secrets)
-    boxes = dead_queues_of(routes, route)
+    dead_queues = dead_queues_of(routes, route)
     if settings.amqp_url.get_secret_value().startswith(MEMORY):
         raise UsageError("memory:// lives within one process and keeps no letters: let it name the broker that the worker uses", "WORKER_AMQP_URL")
-    return RouteContext(settings, routes, boxes, SystemClock())
+    return RouteContext(settings, routes, dead_queues, SystemClock())
 
 
 def require_selection(ids: Sequence[str], where: str | None, *, everything: bool) -> Selection:

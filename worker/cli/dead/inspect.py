@@ -17,18 +17,23 @@ SHOWN = 50
 
 def list_letters(route: str, ids: Sequence[str], where: str | None, limit: int | None, environment: Mapping[str, str], *, as_json: bool) -> int:
     """Raises `ConfigError`, `BrokerError`, `NoSuchLetter`."""
-    scene = open_context(route, environment)
+    context = open_context(route, environment)
     keep = (None if as_json else SHOWN) if limit is None else limit or None
-    sieve = LetterSelector(select(tuple(ids), where), scene.clock.now(), scene.codec, keep=keep)
-    others = asyncio.run(scan(scene, sieve))
+    selector = LetterSelector(select(tuple(ids), where), context.clock.now(), context.codec, keep=keep)
+    others = asyncio.run(scan(context, selector))
     if as_json:
-        letters = [letter_object(each.letter, each.box.queue, sieve.now) for each in sieve.chosen]
-        about = {"route": scene.route, "queues": [box.queue for box in scene.boxes], "total": len(sieve.ids), "chosen": sieve.count}
-        counts = {"classes": dict(sieve.classes), "replayed": sieve.replayed, "unreadable": dict(sieve.unreadable), "others": others}
+        letters = [letter_object(each.letter, each.dead_queue.name, selector.now) for each in selector.chosen]
+        about = {
+            "route": context.route,
+            "queues": [dead_queue.name for dead_queue in context.dead_queues],
+            "total": len(selector.ids),
+            "chosen": selector.count,
+        }
+        counts = {"classes": dict(selector.classes), "replayed": selector.replayed, "unreadable": dict(selector.unreadable), "others": others}
         write_json(about | counts | {"letters": letters})
     else:
-        print_letters(sieve.chosen, sieve)
-        print_counts(scene.route, sieve)
+        print_letters(selector.chosen, selector)
+        print_counts(context.route, selector)
     return GOOD
 
 
@@ -36,27 +41,27 @@ def show_letters(
     route: str, ids: Sequence[str], where: str | None, limit: int, environment: Mapping[str, str], *, everything: bool, reveal: bool, as_json: bool
 ) -> int:
     """1 when there is none. Raises as `list_letters`."""
-    scene = open_context(route, environment)
-    sieve = LetterSelector(require_selection(ids, where, everything=everything), scene.clock.now(), scene.codec, keep=limit, bodies=True)
-    asyncio.run(scan(scene, sieve))
-    chosen = [(found, found.message) for found in sieve.chosen if found.message is not None]
+    context = open_context(route, environment)
+    selector = LetterSelector(require_selection(ids, where, everything=everything), context.clock.now(), context.codec, keep=limit, bodies=True)
+    asyncio.run(scan(context, selector))
+    chosen = [(found, found.message) for found in selector.chosen if found.message is not None]
     if as_json:
-        write_json([letter_detail_object(found, message, sieve.now, reveal=reveal) for found, message in chosen])
+        write_json([letter_detail_object(found, message, selector.now, reveal=reveal) for found, message in chosen])
     else:
         for found, message in chosen:
-            print_letter(found, message, sieve.now, reveal=reveal)
-    print_unreadable(errors(), sieve)
-    if sieve.count > len(chosen):
-        errors().print(f"{sieve.count - len(chosen):,} more are not shown: --limit {sieve.count}", soft_wrap=True)
+            print_letter(found, message, selector.now, reveal=reveal)
+    print_unreadable(errors(), selector)
+    if selector.count > len(chosen):
+        errors().print(f"{selector.count - len(chosen):,} more are not shown: --limit {selector.count}", soft_wrap=True)
     if not chosen:
-        errors().print(f"{scene.route}: no letters", soft_wrap=True)
+        errors().print(f"{context.route}: no letters", soft_wrap=True)
     return GOOD if chosen else FAILED
 
 
-async def scan(scene: RouteContext, sieve: LetterSelector) -> bool:
+async def scan(context: RouteContext, selector: LetterSelector) -> bool:
     """Whether somebody else is at the letters."""
-    async with scene.broker() as broker, operations.exclusive_access(broker, scene.clock, scene.boxes) as alone:
+    async with context.broker() as broker, operations.exclusive_access(broker, context.clock, context.dead_queues) as alone:
         if not alone:
             errors().print(LETTERS_IN_USE, soft_wrap=True)
-        await scene.looked(broker, sieve)
+        await context.scan(broker, selector)
         return not alone

@@ -13,22 +13,24 @@ from worker.flows.dead.replay import ReplayThroughRoute, ReplayToQueue, SettleLe
 from worker.halo.addresses import api_address
 
 
-def replay_settlers(scene: RouteContext, broker: Broker, evaluator: Evaluator, planners: Mapping[DeadQueue, ReplayPlanner]) -> Mapping[DeadQueue, SettleLetter]:
+def replay_settlers(
+    context: RouteContext, broker: Broker, evaluator: Evaluator, planners: Mapping[DeadQueue, ReplayPlanner]
+) -> Mapping[DeadQueue, SettleLetter]:
     """What came from a queue goes back into it; of the rest today's routes decide."""
     return {
-        box: ReplayThroughRoute(replay_effects(scene, box, evaluator), broker, scene.clock)
-        if box.home is None
-        else ReplayToQueue(box, box.home, planners[box], broker, scene.codec)
-        for box in scene.boxes
+        dead_queue: ReplayThroughRoute(replay_effects(context, dead_queue, evaluator), broker, context.clock)
+        if dead_queue.home is None
+        else ReplayToQueue(dead_queue, dead_queue.home, planners[dead_queue], broker, context.codec)
+        for dead_queue in context.dead_queues
     }
 
 
-def discard_settlers(scene: RouteContext) -> Mapping[DeadQueue, SettleLetter]:
-    return dict.fromkeys(scene.boxes, discard)
+def discard_settlers(context: RouteContext) -> Mapping[DeadQueue, SettleLetter]:
+    return dict.fromkeys(context.dead_queues, discard)
 
 
-def replay_effects(scene: RouteContext, box: DeadQueue, evaluator: Evaluator) -> ReplayEffects:
-    if box.kind == "subscriber":
-        route = scene.routes.subscribers[box.route]
-        return subscriber_effects(route, api_address(scene.routes.clients[route.client]) + route.operation.path, evaluator)
-    return webhook_effects(scene.routes.webhooks[box.route], evaluator) if box.kind == "webhook" else unrouted_effects
+def replay_effects(context: RouteContext, dead_queue: DeadQueue, evaluator: Evaluator) -> ReplayEffects:
+    if dead_queue.kind == "subscriber":
+        route = context.routes.subscribers[dead_queue.route]
+        return subscriber_effects(route, api_address(context.routes.clients[route.client]) + route.operation.path, evaluator)
+    return webhook_effects(context.routes.webhooks[dead_queue.route], evaluator) if dead_queue.kind == "webhook" else unrouted_effects

@@ -24,7 +24,7 @@ class DeadQueue:
 
     route: str
     kind: Literal["publisher", "steps", "starts", "subscriber", "webhook", "unrouted", "orphaned"]
-    queue: str
+    name: str
     home: str | None = None
 
 
@@ -43,7 +43,7 @@ def dead_queues_of(routes: Routes, name: str) -> tuple[DeadQueue, ...]:
         return (DeadQueue(UNROUTED_ROUTE, "unrouted", UNROUTED),)
     known = [*routes.publishers, *routes.runbooks, *routes.subscribers, *routes.webhooks]
     if name.endswith(dead_queue("")) or name.startswith(subscriber_dead_queue("")):
-        named = [box for route in known for box in dead_queues_of(routes, route) if box.queue == name]
+        named = [dead_queue for route in known for dead_queue in dead_queues_of(routes, route) if dead_queue.name == name]
         return (named[0] if named else orphaned_queue(name),)
     raise ConfigError([Problem("ROUTE", 0, 0, f"there is no route {name!r}{choices(name, [*known, UNROUTED_ROUTE])}")])
 

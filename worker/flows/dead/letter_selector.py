@@ -35,7 +35,7 @@ class Selection:
 class SelectedLetter:
     """A letter that was chosen. `message` only where bodies are wanted, `plan` only where something is to be done."""
 
-    box: DeadQueue
+    dead_queue: DeadQueue
     letter: Letter
     message: Message | None = field(default=None, repr=False)
     plan: ReplayPlan | None = None
@@ -43,7 +43,7 @@ class SelectedLetter:
 
 @dataclass(slots=True)
 class LetterSelector:
-    """Meets every letter and keeps little of each. `keep`: how many of those chosen are kept for showing, None for all; `judge`: what would become of one.
+    """Meets every letter and keeps little of each. `keep`: how many of those chosen are kept for showing, None for all; `planner`: what would become of one.
 
     `evaluator`: needed where the selection has a `where`.
     """
@@ -53,15 +53,15 @@ class LetterSelector:
     codec: HeaderCodec
     keep: int | None = None
     bodies: bool = False
-    judge: Callable[[DeadQueue, Letter, Message], ReplayPlan] | None = None
+    planner: Callable[[DeadQueue, Letter, Message], ReplayPlan] | None = None
     evaluator: Evaluator | None = None
     ids: list[str] = field(default_factory=list)
     chosen: list[SelectedLetter] = field(default_factory=list)
     classes: Counter[str] = field(default_factory=Counter)
     replayed: int = 0
-    marks: dict[str, Counter[bytes]] = field(default_factory=dict)
+    fingerprints: dict[str, Counter[bytes]] = field(default_factory=dict)
     plans: Counter[str] = field(default_factory=Counter)
-    left: Counter[Keep] = field(default_factory=Counter)
+    kept: Counter[Keep] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
     _candidates: dict[str, dict[str, list[SelectedLetter]]] = field(default_factory=dict)
 
@@ -70,16 +70,16 @@ class LetterSelector:
         """Letters chosen."""
         return self.classes.total()
 
-    async def meet(self, box: DeadQueue, delivery: Delivery) -> None:
+    async def offer(self, dead_queue: DeadQueue, delivery: Delivery) -> None:
         """One letter after the other, in order."""
         message = delivery.message
-        letter = letter_of(box, message, self.codec, delivery.unread)
+        letter = letter_of(dead_queue, message, self.codec, delivery.unread)
         self.ids.append(letter.id)
         beginnings = [text for text in self.selection.ids if letter.id.startswith(text)]
         if self.selection.ids and not beginnings:
             return
         wanted = await self._holds(letter, message)
-        found = SelectedLetter(box, letter, message if self.bodies else None, self._plan(box, letter, message)) if wanted else None
+        found = SelectedLetter(dead_queue, letter, message if self.bodies else None, self._plan(dead_queue, letter, message)) if wanted else None
         if not self.selection.ids and found is not None:
             self._choose(found)
         for text in beginnings:
@@ -88,14 +88,14 @@ class LetterSelector:
     @property
     def reads_bodies(self) -> bool:
         """Whether anything depends on what is in the letters."""
-        return self.bodies or self.judge is not None or (self.selection.where is not None and self.selection.by_body)
+        return self.bodies or self.planner is not None or (self.selection.where is not None and self.selection.by_body)
 
-    def _plan(self, box: DeadQueue, letter: Letter, message: Message) -> ReplayPlan | None:
-        if self.judge is None:
+    def _plan(self, dead_queue: DeadQueue, letter: Letter, message: Message) -> ReplayPlan | None:
+        if self.planner is None:
             return None
-        return incomplete(letter) or self.judge(box, letter, message)
+        return incomplete(letter) or self.planner(dead_queue, letter, message)
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """When all were met: choose what was named. Raises `NoSuchLetter`."""
         named = dict.fromkeys(letter_id for text in self.selection.ids for letter_id in self._meant(text))
         for letter_id in named:
@@ -133,9 +133,9 @@ class LetterSelector:
         letter = found.letter
         self.classes[str(letter.dead_class)] += 1
         self.replayed += letter.replays > 0
-        self.marks.setdefault(found.box.queue, Counter())[letter.mark] += 1
+        self.fingerprints.setdefault(found.dead_queue.name, Counter())[letter.fingerprint] += 1
         if isinstance(found.plan, Keep):
-            self.left[found.plan] += 1
+            self.kept[found.plan] += 1
         elif found.plan is not None:
             self.plans[type(found.plan).__name__] += 1
         if self.keep is None or len(self.chosen) < self.keep:

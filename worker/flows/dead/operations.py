@@ -36,24 +36,24 @@ class Interrupted(WorkerError):
 class SettlementTally:
     """What became of the chosen letters: `gone` by how, `left` by why."""
 
-    gone: Counter[str] = field(default_factory=Counter)
-    left: Counter[Keep] = field(default_factory=Counter)
+    removed: Counter[str] = field(default_factory=Counter)
+    kept: Counter[Keep] = field(default_factory=Counter)
     missing: int = 0
     """Chosen ones that were not there any more, or in somebody else's hands."""
     stopped: bool = False
 
     @property
     def count(self) -> int:
-        return self.gone.total() + self.left.total()
+        return self.removed.total() + self.kept.total()
 
 
 Progress = Callable[[int], None]
 
 
 @asynccontextmanager
-async def exclusive_access(broker: Broker, clock: Clock, boxes: Sequence[DeadQueue]) -> AsyncIterator[bool]:
+async def exclusive_access(broker: Broker, clock: Clock, dead_queues: Sequence[DeadQueue]) -> AsyncIterator[bool]:
     """True while nobody else uses these commands on the same letters; False when somebody does, and does not end soon."""
-    name = f"{boxes[0].queue}.lock"
+    name = f"{dead_queues[0].name}.lock"
     until = clock.monotonic() + LOCK_WAIT
     while True:
         async with broker.lock(name) as had:
@@ -64,40 +64,40 @@ async def exclusive_access(broker: Broker, clock: Clock, boxes: Sequence[DeadQue
 
 
 async def scan_letters(
-    broker: Broker, clock: Clock, boxes: Sequence[DeadQueue], sieve: LetterSelector, progress: Progress, *, largest: int = MAX_BYTES
+    broker: Broker, clock: Clock, dead_queues: Sequence[DeadQueue], selector: LetterSelector, progress: Progress, *, largest: int = MAX_BYTES
 ) -> None:
-    """Let the sieve meet every letter; all of them go back. `largest`: bytes of a body that is read, where any is.
+    """Let the selector meet every letter; all of them go back. `largest`: bytes of a body that is read, where any is.
 
     Raises `BrokerError`, `EvaluatorUnavailable`, `NoSuchLetter`.
     """
-    keep = up_to(largest if sieve.reads_bodies else 0)
-    for box in boxes:
-        async with open_scan(broker, clock, box.queue, keep=keep) as walk:
-            async for delivery in walk.deliveries():
-                await sieve.meet(box, delivery)
+    keep = up_to(largest if selector.reads_bodies else 0)
+    for dead_queue in dead_queues:
+        async with open_scan(broker, clock, dead_queue.name, keep=keep) as scan:
+            async for delivery in scan.deliveries():
+                await selector.offer(dead_queue, delivery)
                 progress(1)
-    sieve.settle()
+    selector.finish()
 
 
 async def settle_letters(
     broker: Broker,
     clock: Clock,
     codec: HeaderCodec,
-    marks: Mapping[str, Counter[bytes]],
+    fingerprints: Mapping[str, Counter[bytes]],
     settled: Mapping[DeadQueue, SettleLetter],
     stop: asyncio.Event,
     progress: Progress,
     *,
     largest: int = MAX_BYTES,
 ) -> SettlementTally:
-    """Settle the letters with these marks (by queue), in order, until `stop`. `largest`: bytes of a body that is read. Raises `Interrupted`."""
+    """Settle the letters with these fingerprints (by queue), in order, until `stop`. `largest`: bytes of a body that is read. Raises `Interrupted`."""
     tally = SettlementTally()
-    for box, settle_one in settled.items():
-        wanted = Counter(marks.get(box.queue, {}))
+    for dead_queue, settle_one in settled.items():
+        wanted = Counter(fingerprints.get(dead_queue.name, {}))
         if wanted and not stop.is_set():
             try:
-                walk = open_scan(broker, clock, box.queue, leaving=wanted.total(), keep=up_to(largest))
-                await _settle_queue(walk, codec, box, wanted, settle_one, stop=stop, progress=progress, tally=tally)
+                scan = open_scan(broker, clock, dead_queue.name, leaving=wanted.total(), keep=up_to(largest))
+                await _settle_queue(scan, codec, dead_queue, wanted, settle_one, stop=stop, progress=progress, tally=tally)
             except BrokerError as error:
                 raise Interrupted(str(error), tally) from error
         tally.missing += 0 if stop.is_set() else wanted.total()
@@ -108,7 +108,7 @@ async def settle_letters(
 async def _settle_queue(
     walking_it: AbstractAsyncContextManager[QueueScan],
     codec: HeaderCodec,
-    box: DeadQueue,
+    dead_queue: DeadQueue,
     wanted: Counter[bytes],
     settle_one: SettleLetter,
     *,
@@ -116,18 +116,18 @@ async def _settle_queue(
     progress: Progress,
     tally: SettlementTally,
 ) -> None:
-    async with walking_it as walk, aclosing(walk.deliveries()) as deliveries:
+    async with walking_it as scan, aclosing(scan.deliveries()) as deliveries:
         async for delivery in deliveries:
-            letter = letter_of(box, delivery.message, codec, delivery.unread)
-            if not wanted[letter.mark]:
+            letter = letter_of(dead_queue, delivery.message, codec, delivery.unread)
+            if not wanted[letter.fingerprint]:
                 continue
             result = await settle_one(letter, delivery.message)
             if isinstance(result, Keep):
-                tally.left[result] += 1
+                tally.kept[result] += 1
             else:
-                await walk.ack(delivery)
-                tally.gone[result.how] += 1
-            wanted[letter.mark] -= 1
+                await scan.ack(delivery)
+                tally.removed[result.result] += 1
+            wanted[letter.fingerprint] -= 1
             progress(1)
             if stop.is_set() or not +wanted:
                 return

@@ -58,11 +58,11 @@ def incomplete(letter: Letter) -> Keep | None:
     return None
 
 
-def planner(box: DeadQueue, routes: Routes, verdict: Verdict | None) -> ReplayPlanner:
-    """Decides for the letters of one box."""
+def planner(dead_queue: DeadQueue, routes: Routes, verdict: Verdict | None) -> ReplayPlanner:
+    """Decides for the letters of one dead_queue."""
 
     def plan(letter: Letter, message: Message) -> ReplayPlan:
-        if not letter.in_question or box.kind not in SENDING_KINDS:
+        if not letter.effect_unknown or dead_queue.kind not in SENDING_KINDS:
             return Replay()
         match verdict:
             case None if letter.dead_class == DeadClass.IN_DOUBT:
@@ -70,24 +70,24 @@ def planner(box: DeadQueue, routes: Routes, verdict: Verdict | None) -> ReplayPl
             case None | Verdict.NOT_SENT:
                 return Replay(verdict)
             case Verdict.LOOK:
-                return plan_lookup(box, routes, message)
+                return plan_lookup(dead_queue, routes, message)
             case Verdict.SENT:
-                return plan_done(box, routes, message)
+                return plan_done(dead_queue, routes, message)
 
     return plan
 
 
-def plan_lookup(box: DeadQueue, routes: Routes, message: Message) -> ReplayPlan:
+def plan_lookup(dead_queue: DeadQueue, routes: Routes, message: Message) -> ReplayPlan:
     """Raises nothing: a run that cannot be read is left."""
-    if box.kind == "publisher":
-        publisher: Publisher = routes.publishers[box.route]
+    if dead_queue.kind == "publisher":
+        publisher: Publisher = routes.publishers[dead_queue.route]
         return (
             Replay(Verdict.LOOK)
             if publisher.find is not None
-            else Keep(f"the route {box.route} has no `find` to look it up by: `--as sent` or `--as not-sent`")
+            else Keep(f"the route {dead_queue.route} has no `find` to look it up by: `--as sent` or `--as not-sent`")
         )
     try:
-        step = step_of(routes.runbooks[box.route], Run.read(message.body))
+        step = step_of(routes.runbooks[dead_queue.route], Run.read(message.body))
     except Undecodable as error:
         return Keep(str(error))
     if step is not None and step.find is None:
@@ -95,11 +95,11 @@ def plan_lookup(box: DeadQueue, routes: Routes, message: Message) -> ReplayPlan:
     return Replay(Verdict.LOOK)
 
 
-def plan_done(box: DeadQueue, routes: Routes, message: Message) -> ReplayPlan:
+def plan_done(dead_queue: DeadQueue, routes: Routes, message: Message) -> ReplayPlan:
     """A run goes on where its next step does not depend on an answer that nobody has."""
-    if box.kind != "steps":
+    if dead_queue.kind != "steps":
         return MarkDone()
-    runbook = routes.runbooks[box.route]
+    runbook = routes.runbooks[dead_queue.route]
     try:
         run = Run.read(message.body)
         step = step_of(runbook, run)

@@ -37,7 +37,7 @@ class ScanChannel:
             return self.arrived.get_nowait()
         came = await first_of(self.arrived.get(), self.channel.wait_closed(), timeout=IDLE_POLL)
         if isinstance(came, str):
-            raise ChannelLost(f"the walk along the queue was cut off, and all goes back: {came}")
+            raise ChannelLost(f"the scan along the queue was cut off, and all goes back: {came}")
         found: Delivery | None = came
         return found
 
@@ -133,12 +133,12 @@ class QueueScan:
 
 @asynccontextmanager
 async def open_scan(broker: Broker, clock: Clock, queue: str, *, leaving: int = 0, keep: Keep = OURS) -> AsyncIterator[QueueScan]:
-    """A walk along what is in the queue now; a queue that is not there is empty. `leaving`: how many are going to be acked; `keep`: which bodies are read.
+    """A scan along what is in the queue now; a queue that is not there is empty. `leaving`: how many are going to be acked; `keep`: which bodies are read.
 
     Raises `BrokerError`.
     """
-    walk = QueueScan(broker, clock, queue, await broker.queue_depth(queue) or 0, leaving, keep)
+    scan = QueueScan(broker, clock, queue, await broker.queue_depth(queue) or 0, leaving, keep)
     try:
-        yield walk
+        yield scan
     finally:
-        await walk.put_back()
+        await scan.put_back()

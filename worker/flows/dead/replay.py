@@ -33,7 +33,7 @@ FILTERED = "left out by the route's `when`"
 class Removed:
     """The letter is to be taken off; `how`: replayed, filtered, done or discarded."""
 
-    how: str
+    result: str
 
 
 class SettleLetter(Protocol):
@@ -45,8 +45,8 @@ class SettleLetter(Protocol):
 class ReplayToQueue:
     """Replays what came from a queue, into that queue: others that its exchange serves had it already."""
 
-    def __init__(self, box: DeadQueue, home: str, plan: ReplayPlanner, broker: Broker, codec: HeaderCodec) -> None:
-        self._box = box
+    def __init__(self, dead_queue: DeadQueue, home: str, plan: ReplayPlanner, broker: Broker, codec: HeaderCodec) -> None:
+        self._box = dead_queue
         self._home = home
         self._plan = plan
         self._broker = broker
