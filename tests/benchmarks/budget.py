@@ -18,9 +18,10 @@ from tests.tools.job import OtherSystem, publisher, routes
 from tests.tools.process import WorkerProcess, worker_process, write_routes
 from tests.tools.rabbitmq import rabbitmq
 from worker.broker.open import open_broker
-from worker.sandbox.faults import Does, Fault
-from worker.sandbox.server import Sandbox, serve
+from worker.sandbox.faults import Fault, FaultKind
+from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
+from worker.sandbox.simulated_halo import SimulatedHalo
 
 REPLICAS = 3
 LEAST_USED = 0.9
@@ -32,12 +33,12 @@ def busiest(moments: list[float], seconds: float) -> int:
     return max((index - bisect_left(moments, moment - seconds) + 1 for index, moment in enumerate(moments)), default=0)
 
 
-def counted(halo: Sandbox) -> list[float]:
+def counted(halo: SimulatedHalo) -> list[float]:
     """When Halo counted requests; the limit of this one counts token calls too."""
     return sorted([entry.time.timestamp() for entry in (*halo.journal.requests, *halo.journal.tokens)])
 
 
-def writes(halo: Sandbox) -> list[float]:
+def writes(halo: SimulatedHalo) -> list[float]:
     return [entry.time.timestamp() for entry in halo.journal.executed("POST", "/Asset")]
 
 
@@ -52,7 +53,7 @@ async def minter(workers: list[WorkerProcess]) -> WorkerProcess:
 async def run(url: str, folder: Path, minutes: float, requests: int, seconds: float) -> bool:
     settings = SandboxSettings(rate_limit=requests, rate_window=seconds, limit_counts_tokens=True, tickets=10, unique_names=False)
     async with serve(settings) as halo, open_broker(url, name="benchmark") as broker, AsyncExitStack() as stack:
-        halo.fault(Fault(Does.DELAY, "POST", "/Asset", times=None, seconds=0.3))
+        halo.fault(Fault(FaultKind.DELAY, "POST", "/Asset", times=None, seconds=0.3))
         write_routes(folder, routes(halo, publishers={"erp": publisher(concurrency=4)}, rate_limit=f"{requests}/{seconds:g}s"))
         workers = [await stack.enter_async_context(worker_process(folder, url, name=f"replica-{number}", log_level="info")) for number in range(REPLICAS)]
         for worker in workers:
@@ -68,7 +69,7 @@ async def run(url: str, folder: Path, minutes: float, requests: int, seconds: fl
         return report(halo, started, killed, requests, seconds)
 
 
-def report(halo: Sandbox, started: float, killed: float, requests: int, seconds: float) -> bool:
+def report(halo: SimulatedHalo, started: float, killed: float, requests: int, seconds: float) -> bool:
     ended = time.time()
     done = [moment for moment in writes(halo) if started <= moment <= ended]
     most, refused = busiest(counted(halo), seconds), sum(entry.status == 429 for entry in halo.journal.requests)

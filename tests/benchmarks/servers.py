@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
 
@@ -32,7 +32,7 @@ def halo_process(*, tickets: int, delay: float = 0.0) -> Iterator[HaloProcess]:
 async def main(tickets: int, delay: float) -> None:
     async with serve(SandboxSettings(tickets=tickets, rate_limit=None, unique_names=False)) as halo:
         if delay:
-            halo.fault(Fault(Does.DELAY, path="/Asset", times=None, seconds=delay))
+            halo.fault(Fault(FaultKind.DELAY, path="/Asset", times=None, seconds=delay))
         print(halo.url, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 

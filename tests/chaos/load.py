@@ -21,7 +21,7 @@ from worker.changes.records import content_hash
 from worker.core.errors import BrokerError, PublishRefused, Unroutable
 from worker.core.message import Message
 from worker.core.ports import Broker
-from worker.sandbox.server import Sandbox
+from worker.sandbox.simulated_halo import SimulatedHalo
 
 PATIENCE = 10.0
 PAUSE = 0.3
@@ -30,7 +30,7 @@ PAUSE = 0.3
 class Load:
     """`sent` is what the broker has, or may have; `heard` what came out of it."""
 
-    def __init__(self, url: str, halo: Sandbox, seed: int) -> None:
+    def __init__(self, url: str, halo: SimulatedHalo, seed: int) -> None:
         self.sent: list[Sent] = []
         self.heard: list[Heard] = []
         self._url = url
@@ -140,7 +140,7 @@ class Load:
 
 
 @asynccontextmanager
-async def load_of(url: str, halo: Sandbox, seed: int) -> AsyncIterator[Load]:
+async def load_of(url: str, halo: SimulatedHalo, seed: int) -> AsyncIterator[Load]:
     async with AsyncExitStack() as stack:
         load = Load(url, halo, seed)
         serving = asyncio.create_task(load.serve())

@@ -12,7 +12,7 @@ from tests.chaos.points import Point
 from tests.chaos.schedule import EVERYBODY, NODE, Blow
 from tests.chaos.world import Replica, World
 from tests.tools.proxy import Proxy
-from worker.sandbox.faults import Content, Does, Fault
+from worker.sandbox.faults import BodyKind, Fault, FaultKind
 
 POINT_WITHIN = 5.0
 STOPPED = 7.0  # longer than the broker waits for heartbeats
@@ -162,16 +162,16 @@ class Nemesis:
         status = (500, 502, 503, 504)[int(blow.dice * 100) % 4]
         often = WRITES | {"probability": chance, "seed": int(blow.dice * 1000)}
         fault = {
-            "reset": Fault(Does.RESET, executed=executed, **often),
-            "close": Fault(Does.CLOSE, executed=executed, **often),
-            "cut": Fault(Does.CUT, **often),
-            "status": Fault(Does.ANSWER, status=status, executed=executed, **often),
-            "html": Fault(Does.HTML, executed=executed, **often),
-            "throttled": Fault(Does.ANSWER, status=429, body=Content.STRING, text="too many requests", headers=(("Retry-After", "1"),), **often),
-            "revoked": Fault(Does.REVOKE, times=1),
-            "slow": Fault(Does.DELAY, seconds=2.0 + 4 * blow.dice, executed=True, **often),
-            "drip": Fault(Does.DRIP, method="GET", path="/api/*", times=None, probability=0.3, seconds=0.01),
-            "token": Fault(Does.ANSWER, path="/auth/token", times=2, status=status),
+            "reset": Fault(FaultKind.RESET, executed=executed, **often),
+            "close": Fault(FaultKind.CLOSE, executed=executed, **often),
+            "cut": Fault(FaultKind.CUT, **often),
+            "status": Fault(FaultKind.ANSWER, status=status, executed=executed, **often),
+            "html": Fault(FaultKind.HTML, executed=executed, **often),
+            "throttled": Fault(FaultKind.ANSWER, status=429, body=BodyKind.STRING, text="too many requests", headers=(("Retry-After", "1"),), **often),
+            "revoked": Fault(FaultKind.REVOKE, times=1),
+            "slow": Fault(FaultKind.DELAY, seconds=2.0 + 4 * blow.dice, executed=True, **often),
+            "drip": Fault(FaultKind.DRIP, method="GET", path="/api/*", times=None, probability=0.3, seconds=0.01),
+            "token": Fault(FaultKind.ANSWER, path="/auth/token", times=2, status=status),
         }.get(blow.detail)
         if fault is None:
             halo.settings = replace(halo.settings, list_lag=0.5 * blow.dice)

@@ -18,7 +18,7 @@ from tests.tools.evidence import effects_of, is_work, keys_in, left_of, queues, 
 from tests.tools.invariants import Evidence, Left, Verdict, judge
 from tests.tools.job import OtherSystem
 from worker.broker.open import open_broker
-from worker.sandbox.journal import Executed
+from worker.sandbox.journal import ExecutedOperation
 
 RETOLD = 50  # of so many events one may have a second key: an ack that was lost leaves an older baton, and a turn two holders
 
@@ -47,7 +47,7 @@ async def reckon(
     return judge(evidence)
 
 
-def told_of(operation: Executed) -> bytes:
+def told_of(operation: ExecutedOperation) -> bytes:
     """A line of the journal; `correlation` is what the worker's logs call so too."""
     told = {"time": operation.time, "path": operation.path, "keys": sorted(keys_in(operation.body)), "created": operation.created, "updated": operation.updated}
     return orjson.dumps(told | {"correlation": operation.correlation}) if operation.method == "POST" else b""

@@ -17,14 +17,14 @@ from tests.chaos.screen import Screen
 from tests.chaos.world import World, world
 from tests.tools.invariants import Verdict
 from tests.tools.rabbitmq import RabbitMQ
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 Say = Callable[[str], None]
 FAILING = (
-    Fault(Does.RESET, "POST", "/Asset", times=None, probability=0.06, executed=True, seed=1),
-    Fault(Does.CUT, "POST", "/Asset", times=None, probability=0.06, seed=2),
-    Fault(Does.ANSWER, "POST", "/Asset", times=None, probability=0.06, status=500, executed=True, seed=3),
-    Fault(Does.HTML, "POST", "/Asset", times=None, probability=0.06, executed=True, seed=4),
+    Fault(FaultKind.RESET, "POST", "/Asset", times=None, probability=0.06, executed=True, seed=1),
+    Fault(FaultKind.CUT, "POST", "/Asset", times=None, probability=0.06, seed=2),
+    Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, probability=0.06, status=500, executed=True, seed=3),
+    Fault(FaultKind.HTML, "POST", "/Asset", times=None, probability=0.06, executed=True, seed=4),
 )
 
 

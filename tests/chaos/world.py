@@ -16,8 +16,9 @@ from tests.tools.invariants import Ended
 from tests.tools.process import WorkerProcess, worker_process, write_routes
 from tests.tools.proxy import Proxy, through_proxy
 from tests.tools.rabbitmq import RabbitMQ
-from worker.sandbox.server import Sandbox, serve
+from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
+from worker.sandbox.simulated_halo import SimulatedHalo
 
 GRACE = 10.0
 HEARTBEAT = 2
@@ -73,7 +74,7 @@ class World:
     folder: Path
     rabbitmq: RabbitMQ
     url: str
-    halo: Sandbox
+    halo: SimulatedHalo
     replicas: list[Replica]
     log_level: str = "info"
     ended: list[Ended] = field(default_factory=list)

@@ -18,8 +18,9 @@ from worker.app import Service
 from worker.broker.open import open_broker
 from worker.config.loader import load_routes
 from worker.core.ports import Broker
-from worker.sandbox.server import Sandbox, serve
+from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
+from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.settings import Settings
 
 
@@ -56,7 +57,7 @@ async def halos() -> AsyncIterator[Callable[..., Any]]:
     """Makes simulated Halos; `now` besides the settings."""
     async with AsyncExitStack() as stack:
 
-        async def make(**settings: Any) -> Sandbox:
+        async def make(**settings: Any) -> SimulatedHalo:
             return await stack.enter_async_context(serve(SandboxSettings(**({"rate_limit": None, "tickets": 20} | settings))))
 
         yield make

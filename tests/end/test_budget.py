@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from tests.tools.job import publisher, routes
 from tests.tools.waiting import until
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 LIMIT, WINDOW = 200, 15.0
 RATE = LIMIT / WINDOW
@@ -52,7 +52,7 @@ async def written(halo, count, within=90):
 
 async def test_three_replicas_stay_within_the_limit_use_it_and_lose_seconds_when_the_minter_is_killed(halos, stage, other):
     halo = await halos(rate_limit=LIMIT, rate_window=WINDOW, limit_counts_tokens=True, unique_names=False)
-    halo.fault(Fault(Does.DELAY, "POST", "/Asset", times=None, seconds=0.1))
+    halo.fault(Fault(FaultKind.DELAY, "POST", "/Asset", times=None, seconds=0.1))
     definition = routes(halo, publishers={"erp": publisher(concurrency=4)}, rate_limit=f"{LIMIT}/{WINDOW:g}s")
     workers = await asyncio.gather(*(stage.start(definition, name=f"replica-{number}") for number in range(3)))
     await asyncio.gather(*(other.send({"payload": {"inventory_number": f"SN-{number}"}}) for number in range(500)))

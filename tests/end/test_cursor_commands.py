@@ -19,7 +19,7 @@ from tests.tools.waiting import until
 from worker.cli import cursor as commands
 from worker.core.ports import Broker
 from worker.core.topology import Queue, Topology, baton_topology, known_stream, state_queue, wait_queue
-from worker.sandbox.server import Sandbox
+from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.state.intervention import replace_baton
 
 COUNT = 30
@@ -49,7 +49,7 @@ class Cursor:
 
 
 @pytest.fixture
-async def halo(halos) -> Sandbox:
+async def halo(halos) -> SimulatedHalo:
     return await halos(tickets=COUNT)
 
 
@@ -58,11 +58,11 @@ def cursor(stage) -> Cursor:
     return Cursor(stage.folder, stage.amqp_url)
 
 
-def of(halo: Sandbox, **more: Any) -> dict[str, Any]:
+def of(halo: SimulatedHalo, **more: Any) -> dict[str, Any]:
     return routes(halo, subscribers={"tickets": subscriber(every="1s") | more})
 
 
-def stamps(halo: Sandbox) -> list[datetime]:
+def stamps(halo: SimulatedHalo) -> list[datetime]:
     """When each ticket was last updated, the oldest first."""
     return sorted(row["last_update"] for row in halo.store.rows("tickets"))
 

@@ -16,9 +16,9 @@ from tests.tools.process import write_routes
 from worker.core.clock import SystemClock
 from worker.core.message import Message
 from worker.core.topology import Topology, browsed, work_topology
-from worker.flows.dead.boxes import Box
-from worker.flows.dead.desk import alone
-from worker.flows.dead.walk import walking
+from worker.flows.dead.dead_queues import DeadQueue
+from worker.flows.dead.operations import exclusive_access
+from worker.flows.dead.queue_scan import open_scan
 
 SECRET = "planted-secret-of-the-test"
 
@@ -89,7 +89,7 @@ async def test_looking_25_times_and_more_loses_nothing_and_keeps_the_order(post)
         await post.bury(each)
     assert {(await post.run("list", "erp", "--json")).code for _ in range(3)} == {0}
     for _ in range(22):
-        async with walking(post.other.broker, SystemClock(), "assets.dead") as walk:
+        async with open_scan(post.other.broker, SystemClock(), "assets.dead") as walk:
             assert [delivery.message.message_id async for delivery in walk.deliveries()] == ids
     assert (await post.json("list", "erp"))["total"] == 30
     assert await post.ids("assets.dead") == ids
@@ -303,7 +303,7 @@ async def test_letters_of_a_route_that_is_gone_are_looked_at_and_discarded_by_th
 
 async def test_of_two_operators_the_second_is_told_of_the_first(post):
     await post.bury("m1")
-    async with alone(post.other.broker, SystemClock(), [Box("erp", "publisher", "assets.dead", "assets")]):
+    async with exclusive_access(post.other.broker, SystemClock(), [DeadQueue("erp", "publisher", "assets.dead", "assets")]):
         looking, changing = await asyncio.gather(post.run("list", "erp"), post.run("replay", "erp", "m1", "--yes"))
     assert (looking.code, changing.code, changing.out) == (0, 1, "")
     assert "somebody else is at these letters: those in their hands are not seen here" in looking.err

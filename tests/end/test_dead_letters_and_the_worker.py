@@ -18,12 +18,12 @@ from tests.tools.process import ROOT, environment, write_routes
 from tests.tools.waiting import until
 from worker.core.message import Message
 from worker.core.topology import work_topology
-from worker.flows.dead.boxes import Box
+from worker.flows.dead.dead_queues import DeadQueue
 from worker.flows.dead.letter import letter_of
-from worker.flows.dead.plan import replayed
-from worker.sandbox.faults import Does, Fault
+from worker.flows.dead.plan import replay_state
+from worker.sandbox.faults import Fault, FaultKind
 
-ASSETS = Box("erp", "publisher", "assets.dead", "assets")
+ASSETS = DeadQueue("erp", "publisher", "assets.dead", "assets")
 SHAPED = {"payload": {"inventory_number": "{{ serial }}", "key_field": "{{ $number(size) }}"}}
 FIND = {"query": {"search": "{{ serial }}"}, "match": {"inventory_number": "{{ serial }}"}}
 
@@ -50,9 +50,9 @@ def serials(halo: Any) -> list[str]:
 async def test_every_class_is_told_and_what_fails_again_says_how_often_it_was_replayed(stage, halos, other):
     halo = await halos()
     worker = await stage.start(routes(halo, retry=["50ms"]))
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=400))
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", nth=2, times=1, status=403))
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", nth=3, times=1, status=500))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=400))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", nth=2, times=1, status=403))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", nth=3, times=1, status=500))
     for message_id in ("rejected", "auth", "in-doubt"):
         await other.send({"serial": message_id, "size": 1}, message_id=message_id)
     await other.settles("assets.dead", 3)
@@ -94,7 +94,7 @@ async def crash_over_it(other: Any) -> None:
 async def test_a_replay_beside_a_running_worker_is_applied_in_the_old_order_and_ends(stage, halos, other):
     halo = await halos()
     await stage.start(routes(halo))
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=None, status=400))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, status=400))
     ids = [f"m{number:02}" for number in range(40)]
     for each in ids:
         await other.send({"serial": each, "size": 1}, message_id=each)
@@ -116,14 +116,14 @@ async def enough(halo: Any, count: int) -> bool:
 async def test_of_two_copies_that_a_killed_command_left_one_is_created(stage, halos, other, looks):
     halo = await halos()
     worker = await stage.start(routes(halo, **({"find": FIND} if looks else {})))
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=400))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=400))
     await other.send({"serial": "SN-1", "size": 1}, message_id="m1")
     await other.settles("assets.dead", 1)
     async with other.broker.channel() as channel:  # what a command has done that is killed between its publish and its ack
         delivery = await channel.get("assets.dead")
         assert delivery is not None
         codec = await other.codec()
-        copy = codec.copy(delivery.message, "assets", replayed(letter_of(ASSETS, delivery.message, codec)))
+        copy = codec.copy(delivery.message, "assets", replay_state(letter_of(ASSETS, delivery.message, codec)))
         await other.broker.publish(copy, routing_key="assets")
     await worker.logged("message.done")
     await other.settles("assets.dead", 1)
@@ -202,7 +202,7 @@ async def test_a_run_that_failed_goes_on_from_its_step_with_its_variables(stage,
     steps = {"first": {"action": "update_ticket", "client": "main", "body": {"id": 3, "summary": "x"}, "next": "note"}, "note": note}
     runbook = {"start": {"queue": "go"}, "input": {"Text": "request^text!"}, "first": "first", "steps": steps}
     worker = await stage.start({"clients": {"main": client(halo)}, "runbooks": {"rb": runbook}})
-    halo.fault(Fault(Does.ANSWER, "POST", "/Actions", times=2, status=400))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Actions", times=2, status=400))
     await other.send({"text": "hello"}, "go")
     await other.send(b"not json", "go", message_id="bad-start")
     for replays in (1, 2):
@@ -224,7 +224,7 @@ async def test_a_run_that_was_sent_goes_on_with_its_next_step_without_calling_ag
     then = {"action": "create_action", "client": "main", "body": {"ticket_id": 3, "outcome": "Note", "note_html": "two"}}
     runbook = {"start": {"queue": "go"}, "first": "note", "steps": {"note": note, "then": then}}
     worker = await stage.start({"clients": {"main": client(halo)}, "runbooks": {"rb": runbook}})
-    halo.fault(Fault(Does.RESET, "POST", "/Actions", executed=True, times=1))
+    halo.fault(Fault(FaultKind.RESET, "POST", "/Actions", executed=True, times=1))
     await other.send({}, "go")
     await other.settles("halo.run.rb.dead", 1)
     [letter] = await listed(stage, "rb")

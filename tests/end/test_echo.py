@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.tools.job import EVENTS, publisher, routes, subscriber
 from tests.tools.waiting import until
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 WRITES = "writes"
 
@@ -15,8 +15,8 @@ async def test_an_echo_of_which_nobody_could_tell_any_more_gets_through_and_the_
     writing = publisher(entity="Tickets", queue=WRITES)
     worker = await stage.start(routes(halo, subscribers={"seen": watching}, publishers={"erp": writing}))
     await worker.logged("poll.ended", result="complete")
-    lists = halo.fault(Fault(Does.HOLD, "GET", "/Tickets", times=None))
-    writes = halo.fault(Fault(Does.HOLD, "POST", "/Tickets", executed=True))
+    lists = halo.fault(Fault(FaultKind.HOLD, "GET", "/Tickets", times=None))
+    writes = halo.fault(Fault(FaultKind.HOLD, "POST", "/Tickets", executed=True))
 
     async def written() -> bool:
         return lists.struck > 0 and bool(halo.journal.executed("POST", "/Tickets"))

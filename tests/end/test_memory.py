@@ -12,7 +12,7 @@ from tests.tools.job import client, publisher
 from tests.tools.waiting import until
 from worker.broker.open import open_broker
 from worker.core.message import Message
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 MEBIBYTE = 1024 * 1024
 GROWTH = 260  # MiB above an idle worker, which has some 75: with the processes for expressions it fits into 512
@@ -104,7 +104,7 @@ async def test_messages_of_100_megabytes_pass_through_unread(flood, rabbitmq, am
 
 async def test_large_messages_that_halo_keeps_waiting_are_done_in_turn(flood):
     await flood.start(concurrency=8)
-    held = flood.halo.fault(Fault(Does.HOLD, method="POST", path="/Asset", times=None))
+    held = flood.halo.fault(Fault(FaultKind.HOLD, method="POST", path="/Asset", times=None))
     for number in range(32):
         rows = b",".join(b'{"a":%d}' % row for row in range(50_000))
         body = b'{"payload":{"inventory_number":"SN-%d","notes":"%s","rows":[%s]}}' % (number, b"x" * 4 * MEBIBYTE, rows)
@@ -141,7 +141,7 @@ WAITING = 10
 
 async def test_what_waited_for_memory_when_its_worker_was_killed_is_done_and_not_in_doubt(flood):
     await flood.start(concurrency=8)
-    held = flood.halo.fault(Fault(Does.HOLD, method="POST", path="/Asset", times=None))
+    held = flood.halo.fault(Fault(FaultKind.HOLD, method="POST", path="/Asset", times=None))
     for number in range(24):
         await flood.send(ROUTES[number % 4], orjson.dumps({"payload": {"inventory_number": f"SN-{number}", "notes": "x" * 6 * MEBIBYTE}}))
 

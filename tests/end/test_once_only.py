@@ -15,8 +15,8 @@ from yarl import URL
 from tests.tools.job import publisher, routes
 from tests.tools.proxy import Proxy, through_proxy
 from tests.tools.waiting import soon, until
-from worker.flows.writes.attempt import NOT_AFTER
-from worker.sandbox.faults import Does, Fault
+from worker.flows.writes.attempt import SEND_WITHIN
+from worker.sandbox.faults import Fault, FaultKind
 
 FIND = {"query": {"search": "{{ payload.inventory_number }}"}, "match": {"inventory_number": "{{ payload.inventory_number }}"}}
 HEARTBEAT = 1
@@ -125,7 +125,7 @@ async def test_a_replica_that_was_stopped_between_its_claim_and_its_post_does_no
         await stage.start(routes(halo, publishers=publishers, timeout="1s"), name="second", heartbeat=HEARTBEAT)
         letter = await other.take("assets.dead", 60)
         assert letter.headers["dead-class"] == "in_doubt"
-        await asyncio.sleep(max(0.0, since + NOT_AFTER + 1 - time.monotonic()))
+        await asyncio.sleep(max(0.0, since + SEND_WITHIN + 1 - time.monotonic()))
         first.signal(signal.SIGCONT)
         await first.logged("message.unsettled")
         await first.ready()
@@ -134,7 +134,7 @@ async def test_a_replica_that_was_stopped_between_its_claim_and_its_post_does_no
 
 async def test_a_post_under_way_in_a_replica_that_lost_the_broker_is_waited_for_by_the_one_that_got_its_message(halos, stage, amqp_url, other):
     halo = await halos()
-    posted = halo.fault(Fault(Does.HOLD, "POST", "/Asset"))
+    posted = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset"))
     async with through_proxy(amqp_url) as (url, proxy):
         publishers = {"erp": publisher(find=FIND)}
         first = await stage.start(routes(halo, publishers=publishers), name="first", heartbeat=HEARTBEAT, amqp_url=url)
@@ -153,10 +153,10 @@ async def test_a_post_under_way_in_a_replica_that_lost_the_broker_is_waited_for_
 
 
 SECOND = [
-    Fault(Does.RESET, "POST", "/Asset", executed=True),
-    Fault(Does.ANSWER, "POST", "/Asset", status=500, executed=True),
-    Fault(Does.HTML, "POST", "/Asset", executed=True),
-    Fault(Does.CUT, "POST", "/Asset"),
+    Fault(FaultKind.RESET, "POST", "/Asset", executed=True),
+    Fault(FaultKind.ANSWER, "POST", "/Asset", status=500, executed=True),
+    Fault(FaultKind.HTML, "POST", "/Asset", executed=True),
+    Fault(FaultKind.CUT, "POST", "/Asset"),
 ]
 SERIALS = [f"SN-{number}" for number in range(len(SECOND))]
 
@@ -165,7 +165,7 @@ SERIALS = [f"SN-{number}" for number in range(len(SECOND))]
 async def test_a_worker_that_is_killed_with_its_posts_under_way_leaves_one_record_each_whatever_happens_to_the_next(halos, stage, other, executed):
     """Each of the next worker's posts meets another fault."""
     halo = await halos()
-    posted = halo.fault(Fault(Does.HOLD, "POST", "/Asset", times=len(SERIALS), executed=executed))
+    posted = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=len(SERIALS), executed=executed))
     publishers = {"erp": publisher(find=FIND, concurrency=len(SERIALS), retry=["50ms"] * 6)}  # one of them may meet more than one fault
     first = await stage.start(routes(halo, publishers=publishers), name="first")
     for serial in SERIALS:

@@ -11,7 +11,7 @@ from tests.tools.job import publisher, routes
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import soon, until
 from worker.core.topology import WORK_LIMIT
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 KEYS = range(1, 9)
 TIMEOUT = "1s"  # of a request to Halo: what may be under way when an owner dies is waited for
@@ -48,8 +48,8 @@ async def all_applied(halo, steps, within):
 
 async def test_three_replicas_keep_the_order_when_the_one_that_applies_it_is_killed_again_and_again(halos, stage, other):
     halo = await halos(create_seconds=0)
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=None, status=500, probability=0.1, seed=7))
-    halo.fault(Fault(Does.DELAY, "POST", "/Asset", times=None, seconds=0.02))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, status=500, probability=0.1, seed=7))
+    halo.fault(Fault(FaultKind.DELAY, "POST", "/Asset", times=None, seconds=0.02))
     definition = routes(halo, publishers={"erp": ordered(concurrency=4, retry=["50ms"] * 10)}, timeout=TIMEOUT)
     workers = [await stage.start(definition, name="replica-0")]
     workers += await asyncio.gather(*(stage.start(name=f"replica-{number}") for number in (1, 2)))
@@ -77,7 +77,7 @@ async def test_three_replicas_keep_the_order_when_the_one_that_applies_it_is_kil
 
 async def test_an_owner_that_is_frozen_with_a_request_under_way_cannot_bring_it_after_its_successors(halos, stage, other):
     halo = await halos()
-    held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", nth=5))
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", nth=5))
     definition = routes(halo, publishers={"erp": ordered(concurrency=2)}, timeout=TIMEOUT)
     first = await stage.start(definition, name="first", heartbeat=1)
     second = await stage.start(name="second", heartbeat=1)
@@ -102,7 +102,7 @@ async def test_an_owner_that_is_frozen_with_a_request_under_way_cannot_bring_it_
 
 async def test_an_owner_that_is_cut_off_but_lives_starts_nothing_more(halos, stage, amqp_url, other):
     halo = await halos()
-    held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", nth=5))
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", nth=5))
     definition = routes(halo, publishers={"erp": ordered(concurrency=4)}, timeout="5s")
     async with through_proxy(amqp_url) as (proxied, proxy):
         first = await stage.start(definition, name="first", heartbeat=1, amqp_url=proxied)

@@ -10,7 +10,7 @@ from tests.tools.proxy import through_proxy
 from tests.tools.waiting import soon, until
 from worker.broker.open import open_broker
 from worker.core.errors import BrokerError
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 FIND = {"query": {"search": "{{ payload.inventory_number }}"}, "match": {"inventory_number": "{{ payload.inventory_number }}"}}
 
@@ -72,7 +72,7 @@ async def test_a_restart_of_the_broker_under_load_both_ways_loses_nothing_and_do
 async def test_a_connection_to_the_broker_that_is_cut_during_a_post_costs_no_second_post(halos, stage, amqp_url, other):
     halo = await halos()
     async with through_proxy(amqp_url) as (proxied, proxy):
-        held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", executed=True))
+        held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", executed=True))
         worker = await stage.start(routes(halo, publishers={"erp": publisher()}), amqp_url=proxied)
         await other.send({"payload": {"inventory_number": "SN-1"}})
         await soon(held.arrived.wait())
@@ -92,7 +92,7 @@ async def test_a_connection_to_the_broker_that_is_cut_during_a_post_costs_no_sec
 
 async def test_a_worker_that_is_killed_in_a_post_leaves_one_record_when_the_route_can_look(halos, stage, other):
     halo = await halos()
-    held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", executed=True))
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", executed=True))
     worker = await stage.start(routes(halo, publishers={"erp": publisher(find=FIND)}))
     await other.send({"payload": {"inventory_number": "SN-1"}})
     await soon(held.arrived.wait())
@@ -106,7 +106,7 @@ async def test_a_worker_that_is_killed_in_a_post_leaves_one_record_when_the_rout
 
 async def test_a_worker_that_is_killed_in_a_post_leaves_the_message_in_doubt_when_the_route_cannot_look(halos, stage, other):
     halo = await halos()
-    held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", executed=True))
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", executed=True))
     worker = await stage.start(routes(halo, publishers={"erp": publisher(concurrency=1)}))
     first = await other.send({"payload": {"inventory_number": "SN-1"}})
     await other.send({"payload": {"inventory_number": "SN-2"}})

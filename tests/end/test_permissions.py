@@ -28,7 +28,7 @@ from worker.config.loader import load_routes
 from worker.config.routes import Routes
 from worker.core.message import Message
 from worker.core.topology import Binding, Topology, browsed, work_topology
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 SECRET = "a-secret-of-the-webhook"
 KEYS = "halo.keys"  # declared here where no worker did: nobody else may read it, whatever is in it
@@ -116,7 +116,7 @@ async def start(stage, company, **more):
 async def test_with_least_privileges_every_kind_of_route_works_to_the_end(halo, stage, company):
     await of_others(company)
     worker = await start(stage, company)
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", status=429))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", status=429))
     await send(company.sender, {"serial": "SN-1"}, "asset.new")
     await worker.logged("message.retried", route="erp")
     await worker.logged("message.done", route="erp")
@@ -177,7 +177,7 @@ async def test_a_worker_that_lacks_a_permission_is_unready_and_says_which_and_wh
 async def test_an_operator_replays_dead_letters_and_moves_cursors(halo, stage, company):
     await of_others(company)
     worker = await start(stage, company)
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", status=400))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", status=400))
     await send(company.sender, {"serial": "SN-4"}, "asset.new")
     await worker.logged("message.dead", route="erp")
     for arguments in (

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.tools.job import listening, routes, subscriber
 from tests.tools.waiting import SOON, soon, until
 from worker.core.topology import wait_queue
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 INTERVAL = 1.0
 STARTING = 1.0  # for a consumer that is gone to be noticed, and for the next holder to begin
@@ -55,7 +55,7 @@ async def test_replicas_never_poll_twice_in_one_interval_and_one_that_is_killed_
 
 async def test_the_turn_of_a_replica_that_is_killed_in_its_middle_is_taken_by_another_long_before_the_next_is_due(halos, stage, broker):
     halo = await halos(tickets=20)
-    held = halo.fault(Fault(Does.HOLD, "GET", "/Tickets"))
+    held = halo.fault(Fault(FaultKind.HOLD, "GET", "/Tickets"))
     async with listening(broker) as listener:
         first = await stage.start(routes(halo, subscribers={"tickets": subscriber(every="1h")}), name="first")
         await soon(held.arrived.wait())

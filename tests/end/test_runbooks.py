@@ -14,7 +14,7 @@ from tests.tools.proxy import through_proxy
 from tests.tools.waiting import SOON, until
 from worker.core.topology import dead_queue, retry_queue
 from worker.flows.running.run_message import run_queue
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 GO, RUN = "ask", run_queue("ask-chatgpt")
 RETRY = (0.1, 1.0)
@@ -108,7 +108,7 @@ async def test_killed_over_and_over_every_run_ends_with_one_note_and_no_finished
     halo = await halos(tickets=2 * kills)
     observed = Observed(halo, rng)
     api.on_call = observed.asked
-    halo.fault(Fault(Does.DELAY, "POST", "/Actions", times=None, seconds=0.03, executed=True))
+    halo.fault(Fault(FaultKind.DELAY, "POST", "/Actions", times=None, seconds=0.03, executed=True))
     definition = ask_chatgpt(halo, api.url)
     workers = [await stage.start(definition, name=f"worker-{number}") for number in range(replicas)]
     tickets = range(1, kills + 1)

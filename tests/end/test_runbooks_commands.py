@@ -13,8 +13,8 @@ from tests.tools.commands import Ended, run_command
 from tests.tools.job import client
 from tests.tools.process import ROOT, write_routes
 from worker.catalogue.actions import ACTIONS
-from worker.sandbox.completions import serve_completions
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.fake_completions_api import serve_completions
+from worker.sandbox.faults import Fault, FaultKind
 
 SAMPLES = ROOT / "routes"
 NOTE = {"action": {"note": "Why?"}, "ticket": {"id": 7}}
@@ -90,7 +90,7 @@ async def test_a_run_that_fails_ends_with_1_and_its_reason(shell):
 
 
 async def test_a_run_in_doubt_says_at_which_step(shell, halo, tmp_path):
-    halo.fault(Fault(Does.RESET, "POST", "/Actions", executed=True, times=None))
+    halo.fault(Fault(FaultKind.RESET, "POST", "/Actions", executed=True, times=None))
     note = {"action": "create_action", "client": "main", "body": {"ticket_id": 7, "outcome": "Note", "note_html": "x"}}
     runbook = {"start": {"queue": "go"}, "first": "note", "steps": {"note": note}}
     ended = await shell.run("start", "rb", "--json", routes=write_routes(tmp_path, {"clients": {"main": client(halo)}, "runbooks": {"rb": runbook}}))

@@ -9,7 +9,7 @@ from tests.tools.job import EVENTS, listening, publisher, routes, subscriber
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import soon, until
 from worker.core.topology import state_queue, wait_queue
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 GRACE = 5.0
 FIND = {"query": {"search": "{{ payload.inventory_number }}"}, "match": {"inventory_number": "{{ payload.inventory_number }}"}}
@@ -45,7 +45,7 @@ async def test_an_idle_worker_ends_at_once_and_says_ready_alive_and_metrics_unti
 
 async def test_a_post_in_hand_is_finished_and_its_message_is_gone(halos, stage, other):
     halo = await halos()
-    delayed = halo.fault(Fault(Does.DELAY, "POST", "/Asset", seconds=1.5, executed=True))
+    delayed = halo.fault(Fault(FaultKind.DELAY, "POST", "/Asset", seconds=1.5, executed=True))
     worker = await stage.start(routes(halo, publishers={"erp": publisher(concurrency=1)}), shutdown_grace=GRACE)
     for number in range(3):
         await other.send({"payload": {"inventory_number": f"SN-{number}"}})
@@ -66,7 +66,7 @@ async def test_a_post_in_hand_is_finished_and_its_message_is_gone(halos, stage, 
 
 async def test_a_post_that_outlasts_the_grace_time_is_cut_off_and_looked_up_by_the_next_worker(halos, stage, other):
     halo = await halos()
-    held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", executed=True))
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", executed=True))
     worker = await stage.start(routes(halo, publishers={"erp": publisher(find=FIND)}), shutdown_grace=1)
     await other.send({"payload": {"inventory_number": "SN-1"}})
     await soon(held.arrived.wait())
@@ -103,7 +103,7 @@ async def all_taken(worker, halo, count):
 
 async def test_a_poll_in_its_middle_is_left_where_it_is_and_goes_on_later(halos, stage, broker, other):
     halo = await halos(tickets=250)
-    halo.fault(Fault(Does.DELAY, "GET", "/Tickets", nth=2, times=1, seconds=1))
+    halo.fault(Fault(FaultKind.DELAY, "GET", "/Tickets", nth=2, times=1, seconds=1))
     async with listening(broker) as listener:
         worker = await stage.start(routes(halo, subscribers={"tickets": subscriber()}), ready=False, shutdown_grace=GRACE)
         await until(lambda: requested(halo, 2))
@@ -126,7 +126,7 @@ async def rests(other, route):
 
 async def test_in_an_outage_of_the_broker_it_ends_in_time_and_the_post_in_hand_is_not_doubled(halos, stage, amqp_url, other):
     halo = await halos()
-    held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", executed=True))
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", executed=True))
     async with through_proxy(amqp_url) as (proxied, proxy):
         worker = await stage.start(routes(halo, publishers={"erp": publisher(find=FIND)}), amqp_url=proxied, shutdown_grace=GRACE)
         await other.send({"payload": {"inventory_number": "SN-1"}})
@@ -159,7 +159,7 @@ async def test_while_the_broker_is_away_it_ends_at_once(halos, stage, amqp_url):
 
 async def test_a_second_signal_ends_it_at_once(halos, stage, other):
     halo = await halos()
-    held = halo.fault(Fault(Does.HOLD, "POST", "/Asset"))
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset"))
     worker = await stage.start(routes(halo, publishers={"erp": publisher()}), shutdown_grace=60)
     await other.send({"payload": {"inventory_number": "SN-1"}})
     await soon(held.arrived.wait())
@@ -175,7 +175,7 @@ async def test_readiness_says_consuming_only_while_messages_are_really_taken(hal
     halo = await halos()
     worker = await stage.start(routes(halo, publishers={"erp": publisher()}))
     assert (await worker.parts())["publisher erp"] == {"ok": True, "detail": "consuming"}
-    halo.fault(Fault(Does.ANSWER, "*", "/api/*", times=None, status=503))
+    halo.fault(Fault(FaultKind.ANSWER, "*", "/api/*", times=None, status=503))
     await other.send({"payload": {"id": 5, "inventory_number": "SN-1"}})
     await worker.unready()
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from tests.tools.job import EVENTS, listening, routes, subscriber
 from tests.tools.waiting import SOON, soon, until
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 
 def pages(halo):
@@ -84,7 +84,7 @@ async def test_with_a_date_to_start_from_only_what_changed_since_is_published(ha
 
 async def test_a_worker_killed_between_confirm_and_baton_publishes_the_same_keys_again_and_loses_none(halos, stage, broker):
     halo = await halos(tickets=250)
-    held = halo.fault(Fault(Does.HOLD, "GET", "/Tickets", nth=3, times=1))
+    held = halo.fault(Fault(FaultKind.HOLD, "GET", "/Tickets", nth=3, times=1))
     async with listening(broker) as listener:
         worker = await stage.start(routes(halo, subscribers={"tickets": subscriber()}), ready=False)
         await soon(held.arrived.wait())

@@ -11,7 +11,7 @@ from tests.tools.job import listening, publisher, routes, subscriber
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import until
 from worker.flows.consuming import watchdog
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 from worker.state.birth import baton_in_sight
 
 DELIVER = b"\x00\x3c\x00\x3c"  # class 60 (basic), method 60
@@ -113,7 +113,7 @@ async def test_a_subscriber_that_is_not_handed_its_baton_asks_for_it_anew(halos,
 
 async def test_a_delivery_that_is_held_beyond_the_brokers_patience_is_created_once_and_consuming_goes_on(halos, stage, other, impatient):
     halo = await halos()
-    halo.fault(Fault(Does.DELAY, "POST", "/Asset", times=1, seconds=8))
+    halo.fault(Fault(FaultKind.DELAY, "POST", "/Asset", times=1, seconds=8))
     worker = await stage.start(routes(halo, publishers={"erp": publisher(concurrency=1, find=FIND)}))
     await other.send({"payload": {"inventory_number": "SN-slow"}})
     lost = await worker.logged("consumer.lost", within=60)

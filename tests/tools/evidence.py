@@ -13,7 +13,7 @@ import orjson
 from tests.tools.invariants import Effect, Left
 from tests.tools.job import Letter, OtherSystem
 from tests.tools.rabbitmq import RabbitMQ, vhost_of
-from worker.sandbox.journal import Executed
+from worker.sandbox.journal import ExecutedOperation
 
 KEY = re.compile(r"key-[a-z]+-\d+")
 OURS = ("events", "halo.claims", "halo.control", "halo.echoes", "halo.keys", "halo.keys.made", "halo.unrouted")
@@ -25,7 +25,7 @@ def keys_in(body: Any) -> set[str]:
     return set(KEY.findall(text))
 
 
-def effects_of(operations: Iterable[Executed]) -> Iterator[Effect]:
+def effects_of(operations: Iterable[ExecutedOperation]) -> Iterator[Effect]:
     """What the journal says that Halo carried out; the simulated Halo answers for its own users by other ways."""
     for operation in operations:
         if operation.method == "POST":

@@ -21,14 +21,14 @@ from worker.core.jsontext import decode
 from worker.core.message import Delivery, Message, up_to
 from worker.core.ports import Broker
 from worker.core.topology import Binding, Queue, TopicExchange, Topology, browsed
-from worker.sandbox.server import Sandbox
+from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.state.keys import shared_key
 
 EVENTS = "events"
 LARGEST = 128 * 1024 * 1024  # bytes of a body that the other system reads
 
 
-def client(halo: Sandbox, **more: Any) -> dict[str, Any]:
+def client(halo: SimulatedHalo, **more: Any) -> dict[str, Any]:
     """A client's definition for this Halo, without a budget: most tests are about something else."""
     auth = {"type": "client_credentials", "client_id": halo.settings.client_id, "client_secret": halo.settings.client_secret}
     return {"url": halo.url, "auth": auth, "rate_limit": "none"} | more
@@ -44,7 +44,7 @@ def publisher(**more: Any) -> dict[str, Any]:
     return {"client": "main", "queue": "assets", "entity": "Asset", "retry": ["50ms", "100ms"]} | more
 
 
-def routes(halo: Sandbox, *, subscribers: dict[str, Any] | None = None, publishers: dict[str, Any] | None = None, **members: Any) -> dict[str, Any]:
+def routes(halo: SimulatedHalo, *, subscribers: dict[str, Any] | None = None, publishers: dict[str, Any] | None = None, **members: Any) -> dict[str, Any]:
     """A route file with one client, `main`; `members` are more of the client's."""
     return {"clients": {"main": client(halo, **members)}, "subscribers": subscribers or {}, "publishers": publishers or {}}
 

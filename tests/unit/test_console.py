@@ -15,9 +15,9 @@ from tests.tools.headers import CODEC
 from worker.cli.console import errors, output, table, write_json
 from worker.cli.dead.view import print_letter, print_letters
 from worker.core.message import Message
-from worker.flows.dead.boxes import Box
+from worker.flows.dead.dead_queues import DeadQueue
 from worker.flows.dead.letter import letter_of
-from worker.flows.dead.sifting import Found, Selection, Sieve
+from worker.flows.dead.letter_selector import LetterSelector, SelectedLetter, Selection
 
 LONG = " ".join(["word"] * 300)
 
@@ -70,7 +70,7 @@ def test_no_color_is_respected(monkeypatch):
 
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e[red]m1[/red]"
-BOX = Box("erp", "publisher", "erp.dead", "erp")
+BOX = DeadQueue("erp", "publisher", "erp.dead", "erp")
 
 
 def on_terminal(monkeypatch):
@@ -110,10 +110,10 @@ def test_a_dead_letter_steers_nothing_and_has_no_line_that_it_was_not_given(monk
     terminal = on_terminal(monkeypatch)
     headers = {"dead-class": "rejected", "dead-reason": f"no\nclass        done{HOSTILE}", HOSTILE: HOSTILE}
     message = Message(HOSTILE.encode(), headers, message_id=f"m1\n{HOSTILE}", correlation_id=f"c\nreason       fine{HOSTILE}", reply_to=HOSTILE, type=HOSTILE)
-    found = Found(BOX, letter_of(BOX, message, CODEC), message)
-    sieve = Sieve(Selection(), 0.0, CODEC)
-    sieve.ids.append(found.letter.id)
-    print_letters([found], sieve)
+    found = SelectedLetter(BOX, letter_of(BOX, message, CODEC), message)
+    selector = LetterSelector(Selection(), 0.0, CODEC)
+    selector.ids.append(found.letter.id)
+    print_letters([found], selector)
     print_letter(found, message, 0.0, reveal=False)
     assert steered(terminal.getvalue()) == []
     starts = Counter(line.split("  ")[0] for line in terminal.getvalue().splitlines())

@@ -28,8 +28,8 @@ from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
 from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.receipts import Receipts
+from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.hooks.effects import webhook_topology
-from worker.flows.hooks.reception import Reception
 from worker.flows.waiting import first_of
 from worker.integrations.caller import IntegrationCaller, open_caller
 from worker.metrics import Metrics
@@ -122,7 +122,7 @@ class Service:
         """The public port, open until the stack is closed; nothing where no route needs it. Raises `WorkerError` when it cannot listen."""
         async with AsyncExitStack() as opened:
             if doors := doors_of(self.routes.runbooks, self.routes.webhooks):
-                reception = Reception(self.routes.webhooks, self._current, evaluator, self.clock, self.metrics)
+                reception = DeliveryIntake(self.routes.webhooks, self._current, evaluator, self.clock, self.metrics)
                 peers = Peers(self.settings.public_proxies, self.settings.public_peer_connections)
                 serving = serve_public(self.settings.public_host, self.settings.public_port, doors, reception.receive, self.metrics, peers)
                 self.public_port = await opened.enter_async_context(serving)

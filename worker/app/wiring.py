@@ -18,7 +18,7 @@ from worker.flows.consuming.availability import Availability, Together
 from worker.flows.consuming.consumer import Consumer, Consumption
 from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.runner import Handler
-from worker.flows.hooks.waking import Waking, wake_topology
+from worker.flows.hooks.poll_trigger import PollTrigger, wake_topology
 from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology, tell_left_behind
 from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology
 from worker.flows.running.runbook import RunbookFlow, Starter, runbook_topology, start_consumption, step_consumption
@@ -98,7 +98,7 @@ class Wiring:
         return flows
 
     def _waking(self, subscriber: str) -> Flow:
-        waking = Waking(subscriber, self.clock, self.metrics, self.health)
+        waking = PollTrigger(subscriber, self.clock, self.metrics, self.health)
         return Flow(waking.part, wake_topology(subscriber), waking.serve)
 
     def _consumer(self, what: Consumption, handler: Handler, needs: Availability, topology: Topology) -> Flow:

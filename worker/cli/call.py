@@ -28,8 +28,8 @@ from worker.core.redaction import MASK, redact_text
 from worker.core.suggest import choices
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
-from worker.integrations.building import build_call
 from worker.integrations.caller import open_caller
+from worker.integrations.request_builder import build_call
 from worker.logs import configure
 from worker.metrics import Metrics
 from worker.settings import Settings, load_settings

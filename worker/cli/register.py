@@ -23,7 +23,7 @@ from worker.core.ports import Halo
 from worker.core.printable import printable
 from worker.core.redaction import redact
 from worker.core.suggest import choices
-from worker.flows.hooks.registration import Step, carry_out, for_new_webhook, look_up, steps_of
+from worker.flows.hooks.registration import RegistrationCall, find_registered, plan_registration, send_registration, with_webhook_id
 from worker.logs import configure
 from worker.metrics import Metrics
 from worker.settings import Settings, load_settings
@@ -76,7 +76,7 @@ def parsed(url: str) -> URL | None:
 async def registered(routes: Routes, settings: Settings, hook: Webhook, url: str, *, dry_run: bool, yes: bool) -> None:
     async with open_clients(routes, settings, Metrics(), Health(), SystemClock(), names=[hook.client]) as clients:
         halo = clients[hook.client]
-        steps = list(steps_of(hook, url, await look_up(halo, hook, url)))
+        steps = list(plan_registration(hook, url, await find_registered(halo, hook, url)))
         if dry_run:
             for step in steps:
                 show(step)
@@ -84,7 +84,7 @@ async def registered(routes: Routes, settings: Settings, hook: Webhook, url: str
             await carried_out(halo, steps, yes=yes)
 
 
-async def carried_out(halo: Halo, steps: list[Step], *, yes: bool) -> None:
+async def carried_out(halo: Halo, steps: list[RegistrationCall], *, yes: bool) -> None:
     console = output()
     answer = None
     for number, step in enumerate(steps):
@@ -93,17 +93,17 @@ async def carried_out(halo: Halo, steps: list[Step], *, yes: bool) -> None:
                 Text(f"left: {step.sentence.removeprefix('remove ')}, which the route does not name (--yes removes it)", style="yellow"), soft_wrap=True
             )
             continue
-        body = await carry_out(halo, step if answer is None else for_new_webhook(step, answer))
+        body = await send_registration(halo, step if answer is None else with_webhook_id(step, answer))
         answer = body if number == 0 else answer
         console.print(Text(f"done: {step.sentence}", style="green"), soft_wrap=True)
 
 
-def agreed(step: Step) -> bool:
+def agreed(step: RegistrationCall) -> bool:
     """Asked where somebody can answer."""
     return sys.stdin.isatty() and typer.confirm(printable(f"{step.sentence[:1].upper()}{step.sentence[1:]}?", lines=False))
 
 
-def show(step: Step) -> None:
+def show(step: RegistrationCall) -> None:
     """The call as it would be made, without the secret."""
     request = step.request()
     body = "" if request.body is None else f" {orjson.dumps(redact(request.body)).decode()}"

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from worker.cli.console import SafeConsole
 from worker.core.printable import printable_json
-from worker.sandbox.activity import stay_busy
-from worker.sandbox.halo import Halo
-from worker.sandbox.journal import Received
+from worker.sandbox.activity import simulate_activity
+from worker.sandbox.journal import ReceivedRequest
 from worker.sandbox.server import Watcher, serve
 from worker.sandbox.settings import SandboxSettings
+from worker.sandbox.simulated_halo import SimulatedHalo
 
 COLOURS = ((200, "dim"), (300, "green"), (400, "yellow"), (500, "red"))
 
@@ -49,7 +49,7 @@ async def _run(settings: SandboxSettings, host: str, port: int, activity: float)
         loop.add_signal_handler(number, stopping.set)
     async with serve(settings, host=host, port=port, watcher=_printer(console)) as halo:
         _welcome(console, halo)
-        busy = asyncio.create_task(stay_busy(halo.store, activity, settings.seed)) if activity > 0 else None
+        busy = asyncio.create_task(simulate_activity(halo.store, activity, settings.seed)) if activity > 0 else None
         await stopping.wait()
         if busy is not None:
             busy.cancel()
@@ -57,7 +57,7 @@ async def _run(settings: SandboxSettings, host: str, port: int, activity: float)
                 await busy
 
 
-def _welcome(console: Console, halo: Halo) -> None:
+def _welcome(console: Console, halo: SimulatedHalo) -> None:
     settings = halo.settings
     if not console.is_terminal:
         _line({"event": "sandbox.ready", "url": halo.url, "client_id": settings.client_id, "tickets": halo.store.count("tickets")})
@@ -70,7 +70,7 @@ def _welcome(console: Console, halo: Halo) -> None:
     console.print(f"Faults, journal, settings and records: {halo.url}/_sandbox/journal and its neighbours faults, settings, records/Tickets\n")
 
 
-def client_block(halo: Halo) -> tuple[str, ...]:
+def client_block(halo: SimulatedHalo) -> tuple[str, ...]:
     """Lines of YAML that make this sandbox the client `main`."""
     settings = halo.settings
     return (
@@ -83,7 +83,7 @@ def client_block(halo: Halo) -> tuple[str, ...]:
 
 
 def _printer(console: Console) -> Watcher:
-    def show(received: Received, seconds: float) -> None:
+    def show(received: ReceivedRequest, seconds: float) -> None:
         status = received.status or 0
         query = "&".join(f"{name}={value}" for name, value in received.query.items())
         if not console.is_terminal:

@@ -16,13 +16,13 @@ from worker.core.ports import Clock, Evaluator, Slot
 from worker.halo.client import HaloClient
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Failure
-from worker.integrations.answers import judge
 from worker.integrations.authorization import Authorized
-from worker.integrations.building import build_call
-from worker.integrations.lines import Line, Surroundings, open_line
+from worker.integrations.connections import ApiConnection, ConnectionDeps, open_connection
+from worker.integrations.request_builder import build_call
+from worker.integrations.responses import to_exchange
 from worker.metrics import Metrics
 
-REFUSED = "refused"
+REFUSED_FATE = "refused"
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 class IntegrationCaller:
     """Implements `worker.config.automation.Caller`; made by `open_caller`."""
 
-    def __init__(self, lines: Mapping[str, Line], shutdown: ShutdownGate, evaluator: Evaluator, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, lines: Mapping[str, ApiConnection], shutdown: ShutdownGate, evaluator: Evaluator, metrics: Metrics, clock: Clock) -> None:
         self._lines = lines
         self._shutdown = shutdown
         self._evaluator = evaluator
@@ -51,7 +51,7 @@ class IntegrationCaller:
         try:
             call = await build_call(line.integration, method, values, self._evaluator, timeout)
         except CallRefused:
-            self._record(line, method, REFUSED, None, started)
+            self._record(line, method, REFUSED_FATE, None, started)
             raise
         stale_token = "" if after is None else after.stale_token
         async with line.authorization.reserve(call, stale_token) as authorized:
@@ -76,20 +76,20 @@ class IntegrationCaller:
         """The worker stops: calls that wait for a token end as NOT_SENT, those under way are not disturbed. (Calls with a Halo client's token stop with the client.)"""
         self._shutdown.close()
 
-    def answered(self, line: Line, method: Method, result: Answer | Failure, started: float, token: str = "") -> Exchange:
+    def answered(self, line: ApiConnection, method: Method, result: Answer | Failure, started: float, token: str = "") -> Exchange:
         """The exchange of a result. `token`: the one that was sent, where another can replace it. Raises `CallRefused`."""
         if isinstance(result, Failure) and result.refused:
-            self._record(line, method, REFUSED, None, started)
+            self._record(line, method, REFUSED_FATE, None, started)
             raise CallRefused(f"{method.full_name}: {result.reason}")
         if token and isinstance(result, Answer) and result.status == HTTPStatus.UNAUTHORIZED:
             return Exchange(Fate.AUTH, result.status, stale_token=token)
-        exchange = judge(line.origin.authority, result)
+        exchange = to_exchange(line.origin.authority, result)
         if isinstance(result, Failure) and result.barred:  # no fault of the call: it counts as no attempt
             exchange = replace(exchange, down=True)
         self._record(line, method, exchange.fate.value, exchange.status, started)
         return replace(exchange, duration=self._clock.monotonic() - started)
 
-    def _record(self, line: Line, method: Method, fate: str, status: int | None, started: float) -> None:
+    def _record(self, line: ApiConnection, method: Method, fate: str, status: int | None, started: float) -> None:
         self._metrics.integration_requests.labels(method.integration, method.name, fate).inc()
         milliseconds = round((self._clock.monotonic() - started) * 1000)
         log.info("method.called", method=method.full_name, verb=method.verb, host=line.origin.authority, status=status, fate=fate, ms=milliseconds)
@@ -100,7 +100,7 @@ class IntegrationSlot:
     """Implements `worker.core.ports.Slot`. `renewable`: a refused token may be replaced."""
 
     caller: IntegrationCaller
-    line: Line
+    line: ApiConnection
     method: Method
     authorized: Authorized
     started: float
@@ -124,7 +124,7 @@ async def open_caller(
     Raises `ConfigError` for an address or authorization that can never work.
     """
     shutdown = ShutdownGate()
-    shared = Surroundings(clients, shutdown, metrics, clock)
+    shared = ConnectionDeps(clients, shutdown, metrics, clock)
     async with AsyncExitStack() as stack:
-        lines = {name: await stack.enter_async_context(open_line(integration, shared)) for name, integration in integrations.items()}
+        lines = {name: await stack.enter_async_context(open_connection(integration, shared)) for name, integration in integrations.items()}
         yield IntegrationCaller(lines, shutdown, evaluator, metrics, clock)

@@ -16,13 +16,13 @@ from worker.core.addresses import METADATA, is_public, read_address
 from worker.halo.failures import AddressRefused
 from worker.halo.transport import CONNECT_LIMIT, Send, new_connector, open_session
 
-ANSWER_LIMIT = 8 * 1024 * 1024
+MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 NOT_LISTED = "its address is not on the public internet: name the host under allow_hosts if that is meant"
 NOT_BY_NAME = "its name leads to a metadata service of a cloud: only its address itself, under allow_hosts, opens that"
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class AddressGuard:
     """Makes the sockets for one destination, and none for any other. `allowed` holds hosts in canonical form, with a port or for all of them."""
 
     host: str
@@ -51,11 +51,11 @@ class Guard:
         return (host, None) in self.allowed or (host, self.port) in self.allowed
 
 
-def guard_of(url: URL, allow_hosts: Iterable[tuple[str, int | None]]) -> Guard:
-    return Guard(canonical(url.host or ""), url.port or 0, frozenset((canonical(host), port) for host, port in allow_hosts))
+def guard_of(url: URL, allow_hosts: Iterable[tuple[str, int | None]]) -> AddressGuard:
+    return AddressGuard(canonical_host(url.host or ""), url.port or 0, frozenset((canonical_host(host), port) for host, port in allow_hosts))
 
 
-def canonical(host: str) -> str:
+def canonical_host(host: str) -> str:
     """One spelling for each host: addresses unwrapped, names in lower case, encoded, without a final dot."""
     bare = host.strip("[]").rstrip(".").lower()
     address = read_address(bare)
@@ -68,9 +68,9 @@ def canonical(host: str) -> str:
 
 
 @asynccontextmanager
-async def open_guarded(guard: Guard) -> AsyncIterator[Send]:
+async def open_guarded(guard: AddressGuard) -> AsyncIterator[Send]:
     """The way to one destination. A call's own timeout bounds it as a whole."""
     connector = new_connector(ssl.create_default_context(), guard.new_socket)
     limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_LIMIT, sock_connect=CONNECT_LIMIT)
-    async with open_session(connector, limits, {"Accept": "application/json, */*;q=0.5"}, ANSWER_LIMIT) as send:
+    async with open_session(connector, limits, {"Accept": "application/json, */*;q=0.5"}, MAX_RESPONSE_BYTES) as send:
         yield send

@@ -5,27 +5,27 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
-from worker.sandbox.seeds import TROUBLES
+from worker.sandbox.seeded_tenant import SUMMARIES
 from worker.sandbox.store import Store
 from worker.sandbox.table import Table
 
 
-async def stay_busy(store: Store, per_second: float, seed: int = 1) -> None:
+async def simulate_activity(store: Store, per_second: float, seed: int = 1) -> None:
     """Changes the store at this rate, always in the same way for the same seed, until it is cancelled."""
     chance = Random(seed)  # noqa: S311  reproducible chance is the point
     while True:
         await asyncio.sleep(1 / per_second)
-        act(store, chance)
+        make_change(store, chance)
 
 
-def act(store: Store, chance: Random) -> str:
+def make_change(store: Store, chance: Random) -> str:
     """One change as a person would make it, and what it was."""
     dice = chance.random()
     ticket = _any_of(store.table("tickets"), chance)
     if dice < 0.35 or ticket is None:  # noqa: PLR2004  a third of what happens is new tickets
         user = _any_of(store.table("users"), chance) or 1
         site = store.table("users").value(user, "site_id")
-        return f"ticket {store.create('tickets', {'summary': chance.choice(TROUBLES), 'user_id': user, 'site_id': site})['id']} created"
+        return f"ticket {store.create('tickets', {'summary': chance.choice(SUMMARIES), 'user_id': user, 'site_id': site})['id']} created"
     if dice < 0.65:  # noqa: PLR2004  a third moves on
         store.update("tickets", ticket, {"status_id": chance.choice((2, 3, 4, 8, 9)), "agent_id": chance.randrange(2, 10)})
         return f"ticket {ticket} updated"

@@ -13,37 +13,37 @@ from aiohttp import web
 
 from worker.catalogue.operation import Body
 from worker.sandbox.attachments import attachment_file, stored_attachment
-from worker.sandbox.binding import Unbound, read
-from worker.sandbox.filters import BadSearch, BadValue
-from worker.sandbox.halo import Halo
-from worker.sandbox.journal import Executed, Received
-from worker.sandbox.limits import limit_text
+from worker.sandbox.binding import BindingError, bind_body
+from worker.sandbox.journal import ExecutedOperation, ReceivedRequest
+from worker.sandbox.list_query import BadSearch, BadValue
 from worker.sandbox.listing import list_answer
-from worker.sandbox.members import types_of
-from worker.sandbox.oddities import odd_answer, open_answer
-from worker.sandbox.paths import Match, NoSuchMethod, NoSuchPath, published_paths
+from worker.sandbox.paths import MethodNotAllowed, PathMatch, PathNotFound, published_paths
 from worker.sandbox.profiles import profile_of
-from worker.sandbox.reading import Reading
+from worker.sandbox.rate_limiter import rate_limit_message
+from worker.sandbox.reading import ListQuery
+from worker.sandbox.record_schema import post_members
 from worker.sandbox.rendering import answer_row, detail_row
 from worker.sandbox.responses import empty, json_answer, refusal_answer
 from worker.sandbox.scopes import permits
+from worker.sandbox.simulated_halo import SimulatedHalo
+from worker.sandbox.special_endpoints import public_answer, special_answer
 from worker.sandbox.table import Key, Row
-from worker.sandbox.tokens import Grant
-from worker.sandbox.writing import NoSuchKey, Written, parse_key, write
+from worker.sandbox.tokens import AccessToken
+from worker.sandbox.write_operations import NoSuchKey, WriteResult, parse_key, write_records
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 JSON_TYPES = frozenset({"application/json", "text/json", "application/json-patch+json"})
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class AuthorizedRequest:
     """A request that may be carried out."""
 
     request: web.Request
-    received: Received
-    match: Match
-    reading: Reading
-    grant: Grant
+    received: ReceivedRequest
+    match: PathMatch
+    reading: ListQuery
+    grant: AccessToken
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -53,31 +53,31 @@ class Call:
 class Api:
     """Answers what arrives below /api."""
 
-    def __init__(self, halo: Halo) -> None:
+    def __init__(self, halo: SimulatedHalo) -> None:
         self._halo = halo
 
-    async def answer(self, request: web.Request, received: Received, reading: Reading) -> web.StreamResponse:
+    async def answer(self, request: web.Request, received: ReceivedRequest, reading: ListQuery) -> web.StreamResponse:
         halo, path = self._halo, request.rel_url.raw_path[len("/api") :]
-        opened = open_answer(halo, request.method, path.lower(), str(request.url.origin()))
+        opened = public_answer(halo, request.method, path.lower(), str(request.url.origin()))
         if opened is not None:
             return opened
         try:
             match = published_paths().match(request.method, path)
-        except NoSuchPath:
+        except PathNotFound:
             return empty(404)
-        except NoSuchMethod:
+        except MethodNotAllowed:
             return empty(405)
         grant = self._grant(request)
         if grant is None:
             return empty(401, CHALLENGE)
-        stopped = self._limited() or self._gate(grant, match) or odd_answer(halo, grant, match, reading.query)
-        return stopped or await self._carry_out(Call(request, received, match, reading, grant))
+        stopped = self._limited() or self._gate(grant, match) or special_answer(halo, grant, match, reading.query)
+        return stopped or await self._carry_out(AuthorizedRequest(request, received, match, reading, grant))
 
-    def _grant(self, request: web.Request) -> Grant | None:
+    def _grant(self, request: web.Request) -> AccessToken | None:
         token = request.headers.get("Authorization", "")
         return self._halo.tokens.grant(token[7:]) if token.lower().startswith("bearer ") else None
 
-    def _gate(self, grant: Grant, match: Match) -> web.Response | None:
+    def _gate(self, grant: AccessToken, match: PathMatch) -> web.Response | None:
         operation = match.operation
         return None if permits(grant.scopes, operation.resource, write=operation.method != "GET") else empty(403)
 
@@ -85,12 +85,12 @@ class Api:
         halo, settings = self._halo, self._halo.settings
         if halo.limits.admit(halo.now().timestamp(), settings.rate_limit, settings.rate_window, counts_refused=settings.limit_counts_refused):
             return None
-        answer = refusal_answer(limit_text(settings.rate_limit or 0, settings.rate_window), settings.limit_wrapper, 429)
+        answer = refusal_answer(rate_limit_message(settings.rate_limit or 0, settings.rate_window), settings.limit_wrapper, 429)
         if settings.retry_after is not None:
             answer.headers["Retry-After"] = str(settings.retry_after)
         return answer
 
-    async def _carry_out(self, call: Call) -> web.StreamResponse:
+    async def _carry_out(self, call: AuthorizedRequest) -> web.StreamResponse:
         match call.request.method:
             case "GET" if call.match.operation.listing is not None:
                 return self._list(call)
@@ -101,7 +101,7 @@ class Api:
             case _:
                 return self._delete(call)
 
-    def _list(self, call: Call) -> web.Response:
+    def _list(self, call: AuthorizedRequest) -> web.Response:
         halo = self._halo
         try:
             answer = list_answer(halo.store, halo.settings, call.match, call.reading)
@@ -112,7 +112,7 @@ class Api:
         self._note(call)
         return json_answer(answer)
 
-    def _one(self, call: Call) -> web.StreamResponse:
+    def _one(self, call: AuthorizedRequest) -> web.StreamResponse:
         match = call.match
         key, row = self._found(match, call.query)
         if key is None:
@@ -125,7 +125,7 @@ class Api:
             return attachment_file(row)
         return json_answer(detail_row(row, profile_of(match.table), nested=details))
 
-    def _delete(self, call: Call) -> web.Response:
+    def _delete(self, call: AuthorizedRequest) -> web.Response:
         match = call.match
         key, row = self._found(match, call.query)
         if key is None:
@@ -136,7 +136,7 @@ class Api:
         self._note(call, deleted=(row["id"],))
         return json_answer(detail_row(row, profile_of(match.table), nested=False))
 
-    def _found(self, match: Match, query: Mapping[str, str]) -> tuple[Key | None, Row | None]:
+    def _found(self, match: PathMatch, query: Mapping[str, str]) -> tuple[Key | None, Row | None]:
         try:
             key = parse_key(self._halo.store, match)
         except NoSuchKey:
@@ -147,11 +147,11 @@ class Api:
             return key, None
         return key, self._halo.store.get(match.table, key, scope)
 
-    def _malformed(self, match: Match) -> web.Response:
+    def _malformed(self, match: PathMatch) -> web.Response:
         name, value = next(iter(match.values.items()), ("id", ""))
         return json_answer({name: [f"The value '{value}' is not valid."]}, 400)
 
-    async def _post(self, call: Call) -> web.Response:
+    async def _post(self, call: AuthorizedRequest) -> web.Response:
         halo, operation = self._halo, call.match.operation
         body = await call.request.read()
         if operation.body is Body.MULTIPART:
@@ -161,8 +161,8 @@ class Api:
         if kind not in JSON_TYPES and not kind.endswith("+json"):
             return empty(415)
         try:
-            records = read(body, types_of(operation.path), array=operation.body is Body.ARRAY, accepts_object=halo.settings.accepts_object)
-        except Unbound as unbound:
+            records = bind_body(body, post_members(operation.path), array=operation.body is Body.ARRAY, accepts_object=halo.settings.accepts_object)
+        except BindingError as unbound:
             return json_answer(unbound.errors, 400)
         if any(not record.get("id") for record in records) and not await self._create_in_time(call.match.table):
             return empty(500)
@@ -175,10 +175,10 @@ class Api:
         shown = [answer_row(row, profile_of(call.match.table), moment) for row in done.rows]
         return json_answer(self._shaped(shown, call.query), halo.settings.post_status)
 
-    def _write(self, match: Match, records: Sequence[Mapping[str, Any]], moment: datetime) -> Written:
+    def _write(self, match: PathMatch, records: Sequence[Mapping[str, Any]], moment: datetime) -> WriteResult:
         if match.table == "attachment":
             records = [stored_attachment(record) for record in records]
-        return write(self._halo.store, self._halo.settings, match.table, records, moment)
+        return write_records(self._halo.store, self._halo.settings, match.table, records, moment)
 
     async def _create_in_time(self, table: str) -> bool:
         """Waits as long as a create takes. False when it was a ticket's and another came in between, and this Halo cannot bear that."""
@@ -200,9 +200,11 @@ class Api:
             return rows
         return rows[-1:] if self._halo.settings.answers_array else rows[-1]
 
-    def _note(self, call: Call, body: Any = None, created: tuple[Key, ...] = (), updated: tuple[Key, ...] = (), deleted: tuple[Key, ...] = ()) -> None:
+    def _note(
+        self, call: AuthorizedRequest, body: Any = None, created: tuple[Key, ...] = (), updated: tuple[Key, ...] = (), deleted: tuple[Key, ...] = ()
+    ) -> None:
         received = call.received
-        entry = Executed(
+        entry = ExecutedOperation(
             number=received.number,
             time=self._halo.now(),
             method=received.method,
@@ -218,7 +220,7 @@ class Api:
         self._halo.journal.operations.append(entry)
 
 
-def _scope(match: Match, query: Mapping[str, str]) -> int | None:
+def _scope(match: PathMatch, query: Mapping[str, str]) -> int | None:
     scope = profile_of(match.table).scope
     value = query.get(scope, "") if scope else ""
     return int(value) if value.lstrip("-").isdigit() else None

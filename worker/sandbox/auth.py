@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from worker.sandbox.halo import Halo
-from worker.sandbox.journal import TokenCall
-from worker.sandbox.limits import limit_text
+from worker.sandbox.journal import TokenRequest
+from worker.sandbox.rate_limiter import rate_limit_message
 from worker.sandbox.responses import json_answer, login_page, refusal_answer
-from worker.sandbox.scopes import KNOWN
-from worker.sandbox.tokens import Refused
+from worker.sandbox.scopes import KNOWN_SCOPES
+from worker.sandbox.simulated_halo import SimulatedHalo
+from worker.sandbox.tokens import OAuthError
 
 NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-async def auth_answer(halo: Halo, request: web.Request, path: str) -> web.Response:
+async def auth_answer(halo: SimulatedHalo, request: web.Request, path: str) -> web.Response:
     """`path` lies below /auth, in lower case."""
     if path == "/.well-known/openid-configuration":
         return json_answer(discovery(str(request.url.origin())))
@@ -25,11 +25,11 @@ async def auth_answer(halo: Halo, request: web.Request, path: str) -> web.Respon
     if settings.limit_counts_tokens and not halo.limits.admit(
         halo.now().timestamp(), settings.rate_limit, settings.rate_window, counts_refused=settings.limit_counts_refused
     ):
-        return refusal_answer(limit_text(settings.rate_limit or 0, settings.rate_window), settings.limit_wrapper, 429)
+        return refusal_answer(rate_limit_message(settings.rate_limit or 0, settings.rate_window), settings.limit_wrapper, 429)
     tenant = request.query.get("tenant") or form.get("tenant")
     try:
         answer = halo.tokens.issue(settings, form, tenant)
-    except Refused as refused:
+    except OAuthError as refused:
         _note(halo, form, refused.status, None)
         return json_answer(refused.answer, refused.status, NOT_STORED)
     _note(halo, form, 200, str(answer["scope"]))
@@ -42,11 +42,11 @@ def discovery(address: str) -> dict[str, object]:
         "token_endpoint": f"{address}/auth/token",
         "authorization_endpoint": f"{address}/auth/authorize",
         "grant_types_supported": ["client_credentials", "password", "refresh_token"],
-        "scopes_supported": sorted(KNOWN),
+        "scopes_supported": sorted(KNOWN_SCOPES),
         "token_endpoint_auth_methods_supported": ["client_secret_post"],
     }
 
 
-def _note(halo: Halo, form: dict[str, str], status: int, scope: str | None) -> None:
+def _note(halo: SimulatedHalo, form: dict[str, str], status: int, scope: str | None) -> None:
     journal = halo.journal
-    journal.tokens.append(TokenCall(journal.next_number(), halo.now(), form.get("grant_type", ""), form.get("client_id", ""), status, scope))
+    journal.tokens.append(TokenRequest(journal.next_number(), halo.now(), form.get("grant_type", ""), form.get("client_id", ""), status, scope))

@@ -10,17 +10,17 @@ from typing import Any
 import orjson
 
 from worker.core.jsontext import too_deep
-from worker.sandbox.dates import parse
+from worker.sandbox.dates import parse_moment
 
 Errors = dict[str, list[str]]
 INT32, INT64 = 2**31, 2**63
 INTEGER = re.compile(r"\s*[+-]?\d+\s*")
 SPACE = re.compile(r"[ \t\r\n]*")
 DECODER = JSONDecoder()
-MAX_DEPTH = 64
+MAX_BODY_DEPTH = 64
 
 
-class Unbound(Exception):
+class BindingError(Exception):
     """The body does not fit; `errors` is what Halo answers: the path of each bad member and its messages."""
 
     def __init__(self, errors: Errors) -> None:
@@ -28,32 +28,32 @@ class Unbound(Exception):
         self.errors = errors
 
 
-class Misfit(Exception):
+class ConversionError(Exception):
     """One value does not fit; the text is the beginning of the message."""
 
 
-def read(body: bytes, types: Mapping[str, str], *, array: bool, accepts_object: bool) -> list[dict[str, Any]]:
-    """The records of a POST body, bound. An object endpoint (`array` False) yields one. Raises `Unbound`."""
+def bind_body(body: bytes, types: Mapping[str, str], *, array: bool, accepts_object: bool) -> list[dict[str, Any]]:
+    """The records of a POST body, bound. An object endpoint (`array` False) yields one. Raises `BindingError`."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         first = body[:1].decode(errors="replace")
         place = f"line {error.lineno}, position {max(error.colno - 1, 0)}"
-        raise Unbound({"": [f"Unexpected character encountered while parsing value: {first}. Path '', {place}."]}) from None
-    if too_deep(value, MAX_DEPTH):
-        raise Unbound({"": [f"The reader's MaxDepth of {MAX_DEPTH} has been exceeded. Path '', line 1, position 0."]})
+        raise BindingError({"": [f"Unexpected character encountered while parsing value: {first}. Path '', {place}."]}) from None
+    if too_deep(value, MAX_BODY_DEPTH):
+        raise BindingError({"": [f"The reader's MaxDepth of {MAX_BODY_DEPTH} has been exceeded. Path '', line 1, position 0."]})
     text = body.decode()
     if not array or (accepts_object and isinstance(value, dict)):
         if not isinstance(value, dict):
-            raise Unbound({"": [_wrong_shape("array", "object")]})
+            raise BindingError({"": [_wrong_shape("array", "object")]})
         return [_bind([(value, "")], types, text)[0]]
     if not isinstance(value, list):
-        raise Unbound({"": [_wrong_shape("object", "array")]})
+        raise BindingError({"": [_wrong_shape("object", "array")]})
     wrong = {
         f"[{index}]": [f"Error converting value to an object. Path '[{index}]', line 1."] for index, item in enumerate(value) if not isinstance(item, dict)
     }
     if wrong:
-        raise Unbound(wrong)
+        raise BindingError(wrong)
     return _bind([(item, f"[{index}]") for index, item in enumerate(value)], types, text)
 
 
@@ -72,12 +72,12 @@ def _bind(items: list[tuple[dict[str, Any], str]], types: Mapping[str, str], tex
                 continue
             try:
                 record[name] = CONVERSIONS.get(types.get(name, "any"), _any)(value)
-            except Misfit as misfit:
+            except ConversionError as misfit:
                 path = f"{place}.{written}" if place else written
                 errors[path] = [f"{misfit} Path '{path}', {_position(text, place, written)}."]
         bound.append(record)
     if errors:
-        raise Unbound(errors)
+        raise BindingError(errors)
     return bound
 
 
@@ -90,15 +90,15 @@ def _integer(value: Any, limit: int = INT32) -> Any:
         case None | "":
             return None
         case bool() | list() | dict():
-            raise Misfit(f"Unexpected character encountered while parsing value: {_first(value)}.")
+            raise ConversionError(f"Unexpected character encountered while parsing value: {_first(value)}.")
         case float():
-            raise Misfit(f"Input string '{value}' is not a valid integer.")
+            raise ConversionError(f"Input string '{value}' is not a valid integer.")
         case str() if not INTEGER.fullmatch(value):
-            raise Misfit(f"Could not convert string to integer: {value}.")
+            raise ConversionError(f"Could not convert string to integer: {value}.")
         case _:
             number = int(value)
     if not -limit <= number < limit:
-        raise Misfit(f"JSON integer {number} is too large or small for an Int32.")
+        raise ConversionError(f"JSON integer {number} is too large or small for an Int32.")
     return number
 
 
@@ -111,12 +111,12 @@ def _number(value: Any) -> Any:
         case None | "":
             return None
         case bool() | list() | dict():
-            raise Misfit(f"Unexpected character encountered while parsing value: {_first(value)}.")
+            raise ConversionError(f"Unexpected character encountered while parsing value: {_first(value)}.")
         case str():
             try:
                 return float(value)
             except ValueError:
-                raise Misfit(f"Could not convert string to double: {value}.") from None
+                raise ConversionError(f"Could not convert string to double: {value}.") from None
         case _:
             return value
 
@@ -130,9 +130,9 @@ def _boolean(value: Any) -> Any:
         case str() if value.lower() in {"true", "false"}:
             return value.lower() == "true"
         case str():
-            raise Misfit(f"Could not convert string to boolean: {value}.")
+            raise ConversionError(f"Could not convert string to boolean: {value}.")
         case _:
-            raise Misfit(f"Unexpected character encountered while parsing value: {_first(value)}.")
+            raise ConversionError(f"Unexpected character encountered while parsing value: {_first(value)}.")
 
 
 def _text(value: Any) -> Any:
@@ -142,7 +142,7 @@ def _text(value: Any) -> Any:
         case int() | float():
             return str(value)
         case list() | dict():
-            raise Misfit(f"Unexpected character encountered while parsing value: {_first(value)}.")
+            raise ConversionError(f"Unexpected character encountered while parsing value: {_first(value)}.")
         case _:
             return value
 
@@ -152,23 +152,23 @@ def _moment(value: Any) -> Any:
         case None | "":
             return None
         case str():
-            moment = parse(value)
+            moment = parse_moment(value)
             if moment is None:
-                raise Misfit(f"Could not convert string to DateTime: {value}.")
+                raise ConversionError(f"Could not convert string to DateTime: {value}.")
             return moment
         case _:
-            raise Misfit(f"Error reading date. Unexpected token: {type(value).__name__.capitalize()}.")
+            raise ConversionError(f"Error reading date. Unexpected token: {type(value).__name__.capitalize()}.")
 
 
 def _array(value: Any) -> Any:
     if value is not None and not isinstance(value, list):
-        raise Misfit(_wrong_shape("object" if isinstance(value, dict) else "value", "array"))
+        raise ConversionError(_wrong_shape("object" if isinstance(value, dict) else "value", "array"))
     return value
 
 
 def _object(value: Any) -> Any:
     if isinstance(value, list):
-        raise Misfit(_wrong_shape("array", "object"))
+        raise ConversionError(_wrong_shape("array", "object"))
     return value
 
 

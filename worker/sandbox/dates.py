@@ -33,7 +33,7 @@ def precise(moment: datetime) -> str:
     return f"{moment.isoformat(timespec='microseconds')[:26]}4Z"
 
 
-def parse(text: str) -> datetime | None:
+def parse_moment(text: str) -> datetime | None:
     """A moment that a client wrote: ISO 8601 with or without a zone (without: UTC), or None when it is not one."""
     match = LOOSE.fullmatch(text.strip())
     if match is None:

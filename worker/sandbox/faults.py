@@ -8,10 +8,10 @@ from enum import StrEnum
 from itertools import count
 from random import Random
 
-from worker.sandbox.journal import matches
+from worker.sandbox.journal import path_matches
 
 
-class Does(StrEnum):
+class FaultKind(StrEnum):
     """What a fault does to a request. Those marked * happen after the operation was carried out if `executed`, otherwise instead of it."""
 
     DELAY = "delay"  # * waits `seconds`, then goes on
@@ -32,10 +32,10 @@ class Does(StrEnum):
     BOMB = "bomb"  # a small compressed answer that unpacks to `size` bytes
 
 
-REPLACING = frozenset({Does.RESET, Does.CLOSE, Does.ANSWER, Does.HTML, Does.REDIRECT})
+REPLACING = frozenset({FaultKind.RESET, FaultKind.CLOSE, FaultKind.ANSWER, FaultKind.HTML, FaultKind.REDIRECT})
 
 
-class Content(StrEnum):
+class BodyKind(StrEnum):
     """The body of an ANSWER."""
 
     EMPTY = "empty"
@@ -49,7 +49,7 @@ class Content(StrEnum):
 class Fault:
     """Which requests: `method` and `path` (a pattern, with or without /api), from the `nth` that fits, `times` of them (None: all), by `probability`."""
 
-    does: Does
+    does: FaultKind
     method: str = "*"
     path: str = "*"
     nth: int = 1
@@ -59,7 +59,7 @@ class Fault:
     executed: bool = False
     seconds: float = 0.0
     status: int = 500
-    body: Content = Content.EMPTY
+    body: BodyKind = BodyKind.EMPTY
     text: str = "An error has occurred"
     location: str = "/auth/login"
     headers: tuple[tuple[str, str], ...] = ()
@@ -67,7 +67,7 @@ class Fault:
 
 
 @dataclass
-class Planned:
+class ActiveFault:
     """A fault in force: how many requests fitted, how many it struck."""
 
     number: int
@@ -81,7 +81,7 @@ class Planned:
 
     def counts(self, method: str, path: str) -> bool:
         """Whether a request fits; counts it."""
-        fits = self.fault.method in {"*", method} and matches(self.fault.path, path)
+        fits = self.fault.method in {"*", method} and path_matches(self.fault.path, path)
         self.fitted += fits
         return fits
 
@@ -98,11 +98,11 @@ class Faults:
     """The faults in force. A request is struck by those that fit, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._planned: dict[int, Planned] = {}
+        self._planned: dict[int, ActiveFault] = {}
         self._numbers = count(1)
 
-    def add(self, fault: Fault) -> Planned:
-        planned = Planned(next(self._numbers), fault, Random(fault.seed))  # noqa: S311  reproducible chance is the point
+    def add(self, fault: Fault) -> ActiveFault:
+        planned = ActiveFault(next(self._numbers), fault, Random(fault.seed))  # noqa: S311  reproducible chance is the point
         self._planned[planned.number] = planned
         return planned
 
@@ -116,12 +116,12 @@ class Faults:
         for number in list(self._planned):
             self.remove(number)
 
-    def planned(self) -> list[Planned]:
+    def planned(self) -> list[ActiveFault]:
         return list(self._planned.values())
 
-    def strike(self, method: str, path: str) -> list[Planned]:
+    def strike(self, method: str, path: str) -> list[ActiveFault]:
         """The faults that strike this request; each call counts as one request. Of those that take the answer's place only the first does."""
-        struck: list[Planned] = []
+        struck: list[ActiveFault] = []
         for planned in [planned for planned in self.planned() if planned.counts(method, path)]:
             replaces = planned.fault.does in REPLACING
             if not (replaces and any(earlier.fault.does in REPLACING for earlier in struck)) and planned.due():

@@ -11,11 +11,11 @@ from typing import Any
 
 from worker.sandbox.table import Key
 
-KEPT = 200_000
+MAX_ENTRIES = 200_000
 
 
 @dataclass(slots=True)
-class Received:
+class ReceivedRequest:
     """A request as it arrived; `status` is what was answered, None as long as nothing was, 0 when the connection was cut instead."""
 
     number: int
@@ -28,7 +28,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Executed:
+class ExecutedOperation:
     """An operation that took effect. `path` as it was asked for, below /api; `query` by name as written; ids of what it created, updated and deleted."""
 
     number: int
@@ -45,7 +45,7 @@ class Executed:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenCall:
+class TokenRequest:
     """`scope`: what was granted; None when it was refused."""
 
     number: int
@@ -60,20 +60,20 @@ class TokenCall:
 class Journal:
     """The newest entries of each kind, in order."""
 
-    requests: deque[Received] = field(default_factory=lambda: deque(maxlen=KEPT))
-    operations: deque[Executed] = field(default_factory=lambda: deque(maxlen=KEPT))
-    tokens: deque[TokenCall] = field(default_factory=lambda: deque(maxlen=KEPT))
+    requests: deque[ReceivedRequest] = field(default_factory=lambda: deque(maxlen=MAX_ENTRIES))
+    operations: deque[ExecutedOperation] = field(default_factory=lambda: deque(maxlen=MAX_ENTRIES))
+    tokens: deque[TokenRequest] = field(default_factory=lambda: deque(maxlen=MAX_ENTRIES))
     count: int = 0
 
     def next_number(self) -> int:
         self.count += 1
         return self.count
 
-    def executed(self, method: str | None = None, path: str | None = None) -> list[Executed]:
+    def executed(self, method: str | None = None, path: str | None = None) -> list[ExecutedOperation]:
         """Operations carried out, of a method and of paths such as `/Tickets` or `/Tickets/*`."""
         return [entry for entry in self.operations if _fits(entry, method, path)]
 
-    def received(self, method: str | None = None, path: str | None = None) -> list[Received]:
+    def received(self, method: str | None = None, path: str | None = None) -> list[ReceivedRequest]:
         """Requests that arrived, refused ones included; their paths are whole: `/api/Tickets`, `/auth/token`."""
         return [entry for entry in self.requests if _fits(entry, method, path)]
 
@@ -87,11 +87,11 @@ class Journal:
         self.tokens.clear()
 
 
-def matches(pattern: str, path: str) -> bool:
+def path_matches(pattern: str, path: str) -> bool:
     """Whether a path fits a pattern, without regard to case and to a leading /api."""
     wanted, got = pattern.lower(), path.lower()
     return fnmatchcase(got, wanted) or (got.startswith("/api") and fnmatchcase(got[4:], wanted))
 
 
-def _fits(entry: Received | Executed, method: str | None, path: str | None) -> bool:
-    return (method is None or entry.method == method.upper()) and (path is None or matches(path, entry.path))
+def _fits(entry: ReceivedRequest | ExecutedOperation, method: str | None, path: str | None) -> bool:
+    return (method is None or entry.method == method.upper()) and (path is None or path_matches(path, entry.path))

@@ -6,31 +6,31 @@ from datetime import timedelta
 from typing import Any
 
 from worker.catalogue.operation import Operation
-from worker.sandbox.filters import Asked, query_of
-from worker.sandbox.members import members_of
-from worker.sandbox.paths import Match
+from worker.sandbox.list_query import ListParameters, query_of
+from worker.sandbox.paths import PathMatch
 from worker.sandbox.profiles import Profile, profile_of
-from worker.sandbox.query import Selection, select
-from worker.sandbox.reading import Reading
+from worker.sandbox.query import ResultSet, select
+from worker.sandbox.reading import ListQuery
+from worker.sandbox.record_schema import record_members
 from worker.sandbox.rendering import list_row
 from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.store import Store
 from worker.sandbox.table import Row, Table
 
-UNPUBLISHED = frozenset({"include_custom_fields"})
+UNPUBLISHED_PARAMETERS = frozenset({"include_custom_fields"})
 THIRD_PARTY = frozenset({"third_party_id", "third_party_id_string"})
-PAGING = frozenset({"pageinate", "page_no", "page_size"})
+PAGING_PARAMETERS = frozenset({"pageinate", "page_no", "page_size"})
 RESULTS = "results"
 UNPUBLISHED_KEYS = {"/TopLevel": "tree"}
 BARE_THOUGH_PAGED = frozenset({"/EmailAddressBook"})
 
 
-def list_answer(store: Store, settings: SandboxSettings, match: Match, reading: Reading) -> Any:
+def list_answer(store: Store, settings: SandboxSettings, match: PathMatch, reading: ListQuery) -> Any:
     """An envelope or a bare array. Raises `BadValue` and `BadSearch`."""
     operation, profile = match.operation, profile_of(match.table)
-    asked = Asked.of(operation, reading.query, UNPUBLISHED | THIRD_PARTY if settings.filter_by_third_party else UNPUBLISHED)
+    asked = ListParameters.of(operation, reading.query, UNPUBLISHED_PARAMETERS | THIRD_PARTY if settings.filter_by_third_party else UNPUBLISHED_PARAMETERS)
     table = _table(store, match, asked, profile)
-    members = members_of(operation.path)
+    members = record_members(operation.path)
     selection = select(table, query_of(operation, asked, profile, settings, members))
     found = _seen(store, settings, asked, match, selection)
     start, stop, page = _window(operation, settings, profile, asked, len(found), endless=reading.endless)
@@ -41,12 +41,12 @@ def list_answer(store: Store, settings: SandboxSettings, match: Match, reading: 
         nested = ({"fields"} if asked.flag("includeassetfields") else set()) | ({"customfields"} if fields else set())
         body = [list_row(row, profile, nested, fields) for row in _slice(found, start, stop, thin=not nested)]
     key = _rows_key(operation)
-    if operation.path == "/Agent" and settings.agent_results and PAGING & reading.query.keys():
+    if operation.path == "/Agent" and settings.agent_results and PAGING_PARAMETERS & reading.query.keys():
         key = RESULTS
     return body if key is None else _envelope(operation, asked, key, body, {**page, "record_count": len(found)})
 
 
-def _table(store: Store, match: Match, asked: Asked, profile: Profile) -> Table:
+def _table(store: Store, match: PathMatch, asked: ListParameters, profile: Profile) -> Table:
     if profile.needs is not None and not asked.number(profile.needs):
         return _actions_of_a_day(store, asked) if match.table == "actions" else Table()
     if profile.scope is not None:
@@ -57,7 +57,7 @@ def _table(store: Store, match: Match, asked: Asked, profile: Profile) -> Table:
     return store.table(match.table)
 
 
-def _actions_of_a_day(store: Store, asked: Asked) -> Table:
+def _actions_of_a_day(store: Store, asked: ListParameters) -> Table:
     """Without a ticket, the actions of all tickets can be had for one day at most."""
     start, end = asked.moment("startdate"), asked.moment("enddate")
     return store.actions_between(start, end) if start and end and end - start <= timedelta(days=1) else Table()
@@ -71,7 +71,7 @@ def _union(store: Store, entity: str) -> Table:
     return table
 
 
-def _seen(store: Store, settings: SandboxSettings, asked: Asked, match: Match, selection: Selection) -> Selection | list[Row]:
+def _seen(store: Store, settings: SandboxSettings, asked: ListParameters, match: PathMatch, selection: ResultSet) -> ResultSet | list[Row]:
     """What may be seen by now, on this side of the cursor of a feed."""
     hidden = store.hidden.get(match.table, set())
     young = store.young(match.table, timedelta(seconds=settings.list_lag)) if settings.list_lag else set()
@@ -82,7 +82,7 @@ def _seen(store: Store, settings: SandboxSettings, asked: Asked, match: Match, s
     return [row for row in selection.rows() if row["id"] not in unseen and (not older or row["id"] < older) and (not newer or row["id"] > newer)]
 
 
-def _window(operation: Operation, settings: SandboxSettings, profile: Profile, asked: Asked, total: int, *, endless: bool) -> tuple[int, int, Row]:
+def _window(operation: Operation, settings: SandboxSettings, profile: Profile, asked: ListParameters, total: int, *, endless: bool) -> tuple[int, int, Row]:
     """Which of the rows are shown, and what the envelope says of the page."""
     paged = operation.listing is not None and operation.listing.paged and not profile.ignores_pages
     if _ids_only(asked):
@@ -96,12 +96,12 @@ def _window(operation: Operation, settings: SandboxSettings, profile: Profile, a
     return 0, asked.number("count") or (settings.tickets_window if operation.path == "/Tickets" else total), {}
 
 
-def _ids_only(asked: Asked) -> bool:
+def _ids_only(asked: ListParameters) -> bool:
     return asked.flag("idonly") or asked.flag("ticketidonly")
 
 
-def _slice(found: Selection | list[Row], start: int, stop: int, *, thin: bool) -> list[Row]:
-    return found.rows(start, stop, thin=thin) if isinstance(found, Selection) else found[start:stop]
+def _slice(found: ResultSet | list[Row], start: int, stop: int, *, thin: bool) -> list[Row]:
+    return found.rows(start, stop, thin=thin) if isinstance(found, ResultSet) else found[start:stop]
 
 
 def _rows_key(operation: Operation) -> str | None:
@@ -112,7 +112,7 @@ def _rows_key(operation: Operation) -> str | None:
     return listing.key or UNPUBLISHED_KEYS.get(operation.path) or (RESULTS if listing.paged else None)
 
 
-def _envelope(operation: Operation, asked: Asked, key: str, rows: list[Row], facts: Row) -> Row:
+def _envelope(operation: Operation, asked: ListParameters, key: str, rows: list[Row], facts: Row) -> Row:
     if asked.flag("ticketidonly") and key == "tickets":
         facts = {**facts, "ticket_ids": [row["id"] for row in rows]}
     if operation.path in {"/Actions", "/Attachment"} and asked.number("ticket_id"):

@@ -11,11 +11,11 @@ from urllib.parse import unquote
 from worker.catalogue.catalogue import Catalogue, load
 from worker.catalogue.operation import Operation
 
-PARAMETER = re.compile(r"\\\{(\w+)\\\}")
+PATH_PARAMETER = re.compile(r"\\\{(\w+)\\\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class PathMatch:
     """`table`: the path of the records in lower case, `tickets` for `/Tickets/{id}`; `values` hold the path's parameters as they were written."""
 
     operation: Operation
@@ -28,11 +28,11 @@ class Match:
         return self.operation.path_parameters.get("id", "integer")
 
 
-class NoSuchPath(Exception):
+class PathNotFound(Exception):
     """Nothing is there: 404."""
 
 
-class NoSuchMethod(Exception):
+class MethodNotAllowed(Exception):
     """The path exists for other methods: 405."""
 
 
@@ -44,16 +44,16 @@ class Paths:
         self._patterns: dict[int, list[tuple[re.Pattern[str], Mapping[str, Operation]]]] = {}
         for path, methods in operations.items():
             if "{" in path:
-                pattern = re.compile(PARAMETER.sub(r"(?P<\1>[^/]+)", re.escape(path)), re.IGNORECASE)
+                pattern = re.compile(PATH_PARAMETER.sub(r"(?P<\1>[^/]+)", re.escape(path)), re.IGNORECASE)
                 self._patterns.setdefault(path.count("/"), []).append((pattern, methods))
 
-    def match(self, method: str, path: str) -> Match:
-        """`path` begins with a slash and lies below `/api`. Raises `NoSuchPath` or `NoSuchMethod`."""
+    def match(self, method: str, path: str) -> PathMatch:
+        """`path` begins with a slash and lies below `/api`. Raises `PathNotFound` or `MethodNotAllowed`."""
         methods, values = self._find(path.rstrip("/"))
         if method not in methods:
-            raise NoSuchMethod
+            raise MethodNotAllowed
         operation = methods[method]
-        return Match(operation, table_of(operation.path), values)
+        return PathMatch(operation, table_of(operation.path), values)
 
     def _find(self, path: str) -> tuple[Mapping[str, Operation], Mapping[str, str]]:
         plain = self._plain.get(unquote(path).lower())
@@ -63,7 +63,7 @@ class Paths:
             match = pattern.fullmatch(path)
             if match is not None:
                 return methods, {name: unquote(value) for name, value in match.groupdict().items()}
-        raise NoSuchPath
+        raise PathNotFound
 
 
 def table_of(path: str) -> str:

@@ -48,7 +48,7 @@ TICKET_FILTERS = {
     "search_id": "id",
 }
 
-TICKET = Profile(
+TICKET_PROFILE = Profile(
     stamp=STAMP,
     list_stamp="lastupdate",
     created=("dateoccurred",),
@@ -79,9 +79,9 @@ TICKET = Profile(
 )
 
 PROFILES: Mapping[str, Profile] = {
-    "tickets": TICKET,
-    "opportunities": TICKET,
-    "projects": TICKET,
+    "tickets": TICKET_PROFILE,
+    "opportunities": TICKET_PROFILE,
+    "projects": TICKET_PROFILE,
     "actions": Profile(
         scope="ticket_id",
         needs="ticket_id",
@@ -146,9 +146,9 @@ PROFILES: Mapping[str, Profile] = {
     "feed": Profile(ignores_pages=True, newest_first=True),
 }
 
-PLAIN = Profile()
+DEFAULT_PROFILE = Profile()
 
 
 def profile_of(entity: str) -> Profile:
     """Of an entity in lower case, such as `tickets`."""
-    return PROFILES.get(entity, PLAIN)
+    return PROFILES.get(entity, DEFAULT_PROFILE)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from worker.sandbox.ordering import Entry, rank
+from worker.sandbox.sorted_index import IndexEntry, sort_key
 from worker.sandbox.table import Row, Table
 
-REMEMBERED = 16  # selections of a table: a client that walks pages asks for one again and again
+CACHED_RESULTS = 16  # selections of a table: a client that walks pages asks for one again and again
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Range:
     """Records whose `member` lies in a range; None leaves an end open."""
 
     member: str
@@ -51,16 +51,16 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    spans: tuple[Span, ...] = ()
+    spans: tuple[Range, ...] = ()
     equals: tuple[Equals, ...] = ()
     contains: tuple[Contains, ...] = ()
     order: tuple[Order, ...] = (Order(),)
 
 
-class Selection:
+class ResultSet:
     """Positions in order; a page of it is a slice."""
 
-    def __init__(self, table: Table, entries: Sequence[Entry], *, descending: bool) -> None:
+    def __init__(self, table: Table, entries: Sequence[IndexEntry], *, descending: bool) -> None:
         self._table = table
         self._entries = entries
         self._descending = descending
@@ -81,19 +81,19 @@ class Selection:
         return [position for _, position in reversed(self._entries[total - stop : total - start])]
 
 
-def select(table: Table, query: Query) -> Selection:
+def select(table: Table, query: Query) -> ResultSet:
     """The records that meet all conditions, in order; remembered until the table changes."""
-    known: Selection | None = table.selections.get(query)
+    known: ResultSet | None = table.selections.get(query)
     if known is None:
-        if len(table.selections) >= REMEMBERED:
+        if len(table.selections) >= CACHED_RESULTS:
             del table.selections[next(iter(table.selections))]
         known = table.selections[query] = _select(table, query)
     return known
 
 
-def _select(table: Table, query: Query) -> Selection:
+def _select(table: Table, query: Query) -> ResultSet:
     first = query.order[0]
-    entries: list[Entry] = table.ordering(first.member).entries
+    entries: list[IndexEntry] = table.ordering(first.member).entries
     narrowed = False
     for span in query.spans:
         found = table.ordering(span.member).between(span.start, span.end, low_inclusive=span.start_inclusive, high_inclusive=span.end_inclusive)
@@ -110,22 +110,22 @@ def _select(table: Table, query: Query) -> Selection:
         columns = [table.column(member) for member in wanted.members]
         entries = [entry for entry in entries if any(wanted.text in _text(column[entry[1]]) for column in columns)]
     if len(query.order) > 1:
-        return Selection(table, _sorted(table, entries, query.order), descending=False)
-    return Selection(table, entries, descending=first.descending)
+        return ResultSet(table, _sorted(table, entries, query.order), descending=False)
+    return ResultSet(table, entries, descending=first.descending)
 
 
-def _arranged(table: Table, order: Order, positions: set[int]) -> list[Entry]:
+def _arranged(table: Table, order: Order, positions: set[int]) -> list[IndexEntry]:
     if order.member is None:
-        return sorted((rank(position), position) for position in positions)
+        return sorted((sort_key(position), position) for position in positions)
     column = table.column(order.member)
-    return sorted((rank(column[position]), position) for position in positions)
+    return sorted((sort_key(column[position]), position) for position in positions)
 
 
-def _sorted(table: Table, entries: list[Entry], orders: tuple[Order, ...]) -> list[Entry]:
+def _sorted(table: Table, entries: list[IndexEntry], orders: tuple[Order, ...]) -> list[IndexEntry]:
     arranged = list(entries)
     for order in reversed(orders):
         column = table.column(order.member or "id")
-        arranged.sort(key=lambda entry: rank(column[entry[1]]), reverse=order.descending)
+        arranged.sort(key=lambda entry: sort_key(column[entry[1]]), reverse=order.descending)
     return arranged
 
 

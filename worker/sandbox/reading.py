@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from worker.sandbox.faults import Does, Planned
+from worker.sandbox.faults import ActiveFault, FaultKind
 
 NO_FILTERS = frozenset({"pageinate", "page_no", "page_size", "count", "order", "orderdesc"})
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ListQuery:
     """A query, names in lower case. `endless`: after the last page of a list comes the first again."""
 
     query: Mapping[str, str]
     endless: bool = False
 
 
-def reading_of(query: Mapping[str, str], struck: Sequence[Planned]) -> Reading:
+def read_list_query(query: Mapping[str, str], struck: Sequence[ActiveFault]) -> ListQuery:
     """The query as the faults in force have it read."""
     does = {planned.fault.does for planned in struck}
     read = {name.lower(): value for name, value in query.items()}
-    if Does.REPEAT_PAGE in does:
+    if FaultKind.REPEAT_PAGE in does:
         read.pop("page_no", None)
-    if Does.IGNORE_FILTERS in does:
+    if FaultKind.IGNORE_FILTERS in does:
         read = {name: value for name, value in read.items() if name in NO_FILTERS}
-    return Reading(read, Does.ENDLESS_PAGES in does)
+    return ListQuery(read, FaultKind.ENDLESS_PAGES in does)

@@ -24,7 +24,7 @@ AREAS = {
     "softwarelicensing": ("softwarelicence",),
 }
 AREA_OF = {entity: area for area, entities in AREAS.items() for entity in entities}
-KNOWN = frozenset(
+KNOWN_SCOPES = frozenset(
     {
         *("all", "all:standard", "admin", "offline_access", "read:teams", "editMine:timesheets", "access:chat", "access:adpasswordreset"),
         *(f"{verb}:{area}" for verb in ("read", "edit") for area in AREAS),
@@ -33,9 +33,9 @@ KNOWN = frozenset(
 )
 
 
-def granted(asked: Collection[str], allowed: Collection[str]) -> tuple[str, ...] | None:
+def granted_scopes(asked: Collection[str], allowed: Collection[str]) -> tuple[str, ...] | None:
     """What an application that may have `allowed` gets of what it asks for; None when it asks for something that does not exist."""
-    if not set(asked) <= KNOWN:
+    if not set(asked) <= KNOWN_SCOPES:
         return None
     if "all" in allowed:
         return tuple(asked) or ("all",)

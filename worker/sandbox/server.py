@@ -8,49 +8,48 @@ from email.utils import format_datetime
 
 from aiohttp import web
 
-from worker.sandbox import control
+from worker.sandbox import control_api
 from worker.sandbox.api import Api
 from worker.sandbox.auth import auth_answer
-from worker.sandbox.courier import courier
-from worker.sandbox.faults import Planned
-from worker.sandbox.halo import Clock, Halo, utc_now
-from worker.sandbox.journal import Received
-from worker.sandbox.mischief import Severed, distort, strike
-from worker.sandbox.reading import reading_of
+from worker.sandbox.fault_injection import ConnectionCut, corrupt_response, inject_before
+from worker.sandbox.faults import ActiveFault
+from worker.sandbox.journal import ReceivedRequest
+from worker.sandbox.reading import read_list_query
 from worker.sandbox.responses import login_page
 from worker.sandbox.settings import SandboxSettings
+from worker.sandbox.simulated_halo import NowFunction, SimulatedHalo, utc_now
+from worker.sandbox.webhook_sender import deliver_webhooks
 
 MAX_BODY = 64 * 1024 * 1024
 CORRELATION = ("X-Correlation-ID", "Correlation-ID", "X-Request-ID")
-Sandbox = Halo
-Watcher = Callable[[Received, float], None]
+Watcher = Callable[[ReceivedRequest, float], None]
 """Is told of each request when it has been answered, and how many seconds that took."""
 
 
 @asynccontextmanager
 async def serve(
-    settings: SandboxSettings | None = None, *, host: str = "127.0.0.1", port: int = 0, now: Clock = utc_now, watcher: Watcher | None = None
-) -> AsyncIterator[Sandbox]:
+    settings: SandboxSettings | None = None, *, host: str = "127.0.0.1", port: int = 0, now: NowFunction = utc_now, watcher: Watcher | None = None
+) -> AsyncIterator[SimulatedHalo]:
     """A running Halo; `port` 0 takes a free one, `url` of what is yielded tells which. `now` is the clock behind everything."""
-    halo = Halo(settings or SandboxSettings(), now)
-    front = Front(halo, watcher)
+    halo = SimulatedHalo(settings or SandboxSettings(), now)
+    front = RequestHandler(halo, watcher)
     runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1, keepalive_timeout=halo.settings.keepalive_seconds)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, reuse_address=True).start()
         bound = runner.addresses[0][1]
         halo.url = f"http://{host}:{bound}"
-        async with courier(halo):
+        async with deliver_webhooks(halo):
             yield halo
     finally:
         halo.faults.clear()
         await runner.cleanup()
 
 
-class Front:
+class RequestHandler:
     """Takes every request, writes it down, lets faults strike, and sends it to the API or to the authorisation server."""
 
-    def __init__(self, halo: Halo, watcher: Watcher | None = None) -> None:
+    def __init__(self, halo: SimulatedHalo, watcher: Watcher | None = None) -> None:
         self._halo = halo
         self._api = Api(halo)
         self._watcher = watcher
@@ -58,7 +57,7 @@ class Front:
     def application(self) -> web.Application:
         application = web.Application(client_max_size=MAX_BODY)
         application.on_response_prepare.append(self._date)
-        application.add_routes(control.routes(self._halo))
+        application.add_routes(control_api.routes(self._halo))
         application.router.add_route("*", "/{path:.*}", self._handle)
         return application
 
@@ -68,14 +67,14 @@ class Front:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         halo = self._halo
         correlation = next((request.headers[name] for name in CORRELATION if name in request.headers), None)
-        received = Received(halo.journal.next_number(), halo.now(), request.method, request.path, dict(request.query), correlation)
+        received = ReceivedRequest(halo.journal.next_number(), halo.now(), request.method, request.path, dict(request.query), correlation)
         halo.journal.requests.append(received)
         for hook in halo.hooks:
             hook(received)
         try:
             answer = await self._answer(request, received)
             received.status = answer.status
-        except (Severed, ConnectionError):  # cut on purpose, or by the client while it was being answered
+        except (ConnectionCut, ConnectionError):  # cut on purpose, or by the client while it was being answered
             received.status = 0
             return web.Response()  # goes nowhere: the connection is gone
         finally:
@@ -83,23 +82,23 @@ class Front:
                 self._watcher(received, (halo.now() - received.time).total_seconds())
         return answer
 
-    async def _answer(self, request: web.Request, received: Received) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, received: ReceivedRequest) -> web.StreamResponse:
         struck = self._halo.faults.strike(request.method, request.path)
         for planned in struck:
             if not planned.fault.executed:
-                instead = await strike(self._halo, planned, request)
+                instead = await inject_before(self._halo, planned, request)
                 if instead is not None:
                     return instead
         answer = await self._route(request, received, struck)
         for planned in struck:
             if planned.fault.executed:
-                answer = await strike(self._halo, planned, request) or answer
-        return await distort(struck, answer, request)
+                answer = await inject_before(self._halo, planned, request) or answer
+        return await corrupt_response(struck, answer, request)
 
-    async def _route(self, request: web.Request, received: Received, struck: list[Planned]) -> web.StreamResponse:
+    async def _route(self, request: web.Request, received: ReceivedRequest, struck: list[ActiveFault]) -> web.StreamResponse:
         path = request.path.lower()
         if path.startswith("/auth/"):
             return await auth_answer(self._halo, request, path[len("/auth") :])
         if path.startswith("/api/"):
-            return await self._api.answer(request, received, reading_of(request.query, struck))
+            return await self._api.answer(request, received, read_list_query(request.query, struck))
         return login_page()

@@ -9,24 +9,24 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from worker.sandbox import seeds
+from worker.sandbox import seeded_tenant
 from worker.sandbox.dates import stored
-from worker.sandbox.dice import guid
-from worker.sandbox.furniture import furniture, ticket_actions
 from worker.sandbox.profiles import STAMP, profile_of
-from worker.sandbox.records import Write
-from worker.sandbox.seeds import Tenant
+from worker.sandbox.record_merge import RecordWrite
+from worker.sandbox.reference_data import reference_rows, ticket_actions
+from worker.sandbox.seeded_random import seeded_guid
+from worker.sandbox.seeded_tenant import Tenant
+from worker.sandbox.seeded_tickets import tickets
 from worker.sandbox.table import Key, Row, Table
-from worker.sandbox.ticket_seed import tickets
 
-LARGE = {"tickets": tickets, "client": seeds.clients, "site": seeds.sites, "users": seeds.users, "asset": seeds.assets}
+SEEDED_TABLES = {"tickets": tickets, "client": seeded_tenant.clients, "site": seeded_tenant.sites, "users": seeded_tenant.users, "asset": seeded_tenant.assets}
 
 SEEDED_WITHIN = timedelta(hours=2)
-REMEMBERED = 1000  # of the newest records, the moment of creation
+TRACKED_CREATIONS = 1000  # of the newest records, the moment of creation
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RecordChange:
     """A record before and after; None where there was or is none. `action`: what moved a ticket."""
 
     entity: str
@@ -51,12 +51,12 @@ class Store:
         self._born: dict[str, deque[tuple[datetime, Key]]] = {}
         self.appended: dict[int, list[Row]] = {}
         """Rows added to custom tables, which the API cannot read back."""
-        self._hooks: list[Callable[[Change], None]] = []
-        for entity, rows in furniture(tenant).items():
+        self._hooks: list[Callable[[RecordChange], None]] = []
+        for entity, rows in reference_rows(tenant).items():
             for row in rows:
                 self._table_for(entity, row).put(row["id"], row)
 
-    def on_change(self, hook: Callable[[Change], None]) -> None:
+    def on_change(self, hook: Callable[[RecordChange], None]) -> None:
         """Calls the hook after every change of a record, whoever made it."""
         self._hooks.append(hook)
 
@@ -66,7 +66,7 @@ class Store:
         if profile_of(name).scope is not None:
             return self._scope_table(name, scope or 0)
         if name not in self._tables:
-            self._tables[name] = Table(LARGE[name](self.tenant)) if name in LARGE else Table()
+            self._tables[name] = Table(SEEDED_TABLES[name](self.tenant)) if name in SEEDED_TABLES else Table()
         return self._tables[name]
 
     def scopes(self, entity: str) -> Iterator[Table]:
@@ -99,13 +99,13 @@ class Store:
         """A new record as another user would make it. `stamp`: when, if not now. Returns it as stored, with its id."""
         name = entity.lower()
         moment = stored(stamp or self.now())
-        row = Write(name, sent, moment, self._find).created()
+        row = RecordWrite(name, sent, moment, self._find).created()
         table = self._table_for(name, row)
-        key: Key = guid(self.tenant.seed, table.next_id(), sum(name.encode())) if name in self.text_ids else table.next_id()
+        key: Key = seeded_guid(self.tenant.seed, table.next_id(), sum(name.encode())) if name in self.text_ids else table.next_id()
         row = {"id": key, **row}
         table.put(key, row)
-        self._born.setdefault(name, deque(maxlen=REMEMBERED)).append((self.now(), key))
-        self._tell(Change(name, None, row))
+        self._born.setdefault(name, deque(maxlen=TRACKED_CREATIONS)).append((self.now(), key))
+        self._tell(RecordChange(name, None, row))
         self._follow(name, row, moment)
         return row
 
@@ -119,11 +119,11 @@ class Store:
         before = table.get(key)
         if before is None:
             raise KeyError(f"{entity} has no record {key!r}")
-        row = Write(name, sent, moment, self._find).changed(before)
+        row = RecordWrite(name, sent, moment, self._find).changed(before)
         table.put(row["id"], row)
         if name == "customtable":
             self.appended.setdefault(int(row["id"]), []).extend(sent.get("_add_rows") or ())
-        self._tell(Change(name, before, row, action))
+        self._tell(RecordChange(name, before, row, action))
         self._follow(name, row, moment)
         return row
 
@@ -134,7 +134,7 @@ class Store:
         if row is not None and profile_of(name).soft_delete:
             self.deleted.setdefault(name, Table()).put(row["id"], {**row, STAMP: stored(self.now())})
         if row is not None:
-            self._tell(Change(name, row, None))
+            self._tell(RecordChange(name, row, None))
         return row
 
     def recover(self, entity: str, key: Key) -> Row | None:
@@ -160,7 +160,7 @@ class Store:
         since = self.now() - age
         return {key for moment, key in self._born.get(entity, ()) if moment > since}
 
-    def _tell(self, change: Change) -> None:
+    def _tell(self, change: RecordChange) -> None:
         for hook in self._hooks:
             hook(change)
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from worker.sandbox.ordering import Ordering
+from worker.sandbox.sorted_index import SortedIndex
 
 Key = int | str
 Row = dict[str, Any]
-HEAVY = frozenset({"customfields", "fields"})  # not made for a list, which leaves it out
+DETAIL_MEMBERS = frozenset({"customfields", "fields"})  # not made for a list, which leaves it out
 
 
-class Seed:
+class SeededRows:
     """Records 1 to `count` as functions of their number: nothing is stored for a record until somebody changes it."""
 
     def __init__(self, count: int, members: Mapping[str, Callable[[int], Any]], keys: Callable[[int], Key] | None = None) -> None:
         self.count = count
         self.members = members
         self.keys = keys
-        self._thin = {member: of for member, of in members.items() if member not in HEAVY}
+        self._thin = {member: of for member, of in members.items() if member not in DETAIL_MEMBERS}
 
     def row(self, number: int, *, thin: bool = False) -> Row:
         return {member: of(number) for member, of in (self._thin if thin else self.members).items()}
@@ -29,13 +29,13 @@ class Seed:
         return None if of is None else of(number)
 
 
-NOTHING = Seed(0, {})
+NO_ROWS = SeededRows(0, {})
 
 
 class Table:
     """Records by key. A position is the record's place in creation order: the number itself where ids are numbers."""
 
-    def __init__(self, seed: Seed = NOTHING) -> None:
+    def __init__(self, seed: SeededRows = NO_ROWS) -> None:
         self._seed = seed
         self._rows: dict[int, Row] = {}
         self._gone: set[int] = set()
@@ -47,7 +47,7 @@ class Table:
         self.last = seed.count
         self.version = 0
         self._columns: dict[str, dict[int, Any]] = {}
-        self._orderings: dict[str, Ordering] = {}
+        self._orderings: dict[str, SortedIndex] = {}
         self.selections: dict[Any, Any] = {}
         """What queries found, until the next change."""
 
@@ -114,11 +114,11 @@ class Table:
             self._columns[member] = {position: self.value(position, member) for position in self.positions()}
         return self._columns[member]
 
-    def ordering(self, member: str | None) -> Ordering:
+    def ordering(self, member: str | None) -> SortedIndex:
         """All records in the order of a member; None: in creation order."""
         name = member or ""
         if name not in self._orderings:
-            self._orderings[name] = Ordering((position, _ordered(position, name, self.value(position, name))) for position in self.positions())
+            self._orderings[name] = SortedIndex((position, _ordered(position, name, self.value(position, name))) for position in self.positions())
         return self._orderings[name]
 
     def _holds(self, position: int) -> bool:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hmac import compare_digest
 
-from worker.sandbox.scopes import granted
+from worker.sandbox.scopes import granted_scopes
 from worker.sandbox.settings import SandboxSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class AccessToken:
     """What a token stands for; `user`: an agent logged in by name, as against a service."""
 
     client_id: str
@@ -31,7 +31,7 @@ DESCRIPTIONS = {
 }
 
 
-class Refused(Exception):
+class OAuthError(Exception):
     """An OAuth error: its name, a sentence, and the status."""
 
     def __init__(self, error: str, status: int = 400) -> None:
@@ -40,18 +40,18 @@ class Refused(Exception):
         self.status = status
 
 
-class Tokens:
-    """All tokens in use. Raises `Refused` where none is given."""
+class TokenStore:
+    """All tokens in use. Raises `OAuthError` where none is given."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
-        self._grants: dict[str, Grant] = {}
-        self._refresh: dict[str, Grant] = {}
+        self._grants: dict[str, AccessToken] = {}
+        self._refresh: dict[str, AccessToken] = {}
 
     def issue(self, settings: SandboxSettings, form: Mapping[str, str], tenant: str | None) -> dict[str, str | int]:
         """The answer to a token call."""
         if (settings.tenant_required and not tenant) or (tenant and tenant.lower() != settings.tenant.lower()):
-            raise Refused("invalid_tenant")
+            raise OAuthError("invalid_tenant")
         kind = form.get("grant_type", "")
         match kind:
             case "client_credentials":
@@ -60,19 +60,19 @@ class Tokens:
             case "password":
                 _check_client(settings, form, secret_needed=False)
                 if not (_same(form.get("username"), settings.username) and _same(form.get("password"), settings.password)):
-                    raise Refused("invalid_grant")
+                    raise OAuthError("invalid_grant")
                 scopes = self._scopes(settings, form)
             case "refresh_token":
                 _check_client(settings, form, secret_needed=False)
                 old = self._refresh.pop(form.get("refresh_token", ""), None)
                 if old is None:
-                    raise Refused("invalid_grant")
+                    raise OAuthError("invalid_grant")
                 scopes, kind = old.scopes, "password" if old.user else "client_credentials"
             case _:
-                raise Refused("unsupported_grant_type")
+                raise OAuthError("unsupported_grant_type")
         return self._answer(settings, form, scopes, user=kind == "password")
 
-    def grant(self, token: str) -> Grant | None:
+    def grant(self, token: str) -> AccessToken | None:
         """What a token stands for, None when it is unknown, expired or revoked."""
         grant = self._grants.get(token)
         return grant if grant is not None and grant.expires > self._now() else None
@@ -85,14 +85,14 @@ class Tokens:
         return count
 
     def _scopes(self, settings: SandboxSettings, form: Mapping[str, str]) -> tuple[str, ...]:
-        scopes = granted(form.get("scope", "").split(), settings.scopes)
+        scopes = granted_scopes(form.get("scope", "").split(), settings.scopes)
         if not scopes:
-            raise Refused("invalid_scope")
+            raise OAuthError("invalid_scope")
         return scopes
 
     def _answer(self, settings: SandboxSettings, form: Mapping[str, str], scopes: tuple[str, ...], *, user: bool) -> dict[str, str | int]:
         token = secrets.token_urlsafe(48)
-        grant = Grant(form["client_id"], scopes, self._now() + timedelta(seconds=settings.token_seconds), user)
+        grant = AccessToken(form["client_id"], scopes, self._now() + timedelta(seconds=settings.token_seconds), user)
         self._grants[token] = grant
         answer: dict[str, str | int] = {"scope": " ".join(scopes), "token_type": "Bearer", "access_token": token}
         if settings.tells_expiry:
@@ -108,7 +108,7 @@ def _check_client(settings: SandboxSettings, form: Mapping[str, str], *, secret_
     secret = form.get("client_secret")
     secret_good = _same(secret, settings.client_secret) if secret_needed or secret else True
     if not (_same(form.get("client_id"), settings.client_id) and secret_good):
-        raise Refused("invalid_client", 401)
+        raise OAuthError("invalid_client", 401)
 
 
 def _same(given: str | None, expected: str) -> bool:

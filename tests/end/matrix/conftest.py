@@ -18,14 +18,14 @@ from tests.tools.process import WorkerProcess
 from tests.tools.rabbitmq import RabbitMQ
 from tests.tools.waiting import until
 from worker.core.ports import Broker
-from worker.sandbox.server import Sandbox
+from worker.sandbox.simulated_halo import SimulatedHalo
 
 PERSON = "Mark-Person Data"
 GRACE = 5.0
 FIND = {"query": {"search": "{{ payload.inventory_number }}"}, "match": {"inventory_number": "{{ payload.inventory_number }}"}}
 
 
-def creating(halo: Sandbox, *, watching: bool = False, client: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def creating(halo: SimulatedHalo, *, watching: bool = False, client: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     """A route that creates and can look, and one that watches tickets where that is asked for."""
     watched = {"tickets": subscriber(every="200ms", queue=None)} if watching else {}
     return routes(halo, subscribers=watched, publishers={"erp": publisher(**({"find": FIND, "concurrency": 2} | more))}, **(client or {}))
@@ -37,7 +37,7 @@ class Case:
 
     rabbitmq: RabbitMQ
     url: str
-    halo: Sandbox
+    halo: SimulatedHalo
     other: OtherSystem
     quick: dict[str, Any]
     _stack: AsyncExitStack

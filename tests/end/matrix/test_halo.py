@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.end.matrix.conftest import creating
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
-EITHER = [Fault(Does.ANSWER, "POST", "/Asset", status=status, executed=executed, nth=nth) for nth, (status, executed) in enumerate(
+EITHER = [Fault(FaultKind.ANSWER, "POST", "/Asset", status=status, executed=executed, nth=nth) for nth, (status, executed) in enumerate(
     ((status, executed) for status in (500, 502, 503, 504) for executed in (True, False)), start=1)]  # fmt: skip
 OTHERS = [
-    *(Fault(does, "POST", "/Asset", executed=executed) for does in (Does.RESET, Does.CLOSE, Does.HTML) for executed in (True, False)),
-    Fault(Does.CUT, "POST", "/Asset"),
+    *(Fault(does, "POST", "/Asset", executed=executed) for does in (FaultKind.RESET, FaultKind.CLOSE, FaultKind.HTML) for executed in (True, False)),
+    Fault(FaultKind.CUT, "POST", "/Asset"),
 ]
 
 
@@ -29,7 +29,7 @@ async def test_whatever_halo_leaves_open_many_at_once_ends_in_one_record_each(ca
 async def test_a_lookup_that_lags_behind_the_create_is_waited_for(case, stage):
     """Row 43: the connection is lost after Halo did it, and for two seconds its lists do not show the record."""
     case.halo.settings = type(case.halo.settings)(**(vars(case.halo.settings) | {"list_lag": 2.0}))
-    case.halo.fault(Fault(Does.RESET, "POST", "/Asset", executed=True))
+    case.halo.fault(Fault(FaultKind.RESET, "POST", "/Asset", executed=True))
     worker = await stage.start(creating(case.halo, retry=["500ms", "1s", "8s"], client={"timeout": "1s"}), **case.quick)
     await case.create(1)
     await case.done()

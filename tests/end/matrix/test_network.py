@@ -9,7 +9,7 @@ from tests.chaos.points import ACK
 from tests.end.matrix.conftest import creating
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import soon, until
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 STORM = 5  # seconds
 QUICK = {"timeout": "1s"}  # a copy that may have been sent waits for as long as Halo is given, and some seconds
@@ -84,7 +84,7 @@ async def test_events_whose_confirm_is_lost_are_published_again_under_the_same_d
 async def test_two_that_hold_the_cursor_at_once_only_publish_copies(case, stage):
     """Row 24: what the first says no longer reaches the broker, which hands its turn to the second; then the network comes back."""
     listener = await case.listen()
-    held = case.halo.fault(Fault(Does.HOLD, "GET", "/Tickets"))
+    held = case.halo.fault(Fault(FaultKind.HOLD, "GET", "/Tickets"))
     async with through_proxy(case.url) as (proxied, proxy):
         first = await stage.start(creating(case.halo, watching=True), amqp_url=proxied, ready=False, name="first", **case.quick)
         await soon(held.arrived.wait())

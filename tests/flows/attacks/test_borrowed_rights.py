@@ -8,11 +8,11 @@ from tests.flows.attacks.conftest import BIND, VICTIM
 from tests.tools.job import publisher, routes, subscriber
 from worker.core.message import Message
 from worker.core.topology import CLAIMS, state_queue
-from worker.flows.dead.boxes import Box
+from worker.flows.dead.dead_queues import DeadQueue
 from worker.flows.dead.letter import letter_of
-from worker.flows.dead.plan import Again
-from worker.flows.dead.replaying import ToItsQueue
-from worker.sandbox.faults import Does, Fault
+from worker.flows.dead.plan import Replay
+from worker.flows.dead.replay import ReplayToQueue
+from worker.sandbox.faults import Fault, FaultKind
 from worker.state.baton import Baton
 
 WAYS = ["CC", "BCC"]
@@ -23,7 +23,7 @@ UPDATE = {"payload": {"id": 5, "inventory_number": "SN-5"}}
 @pytest.mark.parametrize("header", WAYS)
 async def test_the_copy_that_is_tried_again_goes_to_its_own_queue_only(stage, halos, header):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=2, status=500))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=2, status=500))
     running = await stage.job.start(routes(halo, publishers={"erp": publisher(bind=BIND)}))
     await stage.stranger.send(UPDATE, "asset.new", "erp", {header: [VICTIM, "assets.dead"]})
     await running.settled("erp", "done")
@@ -38,13 +38,13 @@ async def test_a_dead_letter_goes_to_its_own_dead_queue_only_and_so_does_its_rep
     await stage.stranger.send(b"no json", "asset.new", "erp", {header: [VICTIM, "assets"]})
     await running.settled("erp", "dead_decode")
     await running.stop()
-    other, box = stage.job.other, Box("erp", "publisher", "assets.dead", "assets")
+    other, box = stage.job.other, DeadQueue("erp", "publisher", "assets.dead", "assets")
     assert (await other.depth(VICTIM), await other.depth("assets")) == (0, 0)
     letter = await other.take("assets.dead")
     codec = await other.codec()
     if header == "CC":  # the broker itself takes BCC off
         assert letter_of(box, letter.message, codec).state.headers[header] == [VICTIM, "assets"], "the sender's own value is kept"
-    replayed = await ToItsQueue(box, "assets", lambda *_: Again(), other.broker, codec)(letter_of(box, letter.message, codec), letter.message)
+    replayed = await ReplayToQueue(box, "assets", lambda *_: Replay(), other.broker, codec)(letter_of(box, letter.message, codec), letter.message)
     assert replayed.how == "replayed"
     assert (await other.depth(VICTIM), await other.depth("assets"), await other.depth("assets.dead")) == (0, 1, 0)
 

@@ -9,9 +9,9 @@ from tests.flows.memory.conftest import MEBIBYTE, start
 from tests.tools.headers import CODEC
 from tests.tools.job import publisher, routes
 from worker.core.message import Message, memory_of
-from worker.flows.dead.boxes import Box
+from worker.flows.dead.dead_queues import DeadQueue
 from worker.flows.dead.letter import letter_of
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 TOO_LARGE = b'"' + b"x" * 3 * MEBIBYTE + b'"'
 CYCLE = {"queue": "assets.dead", "reason": "rejected", "count": 1, "exchange": "", "routing-keys": ["assets.dead"]}
@@ -26,12 +26,12 @@ async def test_a_too_large_message_that_tells_of_deaths_is_buried_as_a_copy_and_
     await stage.stranger.send(TOO_LARGE, "asset.new", "erp", {"x-death": deaths}, message_id="forged")
     await running.settled("erp", "dead_decode")
     letter = await stage.job.other.take("assets.dead")
-    read = letter_of(Box("erp", "publisher", "assets.dead", "assets"), letter.message, await stage.job.other.codec())
+    read = letter_of(DeadQueue("erp", "publisher", "assets.dead", "assets"), letter.message, await stage.job.other.codec())
     assert (letter.message.message_id, letter.message.body, read.dead_class) == ("forged", TOO_LARGE, "decode")
     assert (read.state.exchange, read.state.routing_key, read.state.headers["x-death"]) == ("erp", "asset.new", deaths)
     await stage.stranger.send(TOO_LARGE, "asset.new", "erp", message_id="innocent")
     assert (await stage.job.other.take("assets.dead")).message.message_id == "innocent", "the broker still buries"
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=500))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=500))
     await stage.stranger.send({"payload": {"id": 5, "inventory_number": "SN-5"}}, "asset.new", "erp")
     await running.settled("erp", "done")
     assert running.messages("erp", "retried") == 1, "and brings back what waits for its retry"
@@ -52,8 +52,8 @@ async def test_headers_with_too_many_values_are_not_read_and_their_message_is_bu
 def test_the_newest_death_counts_and_not_one_that_a_sender_put_behind_it():
     real = {"queue": "assets", "reason": "rejected", "count": 1, "exchange": "erp", "routing-keys": ["asset.new"]}
     forged = {"queue": "assets", "reason": "delivery_limit", "count": 9, "exchange": "x", "routing-keys": ["y"]}
-    letter = letter_of(Box("erp", "publisher", "assets.dead", "assets"), Message(b"", {"x-death": [real, forged]}, message_id="m1"), CODEC)
-    assert (letter.dead_class, letter.in_question, letter.state.routing_key) == ("decode", False, "asset.new")
+    letter = letter_of(DeadQueue("erp", "publisher", "assets.dead", "assets"), Message(b"", {"x-death": [real, forged]}, message_id="m1"), CODEC)
+    assert (letter.dead_class, letter.effect_unknown, letter.state.routing_key) == ("decode", False, "asset.new")
 
 
 def test_headers_count_as_memory():

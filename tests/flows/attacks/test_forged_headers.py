@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from tests.flows.attacks.conftest import BIND
 from tests.tools.job import publisher, routes
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 ONCE = publisher(bind=BIND, once="{{ $headers.`order-id` }}", transform={"payload": {"inventory_number": "{{ serial }}"}})
 CREATE = publisher(bind=BIND, transform={"payload": {"inventory_number": "{{ serial }}"}})
@@ -44,7 +44,7 @@ async def test_a_create_with_forged_headers_is_made_once_like_any_other(stage, h
 
 async def test_a_marker_stops_no_key_over_a_restart_and_makes_nothing_vanish(stage, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", status=500))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", status=500))
     definition = routes(halo, publishers={"erp": CREATE | {"order_by": "{{ serial }}", "retry": ["1s"] * 20, "in_doubt": "repeat"}})
     running = await stage.job.start(definition)
     await stage.stranger.send({"serial": "SN-1"}, "asset.new", "erp", FORGED["a marker of the room"])
@@ -81,7 +81,7 @@ async def test_the_routing_key_of_a_message_is_the_one_by_which_it_came(stage, h
 
 async def test_a_proof_that_was_read_elsewhere_proves_no_other_message_and_no_other_queue(stage, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", status=400, times=1))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", status=400, times=1))
     running = await stage.job.start(routes(halo, publishers={"erp": CREATE, "other": CREATE | {"queue": "others", "bind": []}}))
     await stage.stranger.send({"serial": "SN-1"}, "asset.new", "erp", message_id="m1")
     await running.settled("erp", "dead_rejected")
@@ -99,7 +99,7 @@ async def test_a_proof_that_was_read_elsewhere_proves_no_other_message_and_no_ot
 
 async def test_a_sender_s_own_values_are_seen_by_expressions_on_every_copy(stage, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=2, status=500))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=2, status=500))
     seen = "{{ serial & '/' & $headers.replays & '/' & $headers.CC & '/' & $headers.`halo-once` }}"
     definition = CREATE | {"transform": {"payload": {"id": 5, "inventory_number": seen}}}
     running = await stage.job.start(routes(halo, publishers={"erp": definition}))

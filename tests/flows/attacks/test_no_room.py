@@ -6,7 +6,7 @@ import pytest
 
 from tests.flows.attacks.conftest import BIND
 from tests.tools.job import publisher, routes
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 RECORD = {"payload": {"inventory_number": "SN-1"}}
 FULL = {f"h{number}": "x" * 1000 for number in range(118)}  # what AMQP carries just so; the worker's own do not fit beside them
@@ -40,7 +40,7 @@ async def test_a_letter_without_room_is_buried_with_its_reason_and_the_route_goe
 
 async def test_what_cannot_be_tried_again_for_want_of_room_is_buried_and_says_so(stage, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=429))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=429))
     running = await stage.job.start(routes(halo, publishers={"erp": publisher(bind=BIND)}))
     await stage.stranger.send(RECORD, "asset.new", "erp", HUGE)
     await running.settled("erp", "dead_decode")

@@ -13,15 +13,15 @@ from worker.broker.open import open_broker
 from worker.core.clock import SystemClock
 from worker.core.message import Message
 from worker.core.topology import work_topology
-from worker.flows.dead import walk as walks
-from worker.flows.dead.walk import walking
+from worker.flows.dead import queue_scan
+from worker.flows.dead.queue_scan import open_scan
 
 LONG = [f"m{number:05}" for number in range(240)]
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(walks, "LARGEST", 100)
+    monkeypatch.setattr(queue_scan, "MAX_PREFETCH", 100)
 
 
 class Sluggish:
@@ -42,7 +42,7 @@ class Sluggish:
         try:
             yield Told(channel, self.story)
         finally:
-            self.ready_at_closing.append(await self.queue_depth(BOX.queue))
+            self.ready_at_closing.append(await self.queue_depth(BOX.name))
             asyncio.get_running_loop().call_later(dies_after, lambda: asyncio.ensure_future(closing.__aexit__(None, None, None)))
 
     async def queue_depth(self, queue):
@@ -77,19 +77,19 @@ async def sluggish():
     async with open_broker("memory://", name="operator", server=server) as broker:
         await broker.declare(work_topology("assets", [0.05]))
         for each in LONG:
-            await broker.publish(Message(b"", message_id=each), routing_key=BOX.queue)
+            await broker.publish(Message(b"", message_id=each), routing_key=BOX.name)
         yield Sluggish(broker)
 
 
 async def test_each_channel_is_closed_when_the_one_before_has_given_back_and_all_is_back_at_the_end(sluggish):
-    async with walking(sluggish, SystemClock(), BOX.queue) as walk:
+    async with open_scan(sluggish, SystemClock(), BOX.name) as walk:
         assert [delivery.message.message_id async for delivery in walk.deliveries()] == LONG
     assert sluggish.ready_at_closing == [0, 100, 200]
-    assert await sluggish.queue_depth(BOX.queue) == len(LONG)
+    assert await sluggish.queue_depth(BOX.name) == len(LONG)
 
 
 async def test_nothing_is_cancelled_while_acks_make_room(sluggish):
-    async with walking(sluggish, Watch(sluggish.story), BOX.queue) as walk:
+    async with open_scan(sluggish, Watch(sluggish.story), BOX.name) as walk:
         async for delivery in walk.deliveries():
             if delivery.message.message_id == LONG[110]:
                 await walk.ack(delivery)

@@ -11,11 +11,11 @@ from tests.flows.dead.conftest import BOX
 from tests.tools.headers import CODEC
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, QueueMissing
-from worker.flows.dead import desk
-from worker.flows.dead.desk import CutShort, alone, look, settle
-from worker.flows.dead.plan import Again, Left
-from worker.flows.dead.replaying import Gone, ToItsQueue, discarded
-from worker.flows.dead.sifting import Selection, Sieve
+from worker.flows.dead import operations
+from worker.flows.dead.letter_selector import LetterSelector, Selection
+from worker.flows.dead.operations import Interrupted, exclusive_access, scan_letters, settle_letters
+from worker.flows.dead.plan import Keep, Replay
+from worker.flows.dead.replay import Removed, ReplayToQueue, discard
 
 IDS = [f"m{number}" for number in range(8)]
 
@@ -25,17 +25,17 @@ def nothing(_):
 
 
 async def sifted(place, *ids):
-    sieve = Sieve(Selection(tuple(ids)), 0.0, CODEC)
-    await look(place.broker, SystemClock(), [BOX], sieve, nothing)
-    return sieve
+    selector = LetterSelector(Selection(tuple(ids)), 0.0, CODEC)
+    await scan_letters(place.broker, SystemClock(), [BOX], selector, nothing)
+    return selector
 
 
 def to_its_queue(place, broker=None):
-    return ToItsQueue(BOX, "assets", lambda *_: Again(), broker or place.broker, CODEC)
+    return ReplayToQueue(BOX, "assets", lambda *_: Replay(), broker or place.broker, CODEC)
 
 
-async def settled(place, sieve, settle_one, stop=None, broker=None):
-    return await settle(broker or place.broker, SystemClock(), CODEC, sieve.marks, {BOX: settle_one}, stop or asyncio.Event(), nothing)
+async def settled(place, selector, settle_one, stop=None, broker=None):
+    return await settle_letters(broker or place.broker, SystemClock(), CODEC, selector.fingerprints, {BOX: settle_one}, stop or asyncio.Event(), nothing)
 
 
 async def taken(place):
@@ -45,7 +45,7 @@ async def taken(place):
 async def test_chosen_letters_go_back_in_their_old_order_and_the_others_stay_in_theirs(place):
     await place.bury(IDS)
     tally = await settled(place, await sifted(place, "m6", "m1", "m3"), to_its_queue(place))
-    assert (tally.gone, tally.left, tally.missing) == ({"replayed": 3}, {}, 0)
+    assert (tally.removed, tally.kept, tally.missing) == ({"replayed": 3}, {}, 0)
     assert await taken(place) == ["m1", "m3", "m6"]
     await place.full(5)
     assert await place.order() == ["m0", "m2", "m4", "m5", "m7"]
@@ -53,14 +53,14 @@ async def test_chosen_letters_go_back_in_their_old_order_and_the_others_stay_in_
 
 async def test_letters_that_come_back_at_once_are_not_replayed_for_ever(place):
     await place.bury(IDS)
-    sieve = await sifted(place)
+    selector = await sifted(place)
 
     async def comes_back(letter, message):
         await place.bury([letter.id])  # the same content under the same id: nothing tells it from the one that was chosen
-        return Gone("replayed")
+        return Removed("replayed")
 
-    tally = await settled(place, sieve, comes_back)
-    assert tally.gone == {"replayed": 8}
+    tally = await settled(place, selector, comes_back)
+    assert tally.removed == {"replayed": 8}
     await place.full(8)
 
 
@@ -68,21 +68,21 @@ async def test_what_is_left_stays_where_it_was(place):
     await place.bury(IDS[:4])
 
     async def settle_one(letter, message):
-        return Left("why") if letter.id in {"m1", "m2"} else Gone("replayed")
+        return Keep("why") if letter.id in {"m1", "m2"} else Removed("replayed")
 
     tally = await settled(place, await sifted(place), settle_one)
-    assert (tally.gone, tally.left) == ({"replayed": 2}, {Left("why"): 2})
+    assert (tally.removed, tally.kept) == ({"replayed": 2}, {Keep("why"): 2})
     await place.full(2)
     assert await place.order() == ["m1", "m2"]
 
 
 async def test_letters_that_are_gone_meanwhile_are_counted_as_missing(place):
     await place.bury(IDS[:4])
-    sieve = await sifted(place)
+    selector = await sifted(place)
     await place.full(4)
-    await place.other.take(BOX.queue)
-    tally = await settled(place, sieve, discarded)
-    assert (tally.gone, tally.missing) == ({"discarded": 3}, 1)
+    await place.other.take(BOX.name)
+    tally = await settled(place, selector, discard)
+    assert (tally.removed, tally.missing) == ({"discarded": 3}, 1)
 
 
 async def test_a_stop_ends_after_the_letter_in_hand(place):
@@ -92,20 +92,20 @@ async def test_a_stop_ends_after_the_letter_in_hand(place):
     async def settle_one(letter, message):
         if letter.id == "m2":
             stop.set()
-        return Gone("discarded")
+        return Removed("discarded")
 
     tally = await settled(place, await sifted(place), settle_one, stop)
-    assert (tally.gone, tally.stopped, tally.missing) == ({"discarded": 3}, True, 0)
+    assert (tally.removed, tally.stopped, tally.missing) == ({"discarded": 3}, True, 0)
     await place.full(5)
     assert await place.order() == IDS[3:]
 
 
 async def test_a_missing_home_is_said_and_loses_nothing(place):
     await place.bury(IDS)
-    sieve = await sifted(place)
-    with pytest.raises(CutShort, match="no queue 'nowhere'") as cut:
-        await settled(place, sieve, ToItsQueue(BOX, "nowhere", lambda *_: Again(), place.broker, CODEC))
-    assert cut.value.tally.gone == Counter()
+    selector = await sifted(place)
+    with pytest.raises(Interrupted, match="no queue 'nowhere'") as cut:
+        await settled(place, selector, ReplayToQueue(BOX, "nowhere", lambda *_: Replay(), place.broker, CODEC))
+    assert cut.value.tally.removed == Counter()
     assert isinstance(cut.value.__cause__, QueueMissing)
     await place.full(8)
     assert await place.order() == IDS
@@ -113,7 +113,7 @@ async def test_a_missing_home_is_said_and_loses_nothing(place):
 
 async def test_a_broker_that_is_lost_in_the_middle_leaves_every_letter_in_one_place_or_in_both(place):
     await place.bury(IDS)
-    sieve = await sifted(place)
+    selector = await sifted(place)
     await place.full(8)
     async with place.attached() as another:
         replay = to_its_queue(place, another)
@@ -123,28 +123,28 @@ async def test_a_broker_that_is_lost_in_the_middle_leaves_every_letter_in_one_pl
                 raise BrokerError("the broker was lost")
             return await replay(letter, message)
 
-        with pytest.raises(CutShort) as cut:
-            await settled(place, sieve, settle_one, broker=another)
-    assert cut.value.tally.gone == {"replayed": 5}
+        with pytest.raises(Interrupted) as cut:
+            await settled(place, selector, settle_one, broker=another)
+    assert cut.value.tally.removed == {"replayed": 5}
     await place.full(3)
     assert (await taken(place), await place.order()) == (IDS[:5], IDS[5:])
 
 
 async def test_two_commands_over_the_same_letters_are_not_alone(place, monkeypatch):
-    monkeypatch.setattr(desk, "LOCK_WAIT", 0.3)
-    async with place.attached() as another, alone(place.broker, SystemClock(), [BOX]) as first:
+    monkeypatch.setattr(operations, "LOCK_WAIT", 0.3)
+    async with place.attached() as another, exclusive_access(place.broker, SystemClock(), [BOX]) as first:
         assert first
-        async with alone(another, SystemClock(), [BOX]) as second:
+        async with exclusive_access(another, SystemClock(), [BOX]) as second:
             assert not second
 
 
 async def test_a_command_waits_a_moment_for_the_other_to_end(place):
     async with place.attached() as another:
-        held = alone(place.broker, SystemClock(), [BOX])
+        held = exclusive_access(place.broker, SystemClock(), [BOX])
         assert await held.__aenter__()
 
         async def second():
-            async with alone(another, SystemClock(), [BOX]) as had:
+            async with exclusive_access(another, SystemClock(), [BOX]) as had:
                 return had
 
         waiting = asyncio.create_task(second())

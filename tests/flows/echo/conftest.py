@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.flows.job.conftest import Job, Running, halos, job, memory_job  # noqa: F401 - fixtures: the worker on both brokers, or on the embedded one
 from tests.tools.job import EVENTS, Letter, publisher, routes, subscriber
-from worker.sandbox.faults import Does, Fault
-from worker.sandbox.server import Sandbox
+from worker.sandbox.faults import Fault, FaultKind
+from worker.sandbox.simulated_halo import SimulatedHalo
 
 WRITES = "writes"
 
@@ -20,7 +20,7 @@ class Stage:
     """`seen` is the subscriber, `erp` the publisher, whose messages are payloads as they are."""
 
     job: Job
-    halo: Sandbox
+    halo: SimulatedHalo
     running: Running
     entity: str
     done: int = 0
@@ -46,7 +46,7 @@ class Stage:
     @asynccontextmanager
     async def between_polls(self) -> AsyncIterator[None]:
         """The next poll reads what there is after the block."""
-        held = self.halo.fault(Fault(Does.HOLD, "GET", f"/{self.entity}", times=None))
+        held = self.halo.fault(Fault(FaultKind.HOLD, "GET", f"/{self.entity}", times=None))
         await self.running.until(lambda: held.struck > 0)
         yield
         self.halo.faults.remove(held.number)
@@ -55,13 +55,13 @@ class Stage:
         return int(self.running.value("echoes_total", route="seen"))
 
 
-def definitions(halo: Sandbox, entity: str, *, method: str = "POST", name: str = "seen", **more: Any) -> dict[str, Any]:
+def definitions(halo: SimulatedHalo, entity: str, *, method: str = "POST", name: str = "seen", **more: Any) -> dict[str, Any]:
     watching = subscriber(entity=entity, **({"start": "now", "every": "50ms"} | more))
     writing = publisher(entity=entity if method == "POST" else f"{entity}/{{id}}", queue=WRITES, method=method)
     return routes(halo, subscribers={name: watching}, publishers={"erp": writing})
 
 
-async def stage(of: Job, halo: Sandbox, entity: str, **more: Any) -> Stage:
+async def stage(of: Job, halo: SimulatedHalo, entity: str, **more: Any) -> Stage:
     """The subscriber has learnt what there is."""
     running = await of.start(definitions(halo, entity, **more))
     await running.polled("seen", 2, "complete")

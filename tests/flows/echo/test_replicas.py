@@ -7,7 +7,7 @@ import pytest
 from tests.flows.echo.conftest import WRITES, Stage, definitions, stage
 from tests.tools.job import EVENTS, client, publisher, subscriber
 from worker.core.topology import echoes_topology
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 NEW = {"summary": "ours", "tickettype_id": 1, "client_id": 2}
 
@@ -46,7 +46,7 @@ async def test_a_worker_that_starts_between_the_write_and_the_poll_knows_it(job,
 async def test_a_poll_that_meets_a_write_under_way_waits_for_what_it_left(job, halos, payload):
     halo = await halos()
     scene = await stage(job, halo, "Tickets")
-    held = halo.fault(Fault(Does.HOLD, "POST", "/Tickets", executed=True))
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Tickets", executed=True))
     await job.other.send({"payload": payload}, WRITES)
 
     def met() -> bool:
@@ -65,7 +65,7 @@ async def test_it_does_not_wait_for_ever(memory_job, halos, monkeypatch):
     monkeypatch.setattr("worker.flows.echoes.filter.PATIENCE", 0.05)
     halo = await halos()
     scene = await stage(memory_job, halo, "Tickets")
-    halo.fault(Fault(Does.HOLD, "POST", "/Tickets", executed=True))
+    halo.fault(Fault(FaultKind.HOLD, "POST", "/Tickets", executed=True))
     await memory_job.other.send({"payload": {"id": 5, "summary": "ours"}}, WRITES)
     assert await scene.told() == [("updated", 5)]
     halo.faults.clear()
@@ -74,10 +74,10 @@ async def test_it_does_not_wait_for_ever(memory_job, halos, monkeypatch):
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(Does.RESET, "POST", "/Tickets", executed=True),
-        Fault(Does.CUT, "POST", "/Tickets"),
-        Fault(Does.ANSWER, "GET", "/Tickets/5", status=500),
-        Fault(Does.ANSWER, "GET", "/Tickets/5", status=404),
+        Fault(FaultKind.RESET, "POST", "/Tickets", executed=True),
+        Fault(FaultKind.CUT, "POST", "/Tickets"),
+        Fault(FaultKind.ANSWER, "GET", "/Tickets/5", status=500),
+        Fault(FaultKind.ANSWER, "GET", "/Tickets/5", status=404),
     ],
     ids=["the answer is lost", "the answer is cut", "the look fails", "the look finds nothing"],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from worker.config.routes import Grant, RateLimit
 from worker.core.exchange import Fate, Priority, Request
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
 
@@ -43,7 +43,7 @@ async def test_its_limit_is_never_hit_by_a_client_that_knows_it(client, sandbox,
 async def test_a_revocation_in_the_middle_of_50_requests_costs_one_token_call_and_nobody_notices(client, sandbox, get):
     opened = await client()
     await opened.wait_available()
-    sandbox.fault(Fault(Does.REVOKE, path="/Status", nth=25))
+    sandbox.fault(Fault(FaultKind.REVOKE, path="/Status", nth=25))
     exchanges = await asyncio.gather(*(get(opened, "/Status", count="1") for _ in range(50)))
     assert {exchange.fate for exchange in exchanges} == {Fate.DONE}
     assert len(sandbox.journal.tokens) == 2
@@ -69,16 +69,16 @@ async def test_an_endpoint_that_needs_a_user_is_a_matter_of_that_request(client,
     [
         *(
             (Fault(does, path="/Tickets", executed=executed), Fate.AMBIGUOUS)
-            for does in (Does.RESET, Does.CLOSE, Does.HTML, Does.REDIRECT)
+            for does in (FaultKind.RESET, FaultKind.CLOSE, FaultKind.HTML, FaultKind.REDIRECT)
             for executed in (False, True)
         ),
-        *((Fault(Does.ANSWER, path="/Tickets", status=status, executed=True), Fate.AMBIGUOUS) for status in (500, 502, 503, 504)),
-        (Fault(Does.ANSWER, path="/Tickets", status=403), Fate.AUTH),
-        (Fault(Does.ANSWER, path="/Tickets", status=429), Fate.THROTTLED),
-        (Fault(Does.CUT, path="/Tickets"), Fate.DONE_UNREAD),
-        (Fault(Does.BOMB, path="/Tickets", size=200_000_000), Fate.DONE_UNREAD),
-        (Fault(Does.DELAY, path="/Tickets", seconds=5, executed=True), Fate.AMBIGUOUS),
-        (Fault(Does.DRIP, path="/Tickets", seconds=0.1), Fate.DONE_UNREAD),
+        *((Fault(FaultKind.ANSWER, path="/Tickets", status=status, executed=True), Fate.AMBIGUOUS) for status in (500, 502, 503, 504)),
+        (Fault(FaultKind.ANSWER, path="/Tickets", status=403), Fate.AUTH),
+        (Fault(FaultKind.ANSWER, path="/Tickets", status=429), Fate.THROTTLED),
+        (Fault(FaultKind.CUT, path="/Tickets"), Fate.DONE_UNREAD),
+        (Fault(FaultKind.BOMB, path="/Tickets", size=200_000_000), Fate.DONE_UNREAD),
+        (Fault(FaultKind.DELAY, path="/Tickets", seconds=5, executed=True), Fate.AMBIGUOUS),
+        (Fault(FaultKind.DRIP, path="/Tickets", seconds=0.1), Fate.DONE_UNREAD),
     ],
 )
 async def test_a_create_under_each_fault_goes_out_once_and_has_its_fate(client, sandbox, fault, fate):

@@ -18,12 +18,12 @@ from worker.app import Service
 from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
 from worker.config.loader import load_routes
-from worker.sandbox.halo import Clock, utc_now
-from worker.sandbox.server import Sandbox, serve
+from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
+from worker.sandbox.simulated_halo import NowFunction, SimulatedHalo, utc_now
 from worker.settings import Settings
 
-Halos = Callable[..., Awaitable[Sandbox]]
+Halos = Callable[..., Awaitable[SimulatedHalo]]
 
 
 @dataclass
@@ -128,7 +128,7 @@ async def halos() -> AsyncIterator[Halos]:
     """Makes simulated Halos; `now` is the clock that one lives by."""
     async with AsyncExitStack() as stack:
 
-        async def make(now: Clock = utc_now, **settings: Any) -> Sandbox:
+        async def make(now: NowFunction = utc_now, **settings: Any) -> SimulatedHalo:
             return await stack.enter_async_context(serve(SandboxSettings(**({"rate_limit": None, "tickets": 20} | settings)), now=now))
 
         yield make

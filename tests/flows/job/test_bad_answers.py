@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tools.job import listening, routes, subscriber
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 MEBIBYTE = 1024 * 1024
 
@@ -15,20 +15,20 @@ def on_tickets(does, **more):
 
 
 BROKEN = {
-    "a web page": (on_tickets(Does.HTML), "failed"),
-    "a cut body": (on_tickets(Does.CUT), "failed"),
-    "a reset": (on_tickets(Does.RESET), "failed"),
-    "500": (on_tickets(Does.ANSWER, status=500), "failed"),
-    "403": (on_tickets(Does.ANSWER, status=403), "failed"),
-    "404": (on_tickets(Does.ANSWER, status=404), "failed"),
-    "an object that is no list": (on_tickets(Does.ANSWER, status=200, body="json", text='{"message": "no list"}'), "failed"),
-    "a number": (on_tickets(Does.ANSWER, status=200, body="json", text="42"), "failed"),
-    "JSON too deep": (on_tickets(Does.ANSWER, status=200, body="json", text="[" * 5000), "failed"),
-    "70 MB": (on_tickets(Does.HUGE, size=70 * MEBIBYTE), "failed"),
-    "a bomb": (on_tickets(Does.BOMB, size=300 * MEBIBYTE), "failed"),
-    "a redirect": (on_tickets(Does.REDIRECT), "failed"),
-    "the first page for ever": (on_tickets(Does.REPEAT_PAGE), "incomplete"),
-    "a count that is too high": (on_tickets(Does.WRONG_COUNT, size=500), "incomplete"),
+    "a web page": (on_tickets(FaultKind.HTML), "failed"),
+    "a cut body": (on_tickets(FaultKind.CUT), "failed"),
+    "a reset": (on_tickets(FaultKind.RESET), "failed"),
+    "500": (on_tickets(FaultKind.ANSWER, status=500), "failed"),
+    "403": (on_tickets(FaultKind.ANSWER, status=403), "failed"),
+    "404": (on_tickets(FaultKind.ANSWER, status=404), "failed"),
+    "an object that is no list": (on_tickets(FaultKind.ANSWER, status=200, body="json", text='{"message": "no list"}'), "failed"),
+    "a number": (on_tickets(FaultKind.ANSWER, status=200, body="json", text="42"), "failed"),
+    "JSON too deep": (on_tickets(FaultKind.ANSWER, status=200, body="json", text="[" * 5000), "failed"),
+    "70 MB": (on_tickets(FaultKind.HUGE, size=70 * MEBIBYTE), "failed"),
+    "a bomb": (on_tickets(FaultKind.BOMB, size=300 * MEBIBYTE), "failed"),
+    "a redirect": (on_tickets(FaultKind.REDIRECT), "failed"),
+    "the first page for ever": (on_tickets(FaultKind.REPEAT_PAGE), "incomplete"),
+    "a count that is too high": (on_tickets(FaultKind.WRONG_COUNT, size=500), "incomplete"),
 }
 
 
@@ -53,7 +53,7 @@ async def test_a_poll_that_meets_a_broken_list_says_so_and_the_next_good_one_cat
 
 async def test_36_megabytes_in_one_answer_are_read(memory_job, halos):
     halo = await halos(tickets=20)
-    halo.fault(Fault(Does.HUGE, "GET", "/Tickets", times=1))
+    halo.fault(Fault(FaultKind.HUGE, "GET", "/Tickets", times=1))
     async with listening(memory_job.other.broker) as listener:
         running = await memory_job.start(routes(halo, subscribers={"tickets": subscriber(queue=None)}))
         await listener.hears(20)
@@ -64,7 +64,7 @@ async def test_36_megabytes_in_one_answer_are_read(memory_job, halos):
 
 async def test_pages_without_end_end(memory_job, halos):
     halo = await halos(tickets=60, page_cap=5)
-    halo.fault(Fault(Does.ENDLESS_PAGES, "GET", "/Supplier", times=None))
+    halo.fault(Fault(FaultKind.ENDLESS_PAGES, "GET", "/Supplier", times=None))
     suppliers = {row["id"] for row in halo.store.rows("supplier")}
     async with listening(memory_job.other.broker) as listener:
         running = await memory_job.start(routes(halo, subscribers={"list": subscriber(entity="Supplier", queue=None)}))
@@ -76,7 +76,7 @@ async def test_pages_without_end_end(memory_job, halos):
 
 async def test_a_first_scan_that_fails_half_way_is_finished_later_without_publishing_twice(job, halos):
     halo = await halos(tickets=40, page_cap=10)
-    halo.fault(Fault(Does.ANSWER, "GET", "/Tickets", nth=3, times=2, status=500))
+    halo.fault(Fault(FaultKind.ANSWER, "GET", "/Tickets", nth=3, times=2, status=500))
     async with listening(job.other.broker) as listener:
         running = await job.start(routes(halo, subscribers={"tickets": subscriber(queue=None)}))
         await listener.hears(40)

@@ -13,7 +13,7 @@ from worker.app import Service
 from worker.config.loader import load_routes
 from worker.core.errors import TopologyMismatch
 from worker.core.topology import minted_mark, pause_queue, permits_queue
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 from worker.settings import Settings
 
 LIMIT = "600/20s"
@@ -73,7 +73,7 @@ async def test_a_second_worker_takes_what_the_first_one_makes(job, halos):
 
 async def test_a_429_holds_up_the_next_attempt_for_as_long_as_it_says(job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=429, headers=(("Retry-After", "2"),)))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=429, headers=(("Retry-After", "2"),)))
     running = await job.start(routes(halo, publishers={"erp": publisher()}, rate_limit=LIMIT))
     await assets(job, 1)
     await running.settled("erp", "done")

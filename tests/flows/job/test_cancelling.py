@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tools.job import publisher, routes
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 MANY = 120
 
@@ -36,7 +36,7 @@ async def test_stopping_under_load_leaves_no_message_that_only_looks_as_if_it_ha
 async def test_creates_that_were_not_started_when_halo_went_down_are_done_when_it_is_back(job, halos):
     halo = await halos()
     running = await job.start(routes(halo, publishers={"erp": publisher(concurrency=3, retry=[])}))
-    outage = halo.fault(Fault(Does.ANSWER, "*", "/auth/*", times=None, status=503))
+    outage = halo.fault(Fault(FaultKind.ANSWER, "*", "/auth/*", times=None, status=503))
     halo.revoke_tokens()
     for number in range(MANY):
         await job.other.send({"payload": {"inventory_number": f"SN-{number}"}})

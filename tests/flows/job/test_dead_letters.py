@@ -7,15 +7,15 @@ from datetime import datetime
 import pytest
 
 from tests.tools.job import publisher, routes
-from worker.sandbox.faults import Content, Does, Fault
+from worker.sandbox.faults import BodyKind, Fault, FaultKind
 
 PERSON = "Marie Marker"  # customer data, which no header may quote
 ORDER = {"payload": {"inventory_number": "SN-1", "notes": PERSON}}
 DOTNET = "An error has occurred"
 
 
-def refusal(status, body=Content.EMPTY, text=DOTNET):
-    return Fault(Does.ANSWER, "POST", "/Asset", times=None, status=status, body=body, text=text)
+def refusal(status, body=BodyKind.EMPTY, text=DOTNET):
+    return Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, status=status, body=body, text=text)
 
 
 def check_common(letter, message_id, body, *, dead_class, route="erp", attempts=1, exchange="", routing_key="assets"):
@@ -46,10 +46,10 @@ async def buried(job, halo, document, **more):
 @pytest.mark.parametrize(
     ("fault", "dead_class", "status", "reason"),
     [
-        (refusal(400, Content.STRING, "Name must be unique"), "rejected", 400, "Name must be unique"),
-        (refusal(400, Content.EXCEPTION, "An Outcome must be entered for this Action"), "rejected", 400, "An Outcome must be entered for this Action"),
+        (refusal(400, BodyKind.STRING, "Name must be unique"), "rejected", 400, "Name must be unique"),
+        (refusal(400, BodyKind.EXCEPTION, "An Outcome must be entered for this Action"), "rejected", 400, "An Outcome must be entered for this Action"),
         (
-            refusal(400, Content.JSON, '{"[0].client_id":["Could not convert string to integer: x. Path \'[0].client_id\', line 1, position 9."]}'),
+            refusal(400, BodyKind.JSON, '{"[0].client_id":["Could not convert string to integer: x. Path \'[0].client_id\', line 1, position 9."]}'),
             "rejected",
             400,
             "[0].client_id",
@@ -58,10 +58,10 @@ async def buried(job, halo, document, **more):
         (refusal(413), "rejected", 413, "too large"),
         (refusal(403), "auth", 403, "403"),
         (refusal(500), "in_doubt", 500, "500"),
-        (Fault(Does.RESET, "POST", "/Asset", executed=True), "in_doubt", None, "closed the connection"),
-        (Fault(Does.CLOSE, "POST", "/Asset"), "in_doubt", None, "closed the connection"),
-        (Fault(Does.HTML, "POST", "/Asset"), "in_doubt", 200, "web page"),
-        (Fault(Does.REDIRECT, "POST", "/Asset", status=302), "in_doubt", 302, "redirect"),
+        (Fault(FaultKind.RESET, "POST", "/Asset", executed=True), "in_doubt", None, "closed the connection"),
+        (Fault(FaultKind.CLOSE, "POST", "/Asset"), "in_doubt", None, "closed the connection"),
+        (Fault(FaultKind.HTML, "POST", "/Asset"), "in_doubt", 200, "web page"),
+        (Fault(FaultKind.REDIRECT, "POST", "/Asset", status=302), "in_doubt", 302, "redirect"),
     ],
     ids=["bare string", "exception object", "members", "404", "413", "403", "500", "reset", "closed", "web page", "redirect"],
 )
@@ -80,7 +80,7 @@ async def test_what_halo_refuses_or_leaves_open_is_buried_at_once_with_what_it_s
 
 async def test_a_403_costs_one_message_and_not_its_neighbours_on_both_brokers(job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", nth=2, times=1, status=403))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", nth=2, times=1, status=403))
     running = await job.start(routes(halo, publishers={"erp": publisher(concurrency=1)}))
     for number in range(4):
         await job.other.send({"payload": {"inventory_number": f"SN-{number}"}}, headers={"order-id": "4711"})
@@ -126,7 +126,7 @@ async def test_a_message_that_cannot_be_made_into_a_request_is_buried_without_as
 
 async def test_a_message_that_never_gets_better_is_buried_after_its_retries_with_exchange_key_and_headers_as_they_were(job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=None, status=500))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, status=500))
     definition = publisher(bind=[{"exchange": "erp", "routing_key": "asset.#"}], retry=["50ms", "100ms"])
     running = await job.start(routes(halo, publishers={"erp": definition}))
     document = {"payload": {"id": 5, "notes": PERSON}}
@@ -144,7 +144,7 @@ async def test_a_message_that_never_gets_better_is_buried_after_its_retries_with
 
 async def test_a_failure_that_passes_is_retried_through_the_queue_of_its_delay(job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=503))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=503))
     definition = publisher(retry=["700ms", "5m"], bind=[{"exchange": "erp", "routing_key": "#"}])
     running = await job.start(routes(halo, publishers={"erp": definition}))
     document = {"payload": {"id": 5, "inventory_number": "SN-5"}}
@@ -161,7 +161,7 @@ async def test_a_failure_that_passes_is_retried_through_the_queue_of_its_delay(j
 
 async def test_several_creates_in_one_post_that_fail_are_in_doubt_since_some_may_be_stored(memory_job, halos):
     halo = await halos()
-    halo.fault(refusal(400, Content.STRING, "Name must be unique"))
+    halo.fault(refusal(400, BodyKind.STRING, "Name must be unique"))
     document = {"payload": [{"inventory_number": "SN-1"}, {"inventory_number": "SN-2"}]}
     letter, message_id, _ = await buried(memory_job, halo, document)
     check_common(letter, message_id, document, dead_class="in_doubt")
@@ -171,7 +171,7 @@ async def test_several_creates_in_one_post_that_fail_are_in_doubt_since_some_may
 
 async def test_a_token_that_halo_gives_but_never_accepts_keeps_messages_or_buries_them_as_auth_but_never_spins(memory_job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=None, status=401))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, status=401))
     letter, message_id, _ = await buried(memory_job, halo, ORDER)
     check_common(letter, message_id, ORDER, dead_class="auth")
     assert letter.headers["dead-status"] == 401

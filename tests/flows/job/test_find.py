@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tools.job import publisher, routes
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 FIND = {"query": {"search": "{{ serial }}"}, "match": {"inventory_number": "{{ serial }}"}}
 SHAPED = {"payload": {"inventory_number": "{{ serial }}", "notes": "{{ text }}"}}
@@ -20,10 +20,10 @@ def assets(halo, serial="SN-1"):
 
 
 LEFT_OPEN = [
-    *(Fault(does, "POST", "/Asset", executed=executed) for does in (Does.RESET, Does.CLOSE) for executed in (True, False)),
-    *(Fault(Does.ANSWER, "POST", "/Asset", status=status, executed=executed) for status in (500, 502, 503, 504) for executed in (True, False)),
-    Fault(Does.HTML, "POST", "/Asset", executed=True),
-    Fault(Does.DELAY, "POST", "/Asset", executed=True, seconds=3),
+    *(Fault(does, "POST", "/Asset", executed=executed) for does in (FaultKind.RESET, FaultKind.CLOSE) for executed in (True, False)),
+    *(Fault(FaultKind.ANSWER, "POST", "/Asset", status=status, executed=executed) for status in (500, 502, 503, 504) for executed in (True, False)),
+    Fault(FaultKind.HTML, "POST", "/Asset", executed=True),
+    Fault(FaultKind.DELAY, "POST", "/Asset", executed=True, seconds=3),
 ]
 
 
@@ -40,7 +40,7 @@ async def test_whatever_halo_leaves_open_ends_in_one_record_when_it_can_be_found
 
 async def test_a_create_whose_answer_is_cut_has_happened_and_is_not_repeated(memory_job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.CUT, "POST", "/Asset"))
+    halo.fault(Fault(FaultKind.CUT, "POST", "/Asset"))
     running = await memory_job.start(routes(halo, publishers={"erp": publisher(transform=SHAPED)}))
     await memory_job.other.send({"serial": "SN-1", "text": "hello"})
     await running.settled("erp", "done")
@@ -77,7 +77,7 @@ async def test_after_a_doubtful_create_the_record_is_updated_or_left_as_the_rout
             halo.store.update("asset", assets(halo)[0]["id"], {"notes": "mine"})
 
     halo.on_request(edit)
-    halo.fault(Fault(Does.RESET, "POST", "/Asset", executed=True))
+    halo.fault(Fault(FaultKind.RESET, "POST", "/Asset", executed=True))
     running = await memory_job.start(routes(halo, publishers={"erp": finding(then=then)}))
     await memory_job.other.send({"serial": "SN-1", "text": "again"})
     await running.settled("erp", "done")
@@ -100,7 +100,7 @@ async def test_two_records_that_match_are_in_doubt_and_no_third_is_made(memory_j
 
 async def test_a_lookup_that_fails_writes_nothing_and_is_made_again(memory_job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "GET", "/Asset", times=1, status=500))
+    halo.fault(Fault(FaultKind.ANSWER, "GET", "/Asset", times=1, status=500))
     running = await memory_job.start(routes(halo, publishers={"erp": finding(use="always")}))
     await memory_job.other.send({"serial": "SN-1", "text": "x"})
     await running.settled("erp", "done")
@@ -110,7 +110,7 @@ async def test_a_lookup_that_fails_writes_nothing_and_is_made_again(memory_job, 
 
 async def test_a_route_that_says_repeat_does_a_doubtful_create_again(memory_job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.RESET, "POST", "/Asset", executed=True))
+    halo.fault(Fault(FaultKind.RESET, "POST", "/Asset", executed=True))
     running = await memory_job.start(routes(halo, publishers={"erp": publisher(transform=SHAPED, in_doubt="repeat")}))
     await memory_job.other.send({"serial": "SN-1", "text": "x"})
     await running.settled("erp", "done")
@@ -119,8 +119,8 @@ async def test_a_route_that_says_repeat_does_a_doubtful_create_again(memory_job,
 
 async def test_an_update_or_a_deletion_of_unknown_fate_is_simply_made_again(memory_job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.RESET, "POST", "/Asset", executed=True))
-    halo.fault(Fault(Does.RESET, "DELETE", "/Asset/*", executed=True))
+    halo.fault(Fault(FaultKind.RESET, "POST", "/Asset", executed=True))
+    halo.fault(Fault(FaultKind.RESET, "DELETE", "/Asset/*", executed=True))
     publishers = {"erp": publisher(), "gone": publisher(queue="gone", entity="Asset/{id}", method="DELETE")}
     running = await memory_job.start(routes(halo, publishers=publishers))
     await memory_job.other.send({"payload": {"id": 5, "notes": "x"}})

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 from tests.tools.job import EVENTS, publisher, routes, subscriber
 from tests.tools.ports import free_port
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
 
@@ -14,7 +14,7 @@ FIND = {"query": {"search": "{{ payload.inventory_number }}"}, "match": {"invent
 
 
 def down():
-    return Fault(Does.ANSWER, "*", "/api/*", times=None, status=503)
+    return Fault(FaultKind.ANSWER, "*", "/api/*", times=None, status=503)
 
 
 def polls_of(halo):
@@ -57,12 +57,12 @@ async def test_while_halo_answers_503_messages_stay_in_their_queue_polls_pause_a
 async def test_what_is_in_flight_when_halo_goes_down_is_looked_up_and_done_when_it_is_back(memory_job, halos):
     halo = await halos()
     running = await memory_job.start(routes(halo, publishers={"erp": publisher(find=FIND, retry=[], concurrency=3)}))
-    held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", times=3, executed=True))
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=3, executed=True))
     for number in range(5):
         await memory_job.other.send({"payload": {"inventory_number": f"SN-{number}"}})
     await running.until(lambda: held.struck == 3)
     outage = halo.fault(down())
-    lost = halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=None, status=503, executed=True))
+    lost = halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, status=503, executed=True))
     halo.faults.remove(held.number)
     await running.until(lambda: not running.service.health.ready or running.messages("erp", "done") >= 3)
     halo.faults.remove(outage.number)
@@ -137,7 +137,7 @@ class NOTHING:
 
 async def test_a_429_pauses_everybody_counts_no_attempt_and_loses_nothing(memory_job, halos):
     halo = await halos(retry_after=1)
-    limited = halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=429, headers=(("Retry-After", "1"),)))
+    limited = halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=429, headers=(("Retry-After", "1"),)))
     running = await memory_job.start(routes(halo, publishers={"erp": publisher(retry=[], concurrency=2)}, rate_limit="1000/1s"))
     for number in range(4):
         await memory_job.other.send({"payload": {"inventory_number": f"SN-{number}"}})
@@ -152,7 +152,7 @@ async def test_a_429_pauses_everybody_counts_no_attempt_and_loses_nothing(memory
 
 async def test_a_single_endpoint_that_fails_stops_nobody_else(memory_job, halos):
     halo = await halos(tickets=3)
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=None, status=503))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, status=503))
     publishers = {"erp": publisher(find=FIND), "tickets": publisher(queue="new", entity="Tickets")}
     running = await memory_job.start(routes(halo, publishers=publishers))
     await memory_job.other.send({"payload": {"inventory_number": "SN-1"}})

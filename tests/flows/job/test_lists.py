@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.tools.job import listening, routes, subscriber
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 SUPPLIERS, AGENTS = "Supplier", "Agent"
 
@@ -51,11 +51,11 @@ async def test_what_is_created_updated_and_deleted_in_a_list_without_dates_is_to
 @pytest.mark.parametrize(
     ("fault", "result"),
     [
-        (Fault(Does.WRONG_COUNT, "GET", "/Supplier", times=None, size=500), "incomplete"),
-        (Fault(Does.REPEAT_PAGE, "GET", "/Supplier", times=None), "incomplete"),
-        (Fault(Does.ENDLESS_PAGES, "GET", "/Supplier", times=None), None),
-        (Fault(Does.ANSWER, "GET", "/Supplier", nth=2, times=None, probability=0.5, status=500), "failed"),
-        (Fault(Does.ANSWER, "GET", "/Supplier", times=None, status=403), "failed"),
+        (Fault(FaultKind.WRONG_COUNT, "GET", "/Supplier", times=None, size=500), "incomplete"),
+        (Fault(FaultKind.REPEAT_PAGE, "GET", "/Supplier", times=None), "incomplete"),
+        (Fault(FaultKind.ENDLESS_PAGES, "GET", "/Supplier", times=None), None),
+        (Fault(FaultKind.ANSWER, "GET", "/Supplier", nth=2, times=None, probability=0.5, status=500), "failed"),
+        (Fault(FaultKind.ANSWER, "GET", "/Supplier", times=None, status=403), "failed"),
     ],
     ids=["counts disagree", "pages repeat", "pages never end", "a 500 in the middle", "no permission"],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.tools.job import EVENTS, listening, publisher, routes, subscriber
 from worker.core.topology import TopicExchange, Topology, browsed
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 
 async def delete(job, *queues, exchanges=()):
@@ -24,7 +24,7 @@ async def test_a_dead_queue_that_was_deleted_is_made_again_for_the_letter_that_n
 
 async def test_a_retry_queue_that_was_deleted_is_made_again_for_the_message_that_needs_it(job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=503))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=503))
     running = await job.start(routes(halo, publishers={"erp": publisher()}))
     await delete(job, "assets.retry.50ms")
     await job.other.send({"payload": {"id": 5, "inventory_number": "SN-5"}})

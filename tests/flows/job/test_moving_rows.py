@@ -12,7 +12,7 @@ import pytest
 
 from tests.tools.job import EVENTS, listening, routes, subscriber
 from tests.tools.sizes import first
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 READS = 25  # page reads that rows move during
 NEWEST_FIRST = {"query": {"order": "lastupdate", "orderdesc": True}}
@@ -74,7 +74,7 @@ async def published_last(job, halos, seed, *, deaf=False, entity="Tickets", **mo
     churn = Churn(halo, random, entity, time)
     halo.on_request(churn)
     if deaf:
-        halo.fault(Fault(Does.IGNORE_FILTERS, "GET", f"/{entity}", times=None))
+        halo.fault(Fault(FaultKind.IGNORE_FILTERS, "GET", f"/{entity}", times=None))
     exchange, name = f"exchange-{seed}", f"route-{seed}"
     definition = subscriber(entity=entity, every="5ms", publish={"exchange": exchange}, queue=None, **more)
     async with listening(job.other.broker, f"{EVENTS}-{seed}", exchange) as listener:

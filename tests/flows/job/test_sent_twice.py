@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.tools.job import publisher, routes
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 ONCE = publisher(once="{{ $headers.`order-id` }}", transform={"payload": {"inventory_number": "{{ serial }}"}})
 
@@ -42,7 +42,7 @@ async def test_two_workers_agree_on_which_one_that_is(job, halos):
 
 async def test_a_copy_that_comes_while_the_first_one_waits_for_its_retry_is_left_out(job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "GET", "/Asset", status=500))
+    halo.fault(Fault(FaultKind.ANSWER, "GET", "/Asset", status=500))
     find = {"query": {"search": "{{ serial }}"}, "match": {"inventory_number": "{{ serial }}"}, "use": "always"}
     running = await job.start(routes(halo, publishers={"erp": ONCE | {"find": find, "retry": ["1s"]}}))
     await send(job, "SN-1", "A")
@@ -55,7 +55,7 @@ async def test_a_copy_that_comes_while_the_first_one_waits_for_its_retry_is_left
 
 async def test_after_the_first_was_buried_the_next_is_sent_and_the_letter_replayed_is_the_copy(job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", status=400))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", status=400))
     running = await job.start(routes(halo, publishers={"erp": ONCE}))
     await send(job, "SN-1", "A")
     letter = await job.other.take("assets.dead")

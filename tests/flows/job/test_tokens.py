@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tools.job import publisher, routes
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 IN_FLIGHT = 50
 
@@ -21,7 +21,7 @@ def auth_of(halo, grant):
 @pytest.mark.parametrize("grant", ["client_credentials", "password"])
 async def test_a_token_that_is_revoked_under_50_requests_costs_one_call_and_no_message(job, halos, grant):
     halo = await halos()
-    held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", times=IN_FLIGHT))
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=IN_FLIGHT))
     definition = routes(halo, publishers={"erp": publisher(concurrency=IN_FLIGHT, retry=[])}, auth=auth_of(halo, grant))
     running = await job.start(definition)
     for number in range(IN_FLIGHT):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tools.job import publisher, routes
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 SHAPED = {"path": {}, "query": {}, "payload": {"inventory_number": "{{ serial }}", "client_id": "{{ customer.halo_id }}"}}
 
@@ -94,7 +94,7 @@ async def test_new_tickets_are_created_one_at_a_time_since_halo_cannot_bear_more
 
 async def test_as_many_messages_are_in_hand_as_the_route_says_and_no_more(memory_job, halos):
     halo = await halos()
-    held = halo.fault(Fault(Does.HOLD, "POST", "/Asset", times=None))
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=None))
     running = await memory_job.start(routes(halo, publishers={"erp": publisher(concurrency=3)}))
     for number in range(8):
         await memory_job.other.send({"payload": {"inventory_number": f"SN-{number}"}})

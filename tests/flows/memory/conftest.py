@@ -10,7 +10,7 @@ from tests.flows.job.conftest import Job, Running, halos, job, memory_job, servi
 from tests.tools.process import write_routes
 from worker.app import Service
 from worker.config.loader import load_routes
-from worker.sandbox.server import Sandbox
+from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.settings import Settings
 
 __all__ = ["halos", "job", "memory_job"]
@@ -33,6 +33,6 @@ def asset(number: int, size: int) -> dict[str, Any]:
     return {"payload": {"inventory_number": f"SN-{number}", "notes": "x" * size}}
 
 
-def created(halo: Sandbox) -> Counter[str]:
+def created(halo: SimulatedHalo) -> Counter[str]:
     """How often Halo carried out the create of each asset."""
     return Counter(record["inventory_number"] for entry in halo.journal.executed("POST", "/Asset") for record in entry.body)

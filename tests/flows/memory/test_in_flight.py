@@ -6,7 +6,7 @@ from collections import Counter
 
 from tests.flows.memory.conftest import MEBIBYTE, asset, created, start
 from tests.tools.job import publisher, routes
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 WIDE = {"concurrency": 8}
 
@@ -34,7 +34,7 @@ async def test_small_messages_of_another_route_go_through_while_large_ones_wait(
     halo = await halos()
     small = publisher(queue="small", entity="Tickets")
     running = await start(job, routes(halo, publishers={"large": publisher(queue="large", **WIDE), "small": small}))
-    held = halo.fault(Fault(Does.HOLD, method="POST", path="/Asset", times=None))
+    held = halo.fault(Fault(FaultKind.HOLD, method="POST", path="/Asset", times=None))
     for number in range(8):
         await job.other.send(asset(number, MEBIBYTE + MEBIBYTE // 4), queue="large")
     await running.until(lambda: running.value("memory_waiting", kind="bodies") > 0)
@@ -50,7 +50,7 @@ async def test_what_waits_for_memory_when_the_worker_stops_goes_back_and_is_not_
     halo = await halos()
     definition = routes(halo, publishers={"erp": publisher(**WIDE)})
     running = await start(job, definition)
-    held = halo.fault(Fault(Does.HOLD, method="POST", path="/Asset", times=None))
+    held = halo.fault(Fault(FaultKind.HOLD, method="POST", path="/Asset", times=None))
     for number in range(8):
         await job.other.send(asset(number, MEBIBYTE + MEBIBYTE // 4))
     await running.until(lambda: running.value("memory_waiting", kind="bodies") > 0)

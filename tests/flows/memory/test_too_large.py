@@ -13,11 +13,11 @@ from tests.tools.headers import CODEC
 from tests.tools.job import publisher, routes, subscriber
 from worker.core.message import STATE_LIMIT, Unread, digest
 from worker.core.topology import CLAIMS, known_stream
-from worker.flows.dead.boxes import Box
+from worker.flows.dead.dead_queues import DeadQueue
 from worker.flows.dead.letter import letter_of
 
 TOO_LARGE = b'"' + b"x" * 3 * MEBIBYTE + b'"'
-BOX = Box("erp", "publisher", "assets.dead", "assets")
+BOX = DeadQueue("erp", "publisher", "assets.dead", "assets")
 REASON = "the message has 3,145,730 bytes, more than the worker read: raise WORKER_MAX_MESSAGE before it is replayed"
 
 
@@ -31,7 +31,7 @@ async def test_what_is_too_large_is_dead_lettered_whole_and_the_letter_says_why(
     buried = await job.other.take("assets.dead")
     assert (buried.message.body, buried.message.message_id, buried.headers["own"]) == (TOO_LARGE, sent, "kept")
     letter = letter_of(BOX, buried.message, CODEC)
-    assert (letter.dead_class, letter.reason, letter.in_question) == ("decode", REASON, False)
+    assert (letter.dead_class, letter.reason, letter.effect_unknown) == ("decode", REASON, False)
     assert running.value("memory_used_bytes", kind="bodies") == 0
 
 

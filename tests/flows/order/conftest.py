@@ -9,9 +9,9 @@ from typing import Any
 
 from tests.flows.job.conftest import Job, halos, job, memory_job
 from tests.tools.job import publisher
-from worker.sandbox.faults import Does, Fault
-from worker.sandbox.journal import Received
-from worker.sandbox.server import Sandbox
+from worker.sandbox.faults import Fault, FaultKind
+from worker.sandbox.journal import ReceivedRequest
+from worker.sandbox.simulated_halo import SimulatedHalo
 
 __all__ = ["halos", "job", "memory_job"]
 AT_ONCE = 50
@@ -27,7 +27,7 @@ def ordered(**more: Any) -> dict[str, Any]:
 class Stuck:
     """Halo answers 500 to everything about one record, until it is `free`."""
 
-    halo: Sandbox
+    halo: SimulatedHalo
     record: int
     free: bool = False
     refused: int = 0
@@ -35,13 +35,13 @@ class Stuck:
     def __post_init__(self) -> None:
         self.halo.on_request(self)
 
-    def __call__(self, received: Received) -> None:
+    def __call__(self, received: ReceivedRequest) -> None:
         if not self.free and received.method == "POST" and received.query.get("record") == str(self.record):
             self.refused += 1
-            self.halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=500))  # strikes this very request
+            self.halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=500))  # strikes this very request
 
 
-def applied(halo: Sandbox) -> dict[int, list[int]]:
+def applied(halo: SimulatedHalo) -> dict[int, list[int]]:
     """The steps that Halo carried out, by record, in its order; a step that was repeated at once counts as one."""
     steps: dict[int, list[int]] = defaultdict(list)
     for entry in halo.journal.executed("POST", "/Asset"):

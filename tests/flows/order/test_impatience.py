@@ -9,7 +9,7 @@ import pytest
 from tests.flows.job.conftest import on_stage
 from tests.flows.order.conftest import Stuck, applied, ordered, send_steps
 from tests.tools.job import routes
-from worker.flows.ordered.waiting_queue import Room
+from worker.flows.ordered.waiting_queue import WaitingQueue
 
 STUCK = 9
 
@@ -28,8 +28,8 @@ def impatient(rabbitmq):
 
 @pytest.mark.usefixtures("impatient")
 async def test_what_waits_longer_than_the_broker_does_is_loaded_again_and_keeps_its_order(amqp_url, tmp_path, halos, monkeypatch):
-    loads, load = [], Room.load
-    monkeypatch.setattr(Room, "load", lambda room: loads.append(room) or load(room))
+    loads, load = [], WaitingQueue.load
+    monkeypatch.setattr(WaitingQueue, "load", lambda room: loads.append(room) or load(room))
     async with on_stage(tmp_path, amqp_url, None) as job:
         halo = await halos()
         stuck = Stuck(halo, STUCK)

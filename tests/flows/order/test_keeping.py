@@ -14,8 +14,8 @@ from tests.tools.waiting import until
 from worker.broker.rabbitmq.attachment import RabbitBroker
 from worker.core.message import Message
 from worker.core.topology import WORK_LIMIT
-from worker.flows.ordered import room as ordered_room
-from worker.sandbox.faults import Does, Fault
+from worker.flows.ordered import waiting_queue as ordered_room
+from worker.sandbox.faults import Fault, FaultKind
 
 STUCK = 9
 
@@ -42,7 +42,7 @@ async def test_a_worker_that_starts_over_finds_the_room_full_and_goes_on_in_orde
 async def test_while_halo_is_down_the_order_waits_and_no_attempt_is_counted(job, halos):
     halo = await halos()
     running = await job.start(routes(halo, publishers={"erp": ordered(retry=[], concurrency=3)}))
-    outage = halo.fault(Fault(Does.ANSWER, "*", "/api/*", times=None, status=503))
+    outage = halo.fault(Fault(FaultKind.ANSWER, "*", "/api/*", times=None, status=503))
     await send_steps(job, [1, 2, 3], range(10))
     await running.until(lambda: not running.service.health.ready and running.value("consuming", route="erp") == 0)
     halo.faults.remove(outage.number)
@@ -54,7 +54,7 @@ async def test_while_halo_is_down_the_order_waits_and_no_attempt_is_counted(job,
 
 async def test_a_connection_that_is_cut_again_and_again_costs_no_order(job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.DELAY, "POST", "/Asset", times=None, seconds=0.01))
+    halo.fault(Fault(FaultKind.DELAY, "POST", "/Asset", times=None, seconds=0.01))
     running = await job.start(routes(halo, publishers={"erp": ordered(concurrency=3)}, timeout="1s"))  # an attempt that may have been claimed is waited for
     for cut in range(3):
         await send_steps(job, [1, 2, 3, 4], range(cut * 15, cut * 15 + 15))
@@ -221,7 +221,7 @@ async def test_messages_are_told_apart_by_their_place_and_not_by_an_id_that_a_se
 async def test_messages_from_an_exchange_keep_where_they_came_from(job, halos):
     halo = await halos()
     definition = ordered(bind=[{"exchange": "erp", "routing_key": "asset.#"}], when="{{ $message.routing_key = 'asset.new' }}")
-    fault = halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=400))
+    fault = halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=400))
     running = await job.start(routes(halo, publishers={"erp": definition}))
     await job.other.send({"id": 1, "step": 0}, "asset.new", "erp")
     letter = await job.other.take("assets.dead")

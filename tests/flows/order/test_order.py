@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.flows.order.conftest import applied, ordered, send_steps
 from tests.tools.job import routes
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 KEYS = [1, 2, 3, 4, 5, 6]
 
@@ -12,9 +12,9 @@ KEYS = [1, 2, 3, 4, 5, 6]
 async def test_messages_of_one_key_are_applied_in_order_through_faults_and_retries(job, halos):
     halo = await halos()
     for fault in (
-        Fault(Does.ANSWER, "POST", "/Asset", times=None, status=500, probability=0.15, seed=1),
-        Fault(Does.RESET, "POST", "/Asset", times=None, probability=0.05, seed=2),
-        Fault(Does.ANSWER, "POST", "/Asset", times=None, status=500, probability=0.1, seed=3, executed=True),
+        Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, status=500, probability=0.15, seed=1),
+        Fault(FaultKind.RESET, "POST", "/Asset", times=None, probability=0.05, seed=2),
+        Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, status=500, probability=0.1, seed=3, executed=True),
     ):
         halo.fault(fault)
     running = await job.start(routes(halo, publishers={"erp": ordered(concurrency=4, retry=["20ms"] * 20)}))

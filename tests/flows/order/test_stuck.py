@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.flows.order.conftest import Stuck, applied, ordered, send_steps
 from tests.tools.job import routes
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 STUCK = 9
 MANY = {"embedded": 2000, "rabbitmq": 400}  # they follow one after the other, and RabbitMQ writes each to the disk several times
@@ -32,7 +32,7 @@ async def test_very_many_messages_behind_a_stuck_key_let_all_others_through_and_
 
 async def test_a_message_that_is_buried_does_not_hold_its_key(job, halos):
     halo = await halos()
-    fault = halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=400))
+    fault = halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=400))
     running = await job.start(routes(halo, publishers={"erp": ordered()}))
     await send_steps(job, [1], range(3))
     await running.settled("erp", "done", 2)

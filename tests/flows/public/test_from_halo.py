@@ -26,13 +26,13 @@ from worker.config.loader import load_routes
 from worker.core.clock import SystemClock
 from worker.core.health import Health
 from worker.core.topology import common_topology, work_topology
-from worker.flows.hooks import waking as waking_module
+from worker.flows.hooks import poll_trigger as waking_module
+from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.hooks.effects import webhook_topology
-from worker.flows.hooks.reception import Reception
-from worker.flows.hooks.waking import Waking
+from worker.flows.hooks.poll_trigger import PollTrigger
 from worker.flows.running.run_message import Run, run_queue
 from worker.metrics import Metrics
-from worker.sandbox.server import Sandbox
+from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.settings import Settings
 from worker.web.public import doors_of, serve_public
 
@@ -47,7 +47,7 @@ RUNBOOK = {"start": {"queue": "asked"}, "first": "end", "steps": {"end": {"end":
 class Front:
     """One replica's public port with what is behind it; `attach` and `detach` are the broker coming and going."""
 
-    def __init__(self, job: Job, halo: Sandbox, folder: Path, definitions: dict[str, Any]) -> None:
+    def __init__(self, job: Job, halo: SimulatedHalo, folder: Path, definitions: dict[str, Any]) -> None:
         self.job = job
         folder.mkdir()
         directory = write_routes(folder, routes(halo) | definitions)
@@ -77,12 +77,12 @@ class Front:
 async def front(job: Job, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
     async with AsyncExitStack() as stack:
 
-        async def made(halo: Sandbox, **hook: Any) -> Front:
+        async def made(halo: SimulatedHalo, **hook: Any) -> Front:
             definition = {"client": "main", "events": ["new_ticket", "status_changed"], "auth": SIGNED} | hook
             made = Front(
                 job, halo, tmp_path / "front", {"webhooks": {"hook": definition}, "runbooks": {"ask": RUNBOOK}, "subscribers": {"tickets": subscriber()}}
             )
-            reception = Reception(made.routes.webhooks, made.current, InProcess(), CLOCK, Metrics())
+            reception = DeliveryIntake(made.routes.webhooks, made.current, InProcess(), CLOCK, Metrics())
             doors = doors_of(made.routes.runbooks, made.routes.webhooks)
             made.port = await stack.enter_async_context(serve_public("127.0.0.1", 0, doors, reception.receive, Metrics()))
             await made.attach()
@@ -92,7 +92,7 @@ async def front(job: Job, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
         yield made
 
 
-async def answers(halo: Sandbox, count: int) -> list[int]:
+async def answers(halo: SimulatedHalo, count: int) -> list[int]:
     """The statuses that Halo got for its deliveries."""
 
     async def all_there() -> bool:
@@ -139,14 +139,14 @@ async def test_a_note_starts_a_run_with_the_note_in_its_payload(job: Job, halos:
 
 
 async def test_a_delivery_wakes_a_subscriber_that_would_poll_in_an_hour(job: Job, halos: Halos, front, monkeypatch):
-    monkeypatch.setattr(waking_module, "IN_HAND", 0.02)
+    monkeypatch.setattr(waking_module, "BATON_RETRY", 0.02)
     halo = await halos()
     worker = await job.start(routes(halo, subscribers={"tickets": subscriber(every="1h", start="now")}))
     await worker.until(lambda: worker.polls("tickets", "complete") == 1)
     await (await front(halo, wake={"subscriber": "tickets"})).register()
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(Waking("tickets", CLOCK, Metrics(), Health()).serve(job.other.broker, stop))
+        tasks.create_task(PollTrigger("tickets", CLOCK, Metrics(), Health()).serve(job.other.broker, stop))
         halo.store.update("Tickets", 7, {"status_id": 3})
         letter = await job.other.take(EVENTS)
         stop.set()

@@ -15,7 +15,7 @@ from worker.cli import register as command
 from worker.config.loader import load_routes
 from worker.core.errors import ConfigError
 from worker.flows.hooks.registration import CannotRegister
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 from worker.settings import Settings
 
 URL = "https://hooks.example.com"
@@ -137,7 +137,7 @@ async def test_webhooks_and_notifications_of_others_are_left_alone(stage):
 async def test_a_halo_that_ignores_the_filter_does_not_cost_others_their_notifications(stage):
     await stage.register()
     other = stage.halo.store.create("notification", {"webhook_id": "00000000-0000-0000-0000-000000000001", "eventno": 61})
-    stage.halo.faults.add(Fault(Does.IGNORE_FILTERS, "GET", "/Notification", times=None))
+    stage.halo.faults.add(Fault(FaultKind.IGNORE_FILTERS, "GET", "/Notification", times=None))
     await stage.register(yes=True)
     assert stage.halo.store.get("notification", other["id"]) is not None
     assert stage.events() == [3, 76]

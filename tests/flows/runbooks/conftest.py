@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.flows.job.conftest import Job, Running, halos, job, memory_job  # noqa: F401 - fixtures: the worker on both brokers, or on the embedded one
 from tests.tools.job import client
 from worker.flows.running.run_message import run_queue
-from worker.sandbox.server import Sandbox
+from worker.sandbox.simulated_halo import SimulatedHalo
 
 GO = "go"
 """The queue that starts the runbook of a test, which is called `rb`."""
@@ -152,7 +152,7 @@ class Scene:
         assert await self.job.other.depth(DEAD) == 0
 
 
-async def play(stage: Job, api: Api, steps: dict[str, Any], halo: Sandbox | None = None, methods: dict[str, Any] | None = None, **more: Any) -> Scene:
+async def play(stage: Job, api: Api, steps: dict[str, Any], halo: SimulatedHalo | None = None, methods: dict[str, Any] | None = None, **more: Any) -> Scene:
     """Put a runbook of these steps to work on this stage; `rate_limit` and `timeout` are the client's."""
     members = {name: more.pop(name) for name in ("rate_limit", "timeout") if name in more}
     definition = {

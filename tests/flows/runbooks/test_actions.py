@@ -9,7 +9,7 @@ import pytest
 from tests.flows.runbooks.conftest import action, play
 from worker.catalogue.actions import ACTIONS
 from worker.flows.running.run_message import Run
-from worker.sandbox.faults import Content, Does, Fault
+from worker.sandbox.faults import BodyKind, Fault, FaultKind
 
 OURS: dict[str, dict[str, Any]] = {
     "edit_customer": {"id": 2},
@@ -136,11 +136,11 @@ async def test_an_update_of_a_ticket_that_is_not_there_is_refused(memory_job, ap
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(Does.CUT, "GET", "/Tickets/5"),
-        Fault(Does.ANSWER, "GET", "/Tickets/5", status=200, body=Content.STRING),
-        Fault(Does.ANSWER, "GET", "/Tickets/5", status=200, body=Content.EMPTY),
-        Fault(Does.ANSWER, "GET", "/Tickets/5", status=500),
-        Fault(Does.HTML, "GET", "/Tickets/5"),
+        Fault(FaultKind.CUT, "GET", "/Tickets/5"),
+        Fault(FaultKind.ANSWER, "GET", "/Tickets/5", status=200, body=BodyKind.STRING),
+        Fault(FaultKind.ANSWER, "GET", "/Tickets/5", status=200, body=BodyKind.EMPTY),
+        Fault(FaultKind.ANSWER, "GET", "/Tickets/5", status=500),
+        Fault(FaultKind.HTML, "GET", "/Tickets/5"),
     ],
     ids=["cut", "a text", "nothing", "an error", "a web page"],
 )
@@ -166,7 +166,7 @@ async def test_what_is_read_for_an_update_does_not_get_into_the_variables(memory
 
 async def test_rows_are_added_to_a_custom_table_once_or_parked_since_nothing_tells_whether_they_were(memory_job, api, halos):
     halo = await halos()
-    halo.fault(Fault(Does.CLOSE, "POST", "/CustomTable", executed=True))
+    halo.fault(Fault(FaultKind.CLOSE, "POST", "/CustomTable", executed=True))
     scene = await play(memory_job, api, {"do": action("edit_custom_table", prepared(halo, "edit_custom_table"))}, halo)
     await scene.begin()
     assert (await scene.letter()).headers["dead-class"] == "in_doubt"

@@ -8,7 +8,7 @@ from tests.flows.runbooks.conftest import GO, RUN, action, call, integration, pl
 from tests.tools.job import client
 from tests.tools.waiting import soon
 from worker.flows.running.run_message import Run
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 NOTE = {"ticket_id": 3, "outcome": "Note", "note_html": "<<Name>>"}
 
@@ -18,7 +18,7 @@ async def test_steps_wait_in_their_queue_while_halo_is_down_and_go_on_uncounted_
     scene = await play(job, api, {"note": action("create_action", NOTE, retry=[])}, halo)
     parts = scene.running.service.health.parts
     assert (parts["runbook rb"].detail, parts["runbook rb (starts)"].detail) == ("consuming", "consuming")
-    halo.fault(Fault(Does.ANSWER, "*", "/api/*", times=None, status=503))
+    halo.fault(Fault(FaultKind.ANSWER, "*", "/api/*", times=None, status=503))
     await scene.begin({"name": "first"})
     await scene.running.until(lambda: "not consuming" in scene.running.service.health.parts["runbook rb"].detail)
     assert not scene.running.service.health.ready
@@ -42,7 +42,7 @@ async def test_a_runbook_that_needs_no_halo_goes_on_while_another_waits(job, api
         },
     }
     running = await job.start(definition)
-    halo.fault(Fault(Does.ANSWER, "*", "/api/*", times=None, status=503))
+    halo.fault(Fault(FaultKind.ANSWER, "*", "/api/*", times=None, status=503))
     await job.other.send({"name": "x"}, GO)
     await running.until(lambda: "not consuming" in running.service.health.parts["runbook rb"].detail)
     await job.other.send({"name": "y"}, "go.free")
@@ -68,7 +68,7 @@ async def test_a_runbook_whose_methods_use_the_token_of_halo_waits_for_it_as_wel
     running = await memory_job.start(definition)
     await memory_job.other.send({}, GO)
     await running.settled("rb", "done")
-    halo.fault(Fault(Does.ANSWER, "*", "/api/*", times=None, status=503))
+    halo.fault(Fault(FaultKind.ANSWER, "*", "/api/*", times=None, status=503))
     await memory_job.other.send({"name": "x"}, "go.other")
     await running.until(lambda: "not consuming" in running.service.health.parts["runbook rb"].detail)
     await memory_job.other.send({}, GO)

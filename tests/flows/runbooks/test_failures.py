@@ -9,7 +9,7 @@ import pytest
 from tests.flows.runbooks.conftest import RUN, Cut, action, call, play
 from worker.core.topology import retry_queue
 from worker.flows.running.run_message import Run
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 GOOD, BAD = {"end": "done"}, {"end": "failed", "reason": "went the wrong way"}
 NOTE = {"ticket_id": 3, "outcome": "Note", "note_html": "<<Name>>"}
@@ -167,7 +167,7 @@ async def test_a_post_that_timed_out_is_in_doubt(memory_job, api):
 async def test_a_read_or_update_of_halo_that_takes_too_long_is_made_again(memory_job, api, halos, name, body):
     halo = await halos()
     path = "/Control" if body is None else "/Tickets"
-    halo.fault(Fault(Does.DELAY, "*", path, times=1, seconds=5))
+    halo.fault(Fault(FaultKind.DELAY, "*", path, times=1, seconds=5))
     scene = await play(memory_job, api, {"do": action(name, body, timeout="300ms")}, halo)
     await scene.begin()
     await scene.done()
@@ -176,7 +176,7 @@ async def test_a_read_or_update_of_halo_that_takes_too_long_is_made_again(memory
 
 async def test_a_note_that_takes_too_long_is_in_doubt(memory_job, api, halos):
     halo = await halos()
-    halo.fault(Fault(Does.HOLD, "POST", "/Actions", executed=True))
+    halo.fault(Fault(FaultKind.HOLD, "POST", "/Actions", executed=True))
     scene = await play(memory_job, api, {"note": action("create_action", NOTE, timeout="300ms")}, halo)
     await scene.begin()
     letter = await scene.letter()
@@ -195,7 +195,7 @@ async def test_waiting_for_the_budget_of_halo_is_not_taken_for_a_slow_answer(mem
 
 async def test_a_step_may_take_longer_than_its_client_allows_others(memory_job, api, halos):
     halo = await halos()
-    halo.fault(Fault(Does.DELAY, "GET", "/Control", seconds=1.5))
+    halo.fault(Fault(FaultKind.DELAY, "GET", "/Control", seconds=1.5))
     scene = await play(memory_job, api, {"read": action("get_control", timeout="10s")}, halo, timeout="500ms")
     await scene.begin()
     await scene.done()
@@ -206,7 +206,7 @@ async def test_a_step_may_take_longer_than_its_client_allows_others(memory_job, 
 @pytest.mark.parametrize("then", ["skip", "update"])
 async def test_a_note_whose_answer_is_lost_is_looked_up_and_there_is_one_in_the_end(job, api, halos, then, executed):
     halo = await halos()
-    halo.fault(Fault(Does.CLOSE, "POST", "/Actions", executed=executed))
+    halo.fault(Fault(FaultKind.CLOSE, "POST", "/Actions", executed=executed))
     scene = await play(job, api, {"note": action("create_action", NOTE, find=FIND | {"then": then})}, halo)
     await scene.begin({"name": "unique text"})
     await scene.done()

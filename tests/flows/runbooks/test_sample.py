@@ -24,8 +24,8 @@ from worker.cli.register import address_of, registered
 from worker.config.loader import load_routes
 from worker.core.topology import dead_queue
 from worker.flows.running.run_message import run_queue
-from worker.sandbox.completions import Completions, serve_completions
-from worker.sandbox.server import Sandbox
+from worker.sandbox.fake_completions_api import FakeCompletionsApi, serve_completions
+from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.settings import Settings
 
 SAMPLES = Path(__file__).parents[3] / "routes"
@@ -39,8 +39,8 @@ class Sample:
     """The sample routes at work."""
 
     job: Job
-    halo: Sandbox
-    completions: Completions
+    halo: SimulatedHalo
+    completions: FakeCompletionsApi
     service: Service
     running: Running
 
@@ -137,10 +137,10 @@ async def test_where_the_api_refuses_the_run_is_buried_and_says_so(play):
 
 @pytest.mark.parametrize("content", [None, ""])
 async def test_an_answer_without_words_is_no_answer(play, content, monkeypatch):
-    async def answer(self: Completions, request: aiohttp.web.Request) -> aiohttp.web.Response:
+    async def answer(self: FakeCompletionsApi, request: aiohttp.web.Request) -> aiohttp.web.Response:
         return aiohttp.web.json_response({"choices": [{"message": {"role": "assistant", "content": content}}]})
 
-    monkeypatch.setattr(Completions, "answer", answer)
+    monkeypatch.setattr(FakeCompletionsApi, "answer", answer)
     sample = await play()
     await sample.job.other.send(QUESTION, "halo.actions.ask")
     letter = await sample.job.other.take(dead_queue(run_queue("ask-chatgpt")))

@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from worker.sandbox.halo import Halo, utc_now
 from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
+from worker.sandbox.simulated_halo import SimulatedHalo, utc_now
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Answer:
 class Visitor:
     """Fetches a token when it first needs one; query values are written as they are."""
 
-    def __init__(self, halo: Halo, session: aiohttp.ClientSession) -> None:
+    def __init__(self, halo: SimulatedHalo, session: aiohttp.ClientSession) -> None:
         self.halo = halo
         self.session = session
         self.scope = "all"

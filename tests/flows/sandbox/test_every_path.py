@@ -4,7 +4,7 @@ import logging
 
 from worker.catalogue.catalogue import load
 from worker.catalogue.operation import Body
-from worker.sandbox.oddities import BROKEN, FOR_USERS
+from worker.sandbox.special_endpoints import BROKEN, FOR_USERS
 
 FORBIDDEN = {"/IncomingEvent"}
 

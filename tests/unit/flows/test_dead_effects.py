@@ -13,32 +13,32 @@ from tests.unit.flows.routes import Given, Holding, subscriber
 from worker.config.automation import CallerAuth, Webhook
 from worker.core.errors import ExpressionError, Undecodable
 from worker.core.message import Message
-from worker.flows.dead.boxes import Box
-from worker.flows.dead.effects import Effects, delivery_again, event_again, through_its_exchange
+from worker.flows.dead.dead_queues import DeadQueue
+from worker.flows.dead.effects import ReplayEffects, subscriber_effects, unrouted_effects, webhook_effects
 from worker.flows.dead.letter import letter_of
 from worker.flows.hooks.effects import Effect
 from worker.flows.running.run_message import Run, run_id_of
 
-BOX = Box("tickets", "subscriber", "halo.dead.tickets")
+BOX = DeadQueue("tickets", "subscriber", "halo.dead.tickets")
 SOURCE = "https://acme.haloitsm.com/api/Tickets"
 PARKED = {"dead-class": "transform", "dead-reason": "no number", "dead-route": "tickets", "record": "7", "change": "updated"}
 DELIVERY = {"id": "d-1", "object_id": 7}
 
 
-def worked_out(effects: Effects, body: Any, headers: dict[str, Any] = PARKED, message_id: str = "m1") -> list[Effect]:
+def worked_out(effects: ReplayEffects, body: Any, headers: dict[str, Any] = PARKED, message_id: str = "m1") -> list[Effect]:
     message = Message(body if isinstance(body, bytes) else json.dumps(body).encode(), headers, message_id=message_id, correlation_id="c1")
     return list(now(effects(letter_of(BOX, message, CODEC), message, 0.0)))
 
 
 def test_a_record_becomes_the_event_that_todays_route_makes_of_it():
-    [effect] = worked_out(event_again(subscriber(transform=Given(lambda record: {"n": record["id"]})), SOURCE, InProcess()), {"id": 7})
+    [effect] = worked_out(subscriber_effects(subscriber(transform=Given(lambda record: {"n": record["id"]})), SOURCE, InProcess()), {"id": 7})
     assert (effect.exchange, effect.routing_key, json.loads(effect.message.body)) == ("halo", "tickets.updated", {"n": 7})
     assert effect.message.headers["cloudEvents_source"] == SOURCE
     assert not [name for name in effect.message.headers if name.startswith("dead-")]
 
 
 def test_copies_of_a_replayed_record_are_known_by_their_ids_and_are_no_copies_of_another_event():
-    again = event_again(subscriber(), SOURCE, InProcess())
+    again = subscriber_effects(subscriber(), SOURCE, InProcess())
     first, second, other = (worked_out(again, {"id": 7}, message_id=name)[0].message for name in ("m1", "m1", "m2"))
     assert first.message_id == second.message_id == "m1"
     assert first.headers["dedupe-key"] == second.headers["dedupe-key"] != other.headers["dedupe-key"]
@@ -46,11 +46,11 @@ def test_copies_of_a_replayed_record_are_known_by_their_ids_and_are_no_copies_of
 
 
 def test_a_record_that_todays_filter_leaves_out_brings_about_nothing():
-    assert worked_out(event_again(subscriber(when=Holding(lambda record: False)), SOURCE, InProcess()), {"id": 7}) == []
+    assert worked_out(subscriber_effects(subscriber(when=Holding(lambda record: False)), SOURCE, InProcess()), {"id": 7}) == []
 
 
 def test_a_deletion_stays_one():
-    [effect] = worked_out(event_again(subscriber(when=Holding(lambda record: False)), SOURCE, InProcess()), {"id": 7}, PARKED | {"change": "deleted"})
+    [effect] = worked_out(subscriber_effects(subscriber(when=Holding(lambda record: False)), SOURCE, InProcess()), {"id": 7}, PARKED | {"change": "deleted"})
     assert effect.routing_key == "tickets.deleted"
     assert effect.message.headers["dedupe-key"].endswith(":gone")
 
@@ -61,7 +61,7 @@ def fails(_: Any) -> Any:
 
 def test_a_record_that_fails_again_says_so():
     with pytest.raises(ExpressionError):
-        worked_out(event_again(subscriber(transform=Given(fails)), SOURCE, InProcess()), {"id": 7})
+        worked_out(subscriber_effects(subscriber(transform=Given(fails)), SOURCE, InProcess()), {"id": 7})
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_record_that_fails_again_says_so():
 )
 def test_what_is_no_record_of_ours_is_refused(body: Any, headers: dict[str, Any]):
     with pytest.raises(Undecodable):
-        worked_out(event_again(subscriber(), SOURCE, InProcess()), body, PARKED | headers)
+        worked_out(subscriber_effects(subscriber(), SOURCE, InProcess()), body, PARKED | headers)
 
 
 def hook(**fields: Any) -> Webhook:
@@ -77,24 +77,24 @@ def hook(**fields: Any) -> Webhook:
 
 
 def test_a_delivery_brings_about_everything_again_under_its_own_identity():
-    start, event = worked_out(delivery_again(hook(runbook="rb", exchange="halo"), InProcess()), DELIVERY)
+    start, event = worked_out(webhook_effects(hook(runbook="rb", exchange="halo"), InProcess()), DELIVERY)
     identity = run_id_of("/webhooks/tickets", "d-1")
     assert (Run.read(start.message.body).id, start.routing_key, start.exchange) == (identity, "halo.run.rb", "")
     assert (event.message.headers["dedupe-key"], event.routing_key, event.exchange) == (identity, "webhooks.tickets", "halo")
 
 
 def test_a_delivery_that_todays_filter_leaves_out_brings_about_nothing():
-    assert worked_out(delivery_again(hook(runbook="rb", when=Holding(lambda _: False)), InProcess()), DELIVERY) == []
+    assert worked_out(webhook_effects(hook(runbook="rb", when=Holding(lambda _: False)), InProcess()), DELIVERY) == []
 
 
 def test_a_delivery_that_fails_again_says_so():
     with pytest.raises(ExpressionError):
-        worked_out(delivery_again(hook(runbook="rb", id=Given(fails)), InProcess()), DELIVERY)
+        worked_out(webhook_effects(hook(runbook="rb", id=Given(fails)), InProcess()), DELIVERY)
 
 
 def test_an_event_that_nobody_took_goes_where_it_was_going_as_it_was():
     headers = {"original-exchange": "halo", "original-routing-key": "tickets.created", "dead-route": "tickets", "dedupe-key": "k", "cloudEvents_id": "k"}
-    [effect] = worked_out(through_its_exchange, {"id": 7}, headers)
+    [effect] = worked_out(unrouted_effects, {"id": 7}, headers)
     assert (effect.exchange, effect.routing_key, effect.message.message_id, effect.message.correlation_id) == ("halo", "tickets.created", "m1", "c1")
     assert effect.message.headers == {"dedupe-key": "k", "cloudEvents_id": "k"}
 
@@ -102,4 +102,4 @@ def test_an_event_that_nobody_took_goes_where_it_was_going_as_it_was():
 @pytest.mark.parametrize("headers", [{}, {"original-exchange": "halo"}, {"original-exchange": "", "original-routing-key": "assets"}])
 def test_an_event_that_does_not_say_where_it_was_going_is_left(headers: dict[str, Any]):
     with pytest.raises(Undecodable):
-        worked_out(through_its_exchange, {"id": 7}, headers)
+        worked_out(unrouted_effects, {"id": 7}, headers)

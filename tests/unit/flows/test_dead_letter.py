@@ -14,19 +14,19 @@ from worker.config.routes import Routes
 from worker.core.delivery_state import Death
 from worker.core.errors import ConfigError
 from worker.core.message import Message
-from worker.flows.dead.boxes import Box, boxes_of
-from worker.flows.dead.letter import Letter, letter_of, summary, view
+from worker.flows.dead.dead_queues import DeadQueue, dead_queues_of
+from worker.flows.dead.letter import Letter, expression_view, letter_of, summary
 
-ASSETS = Box("erp", "publisher", "assets.dead", "assets")
-RECORDS = Box("tickets", "subscriber", "halo.dead.tickets")
-NOBODYS = Box("unrouted", "unrouted", "halo.unrouted")
+ASSETS = DeadQueue("erp", "publisher", "assets.dead", "assets")
+RECORDS = DeadQueue("tickets", "subscriber", "halo.dead.tickets")
+NOBODYS = DeadQueue("unrouted", "unrouted", "halo.unrouted")
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HEADERS = {"dead-class": "rejected", "dead-reason": "no", "dead-status": 400, "dead-attempts": 3, "dead-at": AT.isoformat(), "replays": 2}
 DEATH = {"reason": "delivery_limit", "queue": "assets", "exchange": "erp", "routing-keys": ["asset.new"], "count": 1, "time": AT}
 EXPIRED = {"reason": "expired", "queue": "assets.retry.10s", "exchange": "", "routing-keys": ["assets.retry.10s"], "count": 4, "time": AT}
 
 
-def letter_in(box: Box, message: Message) -> Letter:
+def letter_in(box: DeadQueue, message: Message) -> Letter:
     return letter_of(box, message, CODEC)
 
 
@@ -43,14 +43,14 @@ def test_a_letter_that_the_worker_buried_is_what_its_headers_say():
 
 def test_what_the_broker_buried_for_its_delivery_limit_is_crashed_whatever_queues_it_expired_in_before():
     letter = letter_in(ASSETS, message({"x-death": [EXPIRED, DEATH]}))
-    assert (letter.dead_class, letter.at, letter.attempts, letter.in_question) == ("crashed", AT, None, True)
+    assert (letter.dead_class, letter.at, letter.attempts, letter.effect_unknown) == ("crashed", AT, None, True)
     assert "delivered more than 20 times" in letter.reason
 
 
 @pytest.mark.parametrize(("box", "death"), [(ASSETS, DEATH | {"queue": "other"}), (ASSETS, DEATH | {"reason": "maxlen"}), (RECORDS, DEATH)])
-def test_what_came_here_otherwise_is_not_taken_for_crashed(box: Box, death: dict[str, Any]):
+def test_what_came_here_otherwise_is_not_taken_for_crashed(box: DeadQueue, death: dict[str, Any]):
     letter = letter_in(box, message({"x-death": [death]}))
-    assert (letter.dead_class, letter.in_question) == ("unknown", False)
+    assert (letter.dead_class, letter.effect_unknown) == ("unknown", False)
 
 
 def test_the_worker_s_own_word_counts_more_than_the_broker_s():
@@ -88,14 +88,14 @@ def test_a_letter_without_an_id_can_be_named_and_keeps_its_name():
 
 @pytest.mark.parametrize("other", [message(HEADERS, b"{}"), message(HEADERS | {"dead-at": "2026-03-01T12:00:01Z"}), message(HEADERS | {"replays": 3})])
 def test_two_letters_with_one_id_are_told_apart(other: Message):
-    assert letter_in(ASSETS, message(HEADERS)).mark != letter_in(ASSETS, other).mark
-    assert letter_in(ASSETS, message(HEADERS)).mark == letter_in(ASSETS, message(HEADERS | {"x-delivery-count": 1})).mark
+    assert letter_in(ASSETS, message(HEADERS)).fingerprint != letter_in(ASSETS, other).fingerprint
+    assert letter_in(ASSETS, message(HEADERS)).fingerprint == letter_in(ASSETS, message(HEADERS | {"x-delivery-count": 1})).fingerprint
 
 
 def test_an_expression_sees_headers_as_json_and_a_body_that_is_none_as_its_text():
-    seen = view(letter_in(ASSETS, message(HEADERS)), message({"when": AT, "raw": b"x"}), AT.timestamp())
+    seen = expression_view(letter_in(ASSETS, message(HEADERS)), message({"when": AT, "raw": b"x"}), AT.timestamp())
     assert (seen["headers"], seen["body"]) == ({"when": AT.isoformat(), "raw": "x"}, {"a": 1})
-    assert view(letter_in(ASSETS, message()), message(body=b"not json \xff"), 0.0)["body"] == "not json \ufffd"
+    assert expression_view(letter_in(ASSETS, message()), message(body=b"not json \xff"), 0.0)["body"] == "not json \ufffd"
 
 
 def test_where_a_crashed_message_came_from_is_told_by_the_broker_and_by_the_worker_s_headers_first():
@@ -110,10 +110,10 @@ def test_where_a_crashed_message_came_from_is_told_by_the_broker_and_by_the_work
 
 def test_an_unknown_route_is_answered_with_the_nearest():
     with pytest.raises(ConfigError, match="did you mean unrouted"):
-        boxes_of(Routes(), "unrooted")
-    assert boxes_of(Routes(), "halo.unrouted") == boxes_of(Routes(), "unrouted") == (NOBODYS,)
+        dead_queues_of(Routes(), "unrooted")
+    assert dead_queues_of(Routes(), "halo.unrouted") == dead_queues_of(Routes(), "unrouted") == (NOBODYS,)
 
 
 @pytest.mark.parametrize(("queue", "home"), [("erp.assets.dead", "erp.assets"), ("halo.run.ask.dead", "halo.run.ask"), ("halo.dead.tickets", None)])
 def test_a_dead_queue_whose_route_is_gone_goes_by_its_own_name(queue: str, home: str | None):
-    assert boxes_of(Routes(), queue) == (Box(queue, "orphaned", queue, home),)
+    assert dead_queues_of(Routes(), queue) == (DeadQueue(queue, "orphaned", queue, home),)

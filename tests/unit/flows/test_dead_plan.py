@@ -13,50 +13,50 @@ from worker.config.automation import Branch, Method, Runbook, Step
 from worker.config.routes import Routes
 from worker.config.variables import VariablePath
 from worker.core.message import Message
-from worker.flows.dead.boxes import Box
+from worker.flows.dead.dead_queues import DeadQueue
 from worker.flows.dead.letter import letter_of
-from worker.flows.dead.plan import Again, Left, Plan, TakenAsDone, not_whole, planner, replayed
+from worker.flows.dead.plan import Keep, MarkDone, Replay, ReplayPlan, incomplete, planner, replay_state
 from worker.flows.dead.verdict import Verdict
 from worker.flows.running.run_message import Run
 
-ASSETS = Box("assets", "publisher", "erp.assets.dead", "erp.assets")
-STEPS = Box("rb", "steps", "halo.run.rb.dead", "halo.run.rb")
+ASSETS = DeadQueue("assets", "publisher", "erp.assets.dead", "erp.assets")
+STEPS = DeadQueue("rb", "steps", "halo.run.rb.dead", "halo.run.rb")
 DEATH = {"reason": "delivery_limit", "queue": "erp.assets", "exchange": "erp", "routing-keys": ["asset.new"]}
 CLASSES = ["decode", "transform", "rejected", "auth", "retries_exhausted", "failed"]
 POST = Method("post", "api", "POST", ())
 
 
-def planned(verdict: Verdict | None, headers: dict[str, Any], body: bytes = b"{}", *, box: Box = ASSETS, **routes: Any) -> Plan:
+def planned(verdict: Verdict | None, headers: dict[str, Any], body: bytes = b"{}", *, box: DeadQueue = ASSETS, **routes: Any) -> ReplayPlan:
     message = Message(body, headers, message_id="m1")
     return planner(box, Routes(**({"publishers": {"assets": publisher()}} | routes)), verdict)(letter_of(box, message, CODEC), message)
 
 
 @pytest.mark.parametrize("dead_class", CLASSES)
 @pytest.mark.parametrize("verdict", [None, *Verdict])
-def test_letters_that_are_not_in_question_are_tried_anew_whatever_is_said_of_others(dead_class: str, verdict: Verdict | None):
-    assert planned(verdict, {"dead-class": dead_class}) == Again()
+def test_letters_whose_effect_is_known_are_replayed_whatever_the_verdict_on_others(dead_class: str, verdict: Verdict | None):
+    assert planned(verdict, {"dead-class": dead_class}) == Replay()
 
 
 def test_a_letter_in_doubt_is_left_until_somebody_says_what_became_of_it():
     left = planned(None, {"dead-class": "in_doubt"})
-    assert isinstance(left, Left)
+    assert isinstance(left, Keep)
     assert left.asks
-    assert planned(Verdict.NOT_SENT, {"dead-class": "in_doubt"}) == Again(Verdict.NOT_SENT)
-    assert planned(Verdict.SENT, {"dead-class": "in_doubt"}) == TakenAsDone()
+    assert planned(Verdict.NOT_SENT, {"dead-class": "in_doubt"}) == Replay(Verdict.NOT_SENT)
+    assert planned(Verdict.SENT, {"dead-class": "in_doubt"}) == MarkDone()
 
 
 def test_a_look_is_for_routes_that_have_one():
     left = planned(Verdict.LOOK, {"dead-class": "in_doubt"})
-    assert isinstance(left, Left)
+    assert isinstance(left, Keep)
     assert "no `find`" in left.reason
-    assert planned(Verdict.LOOK, {"dead-class": "in_doubt"}, publishers={"assets": publisher(find=find())}) == Again(Verdict.LOOK)
+    assert planned(Verdict.LOOK, {"dead-class": "in_doubt"}, publishers={"assets": publisher(find=find())}) == Replay(Verdict.LOOK)
 
 
 @pytest.mark.parametrize("headers", [{"x-death": [DEATH]}, {"dead-class": "crashed"}, {"dead-class": "retries_exhausted", "halo-doubtful": True}])
 def test_crashed_and_doubtful_letters_go_as_they_are_and_an_operator_may_say_more(headers: dict[str, Any]):
-    assert planned(None, headers) == Again()
-    assert planned(Verdict.NOT_SENT, headers) == Again(Verdict.NOT_SENT)
-    assert planned(Verdict.SENT, headers) == TakenAsDone()
+    assert planned(None, headers) == Replay()
+    assert planned(Verdict.NOT_SENT, headers) == Replay(Verdict.NOT_SENT)
+    assert planned(Verdict.SENT, headers) == MarkDone()
 
 
 def runbook(step: Step, *others: Step) -> dict[str, Any]:
@@ -67,13 +67,13 @@ def run_body(step: str | None = "ask", **values: Any) -> bytes:
     return Run("r1", "rb", step, 3, {"Name": "Ada"}, ("Name",), **({"status": 200, "response": {"a": 1}} | values)).message().body
 
 
-def sent(step: Step, *others: Step, body: bytes | None = None) -> Plan:
+def sent(step: Step, *others: Step, body: bytes | None = None) -> ReplayPlan:
     return planned(Verdict.SENT, {"dead-class": "in_doubt"}, run_body() if body is None else body, box=STEPS, **runbook(step, *others))
 
 
 def test_a_run_whose_step_was_done_goes_on_with_the_next_and_without_an_answer():
     plan = sent(Step("ask", method=POST, go=(Branch(None, "reply"),)), Step("reply", end="done"))
-    assert isinstance(plan, TakenAsDone)
+    assert isinstance(plan, MarkDone)
     assert plan.onward is not None
     onward = Run.read(plan.onward.body)
     assert (onward.step, onward.visit, onward.variables, onward.plain, onward.status, onward.response) == ("reply", 4, {"Name": "Ada"}, ("Name",), None, None)
@@ -81,7 +81,7 @@ def test_a_run_whose_step_was_done_goes_on_with_the_next_and_without_an_answer()
 
 
 def test_a_run_whose_last_step_was_done_is_done():
-    assert sent(Step("ask", action=ACTIONS["create_ticket"], client="main")) == TakenAsDone()
+    assert sent(Step("ask", action=ACTIONS["create_ticket"], client="main")) == MarkDone()
 
 
 @pytest.mark.parametrize(
@@ -95,26 +95,26 @@ def test_a_run_whose_last_step_was_done_is_done():
 )
 def test_a_run_that_needs_an_answer_that_nobody_has_is_left(step: Step):
     left = sent(step)
-    assert isinstance(left, Left)
+    assert isinstance(left, Keep)
     assert "nobody has its answer" in left.reason
 
 
 @pytest.mark.parametrize("body", [b"not json", b"{}", run_body(None), run_body("gone"), run_body("end")])
 def test_a_run_that_was_at_no_step_that_sends_is_left(body: bytes):
-    assert isinstance(sent(Step("ask", method=POST), Step("end", end="failed"), body=body), Left)
+    assert isinstance(sent(Step("ask", method=POST), Step("end", end="failed"), body=body), Keep)
 
 
 def test_a_look_of_a_run_takes_a_step_that_has_one():
     looks = Step("ask", action=ACTIONS["create_ticket"], client="main", find=find())
     blind = Step("ask", action=ACTIONS["create_ticket"], client="main")
-    for step, expected in ((looks, Again), (blind, Left)):
+    for step, expected in ((looks, Replay), (blind, Keep)):
         assert isinstance(planned(Verdict.LOOK, {"dead-class": "in_doubt"}, run_body(), box=STEPS, **runbook(step)), expected)
-    assert isinstance(planned(Verdict.LOOK, {"dead-class": "in_doubt"}, b"{", box=STEPS, **runbook(blind)), Left)
+    assert isinstance(planned(Verdict.LOOK, {"dead-class": "in_doubt"}, b"{", box=STEPS, **runbook(blind)), Keep)
 
 
 def copy(headers: dict[str, Any], verdict: Verdict | None = None, message_id: str = "m1", **properties: Any) -> Message:
     message = Message(b'{"a": 1}', headers, message_id=message_id, **properties)
-    return CODEC.copy(message, "erp.assets", replayed(letter_of(ASSETS, message, CODEC), verdict))
+    return CODEC.copy(message, "erp.assets", replay_state(letter_of(ASSETS, message, CODEC), verdict))
 
 
 def test_a_replayed_message_is_as_it_first_came_and_counts():
@@ -153,7 +153,7 @@ def test_a_message_without_an_id_gets_the_one_by_which_it_was_named():
 
 def test_a_letter_that_is_not_whole_is_left_whatever_is_said_of_it():
     message = Message(b"{}", {"dead-class": "rejected", "dead-left-out": "124 headers of the sender"}, message_id="m1")
-    left = not_whole(letter_of(ASSETS, message, CODEC))
+    left = incomplete(letter_of(ASSETS, message, CODEC))
     assert left is not None
     assert "not whole" in left.reason
-    assert not_whole(letter_of(ASSETS, Message(b"{}", {"dead-class": "rejected"}, message_id="m1"), CODEC)) is None
+    assert incomplete(letter_of(ASSETS, Message(b"{}", {"dead-class": "rejected"}, message_id="m1"), CODEC)) is None

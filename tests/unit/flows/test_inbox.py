@@ -17,9 +17,9 @@ from worker.core.exchange import Exchange, Fate
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Outcome, Refused, Skipped, Unsent
 from worker.core.settlement import Bury, Retry, settle
-from worker.flows.dead.boxes import Box
+from worker.flows.dead.dead_queues import DeadQueue
 from worker.flows.dead.letter import letter_of
-from worker.flows.dead.plan import replayed
+from worker.flows.dead.plan import replay_state
 from worker.flows.writes.deduplicator import key_text
 from worker.flows.writes.publisher import PublisherFlow
 
@@ -49,8 +49,8 @@ def copied(delivery: Arrived, outcome: Outcome) -> Arrived:
             return Arrived(retry_copy(delivery, envelope, retry))
         case Bury() as bury:
             letter = dead_letter(delivery, envelope, bury, "assets", AT)
-            box = Box("assets", "publisher", "erp.assets.dead", "erp.assets")
-            return Arrived(CODEC.copy(letter, "erp.assets", replayed(letter_of(box, letter, CODEC))))
+            box = DeadQueue("assets", "publisher", "erp.assets.dead", "erp.assets")
+            return Arrived(CODEC.copy(letter, "erp.assets", replay_state(letter_of(box, letter, CODEC))))
     raise AssertionError(outcome)
 
 

@@ -11,7 +11,7 @@ from tests.tools.evaluating import InProcess, now
 from worker.config.automation import Integration, IntegrationAuth, Method, Values
 from worker.config.run_templates import compile_run_template
 from worker.core.errors import CallRefused
-from worker.integrations.building import build_call
+from worker.integrations.request_builder import build_call
 
 PLAIN = frozenset(string.ascii_letters)
 

@@ -6,7 +6,7 @@ import pytest
 from yarl import URL
 
 from worker.halo.failures import AddressRefused
-from worker.integrations.guard import canonical, guard_of
+from worker.integrations.guard import canonical_host, guard_of
 
 
 def admits(base, allow, address, port=443):
@@ -82,4 +82,4 @@ def test_a_refused_address_gets_no_socket(monkeypatch):
     ],
 )
 def test_hosts_have_one_spelling(host, one_spelling):
-    assert canonical(host) == one_spelling
+    assert canonical_host(host) == one_spelling

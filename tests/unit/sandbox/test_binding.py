@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.sandbox.binding import Unbound, read
+from worker.sandbox.binding import BindingError, bind_body
 
 TYPES = {
     "id": "integer",
@@ -17,12 +17,12 @@ TYPES = {
 
 
 def bound(member, text, **options):
-    return read(f'[{{"{member}":{text}}}]'.encode(), TYPES, array=True, accepts_object=False, **options)[0].get(member)
+    return bind_body(f'[{{"{member}":{text}}}]'.encode(), TYPES, array=True, accepts_object=False, **options)[0].get(member)
 
 
 def message(body, *, array=True):
-    with pytest.raises(Unbound) as caught:
-        read(body, TYPES, array=array, accepts_object=False)
+    with pytest.raises(BindingError) as caught:
+        bind_body(body, TYPES, array=array, accepts_object=False)
     return caught.value.errors
 
 
@@ -84,11 +84,11 @@ def test_every_mistake_is_told_with_the_line_and_the_position_where_the_value_en
 
 
 def test_names_of_members_are_matched_without_regard_to_case():
-    assert read(b'[{"NAME":"a"}]', TYPES, array=True, accepts_object=False) == [{"name": "a"}]
+    assert bind_body(b'[{"NAME":"a"}]', TYPES, array=True, accepts_object=False) == [{"name": "a"}]
 
 
 def test_an_object_endpoint_names_members_without_an_index():
-    assert read(b'{"id":"4"}', TYPES, array=False, accepts_object=False) == [{"id": 4}]
+    assert bind_body(b'{"id":"4"}', TYPES, array=False, accepts_object=False) == [{"id": 4}]
     assert message(b'{"id":"x"}', array=False) == {"id": ["Could not convert string to integer: x. Path 'id', line 1, position 9."]}
     assert "requires a JSON object" in message(b"[]", array=False)[""][0]
 

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.sandbox.query import REMEMBERED, Contains, Equals, Order, Query, Span, select
-from worker.sandbox.table import Seed, Table
+from worker.sandbox.query import CACHED_RESULTS, Contains, Equals, Order, Query, Range, select
+from worker.sandbox.table import SeededRows, Table
 
 COUNT = 8
-SEED = Seed(COUNT, {"id": int, "colour": lambda number: ("red", "blue")[number % 2], "weight": lambda number: number * 7 % 5})
+SEED = SeededRows(COUNT, {"id": int, "colour": lambda number: ("red", "blue")[number % 2], "weight": lambda number: number * 7 % 5})
 
 puts = st.tuples(st.just("put"), st.integers(1, COUNT + 6), st.sampled_from(["red", "blue", "Green", None]), st.integers(0, 5))
 removals = st.tuples(st.just("remove"), st.integers(1, COUNT + 6), st.none(), st.none())
@@ -39,7 +39,7 @@ def test_queries_see_what_a_plain_dictionary_would_hold_after_any_changes(steps,
     table = Table(SEED)
     model = {number: SEED.row(number) for number in range(1, COUNT + 1)}
     query = Query(
-        spans=(Span("weight", low, low + width, True, inclusive),),
+        spans=(Range("weight", low, low + width, True, inclusive),),
         equals=() if colours is None else (Equals("colour", colours),),
         contains=() if text is None else (Contains(("colour",), text),),
         order=(order,),
@@ -88,7 +88,7 @@ def test_selections_do_not_pile_up_while_nothing_changes():
     table = Table(SEED)
     for number in range(100):
         select(table, Query(contains=(Contains(("colour",), str(number)),)))
-    assert len(table.selections) == REMEMBERED
+    assert len(table.selections) == CACHED_RESULTS
 
 
 def test_a_selection_is_remembered_until_something_changes():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.ports import Claim
+from worker.core.ledger import Claim
 from worker.state.claim_index import KEPT, ClaimIndex, Entry, NotAClaim, decoded, encoded
 
 DAY = KEPT

@@ -35,7 +35,7 @@ def dead_list(
     as_json: AsJson = False,
 ) -> int:
     """List dead letters, and count them by class. Nothing is changed by looking."""
-    from worker.cli.dead.looking import list_letters
+    from worker.cli.dead.inspect import list_letters
 
     return list_letters(route, ids or [], where, limit, os.environ, as_json=as_json)
 
@@ -51,7 +51,7 @@ def dead_show(
     as_json: AsJson = False,
 ) -> int:
     """Show everything of dead letters: headers and body, without what looks like a secret."""
-    from worker.cli.dead.looking import show_letters
+    from worker.cli.dead.inspect import show_letters
 
     return show_letters(route, ids or [], where, limit, os.environ, everything=everything, reveal=reveal, as_json=as_json)
 
@@ -70,9 +70,9 @@ def dead_replay(
     as_json: AsJson = False,
 ) -> int:
     """Have dead letters tried anew, in their old order, through the route's own queue. Their attempts begin anew, and `replays` counts."""
-    from worker.cli.dead.settling import Manner, replay_letters
+    from worker.cli.dead.apply import ApplyOptions, replay_letters
 
-    return replay_letters(route, ids or [], where, verdict, os.environ, everything=everything, manner=Manner(dry_run, yes, as_json))
+    return replay_letters(route, ids or [], where, verdict, os.environ, everything=everything, options=ApplyOptions(dry_run, yes, as_json))
 
 
 @dead.command("discard")
@@ -86,6 +86,6 @@ def dead_discard(
     as_json: AsJson = False,
 ) -> int:
     """Delete dead letters for good."""
-    from worker.cli.dead.settling import Manner, discard_letters
+    from worker.cli.dead.apply import ApplyOptions, discard_letters
 
-    return discard_letters(route, ids or [], where, os.environ, everything=everything, manner=Manner(dry_run, yes, as_json))
+    return discard_letters(route, ids or [], where, os.environ, everything=everything, options=ApplyOptions(dry_run, yes, as_json))

@@ -9,21 +9,21 @@ from collections.abc import Mapping
 from rich.console import Console
 
 from worker.cli.console import output, table
-from worker.cli.demo.scene import Scene, stage
-from worker.cli.demo.steps import ALARMS, ASSETS, NOTES, QUESTIONS, STEPS, Step
-from worker.cli.demo.view import Feed, View
+from worker.cli.demo.environment import DemoEnvironment, open_environment
+from worker.cli.demo.steps import ALARMS, ASSETS, NOTES, QUESTIONS, STEPS, DemoStep
+from worker.cli.demo.view import DemoView, LogFeed
 from worker.logs import configure
 from worker.settings import Settings, load_settings
 
-EMBEDDED = "memory://"
-STEP_SECONDS = 40.0
-LOOK_EVERY = 0.1
+EMBEDDED_BROKER = "memory://"
+STEP_TIMEOUT = 40.0
+POLL_INTERVAL = 0.1
 
 
 def demo(environment: Mapping[str, str]) -> int:
     """0 when everything arrived exactly once, 1 when not. `WORKER_AMQP_URL` chooses a real broker; by itself the embedded one is used."""
     named = {name: value for name, value in environment.items() if name in {"WORKER_AMQP_URL", "WORKER_AMQP_URL_FILE"} and value}
-    settings, feed, console = load_settings(named or {"WORKER_AMQP_URL": EMBEDDED}), Feed(), output()
+    settings, feed, console = load_settings(named or {"WORKER_AMQP_URL": EMBEDDED_BROKER}), LogFeed(), output()
     configure("info", "json", feed)
     embedded = settings.amqp_url.get_secret_value().startswith("memory:")
     where = "the embedded broker (WORKER_AMQP_URL names a real one)" if embedded else "your broker, under names of its own that are deleted at the end"
@@ -35,37 +35,37 @@ def demo(environment: Mapping[str, str]) -> int:
     return 0 if good else 1
 
 
-async def play(settings: Settings, console: Console, feed: Feed, *, embedded: bool) -> bool:
-    async with stage(settings, embedded=embedded) as scene:
-        with View(console, feed) as view:
+async def play(settings: Settings, console: Console, feed: LogFeed, *, embedded: bool) -> bool:
+    async with open_environment(settings, embedded=embedded) as scene:
+        with DemoView(console, feed) as view:
             arrived = [await play_step(scene, view, step) for step in STEPS]
         await sum_up(scene, console)
         return all(arrived) and exactly_once(scene)
 
 
-async def play_step(scene: Scene, view: View, step: Step) -> bool:
+async def play_step(scene: DemoEnvironment, view: DemoView, step: DemoStep) -> bool:
     """Make it happen and watch until all of it has arrived; False when it does not in time."""
     await step.act(scene)
-    patience = time.monotonic() + STEP_SECONDS
+    patience = time.monotonic() + STEP_TIMEOUT
     while time.monotonic() < patience:
         there, wanted = step.progress(scene)
         view.update(step, (there, wanted))
         if there >= wanted:
             break
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(POLL_INTERVAL)
     there, wanted = step.progress(scene)
     view.ended(step, good=there == wanted)
     return there == wanted
 
 
-def exactly_once(scene: Scene) -> bool:
+def exactly_once(scene: DemoEnvironment) -> bool:
     """As the other system's keys and Halo's own journal tell."""
     journal = scene.halo.journal
     made = [len(journal.created(path)) for path in ("/Asset", "/Tickets", "/Actions")]
     return max(scene.keys.values()) == 1 and made == [ASSETS, ALARMS + 1, NOTES + QUESTIONS]
 
 
-async def sum_up(scene: Scene, console: Console) -> None:
+async def sum_up(scene: DemoEnvironment, console: Console) -> None:
     journal = scene.halo.journal
     summary = table(console, "what", "how many")
     summary.add_row("events that other systems received", str(sum(scene.keys.values())))

@@ -10,20 +10,20 @@ from secrets import token_hex
 import worker
 from worker.config.loader import load_routes
 from worker.config.routes import RateLimit, Routes
-from worker.sandbox.completions import Completions
-from worker.sandbox.server import Sandbox
+from worker.sandbox.fake_completions_api import FakeCompletionsApi
+from worker.sandbox.simulated_halo import SimulatedHalo
 
 DEMO_REQUESTS = 7000
 SAMPLES = ("clients.yaml", "subscribers.yaml", "publishers.yaml", "runbooks.yaml")
 
 
-def hurried(routes: Routes) -> Routes:
+def with_larger_budget(routes: Routes) -> Routes:
     """The same routes with a budget ten times as large: a demo should not take minutes."""
     clients = {name: replace(client, rate_limit=RateLimit(DEMO_REQUESTS, 300)) for name, client in routes.clients.items()}
     return replace(routes, clients=clients)
 
 
-def sample_routes(halo: Sandbox, completions: Completions) -> Routes:
+def sample_routes(halo: SimulatedHalo, completions: FakeCompletionsApi) -> Routes:
     """The files of `routes/` beside the package, or the copies that an installed package carries."""
     beside = Path(worker.__file__).parent.parent / "routes"
     environment = {
@@ -42,7 +42,7 @@ def sample_routes(halo: Sandbox, completions: Completions) -> Routes:
         return load_routes(packaged, environment, packaged)
 
 
-def renamed(routes: Routes, prefix: str) -> Routes:
+def with_prefix(routes: Routes, prefix: str) -> Routes:
     """The same routes with every route, queue and exchange name prefixed; without public endpoints and webhooks, since nobody calls the demo."""
     subscribers = {
         f"{prefix}{name}": replace(route, name=f"{prefix}{name}", exchange=prefix + route.exchange, queue=prefix + route.queue if route.queue else None)

@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from worker.cli.demo.scene import Scene
-from worker.sandbox.faults import Does, Fault
+from worker.cli.demo.environment import DemoEnvironment
+from worker.sandbox.faults import Fault, FaultKind
 
 UPDATED, CREATED = 7, 3
 ASSETS, ALARMS, QUIET_ALARMS, NOTES, QUESTIONS = 12, 4, 2, 3, 2
 
 
 @dataclass(frozen=True)
-class Step:
+class DemoStep:
     """`act` makes it happen; `progress` tells how much of how many has arrived."""
 
     title: str
-    act: Callable[[Scene], Awaitable[None]]
-    progress: Callable[[Scene], tuple[int, int]]
+    act: Callable[[DemoEnvironment], Awaitable[None]]
+    progress: Callable[[DemoEnvironment], tuple[int, int]]
 
 
-async def nothing(_: Scene) -> None:
+async def no_action(_: DemoEnvironment) -> None:
     return
 
 
-def first_events(scene: Scene) -> tuple[int, int]:
+def first_events(scene: DemoEnvironment) -> tuple[int, int]:
     store = scene.halo.store
     there = sum(scene.events[queue] for queue in ("events.tickets", "events.assets", "events.agents"))
     return there, store.count("tickets") + store.count("asset") + store.count("agent")
 
 
-async def people_work(scene: Scene) -> None:
+async def people_work(scene: DemoEnvironment) -> None:
     """Others change tickets in Halo."""
     scene.events.clear()
     for number in range(1, UPDATED + 1):
@@ -40,11 +40,11 @@ async def people_work(scene: Scene) -> None:
         scene.halo.store.create("Tickets", {"summary": f"New colleague {number} needs a laptop", "tickettype_id": 1, "client_id": 1})
 
 
-def ticket_events(scene: Scene) -> tuple[int, int]:
+def ticket_events(scene: DemoEnvironment) -> tuple[int, int]:
     return scene.events["events.tickets"], UPDATED + CREATED
 
 
-async def others_send(scene: Scene) -> None:
+async def others_send(scene: DemoEnvironment) -> None:
     """Other systems put messages on queues."""
     for number in range(ASSETS):
         await scene.send("erp.assets", {"serial": f"SN-{number:04}", "type": {"halo_id": 1}, "customer": {"halo_id": 1}})
@@ -55,45 +55,45 @@ async def others_send(scene: Scene) -> None:
         await scene.send("chat.notes", {"ticket": number + 1, "lines": [{"author": "Ada", "text": "I am on it."}]})
 
 
-def messages_ended(scene: Scene) -> tuple[int, int]:
+def messages_ended(scene: DemoEnvironment) -> tuple[int, int]:
     settled = scene.settled()
     return settled["done"] + settled["skipped"], ASSETS + ALARMS + QUIET_ALARMS + NOTES
 
 
-async def connection_breaks(scene: Scene) -> None:
+async def connection_breaks(scene: DemoEnvironment) -> None:
     """Halo makes the ticket, and the answer is lost on the way."""
-    scene.halo.fault(Fault(Does.RESET, method="POST", path="/Tickets", executed=True))
+    scene.halo.fault(Fault(FaultKind.RESET, method="POST", path="/Tickets", executed=True))
     await scene.send("monitoring.alarms", {"severity": 5, "host": "mail1", "check": "queue is stuck", "output": "4711 waiting"})
 
 
-def looked_up(scene: Scene) -> tuple[int, int]:
+def created_once(scene: DemoEnvironment) -> tuple[int, int]:
     return messages_ended(scene)[0] - messages_ended(scene)[1], 1
 
 
-async def questions(scene: Scene) -> None:
+async def questions(scene: DemoEnvironment) -> None:
     """Somebody asks in a note; what the runbook does is in Halo's journal."""
     for number in range(QUESTIONS):
         note = {"ticket": {"id": number + 10}, "action": {"note": f"Why is printer {number} offline?"}}
         await scene.send("halo.actions.ask", note)
 
 
-def answered(scene: Scene) -> tuple[int, int]:
+def answered(scene: DemoEnvironment) -> tuple[int, int]:
     return len(scene.halo.journal.created("/Actions")) - NOTES, QUESTIONS
 
 
-async def nonsense(scene: Scene) -> None:
+async def nonsense(scene: DemoEnvironment) -> None:
     await scene.send("erp.assets", b"{not JSON at all")
 
 
-def buried(scene: Scene) -> tuple[int, int]:
+def dead_lettered(scene: DemoEnvironment) -> tuple[int, int]:
     return scene.settled()["dead_decode"], 1
 
 
 STEPS = (
-    Step("Every ticket, asset and agent of Halo becomes an event", nothing, first_events),
-    Step(f"People change {UPDATED} tickets and open {CREATED}: {UPDATED + CREATED} more events", people_work, ticket_events),
-    Step("Other systems send assets, alarms and notes: they become records in Halo", others_send, messages_ended),
-    Step("Halo makes a ticket but its answer is lost: looked up, not made twice", connection_breaks, looked_up),
-    Step("Questions become prompts, the answers become notes: a runbook", questions, answered),
-    Step("A message that is no JSON goes to the dead queue, with its reason", nonsense, buried),
+    DemoStep("Every ticket, asset and agent of Halo becomes an event", no_action, first_events),
+    DemoStep(f"People change {UPDATED} tickets and open {CREATED}: {UPDATED + CREATED} more events", people_work, ticket_events),
+    DemoStep("Other systems send assets, alarms and notes: they become records in Halo", others_send, messages_ended),
+    DemoStep("Halo makes a ticket but its answer is lost: looked up, not made twice", connection_breaks, created_once),
+    DemoStep("Questions become prompts, the answers become notes: a runbook", questions, answered),
+    DemoStep("A message that is no JSON goes to the dead queue, with its reason", nonsense, dead_lettered),
 )

@@ -13,37 +13,47 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from worker.cli.demo.steps import STEPS, Step
+from worker.cli.demo.steps import STEPS, DemoStep
 
-SHOWN = 8
-TOLD = {"event.published", "page.read", "poll.ended", "message.done", "message.skipped", "message.retried", "message.dead", "token.refreshed", "client.up"}
+SHOWN_LINES = 8
+SHOWN_EVENTS = {
+    "event.published",
+    "page.read",
+    "poll.ended",
+    "message.done",
+    "message.skipped",
+    "message.retried",
+    "message.dead",
+    "token.refreshed",
+    "client.up",
+}
 FIELDS = ("route", "change", "record", "routing_key", "page", "rows", "result", "status", "reason", "attempt")
 
 
-class Feed(StringIO):
+class LogFeed(StringIO):
     """The worker's own log lines, the newest kept for showing."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.lines: deque[str] = deque(maxlen=SHOWN)
+        self.lines: deque[str] = deque(maxlen=SHOWN_LINES)
 
     def write(self, text: str) -> int:
         for line in filter(None, text.splitlines()):
             event = orjson.loads(line)
-            if event.get("event") in TOLD:
+            if event.get("event") in SHOWN_EVENTS:
                 details = " ".join(f"{name}={event[name]}" for name in FIELDS if event.get(name) not in (None, ""))
                 self.lines.append(f"{event['event']:16} {details}")
         return len(text)
 
 
-class View:
+class DemoView:
     """Progress of the steps, and what the worker says meanwhile."""
 
-    def __init__(self, console: Console, feed: Feed) -> None:
+    def __init__(self, console: Console, feed: LogFeed) -> None:
         self._console = console
         self._feed = feed
-        self._progress: dict[Step, tuple[int, int]] = {}
-        self._done: dict[Step, bool] = {}
+        self._progress: dict[DemoStep, tuple[int, int]] = {}
+        self._done: dict[DemoStep, bool] = {}
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -56,14 +66,14 @@ class View:
             self._live.stop()
             self._console.print(self._steps())
 
-    def update(self, step: Step, progress: tuple[int, int]) -> None:
+    def update(self, step: DemoStep, progress: tuple[int, int]) -> None:
         self._progress[step] = progress
         if self._live is not None:
             self._live.update(
                 Group(self._steps(), Text(), *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self._feed.lines)), refresh=True
             )
 
-    def ended(self, step: Step, *, good: bool) -> None:
+    def ended(self, step: DemoStep, *, good: bool) -> None:
         self._done[step] = good
         self.update(step, self._progress[step])
         if self._live is None:

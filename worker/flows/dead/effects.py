@@ -21,16 +21,16 @@ from worker.flows.hooks.effects import Effect
 from worker.flows.polling import events
 from worker.flows.running.run_message import run_id_of
 
-Effects = Callable[[Letter, Message, float], Awaitable[Sequence[Effect]]]
+ReplayEffects = Callable[[Letter, Message, float], Awaitable[Sequence[Effect]]]
 """What is to be published for a letter at a moment; nothing where the route's filter leaves it out. Raises `ExpressionError`, `EvaluatorUnavailable`, `Undecodable`."""
 
 
-def event_again(route: Subscriber, source: str, evaluator: Evaluator) -> Effects:
+def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator) -> ReplayEffects:
     """A record that could not become an event; the letter's id stands in for the content that was known before, which the letter does not hold."""
 
     async def effects(letter: Letter, message: Message, now: float) -> list[Effect]:
         kind, key = message.headers.get("change"), message.headers.get("record")
-        record = object_of(message)
+        record = body_object(message)
         if kind not in get_args(Kind) or not isinstance(key, str):
             raise Undecodable("the letter does not say which record it is, and how it had changed")
         digest = None if kind == "deleted" else content_hash(record, route.ignore)
@@ -43,20 +43,20 @@ def event_again(route: Subscriber, source: str, evaluator: Evaluator) -> Effects
     return effects
 
 
-def delivery_again(hook: Webhook, evaluator: Evaluator) -> Effects:
+def webhook_effects(hook: Webhook, evaluator: Evaluator) -> ReplayEffects:
     """A delivery of Halo's that the route's expressions could not read."""
 
     async def effects(_: Letter, message: Message, now: float) -> Sequence[Effect]:
-        document = object_of(message)
-        if not await hook_effects.wanted(hook, document, evaluator):
+        document = body_object(message)
+        if not await hook_effects.passes_filter(hook, document, evaluator):
             return []
-        delivery = run_id_of(f"/webhooks/{hook.name}", await hook_effects.identity_of(hook, document, evaluator))
-        return await hook_effects.effects_of(hook, document, delivery, now, evaluator)
+        delivery = run_id_of(f"/webhooks/{hook.name}", await hook_effects.delivery_identity(hook, document, evaluator))
+        return await hook_effects.delivery_effects(hook, document, delivery, now, evaluator)
 
     return effects
 
 
-async def through_its_exchange(letter: Letter, message: Message, _: float) -> list[Effect]:
+async def unrouted_effects(letter: Letter, message: Message, _: float) -> list[Effect]:
     """An event that no queue took goes the way that it was to go: nobody has it yet."""
     state = letter.state
     if not state.exchange or "original-routing-key" not in message.headers:
@@ -64,7 +64,7 @@ async def through_its_exchange(letter: Letter, message: Message, _: float) -> li
     return [Effect(replace(message, headers=state.headers, message_id=letter.id, expiration=None), state.routing_key, state.exchange)]
 
 
-def object_of(message: Message) -> dict[str, Any]:
+def body_object(message: Message) -> dict[str, Any]:
     document = decode(message.body)
     if not isinstance(document, dict):
         raise Undecodable("the body is no JSON object")

@@ -17,12 +17,12 @@ from worker.core.jsontext import decode
 from worker.core.message import Message, Unread, digest
 from worker.core.outcome import DeadClass
 from worker.core.topology import WORK_LIMIT
-from worker.flows.dead.boxes import Box
+from worker.flows.dead.dead_queues import DeadQueue
 
-UNROUTED, UNKNOWN = "unrouted", "unknown"
-TOO_OFTEN = "delivery_limit"  # the broker's word for it
-REFUSED = "rejected"  # the broker's word for what a consumer had it dead-letter: the worker does so only with what is too large to be read
-CRASHED = f"delivered more than {WORK_LIMIT} times without coming to an end: it takes the worker down"
+UNROUTED_CLASS, UNKNOWN_CLASS = "unrouted", "unknown"
+DELIVERY_LIMIT = "delivery_limit"  # the broker's word for it
+REJECTED = "rejected"  # the broker's word for what a consumer had it dead-letter: the worker does so only with what is too large to be read
+CRASHED_REASON = f"delivered more than {WORK_LIMIT} times without coming to an end: it takes the worker down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Letter:
     status: int | None
     attempts: int | None
     at: datetime | None
-    mark: bytes
+    fingerprint: bytes
     state: DeliveryState
     unread: int = 0
     """Bytes of its body, where that was not read."""
@@ -48,7 +48,7 @@ class Letter:
         return self.state.replays
 
     @property
-    def in_question(self) -> bool:
+    def effect_unknown(self) -> bool:
         """Whether it may have had its effect already."""
         return self.state.doubtful or self.dead_class in {DeadClass.IN_DOUBT, DeadClass.CRASHED}
 
@@ -57,64 +57,64 @@ class Letter:
         return None if self.at is None else max(0, round(now - self.at.timestamp()))
 
 
-def letter_of(box: Box, message: Message, codec: HeaderCodec, unread: Unread | None = None) -> Letter:
+def letter_of(dead_queue: DeadQueue, message: Message, codec: HeaderCodec, unread: Unread | None = None) -> Letter:
     """Read the headers; foreign values in ours count as absent. `unread`: of a body that is not there."""
     size, content_digest = (len(message.body), digest(message.body)) if unread is None else (unread.size, unread.digest)
-    state = history(box, message, codec, content_digest)
-    broken = last_death(box, message.headers) if state.death is None else {}
-    dead_class, reason = told(box, state, broken, size)
+    state = delivery_state(dead_queue, message, codec, content_digest)
+    broken = last_death(dead_queue, message.headers) if state.death is None else {}
+    dead_class, reason = class_and_reason(dead_queue, state, broken, size)
     at = state.death.at if state.death is not None else moment(broken.get("time"))
-    mark = mark_of(message, content_digest, at)
+    fingerprint = fingerprint_of(message, content_digest, at)
     return Letter(
-        message.message_id or f"nameless-{mark.hex()[:12]}",
+        message.message_id or f"nameless-{fingerprint.hex()[:12]}",
         dead_class,
         reason,
         None if state.death is None else state.death.status,
         None if state.death is None else state.death.attempts,
         at,
-        mark,
+        fingerprint,
         state,
         0 if unread is None else size,
     )
 
 
-def history(box: Box, message: Message, codec: HeaderCodec, content_digest: bytes) -> DeliveryState:
+def delivery_state(dead_queue: DeadQueue, message: Message, codec: HeaderCodec, content_digest: bytes) -> DeliveryState:
     """The state that the headers of ours tell, where a worker proved them or where only somebody who may write to the dead queue itself can have put them.
 
     What the broker moved here from the route's queue has its sender's headers: a sender's word about it counts for nothing.
     """
-    home = box.home or box.queue
-    death = last_death(box, message.headers)
+    home = dead_queue.home or dead_queue.name
+    death = last_death(dead_queue, message.headers)
     believed = codec.is_proven(message, home, content_digest) or not death
     keys = death.get("routing-keys")
     came = {"exchange": str(death.get("exchange", "")), "routing_key": str(keys[0]) if isinstance(keys, list) and keys else home}
     return state_of(message, content_digest, came, believed=believed)
 
 
-def told(box: Box, state: DeliveryState, death: Mapping[str, Any], size: int) -> tuple[str, str]:
+def class_and_reason(dead_queue: DeadQueue, state: DeliveryState, death: Mapping[str, Any], size: int) -> tuple[str, str]:
     """The class and the reason. What the broker buried has neither; its own header tells."""
     if state.death is not None:
         return state.death.dead_class, state.death.reason
-    if box.kind == "unrouted":
-        return UNROUTED, f"no queue took {state.routing_key!r} from exchange {state.exchange!r}"
-    if death.get("reason") == TOO_OFTEN:
-        return DeadClass.CRASHED, CRASHED
-    if death.get("reason") == REFUSED and box.home is not None:
+    if dead_queue.kind == "unrouted":
+        return UNROUTED_CLASS, f"no queue took {state.routing_key!r} from exchange {state.exchange!r}"
+    if death.get("reason") == DELIVERY_LIMIT:
+        return DeadClass.CRASHED, CRASHED_REASON
+    if death.get("reason") == REJECTED and dead_queue.home is not None:
         return DeadClass.DECODE, f"the message has {size:,} bytes, more than the worker read: raise WORKER_MAX_MESSAGE before it is replayed"
-    return UNKNOWN, f"put here by the broker: {death['reason']}" if "reason" in death else "put here by somebody else"
+    return UNKNOWN_CLASS, f"put here by the broker: {death['reason']}" if "reason" in death else "put here by somebody else"
 
 
-def last_death(box: Box, headers: Mapping[str, Any]) -> Mapping[str, Any]:
+def last_death(dead_queue: DeadQueue, headers: Mapping[str, Any]) -> Mapping[str, Any]:
     """The broker's entry about how it came from its home to here; empty where there is none."""
     deaths = headers.get("x-death")
-    entries = [death for death in deaths if isinstance(death, Mapping) and death.get("queue") == box.home] if isinstance(deaths, list) else []
+    entries = [death for death in deaths if isinstance(death, Mapping) and death.get("queue") == dead_queue.home] if isinstance(deaths, list) else []
     return entries[0] if entries else {}  # the newest stands first: what a sender wrote there itself comes after it
 
 
-def view(letter: Letter, message: Message, now: float) -> dict[str, Any]:
+def expression_view(letter: Letter, message: Message, now: float) -> dict[str, Any]:
     """What `--where` sees: the body is its JSON value, or its text where it is none. One that was not read is not there."""
     seen = summary(letter, now) | {"headers": to_jsonable(message.headers)}
-    return seen if letter.unread else seen | {"body": content(message.body)}
+    return seen if letter.unread else seen | {"body": decoded_body(message.body)}
 
 
 def summary(letter: Letter, now: float) -> dict[str, Any]:
@@ -130,14 +130,14 @@ def summary(letter: Letter, now: float) -> dict[str, Any]:
     }
 
 
-def content(body: bytes) -> Any:
+def decoded_body(body: bytes) -> Any:
     try:
         return decode(body)
     except Undecodable:
         return body.decode("utf-8", "replace")
 
 
-def mark_of(message: Message, body: bytes, at: datetime | None) -> bytes:
+def fingerprint_of(message: Message, body: bytes, at: datetime | None) -> bytes:
     """`body`: the digest of it."""
     made = blake2b(digest_size=16)
     for part in (message.message_id, message.correlation_id or "", "" if at is None else at.isoformat(), str(message.headers.get("replays"))):

@@ -18,7 +18,7 @@ from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Evaluator
 from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
-from worker.flows.hooks.waking import wake_queue, wake_topology
+from worker.flows.hooks.poll_trigger import wake_queue, wake_topology
 from worker.flows.polling.events import TYPE_PREFIX, parked_headers
 from worker.flows.running.run_message import run_queue, start_message
 
@@ -42,38 +42,38 @@ def webhook_topology(hook: Webhook) -> Topology:
     return needed if hook.wake is None else needed + wake_topology(hook.wake.subscriber)
 
 
-def bindings_of(hook: Webhook) -> dict[str, Any]:
+def webhook_bindings(hook: Webhook) -> dict[str, Any]:
     """What expressions of a webhook may name besides the delivery."""
     return {"route": hook.name, "client": hook.client}
 
 
-async def identity_of(hook: Webhook | None, document: Mapping[str, Any], evaluator: Evaluator) -> str:
+async def delivery_identity(hook: Webhook | None, document: Mapping[str, Any], evaluator: Evaluator) -> str:
     """What makes it the same delivery: what the route's `id` finds, else the content. Raises `ExpressionError`."""
-    found = await hook.id.evaluate(document, bindings_of(hook), evaluator) if hook is not None and hook.id is not None else None
+    found = await hook.id.evaluate(document, webhook_bindings(hook), evaluator) if hook is not None and hook.id is not None else None
     if found not in (None, ""):
         return found if isinstance(found, str) else orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
     return blake2b(orjson.dumps(document, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
-async def wanted(hook: Webhook, document: Mapping[str, Any], evaluator: Evaluator) -> bool:
+async def passes_filter(hook: Webhook, document: Mapping[str, Any], evaluator: Evaluator) -> bool:
     """Raises `ExpressionError`."""
-    return hook.when is None or await hook.when.holds(document, bindings_of(hook), evaluator)
+    return hook.when is None or await hook.when.holds(document, webhook_bindings(hook), evaluator)
 
 
-async def effects_of(hook: Webhook, document: dict[str, Any], delivery: str, now: float, evaluator: Evaluator) -> list[Effect]:
+async def delivery_effects(hook: Webhook, document: dict[str, Any], delivery: str, now: float, evaluator: Evaluator) -> list[Effect]:
     """Everything that the route says. `delivery` identifies it: the run id and the dedupe key. Raises `ExpressionError`."""
     effects = []
     if hook.runbook is not None:
         effects.append(Effect(start_message(hook.runbook, delivery, document), run_queue(hook.runbook)))
     if hook.exchange is not None:
-        effects.append(Effect(event_of(hook, document, delivery, now), await routing_key_of(hook, document, evaluator), hook.exchange))
+        effects.append(Effect(webhook_event(hook, document, delivery, now), await routing_key_of(hook, document, evaluator), hook.exchange))
     if hook.wake is not None:
-        record = await hook.wake.id.evaluate(document, bindings_of(hook), evaluator)
+        record = await hook.wake.id.evaluate(document, webhook_bindings(hook), evaluator)
         effects.append(Effect(Message(encode({"id": record}), message_id=uuid4().hex, correlation_id=delivery), wake_queue(hook.wake.subscriber)))
     return effects
 
 
-def event_of(hook: Webhook, document: Mapping[str, Any], delivery: str, now: float) -> Message:
+def webhook_event(hook: Webhook, document: Mapping[str, Any], delivery: str, now: float) -> Message:
     """The delivery as a CloudEvent."""
     at = datetime.fromtimestamp(now, UTC)
     headers = {
@@ -90,13 +90,13 @@ def event_of(hook: Webhook, document: Mapping[str, Any], delivery: str, now: flo
 
 
 async def routing_key_of(hook: Webhook, document: Mapping[str, Any], evaluator: Evaluator) -> str:
-    key = f"webhooks.{hook.name}" if hook.routing_key is None else await hook.routing_key.evaluate(document, bindings_of(hook), evaluator)
+    key = f"webhooks.{hook.name}" if hook.routing_key is None else await hook.routing_key.evaluate(document, webhook_bindings(hook), evaluator)
     if not isinstance(key, str) or len(key.encode()) > LONGEST_KEY:
         raise ExpressionError(f"publish.routing_key must yield a text of at most {LONGEST_KEY} bytes")
     return key
 
 
-def parked(route: str, document: Mapping[str, Any], reason: str, now: float) -> Effect:
+def parked_delivery(route: str, document: Mapping[str, Any], reason: str, now: float) -> Effect:
     """A delivery that the route's expressions cannot read, for the route's dead queue."""
     headers = parked_headers(reason, DeadClass.TRANSFORM, route, datetime.fromtimestamp(now, UTC))
     return Effect(Message(encode(document), headers, message_id=uuid4().hex), subscriber_dead_queue(route))

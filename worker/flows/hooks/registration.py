@@ -27,7 +27,7 @@ class CannotRegister(WorkerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class RegisteredWebhook:
     """What Halo has: the webhook (None when there is none), and its notifications."""
 
     webhook: Mapping[str, Any] | None = None
@@ -35,7 +35,7 @@ class Present:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RegistrationCall:
     """One call and the sentence that tells of it. `removes`: it takes away what somebody may have put there."""
 
     sentence: str
@@ -49,26 +49,26 @@ class Step:
         return build_request(load().find(self.entity, self.method), self.path, {}, self.payload)
 
 
-async def look_up(halo: Halo, hook: Webhook, url: str) -> Present:
+async def find_registered(halo: Halo, hook: Webhook, url: str) -> RegisteredWebhook:
     """Found by its name, else by its address. Raises `CannotRegister`."""
     rows = await _rows(halo, "Webhook", {"type": OUTGOING})
     named = [row for row in rows if row.get("name") == hook.name] or [row for row in rows if row.get("url") == url]
     if not named:
-        return Present()
+        return RegisteredWebhook()
     key = named[0].get("id")
     webhook = await _one(halo, "Webhook", key)
     listed = await _rows(halo, "Notification", {"webhook_id": key})
     notifications = [await _one(halo, "Notification", row.get("id")) for row in listed]
-    return Present(webhook, tuple(row for row in notifications if row.get("webhook_id") == key))  # the list does not say whose they are
+    return RegisteredWebhook(webhook, tuple(row for row in notifications if row.get("webhook_id") == key))  # the list does not say whose they are
 
 
-def steps_of(hook: Webhook, url: str, present: Present) -> Iterator[Step]:
+def plan_registration(hook: Webhook, url: str, present: RegisteredWebhook) -> Iterator[RegistrationCall]:
     """What is to be done, in order. Raises `CannotRegister` for an authentication that cannot be told to Halo."""
-    members = members_of(hook, url)
+    members = webhook_members(hook, url)
     if present.webhook is None:
-        yield Step(f"create the webhook {hook.name!r}, which calls {url}", "POST", "Webhook", members)
+        yield RegistrationCall(f"create the webhook {hook.name!r}, which calls {url}", "POST", "Webhook", members)
     else:
-        yield Step(mending(hook, members, present.webhook), "POST", "Webhook", {"id": present.webhook["id"]} | members)
+        yield RegistrationCall(update_sentence(hook, members, present.webhook), "POST", "Webhook", {"id": present.webhook["id"]} | members)
     key = NEW if present.webhook is None else present.webhook["id"]
     there: dict[str, Mapping[str, Any]] = {}
     spare = []
@@ -81,14 +81,14 @@ def steps_of(hook: Webhook, url: str, present: Present) -> Iterator[Step]:
     for number in hook.events:
         if str(number) not in there:
             payload = {"webhook_id": key, "eventno": str(number)} | NOTIFICATION
-            yield Step(f"add the event {event_name(number)} ({number})", "POST", "Notification", payload)
+            yield RegistrationCall(f"add the event {event_name(number)} ({number})", "POST", "Notification", payload)
     for row in spare:
         number_of = str(row.get("eventno"))
         name = event_name(int(number_of)) if number_of.isdigit() else "of no name"
-        yield Step(f"remove the event {name} ({number_of})", "DELETE", "Notification/{id}", path={"id": row.get("id")}, removes=True)
+        yield RegistrationCall(f"remove the event {name} ({number_of})", "DELETE", "Notification/{id}", path={"id": row.get("id")}, removes=True)
 
 
-def mending(hook: Webhook, members: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+def update_sentence(hook: Webhook, members: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     """What differs; the secret is not shown by Halo, so it is written in any case."""
     wrong = [name for name, value in members.items() if name not in {"basic_password", "active"} and (row.get(name) or "") != (value or "")]
     sentence = (
@@ -100,16 +100,16 @@ def mending(hook: Webhook, members: Mapping[str, Any], row: Mapping[str, Any]) -
     return f"Halo has switched the webhook {hook.name!r} off{status}: switch it on again; {sentence}"
 
 
-def members_of(hook: Webhook, url: str) -> dict[str, Any]:
+def webhook_members(hook: Webhook, url: str) -> dict[str, Any]:
     """The webhook as Halo is to have it."""
     common = {"name": hook.name, "url": url, "type": OUTGOING, "method": POST, "active": True, "content_type": "application/json"}
     auth = hook.auth
     if auth.type == "basic":
         return common | {"authentication_type": BASIC, "basic_username": auth.username, "basic_password": auth.password}
-    return common | signing(auth)
+    return common | signature_members(auth)
 
 
-def signing(auth: CallerAuth) -> dict[str, Any]:
+def signature_members(auth: CallerAuth) -> dict[str, Any]:
     if (auth.algorithm, auth.digest) != ("sha256", "base64"):
         raise CannotRegister(
             f"how Halo calls a signature by {auth.algorithm} in {auth.digest} is not known: use sha256 and base64, which are its own, or set the webhook up by hand"
@@ -124,7 +124,7 @@ def signing(auth: CallerAuth) -> dict[str, Any]:
     }
 
 
-async def carry_out(halo: Halo, step: Step) -> Any:
+async def send_registration(halo: Halo, step: RegistrationCall) -> Any:
     """Halo's answer. Raises `CannotRegister`."""
     exchange = await halo.send(step.request(), priority=Priority.WRITE)
     if not exchange.ok:
@@ -132,7 +132,7 @@ async def carry_out(halo: Halo, step: Step) -> Any:
     return exchange.body
 
 
-def for_new_webhook(step: Step, answer: Any) -> Step:
+def with_webhook_id(step: RegistrationCall, answer: Any) -> RegistrationCall:
     """The step with the id of the webhook that was just created. Raises `CannotRegister` when the answer has none."""
     row = answer[0] if isinstance(answer, list) and answer else answer
     key = row.get("id") if isinstance(row, dict) else None

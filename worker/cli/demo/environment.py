@@ -1,0 +1,118 @@
+"""The stage of the demo: the simulated Halo, the worker, and another system that listens and sends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from worker.app import Service
+from worker.broker.memory import MemoryServer
+from worker.broker.open import open_broker
+from worker.cli.demo.routes import DEMO_REQUESTS, sample_routes, with_larger_budget, with_prefix
+from worker.core.message import Delivery, Message
+from worker.core.ports import Broker, Channel
+from worker.core.topology import TopicExchange, Topology, baton_topology, born_marker, browsed, dead_queue, subscriber_dead_queue
+from worker.flows.polling.subscriber import subscriber_topology
+from worker.flows.running.runbook import runbook_topology
+from worker.flows.writes.publisher import publisher_topology
+from worker.sandbox.fake_completions_api import serve_completions
+from worker.sandbox.server import serve
+from worker.sandbox.settings import SandboxSettings
+from worker.sandbox.simulated_halo import SimulatedHalo
+from worker.settings import Settings
+
+DEMO_TICKETS = 250
+
+
+@dataclass
+class DemoEnvironment:
+    """Everybody on stage. `events`: received by the other system, by queue; `keys`: their dedupe keys, for noticing a double."""
+
+    halo: SimulatedHalo
+    service: Service
+    broker: Broker
+    prefix: str
+    events: Counter[str] = field(default_factory=Counter)
+    keys: Counter[str] = field(default_factory=Counter)
+    sent: Counter[str] = field(default_factory=Counter)
+    acks: set[asyncio.Future[None]] = field(default_factory=set)
+
+    async def send(self, queue: str, document: Any) -> None:
+        """A message of another system; bytes go as they are."""
+        body = document if isinstance(document, bytes) else orjson.dumps(document)
+        await self.broker.publish(Message(body, message_id=uuid4().hex), routing_key=self.prefix + queue)
+        self.sent[queue] += 1
+
+    def settled(self) -> Mapping[str, int]:
+        """Messages that came to an end, by what became of them."""
+        counts: Counter[str] = Counter()
+        for name in self.service.routes.publishers:
+            for result in ("done", "skipped", "retried", "dead_decode"):
+                counts[result] += int(self.service.metrics.messages.labels(name, result)._value.get())  # noqa: SLF001 - the client library offers no reading
+        return counts
+
+    async def listen(self, channel: Channel) -> None:
+        for route in self.service.routes.subscribers.values():
+            if route.queue is not None:
+                await channel.consume(route.queue, partial(self._heard, route.queue.removeprefix(self.prefix)))
+
+    def _heard(self, queue: str, delivery: Delivery) -> None:
+        self.events[queue] += 1
+        self.keys[str(delivery.message.headers["dedupe-key"])] += 1
+        self.acks.add(task := asyncio.ensure_future(delivery.ack()))
+        task.add_done_callback(self.acks.discard)
+
+    async def dead_letter(self, queue: str) -> Delivery | None:
+        """Look at one dead letter; it stays where it is."""
+        async with self.broker.channel() as channel:
+            return await channel.get(dead_queue(self.prefix + queue))
+
+    def own_topology(self) -> Topology:
+        """What the demo's routes declared and nobody else uses."""
+        routes = self.service.routes
+        whole = Topology()
+        for route in routes.subscribers.values():
+            names = [born_marker(route.name), subscriber_dead_queue(route.name), *([route.queue] if route.queue else [])]
+            whole += baton_topology(route.name) + Topology((TopicExchange(route.exchange),), tuple(browsed(name) for name in names))
+        for publisher in routes.publishers.values():
+            whole += publisher_topology(publisher)
+        for runbook in routes.runbooks.values():
+            whole += runbook_topology(runbook)
+        return whole
+
+
+@asynccontextmanager
+async def open_environment(settings: Settings, *, embedded: bool) -> AsyncIterator[DemoEnvironment]:
+    """Everything up and running until the end of the block; on a real broker what the demo declared is deleted again."""
+    server = MemoryServer()
+    url = settings.amqp_url.get_secret_value()
+    prefix = "" if embedded else f"demo-{uuid4().hex[:6]}."
+    async with (
+        serve(SandboxSettings(tickets=DEMO_TICKETS, rate_limit=DEMO_REQUESTS)) as halo,
+        serve_completions() as completions,
+        open_broker(url, name="halo-worker demo", server=server) as broker,
+    ):
+        routes = with_prefix(with_larger_budget(sample_routes(halo, completions)), prefix)
+        stop = asyncio.Event()
+        service = Service(settings, routes, stop, memory=server if embedded else None)
+        scene = DemoEnvironment(halo, service, broker, prefix)
+        for route in routes.subscribers.values():
+            await broker.declare(subscriber_topology(route))
+        async with broker.channel(prefetch=100) as channel:
+            await scene.listen(channel)
+            running = asyncio.create_task(service.run())
+            try:
+                yield scene
+            finally:
+                stop.set()
+                await running
+        if not embedded:
+            await broker.delete(scene.own_topology())

@@ -1,0 +1,137 @@
+"""The way to one integration's API: its guarded connections and its authorization, opened together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from yarl import URL
+
+from worker.config.automation import Integration, IntegrationAuth
+from worker.config.routes import Grant
+from worker.core.errors import ConfigError, Problem
+from worker.core.ports import Clock
+from worker.halo.addresses import TokenAddress, api_address, token_address
+from worker.halo.auth import AuthManager
+from worker.halo.budget import Budget
+from worker.halo.client import HaloClient
+from worker.halo.shutdown_gate import ShutdownGate
+from worker.halo.slot import SharedAccess
+from worker.halo.transport import Send, open_transport
+from worker.integrations.authorization import Authorization, FixedAuthorization, TokenAuthorization, fixed_authorization
+from worker.integrations.guard import MAX_RESPONSE_BYTES, AddressGuard, guard_of, open_guarded
+from worker.integrations.request_builder import CONTROL_CHARACTERS, HEADER_NAME
+from worker.metrics import Metrics
+
+CONNECTION_TIMEOUT = 600.0
+"""Seconds; a method's own timeout is shorter."""
+TOKEN_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ApiConnection:
+    """Calls are built below the integration's base_url, so that all of them go to `origin`."""
+
+    integration: Integration
+    origin: URL
+    send: Send
+    authorization: Authorization
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConnectionDeps:
+    """What every line shares."""
+
+    clients: Mapping[str, HaloClient]
+    shutdown: ShutdownGate
+    metrics: Metrics
+    clock: Clock
+
+
+@asynccontextmanager
+async def open_connection(integration: Integration, shared: ConnectionDeps) -> AsyncIterator[ApiConnection]:
+    """Connects to nothing yet. Raises `ConfigError` for what can never work."""
+    origin = http_url(integration, "base_url", integration.base_url).origin()
+    guard = guard_of(origin, integration.allow_hosts)
+    async with AsyncExitStack() as stack:
+        match integration.auth.type:
+            case "halo":
+                access = halo_access(integration, shared.clients, origin)
+                send = await stack.enter_async_context(open_with_client(access, guard))
+                authorization: Authorization = TokenAuthorization(access.auth, access.shutdown, access.budget)
+            case "oauth2":
+                send = await stack.enter_async_context(open_guarded(guard))
+                authorization = await stack.enter_async_context(open_oauth2(integration, shared))
+            case _:
+                send = await stack.enter_async_context(open_guarded(guard))
+                authorization = check_authorization(integration, fixed_authorization(integration.auth))
+        yield ApiConnection(integration, origin, send, authorization)
+
+
+@asynccontextmanager
+async def open_with_client(access: SharedAccess, guard: AddressGuard) -> AsyncIterator[Send]:
+    """With the TLS, the headers and the proxy of the Halo client, whose own host is as good as listed: a self-hosted Halo is often on a private address.
+
+    Where a proxy is, sockets go to the proxy, and names are its business.
+    """
+    guard = replace(guard, allowed=guard.allowed | {(guard.host, guard.port)})
+    factory = None if access.client.proxy else guard.new_socket
+    async with open_transport(replace(access.client, timeout=CONNECTION_TIMEOUT), MAX_RESPONSE_BYTES, factory) as send:
+        yield send
+
+
+@asynccontextmanager
+async def open_oauth2(integration: Integration, shared: ConnectionDeps) -> AsyncIterator[TokenAuthorization]:
+    """A token endpoint and the auth manager that asks it. Its host is written in the configuration, so it may be called, but the guard holds there as well."""
+    name, auth = integration.name, integration.auth
+    address = token_address(str(http_url(integration, "token_url", auth.token_url or "")))
+
+    async def find_address() -> TokenAddress:
+        return address
+
+    async with open_guarded(guard_of(address.url.origin(), integration.allow_hosts)) as send:
+        budget = Budget(name, None, shared.clock)
+        tokens = AuthManager(name, grant_of(auth), find_address, send=send, timeout=TOKEN_TIMEOUT, budget=budget, metrics=shared.metrics, clock=shared.clock)
+        try:
+            yield TokenAuthorization(tokens, shared.shutdown)
+        finally:
+            await tokens.close()
+
+
+def grant_of(auth: IntegrationAuth) -> Grant:
+    return Grant(auth.grant, auth.client_id or "", auth.client_secret, auth.username, auth.password, auth.scopes)
+
+
+def halo_access(integration: Integration, clients: Mapping[str, HaloClient], origin: URL) -> SharedAccess:
+    """The client's token goes to the client's own host only."""
+    client = clients.get(integration.auth.client or "")
+    if client is None:
+        raise integration_error(integration, f"there is no client {integration.auth.client!r} to take the token from")
+    definition = client.access.client
+    if origin not in {URL(known).origin() for known in (definition.url, api_address(definition)) if known}:
+        raise integration_error(integration, f"with the token of client {client.name} its base_url must be on that client's own host")
+    return client.access
+
+
+def check_authorization(integration: Integration, authorization: FixedAuthorization) -> FixedAuthorization:
+    for name, value in authorization.headers.items():
+        if not HEADER_NAME.fullmatch(name) or name.lower() in {"host", "content-length", "transfer-encoding", "connection"}:
+            raise integration_error(integration, f"auth cannot use the header {name!r}")
+        if CONTROL_CHARACTERS.search(value):
+            raise integration_error(integration, "the secret of auth holds a line break or another control character")
+    return authorization
+
+
+def http_url(integration: Integration, member: str, text: str) -> URL:
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.host or url.raw_user is not None or url.raw_password is not None:
+        raise integration_error(integration, f"{member} must be an http or https address without credentials")
+    return url
+
+
+def integration_error(integration: Integration, what: str) -> ConfigError:
+    return ConfigError([Problem("", 0, 0, f"integration {integration.name}: {what}")])

@@ -1,0 +1,144 @@
+"""The request of a method: its path, query, headers and body filled, and refused when anything would lead it elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote, urlencode
+
+from yarl import URL
+
+from worker.catalogue.errors import RequestError
+from worker.catalogue.values import EXACT, is_text, segment_problem
+from worker.config.automation import Integration, Method, Values
+from worker.core.errors import CallRefused, Undecodable
+from worker.core.jsontext import encode
+from worker.core.ports import Evaluator
+from worker.halo.transport import Call
+
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+RESERVED_HEADERS = frozenset(
+    {
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "cookie",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers that belong to the connection or to `auth`."""
+PATH_SAFE = "/:@!$&'()*+,;=~%-._"
+MAX_DECODINGS = 3  # proxies decode a path once, badly made servers twice
+
+
+async def build_call(integration: Integration, method: Method, values: Values, evaluator: Evaluator, timeout: float | None = None) -> Call:  # noqa: ASYNC109 - part of the call
+    """The call without its authorization. Raises `ExpressionError` (a filler failed), `EvaluatorUnavailable`, or `CallRefused` (what it yields cannot be sent)."""
+    try:
+        url = await build_url(integration, method, values, evaluator)
+        kind, data = await fill_body(method, values, evaluator)
+        headers = await fill_headers(method, values, evaluator)
+    except RequestError as error:
+        raise CallRefused(f"{method.full_name}: {error}") from None
+    if kind and not any(name.lower() == "content-type" for name in headers):
+        headers["Content-Type"] = kind
+    return Call(method.verb, url, headers, data, timeout or method.timeout)
+
+
+async def build_url(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> URL:
+    base = URL(integration.base_url)
+    prefix = base.raw_path.rstrip("/")
+    path = "".join([quote(part, safe=PATH_SAFE) if isinstance(part, str) else path_segment(await part.fill(values, evaluator)) for part in method.path])
+    if path and not path.startswith("/"):
+        raise RequestError("the path must start with a slash")
+    if any(unquote(piece) in {".", ".."} for piece in path.split("/")):
+        raise RequestError("the path holds a segment of dots")
+    url = URL(f"{base.origin()}{prefix}{path}", encoded=True)
+    if url.origin() != base.origin() or url.raw_user is not None or not f"{url.raw_path}/".startswith(f"{prefix}/"):
+        raise RequestError("the path leads away from the base_url")
+    return url.with_query(await fill_query(method, values, evaluator))
+
+
+def path_segment(value: Any) -> str:
+    """One segment of a path, or a part of one, encoded. Whatever a server might take for a way up or down after decoding it more than once is refused."""
+    if isinstance(value, dict | list):
+        raise RequestError("a variable of the path is neither a text nor a number")
+    text = parameter_text("a variable of the path", value)
+    if not text:
+        raise RequestError("a variable of the path is empty")
+    decoded = text
+    for _ in range(MAX_DECODINGS):
+        if problem := segment_problem(decoded):
+            raise RequestError(f"a variable of the path {problem}")
+        decoded = unquote(decoded)
+    return quote(text, safe="")
+
+
+async def fill_query(method: Method, values: Values, evaluator: Evaluator) -> list[tuple[str, str]]:
+    """Null leaves a parameter out; a list repeats it."""
+    return [
+        (name, text) for name, filler in method.query.items() for text in parameter_texts(f"the query parameter {name}", await filler.fill(values, evaluator))
+    ]
+
+
+async def fill_headers(method: Method, values: Values, evaluator: Evaluator) -> dict[str, str]:
+    filled = {name: parameter_text(f"the header {name}", await filler.fill(values, evaluator)) for name, filler in method.headers.items()}
+    return {name: checked_header(name, text) for name, text in filled.items() if text is not None}
+
+
+def checked_header(name: str, text: str) -> str:
+    """The value as it can be sent. Raises `RequestError`, which names the header and never its value."""
+    if not HEADER_NAME.fullmatch(name) or name.lower() in RESERVED_HEADERS:
+        raise RequestError(f"the header {name!r} cannot be set by a method")
+    if CONTROL_CHARACTERS.search(text):
+        raise RequestError(f"the header {name} holds a line break or another control character")
+    return text.strip()
+
+
+async def fill_body(method: Method, values: Values, evaluator: Evaluator) -> tuple[str, bytes | None]:
+    """The content type and the bytes; null is no body."""
+    body = None if method.body is None else await method.body.fill(values, evaluator)
+    if body is None:
+        return "", None
+    if method.body_kind == "text":
+        return "text/plain; charset=utf-8", (parameter_text("the body", body) or "").encode()
+    if method.body_kind == "form":
+        if not isinstance(body, Mapping) or not all(map(is_text, body)):
+            raise RequestError("a form must be a mapping from names to values")
+        fields = [(name, text) for name, value in body.items() for text in parameter_texts(f"the field {name}", value)]
+        return "application/x-www-form-urlencoded", urlencode(fields).encode()
+    try:
+        return "application/json", encode(body)
+    except Undecodable as error:
+        raise RequestError(f"the body: {error}") from None
+
+
+def parameter_texts(name: str, value: Any) -> list[str]:
+    texts = [parameter_text(name, item) for item in (value if isinstance(value, list) else [value])]
+    return [text for text in texts if text is not None]
+
+
+def parameter_text(name: str, value: Any) -> str | None:
+    """A scalar as text, an object or list as JSON, None for null."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if not is_text(value):
+            raise RequestError(f"{name} holds half of a surrogate pair")
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT:
+        return str(int(value))
+    try:
+        return encode(value).decode()
+    except Undecodable:
+        raise RequestError(f"{name} holds something that JSON cannot") from None

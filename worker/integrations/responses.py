@@ -1,0 +1,85 @@
+"""What an answer holds, and what became of the call: the one place that reads statuses and bodies of other APIs."""
+
+from __future__ import annotations
+
+import codecs
+from email.message import Message
+from http import HTTPStatus
+from typing import Any
+
+from worker.core.errors import Oversized, Undecodable
+from worker.core.exchange import Exchange, Fate
+from worker.core.jsontext import decode
+from worker.halo.outcome import parse_date, retry_after
+from worker.halo.transport import Answer, Failure
+from worker.integrations.guard import MAX_RESPONSE_BYTES
+
+STATUS_FATES: dict[int, Fate] = {
+    HTTPStatus.UNAUTHORIZED: Fate.AUTH,
+    HTTPStatus.FORBIDDEN: Fate.AUTH,
+    HTTPStatus.REQUEST_TIMEOUT: Fate.AMBIGUOUS,
+    HTTPStatus.TOO_MANY_REQUESTS: Fate.THROTTLED,
+}
+ASKED_TO_WAIT = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+
+
+def to_exchange(host: str, result: Answer | Failure) -> Exchange:
+    """The exchange for what came back, without its duration. Its reason has none of the other side's words: they may hold anything."""
+    if isinstance(result, Failure):
+        return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason)
+    date = parse_date(result.headers.get("date"))
+    wait = retry_after(result, date) if result.status in ASKED_TO_WAIT else None
+    fate = fate_of(result.status)
+    reason = "" if fate is Fate.DONE else f"{host} answered {status_text(result)}"
+    if result.body is None:
+        unread = Fate.DONE_UNREAD if fate is Fate.DONE else fate
+        return Exchange(unread, result.status, f"{host} answered {result.status}, but {result.problem}", date=date, retry_after=wait)
+    try:
+        body = read_body(result)
+    except Oversized as error:
+        unread = Fate.DONE_UNREAD if fate is Fate.DONE else fate
+        return Exchange(unread, result.status, f"{host} answered {result.status}, but {error}", date=date, retry_after=wait)
+    return Exchange(fate, result.status, reason, body=body, date=date, retry_after=wait)
+
+
+def fate_of(status: int) -> Fate:
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Fate.DONE
+    return STATUS_FATES.get(status, Fate.AMBIGUOUS if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Fate.REJECTED)
+
+
+def status_text(answer: Answer) -> str:
+    try:
+        phrase = f" ({HTTPStatus(answer.status).phrase})"
+    except ValueError:
+        phrase = ""
+    redirect = f", a redirect to {answer.target}, which is not followed" if "location" in answer.headers and answer.status < HTTPStatus.BAD_REQUEST else ""
+    return f"{answer.status}{phrase}{redirect}"
+
+
+def read_body(answer: Answer) -> Any:
+    """JSON where the content type says so or where the text looks like an object or array; any other text as it is; None when there is none.
+
+    Raises `Oversized` for JSON with more values than are read.
+    """
+    body = (answer.body or b"").removeprefix(codecs.BOM_UTF8)
+    if not body.strip():
+        return None
+    declared = answer.media_type == "application/json" or answer.media_type.endswith("+json")
+    if declared or body.lstrip()[:1] in {b"{", b"["}:  # a bare number in a plain text stays the text that it is
+        try:
+            return decode(body, MAX_RESPONSE_BYTES)
+        except Oversized:
+            raise
+        except Undecodable:
+            pass
+    return body.decode(charset_of(answer), errors="replace")
+
+
+def charset_of(answer: Answer) -> str:
+    header = Message()
+    header["content-type"] = answer.headers.get("content-type", "")
+    try:
+        return codecs.lookup(str(header.get_content_charset("utf-8"))).name
+    except LookupError:
+        return "utf-8"

@@ -1,0 +1,63 @@
+"""The simulated Halo as a whole: its data, its clock, its journal, its faults, and the settings that may change while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from worker.sandbox.faults import ActiveFault, Fault, Faults
+from worker.sandbox.journal import Journal, ReceivedRequest
+from worker.sandbox.paths import text_ids
+from worker.sandbox.rate_limiter import RateLimiter
+from worker.sandbox.seeded_tenant import Tenant, TenantSize
+from worker.sandbox.settings import SandboxSettings
+from worker.sandbox.store import Store
+from worker.sandbox.tokens import TokenStore
+
+NowFunction = Callable[[], datetime]
+RequestHook = Callable[[ReceivedRequest], None]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class SimulatedHalo:
+    """`now` is true time; `clock` is what this Halo believes."""
+
+    settings: SandboxSettings
+    now: NowFunction = utc_now
+    url: str = ""
+    journal: Journal = field(default_factory=Journal)
+    faults: Faults = field(default_factory=Faults)
+    limits: RateLimiter = field(default_factory=RateLimiter)
+    store: Store = field(init=False)
+    tokens: TokenStore = field(init=False)
+    hooks: list[RequestHook] = field(default_factory=list)
+    creating_tickets: int = 0
+
+    def __post_init__(self) -> None:
+        tenant = Tenant(self.settings.seed, TenantSize(self.settings.tickets), self.clock(), self.settings.seeded_days)
+        self.store = Store(tenant, self.clock, text_ids())
+        self.tokens = TokenStore(self.now)
+
+    def clock(self) -> datetime:
+        return self.now() + timedelta(seconds=self.settings.clock_offset)
+
+    def date(self) -> datetime:
+        """What the Date header of answers says."""
+        return self.now() + timedelta(seconds=self.settings.date_offset)
+
+    def revoke_tokens(self) -> int:
+        """All tokens end now; how many there were."""
+        return self.tokens.revoke()
+
+    def on_request(self, hook: RequestHook) -> None:
+        """Calls the hook with every request that arrives, before anything is done with it: the place to change records between two pages."""
+        self.hooks.append(hook)
+
+    def fault(self, fault: Fault) -> ActiveFault:
+        """Plans a fault; the same as `faults.add`."""
+        return self.faults.add(fault)

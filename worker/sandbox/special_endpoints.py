@@ -1,0 +1,75 @@
+"""Paths of the API that behave like no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from worker.sandbox.paths import PathMatch
+from worker.sandbox.responses import empty, json_answer, refusal_answer
+from worker.sandbox.simulated_halo import SimulatedHalo
+from worker.sandbox.tokens import AccessToken
+
+BROKEN = frozenset({"addressbook", "ecommerceorder", "tickets/salesmailbox"})
+FOR_USERS = frozenset({"client/me", "users/me", "passwordfield"})
+RUNBOOK, PUBLIC = 1, 1
+
+
+def public_answer(halo: SimulatedHalo, method: str, path: str, address: str) -> web.Response | None:
+    """What is answered without a token. `path` lies below /api, in lower case; `address` is the one by which the caller came, as a container has several."""
+    match method, path.strip("/").split("/"):
+        case "GET", ["authinfo"]:
+            return json_answer({"auth_url": f"{address}/auth", "tenant_id": halo.settings.tenant, "token_url": f"{address}/auth/token"})
+        case "GET", ["instanceinfo"]:
+            return json_answer(instance_info(halo, address))
+        case "GET", ["health"]:
+            return json_answer({"status": "Healthy"})
+        case "POST", ["automation", identifier]:
+            return _start(halo, identifier)
+        case _:
+            return None
+
+
+def instance_info(halo: SimulatedHalo, address: str) -> dict[str, Any]:
+    agents = halo.store.count("agent")
+    return {
+        "dbid": "sandbox",
+        "app_version": "2.236.1",
+        "database_version": 2236,
+        "agent_count": agents,
+        "licensed_agent_count": agents,
+        "online_agent_count": 1,
+        "app_name": "Halo sandbox",
+        "agent_url": address,
+        "portal_url": f"{address}/portal",
+        "auth_url": f"{address}/auth",
+        "using_event_service": True,
+    }
+
+
+def special_answer(halo: SimulatedHalo, grant: AccessToken, match: PathMatch, query: Mapping[str, str]) -> web.Response | None:
+    """What single lists answer instead of records."""
+    if match.operation.listing is None:
+        return None
+    table = match.table
+    if table in BROKEN or (table == "clientcache" and query.get("iscachebuild") != "true"):
+        return empty(500)
+    if table in FOR_USERS and not (grant.user or halo.settings.service_token_has_user):
+        return empty(401)
+    if table == "incomingevent" and not halo.settings.incoming_events_allowed:
+        return empty(403)
+    if table == "agent/me":
+        return json_answer({"id": 2, "name": "API Agent", "claims": [{"type": "scope", "value": scope} for scope in grant.scopes]})
+    return None
+
+
+def _start(halo: SimulatedHalo, identifier: str) -> web.Response:
+    """A public start of a runbook of Halo's own."""
+    runbook = halo.store.get("webhook", identifier)
+    if runbook is None or runbook.get("type") != RUNBOOK or runbook.get("runbook_start_type") != PUBLIC:
+        return empty(401)
+    if not runbook.get("active"):
+        return refusal_answer("Unable to start automation", halo.settings.error_wrapper)
+    return json_answer({"id": identifier})
