@@ -1,4 +1,4 @@
-"""The writing side of the echo guard: a Halo client whose writes to guarded records are told to all subscribers."""
+"""The writing side of the echo guard: a Halo client that records its writes for all subscribers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ import structlog
 from worker.catalogue.catalogue import load
 from worker.catalogue.errors import MethodNotAllowed, RequestError, UnknownEntity
 from worker.catalogue.operation import Operation
-from worker.changes.fingerprints import stamp_of
 from worker.changes.records import record_key
 from worker.core.errors import BrokerError
 from worker.core.exchange import Exchange, Priority, Request
 from worker.core.ports import Halo
-from worker.flows.echoes.footprints import footprint_of
+from worker.flows.echoes.footprints import footprint_of, stamp_of
 from worker.flows.polling.details import details_request
 from worker.flows.writes.writing import names_record
 from worker.state.write_index import WriteFootprint
@@ -29,13 +28,13 @@ from worker.state.write_notices import WriteNotices
 logger = structlog.get_logger()
 Record = dict[str, Any]
 Gate = Callable[[], Awaitable[float | None]]
-ANNOUNCING = 2.0  # seconds that a write waits for its announcement to be confirmed
-LOOK_TIMEOUT = 10.0  # seconds: a look that takes longer is not worth keeping the write for
+ANNOUNCEMENT_TIMEOUT = 2.0  # seconds that a write waits for the broker to confirm its announcement
+READ_TIMEOUT = 10.0  # seconds that a write waits for the record as it is before
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a write is about: `records` are those that Halo will answer, in order; of a deletion, what identifies it."""
+    """What a write is about. `records`: those that Halo answers, in order; for a deletion, what identifies the record."""
 
     resource: str
     listing: Operation
@@ -55,54 +54,55 @@ class Target:
 
 
 class WriteAnnouncement:
-    """Tells of one write: right before it leaves, since whoever meets its record before it has ended waits for that, and what it left."""
+    """Announces one write right before it is sent, so that a poll that meets its record waits for its end; then reports what it left."""
 
-    def __init__(self, echoes: WriteNotices, client: str, target: Target, gate: Gate | None) -> None:
-        self._echoes = echoes
+    def __init__(self, notices: WriteNotices, client: str, target: Target, gate: Gate | None) -> None:
+        self._notices = notices
         self._client = client
         self._target = target
         self._gate = gate
         self._write = uuid4().hex
-        self._left = False
+        self._sent = False
 
     async def gate(self) -> float | None:
         """The request's own gate, with the announcement before it."""
-        if not self._left:
-            self._left = True
+        if not self._sent:
+            self._sent = True
             target = self._target
             keys = [key for record in target.updates() if (key := target.key(record)) is not None]
             try:
-                async with asyncio.timeout(ANNOUNCING):
-                    await self._echoes.begin(self._write, self._client, target.resource, keys, target.creates)
+                async with asyncio.timeout(ANNOUNCEMENT_TIMEOUT):
+                    await self._notices.begin(self._write, self._client, target.resource, keys, target.creates)
             except (BrokerError, TimeoutError) as error:
-                self._untold(error)
+                self._warn(error)
         return inf if self._gate is None else await self._gate()
 
     async def end(self, footprints: Iterable[WriteFootprint]) -> None:
-        if not self._left:
+        if not self._sent:
             return
         try:
-            await self._echoes.end(self._write, self._client, self._target.resource, footprints)
+            await self._notices.end(self._write, self._client, self._target.resource, footprints)
         except BrokerError as error:
-            self._untold(error)
+            self._warn(error)
 
-    def _untold(self, error: Exception) -> None:
-        reason = str(error) or "the broker did not confirm it in time"
-        logger.warning("echo.untold", client=self._client, resource=self._target.resource, reason=reason)
+    def _warn(self, error: Exception) -> None:
+        reason = str(error) or "the broker did not confirm the notice in time"
+        logger.warning("echo.unannounced", client=self._client, resource=self._target.resource, reason=reason)
 
 
 class WriteRecordingHalo:
-    """Implements `Halo` through another one. `resources`: what is guarded; everything else goes as it is.
+    """Implements `Halo` through another one, and records its writes to `resources`. Every other request passes unchanged.
 
-    A record is looked at before it is updated: only so can a change that somebody made before ours be told from ours. What cannot be told leaves no footprint, and is
-    published by the subscribers. Nothing here keeps a write from being made.
+    It reads a record before it updates it: only the stamp found there shows that no other writer came between. A write whose answer has no stamp leaves no
+    footprint, so subscribers publish it; after one such answer, writes to that resource are neither read before nor announced. No failure here stops a write.
     """
 
-    def __init__(self, halo: Halo, resources: frozenset[str], echoes: WriteNotices) -> None:
+    def __init__(self, halo: Halo, resources: frozenset[str], notices: WriteNotices) -> None:
         self._halo = halo
         self._resources = resources
-        self._echoes = echoes
+        self._notices = notices
         self._catalogue = load()
+        self._unstamped: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -132,8 +132,16 @@ class WriteRecordingHalo:
         target = self._target(request)
         if target is None:
             return await self._halo.send(request, priority=priority)
-        before = {} if target.deletes else await self._looked_at(target, priority)
-        announcement = WriteAnnouncement(self._echoes, self.name, target, request.gate)
+        if target.resource in self._unstamped:
+            exchange = await self._halo.send(request, priority=priority)
+        else:
+            exchange = await self._recorded(request, target, priority)
+        self._learn(target, exchange)
+        return exchange
+
+    async def _recorded(self, request: Request, target: Target, priority: Priority) -> Exchange:
+        before = {} if target.deletes else await self._read(target, priority)
+        announcement = WriteAnnouncement(self._notices, self.name, target, request.gate)
         footprints: list[WriteFootprint] = []
         try:
             exchange = await self._halo.send(replace(request, gate=announcement.gate), priority=priority)
@@ -142,6 +150,13 @@ class WriteRecordingHalo:
         finally:
             await announcement.end(footprints)
         return exchange
+
+    def _learn(self, target: Target, exchange: Exchange) -> None:
+        """Whether Halo stamps its answers about this resource."""
+        answered = answers_of(exchange.body)[-1:] if exchange.ok else []
+        for answer in answered:
+            if isinstance(answer, dict) and target.key(answer) is not None:
+                (self._unstamped.add if stamp_of(answer) is None else self._unstamped.discard)(target.resource)
 
     def _target(self, request: Request) -> Target | None:
         segments = [unquote(segment) for segment in request.path.split("/")[1:]]
@@ -161,8 +176,8 @@ class WriteRecordingHalo:
         all_answered = any(name.lower() == "returnall" and value.lower() == "true" for name, value in request.query.items())
         return Target(resource, listing, details, tuple(records if all_answered else records[-1:]), deletes=False)
 
-    async def _looked_at(self, target: Target, priority: Priority) -> dict[str, Record]:
-        """The records that are about to be updated, by key, as far as they can be had."""
+    async def _read(self, target: Target, priority: Priority) -> dict[str, Record]:
+        """The records that the write updates, by key, as far as Halo gives them."""
         found: dict[str, Record] = {}
         if target.details is None:
             return found
@@ -171,7 +186,7 @@ class WriteRecordingHalo:
             if key is None or key in found:
                 continue
             try:
-                request = replace(details_request(target.details, record, {}), timeout=LOOK_TIMEOUT)
+                request = replace(details_request(target.details, record, {}), timeout=READ_TIMEOUT)
             except RequestError:
                 continue
             exchange = await self._halo.send(request, priority=priority)
@@ -181,20 +196,24 @@ class WriteRecordingHalo:
 
 
 def footprints_of(target: Target, before: Mapping[str, Record], answer: Any) -> Iterator[WriteFootprint]:
-    """What the write left of each record that Halo answered; nothing of one that is written twice, or that could not be looked at."""
-    answers = answer if isinstance(answer, list) else [answer]
+    """What the write left of each record that Halo answered with a stamp; none of a record that is written twice, or that could not be read before."""
+    answers = answers_of(answer)
     if target.deletes:
         key = target.key(target.records[0])
-        if key is not None:
-            yield WriteFootprint(key, "deleted", before=stamp_of(answers[0]) if answers and isinstance(answers[0], dict) else None)
+        if key is not None and answers and isinstance(answers[0], dict):
+            yield WriteFootprint(key, "deleted", before=stamp_of(answers[0]))
         return
     if len(answers) != len(target.records):
         return
     keys = [target.key(answered) if isinstance(answered, dict) else None for answered in answers]
     for sent, answered, key in zip(target.records, answers, keys, strict=True):
-        if key is None or keys.count(key) > 1:
+        if key is None or keys.count(key) > 1 or stamp_of(answered) is None:
             continue
         if not names_record(sent):
             yield footprint_of(key, sent, None, answered)
         elif key in before and key == target.key({**answered, "id": sent["id"]}):
             yield footprint_of(key, sent, before[key], answered)
+
+
+def answers_of(body: Any) -> list[Any]:
+    return body if isinstance(body, list) else [body]
