@@ -87,7 +87,7 @@ BREAKS = (
         "worker/state/baton.py",
         "return max(batons, key=lambda baton: baton.rank)",
         "return min(batons, key=lambda baton: baton.rank)",
-        (f"{UNIT}/state/test_baton.py", f"{UNIT}/state/test_holder.py"),
+        (f"{UNIT}/state/test_baton.py", f"{UNIT}/state/test_baton_lease.py"),
     ),
     Break(
         "the cursor moves only after the broker confirmed the events",
@@ -224,10 +224,10 @@ BREAKS = (
     ),
     Break(
         "a baton that no worker can have written moves nothing",
-        "worker/state/holder.py",
+        "worker/state/baton_lease.py",
         "if reason := baton.implausible(self._clock.now()):",
         "if reason := None:",
-        (f"{UNIT}/state/test_holder.py::test_a_baton_that_no_worker_can_have_written_moves_nothing_and_is_told_counted_and_kept",),
+        (f"{UNIT}/state/test_baton_lease.py::test_a_baton_that_no_worker_can_have_written_moves_nothing_and_is_told_counted_and_kept",),
     ),
     Break(
         "a wrong clock of Halo's moves the cursor by a day at most",
