@@ -65,11 +65,11 @@ async def test_a_write_under_way_is_waited_for_until_it_has_ended(replicas):
     await soon(one.begin("w", "main", "tickets", ["5"], 1))
     assert await soon(other.caught_up(10))
     for keys, creates in (["5"], False), (["6"], True):
-        waiting = asyncio.create_task(other.settled("main", "tickets", keys, creates=creates, within=30))
+        waiting = asyncio.create_task(other.wait_until_ended("main", "tickets", keys, creates=creates, within=30))
         done, _ = await asyncio.wait([waiting], timeout=0.05)
         assert not done
-        await soon(other.settled("main", "tickets", keys, creates=creates, within=0.01))
-        await soon(other.settled("main", "tickets", ["6"], creates=False, within=30))
+        await soon(other.wait_until_ended("main", "tickets", keys, creates=creates, within=0.01))
+        await soon(other.wait_until_ended("main", "tickets", ["6"], creates=False, within=30))
         if creates:
             await soon(one.end("w", "main", "tickets", []))
             await soon(waiting)

@@ -20,7 +20,7 @@ from worker.cli import cursor as commands
 from worker.core.ports import Broker
 from worker.core.topology import Queue, Topology, baton_topology, known_stream, state_queue, wait_queue
 from worker.sandbox.simulated_halo import SimulatedHalo
-from worker.state.intervention import replace_baton
+from worker.state.cursor_admin import replace_baton
 
 COUNT = 30
 

@@ -12,7 +12,7 @@ from tests.tools.proxy import through_proxy
 from tests.tools.waiting import until
 from worker.flows.consuming import watchdog
 from worker.sandbox.faults import Fault, FaultKind
-from worker.state.birth import baton_in_sight
+from worker.state.bootstrap import baton_visible
 
 DELIVER = b"\x00\x3c\x00\x3c"  # class 60 (basic), method 60
 FIND = {"query": {"search": "{{ payload.inventory_number }}"}, "match": {"inventory_number": "{{ payload.inventory_number }}"}}
@@ -32,7 +32,7 @@ async def came(halo, count, within=60):
 async def held_back(broker) -> bool:
     """Whether the baton is in the hands of a consumer that never gets it: a turn of these is over much sooner."""
     for _ in range(30):
-        if await baton_in_sight(broker, "tickets"):
+        if await baton_visible(broker, "tickets"):
             return False
         await asyncio.sleep(0.1)
     return True

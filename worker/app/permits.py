@@ -1,4 +1,4 @@
-"""The permits of all tenants that the routes name, served through one broker attachment after the other."""
+"""The permits of all tenants that the routes name."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from worker.metrics import Metrics
 from worker.state.permits import SharedPermits
 
 
-class PermitOffice:
-    """Hands out the permits of each tenant to its budget, and serves them while there is a broker."""
+class PermitRegistry:
+    """Makes the permits of each tenant for its budget, and serves them through the broker."""
 
     def __init__(self, clock: Clock, metrics: Metrics) -> None:
         self._clock = clock
@@ -22,7 +22,7 @@ class PermitOffice:
         self._by_tenant: dict[str, SharedPermits] = {}
 
     def of(self, names: Sequence[str], tenant: str, limit: RateLimit) -> SharedPermits:
-        """For the clients `names` of a tenant."""
+        """The permits that the clients `names` of one tenant share."""
         permits = SharedPermits(names, tenant, Allowance.of(limit.requests, limit.seconds), self._clock, self._metrics)
         self._by_tenant[tenant] = permits
         return permits
@@ -32,7 +32,7 @@ class PermitOffice:
         return sum((permits_topology(tenant) for tenant in self._by_tenant), start=Topology())
 
     async def serve(self, broker: Broker) -> None:
-        """As long as this attachment lasts."""
+        """Serve until the attachment is lost."""
         async with asyncio.TaskGroup() as tasks:
             for permits in self._by_tenant.values():
                 tasks.create_task(permits.serve(broker))

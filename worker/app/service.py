@@ -13,7 +13,7 @@ import structlog
 from worker.app.clients import Reload, open_clients
 from worker.app.current import Current
 from worker.app.echo_guard import EchoGuard
-from worker.app.permits import PermitOffice
+from worker.app.permits import PermitRegistry
 from worker.app.wiring import Flow, Wiring
 from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
@@ -64,11 +64,11 @@ class Service:
     _current: Current = field(init=False)
     _codec: HeaderCodec = field(default_factory=HeaderCodec, init=False)
     _closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _permits: PermitOffice = field(init=False)
+    _permits: PermitRegistry = field(init=False)
     _guard: EchoGuard = field(init=False)
 
     def __post_init__(self) -> None:
-        self._permits = PermitOffice(self.clock, self.metrics)
+        self._permits = PermitRegistry(self.clock, self.metrics)
         self._current = Current(self.metrics)
         self._guard = EchoGuard(self.routes, self.clock, self.metrics)
 

@@ -31,7 +31,7 @@ from worker.logs import configure
 from worker.metrics import Metrics
 from worker.settings import Settings, load_settings
 from worker.state.baton import Baton, KnownRef
-from worker.state.intervention import Sight, look, moved, replace_baton, with_readable_known
+from worker.state.cursor_admin import BatonStatus, read_status, replace_baton, with_cursor, with_readable_known
 
 GOOD = 0
 LEEWAY = 30.0  # seconds beyond the longest turn in which a replica that has the baton in hand must have put it back
@@ -57,11 +57,11 @@ def show(name: str, environment: Mapping[str, str], *, as_json: bool) -> int:
 
 
 def set_to(name: str, at: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
-    """Raises `ConfigError`, `BrokerError`, `CannotMove`, `CannotIntervene`."""
+    """Raises `ConfigError`, `BrokerError`, `CannotMove`, `CannotReplaceBaton`."""
     moment = moment_of(at)
     desk = Desk(environment, name)
     desk.require_cursor()
-    return asyncio.run(desk.move(Move(lambda baton: moved(baton, moment), told_moved, lambda _: moment, waits=True), dry_run=dry_run))
+    return asyncio.run(desk.move(Move(lambda baton: with_cursor(baton, moment), told_moved, lambda _: moment, waits=True), dry_run=dry_run))
 
 
 def rewind(name: str, by: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
@@ -77,11 +77,11 @@ def rewind(name: str, by: str, environment: Mapping[str, str], *, dry_run: bool)
             raise CannotMove(f"{name} has not ended its first scan: there is nothing to go back from")
         return (baton.cursor or datetime.fromtimestamp(baton.polled, UTC)) - timedelta(seconds=seconds)
 
-    return asyncio.run(desk.move(Move(lambda baton: moved(baton, since(baton)), told_moved, since, waits=True), dry_run=dry_run))
+    return asyncio.run(desk.move(Move(lambda baton: with_cursor(baton, since(baton)), told_moved, since, waits=True), dry_run=dry_run))
 
 
 def reset(name: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
-    """As on the first day. Raises `ConfigError`, `BrokerError`, `CannotIntervene`."""
+    """As on the first day. Raises `ConfigError`, `BrokerError`, `CannotReplaceBaton`."""
     desk = Desk(environment, name)
     start = desk.route.start
     since = start if isinstance(start, datetime) else None
@@ -110,8 +110,8 @@ class Desk:
 
     async def show(self, *, as_json: bool) -> int:
         async with self._broker() as broker:
-            sight = await look(broker, SystemClock(), self.route.name)
-        told = described(self.route, sight)
+            status = await read_status(broker, SystemClock(), self.route.name)
+        told = described(self.route, status)
         if as_json:
             write_json(told, indent=False)
         else:
@@ -121,28 +121,28 @@ class Desk:
 
     async def move(self, move: Move, *, dry_run: bool) -> int:
         async with self._broker() as broker:
-            sight = await self._sight(broker, move)
+            status = await self._status(broker, move)
             if dry_run:
-                count = await self._count(move.since(sight.baton))
-                output().print(f"{self.route.name}: {move.sentence(move.successor(sight.baton))}; {count}. Nothing was changed (--dry-run).", soft_wrap=True)
+                count = await self._count(move.since(status.baton))
+                output().print(f"{self.route.name}: {move.sentence(move.successor(status.baton))}; {count}. Nothing was changed (--dry-run).", soft_wrap=True)
                 return GOOD
-            readable = await with_readable_known(broker, self.route.name, sight.baton)
-            forgets = sight.baton is not None and readable != sight.baton
+            readable = await with_readable_known(broker, self.route.name, status.baton)
+            forgets = status.baton is not None and readable != status.baton
 
             def successor(baton: Baton | None) -> Baton:
                 found = move.successor(baton)
                 return replace(found, known=KnownRef()) if forgets else found
 
-            patience = self._longest if move.waits and sight.baton is not None else 0.0  # for one that was not seen was waited already
+            patience = self._longest if move.waits and status.baton is not None else 0.0  # for one that was not seen was waited already
             baton = await replace_baton(broker, SystemClock(), self.route.name, successor, patience=patience)
         output().print(f"{self.route.name}: {move.sentence(baton)}.", soft_wrap=True)
         return GOOD
 
-    async def _sight(self, broker: Broker, move: Move) -> Sight:
+    async def _status(self, broker: Broker, move: Move) -> BatonStatus:
         """The baton, waiting for it while a replica has it in hand; one that does not come back is gone."""
-        sight = await look(broker, SystemClock(), self.route.name)
-        if sight.baton is not None or not sight.born or not move.waits:
-            return sight
+        status = await read_status(broker, SystemClock(), self.route.name)
+        if status.baton is not None or not status.bootstrapped or not move.waits:
+            return status
         console = errors()
         told = f"a replica has the baton of {self.route.name} in hand, or it is gone: waiting for up to {format_duration(round(self._longest))}"
         with console.status(told) if console.is_terminal else nullcontext():
@@ -150,10 +150,10 @@ class Desk:
                 console.print(told, soft_wrap=True)
             clock = SystemClock()
             until = clock.monotonic() + self._longest
-            while sight.baton is None and clock.monotonic() < until:
+            while status.baton is None and clock.monotonic() < until:
                 await clock.sleep(0.2)
-                sight = await look(broker, SystemClock(), self.route.name)
-        return sight
+                status = await read_status(broker, SystemClock(), self.route.name)
+        return status
 
     async def _count(self, since: datetime | None) -> str:
         """How many records Halo would give again."""
@@ -217,10 +217,10 @@ def first_day(route: Subscriber) -> str:
             return f"it starts as on the first day: what was updated since {stamp(moment)} is published again"
 
 
-def described(route: Subscriber, sight: Sight) -> dict[str, Any]:
+def described(route: Subscriber, status: BatonStatus) -> dict[str, Any]:
     """What `show` says, in its order."""
-    baton = sight.baton
-    if not sight.born:
+    baton = status.baton
+    if not status.bootstrapped:
         return {"subscriber": route.name, "state": "none: the worker has never run with it on this broker"}
     if baton is None:
         return {
@@ -231,4 +231,4 @@ def described(route: Subscriber, sight: Sight) -> dict[str, Any]:
     scan = "none under way" if baton.scan is None else f"page {baton.scan['position']['page']}"
     known = {"known_records": baton.known.size, "polls": baton.polls, "turn": f"{baton.epoch}.{baton.generation}"}
     again = {} if baton.again is None else {"again_since": stamp(baton.again)}
-    return {"subscriber": route.name, "state": sight.where, "cursor": stamp(baton.cursor), "learnt": baton.learnt, **at, "scan": scan, **known, **again}
+    return {"subscriber": route.name, "state": status.place, "cursor": stamp(baton.cursor), "learnt": baton.learnt, **at, "scan": scan, **known, **again}

@@ -12,7 +12,7 @@ LOOSE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{
 def stored(moment: datetime) -> datetime:
     """The moment as the database keeps it: in steps of a 300th of a second, shown as .000, .003 and .007."""
     whole = moment.replace(microsecond=0)
-    ticks = round(moment.microsecond * 3 / 10_000)
+    ticks = (moment.microsecond * 3 + 5_000) // 10_000
     return whole + timedelta(milliseconds=round(ticks * 10 / 3))
 
 

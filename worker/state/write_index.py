@@ -1,61 +1,43 @@
-"""What is known of the writes of all replicas: which are under way, and what each left behind, for about a day, in bounded memory."""
+"""The writes of all replicas to Halo, as their notices tell: which are in flight, and what each left, for about a day in bounded memory."""
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from struct import Struct
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import orjson
 
 from worker.core.errors import WorkerError
 
-VERSION = 1
+VERSION = 2
 KEPT = 86_400  # seconds that a write is remembered
-MOST = 20_000  # writes, of 1 to 2 KB each; beyond it the oldest are forgotten early, and their echoes are published
-UNDER_WAY = 120.0  # seconds after which a write that never ended is taken for lost
-MOST_UNDER_WAY = 10_000
-MEMBER = Struct(">IQ")  # a digest of a name and a digest of a value, or a moment
-NAME = Struct(">I")
-EMPTY: Mapping[int, int] = {}
+MAX_FOOTPRINTS = 20_000  # of some 500 bytes each; beyond it the oldest are forgotten early, and their echoes are published
+IN_FLIGHT = 120.0  # seconds after which a write that never ended counts as lost
+MAX_IN_FLIGHT = 10_000
 
 
 class NotAWriteNotice(WorkerError):
-    """A message of the stream is none of this version."""
-
-
-def packed(members: Mapping[int, int]) -> str:
-    return b64encode(b"".join(MEMBER.pack(name, value) for name, value in members.items())).decode()
-
-
-def unpacked(text: str) -> dict[int, int]:
-    return dict(MEMBER.iter_unpack(b64decode(text, validate=True)))
+    """A message of the stream is no write notice of this version."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteFootprint:
-    """What a write left of one record: moments and digests only. Stamps and moments are milliseconds since 1970, names and values digests.
+    """What a write left of one record. Stamps are milliseconds since 1970.
 
-    `before`: the update stamp that it had when it was looked at before the write; `after`: the one that Halo answered. `members`: values of the answer;
-    `moments`: those of its dates that are the time of the write; `changed`: values before the write of what differs (0: it was not set); `unclear`: names of
-    what differs though the write does not explain it.
+    `before`: the update stamp that the write found; of a deletion, the one that the record had. `after`: the one that Halo answered. `unexplained`: names of
+    members that changed though the write does not explain it.
     """
 
     key: str
     kind: Literal["created", "updated", "deleted"]
     before: int | None = None
     after: int | None = None
-    members: Mapping[int, int] = field(default_factory=lambda: EMPTY)
-    moments: Mapping[int, int] = field(default_factory=lambda: EMPTY)
-    changed: Mapping[int, int] = field(default_factory=lambda: EMPTY)
-    unclear: frozenset[int] = frozenset()
+    unexplained: frozenset[str] = frozenset()
 
     def document(self) -> dict[str, Any]:
-        maps = {name: packed(getattr(self, name)) for name in ("members", "moments", "changed")}
-        return {"key": self.key, "kind": self.kind, "before": self.before, "after": self.after, "unclear": sorted(self.unclear), **maps}
+        return {"key": self.key, "kind": self.kind, "before": self.before, "after": self.after, "unexplained": sorted(self.unexplained)}
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -63,13 +45,12 @@ class WriteFootprint:
         if document["kind"] not in {"created", "updated", "deleted"}:
             raise ValueError(document["kind"])
         before, after = (None if document[name] is None else int(document[name]) for name in ("before", "after"))
-        members, moments, changed = (unpacked(document[name]) for name in ("members", "moments", "changed"))
-        return cls(str(document["key"]), document["kind"], before, after, members, moments, changed, frozenset(map(int, document["unclear"])))
+        return cls(str(document["key"]), document["kind"], before, after, frozenset(map(str, document["unexplained"])))
 
 
 @dataclass(frozen=True, slots=True)
 class WriteNotice:
-    """One message of the stream, about the write `id`. `begun`: the keys that it is about to change; `creates`: how many records it will make; `footprints`: how it ended."""
+    """One message of the stream, about the write `id`: its announcement (`begun`: the keys that it changes; `creates`: how many records), or its end."""
 
     id: str
     client: str
@@ -82,9 +63,9 @@ class WriteNotice:
 
     def encode(self) -> bytes:
         about = {"v": VERSION, "id": self.id, "client": self.client, "resource": self.resource, "at": self.at}
-        more: dict[str, Any] = (
-            {"footprints": [footprint.document() for footprint in self.footprints]} if self.ended else {"begun": sorted(self.begun), "creates": self.creates}
-        )
+        more: dict[str, Any] = {"begun": sorted(self.begun), "creates": self.creates}
+        if self.ended:
+            more = {"footprints": [footprint.document() for footprint in self.footprints]}
         return orjson.dumps(about | more)
 
     @classmethod
@@ -93,24 +74,24 @@ class WriteNotice:
         try:
             document = orjson.loads(body)
             if document["v"] != VERSION:
-                raise NotAWriteNotice("a message in the stream of echoes is none of this version")
+                raise NotAWriteNotice(f"the message is no write notice of version {VERSION}")
             about = (str(document["id"]), str(document["client"]), str(document["resource"]), int(document["at"]))
             if "footprints" in document:
                 return cls(*about, ended=True, footprints=tuple(WriteFootprint.of(footprint) for footprint in document["footprints"]))
             return cls(*about, begun=frozenset(map(str, document["begun"])), creates=int(document["creates"]))
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-            raise NotAWriteNotice("a message in the stream of echoes is none") from None
+            raise NotAWriteNotice("the message is no write notice") from None
 
 
 class WriteIndex:
-    """What the notices so far say. Footprints are kept as they were read, packed, and taken apart when somebody asks for them."""
+    """What the notices so far say."""
 
-    def __init__(self, *, kept: float = KEPT, most: int = MOST) -> None:
+    def __init__(self, *, kept: float = KEPT, most: int = MAX_FOOTPRINTS) -> None:
         self._kept = kept
         self._most = most
-        self._footprints: dict[tuple[str, str, str], list[bytes]] = {}
+        self._footprints: dict[tuple[str, str, str], deque[WriteFootprint]] = {}
         self._order: deque[tuple[int, tuple[str, str, str]]] = deque()
-        self._under_way: dict[str, WriteNotice] = {}
+        self._in_flight: dict[str, WriteNotice] = {}
 
     def __len__(self) -> int:
         return len(self._order)
@@ -118,42 +99,38 @@ class WriteIndex:
     def clear(self) -> None:
         self._footprints.clear()
         self._order.clear()
-        self._under_way.clear()
+        self._in_flight.clear()
 
     def add(self, notice: WriteNotice) -> None:
         if not notice.ended:
-            self._under_way[notice.id] = notice
-            if len(self._under_way) > MOST_UNDER_WAY:
-                del self._under_way[next(iter(self._under_way))]
+            self._in_flight[notice.id] = notice
+            if len(self._in_flight) > MAX_IN_FLIGHT:
+                del self._in_flight[next(iter(self._in_flight))]
             return
-        self._under_way.pop(notice.id, None)
+        self._in_flight.pop(notice.id, None)
         for footprint in notice.footprints:
-            place = (notice.client, notice.resource, footprint.key)
-            self._footprints.setdefault(place, []).append(
-                bytes(memoryview(orjson.dumps(footprint.document())))
-            )  # a copy: what orjson makes keeps its room to grow
-            self._order.append((notice.at, place))
+            record = (notice.client, notice.resource, footprint.key)
+            self._footprints.setdefault(record, deque()).append(footprint)
+            self._order.append((notice.at, record))
         self._forget(notice.at)
 
     def footprints(self, client: str, resource: str, key: str) -> list[WriteFootprint]:
         """What our writes left of a record, oldest first."""
-        return [WriteFootprint.of(orjson.loads(footprint)) for footprint in self._footprints.get((client, resource, key), ())]
+        return list(self._footprints.get((client, resource, key), ()))
 
     def awaits(self, client: str, resource: str, keys: Iterable[str], now: float, *, creates: bool) -> bool:
-        """Whether a write is under way that may have left one of these records, or one that is new."""
+        """Whether a write is in flight that may have changed one of these records, or created one."""
         wanted = set(keys)
         return any(
             (notice.client, notice.resource) == (client, resource)
-            and abs(now - notice.at) < UNDER_WAY
+            and abs(now - notice.at) < IN_FLIGHT
             and ((creates and notice.creates) or wanted & notice.begun)
-            for notice in self._under_way.values()
+            for notice in self._in_flight.values()
         )
 
     def _forget(self, now: int) -> None:
         while self._order and (len(self._order) > self._most or now - self._order[0][0] > self._kept):
-            _, place = self._order.popleft()
-            left = self._footprints[place][1:]
-            if left:
-                self._footprints[place] = left
-            else:
-                del self._footprints[place]
+            _, record = self._order.popleft()
+            self._footprints[record].popleft()
+            if not self._footprints[record]:
+                del self._footprints[record]

@@ -67,7 +67,7 @@ class WriteNotices:
             self._marks.discard(mark.id)
         return True
 
-    async def settled(self, client: str, resource: str, keys: Iterable[str], *, creates: bool, within: float) -> None:
+    async def wait_until_ended(self, client: str, resource: str, keys: Iterable[str], *, creates: bool, within: float) -> None:
         """Wait until no write is under way that may have left these records (or one that is new), at most these seconds."""
         wanted = set(keys)
         try:

@@ -27,14 +27,14 @@ async def test_two_replicas_know_each_others_writes(job, halos):
     assert (await job.other.take(EVENTS)).body["id"] == 3
 
 
-@pytest.mark.parametrize("entity", ["Tickets", "Client"])
+@pytest.mark.parametrize("entity", ["Tickets", "Supplier"])
 async def test_a_worker_that_starts_between_the_write_and_the_poll_knows_it(job, halos, entity):
     halo = await halos()
     learning = await stage(job, halo, entity)
     await learning.running.stop()
     writing = Stage(job, halo, await job.start(definitions(halo, entity, name="another", queue="another")), entity)
-    await writing.write({"id": 5, "name": "ours"} if entity == "Client" else {"id": 5, "summary": "ours"})
-    await writing.write({"name": "ours", "toplevel_id": 1} if entity == "Client" else NEW)
+    await writing.write({"id": 5, "name": "ours"} if entity == "Supplier" else {"id": 5, "summary": "ours"})
+    await writing.write({"name": "ours"} if entity == "Supplier" else NEW)
     await writing.running.stop()
     halo.store.update(entity, 7, {"inactive": True})
     polling = Stage(job, halo, await job.start(definitions(halo, entity)), entity)
@@ -62,7 +62,7 @@ async def test_a_poll_that_meets_a_write_under_way_waits_for_what_it_left(job, h
 
 
 async def test_it_does_not_wait_for_ever(memory_job, halos, monkeypatch):
-    monkeypatch.setattr("worker.flows.echoes.filter.PATIENCE", 0.05)
+    monkeypatch.setattr("worker.flows.echoes.filter.WAIT_FOR_WRITES", 0.05)
     halo = await halos()
     scene = await stage(memory_job, halo, "Tickets")
     halo.fault(Fault(FaultKind.HOLD, "POST", "/Tickets", executed=True))
@@ -129,22 +129,22 @@ async def test_of_an_array_those_are_known_that_halo_answers(memory_job, halos, 
 
 async def test_what_a_runbook_writes_is_no_event_either(memory_job, halos):
     halo = await halos()
-    steps = {"edit": {"action": "edit_customer", "client": "main", "body": {"id": 5, "name": "<<Name>>"}}}
+    steps = {"edit": {"action": "update_ticket", "client": "main", "body": {"id": 5, "summary": "<<Name>>"}}}
     runbook = {"start": {"queue": "go"}, "input": {"Name": "request^name!"}, "first": "edit", "steps": steps}
-    watching = subscriber(entity="Client", start="now", every="50ms")
+    watching = subscriber(entity="Tickets", start="now", every="50ms")
     running = await memory_job.start({"clients": {"main": client(halo)}, "subscribers": {"seen": watching}, "runbooks": {"rb": runbook}})
     await running.polled("seen", 2, "complete")
     await memory_job.other.send({"name": "ours"}, "go")
     await running.until(lambda: int(running.value("echoes_total", route="seen")) == 1)
     await running.polled("seen", 2)
     assert await memory_job.other.drain(EVENTS) == []
-    assert halo.store.get("client", 5)["name"] == "ours"
+    assert halo.store.get("tickets", 5)["summary"] == "ours"
 
 
-@pytest.mark.parametrize("entity", ["Tickets", "Client"])
+@pytest.mark.parametrize("entity", ["Tickets", "Supplier"])
 async def test_a_subscriber_whose_events_are_written_back_comes_to_rest(job, halos, entity):
     halo = await halos()
-    name = {"Tickets": "summary", "Client": "name"}[entity]
+    name = {"Tickets": "summary", "Supplier": "name"}[entity]
     watching = subscriber(entity=entity, start="now", queue=None, every="50ms")
     back = publisher(
         queue="back",

@@ -18,8 +18,8 @@ from worker.core.health import Health
 from worker.flows.hooks import poll_trigger as module
 from worker.flows.hooks.poll_trigger import PollTrigger, wake_queue, wake_topology
 from worker.metrics import Metrics
-from worker.state.birth import ensure_born
-from worker.state.holder import open_holder
+from worker.state.baton_lease import open_lease
+from worker.state.bootstrap import ensure_baton
 
 CLOCK = SystemClock()
 
@@ -82,15 +82,15 @@ async def test_a_call_during_a_turn_makes_the_next_turn_due(job: Job, monkeypatc
     """The poll under way may have read the record before it changed."""
     monkeypatch.setattr(module, "BATON_RETRY", 0.02)
     broker = job.other.broker
-    await ensure_born(broker, CLOCK, "tickets")
-    async with open_holder(broker, CLOCK, "tickets") as (holder, _), waking(job):
-        await holder.listen()
-        held = await holder.take(await soon(holder.arrival()))
+    await ensure_baton(broker, CLOCK, "tickets")
+    async with open_lease(broker, CLOCK, "tickets") as (lease, _), waking(job):
+        await lease.listen()
+        held = await lease.take(await soon(lease.arrival()))
         assert held is not None
         await call(job)
         await job.other.settles(wake_queue("tickets"), 0)  # in the hands of the one who wakes
-        await holder.put(held, held.baton.advanced(due=CLOCK.now() + 3600))
-        again = await holder.take(await soon(holder.arrival()))
+        await lease.put(held, held.baton.advanced(due=CLOCK.now() + 3600))
+        again = await lease.take(await soon(lease.arrival()))
         assert again is not None
         assert (again.baton.generation, again.baton.due <= CLOCK.now()) == (1, True)
 
@@ -105,14 +105,14 @@ async def test_it_says_whether_it_listens(job: Job, start):
 
 async def test_a_call_that_was_answered_does_not_come_again(job: Job, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "TRIGGER_PAUSE", 0.0)
-    await ensure_born(job.other.broker, CLOCK, "tickets")
-    async with open_holder(job.other.broker, CLOCK, "tickets") as (holder, _):
-        await holder.listen()
-        held = await holder.take(await soon(holder.arrival()))
+    await ensure_baton(job.other.broker, CLOCK, "tickets")
+    async with open_lease(job.other.broker, CLOCK, "tickets") as (lease, _):
+        await lease.listen()
+        held = await lease.take(await soon(lease.arrival()))
         assert held is not None
-        await holder.put(held, held.baton.advanced(due=CLOCK.now() + 3600))
+        await lease.put(held, held.baton.advanced(due=CLOCK.now() + 3600))
         async with waking(job):
             await call(job)
-            await soon(holder.arrival())  # it was made due
+            await soon(lease.arrival())  # it was made due
     await job.other.settles(wake_queue("tickets"), 0)
     assert len(await job.other.drain(wake_queue("tickets"))) == 0

@@ -26,7 +26,7 @@ def minted(allowance, naps, *, confirms=()):
         count = pace.due(now)
         if count:
             now += next(slow, 0.0)
-            pace.minted(count, began, now)
+            pace.confirmed(count, began, now)
             moments += [now] * count
         now += pace.wait(now) + nap
     return moments
@@ -81,7 +81,7 @@ def test_a_minter_that_was_away_makes_up_for_a_second_only():
 def test_what_was_long_on_its_way_to_the_broker_counts_as_minted_when_it_arrived():
     allowance = Allowance.of(700, 300)
     pace = Pace(allowance, 0.0)
-    pace.minted(pace.due(0.0), 0.0, 20.0)
+    pace.confirmed(pace.due(0.0), 0.0, 20.0)
     assert pace.due(20.0) == 0
     assert pace.wait(20.0) == pytest.approx(allowance.interval)
 

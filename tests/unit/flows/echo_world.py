@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from worker.changes.fingerprints import Trace
 from worker.changes.records import content_hash
-from worker.flows.echoes.footprints import ObservedRow, footprint_of, is_echo
+from worker.flows.echoes.footprints import ObservedRow, footprint_of, is_echo, stamp_of
 from worker.sandbox.dates import naive, precise, stored
 from worker.state.write_index import WriteFootprint
 
@@ -19,15 +18,14 @@ TICKS = (timedelta(milliseconds=10), timedelta(seconds=1), timedelta(minutes=3))
 
 @dataclass
 class World:
-    """`stamped`: whether rows, details and answers say when the record was updated. `owed`: members that somebody else wrote last since the subscriber dealt with it."""
+    """`owed`: members that another writer wrote last since the subscriber dealt with the record."""
 
-    stamped: bool
     values: dict[str, Any] = field(default_factory=lambda: {"a": "0", "b": "0", "x": "0"})
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     stamp: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     footprints: list[WriteFootprint] = field(default_factory=list)
     digest: str = ""
-    trace: Trace | None = None
+    dealt_stamp: int | None = None
     dealt: dict[str, Any] = field(default_factory=dict)
     owed: set[str] = field(default_factory=set)
     stamp_owed: bool = False
@@ -41,12 +39,12 @@ class World:
 
     def row(self) -> dict[str, Any]:
         shown = {name: value for name, value in self.values.items() if name in LISTED and value is not None}
-        return {"id": 1, "lastactiondate": naive(self.stamp), **shown} | ({"lastupdate": naive(self.stamp)} if self.stamped else {})
+        return {"id": 1, "lastactiondate": naive(self.stamp), **shown, "lastupdate": naive(self.stamp)}
 
     def details(self, answered: datetime | None = None) -> dict[str, Any]:
         written = naive(self.stamp) if answered is None else precise(answered)
         shown = {name: value for name, value in self.values.items() if value is not None}
-        return {"id": 1, "lastactiondate": written, **shown} | ({"last_update": written} if self.stamped else {})
+        return {"id": 1, "lastactiondate": written, **shown, "last_update": written}
 
     def put(self, sent: Mapping[str, Any]) -> None:
         self.values |= sent
@@ -76,23 +74,22 @@ class World:
         row = self.row()
         if content_hash(row) == self.digest:
             return "known"
-        return "echo" if is_echo(ObservedRow(row, self.trace), self.footprints) else "told"
+        return "echo" if is_echo(ObservedRow(stamp_of(row), known=True, dealt_with=self.dealt_stamp), self.footprints) else "told"
 
     def deal(self) -> None:
         """The subscriber has published or dropped what there is."""
         row = self.row()
-        self.digest, self.trace, self.dealt = content_hash(row), Trace.of(row), dict(self.values)
+        self.digest, self.dealt_stamp, self.dealt = content_hash(row), stamp_of(row), dict(self.values)
         self.owed.clear()
         self.left.clear()
         self.stamp_owed = False
 
     @property
     def owes(self) -> bool:
-        """Whether somebody else's change is to be told: any that moved the stamp; else what can still be seen of it, which is nothing where it is again as we left it."""
-        if self.stamped and self.stamp_owed:
-            return True
-        seen = self.owed & set(LISTED + HIDDEN if self.stamped else LISTED)
-        return any(self._value(name) not in {self.dealt.get(name) or None, self.left.get(name, self.dealt.get(name)) or None} for name in seen)
+        """Whether another writer's change must be published: any that moved the stamp; between our read and our write, what can still be seen of it."""
+        return self.stamp_owed or any(
+            self._value(name) not in {self.dealt.get(name) or None, self.left.get(name, self.dealt.get(name)) or None} for name in self.owed
+        )
 
     def _value(self, name: str) -> Any:
         return self.values.get(name) or None

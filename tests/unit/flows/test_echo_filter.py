@@ -9,11 +9,10 @@ from typing import Any
 
 from worker.catalogue.catalogue import load
 from worker.changes.detect import Change, Circumstances
-from worker.changes.fingerprints import Trace
 from worker.config.routes import Subscriber
 from worker.core.clock import SystemClock
 from worker.flows.echoes.filter import EchoFilter
-from worker.flows.echoes.footprints import footprint_of
+from worker.flows.echoes.footprints import footprint_of, stamp_of
 from worker.metrics import Metrics
 from worker.state.known import Known
 from worker.state.write_index import WriteFootprint
@@ -37,7 +36,7 @@ class Stream:
         self.asked += 1
         return not self.deaf
 
-    async def settled(self, client: str, resource: str, keys: Iterable[str], *, creates: bool, within: float) -> None:
+    async def wait_until_ended(self, client: str, resource: str, keys: Iterable[str], *, creates: bool, within: float) -> None:
         self.waits.append((list(keys), creates))
 
     def footprints(self, client: str, resource: str, key: str) -> list[WriteFootprint]:
@@ -51,7 +50,7 @@ def check(stream: Stream, **route: Any) -> EchoFilter:
 
 def known() -> Known:
     records = Known()
-    records.put("5", "old", Trace.of({"lastupdate": "2026-05-01T11:00:00"}).encode())
+    records.put("5", "old", str(stamp_of({"lastupdate": "2026-05-01T11:00:00"})))
     return records
 
 
@@ -65,6 +64,14 @@ async def test_our_own_change_is_told_apart_and_waited_for():
 async def test_nothing_is_asked_where_nothing_changed():
     stream = Stream()
     assert await check(stream).own([], known(), Circumstances()) == []
+    assert stream.asked == 0
+
+
+async def test_a_change_without_a_stamp_is_published_and_nothing_is_asked():
+    stream = Stream()
+    bare = Change("updated", "5", {"id": 5, "summary": "ours"}, "old", "new")
+    gone = Change("deleted", "6", {"id": 6}, "old", None)
+    assert await check(stream).own([bare, gone], known(), Circumstances()) == []
     assert stream.asked == 0
 
 
@@ -83,7 +90,7 @@ async def test_where_the_stream_cannot_be_read_everything_is_published_and_the_t
 async def test_a_record_is_known_by_what_halo_identifies_it_by_whatever_the_route_does():
     change = Change("updated", "ours", ROW, "old", "new")
     records = Known()
-    records.put("ours", "old", Trace.of({"lastupdate": "2026-05-01T11:00:00"}).encode())
+    records.put("ours", "old", str(stamp_of({"lastupdate": "2026-05-01T11:00:00"})))
     assert await check(Stream(), key=("summary",)).own([change], records, Circumstances()) == [change]
 
 

@@ -187,7 +187,7 @@ async def test_a_write_that_cannot_be_sent_is_not_told():
 
 
 async def test_a_write_that_could_not_be_announced_still_tells_what_it_left(monkeypatch):
-    monkeypatch.setattr("worker.flows.echoes.recording.ANNOUNCING", 0.01)
+    monkeypatch.setattr("worker.flows.echoes.recording.ANNOUNCEMENT_TIMEOUT", 0.01)
 
     class Slow(Told):
         async def begin(self, write: str, client: str, resource: str, keys: Iterable[str], creates: int) -> None:
@@ -196,3 +196,18 @@ async def test_a_write_that_could_not_be_announced_still_tells_what_it_left(monk
     told = Slow()
     assert (await sent(ScriptedHalo(done()), told)).ok
     assert kinds(told) == [[("5", "updated")]]
+
+
+async def test_after_an_answer_without_a_stamp_writes_to_that_resource_go_as_they_are_until_an_answer_has_one():
+    bare = {"id": 5, "summary": "ours"}
+    told, halo = Told(), ScriptedHalo(done(bare))
+    recording = WriteRecordingHalo(halo, frozenset({"tickets", "actions"}), told)  # type: ignore[arg-type]
+    request = Request("POST", "/Tickets", {}, [{"id": 5, "summary": "ours"}])
+    for _ in range(3):
+        await recording.send(request, priority=Priority.WRITE)
+    assert [sent.method for sent in halo.requests] == ["GET", "POST", "POST", "POST"]
+    assert told.ended == [[]]
+    halo.answer = done()
+    await recording.send(request, priority=Priority.WRITE)
+    await recording.send(request, priority=Priority.WRITE)
+    assert kinds(told) == [[], [("5", "updated")]]

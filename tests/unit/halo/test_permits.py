@@ -20,7 +20,7 @@ from worker.core.message import Message
 from worker.core.topology import minted_mark, permits_queue, permits_topology
 from worker.halo.budget import FIRST, Budget, Budgets
 from worker.metrics import Metrics
-from worker.state.mint import Mint, pause_message, remaining
+from worker.state.permit_issuer import PermitIssuer, pause_message, remaining
 from worker.state.permits import SharedPermits
 
 TENANT = "acme"
@@ -196,7 +196,7 @@ def test_a_new_minter_begins_when_the_mark_of_the_one_before_it_is_gone(virtuall
         async with attach(MemoryServer(), "replica") as broker:
             await broker.declare(permits_topology(TENANT))
             await broker.publish(Message(b"{}", expiration=30), routing_key=minted_mark(TENANT))
-            minting = asyncio.create_task(Mint(["main"], TENANT, Allowance.of(700, 300.0), clock, metrics).run(broker))
+            minting = asyncio.create_task(PermitIssuer(["main"], TENANT, Allowance.of(700, 300.0), clock, metrics).run(broker))
             made = []
             for _ in range(2):
                 await clock.sleep(29)
@@ -293,7 +293,7 @@ def test_a_waiter_that_is_cancelled_leaves_its_permit_to_the_next_and_no_questio
             await clock.sleep(0.2)
             third.cancel()
             await asyncio.gather(third, return_exceptions=True)
-            return len(halo.counted), len(replica.permits._questions)
+            return len(halo.counted), len(replica.permits._requests)
 
     assert virtually(main) == (2, 0)
 

@@ -1,4 +1,4 @@
-"""The reading side of the echo guard: of the changes that a poll found, those that our own writes made."""
+"""The reading side of the echo guard: find the changes of a poll that our own writes made."""
 
 from __future__ import annotations
 
@@ -7,45 +7,47 @@ from collections.abc import Sequence
 import structlog
 
 from worker.changes.detect import Change, Circumstances
-from worker.changes.fingerprints import Trace, milliseconds
 from worker.changes.records import record_key
 from worker.config.routes import Subscriber
 from worker.core.ports import Clock
-from worker.flows.echoes.footprints import ObservedRow, is_echo, is_own_deletion
+from worker.flows.echoes.footprints import ObservedRow, is_echo, is_own_deletion, stamp_of, stored_moment
 from worker.metrics import Metrics
 from worker.state.known import Known
-from worker.state.write_index import WriteFootprint
 from worker.state.write_notices import WriteNotices
 
 logger = structlog.get_logger()
-CATCH_UP = 5.0  # seconds for the stream of echoes to be read; after that changes are published, whosever they are
-PATIENCE = 3.0  # seconds of a turn for writes under way to tell what they left
+CATCH_UP = 5.0  # seconds until the stream of write notices is read; after that every change is published
+WAIT_FOR_WRITES = 3.0  # seconds of a turn that it waits for writes in flight
 
 
 class EchoFilter:
-    """Checks the changes of one subscriber in one turn."""
+    """Filters the changes of one subscriber in one turn."""
 
-    def __init__(self, route: Subscriber, echoes: WriteNotices, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, route: Subscriber, notices: WriteNotices, clock: Clock, metrics: Metrics) -> None:
         self._route = route
-        self._echoes = echoes
+        self._notices = notices
         self._clock = clock
         self._metrics = metrics
-        self._patience = PATIENCE
-        self._deaf = False
+        self._wait = WAIT_FOR_WRITES
+        self._unreadable = False
 
     def trace(self, row: dict[str, object]) -> str:
-        """What is to be remembered of a row that is dealt with."""
-        return Trace.of(row, self._route.ignore).encode()
+        """What the subscriber remembers of a row that it has dealt with: the update stamp, empty where there is none."""
+        stamp = stamp_of(row)
+        return "" if stamp is None else str(stamp)
 
     async def own(self, changes: Sequence[Change], known: Known, circumstances: Circumstances) -> list[Change]:
-        """Those that are only echoes of our own writes. Rows must have been read from Halo before this is called: what made them was told before it was sent."""
-        if not changes or circumstances.again is not None or self._deaf:
+        """Return the changes that are echoes of our own writes. Read the rows from Halo before this call: a write is announced before it is sent."""
+        if not changes or circumstances.again is not None or self._unreadable:
             return []
-        if not await self._echoes.caught_up(CATCH_UP):
-            self._deaf = True  # waiting once is enough for a turn
+        changes = [change for change in changes if (known.traces.get(change.key) if change.kind == "deleted" else self.trace(change.record))]
+        if not changes:
+            return []
+        if not await self._notices.caught_up(CATCH_UP):
+            self._unreadable = True  # one wait is enough for a turn
             return []
         await self._wait_for_writes(changes, known)
-        settled = milliseconds(circumstances.since or circumstances.cursor)
+        settled = stored_moment(circumstances.since or circumstances.cursor)
         own = [change for change in changes if self._is_own(change, known, settled)]
         for change in own:
             self._metrics.echoes.labels(self._route.name).inc()
@@ -53,25 +55,20 @@ class EchoFilter:
         return own
 
     def _is_own(self, change: Change, known: Known, settled: int | None) -> bool:
-        footprints = self._footprints(change)
-        if not footprints:
-            return False
-        trace = Trace.decode(known.traces.get(change.key)) if change.key in known.hashes else None
-        if change.kind == "deleted":
-            return is_own_deletion(trace, footprints)
-        return is_echo(ObservedRow(change.record, trace, settled, self._route.ignore), footprints)
-
-    def _footprints(self, change: Change) -> list[WriteFootprint]:
         key = self._key(change)
-        return self._echoes.footprints(self._route.client, self._route.operation.resource, key) if key is not None else []
+        footprints = self._notices.footprints(self._route.client, self._route.operation.resource, key) if key is not None else []
+        trace = known.traces.get(change.key, "")
+        dealt_with = int(trace) if trace.isdecimal() else None
+        row = ObservedRow(stamp_of(change.record), change.key in known.hashes, dealt_with, settled, self._route.ignore)
+        return is_own_deletion(row, footprints) if change.kind == "deleted" else is_echo(row, footprints)
 
     def _key(self, change: Change) -> str | None:
-        """By what Halo identifies the record, whatever the route does."""
+        """What Halo identifies the record by, also where the route has another key."""
         return record_key(change.record, self._route.operation.key)
 
     async def _wait_for_writes(self, changes: Sequence[Change], known: Known) -> None:
         began = self._clock.monotonic()
         keys = [key for change in changes if (key := self._key(change)) is not None]
         new = any(change.key not in known.hashes for change in changes)
-        await self._echoes.settled(self._route.client, self._route.operation.resource, keys, creates=new, within=self._patience)
-        self._patience = max(self._patience - (self._clock.monotonic() - began), 0.0)
+        await self._notices.wait_until_ended(self._route.client, self._route.operation.resource, keys, creates=new, within=self._wait)
+        self._wait = max(self._wait - (self._clock.monotonic() - began), 0.0)

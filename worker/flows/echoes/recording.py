@@ -1,4 +1,4 @@
-"""The writing side of the echo guard: a Halo client whose writes to guarded records are told to all subscribers."""
+"""The writing side of the echo guard: a Halo client that records its writes for all subscribers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ import structlog
 from worker.catalogue.catalogue import load
 from worker.catalogue.errors import MethodNotAllowed, RequestError, UnknownEntity
 from worker.catalogue.operation import Operation
-from worker.changes.fingerprints import stamp_of
 from worker.changes.records import record_key
 from worker.core.errors import BrokerError
 from worker.core.exchange import Exchange, Priority, Request
 from worker.core.ports import Halo, Slot
-from worker.flows.echoes.footprints import footprint_of
+from worker.flows.echoes.footprints import footprint_of, stamp_of
 from worker.flows.polling.details import details_request
 from worker.flows.writes.write_request import names_record
 from worker.state.write_index import WriteFootprint
@@ -28,13 +27,13 @@ from worker.state.write_notices import WriteNotices
 
 logger = structlog.get_logger()
 Record = dict[str, Any]
-ANNOUNCING = 2.0  # seconds that a write waits for its announcement to be confirmed
-LOOK_TIMEOUT = 10.0  # seconds: a look that takes longer is not worth keeping the write for
+ANNOUNCEMENT_TIMEOUT = 2.0  # seconds that a write waits for the broker to confirm its announcement
+READ_TIMEOUT = 10.0  # seconds that a write waits for the record as it is before
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a write is about: `records` are those that Halo will answer, in order; of a deletion, what identifies it."""
+    """What a write is about. `records`: those that Halo answers, in order; for a deletion, what identifies the record."""
 
     resource: str
     listing: Operation
@@ -54,33 +53,32 @@ class Target:
 
 
 class WriteAnnouncement:
-    """Tells of one write: right before it leaves, since whoever meets its record before it has ended waits for that, and what it left."""
+    """Announces one write right before it is sent, so that a poll that meets its record waits for its end; then reports what it left."""
 
-    def __init__(self, echoes: WriteNotices, client: str, target: Target) -> None:
-        self._echoes = echoes
+    def __init__(self, notices: WriteNotices, client: str, target: Target) -> None:
+        self._notices = notices
         self._client = client
         self._target = target
         self._write = uuid4().hex
 
     async def begin(self) -> None:
-        """Announce it right before it leaves."""
         target = self._target
         keys = [key for record in target.updates() if (key := target.key(record)) is not None]
         try:
-            async with asyncio.timeout(ANNOUNCING):
-                await self._echoes.begin(self._write, self._client, target.resource, keys, target.creates)
+            async with asyncio.timeout(ANNOUNCEMENT_TIMEOUT):
+                await self._notices.begin(self._write, self._client, target.resource, keys, target.creates)
         except (BrokerError, TimeoutError) as error:
-            self._untold(error)
+            self._warn(error)
 
     async def end(self, footprints: Iterable[WriteFootprint]) -> None:
         try:
-            await self._echoes.end(self._write, self._client, self._target.resource, footprints)
+            await self._notices.end(self._write, self._client, self._target.resource, footprints)
         except BrokerError as error:
-            self._untold(error)
+            self._warn(error)
 
-    def _untold(self, error: Exception) -> None:
-        reason = str(error) or "the broker did not confirm it in time"
-        logger.warning("echo.untold", client=self._client, resource=self._target.resource, reason=reason)
+    def _warn(self, error: Exception) -> None:
+        reason = str(error) or "the broker did not confirm the notice in time"
+        logger.warning("echo.unannounced", client=self._client, resource=self._target.resource, reason=reason)
 
 
 @dataclass(slots=True)
@@ -96,17 +94,18 @@ class RecordingSlot:
 
 
 class WriteRecordingHalo:
-    """Implements `Halo` through another one. `resources`: what is guarded; everything else goes as it is.
+    """Implements `Halo` through another one, and records its writes to `resources`. Every other request passes unchanged.
 
-    A record is looked at before it is updated: only so can a change that somebody made before ours be told from ours. What cannot be told leaves no footprint, and is
-    published by the subscribers. Nothing here keeps a write from being made.
+    It reads a record before it updates it: only the stamp found there shows that no other writer came between. A write whose answer has no stamp leaves no
+    footprint, so subscribers publish it; after one such answer, writes to that resource are neither read before nor announced. No failure here stops a write.
     """
 
-    def __init__(self, halo: Halo, resources: frozenset[str], echoes: WriteNotices) -> None:
+    def __init__(self, halo: Halo, resources: frozenset[str], notices: WriteNotices) -> None:
         self._halo = halo
         self._resources = resources
-        self._echoes = echoes
+        self._notices = notices
         self._catalogue = load()
+        self._unstamped: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -142,18 +141,30 @@ class WriteRecordingHalo:
     @asynccontextmanager
     async def reserve(self, request: Request, *, priority: Priority, after: Exchange | None = None) -> AsyncIterator[Slot | Exchange]:
         target = self._target(request)
-        before = {} if target is None or target.deletes else await self._looked_at(target, priority)
+        announced = target is not None and target.resource not in self._unstamped
+        before = await self._read(target, priority) if target is not None and announced and not target.deletes else {}
         async with self._halo.reserve(request, priority=priority, after=after) as slot:
             if target is None or isinstance(slot, Exchange):
                 yield slot
                 return
-            announcement, recording = WriteAnnouncement(self._echoes, self.name, target), RecordingSlot(slot)
-            await announcement.begin()
+            announcement, recording = WriteAnnouncement(self._notices, self.name, target), RecordingSlot(slot)
+            if announced:
+                await announcement.begin()
             try:
                 yield recording
             finally:
                 exchange = recording.exchange
-                await announcement.end([] if exchange is None or not exchange.ok else list(footprints_of(target, before, exchange.body)))
+                if announced:
+                    await announcement.end(footprints_of(target, before, exchange.body) if exchange is not None and exchange.ok else ())
+            if exchange is not None:
+                self._learn(target, exchange)
+
+    def _learn(self, target: Target, exchange: Exchange) -> None:
+        """Whether Halo stamps its answers about this resource."""
+        answered = answers_of(exchange.body)[-1:] if exchange.ok else []
+        for answer in answered:
+            if isinstance(answer, dict) and target.key(answer) is not None:
+                (self._unstamped.add if stamp_of(answer) is None else self._unstamped.discard)(target.resource)
 
     def _target(self, request: Request) -> Target | None:
         segments = [unquote(segment) for segment in request.path.split("/")[1:]]
@@ -173,8 +184,8 @@ class WriteRecordingHalo:
         all_answered = any(name.lower() == "returnall" and value.lower() == "true" for name, value in request.query.items())
         return Target(resource, listing, details, tuple(records if all_answered else records[-1:]), deletes=False)
 
-    async def _looked_at(self, target: Target, priority: Priority) -> dict[str, Record]:
-        """The records that are about to be updated, by key, as far as they can be had."""
+    async def _read(self, target: Target, priority: Priority) -> dict[str, Record]:
+        """The records that the write updates, by key, as far as Halo gives them."""
         found: dict[str, Record] = {}
         if target.details is None:
             return found
@@ -183,7 +194,7 @@ class WriteRecordingHalo:
             if key is None or key in found:
                 continue
             try:
-                request = replace(details_request(target.details, record, {}), timeout=LOOK_TIMEOUT)
+                request = replace(details_request(target.details, record, {}), timeout=READ_TIMEOUT)
             except RequestError:
                 continue
             exchange = await self._halo.send(request, priority=priority)
@@ -193,20 +204,24 @@ class WriteRecordingHalo:
 
 
 def footprints_of(target: Target, before: Mapping[str, Record], answer: Any) -> Iterator[WriteFootprint]:
-    """What the write left of each record that Halo answered; nothing of one that is written twice, or that could not be looked at."""
-    answers = answer if isinstance(answer, list) else [answer]
+    """What the write left of each record that Halo answered with a stamp; none of a record that is written twice, or that could not be read before."""
+    answers = answers_of(answer)
     if target.deletes:
         key = target.key(target.records[0])
-        if key is not None:
-            yield WriteFootprint(key, "deleted", before=stamp_of(answers[0]) if answers and isinstance(answers[0], dict) else None)
+        if key is not None and answers and isinstance(answers[0], dict):
+            yield WriteFootprint(key, "deleted", before=stamp_of(answers[0]))
         return
     if len(answers) != len(target.records):
         return
     keys = [target.key(answered) if isinstance(answered, dict) else None for answered in answers]
     for sent, answered, key in zip(target.records, answers, keys, strict=True):
-        if key is None or keys.count(key) > 1:
+        if key is None or keys.count(key) > 1 or stamp_of(answered) is None:
             continue
         if not names_record(sent):
             yield footprint_of(key, sent, None, answered)
         elif key in before and key == target.key({**answered, "id": sent["id"]}):
             yield footprint_of(key, sent, before[key], answered)
+
+
+def answers_of(body: Any) -> list[Any]:
+    return body if isinstance(body, list) else [body]

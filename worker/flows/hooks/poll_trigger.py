@@ -12,7 +12,7 @@ from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import Topology, browsed
 from worker.flows.waiting import first_of
 from worker.metrics import Metrics
-from worker.state.holder import open_holder
+from worker.state.baton_lease import open_lease
 
 logger = structlog.get_logger()
 TRIGGER_PREFETCH = 100
@@ -74,8 +74,8 @@ class PollTrigger:
     async def _wake(self, broker: Broker, stop: asyncio.Event) -> bool:
         """Make the waiting baton due. While a turn is under way it may have read the record before it changed: the baton is waited for. False when stopped first."""
         while not stop.is_set():
-            async with open_holder(broker, self._clock, self._subscriber, self._metrics) as (holder, _):
-                if await holder.reschedule(lambda _: self._clock.now()):
+            async with open_lease(broker, self._clock, self._subscriber, self._metrics) as (lease, _):
+                if await lease.reschedule(lambda _: self._clock.now()):
                     return True
             await first_of(stop.wait(), timeout=BATON_RETRY)
         return False

@@ -21,8 +21,8 @@ from worker.flows.polling.turn import Turned
 from worker.flows.waiting import first_of
 from worker.metrics import Metrics
 from worker.state.baton import Baton, KnownRef
-from worker.state.birth import baton_in_sight, ensure_born, start_again
-from worker.state.holder import Held, Holder, open_holder
+from worker.state.baton_lease import BatonLease, HeldBaton, open_lease
+from worker.state.bootstrap import baton_visible, ensure_baton, restart_baton
 from worker.state.known import Known
 from worker.state.known_stream import KnownLost, KnownStream
 from worker.state.write_notices import WriteNotices
@@ -73,23 +73,23 @@ class SubscriberFlow:
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
         """Take turns until `stop`, or raise `BrokerError` when the attachment is lost."""
-        await ensure_born(broker, self._clock, self._route.name)
+        await ensure_baton(broker, self._clock, self._route.name)
         while not stop.is_set():
-            async with open_holder(broker, self._clock, self._route.name, self._metrics) as (holder, channel):
-                await holder.reschedule(self._schedule.revised)
-                await holder.listen()
+            async with open_lease(broker, self._clock, self._route.name, self._metrics) as (lease, channel):
+                await lease.reschedule(self._schedule.revised)
+                await lease.listen()
                 if not self._gone:
                     self._health.up(self.part, "waiting for its turn")
                 self._metrics.consuming.labels(self._route.name).set(1)
                 try:
-                    await self._turns(broker, holder, channel, stop)
+                    await self._turns(broker, lease, channel, stop)
                 finally:
                     self._metrics.consuming.labels(self._route.name).set(0)
 
-    async def _turns(self, broker: Broker, holder: Holder, channel: Channel, stop: asyncio.Event) -> None:
+    async def _turns(self, broker: Broker, lease: BatonLease, channel: Channel, stop: asyncio.Event) -> None:
         while not stop.is_set():
             stalls = stalled(broker, self._clock, state_queue(self._route.name), arrivals=int, has_room=lambda: True, well=lambda: None)
-            arrived = await first_of(holder.arrival(), channel.wait_closed(), stop.wait(), stalls, timeout=self._turn_limit)
+            arrived = await first_of(lease.arrival(), channel.wait_closed(), stop.wait(), stalls, timeout=self._turn_limit)
             if isinstance(arrived, str):
                 self._health.down(self.part, f"it gets no turns: {arrived}")
                 logger.warning("consumer.lost", route=self._route.name, reason=arrived)
@@ -97,14 +97,14 @@ class SubscriberFlow:
             if arrived is None:
                 if not await self._in_sight(broker):
                     return  # a channel that hands nothing out may hold it
-            elif not isinstance(arrived, bool) and (held := await holder.take(arrived)) is not None:
+            elif not isinstance(arrived, bool) and (held := await lease.take(arrived)) is not None:
                 self._found()
-                await self._turn(broker, holder, held, stop)
+                await self._turn(broker, lease, held, stop)
 
-    async def _turn(self, broker: Broker, holder: Holder, held: Held, stop: asyncio.Event) -> None:
+    async def _turn(self, broker: Broker, lease: BatonLease, held: HeldBaton, stop: asyncio.Event) -> None:
         successor = await self._successor(broker, held.baton, stop)
         try:
-            await holder.put(held, successor)
+            await lease.put(held, successor)
         except ChannelLost:
             self._cached = None
             raise
@@ -194,11 +194,11 @@ class SubscriberFlow:
 
     async def _in_sight(self, broker: Broker) -> bool:
         """Nobody has had the baton here for a while: is it anywhere?"""
-        if await baton_in_sight(broker, self._route.name):
+        if await baton_visible(broker, self._route.name):
             self._found()
             return True
         if self._clock.monotonic() - self._last_seen > 3 * self._turn_limit:  # longer than any holder may keep it
-            if self._route.on_lost_cursor == "start" and await start_again(broker, self._clock, self._route.name):
+            if self._route.on_lost_cursor == "start" and await restart_baton(broker, self._clock, self._route.name):
                 logger.warning("cursor.lost", route=self._route.name, then="starts as on the first day")
                 return True
             self._alarm(

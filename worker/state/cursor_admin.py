@@ -12,41 +12,41 @@ from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import born_marker, state_queue, wait_queue
 from worker.state.baton import Baton, BatonUnreadable, KnownRef, highest
-from worker.state.birth import ensure_born
-from worker.state.holder import put_baton
+from worker.state.baton_lease import put_baton
+from worker.state.bootstrap import ensure_baton
 from worker.state.known_stream import KnownLost, KnownStream
 
 LOOK_AGAIN = 0.2
 
-Where = Literal["waiting", "due", "away"]
+BatonPlace = Literal["waiting", "due", "away"]
 Successor = Callable[[Baton | None], Baton]
 
 
-class CannotIntervene(WorkerError):
+class CannotReplaceBaton(WorkerError):
     """The baton is not where it can be replaced."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class BatonStatus:
     """A baton as it lies in its queues. `where`: it waits until it is due, is due, or is away (in a replica's hands, or gone)."""
 
     baton: Baton | None
-    where: Where
-    born: bool
+    place: BatonPlace
+    bootstrapped: bool
 
 
-async def look(broker: Broker, clock: Clock, subscriber: str) -> Sight:
+async def read_status(broker: Broker, clock: Clock, subscriber: str) -> BatonStatus:
     """Look at the baton and leave it where it is."""
     if not await broker.queue_exists(state_queue(subscriber)):
-        return Sight(None, "away", born=False)
+        return BatonStatus(None, "away", bootstrapped=False)
     born = await broker.queue_exists(born_marker(subscriber))
     async with broker.channel(publishing=True) as channel:
-        taken = await taken_from(channel, subscriber)
-        batons = batons_of(taken, clock.now())
+        taken = await take_all(channel, subscriber)
+        batons = decode_batons(taken, clock.now())
         if not batons:
-            return Sight(None, "away", born)
+            return BatonStatus(None, "away", born)
         waiting = all(delivery.queue == wait_queue(subscriber) for delivery in taken)
-        return Sight(highest(batons), "waiting" if waiting else "due", born)
+        return BatonStatus(highest(batons), "waiting" if waiting else "due", born)
 
 
 async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor: Successor, *, patience: float) -> Baton:
@@ -54,14 +54,14 @@ async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor
 
     Raises what `successor` raises; the baton is then where it was.
     """
-    await ensure_born(broker, clock, subscriber)
+    await ensure_baton(broker, clock, subscriber)
     until = clock.monotonic() + patience
     while True:
         async with broker.channel(publishing=True) as channel:
-            taken = await taken_from(channel, subscriber)
+            taken = await take_all(channel, subscriber)
             if taken or clock.monotonic() >= until:
-                batons = batons_of(taken, clock.now())
-                baton = raised(successor(highest(batons) if batons else None), batons, clock.now())
+                batons = decode_batons(taken, clock.now())
+                baton = outranking(successor(highest(batons) if batons else None), batons, clock.now())
                 await put_baton(channel, clock, subscriber, baton)
                 for delivery in taken:
                     await delivery.ack()
@@ -69,12 +69,12 @@ async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor
         await clock.sleep(LOOK_AGAIN)
 
 
-def raised(baton: Baton, others: list[Baton], now: float) -> Baton:
+def outranking(baton: Baton, others: list[Baton], now: float) -> Baton:
     """In an epoch above those of others, also of one that is away and may come back."""
     return replace(baton, epoch=max([int(now), *(other.epoch + 1 for other in others)]), generation=0, due=now)
 
 
-def moved(baton: Baton | None, moment: datetime) -> Baton:
+def with_cursor(baton: Baton | None, moment: datetime) -> Baton:
     """With the cursor at this moment: what was updated since then is published, known or not. Of a lost one only the cursor is made."""
     return replace(baton or Baton(), cursor=moment, again=moment, learnt=True, scan=None)
 
@@ -90,7 +90,7 @@ async def with_readable_known(broker: Broker, subscriber: str, baton: Baton | No
     return baton
 
 
-async def taken_from(channel: Channel, subscriber: str) -> list[Delivery]:
+async def take_all(channel: Channel, subscriber: str) -> list[Delivery]:
     """All that lies in its queues; it goes back when the channel closes."""
     taken = []
     for queue in (wait_queue(subscriber), state_queue(subscriber)):
@@ -99,8 +99,8 @@ async def taken_from(channel: Channel, subscriber: str) -> list[Delivery]:
     return taken
 
 
-def batons_of(taken: list[Delivery], now: float) -> list[Baton]:
-    """Those that a worker may have written. Raises `CannotIntervene` for the baton of a newer worker."""
+def decode_batons(taken: list[Delivery], now: float) -> list[Baton]:
+    """Those that a worker may have written. Raises `CannotReplaceBaton` for the baton of a newer worker."""
     batons = []
     for delivery in taken:
         try:
@@ -108,5 +108,5 @@ def batons_of(taken: list[Delivery], now: float) -> list[Baton]:
             batons += [] if baton.implausible(now) else [baton]
         except BatonUnreadable as error:
             if error.newer:
-                raise CannotIntervene(f"{error}: use the command of that worker") from None
+                raise CannotReplaceBaton(f"{error}: use the command of that worker") from None
     return batons

@@ -17,8 +17,8 @@ from worker.core.message import Message
 from worker.core.topology import Topology, born_marker, browsed, state_queue, subscriber_dead_queue, wait_queue
 from worker.metrics import Metrics
 from worker.state.baton import VERSION, Baton
-from worker.state.birth import baton_in_sight, ensure_born, put_anew, start_again
-from worker.state.holder import Held, Holder, open_holder, put_baton
+from worker.state.baton_lease import BatonLease, HeldBaton, open_lease, put_baton
+from worker.state.bootstrap import baton_visible, ensure_baton, put_new_baton, restart_baton
 
 STATE, WAIT = state_queue("tickets"), wait_queue("tickets")
 
@@ -40,10 +40,10 @@ class Clock:
         await asyncio.sleep(0)
 
 
-async def taken(holder: Holder) -> Held | None:
-    await holder.listen()
+async def taken(lease: BatonLease) -> HeldBaton | None:
+    await lease.listen()
     async with asyncio.timeout(2):
-        return await holder.take(await holder.arrival())
+        return await lease.take(await lease.arrival())
 
 
 async def depths(broker: MemoryBroker) -> tuple[int | None, int | None]:
@@ -63,71 +63,71 @@ async def lying(broker: MemoryBroker) -> list[Baton]:
 
 async def test_of_several_batons_the_furthest_stays_and_the_others_go(declared: MemoryBroker):
     for generation in (3, 9, 5):
-        await put_anew(declared, "tickets", Baton(generation=generation))
+        await put_new_baton(declared, "tickets", Baton(generation=generation))
     await declared.publish(Message(Baton(generation=7).encode(), expiration=60), routing_key=WAIT)
-    async with open_holder(declared, Clock(), "tickets") as (holder, _):
-        held = await taken(holder)
+    async with open_lease(declared, Clock(), "tickets") as (lease, _):
+        held = await taken(lease)
         assert held is not None
         assert held.baton.generation == 9
-        await holder.put(held, held.baton.advanced())
+        await lease.put(held, held.baton.advanced())
     assert [baton.generation for baton in await lying(declared)] == [10]
 
 
 async def test_a_baton_that_is_not_due_waits_and_comes_when_it_is(declared: MemoryBroker):
-    await put_anew(declared, "tickets", Baton())
+    await put_new_baton(declared, "tickets", Baton())
     clock = Clock()
-    async with open_holder(declared, clock, "tickets") as (holder, _):
-        held = await taken(holder)
+    async with open_lease(declared, clock, "tickets") as (lease, _):
+        held = await taken(lease)
         assert held is not None
-        await holder.put(held, held.baton.advanced(due=clock.now() + 0.05))
+        await lease.put(held, held.baton.advanced(due=clock.now() + 0.05))
         assert await depths(declared) == (0, 1)
         async with asyncio.timeout(2):
-            again = await holder.take(await holder.arrival())
+            again = await lease.take(await lease.arrival())
         assert again is not None
         assert again.baton.generation == 1
 
 
 async def test_a_holder_that_dies_with_the_baton_gives_it_back(declared: MemoryBroker):
-    await put_anew(declared, "tickets", Baton(generation=4))
-    async with open_holder(declared, Clock(), "tickets") as (holder, _):
-        assert await taken(holder) is not None
+    await put_new_baton(declared, "tickets", Baton(generation=4))
+    async with open_lease(declared, Clock(), "tickets") as (lease, _):
+        assert await taken(lease) is not None
     assert [baton.generation for baton in await lying(declared)] == [4]
 
 
 async def test_a_crash_between_publish_and_ack_leaves_one_progress(declared: MemoryBroker):
-    await put_anew(declared, "tickets", Baton(generation=4))
-    async with open_holder(declared, Clock(), "tickets") as (holder, channel):
-        held = await taken(holder)
+    await put_new_baton(declared, "tickets", Baton(generation=4))
+    async with open_lease(declared, Clock(), "tickets") as (lease, channel):
+        held = await taken(lease)
         assert held is not None
         await put_baton(channel, Clock(), "tickets", held.baton.advanced(polls=1, due=2_000.0))
     assert await depths(declared) == (1, 1)
-    async with open_holder(declared, Clock(), "tickets") as (holder, _):
-        held = await taken(holder)
+    async with open_lease(declared, Clock(), "tickets") as (lease, _):
+        held = await taken(lease)
         assert held is not None
         assert (held.baton.generation, held.baton.polls) == (5, 1)
-        await holder.put(held, held.baton.advanced())
+        await lease.put(held, held.baton.advanced())
     assert [baton.generation for baton in await lying(declared)] == [6]
 
 
 async def test_a_holder_whose_connection_died_cannot_put_over_anothers_progress(server: MemoryServer, declared: MemoryBroker):
-    await put_anew(declared, "tickets", Baton(generation=4))
-    async with attach(server, "two") as other, open_holder(other, Clock(), "tickets") as (holder, _):
-        held = await taken(holder)
+    await put_new_baton(declared, "tickets", Baton(generation=4))
+    async with attach(server, "two") as other, open_lease(other, Clock(), "tickets") as (lease, _):
+        held = await taken(lease)
         assert held is not None
         other.lose("the connection was cut")
         with pytest.raises(ChannelLost):
-            await holder.put(held, held.baton.advanced())
+            await lease.put(held, held.baton.advanced())
     assert [baton.generation for baton in await lying(declared)] == [4]
 
 
 async def test_a_baton_whose_successor_the_broker_does_not_take_is_not_let_go(server: MemoryServer, declared: MemoryBroker):
-    await put_anew(declared, "tickets", Baton(generation=4))
-    async with open_holder(declared, Clock(), "tickets") as (holder, _):
-        held = await taken(holder)
+    await put_new_baton(declared, "tickets", Baton(generation=4))
+    async with open_lease(declared, Clock(), "tickets") as (lease, _):
+        held = await taken(lease)
         assert held is not None
         server.delete_queue(WAIT)
         with pytest.raises(Unroutable):
-            await holder.put(held, held.baton.advanced(due=5_000.0))
+            await lease.put(held, held.baton.advanced(due=5_000.0))
     async with declared.channel() as channel:
         back = await channel.get(STATE)
         assert back is not None
@@ -137,8 +137,8 @@ async def test_a_baton_whose_successor_the_broker_does_not_take_is_not_let_go(se
 async def test_a_newer_workers_baton_is_left_for_the_newer_worker(declared: MemoryBroker):
     body = orjson.dumps({"v": VERSION + 1, "generation": 8})
     await declared.publish(Message(body), routing_key=STATE)
-    async with open_holder(declared, Clock(), "tickets") as (holder, _):
-        assert await taken(holder) is None
+    async with open_lease(declared, Clock(), "tickets") as (lease, _):
+        assert await taken(lease) is None
     assert await depths(declared) == (0, 1)
     async with declared.channel() as channel:
         kept = await channel.get(WAIT)
@@ -149,19 +149,19 @@ async def test_a_newer_workers_baton_is_left_for_the_newer_worker(declared: Memo
 @pytest.mark.parametrize("body", [b"", b"{}", b"hello"])
 async def test_what_is_no_baton_is_taken_off_and_does_not_hide_the_baton(declared: MemoryBroker, body: bytes):
     await declared.publish(Message(body), routing_key=STATE)
-    await put_anew(declared, "tickets", Baton(generation=4))
-    async with open_holder(declared, Clock(), "tickets") as (holder, _):
-        held = await taken(holder)
+    await put_new_baton(declared, "tickets", Baton(generation=4))
+    async with open_lease(declared, Clock(), "tickets") as (lease, _):
+        held = await taken(lease)
         assert held is not None
         assert held.baton.generation == 4
-        await holder.put(held, held.baton)
+        await lease.put(held, held.baton)
     assert len(await lying(declared)) == 1
 
 
 async def test_a_waiting_baton_gets_the_due_time_of_todays_configuration(declared: MemoryBroker):
     await declared.publish(Message(Baton(generation=4, polled=1_000.0, due=90_000.0).encode(), expiration=89_000), routing_key=WAIT)
-    async with open_holder(declared, Clock(), "tickets") as (holder, _):
-        assert await holder.reschedule(lambda baton: baton.polled + 60) is True
+    async with open_lease(declared, Clock(), "tickets") as (lease, _):
+        assert await lease.reschedule(lambda baton: baton.polled + 60) is True
         assert await depths(declared) == (0, 1)
     (baton,) = await lying(declared)
     assert (baton.generation, baton.due) == (4, 1_060.0)
@@ -169,49 +169,49 @@ async def test_a_waiting_baton_gets_the_due_time_of_todays_configuration(declare
 
 async def test_a_waiting_baton_that_is_overdue_today_comes_at_once(declared: MemoryBroker):
     await declared.publish(Message(Baton(polled=900.0, due=90_000.0).encode(), expiration=89_000), routing_key=WAIT)
-    async with open_holder(declared, Clock(), "tickets") as (holder, _):
-        await holder.reschedule(lambda baton: baton.polled + 60)
+    async with open_lease(declared, Clock(), "tickets") as (lease, _):
+        await lease.reschedule(lambda baton: baton.polled + 60)
     assert await depths(declared) == (1, 0)
 
 
 async def test_without_a_waiting_baton_nothing_is_rescheduled(declared: MemoryBroker):
-    async with open_holder(declared, Clock(), "tickets") as (holder, _):
-        assert await holder.reschedule(lambda _: 0.0) is False
+    async with open_lease(declared, Clock(), "tickets") as (lease, _):
+        assert await lease.reschedule(lambda _: 0.0) is False
 
 
 async def test_eight_starters_at_once_make_exactly_one_baton(server: MemoryServer):
     async with AsyncExitStack() as stack:
         brokers = [await stack.enter_async_context(attach(server, str(number))) for number in range(8)]
-        await asyncio.gather(*(ensure_born(broker, Clock(), "tickets") for broker in brokers))
+        await asyncio.gather(*(ensure_baton(broker, Clock(), "tickets") for broker in brokers))
         assert [baton.generation for baton in await lying(brokers[0])] == [0]
 
 
 async def test_a_subscriber_is_born_once_even_when_its_baton_is_gone(broker: MemoryBroker):
-    await ensure_born(broker, Clock(), "tickets")
+    await ensure_baton(broker, Clock(), "tickets")
     assert len(await lying(broker)) == 1
-    await ensure_born(broker, Clock(), "tickets")
+    await ensure_baton(broker, Clock(), "tickets")
     assert await lying(broker) == []
     assert await broker.queue_exists(born_marker("tickets"))
 
 
 async def test_a_baton_is_in_sight_while_it_waits_or_is_due_and_not_while_it_is_held(declared: MemoryBroker):
-    assert not await baton_in_sight(declared, "tickets")
-    await put_anew(declared, "tickets", Baton())
-    assert await baton_in_sight(declared, "tickets")
-    async with open_holder(declared, Clock(), "tickets") as (holder, _):
-        held = await taken(holder)
+    assert not await baton_visible(declared, "tickets")
+    await put_new_baton(declared, "tickets", Baton())
+    assert await baton_visible(declared, "tickets")
+    async with open_lease(declared, Clock(), "tickets") as (lease, _):
+        held = await taken(lease)
         assert held is not None
-        assert not await baton_in_sight(declared, "tickets")
-        await holder.put(held, replace(held.baton, due=5_000.0))
-        assert await baton_in_sight(declared, "tickets")
+        assert not await baton_visible(declared, "tickets")
+        await lease.put(held, replace(held.baton, due=5_000.0))
+        assert await baton_visible(declared, "tickets")
 
 
 async def test_starting_again_puts_one_baton_above_any_that_may_come_back(declared: MemoryBroker):
-    assert await start_again(declared, Clock(), "tickets")
-    assert not await start_again(declared, Clock(), "tickets")
-    await put_anew(declared, "tickets", Baton(epoch=3, generation=900))
-    async with open_holder(declared, Clock(), "tickets") as (holder, _):
-        held = await taken(holder)
+    assert await restart_baton(declared, Clock(), "tickets")
+    assert not await restart_baton(declared, Clock(), "tickets")
+    await put_new_baton(declared, "tickets", Baton(epoch=3, generation=900))
+    async with open_lease(declared, Clock(), "tickets") as (lease, _):
+        held = await taken(lease)
         assert held is not None
         assert (held.baton.epoch, held.baton.generation) == (1_000, 0)
 
@@ -219,22 +219,22 @@ async def test_starting_again_puts_one_baton_above_any_that_may_come_back(declar
 async def test_of_several_that_start_again_at_once_one_does(server: MemoryServer, declared: MemoryBroker):
     async with AsyncExitStack() as stack:
         brokers = [await stack.enter_async_context(attach(server, f"r{number}")) for number in range(4)]
-        assert sum(await asyncio.gather(*(start_again(broker, Clock(), "tickets") for broker in brokers))) == 1
+        assert sum(await asyncio.gather(*(restart_baton(broker, Clock(), "tickets") for broker in brokers))) == 1
     assert len(await lying(declared)) == 1
 
 
 async def test_a_baton_that_no_worker_can_have_written_moves_nothing_and_is_told_counted_and_kept(declared: MemoryBroker):
     await declared.declare(Topology(queues=(browsed(subscriber_dead_queue("tickets")),)))
     metrics, clock = Metrics(), Clock()
-    await put_anew(declared, "tickets", Baton(generation=3))
+    await put_new_baton(declared, "tickets", Baton(generation=3))
     forged = Baton(epoch=5, generation=9, cursor=datetime(2098, 1, 1, tzinfo=UTC), learnt=True)
-    await put_anew(declared, "tickets", forged)
+    await put_new_baton(declared, "tickets", forged)
     with capture_logs() as lines:
-        async with open_holder(declared, clock, "tickets", metrics) as (holder, _):
-            held = await taken(holder)
+        async with open_lease(declared, clock, "tickets", metrics) as (lease, _):
+            held = await taken(lease)
             assert held is not None
             assert held.baton.generation == 3
-            await holder.put(held, held.baton.advanced())
+            await lease.put(held, held.baton.advanced())
     assert [line["event"] for line in lines] == ["baton.refused"]
     assert metrics.registry.get_sample_value("halo_worker_refused_state_total", {"kind": "baton"}) == 1.0
     assert [baton.generation for baton in await lying(declared)] == [4]

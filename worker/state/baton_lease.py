@@ -20,14 +20,14 @@ NEWER_WAIT = 30.0  # seconds that a newer worker's baton is left alone for the n
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldBaton:
     """The baton in our hands, and the deliveries to ack once its successor is confirmed."""
 
     baton: Baton
     deliveries: tuple[Delivery, ...]
 
 
-class Holder:
+class BatonLease:
     """One subscriber's baton on one channel."""
 
     def __init__(self, channel: Channel, clock: Clock, subscriber: str, metrics: Metrics) -> None:
@@ -44,7 +44,7 @@ class Holder:
         """Wait for the baton; may be cancelled at any time without losing it."""
         return await self._arrived.get()
 
-    async def take(self, arrived: Delivery) -> Held | None:
+    async def take(self, arrived: Delivery) -> HeldBaton | None:
         """The baton that arrived. Both queues are drained: of several the furthest stays. None when what came was no baton of ours."""
         deliveries = [arrived]
         for queue in (wait_queue(self._subscriber), state_queue(self._subscriber)):
@@ -52,7 +52,7 @@ class Holder:
                 deliveries.append(more)
         return await self._chosen(deliveries)
 
-    async def _chosen(self, deliveries: list[Delivery]) -> Held | None:
+    async def _chosen(self, deliveries: list[Delivery]) -> HeldBaton | None:
         batons = []
         for delivery in list(deliveries):
             try:
@@ -69,7 +69,7 @@ class Holder:
             return None
         if len(batons) > 1:
             logger.warning("baton.merged", subscriber=self._subscriber, count=len(batons))
-        return Held(highest(batons), tuple(deliveries))
+        return HeldBaton(highest(batons), tuple(deliveries))
 
     async def _set_aside(self, delivery: Delivery, error: BatonUnreadable) -> None:
         """What we cannot read: a newer worker's baton is left for it, anything else was put here by mistake and goes."""
@@ -88,7 +88,7 @@ class Holder:
         await self._channel.publish(Message(delivery.message.body), routing_key=dead)
         await delivery.ack()
 
-    async def put(self, held: Held, successor: Baton) -> None:
+    async def put(self, held: HeldBaton, successor: Baton) -> None:
         """Publish the successor so that it comes when it is due, wait for the confirm, then let go of the old."""
         await put_baton(self._channel, self._clock, self._subscriber, successor)
         for delivery in held.deliveries:
@@ -115,7 +115,7 @@ async def put_baton(channel: Channel, clock: Clock, subscriber: str, baton: Bato
 
 
 @asynccontextmanager
-async def open_holder(broker: Broker, clock: Clock, subscriber: str, metrics: Metrics | None = None) -> AsyncIterator[tuple[Holder, Channel]]:
+async def open_lease(broker: Broker, clock: Clock, subscriber: str, metrics: Metrics | None = None) -> AsyncIterator[tuple[BatonLease, Channel]]:
     """A holder on a channel of its own, on the publishing connection; leaving it gives a baton in hand back."""
     async with broker.channel(prefetch=1, publishing=True) as channel:
-        yield Holder(channel, clock, subscriber, Metrics() if metrics is None else metrics), channel
+        yield BatonLease(channel, clock, subscriber, Metrics() if metrics is None else metrics), channel

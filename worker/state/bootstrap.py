@@ -13,41 +13,41 @@ logger = structlog.get_logger()
 LOCK_RETRY = 0.2
 
 
-async def ensure_born(broker: Broker, clock: Clock, subscriber: str) -> None:
+async def ensure_baton(broker: Broker, clock: Clock, subscriber: str) -> None:
     """Declare the subscriber's state and put its first baton, unless that was done before by anybody. Raises `TopologyMismatch`."""
     while True:
         async with broker.lock(birth_lock(subscriber)) as mine:
             if mine:
-                await _give_birth(broker, clock, subscriber)
+                await _bootstrap(broker, clock, subscriber)
                 return
         await clock.sleep(LOCK_RETRY)
 
 
-async def _give_birth(broker: Broker, clock: Clock, subscriber: str) -> None:
+async def _bootstrap(broker: Broker, clock: Clock, subscriber: str) -> None:
     born = await broker.queue_exists(born_marker(subscriber))
     await broker.declare(baton_topology(subscriber))
     if born:
         return
-    await put_anew(broker, subscriber, Baton(due=clock.now()))
+    await put_new_baton(broker, subscriber, Baton(due=clock.now()))
     await broker.declare(Topology(queues=(browsed(born_marker(subscriber)),)))
     logger.info("baton.born", subscriber=subscriber)
 
 
-async def put_anew(broker: Broker, subscriber: str, baton: Baton) -> None:
+async def put_new_baton(broker: Broker, subscriber: str, baton: Baton) -> None:
     """Put a baton that nobody holds. A second one (after a crash right here) does no harm: the next holder merges them."""
     await broker.publish(Message(baton.encode()), routing_key=state_queue(subscriber))
 
 
-async def baton_in_sight(broker: Broker, subscriber: str) -> bool:
+async def baton_visible(broker: Broker, subscriber: str) -> bool:
     """Whether a baton waits or is due; False also while somebody holds it."""
     depths = [await broker.queue_depth(state_queue(subscriber)), await broker.queue_depth(wait_queue(subscriber))]
     return any(depths)
 
 
-async def start_again(broker: Broker, clock: Clock, subscriber: str) -> bool:
+async def restart_baton(broker: Broker, clock: Clock, subscriber: str) -> bool:
     """A baton as on the first day, above any that may come back; False when another replica did it or does it."""
     async with broker.lock(birth_lock(subscriber)) as mine:
-        if not mine or await baton_in_sight(broker, subscriber):
+        if not mine or await baton_visible(broker, subscriber):
             return False
-        await put_anew(broker, subscriber, Baton(epoch=int(clock.now()), due=clock.now()))
+        await put_new_baton(broker, subscriber, Baton(epoch=int(clock.now()), due=clock.now()))
         return True
