@@ -85,7 +85,7 @@ async def test_a_replica_whose_clock_is_ahead_knows_what_was_claimed_as_well(rep
 async def test_what_was_claimed_more_than_a_day_ago_is_free(replicas, world: World):
     async with world.attach() as broker:
         await broker.declare(claims_topology())
-        await broker.publish(Message(encoded([Entry.of("k", "old", CLOCK.now() - 90_000)])), routing_key=CLAIMS)
+        await broker.publish(Message(encoded([Entry.of(str(key("k")), "old", CLOCK.now() - 90_000)])), routing_key=CLAIMS)
     [replica] = await replicas(1)
     assert await soon(replica.claim(key("k"), "new")) is Claim.WON
 
@@ -147,8 +147,8 @@ async def test_a_claim_under_way_when_the_attachment_is_lost_ends_with_an_error(
 @pytest.mark.parametrize("entries", [0, 3, 20])
 async def test_another_stream_of_the_same_name_is_not_mistaken_for_the_one_that_was_read(world: World, entries, monkeypatch):
     """It was deleted and made again while we were not attached; offsets of the one say nothing of the other."""
-    monkeypatch.setattr("worker.state.stream_ledger.PAUSE", 0.05)
-    monkeypatch.setattr("worker.state.stream_ledger.SILENCE", 0.3)
+    monkeypatch.setattr("worker.state.stream_follower.RETRY", 0.05)
+    monkeypatch.setattr("worker.state.stream_follower.SILENCE", 0.3)
     index = ClaimIndex()
     async with world.attach() as broker:
         await broker.declare(claims_topology())
@@ -159,7 +159,7 @@ async def test_another_stream_of_the_same_name_is_not_mistaken_for_the_one_that_
     async with world.attach() as broker:
         await broker.declare(claims_topology())
         for number in range(entries):
-            await broker.publish(Message(encoded([Entry.of(f"new {number}", "m", CLOCK.now())])), routing_key=CLAIMS)
+            await broker.publish(Message(encoded([Entry.of(str(key(f"new {number}")), "m", CLOCK.now())])), routing_key=CLAIMS)
         async with open_ledger(broker, CLOCK, index) as claims:
             await until(partial(works, claims))
             assert await soon(claims.claim(key("old 1"), "other")) is Claim.WON
@@ -175,8 +175,8 @@ async def works(claims: StreamLedger) -> bool:
 
 
 async def test_a_deleted_stream_is_made_again_and_read_from_its_beginning(world: World, monkeypatch):
-    monkeypatch.setattr("worker.state.stream_ledger.PAUSE", 0.05)
-    monkeypatch.setattr("worker.state.stream_ledger.SILENCE", 0.3)
+    monkeypatch.setattr("worker.state.stream_follower.RETRY", 0.05)
+    monkeypatch.setattr("worker.state.stream_follower.SILENCE", 0.3)
     async with world.attach() as broker:
         await broker.declare(claims_topology())
         async with open_ledger(broker, CLOCK) as claims:
@@ -193,7 +193,7 @@ async def test_a_claim_that_is_dated_ahead_holds_no_key_and_is_counted(world):
     async with world.attach() as broker:
         await broker.declare(claims_topology())
         for ahead in (2 * 3600, 10 * 365 * 86_400):
-            await broker.publish(Message(encoded([Entry.of("k", "forged", CLOCK.now() + ahead)])), routing_key=CLAIMS)
+            await broker.publish(Message(encoded([Entry.of(str(key("k")), "forged", CLOCK.now() + ahead)])), routing_key=CLAIMS)
         async with open_ledger(broker, CLOCK, metrics=metrics) as claims:
             assert await soon(claims.claim(key("k"), "m")) is Claim.WON
             assert not await claims.knows(key("another"))

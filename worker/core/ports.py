@@ -48,6 +48,10 @@ class Channel(Protocol):
         """Stop consuming; what was delivered stays ours."""
         ...
 
+    async def ack_all(self) -> None:
+        """Take off everything that the channel has handed out so far: for streams, where an acknowledgement only asks for more. Raises `ChannelLost`."""
+        ...
+
     async def wait_closed(self) -> str:
         """Wait until the channel, its connection or one of its consumers is gone, and say why."""
         ...

@@ -11,6 +11,7 @@ import orjson
 
 from worker.core.errors import WorkerError
 from worker.core.ledger import Claim
+from worker.state.stream_follower import Position
 
 VERSION = 1
 KEPT = 86_400  # seconds that a claim holds
@@ -94,7 +95,7 @@ class ClaimIndex:
         self._young: dict[int, int] = {}
         self._old: dict[int, int] = {}
         self._young_since = 0
-        self.last: tuple[int, str] | None = None
+        self.last: Position | None = None
         """Offset and message id of the entry that was read last: reading goes on behind it, where it still stands."""
 
     def __len__(self) -> int:

@@ -13,7 +13,7 @@ import structlog
 
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.message import Delivery
-from worker.core.ports import Broker, Clock
+from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import Topology
 
 logger = structlog.get_logger()
@@ -29,8 +29,9 @@ Start = int | str | datetime
 class StreamReader:
     """A consumer of one stream; made by `open_stream`."""
 
-    def __init__(self, stream: str, closed: asyncio.Future[str]) -> None:
+    def __init__(self, stream: str, channel: Channel, closed: asyncio.Future[str]) -> None:
         self._stream = stream
+        self._channel = channel
         self._closed = closed
         self._arrived: list[Delivery] = []
         self._unacked: list[Delivery] = []
@@ -63,8 +64,8 @@ class StreamReader:
         """What has arrived before the channel was lost is still returned: a claim in it is then known to be ours."""
         unacked, self._unacked = self._unacked, []
         try:
-            for delivery in unacked:
-                await delivery.ack()
+            if unacked:
+                await self._channel.ack_all()
         except ChannelLost:
             if not self._arrived:
                 raise
@@ -75,7 +76,7 @@ async def open_stream(broker: Broker, stream: str, start: Start, *, prefetch: in
     """Consume `stream` from `start` on, on a channel of its own. Raises `BrokerError`."""
     async with broker.channel(prefetch=prefetch) as channel:
         closed = asyncio.ensure_future(channel.wait_closed())
-        reader = StreamReader(stream, closed)
+        reader = StreamReader(stream, channel, closed)
         try:
             await channel.consume(stream, reader.on_delivery, arguments={"x-stream-offset": start})
             yield reader

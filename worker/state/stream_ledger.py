@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 import structlog
@@ -18,18 +17,15 @@ import structlog
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.ledger import Claim, Key
 from worker.core.message import Delivery, Message
-from worker.core.ports import Broker, Channel, Clock
+from worker.core.ports import Broker, Clock
 from worker.core.topology import CLAIMS, claims_topology
 from worker.metrics import Metrics
 from worker.state.claim_index import KEPT, ClaimIndex, Entry, NotAClaim, decoded, encoded
+from worker.state.stream_follower import MARGIN, Batch, Position, StreamFollower
 
 logger = structlog.get_logger()
 T = TypeVar("T", Claim, bool)
-PREFETCH = 500
-MARGIN = timedelta(hours=1)  # clocks differ, and a stream begins with a whole chunk
-SILENCE = 10.0  # seconds in which an entry that was read before must come again
 TOGETHER = 100  # claims in one entry of the stream
-PAUSE = 1.0  # seconds before the stream is read anew after its channel was lost
 
 
 class StreamLedger:
@@ -92,68 +88,22 @@ class StreamLedger:
                 del self._awaited[wanted]
 
     async def follow(self) -> None:
-        """Read the stream as long as the attachment lives; a channel that is lost alone is opened anew."""
-        while not self._broker.lost:
-            try:
-                await self._broker.declare(claims_topology())
-                async with self._broker.channel(prefetch=PREFETCH) as channel:
-                    await self._read(channel)
-            except BrokerError as error:
-                self.close(str(error))
-                logger.warning("claims.interrupted", reason=str(error), again_in_s=PAUSE)
-            await self._clock.sleep(PAUSE)
+        """Read the stream as long as the attachment lives."""
+        follower = StreamFollower(CLAIMS, claims_topology(), self._clock, kept=KEPT, position=self._index.last)
+        await follower.follow(self._broker, self._take_in)
 
-    async def _read(self, channel: Channel) -> None:
-        """Raises `ChannelLost` in the end."""
-        arrived: list[Delivery] = []
-        some = asyncio.Event()
-
-        def on_delivery(delivery: Delivery) -> None:
-            arrived.append(delivery)
-            some.set()
-
-        closed = asyncio.ensure_future(channel.wait_closed())
-        closed.add_done_callback(lambda _: some.set())
-        try:
-            await channel.consume(CLAIMS, on_delivery, arguments={"x-stream-offset": self._start()})
-            limit = None if self._index.last is None else SILENCE
-            self._why_closed = "" if limit is None else self._why_closed
-            while not closed.done():
-                async with asyncio.timeout(limit):
-                    await some.wait()
-                some.clear()
-                if limit is not None and arrived:
-                    self._require_same(arrived[0])
-                    limit = None
-                self._why_closed = ""
-                batch, arrived[:] = list(arrived), ()
-                for delivery in batch:
-                    self._note(delivery)
-                for delivery in batch:
-                    await delivery.ack()
-            raise ChannelLost(f"the claims cannot be read: {closed.result()}")
-        except TimeoutError:
-            self._begin_anew()
-        finally:
-            closed.cancel()
-
-    def _start(self) -> int | datetime:
-        """The last entry that was read, or about a day back."""
-        if self._index.last is not None:
-            return self._index.last[0]
-        return datetime.fromtimestamp(self._clock.now(), UTC) - timedelta(seconds=KEPT) - MARGIN
-
-    def _require_same(self, delivery: Delivery) -> None:
-        """The entry that was read last must be there again: offsets mean nothing in another stream of the same name."""
-        if (delivery.offset, delivery.message.message_id) != self._index.last:
-            self._begin_anew()
-
-    def _begin_anew(self) -> NoReturn:
-        self._index.clear()
-        raise ChannelLost("the stream of claims is not the one that was read before: it was deleted, or cut by its size; it is read again from its beginning")
+    def _take_in(self, batch: Batch) -> None:
+        if batch.interrupted:
+            self.close(batch.interrupted)
+            return
+        if batch.restarted:
+            self._index.clear()
+        self._why_closed = ""
+        for delivery in batch.deliveries:
+            self._note(delivery)
 
     def _note(self, delivery: Delivery) -> None:
-        self._index.last = (delivery.offset or 0, delivery.message.message_id)
+        self._index.last = Position.of(delivery)
         try:
             entries = decoded(delivery.message.body)
         except NotAClaim as error:

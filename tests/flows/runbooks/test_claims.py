@@ -19,7 +19,7 @@ async def test_two_replicas_take_every_step_once(job, api):
 
 
 async def test_a_stream_of_claims_that_is_deleted_is_made_anew_and_runs_go_on_without_going_round(memory_job, api, monkeypatch):
-    monkeypatch.setattr("worker.state.stream_ledger.SILENCE", 0.5)
+    monkeypatch.setattr("worker.state.stream_follower.SILENCE", 0.5)
     scene = await play(memory_job, api, {"one": call(next="two"), "two": call("put")})
     await scene.begin()
     await scene.done()

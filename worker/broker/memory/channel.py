@@ -109,6 +109,10 @@ class MemoryChannel:
         if (held := await self._let_go(tag)) is not None:
             held.queue.settled(held.entry)
 
+    async def ack_all(self) -> None:
+        for tag in list(self._held):
+            await self.ack(tag)
+
     async def reject(self, tag: int, *, requeue: bool) -> None:
         """What `Delivery.reject` and `Delivery.give_back` do."""
         if (held := await self._let_go(tag)) is not None:

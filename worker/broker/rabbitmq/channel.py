@@ -22,6 +22,7 @@ from worker.core.errors import ChannelLost, PublishRefused
 from worker.core.message import OURS, Delivery, Keep, Message, Unread
 from worker.core.ports import OnDelivery
 
+ALL = 0  # the delivery tag that means every delivery so far
 OTHER_PROPERTIES = 2048  # bytes of a frame that its ends and the properties beside the headers may take
 
 
@@ -118,6 +119,10 @@ class RabbitChannel:
         with translated("the channel was lost before the message was acknowledged; the broker hands it out again"):
             async with asyncio.timeout(self._patience):
                 await self._methods.basic_ack(tag)
+
+    async def ack_all(self) -> None:
+        with translated("the channel was lost before its deliveries were acknowledged"):
+            await self._methods.basic_ack(ALL, multiple=True, wait=False)
 
     async def reject(self, tag: int, *, requeue: bool) -> None:
         """What `Delivery.reject` and `Delivery.give_back` do."""
