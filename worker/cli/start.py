@@ -164,21 +164,20 @@ async def followed(run: Run, runbook: Runbook, flow: RunbookFlow, console: Conso
         steps.append(step)
         console.print(line(step), soft_wrap=True)
 
-    async with asyncio.TaskGroup() as tasks:
-        runner = DeliveryRunner(runbook.name, ledger, Memory(Receipts(ledger), metrics), clock, metrics, InFlight(tasks), tell)
-        while True:
-            job = LocalJob(flow, delivery, codec.read(delivery), runbook.delays)
-            await runner.own(job)
-            match job.settlement:
-                case Forward(message, _):
-                    delivery = LocalDelivery(message, queue)
-                case Retry():
-                    await clock.sleep(pause_before(job.settlement))
-                    delivery = LocalDelivery(codec.copy(delivery.message, queue, retried(job.state, job.settlement)), queue)
-                case Ack():
-                    return {"run": run.id, "result": "done", "steps": steps}
-                case Bury(dead_class, reason):
-                    return {"run": run.id, "result": dead_class.value, "reason": reason, "steps": steps}
+    runner = DeliveryRunner(runbook.name, ledger, Memory(Receipts(ledger), metrics), clock, metrics, InFlight(), tell)
+    while True:
+        job = LocalJob(flow, delivery, codec.read(delivery), runbook.delays)
+        await runner.own(job)
+        match job.settlement:
+            case Forward(message, _):
+                delivery = LocalDelivery(message, queue)
+            case Retry():
+                await clock.sleep(pause_before(job.settlement))
+                delivery = LocalDelivery(codec.copy(delivery.message, queue, retried(job.state, job.settlement)), queue)
+            case Ack():
+                return {"run": run.id, "result": "done", "steps": steps}
+            case Bury(dead_class, reason):
+                return {"run": run.id, "result": dead_class.value, "reason": reason, "steps": steps}
 
 
 def pause_before(retry: Retry) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,10 +62,9 @@ class ScriptedJob:
 
 async def owned(job: ScriptedJob) -> list[Settlement]:
     reported: list[Settlement] = []
-    async with asyncio.TaskGroup() as tasks:
-        memory, metrics = Memory(Receipts(job.ledger), Metrics()), Metrics()
-        runner = DeliveryRunner("assets", job.ledger, memory, Impatient(), metrics, InFlight(tasks), lambda _, settlement, *__: reported.append(settlement))
-        await runner.own(job)
+    memory, metrics = Memory(Receipts(job.ledger), Metrics()), Metrics()
+    runner = DeliveryRunner("assets", job.ledger, memory, Impatient(), metrics, InFlight(), lambda _, settlement, *__: reported.append(settlement))
+    await runner.own(job)
     return reported
 
 

@@ -1,12 +1,11 @@
-"""Messages in hand: what runs goes on when its channel dies, and the redelivered copy waits for that result instead of doing it again."""
+"""Handlers in flight: each outlives its channel, and a redelivered copy waits for the result of the first delivery instead of running again."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Hashable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Hashable
+from dataclasses import dataclass, field
 
 from worker.core.outcome import Outcome
 from worker.core.settlement import Settlement
@@ -14,22 +13,37 @@ from worker.core.settlement import Settlement
 KEPT = 1000  # results whose redelivery never came (another replica had it) are dropped, oldest first
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Execution:
-    """A handler's run for one delivery, in the consumer's `session` (one channel's life)."""
+    """A handler's run for one delivery, in the consumer's `session` (one channel's life).
+
+    `settlement`: what was carried out. Its copy is in the retry or dead-letter queue, and only the acknowledgement is missing.
+    """
 
     key: Hashable
     session: int
-    task: asyncio.Task[Outcome]
     settlement: Settlement | None = None
-    """What was carried out: its copy is in the retry or dead queue, and only the ack is missing."""
+    _outcome: Outcome | None = None
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, handling: Awaitable[Outcome]) -> Outcome:
+        """The outcome, for this delivery and for a copy that waits for it."""
+        self._outcome = await handling
+        self._ended.set()
+        return self._outcome
+
+    async def outcome(self) -> Outcome:
+        """The outcome of the run, once it has ended."""
+        await self._ended.wait()
+        if self._outcome is None:
+            raise RuntimeError("an execution ends with an outcome")
+        return self._outcome
 
 
 class InFlight:
-    """The runs of one consumer. Runs live in `tasks`, which outlives every channel."""
+    """The executions of one consumer."""
 
-    def __init__(self, tasks: asyncio.TaskGroup) -> None:
-        self._tasks = tasks
+    def __init__(self) -> None:
         self._running: dict[Hashable, deque[Execution]] = {}
         self._orphans: deque[Execution] = deque()
 
@@ -47,16 +61,16 @@ class InFlight:
         """Whether `adopt` would find one."""
         return any(execution.session < session for execution in self._running.get(key, ()))
 
-    def start(self, key: Hashable, session: int, handling: Coroutine[Any, Any, Outcome]) -> Execution:
-        execution = Execution(key, session, self._tasks.create_task(handling))
+    def start(self, key: Hashable, session: int) -> Execution:
+        execution = Execution(key, session)
         self._running.setdefault(key, deque()).append(execution)
         return execution
 
     def settled(self, execution: Execution) -> None:
-        """Its message is off the queue (or in another): nothing will ask for the result again."""
-        runs = self._running[execution.key]
-        runs.remove(execution)
-        if not runs:
+        """Its message is off the queue (or in another): no copy will ask for the result."""
+        executions = self._running[execution.key]
+        executions.remove(execution)
+        if not executions:
             del self._running[execution.key]
 
     def unsettled(self, execution: Execution, session: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -95,12 +94,13 @@ class DeliveryRunner:
         state, started = job.state, self.clock.monotonic()
         with structlog.contextvars.bound_contextvars(route=self.route, correlation_id=state.correlation_id):
             execution = self.in_flight.adopt(job.key, job.session) if job.may_adopt else None
+            adopted = execution is not None
             if execution is None:
-                execution = self.in_flight.start(job.key, job.session, job.handle())
+                execution = self.in_flight.start(job.key, job.session)
             gauge = self.metrics.in_hand.labels(self.route)
             gauge.inc()
             try:
-                outcome = await asyncio.shield(execution.task)
+                outcome = await (execution.outcome() if adopted else execution.run(job.handle()))
                 settlement = await self._settled(job, execution, outcome)
                 await job.ack()
             except ChannelLost as error:
