@@ -24,10 +24,12 @@ FRAMES = 30
 TRACES = frozenset(("exception", "stack"))
 
 
-def configure(level: Level = "info", form: Format | None = None, stream: TextIO | None = None, hide: Callable[[str], str] = str) -> None:
+def configure(
+    level: Level = "info", form: Format | None = None, stream: TextIO | None = None, hide: Callable[[str], str] = str, *, final: bool = False
+) -> None:
     """Set up structlog and the standard library's logging; `form` None: console when `stream` (standard error) is a terminal, else JSON.
 
-    `hide` masks the secrets that are known in each finished line.
+    `hide` masks the secrets that are known in each finished line. `final`: loggers keep this configuration, which saves them a look at each line.
     """
     stream = stream or sys.stderr
     form = form or ("console" if stream.isatty() else "json")
@@ -40,7 +42,7 @@ def configure(level: Level = "info", form: Format | None = None, stream: TextIO 
         processors=[*common, *last],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(stream),
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=final,
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(

@@ -108,7 +108,7 @@ async def worker(url: str, halo: HaloProcess, messages: int) -> float:
 
 
 def main(messages: int = 2000) -> bool:
-    configure("info", "json", Path(os.devnull).open("w"))  # noqa: SIM115 - for the life of the process
+    configure("info", "json", Path(os.devnull).open("w"), final=True)  # noqa: SIM115 - for the life of the process
     reports = []
     with rabbitmq() as broker:
         for delay, least, aim in CASES:

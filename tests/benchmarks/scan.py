@@ -70,7 +70,7 @@ async def worker(url: str, records: int) -> float:
 
 
 def measure(sender: Connection, url: str, records: int) -> None:
-    configure("info", "json", Path(os.devnull).open("w"))  # noqa: SIM115 - for the life of the process
+    configure("info", "json", Path(os.devnull).open("w"), final=True)  # noqa: SIM115 - for the life of the process
     speed = asyncio.run(worker(url, records))
     sender.send((speed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 

@@ -30,7 +30,7 @@ def run(environment: Mapping[str, str]) -> int:
     settings = load_settings(environment)
     configure(settings.log_level, settings.log_format)
     routes = load_routes(settings.routes, environment, settings.secrets)
-    configure(settings.log_level, settings.log_format, hide=routes.secrets.hide)
+    configure(settings.log_level, settings.log_format, hide=routes.secrets.hide, final=True)
     service = partial(Service, settings, routes, reload=partial(grant_anew, settings, environment), address=partial(address_anew, settings, environment))
     try:
         drained = asyncio.run(serve(settings, service))

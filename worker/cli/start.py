@@ -164,7 +164,7 @@ async def followed(run: Run, runbook: Runbook, flow: RunbookFlow, console: Conso
         steps.append(step)
         console.print(line(step), soft_wrap=True)
 
-    runner = DeliveryRunner(runbook.name, ledger, Memory(Receipts(ledger), metrics), clock, metrics, InFlight(), tell)
+    runner = DeliveryRunner(runbook.name, ledger, Memory(Receipts(ledger), metrics), clock, metrics.in_hand.labels(runbook.name), InFlight(), tell)
     while True:
         job = LocalJob(flow, delivery, codec.read(delivery), runbook.delays)
         await runner.own(job)

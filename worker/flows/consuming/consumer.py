@@ -119,7 +119,13 @@ class Consumer:
         self._health = health
         self._tasks = tasks
         self._runner = DeliveryRunner(
-            consumption.route, memory.receipts.ledger, memory, clock, metrics, InFlight(), partial(report, metrics, consumption.route)
+            consumption.route,
+            memory.receipts.ledger,
+            memory,
+            clock,
+            metrics.in_hand.labels(consumption.route),
+            InFlight(),
+            partial(report, metrics, consumption.route),
         )
         self._session = 0
         self._lost_session = 0

@@ -19,7 +19,7 @@ from worker.core.settlement import Ack, Bury, Settlement, settle
 from worker.flows.consuming.in_flight import Execution, InFlight
 from worker.flows.consuming.memory import Memory
 from worker.flows.evaluating import unevaluated
-from worker.metrics import Metrics
+from worker.metrics import Gauge
 
 logger = structlog.get_logger()
 Handler = Callable[[Delivery, DeliveryState], Awaitable[Outcome]]
@@ -79,13 +79,13 @@ class Job(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRunner:
-    """The deliveries of one route."""
+    """The deliveries of one route. `gauge`: how many are in flight."""
 
     route: str
     ledger: Ledger
     memory: Memory
     clock: Clock
-    metrics: Metrics
+    gauge: Gauge
     in_flight: InFlight
     report: Report
 
@@ -97,8 +97,7 @@ class DeliveryRunner:
             adopted = execution is not None
             if execution is None:
                 execution = self.in_flight.start(job.key, job.session)
-            gauge = self.metrics.in_hand.labels(self.route)
-            gauge.inc()
+            self.gauge.inc()
             try:
                 outcome = await (execution.outcome() if adopted else execution.run(job.handle()))
                 settlement = await self._settled(job, execution, outcome)
@@ -108,7 +107,7 @@ class DeliveryRunner:
                 self._end(job, execution, lost=True)
                 return
             finally:
-                gauge.dec()
+                self.gauge.dec()
             self._end(job, execution)
             self.report(outcome, settlement, state, self.clock.monotonic() - started)
 
