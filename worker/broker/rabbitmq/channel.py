@@ -22,7 +22,6 @@ from worker.core.errors import ChannelLost, PublishRefused
 from worker.core.message import OURS, Delivery, Keep, Message, Unread
 from worker.core.ports import OnDelivery
 
-UNACKED = "the channel was lost before the message was acknowledged; the broker hands it out again"
 ALL = 0  # the delivery tag that means every delivery so far
 OTHER_PROPERTIES = 2048  # bytes of a frame that its ends and the properties beside the headers may take
 
@@ -61,10 +60,8 @@ class RabbitDelivery:
 class RabbitChannel:
     """`methods` is aiormq's channel: aio-pika's own classes for messages raise on properties that foreign systems write."""
 
-    def __init__(self, methods: Methods, link: Link, patience: float) -> None:
-        frame_max = link.frame_max
+    def __init__(self, methods: Methods, patience: float, frame_max: int) -> None:
         self._methods = methods
-        self._link = link
         self._patience = patience
         self._room = min(MAX_HEADERS, frame_max - OTHER_PROPERTIES) if frame_max else MAX_HEADERS
         self._content = Content(methods)
@@ -119,17 +116,13 @@ class RabbitChannel:
 
     async def ack(self, tag: int) -> None:
         """What `Delivery.ack` does."""
-        await self._ack(tag)
+        with translated("the channel was lost before the message was acknowledged; the broker hands it out again"):
+            async with asyncio.timeout(self._patience):
+                await self._methods.basic_ack(tag)
 
     async def ack_all(self) -> None:
-        await self._ack(ALL, multiple=True)
-
-    async def _ack(self, tag: int, *, multiple: bool = False) -> None:
-        """RabbitMQ confirms no acknowledgement: all that can be known is whether the socket takes it."""
-        with translated(UNACKED):
-            await self._methods.basic_ack(tag, multiple=multiple, wait=False)
-        if not self._link.writable:
-            raise ChannelLost(UNACKED)
+        with translated("the channel was lost before its deliveries were acknowledged"):
+            await self._methods.basic_ack(ALL, multiple=True, wait=False)
 
     async def reject(self, tag: int, *, requeue: bool) -> None:
         """What `Delivery.reject` and `Delivery.give_back` do."""
@@ -167,7 +160,7 @@ async def open_channel(link: Link, *, prefetch: int, patience: float) -> AsyncIt
         if prefetch:
             with translated("the channel was lost while it was opened"):
                 await methods.basic_qos(prefetch_count=prefetch, timeout=patience)
-        channel = RabbitChannel(methods, link, patience)
+        channel = RabbitChannel(methods, patience, link.frame_max)
         try:
             yield channel
         finally:

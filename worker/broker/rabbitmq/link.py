@@ -33,11 +33,6 @@ class Socket(TransportFactory):
         self._writers.append(writer)
         return reader, writer
 
-    @property
-    def closing(self) -> bool:
-        """Whether nothing can be written any more."""
-        return any(writer.transport.is_closing() for writer in self._writers)
-
     def tear(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
@@ -57,11 +52,6 @@ class Link:
     def closing(self) -> asyncio.Future[Any]:
         """Done when the connection is gone; keep a reference to it."""
         return self._protocol.closing
-
-    @property
-    def writable(self) -> bool:
-        """Whether its socket still takes frames."""
-        return not self._socket.closing
 
     @property
     def server(self) -> tuple[str, str]:
