@@ -26,8 +26,7 @@ from worker.core.ports import Broker, Clock, Evaluator, Halo
 from worker.core.topology import Topology, common_topology
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
-from worker.flows.consuming.memory import Memory
-from worker.flows.consuming.receipts import Receipts
+from worker.flows.consuming.memory import Memory, Receipts
 from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.waiting import first_of

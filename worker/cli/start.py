@@ -32,10 +32,8 @@ from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
 from worker.flows.consuming.copies import retried
-from worker.flows.consuming.in_flight import InFlight
-from worker.flows.consuming.memory import Memory
-from worker.flows.consuming.receipts import Receipts
-from worker.flows.consuming.runner import DeliveryRunner, handled
+from worker.flows.consuming.memory import Memory, Receipts
+from worker.flows.consuming.runner import DeliveryRunner, InFlight
 from worker.flows.running.run_message import Run, run_queue
 from worker.flows.running.runbook import RunbookFlow
 from worker.flows.running.variables import taken
@@ -99,7 +97,7 @@ class LocalJob:
         return id(self)
 
     async def handle(self) -> Outcome:
-        return await handled(self.flow.handle, self.delivery, self.state)
+        return await self.flow.handle(self.delivery, self.state)
 
     async def due(self, settlement: Settlement) -> Settlement:
         return settlement

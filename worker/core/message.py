@@ -135,3 +135,8 @@ def weight_of_value(value: Any) -> int:
 def digest_of(delivery: Delivery) -> bytes:
     """The digest of its body, kept or not."""
     return digest(delivery.message.body) if delivery.unread is None else delivery.unread.digest
+
+
+def identity_of(delivery: Delivery) -> tuple[str, str, bytes]:
+    """What makes a message the same message: queue, id and content. Senders choose ids freely, so an id alone proves nothing."""
+    return delivery.queue, delivery.message.message_id, digest_of(delivery)

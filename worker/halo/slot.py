@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
+import structlog
+from yarl import URL
+
 from worker.config.routes import Client
 from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Request
+from worker.core.jsontext import encode
 from worker.core.known_secrets import KnownSecrets
 from worker.core.ports import Clock
 from worker.halo.auth import AuthManager, Token
 from worker.halo.budget import Budget, Turn
-from worker.halo.calls import build_http_call
+from worker.halo.forms import encode_form
 from worker.halo.grants import NoToken
 from worker.halo.outcome import judge
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Call, Failure, Send
 
 STOPPED = "the worker stopped before the request was sent"
+CORRELATION_LIMIT = 128
+PATH = re.compile(r"(?:/(?!\.\.?(?:/|$))[!$-.0-;=@-Z_a-z~]*)+")  # encoded segments, none of them "." or ".."; no query
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,3 +131,21 @@ class HaloSlot:
         access = self._source.access
         known = KnownSecrets((*access.auth.secrets, *access.client.headers.values()))
         return replace(result, body=known.hide_bytes(result.body))
+
+
+async def build_http_call(request: Request, api: str, token: str, seconds: float | None) -> Call:
+    """Raises `Undecodable` when the path or the payload cannot be sent as they are."""
+    if not PATH.fullmatch(request.path):
+        raise Undecodable("the path is not encoded, or leads out of the API")
+    headers = {"Authorization": f"Bearer {token}"}
+    correlation = structlog.contextvars.get_contextvars().get("correlation_id")
+    if isinstance(correlation, str) and correlation.isascii() and correlation.isprintable():
+        headers["X-Correlation-Id"] = correlation[:CORRELATION_LIMIT]
+    data = None
+    if request.form:
+        data, headers["Content-Type"] = await encode_form(request.body)
+    elif request.body is not None:
+        headers["Content-Type"] = "application/json"
+        data = encode(request.body)
+    url = URL(api + request.path, encoded=True)
+    return Call(request.method, url.with_query(request.query) if request.query else url, headers, data, seconds)

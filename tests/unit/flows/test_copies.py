@@ -10,8 +10,7 @@ import pytest
 
 from tests.tools.headers import dead_letter, opened, proven, retry_copy
 from tests.unit.flows.routes import Arrived
-from worker.core.identity import identity_of
-from worker.core.message import Message
+from worker.core.message import Message, identity_of
 from worker.core.outcome import DeadClass
 from worker.core.settlement import Bury, Retry
 from worker.flows.consuming.copies import without_delay

@@ -11,7 +11,7 @@ from worker.core.delivery_state import DeliveryState
 from worker.core.message import Message
 from worker.core.outcome import Unsent
 from worker.core.settlement import Retry
-from worker.flows.consuming.consumer import DELIVERIES, LONGEST_APART, SUSPECT, redelivery_delay
+from worker.flows.consuming.plain_job import DELIVERIES, LONGEST_DELAY, SUSPECT, redelivery_delay
 from worker.flows.consuming.report import report
 from worker.metrics import Metrics
 
@@ -30,7 +30,7 @@ def test_a_message_that_was_hardly_handed_out_is_begun_at_once(headers: dict[str
     assert redelivery_delay(SimpleNamespace(message=Message(b"{}", headers), redelivered=True)) == 0.0
 
 
-@pytest.mark.parametrize(("deliveries", "longest"), [(SUSPECT, 1.0), (SUSPECT + 2, 3.0), (19, LONGEST_APART)])
+@pytest.mark.parametrize(("deliveries", "longest"), [(SUSPECT, 1.0), (SUSPECT + 2, 3.0), (19, LONGEST_DELAY)])
 def test_those_that_come_again_and_again_are_begun_apart_so_that_one_does_not_take_the_others_with_it(deliveries: int, longest: float):
     pauses = [redelivery_delay(SimpleNamespace(message=Message(b"{}", {DELIVERIES: deliveries}), redelivered=True)) for _ in range(400)]
     assert 0.0 <= min(pauses) < longest / 10

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from worker.core.outcome import Done, Outcome
-from worker.flows.consuming.in_flight import KEPT, Execution, InFlight
+from worker.flows.consuming.runner import KEPT, Execution, InFlight
 
 KEY = ("erp.assets", "m1", b"hash")
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from tests.tools.waiting import until
 from worker.core.message import Announced, Message
 from worker.flows.consuming.arrivals import Arrivals
-from worker.flows.consuming.memory import Memory, Pool, Share
-from worker.flows.consuming.receipts import FREE, Receipts
+from worker.flows.consuming.memory import FREE, Memory, Pool, Receipts, Share
 from worker.metrics import Metrics
 
 from .routes import Arrived

@@ -14,10 +14,8 @@ from worker.core.ledger import Entry, once_released
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
 from worker.core.settlement import Bury, Retry, Settlement
-from worker.flows.consuming.in_flight import InFlight
-from worker.flows.consuming.memory import Memory
-from worker.flows.consuming.receipts import Receipts
-from worker.flows.consuming.runner import DeliveryRunner
+from worker.flows.consuming.memory import Memory, Receipts
+from worker.flows.consuming.runner import DeliveryRunner, InFlight
 from worker.metrics import Metrics
 
 RELEASE = Entry(once_released("assets", 0, "K"), "m1")

@@ -4,22 +4,51 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
 
-from worker.core.jsontext import MAX_BYTES
-from worker.flows.consuming.receipts import FREE, Receipts
+from worker.core.delivery_state import DeliveryState
+from worker.core.errors import BrokerError
+from worker.core.jsontext import MAX_BYTES, weight_of
+from worker.core.ledger import Ledger, arrival_key
+from worker.core.message import Delivery, identity_of
+from worker.core.outcome import Outcome, Unsent
+from worker.flows.waiting import first_of
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
 MEBIBYTE = 1024 * 1024
 IN_FLIGHT = 64 * MEBIBYTE
 SMALL = MEBIBYTE  # bytes of a body that does not queue behind larger ones
+FREE = 32 * 1024  # bytes of a body that waits for no memory: the concurrency of its route bounds such bodies well enough
+RECEIPT_LAG = 1.0  # seconds in which another replica's receipt gets here
+STOPPING = "the worker stops: it waited for memory and was not begun"
 TOLD_AFTER = 5.0  # seconds of waiting after which the log says so
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """A receipt is claimed before anything can be sent for its message. So whoever knows it would know of an attempt as well."""
+
+    ledger: Ledger
+
+    async def leave(self, delivery: Delivery) -> None:
+        """Before the message waits. Without a broker there is none: should it come again, it may be parked though it was never sent."""
+        with suppress(BrokerError):
+            await self.ledger.claim(arrival_key(*identity_of(delivery)), "whoever has it")
+
+    async def read(self, delivery: Delivery, state: DeliveryState) -> DeliveryState:
+        """The state, which also says whether claims about a message that was handed out before are remembered."""
+        if not delivery.redelivered or len(delivery.message.body) <= FREE or state.remembered is not None:
+            return state
+        with suppress(BrokerError):
+            if await self.ledger.knows(arrival_key(*identity_of(delivery)), within=RECEIPT_LAG):
+                return replace(state, remembered=True)
+        return state
 
 
 @dataclass(eq=False, slots=True)
@@ -160,3 +189,21 @@ async def told(pool: Pool, weight: int, what: str) -> Share:
         if not taking.cancel():
             taking.result().release()
         raise
+
+
+async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awaitable[Outcome]], stop: asyncio.Event | None = None) -> Outcome:
+    """What `run` makes of the delivery. While it waits it is not begun: should the worker die, that can be told; when the worker stops, it goes back."""
+    body = delivery.message.body
+    if len(body) <= FREE:
+        return await run()
+    weight = weight_of(body)
+    share = memory.work_now(weight)
+    if share is None:
+        await memory.receipts.leave(delivery)
+        share = await (memory.work(weight) if stop is None else first_of(memory.work(weight), stop.wait()))
+    if not isinstance(share, Share):
+        return Unsent(STOPPING, counted=False)
+    try:
+        return await run()
+    finally:
+        share.release()

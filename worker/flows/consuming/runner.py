@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -16,7 +18,6 @@ from worker.core.message import UNREADABLE_HEADERS, Delivery
 from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused
 from worker.core.ports import Clock
 from worker.core.settlement import Ack, Bury, Settlement, settle
-from worker.flows.consuming.in_flight import Execution, InFlight
 from worker.flows.consuming.memory import Memory
 from worker.flows.evaluating import unevaluated
 from worker.metrics import Gauge
@@ -27,6 +28,7 @@ Report = Callable[[Outcome, Settlement, DeliveryState, float], None]
 """Tells what became of a message, and the seconds since it was taken."""
 WEIGHT_OF_COPY = 3  # times the body: its frames, what the socket has not taken yet, and the body itself once more
 LONGEST_WORD = 100
+KEPT = 1000  # results whose redelivery never came (another replica had it) are dropped, oldest first
 
 
 class Job(Protocol):
@@ -77,6 +79,75 @@ class Job(Protocol):
         ...
 
 
+@dataclass(slots=True, eq=False)
+class Execution:
+    """A handler's run for one delivery, in the consumer's `session` (one channel's life).
+
+    `settlement`: what was carried out. Its copy is in the retry or dead-letter queue, and only the acknowledgement is missing.
+    """
+
+    key: Hashable
+    session: int
+    settlement: Settlement | None = None
+    _outcome: Outcome | None = None
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, handling: Awaitable[Outcome]) -> Outcome:
+        """The outcome, for this delivery and for a copy that waits for it."""
+        self._outcome = await handling
+        self._ended.set()
+        return self._outcome
+
+    async def outcome(self) -> Outcome:
+        """The outcome of the run, once it has ended."""
+        await self._ended.wait()
+        if self._outcome is None:
+            raise RuntimeError("an execution ends with an outcome")
+        return self._outcome
+
+
+class InFlight:
+    """The executions of one consumer."""
+
+    def __init__(self) -> None:
+        self._running: dict[Hashable, deque[Execution]] = {}
+        self._orphans: deque[Execution] = deque()
+
+    def adopt(self, key: Hashable, session: int) -> Execution | None:
+        """The execution of an earlier session for the same message, to be settled by its redelivered copy; None when there is none."""
+        for execution in self._running.get(key, ()):
+            if execution.session < session:
+                execution.session = session
+                if execution in self._orphans:
+                    self._orphans.remove(execution)
+                return execution
+        return None
+
+    def running(self, key: Hashable, session: int) -> bool:
+        """Whether `adopt` would find one."""
+        return any(execution.session < session for execution in self._running.get(key, ()))
+
+    def start(self, key: Hashable, session: int) -> Execution:
+        execution = Execution(key, session)
+        self._running.setdefault(key, deque()).append(execution)
+        return execution
+
+    def settled(self, execution: Execution) -> None:
+        """Its message is off the queue (or in another): no copy will ask for the result."""
+        executions = self._running[execution.key]
+        executions.remove(execution)
+        if not executions:
+            del self._running[execution.key]
+
+    def unsettled(self, execution: Execution, session: int) -> None:
+        """The channel of `session` was lost: the result is kept for the redelivered copy, unless that has come already."""
+        if execution.session != session:
+            return
+        self._orphans.append(execution)
+        if len(self._orphans) > KEPT:
+            self.settled(self._orphans.popleft())
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryRunner:
     """The deliveries of one route. `gauge`: how many are in flight."""
@@ -99,7 +170,7 @@ class DeliveryRunner:
                 execution = self.in_flight.start(job.key, job.session)
             self.gauge.inc()
             try:
-                outcome = await (execution.outcome() if adopted else execution.run(job.handle()))
+                outcome = await (execution.outcome() if adopted else execution.run(handled(job)))
                 settlement = await self._settled(job, execution, outcome)
                 await job.ack()
             except ChannelLost as error:
@@ -135,14 +206,14 @@ class DeliveryRunner:
             self.in_flight.settled(execution)
 
 
-async def handled(handler: Handler, delivery: Delivery, state: DeliveryState) -> Outcome:
+async def handled(job: Job) -> Outcome:
     """The handler's outcome. One that raises leaves the message in doubt, unless nothing could be evaluated: then it has done nothing yet."""
-    if isinstance(unread := delivery.message.headers.get(UNREADABLE_HEADERS), str):
+    if isinstance(unread := job.delivery.message.headers.get(UNREADABLE_HEADERS), str):
         return Refused(DeadClass.DECODE, f"its headers cannot be read: {unread[:LONGEST_WORD]}")
     try:
-        return await handler(delivery, state)
+        return await job.handle()
     except EvaluatorUnavailable as error:
         return unevaluated(error)
     except Exception as error:
-        logger.error("message.crashed", message_id=state.message_id, error=type(error).__name__, exc_info=error)
+        logger.error("message.crashed", message_id=job.state.message_id, error=type(error).__name__, exc_info=error)
         return Doubtful(f"{type(error).__name__} in the worker itself; the log has the trace", repeatable=False)

@@ -14,10 +14,9 @@ from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator
 from worker.core.topology import Topology, order_lock, order_room, ordered_topology
 from worker.flows.consuming.availability import Availability
-from worker.flows.consuming.in_flight import InFlight
 from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.report import report
-from worker.flows.consuming.runner import DeliveryRunner, Handler
+from worker.flows.consuming.runner import DeliveryRunner, Handler, InFlight
 from worker.flows.consuming.settlement_executor import SettlementExecutor
 from worker.flows.consuming.unread import UnreadDeliveries
 from worker.flows.ordered.intake import Intake, Newest

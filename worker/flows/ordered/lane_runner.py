@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import structlog
 
@@ -14,17 +13,16 @@ from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import ChannelLost, Unpublishable
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
-from worker.core.identity import identity_of
+from worker.core.message import identity_of
 from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
 from worker.core.ports import Broker, Clock, Evaluator
 from worker.core.settlement import Retry, Settlement
 from worker.core.topology import WORK_LIMIT, order_room
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.copies import retried
-from worker.flows.consuming.memory import Memory
-from worker.flows.consuming.runner import DeliveryRunner, Handler, handled
+from worker.flows.consuming.memory import Memory, with_memory
+from worker.flows.consuming.runner import DeliveryRunner, Handler
 from worker.flows.consuming.settlement_executor import SettlementExecutor, Trouble, instead
-from worker.flows.consuming.with_memory import with_memory
 from worker.flows.ordered.lanes import Entry, Lanes
 from worker.flows.ordered.messages import WaitingMessage, key_of, moved_on
 from worker.flows.waiting import first_of
@@ -121,7 +119,7 @@ class LaneRunner:
         refused = await key_of(self._deps.route, item, item.state, self._deps.evaluator, self._deps.clock) if entry.key is None else None
         if isinstance(refused, Refused):
             return refused
-        outcome = await with_memory(self._deps.memory, item, partial(handled, self._deps.handler, item, item.state))
+        outcome = await with_memory(self._deps.memory, item, lambda: self._deps.handler(item, item.state))
         return replace(outcome, body=None) if isinstance(outcome, Done) else outcome
 
     def require_channel(self) -> None:

@@ -17,7 +17,7 @@ from worker.core.message import Delivery, Message, memory_of, up_to
 from worker.core.outcome import Refused
 from worker.core.ports import Channel
 from worker.core.topology import order_room
-from worker.flows.consuming.consumer import SUSPECT
+from worker.flows.consuming.plain_job import SUSPECT
 from worker.flows.consuming.unread import REMEDY, too_large
 from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import Lanes

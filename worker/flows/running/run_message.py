@@ -10,9 +10,8 @@ from uuid import UUID, uuid4, uuid5
 
 from worker.config.automation import Values
 from worker.core.errors import Undecodable
-from worker.core.identity import identity_of
 from worker.core.jsontext import MAX_BYTES, MAX_DEPTH, decode, encode
-from worker.core.message import Delivery, Message
+from worker.core.message import Delivery, Message, identity_of
 
 VERSION = 1
 RESPONSE_LIMIT = 256 * 1024

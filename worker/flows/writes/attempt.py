@@ -12,9 +12,8 @@ from uuid import uuid4
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError
 from worker.core.exchange import Exchange
-from worker.core.identity import identity_of
 from worker.core.ledger import Claim, Ledger, attempt_key, receipt_key
-from worker.core.message import Delivery
+from worker.core.message import Delivery, identity_of
 from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused, Unsent, marked
 from worker.core.ports import Clock, Slot
 
