@@ -1,0 +1,26 @@
+"""`python -m docs.generator` writes the reference pages; with `--check` it names the pages that differ and exits with 1."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from docs.generator.pages import stale, write
+
+REFERENCE = Path(__file__).parents[1] / "reference"
+
+
+def main(arguments: list[str]) -> int:
+    if arguments not in ([], ["--check"]):
+        sys.stderr.write("usage: python -m docs.generator [--check]\n")
+        return 2
+    if not arguments:
+        sys.stdout.writelines(f"{path}: written\n" for path in write(REFERENCE))
+        return 0
+    old = stale(REFERENCE)
+    sys.stderr.writelines(f"{path}: differs from the code; run `make reference`\n" for path in old)
+    return 1 if old else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
