@@ -16,7 +16,17 @@ from rich.text import Text
 from worker.cli.demo.steps import STEPS, Step
 
 SHOWN = 8
-TOLD = {"event.published", "page.read", "poll.ended", "message.done", "message.skipped", "message.retried", "message.dead", "token.refreshed", "client.up"}
+SHOWN_EVENTS = {
+    "event.published",
+    "page.read",
+    "poll.ended",
+    "message.done",
+    "message.skipped",
+    "message.retried",
+    "message.dead",
+    "token.refreshed",
+    "client.up",
+}
 FIELDS = ("route", "change", "record", "routing_key", "page", "rows", "result", "status", "reason", "attempt")
 
 
@@ -30,7 +40,7 @@ class Feed(StringIO):
     def write(self, text: str) -> int:
         for line in filter(None, text.splitlines()):
             event = orjson.loads(line)
-            if event.get("event") in TOLD:
+            if event.get("event") in SHOWN_EVENTS:
                 details = " ".join(f"{name}={event[name]}" for name in FIELDS if event.get(name) not in (None, ""))
                 self.lines.append(f"{event['event']:16} {details}")
         return len(text)
