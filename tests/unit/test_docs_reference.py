@@ -4,6 +4,7 @@ import ast
 
 import pytest
 
+from docs.generator import __main__ as generator
 from docs.generator import markdown, pages
 from docs.generator.__main__ import REFERENCE, main
 from docs.generator.dead_classes import MEANINGS
@@ -40,6 +41,12 @@ def test_the_check_fails_and_names_the_page_and_the_remedy(monkeypatch, capsys):
 def test_every_log_event_has_a_meaning_and_every_meaning_an_event():
     missing, left_over = without_meaning()
     assert (sorted(missing), sorted(left_over)) == ([], []), "change docs/generator/log_events.toml, then run `make reference`"
+
+
+def test_the_check_names_events_without_a_sentence_and_sentences_without_an_event(monkeypatch, capsys):
+    monkeypatch.setattr(generator, "without_meaning", lambda: ({"page.new"}, {"page.old"}))
+    assert main(["--check"]) == 1
+    assert [line.rpartition(": ")[2] for line in capsys.readouterr().err.splitlines()] == ["no sentence for page.new", "no code logs page.old"]
 
 
 def test_every_dead_class_has_a_meaning():
