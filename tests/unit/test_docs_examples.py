@@ -8,15 +8,28 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from tests.tools.documents import DOCUMENTS, TOP, blocks, commands, spans
 from worker.cli.main import app
 from worker.config.loader import load_routes
 
 ENVIRONMENT = {"HALO_CLIENT_ID": "id", "OPENAI_KEY": "key", "HOOK_SECRET": "a-secret-of-sixteen", "HOOK_SECRET_NEW": "another-of-sixteen"}
+SAMPLES = dict.fromkeys(("HALO_URL", "COMPLETIONS_URL"), "https://example.com") | {
+    name: f"the-{name}-of-the-tests" for name in ("HALO_CLIENT_ID", "HALO_CLIENT_SECRET", "COMPLETIONS_KEY", "HOOK_SECRET", "ASK_SECRET")
+}
+SAMPLES["COMPLETIONS_HOST"] = "example.com"
+ALONE = {"check", "entities", "actions", "schema", "permissions", "runbook", "version"}
 ROUTES = [(document, block) for document in DOCUMENTS for block in blocks(document, "yaml")]
 LINES = [(document, line) for document in DOCUMENTS for line in commands(document)]
 SHOWN = [(document, span) for document in DOCUMENTS for span in spans(document) if span.startswith("halo-worker ")]
+
+
+def given_to_worker(line):
+    """What a line gives to `halo-worker`, without what the shell takes for itself; nothing when it runs another program."""
+    words = [word for word in shlex.split(line, comments=True) if not re.fullmatch(r"[A-Z_]+=.*", word)]
+    words = words[1:] if words[:1] == ["halo-worker"] else []
+    return words[: words.index(">")] if ">" in words else words
 
 
 @pytest.mark.parametrize(("document", "block"), ROUTES, ids=[f"{document}-{number}" for number, (document, _) in enumerate(ROUTES)])
@@ -42,12 +55,21 @@ def command_of(words):
     return command, rest
 
 
-@pytest.mark.parametrize(("document", "line"), [(document, line) for document, line in LINES if re.search(r"\bhalo-worker [a-z]", line)])
+@pytest.mark.parametrize(("document", "line"), [(document, line) for document, line in LINES if given_to_worker(line)])
 def test_every_command_line_that_is_shown_can_be_typed(document, line):
-    words = shlex.split(line, comments=True)
-    words = words[words.index("halo-worker") + 1 :]
-    command, rest = command_of(words[: words.index(">")] if ">" in words else words)
+    command, rest = command_of(given_to_worker(line))
     command.make_context(command.name, rest)
+
+
+@pytest.mark.parametrize(
+    "words", sorted({tuple(given_to_worker(line)) for _, line in LINES if given_to_worker(line)[:1] and given_to_worker(line)[0] in ALONE})
+)
+def test_every_command_that_connects_to_nothing_does_what_is_shown(words, monkeypatch):
+    """With the sample routes, whose names the documents use."""
+    monkeypatch.chdir(TOP)
+    done = CliRunner().invoke(app, list(words), env=SAMPLES)
+    assert done.exit_code == 0, done.output
+    assert done.stdout
 
 
 @pytest.mark.parametrize(("document", "span"), SHOWN)
