@@ -15,7 +15,7 @@ PYTEST_FLAGS ?= -n 4 --dist worksteal
 phase = @begin=$$(date +%s); echo "== $(1)"; $(2) || { echo "== $(1): failed after $$(($$(date +%s) - begin)) s" >&2; exit 1; }; echo "== $(1): $$(($$(date +%s) - begin)) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format-check lint types imports bench chaos audit image image-test pin pinned format lock setup clean
+.PHONY: help demo test check format-check lint types imports bench chaos audit docs reference image image-test pin pinned format lock setup clean
 
 help:  ## show this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -26,7 +26,7 @@ demo: $(VENV)/ready-to-run  ## watch data move between a simulated Halo and a br
 test: $(VENV)/ready-to-develop  ## run all tests, against a real RabbitMQ that the tests start themselves
 	$(call phase,tests,$(BIN)/python -m pytest $(PYTEST_FLAGS) || { echo "== what failed beside others is run again by itself: it must pass there"; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; })
 
-check: format-check lint types imports test  ## everything that CI runs: format, lint, types, import contracts, all tests
+check: format-check lint types imports docs test  ## everything that CI runs: format, lint, types, import contracts, documentation, all tests
 
 format-check: $(VENV)/ready-to-develop
 	$(call phase,format,$(BIN)/ruff format --check .)
@@ -39,6 +39,12 @@ types: $(VENV)/ready-to-develop
 
 imports: $(VENV)/ready-to-develop
 	$(call phase,import contracts,$(BIN)/lint-imports)
+
+reference: $(VENV)/ready-to-develop  ## write the reference pages of the documentation from the code
+	@$(BIN)/python -m docs.generator
+
+docs: $(VENV)/ready-to-develop  ## build the documentation into build/site; fails on broken links, old reference pages and requests to other hosts
+	$(call phase,documentation,$(BIN)/python -m docs.generator --check && $(BIN)/mkdocs build --quiet --strict && $(BIN)/python -m docs.generator.site build/site)
 
 bench: $(VENV)/ready-to-develop  ## measure the paths of messages and scans as ratios to bare loops, and what the isolation of expressions costs
 	$(call phase,publisher path,$(BIN)/python -m tests.benchmarks.publisher)

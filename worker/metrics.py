@@ -10,51 +10,51 @@ BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
 class Metrics:
-    """`registry` holds them all; the constructor's sentences are what `/metrics` shows."""
+    """`registry` holds them all; `/metrics` shows the descriptions of the constructor."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.messages = self._counter("messages", "Messages settled by a publisher, by what became of them", "route", "result")
-        self.events = self._counter("events", "Events published by a subscriber, confirmed by the broker", "route", "change")
-        self.echoes = self._counter("echoes", "Changes of a subscriber that were not published, since the worker made them itself", "route")
+        self.messages = self._counter("messages", "Messages that a publisher or a runbook settled, by result", "route", "result")
+        self.events = self._counter("events", "Events of a subscriber that the broker confirmed", "route", "change")
+        self.echoes = self._counter("echoes", "Changes that a subscriber did not publish, since the worker made them itself", "route")
         self.parked = self._counter("parked_records", "Records whose when or transform failed", "route")
         self.unrouted = self._counter("unrouted_events", "Events that no queue took", "route")
-        self.polls = self._counter("polls", "Polls by result: complete, incomplete, failed", "route", "result")
-        self.pages = self._counter("pages", "Pages read", "route")
+        self.polls = self._counter("polls", "Polls, by result: complete, incomplete, failed", "route", "result")
+        self.pages = self._counter("pages", "Pages that a subscriber read", "route")
         self.polled = self._gauge("last_complete_poll_timestamp_seconds", "When a subscriber's last complete poll ended, seconds since 1970", "route")
         self.known = self._gauge("known_records", "Records that a subscriber knows", "route")
-        self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although it was created once", "route")
+        self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although one was created", "route")
         self.refused_state = self._counter(
-            "refused_state", "Batons, claims, permits and write notices that no worker can have written, by kind: they move nothing", "kind"
+            "refused_state", "Refused batons, claims, permits and write notices that no worker can have written, by kind", "kind"
         )
         self.deliveries = self._counter(
-            "deliveries", "Deliveries to webhooks and to endpoints of runbooks by result: accepted, known, skipped, parked", "route", "result"
+            "deliveries", "Deliveries to webhooks and to endpoints of runbooks, by result: accepted, known, skipped, parked", "route", "result"
         )
-        self.refused_calls = self._counter("refused_calls", "Calls of the public port that were refused, by status", "status")
-        self.cut_connections = self._counter("cut_connections", "Connections of the public port that were closed to make room for others")
-        self.consuming = self._gauge("consuming", "1 while a route's consumer is really consuming", "route")
-        self.in_hand = self._gauge("messages_in_hand", "Messages being handled now", "route")
-        self.memory_used = self._gauge("memory_used_bytes", "Memory that messages have, by kind: bodies, and work on them (estimated)", "kind")
+        self.refused_calls = self._counter("refused_calls", "Refused calls of the public port, by status", "status")
+        self.cut_connections = self._counter("cut_connections", "Connections of the public port that the worker closed at a limit")
+        self.consuming = self._gauge("consuming", "1 while a route's consumer gets deliveries", "route")
+        self.in_hand = self._gauge("messages_in_hand", "Messages in flight", "route")
+        self.memory_used = self._gauge("memory_used_bytes", "Memory of messages in flight, by kind: bodies, and work on them (estimated)", "kind")
         self.memory_waiting = self._gauge("memory_waiting", "Messages that wait for memory, by kind", "kind")
         self.ordered_waiting = self._gauge(
-            "ordered_waiting", "Messages in the waiting room of a route with order_by, told by the replica that applies it", "route"
+            "ordered_waiting", "Messages in the waiting queue of a route with order_by, as the replica that applies it counts them", "route"
         )
-        self.keys_held_up = self._gauge("keys_held_up", "Keys of a route with order_by that wait until a failed message is tried again", "route")
-        self.expressions_stopped = self._counter("expressions_stopped", "Evaluations that were ended, by reason: time, memory, failed, killed", "reason")
+        self.keys_held_up = self._gauge("keys_held_up", "Keys of a route with order_by that wait for the retry of a failed message", "route")
+        self.expressions_stopped = self._counter("expressions_stopped", "Evaluations that ended early, by reason: time, memory, failed, killed", "reason")
         self.evaluator_restarts = self._counter(
-            "evaluator_restarts", "Processes for expressions that ended and were replaced, by cause: time, memory, failed, killed, retired", "cause"
+            "evaluator_restarts", "Replaced processes for expressions, by cause: time, memory, failed, killed, retired", "cause"
         )
-        self.requests = self._counter("halo_requests", "Requests to Halo by fate", "client", "method", "fate")
+        self.requests = self._counter("halo_requests", "Requests to Halo, by fate", "client", "method", "fate")
         self.request_seconds = Histogram(
             "halo_worker_halo_request_seconds", "Duration of requests to Halo", ["client"], registry=self.registry, buckets=BUCKETS
         )
-        self.integration_requests = self._counter("integration_requests", "Calls of integrations by fate", "integration", "method", "fate")
+        self.integration_requests = self._counter("integration_requests", "Calls of integrations, by fate", "integration", "method", "fate")
         self.budget_used = self._gauge("budget_used", "Requests sent in the current window", "client")
         self.budget_waiting = self._gauge("budget_waiting", "Requests that wait for budget", "client")
-        self.permits_minted = self._counter("permits_minted", "Permits for requests that this replica made for all", "client")
-        self.permits_taken = self._counter("permits_taken", "Permits for requests that this replica took", "client")
-        self.minting = self._gauge("minting", "1 while this replica makes the permits for all", "client")
-        self.tokens = self._counter("token_calls", "Calls of the token endpoint by result", "client", "result")
+        self.permits_minted = self._counter("permits_minted", "Permits that this replica issued for all replicas", "client")
+        self.permits_taken = self._counter("permits_taken", "Permits that this replica took", "client")
+        self.minting = self._gauge("minting", "1 while this replica issues the permits for all replicas", "client")
+        self.tokens = self._counter("token_calls", "Calls of the token endpoint, by result", "client", "result")
         self.client_up = self._gauge("client_up", "1 while Halo answers and gives tokens", "client")
         self.broker_up = Gauge("halo_worker_broker_up", "1 while attached to the broker", registry=self.registry)
 

@@ -51,7 +51,7 @@ def lower(value: Any) -> Any:
 
 
 def broker_address(value: Any) -> Any:
-    """Refuses what is no address of a broker, without a word of what was given: it holds a password."""
+    """Refuse what is not an address of a broker. The error quotes nothing of the value, since it holds a password."""
     if isinstance(value, str) and not is_encoded(value.strip()):
         raise PydanticCustomError("broker_address", "{reason}", {"reason": NOT_ENCODED})
     try:
@@ -101,15 +101,17 @@ class Settings(BaseModel):
     )
     routes: Path = Field(Path("routes"), description="directory of the route files")
     secrets: Path = Field(Path("/run/secrets"), description="directory of the files that ${file:NAME} in a route file reads")
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = Field("info", description="debug, info, warning or error")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = Field("info", description="lowest level of the log lines")
     log_format: Annotated[Literal["json", "console"] | None, BeforeValidator(lower)] = Field(
-        None, description="json or console; by itself console on a terminal and json elsewhere"
+        None, description="format of the log lines; default: console on a terminal, otherwise json"
     )
-    shutdown_grace: Seconds = Field(25.0, gt=0, le=3600, description="how long work in hand may take to end after SIGTERM")
+    shutdown_grace: Seconds = Field(25.0, gt=0, le=3600, description="time for messages in flight to end after SIGTERM")
     admin_host: str = Field("127.0.0.1", min_length=1, description="interface of the admin port; 0.0.0.0 in a container")
-    admin_port: int = Field(8080, ge=0, le=65535, description="port of /livez, /readyz and /metrics; 0 takes a free one, which the log names")
+    admin_port: int = Field(8080, ge=0, le=65535, description="port of /livez, /readyz and /metrics; 0 takes a free port, which the log names")
     public_host: str = Field("127.0.0.1", min_length=1, description="interface of the public port; 0.0.0.0 in a container")
-    public_port: int = Field(8081, ge=0, le=65535, description="port of webhooks and endpoints of runbooks, open only when a route has one; 0 takes a free one")
+    public_port: int = Field(
+        8081, ge=0, le=65535, description="port of webhooks and endpoints of runbooks, open only when a route has one; 0 takes a free port"
+    )
     public_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(networks)] = Field(
         (), description="addresses or networks of reverse proxies in front of the public port, separated by commas; their X-Forwarded-For names the caller"
     )
@@ -117,45 +119,47 @@ class Settings(BaseModel):
         64,
         ge=1,
         le=256,
-        description="most connections to the public port from one IPv4 address or IPv6 /64; the proxies of WORKER_PUBLIC_PROXIES have no limit",
+        description="maximum connections to the public port from one IPv4 address or IPv6 /64; no limit for WORKER_PUBLIC_PROXIES",
     )
     budget_share: float = Field(
         1.0,
         gt=0,
         le=1,
         allow_inf_nan=False,
-        description="the part of each client's rate limit that all workers together may use; the rest is left to other systems",
+        description="part of each client's rate limit that all workers together use; the rest stays for other systems",
     )
     instance: str = Field(
-        default_factory=socket.gethostname, min_length=1, description="name of this replica in logs and on the broker; by itself the host's name"
+        default_factory=socket.gethostname, min_length=1, description="name of this replica in logs and on the broker; default: the host name"
     )
-    heartbeat: Annotated[int, BeforeValidator(seconds)] = Field(10, ge=1, le=60, description="heartbeat of the broker's connections, whole seconds")
+    heartbeat: Annotated[int, BeforeValidator(seconds)] = Field(10, ge=1, le=60, description="heartbeat of the broker's connections, in whole seconds")
     expression_memory: int = Field(
-        128, ge=64, le=4096, description="memory in MiB that one expression may take; two are evaluated at once, and a message that needs more is dead-lettered"
+        128, ge=64, le=4096, description="memory in MiB for one expression; two are evaluated at a time, and a message that needs more is dead-lettered"
     )
     max_message: Bytes = Field(
         16 * UNITS["mib"],
         ge=64 * UNITS["kib"],
         le=128 * UNITS["mib"],
-        description="largest body of a message that is read, in bytes or as 16MiB; a larger message is dead-lettered unread",
+        description="largest body that the worker reads, in bytes or as 16MiB; it dead-letters a larger message unread",
     )
     in_flight: Bytes = Field(
         64 * UNITS["mib"],
         ge=4 * UNITS["mib"],
         le=16 * UNITS["gib"],
-        description="bytes of bodies that all consumers together have in hand; the worker takes about 100 MiB and up to 4 times this",
+        description="bytes of bodies in flight over all consumers; the worker takes about 100 MiB and up to 4 times this",
     )
-    turn: Seconds = Field(300.0, ge=10, le=1500, description="longest turn of a subscriber; well below the broker's acknowledgement timeout of 30 minutes")
+    turn: Seconds = Field(
+        300.0, ge=10, le=1500, description="longest turn of a subscriber; keep it well below the broker's acknowledgement timeout of 30 minutes"
+    )
 
 
 def variables() -> dict[str, str]:
-    """Every variable with its sentence."""
+    """Return the description of every variable."""
     known = {PREFIX + name.upper(): field.description or "" for name, field in Settings.model_fields.items()}
-    return known | {URL_FILE: "file that holds the address of the broker, instead of WORKER_AMQP_URL"}
+    return known | {URL_FILE: "file that holds the address of the broker, instead of WORKER_AMQP_URL; read again at each connection"}
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings that this environment makes; an empty variable counts as not set. Raises `ConfigError` with every problem by variable."""
+    """Return the settings of this environment; an empty variable counts as not set. Raises `ConfigError` with every problem, by variable."""
     given = {name: value for name, value in environment.items() if name.startswith(PREFIX) and value.strip() and not FOREIGN.fullmatch(name)}
     known = variables()
     problems = [Problem(name, 0, 0, _unknown(name, known)) for name in given if name not in known]

@@ -1,10 +1,12 @@
-"""The documentation tells of everything that a user can set, type or watch, and of nothing that is not there."""
+"""The documents lead somewhere, name only what is there, and name all of it."""
 
 import re
-from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
+from docs.generator.log_calls import log_calls
+from tests.tools.documents import DOCUMENTS, PAGES, TOP, anchors, code, links, spans, text_of
 from worker import __version__
 from worker.cli.main import app
 from worker.cli.permissions import print_permissions
@@ -12,71 +14,93 @@ from worker.config.loader import load_routes
 from worker.metrics import Metrics
 from worker.settings import FOREIGN, load_settings, variables
 
-TOP = Path(__file__).parents[2]
-README = (TOP / "README.md").read_text("utf-8")
-SECURITY = (TOP / "docs" / "security.md").read_text("utf-8")
-CODE = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", README, re.DOTALL))
-MAKEFILE = (TOP / "Makefile").read_text("utf-8")
-COMMANDS = sorted([command.name or command.callback.__name__ for command in app.registered_commands] + [group.name for group in app.registered_groups])
+README_LIMIT = 8000
+MAKEFILE = text_of("Makefile")
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
-METRICS = sorted(metric.name for metric in Metrics().registry.collect())
+METRICS = {metric.name for metric in Metrics().registry.collect()}
+COMMANDS = {command.name or command.callback.__name__ for command in app.registered_commands} | {group.name for group in app.registered_groups}
+EVENTS = set(log_calls(TOP / "worker"))
+NOUNS = {event.partition(".")[0] for event in EVENTS} - {"request"}  # also a key of route files
+FILE = re.compile(r"(?:tests|docker|worker|docs|\.ci|\.github)/[\w./-]*\w/?")
 
 
-def test_the_readme_names_every_setting():
-    assert [name for name in variables() if not re.search(rf"\b{name}\b", README)] == []
+def test_the_readme_can_be_read_in_one_go():
+    assert len(text_of("README.md")) <= README_LIMIT
 
 
-def test_the_readme_names_every_command():
-    assert [name for name in COMMANDS if not re.search(rf"(`|halo-worker ){name}\b", README)] == []
+def test_the_readme_leads_to_every_page():
+    led = {target.partition("#")[0] for target in links("README.md")}
+    assert {page for page in PAGES if page != "docs/index.md"} <= led
 
 
-def test_the_readme_names_every_metric():
-    assert [name for name in METRICS if not re.search(rf"\b{name}(_total)?\b", README)] == []
+def test_the_site_has_every_page_in_its_navigation():
+    def pages(part):
+        return [part] if isinstance(part, str) else [page for each in (part.values() if isinstance(part, dict) else part) for page in pages(each)]
+
+    assert sorted(f"docs/{page}" for page in pages(YAML(typ="safe").load(text_of("mkdocs.yml"))["nav"])) == PAGES
 
 
-def test_every_setting_that_the_readme_names_exists():
-    named = set(re.findall(r"\bWORKER_[A-Z_]+[A-Z]\b", README))
-    assert {name for name in named if not FOREIGN.fullmatch(name)} <= set(variables())
+@pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md", "routes/README.md", "docker/kubernetes/README.md"])
+def test_every_link_leads_to_a_file_and_a_heading_that_exist(document):
+    for target in links(document):
+        file, _, heading = target.partition("#")
+        path = (TOP / document).parent / file if file else TOP / document
+        assert path.exists(), target
+        assert not heading or heading in anchors(path), target
 
 
-def test_every_command_that_the_readme_shows_exists():
-    shown = set(re.findall(r"(?:halo-worker|python -m worker) ([a-z]+)", CODE))
-    assert shown <= set(COMMANDS)
-
-
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/security.md"]
-
-
-@pytest.mark.parametrize("document", [*DOCUMENTS, ".ci/run"])
-def test_every_make_target_that_the_documents_show_exists(document):
-    text = (TOP / document).read_text("utf-8")
-    code = text if document == ".ci/run" else "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
-    assert set(re.findall(r"\bmake ([a-z-]+)", code)) <= TARGETS
-
-
-@pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md"])
-def test_every_file_that_the_documents_link_to_exists(document):
-    targets = re.findall(r"\]\(([^)#]+)", (TOP / document).read_text("utf-8"))
-    assert [target for target in targets if "://" not in target and not (TOP / document).parent.joinpath(target).exists()] == []
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_of_the_site_links_only_to_pages_of_the_site(page):
+    outside = [target for target in links(page) if not (TOP / page).parent.joinpath(target.partition("#")[0]).resolve().is_relative_to(TOP / "docs")]
+    assert outside == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_heading_that_the_documents_link_to_exists(document):
-    text = (TOP / document).read_text("utf-8")
-    headings = {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
-    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings
+def test_every_file_that_a_document_names_exists(document):
+    named = {found[0] for span in spans(document) if (found := FILE.match(span)) and "*" not in span and "<" not in span}
+    assert [name for name in sorted(named) if not (TOP / name).exists()] == []
 
 
-def test_every_test_and_file_that_the_security_page_names_exists():
-    named = set(re.findall(r"`((?:tests|docker|worker)/[^`*]+|[\w-]+\.toml)`", SECURITY))
-    assert len(named) > 4
-    assert [name for name in named if not (TOP / name).exists()] == []
+@pytest.mark.parametrize("document", [*DOCUMENTS, ".ci/run"])
+def test_every_make_target_and_variable_that_a_document_shows_exists(document):
+    shown = text_of(document) if document == ".ci/run" else code(document)
+    assert set(re.findall(r"\bmake ([a-z-]+)", shown)) <= TARGETS
+    given = {name for line in re.findall(r"\bmake [a-z-]+((?: [A-Z_]+=\S*)+)", shown) for name in re.findall(r"([A-Z_]+)=", line)}
+    assert [name for name in given if f"$({name})" not in MAKEFILE] == []
 
 
-def test_every_command_and_setting_that_the_security_page_shows_exists():
-    code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", SECURITY, re.DOTALL))
-    assert set(re.findall(r"halo-worker ([a-z]+)", code)) <= set(COMMANDS)
-    assert set(re.findall(r"\bWORKER_[A-Z_]+[A-Z]\b", SECURITY)) <= set(variables())
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_setting_metric_and_log_event_that_a_document_names_exists(document):
+    settings = set(re.findall(r"\bWORKER_[A-Z_]+[A-Z]\b", text_of(document)))
+    assert {name for name in settings if not FOREIGN.fullmatch(name)} <= set(variables()) | {"WORKER_IMAGE"}
+    metrics = {name.removesuffix("_total") for name in re.findall(r"\bhalo_worker_\w+", text_of(document))}
+    assert metrics <= METRICS
+    named = {span for span in spans(document) if re.fullmatch(r"[a-z]+\.[a-z_]+", span) and span.partition(".")[0] in NOUNS}
+    assert named <= EVENTS
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("docs/reference/settings.md", variables()),
+        ("docs/reference/commands.md", COMMANDS),
+        ("docs/reference/metrics.md", METRICS),
+        ("docs/reference/log-events.md", EVENTS),
+    ],
+)
+def test_the_reference_names_all_of_them(page, names):
+    assert [name for name in names if not re.search(rf"\b{re.escape(name)}(_total)?\b", text_of(page))] == []
+
+
+@pytest.mark.parametrize(("name", "default"), re.findall(r"^\| `(WORKER_[A-Z_]+)` \| `([^`]+)` \|", text_of("docs/reference/settings.md"), re.MULTILINE))
+def test_the_reference_shows_the_defaults_as_people_may_write_them(name, default):
+    assert load_settings({name: default}) == load_settings({})
+
+
+def test_each_guarantee_names_the_tests_that_hold_it():
+    sections = re.split(r"^## ", text_of("docs/guarantees.md"), flags=re.MULTILINE)[1:]
+    assert len(sections) == 11
+    assert [section.partition("\n")[0] for section in sections if not re.search(r"\*\*Held by\*\* `tests/", section)] == []
 
 
 def test_the_permissions_that_the_security_page_shows_are_those_of_the_sample_routes(capsys):
@@ -88,24 +112,11 @@ def test_the_permissions_that_the_security_page_shows_are_those_of_the_sample_ro
     routes = load_routes(TOP / "routes", names | secrets, TOP)
     print_permissions(routes, ["billing"], "/", ctl=True, as_json=False)
     printed = [line for line in capsys.readouterr().out.splitlines() if "set_permissions" in line]
-    shown = [line for line in SECURITY.splitlines() if line.startswith("rabbitmqctl set_permissions")]
+    shown = [line for line in text_of("docs/security.md").splitlines() if line.startswith("rabbitmqctl set_permissions")]
     assert [line for line in shown if line not in printed] == []
     roles = {re.split(r"[-\d]", line.split()[4])[0] for line in printed}
     assert {re.split(r"[-\d]", line.split()[4])[0] for line in shown} == roles
 
 
-def test_the_route_files_that_the_readme_shows_are_good(tmp_path: Path):
-    for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)):
-        (tmp_path / f"{number}.yaml").write_text(block, "utf-8")
-    (tmp_path / "halo_secret").write_text("secret", "utf-8")
-    routes = load_routes(tmp_path, {"HALO_CLIENT_ID": "id", "OPENAI_KEY": "key"}, tmp_path)
-    assert (set(routes.subscribers), set(routes.publishers), set(routes.runbooks)) == ({"tickets"}, {"assets-from-erp"}, {"ask-chatgpt"})
-
-
 def test_the_changelog_has_a_section_for_what_is_here():
-    assert re.search(rf"^## \[({re.escape(__version__)}|Unreleased)\]", (TOP / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
-
-
-@pytest.mark.parametrize(("name", "default"), re.findall(r"^\| `(WORKER_[A-Z_]+)` \| `([^`]+)` \|", README, re.MULTILINE))
-def test_the_readme_tells_the_defaults_as_they_are(name, default):
-    assert load_settings({name: default}) == load_settings({})
+    assert re.search(rf"^## \[({re.escape(__version__)}|Unreleased)\]", text_of("CHANGELOG.md"), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""`halo-worker cursor`: how far a subscriber is, and another place to go on from."""
+"""`halo-worker cursor`: shows how far a subscriber is, and moves its cursor."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from worker.state.baton import Baton, KnownRef
 from worker.state.cursor_admin import BatonStatus, read_status, replace_baton, with_cursor, with_readable_known
 
 GOOD = 0
-LEEWAY = 30.0  # seconds beyond the longest turn in which a replica that has the baton in hand must have put it back
+LEEWAY = 30.0  # seconds beyond the longest turn: by then a replica that holds the baton has put it back
 
 
 class CannotMove(WorkerError):
@@ -43,7 +43,7 @@ class CannotMove(WorkerError):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What an operator wants. `successor`: the baton in the place of that one; `sentence`: what then happens. `since`: what is read again."""
+    """A move that an operator asks for. `successor`: the new baton; `sentence`: what then happens; `since`: the start of what is read again."""
 
     successor: Callable[[Baton | None], Baton]
     sentence: Callable[[Baton], str]
@@ -81,7 +81,7 @@ def rewind(name: str, by: str, environment: Mapping[str, str], *, dry_run: bool)
 
 
 def reset(name: str, environment: Mapping[str, str], *, dry_run: bool) -> int:
-    """As on the first day. Raises `ConfigError`, `BrokerError`, `CannotReplaceBaton`."""
+    """Start as on the first day. Raises `ConfigError`, `BrokerError`, `CannotReplaceBaton`."""
     desk = Desk(environment, name)
     start = desk.route.start
     since = start if isinstance(start, datetime) else None
@@ -133,18 +133,18 @@ class Desk:
                 found = move.successor(baton)
                 return replace(found, known=KnownRef()) if forgets else found
 
-            patience = self._longest if move.waits and status.baton is not None else 0.0  # for one that was not seen was waited already
+            patience = self._longest if move.waits and status.baton is not None else 0.0  # the command has already waited for one that it did not see
             baton = await replace_baton(broker, SystemClock(), self.route.name, successor, patience=patience)
         output().print(f"{self.route.name}: {move.sentence(baton)}.", soft_wrap=True)
         return GOOD
 
     async def _status(self, broker: Broker, move: Move) -> BatonStatus:
-        """The baton, waiting for it while a replica has it in hand; one that does not come back is gone."""
+        """Return the baton, and wait for it while a replica holds it. A baton that does not return is gone."""
         status = await read_status(broker, SystemClock(), self.route.name)
         if status.baton is not None or not status.bootstrapped or not move.waits:
             return status
         console = errors()
-        told = f"a replica has the baton of {self.route.name} in hand, or it is gone: waiting for up to {format_duration(round(self._longest))}"
+        told = f"a replica holds the baton of {self.route.name}, or it is gone: waiting for at most {format_duration(round(self._longest))}"
         with console.status(told) if console.is_terminal else nullcontext():
             if not console.is_terminal:
                 console.print(told, soft_wrap=True)
@@ -156,7 +156,7 @@ class Desk:
         return status
 
     async def _count(self, since: datetime | None) -> str:
-        """How many records Halo would give again."""
+        """Return how many records the subscriber would read again, as a sentence."""
         async with open_evaluator(Limits(self._settings.expression_memory)) as evaluator:
             parameters = await subscriber_request(self.route, evaluator)
         request = build_request(self.route.operation, parameters["path"], parameters["query"])
@@ -164,7 +164,7 @@ class Desk:
         async with open_clients(self._routes, self._settings, Metrics(), Health(), SystemClock(), names=[self.route.client]) as clients:
             page = await PageReader(clients[self.route.client], request, self.route.operation.listing, lambda *_: None).read(1, more)
         if isinstance(page, PageFailed):
-            raise CannotMove(f"Halo was asked how many records that are, and did not say: {page.exchange.reason}")
+            raise CannotMove(f"Halo did not say how many records that are: {page.exchange.reason}")
         count = len(page.rows) if page.count is None else page.count
         return f"{count:,} record{'' if count == 1 else 's'} would be read again" + (
             "" if more or since is None else ", and those published that changed since"
@@ -178,19 +178,19 @@ def find_subscriber(subscribers: Mapping[str, Subscriber], name: str) -> Subscri
 
 
 def moment_of(text: str) -> datetime:
-    """Without a zone it is UTC. Raises `ConfigError`."""
+    """Parse a time; without a zone it is UTC. Raises `ConfigError`."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ConfigError([Problem("--at", 0, 0, f"{text!r} is not an ISO date, such as 2026-03-01 or 2026-03-01T14:30:00Z")]) from None
     found = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     if found > datetime.now(UTC) + CLOCKS_APART:
-        raise ConfigError([Problem("--at", 0, 0, f"{text!r} lies in the future: nothing would be published until then")])
+        raise ConfigError([Problem("--at", 0, 0, f"{text!r} lies in the future: the subscriber would publish nothing until then")])
     return found
 
 
 def duration_of(text: str) -> float:
-    """Seconds. Raises `ConfigError`."""
+    """Parse a duration into seconds. Raises `ConfigError`."""
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -218,14 +218,14 @@ def first_day(route: Subscriber) -> str:
 
 
 def described(route: Subscriber, status: BatonStatus) -> dict[str, Any]:
-    """What `show` says, in its order."""
+    """Return what `show` prints, in its order."""
     baton = status.baton
     if not status.bootstrapped:
         return {"subscriber": route.name, "state": "none: the worker has never run with it on this broker"}
     if baton is None:
         return {
             "subscriber": route.name,
-            "state": "away: a replica has the baton in hand; if that is so for longer than a turn, it is gone: `cursor set` or `cursor reset`",
+            "state": "away: a replica holds the baton; after more than a turn it is gone: use `cursor set` or `cursor reset`",
         }
     at = {name: stamp(datetime.fromtimestamp(value, UTC)) if value else "never" for name, value in (("polled", baton.polled), ("due", baton.due))}
     scan = "none under way" if baton.scan is None else f"page {baton.scan['position']['page']}"

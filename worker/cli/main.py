@@ -21,7 +21,7 @@ WRONG_USAGE = 2
 
 
 def end(code: int) -> None:
-    """What a command returns is the process's exit code: 0 good, 1 failed, 2 wrong configuration or usage."""
+    """End with the exit code that a command returns: 0 done, 1 failed, 2 wrong configuration or usage."""
     raise typer.Exit(code)
 
 
@@ -53,10 +53,10 @@ def run() -> int:
 
 @app.command()
 def check(
-    directory: Annotated[Path | None, typer.Argument(metavar="DIR", help="Directory of the route files; by itself WORKER_ROUTES.", show_default=False)] = None,
+    directory: Annotated[Path | None, typer.Argument(metavar="DIR", help="Directory of the route files. Default: WORKER_ROUTES.", show_default=False)] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Check all route files and tell every problem; connects to nothing."""
+    """Check all route files and report every mistake; connects to nothing."""
     from worker.cli.check import check as check_routes
     from worker.settings import load_settings
 
@@ -68,7 +68,7 @@ def check(
 def demo() -> int:
     """Watch data move between a simulated Halo and a broker.
 
-    Ends by itself within a minute. Uses an embedded broker, or the one of WORKER_AMQP_URL.
+    Ends within a minute. Uses an embedded broker, or the one of WORKER_AMQP_URL.
     """
     from worker.cli.demo import demo as show
 
@@ -79,12 +79,12 @@ def demo() -> int:
 def sandbox(
     *,
     host: Annotated[str, typer.Option(help="Interface to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8090,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8090,
     seed: Annotated[int, typer.Option(help="The same seed gives the same records.")] = 1,
-    tickets: Annotated[int, typer.Option(min=0, help="How many tickets there are; the rest is sized by it.")] = 200,
-    activity: Annotated[float, typer.Option(min=0, help="Changes per second that others make meanwhile.")] = 0.0,
-    page_cap: Annotated[int, typer.Option(min=0, help="Most rows on a page, whatever is asked for; 0: no cap.")] = 100,
-    rate_limit: Annotated[int, typer.Option(min=0, help="Requests in any five minutes; 0: no limit.")] = 700,
+    tickets: Annotated[int, typer.Option(min=0, help="Number of tickets; the numbers of other records follow from it.")] = 200,
+    activity: Annotated[float, typer.Option(min=0, help="Changes per second that other users make.")] = 0.0,
+    page_cap: Annotated[int, typer.Option(min=0, help="Maximum rows of a page, whatever a request asks for (0 = no limit).")] = 100,
+    rate_limit: Annotated[int, typer.Option(min=0, help="Maximum requests in any five minutes (0 = no limit).")] = 700,
 ) -> int:
     """Run a simulated HaloITSM server, for developing routes."""
     from worker.cli.sandbox import run_sandbox
@@ -93,7 +93,7 @@ def sandbox(
 
 
 @app.command()
-def entities(text: Annotated[str, typer.Argument(help="An entity, or a part of its name.")] = "", as_json: AsJson = False) -> int:
+def entities(text: Annotated[str, typer.Argument(help="An entity, or a part of its name. Default: all.")] = "", as_json: AsJson = False) -> int:
     """Show the entities of the Halo API, or one of them with all its parameters."""
     from worker.cli.entities import print_entities
 
@@ -101,8 +101,8 @@ def entities(text: Annotated[str, typer.Argument(help="An entity, or a part of i
 
 
 @app.command()
-def actions(name: Annotated[str, typer.Argument(help="An action, such as create_ticket.")] = "", as_json: AsJson = False) -> int:
-    """Show the Halo API actions of runbooks, or one of them with the JSON that it expects."""
+def actions(name: Annotated[str, typer.Argument(help="An action, such as create_ticket. Default: all.")] = "", as_json: AsJson = False) -> int:
+    """Show the Halo API actions of runbooks, or one of them with the JSON that it takes."""
     from worker.cli.actions import print_actions
 
     return print_actions(name, as_json=as_json)
@@ -114,7 +114,10 @@ def call(
     inputs: Inputs = None,
     as_json: AsJson = False,
 ) -> int:
-    """Call a method of an integration once, as Halo's Test button does: the answer, and what each output variable finds in it."""
+    """Call a method of an integration once, as Halo's Test button does.
+
+    Prints the answer, and what each output variable finds in it.
+    """
     from worker.cli.call import call as call_once
 
     return call_once(name, inputs or [], os.environ, as_json=as_json)
@@ -125,11 +128,11 @@ def start(
     name: Annotated[str, typer.Argument(metavar="RUNBOOK")],
     inputs: Inputs = None,
     payload: Annotated[
-        Path | None, typer.Option(help="A file with the starting payload (JSON), from which the runbook takes its variables.", show_default=False)
+        Path | None, typer.Option(help="A JSON file with the starting payload, from which the runbook takes its variables.", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Run a runbook once, here and now, and follow it to its end."""
+    """Run a runbook once, in this process, and follow it to its end."""
     from worker.cli.start import start as start_run
 
     return start_run(name, inputs or [], payload, os.environ, as_json=as_json)
@@ -138,17 +141,17 @@ def start(
 @app.command()
 def register(
     name: Annotated[str, typer.Argument(metavar="WEBHOOK")],
-    url: Annotated[str, typer.Option(help="The public address of the worker, as Halo reaches it, such as https://hooks.example.com.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent to Halo, and send nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before notifications are removed.")] = False,
+    url: Annotated[str, typer.Option(help="Public address of the worker, as Halo reaches it: https://hooks.example.com.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what the command would send to Halo, and send nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove notifications without asking.")] = False,
 ) -> int:
-    """Create a webhook and its notifications in Halo, or mend them; tells when Halo has switched it off."""
+    """Create a webhook and its notifications in Halo, or repair them; reports when Halo has switched it off."""
     from worker.cli.register import register as register_webhook
 
     return register_webhook(name, url, os.environ, dry_run=dry_run, yes=yes)
 
 
-runbook = typer.Typer(help="Look at runbooks.", no_args_is_help=True, rich_markup_mode=None)
+runbook = typer.Typer(help="Show runbooks.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(runbook, name="runbook")
 
 
@@ -165,10 +168,10 @@ def runbook_show(
     return show_runbook(name, settings.routes, os.environ, settings.secrets, mermaid=mermaid)
 
 
-cursor = typer.Typer(help="Look at the cursor of a subscriber, or move it.", no_args_is_help=True, rich_markup_mode=None)
+cursor = typer.Typer(help="Show the cursor of a subscriber, or move it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cursor, name="cursor")
 SubscriberName = Annotated[str, typer.Argument(metavar="SUBSCRIBER")]
-CursorDryRun = Annotated[bool, typer.Option("--dry-run", help="Ask Halo how many records would be read again, and change nothing.")]
+CursorDryRun = Annotated[bool, typer.Option("--dry-run", help="Ask Halo how many records the subscriber would read again, and change nothing.")]
 
 
 @cursor.command("show")
@@ -182,10 +185,10 @@ def cursor_show(name: SubscriberName, as_json: AsJson = False) -> int:
 @cursor.command("set")
 def cursor_set(
     name: SubscriberName,
-    at: Annotated[str, typer.Option(metavar="ISO", help="A date or a moment, UTC unless it says otherwise: 2026-03-01T14:30:00Z.")],
+    at: Annotated[str, typer.Option(metavar="ISO", help="A date or a time, in UTC unless it has a zone: 2026-03-01T14:30:00Z.")],
     dry_run: CursorDryRun = False,
 ) -> int:
-    """Publish again what was updated since a moment; a lost baton is made anew."""
+    """Publish again what was updated since a moment; also creates a lost baton."""
     from worker.cli.cursor import set_to
 
     return set_to(name, at, os.environ, dry_run=dry_run)
@@ -193,7 +196,7 @@ def cursor_set(
 
 @cursor.command("rewind")
 def cursor_rewind(
-    name: SubscriberName, by: Annotated[str, typer.Option(metavar="DURATION", help="Such as 30m, 2h or 1d.")], dry_run: CursorDryRun = False
+    name: SubscriberName, by: Annotated[str, typer.Option(metavar="DURATION", help="A duration: 30m, 2h, 1d.")], dry_run: CursorDryRun = False
 ) -> int:
     """Publish again what was updated in this time before the cursor."""
     from worker.cli.cursor import rewind
@@ -261,13 +264,13 @@ def main() -> None:
     except WorkerError as error:
         errors().print(f"halo-worker: {error}", soft_wrap=True)
         sys.exit(FAILED)
-    except Exception as error:  # noqa: BLE001  the outermost place: whatever it is, people get a sentence
+    except Exception as error:  # noqa: BLE001  the outermost place: the user gets a sentence instead of a traceback
         tell_unexpected(error)
         sys.exit(FAILED)
 
 
 def tell_unexpected(error: Exception) -> None:
-    """A sentence about a failure that nobody foresaw; the traceback, which has no values of variables, only at debug level."""
+    """Print a sentence about an unexpected failure; the traceback, without values of variables, only at debug level."""
     debug = os.environ.get("WORKER_LOG_LEVEL", "").strip().lower() == "debug"
     if debug:
         errors().print(redact_text("".join(traceback.format_exception(error))), soft_wrap=True)
@@ -276,6 +279,6 @@ def tell_unexpected(error: Exception) -> None:
 
 
 def first_cause(error: Exception) -> str:
-    """The type and the text of a failure; of a group also those of the first that is in it, however deep."""
+    """Return the type and the text of a failure; for a group also those of its first member, at any depth."""
     told = f"{type(error).__name__}: {error}"
     return f"{told}: {first_cause(error.exceptions[0])}" if isinstance(error, ExceptionGroup) else told

@@ -1,4 +1,4 @@
-"""`halo-worker register`: creates or mends a webhook and its notifications in Halo, so that Halo calls ours."""
+"""`halo-worker register`: creates or repairs a webhook and its notifications in Halo, so that Halo calls the worker."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class NoSuchWebhook(WorkerError):
 
 
 def register(name: str, url: str, environment: Mapping[str, str], *, dry_run: bool, yes: bool) -> int:
-    """`url`: how Halo reaches our public port. 0 when all is done (or shown). Raises `ConfigError`, `NoSuchWebhook`, `CannotRegister`."""
+    """Register a webhook; `url` is how Halo reaches the public port. 0 when all is done (or shown). Raises `ConfigError`, `NoSuchWebhook`, `CannotRegister`."""
     settings = load_settings(environment)
     configure("error")
     routes = load_routes(settings.routes, environment, settings.secrets)
@@ -52,7 +52,7 @@ def find_webhook(webhooks: Mapping[str, Webhook], name: str) -> Webhook:
 
 
 def address_of(url: str, hook: Webhook) -> str:
-    """Where Halo is to call; the path of the webhook is added unless it is there. Raises `ConfigError`."""
+    """Return the address that Halo calls; adds the path of the webhook unless it is there. Raises `ConfigError`."""
     path = f"/webhooks/{hook.name}"
     given = parsed(url)
     if given is None:
@@ -64,7 +64,7 @@ def address_of(url: str, hook: Webhook) -> str:
 
 
 def parsed(url: str) -> URL | None:
-    """None for what is no address that Halo could call."""
+    """Parse an address; None when Halo cannot call it."""
     try:
         given = URL(url.strip())
     except ValueError:
@@ -99,12 +99,12 @@ async def carried_out(halo: Halo, steps: list[RegistrationCall], *, yes: bool) -
 
 
 def agreed(step: RegistrationCall) -> bool:
-    """Asked where somebody can answer."""
+    """Ask for agreement on a terminal; without a terminal the answer is no."""
     return sys.stdin.isatty() and typer.confirm(printable(f"{step.sentence[:1].upper()}{step.sentence[1:]}?", lines=False))
 
 
 def show(step: RegistrationCall) -> None:
-    """The call as it would be made, without the secret."""
+    """Print the call that the command would make, without the secret."""
     request = step.request()
     body = "" if request.body is None else f" {orjson.dumps(redact(request.body)).decode()}"
     output().print(Text(f"{step.sentence}\n  {request.method} {request.path}{body}"), soft_wrap=True)

@@ -26,7 +26,7 @@ GOOD, FAILED, WRONG_CONFIGURATION = 0, 1, 2
 
 
 def run(environment: Mapping[str, str]) -> int:
-    """0 when it was asked to stop and drained, 1 when work in hand had to be cut off, 2 when it could not start. Raises `ConfigError`."""
+    """Run until asked to stop. 0: drained; 1: messages in flight were cut off; 2: it cannot start. Raises `ConfigError`."""
     settings = load_settings(environment)
     configure(settings.log_level, settings.log_format)
     routes = load_routes(settings.routes, environment, settings.secrets)
@@ -41,7 +41,7 @@ def run(environment: Mapping[str, str]) -> int:
 
 
 async def serve(settings: Settings, service: partial[Service]) -> bool:
-    """Run with the admin port and the signals; True when everything in hand came to its end."""
+    """Serve with the admin port and the signals; True when everything in flight ended."""
     async with stop_on_signals() as stop:
         embedded = settings.amqp_url.get_secret_value().startswith("memory:")
         worker = service(stop, memory=MemoryServer() if embedded else None)
@@ -68,7 +68,7 @@ def keep_what_stays() -> None:
 
 
 def grant_anew(settings: Settings, environment: Mapping[str, str], client: str) -> Grant:
-    """A client's credentials as its route file and secret files say now: secrets are rotated under a running worker. Raises `ConfigError`."""
+    """Read a client's credentials again, since secrets are rotated under a running worker. Raises `ConfigError`."""
     routes = load_routes(settings.routes, environment, settings.secrets)
     if client not in routes.clients:
         raise ConfigError([Problem(str(settings.routes), 0, 0, f"there is no client {client!r} any more")])
@@ -76,7 +76,7 @@ def grant_anew(settings: Settings, environment: Mapping[str, str], client: str) 
 
 
 def address_anew(settings: Settings, environment: Mapping[str, str]) -> str:
-    """The broker's address as its file says now: its password is rotated under a running worker. While the file cannot be used, the address of the start."""
+    """Read the broker's address again, since its password is rotated under a running worker. An unusable file: the address of the start."""
     try:
         return load_settings(environment).amqp_url.get_secret_value()
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""`halo-worker start`: one run of a runbook, here and now, followed to its end. It needs no broker: the same steps, one after the other in this process."""
+"""`halo-worker start`: runs a runbook once in this process, without a broker, and follows it to its end."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ GOOD, FAILED = 0, 1
 
 @dataclass(frozen=True)
 class LocalDelivery:
-    """A message that only this process has; implements `Delivery`."""
+    """A message of this process alone; implements `Delivery`."""
 
     message: Message
     queue: str
@@ -61,7 +61,7 @@ class LocalDelivery:
         return self.queue
 
     async def ack(self) -> None:
-        """There is no queue to take it off."""
+        """Do nothing: no broker holds the message."""
 
     async def reject(self) -> None:
         """As `ack`."""
@@ -71,7 +71,7 @@ class LocalDelivery:
 
 
 class LocalLedger:
-    """The ledger of one process: every claim is won."""
+    """The claims of one process: each one is won."""
 
     async def claim(self, key: Key, owner: str) -> Claim:  # noqa: ARG002 - there is no other owner
         return Claim.WON
@@ -114,7 +114,7 @@ class LocalJob:
 
 
 def start(name: str, inputs: Sequence[str], payload: Path | None, environment: Mapping[str, str], *, as_json: bool) -> int:
-    """0 when the run is done, 1 when it failed. Raises `ConfigError`, `NoSuchRunbook`, `WrongInput`."""
+    """Run the runbook. 0 when the run is done, 1 when it failed. Raises `ConfigError`, `NoSuchRunbook`, `WrongInput`."""
     settings = load_settings(environment)
     configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format)
     routes = load_routes(settings.routes, environment, settings.secrets)
@@ -138,7 +138,7 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
 
 
 def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> Run:
-    """The run at its first step: its variables are taken from the starting payload, and what is given by name goes over them."""
+    """Return the run at its first step. Its variables come from the starting payload; inputs override them."""
     given = read_inputs(inputs, runbook.input)
     run = Run(uuid4().hex, runbook.name, started=datetime.now(UTC).isoformat())
     if payload is not None:
@@ -152,7 +152,7 @@ def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> 
 
 
 async def followed(run: Run, runbook: Runbook, flow: RunbookFlow, console: Console) -> dict[str, Any]:
-    """Step after step until the run has ended; a line for each step as it ends."""
+    """Take step after step until the run ends, and print a line for each."""
     clock, queue, codec, metrics, ledger = SystemClock(), run_queue(runbook.name), HeaderCodec(token_bytes(KEY_BYTES)), Metrics(), LocalLedger()
     delivery: Delivery = LocalDelivery(run.message(), queue)
     steps: list[dict[str, Any]] = []
@@ -179,12 +179,12 @@ async def followed(run: Run, runbook: Runbook, flow: RunbookFlow, console: Conso
 
 
 def pause_before(retry: Retry) -> float:
-    """Seconds until a step is tried again."""
+    """Seconds until the retry of a step."""
     return retry.delay or retry.hold or 1.0
 
 
 def told(settlement: Settlement, outcome: object) -> dict[str, Any]:
-    """What became of a step, as members of its line."""
+    """Return the settlement of a step, as members of its line."""
     status = getattr(outcome, "status", None)
     found: dict[str, Any] = {} if status is None else {"status": status}
     match settlement:

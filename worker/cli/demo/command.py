@@ -1,4 +1,4 @@
-"""The demo's command: sets the stage, plays the steps, and sums up."""
+"""The demo's command: starts everything, plays the steps, and prints a summary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POLL_INTERVAL = 0.1
 
 
 def demo(environment: Mapping[str, str]) -> int:
-    """0 when everything arrived exactly once, 1 when not. `WORKER_AMQP_URL` chooses a real broker; by itself the embedded one is used."""
+    """Run the demo. 0 when everything arrived exactly once, 1 when not. `WORKER_AMQP_URL` names a real broker; default: the embedded one."""
     named = {name: value for name, value in environment.items() if name in {"WORKER_AMQP_URL", "WORKER_AMQP_URL_FILE"} and value}
     settings, feed, console = load_settings(named or {"WORKER_AMQP_URL": EMBEDDED_BROKER}), LogFeed(), output()
     configure("info", "json", feed)
@@ -44,7 +44,7 @@ async def play(settings: Settings, console: Console, feed: LogFeed, *, embedded:
 
 
 async def play_step(scene: DemoEnvironment, view: DemoView, step: DemoStep) -> bool:
-    """Make it happen and watch until all of it has arrived; False when it does not in time."""
+    """Play a step and watch until everything has arrived; False when it does not in time."""
     await step.act(scene)
     patience = time.monotonic() + STEP_TIMEOUT
     while time.monotonic() < patience:
@@ -59,7 +59,7 @@ async def play_step(scene: DemoEnvironment, view: DemoView, step: DemoStep) -> b
 
 
 def exactly_once(scene: DemoEnvironment) -> bool:
-    """As the other system's keys and Halo's own journal tell."""
+    """Compare the other system's keys with Halo's own journal."""
     journal = scene.halo.journal
     made = [len(journal.created(path)) for path in ("/Asset", "/Tickets", "/Actions")]
     return max(scene.keys.values()) == 1 and made == [ASSETS, ALARMS + 1, NOTES + QUESTIONS]
@@ -73,7 +73,7 @@ async def sum_up(scene: DemoEnvironment, console: Console) -> None:
     summary.add_row("messages that other systems sent", str(sum(scene.sent.values())))
     for path, what in (("/Asset", "assets"), ("/Tickets", "tickets"), ("/Actions", "notes")):
         summary.add_row(f"{what} that Halo made of them", str(len(journal.created(path))))
-    summary.add_row("requests to Halo, all told", str(len(journal.requests)))
+    summary.add_row("requests to Halo in total", str(len(journal.requests)))
     console.print(summary)
     letter = await scene.dead_letter("erp.assets")
     if letter is not None:

@@ -76,7 +76,7 @@ class DemoEnvironment:
             return await channel.get(dead_queue(self.prefix + queue))
 
     def own_topology(self) -> Topology:
-        """What the demo's routes declared and nobody else uses."""
+        """Return what the demo's routes declared for themselves."""
         routes = self.service.routes
         whole = Topology()
         for route in routes.subscribers.values():

@@ -1,4 +1,4 @@
-"""The sample routes as the demo runs them: on a real broker under names of their own, so that nothing of yours is touched."""
+"""The sample routes as the demo runs them: on a real broker under names of their own, so that nothing of yours changes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sample_routes(halo: SimulatedHalo, completions: FakeCompletionsApi) -> Route
 
 
 def with_prefix(routes: Routes, prefix: str) -> Routes:
-    """The same routes with every route, queue and exchange name prefixed; without public endpoints and webhooks, since nobody calls the demo."""
+    """The same routes with every route, queue and exchange name prefixed; without public endpoints and webhooks, since no caller reaches the demo."""
     subscribers = {
         f"{prefix}{name}": replace(route, name=f"{prefix}{name}", exchange=prefix + route.exchange, queue=prefix + route.queue if route.queue else None)
         for name, route in routes.subscribers.items()

@@ -71,7 +71,7 @@ def created_once(scene: DemoEnvironment) -> tuple[int, int]:
 
 
 async def questions(scene: DemoEnvironment) -> None:
-    """Somebody asks in a note; what the runbook does is in Halo's journal."""
+    """A note asks a question; Halo's journal has what the runbook does."""
     for number in range(QUESTIONS):
         note = {"ticket": {"id": number + 10}, "action": {"note": f"Why is printer {number} offline?"}}
         await scene.send("halo.actions.ask", note)
