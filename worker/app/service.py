@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import structlog
 
 from worker.app.clients import Reload, open_clients
-from worker.app.current import Current
 from worker.app.echo_guard import EchoGuard
 from worker.app.permits import PermitRegistry
 from worker.app.wiring import Flow, Wiring
@@ -33,6 +32,7 @@ from worker.flows.waiting import first_of
 from worker.integrations.caller import IntegrationCaller, open_caller
 from worker.metrics import Metrics
 from worker.settings import Settings
+from worker.state.current_broker import CurrentBroker
 from worker.state.keys import shared_key
 from worker.web.public import Peers, doors_of, serve_public
 
@@ -60,7 +60,7 @@ class Service:
     address: Callable[[], str] | None = None
     public_port: int | None = field(default=None, init=False)
     """The port of webhooks and endpoints while it is open."""
-    _current: Current = field(init=False)
+    _current: CurrentBroker = field(init=False)
     _codec: HeaderCodec = field(default_factory=HeaderCodec, init=False)
     _closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _permits: PermitRegistry = field(init=False)
@@ -68,7 +68,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self._permits = PermitRegistry(self.clock, self.metrics)
-        self._current = Current(self.metrics)
+        self._current = CurrentBroker(self.metrics)
         self._guard = EchoGuard(self.routes, self.clock, self.metrics)
 
     async def run(self) -> None:

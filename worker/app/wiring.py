@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from worker.app.current import Current
 from worker.app.echo_guard import EchoGuard
 from worker.config.automation import Caller, Runbook
 from worker.config.routes import Publisher, Routes, Subscriber
@@ -26,6 +25,7 @@ from worker.flows.running.step import Performer, clients_of
 from worker.flows.writes.publisher import PublisherFlow, consumption_of, publisher_topology
 from worker.metrics import Metrics
 from worker.settings import Settings
+from worker.state.current_broker import CurrentBroker
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Wiring:
     settings: Settings
     clients: Mapping[str, Halo]
     caller: Caller
-    current: Current
+    current: CurrentBroker
     evaluator: Evaluator
     guard: EchoGuard
     codec: HeaderCodec

@@ -95,14 +95,20 @@ class AuthManager:
         """The token in use, if it still lives."""
         return self._current if self._current and self._clock.monotonic() < self._current.expires_at else None
 
+    def token_now(self, rejected: str | None = None) -> Token | None:
+        """A token that is not `rejected`, where there is one; its renewal begins in time."""
+        current = self.ready()
+        if current is None or current.value == rejected:
+            return None
+        if self._clock.monotonic() >= current.renew_at and self._renewal is None and self._recent_trouble() is None:
+            self._renewal = self._renewing(rejection=False)
+        return current
+
     async def token(self, rejected: str | None = None) -> Token | NoToken:
         """A token that is not `rejected`, or why there is none. A rejected token is only replaced while it is still the one in use."""
-        current, trouble = self.ready(), self._recent_trouble()
-        if current is not None and current.value != rejected:
-            if self._clock.monotonic() >= current.renew_at and trouble is None and self._renewal is None:
-                self._renewal = self._renewing(rejection=False)
-            return current
-        renewal = self._renewal
+        if (token := self.token_now(rejected)) is not None:
+            return token
+        current, trouble, renewal = self.ready(), self._recent_trouble(), self._renewal
         if renewal is None:
             if trouble is not None:
                 return trouble

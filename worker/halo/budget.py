@@ -75,8 +75,16 @@ class Budget:
 
     async def acquire(self, priority: int) -> Turn:
         """Wait for a turn, which holds its place until `release`. A waiter that is cancelled leaves no trace."""
-        if self._waiters or self._delay() != 0 or not self._permitted(priority):
-            await self._wait(priority)
+        if (turn := self.acquire_now(priority)) is not None:
+            return turn
+        await self._wait(priority)
+        return self._begin(priority)
+
+    def acquire_now(self, priority: int) -> Turn | None:
+        """A turn, unless it has to be waited for."""
+        return None if self._waiters or self._delay() != 0 or not self._permitted(priority) else self._begin(priority)
+
+    def _begin(self, priority: int) -> Turn:
         turn = Turn(self._clock.monotonic())
         self._turns += 1
         if self._window is not None:

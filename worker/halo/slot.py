@@ -77,10 +77,17 @@ class HaloSlot:
 
     async def acquire(self) -> Exchange | None:
         """Take a token and a turn, and build the call; an exchange says why not."""
-        access = self._source.access
+        access, stale = self._source.access, self._stale_token or None
+        self._token = access.auth.token_now(stale)
+        self._turn = None if self._token is None else access.budget.acquire_now(self._priority)
+        if self._turn is None and (refused := await self._wait(access, stale)) is not None:
+            return refused
+        return await self._prepare()
+
+    async def _wait(self, access: SharedAccess, stale: str | None) -> Exchange | None:
         try:
             async with access.shutdown.wait():
-                token = await access.auth.token(rejected=self._stale_token or None)
+                token = await access.auth.token(rejected=stale)
                 if isinstance(token, NoToken):
                     return Exchange(Fate.NOT_SENT, reason=token.reason, down=True)
                 self._turn = await access.budget.acquire(self._priority)
@@ -88,6 +95,11 @@ class HaloSlot:
             self.release()
             return Exchange(Fate.NOT_SENT, reason=STOPPED)
         self._token = access.auth.ready() or token  # it may have been renewed during the wait for the turn
+        return None
+
+    async def _prepare(self) -> Exchange | None:
+        if self._token is None:
+            raise RuntimeError("a turn is only taken with a token")
         try:
             self._call = await build_http_call(self.request, self._source.api, self._token.value, self._seconds)
         except Undecodable as error:

@@ -36,7 +36,7 @@ class StreamLedger:
         self._clock = clock
         self._index = index
         self._metrics = metrics
-        self._outbox: list[tuple[Entry, asyncio.Future[Claim | str]]] = []
+        self._outbox: list[tuple[Key, str, asyncio.Future[Claim | str]]] = []
         self._sending: asyncio.Task[None] | None = None
         self._asked: dict[str, list[asyncio.Future[Claim | str]]] = {}
         self._awaited: dict[str, set[asyncio.Future[bool | str]]] = {}
@@ -45,7 +45,7 @@ class StreamLedger:
     async def claim(self, key: Key, owner: str) -> Claim:
         self._require_open()
         answer: asyncio.Future[Claim | str] = asyncio.get_running_loop().create_future()
-        self._outbox.append((Entry.of(str(key), owner, self._clock.now()), answer))
+        self._outbox.append((key, owner, answer))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send(), name="claims going out")
         return said(await answer)
@@ -56,7 +56,8 @@ class StreamLedger:
             while self._outbox:
                 batch = self._outbox[:TOGETHER]
                 del self._outbox[:TOGETHER]
-                await self._publish([entry for entry, _ in batch], [answer for _, answer in batch])
+                now = self._clock.now()
+                await self._publish([Entry.of(str(key), owner, now) for key, owner, _ in batch], [answer for _, _, answer in batch])
         finally:
             self._sending = None
 
@@ -133,7 +134,7 @@ class StreamLedger:
         for answers in self._asked.values():
             answer_all(answers, why)
         self._asked.clear()
-        answer_all([answer for _, answer in self._outbox], why)
+        answer_all([answer for _, _, answer in self._outbox], why)
         self._outbox.clear()
         for came in set().union(*self._awaited.values()):
             if not came.done():

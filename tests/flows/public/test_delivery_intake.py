@@ -13,7 +13,6 @@ from tests.brokers.conftest import World
 from tests.tools.evaluating import InProcess
 from tests.tools.job import OtherSystem
 from tests.tools.waiting import soon
-from worker.app.current import Current
 from worker.config.automation import CallerAuth, Wake, Webhook
 from worker.config.expressions import compile_condition, compile_template
 from worker.core.clock import SystemClock
@@ -26,6 +25,7 @@ from worker.flows.hooks.effects import webhook_topology
 from worker.flows.hooks.poll_trigger import wake_queue
 from worker.flows.running.run_message import Run, run_queue
 from worker.metrics import Metrics
+from worker.state.current_broker import CurrentBroker
 
 AUTH = CallerAuth("basic", username="a", password="b")
 ID = compile_template("{{ id }}")
@@ -65,7 +65,7 @@ async def start(world: World) -> AsyncIterator[Callable[..., Any]]:
             needed = sum((webhook_topology(hook) for hook in HOOKS.values()), start=common_topology())
             await broker.declare(needed + work_topology(run_queue("ask"), ()))
             metrics = Metrics()
-            current = Current()
+            current = CurrentBroker()
             await stack.enter_async_context(current.attached(broker, CLOCK, claiming=True))
             return Replica(broker, DeliveryIntake(HOOKS, current, InProcess(), CLOCK, metrics), metrics)
 
@@ -162,7 +162,7 @@ async def test_of_a_batch_each_delivery_stands_for_itself_and_a_bad_one_is_parke
 
 
 async def test_while_no_attachment_is_there_nothing_is_taken():
-    reception = DeliveryIntake(HOOKS, Current(), InProcess(), CLOCK, Metrics())
+    reception = DeliveryIntake(HOOKS, CurrentBroker(), InProcess(), CLOCK, Metrics())
     with pytest.raises(BrokerError):
         await reception.receive("/webhooks/starts", [{"id": "a"}])
 

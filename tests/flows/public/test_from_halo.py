@@ -19,7 +19,6 @@ from tests.tools.evaluating import InProcess
 from tests.tools.job import EVENTS, routes, subscriber
 from tests.tools.process import write_routes
 from tests.tools.waiting import soon, until
-from worker.app.current import Current
 from worker.broker.open import open_broker
 from worker.cli import register as command
 from worker.config.loader import load_routes
@@ -34,6 +33,7 @@ from worker.flows.running.run_message import Run, run_queue
 from worker.metrics import Metrics
 from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.settings import Settings
+from worker.state.current_broker import CurrentBroker
 from worker.web.public import doors_of, serve_public
 
 CLOCK = SystemClock()
@@ -52,7 +52,7 @@ class Front:
         folder.mkdir()
         directory = write_routes(folder, routes(halo) | definitions)
         self.routes = load_routes(directory, {}, folder)
-        self.current = Current()
+        self.current = CurrentBroker()
         self.port = 0
         self._attachment = AsyncExitStack()
 

@@ -16,8 +16,8 @@ from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.memory import Memory, Share
 from worker.flows.consuming.plain_job import PlainJob, Session
-from worker.flows.consuming.report import report, tell_unproven
-from worker.flows.consuming.runner import DeliveryRunner, Handler, InFlight
+from worker.flows.consuming.report import report
+from worker.flows.consuming.runner import DeliveryRunner, Handler, InFlight, tell_unproven
 from worker.flows.consuming.settlement_executor import SettlementExecutor, Trouble
 from worker.flows.consuming.unread import UnreadDeliveries
 from worker.flows.consuming.watchdog import stalled

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import partial
 
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import ChannelLost
@@ -72,7 +73,7 @@ class PlainJob:
             await first_of(self.clock.sleep(pause), self.within.stop.wait())
         if (size := len(self.delivery.message.body)) > self.memory.largest:  # it was read since RabbitMQ must not dead-letter it
             return Refused(DeadClass.DECODE, too_large(size, self.memory.largest))
-        return await with_memory(self.memory, self.delivery, lambda: self.handler(self.delivery, self.state), self.within.stop)
+        return await with_memory(self.memory, self.delivery, partial(self.handler, self.delivery, self.state), self.within.stop)
 
     async def due(self, settlement: Settlement) -> Settlement:
         """The settlement when its time has come, or at once when the worker stops."""

@@ -12,13 +12,6 @@ from worker.metrics import Metrics
 logger = structlog.get_logger()
 
 
-def tell_unproven(route: str, state: DeliveryState) -> None:
-    """A sender wrote headers of ours: they count for nothing, which is worth a line where somebody forwards dead letters by hand."""
-    if state.unproven:
-        reason = "its sender wrote headers that belong to the worker: they are kept as the sender's, and count for nothing"
-        logger.warning("headers.unproven", route=route, message_id=state.message_id, headers=list(state.unproven), reason=reason)
-
-
 def report(metrics: Metrics, route: str, outcome: Outcome, settlement: Settlement, state: DeliveryState, seconds: float) -> None:
     """Tell what became of a message."""
     what = {"message_id": state.message_id, "attempt": state.attempts + 1, "ms": round(seconds * 1000)}

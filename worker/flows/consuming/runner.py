@@ -217,3 +217,10 @@ async def handled(job: Job) -> Outcome:
     except Exception as error:
         logger.error("message.crashed", message_id=job.state.message_id, error=type(error).__name__, exc_info=error)
         return Doubtful(f"{type(error).__name__} in the worker itself; the log has the trace", repeatable=False)
+
+
+def tell_unproven(route: str, state: DeliveryState) -> None:
+    """Warn about headers of ours that a sender wrote: they are ignored, which matters where dead letters are forwarded by hand."""
+    if state.unproven:
+        reason = "its sender wrote headers that belong to the worker: they are kept as the sender's, and count for nothing"
+        logger.warning("headers.unproven", route=route, message_id=state.message_id, headers=list(state.unproven), reason=reason)

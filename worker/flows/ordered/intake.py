@@ -17,7 +17,8 @@ from worker.core.settlement import Bury
 from worker.core.topology import order_room
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.consumer import ACKS_UNDER_WAY
-from worker.flows.consuming.report import report, tell_unproven
+from worker.flows.consuming.report import report
+from worker.flows.consuming.runner import tell_unproven
 from worker.flows.consuming.settlement_executor import FIRST_PAUSE, LONGEST_PAUSE, SettlementExecutor
 from worker.flows.consuming.unread import UnreadDeliveries
 from worker.flows.ordered.lane_runner import RunnerDeps

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -119,7 +120,7 @@ class LaneRunner:
         refused = await key_of(self._deps.route, item, item.state, self._deps.evaluator, self._deps.clock) if entry.key is None else None
         if isinstance(refused, Refused):
             return refused
-        outcome = await with_memory(self._deps.memory, item, lambda: self._deps.handler(item, item.state))
+        outcome = await with_memory(self._deps.memory, item, partial(self._deps.handler, item, item.state))
         return replace(outcome, body=None) if isinstance(outcome, Done) else outcome
 
     def require_channel(self) -> None:

@@ -16,7 +16,7 @@ from worker.state.stream_ledger import open_ledger
 NONE = "there is no broker at the moment"
 
 
-class Current:
+class CurrentBroker:
     """Publishes and claims through whichever attachment there is; implements `Ledger`."""
 
     def __init__(self, metrics: Metrics | None = None) -> None:
