@@ -343,14 +343,14 @@ BREAKS = (
     ),
     Break(
         "no two doors have a secret in common",
-        "worker/config/doors.py",
-        "            if owner is not door:\n",
+        "worker/config/callers.py",
+        "            if owner is not auth:\n",
         "            if False:\n",
         ("tests/unit/config/test_broken_route_files.py::test_check_prints_exactly_this",),
     ),
     Break(
         "a door's secret has a least length",
-        "worker/config/doors.py",
+        "worker/config/callers.py",
         "        if len(secret.strip()) < SHORTEST:\n",
         "        if False:\n",
         ("tests/unit/config/test_broken_route_files.py::test_check_prints_exactly_this",),

@@ -19,7 +19,7 @@ from worker.config.expressions import as_text, expression_part
 from worker.config.paths import Input
 from worker.config.sites import Sites
 from worker.config.source_location import NO_LOCATION, SourceLocation
-from worker.config.template_lexer import OPEN, Embedded, Literal, Unclosed, parts
+from worker.config.template_lexer import OPEN, Embedded, LiteralText, Unclosed, parts
 from worker.config.variables import VariablePath, VariableSyntaxError, parse_variable
 from worker.core.errors import ConfigError, ExpressionError, Problem
 from worker.core.evaluation import UNDEFINED
@@ -88,11 +88,11 @@ class BoundRunTemplate:
     """A template location a template is expected: its context is `Values.context()`; `plain` are the variables that go into longer text without quotes."""
 
     def __init__(self, run_template: RunTemplate, plain: frozenset[str]) -> None:
-        self._filler = run_template
+        self._template = run_template
         self._plain = plain
 
     async def evaluate(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> Any:  # noqa: ARG002  a template's signature; a run has no bindings
-        return await self._filler.fill(Values(context, self._plain, context.get("status"), context.get("response"), context.get("request")), evaluator)
+        return await self._template.fill(Values(context, self._plain, context.get("status"), context.get("response"), context.get("request")), evaluator)
 
 
 def value_part(value: Any, location: SourceLocation, compiling: Compiling) -> Part:
@@ -116,16 +116,16 @@ def check_name(name: str, location: SourceLocation, compiling: Compiling) -> Non
 
 
 def text_part(text: str, location: SourceLocation, compiling: Compiling) -> Part:
-    """The one thing that the text is, space references it apart, keeps its type; else everything in it is put together as text."""
+    """The one thing that the text is, space around it apart, keeps its type; else everything in it is put together as text."""
     try:
-        pieces = [inner for piece in parts(text) for inner in ([piece] if isinstance(piece, Embedded) else references(piece))]
+        pieces = [inner for piece in parts(text) for inner in ([piece] if isinstance(piece, Embedded) else split_references(piece))]
     except Unclosed as error:
         compiling.problems.append(location.problem(str(error), error.start))
         return lambda _given: UNDEFINED
-    telling = [piece for piece in pieces if not isinstance(piece, Literal) or piece.text.strip()]
-    if len(telling) == 1 and not isinstance(telling[0], Literal):
+    telling = [piece for piece in pieces if not isinstance(piece, LiteralText) or piece.text.strip()]
+    if len(telling) == 1 and not isinstance(telling[0], LiteralText):
         return piece_part(telling[0], location, compiling, alone=True)
-    made = [location.fill(piece.text) if isinstance(piece, Literal) else piece_part(piece, location, compiling, alone=False) for piece in pieces]
+    made = [location.fill(piece.text) if isinstance(piece, LiteralText) else piece_part(piece, location, compiling, alone=False) for piece in pieces]
     if all(isinstance(piece, str) for piece in made):
         literal = "".join(map(str, made))
         return lambda _given: literal
@@ -140,13 +140,13 @@ class Reference:
     start: int
 
 
-def references(literal: Literal) -> list[Literal | Reference]:
+def split_references(literal: LiteralText) -> list[LiteralText | Reference]:
     """The text outside of expressions, cut at its variables. Raises `Unclosed`."""
-    found: list[Literal | Reference] = []
+    found: list[LiteralText | Reference] = []
     start = 0
     while (opening := literal.text.find(OPEN_VARIABLE, start)) >= 0:
         if opening > start:
-            found.append(Literal(literal.text[start:opening], literal.start + start))
+            found.append(LiteralText(literal.text[start:opening], literal.start + start))
         begin = opening + len(OPEN_VARIABLE)
         end = literal.text.find(CLOSE_VARIABLE, begin)
         if end < 0:
@@ -154,21 +154,21 @@ def references(literal: Literal) -> list[Literal | Reference]:
         found.append(Reference(literal.text[begin:end], literal.start + begin))
         start = end + len(CLOSE_VARIABLE)
     if start < len(literal.text):
-        found.append(Literal(literal.text[start:], literal.start + start))
+        found.append(LiteralText(literal.text[start:], literal.start + start))
     return found
 
 
 def names_in(text: str) -> list[tuple[str, int]]:
     """The variables that a text uses, with the places location they stand; none when it is broken, which compiling tells."""
     try:
-        pieces = [inner for piece in parts(text) if isinstance(piece, Literal) for inner in references(piece)]
+        pieces = [inner for piece in parts(text) if isinstance(piece, LiteralText) for inner in split_references(piece)]
     except Unclosed:
         return []
     named = [(piece.text.strip(), piece.start) for piece in pieces if isinstance(piece, Reference)]
     return [(name, start) for name, start in named if VARIABLE.fullmatch(name) and not PAYLOADS.match(name)]
 
 
-def piece_part(piece: Embedded | Literal | Reference, location: SourceLocation, compiling: Compiling, *, alone: bool) -> Part:
+def piece_part(piece: Embedded | LiteralText | Reference, location: SourceLocation, compiling: Compiling, *, alone: bool) -> Part:
     if isinstance(piece, Embedded):
         expression = expression_part(piece, location, CompilingExpressions(compiling.problems, compiling.sites))
         return lambda given: expression(given.results)
@@ -183,7 +183,7 @@ def piece_part(piece: Embedded | Literal | Reference, location: SourceLocation, 
     return lambda _given: UNDEFINED
 
 
-def payload_part(piece: Embedded | Literal | Reference, location: SourceLocation, compiling: Compiling, *, alone: bool) -> Part:
+def payload_part(piece: Embedded | LiteralText | Reference, location: SourceLocation, compiling: Compiling, *, alone: bool) -> Part:
     """A path into the starting payload or the last answer."""
     try:
         path = parse_variable(piece.text)

@@ -40,7 +40,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
+class LiteralText:
     """Text outside of expressions, from `start` on."""
 
     text: str
@@ -103,19 +103,19 @@ def closing(text: str, start: int) -> int:
     raise Unclosed("`{{` is not closed: `}}` is missing", start - len(OPEN))
 
 
-def parts(text: str) -> list[Literal | Embedded]:
+def parts(text: str) -> list[LiteralText | Embedded]:
     """The text in order, literal and embedded. Raises `Unclosed`."""
-    found: list[Literal | Embedded] = []
+    found: list[LiteralText | Embedded] = []
     start = 0
     while (opening := text.find(OPEN, start)) >= 0:
         if opening > start:
-            found.append(Literal(text[start:opening], start))
+            found.append(LiteralText(text[start:opening], start))
         begin = opening + len(OPEN)
         end = closing(text, begin)
         found.append(Embedded(text[begin:end], begin))
         start = end + 2
     if start < len(text):
-        found.append(Literal(text[start:], start))
+        found.append(LiteralText(text[start:], start))
     return found
 
 
