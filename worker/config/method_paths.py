@@ -9,8 +9,8 @@ from urllib.parse import unquote
 from worker.config.automation import RunTemplate
 from worker.config.config_node import ConfigNode
 from worker.config.interpolation import Unfilled
-from worker.config.run_templates import VARIABLE, compile_run_template, split_references, variable_template
-from worker.config.template_lexer import Embedded, LiteralText, Unclosed, parts
+from worker.config.run_templates import VARIABLE, compile_run_template, split, variable_template
+from worker.config.template_lexer import Embedded, LiteralText, Unclosed
 from worker.core.errors import ConfigError, Problem
 
 SEGMENT = re.compile(r"\{([^{}]*)\}")
@@ -37,7 +37,7 @@ def compile_path(node: ConfigNode) -> tuple[str | RunTemplate, ...]:
 def path_parts(text: str, node: ConfigNode) -> Iterator[str | RunTemplate]:
     """Raises `ConfigError`, `Unfilled`."""
     try:
-        pieces = [inner for piece in parts(text) for inner in (split_references(piece) if isinstance(piece, LiteralText) else [piece])]
+        pieces = split(text)
     except Unclosed as error:
         raise ConfigError([node.problem(str(error), error.start)]) from None
     for piece in pieces:

@@ -13,8 +13,8 @@ from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, build, compile_members
 from worker.config.method_paths import compile_path
 from worker.config.node_values import run_template, run_templates
-from worker.config.run_templates import compile_run_template, split_references
-from worker.config.template_lexer import LiteralText, Unclosed, whole
+from worker.config.run_templates import compile_run_template, split
+from worker.config.template_lexer import LiteralText, Unclosed
 from worker.config.value_types import HEADER, Body, CallTimeout, Outputs, Parameter, Text
 
 METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -90,11 +90,10 @@ def body_kind(definition: MethodDefinition, node: ConfigNode) -> BodyKind:
 def is_alone(text: str) -> bool:
     """Whether a text is one variable or expression, which keeps its type."""
     try:
-        if whole(text) is not None:
-            return True
-        return len(split_references(LiteralText(text.strip(), 0))) == 1 and text.strip().startswith("<<")
+        pieces = split(text.strip())
     except Unclosed:
         return False
+    return len(pieces) == 1 and not isinstance(pieces[0], LiteralText)
 
 
 def looks_like_json(body: object) -> bool:

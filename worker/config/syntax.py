@@ -1,4 +1,4 @@
-"""What of an expression is known without evaluating it: that it is JSONata, and which variables it names. Nothing is evaluated here, not even constants."""
+"""What is known of an expression without evaluating it: that it is JSONata, and which functions and variables it names. Not even constants are evaluated."""
 
 from __future__ import annotations
 
@@ -9,27 +9,66 @@ from typing import Final
 
 import jsonatapy
 
-from worker.config.functions import SyntaxMistake, check_functions
 from worker.config.jsonata_errors import explain
 from worker.config.template_lexer import Token, tokens
+from worker.core.suggest import did_you_mean
 
 NEAR_THE_END: Final = 200  # pieces
 MAX_SOURCE: Final = 64 * 1024  # characters
 OPENING: Final = frozenset("([{,;:?=")  # what may stand before the variable of a `:=`
+MAX_PAD = 1_000_000  # characters; the engine's own `$pad` takes gigabytes and then minutes
+# fmt: off
+FUNCTIONS = frozenset((
+    "abs", "append", "assert", "average", "base64decode", "base64encode", "boolean", "ceil", "contains", "count", "decodeUrl",
+    "decodeUrlComponent", "distinct", "each", "encodeUrl", "encodeUrlComponent", "error", "exists", "filter", "floor", "formatBase",
+    "formatInteger", "formatNumber", "fromMillis", "join", "keys", "length", "lookup", "lowercase", "map", "match", "max", "merge", "millis",
+    "min", "not", "now", "number", "pad", "parseInteger", "power", "random", "reduce", "replace", "reverse", "round", "shuffle", "sift",
+    "single", "sort", "split", "spread", "sqrt", "string", "substring", "substringAfter", "substringBefore", "sum", "toMillis", "trim", "type",
+    "uppercase", "zip",
+))
+# fmt: on
 
 
-class Expression:
-    """One JSONata text. Raises `SyntaxMistake` when it is none."""
+class SyntaxMistake(ValueError):
+    """The text is not JSONata; `offset` is where it goes wrong."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        pieces = list(tokens(text))
-        self.variables = frozenset(token.text[1:] for token in pieces if token.kind == "variable")
-        if len(text) > MAX_SOURCE:
-            raise SyntaxMistake(f"the expression has {len(text):,} characters; at most {MAX_SOURCE:,} are taken", 0)
-        parse(text)
-        check_functions(pieces)
-        check_assignments(pieces)
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+def parse_expression(text: str) -> frozenset[str]:
+    """The variables that the text names, without their `$`. Raises `SyntaxMistake` when it is not JSONata."""
+    pieces = list(tokens(text))
+    if len(text) > MAX_SOURCE:
+        raise SyntaxMistake(f"the expression has {len(text):,} characters; at most {MAX_SOURCE:,} are taken", 0)
+    check_syntax(text)
+    check_functions(pieces)
+    check_assignments(pieces)
+    return frozenset(token.text[1:] for token in pieces if token.kind == "variable")
+
+
+def check_functions(pieces: Sequence[Token]) -> None:
+    """Raises `SyntaxMistake` for a function that is neither JSONata's nor defined in the text: nobody else could define it."""
+    written = [token for token in pieces if token.kind not in {"space", "comment"}]
+    called = {token.start for token, after in pairwise(written) if token.kind == "variable" and after.text == "("}
+    elsewhere = {token.text for token in written if token.kind == "variable" and token.start not in called}
+    for token in written:
+        name = token.text[1:]
+        if token.text == "$eval":
+            raise SyntaxMistake("`$eval` is not available: an expression never runs text from data", token.start)
+        if token.start in called and name not in FUNCTIONS and token.text not in elsewhere:
+            near = did_you_mean(name, FUNCTIONS).replace(" mean ", " mean $").replace(" or ", " or $")
+            raise SyntaxMistake(f"there is no function `{token.text}`{near}", token.start)
+
+
+def pad(text: str, width: float, run_template: str = " ") -> str:
+    """JSONata's `$pad`: to the right of the text for a positive width, to the left for a negative one."""
+    if abs(width) > MAX_PAD:
+        raise ValueError(f"$pad to more than {MAX_PAD:,} characters")
+    missing = int(abs(width)) - len(text)
+    fill = (run_template * missing)[:missing] if run_template and missing > 0 else ""
+    return text + fill if width > 0 else fill + text
 
 
 def check_assignments(pieces: Sequence[Token]) -> None:
@@ -44,7 +83,7 @@ def check_assignments(pieces: Sequence[Token]) -> None:
             raise SyntaxMistake(explain("S0212", frozenset()), left.start)
 
 
-def parse(text: str) -> None:
+def check_syntax(text: str) -> None:
     """Raises `SyntaxMistake` with the place: the start of the shortest tail on which the complaint depends, since the engine tells no position."""
     complaint = complaint_about(text)
     if complaint is None and (complaint := complaint_about(enclosed(text))) is None:

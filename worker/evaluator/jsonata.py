@@ -13,9 +13,8 @@ from typing import Any
 
 import jsonatapy
 
-from worker.config.functions import pad
 from worker.config.jsonata_errors import explain
-from worker.config.syntax import enclosed
+from worker.config.syntax import enclosed, pad
 from worker.config.template_lexer import tokens
 from worker.core.errors import ExpressionError
 from worker.core.evaluation import UNDEFINED

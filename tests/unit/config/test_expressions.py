@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.tools.evaluating import InProcess, evaluated, holds, now
 from worker.config.expressions import compile_condition, compile_expression, compile_template
-from worker.config.paths import Input, NotSimple, simple_path
+from worker.config.paths import NotSimple, Scope, simple_path
 from worker.core.errors import ConfigError, ExpressionError
 from worker.core.evaluation import UNDEFINED, Question
 from worker.evaluator.jsonata import Expression as Engine
@@ -351,7 +351,7 @@ def test_paths_read_without_the_engine_yield_what_the_engine_does(names, context
     text = ".".join(f"`{name}`" for name in names)
     path = simple_path(text)
     assert path is not None
-    given_ = Input(context, {})
+    given_ = Scope(context, {})
     try:
         found = path.read(given_)
     except NotSimple:
