@@ -27,7 +27,7 @@ class Advice:
         problem = f"there is no entity {name!r}"
         same_form = self._of_same_form(name)
         if same_form:
-            return f"{problem}; did you mean {either(same_form)}? (names in braces stay as they are: their values stand under request.path)"
+            return f"{problem}; did you mean {either(same_form)}? (keep the names in braces, and write their values under request.path)"
         near = self._near(name)
         if near:
             return f"{problem}; did you mean {either(near)}?"

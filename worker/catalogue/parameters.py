@@ -21,7 +21,7 @@ def unknown_query(operation: Operation, name: str) -> str:
     valid = operation.query_parameters
     problem = f"{operation.method} {operation.entity} has no query parameter {name!r} (Halo would ignore it)"
     if not valid:
-        return f"{problem}; it has none at all"
+        return f"{problem}; it has none"
     near = did_you_mean(name, valid)
     if near:
         return problem + near

@@ -101,5 +101,5 @@ def place(operation: Operation) -> str:
 
 def choices(name: str, operation: Operation) -> str:
     if not operation.path_parameters:
-        return "; it has none at all"
+        return "; it has none"
     return did_you_mean(name, operation.path_parameters) or f"; it has {', '.join(operation.path_parameters)}"

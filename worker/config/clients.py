@@ -39,7 +39,7 @@ def address(value: str, *, credentials: bool = False) -> str:
     if credentials and hidden:
         raise mistake("must have special characters in its user name and password percent-encoded, such as %40 for @ and %2F for /")
     if not credentials and (hidden or url.user is not None or url.password is not None):
-        raise mistake("must not hold a user name or password; credentials stand under `auth`")
+        raise mistake("must not hold a user name or password; write credentials under `auth`")
     if url.query_string or url.fragment:
         raise mistake("must not hold a query (`?…`) or fragment (`#…`)")
     if DOUBLED.search(host):
@@ -56,7 +56,7 @@ def rate_limit(value: Any) -> RateLimit | None:
         raise mistake("must be a number of requests and a time, such as 700/5m, or none")
     period = seconds(found[2])
     if int(found[1]) < 1 or period <= 0:
-        raise mistake("must allow at least one request in a time longer than nothing")
+        raise mistake("needs at least one request and a period longer than 0s")
     return RateLimit(int(found[1]), period)
 
 
@@ -65,7 +65,7 @@ def header_names(value: dict[str, str]) -> dict[str, str]:
         if not HEADER.fullmatch(name):
             raise mistake(f"`{name}` cannot be the name of a header")
         if name.lower() in OWN_HEADERS:
-            raise mistake(f"`{name}` is set by the worker")
+            raise mistake(f"`{name}` must be left out: the worker sets it")
         if re.search(r"[\r\n\x00]", text):
             raise mistake(f"the value of `{name}` holds a line break")
     return value
@@ -87,7 +87,7 @@ class ClientCredentials(Definition):
     type: Literal["client_credentials"] = Field(description="The OAuth grant.")
     client_id: Text = Field(description="Client ID of the API application in Halo.")
     client_secret: Text = Field(description="Its secret; write ${NAME} or ${file:NAME}.")
-    scopes: Scopes = Field(default=["all"], description="Permissions to ask for.")
+    scopes: Scopes = Field(default=["all"], description="Requested permissions.")
 
 
 class Password(Definition):
@@ -98,7 +98,7 @@ class Password(Definition):
     client_secret: Text | None = Field(default=None, description="Its secret, where it has one; write ${NAME} or ${file:NAME}.")
     username: Text = Field(description="The agent's user name.")
     password: Text = Field(description="The agent's password; write ${NAME} or ${file:NAME}.")
-    scopes: Scopes = Field(default=["all"], description="Permissions to ask for.")
+    scopes: Scopes = Field(default=["all"], description="Requested permissions.")
 
 
 Auth = Annotated[ClientCredentials | Password, Field(discriminator="type")]
@@ -107,17 +107,19 @@ Auth = Annotated[ClientCredentials | Password, Field(discriminator="type")]
 class ClientDefinition(Definition):
     """One Halo tenant and the application that calls it."""
 
-    url: Address | None = Field(default=None, description="Where Halo is; the addresses of its API and its tokens are discovered from here.")
+    url: Address | None = Field(default=None, description="The address of Halo; the worker discovers the addresses of the API and of tokens there.")
     api_url: Address | None = Field(default=None, description="The address of the API, instead of the discovered one.")
-    token_url: Address | None = Field(default=None, description="The address that gives tokens, instead of the discovered one.")
+    token_url: Address | None = Field(default=None, description="The address that issues tokens, instead of the discovered one.")
     tenant: Text | None = Field(default=None, description="The tenant's name, where several share one address.")
-    auth: Auth = Field(description="How the worker proves who it is.")
+    auth: Auth = Field(description="The worker's credentials.")
     rate_limit: Rate = Field(
-        default_factory=RateLimit, description="Requests in any such time; `none` for Halo on your own servers.", json_schema_extra={"default": "700/5m"}
+        default_factory=RateLimit,
+        description="Maximum requests in any period of this length; `none` for Halo on your own servers.",
+        json_schema_extra={"default": "700/5m"},
     )
-    timeout: Duration = Field(default=30.0, description="How long one request may take.")
-    ca_file: Text | None = Field(default=None, description="A file of certificates to trust, in PEM form.")
-    proxy: Proxy | None = Field(default=None, description="An HTTP proxy on the way to Halo; its address may hold credentials.")
+    timeout: Duration = Field(default=30.0, description="Maximum duration of one request.")
+    ca_file: Text | None = Field(default=None, description="A PEM file of trusted certificates.")
+    proxy: Proxy | None = Field(default=None, description="An HTTP proxy for requests to Halo; its address may hold credentials.")
     headers: Annotated[dict[str, Text], AfterValidator(header_names)] = Field(default={}, description="Further headers for every request.")
 
 

@@ -21,7 +21,7 @@ def check_flow_graph(runbook: Runbook, node: ConfigNode) -> None:
     steps = node.child("steps")
     for name in edges:
         if name not in reached:
-            steps.child(name).add_key_error(f"no way leads to the step `{name}`")
+            steps.child(name).add_key_error(f"no step leads to `{name}`")
     check_ends(runbook, edges, [name for name in edges if name in reached and name in beyond[name]], steps)
     for name, step in runbook.steps.items():
         before = [other for other in edges if name in beyond[other]]
@@ -61,7 +61,7 @@ def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], steps: 
         if name not in ends and name not in reported:
             reported |= after(name, edges)
             way = " → ".join(round_trip(name, edges))
-            steps.child(name).add_key_error(f"the steps {way} go round for ever: give one of them a branch or an `on_failure` that leads out")
+            steps.child(name).add_key_error(f"the steps {way} never end: give one of them a branch or an `on_failure` that leads out")
 
 
 def round_trip(name: str, edges: Edges) -> list[str]:

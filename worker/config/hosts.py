@@ -63,7 +63,7 @@ def host_entry(text: str) -> tuple[str, int | None]:
     if not host or url.raw_path not in {"", "/"} or url.query_string or url.fragment or (port is not None and not 1 <= port <= HIGHEST_PORT):
         raise ValueError(HOST_FORM)
     if numeric(host):
-        raise ValueError("is an address that systems read differently: write all four numbers, such as 127.0.0.1")
+        raise ValueError("is an ambiguous address: write all four numbers, such as 127.0.0.1")
     address = written_address(host)
     if address is None and not NAME.fullmatch(host):
         raise ValueError(HOST_FORM)

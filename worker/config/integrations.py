@@ -27,11 +27,11 @@ def api_address(value: str) -> str:
     if url.scheme not in {"http", "https"} or not host or port is None:
         raise mistake("must be an address such as https://api.example.com/v1")
     if url.user is not None or url.password is not None:
-        raise mistake("must not hold a user name or password; credentials stand under `auth`")
+        raise mistake("must not hold a user name or password; write credentials under `auth`")
     if url.query_string or url.fragment:
         raise mistake("must not hold a query (`?…`) or fragment (`#…`)")
     if numeric(host):
-        raise mistake("has a host that systems read differently: write all four numbers of an address, such as 127.0.0.1")
+        raise mistake("has an ambiguous host: write all four numbers of an address, such as 127.0.0.1")
     return str(url).rstrip("/")
 
 
@@ -49,7 +49,7 @@ Host = Annotated[str, AfterValidator(host_text), WithJsonSchema({"type": "string
 
 
 class NoAuth(Definition):
-    """Anybody may call this API."""
+    """An API that needs no authorization."""
 
     type: Literal["none"] = Field(description="The kind of authorization.")
 
@@ -79,16 +79,16 @@ class ApiKeyAuth(Definition):
 
 
 class OAuth2Auth(Definition):
-    """Tokens that are fetched, and renewed before they expire."""
+    """The worker fetches tokens, and renews them before they expire."""
 
     type: Literal["oauth2"] = Field(description="The kind of authorization.")
     grant: Literal["client_credentials", "password"] = Field(default="client_credentials", description="The OAuth grant.")
-    token_url: ApiAddress = Field(description="Where tokens are given.")
+    token_url: ApiAddress = Field(description="The address that issues tokens.")
     client_id: Text = Field(description="The client ID.")
     client_secret: Text | None = Field(default=None, description="Its secret; write ${NAME} or ${file:NAME}.")
     username: Text | None = Field(default=None, description="The user name, for the password grant.")
     password: Text | None = Field(default=None, description="The password, for the password grant; write ${NAME} or ${file:NAME}.")
-    scopes: list[Text] = Field(default=[], description="Permissions to ask for.")
+    scopes: list[Text] = Field(default=[], description="Requested permissions.")
 
 
 class HaloAuth(Definition):
@@ -104,11 +104,11 @@ IntegrationAuthDefinition = Annotated[NoAuth | BasicAuth | BearerAuth | ApiKeyAu
 class IntegrationDefinition(Definition):
     """A custom integration: an API with its methods."""
 
-    base_url: ApiAddress | None = Field(
-        default=None, description="The address that the paths of the methods follow; for `auth: {type: halo}` the client's API by default."
+    base_url: ApiAddress | None = Field(default=None, description="The start of each method's address; default for `auth: {type: halo}`: the client's API.")
+    auth: IntegrationAuthDefinition = Field(default=NoAuth(type="none"), description="The worker's credentials.")
+    allow_hosts: list[Host] = Field(
+        default=[], description="Private or other hosts that the integration may call, as host or host:port; default: only the public host of the base URL."
     )
-    auth: IntegrationAuthDefinition = Field(default=NoAuth(type="none"), description="How the worker proves who it is.")
-    allow_hosts: list[Host] = Field(default=[], description="Hosts that may be called although they are private or not the base URL's, as host or host:port.")
     methods: Annotated[dict[str, MethodDefinition], Field(min_length=1)] = Field(description="The calls, by name.")
 
 
@@ -160,7 +160,7 @@ def check_address(address: str, holder: ConfigNode, member: str, hosts: tuple[tu
     host = url.raw_host or ""
     if local(host) and not allowed(host, url.port, hosts):
         node = holder.child(member) if member in holder else holder
-        node.add_error(f"`{member}` leads to `{host}`, which is not on the public internet: name it under `allow_hosts` if that is meant")
+        node.add_error(f"`{member}` leads to `{host}`, which is not on the public internet: add it to `allow_hosts` if you trust it")
 
 
 def check_halo_address(address: str, client: Client, node: ConfigNode) -> None:

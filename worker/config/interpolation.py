@@ -68,16 +68,19 @@ class Variables:
 
     def _variable(self, name: str, start: int) -> str:
         if not NAME.fullmatch(name):
-            raise Unfilled(f"`${{{name}}}`: an environment variable is written in capitals, digits and underscores; `$${{` stands for the characters", start)
+            raise Unfilled(
+                f"`${{{name}}}` is not the name of an environment variable: use capitals, digits and underscores; write `$${{` for the characters themselves",
+                start,
+            )
         if name.startswith(OWN):
-            raise Unfilled(f"`${{{name}}}`: what begins with {OWN} is a setting of the worker, which route files cannot read; use another name", start)
+            raise Unfilled(f"`${{{name}}}` is a setting of the worker, which route files cannot read; use a name that does not begin with {OWN}", start)
         if name not in self._environment:
             raise Unfilled(f"the environment variable `{name}` is not set{did_you_mean(name, self._environment)}", start)
         return self._environment[name].strip(ADDED)
 
     def _file(self, name: str, start: int) -> str:
         if not FILE.fullmatch(name):
-            raise Unfilled(f"`${{file:{name}}}`: a secret's file is named by letters, digits, `.`, `-` and `_`, and `/` before it for folders", start)
+            raise Unfilled(f"`${{file:{name}}}` is not the name of a secret: use letters, digits, `.`, `-` and `_`, with `/` after a folder", start)
         path = self._secrets / name
         where = Path(os.path.realpath(path))
         if not where.is_relative_to(os.path.realpath(self._secrets)):

@@ -27,10 +27,10 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "clients": Kind(ClientDefinition, compile_client, "The Halo tenants that the routes talk to, by name."),
-    "subscribers": Kind(SubscriberDefinition, compile_subscriber, "What is read from Halo and published to RabbitMQ, by name."),
-    "publishers": Kind(PublisherDefinition, compile_publisher, "What is taken from queues and sent to Halo, by name."),
-    "integrations": Kind(IntegrationDefinition, compile_integration, "Other APIs with their authorization and methods, by name."),
+    "clients": Kind(ClientDefinition, compile_client, "The Halo tenants that the routes call, by name."),
+    "subscribers": Kind(SubscriberDefinition, compile_subscriber, "Routes that read from Halo and publish changes to RabbitMQ, by name."),
+    "publishers": Kind(PublisherDefinition, compile_publisher, "Routes that take messages from queues and send them to Halo, by name."),
+    "integrations": Kind(IntegrationDefinition, compile_integration, "Other APIs, with their authorization and methods, by name."),
     "runbooks": Kind(RunbookDefinition, compile_runbook, "Flow charts of methods and Halo API actions, by name."),
-    "webhooks": Kind(WebhookDefinition, compile_webhook, "What Halo delivers to the worker, by name."),
+    "webhooks": Kind(WebhookDefinition, compile_webhook, "Addresses that receive Halo's deliveries, by name."),
 }

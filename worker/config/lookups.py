@@ -28,9 +28,9 @@ class FindDefinition(Definition):
 
     path: Parameters = Field(default={}, description="Values for the {parameters} of the path.")
     query: Parameters = Field(default={}, description="Query parameters that narrow the list down.")
-    match: Match = Field(description="Members and the values that they must have; exactly one row must match.")
+    match: Match = Field(description="Members and their required values; exactly one row must match.")
     use: Literal["doubtful", "always"] = Field(default="doubtful", description="Look only when an earlier attempt may have succeeded, or before each create.")
-    then: Literal["update", "skip"] = Field(default="update", description="What to do with a record that is found.")
+    then: Literal["update", "skip"] = Field(default="update", description="The action for a found record.")
 
 
 def compile_find(definition: FindDefinition | None, sent: Checks, node: ConfigNode, make: Callable[[ConfigNode], Template] = template) -> Find | None:

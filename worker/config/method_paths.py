@@ -56,7 +56,7 @@ def segments(literal: LiteralText, node: ConfigNode) -> Iterator[str | RunTempla
             continue  # `${NAME}`
         name = found[1].strip()
         if not VARIABLE.fullmatch(name):
-            raise ConfigError([node.problem("`{…}` in a path holds the name of a variable", literal.start + found.start())])
+            raise ConfigError([node.problem("`{…}` in a path must hold the name of a variable", literal.start + found.start())])
         if found.start() > start:
             yield node.file.variables.fill(literal.text[start : found.start()])
         yield variable_template(name)
@@ -87,7 +87,7 @@ def misshapen(shape: str) -> str | None:
     if not shape.startswith("/"):
         return "must begin with `/`"
     if "?" in shape or "#" in shape:
-        return "must not hold `?` or `#`: query parameters stand under `query`"
+        return "must not hold `?` or `#`: write query parameters under `query`"
     if UNSENDABLE.search(shape):
         return "holds a space, a backslash, a brace or a control character"
     inner = shape.split("/")[1:]
@@ -97,5 +97,5 @@ def misshapen(shape: str) -> str | None:
     if any(segment in {".", ".."} for segment in plain):
         return "must not hold the segments `.` and `..`"
     if any("/" in segment or "\\" in segment for segment in plain):
-        return "holds a slash in disguise (`%2f` or `%5c`)"
+        return "holds an encoded slash (`%2f` or `%5c`)"
     return None

@@ -31,7 +31,7 @@ def compile_headers(node: ConfigNode) -> Mapping[str, RunTemplate]:
         if lower in CREDENTIALS:
             member.add_key_error(f"`{name}` belongs to the authorization: write it under `auth` (api_key takes any header)")
         elif lower in CONNECTION_HEADERS:
-            member.add_key_error(f"`{name}` is set by the worker")
+            member.add_key_error(f"`{name}` must be left out: the worker sets it")
         elif not HEADER.fullmatch(name):
             member.add_key_error(f"`{name}` cannot be the name of a header")
         elif any(lower == other.lower() for other in found):
@@ -52,14 +52,18 @@ class MethodDefinition(Definition):
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(description="The HTTP method.")
     path: MethodPath = Field(
-        description="What follows the base URL; a variable makes one segment or a part of one, as {name} or <<Name>>.", examples=["/users/{id}"]
+        description="The path after the base URL; a variable, as {name} or <<Name>>, makes one segment or a part of one.", examples=["/users/{id}"]
     )
     query: RunParameters = Field(default={}, description="Query parameters; null leaves one out.")
     headers: Headers = Field(default={}, description="Headers, besides those of the authorization.")
-    body: Body = Field(default=None, description="What is sent: a mapping or list as JSON, a text as it is; one whole <<Name>> or {{ … }} as JSON.")
-    body_kind: BodyKind | None = Field(default=None, description="How the body is sent, where its shape does not tell; `form`: as the fields of a form.")
-    timeout: CallTimeout = Field(default=30.0, description="How long the call may take, at most 10m.")
-    output: Outputs = Field(default={}, description="Variables of the answer, in Halo's grammar.", examples=[{"Text": "response^choices[0]^message^content!"}])
+    body: Body = Field(default=None, description="The body: a mapping or list goes as JSON, a text as it is, and a single <<Name>> or {{ … }} as JSON.")
+    body_kind: BodyKind | None = Field(
+        default=None, description="The format of the body; default: text for a longer text, otherwise json. `form` sends the fields of a form."
+    )
+    timeout: CallTimeout = Field(default=30.0, description="Maximum duration of the call, at most 10m.")
+    output: Outputs = Field(
+        default={}, description="Variables of the response, in Halo's grammar.", examples=[{"Text": "response^choices[0]^message^content!"}]
+    )
 
 
 def compile_method(definition: MethodDefinition, integration: str, node: ConfigNode) -> Method:

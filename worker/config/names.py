@@ -26,7 +26,7 @@ def check_names(definitions: Sequence[ConfigNode]) -> None:
             node.add_key_error(f"`{node.name}` cannot be a name: {NAME_CHARACTERS}, at most {LONGEST}")
         first = seen.setdefault((node.kind if node.kind in OWN_NAMES else "routes", node.name), node)
         if first is not node:
-            node.add_key_error(f"the name `{node.name}` is taken: it stands under `{first.kind}` in {first.reference()}")
+            node.add_key_error(f"the name `{node.name}` is taken: it is defined under `{first.kind}` in {first.reference()}")
 
 
 def check_clients(references: References) -> None:

@@ -88,10 +88,10 @@ def compile_variables(node: ConfigNode, roots: tuple[str, ...]) -> Mapping[str, 
         if not VARIABLE.fullmatch(name):
             member.add_key_error(f"`{name}` cannot be the name of a variable: {VARIABLE_CHARACTERS}")
         elif name in RUN_NAMES:
-            member.add_key_error(f"`{name}` cannot be the name of a variable: it stands for what the run has by itself")
+            member.add_key_error(f"`{name}` cannot be the name of a variable: every run defines it")
         path = compile_path(member)
         if path is not None and path.root not in roots:
-            member.add_error(f"`{path.root}` is not known here: the expression begins with `{roots[0]}`")
+            member.add_error(f"`{path.root}` is not available here: the expression must begin with `{roots[0]}`")
         elif path is not None:
             found[name] = path
     return found
@@ -104,5 +104,5 @@ def compile_path(node: ConfigNode) -> VariablePath | None:
     try:
         return parse_variable(filled)
     except VariableSyntaxError as error:
-        node.add_error(f"`{node.name}` is not a variable's expression: {error}", error.column - 1 if filled == node.value else 0)
+        node.add_error(f"`{node.name}` is not an expression of a variable: {error}", error.column - 1 if filled == node.value else 0)
         return None

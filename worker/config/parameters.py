@@ -71,7 +71,7 @@ def path_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
 def unknown_path_parameter(operation: Operation, name: str) -> str:
     valid = operation.path_parameters
     if not valid:
-        return f"{operation.entity} has no path parameter `{name}`; it has none at all"
+        return f"{operation.entity} has no path parameter `{name}`; it has none"
     near = did_you_mean(name, valid) or f"; it has {', '.join(valid)}"
     return f"{operation.entity} has no path parameter `{name}`{near}"
 
@@ -82,7 +82,7 @@ def query_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
     for name, member in node.members.items():
         canonical = checks.catalogue.canonical_query(checks.operation, name)
         if canonical.lower() in checks.own:
-            member.add_key_error(f"`{canonical}` is set by the worker itself on this list: leave it out")
+            member.add_key_error(f"`{canonical}` must be left out: the worker sets it on this list")
         elif not checks.allow_unknown:
             for sentence in checks.catalogue.check_query(checks.operation, [name]):
                 member.add_key_error(sentence)

@@ -23,7 +23,7 @@ NEW_TICKETS = "/Tickets"
 class Bind(Definition):
     """One binding of the route's queue."""
 
-    exchange: BrokerName = Field(description="A durable topic exchange; it is declared.")
+    exchange: BrokerName = Field(description="A durable topic exchange; the worker declares it.")
     routing_key: Annotated[str, Field(max_length=255)] = Field(default="#", description="Which messages; `*` is one word, `#` any number.")
 
 
@@ -31,34 +31,36 @@ class PublisherDefinition(Definition):
     """Takes messages from a queue and sends each to one POST or DELETE of Halo's API."""
 
     client: Text = Field(description="The client to send to.")
-    queue: BrokerName = Field(description="The queue to take messages from.")
-    bind: list[Bind] = Field(default=[], description="Exchanges whose messages the queue is to get.")
-    declare: bool = Field(default=True, description="Declare the queue; false takes one that exists as it is.")
-    method: Literal["POST", "DELETE"] = Field(default="POST", description="What to do.")
+    queue: BrokerName = Field(description="The queue to consume from.")
+    bind: list[Bind] = Field(default=[], description="Exchanges to bind the queue to.")
+    declare: bool = Field(default=True, description="Declare the queue; false uses an existing queue unchanged.")
+    method: Literal["POST", "DELETE"] = Field(default="POST", description="The HTTP method.")
     entity: Text = Field(description="Any POST or DELETE of the API.", examples=["Tickets", "Asset/{id}"])
-    request: Request = Field(default=Request(), description="Path and query parameters; those of the message win.")
-    when: ConditionText | None = Field(default=None, description="Only messages for which this holds are sent; others are acked and counted as skipped.")
+    request: Request = Field(default=Request(), description="Path and query parameters; those of the message override them.")
+    when: ConditionText | None = Field(
+        default=None, description="The worker sends only messages for which this is true; it acks the others and counts them as skipped."
+    )
     transform: Transform = Field(
         default=None,
-        description="Makes `path`, `query` and `payload` of the message: a mapping with expressions, or one JSONata text; by default the message has them.",
+        description="Makes `path`, `query` and `payload` of the message: a mapping with expressions, or one JSONata text; default: the members of the message.",
     )
     find: FindDefinition | None = Field(default=None, description="Look before create.")
-    in_doubt: Literal["park", "repeat"] = Field(default="park", description="What becomes of a create that may have been done and cannot be looked up.")
+    in_doubt: Literal["park", "repeat"] = Field(default="park", description="The action for a create of unknown result that cannot be looked up.")
     retry: list[Duration] = Field(default=[10.0, 60.0, 600.0, 3600.0], max_length=20, description="The delays between attempts; [] for none.")
     concurrency: Concurrency | None = Field(
-        default=None, description="How many messages at a time; 4, and 1 for new tickets, which Halo does not take in parallel."
+        default=None, description="Maximum messages in flight; default: 4, and 1 for new tickets, which Halo does not accept in parallel."
     )
     once: ExpressionText | None = Field(
         default=None,
-        description="What tells a message that its sender sends twice: of those with the same value, one in about a day is sent, and the others count as skipped.",
+        description="Idempotency key: of messages with the same value the worker sends one in about a day, and counts the others as skipped.",
         examples=["{{ $headers.`order-id` }}"],
     )
     order_by: ExpressionText | None = Field(
         default=None,
-        description="What keeps messages in order: those with the same value are applied one after the other, also across retries and replicas.",
+        description="Ordering key: the worker applies messages with the same value one after the other, also across retries and replicas.",
         examples=["{{ serial }}"],
     )
-    allow_unknown: bool = Field(default=False, description="Let an entity or parameter through that the known API does not have.")
+    allow_unknown: bool = Field(default=False, description="Accept an entity or parameter that the known API does not have.")
 
 
 def compile_publisher(definition: PublisherDefinition, node: ConfigNode, references: References) -> Publisher | None:
@@ -88,9 +90,9 @@ def compile_publisher(definition: PublisherDefinition, node: ConfigNode, referen
 def check_choices(definition: PublisherDefinition, node: ConfigNode) -> None:
     """Members that contradict each other."""
     if definition.find is not None and definition.method == "DELETE":
-        node.child("find").add_key_error("`find` is for POST: a DELETE can be repeated without looking")
+        node.child("find").add_key_error("`find` is for POST: a DELETE can be repeated without a lookup")
     if definition.find is not None and definition.in_doubt == "repeat":
-        node.child("in_doubt").add_key_error("`in_doubt: repeat` is for routes that cannot look; this one has `find`")
+        node.child("in_doubt").add_key_error("`in_doubt: repeat` is for routes without `find`")
 
 
 def check_payload(route: ConfigNode, checks: Checks, supplied: Iterable[str]) -> None:

@@ -99,7 +99,7 @@ def check_member_names(value: Any, location: SourceLocation, compilation: Compil
     for key, member in value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ():
         place = location.child(key)
         if isinstance(key, str) and (OPEN in key or OPEN_VARIABLE in key):
-            compilation.problems.append(place.problem("the name of a member holds a variable or an expression: only values are filled"))
+            compilation.problems.append(place.problem("the name of a member holds a variable or an expression: only values may"))
         check_member_names(member, place, compilation)
 
 
@@ -161,7 +161,7 @@ def piece_part(piece: Embedded | Reference, location: SourceLocation, compilatio
     if VARIABLE.fullmatch(name):
         compilation.names.add(name)
         return variable_part(name, alone=alone)
-    message = "`<<…>>` holds the name of a variable: letters, digits, spaces, `_`, `-` and `.`; write {{ '<<' }} for the characters themselves"
+    message = "`<<…>>` must hold the name of a variable: letters, digits, spaces, `_`, `-` and `.`; write {{ '<<' }} for the characters themselves"
     compilation.problems.append(location.problem(message, piece.start))
     return nothing
 
@@ -171,7 +171,7 @@ def payload_part(piece: Reference, location: SourceLocation, compilation: Compil
     try:
         path = parse_variable(piece.text)
     except VariableSyntaxError as error:
-        compilation.problems.append(location.problem(f"`<<…>>` is no expression of a variable: {error}", piece.start + error.column - 1))
+        compilation.problems.append(location.problem(f"`<<…>>` is not an expression of a variable: {error}", piece.start + error.column - 1))
         return nothing
     return lambda given: inserted(str(path), value_at(path, given.values), alone=alone, plain=path.plain)
 

@@ -25,25 +25,25 @@ Inputs = Annotated[dict[str, Text], Compiled(request_variables)]
 class EndpointDefinition(Definition):
     """A public address that starts the runbook."""
 
-    auth: CallerAuthDefinition = Field(description="How the caller proves who it is.")
+    auth: CallerAuthDefinition = Field(description="The authentication of the caller.")
 
 
 class StartDefinition(Definition):
-    """What starts the runbook, besides the webhooks that name it."""
+    """The start of a runbook, besides the webhooks that name it."""
 
-    queue: BrokerName | None = Field(default=None, description="A queue whose messages each start a run; it is declared.")
+    queue: BrokerName | None = Field(default=None, description="Each message of this queue starts a run; the worker declares it.")
     endpoint: EndpointDefinition | None = Field(default=None, description="POST /runbooks/<name> starts a run.")
 
 
 class RunbookDefinition(Definition):
     """A flow chart of methods and actions."""
 
-    start: StartDefinition = Field(default=StartDefinition(), description="What starts it.")
+    start: StartDefinition = Field(default=StartDefinition(), description="The queue or endpoint that starts it.")
     input: Inputs = Field(default={}, description="Variables of the starting payload, in Halo's grammar.", examples=[{"TicketId": "request^ticket^id"}])
-    first: Text = Field(description="The step that a run begins with.")
+    first: Text = Field(description="The first step of a run.")
     steps: Annotated[dict[str, StepDefinition], Field(min_length=1)] = Field(description="The steps, by name.")
-    step_limit: Annotated[int, Field(ge=1, le=10_000)] = Field(default=DEFAULT_STEP_LIMIT, description="How many steps a run may take; it stops loops.")
-    concurrency: Concurrency = Field(default=4, description="How many steps of this runbook run at a time.")
+    step_limit: Annotated[int, Field(ge=1, le=10_000)] = Field(default=DEFAULT_STEP_LIMIT, description="Maximum steps of a run; it stops loops.")
+    concurrency: Concurrency = Field(default=4, description="Maximum steps of this runbook in flight.")
 
 
 def compile_runbook(definition: RunbookDefinition, node: ConfigNode, references: References) -> Runbook:

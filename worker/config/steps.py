@@ -36,11 +36,9 @@ RunText = Annotated[Text, Compiled(optional_run_template)]
 
 
 class BranchDefinition(Definition):
-    """One way on."""
+    """One branch."""
 
-    when: ConditionText | None = Field(
-        default=None, description="JSONata over the variables, `status`, `response` and `request`; without it the branch is always taken."
-    )
+    when: ConditionText | None = Field(default=None, description="JSONata over the variables, `status`, `response` and `request`; default: always true.")
     go: Text = Field(description="The step to go to.")
 
 
@@ -68,26 +66,26 @@ Next = Annotated[
 
 
 class StepDefinition(Definition):
-    """One box of the flow chart: a `method`, an `action`, an `end`, or with `next` alone a condition."""
+    """One step of the flow chart: a `method`, an `action`, an `end`, or with `next` alone a condition."""
 
     method: Text | None = Field(default=None, description="A method to call, as integration.method.", examples=["openai.completions"])
     action: Text | None = Field(default=None, description="A Halo API action; `halo-worker actions` shows them.", examples=["create_action"])
-    client: Text | None = Field(default=None, description="The client on which the action is done.")
+    client: Text | None = Field(default=None, description="The client that does the action.")
     path: Parameters = Field(default={}, description="Values for the {parameters} of the action's path.")
     query: Parameters = Field(default={}, description="Query parameters of the action.")
-    body: Body = Field(default=None, description="What the action sends; it may hold <<Name>> and {{ JSONata }}.")
-    output: Outputs = Field(default={}, description="Variables of the answer, in Halo's grammar; a method has its own besides.")
+    body: Body = Field(default=None, description="The body of the action; it may hold <<Name>> and {{ JSONata }}.")
+    output: Outputs = Field(default={}, description="Variables of the response, in Halo's grammar; those of the method are set too.")
     next: Next | None = Field(
         default=None,
-        description="Where it goes on: a step, or branches of which the first that holds is taken; if none holds the run fails. Without it the run is done.",
+        description="The next step, or branches: the run takes the first that is true, and fails if none is. Default: the run is done.",
     )
-    on_failure: Text | None = Field(default=None, description="Where it goes when the call is refused or its retries are used up; without it the run fails.")
-    end: Literal["done", "failed"] | None = Field(default=None, description="The run ends here.")
-    reason: RunText | None = Field(default=None, description="Why it failed, for `end: failed`; it may hold <<Name>> and {{ JSONata }}.")
+    on_failure: Text | None = Field(default=None, description="The next step after a refused call or the last retry; default: the run fails.")
+    end: Literal["done", "failed"] | None = Field(default=None, description="Ends the run.")
+    reason: RunText | None = Field(default=None, description="The reason, for `end: failed`; it may hold <<Name>> and {{ JSONata }}.")
     retry: list[Duration] = Field(default=[10.0, 60.0, 600.0], max_length=20, description="The delays between attempts; [] for none.")
-    in_doubt: Literal["park", "repeat"] = Field(default="park", description="What becomes of a call that may have been done and cannot be looked up.")
+    in_doubt: Literal["park", "repeat"] = Field(default="park", description="The action for a call of unknown result that cannot be looked up.")
     find: FindDefinition | None = Field(default=None, description="Look before create, for actions.")
-    timeout: CallTimeout | None = Field(default=None, description="How long the call may take, at most 10m; by default as its method or client says.")
+    timeout: CallTimeout | None = Field(default=None, description="Maximum duration of the call, at most 10m; default: that of its method or client.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,7 @@ def kind_of(node: ConfigNode) -> str | None:
     """The kind of the step; None after an error."""
     found = [kind for kind in STEP_KINDS if kind in node]
     if len(found) > 1:
-        node.child(found[1]).add_key_error(f"`{found[0]}` and `{found[1]}` are both given: a step is one thing")
+        node.child(found[1]).add_key_error(f"`{found[0]}` and `{found[1]}` are both given: write one of them")
         return None
     if not found and "next" not in node:
         node.add_key_error("a step needs `method`, `action` or `end`, or `next` alone (a condition)")
@@ -178,7 +176,7 @@ def action_checks(action: Action, context: StepContext) -> Checks:
         if body is not None:
             node.child("body").add_key_error(f"{action.name} sends nothing: leave `body` out")
     elif "body" not in node:
-        node.add_key_error(f"`body` is missing: `halo-worker actions {action.name}` shows what it is made of")
+        node.add_key_error(f"`body` is missing: `halo-worker actions {action.name}` shows its members")
     elif isinstance(body, dict):
         for need in action.missing(body):
             node.child("body").add_key_error(f"{action.name} needs {need}")
@@ -199,10 +197,10 @@ def compile_step_find(context: StepContext, checks: Checks) -> Find | None:
     """`find` as a publisher has it, but with the variables of the run."""
     definition, node = context.definition, context.node.child("find")
     if definition.find is not None and checks.operation.method != "POST":
-        node.add_key_error(f"`find` is for creates: a {checks.operation.method} can be repeated without looking")
+        node.add_key_error(f"`find` is for creates: a {checks.operation.method} can be repeated without a lookup")
         return None
     if definition.find is not None and definition.in_doubt == "repeat":
-        context.node.child("in_doubt").add_key_error("`in_doubt: repeat` is for steps that cannot look; this one has `find`")
+        context.node.child("in_doubt").add_key_error("`in_doubt: repeat` is for steps without `find`")
     return compile_find(definition.find, checks, node, lambda member: BoundRunTemplate(run_template(member), context.plain))
 
 

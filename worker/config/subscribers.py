@@ -65,11 +65,11 @@ Members = Annotated[
 
 
 class Publish(Definition):
-    """Where the events go."""
+    """The destination of the events."""
 
-    exchange: BrokerName = Field(default="halo", description="A durable topic exchange; it is declared.")
+    exchange: BrokerName = Field(default="halo", description="A durable topic exchange; the worker declares it.")
     routing_key: TemplateText | None = Field(
-        default=None, description="Text with expressions; by default the entity and the kind of change, such as tickets.updated."
+        default=None, description="Text with expressions; default: the entity and the kind of change, such as tickets.updated."
     )
     queue: BrokerName | None = Field(default=None, description="A queue to declare and bind for the events.")
 
@@ -77,31 +77,33 @@ class Publish(Definition):
 class SubscriberDefinition(Definition):
     """Polls one GET of Halo's API and publishes what changed."""
 
-    client: Text = Field(description="The client to ask.")
-    entity: Text = Field(description="What to read: any GET of the API.", examples=["Tickets", "Asset", "Actions/{id}"])
-    every: Duration | None = Field(default=None, description="The time between two polls; 60s unless `cron` is given.")
-    cron: Cron | None = Field(default=None, description="When to poll, in the five fields of cron, UTC.")
+    client: Text = Field(description="The client to read from.")
+    entity: Text = Field(description="Any GET of the API.", examples=["Tickets", "Asset", "Actions/{id}"])
+    every: Duration | None = Field(default=None, description="The time between two polls; default: 60s without `cron`.")
+    cron: Cron | None = Field(default=None, description="The times to poll, in the five fields of cron, UTC.")
     request: Request = Field(default=Request(), description="Path and query parameters.")
-    input_transform: Transform = Field(default=None, description="A mapping with `path` and `query`, merged into `request`; its context is the request.")
-    changes: Literal["auto", "by_date", "by_content", "all"] = Field(
-        default="auto", description="How changes are found: by Halo's date filter, by comparing contents, or every record at every poll."
+    input_transform: Transform = Field(
+        default=None, description="A mapping with `path` and `query` that the worker merges into `request`; its context is the request."
     )
-    start: Start = Field(default="now", description="What the first poll publishes: nothing, everything, or what changed since a date.")
-    overlap: DurationOrNothing = Field(default=300.0, description="How far before the last poll the date filter begins.")
-    details: bool = Field(default=False, description="Fetch each changed record by its id before it is published.")
-    deletes: bool = Field(default=False, description="Report records that two complete scans in a row do not hold.")
-    unrouted: Literal["park", "stop", "drop"] = Field(default="park", description="What becomes of events that no queue takes.")
-    when: ConditionText | None = Field(default=None, description="Only records for which this holds are published.")
-    transform: Transform = Field(default=None, description="The body of the events: a mapping with expressions, or one JSONata text; by default the record.")
+    changes: Literal["auto", "by_date", "by_content", "all"] = Field(
+        default="auto", description="The detection of changes: Halo's date filter, a comparison of contents, or every record at every poll."
+    )
+    start: Start = Field(default="now", description="The events of the first poll: none, every record, or changes since a date.")
+    overlap: DurationOrNothing = Field(default=300.0, description="The date filter starts this long before the last poll.")
+    details: bool = Field(default=False, description="Fetch each changed record by its id before publishing it.")
+    deletes: bool = Field(default=False, description="Report records that are missing from two complete scans in a row.")
+    unrouted: Literal["park", "stop", "drop"] = Field(default="park", description="The action for events that no queue receives.")
+    when: ConditionText | None = Field(default=None, description="The worker publishes only records for which this is true.")
+    transform: Transform = Field(default=None, description="The body of the events: a mapping with expressions, or one JSONata text; default: the record.")
     publish: Publish = Field(default=Publish(), description="The exchange, routing key and queue of the events.")
     queue: BrokerName | None = Field(default=None, description="A queue to declare and bind for the events.")
-    key: Members | None = Field(default=None, description="The members that identify a record; known for the entities of the API.")
-    ignore: Members | None = Field(default=None, description="Members whose change is no change.")
-    echo: bool = Field(default=False, description="Publish also what this worker's own publishers and runbooks wrote through the same client.")
+    key: Members | None = Field(default=None, description="The members that identify a record; default: those of the entity in the API.")
+    ignore: Members | None = Field(default=None, description="Members that the detection of changes ignores.")
+    echo: bool = Field(default=False, description="Publish also the worker's own writes through the same client.")
     on_lost_cursor: Literal["wait", "start"] = Field(
-        default="wait", description="What to do when the position is lost: wait for a command, or begin as on the first day."
+        default="wait", description="The action after the cursor is lost: wait for a command, or start again as `start` says."
     )
-    allow_unknown: bool = Field(default=False, description="Let an entity or parameter through that the known API does not have.")
+    allow_unknown: bool = Field(default=False, description="Accept an entity or parameter that the known API does not have.")
 
 
 def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, references: References) -> Subscriber | None:
@@ -173,7 +175,7 @@ def check_deletes(operation: Operation, node: ConfigNode) -> None:
     for holder in ("request", "input_transform"):
         for name, member in node.child(holder).child("query").members.items():
             if filtering(name):
-                member.add_key_error(f"`{name}` may filter: with `deletes: true` what it hides would be reported as deleted")
+                member.add_key_error(f"`{name}` may filter: with `deletes: true` the worker would report hidden records as deleted")
 
 
 def filtering(name: str) -> bool:

@@ -56,18 +56,18 @@ def check_functions(pieces: Sequence[Token]) -> None:
     for token in written:
         name = token.text[1:]
         if token.text == "$eval":
-            raise SyntaxMistake("`$eval` is not available: an expression never runs text from data", token.start)
+            raise SyntaxMistake("`$eval` is not available: expressions never run text from data", token.start)
         if token.start in called and name not in FUNCTIONS and token.text not in elsewhere:
             near = did_you_mean(name, FUNCTIONS).replace(" mean ", " mean $").replace(" or ", " or $")
             raise SyntaxMistake(f"there is no function `{token.text}`{near}", token.start)
 
 
-def pad(text: str, width: float, run_template: str = " ") -> str:
+def pad(text: str, width: float, filler: str = " ") -> str:
     """JSONata's `$pad`: to the right of the text for a positive width, to the left for a negative one."""
     if abs(width) > MAX_PAD:
         raise ValueError(f"$pad to more than {MAX_PAD:,} characters")
     missing = int(abs(width)) - len(text)
-    fill = (run_template * missing)[:missing] if run_template and missing > 0 else ""
+    fill = (filler * missing)[:missing] if filler and missing > 0 else ""
     return text + fill if width > 0 else fill + text
 
 

@@ -34,7 +34,7 @@ def seconds(value: Any) -> float:
 def positive_seconds(value: Any) -> float:
     parsed = seconds(value)
     if parsed <= 0:
-        raise mistake("must be longer than nothing")
+        raise mistake("must be longer than 0s")
     return parsed
 
 
@@ -51,7 +51,7 @@ def broker_name(value: Any) -> Any:
     if not isinstance(value, str) or not BROKER_NAME.fullmatch(value) or len(value.encode()) > 255:  # noqa: PLR2004  AMQP's short string
         raise mistake("must be text of 1 to 255 bytes")
     if value.startswith("amq."):
-        raise mistake("begins with `amq.`, which the broker keeps to itself")
+        raise mistake("begins with `amq.`, which the broker reserves")
     return value
 
 
@@ -94,7 +94,7 @@ Outputs = Annotated[dict[str, Text], Compiled(response_variables)]
 
 
 class Request(Definition):
-    """What goes into the address of a request."""
+    """The parameters of a request's address."""
 
     path: Parameters = Field(default={}, description="Values for the {parameters} of the path; text or numbers, with expressions.")
     query: Parameters = Field(default={}, description="Query parameters; null leaves one out.")

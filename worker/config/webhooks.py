@@ -38,32 +38,32 @@ Event = Annotated[
 
 
 class PushDefinition(Definition):
-    """Where deliveries are published."""
+    """The destination of the deliveries."""
 
-    exchange: BrokerName = Field(default="halo", description="A durable topic exchange; it is declared.")
-    routing_key: TemplateText | None = Field(
-        default=None, description="Text with expressions over the delivery; `webhooks.` and the webhook's name by default."
-    )
+    exchange: BrokerName = Field(default="halo", description="A durable topic exchange; the worker declares it.")
+    routing_key: TemplateText | None = Field(default=None, description="Text with expressions over the delivery; default: `webhooks.` and the webhook's name.")
 
 
 class WakeDefinition(Definition):
-    """A subscriber that is to read a record again at once."""
+    """A subscriber that reads a record again immediately."""
 
     subscriber: Text = Field(description="The subscriber.")
-    id: TemplateText = Field(default="{{ object_id }}", description="The id of the record; by default that of Halo's deliveries.")
+    id: TemplateText = Field(default="{{ object_id }}", description="The id of the record; default: that of Halo's deliveries.")
 
 
 class WebhookDefinition(Definition):
     """Receives Halo's deliveries at /webhooks/<name>."""
 
     client: Text = Field(description="The client whose Halo delivers.")
-    events: list[Event] = Field(default=[], description="The events that are to be delivered; `halo-worker register` tells Halo of them.")
-    auth: CallerAuthDefinition = Field(description="How Halo proves who it is.")
-    id: TemplateText | None = Field(default=None, description="What identifies a delivery; Halo's `id` by default, and without one the whole body.")
-    when: ConditionText | None = Field(default=None, description="Only deliveries for which this holds do something; others are accepted and counted.")
-    runbook: Text | None = Field(default=None, description="A runbook to start with the delivery.")
+    events: list[Event] = Field(default=[], description="The events that Halo delivers; `halo-worker register` sends them to Halo. Default: any event.")
+    auth: CallerAuthDefinition = Field(description="The authentication of Halo's deliveries.")
+    id: TemplateText | None = Field(default=None, description="The identity of a delivery; default: Halo's `id`, otherwise the whole body.")
+    when: ConditionText | None = Field(
+        default=None, description="The worker processes only deliveries for which this is true; it accepts and counts the others."
+    )
+    runbook: Text | None = Field(default=None, description="A runbook that the delivery starts.")
     publish: PushDefinition | None = Field(default=None, description="An exchange to publish the delivery to.")
-    wake: WakeDefinition | None = Field(default=None, description="A subscriber that is to read the record again.")
+    wake: WakeDefinition | None = Field(default=None, description="A subscriber that reads the record again immediately.")
 
 
 def compile_webhook(definition: WebhookDefinition, node: ConfigNode, references: References) -> Webhook:

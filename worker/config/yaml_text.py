@@ -30,8 +30,8 @@ MAX_CHARACTERS = 1_000_000
 LARGEST_INTEGER = 2**63
 PREFIX = "tag:yaml.org,2002:"
 CONSTRUCTED = frozenset(PREFIX + kind for kind in ("null", "bool", "int", "float"))
-QUOTE_VARIABLE = 'a variable inside braces or brackets must stand in quotes: {secret: "${NAME}"}'
-QUOTE_IT = 'an expression that begins a value must stand in quotes: "{{ … }}"'
+QUOTE_VARIABLE = 'put a variable inside braces or brackets in quotes: {secret: "${NAME}"}'
+QUOTE_IT = 'put an expression that begins a value in quotes: "{{ … }}"'
 
 
 class Stop(Exception):
@@ -162,4 +162,4 @@ def syntax_problem(file: RouteFile, error: MarkedYAMLError) -> Problem:
 
 def plain_reason(error: BaseException) -> str:
     first = next(iter(str(error).splitlines()), "")
-    return first if isinstance(error, YAMLError) and first else "its form is broken"
+    return first if isinstance(error, YAMLError) and first else "its syntax is broken"

@@ -58,7 +58,7 @@ def test_a_misspelt_entity_is_refused_with_the_nearest_names():
 
 @pytest.mark.parametrize("name", ["Client/12", "Client/{client_id}", "/clients/AC12"])
 def test_a_value_or_another_name_where_a_parameter_stands_is_refused_with_the_published_form(name):
-    assert "did you mean Client/{id}? (names in braces stay as they are: their values stand under request.path)" in problem(name)
+    assert "did you mean Client/{id}? (keep the names in braces, and write their values under request.path)" in problem(name)
 
 
 def test_a_name_like_no_other_is_refused_with_the_way_to_all_names():
@@ -127,7 +127,7 @@ def test_an_unknown_query_parameter_is_told_with_the_nearest_ones():
     tickets = catalogue.find("Tickets", "GET")
     assert catalogue.check_query(tickets, ["pageinate", "PAGE_SIZE", "LastUpdateFromDate"]) == []
     assert catalogue.check_query(tickets, ["paginate"]) == ["GET Tickets has no query parameter 'paginate' (Halo would ignore it); did you mean pageinate?"]
-    assert catalogue.check_query(catalogue.find("Team", "POST"), ["x"]) == ["POST Team has no query parameter 'x' (Halo would ignore it); it has none at all"]
+    assert catalogue.check_query(catalogue.find("Team", "POST"), ["x"]) == ["POST Team has no query parameter 'x' (Halo would ignore it); it has none"]
     told = catalogue.check_query(tickets, ["zzz", "qqq"])
     assert len(told) == 2
     assert told[0].endswith(" more")
