@@ -428,7 +428,7 @@ BREAKS = (
     Break(
         "questions in the hands of a process that died of another one are asked again",
         "worker/evaluator/lane.py",
-        "        self._again(innocent)\n",
+        "        self._requeue(others)\n",
         "",
         ("tests/evaluator/test_processes.py::test_those_in_the_same_batch_as_what_ends_the_process_get_their_answers",),
     ),
@@ -539,10 +539,10 @@ BREAKS = (
     ),
     Break(
         "slow expressions take turns",
-        "worker/evaluator/turns.py",
+        "worker/evaluator/fair_queue.py",
         "            self._queues[key] = queue\n",
         "            self._queues = {key: queue} | self._queues\n",
-        (f"{UNIT}/test_turns.py::test_an_expression_with_a_backlog_lets_another_one_in_after_one_of_its_own",),
+        (f"{UNIT}/test_fair_queue.py::test_an_expression_with_a_backlog_lets_another_one_in_after_one_of_its_own",),
     ),
     Break(
         "an event that no broker takes is parked",

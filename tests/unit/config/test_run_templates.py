@@ -127,8 +127,8 @@ def test_the_names_are_those_of_the_variables_used():
         ("<<response[x]>>", 12, "a number or name=value"),
         ("{{ a", 1, "`}}` is missing"),
         ("<<A>> {{ a b }}", 12, "not valid JSONata"),
-        ({"<<A>>": 1}, 0, "only values are filled"),
-        ({"{{ a }}": 1}, 0, "only values are filled"),
+        ({"<<A>>": 1}, 0, "only values may"),
+        ({"{{ a }}": 1}, 0, "only values may"),
     ],
 )
 def test_a_mistake_is_told_at_its_column(value, column, said):
