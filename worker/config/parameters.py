@@ -80,7 +80,7 @@ def query_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
     """The node of each query parameter, by its published name."""
     found: dict[str, ConfigNode] = {}
     for name, member in node.members.items():
-        canonical = checks.catalogue.canonical_query(checks.operation, name)
+        canonical = checks.operation.canonical_query(name)
         if canonical.lower() in checks.own:
             member.add_key_error(f"`{canonical}` must be left out: the worker sets it on this list")
         elif not checks.allow_unknown:

@@ -135,9 +135,9 @@ def test_an_unknown_query_parameter_is_told_with_the_nearest_ones():
 
 def test_the_published_spelling_of_a_query_parameter_is_given():
     catalogue = load()
-    assert catalogue.canonical_query(catalogue.find("Tickets", "GET"), "Page_Size") == "page_size"
-    assert catalogue.canonical_query(catalogue.find("Consignment/{id}", "DELETE"), "deleteorder") == "deleteOrder"
-    assert catalogue.canonical_query(catalogue.find("Tickets", "GET"), "Newer") == "Newer"
+    assert catalogue.find("Tickets", "GET").canonical_query("Page_Size") == "page_size"
+    assert catalogue.find("Consignment/{id}", "DELETE").canonical_query("deleteorder") == "deleteOrder"
+    assert catalogue.find("Tickets", "GET").canonical_query("Newer") == "Newer"
 
 
 def test_an_operation_that_is_not_published_takes_its_parameters_from_the_braces():
