@@ -35,7 +35,7 @@ def address(value: str, *, credentials: bool = False) -> str:
         url = URL()
     if url.scheme not in {"http", "https"} or not host or port is None:
         raise mistake("must be an address such as https://acme.haloitsm.com")
-    hidden = "@" in value and not is_encoded(value.strip())  # part of a password may have passed for a host or a path
+    hidden = "@" in value and not is_encoded(value.strip())  # yarl may read part of a password as the host or path
     if credentials and hidden:
         raise mistake("must have special characters in its user name and password percent-encoded, such as %40 for @ and %2F for /")
     if not credentials and (hidden or url.user is not None or url.password is not None):
@@ -82,7 +82,7 @@ Scopes = Annotated[list[Text], Field(min_length=1)]
 
 
 class ClientCredentials(Definition):
-    """The worker acts as the agent that the API application is tied to."""
+    """The worker acts as the agent of the API application."""
 
     type: Literal["client_credentials"] = Field(description="The OAuth grant.")
     client_id: Text = Field(description="Client ID of the API application in Halo.")

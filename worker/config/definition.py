@@ -1,4 +1,4 @@
-"""What the definitions of route files share: they are strict, their types say where expressions may stand, and one function makes routes of them."""
+"""The base of all definitions: strict models, marks for the types that hold expressions, and the function that builds routes from both."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from worker.config.compiled import Condition, Template
 from worker.config.expression_batch import BatchedExpression, ExpressionBatch
 from worker.config.paths import Scope, simple_path
 from worker.config.source_location import NO_LOCATION, SourceLocation
-from worker.config.syntax import SyntaxMistake, parse_expression
+from worker.config.syntax import ExpressionSyntaxError, parse_expression
 from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, whole
 from worker.core.errors import ConfigError, ExpressionError, Problem
 from worker.core.evaluation import UNDEFINED
@@ -129,7 +129,7 @@ def expression_part(embedded: Embedded, location: SourceLocation, compilation: C
     text = embedded.text
     try:
         variables = parse_expression(text)
-    except SyntaxMistake as error:
+    except ExpressionSyntaxError as error:
         hint = "; inside an expression a variable is its name alone, without `<<` and `>>`" if "<<" in text else ""
         compilation.problems.append(location.problem(f"the expression is not valid JSONata: {error}{hint}", embedded.start + error.offset))
         return nothing

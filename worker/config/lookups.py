@@ -1,4 +1,4 @@
-"""Looks for a record before it is created: the `find` of publishers and steps."""
+"""The lookup before a create: the `find` of publishers and steps."""
 
 from __future__ import annotations
 

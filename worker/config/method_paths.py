@@ -14,7 +14,7 @@ from worker.config.template_lexer import Embedded, LiteralText, Unclosed
 from worker.core.errors import ConfigError, Problem
 
 SEGMENT = re.compile(r"\{([^{}]*)\}")
-FILLED = "\x00"  # stands for a variable while the shape is checked; the file cannot hold it
+FILLED = "\x00"  # replaces a variable in the check of the shape; no file can hold this character
 UNSENDABLE = re.compile(r"[\s\x01-\x1f\x7f\\{}]")
 
 
@@ -83,7 +83,7 @@ class ShiftedLocation:
 
 
 def misshapen(shape: str) -> str | None:
-    """What keeps a path from being one, variables apart."""
+    """The error in a path without its variables, or None."""
     if not shape.startswith("/"):
         return "must begin with `/`"
     if "?" in shape or "#" in shape:

@@ -1,4 +1,4 @@
-"""What holds over all route files together: unique names, clients that exist, and one consumer for each queue."""
+"""Checks over all route files together: unique names, existing clients, and one consumer for each queue."""
 
 from __future__ import annotations
 

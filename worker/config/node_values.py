@@ -1,4 +1,4 @@
-"""Compiles the value of one node. An error is added to the node; the result is then one that yields nothing."""
+"""Compiles the value of one node. After an error, which the node collects, the result yields nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the route files define, for the definitions that refer to others."""
+"""The names in all route files, for definitions that refer to others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validates a definition with pydantic, and turns what it reports into plain sentences with places; input is never quoted."""
+"""Validates a definition with pydantic, and reports its errors as plain sentences with places; it never quotes input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The types of single values of route files: how each is written, and what its text becomes."""
+"""The types of single values of route files: their syntax, and how their texts are compiled."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Halo's grammar for output variables: `response^choices[0]^message^content!`, `request^ticket^id`, `response[id=123]`.
 
-`response` or `request` is the whole document; `^name` is a member of an object; `[n]` an element of an array, from 0; `[name=value]` the first element of an array whose member
-`name` is `value`; they follow each other in any order. A trailing `!` strips the quotes references a text. A name goes on to the next `^` or `[`, a value to the next `]`.
+`response` or `request` is the whole document; `^name` is a member of an object; `[n]` an element of an array, from 0; `[name=value]` the first element of an array
+whose member `name` is `value`. They follow each other in any order. A trailing `!` removes the quotes around a text. A name ends at the next `^` or `[`, a value at
+the next `]`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LARGEST = 2**64
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What an expression found: `there` False when some part of the path is missing."""
+    """The result of a path: `there` is False when a part of the path is missing."""
 
     value: Any
     there: bool
@@ -63,7 +64,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """`[name=value]`: the first element of an array whose member equals the text; a number equals its digits, the others `true`, `false` and `null`."""
+    """`[name=value]`: the first element of an array whose member equals the text; a number equals its digits, and the others are `true`, `false` and `null`."""
 
     member: str
     value: str
@@ -72,7 +73,7 @@ class Match:
         return f"[{self.member}={self.value}]"
 
     def of(self, value: Any) -> Found:
-        """The first such element of an array; elements that are no objects are passed over."""
+        """The first such element of an array; it skips elements that are not objects."""
         if not isinstance(value, list):
             return NOTHING
         matching = (item for item in value if isinstance(item, dict) and self.member in item and written(item[self.member], self.value))
@@ -80,7 +81,7 @@ class Match:
 
 
 def written(value: Any, text: str) -> bool:
-    """Whether a value of JSON is written as this text, quotes apart."""
+    """Whether this text is the JSON text of a value, without quotes."""
     if isinstance(value, str):
         return value == text
     if value is None or isinstance(value, bool):
@@ -102,16 +103,16 @@ class VariablePath:
         return f"{self.root}{''.join(map(str, self.parts))}{'!' if self.plain else ''}"
 
     def find(self, document: Any) -> Found:
-        """Follow the path in `document` (what the root stands for). Never raises."""
+        """Follow the path in `document`, the value of the root. Never raises."""
         return self.follow(document)[0]
 
     def missing(self, document: Any) -> str | None:
-        """The path up to and with the part that is missing in `document`, such as `response^choices[0]`; None when everything is there."""
+        """The path up to the missing part and with it, such as `response^choices[0]`; None when no part is missing."""
         found, count = self.follow(document)
         return None if found.there else f"{self.root}{''.join(map(str, self.parts[:count]))}"
 
     def follow(self, document: Any) -> tuple[Found, int]:
-        """What was found, and how many parts were tried."""
+        """The result, and the number of parts that were followed."""
         found = Found(document, there=True)
         for count, part in enumerate(self.parts, start=1):
             found = part.of(found.value)
@@ -121,7 +122,7 @@ class VariablePath:
 
 
 class VariableSyntaxError(ValueError):
-    """The text is no expression of a variable; `column` counts from 1."""
+    """The text is not an expression of a variable; `column` counts from 1."""
 
     def __init__(self, message: str, column: int) -> None:
         super().__init__(message)
@@ -129,7 +130,7 @@ class VariableSyntaxError(ValueError):
 
 
 def parse_variable(text: str) -> VariablePath:
-    """The path that the text stands for; space references it does not matter. Raises `VariableSyntaxError` with what was expected."""
+    """The path of an expression; space around it does not matter. Raises `VariableSyntaxError` with the expected syntax."""
     end = len(text.rstrip())
     start = len(text) - len(text.lstrip())
     plain = end > start and text[end - 1] == "!"
@@ -165,7 +166,7 @@ def read_child(text: str, at: int, end: int) -> tuple[Child, int]:
 
 
 def read_brackets(text: str, at: int, end: int) -> tuple[Element | Match, int]:
-    """What stands in brackets; `at` is where they should open."""
+    """The part in brackets; `at` is the offset of the opening one."""
     if text[at] != "[":
         raise VariableSyntaxError("`]` without its `[`" if text[at] == "]" else "`^name`, `[…]` or the end is expected here", at + 1)
     close = text.find("]", at, end)
@@ -188,5 +189,5 @@ def read_match(member: str, value: str, column: int) -> Match:
     if not name:
         raise VariableSyntaxError("the name of a member is expected before `=`", column)
     if not NAME.fullmatch(name):
-        raise VariableSyntaxError("before `=` stands the name of one member, without `^` and brackets", column)
+        raise VariableSyntaxError("the name of one member is expected before `=`, without `^` and brackets", column)
     return Match(name, value)

@@ -1,4 +1,4 @@
-"""Webhooks: what Halo delivers to the worker, and what a delivery does."""
+"""Webhooks: the deliveries of Halo, and the effects of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PURPOSES = ("runbook", "publish", "wake")
 
 
 def event(value: Any) -> int:
-    """The number of an event, by its word or as it is."""
+    """The number of an event, from its name or number."""
     if isinstance(value, str) and value in EVENTS:
         return EVENTS[value]
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= HIGHEST:

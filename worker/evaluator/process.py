@@ -102,15 +102,15 @@ class Process(asyncio.Protocol):
             if not self.gone.is_set() and self._process.returncode is None:
                 self._process.kill()
             status = await self._process.wait()
-        said = os.pread(self._stderr, STDERR_BYTES, 0)
+        stderr = os.pread(self._stderr, STDERR_BYTES, 0)
         self._resources.close()
-        return exit_of(status, said, number, index, stopped=stopped)
+        return exit_of(status, stderr, number, index, stopped=stopped)
 
 
-def exit_of(status: int, said: bytes, number: int, index: int, *, stopped: bool) -> ProcessExit:
+def exit_of(status: int, stderr: bytes, number: int, index: int, *, stopped: bool) -> ProcessExit:
     if status == -signal.SIGPROF or stopped:
         return ProcessExit("time", "over its time", number, index)
-    if any(words in said for words in OUT_OF_MEMORY):
+    if any(words in stderr for words in OUT_OF_MEMORY):
         return ProcessExit("memory", "over its memory", number, index)
     if status == 0:
         return ProcessExit("retired", "grown too large", number, index)
