@@ -14,7 +14,7 @@ ESCAPES = {"x": 2, "u": 4, "U": 8}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceSpan:
     """Line and column count from 1. `start` and `end` are offsets in the text of the file."""
 
     line: int = 1
@@ -40,8 +40,8 @@ class ConfigNode:
     file: RouteFile
     path: NodePath = ()
     value: Any = None
-    place: Place = Place()
-    key_place: Place | None = None
+    place: SourceSpan = SourceSpan()
+    key_place: SourceSpan | None = None
     children: Mapping[str | int, ConfigNode] = field(default_factory=dict)
     exists: bool = True
 
@@ -95,7 +95,7 @@ class ConfigNode:
         return f"{self.file.name}:{(self.key_place or self.place).line}"
 
 
-def source_index(text: str, place: Place, value: str, offset: int) -> int:
+def source_index(text: str, place: SourceSpan, value: str, offset: int) -> int:
     """The offset in the file of the character at `offset` of a scalar's value. It reads both side by side, past indentation, quotes and escapes."""
     source = place.start
     if text[source : source + 1] in {"|", ">"}:

@@ -18,7 +18,7 @@ from worker.config.webhooks import WebhookDefinition, compile_webhook
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class DefinitionKind:
     """`compile` makes the frozen object of a definition; None after an error that leaves nothing to check. `about`: for the JSON Schema."""
 
     model: type[Definition]
@@ -26,11 +26,11 @@ class Kind:
     about: str
 
 
-KINDS: Mapping[str, Kind] = {
-    "clients": Kind(ClientDefinition, compile_client, "The Halo tenants that the routes call, by name."),
-    "subscribers": Kind(SubscriberDefinition, compile_subscriber, "Routes that read from Halo and publish changes to RabbitMQ, by name."),
-    "publishers": Kind(PublisherDefinition, compile_publisher, "Routes that take messages from queues and send them to Halo, by name."),
-    "integrations": Kind(IntegrationDefinition, compile_integration, "Other APIs, with their authorization and methods, by name."),
-    "runbooks": Kind(RunbookDefinition, compile_runbook, "Flow charts of methods and Halo API actions, by name."),
-    "webhooks": Kind(WebhookDefinition, compile_webhook, "Addresses that receive Halo's deliveries, by name."),
+KINDS: Mapping[str, DefinitionKind] = {
+    "clients": DefinitionKind(ClientDefinition, compile_client, "The Halo tenants that the routes call, by name."),
+    "subscribers": DefinitionKind(SubscriberDefinition, compile_subscriber, "Routes that read from Halo and publish changes to RabbitMQ, by name."),
+    "publishers": DefinitionKind(PublisherDefinition, compile_publisher, "Routes that take messages from queues and send them to Halo, by name."),
+    "integrations": DefinitionKind(IntegrationDefinition, compile_integration, "Other APIs, with their authorization and methods, by name."),
+    "runbooks": DefinitionKind(RunbookDefinition, compile_runbook, "Flow charts of methods and Halo API actions, by name."),
+    "webhooks": DefinitionKind(WebhookDefinition, compile_webhook, "Addresses that receive Halo's deliveries, by name."),
 }

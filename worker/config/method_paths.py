@@ -18,7 +18,7 @@ FILLED = "\x00"  # replaces a variable in the check of the shape; no file can ho
 UNSENDABLE = re.compile(r"[\s\x01-\x1f\x7f\\{}]")
 
 
-def compile_path(node: ConfigNode) -> tuple[str | RunTemplate, ...]:
+def compile_method_path(node: ConfigNode) -> tuple[str | RunTemplate, ...]:
     """The parts of the path, in order; `{name}` is the same as `<<name>>` here."""
     if not isinstance(node.value, str):
         return ()  # validation reports it

@@ -11,7 +11,7 @@ from pydantic import Field
 from worker.config.automation import Method, RunTemplate
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, build, compile_members
-from worker.config.method_paths import compile_path
+from worker.config.method_paths import compile_method_path
 from worker.config.node_values import run_template, run_templates
 from worker.config.run_templates import compile_run_template, split
 from worker.config.template_lexer import LiteralText, Unclosed
@@ -42,7 +42,7 @@ def compile_headers(node: ConfigNode) -> Mapping[str, RunTemplate]:
 
 
 BodyKind = Literal["json", "text", "form"]
-MethodPath = Annotated[Text, Compiled(compile_path)]
+MethodPath = Annotated[Text, Compiled(compile_method_path)]
 RunParameters = Annotated[dict[str, Parameter], Compiled(run_templates)]
 Headers = Annotated[dict[str, Parameter], Compiled(compile_headers)]
 

@@ -89,7 +89,7 @@ def compile_variables(node: ConfigNode, roots: tuple[str, ...]) -> Mapping[str, 
             member.add_key_error(f"`{name}` cannot be the name of a variable: {VARIABLE_CHARACTERS}")
         elif name in RUN_NAMES:
             member.add_key_error(f"`{name}` cannot be the name of a variable: every run defines it")
-        path = compile_path(member)
+        path = compile_variable_path(member)
         if path is not None and path.root not in roots:
             member.add_error(f"`{path.root}` is not available here: the expression must begin with `{roots[0]}`")
         elif path is not None:
@@ -97,7 +97,7 @@ def compile_variables(node: ConfigNode, roots: tuple[str, ...]) -> Mapping[str, 
     return found
 
 
-def compile_path(node: ConfigNode) -> VariablePath | None:
+def compile_variable_path(node: ConfigNode) -> VariablePath | None:
     if not isinstance(node.value, str) or not node.value:
         return None  # validation reports it
     filled = node.fill(node.value)

@@ -66,7 +66,7 @@ class PublisherDefinition(Definition):
 def compile_publisher(definition: PublisherDefinition, node: ConfigNode, references: References) -> Publisher | None:
     """None where the operation is not known."""
     compiled = compile_members(PublisherDefinition, node)
-    check_choices(definition, node)
+    check_find(definition, node)
     operation = find_operation(node, references.catalogue, definition.entity, definition.method, allow_unknown=definition.allow_unknown)
     if operation is None:
         return None
@@ -87,7 +87,7 @@ def compile_publisher(definition: PublisherDefinition, node: ConfigNode, referen
     )
 
 
-def check_choices(definition: PublisherDefinition, node: ConfigNode) -> None:
+def check_find(definition: PublisherDefinition, node: ConfigNode) -> None:
     """Members that contradict each other."""
     if definition.find is not None and definition.method == "DELETE":
         node.child("find").add_key_error("`find` is for POST: a DELETE can be repeated without a lookup")

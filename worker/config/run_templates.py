@@ -83,7 +83,7 @@ def compile_run_template(value: Any, location: SourceLocation = NO_LOCATION) -> 
     """A value with variables and expressions at any depth. Raises `ConfigError` with every error in it."""
     compilation = Compilation()
     check_member_names(value, location, compilation)
-    part = compose(value, location, lambda text, place: text_part(text, place, compilation))
+    part = compose(value, location, lambda text, place: run_text_part(text, place, compilation))
     if compilation.problems:
         raise ConfigError(compilation.problems)
     return CompiledRunTemplate(part, frozenset(compilation.names), compilation.batch)
@@ -103,7 +103,7 @@ def check_member_names(value: Any, location: SourceLocation, compilation: Compil
         check_member_names(member, place, compilation)
 
 
-def text_part(text: str, location: SourceLocation, compilation: Compilation) -> RunPart:
+def run_text_part(text: str, location: SourceLocation, compilation: Compilation) -> RunPart:
     """A variable or expression alone, apart from space around it, keeps its type; otherwise all pieces are one text."""
     try:
         pieces = split(text)

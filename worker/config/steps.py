@@ -108,7 +108,7 @@ def compile_step(context: StepContext) -> Step:
         check_reference(definition.on_failure, "step", context.names, node.child("on_failure"))
     action = compile_action(context) if definition.action is not None else None
     checks = action_checks(action, context) if action is not None else None
-    path, query = parameters(node, checks) if checks is not None else ({}, {})
+    path, query = compile_parameters(node, checks) if checks is not None else ({}, {})
     return build(
         Step,
         definition,
@@ -185,7 +185,7 @@ def action_checks(action: Action, context: StepContext) -> Checks:
     return Checks(catalogue, operation)
 
 
-def parameters(node: ConfigNode, checks: Checks) -> tuple[Mapping[str, RunTemplate], Mapping[str, RunTemplate]]:
+def compile_parameters(node: ConfigNode, checks: Checks) -> tuple[Mapping[str, RunTemplate], Mapping[str, RunTemplate]]:
     """Those of the path, and those of the query."""
     path, query = path_nodes(node.child("path"), checks), query_nodes(node.child("query"), checks)
     for name in missing_path(checks, path):

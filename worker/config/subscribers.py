@@ -111,7 +111,7 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
     compiled = compile_members(SubscriberDefinition, node)
     publish = node.child("publish")
     routing_key = compile_members(Publish, publish)["routing_key"]
-    check_choices(definition, node)
+    check_alternatives(definition, node)
     operation = find_operation(node, references.catalogue, definition.entity, "GET", allow_unknown=definition.allow_unknown)
     if operation is None:
         return None
@@ -150,7 +150,7 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
     )
 
 
-def check_choices(definition: SubscriberDefinition, node: ConfigNode) -> None:
+def check_alternatives(definition: SubscriberDefinition, node: ConfigNode) -> None:
     """Members of which a route has only one."""
     if definition.every is not None and definition.cron is not None:
         node.child("cron").add_key_error("both `every` and `cron` are given: write one of them")

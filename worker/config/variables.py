@@ -24,18 +24,18 @@ LARGEST = 2**64
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PathResult:
     """The result of a path: `there` is False when a part of the path is missing."""
 
     value: Any
     there: bool
 
 
-NOTHING = Found(None, there=False)
+NOTHING = PathResult(None, there=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class MemberPart:
     """`^name`: a member of an object; names are compared exactly."""
 
     name: str
@@ -43,13 +43,13 @@ class Child:
     def __str__(self) -> str:
         return f"^{self.name}"
 
-    def of(self, value: Any) -> Found:
+    def of(self, value: Any) -> PathResult:
         """The member of an object, where it has it."""
-        return Found(value[self.name], there=True) if isinstance(value, dict) and self.name in value else NOTHING
+        return PathResult(value[self.name], there=True) if isinstance(value, dict) and self.name in value else NOTHING
 
 
 @dataclass(frozen=True, slots=True)
-class Element:
+class ElementPart:
     """`[n]`: an element of an array, from 0."""
 
     index: int
@@ -57,13 +57,13 @@ class Element:
     def __str__(self) -> str:
         return f"[{self.index}]"
 
-    def of(self, value: Any) -> Found:
+    def of(self, value: Any) -> PathResult:
         """The element of an array, where it is long enough."""
-        return Found(value[self.index], there=True) if isinstance(value, list) and self.index < len(value) else NOTHING
+        return PathResult(value[self.index], there=True) if isinstance(value, list) and self.index < len(value) else NOTHING
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class MatchPart:
     """`[name=value]`: the first element of an array whose member equals the text; a number equals its digits, and the others are `true`, `false` and `null`."""
 
     member: str
@@ -72,12 +72,12 @@ class Match:
     def __str__(self) -> str:
         return f"[{self.member}={self.value}]"
 
-    def of(self, value: Any) -> Found:
+    def of(self, value: Any) -> PathResult:
         """The first such element of an array; it skips elements that are not objects."""
         if not isinstance(value, list):
             return NOTHING
         matching = (item for item in value if isinstance(item, dict) and self.member in item and written(item[self.member], self.value))
-        return next((Found(item, there=True) for item in matching), NOTHING)
+        return next((PathResult(item, there=True) for item in matching), NOTHING)
 
 
 def written(value: Any, text: str) -> bool:
@@ -96,13 +96,13 @@ class VariablePath:
     """A parsed expression. `root`: `response` or `request`; `plain`: it ended in `!`. Its text is the expression again."""
 
     root: str
-    parts: tuple[Child | Element | Match, ...]
+    parts: tuple[MemberPart | ElementPart | MatchPart, ...]
     plain: bool
 
     def __str__(self) -> str:
         return f"{self.root}{''.join(map(str, self.parts))}{'!' if self.plain else ''}"
 
-    def find(self, document: Any) -> Found:
+    def find(self, document: Any) -> PathResult:
         """Follow the path in `document`, the value of the root. Never raises."""
         return self.follow(document)[0]
 
@@ -111,9 +111,9 @@ class VariablePath:
         found, count = self.follow(document)
         return None if found.there else f"{self.root}{''.join(map(str, self.parts[:count]))}"
 
-    def follow(self, document: Any) -> tuple[Found, int]:
+    def follow(self, document: Any) -> tuple[PathResult, int]:
         """The result, and the number of parts that were followed."""
-        found = Found(document, there=True)
+        found = PathResult(document, there=True)
         for count, part in enumerate(self.parts, start=1):
             found = part.of(found.value)
             if not found.there:
@@ -137,7 +137,7 @@ def parse_variable(text: str) -> VariablePath:
     end -= plain
     root = read_root(text, start, end)
     at = start + len(root)
-    parts: list[Child | Element | Match] = []
+    parts: list[MemberPart | ElementPart | MatchPart] = []
     while at < end:
         part, at = read_child(text, at, end) if text[at] == "^" else read_brackets(text, at, end)
         parts.append(part)
@@ -158,14 +158,14 @@ def read_root(text: str, start: int, end: int) -> str:
     raise VariableSyntaxError(f"a variable's expression begins with `response` or `request`{near}", start + 1)
 
 
-def read_child(text: str, at: int, end: int) -> tuple[Child, int]:
+def read_child(text: str, at: int, end: int) -> tuple[MemberPart, int]:
     found = NAME.match(text, at + 1, end)
     if found is None or not found[0].strip():
         raise VariableSyntaxError("the name of a member is expected after `^`", at + 2)
-    return Child(found[0]), found.end()
+    return MemberPart(found[0]), found.end()
 
 
-def read_brackets(text: str, at: int, end: int) -> tuple[Element | Match, int]:
+def read_brackets(text: str, at: int, end: int) -> tuple[ElementPart | MatchPart, int]:
     """The part in brackets; `at` is the offset of the opening one."""
     if text[at] != "[":
         raise VariableSyntaxError("`]` without its `[`" if text[at] == "]" else "`^name`, `[…]` or the end is expected here", at + 1)
@@ -178,16 +178,16 @@ def read_brackets(text: str, at: int, end: int) -> tuple[Element | Match, int]:
         return read_match(member, value.strip(), at + 2), close + 1
     number = inside.strip()
     if INDEX.fullmatch(number):
-        return Element(int(number)), close + 1
+        return ElementPart(int(number)), close + 1
     if SIGNED.fullmatch(number):
         raise VariableSyntaxError(f"elements are counted from 0 up, with at most nine digits; {FORMS}", at + 2)
     raise VariableSyntaxError(f"a number or name=value is expected in brackets; {FORMS}", at + 2)
 
 
-def read_match(member: str, value: str, column: int) -> Match:
+def read_match(member: str, value: str, column: int) -> MatchPart:
     name = member.strip()
     if not name:
         raise VariableSyntaxError("the name of a member is expected before `=`", column)
     if not NAME.fullmatch(name):
         raise VariableSyntaxError("the name of one member is expected before `=`, without `^` and brackets", column)
-    return Match(name, value)
+    return MatchPart(name, value)

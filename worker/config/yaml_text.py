@@ -22,7 +22,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.nodes import ScalarNode
 
-from worker.config.config_node import ConfigNode, NodePath, Place, RouteFile
+from worker.config.config_node import ConfigNode, NodePath, RouteFile, SourceSpan
 from worker.core.errors import ConfigError, Problem
 
 MAX_DEPTH = 40
@@ -80,7 +80,7 @@ class Reader:
                 root = self._node(event, ())
         return root
 
-    def _node(self, event: NodeEvent, path: NodePath, key_place: Place | None = None) -> ConfigNode:
+    def _node(self, event: NodeEvent, path: NodePath, key_place: SourceSpan | None = None) -> ConfigNode:
         """The node that begins with this event; the nodes in it take the events that follow."""
         self._refuse_extras(event)
         place = place_of(event)
@@ -145,8 +145,8 @@ class Reader:
         raise Stop
 
 
-def place_of(event: Event) -> Place:
-    return Place(event.start_mark.line + 1, event.start_mark.column + 1, event.start_mark.index, event.end_mark.index)
+def place_of(event: Event) -> SourceSpan:
+    return SourceSpan(event.start_mark.line + 1, event.start_mark.column + 1, event.start_mark.index, event.end_mark.index)
 
 
 def syntax_problem(file: RouteFile, error: MarkedYAMLError) -> Problem:

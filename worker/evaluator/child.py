@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 
 from worker.core.errors import ExpressionError
-from worker.evaluator.frames import COUNT, LENGTH, PROGRESS, Frames, Kind, frame, joined
+from worker.evaluator.frames import COUNT, LENGTH, PROGRESS, FrameKind, Frames, frame, joined
 from worker.evaluator.jsonata import Expression, Input, TimedOut
 from worker.evaluator.limits import HARD_FACTOR, QUICK, QUICK_MEMORY, Limits
 from worker.evaluator.sizes import result_json
@@ -63,12 +63,12 @@ class Evaluations:
 
     def answer(self, kind: int, number: int, rest: bytes) -> bytes:
         """The frame of the answer. An exception ends the process."""
-        quick = kind == Kind.QUICK
+        quick = kind == FrameKind.QUICK
         self._grown = self._grown or not quick
         (count,) = COUNT.unpack_from(rest)
         ids = rest[COUNT.size : COUNT.size + count * LENGTH.size]
         if quick and len(rest) >= self._slow.get(ids, sys.maxsize):
-            return frame(Kind.SLOW, number)
+            return frame(FrameKind.SLOW, number)
         PROGRESS.pack_into(self._progress, 0, number, 0)
         limit = QUICK if quick else self._limits.seconds
         self._limit_memory(min(QUICK_MEMORY, self._limits.memory) if quick else self._limits.memory)
@@ -84,11 +84,11 @@ class Evaluations:
         except TimedOut as error:
             if quick:
                 self._slow[ids] = min(len(rest) // 2, self._slow.get(ids, sys.maxsize))
-                return frame(Kind.SLOW, number)
-            return frame(Kind.LATE, number, COUNT.pack(len(done)), str(error).encode())
+                return frame(FrameKind.SLOW, number)
+            return frame(FrameKind.LATE, number, COUNT.pack(len(done)), str(error).encode())
         except ExpressionError as error:
-            return frame(Kind.FAILED, number, COUNT.pack(len(done)), str(error).encode())
-        return frame(Kind.VALUES, number, joined(done))
+            return frame(FrameKind.FAILED, number, COUNT.pack(len(done)), str(error).encode())
+        return frame(FrameKind.VALUES, number, joined(done))
 
     def _evaluate(
         self, number: int, expressions: Sequence[Expression], context: Any, bindings: Mapping[str, Any], limit: float, done: list[bytes], tries: int
@@ -123,11 +123,11 @@ def address_space() -> int:
 def serve(connection: socket.socket, evaluations: Evaluations) -> None:
     """Answers until the worker closes the socket, or this process has grown too large."""
     frames, answers, flushed = Frames(), bytearray(), 0.0
-    connection.sendall(frame(Kind.READY, 0))
+    connection.sendall(frame(FrameKind.READY, 0))
     while data := connection.recv(CHUNK):
         flushed = time.monotonic()
         for kind, number, rest in frames.feed(data):
-            if kind == Kind.DEFINE:
+            if kind == FrameKind.DEFINE:
                 evaluations.define(number, rest.decode())
                 continue
             answers += evaluations.answer(kind, number, rest)

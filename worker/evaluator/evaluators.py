@@ -13,7 +13,7 @@ import structlog
 from worker.core.errors import EvaluatorUnavailable
 from worker.core.evaluation import UNDEFINED, Question
 from worker.core.health import Health
-from worker.evaluator.frames import parts
+from worker.evaluator.frames import split_joined
 from worker.evaluator.lane import Lane
 from worker.evaluator.limits import Limits
 from worker.evaluator.process import Process, start_process
@@ -117,9 +117,9 @@ class Evaluators:
         self._place(one).put(one)
         rest = await one.answer
         if len(rest) <= LARGE:
-            return [orjson.loads(part) if part else UNDEFINED for part in parts(rest)]
+            return [orjson.loads(part) if part else UNDEFINED for part in split_joined(rest)]
         values = []
-        for part in parts(rest):
+        for part in split_joined(rest):
             values.append(orjson.loads(part) if part else UNDEFINED)
             await asyncio.sleep(0)
         return values

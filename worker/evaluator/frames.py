@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Final
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """The kind of a frame. To the evaluator: DEFINE (the number of an expression, its text), QUICK and FULL (the number of a question). All others are answers."""
 
     DEFINE = 0
@@ -28,7 +28,7 @@ PROGRESS: Final = struct.Struct("<IH")
 """In shared memory: the question under evaluation, and the index of its expression."""
 
 
-def frame(kind: Kind, number: int, *rest: bytes) -> bytes:
+def frame(kind: FrameKind, number: int, *rest: bytes) -> bytes:
     return b"".join((HEAD.pack(sum(map(len, rest)), kind, number), *rest))
 
 
@@ -55,7 +55,7 @@ class Frames:
             del buffer[:start]
 
 
-def parts(rest: bytes) -> Iterator[bytes]:
+def split_joined(rest: bytes) -> Iterator[bytes]:
     """The byte strings that `joined` concatenated."""
     start = 0
     while start < len(rest):

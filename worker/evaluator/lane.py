@@ -11,7 +11,7 @@ import structlog
 
 from worker.core.errors import EvaluatorUnavailable, ExpressionFailed
 from worker.evaluator.fair_queue import FairQueue
-from worker.evaluator.frames import COUNT, Kind
+from worker.evaluator.frames import COUNT, FrameKind
 from worker.evaluator.process import Process, ProcessExit
 from worker.evaluator.question import PendingQuestion
 from worker.metrics import Metrics
@@ -127,12 +127,12 @@ class Lane:
         if question.number != number:
             raise RuntimeError("an evaluator answers another question than it was question")
         match kind:
-            case Kind.VALUES:
+            case FrameKind.VALUES:
                 question.succeed(rest)
-            case Kind.SLOW:
+            case FrameKind.SLOW:
                 self._send_to_slow_lane(question)
             case _:
-                if kind == Kind.LATE:
+                if kind == FrameKind.LATE:
                     self._metrics.expressions_stopped.labels("time").inc()
                 (index,) = COUNT.unpack_from(rest)
                 question.fail(ExpressionFailed(rest[COUNT.size :].decode(), index))

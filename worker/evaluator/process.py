@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 import worker
 from worker.core.errors import EvaluatorUnavailable
-from worker.evaluator.frames import PROGRESS, Frames, Kind
+from worker.evaluator.frames import PROGRESS, FrameKind, Frames
 from worker.evaluator.limits import Limits
 
 MODULE: Final = "worker.evaluator.child"
@@ -79,7 +79,7 @@ class Process(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for kind, number, rest in self._frames.feed(data):
-            if kind == Kind.READY:
+            if kind == FrameKind.READY:
                 self.ready.set()
             elif self.on_answer is not None:
                 self.on_answer(kind, number, rest)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from worker.core.errors import ExpressionError, ExpressionFailed
 from worker.core.evaluation import Question
-from worker.evaluator.frames import COUNT, LENGTH, Kind, frame
+from worker.evaluator.frames import COUNT, LENGTH, FrameKind, frame
 from worker.evaluator.process import Process
 from worker.evaluator.sizes import context_json
 
@@ -32,9 +32,9 @@ class PendingQuestion:
 
     def frames(self, process: Process) -> list[bytes]:
         """The frames for this process: the expressions that it does not know yet, and the question."""
-        new = [frame(Kind.DEFINE, number, text.encode()) for number, text in self.texts.items() if number not in process.defined]
+        new = [frame(FrameKind.DEFINE, number, text.encode()) for number, text in self.texts.items() if number not in process.defined]
         process.defined |= self.texts.keys()
-        return [*new, frame(Kind.FULL if self.full else Kind.QUICK, self.number, self.key, self.body)]
+        return [*new, frame(FrameKind.FULL if self.full else FrameKind.QUICK, self.number, self.key, self.body)]
 
     def succeed(self, rest: bytes) -> None:
         if not self.answer.done():
