@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -43,8 +44,14 @@ class Compiled:
 
 def compile_members(model: type[Definition], node: ConfigNode) -> dict[str, Any]:
     """The compiled values of the members whose types are marked, whether or not the definition is valid."""
-    marked = {name: (field.alias or name, mark_of(annotation_of(field))) for name, field in model.model_fields.items()}
-    return {name: mark.compile(node.child(key)) for name, (key, mark) in marked.items() if mark is not None and mark.compile is not None}
+    return {name: compile_node(node.child(key)) for name, key, compile_node in compilers_of(model)}
+
+
+@cache
+def compilers_of(model: type[Definition]) -> Sequence[tuple[str, str, Callable[[ConfigNode], Any]]]:
+    """Name, key and `compile` of the marked members."""
+    marked = [(name, field.alias or name, mark_of(annotation_of(field))) for name, field in model.model_fields.items()]
+    return [(name, key, mark.compile) for name, key, mark in marked if mark is not None and mark.compile is not None]
 
 
 def build(target: type[T], definition: Definition, compiled: Mapping[str, Any] | None = None, **derived: Any) -> T:

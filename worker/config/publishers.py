@@ -14,7 +14,7 @@ from worker.config.lookups import FindDefinition, compile_find
 from worker.config.parameters import Checks, check_transform, find_operation, request_parameters, require_path, supplies_any_path
 from worker.config.references import References
 from worker.config.routes import Publisher
-from worker.config.value_types import BrokerName, Concurrency, ConditionText, Duration, ExpressionText, Request, Text, Transform
+from worker.config.value_types import BrokerName, Concurrency, ConditionText, ExpressionText, Request, Retry, Text, Transform
 
 SHAPE = ("path", "query", "payload")
 NEW_TICKETS = "/Tickets"
@@ -46,7 +46,7 @@ class PublisherDefinition(Definition):
     )
     find: FindDefinition | None = Field(default=None, description="Look before create.")
     in_doubt: Literal["park", "repeat"] = Field(default="park", description="The action for a create of unknown result that cannot be looked up.")
-    retry: list[Duration] = Field(default=[10.0, 60.0, 600.0, 3600.0], max_length=20, description="The delays between attempts; [] for none.")
+    retry: Retry = Field(default=[10.0, 60.0, 600.0, 3600.0])
     concurrency: Concurrency | None = Field(
         default=None, description="Maximum messages in flight; default: 4, and 1 for new tickets, which Halo does not accept in parallel."
     )

@@ -19,7 +19,7 @@ from worker.config.parameters import Checks, missing_path, path_nodes, query_nod
 from worker.config.references import References, check_reference
 from worker.config.run_templates import BoundRunTemplate
 from worker.config.template_lexer import Unclosed, whole
-from worker.config.value_types import Body, CallTimeout, ConditionText, Duration, Outputs, Parameters, Text
+from worker.config.value_types import Body, CallTimeout, ConditionText, Outputs, Parameters, Retry, Text
 from worker.core.suggest import did_you_mean
 
 STEP_KINDS = ("method", "action", "end")
@@ -82,7 +82,7 @@ class StepDefinition(Definition):
     on_failure: Text | None = Field(default=None, description="The next step after a refused call or the last retry; default: the run fails.")
     end: Literal["done", "failed"] | None = Field(default=None, description="Ends the run.")
     reason: RunText | None = Field(default=None, description="The reason, for `end: failed`; it may hold <<Name>> and {{ JSONata }}.")
-    retry: list[Duration] = Field(default=[10.0, 60.0, 600.0], max_length=20, description="The delays between attempts; [] for none.")
+    retry: Retry = Field(default=[10.0, 60.0, 600.0])
     in_doubt: Literal["park", "repeat"] = Field(default="park", description="The action for a call of unknown result that cannot be looked up.")
     find: FindDefinition | None = Field(default=None, description="Look before create, for actions.")
     timeout: CallTimeout | None = Field(default=None, description="Maximum duration of the call, at most 10m; default: that of its method or client.")

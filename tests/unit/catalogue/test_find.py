@@ -81,7 +81,7 @@ def test_methods_that_halo_does_not_use_are_refused_with_what_to_do_instead():
     assert problem("Tickets", "HEAD") == "Halo has no HEAD; Tickets has GET, POST"
 
 
-def test_two_published_forms_of_one_url_are_told_apart_by_the_parameter():
+def test_two_published_forms_of_one_url_are_distinguished_by_the_parameter():
     assert load().find("Automation/{runbookid}", "POST").path_parameters == {"runbookId": "uuid"}
     assert load().find("Automation/{id}", "GET").path_parameters == {"id": "integer"}
 
@@ -122,7 +122,7 @@ def test_the_members_of_a_body_are_known_with_their_types():
     assert catalogue.body_members(catalogue.find("Tickets", "GET")) == {}
 
 
-def test_an_unknown_query_parameter_is_told_with_the_nearest_ones():
+def test_an_unknown_query_parameter_is_reported_with_the_nearest_ones():
     catalogue = load()
     tickets = catalogue.find("Tickets", "GET")
     assert catalogue.check_query(tickets, ["pageinate", "PAGE_SIZE", "LastUpdateFromDate"]) == []

@@ -181,7 +181,7 @@ def test_a_bare_text_is_one_expression_that_yields_the_whole_document():
         ("(" * 2000, 1003, "too deeply"),
     ],
 )
-def test_a_mistake_in_an_expression_is_told_with_its_column(expression, column, said):
+def test_a_mistake_in_an_expression_is_reported_with_its_column(expression, column, said):
     with pytest.raises(ConfigError) as raised:
         compile_template(f"{{{{ {expression} }}}}")
     (problem,) = raised.value.problems
@@ -225,7 +225,7 @@ def test_a_mistake_early_in_a_long_expression_is_found_there_and_soon():
         compile_expression(f"'{'x' * 65_536}'")
 
 
-def test_every_mistake_of_a_mapping_is_told():
+def test_every_mistake_of_a_mapping_is_reported():
     with pytest.raises(ConfigError) as raised:
         compile_template({"a": "{{ x + }}", "b": ["{{ y", "{{ ok }}", "{{ $nope() }}"]})
     assert len(raised.value.problems) == 3

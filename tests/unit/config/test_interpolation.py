@@ -48,7 +48,7 @@ def test_references_are_replaced_once_and_nothing_else_is(variables, text, resul
         ("${FILE:token}", "use capitals"),
     ],
 )
-def test_what_cannot_be_filled_is_told_with_its_place(variables, text, said):
+def test_what_cannot_be_filled_is_reported_with_its_place(variables, text, said):
     with pytest.raises(Unfilled, match=said) as raised:
         variables.fill(f"abc {text}")
     assert raised.value.start == 4
@@ -64,7 +64,7 @@ def test_a_secret_that_is_a_directory_binary_or_huge_is_refused(variables, tmp_p
             variables.fill(f"${{file:{name}}}")
 
 
-def test_a_secret_that_may_not_be_read_is_told(variables, tmp_path):
+def test_a_secret_that_may_not_be_read_is_reported(variables, tmp_path):
     secret = tmp_path / "secrets" / "token"
     secret.chmod(0)
     if os.access(secret, os.R_OK):
@@ -96,7 +96,7 @@ def test_a_secret_comes_without_what_editors_add(variables, tmp_path, content, v
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xef\xbb\xbf\r\n"])
-def test_a_secret_that_holds_nothing_is_told(variables, tmp_path, content):
+def test_a_secret_that_holds_nothing_is_reported(variables, tmp_path, content):
     (tmp_path / "secrets" / "edited").write_bytes(content)
     with pytest.raises(Unfilled, match="is empty"):
         variables.fill("${file:edited}")

@@ -52,7 +52,7 @@ def test_anything_more_or_less_than_one_expression_is_not_whole(text):
         ("{{ a }} {{ b", 8, "`}}` is missing"),
     ],
 )
-def test_an_expression_without_an_end_is_told_with_its_place(text, start, said):
+def test_an_expression_without_an_end_is_reported_with_its_place(text, start, said):
     with pytest.raises(Unclosed, match=said) as raised:
         parts(text)
     assert raised.value.start == start

@@ -172,7 +172,7 @@ def test_an_expression_finds(text, document, expected):
 
 
 @pytest.mark.parametrize(("text", "column", "said"), BROKEN, ids=[case[0] for case in BROKEN])
-def test_a_mistake_is_told_with_its_column(text, column, said):
+def test_a_mistake_is_reported_with_its_column(text, column, said):
     with pytest.raises(VariableSyntaxError) as error:
         parse_variable(text)
     assert said in str(error.value)
@@ -204,7 +204,7 @@ def test_only_the_last_mark_makes_it_plain():
         ("response[a=1]^b", "response[a=1]"),
     ],
 )
-def test_what_is_missing_can_be_told(text, where):
+def test_what_is_missing_can_be_named(text, where):
     assert parse_variable(text).missing(COMPLETION) == where
 
 

@@ -58,7 +58,7 @@ def test_a_place_inside_a_text_is_found_in_every_style(node):
     assert STYLES.splitlines()[problem.line - 1][problem.column - 1 :].startswith("two three")
 
 
-def test_a_value_that_is_not_written_is_told_at_its_key():
+def test_a_value_that_is_not_written_is_reported_at_its_key():
     problem = read("a:\n  b:\n\n\nc: 1\n").child("a").child("b").problem("here")
     assert (problem.line, problem.column) == (2, 3)
 
