@@ -343,14 +343,14 @@ BREAKS = (
     ),
     Break(
         "no two doors have a secret in common",
-        "worker/config/doors.py",
-        "            if owner is not door:\n",
+        "worker/config/callers.py",
+        "            if owner is not auth:\n",
         "            if False:\n",
         ("tests/unit/config/test_broken_route_files.py::test_check_prints_exactly_this",),
     ),
     Break(
         "a door's secret has a least length",
-        "worker/config/doors.py",
+        "worker/config/callers.py",
         "        if len(secret.strip()) < SHORTEST:\n",
         "        if False:\n",
         ("tests/unit/config/test_broken_route_files.py::test_check_prints_exactly_this",),
@@ -428,7 +428,7 @@ BREAKS = (
     Break(
         "questions in the hands of a process that died of another one are asked again",
         "worker/evaluator/lane.py",
-        "        self._again(innocent)\n",
+        "        self._requeue(others)\n",
         "",
         ("tests/evaluator/test_processes.py::test_those_in_the_same_batch_as_what_ends_the_process_get_their_answers",),
     ),
@@ -539,10 +539,10 @@ BREAKS = (
     ),
     Break(
         "slow expressions take turns",
-        "worker/evaluator/turns.py",
+        "worker/evaluator/fair_queue.py",
         "            self._queues[key] = queue\n",
         "            self._queues = {key: queue} | self._queues\n",
-        (f"{UNIT}/test_turns.py::test_an_expression_with_a_backlog_lets_another_one_in_after_one_of_its_own",),
+        (f"{UNIT}/test_fair_queue.py::test_an_expression_with_a_backlog_lets_another_one_in_after_one_of_its_own",),
     ),
     Break(
         "an event that no broker takes is parked",

@@ -18,7 +18,7 @@ from worker.core.evaluation import Question
 from worker.core.health import Health
 from worker.evaluator import process as process_module
 from worker.evaluator.evaluators import PART, open_evaluator
-from worker.evaluator.frames import Kind, frame
+from worker.evaluator.frames import FrameKind, frame
 from worker.evaluator.limits import Limits
 from worker.metrics import Metrics
 
@@ -119,7 +119,7 @@ async def test_a_process_that_is_killed_from_outside_costs_nobody_an_answer(eval
 
 async def test_a_question_is_not_asked_for_ever_where_processes_end_for_no_known_reason(evaluator, monkeypatch):
     await evaluator.answer(FINE)
-    monkeypatch.setattr("worker.evaluator.question.Asked.frames", lambda asked, process: [frame(Kind.DEFINE, 7, b"no jsonata (")])
+    monkeypatch.setattr("worker.evaluator.question.PendingQuestion.frames", lambda asked, process: [frame(FrameKind.DEFINE, 7, b"no jsonata (")])
     with pytest.raises(EvaluatorUnavailable, match="again and again"):
         await evaluator.answer(FINE)
     monkeypatch.undo()
@@ -205,7 +205,7 @@ async def test_one_that_cannot_be_started_is_no_fault_of_a_question_and_is_told_
         assert not health.ready
         assert "ended before it was ready" in health.parts[PART].detail
         monkeypatch.undo()
-        monkeypatch.setattr("worker.evaluator.evaluators.AGAIN_AFTER", 0.0)
+        monkeypatch.setattr("worker.evaluator.evaluators.RETRY_AFTER", 0.0)
         assert await evaluator.answer(FINE) == [2]
         assert health.ready
 

@@ -1,1 +1,1 @@
-"""The published Halo API as data: every path, method and parameter, and what is known of its lists and ids."""
+"""The published Halo API as data: every path, method and parameter, with the keys of its lists and records."""

@@ -19,8 +19,8 @@ class UnknownAction(WorkerError):
 class Action:
     """`entity` and `method` name an operation of the catalogue.
 
-    `template`: an example body with the members worth knowing, which other members of the entity may join. `required`: members without which Halo refuses; of
-    those in a tuple any one will do. `keeps`: members of the present record that Halo wants back in an update: they are read before it and sent along.
+    `template`: an example body with its most useful members; it may have other members of the entity. `required`: members that Halo requires; of
+    those in a tuple one is enough. `keeps`: members of the present record that Halo requires in an update: the worker reads them first and sends them with it.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Action:
     keeps: tuple[str, ...] = ()
 
     def missing(self, body: Mapping[str, Any]) -> list[str]:
-        """What this body lacks, as words for a sentence."""
+        """The members that this body lacks, as words for a sentence."""
         lacking = []
         for need in self.required:
             names = (need,) if isinstance(need, str) else need
@@ -44,7 +44,7 @@ class Action:
 def pair(
     noun: str, title: str, entity: str, template: Mapping[str, Any], *required: str | tuple[str, ...], also: tuple[str, ...] = ()
 ) -> tuple[Action, Action]:
-    """To create one, and to edit it: an edit sends the id (`also`: and what else tells the record), and what is to change."""
+    """The actions to create and to edit a record. An edit sends the id, the members in `also` that identify the record with it, and the changes."""
     edited = {"id": 123} | dict(template)
     return (
         Action(f"create_{noun}", f"Create {title}", "POST", entity, template, required),
@@ -115,7 +115,7 @@ EVERY = (
     Action("create_ticket", "Create a ticket; for a named user it also needs their site", "POST", "Tickets", TICKET, ("summary",)),
     Action(
         "update_ticket",
-        "Update a ticket; its type and customer are read first, since Halo wants them back",
+        "Update a ticket; the worker first reads its type and customer, which Halo requires",
         "POST",
         "Tickets",
         {"id": 4242, "status_id": 2, "agent_id": 3, "customfields": []},

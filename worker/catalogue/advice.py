@@ -1,4 +1,4 @@
-"""What to say when no operation has the name that was asked for."""
+"""Error messages for names that the API does not have, with the nearest valid ones."""
 
 from __future__ import annotations
 
@@ -7,17 +7,31 @@ from collections.abc import Iterable, Mapping
 
 from worker.catalogue.operation import Operation
 from worker.catalogue.published import METHODS, PARAMETER
-from worker.core.suggest import nearest
+from worker.core.suggest import did_you_mean, nearest
 
 SHOWN = 3
+LISTED = 12
 
 
 def either(names: Iterable[str]) -> str:
     return " or ".join(dict.fromkeys(names))
 
 
+def unknown_query(operation: Operation, name: str) -> str:
+    """A sentence for a query parameter that the operation does not have, with the nearest names."""
+    valid = operation.query_parameters
+    problem = f"{operation.method} {operation.entity} has no query parameter {name!r} (Halo would ignore it)"
+    if not valid:
+        return f"{problem}; it has none"
+    near = did_you_mean(name, valid)
+    if near:
+        return problem + near
+    more = f" and {len(valid) - LISTED} more" if len(valid) > LISTED else ""
+    return f"{problem}; it has {', '.join(list(valid)[:LISTED])}{more}"
+
+
 class Advice:
-    """Knows all names: `methods` by path in lower case, `aliases` in lower case to first segments."""
+    """Messages about all names: `methods` by path in lower case, `aliases` in lower case to first segments."""
 
     def __init__(self, methods: Mapping[str, Mapping[str, Operation]], aliases: Mapping[str, str]) -> None:
         self._methods = methods
@@ -27,7 +41,7 @@ class Advice:
         problem = f"there is no entity {name!r}"
         same_form = self._of_same_form(name)
         if same_form:
-            return f"{problem}; did you mean {either(same_form)}? (names in braces stay as they are: their values stand under request.path)"
+            return f"{problem}; did you mean {either(same_form)}? (keep the names in braces, and write their values under request.path)"
         near = self._near(name)
         if near:
             return f"{problem}; did you mean {either(near)}?"

@@ -1,4 +1,4 @@
-"""All operations of the published Halo API, found by the names that people use."""
+"""All operations of the published Halo API, found by their names and aliases."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from worker.catalogue.advice import Advice
+from worker.catalogue.advice import Advice, unknown_query
 from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.catalogue.operation import Operation
-from worker.catalogue.parameters import canonical_query, unknown_query
-from worker.catalogue.permissive import permissive_operation
+from worker.catalogue.operations import permissive_operation, read_data, read_operations
 from worker.catalogue.published import unpacked
-from worker.catalogue.reading import read_data, read_operations
 
 NO_MEMBERS: Mapping[str, str] = {}
 
@@ -48,7 +46,7 @@ class Catalogue:
         return operation
 
     def advice_on(self, entity: str) -> str:
-        """What to say of a name that no entity has: the nearest names."""
+        """The error message for a name that no entity has, with the nearest names."""
         return self._advice.unknown_entity(entity.strip().strip("/"))
 
     def details_of(self, operation: Operation) -> Operation | None:
@@ -58,12 +56,8 @@ class Catalogue:
         return self._methods.get(f"{operation.path}/{{id}}".lower(), {}).get("GET")
 
     def check_query(self, operation: Operation, names: Iterable[str]) -> list[str]:
-        """A sentence for each name that the operation does not publish; Halo would ignore it in silence."""
-        return [unknown_query(operation, name) for name in names if canonical_query(operation, name) not in operation.query_parameters]
-
-    def canonical_query(self, operation: Operation, name: str) -> str:
-        """The name as published; an unknown one as it is."""
-        return canonical_query(operation, name)
+        """A sentence for each name that the operation does not publish; Halo would silently ignore it."""
+        return [unknown_query(operation, name) for name in names if operation.canonical_query(name) not in operation.query_parameters]
 
     def unknown(self, entity: str, method: str) -> Operation:
         """An operation that is not published, for routes that allow it: parameters from the braces, a POST takes an array. Raises `UnknownEntity` when it cannot be a path."""
@@ -76,18 +70,18 @@ class Catalogue:
         return tuple(operation for operation in self.operations() if wanted in operation.path.lower() or ("/" not in wanted and operation.resource in entities))
 
     def body_members(self, operation: Operation) -> Mapping[str, str]:
-        """Top-level members of the object that the operation's body holds (of each item for an array): name to type. Empty where nothing is published."""
+        """Top-level members of the object that the operation's body holds (of each item for an array): name to type. Empty where Halo publishes none."""
         facts = self._data["paths"].get(operation.path, {}).get(operation.method.lower(), {})
         groups = self._data["bodies"].get(facts.get("of"))
         return NO_MEMBERS if groups is None else unpacked(groups)
 
     def _path(self, entity: str) -> str:
-        """The published path in lower case, were there one of this name."""
+        """The path of this name in lower case, whether or not it is published."""
         first, slash, rest = "".join(entity.split()).strip("/").lower().partition("/")
         return f"/{self._by_alias.get(first, first).lower()}{slash}{rest}"
 
 
 @cache
 def load() -> Catalogue:
-    """The catalogue of the published API, read once."""
+    """The catalogue of the published API; the file is read once."""
     return Catalogue(read_data())

@@ -1,4 +1,4 @@
-"""What can be wrong with the name of an operation or with what is to be sent to it."""
+"""Errors in the name of an operation, or in a request for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class UnknownEntity(WorkerError):
 
 
 class MethodNotAllowed(WorkerError):
-    """The path lacks the method; the text tells those it has and where the method is to be found."""
+    """The path lacks the method; the text names its methods, and the paths that have this one."""
 
 
 class RequestError(WorkerError):

@@ -1,7 +1,7 @@
 """Makes the catalogue's data from a published OpenAPI file: `python -m worker.catalogue.generate OPENAPI.json [ENDPOINTS.json]`.
 
 ENDPOINTS.json is an array of objects with `path` and `list_key`: the member of a list's answer that holds its rows, null for a bare array.
-Older OpenAPI files of Halo do not tell it, newer ones for some lists; without ENDPOINTS.json what the present data says is kept.
+Older OpenAPI files of Halo lack it, newer ones have it for some lists; without ENDPOINTS.json the present data keeps it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from worker.catalogue.names import alias_table
+from worker.catalogue.aliases import alias_table
 from worker.catalogue.published import METHODS, PARAMETER, Document, body_schema, by_name, members, packed, parameters, rows_member, schema_name, type_of
 
 DATA = Path(__file__).with_name("data.json")
@@ -26,8 +26,8 @@ KEYS = {
     "/TicketApproval": "ticket_id seq",  # its rows have no id; its DELETE asks for these two
 }
 UNPUBLISHED = {
-    ("/Actions", "post"): {"returnall": "bool"},  # without it only the last of several new actions is answered
-    ("/Actions/{id}", "delete"): {"ticket_id": "int"},  # Halo asks for it, its reference does not list it
+    ("/Actions", "post"): {"returnall": "bool"},  # without it the response holds only the last of several new actions
+    ("/Actions/{id}", "delete"): {"ticket_id": "int"},  # Halo requires it, but its reference does not list it
 }
 
 
@@ -36,12 +36,12 @@ def list_keys(endpoints: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def kept_list_keys(data: Mapping[str, Any]) -> dict[str, str]:
-    """What existing data says of lists."""
+    """The list keys of existing data."""
     return {path: facts["get"]["rows"] for path, facts in data["paths"].items() if "rows" in facts.get("get", {})}
 
 
 def operation_facts(document: Document, path: str, method: str, bodies: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """Query parameters and body of one operation; puts the members of its body into `bodies`."""
+    """Query parameters and body of one operation; adds the members of its body to `bodies`."""
     operation = document["paths"][path][method]
     facts: dict[str, Any] = {}
     query = parameters(document, operation, "query")
@@ -59,7 +59,7 @@ def operation_facts(document: Document, path: str, method: str, bodies: dict[str
 
 
 def path_facts(document: Document, path: str, rows: str | None, bodies: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """One line of the data: what holds for the path, and each of its methods."""
+    """One line of the data: the facts of a path and of each of its methods."""
     published = document["paths"][path]
     facts: dict[str, Any] = {method: operation_facts(document, path, method, bodies) for method in METHODS if method in published}
     types = {method: parameters(document, published[method], "path") for method in facts}
@@ -94,7 +94,7 @@ def catalogue_data(document: Document, rows: Mapping[str, str]) -> dict[str, Any
 
 
 def text_of(data: Mapping[str, Mapping[str, Any]]) -> str:
-    """JSON with one line per alias, body and path, so that a newer file makes a readable difference."""
+    """JSON with one line per alias, body and path, so that the difference to a newer file is readable."""
     sections = []
     for section, entries in data.items():
         lines = ",\n".join(f"{orjson.dumps(name).decode()}:{orjson.dumps(entry).decode()}" for name, entry in entries.items())
@@ -112,7 +112,7 @@ def read_json(path: Path) -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m worker.catalogue.generate", description="Make the catalogue's data from a published OpenAPI file of Halo.")
     parser.add_argument("openapi", type=Path, help="the OpenAPI file of an instance: /api/swagger/v2/swagger.json")
-    parser.add_argument("endpoints", type=Path, nargs="?", help="what is known of lists; without it the present data's knowledge is kept")
+    parser.add_argument("endpoints", type=Path, nargs="?", help="the keys of lists; default: those of the present data")
     parser.add_argument("--output", type=Path, default=DATA, help="the file to write")
     options = parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""One operation of the Halo API: a method on a path, and what is known of it."""
+"""One operation of the Halo API: a method on a path, with its parameters, body and records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Body(Enum):
-    """What a POST takes."""
+    """The body that a POST takes."""
 
     ARRAY = "array"
     OBJECT = "object"
@@ -17,7 +17,7 @@ class Body(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What is known of the answer of a GET on a list. `key` is the member that holds the rows, None for a bare array or when unknown.
+    """The response of a GET on a list. `key` is the member that holds the rows, None for a bare array or when unknown.
 
     `paged`: it takes `pageinate`, `page_size`, `page_no`. `dated`: it takes `lastupdatefromdate` and `lastupdatetodate`. `ordered`: it takes `order`, `orderdesc`.
     """
@@ -37,18 +37,25 @@ class Operation:
     path_parameters: Mapping[str, str] = field(default_factory=dict)
     query_parameters: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
-    """What a POST takes; None where nothing is published: the payload, if there is one, goes as it is."""
+    """The body of a POST; None where Halo publishes none: the worker sends the payload unchanged."""
     listing: Listing | None = None
     """For every GET whose path does not end in a parameter; None for the GET of one record."""
     key: tuple[str, ...] = ("id",)
-    """The members that identify one of its records; several where ids are not unique alone (actions: ticket_id, id)."""
+    """The members that identify one of its records; several where an id alone is not unique (actions: ticket_id, id)."""
 
     @property
     def entity(self) -> str:
-        """The path without its leading slash: how route files name it."""
+        """The path without its leading slash, as route files name it."""
         return self.path[1:]
 
     @property
     def resource(self) -> str:
         """The first path segment in lower case: the prefix of routing keys and event types."""
         return self.path[1:].split("/", 1)[0].lower()
+
+    def canonical_query(self, name: str) -> str:
+        """The published name of a query parameter; an unknown name unchanged."""
+        if name in self.query_parameters:
+            return name
+        wanted = name.lower()
+        return next((published for published in self.query_parameters if published.lower() == wanted), name)

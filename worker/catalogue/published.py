@@ -1,4 +1,4 @@
-"""Reads a published OpenAPI file of Halo into the compact facts that the catalogue keeps."""
+"""Extracts the catalogue's facts from a published OpenAPI file of Halo."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def parameter_type(document: Document, parameter: Mapping[str, Any]) -> str:
 
 
 def parameters(document: Document, operation: Mapping[str, Any], place: str) -> dict[str, str]:
-    """Name to type; of names that the file repeats within an operation the first one counts."""
+    """Name to type; of repeated names in an operation the first one counts."""
     found: dict[str, tuple[str, str]] = {}
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == place:

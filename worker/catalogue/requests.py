@@ -1,4 +1,4 @@
-"""Builds the request of an operation from path variables, query values and a payload: pure, and strict about what leaves the house."""
+"""Builds the request of an operation from path variables, query values and a payload; it refuses values that Halo would misread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from worker.catalogue.errors import RequestError
 from worker.catalogue.operation import Body, Operation
-from worker.catalogue.parameters import canonical_query
 from worker.catalogue.published import PARAMETER
 from worker.catalogue.values import path_segment, query_text
 from worker.core.exchange import Request
@@ -50,7 +49,7 @@ def build_query(operation: Operation, values: Mapping[str, Any]) -> dict[str, st
     """Published names and text values; a null leaves its parameter out."""
     built: dict[str, str] = {}
     for name, value in values.items():
-        published = canonical_query(operation, name)
+        published = operation.canonical_query(name)
         try:
             text = query_text(published, value)
         except RequestError as error:
@@ -64,7 +63,7 @@ def build_query(operation: Operation, values: Mapping[str, Any]) -> dict[str, st
 
 
 def build_body(operation: Operation, payload: Any) -> Any:
-    """What is sent, as JSON or as the fields of a form. Where Halo publishes no shape for a POST the payload goes as it is."""
+    """The body, as JSON or as the fields of a form. Where Halo publishes no shape for a POST the payload stays unchanged."""
     if operation.method != "POST":
         if payload is not None:
             raise RequestError(f"{place(operation)} takes no payload, but {kind(payload)} is given")
@@ -101,5 +100,5 @@ def place(operation: Operation) -> str:
 
 def choices(name: str, operation: Operation) -> str:
     if not operation.path_parameters:
-        return "; it has none at all"
+        return "; it has none"
     return did_you_mean(name, operation.path_parameters) or f"; it has {', '.join(operation.path_parameters)}"

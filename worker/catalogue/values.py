@@ -19,7 +19,7 @@ EXACT = 2**53  # floats are whole numbers without gaps up to here
 
 
 def path_segment(name: str, value: Any) -> str:
-    """One encoded path segment for a text or a whole number; ids such as 3.0, as Halo writes some, become 3."""
+    """One encoded path segment for a text or a whole number; ids such as 3.0, which Halo sometimes writes, become 3."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, (str, int)):
@@ -32,7 +32,7 @@ def path_segment(name: str, value: Any) -> str:
 
 
 def segment_problem(text: str) -> str | None:
-    """Why a text cannot be a segment of a path: it would end up elsewhere, or be no text at all."""
+    """The reason why a text cannot be a segment of a path: it would change the path, or is not valid text."""
     if not text.strip(" ."):
         return "is empty" if not text.strip() else "consists of dots only"
     if "/" in text or "\\" in text:
@@ -53,7 +53,7 @@ def is_text(text: str) -> bool:
 def scalar_text(name: str, value: Any) -> str | None:
     """The text of one value; None when it is not a scalar."""
     if isinstance(value, bool):
-        return "true" if value else "false"  # Halo takes 1 for false
+        return "true" if value else "false"  # Halo reads 1 as false
     if isinstance(value, (int, float)):
         return number_text(name, value)
     if isinstance(value, date):
@@ -86,7 +86,7 @@ def query_text(name: str, value: Any) -> str | None:
         return text
     if isinstance(value, (list, tuple)):
         if not value:
-            raise RequestError(f"query parameter {name!r} is an empty list, which Halo would take for no filter at all")
+            raise RequestError(f"query parameter {name!r} is an empty list, which Halo would read as no filter")
         items = [scalar_text(name, item) for item in value]
         texts = [item for item in items if item is not None]
         if len(texts) == len(items):

@@ -56,8 +56,8 @@ def print_routes(routes: Routes, rows: Sequence[tuple[str, ...]]) -> None:
     console.print(shown)
     always = [(len(routes.clients), "client"), (len(routes.subscribers), "subscriber"), (len(routes.publishers), "publisher")]
     more = [(len(routes.integrations), "integration"), (len(routes.runbooks), "runbook"), (len(routes.webhooks), "webhook")]
-    said = ", ".join(counted(count, name) for count, name in (*always, *(pair for pair in more if pair[0])))
-    console.print(Text(f"good: {said}", style="green"))
+    summary = ", ".join(counted(count, name) for count, name in (*always, *(pair for pair in more if pair[0])))
+    console.print(Text(f"good: {summary}", style="green"))
 
 
 def counted(count: int, name: str) -> str:
@@ -65,7 +65,7 @@ def counted(count: int, name: str) -> str:
 
 
 def rows_of(routes: Routes) -> list[tuple[str, ...]]:
-    """Name, kind, client and what it does, of everything but the clients."""
+    """Name, kind, client and effect of every definition but the clients."""
     return [
         *map(subscriber_row, routes.subscribers.values()),
         *map(publisher_row, routes.publishers.values()),

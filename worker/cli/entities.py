@@ -1,4 +1,4 @@
-"""Shows what the Halo API has: all entities, those that match a text, or one with all its parameters."""
+"""Shows the entities of the Halo API: all, those that match a text, or one with all its parameters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def print_entities(text: str, *, as_json: bool) -> int:
 
 
 def facts_of(catalogue: Catalogue, methods: Mapping[str, Operation]) -> dict[str, Any]:
-    """What the list shows of one path; `id` is the type of its record's id, null where Halo has no path for one record."""
+    """The columns of one path; `id` is the type of its record's id, null where Halo has no path for one record."""
     any_one = next(iter(methods.values()))
     reading = methods.get("GET")
     listing = reading.listing if reading else None

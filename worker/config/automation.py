@@ -1,4 +1,4 @@
-"""Integrations, runbooks and webhooks once compiled: plain frozen objects, checked, with every expression ready."""
+"""Compiled integrations, runbooks and webhooks: frozen objects that are checked, with compiled expressions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_STEP_LIMIT = 100
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What fillers and conditions of a run see.
+    """The values of a run, for its templates and conditions.
 
     `variables`: by name; a missing one is empty. `plain`: names whose expression ended in `!`, put into longer text without quotes. `status`, `response`: of the
     last method or action; `request`: the starting payload.
@@ -31,7 +31,7 @@ class Values:
     request: Any = None
 
     def context(self) -> dict[str, Any]:
-        """What JSONata sees as `$`: the variables as members, besides `status`, `response`, `request`."""
+        """The context of JSONata (`$`): the variables as members, with `status`, `response` and `request`."""
         return dict(self.variables) | {"status": self.status, "response": self.response, "request": self.request}
 
 
@@ -53,7 +53,7 @@ class RunTemplate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IntegrationAuth:
-    """How an integration's API knows us; secrets never appear in its repr."""
+    """The worker's credentials at an integration's API; the repr shows no secret."""
 
     type: Literal["none", "basic", "bearer", "api_key", "oauth2", "halo"] = "none"
     username: str | None = None
@@ -68,12 +68,12 @@ class IntegrationAuth:
     client_secret: str | None = field(default=None, repr=False)
     scopes: tuple[str, ...] = ()
     client: str | None = None
-    """The Halo client whose token is used (`halo`)."""
+    """The Halo client that lends its token (`halo`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One call of an integration. `path`: literal text and fillers that each make one segment or a part of one; `output`: variables of the response."""
+    """One call of an integration. `path`: literal text, and templates that each make one segment or a part of one; `output`: variables of the response."""
 
     name: str
     integration: str
@@ -93,7 +93,7 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """A custom integration: an API's address and authorization, with its methods. `allow_hosts`: (host, port or None) that may be private or foreign."""
+    """A custom integration: an API's address and authorization, with its methods. `allow_hosts`: (host, port or None) of private or other hosts that it may call."""
 
     name: str
     base_url: str
@@ -104,14 +104,14 @@ class Integration:
 
 @dataclass(frozen=True, slots=True)
 class CallerAuth:
-    """How a public call proves who it is: basic, or a signature over the raw body."""
+    """The authentication of a public call: basic, or a signature over the raw body."""
 
     type: Literal["basic", "signature"]
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     header: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """Any of these may have signed: for rotation."""
+    """A signature by any of these is accepted, for rotation."""
     algorithm: Literal["sha256", "sha512"] = "sha256"
     digest: Literal["base64", "hex"] = "base64"
     prefix: str = ""
@@ -119,7 +119,7 @@ class CallerAuth:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Where to go when `when` holds; the first that holds, None always does. `label`: the condition as it was written, for drawings."""
+    """The run goes to the first branch whose `when` is true; None is always true. `label`: the text of the condition, for drawings."""
 
     when: Condition | None
     go: str
@@ -128,9 +128,9 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One box of the flow chart: a method, an action, a condition (neither), or an end.
+    """One step of the flow chart: a method, an action, a condition (neither), or an end.
 
-    `go`: where it leads; empty after a method or action means the run is done. `retry`, `in_doubt`, `find`, `timeout` as a publisher's.
+    `go`: its branches; without any the run is done after a method or action. `retry`, `in_doubt`, `find`, `timeout` as a publisher's.
     """
 
     name: str
@@ -153,7 +153,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
-    """A flow chart. `queue`: where starting payloads arrive; `endpoint`: who may POST them to /runbooks/<name>; `input`: variables of the payload."""
+    """A flow chart. `queue`: its messages start runs; `endpoint`: the authentication for POST /runbooks/<name>; `input`: variables of the payload."""
 
     name: str
     first: str
@@ -166,14 +166,14 @@ class Runbook:
 
     @property
     def delays(self) -> tuple[float, ...]:
-        """Every delay that a step may wait, for the retry queues."""
+        """The retry delays of all steps, for the retry queues."""
         steps = (step for step in self.steps.values() if step.method is not None or step.action is not None)
         return tuple(sorted({delay for step in steps for delay in step.retry}))
 
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Let a subscriber read one record again at once."""
+    """Makes a subscriber read one record again immediately."""
 
     subscriber: str
     id: Template
@@ -206,9 +206,9 @@ class Caller(Protocol):
         ...
 
     async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request
-        """One exchange; `status` and `body` (JSON, or text) are set whenever an answer was read, whatever its status. `timeout` overrides the method's own, in seconds.
+        """One exchange; `status` and `body` (JSON, or text) are set after any response, whatever its status. `timeout` overrides the method's own, in seconds.
 
-        Fates: DONE for 2xx, REJECTED for other answers below 500, AUTH for 401 and 403, THROTTLED for 429, AMBIGUOUS for 5xx and for what broke after it was sent, NOT_SENT.
-        Raises `ExpressionError` (a run_template failed), `EvaluatorUnavailable`, `CallRefused` (it may not be sent: a path segment, a host, a header).
+        Fates: DONE for 2xx, REJECTED for other responses below 500, AUTH for 401 and 403, THROTTLED for 429, AMBIGUOUS for 5xx and for a failure after sending, NOT_SENT.
+        Raises `ExpressionError` (a template failed), `EvaluatorUnavailable`, `CallRefused` (a path segment, a host or a header is not allowed).
         """
         ...

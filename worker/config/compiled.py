@@ -1,4 +1,4 @@
-"""What compiled routes are made of: templates and conditions, request parameters, and lookups."""
+"""The parts of compiled routes: templates, conditions, request parameters and lookups."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RequestParameters:
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """Look before create: GET with `query`, take the one row in which every member of `match` equals."""
+    """Look before create: GET with `query`, then the one row in which every member of `match` is equal."""
 
     operation: Operation
     query: Mapping[str, Template]

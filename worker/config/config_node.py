@@ -1,125 +1,128 @@
-"""One value in a route file: it knows its place, its raw text, and how to fill the variables in it."""
+"""A route file as a tree of nodes: each knows its value, its place in the text and its members."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from worker.config.document import Document, Path
 from worker.config.interpolation import Unfilled, Variables
-from worker.config.template_lexer import Embedded, Unclosed, parts
 from worker.core.errors import Problem
+
+NodePath = tuple[str | int, ...]
+ESCAPES = {"x": 2, "u": 4, "U": 8}
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigNode:
-    """`value` is as the file has it, before variables are filled in."""
+class SourceSpan:
+    """Line and column count from 1. `start` and `end` are offsets in the text of the file."""
 
-    document: Document
+    line: int = 1
+    column: int = 1
+    start: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFile:
+    """What the nodes of one file share. `problems` collects the errors of all files of the directory."""
+
+    name: str
+    text: str
     variables: Variables
-    path: Path = ()
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConfigNode:
+    """One value as the file has it, before variables are filled in; None where `exists` is false, and the place is then that of the nearest ancestor."""
+
+    file: RouteFile
+    path: NodePath = ()
+    value: Any = None
+    place: SourceSpan = SourceSpan()
+    key_place: SourceSpan | None = None
+    children: Mapping[str | int, ConfigNode] = field(default_factory=dict)
+    exists: bool = True
 
     @property
-    def value(self) -> Any:
-        return self.document.at(self.path)
+    def kind(self) -> str:
+        """The section of the route file, such as `subscribers`."""
+        return str(self.path[0])
 
     @property
-    def exists(self) -> bool:
-        return self.path in self.document.values
+    def name(self) -> str:
+        """The node's own key."""
+        return str(self.path[-1])
+
+    @property
+    def members(self) -> Mapping[str, ConfigNode]:
+        """The members of a mapping; empty for any other value."""
+        return {str(key): child for key, child in self.children.items()} if isinstance(self.value, dict) else {}
 
     def __contains__(self, key: str | int) -> bool:
-        value = self.value
-        return key in value if isinstance(value, dict) else isinstance(value, list) and isinstance(key, int) and key < len(value)
+        return key in self.children
 
     def child(self, key: str | int) -> ConfigNode:
-        return ConfigNode(self.document, self.variables, (*self.path, key))
+        """The member or item; one that does not exist where the file has none."""
+        return self.children.get(key) or ConfigNode(self.file, (*self.path, key), None, self.place, self.key_place, exists=False)
 
     def problem(self, message: str, offset: int = 0) -> Problem:
-        """Told at the value, or at the key of what encloses a value that is not there."""
-        return self.document.value_problem(self._existing(), message, offset)
+        """An error at the value; `offset` counts characters of a text."""
+        if not offset or not isinstance(self.value, str):
+            return Problem(self.file.name, self.place.line, self.place.column, message)
+        index = source_index(self.file.text, self.place, self.value, offset)
+        before = self.file.text[:index]
+        return Problem(self.file.name, before.count("\n") + 1, index - before.rfind("\n"), message)
 
-    def key_problem(self, message: str) -> Problem:
-        return self.document.key_problem(self._existing(), message)
+    def add_error(self, message: str, offset: int = 0) -> None:
+        self.file.problems.append(self.problem(message, offset))
+
+    def add_key_error(self, message: str) -> None:
+        """An error at the key, or at the value of a list's item."""
+        place = self.key_place or self.place
+        self.file.problems.append(Problem(self.file.name, place.line, place.column, message))
 
     def fill(self, text: str) -> str:
-        """A reference that cannot be filled was told before, by `filled`; here it is empty text."""
+        """The text with its variables; empty where one cannot be filled, which `worker.config.validation` reports."""
         try:
-            return self.variables.fill(text)
+            return self.file.variables.fill(text)
         except Unfilled:
             return ""
 
-    def line(self) -> str:
-        """The file and line of the key, to point at from elsewhere."""
-        problem = self.key_problem("")
-        return f"{problem.file}:{problem.line}"
-
-    def _existing(self) -> Path:
-        path = self.path
-        while path and path not in self.document.values:
-            path = path[:-1]
-        return path
+    def reference(self) -> str:
+        """The file and line of the key, for an error about another node."""
+        return f"{self.file.name}:{(self.key_place or self.place).line}"
 
 
-FIND = frozenset((("find", "path"), ("find", "query"), ("find", "match")))
-ROUTES = frozenset(("subscribers", "publishers"))
-BARE = frozenset(("when", "transform", "input_transform"))
-TEMPLATES = frozenset(("when", "transform", "input_transform", "request"))
-INNER_TEMPLATES = frozenset((*FIND, ("publish", "routing_key")))
-METHOD_TEMPLATES = frozenset(("path", "query", "headers", "body"))
-STEP_TEMPLATES = frozenset(("path", "query", "body", "reason"))
-WEBHOOK_TEMPLATES = frozenset((("publish", "routing_key"), ("wake", "id")))
+def source_index(text: str, place: SourceSpan, value: str, offset: int) -> int:
+    """The offset in the file of the character at `offset` of a scalar's value. It reads both side by side, past indentation, quotes and escapes."""
+    source = place.start
+    if text[source : source + 1] in {"|", ">"}:
+        source = text.find("\n", source) + 1
+    elif text[source : source + 1] in {'"', "'"}:
+        source += 1
+    quoted = text[place.start : place.start + 1] == '"'
+    for character in value[:offset]:
+        source = after_character(text, source, place.end, character, quoted=quoted)
+    while source < place.end and offset < len(value) and not value[offset].isspace() and text[source].isspace():
+        source += 1
+    return min(source, place.end)
 
 
-def is_bare(node: ConfigNode) -> bool:
-    """Whether a text here is JSONata as it stands, in which variables are never looked for."""
-    match node.path:
-        case (kind, _, member):
-            return (kind in ROUTES and member in BARE) or (kind, member) == ("webhooks", "when")
-        case ("runbooks", _, "steps", _, "next", _, "when"):
-            return True
-        case _:
-            return False
-
-
-def is_template(node: ConfigNode) -> bool:
-    """Whether a text here may hold expressions, and is filled when it is compiled."""
-    match node.path:
-        case ("integrations", _, "methods", _, member, *_):
-            return member in METHOD_TEMPLATES
-        case ("runbooks", _, "steps", _, member, *inner):
-            return member in STEP_TEMPLATES or (member, *inner[:1]) in FIND
-        case ("webhooks", _, member, *inner):
-            return member == "id" or (member, *inner[:1]) in WEBHOOK_TEMPLATES
-        case (kind, _, member, *inner) if kind in ROUTES:
-            return member in TEMPLATES or (member, *inner[:1]) in INNER_TEMPLATES
-        case _:
-            return False
-
-
-def filled(node: ConfigNode, unfilled: dict[Path, Problem]) -> Any:
-    """The value with variables filled in where no expression may stand; what cannot be filled, there or in templates, is told by its path."""
-    value = node.value
-    if isinstance(value, dict):
-        return {key: filled(node.child(key), unfilled) for key in value}
-    if isinstance(value, list):
-        return [filled(node.child(index), unfilled) for index in range(len(value))]
-    if not isinstance(value, str) or is_bare(node):
-        return value
-    template = is_template(node)
-    for text, start in literals(value) if template else [(value, 0)]:
-        try:
-            result = node.variables.fill(text)
-        except Unfilled as error:
-            unfilled[node.path] = node.problem(str(error), start + error.start)
-            return value
-        if not template:
-            return result
-    return value
-
-
-def literals(text: str) -> list[tuple[str, int]]:
-    """The text outside of expressions, with its offsets; none when the braces are wrong, which compiling tells."""
-    try:
-        return [(part.text, part.start) for part in parts(text) if not isinstance(part, Embedded)]
-    except Unclosed:
-        return []
+def after_character(text: str, source: int, end: int, character: str, *, quoted: bool) -> int:
+    """The offset behind one character of a value."""
+    while source < end:
+        found = text[source]
+        if quoted and found == "\\" and text[source + 1 : source + 2] != "\n":
+            return source + 2 + ESCAPES.get(text[source + 1 : source + 2], 0)
+        if found == character:
+            return source + 1 + (not quoted and text.startswith("''", source) and character == "'")
+        if character.isspace() and not found.isspace():
+            return source  # a fold that left nothing behind in the source
+        source += 1
+        if found.isspace() and character.isspace():
+            while source < end and text[source].isspace():
+                source += 1
+            return source
+    return end

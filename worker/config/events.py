@@ -1,4 +1,4 @@
-"""Halo's notification events: the words for those that route files name, and their numbers."""
+"""Halo's notification events: the names that route files use, and their numbers."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ HIGHEST = 1_000_000
 
 
 def event_name(number: int) -> str:
-    """The word for an event, or its number as text."""
+    """The name of an event, or its number as text."""
     return NAMES.get(number, str(number))

@@ -1,142 +1,149 @@
-"""Values of route files that may hold expressions, compiled: templates and conditions."""
+"""Templates and conditions: values of route files that may hold expressions, compiled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from worker.config.compiled import Condition, Template
-from worker.config.functions import SyntaxMistake
-from worker.config.paths import Input, simple_path
-from worker.config.sites import Site, Sites
+from worker.config.expression_batch import BatchedExpression, ExpressionBatch
+from worker.config.paths import Scope, simple_path
 from worker.config.source_location import NO_LOCATION, SourceLocation
-from worker.config.syntax import Expression
+from worker.config.syntax import ExpressionSyntaxError, parse_expression
 from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, whole
 from worker.core.errors import ConfigError, ExpressionError, Problem
 from worker.core.evaluation import UNDEFINED
 from worker.core.ports import Evaluator
 
+G = TypeVar("G")
 Part = Callable[[Sequence[Any]], Any]
-"""Puts a value together from those of the template's expressions."""
+"""Makes a value of those of the template's expressions."""
 
 
 @dataclass(slots=True)
-class Compiling:
-    """What is wrong so far, and the expressions met."""
+class Compilation:
+    """The errors and expressions of one template; `names`: the variables of a run that it uses."""
 
     problems: list[Problem] = field(default_factory=list)
-    sites: Sites = field(default_factory=Sites)
+    batch: ExpressionBatch = field(default_factory=ExpressionBatch)
+    names: set[str] = field(default_factory=set)
 
 
-class Compiled:
-    """A `Template`: a member of a mapping that yields nothing is left out, null stays null, and at the top nothing is null."""
+class CompiledTemplate:
+    """A `Template`: it leaves out a member of a mapping that yields nothing, keeps null, and yields null for nothing at the top."""
 
-    def __init__(self, part: Part, sites: Sites) -> None:
+    def __init__(self, part: Part, batch: ExpressionBatch) -> None:
         self._part = part
-        self._sites = sites
+        self._batch = batch
 
     async def evaluate(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> Any:
-        value = self._part(await self._sites.values(Input(context, bindings), evaluator))
+        value = self._part(await self._batch.values(Scope(context, bindings), evaluator))
         return None if value is UNDEFINED else value
 
 
-class Truth:
-    """A `Condition`: as `$boolean` sees the value; nothing is false."""
+class CompiledCondition:
+    """A `Condition`: true as `$boolean` sees the value; nothing is false."""
 
-    def __init__(self, part: Part, sites: Sites) -> None:
+    def __init__(self, part: Part, batch: ExpressionBatch) -> None:
         self._part = part
-        self._sites = sites
+        self._batch = batch
 
     async def holds(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> bool:
-        return truth(self._part(await self._sites.values(Input(context, bindings), evaluator)))
+        return truth(self._part(await self._batch.values(Scope(context, bindings), evaluator)))
 
 
 def compile_template(value: Any, location: SourceLocation = NO_LOCATION) -> Template:
-    """A value with expressions at any depth. Raises `ConfigError` with every mistake in it."""
-    compiling = Compiling()
-    part = value_part(value, location, compiling)
-    if compiling.problems:
-        raise ConfigError(compiling.problems)
-    return Compiled(part, compiling.sites)
+    """A value with expressions at any depth. Raises `ConfigError` with every error in it."""
+    compilation = Compilation()
+    part = compose(value, location, lambda text, place: text_part(text, place, compilation))
+    if compilation.problems:
+        raise ConfigError(compilation.problems)
+    return CompiledTemplate(part, compilation.batch)
 
 
 def compile_expression(text: str, location: SourceLocation = NO_LOCATION) -> Template:
-    """JSONata as it stands, or in one pair of braces. Raises `ConfigError`."""
-    return Compiled(*bare_part(text, location))
+    """One JSONata text, without braces or in one pair of them. Raises `ConfigError`."""
+    return CompiledTemplate(*bare_part(text, location))
 
 
 def compile_condition(text: str, location: SourceLocation = NO_LOCATION) -> Condition:
     """As `compile_expression`, for its truth."""
-    return Truth(*bare_part(text, location))
+    return CompiledCondition(*bare_part(text, location))
 
 
-def bare_part(text: str, location: SourceLocation) -> tuple[Part, Sites]:
-    compiling = Compiling()
+def bare_part(text: str, location: SourceLocation) -> tuple[Part, ExpressionBatch]:
+    compilation = Compilation()
     try:
         embedded = whole(text) or Embedded(text, 0)
-        part = expression_part(embedded, location, compiling)
+        part = expression_part(embedded, location, compilation)
     except Unclosed as error:
         raise ConfigError([location.problem(str(error), error.start)]) from None
-    problems = compiling.problems
+    problems = compilation.problems
     if problems and OPEN in text and embedded.text == text:
         hint = f"{problems[0].message}; `{{{{ }}}}` encloses the whole expression or is left out"
         problems = [replace(problems[0], message=hint)]
     if problems:
         raise ConfigError(problems)
-    return part, compiling.sites
+    return part, compilation.batch
 
 
-def value_part(value: Any, location: SourceLocation, compiling: Compiling) -> Part:
+def compose(value: Any, location: SourceLocation, compile_text: Callable[[str, SourceLocation], Callable[[G], Any]]) -> Callable[[G], Any]:
+    """Makes the value again at run time, with its texts compiled; it leaves out a member or item that yields UNDEFINED."""
     if isinstance(value, str):
-        return text_part(value, location, compiling)
+        return compile_text(value, location)
     if isinstance(value, Mapping):
-        members = {str(key): value_part(member, location.child(key), compiling) for key, member in value.items()}
-        return lambda values: {key: result for key, member in members.items() if (result := member(values)) is not UNDEFINED}
+        members = {str(key): compose(member, location.child(key), compile_text) for key, member in value.items()}
+        return lambda given: {key: result for key, member in members.items() if (result := member(given)) is not UNDEFINED}
     if isinstance(value, list):
-        items = [value_part(item, location.child(index), compiling) for index, item in enumerate(value)]
-        return lambda values: [result for item in items if (result := item(values)) is not UNDEFINED]
-    return lambda _values: value
+        items = [compose(item, location.child(index), compile_text) for index, item in enumerate(value)]
+        return lambda given: [result for item in items if (result := item(given)) is not UNDEFINED]
+    return lambda _given: value
 
 
-def text_part(text: str, location: SourceLocation, compiling: Compiling) -> Part:
+def concatenate(pieces: Sequence[str | Callable[[G], Any]]) -> Callable[[G], Any]:
+    """One text of literal pieces and values."""
+    if all(isinstance(piece, str) for piece in pieces):
+        literal = "".join(map(str, pieces))
+        return lambda _given: literal
+    return lambda given: "".join(piece if isinstance(piece, str) else as_text(piece(given)) for piece in pieces)
+
+
+def text_part(text: str, location: SourceLocation, compilation: Compilation) -> Part:
     try:
         single = whole(text)
         pieces = parts(text)
     except Unclosed as error:
-        compiling.problems.append(location.problem(str(error), error.start))
+        compilation.problems.append(location.problem(str(error), error.start))
         return nothing
     if single:
-        return expression_part(single, location, compiling)
-    made = [expression_part(piece, location, compiling) if isinstance(piece, Embedded) else location.fill(piece.text) for piece in pieces]
-    if all(isinstance(piece, str) for piece in made):
-        literal = "".join(str(piece) for piece in made)
-        return lambda _values: literal
-    return lambda values: "".join(piece if isinstance(piece, str) else as_text(piece(values)) for piece in made)
+        return expression_part(single, location, compilation)
+    return concatenate([expression_part(piece, location, compilation) if isinstance(piece, Embedded) else location.fill(piece.text) for piece in pieces])
 
 
-def expression_part(embedded: Embedded, location: SourceLocation, compiling: Compiling) -> Part:
-    """The value of one expression; which one it is among the template's is settled here."""
+def expression_part(embedded: Embedded, location: SourceLocation, compilation: Compilation) -> Part:
+    """The value of one expression, by its index in the batch."""
+    text = embedded.text
     try:
-        expression = Expression(embedded.text)
-    except SyntaxMistake as error:
-        hint = "; inside an expression a variable is its name alone, without `<<` and `>>`" if "<<" in embedded.text else ""
-        compiling.problems.append(location.problem(f"the expression is not valid JSONata: {error}{hint}", embedded.start + error.offset))
+        variables = parse_expression(text)
+    except ExpressionSyntaxError as error:
+        hint = "; inside an expression a variable is its name alone, without `<<` and `>>`" if "<<" in text else ""
+        compilation.problems.append(location.problem(f"the expression is not valid JSONata: {error}{hint}", embedded.start + error.offset))
         return nothing
-    told = location.problem("", embedded.start + len(embedded.text) - len(embedded.text.lstrip()))
-    place = f"the expression at {str(told)[:-2]}" if told.file else "the expression"
-    return itemgetter(compiling.sites.add(Site(embedded.text, expression.variables, simple_path(embedded.text), place)))
+    start = location.problem("", embedded.start + len(text) - len(text.lstrip()))
+    place = f"the expression at {str(start)[:-2]}" if start.file else "the expression"
+    return itemgetter(compilation.batch.add(BatchedExpression(text, variables, simple_path(text), place)))
 
 
-def nothing(_values: Sequence[Any]) -> Any:
+def nothing(_given: Any) -> Any:
     return UNDEFINED
 
 
 def as_text(value: Any) -> str:
-    """How a result looks inside longer text."""
+    """A value as part of a longer text."""
     if value is None or value is UNDEFINED:
         return ""
     if isinstance(value, str):
@@ -152,5 +159,5 @@ def as_text(value: Any) -> str:
 
 
 def truth(value: Any) -> bool:
-    """`$boolean`: a list holds when one of its members does."""
+    """`$boolean`: a list is true when one of its members is."""
     return any(map(truth, value)) if isinstance(value, list) else bool(value)

@@ -1,36 +1,36 @@
-"""Checks the flow chart of a runbook: what can be reached, what can end, and where each variable comes from."""
+"""Checks the flow graph of a runbook: every step can be reached, every loop can end, and every variable has a source."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
 
 from worker.config.automation import Method, Runbook, RunTemplate, Step
 from worker.config.config_node import ConfigNode
 from worker.config.run_templates import names_in
-from worker.core.errors import Problem
 from worker.core.suggest import choices
 
 USED = ("path", "query", "body", "reason", "find")
 Edges = Mapping[str, Collection[str]]
 
 
-def check_flow_graph(runbook: Runbook, node: ConfigNode, problems: list[Problem]) -> None:
-    """`node` is the runbook's; every step that it names must be there."""
+def check_flow_graph(runbook: Runbook, node: ConfigNode) -> None:
+    """`node` is the runbook's; every step that it names exists."""
     edges = {name: targets(step) for name, step in runbook.steps.items()}
     beyond = {name: after(name, edges) for name in edges}
     reached = {runbook.first} | beyond[runbook.first]
-    places = node.child("steps")
-    problems.extend(places.child(name).key_problem(f"no way leads to the step `{name}`") for name in edges if name not in reached)
-    check_ends(runbook, edges, [name for name in edges if name in reached and name in beyond[name]], places, problems)
+    steps = node.child("steps")
+    for name in edges:
+        if name not in reached:
+            steps.child(name).add_key_error(f"no step leads to `{name}`")
+    check_ends(runbook, edges, [name for name in edges if name in reached and name in beyond[name]], steps)
     for name, step in runbook.steps.items():
         before = [other for other in edges if name in beyond[other]]
         known = {*runbook.input, *(variable for other in before for variable in outputs(runbook.steps[other]))}
-        check_variables(step, known, places.child(name), problems)
+        check_variables(step, known, steps.child(name))
 
 
 def targets(step: Step) -> list[str]:
-    """Where a step may lead."""
+    """The steps that a step may lead to."""
     return [*(branch.go for branch in step.go), *([step.on_failure] if step.on_failure is not None else [])]
 
 
@@ -47,21 +47,21 @@ def after(start: str, edges: Edges) -> set[str]:
 
 
 def may_end(step: Step) -> bool:
-    """Whether a run may end at a step by itself: at an end, after the last call, or where no branch may hold."""
+    """Whether a run may end at a step: it is an end, or the last call, or no branch may hold."""
     return step.end is not None or not step.go or all(branch.when is not None for branch in step.go)
 
 
-def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], places: ConfigNode, problems: list[Problem]) -> None:
-    """A loop that no branch and no `on_failure` leaves goes on for ever; `looping` are the steps that can come back to themselves."""
+def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], steps: ConfigNode) -> None:
+    """A loop that no branch and no `on_failure` leaves never ends; `looping` are the steps that can come back to themselves."""
     ends = {name for name, step in runbook.steps.items() if may_end(step)}
     while grown := {name for name, others in edges.items() if name not in ends and ends.intersection(others)}:
         ends |= grown
-    told: set[str] = set()
+    reported: set[str] = set()
     for name in looping:
-        if name not in ends and name not in told:
-            told |= after(name, edges)
+        if name not in ends and name not in reported:
+            reported |= after(name, edges)
             way = " → ".join(round_trip(name, edges))
-            problems.append(places.child(name).key_problem(f"the steps {way} go round for ever: give one of them a branch or an `on_failure` that leads out"))
+            steps.child(name).add_key_error(f"the steps {way} never end: give one of them a branch or an `on_failure` that leads out")
 
 
 def round_trip(name: str, edges: Edges) -> list[str]:
@@ -87,25 +87,23 @@ def method_names(method: Method) -> set[str]:
     """The variables that a method uses."""
     path = [part for part in method.path if not isinstance(part, str)]
     body: list[RunTemplate] = [] if method.body is None else [method.body]
-    return {name for run_template in (*path, *method.query.values(), *method.headers.values(), *body) for name in run_template.names}
+    return {name for template in (*path, *method.query.values(), *method.headers.values(), *body) for name in template.names}
 
 
-def check_variables(step: Step, known: Collection[str], node: ConfigNode, problems: list[Problem]) -> None:
-    """Every variable that a step uses may have been set before it."""
-    for name, place, offset in [use for member in USED if member in node for use in uses(node.child(member))]:
+def check_variables(step: Step, known: Collection[str], node: ConfigNode) -> None:
+    """The input or an earlier step may set every variable that a step uses."""
+    for name, place, offset in [use for member in USED for use in uses(node.child(member))]:
         if name not in known:
-            problems.append(place.problem(f"no input and no earlier step sets `<<{name}>>`{choices(name, sorted(known))}", offset))
+            place.add_error(f"no input and no earlier step sets `<<{name}>>`{choices(name, sorted(known))}", offset)
     if step.method is not None:
         for name in sorted(method_names(step.method) - set(known)):
-            said = f"{step.method.full_name} uses `<<{name}>>`, which no input and no earlier step sets{choices(name, sorted(known))}"
-            problems.append(node.child("method").problem(said))
+            rest = f"which no input and no earlier step sets{choices(name, sorted(known))}"
+            node.child("method").add_error(f"{step.method.full_name} uses `<<{name}>>`, {rest}")
 
 
 def uses(node: ConfigNode) -> Iterator[tuple[str, ConfigNode, int]]:
-    """Each `<<Name>>` below a node, with its place."""
-    value: Any = node.value
-    if isinstance(value, str):
-        yield from ((name, node, start) for name, start in names_in(value))
-    elif isinstance(value, (dict, list)):
-        for key in value if isinstance(value, dict) else range(len(value)):
-            yield from uses(node.child(key))
+    """Each `<<Name>>` in a node, with its place."""
+    if isinstance(node.value, str):
+        yield from ((name, node, start) for name, start in names_in(node.value))
+    for child in node.children.values():
+        yield from uses(child)

@@ -1,4 +1,4 @@
-"""Hosts that integrations may call: which addresses are internal, and what an entry of `allow_hosts` means."""
+"""Hosts that integrations may call: it recognises internal addresses, and reads the entries of `allow_hosts`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def internal(address: IPAddress) -> bool:
 
 
 def written_address(host: str) -> IPAddress | None:
-    """The address that a host of a URL is written as; None for a name."""
+    """The IP address that a URL has as its host; None for a name."""
     try:
         return ip_address(host.partition("%")[0])
     except ValueError:
@@ -31,12 +31,12 @@ def written_address(host: str) -> IPAddress | None:
 
 
 def numeric(host: str) -> bool:
-    """Whether a host is an IPv4 address in a spelling that systems read differently (`127.1`, `0x7f000001`, `2130706433`)."""
+    """Whether a host is an ambiguous spelling of an IPv4 address (`127.1`, `0x7f000001`, `2130706433`): systems do not agree on them."""
     return written_address(host) is None and NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
 
 
 def local(host: str) -> bool:
-    """Whether a host is written as an internal address, or as a name for this machine."""
+    """Whether a host is an internal address, or a name for this machine."""
     address = written_address(host)
     name = host.rstrip(".").lower()
     return internal(address) if address is not None else name == "localhost" or name.endswith(".localhost")
@@ -63,7 +63,7 @@ def host_entry(text: str) -> tuple[str, int | None]:
     if not host or url.raw_path not in {"", "/"} or url.query_string or url.fragment or (port is not None and not 1 <= port <= HIGHEST_PORT):
         raise ValueError(HOST_FORM)
     if numeric(host):
-        raise ValueError("is an address that systems read differently: write all four numbers, such as 127.0.0.1")
+        raise ValueError("is an ambiguous address: write all four numbers, such as 127.0.0.1")
     address = written_address(host)
     if address is None and not NAME.fullmatch(host):
         raise ValueError(HOST_FORM)

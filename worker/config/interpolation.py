@@ -1,4 +1,4 @@
-"""`${NAME}` and `${file:NAME}` in the literal text of route files; what they yield never appears in a message."""
+"""Fills `${NAME}` and `${file:NAME}` in the literal text of route files; error messages never show the values."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 OWN = "WORKER_"
 OWN_FILE = re.compile(r"WORKER_\w+_FILE")
-SCRUBBED_FROM = 4  # characters; shorter values would take parts of ordinary words with them
-ADDED = "\r\n\ufeff"  # what comes along when a variable is set from a file
+SCRUBBED_FROM = 4  # characters; a shorter value may be part of an ordinary word
+ADDED = "\r\n\ufeff"  # characters that a variable gets when it is set from a file
 
 
 class Unfilled(ValueError):
-    """A reference that cannot be filled; `start` is where it stands."""
+    """A reference that cannot be filled; `start` is its offset."""
 
     def __init__(self, message: str, start: int) -> None:
         super().__init__(message)
@@ -28,9 +28,9 @@ class Unfilled(ValueError):
 
 
 class Variables:
-    """The environment and the directory of secrets; it remembers what it gave out, so that messages can be cleaned of it.
+    """The environment and the directory of secrets. It remembers the values that it gave out, so that it can remove them from messages.
 
-    The worker's own settings are not among them, nor the files that hold them: a route sends what it reads to other systems.
+    It hides the worker's settings and the files that hold them: a route could send them to other systems.
     """
 
     def __init__(self, environment: Mapping[str, str], secrets: Path) -> None:
@@ -45,11 +45,11 @@ class Variables:
         return self._given
 
     def fill(self, text: str) -> str:
-        """The text with every reference replaced; `$${` stands for `${` itself. Raises `Unfilled`."""
+        """The text with every reference replaced; `$${` becomes `${`. Raises `Unfilled`."""
         return REFERENCE.sub(self._value, text)
 
     def scrub(self, message: str) -> str:
-        """The message with every value that was filled in replaced by its reference, the longest first."""
+        """The message with every filled value replaced by its reference, the longest first."""
         for value in sorted(self._given, key=len, reverse=True):
             for shape in {value, repr(value)[1:-1]}:
                 message = message.replace(shape, self._given[value])
@@ -68,16 +68,19 @@ class Variables:
 
     def _variable(self, name: str, start: int) -> str:
         if not NAME.fullmatch(name):
-            raise Unfilled(f"`${{{name}}}`: an environment variable is written in capitals, digits and underscores; `$${{` stands for the characters", start)
+            raise Unfilled(
+                f"`${{{name}}}` is not the name of an environment variable: use capitals, digits and underscores; write `$${{` for the characters themselves",
+                start,
+            )
         if name.startswith(OWN):
-            raise Unfilled(f"`${{{name}}}`: what begins with {OWN} is a setting of the worker, which route files cannot read; use another name", start)
+            raise Unfilled(f"`${{{name}}}` is a setting of the worker, which route files cannot read; use a name that does not begin with {OWN}", start)
         if name not in self._environment:
             raise Unfilled(f"the environment variable `{name}` is not set{did_you_mean(name, self._environment)}", start)
         return self._environment[name].strip(ADDED)
 
     def _file(self, name: str, start: int) -> str:
         if not FILE.fullmatch(name):
-            raise Unfilled(f"`${{file:{name}}}`: a secret's file is named by letters, digits, `.`, `-` and `_`, and `/` before it for folders", start)
+            raise Unfilled(f"`${{file:{name}}}` is not the name of a secret: use letters, digits, `.`, `-` and `_`, with `/` after a folder", start)
         path = self._secrets / name
         where = Path(os.path.realpath(path))
         if not where.is_relative_to(os.path.realpath(self._secrets)):

@@ -1,4 +1,4 @@
-"""Values of message headers as JSON knows them: AMQP also carries times, decimals and bytes (the broker's own `x-death` does)."""
+"""Converts message headers to JSON types: AMQP also has times, decimals and bytes, as in the broker's `x-death`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
 def to_jsonable(value: Any) -> Any:
-    """Times become ISO text, bytes text, decimals numbers; what else is unknown becomes its text."""
+    """Times become ISO text, bytes text, and decimals numbers; any other type becomes its text."""
     if type(value) in PLAIN:
         return value
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What the engine's error codes mean, in sentences that never quote data: its own texts do."""
+"""Explains the engine's error codes in sentences without data; the engine's own texts quote it."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ TOKENS = {
 
 
 def explain(complaint: str, literals: frozenset[str]) -> str:
-    """A sentence for an engine's complaint, with its code. The author's own words in $error and $assert are kept when they stand in the expression (`literals`)."""
+    """A sentence for an engine's complaint, with its code. It keeps the text of $error and $assert when the expression holds it (`literals`)."""
     found = CODE.search(complaint)
     code = found[1] if found else ""
-    if code in RAISED_BY_THE_AUTHOR and (said := complaint.split(": ", 1)[-1]) in literals:
-        return f"{said} ({code})"
+    if code in RAISED_BY_THE_AUTHOR and (text := complaint.split(": ", 1)[-1]) in literals:
+        return f"{text} ({code})"
     if "host function" in complaint:
         return "$pad was given something else than text and a number of at most a million"
     sentence = SENTENCES.get(code) or syntax(complaint)
@@ -87,7 +87,7 @@ def explain(complaint: str, literals: frozenset[str]) -> str:
 
 
 def syntax(complaint: str) -> str:
-    """What a parser's complaint says about brackets and marks; those are of the expression's author, never data."""
+    """A sentence for a parser's complaint about brackets and marks, which come from the expression and not from data."""
     if expected := re.search(r"Expected (\w+)", complaint):
         return f"{TOKENS.get(expected[1], expected[1])} is expected"
     if unexpected := re.search(r"Syntax error: (\w+)(?:\((.*)\))?", complaint):

@@ -1,43 +1,61 @@
-"""Compiles `find`: how to look for a record before it is created."""
+"""The lookup before a create: the `find` of publishers and steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, WithJsonSchema
 
 from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.config.compiled import Find, Template
 from worker.config.config_node import ConfigNode
-from worker.config.models.publishers import FindDefinition
-from worker.config.parameters import Checks, members_of, own_parameters, path_nodes, query_nodes, template
-from worker.core.errors import Problem
+from worker.config.definition import Compiled, Definition, build
+from worker.config.node_values import template
+from worker.config.parameters import Checks, missing_path, own_parameters, path_nodes, query_nodes
+from worker.config.value_types import Parameters
+
+Match = Annotated[
+    dict[str, Any],
+    Field(min_length=1),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "minProperties": 1}),
+    Compiled(),
+]
 
 
-def compile_find(
-    found: FindDefinition | None, sent: Checks, node: ConfigNode, problems: list[Problem], make: Callable[[ConfigNode, list[Problem]], Template] = template
-) -> Find | None:
+class FindDefinition(Definition):
+    """Look before create: the record that the message is about, if it is in Halo already."""
+
+    path: Parameters = Field(default={}, description="Values for the {parameters} of the path.")
+    query: Parameters = Field(default={}, description="Query parameters that narrow the list down.")
+    match: Match = Field(description="Members and their required values; exactly one row must match.")
+    use: Literal["doubtful", "always"] = Field(default="doubtful", description="Look only when an earlier attempt may have succeeded, or before each create.")
+    then: Literal["update", "skip"] = Field(default="update", description="The action for a found record.")
+
+
+def compile_find(definition: FindDefinition | None, sent: Checks, node: ConfigNode, make: Callable[[ConfigNode], Template] = template) -> Find | None:
     """The GET of the entity that `sent` is about; `make` compiles the values."""
-    if found is None:
+    if definition is None:
         return None
     entity = sent.operation.entity
     try:
         listing = sent.catalogue.find(entity, "GET")
     except (UnknownEntity, MethodNotAllowed):
         if not sent.allow_unknown:
-            problems.append(node.key_problem(f"Halo has no list of {entity} to look in: leave `find` out"))
+            node.add_key_error(f"Halo has no list of {entity} to look in: leave `find` out")
             return None
         listing = sent.catalogue.unknown(entity, "GET")
     if listing.listing is None:
-        problems.append(node.key_problem(f"{listing.entity} is one record, not a list to look in: leave `find` out"))
+        node.add_key_error(f"{listing.entity} is one record, not a list to look in: leave `find` out")
     checks = Checks(sent.catalogue, listing, sent.allow_unknown, own_parameters(listing))
-    path = path_nodes(node.child("path"), checks, problems)
-    missing = [name for name in listing.path_parameters if name not in path]
-    problems.extend(node.key_problem(f"`find` needs `{name}` under `path`") for name in missing)
-    match = node.child("match")
-    return Find(
+    path, query = path_nodes(node.child("path"), checks), query_nodes(node.child("query"), checks)
+    for name in missing_path(checks, path):
+        node.add_key_error(f"`find` needs `{name}` under `path`")
+    return build(
+        Find,
+        definition,
         operation=listing,
-        query={name: make(place, problems) for name, place in query_nodes(node.child("query"), checks, problems).items()},
-        match={name: make(match.child(name), problems) for name in members_of(match)},
-        path={name: make(place, problems) for name, place in path.items()},
-        use=found.use,
-        then=found.then,
+        path={name: make(member) for name, member in path.items()},
+        query={name: make(member) for name, member in query.items()},
+        match={name: make(member) for name, member in node.child("match").members.items()},
     )

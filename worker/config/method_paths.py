@@ -7,47 +7,48 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 from worker.config.automation import RunTemplate
-from worker.config.config_node import ConfigNode, filled
-from worker.config.document import Path
-from worker.config.run_templates import VARIABLE, compile_run_template, references, variable_template
-from worker.config.template_lexer import Embedded, Literal, Unclosed, parts
+from worker.config.config_node import ConfigNode
+from worker.config.interpolation import Unfilled
+from worker.config.run_templates import VARIABLE, compile_run_template, split, variable_template
+from worker.config.template_lexer import Embedded, LiteralText, Unclosed
 from worker.core.errors import ConfigError, Problem
 
 SEGMENT = re.compile(r"\{([^{}]*)\}")
-FILLED = "\x00"  # stands for a variable while the shape is checked; the file cannot hold it
+FILLED = "\x00"  # replaces a variable in the check of the shape; no file can hold this character
 UNSENDABLE = re.compile(r"[\s\x01-\x1f\x7f\\{}]")
 
 
-def compile_path(node: ConfigNode, problems: list[Problem]) -> tuple[str | RunTemplate, ...]:
+def compile_method_path(node: ConfigNode) -> tuple[str | RunTemplate, ...]:
     """The parts of the path, in order; `{name}` is the same as `<<name>>` here."""
-    text, unfilled = node.value, dict[Path, Problem]()
-    if not isinstance(text, str) or (filled(node, unfilled) == text and unfilled):  # told before, by the model and by the filling
-        return ()
+    if not isinstance(node.value, str):
+        return ()  # validation reports it
     try:
-        made = list(compiled(text, node))
+        made = list(path_parts(node.value, node))
+    except Unfilled:
+        return ()  # validation reports it
     except ConfigError as error:
-        problems.extend(error.problems)
+        node.file.problems.extend(error.problems)
         return ()
     if complaint := misshapen("".join(part if isinstance(part, str) else FILLED for part in made)):
-        problems.append(node.problem(f"`path` {complaint}"))
+        node.add_error(f"`path` {complaint}")
     return tuple(made)
 
 
-def compiled(text: str, node: ConfigNode) -> Iterator[str | RunTemplate]:
-    """Raises `ConfigError`."""
+def path_parts(text: str, node: ConfigNode) -> Iterator[str | RunTemplate]:
+    """Raises `ConfigError`, `Unfilled`."""
     try:
-        pieces = [inner for piece in parts(text) for inner in (references(piece) if isinstance(piece, Literal) else [piece])]
+        pieces = split(text)
     except Unclosed as error:
         raise ConfigError([node.problem(str(error), error.start)]) from None
     for piece in pieces:
-        if isinstance(piece, Literal):
+        if isinstance(piece, LiteralText):
             yield from segments(piece, node)
         else:
             marks = "{{}}" if isinstance(piece, Embedded) else "<<>>"
-            yield compile_run_template(f"{marks[:2]}{piece.text}{marks[2:]}", Shifted(node, piece.start - 2))
+            yield compile_run_template(f"{marks[:2]}{piece.text}{marks[2:]}", ShiftedLocation(node, piece.start - 2))
 
 
-def segments(literal: Literal, node: ConfigNode) -> Iterator[str | RunTemplate]:
+def segments(literal: LiteralText, node: ConfigNode) -> Iterator[str | RunTemplate]:
     """Literal text cut at its `{name}`."""
     start = 0
     for found in SEGMENT.finditer(literal.text):
@@ -55,38 +56,38 @@ def segments(literal: Literal, node: ConfigNode) -> Iterator[str | RunTemplate]:
             continue  # `${NAME}`
         name = found[1].strip()
         if not VARIABLE.fullmatch(name):
-            raise ConfigError([node.problem("`{…}` in a path holds the name of a variable", literal.start + found.start())])
+            raise ConfigError([node.problem("`{…}` in a path must hold the name of a variable", literal.start + found.start())])
         if found.start() > start:
-            yield node.fill(literal.text[start : found.start()])
+            yield node.file.variables.fill(literal.text[start : found.start()])
         yield variable_template(name)
         start = found.end()
     if start < len(literal.text):
-        yield node.fill(literal.text[start:])
+        yield node.file.variables.fill(literal.text[start:])
 
 
-class Shifted:
-    """A place some characters further on in a text."""
+class ShiftedLocation:
+    """A `SourceLocation` some characters further on in a text."""
 
     def __init__(self, node: ConfigNode, by: int) -> None:
-        self._spot = node
+        self._node = node
         self._by = by
 
-    def child(self, key: str | int) -> Shifted:  # noqa: ARG002  a text has no members
+    def child(self, key: str | int) -> ShiftedLocation:  # noqa: ARG002  a text has no members
         return self
 
     def problem(self, message: str, offset: int = 0) -> Problem:
-        return self._spot.problem(message, self._by + offset)
+        return self._node.problem(message, self._by + offset)
 
     def fill(self, text: str) -> str:
-        return self._spot.fill(text)
+        return self._node.fill(text)
 
 
 def misshapen(shape: str) -> str | None:
-    """What keeps a path from being one, variables apart."""
+    """The error in a path without its variables, or None."""
     if not shape.startswith("/"):
         return "must begin with `/`"
     if "?" in shape or "#" in shape:
-        return "must not hold `?` or `#`: query parameters stand under `query`"
+        return "must not hold `?` or `#`: write query parameters under `query`"
     if UNSENDABLE.search(shape):
         return "holds a space, a backslash, a brace or a control character"
     inner = shape.split("/")[1:]
@@ -96,5 +97,5 @@ def misshapen(shape: str) -> str | None:
     if any(segment in {".", ".."} for segment in plain):
         return "must not hold the segments `.` and `..`"
     if any("/" in segment or "\\" in segment for segment in plain):
-        return "holds a slash in disguise (`%2f` or `%5c`)"
+        return "holds an encoded slash (`%2f` or `%5c`)"
     return None

@@ -1,17 +1,16 @@
-"""Checks the request parameters of a route against the operation that they are for, and compiles them."""
+"""Checks a route's operation, its request parameters and its transforms against the catalogue."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from worker.catalogue.catalogue import Catalogue
+from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.catalogue.operation import Operation
-from worker.config.compiled import RequestParameters, Template
+from worker.config.compiled import RequestParameters
 from worker.config.config_node import ConfigNode
-from worker.config.expressions import compile_template
-from worker.core.errors import ConfigError, Problem
+from worker.config.node_values import template
 from worker.core.suggest import did_you_mean
 
 PAGING = frozenset(("pageinate", "page_no", "page_size", "count"))
@@ -20,7 +19,7 @@ DATES = frozenset(("lastupdatefromdate", "lastupdatetodate"))
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What parameters are checked against. `own`: query parameters that the worker sets itself, in lower case."""
+    """What parameters are checked against. `own`: query parameters that the worker sets, in lower case."""
 
     catalogue: Catalogue
     operation: Operation
@@ -28,87 +27,96 @@ class Checks:
     own: frozenset[str] = frozenset()
 
 
+def find_operation(route: ConfigNode, catalogue: Catalogue, entity: str, method: str, *, allow_unknown: bool) -> Operation | None:
+    """The operation that a route names; None after an error."""
+    message = ""
+    for find in (catalogue.find, catalogue.unknown) if allow_unknown else (catalogue.find,):
+        try:
+            return find(entity, method)
+        except (UnknownEntity, MethodNotAllowed) as error:
+            message = str(error)
+    route.child("entity").add_error(message)
+    return None
+
+
 def own_parameters(operation: Operation, *, by_date: bool = False) -> frozenset[str]:
-    """The query parameters that the worker needs for itself on this list."""
+    """The query parameters that the worker sets on this list."""
     listing = operation.listing
     if listing is None:
         return frozenset()
     return (PAGING if listing.paged else frozenset()) | (DATES if by_date else frozenset())
 
 
-def request_parameters(node: ConfigNode, checks: Checks, problems: list[Problem]) -> RequestParameters:
-    """The parameters under `path` and `query` of a node; either may be absent."""
-    return RequestParameters(path_parameters(node.child("path"), checks, problems), query_parameters(node.child("query"), checks, problems))
+def request_parameters(node: ConfigNode, checks: Checks) -> RequestParameters:
+    """The parameters under `path` and `query`."""
+    path, query = path_nodes(node.child("path"), checks), query_nodes(node.child("query"), checks)
+    return RequestParameters({name: template(member) for name, member in path.items()}, {name: template(member) for name, member in query.items()})
 
 
-def path_parameters(node: ConfigNode, checks: Checks, problems: list[Problem]) -> Mapping[str, Template]:
-    return {name: template(place, problems) for name, place in path_nodes(node, checks, problems).items()}
-
-
-def path_nodes(node: ConfigNode, checks: Checks, problems: list[Problem]) -> Mapping[str, ConfigNode]:
-    """Where the value of each path parameter stands, by its published name."""
+def path_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
+    """The node of each path parameter, by its published name."""
     published = {name.lower(): name for name in checks.operation.path_parameters}
     found: dict[str, ConfigNode] = {}
-    for name in members_of(node):
+    for name, member in node.members.items():
         canonical = published.get(name.lower())
         if canonical is None:
-            problems.append(node.child(name).key_problem(unknown_path_parameter(checks.operation, name)))
+            member.add_key_error(unknown_path_parameter(checks.operation, name))
         elif canonical in found:
-            problems.append(node.child(name).key_problem(f"`{name}` is given twice"))
+            member.add_key_error(f"`{name}` is given twice")
         else:
-            found[canonical] = node.child(name)
+            found[canonical] = member
     return found
 
 
 def unknown_path_parameter(operation: Operation, name: str) -> str:
     valid = operation.path_parameters
     if not valid:
-        return f"{operation.entity} has no path parameter `{name}`; it has none at all"
+        return f"{operation.entity} has no path parameter `{name}`; it has none"
     near = did_you_mean(name, valid) or f"; it has {', '.join(valid)}"
     return f"{operation.entity} has no path parameter `{name}`{near}"
 
 
-def query_parameters(node: ConfigNode, checks: Checks, problems: list[Problem]) -> Mapping[str, Template]:
-    return {name: template(place, problems) for name, place in query_nodes(node, checks, problems).items()}
-
-
-def query_nodes(node: ConfigNode, checks: Checks, problems: list[Problem]) -> Mapping[str, ConfigNode]:
-    """Where the value of each query parameter stands, by its published name."""
+def query_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
+    """The node of each query parameter, by its published name."""
     found: dict[str, ConfigNode] = {}
-    for name in members_of(node):
-        canonical = checks.catalogue.canonical_query(checks.operation, name)
-        check_query_name(node.child(name), canonical, checks, problems)
+    for name, member in node.members.items():
+        canonical = checks.operation.canonical_query(name)
+        if canonical.lower() in checks.own:
+            member.add_key_error(f"`{canonical}` must be left out: the worker sets it on this list")
+        elif not checks.allow_unknown:
+            for sentence in checks.catalogue.check_query(checks.operation, [name]):
+                member.add_key_error(sentence)
         if canonical in found:
-            problems.append(node.child(name).key_problem(f"`{name}` is given twice"))
-        found[canonical] = node.child(name)
+            member.add_key_error(f"`{name}` is given twice")
+        found[canonical] = member
     return found
 
 
-def check_query_name(node: ConfigNode, name: str, checks: Checks, problems: list[Problem]) -> None:
-    if name.lower() in checks.own:
-        problems.append(node.key_problem(f"`{name}` is set by the worker itself on this list: leave it out"))
-    elif not checks.allow_unknown:
-        problems.extend(node.key_problem(sentence) for sentence in checks.catalogue.check_query(checks.operation, [str(node.path[-1])]))
+def missing_path(checks: Checks, given: Iterable[str]) -> list[str]:
+    """The parameters of the path that nothing supplies."""
+    return [name for name in checks.operation.path_parameters if name not in set(given)]
 
 
-def require_path(node: ConfigNode, checks: Checks, given: Iterable[str], problems: list[Problem], place: str = "`request.path`") -> None:
-    """A problem for each parameter of the path that nothing supplies; `node` is the route."""
-    missing = [name for name in checks.operation.path_parameters if name not in set(given)]
-    if missing:
-        told = " and ".join(f"`{name}`" for name in missing)
-        problems.append(node.child("entity").problem(f"{checks.operation.entity} needs {told} under {place}"))
+def check_transform(node: ConfigNode, keys: tuple[str, ...], checks: Checks) -> Iterable[str]:
+    """A transform that is a mapping has these keys, and parameters that the operation knows. The path parameters that it supplies."""
+    if isinstance(node.value, list):
+        node.add_error(f"`{node.name}` must be a mapping with {', '.join(keys)}, or one JSONata text")
+    for name, member in node.members.items():
+        if name not in keys:
+            member.add_key_error(f"unknown key `{name}` in `{node.name}`; valid are {', '.join(keys)}")
+        elif name in {"path", "query"} and not isinstance(member.value, (dict, str)):
+            member.add_error(f"`{name}` must be a mapping (names and values)")
+    query_nodes(node.child("query"), checks)
+    return path_nodes(node.child("path"), checks)
 
 
-def template(node: ConfigNode, problems: list[Problem]) -> Template:
-    """The compiled value of a node; after problems, one that yields nothing."""
-    try:
-        return compile_template(node.value, node)
-    except ConfigError as error:
-        problems.extend(error.problems)
-        return compile_template(None)
+def supplies_any_path(node: ConfigNode) -> bool:
+    """Whether a transform computes its path parameters, so that only a run of it can tell which."""
+    return node.exists and (not isinstance(node.value, dict) or isinstance(node.value.get("path"), str))
 
 
-def members_of(node: ConfigNode) -> Mapping[str, Any]:
-    """The members of a mapping; none when there is none."""
-    value = node.value if node.exists else None
-    return value if isinstance(value, dict) else {}
+def require_path(route: ConfigNode, checks: Checks, given: Iterable[str], holder: str) -> None:
+    """Adds an error for the parameters of the path that nothing supplies."""
+    if missing := missing_path(checks, given):
+        names = " and ".join(f"`{name}`" for name in missing)
+        route.child("entity").add_error(f"{checks.operation.entity} needs {names} under {holder}")

@@ -1,4 +1,4 @@
-"""Expressions that only name a value (`serial`, `customer.id`, `$`, `$headers.x`), read without the engine: quicker, and integers of any size stay exact."""
+"""Simple paths (`serial`, `customer.id`, `$`, `$headers.x`), read without the engine: this is faster, and integers of any size stay exact."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ PATH = re.compile(rf"\s*(?:(?P<variable>\$\w*)(?P<rest>(?:\s*\.\s*{STEP})*)|(?P<
 RESERVED = frozenset(("and", "or", "in", "null", "true", "false", "function"))
 
 
-class Input:
-    """A context for several expressions, and variables that are made plain once, when the first of them needs one."""
+class Scope:
+    """The context of several expressions, and their variables. It converts each variable once, when an expression first reads it."""
 
     def __init__(self, context: Any, bindings: Mapping[str, Any]) -> None:
         self.context = context
         self._bindings = bindings
-        self._plain: dict[str, Any] = {}
+        self._converted: dict[str, Any] = {}
 
     def binding(self, name: str) -> Any:
         """A variable's value, or UNDEFINED."""
-        if name not in self._plain:
-            self._plain[name] = to_jsonable(self._bindings[name]) if name in self._bindings else UNDEFINED
-        return self._plain[name]
+        if name not in self._converted:
+            self._converted[name] = to_jsonable(self._bindings[name]) if name in self._bindings else UNDEFINED
+        return self._converted[name]
 
 
 class NotSimple(Exception):
-    """The value lies beyond a list, where JSONata's sequences begin: the engine has to answer."""
+    """The path leads through a list, where JSONata's sequences begin: the engine has to answer."""
 
 
-class Path:
+class ValuePath:
     """`root` is None for the context, else the name of a binding."""
 
     def __init__(self, root: str | None, steps: tuple[str, ...]) -> None:
         self.root = root
         self.steps = steps
 
-    def read(self, given: Input) -> Any:
+    def read(self, scope: Scope) -> Any:
         """The value itself (not a copy), or UNDEFINED. Raises `NotSimple`."""
-        value = given.context if self.root is None else given.binding(self.root)
+        value = scope.context if self.root is None else scope.binding(self.root)
         for step in self.steps:
             if type(value) is not dict:
                 if isinstance(value, list):
@@ -52,7 +52,7 @@ class Path:
         return value
 
 
-def simple_path(text: str) -> Path | None:
+def simple_path(text: str) -> ValuePath | None:
     """The path that an expression is, or None."""
     found = PATH.fullmatch(text)
     if found is None:
@@ -62,4 +62,4 @@ def simple_path(text: str) -> Path | None:
         return None
     names = tuple(step.strip("`") for step in steps)
     variable = found["variable"]
-    return Path(None if variable in {None, "$", "$$"} else variable[1:], names)
+    return ValuePath(None if variable in {None, "$", "$$"} else variable[1:], names)

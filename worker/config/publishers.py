@@ -1,59 +1,113 @@
-"""Compiles the definition of a publisher against the catalogue."""
+"""Publishers: which queue they consume from, and what they send to Halo."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
-from worker.catalogue.catalogue import Catalogue
+from pydantic import Field
+
 from worker.catalogue.operation import Operation
 from worker.config.config_node import ConfigNode
-from worker.config.lookups import compile_find
-from worker.config.members import check_shape, condition, expression, find_operation, transformation
-from worker.config.models.publishers import PublisherDefinition
-from worker.config.parameters import Checks, path_parameters, query_parameters, request_parameters, require_path
+from worker.config.definition import Definition, build, compile_members
+from worker.config.lookups import FindDefinition, compile_find
+from worker.config.parameters import Checks, check_transform, find_operation, request_parameters, require_path, supplies_any_path
+from worker.config.references import References
 from worker.config.routes import Publisher
-from worker.core.errors import Problem
+from worker.config.value_types import BrokerName, Concurrency, ConditionText, ExpressionText, Request, Retry, Text, Transform
 
 SHAPE = ("path", "query", "payload")
 NEW_TICKETS = "/Tickets"
 
 
-def compile_publisher(name: str, definition: PublisherDefinition, node: ConfigNode, catalogue: Catalogue, problems: list[Problem]) -> Publisher | None:
-    """None after a problem that leaves nothing to check against."""
-    when = condition(node.child("when"), problems)
-    transform = transformation(node.child("transform"), problems)
-    order_by = expression(node.child("order_by"), problems)
-    once = expression(node.child("once"), problems)
-    check_choices(definition, node, problems)
-    operation = find_operation(node, catalogue, definition.entity, definition.method, problems, allow_unknown=definition.allow_unknown)
+class Bind(Definition):
+    """One binding of the route's queue."""
+
+    exchange: BrokerName = Field(description="A durable topic exchange; the worker declares it.")
+    routing_key: Annotated[str, Field(max_length=255)] = Field(default="#", description="Which messages; `*` is one word, `#` any number.")
+
+
+class PublisherDefinition(Definition):
+    """Takes messages from a queue and sends each to one POST or DELETE of Halo's API."""
+
+    client: Text = Field(description="The client to send to.")
+    queue: BrokerName = Field(description="The queue to consume from.")
+    bind: list[Bind] = Field(default=[], description="Exchanges to bind the queue to.")
+    declare: bool = Field(default=True, description="Declare the queue; false uses an existing queue unchanged.")
+    method: Literal["POST", "DELETE"] = Field(default="POST", description="The HTTP method.")
+    entity: Text = Field(description="Any POST or DELETE of the API.", examples=["Tickets", "Asset/{id}"])
+    request: Request = Field(default=Request(), description="Path and query parameters; those of the message override them.")
+    when: ConditionText | None = Field(
+        default=None, description="The worker sends only messages for which this is true; it acks the others and counts them as skipped."
+    )
+    transform: Transform = Field(
+        default=None,
+        description="Makes `path`, `query` and `payload` of the message: a mapping with expressions, or one JSONata text; default: the members of the message.",
+    )
+    find: FindDefinition | None = Field(default=None, description="Look before create.")
+    in_doubt: Literal["park", "repeat"] = Field(default="park", description="The action for a create of unknown result that cannot be looked up.")
+    retry: Retry = Field(default=[10.0, 60.0, 600.0, 3600.0])
+    concurrency: Concurrency | None = Field(
+        default=None, description="Maximum messages in flight; default: 4, and 1 for new tickets, which Halo does not accept in parallel."
+    )
+    once: ExpressionText | None = Field(
+        default=None,
+        description="Idempotency key: of messages with the same value the worker sends one in about a day, and counts the others as skipped.",
+        examples=["{{ $headers.`order-id` }}"],
+    )
+    order_by: ExpressionText | None = Field(
+        default=None,
+        description="Ordering key: the worker applies messages with the same value one after the other, also across retries and replicas.",
+        examples=["{{ serial }}"],
+    )
+    allow_unknown: bool = Field(default=False, description="Accept an entity or parameter that the known API does not have.")
+
+
+def compile_publisher(definition: PublisherDefinition, node: ConfigNode, references: References) -> Publisher | None:
+    """None where the operation is not known."""
+    compiled = compile_members(PublisherDefinition, node)
+    check_find(definition, node)
+    operation = find_operation(node, references.catalogue, definition.entity, definition.method, allow_unknown=definition.allow_unknown)
     if operation is None:
         return None
-    checks = Checks(catalogue, operation, definition.allow_unknown)
-    request = request_parameters(node.child("request"), checks, problems)
-    check_transform(node, checks, list(request.path), problems)
-    return Publisher(
-        name=name,
-        client=definition.client,
-        queue=definition.queue,
+    checks = Checks(references.catalogue, operation, definition.allow_unknown)
+    request = request_parameters(node.child("request"), checks)
+    check_payload(node, checks, request.path)
+    return build(
+        Publisher,
+        definition,
+        compiled,
+        name=node.name,
         operation=operation,
-        declare=definition.declare,
         bind=tuple((bind.exchange, bind.routing_key) for bind in definition.bind),
         request=request,
-        when=when,
-        transform=transform,
-        find=None if definition.method == "DELETE" else compile_find(definition.find, checks, node.child("find"), problems),
-        in_doubt=definition.in_doubt,
-        retry=tuple(definition.retry),
+        find=None if definition.method == "DELETE" else compile_find(definition.find, checks, node.child("find")),
         concurrency=definition.concurrency or default_concurrency(operation),
-        order_by=order_by,
-        once=once,
         may_be_empty=may_be_empty(node.child("transform")),
-        allow_unknown=definition.allow_unknown,
     )
 
 
+def check_find(definition: PublisherDefinition, node: ConfigNode) -> None:
+    """Members that contradict each other."""
+    if definition.find is not None and definition.method == "DELETE":
+        node.child("find").add_key_error("`find` is for POST: a DELETE can be repeated without a lookup")
+    if definition.find is not None and definition.in_doubt == "repeat":
+        node.child("in_doubt").add_key_error("`in_doubt: repeat` is for routes without `find`")
+
+
+def check_payload(route: ConfigNode, checks: Checks, supplied: Iterable[str]) -> None:
+    """A mapping under `transform` supplies what the operation needs; a JSONata text and the message are known only at run time."""
+    node = route.child("transform")
+    path = check_transform(node, SHAPE, checks)
+    if not isinstance(node.value, dict) or supplies_any_path(node):
+        return
+    require_path(route, checks, {*supplied, *path}, "`request.path` or `transform.path`")
+    if checks.operation.body is not None and "payload" not in node:
+        node.add_key_error("`transform` gives no `payload`, which a POST sends")
+
+
 def may_be_empty(transform: ConfigNode) -> bool:
-    """A sender may write an empty payload, and so may a route; what expressions leave empty is a mistake."""
+    """A message may have an empty payload, and so may a transform that writes one; an expression that yields none is an error."""
     if not transform.exists:
         return True
     return isinstance(transform.value, dict) and transform.value.get("payload") in ({}, [{}])
@@ -61,27 +115,3 @@ def may_be_empty(transform: ConfigNode) -> bool:
 
 def default_concurrency(operation: Operation) -> int:
     return 1 if operation.method == "POST" and operation.path == NEW_TICKETS else 4
-
-
-def check_choices(definition: PublisherDefinition, node: ConfigNode, problems: list[Problem]) -> None:
-    """Members that contradict each other."""
-    if definition.find is not None and definition.method == "DELETE":
-        problems.append(node.child("find").key_problem("`find` is for POST: a DELETE can be repeated without looking"))
-    if definition.find is not None and definition.in_doubt == "repeat":
-        problems.append(node.child("in_doubt").key_problem("`in_doubt: repeat` is for routes that cannot look; this one has `find`"))
-
-
-def check_transform(route: ConfigNode, checks: Checks, supplied: list[str], problems: list[Problem]) -> None:
-    """What a mapping under `transform` can be told to lack or to misspell; a JSONata text and the message's own members are seen only at work."""
-    node = route.child("transform")
-    check_shape(node, SHAPE, problems)
-    known: list[Problem] = []  # its values were compiled, and complained about, as a whole
-    supplied += path_parameters(node.child("path"), checks, known)
-    query_parameters(node.child("query"), checks, known)
-    problems.extend(problem for problem in known if problem not in problems)
-    value: Any = node.value if node.exists else None
-    if not isinstance(value, dict) or isinstance(value.get("path"), str):
-        return
-    require_path(route, checks, supplied, problems, "`request.path` or `transform.path`")
-    if checks.operation.body is not None and "payload" not in value:
-        problems.append(node.key_problem("`transform` gives no `payload`, which a POST sends"))

@@ -1,4 +1,4 @@
-"""What the route files define, for those definitions that check_reference to others."""
+"""The names in all route files, for definitions that refer to others."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from dataclasses import dataclass, field
 from worker.catalogue.catalogue import Catalogue
 from worker.config.automation import Integration, Method
 from worker.config.config_node import ConfigNode
-from worker.config.parameters import members_of
 from worker.config.routes import Client
-from worker.core.errors import Problem
 from worker.core.suggest import choices
 
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """`definitions` are all of them, also those that could not be compiled; `clients` and `integrations` are those that could."""
+    """`definitions` are all of them; `clients` and `integrations` only those that could be compiled.
+
+    `complete`: validation left nothing out of the definition that is compiled now.
+    """
 
     catalogue: Catalogue
     definitions: Sequence[ConfigNode] = ()
     clients: Mapping[str, Client] = field(default_factory=dict)
     integrations: Mapping[str, Integration] = field(default_factory=dict)
+    complete: bool = True
 
     def names(self, kind: str) -> list[str]:
-        """The names that are defined under a key of the route files."""
-        return [str(node.path[1]) for node in self.definitions if node.path[0] == kind]
+        """The names that are defined in a section of the route files."""
+        return [node.name for node in self.definitions if node.kind == kind]
 
     def methods(self) -> list[str]:
         """The full names of all methods."""
-        nodes = [node for node in self.definitions if node.path[0] == "integrations"]
-        return [f"{node.path[1]}.{name}" for node in nodes if isinstance(node.value, dict) for name in members_of(node.child("methods"))]
+        return [f"{node.name}.{method}" for node in self.definitions if node.kind == "integrations" for method in node.child("methods").members]
 
     def method(self, full_name: str) -> Method | None:
-        """The method that `integration.method` names, where its integration could be compiled."""
+        """The method that `integration.method` names; None where its integration could not be compiled."""
         integration, _, name = full_name.rpartition(".")
         found = self.integrations.get(integration)
         return found.methods.get(name) if found is not None else None
 
 
-def check_reference(name: str, noun: str, valid: Sequence[str], node: ConfigNode, problems: list[Problem]) -> None:
-    """A problem when there is nothing of this name."""
+def check_reference(name: str, noun: str, valid: Sequence[str], node: ConfigNode) -> None:
+    """Adds an error when nothing has this name."""
     if name not in valid:
-        known = choices(name, valid, none="no route file defines any")
-        problems.append(node.problem(f"there is no {noun} `{name}`{known}"))
+        node.add_error(f"there is no {noun} `{name}`{choices(name, valid, none='no route file defines any')}")

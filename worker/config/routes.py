@@ -1,4 +1,4 @@
-"""Route files once compiled: plain frozen objects, checked, with every expression ready. The flows see only these."""
+"""Compiled clients and routes: frozen objects that are checked, with compiled expressions. The flows see only these."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """How a client gets its token; secrets never appear in its repr."""
+    """The OAuth grant of a client; its repr shows no secret."""
 
     type: Literal["client_credentials", "password"]
     client_id: str
@@ -65,7 +65,7 @@ class Subscriber:
     start: Literal["now", "beginning"] | datetime = "now"
     overlap: float = 300.0
     details: Operation | None = None
-    """The `/{id}` operation that fetches a changed record whole before it is published; None: publish the row."""
+    """The `/{id}` operation that fetches each changed record before it is published; None: publish the row."""
     deletes: bool = False
     unrouted: Literal["park", "stop", "drop"] = "park"
     when: Condition | None = None
@@ -78,15 +78,15 @@ class Subscriber:
     queue_binding: str = "#"
     key: tuple[str, ...] = ("id",)
     ignore: frozenset[str] = frozenset()
-    """Further members that do not count as content."""
+    """Members that the comparison of contents ignores."""
     echo: bool = False
-    """Whether what our own publishers and runbooks wrote through the same client is published."""
+    """Whether the worker's own writes through the same client are published."""
     on_lost_cursor: Literal["wait", "start"] = "wait"
 
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Takes messages from a queue and sends each to one POST or DELETE of one client."""
+    """Consumes from a queue and sends each message to one POST or DELETE of one client."""
 
     name: str
     client: str
@@ -103,17 +103,17 @@ class Publisher:
     retry: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
     concurrency: int = 4
     order_by: Template | None = None
-    """What messages have in common that must be applied in order; None: no order is kept."""
+    """The ordering key; None: messages have no order."""
     once: Template | None = None
-    """What messages have in common of which only the first is wanted; None: all are wanted."""
+    """The idempotency key: of messages with the same one only the first is sent; None: all are sent."""
     may_be_empty: bool = True
-    """Whether a payload without any member is what the route asks for, and not what its transform made of a message that it does not fit."""
+    """Whether the route asks for an empty payload; otherwise its transform did not fit the message."""
     allow_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """Everything that the route files of one directory say."""
+    """The definitions of one directory of route files."""
 
     clients: Mapping[str, Client] = field(default_factory=dict)
     subscribers: Mapping[str, Subscriber] = field(default_factory=dict)
@@ -122,6 +122,6 @@ class Routes:
     runbooks: Mapping[str, Runbook] = field(default_factory=dict)
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
     secrets: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)
-    """Credentials: what files of secrets hold, and what stands where a credential belongs. Nothing of it is to be shown or logged."""
+    """Credentials of secret files and route files, which must not be shown or logged."""
     filled: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)
-    """These, and every other variable that was filled in but addresses: what is masked in answers of other APIs when they are shown."""
+    """These and every other filled variable but addresses: they are masked where the response of another API is shown."""

@@ -1,66 +1,84 @@
-"""Compiles the definition of a runbook."""
+"""Runbooks: flow charts of methods and Halo API actions, and what starts them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from worker.config.auths import compile_caller
-from worker.config.automation import Runbook
+from pydantic import Field
+
+from worker.config.automation import DEFAULT_STEP_LIMIT, Runbook
+from worker.config.callers import CallerAuthDefinition, compile_caller
 from worker.config.config_node import ConfigNode
+from worker.config.definition import Compiled, Definition, build, compile_members
 from worker.config.flow_graph import check_flow_graph, targets
-from worker.config.models.runbooks import RunbookDefinition
-from worker.config.names import NAME
-from worker.config.outputs import variables
-from worker.config.parameters import members_of
+from worker.config.names import NAME, NAME_CHARACTERS
+from worker.config.node_values import request_variables
 from worker.config.references import References, check_reference
-from worker.config.steps import Draft, compile_step
+from worker.config.steps import StepContext, StepDefinition, compile_step
+from worker.config.value_types import BrokerName, Concurrency, Text
 from worker.config.variables import VariablePath
-from worker.core.errors import Problem
+
+Inputs = Annotated[dict[str, Text], Compiled(request_variables)]
 
 
-def compile_runbook(name: str, definition: RunbookDefinition, node: ConfigNode, references: References, problems: list[Problem], *, whole: bool) -> Runbook:
-    """`whole`: nothing had to be left out of the definition, so that its flow chart can be judged."""
-    places = node.child("steps")
-    names = tuple(members_of(places))
-    rule = "letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
-    wrong = [step for step in names if not NAME.fullmatch(step)]
-    problems.extend(places.child(step).key_problem(f"`{step}` cannot be the name of a step: {rule}") for step in wrong)
-    check_reference(definition.first, "step", names, node.child("first"), problems)
-    start = definition.start
-    endpoint = node.child("start").child("endpoint").child("auth")
-    written = node.child("start")
-    if not any(written.exists and way in written for way in ("queue", "endpoint")) and name not in started_by_webhooks(references):
-        problems.append(node.key_problem("nothing starts this runbook: give it `start.queue` or `start.endpoint`, or name it in a webhook"))
-    inputs = variables(node.child("input"), problems, root="request")
-    plain = plain_names(inputs, definition, references)
-    steps = {step: compile_step(Draft(step, found, places.child(step), names, plain, references, problems)) for step, found in definition.steps.items()}
-    runbook = Runbook(
-        name=name,
-        first=definition.first,
-        steps=steps,
-        input=inputs,
-        queue=start.queue,
-        endpoint=compile_caller(start.endpoint.auth, endpoint, problems) if start.endpoint else None,
-        step_limit=definition.step_limit,
-        concurrency=definition.concurrency,
-    )
+class EndpointDefinition(Definition):
+    """A public address that starts the runbook."""
+
+    auth: CallerAuthDefinition = Field(description="The authentication of the caller.")
+
+
+class StartDefinition(Definition):
+    """The start of a runbook, besides the webhooks that name it."""
+
+    queue: BrokerName | None = Field(default=None, description="Each message of this queue starts a run; the worker declares it.")
+    endpoint: EndpointDefinition | None = Field(default=None, description="POST /runbooks/<name> starts a run.")
+
+
+class RunbookDefinition(Definition):
+    """A flow chart of methods and actions."""
+
+    start: StartDefinition = Field(default=StartDefinition(), description="The queue or endpoint that starts it.")
+    input: Inputs = Field(default={}, description="Variables of the starting payload, in Halo's grammar.", examples=[{"TicketId": "request^ticket^id"}])
+    first: Text = Field(description="The first step of a run.")
+    steps: Annotated[dict[str, StepDefinition], Field(min_length=1)] = Field(description="The steps, by name.")
+    step_limit: Annotated[int, Field(ge=1, le=10_000)] = Field(default=DEFAULT_STEP_LIMIT, description="Maximum steps of a run; it stops loops.")
+    concurrency: Concurrency = Field(default=4, description="Maximum steps of this runbook in flight.")
+
+
+def compile_runbook(definition: RunbookDefinition, node: ConfigNode, references: References) -> Runbook:
+    nodes = node.child("steps")
+    names = tuple(nodes.members)
+    for name in names:
+        if not NAME.fullmatch(name):
+            nodes.child(name).add_key_error(f"`{name}` cannot be the name of a step: {NAME_CHARACTERS}")
+    check_reference(definition.first, "step", names, node.child("first"))
+    start, endpoint = node.child("start"), definition.start.endpoint
+    if "queue" not in start and "endpoint" not in start and node.name not in started_by_webhooks(references):
+        node.add_key_error("nothing starts this runbook: give it `start.queue` or `start.endpoint`, or name it in a webhook")
+    compiled = compile_members(RunbookDefinition, node)
+    plain = plain_names(compiled["input"], definition, nodes, references)
+    steps = {name: compile_step(StepContext(step, nodes.child(name), names, plain, references)) for name, step in definition.steps.items()}
+    auth = compile_caller(endpoint.auth, start.child("endpoint").child("auth")) if endpoint else None
+    runbook = build(Runbook, definition, compiled, name=node.name, steps=steps, queue=definition.start.queue, endpoint=auth)
     mentioned = {definition.first, *(target for step in steps.values() for target in targets(step))}
-    if whole and mentioned <= steps.keys():
-        check_flow_graph(runbook, node, problems)
+    if references.complete and mentioned <= steps.keys():
+        check_flow_graph(runbook, node)
     return runbook
 
 
 def started_by_webhooks(references: References) -> set[str]:
     """The runbooks that webhooks name."""
-    nodes = [node.child("runbook") for node in references.definitions if node.path[0] == "webhooks"]
-    return {node.fill(node.value) for node in nodes if node.exists and isinstance(node.value, str)}
+    nodes = [node.child("runbook") for node in references.definitions if node.kind == "webhooks"]
+    return {node.fill(node.value) for node in nodes if isinstance(node.value, str)}
 
 
-def plain_names(inputs: Mapping[str, VariablePath], definition: RunbookDefinition, references: References) -> frozenset[str]:
+def plain_names(inputs: Mapping[str, VariablePath], definition: RunbookDefinition, steps: ConfigNode, references: References) -> frozenset[str]:
     """The variables whose expression ends in `!`."""
     found = {name for name, path in inputs.items() if path.plain}
-    for step in definition.steps.values():
-        found |= {name for name, text in step.output.items() if text.rstrip().endswith("!")}
+    for name, step in definition.steps.items():
+        outputs = steps.child(name).child("output")
+        found |= {variable for variable, text in step.output.items() if outputs.fill(text).rstrip().endswith("!")}
         method = references.method(step.method or "")
-        found |= {name for name, path in method.output.items() if path.plain} if method is not None else set()
+        found |= {variable for variable, path in method.output.items() if path.plain} if method is not None else set()
     return frozenset(found)

@@ -1,4 +1,4 @@
-"""Where a value of a route file stands, so that a mistake in it can be told with its line and column."""
+"""The location of a value in a route file, for error messages with line and column."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from worker.core.errors import Problem
 
 
 class SourceLocation(Protocol):
-    """The place of one value; `fill` is how its literal text takes `${NAME}`, told apart from expressions by the caller."""
+    """The location of one value."""
 
     def child(self, key: str | int) -> Self:
-        """The place of a member."""
+        """The location of a member."""
         ...
 
     def problem(self, message: str, offset: int = 0) -> Problem:
-        """A mistake in this value; `offset` counts characters in its text."""
+        """An error in this value; `offset` counts characters in its text."""
         ...
 
     def fill(self, text: str) -> str:
-        """Literal text with its variables replaced."""
+        """Literal text with `${NAME}` replaced; the caller keeps expressions out of it."""
         ...
 
 
 class NoLocation:
-    """The place of a value that comes from no file."""
+    """The location of a value that comes from no file."""
 
-    def child(self, key: str | int) -> Self:  # noqa: ARG002  a place without members is the place of all of them
+    def child(self, key: str | int) -> Self:  # noqa: ARG002  it is the location of its members too
         return self
 
     def problem(self, message: str, offset: int = 0) -> Problem:

@@ -1,27 +1,28 @@
-"""Compiles the steps of a runbook."""
+"""Steps of a runbook: each calls a method, does an action, ends the run, or is a condition."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from worker.catalogue.actions import Action, UnknownAction, find_action
 from worker.config.automation import Branch, Method, RunTemplate, Step
-from worker.config.compiled import Find, Template
+from worker.config.compiled import Find
 from worker.config.config_node import ConfigNode
-from worker.config.integrations import run_template
-from worker.config.lookups import compile_find
-from worker.config.members import condition
-from worker.config.models.runbooks import StepDefinition
-from worker.config.outputs import variables
-from worker.config.parameters import Checks, path_nodes, query_nodes
+from worker.config.definition import Compiled, Definition, build, compile_members, mistake
+from worker.config.lookups import FindDefinition, compile_find
+from worker.config.node_values import condition, optional_run_template, run_template
+from worker.config.parameters import Checks, missing_path, path_nodes, query_nodes
 from worker.config.references import References, check_reference
 from worker.config.run_templates import BoundRunTemplate
 from worker.config.template_lexer import Unclosed, whole
-from worker.core.errors import Problem
+from worker.config.value_types import Body, CallTimeout, ConditionText, Outputs, Parameters, Retry, Text
 from worker.core.suggest import did_you_mean
 
-KINDS = ("method", "action", "end")
+STEP_KINDS = ("method", "action", "end")
 CALLS = ("next", "on_failure", "retry", "in_doubt", "timeout", "output")
 MEMBERS = {
     "method": ("method", *CALLS),
@@ -29,162 +30,194 @@ MEMBERS = {
     "end": ("end", "reason"),
     "condition": ("next",),
 }
-WHAT = {"method": "calls a method", "action": "does an action", "end": "ends the run", "condition": "is a condition"}
+DOES = {"method": "calls a method", "action": "does an action", "end": "ends the run", "condition": "is a condition"}
 NO_BODY = ("GET", "DELETE")
+RunText = Annotated[Text, Compiled(optional_run_template)]
+
+
+class BranchDefinition(Definition):
+    """One branch."""
+
+    when: ConditionText | None = Field(default=None, description="JSONata over the variables, `status`, `response` and `request`; default: always true.")
+    go: Text = Field(description="The step to go to.")
+
+
+def branches(value: Any) -> Any:
+    """The name of a step alone is one branch that is always taken."""
+    if isinstance(value, str):
+        return [{"go": value}]
+    if not isinstance(value, list):
+        raise mistake("must be the name of a step, or a list of branches ({when: …, go: …})")
+    return value
+
+
+BRANCH = {
+    "type": "object",
+    "properties": {"when": {"type": "string", "description": "JSONata over the variables, `status`, `response` and `request`."}, "go": {"type": "string"}},
+    "required": ["go"],
+    "additionalProperties": False,
+}
+Next = Annotated[
+    list[BranchDefinition],
+    BeforeValidator(branches),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": BRANCH}]}),
+]
+
+
+class StepDefinition(Definition):
+    """One step of the flow chart: a `method`, an `action`, an `end`, or with `next` alone a condition."""
+
+    method: Text | None = Field(default=None, description="A method to call, as integration.method.", examples=["openai.completions"])
+    action: Text | None = Field(default=None, description="A Halo API action; `halo-worker actions` shows them.", examples=["create_action"])
+    client: Text | None = Field(default=None, description="The client that does the action.")
+    path: Parameters = Field(default={}, description="Values for the {parameters} of the action's path.")
+    query: Parameters = Field(default={}, description="Query parameters of the action.")
+    body: Body = Field(default=None, description="The body of the action; it may hold <<Name>> and {{ JSONata }}.")
+    output: Outputs = Field(default={}, description="Variables of the response, in Halo's grammar; those of the method are set too.")
+    next: Next | None = Field(
+        default=None,
+        description="The next step, or branches: the run takes the first that is true, and fails if none is. Default: the run is done.",
+    )
+    on_failure: Text | None = Field(default=None, description="The next step after a refused call or the last retry; default: the run fails.")
+    end: Literal["done", "failed"] | None = Field(default=None, description="Ends the run.")
+    reason: RunText | None = Field(default=None, description="The reason, for `end: failed`; it may hold <<Name>> and {{ JSONata }}.")
+    retry: Retry = Field(default=[10.0, 60.0, 600.0])
+    in_doubt: Literal["park", "repeat"] = Field(default="park", description="The action for a call of unknown result that cannot be looked up.")
+    find: FindDefinition | None = Field(default=None, description="Look before create, for actions.")
+    timeout: CallTimeout | None = Field(default=None, description="Maximum duration of the call, at most 10m; default: that of its method or client.")
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A step while it is checked. `names`: all steps of the runbook; `plain`: variables that go into longer text without quotes."""
+class StepContext:
+    """A step while it is compiled. `names`: all steps of the runbook; `plain`: variables that go into longer text without quotes."""
 
-    name: str
     definition: StepDefinition
     node: ConfigNode
     names: tuple[str, ...]
     plain: frozenset[str]
     references: References
-    problems: list[Problem]
-
-    def run_template(self, member: str) -> RunTemplate:
-        return run_template(self.node.child(member), self.problems)
 
 
-def compile_step(draft: Draft) -> Step:
-    definition, node = draft.definition, draft.node
-    kind = kind_of(draft)
+def compile_step(context: StepContext) -> Step:
+    definition, node = context.definition, context.node
+    kind = kind_of(node)
     if kind is not None:
-        check_members(draft, kind)
+        check_members(context, kind)
     if definition.on_failure is not None:
-        check_reference(definition.on_failure, "step", draft.names, node.child("on_failure"), draft.problems)
-    action = compile_action(draft) if definition.action is not None else None
-    checks = action_checks(action, draft) if action is not None else None
-    path, query = parameters(draft, checks) if checks is not None else ({}, {})
-    return Step(
-        name=draft.name,
-        method=compile_method_of(draft) if definition.method is not None else None,
+        check_reference(definition.on_failure, "step", context.names, node.child("on_failure"))
+    action = compile_action(context) if definition.action is not None else None
+    checks = action_checks(action, context) if action is not None else None
+    path, query = compile_parameters(node, checks) if checks is not None else ({}, {})
+    return build(
+        Step,
+        definition,
+        compile_members(StepDefinition, node),
+        name=node.name,
+        method=find_method(definition.method, context) if definition.method is not None else None,
         action=action,
-        client=definition.client,
         path=path,
         query=query,
-        body=draft.run_template("body") if definition.body is not None else None,
-        output=variables(node.child("output"), draft.problems),
-        go=compile_branches(draft),
-        on_failure=definition.on_failure,
-        end=definition.end,
-        reason=draft.run_template("reason") if definition.reason is not None else None,
-        in_doubt=definition.in_doubt,
-        find=compile_look(draft, checks) if checks is not None else None,
-        timeout=definition.timeout,
-        retry=tuple(definition.retry),
+        go=compile_branches(context),
+        find=compile_step_find(context, checks) if checks is not None else None,
     )
 
 
-def kind_of(draft: Draft) -> str | None:
-    """What the step is; None after a problem."""
-    found = [kind for kind in KINDS if kind in draft.node]
+def kind_of(node: ConfigNode) -> str | None:
+    """The kind of the step; None after an error."""
+    found = [kind for kind in STEP_KINDS if kind in node]
     if len(found) > 1:
-        draft.problems.append(draft.node.child(found[1]).key_problem(f"`{found[0]}` and `{found[1]}` are both given: a step is one thing"))
+        node.child(found[1]).add_key_error(f"`{found[0]}` and `{found[1]}` are both given: write one of them")
         return None
-    if not found and "next" not in draft.node:
-        draft.problems.append(draft.node.key_problem("a step needs `method`, `action` or `end`, or `next` alone (a condition)"))
+    if not found and "next" not in node:
+        node.add_key_error("a step needs `method`, `action` or `end`, or `next` alone (a condition)")
         return None
     return found[0] if found else "condition"
 
 
-def check_members(draft: Draft, kind: str) -> None:
+def check_members(context: StepContext, kind: str) -> None:
     """Members that mean nothing for this kind of step."""
-    for name in type(draft.definition).model_fields:
-        if name in draft.node and name not in MEMBERS[kind]:
+    node = context.node
+    for name in type(context.definition).model_fields:
+        if name in node and name not in MEMBERS[kind]:
             owners = " or ".join(f"`{owner}`" for owner, members in MEMBERS.items() if name in members and owner != "condition")
-            draft.problems.append(draft.node.child(name).key_problem(f"`{name}` is for steps with {owners}; this one {WHAT[kind]}"))
-    if draft.definition.end == "done" and "reason" in draft.node:
-        draft.problems.append(draft.node.child("reason").key_problem("`reason` is for `end: failed`"))
+            node.child(name).add_key_error(f"`{name}` is for steps with {owners}; this one {DOES[kind]}")
+    if context.definition.end == "done" and "reason" in node:
+        node.child("reason").add_key_error("`reason` is for `end: failed`")
 
 
-def compile_method_of(draft: Draft) -> Method | None:
-    name = str(draft.definition.method)
-    node = draft.node.child("method")
-    valid = draft.references.methods()
+def find_method(name: str, context: StepContext) -> Method | None:
+    node, valid = context.node.child("method"), context.references.methods()
     if "." not in name:
-        near = did_you_mean(name, valid) or "; write integration.method"
-        draft.problems.append(node.problem(f"`{name}` names no method of an integration{near}"))
+        node.add_error(f"`{name}` names no method of an integration{did_you_mean(name, valid) or '; write integration.method'}")
         return None
-    check_reference(name, "method", valid, node, draft.problems)
-    return draft.references.method(name)
+    check_reference(name, "method", valid, node)
+    return context.references.method(name)
 
 
-def compile_action(draft: Draft) -> Action | None:
-    node = draft.node
-    if draft.definition.client is not None:
-        check_reference(draft.definition.client, "client", draft.references.names("clients"), node.child("client"), draft.problems)
+def compile_action(context: StepContext) -> Action | None:
+    definition, node = context.definition, context.node
+    if definition.client is not None:
+        check_reference(definition.client, "client", context.references.names("clients"), node.child("client"))
     elif "client" not in node:
-        draft.problems.append(node.key_problem("`client` is missing: an action is done on a client"))
+        node.add_key_error("`client` is missing: an action is done on a client")
     try:
-        return find_action(str(draft.definition.action))
+        return find_action(str(definition.action))
     except UnknownAction as error:
-        draft.problems.append(node.child("action").problem(str(error)))
+        node.child("action").add_error(str(error))
         return None
 
 
-def action_checks(action: Action, draft: Draft) -> Checks:
-    """What the action's parameters are checked against; its body is checked here."""
-    operation = draft.references.catalogue.find(action.entity, action.method)
-    node, body = draft.node, draft.definition.body
+def action_checks(action: Action, context: StepContext) -> Checks:
+    """The operation that checks the action's parameters; the body is checked here."""
+    catalogue, node, body = context.references.catalogue, context.node, context.definition.body
+    operation = catalogue.find(action.entity, action.method)
     if operation.method in NO_BODY:
         if body is not None:
-            draft.problems.append(node.child("body").key_problem(f"{action.name} sends nothing: leave `body` out"))
+            node.child("body").add_key_error(f"{action.name} sends nothing: leave `body` out")
     elif "body" not in node:
-        draft.problems.append(node.key_problem(f"`body` is missing: `halo-worker actions {action.name}` shows what it is made of"))
+        node.add_key_error(f"`body` is missing: `halo-worker actions {action.name}` shows its members")
     elif isinstance(body, dict):
-        draft.problems.extend(node.child("body").key_problem(f"{action.name} needs {need}") for need in action.missing(body))
+        for need in action.missing(body):
+            node.child("body").add_key_error(f"{action.name} needs {need}")
     elif body is not None and not isinstance(body, str):
-        draft.problems.append(node.child("body").problem("`body` must be a mapping (names and values)"))
-    return Checks(draft.references.catalogue, operation)
+        node.child("body").add_error("`body` must be a mapping (names and values)")
+    return Checks(catalogue, operation)
 
 
-def parameters(draft: Draft, checks: Checks) -> tuple[dict[str, RunTemplate], dict[str, RunTemplate]]:
+def compile_parameters(node: ConfigNode, checks: Checks) -> tuple[Mapping[str, RunTemplate], Mapping[str, RunTemplate]]:
     """Those of the path, and those of the query."""
-    path = path_nodes(draft.node.child("path"), checks, draft.problems)
-    query = query_nodes(draft.node.child("query"), checks, draft.problems)
-    missing = [name for name in checks.operation.path_parameters if name not in path]
-    draft.problems.extend(draft.node.key_problem(f"{checks.operation.entity} needs `{name}` under `path`") for name in missing)
-    return made(path, draft), made(query, draft)
+    path, query = path_nodes(node.child("path"), checks), query_nodes(node.child("query"), checks)
+    for name in missing_path(checks, path):
+        node.add_key_error(f"{checks.operation.entity} needs `{name}` under `path`")
+    return {name: run_template(member) for name, member in path.items()}, {name: run_template(member) for name, member in query.items()}
 
 
-def made(places: Mapping[str, ConfigNode], draft: Draft) -> dict[str, RunTemplate]:
-    return {name: run_template(place, draft.problems) for name, place in places.items()}
-
-
-def compile_look(draft: Draft, checks: Checks) -> Find | None:
-    """`find` with variables in it, as everything of a run."""
-    definition, node = draft.definition, draft.node.child("find")
+def compile_step_find(context: StepContext, checks: Checks) -> Find | None:
+    """`find` as a publisher has it, but with the variables of the run."""
+    definition, node = context.definition, context.node.child("find")
     if definition.find is not None and checks.operation.method != "POST":
-        draft.problems.append(node.key_problem(f"`find` is for creates: a {checks.operation.method} can be repeated without looking"))
+        node.add_key_error(f"`find` is for creates: a {checks.operation.method} can be repeated without a lookup")
         return None
     if definition.find is not None and definition.in_doubt == "repeat":
-        draft.problems.append(draft.node.child("in_doubt").key_problem("`in_doubt: repeat` is for steps that cannot look; this one has `find`"))
-
-    def make(place: ConfigNode, problems: list[Problem]) -> Template:
-        return BoundRunTemplate(run_template(place, problems), draft.plain)
-
-    return compile_find(definition.find, checks, node, draft.problems, make)
+        context.node.child("in_doubt").add_key_error("`in_doubt: repeat` is for steps without `find`")
+    return compile_find(definition.find, checks, node, lambda member: BoundRunTemplate(run_template(member), context.plain))
 
 
-def compile_branches(draft: Draft) -> tuple[Branch, ...]:
+def compile_branches(context: StepContext) -> tuple[Branch, ...]:
     found: list[Branch] = []
-    node = draft.node.child("next")
-    for index, branch in enumerate(draft.definition.next or ()):
+    node = context.node.child("next")
+    for index, branch in enumerate(context.definition.next or ()):
         place = node if isinstance(node.value, str) else node.child(index)
-        check_reference(branch.go, "step", draft.names, place if place is node else place.child("go"), draft.problems)
+        check_reference(branch.go, "step", context.names, place if place is node else place.child("go"))
         if found and not found[-1].label:
-            draft.problems.append(place.problem("this branch is never taken: the one before it has no `when`"))
-        when = condition(place.child("when"), draft.problems) if branch.when is not None else None
-        found.append(Branch(when, branch.go, label(branch.when or "")))
+            place.add_error("this branch is never taken: the one before it has no `when`")
+        found.append(Branch(condition(place.child("when")) if branch.when is not None else None, branch.go, label(branch.when or "")))
     return tuple(found)
 
 
 def label(when: str) -> str:
-    """A condition as it was written, without its braces."""
+    """A condition as the file has it, without its braces."""
     try:
         embedded = whole(when)
     except Unclosed:

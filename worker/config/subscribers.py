@@ -1,125 +1,181 @@
-"""Compiles the definition of a subscriber against the catalogue."""
+"""Subscribers: what they read from Halo, how often, and where they publish the changes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from worker.catalogue.catalogue import Catalogue
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
 from worker.catalogue.operation import Operation
 from worker.config.config_node import ConfigNode
-from worker.config.members import check_shape, condition, find_operation, transformation
-from worker.config.models.subscribers import EVERY, SubscriberDefinition
-from worker.config.parameters import Checks, members_of, own_parameters, path_parameters, query_parameters, request_parameters, require_path, template
+from worker.config.definition import Definition, build, compile_members, mistake
+from worker.config.parameters import Checks, check_transform, find_operation, own_parameters, request_parameters, require_path, supplies_any_path
+from worker.config.references import References
 from worker.config.routes import Subscriber
-from worker.core.errors import Problem
+from worker.config.value_types import BrokerName, ConditionText, Duration, DurationOrNothing, Request, TemplateText, Text, Transform
 
+EVERY = 60.0
+CRON_FIELDS = 5
 NOT_FILTERING = ("include", "order")
 FILTERING = ("only", "include_this_id")
 
 Changes = Literal["by_date", "by_content", "all"]
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A subscriber while it is checked; `node` is its definition in the file."""
-
-    definition: SubscriberDefinition
-    operation: Operation
-    node: ConfigNode
-    problems: list[Problem]
-
-    def refuse(self, member: str, message: str) -> None:
-        self.problems.append(self.node.child(member).problem(message))
+def cron(value: str) -> str:
+    """A cron expression of five fields."""
+    if len(value.split()) != CRON_FIELDS:
+        raise mistake('must be five fields, such as "*/5 * * * *"')
+    try:
+        CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        raise mistake(f"is not a cron expression: {str(error).lower()}") from None
+    return value
 
 
-def compile_subscriber(name: str, definition: SubscriberDefinition, node: ConfigNode, catalogue: Catalogue, problems: list[Problem]) -> Subscriber | None:
-    """None after a problem that leaves nothing to check against."""
-    when = condition(node.child("when"), problems)
-    transform = transformation(node.child("transform"), problems)
-    input_transform = transformation(node.child("input_transform"), problems)
-    routing_key = node.child("publish").child("routing_key")
-    key_template = template(routing_key, problems) if definition.publish.routing_key is not None else None
-    check_choices(definition, node, problems)
-    operation = find_operation(node, catalogue, definition.entity, "GET", problems, allow_unknown=definition.allow_unknown)
+def start(value: Any) -> Any:
+    """`now`, `beginning`, or an ISO date or time; without a zone it is UTC."""
+    if value in {"now", "beginning"}:
+        return value
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        at = None
+    if at is None:
+        raise mistake("must be now, beginning, or a date such as 2026-01-31 or 2026-01-31T08:00:00Z")
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def one_or_more(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Cron = Annotated[str, AfterValidator(cron)]
+Start = Annotated[
+    Literal["now", "beginning"] | datetime, BeforeValidator(start), WithJsonSchema({"type": "string", "examples": ["now", "beginning", "2026-01-31"]})
+]
+Members = Annotated[
+    list[Text],
+    BeforeValidator(one_or_more),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+
+
+class Publish(Definition):
+    """The destination of the events."""
+
+    exchange: BrokerName = Field(default="halo", description="A durable topic exchange; the worker declares it.")
+    routing_key: TemplateText | None = Field(
+        default=None, description="Text with expressions; default: the entity and the kind of change, such as tickets.updated."
+    )
+    queue: BrokerName | None = Field(default=None, description="A queue to declare and bind for the events.")
+
+
+class SubscriberDefinition(Definition):
+    """Polls one GET of Halo's API and publishes what changed."""
+
+    client: Text = Field(description="The client to read from.")
+    entity: Text = Field(description="Any GET of the API.", examples=["Tickets", "Asset", "Actions/{id}"])
+    every: Duration | None = Field(default=None, description="The time between two polls; default: 60s without `cron`.")
+    cron: Cron | None = Field(default=None, description="The times to poll, in the five fields of cron, UTC.")
+    request: Request = Field(default=Request(), description="Path and query parameters.")
+    input_transform: Transform = Field(
+        default=None, description="A mapping with `path` and `query` that the worker merges into `request`; its context is the request."
+    )
+    changes: Literal["auto", "by_date", "by_content", "all"] = Field(
+        default="auto", description="The detection of changes: Halo's date filter, a comparison of contents, or every record at every poll."
+    )
+    start: Start = Field(default="now", description="The events of the first poll: none, every record, or changes since a date.")
+    overlap: DurationOrNothing = Field(default=300.0, description="The date filter starts this long before the last poll.")
+    details: bool = Field(default=False, description="Fetch each changed record by its id before publishing it.")
+    deletes: bool = Field(default=False, description="Report records that are missing from two complete scans in a row.")
+    unrouted: Literal["park", "stop", "drop"] = Field(default="park", description="The action for events that no queue receives.")
+    when: ConditionText | None = Field(default=None, description="The worker publishes only records for which this is true.")
+    transform: Transform = Field(default=None, description="The body of the events: a mapping with expressions, or one JSONata text; default: the record.")
+    publish: Publish = Field(default=Publish(), description="The exchange, routing key and queue of the events.")
+    queue: BrokerName | None = Field(default=None, description="A queue to declare and bind for the events.")
+    key: Members | None = Field(default=None, description="The members that identify a record; default: those of the entity in the API.")
+    ignore: Members | None = Field(default=None, description="Members that the detection of changes ignores.")
+    echo: bool = Field(default=False, description="Publish also the worker's own writes through the same client.")
+    on_lost_cursor: Literal["wait", "start"] = Field(
+        default="wait", description="The action after the cursor is lost: wait for a command, or start again as `start` says."
+    )
+    allow_unknown: bool = Field(default=False, description="Accept an entity or parameter that the known API does not have.")
+
+
+def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, references: References) -> Subscriber | None:
+    """None where the operation is not known."""
+    compiled = compile_members(SubscriberDefinition, node)
+    publish = node.child("publish")
+    routing_key = compile_members(Publish, publish)["routing_key"]
+    check_alternatives(definition, node)
+    operation = find_operation(node, references.catalogue, definition.entity, "GET", allow_unknown=definition.allow_unknown)
     if operation is None:
         return None
-    draft = Draft(definition, operation, node, problems)
-    changes = resolve_changes(draft)
-    checks = Checks(catalogue, operation, definition.allow_unknown, own_parameters(operation, by_date=changes == "by_date"))
-    request = request_parameters(node.child("request"), checks, problems)
-    check_input_transform(draft, checks, list(request.path))
-    check_start(draft, changes)
+    changes = resolve_changes(definition, operation, node)
+    checks = Checks(references.catalogue, operation, definition.allow_unknown, own_parameters(operation, by_date=changes == "by_date"))
+    request = request_parameters(node.child("request"), checks)
+    transform = node.child("input_transform")
+    supplied = {*request.path, *check_transform(transform, ("path", "query"), checks)}
+    if not supplies_any_path(transform):
+        require_path(node, checks, supplied, "`request.path`")
+    if isinstance(definition.start, datetime) and changes != "by_date":
+        node.child("start").add_error(
+            f"`start` can be a date only where changes are found by date, which is not so for this route ({changes}): write now or beginning"
+        )
     if definition.deletes:
-        check_deletes(draft)
-    return Subscriber(
-        name=name,
-        client=definition.client,
+        check_deletes(operation, node)
+    details = references.catalogue.details_of(operation) if definition.details else None
+    if definition.details and details is None:
+        node.child("details").add_error(f"Halo has no single record to fetch for {operation.entity}: leave `details` out")
+    return build(
+        Subscriber,
+        definition,
+        compiled,
+        name=node.name,
         operation=operation,
         every=None if definition.cron else definition.every or EVERY,
-        cron=definition.cron,
         request=request,
-        input_transform=input_transform,
         changes=changes,
-        start=definition.start,
-        overlap=definition.overlap,
-        details=details(draft, catalogue) if definition.details else None,
-        deletes=definition.deletes,
-        unrouted=definition.unrouted,
-        when=when,
-        transform=transform,
+        details=details,
         exchange=definition.publish.exchange,
-        routing_key=key_template,
+        routing_key=routing_key,
         queue=definition.queue or definition.publish.queue,
-        queue_binding=binding_pattern(operation.resource, definition.publish.routing_key, routing_key),
-        key=tuple(definition.key) if definition.key else operation.key,
+        queue_binding=binding_pattern(operation.resource, publish.child("routing_key")),
+        key=tuple(definition.key or operation.key),
         ignore=frozenset(definition.ignore or ()),
-        echo=definition.echo,
-        on_lost_cursor=definition.on_lost_cursor,
     )
 
 
-def check_choices(definition: SubscriberDefinition, node: ConfigNode, problems: list[Problem]) -> None:
-    """Members of which only one can be meant."""
+def check_alternatives(definition: SubscriberDefinition, node: ConfigNode) -> None:
+    """Members of which a route has only one."""
     if definition.every is not None and definition.cron is not None:
-        problems.append(node.child("cron").key_problem("both `every` and `cron` are given: write one of them"))
+        node.child("cron").add_key_error("both `every` and `cron` are given: write one of them")
     if definition.queue is not None and definition.publish.queue is not None:
-        problems.append(node.child("queue").key_problem("both `queue` and `publish.queue` are given: write one of them"))
+        node.child("queue").add_key_error("both `queue` and `publish.queue` are given: write one of them")
 
 
-def resolve_changes(draft: Draft) -> Changes:
-    """What `auto` means for this list; by date only where Halo can filter."""
-    dated = draft.operation.listing is not None and draft.operation.listing.dated
-    wanted = draft.definition.changes
-    if wanted == "auto":
+def resolve_changes(definition: SubscriberDefinition, operation: Operation, node: ConfigNode) -> Changes:
+    """`auto` means by date where Halo can filter, and otherwise by content."""
+    dated = operation.listing is not None and operation.listing.dated
+    if definition.changes == "auto":
         return "by_date" if dated else "by_content"
-    if wanted == "by_date" and not dated and not draft.definition.allow_unknown:
-        draft.refuse("changes", f"Halo cannot filter {draft.operation.entity} by date: write by_content, all or auto")
-    return wanted
+    if definition.changes == "by_date" and not dated and not definition.allow_unknown:
+        node.child("changes").add_error(f"Halo cannot filter {operation.entity} by date: write by_content, all or auto")
+    return definition.changes
 
 
-def check_start(draft: Draft, changes: Changes) -> None:
-    if isinstance(draft.definition.start, datetime) and changes != "by_date":
-        draft.refuse("start", f"`start` can be a date only where changes are found by date, which is not so for this route ({changes}): write now or beginning")
-
-
-def details(draft: Draft, catalogue: Catalogue) -> Operation | None:
-    found = catalogue.details_of(draft.operation)
-    if found is None:
-        draft.refuse("details", f"Halo has no single record to fetch for {draft.operation.entity}: leave `details` out")
-    return found
-
-
-def check_deletes(draft: Draft) -> None:
-    """Records that a filter hides would look deleted."""
-    if draft.operation.listing is None:
-        draft.refuse("deletes", f"`deletes` is for lists; {draft.operation.entity} is one record")
+def check_deletes(operation: Operation, node: ConfigNode) -> None:
+    """A record that a filter hides would look deleted."""
+    if operation.listing is None:
+        node.child("deletes").add_error(f"`deletes` is for lists; {operation.entity} is one record")
     for holder in ("request", "input_transform"):
-        query = draft.node.child(holder).child("query")
-        for name in members_of(query):
+        for name, member in node.child(holder).child("query").members.items():
             if filtering(name):
-                draft.problems.append(query.child(name).key_problem(f"`{name}` may filter: with `deletes: true` what it hides would be reported as deleted"))
+                member.add_key_error(f"`{name}` may filter: with `deletes: true` the worker would report hidden records as deleted")
 
 
 def filtering(name: str) -> bool:
@@ -127,22 +183,10 @@ def filtering(name: str) -> bool:
     return not lower.startswith(NOT_FILTERING) or lower.endswith(FILTERING)
 
 
-def check_input_transform(draft: Draft, checks: Checks, supplied: list[str]) -> None:
-    """Its names are checked where it is a mapping; where it is one expression, nobody can know what it supplies."""
-    node = draft.node.child("input_transform")
-    check_shape(node, ("path", "query"), draft.problems)
-    known: list[Problem] = []  # its values were compiled, and complained about, as a whole
-    supplied += path_parameters(node.child("path"), checks, known)
-    query_parameters(node.child("query"), checks, known)
-    draft.problems.extend(problem for problem in known if problem not in draft.problems)
-    if not node.exists or (isinstance(node.value, dict) and not isinstance(node.value.get("path"), str)):
-        require_path(draft.node, checks, supplied, draft.problems)
-
-
-def binding_pattern(resource: str, routing_key: str | None, node: ConfigNode) -> str:
-    """What the route's own queue is bound with: everything that its routing key can become."""
-    if routing_key is None:
+def binding_pattern(resource: str, routing_key: ConfigNode) -> str:
+    """The binding of the route's own queue: it matches every value of the routing key."""
+    if not isinstance(routing_key.value, str):
         return f"{resource}.*"
-    before, brace, _ = routing_key.partition("{{")
-    literal = node.fill(before)
+    before, brace, _ = routing_key.value.partition("{{")
+    literal = routing_key.fill(before)
     return literal.rpartition(".")[0] + ".#" if brace and "." in literal else "#" if brace else literal

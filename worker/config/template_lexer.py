@@ -1,4 +1,4 @@
-"""Finds `{{ … }}` in text: the closing braces are those that no bracket, string, comment, quoted name or regular expression of the JSONata inside owns."""
+"""Finds `{{ … }}` in text. It reads the JSONata inside, so that braces in brackets, strings, comments, names and regular expressions close nothing."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
-    """Text outside of expressions, from `start` on."""
+class LiteralText:
+    """Text outside of expressions; `start` is its offset."""
 
     text: str
     start: int
@@ -49,14 +49,14 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The JSONata between braces; `start` is where its first character stands."""
+    """The JSONata between braces; `start` is the offset of its first character."""
 
     text: str
     start: int
 
 
 class Unclosed(ValueError):
-    """`{{` without its `}}`; `start` is the place to look at."""
+    """`{{` without its `}}`; `start` is the offset for the error."""
 
     def __init__(self, message: str, start: int) -> None:
         super().__init__(message)
@@ -69,7 +69,7 @@ def tokens(text: str, start: int = 0) -> Iterator[Token]:
     while start < len(text):
         regex = None if after_operand or text.startswith("/*", start) else REGEX.match(text, start)
         found = regex or TOKEN.match(text, start)
-        if found is None:  # cannot be: `mark` takes any character
+        if found is None:  # impossible: `mark` matches any character
             return
         kind = "regex" if regex else str(found.lastgroup)
         token = Token(kind, found[0], start)
@@ -87,7 +87,7 @@ def ends_operand(token: Token, after_operand: bool) -> bool:
 
 
 def closing(text: str, start: int) -> int:
-    """Where the `}}` stands that closes the expression beginning at `start`. Raises `Unclosed`."""
+    """The offset of the `}}` that closes the expression beginning at `start`. Raises `Unclosed`."""
     owed: list[str] = []
     for token in tokens(text, start):
         if token.kind == "unclosed":
@@ -99,28 +99,28 @@ def closing(text: str, start: int) -> int:
         elif token.text in CLOSING:
             owed.append(CLOSING[token.text])
         elif token.text == "}" and text.startswith("}}", token.start):
-            return token.start  # with brackets still open this is the place too: the engine then names the missing one
+            return token.start  # also with open brackets: the engine then reports the missing one
     raise Unclosed("`{{` is not closed: `}}` is missing", start - len(OPEN))
 
 
-def parts(text: str) -> list[Literal | Embedded]:
+def parts(text: str) -> list[LiteralText | Embedded]:
     """The text in order, literal and embedded. Raises `Unclosed`."""
-    found: list[Literal | Embedded] = []
+    found: list[LiteralText | Embedded] = []
     start = 0
     while (opening := text.find(OPEN, start)) >= 0:
         if opening > start:
-            found.append(Literal(text[start:opening], start))
+            found.append(LiteralText(text[start:opening], start))
         begin = opening + len(OPEN)
         end = closing(text, begin)
         found.append(Embedded(text[begin:end], begin))
         start = end + 2
     if start < len(text):
-        found.append(Literal(text[start:], start))
+        found.append(LiteralText(text[start:], start))
     return found
 
 
 def whole(text: str) -> Embedded | None:
-    """The one expression that the text is, apart from space references it; None when it is anything else. Raises `Unclosed`."""
+    """The expression of a text that is one expression with space around it; None for any other text. Raises `Unclosed`."""
     if not text.lstrip().startswith(OPEN):
         return None
     pieces = [part for part in parts(text) if isinstance(part, Embedded) or part.text.strip()]

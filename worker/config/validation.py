@@ -1,26 +1,23 @@
-"""Turns what pydantic says about a definition into problems with places and plain sentences; input is never quoted."""
+"""Validates a definition with pydantic, and reports its errors as plain sentences with places; it never quotes input."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from worker.config.config_node import ConfigNode, filled
-from worker.config.document import Path
-from worker.config.models.base import Definition
-from worker.core.errors import Problem
+from worker.config.config_node import ConfigNode
+from worker.config.definition import Compiled, D, Definition, fields_of, mark_of, member_types, models_in
+from worker.config.interpolation import Unfilled
+from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts
 from worker.core.suggest import did_you_mean
 
-D = TypeVar("D", bound=Definition)
 LATER: Mapping[str, frozenset[str]] = {
     "subscribers": frozenset(("for_each", "examples")),
     "publishers": frozenset(("result", "examples")),
 }
-NOTHING: frozenset[str] = frozenset()
 NESTED = frozenset(("methods", "steps"))
 PLACEHOLDER = "-"
 PLACEHOLDERS: Mapping[str, Mapping[str, Any]] = {
@@ -28,7 +25,7 @@ PLACEHOLDERS: Mapping[str, Mapping[str, Any]] = {
     "publishers": {"client": PLACEHOLDER, "queue": PLACEHOLDER},
     "webhooks": {"client": PLACEHOLDER, "auth": {"type": "basic", "username": PLACEHOLDER, "password": PLACEHOLDER}},
 }
-"""What stands for members that must be there but are wrong, so that the others are checked as well."""
+"""Stand for required members that are wrong, so that the others are checked too."""
 TYPES = {
     "string_type": "must be text; put it in quotes",
     "bool_type": "must be true or false, without quotes",
@@ -43,34 +40,63 @@ TYPES = {
 }
 
 
-def validated(model: type[D], node: ConfigNode, problems: list[Problem]) -> D | None:
-    """The definition with its variables filled in, or what is left of it after problems, or None."""
-    unfilled: dict[Path, Problem] = {}
-    value = filled(node, unfilled)
-    problems.extend(unfilled.values())
-    kind = str(node.path[0])
-    if not isinstance(value, dict):
-        problems.append(node.problem(f"`{node.path[-1]}` must be a mapping (names and values)"))
+def validate(model: type[D], node: ConfigNode) -> D | None:
+    """The definition with its variables filled in, or the valid part of it, or None."""
+    if not isinstance(node.value, dict):
+        node.add_error(f"`{node.name}` must be a mapping (names and values)")
         return None
-    later = LATER.get(kind, NOTHING) & value.keys()
-    problems.extend(node.child(name).key_problem(not_yet(name)) for name in later)
-    if kind == "subscribers" and isinstance(value.get("client"), list):
-        problems.append(node.child("client").problem("a list under `client` is not available in this version: write one route for each client"))
-        value = value | {"client": PLACEHOLDER}
-    given = {name: member for name, member in value.items() if name not in later}
+    unfilled: set[ConfigNode] = set()
+    given: dict[str, Any] = filled(node, [model], unfilled)
+    for name in LATER.get(node.kind, frozenset()) & given.keys():
+        node.child(name).add_key_error(f"`{name}` is not available in this version")
+        del given[name]
+    if node.kind == "subscribers" and isinstance(given.get("client"), list):
+        node.child("client").add_error("a list under `client` is not available in this version: write one route for each client")
+        given["client"] = PLACEHOLDER
     try:
         return model.model_validate(given)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-    told = [detail for detail in details if descend(node, detail["loc"]).path not in unfilled]
-    problems.extend(problem_of(detail, model, node) for detail in told)
-    return what_is_left(model, given, details, PLACEHOLDERS.get(kind, {}))
+    for detail in details:
+        if descend(node, detail["loc"]) not in unfilled:
+            add_error(detail, model, node)
+    return valid_part(model, given, details, PLACEHOLDERS.get(node.kind, {}))
 
 
-def what_is_left(model: type[D], given: Mapping[str, Any], details: Sequence[ErrorDetails], placeholders: Mapping[str, Any]) -> D | None:
-    """The definition without what is wrong, so that the others are checked as well; None when nothing can be made of it.
+def filled(node: ConfigNode, annotations: Sequence[Any], unfilled: set[ConfigNode], mark: Compiled | None = None) -> Any:
+    """The value with its variables; what may hold expressions stays as it is, and only its literal text is checked. Adds an error for what cannot be filled."""
+    mark = mark or next(filter(None, map(mark_of, annotations)), None)
+    value = node.value
+    if node.children:
+        members = {key: filled(child, member_types(annotations, key), unfilled, mark) for key, child in node.children.items()}
+        return members if isinstance(value, dict) else list(members.values())
+    if not isinstance(value, str):
+        return value
+    own = mark is not None and mark in map(mark_of, annotations)  # the whole member, not a text deeper in it
+    for text, start in [(value, 0)] if mark is None else [] if own and mark.jsonata and OPEN not in value else literals(value):
+        try:
+            result = node.file.variables.fill(text)
+        except Unfilled as error:
+            node.add_error(str(error), start + error.start)
+            unfilled.add(node)
+            return value
+        if mark is None:
+            return result
+    return value
 
-    Of steps and methods first the members that are wrong are left out, and if that is not enough the whole step or method.
+
+def literals(text: str) -> list[tuple[str, int]]:
+    """The text outside of expressions, with its offsets; empty when the braces are wrong, which compilation reports."""
+    try:
+        return [(part.text, part.start) for part in parts(text) if not isinstance(part, Embedded)]
+    except Unclosed:
+        return []
+
+
+def valid_part(model: type[D], given: Mapping[str, Any], details: Sequence[ErrorDetails], placeholders: Mapping[str, Any]) -> D | None:
+    """The definition without what is wrong, so that the others are checked too; None when nothing valid is left.
+
+    Of steps and methods it first leaves out the wrong members, and if that is not enough the whole step or method.
     """
     for depth in (3, 2, 1):
         wrong = {detail["loc"][: depth if detail["loc"][0] in NESTED else 1] for detail in details if detail["loc"]}
@@ -89,29 +115,26 @@ def without(given: Mapping[str, Any], paths: set[tuple[int | str, ...]]) -> dict
     return {name: value for name, value in kept.items() if (name,) not in paths}
 
 
-def not_yet(name: str) -> str:
-    return f"`{name}` is not available in this version"
-
-
-def problem_of(detail: ErrorDetails, model: type[BaseModel], node: ConfigNode) -> Problem:
-    """One complaint, at the key or value it is about."""
+def add_error(detail: ErrorDetails, model: type[Definition], node: ConfigNode) -> None:
+    """Adds one error of pydantic at the key or value that it is about."""
     location = detail["loc"]
     if detail["type"] == "missing":
-        return descend(node, location[:-1]).key_problem(f"`{location[-1]}` is missing")
-    if detail["type"] == "extra_forbidden":
+        descend(node, location[:-1]).add_key_error(f"`{location[-1]}` is missing")
+    elif detail["type"] == "extra_forbidden":
         name = str(location[-1])
-        valid = members(model, location[:-1])
+        valid = list(fields_of(models_at(model, location[:-1])))
         near = did_you_mean(name, valid) or f"; valid are {', '.join(valid)}"
-        return descend(node, location[:-1]).child(name).key_problem(f"unknown key `{name}`{near}")
-    place = descend(node, location)
-    if detail["type"] == "union_tag_invalid":
-        place = place.child("type")
-    said = sentence(detail["type"], detail["msg"], detail.get("ctx", {}) | {"tags": tags(model, location)})
-    return place.problem(said if said.startswith("`") else f"{name_of(place)} {said}")
+        descend(node, location).add_key_error(f"unknown key `{name}`{near}")
+    else:
+        place = descend(node, location)
+        if detail["type"] == "union_tag_invalid":
+            place = place.child("type")
+        message = sentence(detail["type"], detail["msg"], detail.get("ctx", {}) | {"tags": tags(model, location)})
+        place.add_error(message if message.startswith("`") else f"{name_of(place)} {message}")
 
 
 def name_of(node: ConfigNode) -> str:
-    """How a sentence names a member; an item of a list by its number, from 1."""
+    """The subject of a sentence about a member; an item of a list has its number, from 1."""
     last = node.path[-1]
     return f"item {last + 1} of `{node.path[-2]}`" if isinstance(last, int) else f"`{last}`"
 
@@ -120,69 +143,50 @@ def sentence(kind: str, message: str, context: Mapping[str, Any]) -> str:
     """What is wrong, to be read after the name of the member."""
     match kind:
         case "mistake":
-            said = str(context["sentence"])
+            text = str(context["sentence"])
         case "literal_error":
-            said = f"must be {str(context['expected']).replace(chr(39), '')}"
+            text = f"must be {str(context['expected']).replace(chr(39), '')}"
         case "union_tag_not_found":
-            said = f"needs `type`: {context['tags']}"
+            text = f"needs `type`: {context['tags']}"
         case "union_tag_invalid":
-            said = f"must be {context['tags']}"
+            text = f"must be {context['tags']}"
         case "greater_than_equal":
-            said = f"must be at least {context['ge']}"
+            text = f"must be at least {context['ge']}"
         case "less_than_equal":
-            said = f"must be at most {context['le']}"
+            text = f"must be at most {context['le']}"
         case "too_short" | "dict_too_short":
-            said = f"needs at least {context['min_length']} member"
+            text = f"needs at least {context['min_length']} member"
         case "too_long" | "string_too_long":
-            said = f"is longer than {context['max_length']}"
+            text = f"is longer than {context['max_length']}"
         case _:
-            said = TYPES.get(kind) or f"is not valid: {message[:1].lower()}{message[1:]}"
-    return said
+            text = TYPES.get(kind) or f"is not valid: {message[:1].lower()}{message[1:]}"
+    return text
 
 
 def descend(node: ConfigNode, location: Sequence[str | int]) -> ConfigNode:
-    """The place that a location means; steps that are no members (the branch of a union, a type's own name) are passed over."""
+    """The node at a location; it skips what is no member (the branch of a union, a type's own name)."""
     for step in location:
         if step in node:
             node = node.child(step)
     return node
 
 
-def members(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The names that are valid at a location of the model."""
-    return list(fields_of(models_at(model, location)))
-
-
-def models_at(model: type[BaseModel], location: Sequence[str | int]) -> list[type[BaseModel]]:
-    """The models that may stand at a location; the tag of a union chooses one."""
-    found = [model]
+def models_at(model: type[Definition], location: Sequence[str | int]) -> list[type[Definition]]:
+    """The definitions that may stand at a location; the tag of a union chooses one."""
+    found: list[Any] = [model]
     for step in location:
-        tagged = [candidate for candidate in found if step in tags_of(candidate)]
-        member = fields_of(found).get(str(step))
-        inner = models_in(member.annotation) if member is not None else []
-        found = tagged or inner or found
-    return found
+        tagged = [candidate for candidate in models_in(found) if step in tags_of(candidate)]
+        found = tagged or member_types(found, step) or found
+    return models_in(found)
 
 
-def fields_of(models: Sequence[type[BaseModel]]) -> dict[str, FieldInfo]:
-    """Their members as they are written."""
-    return {member.alias or name: member for model in models for name, member in model.model_fields.items()}
-
-
-def tags_of(model: type[BaseModel]) -> tuple[Any, ...]:
-    """What `type` may be in a model that it tells apart."""
+def tags_of(model: type[Definition]) -> tuple[Any, ...]:
+    """The values of `type` that choose a definition."""
     member = model.model_fields.get("type")
     return get_args(member.annotation) if member is not None else ()
 
 
-def tags(model: type[BaseModel], location: Sequence[str | int]) -> str:
+def tags(model: type[Definition], location: Sequence[str | int]) -> str:
     """The valid types at a location, as words."""
     valid = [str(tag) for candidate in models_at(model, location) for tag in tags_of(candidate)]
     return " or ".join(filter(None, (", ".join(valid[:-1]), valid[-1]))) if valid else ""
-
-
-def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a type is made of."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for argument in getattr(annotation, "__args__", ()) for model in models_in(argument)]

@@ -1,1 +1,1 @@
-"""Evaluates expressions in processes of their own, which can be stopped: what data does to the engine ends there, not in the worker."""
+"""Evaluates expressions in separate processes that can be stopped: data that breaks the engine ends such a process, not the worker."""

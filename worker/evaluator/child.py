@@ -1,7 +1,7 @@
-"""The process that evaluates: it reads questions from a socket and answers them in order, until the socket ends or an evaluation ends it.
+"""The evaluator process: it reads questions from a socket and answers them in order, until the socket closes or an evaluation ends the process.
 
-It imports little, so that it starts quickly, and it knows no secrets: neither its environment nor its arguments hold any. It needs nobody to end it: the kernel does,
-when an evaluation takes too much CPU time, also when the worker is gone.
+It imports little, so that it starts quickly. Neither its environment nor its arguments hold secrets. The kernel ends it when an evaluation takes too much
+CPU time, also after the worker is gone.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from typing import Any
 import orjson
 
 from worker.core.errors import ExpressionError
-from worker.evaluator.frames import COUNT, LENGTH, PROGRESS, Frames, Kind, frame, joined
+from worker.evaluator.frames import COUNT, LENGTH, PROGRESS, FrameKind, Frames, frame, joined
 from worker.evaluator.jsonata import Expression, Input, TimedOut
 from worker.evaluator.limits import HARD_FACTOR, QUICK, QUICK_MEMORY, Limits
 from worker.evaluator.sizes import result_json
 
-CHUNK = 256 * 1024  # bytes that are read at once
-FLUSH_AFTER = 0.002  # seconds for which an answer may wait for the next one
-FAIR_SHARE = 0.8  # of the time limit: whoever got less CPU time than this was not slow, the machine was busy
-PATIENCE = 4  # tries on a busy machine
-BLOATED = 4  # a process that has kept more than this part of what it may take is replaced by a new one
+CHUNK = 256 * 1024  # bytes of one read
+FLUSH_AFTER = 0.002  # maximum seconds that an answer waits for the next one
+FAIR_SHARE = 0.8  # of the time limit: an evaluation with less CPU time than this was not slow, the machine was busy
+MAX_TRIES = 4  # on a busy machine
+GROWTH_PART = 4  # the worker replaces a process that keeps more than the memory limit divided by this
 MIB = 1024 * 1024
 
 
@@ -48,27 +48,27 @@ class Evaluations:
         self._grown = False
 
     def define(self, number: int, text: str) -> None:
-        signal.setitimer(signal.ITIMER_PROF, 0)  # what is left of the last evaluation's time is not for this
+        signal.setitimer(signal.ITIMER_PROF, 0)  # the timer of the last evaluation must not end this
         self._expressions[number] = Expression(text)
 
     def read_all(self) -> None:
-        """Nothing more waits: what was slow in this batch may be tried again in the next."""
+        """The batch is done: the next one may try again what was slow in this one."""
         self._slow.clear()
 
     @property
-    def bloated(self) -> bool:
-        """Whether so much of what it may take is gone that the next evaluation would pay for it."""
+    def outgrown(self) -> bool:
+        """Whether the process keeps so much memory that the next evaluation could reach the limit because of it."""
         grown, self._grown = self._grown, False
-        return grown and address_space() - self._base > self._limits.memory * MIB // BLOATED
+        return grown and address_space() - self._base > self._limits.memory * MIB // GROWTH_PART
 
     def answer(self, kind: int, number: int, rest: bytes) -> bytes:
-        """The frame of the answer. What cannot be answered ends the process."""
-        quick = kind == Kind.QUICK
+        """The frame of the answer. An exception ends the process."""
+        quick = kind == FrameKind.QUICK
         self._grown = self._grown or not quick
         (count,) = COUNT.unpack_from(rest)
         ids = rest[COUNT.size : COUNT.size + count * LENGTH.size]
         if quick and len(rest) >= self._slow.get(ids, sys.maxsize):
-            return frame(Kind.SLOW, number)
+            return frame(FrameKind.SLOW, number)
         PROGRESS.pack_into(self._progress, 0, number, 0)
         limit = QUICK if quick else self._limits.seconds
         self._limit_memory(min(QUICK_MEMORY, self._limits.memory) if quick else self._limits.memory)
@@ -80,15 +80,15 @@ class Evaluations:
         expressions = [self._expressions[each] for (each,) in LENGTH.iter_unpack(ids)]
         done: list[bytes] = []
         try:
-            self._evaluate(number, expressions, context, bindings, limit, done, tries=1 if quick else PATIENCE)
+            self._evaluate(number, expressions, context, bindings, limit, done, tries=1 if quick else MAX_TRIES)
         except TimedOut as error:
             if quick:
                 self._slow[ids] = min(len(rest) // 2, self._slow.get(ids, sys.maxsize))
-                return frame(Kind.SLOW, number)
-            return frame(Kind.LATE, number, COUNT.pack(len(done)), str(error).encode())
+                return frame(FrameKind.SLOW, number)
+            return frame(FrameKind.LATE, number, COUNT.pack(len(done)), str(error).encode())
         except ExpressionError as error:
-            return frame(Kind.FAILED, number, COUNT.pack(len(done)), str(error).encode())
-        return frame(Kind.VALUES, number, joined(done))
+            return frame(FrameKind.FAILED, number, COUNT.pack(len(done)), str(error).encode())
+        return frame(FrameKind.VALUES, number, joined(done))
 
     def _evaluate(
         self, number: int, expressions: Sequence[Expression], context: Any, bindings: Mapping[str, Any], limit: float, done: list[bytes], tries: int
@@ -116,18 +116,18 @@ class Evaluations:
 
 
 def address_space() -> int:
-    """Bytes of address space that this process has."""
+    """The address space of this process, in bytes."""
     return int(Path("/proc/self/statm").read_bytes().split()[0]) * mmap.PAGESIZE
 
 
 def serve(connection: socket.socket, evaluations: Evaluations) -> None:
-    """Until the worker closes the socket, or this process has grown too large."""
+    """Answers until the worker closes the socket, or this process has grown too large."""
     frames, answers, flushed = Frames(), bytearray(), 0.0
-    connection.sendall(frame(Kind.READY, 0))
+    connection.sendall(frame(FrameKind.READY, 0))
     while data := connection.recv(CHUNK):
         flushed = time.monotonic()
         for kind, number, rest in frames.feed(data):
-            if kind == Kind.DEFINE:
+            if kind == FrameKind.DEFINE:
                 evaluations.define(number, rest.decode())
                 continue
             answers += evaluations.answer(kind, number, rest)
@@ -139,14 +139,14 @@ def serve(connection: socket.socket, evaluations: Evaluations) -> None:
         answers.clear()
         signal.setitimer(signal.ITIMER_PROF, 0)
         evaluations.read_all()
-        if evaluations.bloated:
+        if evaluations.outgrown:
             return
 
 
 def main() -> None:
     """Arguments: the descriptors of the socket and of the shared memory, and the MiB and seconds that an evaluation may take."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the worker ends it, when it needs it no more
+        signal.signal(number, signal.SIG_IGN)  # only the worker ends it
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold customer data
     gc.disable()  # JSON has no cycles

@@ -1,4 +1,4 @@
-"""The evaluator of a worker: a quick lane and a slow lane, each with a process in reserve."""
+"""The evaluator of a worker: a quick lane and a slow lane, each with a standby process."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import structlog
 from worker.core.errors import EvaluatorUnavailable
 from worker.core.evaluation import UNDEFINED, Question
 from worker.core.health import Health
-from worker.evaluator.frames import parts
+from worker.evaluator.frames import split_joined
 from worker.evaluator.lane import Lane
 from worker.evaluator.limits import Limits
 from worker.evaluator.process import Process, start_process
-from worker.evaluator.question import Asked, asked
+from worker.evaluator.question import PendingQuestion, pending_question
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
 PART: Final = "expressions"
-HEAVY: Final = 64 * 1024  # bytes; a larger question does not go where others should not wait
-REMEMBERED: Final = 30.0  # seconds for which an expression that was slow goes to the slow lane at once
-AGAIN_AFTER: Final = 1.0  # seconds before a process is tried again for a question after one could not be started
-RESTORED_AFTER: Final = 5.0  # the same without a question, so that readiness comes back
-LARGE: Final = 256 * 1024  # bytes after which the event loop gets its turn before more is encoded or decoded
+HEAVY: Final = 64 * 1024  # bytes; a larger question goes to the slow lane
+SLOW_FOR: Final = 30.0  # seconds for which a slow expression goes to the slow lane directly
+RETRY_AFTER: Final = 1.0  # seconds between a failed start and the next one for a question
+RESTORED_AFTER: Final = 5.0  # the same without a question, so that the worker becomes ready again
+LARGE: Final = 256 * 1024  # bytes encoded or decoded before the event loop runs other tasks
 
 
-class Reserve:
-    """A process that is ready or is being started, so that the next one is there at once."""
+class StandbyProcess:
+    """A process that is ready or starting, so that a lane can replace its own without delay."""
 
     def __init__(self, limits: Limits, health: Health | None) -> None:
         self._limits = limits
@@ -41,20 +41,20 @@ class Reserve:
         self._restoring: asyncio.TimerHandle | None = None
 
     def prepare(self) -> None:
-        """Start one, where none is ready or being started."""
+        """Start one, unless one is ready or starting."""
         self._next = self._prepared()
 
     def _prepared(self) -> asyncio.Task[Process]:
         if self._next is not None:
             return self._next
         starting = asyncio.create_task(self._start(), name="evaluator")
-        starting.add_done_callback(failure_seen)
+        starting.add_done_callback(consume_exception)
         return starting
 
     async def take(self) -> Process:
-        """Raises `EvaluatorUnavailable`; within a second of a failure without another try."""
+        """Raises `EvaluatorUnavailable`; within a second after a failure it does not try again."""
         while True:
-            if self._next is None and asyncio.get_running_loop().time() - self._failed < AGAIN_AFTER:
+            if self._next is None and asyncio.get_running_loop().time() - self._failed < RETRY_AFTER:
                 raise EvaluatorUnavailable(self._reason)
             self._next = starting = self._prepared()
             process = await asyncio.shield(starting)
@@ -75,7 +75,7 @@ class Reserve:
                 self._restoring = asyncio.get_running_loop().call_later(RESTORED_AFTER, self.prepare)
             raise
         if self._health is not None:
-            self._health.up(PART, "evaluated in processes of their own")
+            self._health.up(PART, "evaluated in separate processes")
         return process
 
     async def close(self) -> None:
@@ -89,8 +89,8 @@ class Reserve:
             await (await starting).reap()
 
 
-def failure_seen(task: asyncio.Task[Process]) -> None:
-    """It was told where it happened; not everybody who starts a process waits for it."""
+def consume_exception(task: asyncio.Task[Process]) -> None:
+    """`_start` logs the failure, and not every caller awaits the task."""
     if not task.cancelled():
         task.exception()
 
@@ -98,34 +98,34 @@ def failure_seen(task: asyncio.Task[Process]) -> None:
 class Evaluators:
     """Implements the port `Evaluator`; made by `open_evaluator`."""
 
-    def __init__(self, quick: Reserve, slow: Reserve, metrics: Metrics, memory: int) -> None:
-        self.quick = Lane(quick.take, self._refer, self._place, metrics, memory)
-        self.slow = Lane(slow.take, self._refer, self._place, metrics, memory)
+    def __init__(self, quick: StandbyProcess, slow: StandbyProcess, metrics: Metrics, memory: int) -> None:
+        self.quick = Lane(quick.take, self._send_to_slow_lane, self._place, metrics, memory)
+        self.slow = Lane(slow.take, self._send_to_slow_lane, self._place, metrics, memory)
         self._numbers: dict[str, int] = {}
         self._count = 0
         self._encoded = 0
         self._slow_from: dict[bytes, tuple[int, float]] = {}
 
     async def answer(self, question: Question) -> list[Any]:
-        while self._encoded > LARGE:  # noqa: ASYNC110 - the next turn of the event loop is what is waited for
+        while self._encoded > LARGE:  # noqa: ASYNC110 - it waits for the next turn of the event loop
             await asyncio.sleep(0)
         self._count = (self._count + 1) & 0xFFFFFFFF
         numbers = [self._numbers.setdefault(text, len(self._numbers)) for text in question.expressions]
-        one = asked(self._count, question, numbers)
-        self._weigh(one.size)
+        one = pending_question(self._count, question, numbers)
+        self._count_encoded(one.size)
         one.full = one.size > HEAVY
         self._place(one).put(one)
         rest = await one.answer
         if len(rest) <= LARGE:
-            return [orjson.loads(part) if part else UNDEFINED for part in parts(rest)]
+            return [orjson.loads(part) if part else UNDEFINED for part in split_joined(rest)]
         values = []
-        for part in parts(rest):
+        for part in split_joined(rest):
             values.append(orjson.loads(part) if part else UNDEFINED)
             await asyncio.sleep(0)
         return values
 
-    def _weigh(self, size: int) -> None:
-        """How much was encoded in this turn of the event loop."""
+    def _count_encoded(self, size: int) -> None:
+        """Count the bytes encoded in this turn of the event loop."""
         if not self._encoded:
             asyncio.get_running_loop().call_soon(self._next_turn)
         self._encoded += size
@@ -133,28 +133,28 @@ class Evaluators:
     def _next_turn(self) -> None:
         self._encoded = 0
 
-    def _place(self, one: Asked) -> Lane:
-        """The slow lane for what needs it, and where the same expressions were slow of late, over no more data than this."""
+    def _place(self, one: PendingQuestion) -> Lane:
+        """The slow lane for a question that needs it, and for expressions that were recently slow with the same amount of data or less."""
         if one.full:
             return self.slow
         size, until = self._slow_from.get(one.key, (0, 0.0))
         return self.slow if one.size >= size and asyncio.get_running_loop().time() < until else self.quick
 
-    def _refer(self, one: Asked) -> None:
-        """To the slow lane, with all the time that an evaluation may take; and so its like, for a while."""
+    def _send_to_slow_lane(self, one: PendingQuestion) -> None:
+        """Ask it again on the slow lane with the full time limit, and send the same expressions there for a while."""
         size = min(one.size // 2, self._slow_from.get(one.key, (one.size, 0.0))[0])
-        self._slow_from[one.key] = (size, asyncio.get_running_loop().time() + REMEMBERED)
+        self._slow_from[one.key] = (size, asyncio.get_running_loop().time() + SLOW_FOR)
         one.full = True
         self.slow.put(one)
 
 
 @asynccontextmanager
 async def open_evaluator(limits: Limits, metrics: Metrics | None = None, health: Health | None = None) -> AsyncIterator[Evaluators]:
-    """An evaluator, whose processes end with the block.
+    """An evaluator; its processes end with the block.
 
-    With `health` one is started at once, and readiness waits for it; else with the first question.
+    With `health` it starts a process immediately, and readiness waits for it; otherwise the first question starts one.
     """
-    reserves = Reserve(limits, health), Reserve(limits, health)
+    reserves = StandbyProcess(limits, health), StandbyProcess(limits, health)
     evaluators = Evaluators(*reserves, metrics or Metrics(), limits.memory)
     if health is not None:
         health.expect(PART)

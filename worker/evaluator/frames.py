@@ -1,4 +1,4 @@
-"""How the worker and an evaluator process talk: frames of a length, a kind, a number and a rest, in both directions."""
+"""The protocol between the worker and an evaluator process: frames of a length, a kind, a number and a rest, in both directions."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from enum import IntEnum
 from typing import Final
 
 
-class Kind(IntEnum):
-    """What a frame is. To the evaluator: DEFINE (the number of an expression, its text), QUICK and FULL (the number of a question). All others are answers."""
+class FrameKind(IntEnum):
+    """The kind of a frame. To the evaluator: DEFINE (the number of an expression, its text), QUICK and FULL (the number of a question). All others are answers."""
 
     DEFINE = 0
-    QUICK = 1  # under the limits that hold where others wait
+    QUICK = 1  # under the limits of the quick lane
     FULL = 2
     READY = 3
     VALUES = 4
     FAILED = 5
-    SLOW = 6  # over the time of QUICK
-    LATE = 7  # over the time of FULL; the rest is as that of FAILED
+    SLOW = 6  # QUICK reached its time limit
+    LATE = 7  # FULL reached its time limit; the rest is that of FAILED
 
 
 HEAD: Final = struct.Struct("<IBI")
 COUNT: Final = struct.Struct("<H")
 LENGTH: Final = struct.Struct("<I")
 PROGRESS: Final = struct.Struct("<IH")
-"""In the memory that both share: which question is being evaluated, and which of its expressions."""
+"""In shared memory: the question under evaluation, and the index of its expression."""
 
 
-def frame(kind: Kind, number: int, *rest: bytes) -> bytes:
+def frame(kind: FrameKind, number: int, *rest: bytes) -> bytes:
     return b"".join((HEAD.pack(sum(map(len, rest)), kind, number), *rest))
 
 
 class Frames:
-    """Cuts what arrives into frames: kind, number and rest."""
+    """Splits received bytes into frames: kind, number and rest."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """The frames that are complete with this."""
+        """The frames that this data completes."""
         buffer, start = self._buffer, 0
         buffer += data
         try:
@@ -55,8 +55,8 @@ class Frames:
             del buffer[:start]
 
 
-def parts(rest: bytes) -> Iterator[bytes]:
-    """The byte strings that `joined` put together."""
+def split_joined(rest: bytes) -> Iterator[bytes]:
+    """The byte strings that `joined` concatenated."""
     start = 0
     while start < len(rest):
         (length,) = LENGTH.unpack_from(rest, start)

@@ -1,7 +1,7 @@
-"""The JSONata engine behind one class: compiled once, evaluated under limits, silent about data in its errors. Never imported by the worker's own process.
+"""The JSONata engine behind one class: it compiles a text once, evaluates it under limits, and quotes no data in errors. The worker's own process never imports it.
 
-What the engine does to numbers: it calculates in floats, so an integer beyond 2^53 loses digits when it goes through it, and those beyond 64 bits are refused.
-Values that are only passed through (see `worker.config.paths`) do not meet it.
+The engine calculates in floats: an integer beyond 2^53 loses digits, and it refuses integers beyond 64 bits.
+Simple paths (see `worker.config.paths`) do not use the engine.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from typing import Any
 
 import jsonatapy
 
-from worker.config.functions import pad
 from worker.config.jsonata_errors import explain
-from worker.config.syntax import enclosed
+from worker.config.syntax import enclosed, pad
 from worker.config.template_lexer import tokens
 from worker.core.errors import ExpressionError
 from worker.core.evaluation import UNDEFINED
@@ -25,11 +24,11 @@ TIMED_OUT = "D1012"
 
 
 class TimedOut(ExpressionError):
-    """It took longer than it may."""
+    """The evaluation reached its time limit."""
 
 
 class Input:
-    """A context as the engine takes it, and the time that all expressions over it have together."""
+    """A context in the engine's form, and the time limit of all expressions over it together."""
 
     def __init__(self, context: Any, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
@@ -43,7 +42,7 @@ class Input:
 
 
 class Expression:
-    """One compiled JSONata text, which `worker.config.syntax` has found good."""
+    """One compiled JSONata text that `worker.config.syntax` has accepted."""
 
     def __init__(self, text: str) -> None:
         pieces = list(tokens(text))

@@ -1,4 +1,4 @@
-"""One evaluator process as the worker sees it: started, written to, listened to, and reaped."""
+"""One evaluator process as the worker sees it: start, write, read and reap."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import Final, Literal
 
 import worker
 from worker.core.errors import EvaluatorUnavailable
-from worker.evaluator.frames import PROGRESS, Frames, Kind
+from worker.evaluator.frames import PROGRESS, FrameKind, Frames
 from worker.evaluator.limits import Limits
 
 MODULE: Final = "worker.evaluator.child"
 START_SECONDS: Final = 30.0
-SAID: Final = 64 * 1024  # bytes of its standard error that are looked at
+STDERR_BYTES: Final = 64 * 1024  # of standard error that the worker reads
 PASSED_ON: Final = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "TZ")
 OUT_OF_MEMORY: Final = (b"memory allocation of", b"MemoryError", b"memory allocation failed")
 
@@ -29,8 +29,8 @@ OnAnswer = Callable[[int, int, bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
-    """How a process ended. `number`, `index`: the question that it began last, and which expression of it."""
+class ProcessExit:
+    """The end of a process. `number`, `index`: the question that it evaluated last, and the index of the expression."""
 
     cause: Literal["time", "memory", "failed", "killed", "retired"]
     detail: str
@@ -39,7 +39,7 @@ class Death:
 
 
 class Process(asyncio.Protocol):
-    """Made by `start_process`. `on_answer` and `on_batch` (all that arrived at once was told) are set by whoever has it; `gone` ends when it does."""
+    """Made by `start_process`. Its lane sets `on_answer`, and `on_batch`, which follows the answers of one read; `gone` is set when the process ends."""
 
     def __init__(self, progress: mmap.mmap, stderr: int) -> None:
         self._resources = ExitStack()
@@ -60,12 +60,12 @@ class Process(asyncio.Protocol):
 
     @property
     def progress(self) -> tuple[int, int]:
-        """The number of the question that it began last, and the index of the expression."""
+        """The number of the question under evaluation, and the index of the expression."""
         number, index = PROGRESS.unpack_from(self._progress)
         return number, index
 
     def attach(self, process: asyncio.subprocess.Process, resources: ExitStack) -> None:
-        """What was started, and what has to be closed with it."""
+        """Set the started process, and the resources to close with it."""
         self._process = process
         self._resources = resources
 
@@ -79,14 +79,14 @@ class Process(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for kind, number, rest in self._frames.feed(data):
-            if kind == Kind.READY:
+            if kind == FrameKind.READY:
                 self.ready.set()
             elif self.on_answer is not None:
                 self.on_answer(kind, number, rest)
         if self.on_batch is not None:
             self.on_batch()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it ended tells more
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - `reap` finds the cause
         self.gone.set()
         self.ready.set()
 
@@ -94,33 +94,33 @@ class Process(asyncio.Protocol):
         if self._transport is not None and not self.gone.is_set():
             self._transport.write(data)
 
-    async def reap(self, *, stopped: bool = False) -> Death:
-        """End it, where it has not ended, and say how it did; `stopped`: it is ended for taking too long."""
+    async def reap(self, *, stopped: bool = False) -> ProcessExit:
+        """End the process unless it has ended, and return how; `stopped`: it made no progress."""
         number, index = self.progress
         status = 0
         if self._process is not None:
             if not self.gone.is_set() and self._process.returncode is None:
                 self._process.kill()
             status = await self._process.wait()
-        said = os.pread(self._stderr, SAID, 0)
+        stderr = os.pread(self._stderr, STDERR_BYTES, 0)
         self._resources.close()
-        return death(status, said, number, index, stopped=stopped)
+        return exit_of(status, stderr, number, index, stopped=stopped)
 
 
-def death(status: int, said: bytes, number: int, index: int, *, stopped: bool) -> Death:
+def exit_of(status: int, stderr: bytes, number: int, index: int, *, stopped: bool) -> ProcessExit:
     if status == -signal.SIGPROF or stopped:
-        return Death("time", "over its time", number, index)
-    if any(words in said for words in OUT_OF_MEMORY):
-        return Death("memory", "over its memory", number, index)
+        return ProcessExit("time", "over its time", number, index)
+    if any(words in stderr for words in OUT_OF_MEMORY):
+        return ProcessExit("memory", "over its memory", number, index)
     if status == 0:
-        return Death("retired", "grown too large", number, index)
+        return ProcessExit("retired", "grown too large", number, index)
     if status == -signal.SIGKILL:
-        return Death("killed", "killed from outside", number, index)
-    return Death("failed", f"signal {-status}" if status < 0 else f"exit code {status}", number, index)
+        return ProcessExit("killed", "killed from outside", number, index)
+    return ProcessExit("failed", f"signal {-status}" if status < 0 else f"exit code {status}", number, index)
 
 
 async def start_process(limits: Limits) -> Process:
-    """One that is ready. Raises `EvaluatorUnavailable`."""
+    """A process that is ready. Raises `EvaluatorUnavailable`."""
     try:
         process = await _started(limits)
     except OSError as error:
@@ -158,25 +158,25 @@ async def _started(limits: Limits) -> Process:
             stderr=stderr,
             pass_fds=(theirs.fileno(), shared),
             env=environment(),
-            start_new_session=True,  # so that a terminal's Ctrl-C is the worker's alone
+            start_new_session=True,  # so that a terminal's Ctrl-C reaches only the worker
         )
         process.attach(child, lasting.pop_all())
     return process
 
 
 def memory_file(name: str, stack: ExitStack) -> int:
-    """The descriptor of a file that has no place on any disk; the stack closes it."""
+    """The descriptor of a file in memory; the stack closes it."""
     number = os.memfd_create(f"evaluator-{name}")
     stack.callback(os.close, number)
     return number
 
 
 def environment() -> dict[str, str]:
-    """Nothing of ours but what Python needs to start: no secrets."""
+    """Only the variables that Python needs to start: no secrets."""
     ours = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return ours | {
         "PYTHONPATH": str(Path(worker.__file__).parents[1]),
-        "RUST_BACKTRACE": "0",  # making one takes memory, which a process at its limit does not have
-        "MIMALLOC_ARENA_RESERVE": "0",  # else the engine's allocator reserves 1 GiB, and no limit of the address space could be felt
+        "RUST_BACKTRACE": "0",  # a backtrace takes memory, which a process at its limit does not have
+        "MIMALLOC_ARENA_RESERVE": "0",  # otherwise the engine's allocator reserves 1 GiB, and the limit of the address space has no effect
         "MALLOC_ARENA_MAX": "1",
     }

@@ -1,4 +1,4 @@
-"""A question on its way through the lanes: encoded once, sent as often as a process dies with it, answered once."""
+"""A question in the lanes: it is encoded once, sent again when a process ends, and answered once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 from worker.core.errors import ExpressionError, ExpressionFailed
 from worker.core.evaluation import Question
-from worker.evaluator.frames import COUNT, LENGTH, Kind, frame
+from worker.evaluator.frames import COUNT, LENGTH, FrameKind, frame
 from worker.evaluator.process import Process
 from worker.evaluator.sizes import context_json
 
 
 @dataclass(slots=True, eq=False)
-class Asked:
-    """`texts`: its expressions by number; `full`: it gets all the time and memory that an evaluation may take; `deaths`: of processes that were at it, for no known reason."""
+class PendingQuestion:
+    """`texts`: its expressions by number; `full`: it has the full limits; `exits`: of processes with it in flight, of unknown cause."""
 
     number: int
     texts: dict[int, str]
@@ -24,17 +24,17 @@ class Asked:
     body: bytes
     answer: asyncio.Future[bytes]
     full: bool = False
-    deaths: int = field(default=0)
+    exits: int = field(default=0)
 
     @property
     def size(self) -> int:
         return len(self.body)
 
     def frames(self, process: Process) -> list[bytes]:
-        """What this process has to be sent: the expressions that it does not know yet, and the question."""
-        new = [frame(Kind.DEFINE, number, text.encode()) for number, text in self.texts.items() if number not in process.defined]
+        """The frames for this process: the expressions that it does not know yet, and the question."""
+        new = [frame(FrameKind.DEFINE, number, text.encode()) for number, text in self.texts.items() if number not in process.defined]
         process.defined |= self.texts.keys()
-        return [*new, frame(Kind.FULL if self.full else Kind.QUICK, self.number, self.key, self.body)]
+        return [*new, frame(FrameKind.FULL if self.full else FrameKind.QUICK, self.number, self.key, self.body)]
 
     def succeed(self, rest: bytes) -> None:
         if not self.answer.done():
@@ -45,12 +45,12 @@ class Asked:
             self.answer.set_exception(error)
 
 
-def asked(number: int, question: Question, numbers: Sequence[int]) -> Asked:
-    """`numbers`: of its expressions. Raises `ExpressionFailed` for a context that cannot be sent."""
+def pending_question(number: int, question: Question, numbers: Sequence[int]) -> PendingQuestion:
+    """`numbers`: those of its expressions. Raises `ExpressionFailed` for a context that cannot be sent."""
     try:
         context = context_json(question.context)
     except ExpressionError as error:
         raise ExpressionFailed(str(error), 0) from None
     key = COUNT.pack(len(numbers)) + b"".join(map(LENGTH.pack, numbers))
     body = LENGTH.pack(len(context)) + context + marshal.dumps(dict(question.bindings))
-    return Asked(number, dict(zip(numbers, question.expressions, strict=True)), key, body, asyncio.get_running_loop().create_future())
+    return PendingQuestion(number, dict(zip(numbers, question.expressions, strict=True)), key, body, asyncio.get_running_loop().create_future())

@@ -1,4 +1,4 @@
-"""Contexts and results as JSON, in the sizes that are allowed."""
+"""Contexts and results as JSON, within their size limits."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def as_json(value: Any, limit: int, what: str) -> bytes:
 
 
 def finite(value: Any) -> bool:
-    """Whether no number in the value is infinite or not a number; JSON would make them null in silence."""
+    """Whether no number in the value is infinite or not a number; JSON would silently write null."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, dict):
@@ -50,7 +50,7 @@ def finite(value: Any) -> bool:
 
 
 def counted(value: Any) -> int:
-    """How many values it is made of, itself among them."""
+    """The number of values in it, itself included."""
     if isinstance(value, dict):
         return 1 + sum(map(counted, value.values()))
     return 1 + sum(map(counted, value)) if isinstance(value, list) else 1

@@ -58,7 +58,7 @@ def test_a_misspelt_entity_is_refused_with_the_nearest_names():
 
 @pytest.mark.parametrize("name", ["Client/12", "Client/{client_id}", "/clients/AC12"])
 def test_a_value_or_another_name_where_a_parameter_stands_is_refused_with_the_published_form(name):
-    assert "did you mean Client/{id}? (names in braces stay as they are: their values stand under request.path)" in problem(name)
+    assert "did you mean Client/{id}? (keep the names in braces, and write their values under request.path)" in problem(name)
 
 
 def test_a_name_like_no_other_is_refused_with_the_way_to_all_names():
@@ -81,7 +81,7 @@ def test_methods_that_halo_does_not_use_are_refused_with_what_to_do_instead():
     assert problem("Tickets", "HEAD") == "Halo has no HEAD; Tickets has GET, POST"
 
 
-def test_two_published_forms_of_one_url_are_told_apart_by_the_parameter():
+def test_two_published_forms_of_one_url_are_distinguished_by_the_parameter():
     assert load().find("Automation/{runbookid}", "POST").path_parameters == {"runbookId": "uuid"}
     assert load().find("Automation/{id}", "GET").path_parameters == {"id": "integer"}
 
@@ -122,12 +122,12 @@ def test_the_members_of_a_body_are_known_with_their_types():
     assert catalogue.body_members(catalogue.find("Tickets", "GET")) == {}
 
 
-def test_an_unknown_query_parameter_is_told_with_the_nearest_ones():
+def test_an_unknown_query_parameter_is_reported_with_the_nearest_ones():
     catalogue = load()
     tickets = catalogue.find("Tickets", "GET")
     assert catalogue.check_query(tickets, ["pageinate", "PAGE_SIZE", "LastUpdateFromDate"]) == []
     assert catalogue.check_query(tickets, ["paginate"]) == ["GET Tickets has no query parameter 'paginate' (Halo would ignore it); did you mean pageinate?"]
-    assert catalogue.check_query(catalogue.find("Team", "POST"), ["x"]) == ["POST Team has no query parameter 'x' (Halo would ignore it); it has none at all"]
+    assert catalogue.check_query(catalogue.find("Team", "POST"), ["x"]) == ["POST Team has no query parameter 'x' (Halo would ignore it); it has none"]
     told = catalogue.check_query(tickets, ["zzz", "qqq"])
     assert len(told) == 2
     assert told[0].endswith(" more")
@@ -135,9 +135,9 @@ def test_an_unknown_query_parameter_is_told_with_the_nearest_ones():
 
 def test_the_published_spelling_of_a_query_parameter_is_given():
     catalogue = load()
-    assert catalogue.canonical_query(catalogue.find("Tickets", "GET"), "Page_Size") == "page_size"
-    assert catalogue.canonical_query(catalogue.find("Consignment/{id}", "DELETE"), "deleteorder") == "deleteOrder"
-    assert catalogue.canonical_query(catalogue.find("Tickets", "GET"), "Newer") == "Newer"
+    assert catalogue.find("Tickets", "GET").canonical_query("Page_Size") == "page_size"
+    assert catalogue.find("Consignment/{id}", "DELETE").canonical_query("deleteorder") == "deleteOrder"
+    assert catalogue.find("Tickets", "GET").canonical_query("Newer") == "Newer"
 
 
 def test_an_operation_that_is_not_published_takes_its_parameters_from_the_braces():

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from worker.catalogue.aliases import alias_table, other_numbers
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.generate import DATA, main, text_of
-from worker.catalogue.names import alias_table, other_numbers
 from worker.catalogue.operation import Body, Listing
 
 HERE = Path(__file__).parent

@@ -113,7 +113,7 @@ def test_missing_and_unknown_path_parameters_are_named():
     assert refused(approval, {"id": 1, "seq": None}) == "DELETE TicketApproval/{id}&{seq} needs the path parameter seq"
     assert refused(approval, {"id": 1, "sec": SECRET}) == "DELETE TicketApproval/{id}&{seq} has no path parameter 'sec'; did you mean seq?"
     assert refused(operation("Tickets/{id}"), {"number": 1}) == "GET Tickets/{id} has no path parameter 'number'; it has id"
-    assert refused(operation("Tickets"), {"id": 1}) == "GET Tickets has no path parameter 'id'; it has none at all"
+    assert refused(operation("Tickets"), {"id": 1}) == "GET Tickets has no path parameter 'id'; it has none"
     assert refused(operation("Tickets/{id}"), {"id": 1, "ID": 2}) == "GET Tickets/{id}: path parameter 'id' is given twice"
 
 

@@ -71,7 +71,7 @@ def test_an_integration_with_halo_has_the_address_of_its_client(load):
     assert given.integrations["own"].base_url == "https://acme.haloitsm.com/api/v2"
 
 
-def test_allowed_hosts_are_told_apart_from_their_ports(load):
+def test_allowed_hosts_are_distinguished_from_their_ports(load):
     hosts = '["Intranet.Example", "10.0.0.5:8080", "[::1]:80", "::1", "bücher.example"]'
     integration = load(f"{API}    allow_hosts: {hosts}\n").integrations["api"]
     assert integration.allow_hosts == (("intranet.example", None), ("10.0.0.5", 8080), ("::1", 80), ("::1", None), ("xn--bcher-kva.example", None))

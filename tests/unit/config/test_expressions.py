@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.tools.evaluating import InProcess, evaluated, holds, now
 from worker.config.expressions import compile_condition, compile_expression, compile_template
-from worker.config.paths import Input, NotSimple, simple_path
+from worker.config.paths import NotSimple, Scope, simple_path
 from worker.core.errors import ConfigError, ExpressionError
 from worker.core.evaluation import UNDEFINED, Question
 from worker.evaluator.jsonata import Expression as Engine
@@ -181,7 +181,7 @@ def test_a_bare_text_is_one_expression_that_yields_the_whole_document():
         ("(" * 2000, 1003, "too deeply"),
     ],
 )
-def test_a_mistake_in_an_expression_is_told_with_its_column(expression, column, said):
+def test_a_mistake_in_an_expression_is_reported_with_its_column(expression, column, said):
     with pytest.raises(ConfigError) as raised:
         compile_template(f"{{{{ {expression} }}}}")
     (problem,) = raised.value.problems
@@ -225,7 +225,7 @@ def test_a_mistake_early_in_a_long_expression_is_found_there_and_soon():
         compile_expression(f"'{'x' * 65_536}'")
 
 
-def test_every_mistake_of_a_mapping_is_told():
+def test_every_mistake_of_a_mapping_is_reported():
     with pytest.raises(ConfigError) as raised:
         compile_template({"a": "{{ x + }}", "b": ["{{ y", "{{ ok }}", "{{ $nope() }}"]})
     assert len(raised.value.problems) == 3
@@ -351,7 +351,7 @@ def test_paths_read_without_the_engine_yield_what_the_engine_does(names, context
     text = ".".join(f"`{name}`" for name in names)
     path = simple_path(text)
     assert path is not None
-    given_ = Input(context, {})
+    given_ = Scope(context, {})
     try:
         found = path.read(given_)
     except NotSimple:

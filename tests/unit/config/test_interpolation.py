@@ -36,19 +36,19 @@ def test_references_are_replaced_once_and_nothing_else_is(variables, text, resul
     [
         ("${NOPE}", "`NOPE` is not set"),
         ("${HOTS}", "did you mean HOST?"),
-        ("${host}", "written in capitals"),
-        ("${}", "written in capitals"),
+        ("${host}", "use capitals"),
+        ("${}", "use capitals"),
         ("${HOST", "without its `}`"),
         ("${file:none}", "there is no secret `none`"),
-        ("${file:}", "is named by letters"),
-        ("${file:../outside}", "is named by letters"),
-        ("${file:..}", "is named by letters"),
-        ("${file:.}", "is named by letters"),
-        ("${file:/etc/hostname}", "is named by letters"),
-        ("${FILE:token}", "written in capitals"),
+        ("${file:}", "is not the name of a secret"),
+        ("${file:../outside}", "is not the name of a secret"),
+        ("${file:..}", "is not the name of a secret"),
+        ("${file:.}", "is not the name of a secret"),
+        ("${file:/etc/hostname}", "is not the name of a secret"),
+        ("${FILE:token}", "use capitals"),
     ],
 )
-def test_what_cannot_be_filled_is_told_with_its_place(variables, text, said):
+def test_what_cannot_be_filled_is_reported_with_its_place(variables, text, said):
     with pytest.raises(Unfilled, match=said) as raised:
         variables.fill(f"abc {text}")
     assert raised.value.start == 4
@@ -64,7 +64,7 @@ def test_a_secret_that_is_a_directory_binary_or_huge_is_refused(variables, tmp_p
             variables.fill(f"${{file:{name}}}")
 
 
-def test_a_secret_that_may_not_be_read_is_told(variables, tmp_path):
+def test_a_secret_that_may_not_be_read_is_reported(variables, tmp_path):
     secret = tmp_path / "secrets" / "token"
     secret.chmod(0)
     if os.access(secret, os.R_OK):
@@ -96,7 +96,7 @@ def test_a_secret_comes_without_what_editors_add(variables, tmp_path, content, v
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xef\xbb\xbf\r\n"])
-def test_a_secret_that_holds_nothing_is_told(variables, tmp_path, content):
+def test_a_secret_that_holds_nothing_is_reported(variables, tmp_path, content):
     (tmp_path / "secrets" / "edited").write_bytes(content)
     with pytest.raises(Unfilled, match="is empty"):
         variables.fill("${file:edited}")
@@ -129,7 +129,7 @@ def test_each_purpose_may_have_a_folder_of_its_own(variables, tmp_path):
     (tmp_path / "secrets" / "halo" / "client_secret").write_text("key")
     assert variables.fill("${file:halo/client_secret}") == "key"
     for name in ("halo/../token", "halo/../../outside", "halo//client_secret", "/halo/client_secret", "halo/.hidden", "halo/"):
-        with pytest.raises(Unfilled, match="is named by letters"):
+        with pytest.raises(Unfilled, match="is not the name of a secret"):
             variables.fill(f"${{file:{name}}}")
 
 

@@ -274,7 +274,7 @@ def test_files_that_are_no_route_files_are_left_alone(load, tmp_path):
     assert load().clients
 
 
-def test_an_empty_or_missing_directory_is_told(tmp_path):
+def test_an_empty_or_missing_directory_is_reported(tmp_path):
     with pytest.raises(ConfigError, match="there are no route files"):
         load_routes(tmp_path, {}, tmp_path)
     with pytest.raises(ConfigError, match="cannot be read: no such file or directory"):
@@ -345,7 +345,7 @@ def test_any_bytes_are_loaded_or_refused(tmp_path, content):
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_a_route_file_that_is_no_file_is_told_and_not_waited_for(tmp_path, make):
+def test_a_route_file_that_is_no_file_is_reported_without_waiting(tmp_path, make):
     directory = tmp_path / "any"
     directory.mkdir()
     make(directory / "a.yaml")

@@ -127,11 +127,11 @@ def test_the_names_are_those_of_the_variables_used():
         ("<<response[x]>>", 12, "a number or name=value"),
         ("{{ a", 1, "`}}` is missing"),
         ("<<A>> {{ a b }}", 12, "not valid JSONata"),
-        ({"<<A>>": 1}, 0, "only values are filled"),
-        ({"{{ a }}": 1}, 0, "only values are filled"),
+        ({"<<A>>": 1}, 0, "only values may"),
+        ({"{{ a }}": 1}, 0, "only values may"),
     ],
 )
-def test_a_mistake_is_told_at_its_column(value, column, said):
+def test_a_mistake_is_reported_at_its_column(value, column, said):
     with pytest.raises(ConfigError) as error:
         compile_run_template(value)
     (problem,) = error.value.problems
@@ -139,7 +139,7 @@ def test_a_mistake_is_told_at_its_column(value, column, said):
     assert problem.column == (column if column > 1 else 0)
 
 
-def test_every_mistake_is_told():
+def test_every_mistake_is_reported():
     with pytest.raises(ConfigError) as error:
         compile_run_template({"a": "<<;>>", "b": ["<<", "{{ ) }}"]})
     assert len(error.value.problems) == 3

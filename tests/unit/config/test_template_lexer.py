@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.config.template_lexer import Embedded, Literal, Unclosed, parts, tokens, whole
+from worker.config.template_lexer import Embedded, LiteralText, Unclosed, parts, tokens, whole
 
 TRICKY = [
     '{"a": {"b": 1}}',
@@ -28,7 +28,7 @@ TRICKY = [
 
 @pytest.mark.parametrize("expression", TRICKY)
 def test_the_closing_braces_are_those_that_nothing_inside_owns(expression):
-    assert parts(f"x{{{{{expression}}}}}y") == [Literal("x", 0), Embedded(expression, 3), Literal("y", len(expression) + 5)]
+    assert parts(f"x{{{{{expression}}}}}y") == [LiteralText("x", 0), Embedded(expression, 3), LiteralText("y", len(expression) + 5)]
 
 
 @pytest.mark.parametrize("expression", TRICKY)
@@ -52,21 +52,21 @@ def test_anything_more_or_less_than_one_expression_is_not_whole(text):
         ("{{ a }} {{ b", 8, "`}}` is missing"),
     ],
 )
-def test_an_expression_without_an_end_is_told_with_its_place(text, start, said):
+def test_an_expression_without_an_end_is_reported_with_its_place(text, start, said):
     with pytest.raises(Unclosed, match=said) as raised:
         parts(text)
     assert raised.value.start == start
 
 
 def test_a_missing_bracket_does_not_swallow_the_rest_of_the_text():
-    assert parts("{{ f(a }} and {{ b }}")[1:] == [Literal(" and ", 9), Embedded(" b ", 16)]
+    assert parts("{{ f(a }} and {{ b }}")[1:] == [LiteralText(" and ", 9), Embedded(" b ", 16)]
 
 
 @given(st.text())
 def test_text_without_braces_is_one_literal(text):
     text = text.replace("{{", "")
     assert "".join(part.text for part in parts(text)) == text
-    assert all(isinstance(part, Literal) for part in parts(text))
+    assert all(isinstance(part, LiteralText) for part in parts(text))
 
 
 @given(st.text(alphabet="{}()[]\"'`/\\*$ab \n+"))
@@ -74,7 +74,7 @@ def test_the_scanner_puts_every_character_somewhere_or_says_what_is_not_closed(t
     try:
         found = parts(text)
     except Unclosed as error:
-        found = [Literal(text[: error.start], 0), Literal(text[error.start :], error.start)]
+        found = [LiteralText(text[: error.start], 0), LiteralText(text[error.start :], error.start)]
     rebuilt = "".join(f"{{{{{part.text}}}}}" if isinstance(part, Embedded) else part.text for part in found)
     assert rebuilt == text
     for part in found:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.config.variables import Child, Element, Match, VariablePath, VariableSyntaxError, parse_variable
+from worker.config.variables import ElementPart, MatchPart, MemberPart, VariablePath, VariableSyntaxError, parse_variable
 
 COMPLETION = {
     "id": "chatcmpl-1",
@@ -172,7 +172,7 @@ def test_an_expression_finds(text, document, expected):
 
 
 @pytest.mark.parametrize(("text", "column", "said"), BROKEN, ids=[case[0] for case in BROKEN])
-def test_a_mistake_is_told_with_its_column(text, column, said):
+def test_a_mistake_is_reported_with_its_column(text, column, said):
     with pytest.raises(VariableSyntaxError) as error:
         parse_variable(text)
     assert said in str(error.value)
@@ -181,7 +181,7 @@ def test_a_mistake_is_told_with_its_column(text, column, said):
 
 def test_an_expression_is_its_parts():
     assert parse_variable("request^a[0]^b[x=y z][1]^c!") == VariablePath(
-        "request", (Child("a"), Element(0), Child("b"), Match("x", "y z"), Element(1), Child("c")), plain=True
+        "request", (MemberPart("a"), ElementPart(0), MemberPart("b"), MatchPart("x", "y z"), ElementPart(1), MemberPart("c")), plain=True
     )
 
 
@@ -204,13 +204,17 @@ def test_only_the_last_mark_makes_it_plain():
         ("response[a=1]^b", "response[a=1]"),
     ],
 )
-def test_what_is_missing_can_be_told(text, where):
+def test_what_is_missing_can_be_named(text, where):
     assert parse_variable(text).missing(COMPLETION) == where
 
 
 NAMES = st.text(alphabet=st.characters(blacklist_characters="^[]!", blacklist_categories=("Cc", "Cs", "Z")), min_size=1, max_size=8)
 VALUES = st.text(alphabet=st.characters(blacklist_characters="]", blacklist_categories=("Cc", "Cs", "Z")), max_size=8)
-PARTS = st.builds(Child, NAMES) | st.builds(Element, st.integers(0, 999_999_999)) | st.builds(Match, NAMES.filter(lambda name: "=" not in name), VALUES)
+PARTS = (
+    st.builds(MemberPart, NAMES)
+    | st.builds(ElementPart, st.integers(0, 999_999_999))
+    | st.builds(MatchPart, NAMES.filter(lambda name: "=" not in name), VALUES)
+)
 PATHS = st.builds(VariablePath, st.sampled_from(["response", "request"]), st.lists(PARTS, max_size=6).map(tuple), st.booleans())
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -249,10 +253,10 @@ def test_no_document_makes_it_fail(path, document):
 def grown(parts, leaf):
     """A document that holds `leaf` where the path leads."""
     for part in reversed(parts):
-        leaf = {part.name: leaf} if isinstance(part, Child) else [*([None] * part.index), leaf]
+        leaf = {part.name: leaf} if isinstance(part, MemberPart) else [*([None] * part.index), leaf]
     return leaf
 
 
-@given(st.lists(st.builds(Child, NAMES) | st.builds(Element, st.integers(0, 5)), max_size=6), st.integers())
+@given(st.lists(st.builds(MemberPart, NAMES) | st.builds(ElementPart, st.integers(0, 5)), max_size=6), st.integers())
 def test_what_stands_at_a_path_is_found(parts, leaf):
     assert VariablePath("response", tuple(parts), plain=False).find(grown(parts, leaf)).value == leaf

@@ -1,0 +1,76 @@
+"""Makes operations: of the catalogue's data, or of a name that the published API does not have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Any
+
+import orjson
+
+from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
+from worker.catalogue.operation import Body, Listing, Operation
+from worker.catalogue.published import METHODS, PARAMETER, unpacked
+
+PAGING = "pageinate"
+DATED = "lastupdatefromdate"
+ORDER = "order"
+PATH = re.compile(r"(/([A-Za-z0-9_&.~-]|\{[A-Za-z_][A-Za-z0-9_]*\})+)+")
+DOTS = re.compile(r"/\.+(/|$)")
+
+
+def read_data() -> Mapping[str, Any]:
+    """The data that `worker.catalogue.generate` wrote."""
+    data: Mapping[str, Any] = orjson.loads(files("worker.catalogue").joinpath("data.json").read_bytes())
+    return data
+
+
+def listing_of(path: str, query: Mapping[str, str], rows: str | None) -> Listing | None:
+    """None for a path that ends in a parameter: its response is one record."""
+    if path.endswith("}"):
+        return None
+    return Listing(rows, paged=PAGING in query, dated=DATED in query, ordered=ORDER in query)
+
+
+def read_operation(path: str, method: str, facts: Mapping[str, Any]) -> Operation:
+    its = facts[method]
+    query = unpacked(its.get("query", {}))
+    return Operation(
+        method=method.upper(),
+        path=path,
+        path_parameters=its.get("path", facts.get("path", {})),
+        query_parameters=query,
+        body=Body(its["body"]) if "body" in its else None,
+        listing=listing_of(path, query, its.get("rows")) if method == "get" else None,
+        key=tuple(facts["key"].split(" ")) if "key" in facts else ("id",),
+    )
+
+
+def read_operations(data: Mapping[str, Any]) -> Iterator[Operation]:
+    for path, facts in data["paths"].items():
+        for method in METHODS:
+            if method in facts:
+                yield read_operation(path, method, facts)
+
+
+def permissive_operation(entity: str, method: str) -> Operation:
+    """An operation that is not published: its parameters are those in braces, and a POST takes an array.
+
+    Raises `UnknownEntity` when the name cannot be a path, `MethodNotAllowed` for a method that Halo does not use.
+    """
+    path = f"/{entity.strip().strip('/')}"
+    if not PATH.fullmatch(path) or DOTS.search(path):
+        raise UnknownEntity(f"{entity!r} cannot be a path: write letters, digits and {{parameters}} between single slashes, such as Tickets/{{id}}")
+    if method.lower() not in METHODS:
+        raise MethodNotAllowed(f"Halo has no {method.upper()}: write GET, POST or DELETE")
+    names = PARAMETER.findall(path)
+    if len({name.lower() for name in names}) < len(names):
+        raise UnknownEntity(f"{entity!r} names a parameter twice")
+    return Operation(
+        method=method.upper(),
+        path=path,
+        path_parameters=dict.fromkeys(names, "string"),
+        body=Body.ARRAY if method.upper() == "POST" else None,
+        listing=Listing() if method.upper() == "GET" and not path.endswith("}") else None,
+    )

@@ -1,0 +1,63 @@
+"""Evaluates all expressions of one template together: it reads simple paths itself, and sends the rest to the evaluator as one question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from worker.config.paths import NotSimple, Scope, ValuePath
+from worker.core.errors import ExpressionError, ExpressionFailed
+from worker.core.evaluation import UNDEFINED, Question
+from worker.core.ports import Evaluator
+
+PENDING: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchedExpression:
+    """`path`: the simple path that it is, if any; `place`: the start of its error messages, such as `the expression at routes/a.yaml:5:3`."""
+
+    text: str
+    variables: frozenset[str]
+    path: ValuePath | None
+    place: str
+
+    def read(self, scope: Scope) -> Any:
+        """The value or UNDEFINED; PENDING where the evaluator has to answer."""
+        if self.path is None:
+            return PENDING
+        try:
+            return self.path.read(scope)
+        except NotSimple:
+            return PENDING
+
+
+class ExpressionBatch:
+    """The expressions of one template, in its order."""
+
+    def __init__(self) -> None:
+        self._expressions: list[BatchedExpression] = []
+
+    def add(self, expression: BatchedExpression) -> int:
+        """Its index among the values."""
+        self._expressions.append(expression)
+        return len(self._expressions) - 1
+
+    async def values(self, scope: Scope, evaluator: Evaluator) -> Sequence[Any]:
+        """One for each expression. Raises `ExpressionError` with the place of the first that fails, `EvaluatorUnavailable`."""
+        values = [expression.read(scope) for expression in self._expressions]
+        pending = [index for index, value in enumerate(values) if value is PENDING]
+        if pending:
+            answers = await self._ask([self._expressions[index] for index in pending], scope, evaluator)
+            for index, value in zip(pending, answers, strict=True):
+                values[index] = value
+        return values
+
+    async def _ask(self, pending: Sequence[BatchedExpression], scope: Scope, evaluator: Evaluator) -> list[Any]:
+        names = frozenset[str]().union(*(expression.variables for expression in pending))
+        bindings = {name: value for name in names if (value := scope.binding(name)) is not UNDEFINED}
+        try:
+            return await evaluator.answer(Question(tuple(expression.text for expression in pending), scope.context, bindings))
+        except ExpressionFailed as error:
+            raise ExpressionError(f"{pending[error.index].place}: {error}") from None

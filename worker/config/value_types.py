@@ -1,0 +1,100 @@
+"""The types of single values of route files: their syntax, and how their texts are compiled."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+
+from worker.config.definition import Compiled, Definition, mistake
+from worker.config.node_values import condition, expression, optional_run_template, response_variables, text_template, transform
+from worker.core.durations import PATTERN, format_duration, parse_duration
+
+LONGEST = 30 * 86400.0
+LONGEST_CALL = 600.0
+BROKER_NAME = re.compile(r"[^\x00-\x1f]{1,255}")
+HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def seconds(value: Any) -> float:
+    """The seconds of a written duration."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        raise mistake(f"needs a unit: write `{value}s`, `{value}m` or `{value}h`")
+    if not isinstance(value, str):
+        raise mistake("must be a duration such as 30s, 5m, 2h or 1d")
+    if not PATTERN.fullmatch(value.strip()):
+        raise mistake("is not a duration: write a whole number and a unit, such as 500ms, 30s, 5m, 2h or 1d")
+    parsed = parse_duration(value)
+    if parsed > LONGEST:
+        raise mistake(f"is longer than {format_duration(LONGEST)}")
+    return parsed
+
+
+def positive_seconds(value: Any) -> float:
+    parsed = seconds(value)
+    if parsed <= 0:
+        raise mistake("must be longer than 0s")
+    return parsed
+
+
+def call_seconds(value: Any) -> float:
+    """The message stays in flight during the call, and the broker limits that time."""
+    parsed = positive_seconds(value)
+    if parsed > LONGEST_CALL:
+        raise mistake("is longer than 10m, the longest that a call may take")
+    return parsed
+
+
+def broker_name(value: Any) -> Any:
+    """The name of a queue or exchange: AMQP's short string, and not one of the broker's own."""
+    if not isinstance(value, str) or not BROKER_NAME.fullmatch(value) or len(value.encode()) > 255:  # noqa: PLR2004  AMQP's short string
+        raise mistake("must be text of 1 to 255 bytes")
+    if value.startswith("amq."):
+        raise mistake("begins with `amq.`, which the broker reserves")
+    return value
+
+
+def parameter(value: Any) -> Any:
+    """One request parameter."""
+    if isinstance(value, (dict, list)):
+        raise mistake('must be text, a number, true or false (several values are one text with commas: "1,2")')
+    return value
+
+
+def header_name(value: str) -> str:
+    if not HEADER.fullmatch(value):
+        raise mistake("cannot be the name of a header")
+    return value
+
+
+DURATION = r"^(\d+(ms|s|m|h|d)|\$\{.+\})$"
+DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": DURATION, "examples": ["30s", "5m", "2h", "1d"]})
+Duration = Annotated[float, BeforeValidator(positive_seconds), DURATION_SCHEMA]
+DurationOrNothing = Annotated[float, BeforeValidator(seconds), DURATION_SCHEMA]
+CallTimeout = Annotated[float, BeforeValidator(call_seconds), DURATION_SCHEMA]
+Retry = Annotated[list[Duration], Field(max_length=20, description="The delays between attempts; [] for none.")]
+Concurrency = Annotated[int, Field(ge=1, le=1000)]
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+BrokerName = Annotated[str, BeforeValidator(broker_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
+HeaderName = Annotated[str, AfterValidator(header_name)]
+
+Scalar = str | int | float | bool | None
+Parameter = Annotated[Scalar, BeforeValidator(parameter), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
+Parameters = Annotated[dict[str, Parameter], Compiled()]
+"""Their names are checked against an operation, so the compiler of the kind compiles them."""
+
+ConditionText = Annotated[str, Field(min_length=1, examples=["{{ status_id != 9 }}"]), Compiled(condition, jsonata=True)]
+ExpressionText = Annotated[str, Field(min_length=1, examples=["{{ status_id != 9 }}"]), Compiled(expression, jsonata=True)]
+TemplateText = Annotated[Text, Compiled(text_template)]
+Transform = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string"]}), Compiled(transform, jsonata=True)]
+Body = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string", "number", "boolean"]}), Compiled(optional_run_template)]
+Outputs = Annotated[dict[str, Text], Compiled(response_variables)]
+
+
+class Request(Definition):
+    """The parameters of a request's address."""
+
+    path: Parameters = Field(default={}, description="Values for the {parameters} of the path; text or numbers, with expressions.")
+    query: Parameters = Field(default={}, description="Query parameters; null leaves one out.")
