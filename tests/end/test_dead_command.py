@@ -16,7 +16,7 @@ from tests.tools.process import write_routes
 from worker.core.clock import SystemClock
 from worker.core.message import Message
 from worker.core.topology import Topology, browsed, work_topology
-from worker.flows.dead.dead_queues import DeadQueue
+from worker.flows.dead.letter import DeadQueue
 from worker.flows.dead.operations import exclusive_access
 from worker.flows.dead.queue_scan import open_scan
 
@@ -105,7 +105,7 @@ async def test_a_list_can_be_cut_short_and_narrowed_and_the_ids_it_shows_name_th
     assert (await post.json("list", "erp", "b"))["letters"][0]["id"] == "b"
     failing = await post.run("list", "erp", "--where", "$number(body.payload.inventory_number) > 1")
     assert failing.code == 0
-    assert "--where could not be worked out for 4 letters" in failing.err
+    assert "--where could not be evaluated for 4 letters" in failing.err
 
 
 async def test_a_letter_is_shown_whole_without_what_looks_like_a_secret(post):
@@ -253,7 +253,7 @@ async def test_deliveries_bring_about_what_todays_route_says(post):
         (("list", "zzzz"), 2, "there are erp, looking, tickets, unrouted"),
         (("show", "erp", "x"), 1, "no letter has an id that begins with 'x'"),
         (("replay", "erp", "m", "--yes"), 1, "2 ids begin with 'm': m1, m2"),
-        (("replay", "erp", "m1"), 2, "nobody can be asked here: add --yes"),
+        (("replay", "erp", "m1"), 2, "standard input is not a terminal, so the command cannot ask: add --yes"),
         (("discard", "erp", "--yes"), 2, "name letters by their ids, or say --where, or --all"),
         (("discard", "erp", "m1", "--all", "--yes"), 2, "either name letters or say --all"),
         (("replay", "erp", "", "--yes"), 2, "an id cannot be empty"),
@@ -275,7 +275,7 @@ async def test_a_broker_that_is_away_or_keeps_nothing_is_said_in_one_line(post):
     assert (away.code, away.out, len(away.err.splitlines())) == (1, "", 1)
     embedded = await post.run("list", "erp", amqp_url="memory://")
     assert (embedded.code, embedded.out) == (2, "")
-    assert "memory:// lives within one process and keeps no letters" in embedded.err
+    assert "memory:// exists within one process and holds no letters" in embedded.err
 
 
 async def test_a_queue_that_does_not_exist_yet_holds_no_letters(post):
@@ -293,7 +293,7 @@ async def test_letters_of_a_route_that_is_gone_are_looked_at_and_discarded_by_th
     assert (listed.code, listed.out.splitlines()[-1]) == (0, "assets.dead: 1 letter (1 rejected)")
     replayed = await post.run("replay", "assets.dead", "--all", "--yes")
     assert (replayed.code, replayed.out) == (2, "")
-    assert "no route of these files has the dead queue 'assets.dead'" in replayed.err
+    assert "no route in the route files has the dead queue 'assets.dead'" in replayed.err
     missing = await post.run("list", "assetss.dead")
     assert (missing.code, missing.out) == (1, "")
     assert "there is no queue 'assetss.dead'" in missing.err
@@ -306,8 +306,8 @@ async def test_of_two_operators_the_second_is_told_of_the_first(post):
     async with exclusive_access(post.other.broker, SystemClock(), [DeadQueue("erp", "publisher", "assets.dead", "assets")]):
         looking, changing = await asyncio.gather(post.run("list", "erp"), post.run("replay", "erp", "m1", "--yes"))
     assert (looking.code, changing.code, changing.out) == (0, 1, "")
-    assert "somebody else is at these letters: those in their hands are not seen here" in looking.err
-    assert "somebody else is at these letters now" in changing.err
+    assert "another `dead` command holds letters of this route" in looking.err
+    assert "another `dead` command is working on the letters of this route" in changing.err
     assert await post.ids("assets.dead") == ["m1"]
 
 
@@ -335,7 +335,7 @@ async def test_letters_that_are_too_large_to_be_read_are_listed_shown_and_chosen
     assert "1 letter (1 decode)" in (await post.run("list", "erp", "--where", 'class = "decode"', **LIMITED)).out
     blind = await post.run("list", "erp", "--where", "$exists(body.payload)", **LIMITED)
     assert "erp: 1 letter (1 rejected)" in blind.out
-    assert "a body is larger than what is read: raise WORKER_MAX_MESSAGE to 3,000,015 bytes or more" in blind.err
+    assert "a body is larger than the limit: raise WORKER_MAX_MESSAGE to 3,000,015 bytes or more" in blind.err
     assert await post.ids("assets.dead") == ["large", "small"]
 
 
@@ -343,7 +343,7 @@ async def test_a_letter_that_is_too_large_is_replayed_whole_once_the_limit_allow
     await too_large(post)
     refused = await post.run("replay", "erp", "large", "--yes", **LIMITED)
     assert refused.code != 0
-    assert "its body has 3,000,015 bytes, more than are read: raise WORKER_MAX_MESSAGE, for this command and for the worker" in refused.err
+    assert "its body has 3,000,015 bytes, more than the limit: raise WORKER_MAX_MESSAGE, for this command and for the worker" in refused.err
     left = await post.run("replay", "erp", "--all", "--yes", **LIMITED)
     assert (left.code, "1 letter replayed" in left.out, "1 letter left: its body has" in left.out) == (1, True, True)
     done = await post.run("replay", "erp", "large", "--yes", max_message="4MiB")

@@ -18,8 +18,7 @@ from tests.tools.process import ROOT, environment, write_routes
 from tests.tools.waiting import until
 from worker.core.message import Message
 from worker.core.topology import work_topology
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.letter import letter_of
+from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.plan import replay_state
 from worker.sandbox.faults import Fault, FaultKind
 

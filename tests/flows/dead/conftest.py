@@ -15,7 +15,7 @@ from worker.broker.open import open_broker
 from worker.core.message import Message
 from worker.core.ports import Broker
 from worker.core.topology import work_topology
-from worker.flows.dead.dead_queues import DeadQueue
+from worker.flows.dead.letter import DeadQueue
 
 BOX = DeadQueue("erp", "publisher", "assets.dead", "assets")
 

@@ -13,8 +13,7 @@ from tests.tools.headers import CODEC
 from tests.tools.job import publisher, routes, subscriber
 from worker.core.message import STATE_LIMIT, Unread, digest
 from worker.core.topology import CLAIMS, known_stream
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.letter import letter_of
+from worker.flows.dead.letter import DeadQueue, letter_of
 
 TOO_LARGE = b'"' + b"x" * 3 * MEBIBYTE + b'"'
 BOX = DeadQueue("erp", "publisher", "assets.dead", "assets")

@@ -13,9 +13,8 @@ from tests.unit.flows.routes import Given, Holding, subscriber
 from worker.config.automation import CallerAuth, Webhook
 from worker.core.errors import ExpressionError, Undecodable
 from worker.core.message import Message
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.effects import ReplayEffects, subscriber_effects, unrouted_effects, webhook_effects
-from worker.flows.dead.letter import letter_of
+from worker.flows.dead.letter import DeadQueue, letter_of
+from worker.flows.dead.replay import ReplayEffects, subscriber_effects, unrouted_effects, webhook_effects
 from worker.flows.hooks.effects import Effect
 from worker.flows.running.run_message import Run, run_id_of
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from tests.tools.headers import CODEC, opened
 from tests.unit.flows.routes import Arrived, Holding, find, publisher
 from worker.catalogue.actions import ACTIONS
+from worker.cli.dead.commands import dead_replay
 from worker.config.automation import Branch, Method, Runbook, Step
 from worker.config.routes import Routes
 from worker.config.variables import VariablePath
 from worker.core.message import Message
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.letter import letter_of
-from worker.flows.dead.plan import Keep, MarkDone, Replay, ReplayPlan, incomplete, planner, replay_state
-from worker.flows.dead.verdict import Verdict
+from worker.flows.dead.letter import DeadQueue, letter_of
+from worker.flows.dead.plan import Keep, MarkDone, Replay, ReplayPlan, Verdict, incomplete, planner, replay_state
 from worker.flows.running.run_message import Run
 
 ASSETS = DeadQueue("assets", "publisher", "erp.assets.dead", "erp.assets")
@@ -96,7 +95,7 @@ def test_a_run_whose_last_step_was_done_is_done():
 def test_a_run_that_needs_an_answer_that_nobody_has_is_left(step: Step):
     left = sent(step)
     assert isinstance(left, Keep)
-    assert "nobody has its answer" in left.reason
+    assert "the answer is lost" in left.reason
 
 
 @pytest.mark.parametrize("body", [b"not json", b"{}", run_body(None), run_body("gone"), run_body("end")])
@@ -155,5 +154,10 @@ def test_a_letter_that_is_not_whole_is_left_whatever_is_said_of_it():
     message = Message(b"{}", {"dead-class": "rejected", "dead-left-out": "124 headers of the sender"}, message_id="m1")
     left = incomplete(letter_of(ASSETS, message, CODEC))
     assert left is not None
-    assert "not whole" in left.reason
+    assert "incomplete" in left.reason
     assert incomplete(letter_of(ASSETS, Message(b"{}", {"dead-class": "rejected"}, message_id="m1"), CODEC)) is None
+
+
+def test_the_command_line_takes_every_verdict():
+    values, _ = get_args(get_args(get_type_hints(dead_replay, include_extras=True)["verdict"])[0])
+    assert set(get_args(values)) == set(Verdict)
