@@ -42,12 +42,12 @@ class AuthorizedRequest:
     request: web.Request
     received: ReceivedRequest
     match: PathMatch
-    reading: ListQuery
+    list_query: ListQuery
     grant: AccessToken
 
     @property
     def query(self) -> Mapping[str, str]:
-        return self.reading.query
+        return self.list_query.parameters
 
 
 class Api:
@@ -56,7 +56,7 @@ class Api:
     def __init__(self, halo: SimulatedHalo) -> None:
         self._halo = halo
 
-    async def answer(self, request: web.Request, received: ReceivedRequest, reading: ListQuery) -> web.StreamResponse:
+    async def answer(self, request: web.Request, received: ReceivedRequest, query: ListQuery) -> web.StreamResponse:
         halo, path = self._halo, request.rel_url.raw_path[len("/api") :]
         opened = public_answer(halo, request.method, path.lower(), str(request.url.origin()))
         if opened is not None:
@@ -70,8 +70,8 @@ class Api:
         grant = self._grant(request)
         if grant is None:
             return empty(401, CHALLENGE)
-        stopped = self._limited() or self._gate(grant, match) or special_answer(halo, grant, match, reading.query)
-        return stopped or await self._carry_out(AuthorizedRequest(request, received, match, reading, grant))
+        stopped = self._limited() or self._gate(grant, match) or special_answer(halo, grant, match, query.parameters)
+        return stopped or await self._carry_out(AuthorizedRequest(request, received, match, query, grant))
 
     def _grant(self, request: web.Request) -> AccessToken | None:
         token = request.headers.get("Authorization", "")
@@ -83,7 +83,7 @@ class Api:
 
     def _limited(self) -> web.Response | None:
         halo, settings = self._halo, self._halo.settings
-        if halo.limits.admit(halo.now().timestamp(), settings.rate_limit, settings.rate_window, counts_refused=settings.limit_counts_refused):
+        if halo.rate_limiter.admit(halo.now().timestamp(), settings.rate_limit, settings.rate_window, counts_refused=settings.limit_counts_refused):
             return None
         answer = refusal_answer(rate_limit_message(settings.rate_limit or 0, settings.rate_window), settings.limit_wrapper, 429)
         if settings.retry_after is not None:
@@ -104,7 +104,7 @@ class Api:
     def _list(self, call: AuthorizedRequest) -> web.Response:
         halo = self._halo
         try:
-            answer = list_answer(halo.store, halo.settings, call.match, call.reading)
+            answer = list_answer(halo.store, halo.settings, call.match, call.list_query)
         except BadValue as bad:
             return json_answer(bad.errors, 400)
         except BadSearch:

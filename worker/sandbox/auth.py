@@ -22,7 +22,7 @@ async def auth_answer(halo: SimulatedHalo, request: web.Request, path: str) -> w
         return login_page()
     form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
     settings = halo.settings
-    if settings.limit_counts_tokens and not halo.limits.admit(
+    if settings.limit_counts_tokens and not halo.rate_limiter.admit(
         halo.now().timestamp(), settings.rate_limit, settings.rate_window, counts_refused=settings.limit_counts_refused
     ):
         return refusal_answer(rate_limit_message(settings.rate_limit or 0, settings.rate_window), settings.limit_wrapper, 429)

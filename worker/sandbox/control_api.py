@@ -1,4 +1,4 @@
-"""The sandbox's own door, `/_sandbox/…`: journal, faults, settings and records for tests and people in other processes."""
+"""The sandbox's own api, `/_sandbox/…`: journal, faults, settings and records for tests and people in other processes."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ class InvalidRequest(Exception):
 
 
 def routes(halo: SimulatedHalo) -> list[web.RouteDef]:
-    """No token is needed: this door is for the machine that it runs on."""
-    door = ControlApi(halo)
+    """No token is needed: this api is for the machine that it runs on."""
+    api = ControlApi(halo)
     return [
-        web.get("/_sandbox/journal", door.journal),
-        web.delete("/_sandbox/journal", door.clear_journal),
-        web.get("/_sandbox/faults", door.list_faults),
-        web.post("/_sandbox/faults", _explained(door.add_fault)),
-        web.delete("/_sandbox/faults", door.clear_faults),
-        web.delete("/_sandbox/faults/{number:\\d+}", door.remove_fault),
-        web.get("/_sandbox/settings", door.settings),
-        web.patch("/_sandbox/settings", _explained(door.change_settings)),
-        web.get("/_sandbox/records/{entity:.+}", door.records),
-        web.post("/_sandbox/records/{entity:.+}", _explained(door.write_record)),
-        web.delete("/_sandbox/records/{entity:.+}/{id}", _explained(door.delete_record)),
-        web.post("/_sandbox/revoke", door.revoke),
+        web.get("/_sandbox/journal", api.journal),
+        web.delete("/_sandbox/journal", api.clear_journal),
+        web.get("/_sandbox/faults", api.list_faults),
+        web.post("/_sandbox/faults", _explained(api.add_fault)),
+        web.delete("/_sandbox/faults", api.clear_faults),
+        web.delete("/_sandbox/faults/{number:\\d+}", api.remove_fault),
+        web.get("/_sandbox/settings", api.settings),
+        web.patch("/_sandbox/settings", _explained(api.change_settings)),
+        web.get("/_sandbox/records/{entity:.+}", api.records),
+        web.post("/_sandbox/records/{entity:.+}", _explained(api.write_record)),
+        web.delete("/_sandbox/records/{entity:.+}/{id}", _explained(api.delete_record)),
+        web.post("/_sandbox/revoke", api.revoke),
     ]
 
 
@@ -69,13 +69,13 @@ class ControlApi:
         return empty(204)
 
     async def list_faults(self, _: web.Request) -> web.Response:
-        return json_answer([_shown(planned) for planned in self._halo.faults.planned()])
+        return json_answer([_shown(active) for active in self._halo.faults.active_faults()])
 
     async def add_fault(self, request: web.Request) -> web.Response:
         sent = await _object(request)
         sent["headers"] = tuple(dict(sent.get("headers") or {}).items())
-        planned = self._halo.faults.add(Fault(**_typed(sent, Fault)))
-        return json_answer(_shown(planned), 201)
+        active = self._halo.faults.add(Fault(**_typed(sent, Fault)))
+        return json_answer(_shown(active), 201)
 
     async def clear_faults(self, _: web.Request) -> web.Response:
         self._halo.faults.clear()
@@ -132,8 +132,8 @@ def _explained(handler: Handler) -> Handler:
     return explained
 
 
-def _shown(planned: ActiveFault) -> dict[str, Any]:
-    return {"number": planned.number, "fitted": planned.fitted, "struck": planned.struck, **asdict(planned.fault)}
+def _shown(active: ActiveFault) -> dict[str, Any]:
+    return {"number": active.number, "fitted": active.fitted, "struck": active.struck, **asdict(active.fault)}
 
 
 def _scope(request: web.Request) -> int | None:

@@ -24,15 +24,15 @@ class ConnectionCut(Exception):
     """The connection was cut on purpose."""
 
 
-async def inject_before(halo: SimulatedHalo, planned: ActiveFault, request: web.Request) -> web.StreamResponse | None:
+async def inject_before(halo: SimulatedHalo, active: ActiveFault, request: web.Request) -> web.StreamResponse | None:
     """Lets a fault happen that stands at the place of the operation, or right after it. None: the request goes on. Raises `ConnectionCut`."""
-    fault = planned.fault
-    planned.arrived.set()
+    fault = active.fault
+    active.arrived.set()
     match fault.does:
         case FaultKind.DELAY:
             await asyncio.sleep(fault.seconds)
         case FaultKind.HOLD:
-            await planned.removed.wait()
+            await active.removed.wait()
         case FaultKind.RESET | FaultKind.CLOSE:
             cut_connection(request, reset=fault.does is FaultKind.RESET)
             raise ConnectionCut
@@ -64,8 +64,8 @@ def cut_connection(request: web.Request, *, reset: bool) -> None:
 
 async def corrupt_response(struck: Sequence[ActiveFault], answer: web.StreamResponse, request: web.Request) -> web.StreamResponse:
     """Spoils an answer on its way out. Raises `ConnectionCut`."""
-    for planned in struck:
-        fault, body = planned.fault, _body(answer)
+    for active in struck:
+        fault, body = active.fault, _body(answer)
         match fault.does:
             case FaultKind.WRONG_COUNT:
                 value = orjson.loads(body)

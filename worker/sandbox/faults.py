@@ -79,13 +79,13 @@ class ActiveFault:
     """Set when the first request has been struck."""
     removed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def counts(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str) -> bool:
         """Whether a request fits; counts it."""
         fits = self.fault.method in {"*", method} and path_matches(self.fault.path, path)
         self.fitted += fits
         return fits
 
-    def due(self) -> bool:
+    def consume(self) -> bool:
         """Whether the fitting request that was just counted is to be struck; counts that."""
         fault = self.fault
         if self.fitted < fault.nth or (fault.times is not None and self.struck >= fault.times) or self.chance.random() >= fault.probability:
@@ -98,32 +98,32 @@ class Faults:
     """The faults in force. A request is struck by those that fit, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._planned: dict[int, ActiveFault] = {}
+        self._active: dict[int, ActiveFault] = {}
         self._numbers = count(1)
 
     def add(self, fault: Fault) -> ActiveFault:
-        planned = ActiveFault(next(self._numbers), fault, Random(fault.seed))  # noqa: S311  reproducible chance is the point
-        self._planned[planned.number] = planned
-        return planned
+        active = ActiveFault(next(self._numbers), fault, Random(fault.seed))  # noqa: S311  reproducible chance is the point
+        self._active[active.number] = active
+        return active
 
     def remove(self, number: int) -> None:
         """Ends a fault; requests that it holds go on."""
-        planned = self._planned.pop(number, None)
-        if planned is not None:
-            planned.removed.set()
+        active = self._active.pop(number, None)
+        if active is not None:
+            active.removed.set()
 
     def clear(self) -> None:
-        for number in list(self._planned):
+        for number in list(self._active):
             self.remove(number)
 
-    def planned(self) -> list[ActiveFault]:
-        return list(self._planned.values())
+    def active_faults(self) -> list[ActiveFault]:
+        return list(self._active.values())
 
-    def strike(self, method: str, path: str) -> list[ActiveFault]:
+    def matching(self, method: str, path: str) -> list[ActiveFault]:
         """The faults that strike this request; each call counts as one request. Of those that take the answer's place only the first does."""
         struck: list[ActiveFault] = []
-        for planned in [planned for planned in self.planned() if planned.counts(method, path)]:
-            replaces = planned.fault.does in REPLACING
-            if not (replaces and any(earlier.fault.does in REPLACING for earlier in struck)) and planned.due():
-                struck.append(planned)
+        for active in [active for active in self.active_faults() if active.matches(method, path)]:
+            replaces = active.fault.does in REPLACING
+            if not (replaces and any(earlier.fault.does in REPLACING for earlier in struck)) and active.consume():
+                struck.append(active)
         return struck

@@ -73,73 +73,73 @@ class ListParameters:
         return moment
 
 
-def query_of(operation: Operation, asked: ListParameters, profile: Profile, settings: SandboxSettings, members: Mapping[str, str]) -> Query:
+def query_of(operation: Operation, parameters: ListParameters, profile: Profile, settings: SandboxSettings, members: Mapping[str, str]) -> Query:
     """Conditions and order. `members`: those that a record of the entity has, by name."""
     return Query(
-        spans=tuple(_spans(operation, asked, settings)),
-        equals=tuple(_equals(asked, profile, members)),
-        contains=tuple(_contains(asked, profile, members)),
-        order=_order(operation, asked, profile, members),
+        spans=tuple(_spans(operation, parameters, settings)),
+        equals=tuple(_equals(parameters, profile, members)),
+        contains=tuple(_contains(parameters, profile, members)),
+        order=_order(operation, parameters, profile, members),
     )
 
 
-def _spans(operation: Operation, asked: ListParameters, settings: SandboxSettings) -> Iterator[Range]:
+def _spans(operation: Operation, parameters: ListParameters, settings: SandboxSettings) -> Iterator[Range]:
     if operation.listing is not None and operation.listing.dated:
-        start, end = asked.moment("lastupdatefromdate"), asked.moment("lastupdatetodate")
+        start, end = parameters.moment("lastupdatefromdate"), parameters.moment("lastupdatetodate")
         if start or end:
             yield Range(STAMP, start, end, settings.from_inclusive, settings.to_inclusive)
     if "datesearch" in operation.query_parameters:
-        member = asked.text("datesearch").lower() or ("dateoccurred" if operation.resource != "actions" else "datetime")
-        start, end = asked.moment("startdate"), asked.moment("enddate")
-        if start and not asked.flag("startdatetime") and "startdatetime" in operation.query_parameters:
+        member = parameters.text("datesearch").lower() or ("dateoccurred" if operation.resource != "actions" else "datetime")
+        start, end = parameters.moment("startdate"), parameters.moment("enddate")
+        if start and not parameters.flag("startdatetime") and "startdatetime" in operation.query_parameters:
             start = datetime(start.year, start.month, start.day, tzinfo=UTC)
-        if end and not asked.flag("enddatetime") and "enddatetime" in operation.query_parameters:
+        if end and not parameters.flag("enddatetime") and "enddatetime" in operation.query_parameters:
             end = datetime(end.year, end.month, end.day, tzinfo=UTC) + timedelta(days=1, microseconds=-1)
         if start or end:
             yield Range(DATE_NAMES.get(member, member), start, end)
 
 
-def _equals(asked: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Equals]:
-    for name, value in asked.values.items():
+def _equals(parameters: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Equals]:
+    for name, value in parameters.values.items():
         member = profile.filters.get(name, name)
         if not value or name in NOT_FILTERS or member not in members or members[member] in {"array", "object"}:
             continue
         yield Equals(member, frozenset(part.strip().lower() for part in value.split(",")))
-    if asked.flag("open_only"):
+    if parameters.flag("open_only"):
         yield Equals("hasbeenclosed", frozenset({"", "false"}))
-    yield from _activity(asked)
-    for filter_ in _advanced(asked, profile, members):
+    yield from _activity(parameters)
+    for filter_ in _advanced(parameters, profile, members):
         if isinstance(filter_, Equals):
             yield filter_
 
 
-def _activity(asked: ListParameters) -> Iterator[Equals]:
+def _activity(parameters: ListParameters) -> Iterator[Equals]:
     """`includeactive` and `includeinactive`; for agents `includeenabled` and `includedisabled`."""
     for yes, no, member in (("includeactive", "includeinactive", "inactive"), ("includeenabled", "includedisabled", "isdisabled")):
-        if not asked.text(yes) and not asked.text(no):
+        if not parameters.text(yes) and not parameters.text(no):
             continue
-        active = asked.flag(yes) or not asked.text(yes)
-        inactive = asked.flag(no)
+        active = parameters.flag(yes) or not parameters.text(yes)
+        inactive = parameters.flag(no)
         if active and not inactive:
             yield Equals(member, frozenset({"", "false"}))
         elif inactive and not active:
             yield Equals(member, frozenset({"true"}))
 
 
-def _contains(asked: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Contains]:
-    if asked.text("search"):
-        yield Contains(profile.search, asked.text("search").lower())
-    for name, value in asked.values.items():
+def _contains(parameters: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Contains]:
+    if parameters.text("search"):
+        yield Contains(profile.search, parameters.text("search").lower())
+    for name, value in parameters.values.items():
         member = name.removeprefix("search_").removesuffix("_only")
         if name.startswith("search_") and value and member in members and name not in profile.filters:
             yield Contains((member,), value.lower())
-    for filter_ in _advanced(asked, profile, members):
+    for filter_ in _advanced(parameters, profile, members):
         if isinstance(filter_, Contains):
             yield filter_
 
 
-def _advanced(asked: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Equals | Contains]:
-    text = asked.text("advanced_search")
+def _advanced(parameters: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Equals | Contains]:
+    text = parameters.text("advanced_search")
     if not text:
         return
     try:
@@ -160,12 +160,12 @@ def _advanced(asked: ListParameters, profile: Profile, members: Mapping[str, str
             yield Contains((member,), value)
 
 
-def _order(operation: Operation, asked: ListParameters, profile: Profile, members: Mapping[str, str]) -> tuple[Order, ...]:
+def _order(operation: Operation, parameters: ListParameters, profile: Profile, members: Mapping[str, str]) -> tuple[Order, ...]:
     orders = []
     if operation.listing is not None and operation.listing.ordered:
         for suffix in ("", "2", "3", "4", "5"):
-            name = asked.text(f"order{suffix}").lower()
+            name = parameters.text(f"order{suffix}").lower()
             member = STAMP if name in {"lastupdate", STAMP, profile.stamp, profile.list_stamp} and name else name
             if name and (member in members or member == STAMP):
-                orders.append(Order(None if member == "id" else member, asked.flag(f"orderdesc{suffix}")))
+                orders.append(Order(None if member == "id" else member, parameters.flag(f"orderdesc{suffix}")))
     return tuple(orders) or (Order(None, profile.newest_first),)

@@ -93,10 +93,10 @@ def select(table: Table, query: Query) -> ResultSet:
 
 def _select(table: Table, query: Query) -> ResultSet:
     first = query.order[0]
-    entries: list[IndexEntry] = table.ordering(first.member).entries
+    entries: list[IndexEntry] = table.index(first.member).entries
     narrowed = False
     for span in query.spans:
-        found = table.ordering(span.member).between(span.start, span.end, low_inclusive=span.start_inclusive, high_inclusive=span.end_inclusive)
+        found = table.index(span.member).between(span.start, span.end, low_inclusive=span.start_inclusive, high_inclusive=span.end_inclusive)
         if span.member == first.member and not narrowed:
             entries = found
         else:

@@ -14,13 +14,13 @@ NO_FILTERS = frozenset({"pageinate", "page_no", "page_size", "count", "order", "
 class ListQuery:
     """A query, names in lower case. `endless`: after the last page of a list comes the first again."""
 
-    query: Mapping[str, str]
+    parameters: Mapping[str, str]
     endless: bool = False
 
 
 def read_list_query(query: Mapping[str, str], struck: Sequence[ActiveFault]) -> ListQuery:
     """The query as the faults in force have it read."""
-    does = {planned.fault.does for planned in struck}
+    does = {active.fault.does for active in struck}
     read = {name.lower(): value for name, value in query.items()}
     if FaultKind.REPEAT_PAGE in does:
         read.pop("page_no", None)

@@ -83,16 +83,16 @@ class RequestHandler:
         return answer
 
     async def _answer(self, request: web.Request, received: ReceivedRequest) -> web.StreamResponse:
-        struck = self._halo.faults.strike(request.method, request.path)
-        for planned in struck:
-            if not planned.fault.executed:
-                instead = await inject_before(self._halo, planned, request)
+        struck = self._halo.faults.matching(request.method, request.path)
+        for active in struck:
+            if not active.fault.executed:
+                instead = await inject_before(self._halo, active, request)
                 if instead is not None:
                     return instead
         answer = await self._route(request, received, struck)
-        for planned in struck:
-            if planned.fault.executed:
-                answer = await inject_before(self._halo, planned, request) or answer
+        for active in struck:
+            if active.fault.executed:
+                answer = await inject_before(self._halo, active, request) or answer
         return await corrupt_response(struck, answer, request)
 
     async def _route(self, request: web.Request, received: ReceivedRequest, struck: list[ActiveFault]) -> web.StreamResponse:

@@ -32,7 +32,7 @@ class SimulatedHalo:
     url: str = ""
     journal: Journal = field(default_factory=Journal)
     faults: Faults = field(default_factory=Faults)
-    limits: RateLimiter = field(default_factory=RateLimiter)
+    rate_limiter: RateLimiter = field(default_factory=RateLimiter)
     store: Store = field(init=False)
     tokens: TokenStore = field(init=False)
     hooks: list[RequestHook] = field(default_factory=list)

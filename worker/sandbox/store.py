@@ -48,7 +48,7 @@ class Store:
         """Tickets that were deleted: they can be listed and taken back."""
         self.hidden: dict[str, set[Key]] = {}
         """Records that the agent's role may not see."""
-        self._born: dict[str, deque[tuple[datetime, Key]]] = {}
+        self._creations: dict[str, deque[tuple[datetime, Key]]] = {}
         self.appended: dict[int, list[Row]] = {}
         """Rows added to custom tables, which the API cannot read back."""
         self._hooks: list[Callable[[RecordChange], None]] = []
@@ -75,7 +75,7 @@ class Store:
 
     def actions_between(self, start: datetime, end: datetime) -> Table:
         """The actions of all tickets that were made in this time, in a table of their own. Seeded ones follow their ticket within two hours."""
-        reported = self.table("tickets").ordering("dateoccurred").between(start - SEEDED_WITHIN, end, low_inclusive=True, high_inclusive=True)
+        reported = self.table("tickets").index("dateoccurred").between(start - SEEDED_WITHIN, end, low_inclusive=True, high_inclusive=True)
         for _, ticket in reported:
             self.table("actions", ticket)
         rows = (table.at(position) for table in self.scopes("actions") for position in table.positions())
@@ -104,9 +104,9 @@ class Store:
         key: Key = seeded_guid(self.tenant.seed, table.next_id(), sum(name.encode())) if name in self.text_ids else table.next_id()
         row = {"id": key, **row}
         table.put(key, row)
-        self._born.setdefault(name, deque(maxlen=TRACKED_CREATIONS)).append((self.now(), key))
-        self._tell(RecordChange(name, None, row))
-        self._follow(name, row, moment)
+        self._creations.setdefault(name, deque(maxlen=TRACKED_CREATIONS)).append((self.now(), key))
+        self._notify(RecordChange(name, None, row))
+        self._update_ticket_of(name, row, moment)
         return row
 
     def update(
@@ -123,8 +123,8 @@ class Store:
         table.put(row["id"], row)
         if name == "customtable":
             self.appended.setdefault(int(row["id"]), []).extend(sent.get("_add_rows") or ())
-        self._tell(RecordChange(name, before, row, action))
-        self._follow(name, row, moment)
+        self._notify(RecordChange(name, before, row, action))
+        self._update_ticket_of(name, row, moment)
         return row
 
     def delete(self, entity: str, key: Key, scope: int | None = None) -> Row | None:
@@ -134,7 +134,7 @@ class Store:
         if row is not None and profile_of(name).soft_delete:
             self.deleted.setdefault(name, Table()).put(row["id"], {**row, STAMP: stored(self.now())})
         if row is not None:
-            self._tell(RecordChange(name, row, None))
+            self._notify(RecordChange(name, row, None))
         return row
 
     def recover(self, entity: str, key: Key) -> Row | None:
@@ -155,12 +155,12 @@ class Store:
         self.hidden.get(entity.lower(), set()).discard(key)
         self.table(entity).selections.clear()
 
-    def young(self, entity: str, age: timedelta) -> set[Key]:
+    def created_within(self, entity: str, age: timedelta) -> set[Key]:
         """The keys of records that were created less than that ago."""
         since = self.now() - age
-        return {key for moment, key in self._born.get(entity, ()) if moment > since}
+        return {key for moment, key in self._creations.get(entity, ()) if moment > since}
 
-    def _tell(self, change: RecordChange) -> None:
+    def _notify(self, change: RecordChange) -> None:
         for hook in self._hooks:
             hook(change)
 
@@ -180,7 +180,7 @@ class Store:
                 table.put(row["id"], row)
         return scopes[scope]
 
-    def _follow(self, entity: str, row: Row, moment: datetime) -> None:
+    def _update_ticket_of(self, entity: str, row: Row, moment: datetime) -> None:
         """An action moves its ticket, and may give it a status."""
         if entity != "actions" or self.get("tickets", row["ticket_id"]) is None:
             return

@@ -47,7 +47,7 @@ class Table:
         self.last = seed.count
         self.version = 0
         self._columns: dict[str, dict[int, Any]] = {}
-        self._orderings: dict[str, SortedIndex] = {}
+        self._indexes: dict[str, SortedIndex] = {}
         self.selections: dict[Any, Any] = {}
         """What queries found, until the next change."""
 
@@ -89,8 +89,8 @@ class Table:
             self._rows[position] = row
             for member, column in self._columns.items():
                 column[position] = row.get(member)
-            for member, ordering in self._orderings.items():
-                ordering.add(position, _ordered(position, member, row.get(member)))
+            for member, index in self._indexes.items():
+                index.add(position, _ordered(position, member, row.get(member)))
         else:
             self._replace(position, row)
         self._changed()
@@ -101,8 +101,8 @@ class Table:
         if position is None:
             return None
         row = self.at(position)
-        for member, ordering in self._orderings.items():
-            ordering.remove(position, _ordered(position, member, row.get(member)))
+        for member, index in self._indexes.items():
+            index.remove(position, _ordered(position, member, row.get(member)))
         self._rows.pop(position, None)
         self._gone.add(position)
         self._changed()
@@ -114,12 +114,12 @@ class Table:
             self._columns[member] = {position: self.value(position, member) for position in self.positions()}
         return self._columns[member]
 
-    def ordering(self, member: str | None) -> SortedIndex:
+    def index(self, member: str | None) -> SortedIndex:
         """All records in the order of a member; None: in creation order."""
         name = member or ""
-        if name not in self._orderings:
-            self._orderings[name] = SortedIndex((position, _ordered(position, name, self.value(position, name))) for position in self.positions())
-        return self._orderings[name]
+        if name not in self._indexes:
+            self._indexes[name] = SortedIndex((position, _ordered(position, name, self.value(position, name))) for position in self.positions())
+        return self._indexes[name]
 
     def _holds(self, position: int) -> bool:
         return position in self._rows or (0 < position <= self._seed.count and position not in self._gone)
@@ -138,11 +138,11 @@ class Table:
 
     def _replace(self, position: int, row: Row) -> None:
         before = self.at(position)
-        for member, ordering in self._orderings.items():
+        for member, index in self._indexes.items():
             old, new = before.get(member), row.get(member)
             if member and old != new:
-                ordering.remove(position, old)
-                ordering.add(position, new)
+                index.remove(position, old)
+                index.add(position, new)
         for member, column in self._columns.items():
             column[position] = row.get(member)
         self._rows[position] = row
