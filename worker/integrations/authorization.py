@@ -1,4 +1,4 @@
-"""How an integration's API knows us: fixed headers or a query parameter, or the token of an auth manager."""
+"""The authorization of an integration's calls: fixed headers, a query parameter, or the token of an auth manager."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ STOPPED_BEFORE_SENDING = Failure("the worker stopped before the request was sent
 class Authorization(Protocol):
     @property
     def secrets(self) -> tuple[str | None, ...]:
-        """What it sends to prove who we are, as of now."""
+        """The credentials that it sends now."""
         ...
 
     async def send(self, call: Call, send: Send) -> Answer | Failure:
-        """The exchange of this call made ours."""
+        """Send the call with the credentials."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FixedAuthorization:
-    """Goes with each call as it is, in place of what the method says under the same name."""
+    """Headers and query parameters for every call; they replace those that the method sets under the same name."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -51,7 +51,7 @@ class FixedAuthorization:
 
 
 def fixed_authorization(auth: IntegrationAuth) -> FixedAuthorization:
-    """For the kinds that ask nobody."""
+    """For the kinds of `auth` that need no token endpoint."""
     match auth.type:
         case "basic":
             credentials = base64.b64encode(f"{auth.username or ''}:{auth.password or ''}".encode()).decode()
@@ -67,7 +67,7 @@ def fixed_authorization(auth: IntegrationAuth) -> FixedAuthorization:
 
 
 class TokenAuthorization:
-    """A bearer token that is asked for, renewed, and after a 401 replaced once. With a `budget` each request waits for its turn, and a 429 holds up everybody."""
+    """A bearer token that is fetched, renewed, and replaced once after a 401. With a `budget`, each request waits for a slot, and a 429 pauses all requests."""
 
     def __init__(self, tokens: AuthManager, patience: Patience, budget: Budget | None = None) -> None:
         self._tokens = tokens
@@ -96,7 +96,7 @@ class TokenAuthorization:
             return STOPPED_BEFORE_SENDING
 
     async def _in_turn(self, call: Call, send: Send, token: Token, limit: asyncio.Timeout) -> tuple[Answer | Failure, Token]:
-        """One exchange, with the token that was used."""
+        """One exchange, and the token that it used."""
         if self._budget is None:
             return await self._with_token(call, send, token, limit)
         async with self._budget.turn(Priority.RUNBOOK) as turn:
@@ -107,7 +107,7 @@ class TokenAuthorization:
         return result, used
 
     async def _with_token(self, call: Call, send: Send, token: Token, limit: asyncio.Timeout) -> tuple[Answer | Failure, Token]:
-        current = self._tokens.ready() or token  # it may have been renewed while we waited for our turn
+        current = self._tokens.ready() or token  # it may have been renewed during the wait for a slot
         headers = {name: value for name, value in call.headers.items() if name.lower() != "authorization"}
         headers["Authorization"] = f"Bearer {current.value}"
         with self._patience.sending(limit):
