@@ -1,8 +1,8 @@
-"""What a list's query asks for: unknown parameters are ignored, as Halo does, and those that it knows become a query."""
+"""Reads the query of a list: faults may hide parameters, unknown parameters are ignored as in Halo, and the others become conditions and an order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,10 +11,12 @@ import orjson
 
 from worker.catalogue.operation import Operation
 from worker.sandbox.dates import parse_moment
+from worker.sandbox.faults import ActiveFault, FaultKind
 from worker.sandbox.profiles import STAMP, Profile
 from worker.sandbox.query import Contains, Equals, Order, Query, Range
 from worker.sandbox.settings import SandboxSettings
 
+SURVIVES_IGNORE_FILTERS = frozenset({"pageinate", "page_no", "page_size", "count", "order", "orderdesc"})
 NOT_FILTERS = frozenset(
     {
         *("count", "page_no", "page_size", "pageinate", "idonly", "ticketidonly", "search", "advanced_search", "open_only", "deleted"),
@@ -23,11 +25,30 @@ NOT_FILTERS = frozenset(
     }
 )
 DATE_NAMES = {"dateoccured": "dateoccurred", "dateopened": "dateoccurred", "datecleared": "dateclosed", "lastupdate": STAMP}
-EQUALS_FILTER = 2
+EQUALS_FILTER = 2  # the `filter_type` of an advanced search; every other type means contains
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """The parameters with names in lower case. `endless`: the first page follows the last one again."""
+
+    parameters: Mapping[str, str]
+    endless: bool = False
+
+
+def read_list_query(query: Mapping[str, str], struck: Sequence[ActiveFault]) -> ListQuery:
+    """Applies the faults that hide parameters."""
+    kinds = {active.fault.does for active in struck}
+    parameters = {name.lower(): value for name, value in query.items()}
+    if FaultKind.REPEAT_PAGE in kinds:
+        parameters.pop("page_no", None)
+    if FaultKind.IGNORE_FILTERS in kinds:
+        parameters = {name: value for name, value in parameters.items() if name in SURVIVES_IGNORE_FILTERS}
+    return ListQuery(parameters, FaultKind.ENDLESS_PAGES in kinds)
 
 
 class BadValue(Exception):
-    """A parameter cannot be read: 400, keyed by its name."""
+    """A parameter has an invalid value: 400, keyed by its name."""
 
     def __init__(self, name: str, value: str) -> None:
         super().__init__(name)
@@ -40,13 +61,13 @@ class BadSearch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ListParameters:
-    """A query's parameters by published name, those that the operation does not know left out."""
+    """The parameters that the operation publishes, by published name."""
 
     values: Mapping[str, str]
 
     @classmethod
     def of(cls, operation: Operation, query: Mapping[str, str], extra: frozenset[str] = frozenset()) -> ListParameters:
-        """Names compare without case. Raises `BadValue` for a number that is none."""
+        """Names are case-insensitive. Raises `BadValue` for a malformed number."""
         known = {name.lower(): name for name in (*operation.query_parameters, *extra)}
         values = {known[name.lower()]: value for name, value in query.items() if name.lower() in known}
         for name, value in values.items():
@@ -58,7 +79,7 @@ class ListParameters:
         return self.values.get(name, "")
 
     def flag(self, name: str) -> bool:
-        """Only the word counts: 1 is taken for false."""
+        """Only `true` is true: `1` is false."""
         return self.text(name).lower() == "true"
 
     def number(self, name: str) -> int | None:
@@ -74,7 +95,7 @@ class ListParameters:
 
 
 def query_of(operation: Operation, parameters: ListParameters, profile: Profile, settings: SandboxSettings, members: Mapping[str, str]) -> Query:
-    """Conditions and order. `members`: those that a record of the entity has, by name."""
+    """Conditions and order. `members`: the types of the members that a record of the entity has, by name."""
     return Query(
         spans=tuple(_spans(operation, parameters, settings)),
         equals=tuple(_equals(parameters, profile, members)),

@@ -1,4 +1,4 @@
-"""Serves the simulated Halo on a real socket."""
+"""Serves the simulated Halo over HTTP."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from worker.sandbox.auth import auth_answer
 from worker.sandbox.fault_injection import ConnectionCut, corrupt_response, inject_before
 from worker.sandbox.faults import ActiveFault
 from worker.sandbox.journal import ReceivedRequest
-from worker.sandbox.reading import read_list_query
+from worker.sandbox.list_query import read_list_query
 from worker.sandbox.responses import login_page
 from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.simulated_halo import NowFunction, SimulatedHalo, utc_now
 from worker.sandbox.webhook_sender import deliver_webhooks
 
-MAX_BODY = 64 * 1024 * 1024
+MAX_REQUEST_BYTES = 64 * 1024 * 1024
 CORRELATION = ("X-Correlation-ID", "Correlation-ID", "X-Request-ID")
 Watcher = Callable[[ReceivedRequest, float], None]
-"""Is told of each request when it has been answered, and how many seconds that took."""
+"""Called with each answered request and its duration in seconds."""
 
 
 @asynccontextmanager
 async def serve(
     settings: SandboxSettings | None = None, *, host: str = "127.0.0.1", port: int = 0, now: NowFunction = utc_now, watcher: Watcher | None = None
 ) -> AsyncIterator[SimulatedHalo]:
-    """A running Halo; `port` 0 takes a free one, `url` of what is yielded tells which. `now` is the clock behind everything."""
+    """A running simulated Halo. `port` 0: any free port, see its `url`. `now`: the time source of everything in it."""
     halo = SimulatedHalo(settings or SandboxSettings(), now)
     front = RequestHandler(halo, watcher)
     runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1, keepalive_timeout=halo.settings.keepalive_seconds)
@@ -47,7 +47,7 @@ async def serve(
 
 
 class RequestHandler:
-    """Takes every request, writes it down, lets faults strike, and sends it to the API or to the authorisation server."""
+    """Journals every request, applies faults, and passes it to the API or to the authorization server."""
 
     def __init__(self, halo: SimulatedHalo, watcher: Watcher | None = None) -> None:
         self._halo = halo
@@ -55,7 +55,7 @@ class RequestHandler:
         self._watcher = watcher
 
     def application(self) -> web.Application:
-        application = web.Application(client_max_size=MAX_BODY)
+        application = web.Application(client_max_size=MAX_REQUEST_BYTES)
         application.on_response_prepare.append(self._date)
         application.add_routes(control_api.routes(self._halo))
         application.router.add_route("*", "/{path:.*}", self._handle)
@@ -74,9 +74,9 @@ class RequestHandler:
         try:
             answer = await self._answer(request, received)
             received.status = answer.status
-        except (ConnectionCut, ConnectionError):  # cut on purpose, or by the client while it was being answered
+        except (ConnectionCut, ConnectionError):  # a fault cut the connection, or the client did
             received.status = 0
-            return web.Response()  # goes nowhere: the connection is gone
+            return web.Response()  # never sent: the connection is closed
         finally:
             if self._watcher is not None:
                 self._watcher(received, (halo.now() - received.time).total_seconds())

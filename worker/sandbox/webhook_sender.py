@@ -1,10 +1,11 @@
-"""Carries deliveries to webhooks: once each, never again by itself, and switches off a webhook that keeps failing."""
+"""Sends webhook calls, each once and without retries, and deactivates a webhook that keeps failing."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from time import perf_counter
 
 import aiohttp
@@ -14,13 +15,12 @@ from worker.sandbox.store import RecordChange
 from worker.sandbox.webhook_calls import WebhookCall, webhook_calls_of
 
 WEBHOOK_TIMEOUT = aiohttp.ClientTimeout(total=10)
-GOOD = 300
 SENT, FAILED = 2, 3
 
 
 @asynccontextmanager
 async def deliver_webhooks(halo: SimulatedHalo) -> AsyncIterator[None]:
-    """While it runs, changes of tickets reach the webhooks that ask for them."""
+    """Sends the calls for every changed ticket until the end of the block."""
     queue: asyncio.Queue[WebhookCall] = asyncio.Queue()
 
     def notice(change: RecordChange) -> None:
@@ -46,7 +46,7 @@ async def _send_queued(halo: SimulatedHalo, session: aiohttp.ClientSession, queu
         began = perf_counter()
         status, text = await _send(session, call)
         key = str(call.webhook["id"])
-        failures[key] = 0 if 0 < status < GOOD else failures.get(key, 0) + 1
+        failures[key] = 0 if 0 < status < HTTPStatus.MULTIPLE_CHOICES else failures.get(key, 0) + 1
         _record(halo, call, status, text, perf_counter() - began)
         if (halo.store.get("webhook", key) or {}).get("active"):
             limit = call.webhook.get("auto_disable_attempts") or 0
@@ -55,7 +55,7 @@ async def _send_queued(halo: SimulatedHalo, session: aiohttp.ClientSession, queu
 
 
 async def _send(session: aiohttp.ClientSession, call: WebhookCall) -> tuple[int, str]:
-    """The status and the beginning of the answer; 0 and the reason when there was none."""
+    """The status and the beginning of the answer; without an answer, 0 and the reason."""
     try:
         async with session.post(str(call.webhook["url"]), data=call.body, headers=call.headers, allow_redirects=False) as answer:
             return answer.status, (await answer.content.read(1000)).decode(errors="replace")
@@ -69,8 +69,8 @@ def _record(halo: SimulatedHalo, call: WebhookCall, status: int, text: str, seco
         {
             "webhook_id": call.webhook["id"],
             "notification_id": call.notification,
-            "status": SENT if 0 < status < GOOD else FAILED,
-            "error": not 0 < status < GOOD,
+            "status": SENT if 0 < status < HTTPStatus.MULTIPLE_CHOICES else FAILED,
+            "error": not 0 < status < HTTPStatus.MULTIPLE_CHOICES,
             "responsestatus": status,
             "requestbody": call.body.decode(),
             "responsebody": text,

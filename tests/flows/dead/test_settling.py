@@ -13,8 +13,8 @@ from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, QueueMissing
 from worker.flows.dead import operations
 from worker.flows.dead.letter_selector import LetterSelector, Selection
-from worker.flows.dead.operations import Interrupted, exclusive_access, scan_letters, settle_letters
-from worker.flows.dead.plan import Keep, Replay
+from worker.flows.dead.operations import SettlementInterrupted, exclusive_access, scan_letters, settle_letters
+from worker.flows.dead.plan import Replay, Retain
 from worker.flows.dead.replay import Removed, ReplayToQueue, discard
 
 IDS = [f"m{number}" for number in range(8)]
@@ -68,10 +68,10 @@ async def test_what_is_left_stays_where_it_was(place):
     await place.bury(IDS[:4])
 
     async def settle_one(letter, message):
-        return Keep("why") if letter.id in {"m1", "m2"} else Removed("replayed")
+        return Retain("why") if letter.id in {"m1", "m2"} else Removed("replayed")
 
     tally = await settled(place, await sifted(place), settle_one)
-    assert (tally.removed, tally.kept) == ({"replayed": 2}, {Keep("why"): 2})
+    assert (tally.removed, tally.kept) == ({"replayed": 2}, {Retain("why"): 2})
     await place.full(2)
     assert await place.order() == ["m1", "m2"]
 
@@ -103,7 +103,7 @@ async def test_a_stop_ends_after_the_letter_in_hand(place):
 async def test_a_missing_home_is_said_and_loses_nothing(place):
     await place.bury(IDS)
     selector = await sifted(place)
-    with pytest.raises(Interrupted, match="no queue 'nowhere'") as cut:
+    with pytest.raises(SettlementInterrupted, match="no queue 'nowhere'") as cut:
         await settled(place, selector, ReplayToQueue(BOX, "nowhere", lambda *_: Replay(), place.broker, CODEC))
     assert cut.value.tally.removed == Counter()
     assert isinstance(cut.value.__cause__, QueueMissing)
@@ -123,7 +123,7 @@ async def test_a_broker_that_is_lost_in_the_middle_leaves_every_letter_in_one_pl
                 raise BrokerError("the broker was lost")
             return await replay(letter, message)
 
-        with pytest.raises(Interrupted) as cut:
+        with pytest.raises(SettlementInterrupted) as cut:
             await settled(place, selector, settle_one, broker=another)
     assert cut.value.tally.removed == {"replayed": 5}
     await place.full(3)

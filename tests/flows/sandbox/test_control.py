@@ -29,8 +29,8 @@ async def test_all_faults_are_removed_at_once(visit):
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ({"does": "answr"}, "does cannot be 'answr'; valid are delay, hold,"),
-        ({"dose": "answer"}, "there is no 'dose'; did you mean does?"),
+        ({"does": "answr"}, "does cannot be 'answr'; valid: delay, hold,"),
+        ({"dose": "answer"}, "unknown member 'dose'; did you mean does?"),
         ({}, "does is missing"),
         ([], "the body must be a JSON object"),
     ],

@@ -14,7 +14,7 @@ from worker.core.errors import ExpressionError
 from worker.core.message import Message
 from worker.flows.dead.letter import DeadQueue
 from worker.flows.dead.letter_selector import LetterSelector, NoSuchLetter, Selection, shortest_prefixes
-from worker.flows.dead.plan import Keep, MarkDone, Replay
+from worker.flows.dead.plan import MarkDone, Replay, Retain
 
 ASSETS = DeadQueue("erp", "publisher", "assets.dead", "assets")
 STARTS = DeadQueue("erp", "starts", "go.dead", "go")
@@ -115,10 +115,10 @@ def test_what_is_kept_for_showing_is_bounded_and_everything_is_counted():
 
 
 def test_what_a_replay_would_do_with_the_selected_letters_is_counted():
-    plans = {"b": Keep("why"), "aa-1": Replay(), "aa-2": MarkDone()}
+    plans = {"b": Retain("why"), "aa-1": Replay(), "aa-2": MarkDone()}
     selector = sifted(*plans, planner=lambda _, letter, __: plans.get(letter.id, Replay()))
     assert chosen(selector) == list(plans)
-    assert (selector.kept, selector.done) == ({Keep("why"): 1}, 1)
+    assert (selector.kept, selector.done) == ({Retain("why"): 1}, 1)
 
 
 def test_ids_are_shown_as_long_as_it_takes_to_name_one():

@@ -10,15 +10,15 @@ from typing import Any
 
 from worker.cli.console import errors, output, write_json
 from worker.cli.dead.context import RouteContext, UsageError, confirm, open_context, progress_bar, required_selection
-from worker.cli.dead.inspect import by_class, letter_count, letter_object, print_letters, print_unreadable
+from worker.cli.dead.inspect import MAX_LISTED, by_class, letter_count, letter_object, print_letters, print_unreadable
 from worker.core.errors import WorkerError
 from worker.core.message import Message
 from worker.core.ports import Broker, Evaluator
 from worker.flows.dead import operations
 from worker.flows.dead.letter import DeadQueue, Letter
 from worker.flows.dead.letter_selector import LetterSelector, Selection
-from worker.flows.dead.operations import Interrupted, SettlementTally
-from worker.flows.dead.plan import Keep, MarkDone, Replay, ReplayPlan, Verdict, planner
+from worker.flows.dead.operations import SettlementInterrupted, SettlementTally
+from worker.flows.dead.plan import MarkDone, Replay, ReplayPlan, Retain, Verdict, planner
 from worker.flows.dead.replay import (
     ReplayEffects,
     ReplayThroughRoute,
@@ -32,8 +32,7 @@ from worker.flows.dead.replay import (
 from worker.halo.addresses import api_address
 from worker.shutdown import stop_on_signals
 
-MAX_LISTED = 50
-RESULTS = {"filtered": "left out by the route's `when`", "done": "taken as done"}
+RESULT_TEXTS = {"filtered": "left out by the route's `when`", "done": "taken as done"}
 
 
 class LettersLocked(WorkerError):
@@ -127,7 +126,7 @@ async def apply(context: RouteContext, task: Task) -> int:
             return report_dry_run(context, task, selector)
         if not selector.count:
             return report_outcome(context, task, SettlementTally(), "")
-        if not task.options.yes and not await confirm(f"{task.verb.capitalize()} {describe(context, selector)}?"):
+        if not task.options.yes and not await confirm(f"{task.verb.capitalize()} {describe_selection(context, selector)}?"):
             errors().print("nothing was changed")
             return 1
         error, settlers = "", task.settlers(broker, evaluator)
@@ -137,7 +136,7 @@ async def apply(context: RouteContext, task: Task) -> int:
                     tally = await operations.settle_letters(
                         broker, context.clock, context.codec, selector.fingerprints, settlers, stop, advance, largest=task.largest
                     )
-                except Interrupted as interrupted:
+                except SettlementInterrupted as interrupted:
                     tally, error = interrupted.tally, str(interrupted)
         return report_outcome(context, task, tally, error)
 
@@ -149,7 +148,7 @@ def require_applicable(selector: LetterSelector, *, by_name: bool) -> None:
         raise UsageError("nothing was changed: " + "; ".join(f"{letter_count(count)} {keep.reason}" for keep, count in selector.kept.most_common()))
 
 
-def describe(context: RouteContext, selector: LetterSelector) -> str:
+def describe_selection(context: RouteContext, selector: LetterSelector) -> str:
     """The selected letters, for a question or a dry run."""
     parts = [f"{letter_count(selector.count)} of {context.route}{by_class(selector.classes)}"]
     if selector.done:
@@ -165,7 +164,7 @@ def report_dry_run(context: RouteContext, task: Task, selector: LetterSelector) 
         write_json({"route": context.route, "dry_run": True, "chosen": selector.count, "left": kept_object(selector.kept), "letters": letters})
     else:
         print_letters(selector.chosen, selector)
-        output().print(f"would {task.verb} {describe(context, selector)}; nothing was changed (--dry-run)", soft_wrap=True)
+        output().print(f"would {task.verb} {describe_selection(context, selector)}; nothing was changed (--dry-run)", soft_wrap=True)
     return 0
 
 
@@ -173,7 +172,7 @@ def plan_name(task: Task, plan: ReplayPlan | None) -> str:
     match plan:
         case None:
             return task.verb
-        case Keep():
+        case Retain():
             return "left"
         case MarkDone():
             return "done"
@@ -181,7 +180,7 @@ def plan_name(task: Task, plan: ReplayPlan | None) -> str:
             return "replayed"
 
 
-def kept_object(kept: Mapping[Keep, int]) -> dict[str, int]:
+def kept_object(kept: Mapping[Retain, int]) -> dict[str, int]:
     return {keep.reason: count for keep, count in kept.items()}
 
 
@@ -192,7 +191,7 @@ def report_outcome(context: RouteContext, task: Task, tally: SettlementTally, er
         counts: dict[str, Any] = {"route": context.route, **tally.removed, "left": kept_object(tally.kept)}
         write_json(counts | {"missing": tally.missing, "stopped": tally.stopped, "error": error or None})
         return code
-    lines = [f"{letter_count(count)} {RESULTS.get(result, result)}" for result, count in tally.removed.items()]
+    lines = [f"{letter_count(count)} {RESULT_TEXTS.get(result, result)}" for result, count in tally.removed.items()]
     lines += [f"{letter_count(count)} left: {keep.reason}" for keep, count in tally.kept.most_common()]
     if tally.missing:
         lines.append(f"{letter_count(tally.missing)} missing: no longer in the queue, or held by another consumer")

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 import typer
 
 dead = typer.Typer(help="List, show, replay or discard dead letters.", no_args_is_help=True, rich_markup_mode=None)
-Route = Annotated[str, typer.Argument(metavar="ROUTE", help="A publisher, runbook, subscriber or webhook, `unrouted`, or the name of a dead queue.")]
-Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Message ids, or the beginnings of message ids.", show_default=False)]
-All = Annotated[bool, typer.Option("--all", help="All letters.")]
-Where = Annotated[
+RouteName = Annotated[str, typer.Argument(metavar="ROUTE", help="A publisher, runbook, subscriber or webhook, `unrouted`, or the name of a dead queue.")]
+LetterIds = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Message ids, or the beginnings of message ids.", show_default=False)]
+AllOption = Annotated[bool, typer.Option("--all", help="All letters.")]
+WhereOption = Annotated[
     str | None,
     typer.Option(
         metavar="JSONATA",
@@ -25,9 +25,9 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")
 
 @dead.command("list")
 def dead_list(
-    route: Route,
-    ids: Ids = None,
-    where: Where = None,
+    route: RouteName,
+    ids: LetterIds = None,
+    where: WhereOption = None,
     limit: Annotated[
         int | None, typer.Option(min=0, help="Maximum letters, oldest first (0 = all). Default 50; no limit with --json.", show_default=False)
     ] = None,
@@ -41,10 +41,10 @@ def dead_list(
 
 @dead.command("show")
 def dead_show(
-    route: Route,
-    ids: Ids = None,
-    everything: All = False,
-    where: Where = None,
+    route: RouteName,
+    ids: LetterIds = None,
+    everything: AllOption = False,
+    where: WhereOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum letters, oldest first.")] = 20,
     reveal: Annotated[bool, typer.Option("--reveal", help="Also show values that look like secrets.")] = False,
     as_json: AsJson = False,
@@ -57,10 +57,10 @@ def dead_show(
 
 @dead.command("replay")
 def dead_replay(
-    route: Route,
-    ids: Ids = None,
-    everything: All = False,
-    where: Where = None,
+    route: RouteName,
+    ids: LetterIds = None,
+    everything: AllOption = False,
+    where: WhereOption = None,
     verdict: Annotated[
         Literal["sent", "not-sent", "look"] | None,
         typer.Option("--as", help="Verdict on letters in doubt: sent, not-sent, or look (look them up with `find`).", show_default=False),
@@ -77,10 +77,10 @@ def dead_replay(
 
 @dead.command("discard")
 def dead_discard(
-    route: Route,
-    ids: Ids = None,
-    everything: All = False,
-    where: Where = None,
+    route: RouteName,
+    ids: LetterIds = None,
+    everything: AllOption = False,
+    where: WhereOption = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,

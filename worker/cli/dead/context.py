@@ -66,7 +66,7 @@ class RouteContext:
     async def scan(self, broker: Broker, selector: LetterSelector) -> None:
         """Offer all letters to the selector. Raises `BrokerError`, `NoSuchLetter`."""
         async with self.evaluator() as selector.evaluator:
-            with progress_bar("looking", await self.depth(broker)) as advance:
+            with progress_bar("reading", await self.depth(broker)) as advance:
                 await operations.scan_letters(broker, self.clock, self.dead_queues, selector, advance, largest=self.settings.max_message)
 
     def evaluator(self) -> AbstractAsyncContextManager[Evaluator]:

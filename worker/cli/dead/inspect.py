@@ -22,7 +22,7 @@ from worker.flows.dead.letter_selector import LetterSelector, SelectedLetter, sh
 
 MAX_LISTED = 50
 MAX_REASON = 200  # characters in the table
-MAX_BODY = 20_000  # characters of one letter in full
+MAX_SHOWN_TEXT = 20_000  # characters of one letter in full
 AGE_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -117,16 +117,16 @@ def letter_count(count: int) -> str:
 def print_letter(found: SelectedLetter, message: Message, now: float, *, reveal: bool) -> None:
     """One letter in full."""
     console, letter = output(), found.letter
-    console.print(Text(one_line(letter.id, MAX_BODY), style="bold"), soft_wrap=True)
+    console.print(Text(one_line(letter.id, MAX_SHOWN_TEXT), style="bold"), soft_wrap=True)
     about = {"queue": found.dead_queue.name, "class": letter.dead_class, "reason": letter.reason, "status": letter.status, "attempts": letter.attempts}
     more = {"replays": letter.replays or None, "age": age(letter.age(now)) or None, "buried": letter.at, **properties(message)}
     for name, value in (about | more).items():
         if value is not None:
-            console.print(Text(f"{name:12} {one_line(str(value), MAX_BODY)}"), soft_wrap=True)
+            console.print(Text(f"{name:12} {one_line(str(value), MAX_SHOWN_TEXT)}"), soft_wrap=True)
     headers, body = headers_and_body(found.letter, message, reveal=reveal)
     for title, value in (("headers", headers), ("body", body)):
         console.print(Text(title, style="bold"))
-        console.print(Text(pretty(value, MAX_BODY)), soft_wrap=True)
+        console.print(Text(pretty(value, MAX_SHOWN_TEXT)), soft_wrap=True)
 
 
 def letter_object(letter: Letter, queue: str, now: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.message import Delivery, Message
 from worker.core.ports import Evaluator
 from worker.flows.dead.letter import DeadQueue, Letter, expression_view, letter_of
-from worker.flows.dead.plan import Keep, MarkDone, ReplayPlan, incomplete
+from worker.flows.dead.plan import MarkDone, ReplayPlan, Retain, incomplete_letter
 
 CANDIDATES = 10  # ids that an error names
 
@@ -63,7 +63,7 @@ class LetterSelector:
     fingerprints: dict[str, Counter[bytes]] = field(default_factory=dict)
     done: int = 0
     """Selected letters that a replay marks as done."""
-    kept: Counter[Keep] = field(default_factory=Counter)
+    kept: Counter[Retain] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
     _candidates: dict[str, dict[str, list[SelectedLetter]]] = field(default_factory=dict)
 
@@ -87,7 +87,7 @@ class LetterSelector:
             return
         found: list[SelectedLetter] = []
         if await self._matches(letter, message):
-            plan = None if self.planner is None else incomplete(letter) or self.planner(dead_queue, letter, message)
+            plan = None if self.planner is None else incomplete_letter(letter) or self.planner(dead_queue, letter, message)
             found = [SelectedLetter(dead_queue, letter, message if self.bodies else None, plan)]
         for text in prefixes:
             self._candidates.setdefault(text, {}).setdefault(letter.id, []).extend(found)
@@ -134,7 +134,7 @@ class LetterSelector:
         self.classes[str(letter.dead_class)] += 1
         self.replayed += letter.replays > 0
         self.fingerprints.setdefault(found.dead_queue.name, Counter())[letter.fingerprint] += 1
-        if isinstance(found.plan, Keep):
+        if isinstance(found.plan, Retain):
             self.kept[found.plan] += 1
         self.done += isinstance(found.plan, MarkDone)
         if self.keep is None or len(self.chosen) < self.keep:

@@ -15,15 +15,15 @@ from worker.core.message import up_to
 from worker.core.ports import Broker, Clock
 from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.letter_selector import LetterSelector
-from worker.flows.dead.plan import Keep
+from worker.flows.dead.plan import Retain
 from worker.flows.dead.queue_scan import QueueScan, open_scan
 from worker.flows.dead.replay import SettleLetter
 
 LOCK_WAIT = 5.0  # seconds: longer than another command needs to list letters
-LOCK_RETRY = 0.1  # seconds
+EXCLUSIVE_RETRY = 0.1  # seconds
 
 
-class Interrupted(WorkerError):
+class SettlementInterrupted(WorkerError):
     """The connection to the broker was lost; `tally` counts what was settled before."""
 
     def __init__(self, reason: str, tally: SettlementTally) -> None:
@@ -36,7 +36,7 @@ class SettlementTally:
     """Counts of the selected letters: `removed` by result, `kept` by reason."""
 
     removed: Counter[str] = field(default_factory=Counter)
-    kept: Counter[Keep] = field(default_factory=Counter)
+    kept: Counter[Retain] = field(default_factory=Counter)
     missing: int = 0
     """Selected letters that are no longer in the queue, or that another consumer holds."""
     stopped: bool = False
@@ -59,7 +59,7 @@ async def exclusive_access(broker: Broker, clock: Clock, dead_queues: Sequence[D
             if locked or clock.monotonic() >= deadline:
                 yield locked
                 return
-        await clock.sleep(LOCK_RETRY)
+        await clock.sleep(EXCLUSIVE_RETRY)
 
 
 async def scan_letters(
@@ -89,7 +89,7 @@ async def settle_letters(
     *,
     largest: int = MAX_BYTES,
 ) -> SettlementTally:
-    """Settle the letters with these fingerprints (by queue), in order, until `stop`. `largest`: bytes of a body that is read. Raises `Interrupted`."""
+    """Settle the letters with these fingerprints (by queue), in order, until `stop`. `largest`: bytes of a body that is read. Raises `SettlementInterrupted`."""
     tally = SettlementTally()
     for dead_queue, settle in settlers.items():
         wanted = Counter(fingerprints.get(dead_queue.name, {}))
@@ -98,7 +98,7 @@ async def settle_letters(
                 async with open_scan(broker, clock, dead_queue.name, leaving=wanted.total(), keep=up_to(largest)) as scan:
                     await _settle_queue(scan, codec, dead_queue, wanted, settle, stop, progress, tally)
             except BrokerError as error:
-                raise Interrupted(str(error), tally) from error
+                raise SettlementInterrupted(str(error), tally) from error
         tally.missing += 0 if stop.is_set() else wanted.total()
     tally.stopped = stop.is_set()
     return tally
@@ -120,7 +120,7 @@ async def _settle_queue(
             if not wanted[letter.fingerprint]:
                 continue
             result = await settle(letter, delivery.message)
-            if isinstance(result, Keep):
+            if isinstance(result, Retain):
                 tally.kept[result] += 1
             else:
                 await scan.ack(delivery)

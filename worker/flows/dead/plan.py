@@ -42,14 +42,13 @@ class MarkDone:
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
-    """Leave it in the dead queue. `asks`: because it needs a verdict."""
+class Retain:
+    """Leave it in the dead queue."""
 
     reason: str
-    asks: bool = False
 
 
-ReplayPlan = Replay | MarkDone | Keep
+ReplayPlan = Replay | MarkDone | Retain
 ReplayPlanner = Callable[[Letter, Message], ReplayPlan]
 IN_DOUBT_REASON = "in doubt: say `--as not-sent` (send it again), `--as sent` (it is done) or `--as look` (look it up with the route's `find`)"
 INCOMPLETE_REASON = "incomplete (`dead-left-out` names what is missing): have the sender send it again or a poll read it again, then discard it"
@@ -58,12 +57,12 @@ ANSWER_NEEDED_REASON = (
 )
 
 
-def incomplete(letter: Letter) -> Keep | None:
+def incomplete_letter(letter: Letter) -> Retain | None:
     """A letter with a missing part stays: its body is too large to read, or the worker left something out when it dead-lettered the message."""
     if letter.unread:
-        return Keep(f"its body has {letter.unread:,} bytes, more than the limit: raise WORKER_MAX_MESSAGE, for this command and for the worker")
+        return Retain(f"its body has {letter.unread:,} bytes, more than the limit: raise WORKER_MAX_MESSAGE, for this command and for the worker")
     if letter.state.death is not None and letter.state.death.left_out:
-        return Keep(INCOMPLETE_REASON)
+        return Retain(INCOMPLETE_REASON)
     return None
 
 
@@ -75,7 +74,7 @@ def planner(dead_queue: DeadQueue, routes: Routes, verdict: Verdict | None) -> R
             return Replay()
         match verdict:
             case None if letter.dead_class == DeadClass.IN_DOUBT:
-                return Keep(IN_DOUBT_REASON, asks=True)
+                return Retain(IN_DOUBT_REASON)
             case None | Verdict.NOT_SENT:
                 return Replay(verdict)
             case Verdict.LOOK:
@@ -94,11 +93,11 @@ def plan_lookup(dead_queue: DeadQueue, routes: Routes, message: Message) -> Repl
         try:
             step = step_of(routes.runbooks[dead_queue.route], Run.read(message.body))
         except Undecodable as error:
-            return Keep(str(error))
+            return Retain(str(error))
         if step is None:
             return Replay(Verdict.LOOK)
         subject, find = f"step {step.name!r}", step.find
-    return Replay(Verdict.LOOK) if find is not None else Keep(f"{subject} has no `find` to look it up with: say `--as sent` or `--as not-sent`")
+    return Replay(Verdict.LOOK) if find is not None else Retain(f"{subject} has no `find` to look it up with: say `--as sent` or `--as not-sent`")
 
 
 def plan_done(dead_queue: DeadQueue, routes: Routes, message: Message) -> ReplayPlan:
@@ -110,15 +109,15 @@ def plan_done(dead_queue: DeadQueue, routes: Routes, message: Message) -> Replay
         run = Run.read(message.body)
         step = step_of(runbook, run)
         if step is None:
-            return Keep("the run was not at a step that sends a request: replay it without `--as sent`")
+            return Retain("the run was not at a step that sends a request: replay it without `--as sent`")
         if needs := answer_use(step):
-            return Keep(ANSWER_NEEDED_REASON.format(step=step.name, needs=needs))
+            return Retain(ANSWER_NEEDED_REASON.format(step=step.name, needs=needs))
         if not step.go:
             return MarkDone()
         values = replace(run.values(), status=None, response=None)
         return MarkDone(run.next(step.go[0].go, values).message())
     except Undecodable as error:
-        return Keep(str(error))
+        return Retain(str(error))
 
 
 def step_of(runbook: Runbook, run: Run) -> Step | None:

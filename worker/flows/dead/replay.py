@@ -19,7 +19,7 @@ from worker.core.jsontext import decode
 from worker.core.message import Message
 from worker.core.ports import Broker, Clock, Evaluator
 from worker.flows.dead.letter import DeadQueue, Letter
-from worker.flows.dead.plan import Keep, MarkDone, Replay, ReplayPlanner, incomplete, replay_state
+from worker.flows.dead.plan import MarkDone, Replay, ReplayPlanner, Retain, incomplete_letter, replay_state
 from worker.flows.hooks import effects as hook_effects
 from worker.flows.hooks.effects import Effect
 from worker.flows.polling import events
@@ -36,7 +36,7 @@ class Removed:
 
 
 class SettleLetter(Protocol):
-    async def __call__(self, letter: Letter, message: Message) -> Removed | Keep:
+    async def __call__(self, letter: Letter, message: Message) -> Removed | Retain:
         """Settle one letter; the caller acks a removed one. Raises `BrokerError`."""
         ...
 
@@ -55,10 +55,10 @@ class ReplayToQueue:
         self._broker = broker
         self._codec = codec
 
-    async def __call__(self, letter: Letter, message: Message) -> Removed | Keep:
-        plan = incomplete(letter) or self._plan(letter, message)
+    async def __call__(self, letter: Letter, message: Message) -> Removed | Retain:
+        plan = incomplete_letter(letter) or self._plan(letter, message)
         match plan:
-            case Keep():
+            case Retain():
                 return plan
             case MarkDone(onward):
                 if onward is not None:
@@ -69,7 +69,7 @@ class ReplayToQueue:
                 try:
                     await self._publish(self._codec.copy(message, self._home, replay_state(letter, verdict)))
                 except Unpublishable as error:
-                    return Keep(str(error))
+                    return Retain(str(error))
                 return Removed("replayed")
 
     async def _publish(self, message: Message) -> None:
@@ -87,24 +87,24 @@ class ReplayThroughRoute:
         self._broker = broker
         self._clock = clock
 
-    async def __call__(self, letter: Letter, message: Message) -> Removed | Keep:
-        if keep := incomplete(letter):
+    async def __call__(self, letter: Letter, message: Message) -> Removed | Retain:
+        if keep := incomplete_letter(letter):
             return keep
         try:
             effects = await self._effects(letter, message, self._clock.now())
         except (EvaluatorUnavailable, ExpressionError, Undecodable) as error:
-            return Keep(str(error))
+            return Retain(str(error))
         for effect in effects:
             try:
                 await self._broker.publish(effect.message, routing_key=effect.routing_key, exchange=effect.exchange)
             except (Unroutable, PublishRefused) as error:
                 if self._broker.lost:
                     raise BrokerError(str(error)) from error
-                return Keep(str(error))
+                return Retain(str(error))
         return Removed("replayed" if effects else "filtered")
 
 
-async def discard(letter: Letter, message: Message) -> Removed | Keep:  # noqa: ARG001 - the signature of `SettleLetter`
+async def discard(letter: Letter, message: Message) -> Removed | Retain:  # noqa: ARG001 - the signature of `SettleLetter`
     """Removes every letter."""
     return Removed("discarded")
 
