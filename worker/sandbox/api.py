@@ -57,30 +57,30 @@ class Api:
 
     async def answer(self, request: web.Request, received: ReceivedRequest, query: ListQuery) -> web.StreamResponse:
         halo, path = self._halo, request.rel_url.raw_path[len("/api") :]
-        opened = public_answer(halo, request.method, path.lower(), str(request.url.origin()))
-        if opened is not None:
-            return opened
+        public = public_answer(halo, request.method, path.lower(), str(request.url.origin()))
+        if public is not None:
+            return public
         try:
             match = published_paths().match(request.method, path)
         except PathNotPublished:
             return web.Response(status=404)
         except MethodNotPublished:
             return web.Response(status=405)
-        grant = self._grant(request)
+        grant = self._find_token(request)
         if grant is None:
             return web.Response(status=401, headers=CHALLENGE)
-        stopped = self._limited() or self._gate(grant, match) or special_answer(halo, grant, match, query.parameters)
+        stopped = self._check_limit() or self._check_scope(grant, match) or special_answer(halo, grant, match, query.parameters)
         return stopped or await self._carry_out(AuthorizedRequest(request, received, match, query, grant))
 
-    def _grant(self, request: web.Request) -> AccessToken | None:
+    def _find_token(self, request: web.Request) -> AccessToken | None:
         token = request.headers.get("Authorization", "")
         return self._halo.tokens.grant(token[7:]) if token.lower().startswith("bearer ") else None
 
-    def _gate(self, grant: AccessToken, match: PathMatch) -> web.Response | None:
+    def _check_scope(self, grant: AccessToken, match: PathMatch) -> web.Response | None:
         operation = match.operation
         return None if permits(grant.scopes, operation.resource, write=operation.method != "GET") else web.Response(status=403)
 
-    def _limited(self) -> web.Response | None:
+    def _check_limit(self) -> web.Response | None:
         halo, settings = self._halo, self._halo.settings
         refused = refuse_over_limit(halo.rate_limiter, halo.now(), settings)
         if refused is not None and settings.retry_after is not None:

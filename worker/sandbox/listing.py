@@ -75,13 +75,11 @@ def _union(store: Store, entity: str) -> Table:
 def _visible(store: Store, settings: SandboxSettings, parameters: ListParameters, match: PathMatch, selection: ResultSet) -> ResultSet | list[Row]:
     """The records that are visible now, within the id range of a feed."""
     hidden = store.hidden.get(match.table, set())
-    created_within = store.created_within(match.table, timedelta(seconds=settings.list_lag)) if settings.list_lag else set()
-    older, newer = (
-        (parameters.number("older_than_id"), parameters.number("newer_than_id")) if "older_than_id" in match.operation.query_parameters else (None, None)
-    )
-    if not (hidden or created_within or older or newer):
+    recent = store.created_within(match.table, timedelta(seconds=settings.list_lag)) if settings.list_lag else set()
+    older, newer = parameters.number("older_than_id"), parameters.number("newer_than_id")
+    if not (hidden or recent or older or newer):
         return selection
-    invisible = hidden | created_within
+    invisible = hidden | recent
     return [row for row in selection.rows() if row["id"] not in invisible and (not older or row["id"] < older) and (not newer or row["id"] > newer)]
 
 

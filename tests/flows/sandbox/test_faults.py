@@ -1,4 +1,4 @@
-"""How the simulated Halo fails when it is told to."""
+"""The faults of the simulated Halo."""
 
 import asyncio
 
@@ -167,7 +167,7 @@ async def test_tokens_end_at_a_certain_request(visit):
         assert [(await visitor.get("/Status")).status for _ in range(3)] == [200, 401, 401]
 
 
-async def test_a_fault_strikes_from_the_nth_fitting_request_as_often_as_told(visit):
+async def test_a_fault_applies_from_the_nth_matching_request_as_often_as_requested(visit):
     async with visit() as visitor:
         visitor.halo.faults.add(Fault(FaultKind.ANSWER, "GET", "/st*", nth=2, times=2, status=500))
         statuses = [(await visitor.get(path)).status for path in ("/Status", "/Team", "/STATUS", "/Status", "/Status")]
@@ -181,7 +181,7 @@ async def test_of_two_faults_that_answer_the_second_waits_for_the_next_request(v
         assert [(await visitor.get("/Status")).status for _ in range(3)] == [502, 504, 200]
 
 
-async def test_chance_is_the_same_for_the_same_seed(visit):
+async def test_probability_is_reproducible_for_the_same_seed(visit):
     runs = []
     for _ in range(2):
         async with visit() as visitor:

@@ -17,15 +17,8 @@ from worker.cli.demo.steps import STEPS, DemoStep
 
 SHOWN_LINES = 8
 SHOWN_EVENTS = {
-    "event.published",
-    "page.read",
-    "poll.ended",
-    "message.done",
-    "message.skipped",
-    "message.retried",
-    "message.dead",
-    "token.refreshed",
-    "client.up",
+    *("event.published", "page.read", "poll.ended", "token.refreshed", "client.up"),
+    *("message.done", "message.skipped", "message.retried", "message.dead"),
 }
 FIELDS = ("route", "change", "record", "routing_key", "page", "rows", "result", "status", "reason", "attempt")
 
