@@ -10,6 +10,8 @@ from hmac import compare_digest
 from aiohttp import web
 from yarl import URL
 
+from worker.sandbox.server import listen
+
 
 @dataclass
 class FakeCompletionsApi:
@@ -44,11 +46,6 @@ async def serve_completions(key: str = "sandbox-key", *, host: str = "127.0.0.1"
     completions = FakeCompletionsApi(key)
     application = web.Application()
     application.router.add_post("/v1/chat/completions", completions.answer)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        completions.url = f"http://{host}:{runner.addresses[0][1]}/v1"
+    async with listen(application, host, port) as address:
+        completions.url = f"{address}/v1"
         yield completions
-    finally:
-        await runner.cleanup()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from email.utils import format_datetime
+from typing import Any
 
 from aiohttp import web
 
@@ -32,17 +33,24 @@ async def serve(
 ) -> AsyncIterator[SimulatedHalo]:
     """A running simulated Halo. `port` 0: any free port, see its `url`. `now`: the time source of everything in it."""
     halo = SimulatedHalo(settings or SandboxSettings(), now)
-    front = RequestHandler(halo, watcher)
-    runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1, keepalive_timeout=halo.settings.keepalive_seconds)
+    application = RequestHandler(halo, watcher).application()
+    async with listen(application, host, port, keepalive_timeout=halo.settings.keepalive_seconds) as halo.url:
+        try:
+            async with deliver_webhooks(halo):
+                yield halo
+        finally:
+            halo.faults.clear()
+
+
+@asynccontextmanager
+async def listen(application: web.Application, host: str, port: int, **options: Any) -> AsyncIterator[str]:
+    """Serves an application until the end of the block, and yields its URL. `port` 0: any free port."""
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, **options)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, reuse_address=True).start()
-        bound = runner.addresses[0][1]
-        halo.url = f"http://{host}:{bound}"
-        async with deliver_webhooks(halo):
-            yield halo
+        yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
-        halo.faults.clear()
         await runner.cleanup()
 
 

@@ -69,7 +69,7 @@ def dead_replay(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
-    """Replay dead letters in their old order through the route's own queue. Resets their attempts and counts `replays`."""
+    """Replay dead letters, in their old order. They pass through the route's own queue only; `replays` counts, and their attempts start again at 0."""
     from worker.cli.dead.apply import ApplyOptions, replay_letters
 
     return replay_letters(route, ids or [], where, verdict, os.environ, everything=everything, options=ApplyOptions(dry_run, yes, as_json))
