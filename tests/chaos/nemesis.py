@@ -12,7 +12,7 @@ from tests.chaos.points import Point
 from tests.chaos.schedule import EVERYBODY, NODE, Blow
 from tests.chaos.world import Replica, World
 from tests.tools.proxy import Proxy
-from worker.sandbox.faults import BodyKind, Fault, FaultKind
+from worker.sandbox.faults import Fault, FaultBody, FaultKind
 
 POINT_WITHIN = 5.0
 STOPPED = 7.0  # longer than the broker waits for heartbeats
@@ -167,7 +167,7 @@ class Nemesis:
             "cut": Fault(FaultKind.CUT, **often),
             "status": Fault(FaultKind.ANSWER, status=status, executed=executed, **often),
             "html": Fault(FaultKind.HTML, executed=executed, **often),
-            "throttled": Fault(FaultKind.ANSWER, status=429, body=BodyKind.STRING, text="too many requests", headers=(("Retry-After", "1"),), **often),
+            "throttled": Fault(FaultKind.ANSWER, status=429, body=FaultBody.STRING, text="too many requests", headers=(("Retry-After", "1"),), **often),
             "revoked": Fault(FaultKind.REVOKE, times=1),
             "slow": Fault(FaultKind.DELAY, seconds=2.0 + 4 * blow.dice, executed=True, **often),
             "drip": Fault(FaultKind.DRIP, method="GET", path="/api/*", times=None, probability=0.3, seconds=0.01),

@@ -16,7 +16,7 @@ from tests.tools.process import write_routes
 from worker.core.clock import SystemClock
 from worker.core.message import Message
 from worker.core.topology import Topology, browsed, work_topology
-from worker.flows.dead.dead_queues import DeadQueue
+from worker.flows.dead.letter import DeadQueue
 from worker.flows.dead.operations import exclusive_access
 from worker.flows.dead.queue_scan import open_scan
 
@@ -67,7 +67,7 @@ async def post(tmp_path, other, amqp_url):
     return Post(tmp_path, other, amqp_url)
 
 
-async def test_letters_are_listed_oldest_first_with_counts_and_looking_changes_nothing(post):
+async def test_letters_are_listed_oldest_first_with_counts_and_nothing_changes(post):
     for number in range(3):
         await post.bury(f"m{number}", replays=number)
     await post.bury("d1", "in_doubt")
@@ -83,14 +83,14 @@ async def test_letters_are_listed_oldest_first_with_counts_and_looking_changes_n
     assert await post.ids("assets.dead") == ["m0", "m1", "m2", "d1"]
 
 
-async def test_looking_25_times_and_more_loses_nothing_and_keeps_the_order(post):
+async def test_25_scans_lose_nothing_and_keep_the_order(post):
     ids = [f"m{number:02}" for number in range(30)]
     for each in ids:
         await post.bury(each)
     assert {(await post.run("list", "erp", "--json")).code for _ in range(3)} == {0}
     for _ in range(22):
-        async with open_scan(post.other.broker, SystemClock(), "assets.dead") as walk:
-            assert [delivery.message.message_id async for delivery in walk.deliveries()] == ids
+        async with open_scan(post.other.broker, SystemClock(), "assets.dead") as scan:
+            assert [delivery.message.message_id async for delivery in scan.deliveries()] == ids
     assert (await post.json("list", "erp"))["total"] == 30
     assert await post.ids("assets.dead") == ids
 
@@ -105,10 +105,10 @@ async def test_a_list_can_be_cut_short_and_narrowed_and_the_ids_it_shows_name_th
     assert (await post.json("list", "erp", "b"))["letters"][0]["id"] == "b"
     failing = await post.run("list", "erp", "--where", "$number(body.payload.inventory_number) > 1")
     assert failing.code == 0
-    assert "--where could not be worked out for 4 letters" in failing.err
+    assert "--where could not be evaluated for 4 letters" in failing.err
 
 
-async def test_a_letter_is_shown_whole_without_what_looks_like_a_secret(post):
+async def test_a_letter_is_shown_in_full_with_secrets_masked(post):
     await post.bury(
         "m1", body={"payload": {"name": "Ada", "password": SECRET, "deep": {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": 1}}}}}}}}}}, **{"x-api-key": SECRET}
     )
@@ -166,7 +166,7 @@ async def test_what_is_discarded_is_gone_and_the_others_stay(post):
     assert await post.other.depth("assets") == 0
 
 
-async def test_letters_in_doubt_take_a_word_and_letters_that_are_named_go_together_or_not_at_all(post):
+async def test_letters_in_doubt_need_a_verdict_and_named_letters_are_replayed_together_or_not_at_all(post):
     await post.bury("m1")
     await post.bury("d1", "in_doubt")
     named = await post.run("replay", "erp", "m1", "d1", "--yes")
@@ -183,7 +183,7 @@ async def test_letters_in_doubt_take_a_word_and_letters_that_are_named_go_togeth
     assert await post.ids("assets.dead") == ["d1"]
 
 
-async def test_what_was_not_sent_is_tried_as_fresh_what_was_sent_is_taken_as_done_and_a_look_takes_a_find(post):
+async def test_each_verdict_has_its_effect_and_look_needs_a_find(post):
     for queue in ("assets.dead", "looked.dead"):
         for name in ("d1", "d2", "d3"):
             await post.bury(name, "in_doubt", queue=queue, **{"halo-doubtful": True})
@@ -203,7 +203,7 @@ async def test_what_was_not_sent_is_tried_as_fresh_what_was_sent_is_taken_as_don
     assert [letter.headers["halo-doubtful"] for letter in await post.other.drain("looked")] == [True] * 3
 
 
-async def test_records_are_worked_out_anew_and_published_and_those_that_fail_again_stay(post):
+async def test_records_are_published_with_the_current_route_and_those_that_fail_again_stay(post):
     await post.other.declare("events", exchange="halo")
     parked = {"dead-class": "transform", "dead-reason": "no", "dead-route": "tickets", "change": "created"}
     for number in (1, 2):
@@ -219,7 +219,7 @@ async def test_records_are_worked_out_anew_and_published_and_those_that_fail_aga
     assert await post.ids("halo.dead.tickets") == ["r2"]
 
 
-async def test_events_that_nobody_took_go_through_their_exchange_once_somebody_does(post):
+async def test_unrouted_events_go_through_their_exchange_once_a_queue_is_bound(post):
     headers = {"original-exchange": "late", "original-routing-key": "tickets.created", "dead-route": "tickets", "dedupe-key": "k"}
     await post.other.broker.publish(Message(b"{}", headers, message_id="e1"), routing_key="halo.unrouted")
     nobody = await post.run("replay", "unrouted", "e1", "--yes")
@@ -232,7 +232,7 @@ async def test_events_that_nobody_took_go_through_their_exchange_once_somebody_d
     assert "original-exchange" not in event.headers
 
 
-async def test_deliveries_bring_about_what_todays_route_says(post):
+async def test_webhook_deliveries_are_replayed_with_the_current_route(post):
     await post.other.declare("hooked", exchange="halo", routing_key="webhooks.#")
     await post.other.declare("halo.dead.hook")
     hook = {"client": "main", "auth": {"type": "basic", "username": "u", "password": SECRET}, "when": "{{ object_id < 3 }}", "publish": {"exchange": "halo"}}
@@ -253,14 +253,14 @@ async def test_deliveries_bring_about_what_todays_route_says(post):
         (("list", "zzzz"), 2, "there are erp, looking, tickets, unrouted"),
         (("show", "erp", "x"), 1, "no letter has an id that begins with 'x'"),
         (("replay", "erp", "m", "--yes"), 1, "2 ids begin with 'm': m1, m2"),
-        (("replay", "erp", "m1"), 2, "nobody can be asked here: add --yes"),
+        (("replay", "erp", "m1"), 2, "standard input is not a terminal, so the command cannot ask: add --yes"),
         (("discard", "erp", "--yes"), 2, "name letters by their ids, or say --where, or --all"),
         (("discard", "erp", "m1", "--all", "--yes"), 2, "either name letters or say --all"),
         (("replay", "erp", "", "--yes"), 2, "an id cannot be empty"),
         (("list", "erp", "--where", "class ="), 2, "--where"),
     ],
 )
-async def test_what_cannot_be_done_is_said_in_one_line_and_changes_nothing(post, arguments, code, told):
+async def test_a_usage_error_is_one_line_and_changes_nothing(post, arguments, code, told):
     await post.bury("m1")
     await post.bury("m2")
     ended = await post.run(*arguments)
@@ -275,7 +275,7 @@ async def test_a_broker_that_is_away_or_keeps_nothing_is_said_in_one_line(post):
     assert (away.code, away.out, len(away.err.splitlines())) == (1, "", 1)
     embedded = await post.run("list", "erp", amqp_url="memory://")
     assert (embedded.code, embedded.out) == (2, "")
-    assert "memory:// lives within one process and keeps no letters" in embedded.err
+    assert "memory:// exists within one process and holds no letters" in embedded.err
 
 
 async def test_a_queue_that_does_not_exist_yet_holds_no_letters(post):
@@ -285,7 +285,7 @@ async def test_a_queue_that_does_not_exist_yet_holds_no_letters(post):
     assert (await post.run("replay", "new", "--all", "--yes")).out == "new: no letters\n"
 
 
-async def test_letters_of_a_route_that_is_gone_are_looked_at_and_discarded_by_the_name_of_their_queue(post):
+async def test_letters_of_a_removed_route_are_listed_and_discarded_by_the_name_of_their_queue(post):
     await post.bury("m1")
     assert (await post.run("list", "assets.dead")).out.splitlines()[-1] == "erp: 1 letter (1 rejected)", "a queue of a route stands for that route"
     write_routes(post.folder, routes(publishers={"new": publisher(queue="new")}))
@@ -293,7 +293,7 @@ async def test_letters_of_a_route_that_is_gone_are_looked_at_and_discarded_by_th
     assert (listed.code, listed.out.splitlines()[-1]) == (0, "assets.dead: 1 letter (1 rejected)")
     replayed = await post.run("replay", "assets.dead", "--all", "--yes")
     assert (replayed.code, replayed.out) == (2, "")
-    assert "no route of these files has the dead queue 'assets.dead'" in replayed.err
+    assert "no route in the route files has the dead queue 'assets.dead'" in replayed.err
     missing = await post.run("list", "assetss.dead")
     assert (missing.code, missing.out) == (1, "")
     assert "there is no queue 'assetss.dead'" in missing.err
@@ -301,13 +301,13 @@ async def test_letters_of_a_route_that_is_gone_are_looked_at_and_discarded_by_th
     assert await post.ids("assets.dead") == []
 
 
-async def test_of_two_operators_the_second_is_told_of_the_first(post):
+async def test_the_second_of_two_commands_reports_the_first(post):
     await post.bury("m1")
     async with exclusive_access(post.other.broker, SystemClock(), [DeadQueue("erp", "publisher", "assets.dead", "assets")]):
         looking, changing = await asyncio.gather(post.run("list", "erp"), post.run("replay", "erp", "m1", "--yes"))
     assert (looking.code, changing.code, changing.out) == (0, 1, "")
-    assert "somebody else is at these letters: those in their hands are not seen here" in looking.err
-    assert "somebody else is at these letters now" in changing.err
+    assert "another `dead` command holds letters of this route" in looking.err
+    assert "another `dead` command is working on the letters of this route" in changing.err
     assert await post.ids("assets.dead") == ["m1"]
 
 
@@ -335,7 +335,7 @@ async def test_letters_that_are_too_large_to_be_read_are_listed_shown_and_chosen
     assert "1 letter (1 decode)" in (await post.run("list", "erp", "--where", 'class = "decode"', **LIMITED)).out
     blind = await post.run("list", "erp", "--where", "$exists(body.payload)", **LIMITED)
     assert "erp: 1 letter (1 rejected)" in blind.out
-    assert "a body is larger than what is read: raise WORKER_MAX_MESSAGE to 3,000,015 bytes or more" in blind.err
+    assert "a body is larger than the limit: raise WORKER_MAX_MESSAGE to 3,000,015 bytes or more" in blind.err
     assert await post.ids("assets.dead") == ["large", "small"]
 
 
@@ -343,7 +343,7 @@ async def test_a_letter_that_is_too_large_is_replayed_whole_once_the_limit_allow
     await too_large(post)
     refused = await post.run("replay", "erp", "large", "--yes", **LIMITED)
     assert refused.code != 0
-    assert "its body has 3,000,015 bytes, more than are read: raise WORKER_MAX_MESSAGE, for this command and for the worker" in refused.err
+    assert "its body has 3,000,015 bytes, more than the limit: raise WORKER_MAX_MESSAGE, for this command and for the worker" in refused.err
     left = await post.run("replay", "erp", "--all", "--yes", **LIMITED)
     assert (left.code, "1 letter replayed" in left.out, "1 letter left: its body has" in left.out) == (1, True, True)
     done = await post.run("replay", "erp", "large", "--yes", max_message="4MiB")

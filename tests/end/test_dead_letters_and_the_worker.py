@@ -18,8 +18,7 @@ from tests.tools.process import ROOT, environment, write_routes
 from tests.tools.waiting import until
 from worker.core.message import Message
 from worker.core.topology import work_topology
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.letter import letter_of
+from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.plan import replay_state
 from worker.sandbox.faults import Fault, FaultKind
 
@@ -47,7 +46,7 @@ def serials(halo: Any) -> list[str]:
     return [body["inventory_number"] for entry in halo.journal.executed("POST", "/Asset") for body in entry.body]
 
 
-async def test_every_class_is_told_and_what_fails_again_says_how_often_it_was_replayed(stage, halos, other):
+async def test_every_class_is_shown_and_a_letter_that_fails_again_counts_its_replays(stage, halos, other):
     halo = await halos()
     worker = await stage.start(routes(halo, retry=["50ms"]))
     halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=400))

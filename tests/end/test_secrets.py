@@ -12,7 +12,7 @@ from tests.tools.proxy import through_proxy
 from tests.tools.waiting import until
 from worker.broker.open import open_broker
 from worker.core.topology import UNROUTED
-from worker.sandbox.faults import BodyKind, Fault, FaultKind
+from worker.sandbox.faults import Fault, FaultBody, FaultKind
 
 CLIENT_SECRET = "mark-client-secret/7f3a+x"
 AGENT_PASSWORD = "mark-agent-password&9d"
@@ -68,11 +68,11 @@ def troubles():
     post = {"method": "POST", "path": "/Asset"}
     said = {"status": 400, "text": f"Name '{PERSON}' must be unique for mark.person@example.com"}
     return [
-        Fault(FaultKind.ANSWER, **post, **said, body=BodyKind.STRING),
-        Fault(FaultKind.ANSWER, **post, **said, body=BodyKind.EXCEPTION),
+        Fault(FaultKind.ANSWER, **post, **said, body=FaultBody.STRING),
+        Fault(FaultKind.ANSWER, **post, **said, body=FaultBody.EXCEPTION),
         Fault(FaultKind.ANSWER, **post, status=403),
         Fault(FaultKind.ANSWER, **post, status=404),
-        Fault(FaultKind.ANSWER, **post, status=500, body=BodyKind.JSON, text=f'{{"Message": "\\"{PERSON}\\" failed"}}'),
+        Fault(FaultKind.ANSWER, **post, status=500, body=FaultBody.JSON, text=f'{{"Message": "\\"{PERSON}\\" failed"}}'),
         Fault(FaultKind.RESET, **post, executed=True),
         Fault(FaultKind.CUT, **post),
         Fault(FaultKind.HTML, **post),
@@ -100,10 +100,10 @@ async def live_through_everything(halo, other, worker, proxy):
     await other.send({"text": PERSON}, "failing")
     await other.send({"path": {"id": f"../{PERSON}"}}, "gone")
     await other.send({"payload": [marked("a"), marked("b", client_id=PERSON)]}, "blind")
-    lookup = halo.fault(Fault(FaultKind.ANSWER, "GET", "/Asset", status=400, body=BodyKind.STRING, text=f"'{PERSON}' is not valid"))
+    lookup = halo.fault(Fault(FaultKind.ANSWER, "GET", "/Asset", status=400, body=FaultBody.STRING, text=f"'{PERSON}' is not valid"))
     await other.send({"payload": marked("x")}, "assets")
     await until(lambda: struck(lookup))
-    for does, more in ((FaultKind.HTML, {}), (FaultKind.CUT, {}), (FaultKind.ANSWER, {"status": 400, "body": BodyKind.STRING, "text": f"no '{PERSON}'"})):
+    for does, more in ((FaultKind.HTML, {}), (FaultKind.CUT, {}), (FaultKind.ANSWER, {"status": 400, "body": FaultBody.STRING, "text": f"no '{PERSON}'"})):
         planned = halo.fault(Fault(does, "GET", "/Supplier", **more))
         await until(lambda planned=planned: struck(planned))
     halo.revoke_tokens()
@@ -111,7 +111,7 @@ async def live_through_everything(halo, other, worker, proxy):
     proxy.reset()
     await worker.logged("broker.lost")
     await worker.ready()
-    halo.fault(Fault(FaultKind.ANSWER, "*", "/api/*", times=None, status=503, body=BodyKind.STRING, text=f"the record '{PERSON}' is locked"))
+    halo.fault(Fault(FaultKind.ANSWER, "*", "/api/*", times=None, status=503, body=FaultBody.STRING, text=f"the record '{PERSON}' is locked"))
     await worker.unready()
     halo.faults.clear()
     await worker.ready()

@@ -13,10 +13,9 @@ from rich.tree import Tree
 import worker
 from tests.tools.headers import CODEC
 from worker.cli.console import errors, output, table, write_json
-from worker.cli.dead.view import print_letter, print_letters
+from worker.cli.dead.inspect import print_letter, print_letters
 from worker.core.message import Message
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.letter import letter_of
+from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.letter_selector import LetterSelector, SelectedLetter, Selection
 
 LONG = " ".join(["word"] * 300)

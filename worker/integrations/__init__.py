@@ -1,1 +1,1 @@
-"""Custom integrations: calls of other APIs, to the hosts that their configuration names and to no others."""
+"""Custom integrations: calls to other APIs, restricted to the hosts that their configuration names."""

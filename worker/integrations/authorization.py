@@ -1,4 +1,4 @@
-"""How an integration's API knows us: fixed headers or a query parameter, or the token of an auth manager."""
+"""The authorization of an integration's calls: fixed headers, a query parameter, or the token of an auth manager."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Authorized:
 class Authorization(Protocol):
     @property
     def secrets(self) -> tuple[str | None, ...]:
-        """What it sends to prove who we are, as of now."""
+        """The credentials that it sends now."""
         ...
 
     def reserve(self, call: Call, stale_token: str) -> AbstractAsyncContextManager[Authorized | Failure]:
@@ -46,7 +46,7 @@ class Authorization(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FixedAuthorization:
-    """Goes with each call as it is, in place of what the method says under the same name."""
+    """Headers and query parameters for every call; they replace those that the method sets under the same name."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -67,7 +67,7 @@ class FixedAuthorization:
 
 
 def fixed_authorization(auth: IntegrationAuth) -> FixedAuthorization:
-    """For the kinds that ask nobody."""
+    """For the kinds of `auth` that need no token endpoint."""
     match auth.type:
         case "basic":
             credentials = base64.b64encode(f"{auth.username or ''}:{auth.password or ''}".encode()).decode()

@@ -1,4 +1,4 @@
-"""Calls methods of integrations: the port `Caller` over HTTP."""
+"""Calls methods of integrations: implements the port `Caller` over HTTP."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ log = structlog.get_logger()
 
 
 class IntegrationCaller:
-    """Implements `worker.config.automation.Caller`; made by `open_caller`."""
+    """Implements `worker.config.automation.Caller`; created by `open_caller`."""
 
-    def __init__(self, lines: Mapping[str, ApiConnection], shutdown: ShutdownGate, evaluator: Evaluator, metrics: Metrics, clock: Clock) -> None:
-        self._lines = lines
+    def __init__(self, connections: Mapping[str, ApiConnection], shutdown: ShutdownGate, evaluator: Evaluator, metrics: Metrics, clock: Clock) -> None:
+        self._connections = connections
         self._shutdown = shutdown
         self._evaluator = evaluator
         self._metrics = metrics
@@ -47,18 +47,18 @@ class IntegrationCaller:
         after: Exchange | None = None,
     ) -> AsyncIterator[Slot | Exchange]:
         """As `HaloClient.reserve`: the call is built before anything is waited for."""
-        line, started = self._lines[method.integration], self._clock.monotonic()
+        connection, started = self._connections[method.integration], self._clock.monotonic()
         try:
-            call = await build_call(line.integration, method, values, self._evaluator, timeout)
+            call = await build_call(connection.integration, method, values, self._evaluator, timeout)
         except CallRefused:
-            self._record(line, method, REFUSED_FATE, None, started)
+            self._record(connection, method, REFUSED_FATE, None, started)
             raise
         stale_token = "" if after is None else after.stale_token
-        async with line.authorization.reserve(call, stale_token) as authorized:
+        async with connection.authorization.reserve(call, stale_token) as authorized:
             if isinstance(authorized, Failure):
-                yield self.answered(line, method, authorized, started)
+                yield self.answered(connection, method, authorized, started)
             else:
-                yield IntegrationSlot(self, line, method, authorized, started, renewable=not stale_token)
+                yield IntegrationSlot(self, connection, method, authorized, started, renewable=not stale_token)
 
     async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request
         """One exchange, its `duration` with the wait for a token or the budget. It is sent again only after a 401, once, with a new token."""
@@ -69,30 +69,30 @@ class IntegrationCaller:
         return exchange
 
     def secrets(self, integration: str) -> tuple[str | None, ...]:
-        """What is sent to prove who we are, as of now: an answer may quote it."""
-        return self._lines[integration].authorization.secrets
+        """The credentials that are sent now; a response may quote them."""
+        return self._connections[integration].authorization.secrets
 
     def stop_waiting(self) -> None:
         """The worker stops: calls that wait for a token end as NOT_SENT, those under way are not disturbed. (Calls with a Halo client's token stop with the client.)"""
         self._shutdown.close()
 
-    def answered(self, line: ApiConnection, method: Method, result: Answer | Failure, started: float, token: str = "") -> Exchange:
+    def answered(self, connection: ApiConnection, method: Method, result: Answer | Failure, started: float, token: str = "") -> Exchange:
         """The exchange of a result. `token`: the one that was sent, where another can replace it. Raises `CallRefused`."""
         if isinstance(result, Failure) and result.refused:
-            self._record(line, method, REFUSED_FATE, None, started)
+            self._record(connection, method, REFUSED_FATE, None, started)
             raise CallRefused(f"{method.full_name}: {result.reason}")
         if token and isinstance(result, Answer) and result.status == HTTPStatus.UNAUTHORIZED:
             return Exchange(Fate.AUTH, result.status, stale_token=token)
-        exchange = to_exchange(line.origin.authority, result)
+        exchange = to_exchange(connection.origin.authority, result)
         if isinstance(result, Failure) and result.barred:  # no fault of the call: it counts as no attempt
             exchange = replace(exchange, down=True)
-        self._record(line, method, exchange.fate.value, exchange.status, started)
+        self._record(connection, method, exchange.fate.value, exchange.status, started)
         return replace(exchange, duration=self._clock.monotonic() - started)
 
-    def _record(self, line: ApiConnection, method: Method, fate: str, status: int | None, started: float) -> None:
+    def _record(self, connection: ApiConnection, method: Method, fate: str, status: int | None, started: float) -> None:
         self._metrics.integration_requests.labels(method.integration, method.name, fate).inc()
         milliseconds = round((self._clock.monotonic() - started) * 1000)
-        log.info("method.called", method=method.full_name, verb=method.verb, host=line.origin.authority, status=status, fate=fate, ms=milliseconds)
+        log.info("method.called", method=method.full_name, verb=method.verb, host=connection.origin.authority, status=status, fate=fate, ms=milliseconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class IntegrationSlot:
     """Implements `worker.core.ports.Slot`. `renewable`: a refused token may be replaced."""
 
     caller: IntegrationCaller
-    line: ApiConnection
+    connection: ApiConnection
     method: Method
     authorized: Authorized
     started: float
@@ -110,21 +110,21 @@ class IntegrationSlot:
         """Raises `CallRefused`."""
         if self.authorized.turn is not None:
             self.authorized.turn.unused = False  # a cancelled request may have left
-        result = await self.line.send(replace(self.authorized.call, not_after=until))
-        self.line.authorization.answered(self.authorized, result)
-        return self.caller.answered(self.line, self.method, result, self.started, self.authorized.token if self.renewable else "")
+        result = await self.connection.send(replace(self.authorized.call, not_after=until))
+        self.connection.authorization.answered(self.authorized, result)
+        return self.caller.answered(self.connection, self.method, result, self.started, self.authorized.token if self.renewable else "")
 
 
 @asynccontextmanager
 async def open_caller(
     integrations: Mapping[str, Integration], clients: Mapping[str, HaloClient], evaluator: Evaluator, metrics: Metrics, clock: Clock
 ) -> AsyncIterator[IntegrationCaller]:
-    """A caller for these integrations; `clients` by name are those whose token `halo` integrations use. Connects to nothing yet.
+    """A caller for these integrations. `clients`: by name, for `halo` integrations, which use a client's token. Opens no connection yet.
 
-    Raises `ConfigError` for an address or authorization that can never work.
+    Raises `ConfigError` for an invalid address or authorization.
     """
     shutdown = ShutdownGate()
     shared = ConnectionDeps(clients, shutdown, metrics, clock)
     async with AsyncExitStack() as stack:
-        lines = {name: await stack.enter_async_context(open_connection(integration, shared)) for name, integration in integrations.items()}
-        yield IntegrationCaller(lines, shutdown, evaluator, metrics, clock)
+        connections = {name: await stack.enter_async_context(open_connection(integration, shared)) for name, integration in integrations.items()}
+        yield IntegrationCaller(connections, shutdown, evaluator, metrics, clock)

@@ -1,4 +1,4 @@
-"""The way to one integration's API: its guarded connections and its authorization, opened together."""
+"""Opens the connection to one integration's API: guarded sockets and authorization."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from worker.integrations.request_builder import CONTROL_CHARACTERS, HEADER_NAME
 from worker.metrics import Metrics
 
 CONNECTION_TIMEOUT = 600.0
-"""Seconds; a method's own timeout is shorter."""
+"""Seconds; the timeout of a method is shorter."""
 TOKEN_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ApiConnection:
-    """Calls are built below the integration's base_url, so that all of them go to `origin`."""
+    """Calls have URLs below the integration's base_url, so that all of them go to `origin`."""
 
     integration: Integration
     origin: URL
@@ -41,7 +41,7 @@ class ApiConnection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConnectionDeps:
-    """What every line shares."""
+    """Shared by all connections."""
 
     clients: Mapping[str, HaloClient]
     shutdown: ShutdownGate
@@ -51,7 +51,7 @@ class ConnectionDeps:
 
 @asynccontextmanager
 async def open_connection(integration: Integration, shared: ConnectionDeps) -> AsyncIterator[ApiConnection]:
-    """Connects to nothing yet. Raises `ConfigError` for what can never work."""
+    """Opens no socket yet. Raises `ConfigError` for an invalid address or authorization."""
     origin = http_url(integration, "base_url", integration.base_url).origin()
     guard = guard_of(origin, integration.allow_hosts)
     async with AsyncExitStack() as stack:
@@ -71,9 +71,9 @@ async def open_connection(integration: Integration, shared: ConnectionDeps) -> A
 
 @asynccontextmanager
 async def open_with_client(access: SharedAccess, guard: AddressGuard) -> AsyncIterator[Send]:
-    """With the TLS, the headers and the proxy of the Halo client, whose own host is as good as listed: a self-hosted Halo is often on a private address.
+    """With the TLS, the headers and the proxy of the Halo client. Its host counts as listed: a self-hosted Halo is often on a private address.
 
-    Where a proxy is, sockets go to the proxy, and names are its business.
+    With a proxy, sockets go to the proxy, which resolves the names.
     """
     guard = replace(guard, allowed=guard.allowed | {(guard.host, guard.port)})
     factory = None if access.client.proxy else guard.new_socket
@@ -83,7 +83,7 @@ async def open_with_client(access: SharedAccess, guard: AddressGuard) -> AsyncIt
 
 @asynccontextmanager
 async def open_oauth2(integration: Integration, shared: ConnectionDeps) -> AsyncIterator[TokenAuthorization]:
-    """A token endpoint and the auth manager that asks it. Its host is written in the configuration, so it may be called, but the guard holds there as well."""
+    """The auth manager for a token endpoint. The guard also checks the address of that endpoint."""
     name, auth = integration.name, integration.auth
     address = token_address(str(http_url(integration, "token_url", auth.token_url or "")))
 
@@ -104,7 +104,7 @@ def grant_of(auth: IntegrationAuth) -> Grant:
 
 
 def halo_access(integration: Integration, clients: Mapping[str, HaloClient], origin: URL) -> SharedAccess:
-    """The client's token goes to the client's own host only."""
+    """The shared access of the Halo client. Its token goes to its own host only."""
     client = clients.get(integration.auth.client or "")
     if client is None:
         raise integration_error(integration, f"there is no client {integration.auth.client!r} to take the token from")
@@ -119,7 +119,7 @@ def check_authorization(integration: Integration, authorization: FixedAuthorizat
         if not HEADER_NAME.fullmatch(name) or name.lower() in {"host", "content-length", "transfer-encoding", "connection"}:
             raise integration_error(integration, f"auth cannot use the header {name!r}")
         if CONTROL_CHARACTERS.search(value):
-            raise integration_error(integration, "the secret of auth holds a line break or another control character")
+            raise integration_error(integration, "the secret of auth contains a line break or another control character")
     return authorization
 
 

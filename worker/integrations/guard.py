@@ -1,4 +1,4 @@
-"""The guard at the socket: whatever a name resolves to by then, connections go only to public addresses or to what the integration lists."""
+"""Checks the address of every socket: connections go only to public addresses, or to hosts that the integration lists."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from worker.halo.failures import AddressRefused
 from worker.halo.transport import CONNECT_LIMIT, Send, new_connector, open_session
 
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
-NOT_LISTED = "its address is not on the public internet: name the host under allow_hosts if that is meant"
-NOT_BY_NAME = "its name leads to a metadata service of a cloud: only its address itself, under allow_hosts, opens that"
+NOT_LISTED = "its address is not on the public internet: name the host under allow_hosts if that is intended"
+NOT_BY_NAME = "its name resolves to a cloud metadata service: to allow that, list the address itself under allow_hosts"
 
 
 @dataclass(frozen=True, slots=True)
 class AddressGuard:
-    """Makes the sockets for one destination, and none for any other. `allowed` holds hosts in canonical form, with a port or for all of them."""
+    """Creates sockets for one destination only. `allowed`: hosts in canonical form, each with a port, or with None for all ports."""
 
     host: str
     port: int
     allowed: frozenset[tuple[str, int | None]]
 
     def new_socket(self, info: AddrInfoType) -> socket:
-        """A socket for this address. Raises `AddressRefused`. aiohttp comes here just before each connection, so there is no later change of address."""
+        """A socket for this address. Raises `AddressRefused`. aiohttp calls this just before it connects, so the address cannot change afterwards."""
         family, kind, protocol, _, place = info
         self.admit(str(place[0]), int(place[1]))
         return socket(family, kind, protocol)
 
     def admit(self, text: str, port: int) -> None:
-        """Raises `AddressRefused` for an address that may not be connected to."""
+        """Raises `AddressRefused` for a forbidden address."""
         address = read_address(text)
         if address is None or port != self.port:
             raise AddressRefused("this is not the host of the integration")
@@ -56,7 +56,7 @@ def guard_of(url: URL, allow_hosts: Iterable[tuple[str, int | None]]) -> Address
 
 
 def canonical_host(host: str) -> str:
-    """One spelling for each host: addresses unwrapped, names in lower case, encoded, without a final dot."""
+    """One spelling for each host: addresses without brackets; names in lower case, encoded, without a final dot."""
     bare = host.strip("[]").rstrip(".").lower()
     address = read_address(bare)
     if address is not None:
@@ -69,7 +69,7 @@ def canonical_host(host: str) -> str:
 
 @asynccontextmanager
 async def open_guarded(guard: AddressGuard) -> AsyncIterator[Send]:
-    """The way to one destination. A call's own timeout bounds it as a whole."""
+    """Sends calls to one destination. A call's own timeout limits its total duration."""
     connector = new_connector(ssl.create_default_context(), guard.new_socket)
     limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_LIMIT, sock_connect=CONNECT_LIMIT)
     async with open_session(connector, limits, {"Accept": "application/json, */*;q=0.5"}, MAX_RESPONSE_BYTES) as send:

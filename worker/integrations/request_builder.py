@@ -1,4 +1,4 @@
-"""The request of a method: its path, query, headers and body filled, and refused when anything would lead it elsewhere."""
+"""Builds the request of a method: fills path, query, headers and body, and refuses values that would send it elsewhere."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ RESERVED_HEADERS = frozenset(
         "upgrade",
     }
 )
-"""Headers that belong to the connection or to `auth`."""
+"""Headers that the connection or `auth` controls."""
 PATH_SAFE = "/:@!$&'()*+,;=~%-._"
-MAX_DECODINGS = 3  # proxies decode a path once, badly made servers twice
+MAX_DECODINGS = 3  # proxies decode a path once, some servers twice
 
 
 async def build_call(integration: Integration, method: Method, values: Values, evaluator: Evaluator, timeout: float | None = None) -> Call:  # noqa: ASYNC109 - part of the call
-    """The call without its authorization. Raises `ExpressionError` (a filler failed), `EvaluatorUnavailable`, or `CallRefused` (what it yields cannot be sent)."""
+    """The call without its authorization. Raises `ExpressionError`, `EvaluatorUnavailable`, or `CallRefused` for values that cannot be sent."""
     try:
         url = await build_url(integration, method, values, evaluator)
         kind, data = await fill_body(method, values, evaluator)
@@ -58,7 +58,7 @@ async def build_call(integration: Integration, method: Method, values: Values, e
 async def build_url(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> URL:
     base = URL(integration.base_url)
     prefix = base.raw_path.rstrip("/")
-    path = "".join([quote(part, safe=PATH_SAFE) if isinstance(part, str) else path_segment(await part.fill(values, evaluator)) for part in method.path])
+    path = "".join([quote(part, safe=PATH_SAFE) if isinstance(part, str) else filled_segment(await part.fill(values, evaluator)) for part in method.path])
     if path and not path.startswith("/"):
         raise RequestError("the path must start with a slash")
     if any(unquote(piece) in {".", ".."} for piece in path.split("/")):
@@ -69,8 +69,8 @@ async def build_url(integration: Integration, method: Method, values: Values, ev
     return url.with_query(await fill_query(method, values, evaluator))
 
 
-def path_segment(value: Any) -> str:
-    """One segment of a path, or a part of one, encoded. Whatever a server might take for a way up or down after decoding it more than once is refused."""
+def filled_segment(value: Any) -> str:
+    """A path segment or a part of one, encoded. Refuses text that a server could read as a path separator or as `..` after repeated decoding."""
     if isinstance(value, dict | list):
         raise RequestError("a variable of the path is neither a text nor a number")
     text = parameter_text("a variable of the path", value)
@@ -85,7 +85,7 @@ def path_segment(value: Any) -> str:
 
 
 async def fill_query(method: Method, values: Values, evaluator: Evaluator) -> list[tuple[str, str]]:
-    """Null leaves a parameter out; a list repeats it."""
+    """Null omits a parameter; a list repeats it."""
     return [
         (name, text) for name, filler in method.query.items() for text in parameter_texts(f"the query parameter {name}", await filler.fill(values, evaluator))
     ]
@@ -97,7 +97,7 @@ async def fill_headers(method: Method, values: Values, evaluator: Evaluator) -> 
 
 
 def checked_header(name: str, text: str) -> str:
-    """The value as it can be sent. Raises `RequestError`, which names the header and never its value."""
+    """The value without surrounding spaces. Raises `RequestError`, which names the header and never its value."""
     if not HEADER_NAME.fullmatch(name) or name.lower() in RESERVED_HEADERS:
         raise RequestError(f"the header {name!r} cannot be set by a method")
     if CONTROL_CHARACTERS.search(text):
@@ -106,7 +106,7 @@ def checked_header(name: str, text: str) -> str:
 
 
 async def fill_body(method: Method, values: Values, evaluator: Evaluator) -> tuple[str, bytes | None]:
-    """The content type and the bytes; null is no body."""
+    """The content type and the bytes; null means no body."""
     body = None if method.body is None else await method.body.fill(values, evaluator)
     if body is None:
         return "", None
@@ -134,11 +134,11 @@ def parameter_text(name: str, value: Any) -> str | None:
         return None
     if isinstance(value, str):
         if not is_text(value):
-            raise RequestError(f"{name} holds half of a surrogate pair")
+            raise RequestError(f"{name} contains half of a surrogate pair")
         return value
     if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT:
         return str(int(value))
     try:
         return encode(value).decode()
     except Undecodable:
-        raise RequestError(f"{name} holds something that JSON cannot") from None
+        raise RequestError(f"{name} contains a value that JSON cannot represent") from None

@@ -1,4 +1,4 @@
-"""What an answer holds, and what became of the call: the one place that reads statuses and bodies of other APIs."""
+"""Turns the response of another API into an exchange: the only place that reads its status and body."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ ASKED_TO_WAIT = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAV
 
 
 def to_exchange(host: str, result: Answer | Failure) -> Exchange:
-    """The exchange for what came back, without its duration. Its reason has none of the other side's words: they may hold anything."""
+    """The exchange for a response, without its duration. Its reason quotes nothing from the response, which may contain secrets."""
     if isinstance(result, Failure):
         return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason)
     date = parse_date(result.headers.get("date"))
     wait = retry_after(result, date) if result.status in ASKED_TO_WAIT else None
     fate = fate_of(result.status)
     reason = "" if fate is Fate.DONE else f"{host} answered {status_text(result)}"
-    if result.body is None:
-        unread = Fate.DONE_UNREAD if fate is Fate.DONE else fate
-        return Exchange(unread, result.status, f"{host} answered {result.status}, but {result.problem}", date=date, retry_after=wait)
-    try:
-        body = read_body(result)
-    except Oversized as error:
-        unread = Fate.DONE_UNREAD if fate is Fate.DONE else fate
-        return Exchange(unread, result.status, f"{host} answered {result.status}, but {error}", date=date, retry_after=wait)
+    body, problem = None, result.problem
+    if result.body is not None:
+        try:
+            body, problem = read_body(result), ""
+        except Oversized as error:
+            problem = str(error)
+    if problem:
+        fate, reason = Fate.DONE_UNREAD if fate is Fate.DONE else fate, f"{host} answered {result.status}, but {problem}"
     return Exchange(fate, result.status, reason, body=body, date=date, retry_after=wait)
 
 
@@ -58,15 +58,15 @@ def status_text(answer: Answer) -> str:
 
 
 def read_body(answer: Answer) -> Any:
-    """JSON where the content type says so or where the text looks like an object or array; any other text as it is; None when there is none.
+    """JSON if the content type says so or if the text looks like an object or an array; otherwise the text; None for an empty body.
 
-    Raises `Oversized` for JSON with more values than are read.
+    Raises `Oversized` for JSON with too many values.
     """
     body = (answer.body or b"").removeprefix(codecs.BOM_UTF8)
     if not body.strip():
         return None
     declared = answer.media_type == "application/json" or answer.media_type.endswith("+json")
-    if declared or body.lstrip()[:1] in {b"{", b"["}:  # a bare number in a plain text stays the text that it is
+    if declared or body.lstrip()[:1] in {b"{", b"["}:  # a number in plain text stays text
         try:
             return decode(body, MAX_RESPONSE_BYTES)
         except Oversized:

@@ -1,4 +1,4 @@
-"""The resource server: one request to /api, from token to answer."""
+"""The resource server: answers one request to /api, from the token check to the response."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from worker.catalogue.operation import Body
 from worker.sandbox.attachments import attachment_file, stored_attachment
 from worker.sandbox.binding import BindingError, bind_body
 from worker.sandbox.journal import ExecutedOperation, ReceivedRequest
-from worker.sandbox.list_query import BadSearch, BadValue
+from worker.sandbox.list_query import BadSearch, BadValue, ListQuery
 from worker.sandbox.listing import list_answer
-from worker.sandbox.paths import MethodNotAllowed, PathMatch, PathNotFound, published_paths
+from worker.sandbox.paths import MethodNotPublished, PathMatch, PathNotPublished, published_paths
 from worker.sandbox.profiles import profile_of
-from worker.sandbox.rate_limiter import rate_limit_message
-from worker.sandbox.reading import ListQuery
+from worker.sandbox.rate_limiter import refuse_over_limit
 from worker.sandbox.record_schema import post_members
 from worker.sandbox.rendering import answer_row, detail_row
-from worker.sandbox.responses import empty, json_answer, refusal_answer
+from worker.sandbox.responses import json_answer, refusal_answer
 from worker.sandbox.scopes import permits
 from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.sandbox.special_endpoints import public_answer, special_answer
@@ -37,58 +36,56 @@ JSON_TYPES = frozenset({"application/json", "text/json", "application/json-patch
 
 @dataclass(frozen=True, slots=True)
 class AuthorizedRequest:
-    """A request that may be carried out."""
+    """A request with a valid token, a sufficient scope and budget."""
 
     request: web.Request
     received: ReceivedRequest
     match: PathMatch
-    reading: ListQuery
+    list_query: ListQuery
     grant: AccessToken
 
     @property
     def query(self) -> Mapping[str, str]:
-        return self.reading.query
+        return self.list_query.parameters
 
 
 class Api:
-    """Answers what arrives below /api."""
+    """Answers requests to /api."""
 
     def __init__(self, halo: SimulatedHalo) -> None:
         self._halo = halo
 
-    async def answer(self, request: web.Request, received: ReceivedRequest, reading: ListQuery) -> web.StreamResponse:
+    async def answer(self, request: web.Request, received: ReceivedRequest, query: ListQuery) -> web.StreamResponse:
         halo, path = self._halo, request.rel_url.raw_path[len("/api") :]
-        opened = public_answer(halo, request.method, path.lower(), str(request.url.origin()))
-        if opened is not None:
-            return opened
+        public = public_answer(halo, request.method, path.lower(), str(request.url.origin()))
+        if public is not None:
+            return public
         try:
             match = published_paths().match(request.method, path)
-        except PathNotFound:
-            return empty(404)
-        except MethodNotAllowed:
-            return empty(405)
-        grant = self._grant(request)
+        except PathNotPublished:
+            return web.Response(status=404)
+        except MethodNotPublished:
+            return web.Response(status=405)
+        grant = self._find_token(request)
         if grant is None:
-            return empty(401, CHALLENGE)
-        stopped = self._limited() or self._gate(grant, match) or special_answer(halo, grant, match, reading.query)
-        return stopped or await self._carry_out(AuthorizedRequest(request, received, match, reading, grant))
+            return web.Response(status=401, headers=CHALLENGE)
+        stopped = self._check_limit() or self._check_scope(grant, match) or special_answer(halo, grant, match, query.parameters)
+        return stopped or await self._carry_out(AuthorizedRequest(request, received, match, query, grant))
 
-    def _grant(self, request: web.Request) -> AccessToken | None:
+    def _find_token(self, request: web.Request) -> AccessToken | None:
         token = request.headers.get("Authorization", "")
         return self._halo.tokens.grant(token[7:]) if token.lower().startswith("bearer ") else None
 
-    def _gate(self, grant: AccessToken, match: PathMatch) -> web.Response | None:
+    def _check_scope(self, grant: AccessToken, match: PathMatch) -> web.Response | None:
         operation = match.operation
-        return None if permits(grant.scopes, operation.resource, write=operation.method != "GET") else empty(403)
+        return None if permits(grant.scopes, operation.resource, write=operation.method != "GET") else web.Response(status=403)
 
-    def _limited(self) -> web.Response | None:
+    def _check_limit(self) -> web.Response | None:
         halo, settings = self._halo, self._halo.settings
-        if halo.limits.admit(halo.now().timestamp(), settings.rate_limit, settings.rate_window, counts_refused=settings.limit_counts_refused):
-            return None
-        answer = refusal_answer(rate_limit_message(settings.rate_limit or 0, settings.rate_window), settings.limit_wrapper, 429)
-        if settings.retry_after is not None:
-            answer.headers["Retry-After"] = str(settings.retry_after)
-        return answer
+        refused = refuse_over_limit(halo.rate_limiter, halo.now(), settings)
+        if refused is not None and settings.retry_after is not None:
+            refused.headers["Retry-After"] = str(settings.retry_after)
+        return refused
 
     async def _carry_out(self, call: AuthorizedRequest) -> web.StreamResponse:
         match call.request.method:
@@ -104,12 +101,12 @@ class Api:
     def _list(self, call: AuthorizedRequest) -> web.Response:
         halo = self._halo
         try:
-            answer = list_answer(halo.store, halo.settings, call.match, call.reading)
+            answer = list_answer(halo.store, halo.settings, call.match, call.list_query)
         except BadValue as bad:
             return json_answer(bad.errors, 400)
         except BadSearch:
             return refusal_answer("Invalid advanced search parameter", halo.settings.error_wrapper)
-        self._note(call)
+        self._log_operation(call)
         return json_answer(answer)
 
     def _one(self, call: AuthorizedRequest) -> web.StreamResponse:
@@ -118,8 +115,8 @@ class Api:
         if key is None:
             return self._malformed(match)
         if row is None:
-            return empty(404)
-        self._note(call)
+            return web.Response(status=404)
+        self._log_operation(call)
         details = call.query.get("includedetails", "").lower() == "true"
         if match.table == "attachment" and not details:
             return attachment_file(row)
@@ -131,9 +128,9 @@ class Api:
         if key is None:
             return self._malformed(match)
         if row is None:
-            return empty(404)
+            return web.Response(status=404)
         self._halo.store.delete(match.table, key, _scope(match, call.query))
-        self._note(call, deleted=(row["id"],))
+        self._log_operation(call, deleted=(row["id"],))
         return json_answer(detail_row(row, profile_of(match.table), nested=False))
 
     def _found(self, match: PathMatch, query: Mapping[str, str]) -> tuple[Key | None, Row | None]:
@@ -155,21 +152,21 @@ class Api:
         halo, operation = self._halo, call.match.operation
         body = await call.request.read()
         if operation.body is Body.MULTIPART:
-            self._note(call)
+            self._log_operation(call)
             return json_answer({}, halo.settings.post_status)
         kind = call.request.content_type.lower()
         if kind not in JSON_TYPES and not kind.endswith("+json"):
-            return empty(415)
+            return web.Response(status=415)
         try:
             records = bind_body(body, post_members(operation.path), array=operation.body is Body.ARRAY, accepts_object=halo.settings.accepts_object)
         except BindingError as unbound:
             return json_answer(unbound.errors, 400)
         if any(not record.get("id") for record in records) and not await self._create_in_time(call.match.table):
-            return empty(500)
+            return web.Response(status=500)
         moment = halo.clock()
         done = self._write(call.match, records, moment)
         if done.rows:
-            self._note(call, orjson.loads(body), tuple(done.created), tuple(done.updated))
+            self._log_operation(call, orjson.loads(body), tuple(done.created), tuple(done.updated))
         if done.refused is not None:
             return refusal_answer(done.refused, halo.settings.error_wrapper)
         shown = [answer_row(row, profile_of(call.match.table), moment) for row in done.rows]
@@ -181,26 +178,24 @@ class Api:
         return write_records(self._halo.store, self._halo.settings, match.table, records, moment)
 
     async def _create_in_time(self, table: str) -> bool:
-        """Waits as long as a create takes. False when it was a ticket's and another came in between, and this Halo cannot bear that."""
-        halo = self._halo
-        if table != "tickets":
-            await _wait(halo.settings.create_seconds)
-            return True
-        alone = halo.creating_tickets == 0
-        halo.creating_tickets += 1
+        """Waits `create_seconds`. False if `tickets_race` is set and this create of a ticket overlaps another one."""
+        halo, is_ticket = self._halo, table == "tickets"
+        alone = not is_ticket or halo.creating_tickets == 0
+        halo.creating_tickets += is_ticket
         try:
-            await _wait(halo.settings.create_seconds)
+            if halo.settings.create_seconds:
+                await asyncio.sleep(halo.settings.create_seconds)
         finally:
-            halo.creating_tickets -= 1
+            halo.creating_tickets -= is_ticket
         return alone or not halo.settings.tickets_race
 
     def _shaped(self, rows: list[Row], query: Mapping[str, str]) -> Any:
-        """The last record alone, unless all were asked for."""
+        """The last record only, unless the request has `returnall`."""
         if query.get("returnall", "").lower() == "true" or not rows:
             return rows
         return rows[-1:] if self._halo.settings.answers_array else rows[-1]
 
-    def _note(
+    def _log_operation(
         self, call: AuthorizedRequest, body: Any = None, created: tuple[Key, ...] = (), updated: tuple[Key, ...] = (), deleted: tuple[Key, ...] = ()
     ) -> None:
         received = call.received
@@ -224,8 +219,3 @@ def _scope(match: PathMatch, query: Mapping[str, str]) -> int | None:
     scope = profile_of(match.table).scope
     value = query.get(scope, "") if scope else ""
     return int(value) if value.lstrip("-").isdigit() else None
-
-
-async def _wait(seconds: float) -> None:
-    if seconds:
-        await asyncio.sleep(seconds)

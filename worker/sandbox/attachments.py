@@ -1,4 +1,4 @@
-"""Attachments: sent as Base64, kept as sent, given back as a file."""
+"""Attachments: accepted and stored as Base64, returned as a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.sandbox.table import Row
 
 
 def stored_attachment(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with size, type and content worked out from `data_base64`, plain or as a data URL."""
+    """The record with size, type and content computed from `data_base64`, which is Base64 or a data URL."""
     text = str(record.get("data_base64") or record.get("data") or "")
     content = _decoded(text.partition(";base64,")[2] or text)
     name = str(record.get("filename") or "file")
@@ -25,7 +25,7 @@ def stored_attachment(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def attachment_file(row: Row) -> web.Response:
-    """The raw bytes, with the name in a header."""
+    """The raw bytes, with the file name in a header."""
     name = str(row.get("filename", "file")).replace('"', "")
     return web.Response(
         body=_decoded(str(row.get("data", ""))),

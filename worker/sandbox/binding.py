@@ -1,4 +1,4 @@
-"""Binding a JSON body to Halo's types, with the conversions that it makes and the sentences with which it refuses."""
+"""Binds a JSON body to Halo's types, with the conversions and the error messages of Halo's JSON library (Newtonsoft)."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ MAX_BODY_DEPTH = 64
 
 
 class BindingError(Exception):
-    """The body does not fit; `errors` is what Halo answers: the path of each bad member and its messages."""
+    """The body has values of wrong types. `errors`: the body of Halo's answer, with messages by the path of each invalid member."""
 
     def __init__(self, errors: Errors) -> None:
-        super().__init__(f"{len(errors)} members do not fit")
+        super().__init__(f"{len(errors)} members are invalid")
         self.errors = errors
 
 
 class ConversionError(Exception):
-    """One value does not fit; the text is the beginning of the message."""
+    """One value has a wrong type. The text is the beginning of the message."""
 
 
 def bind_body(body: bytes, types: Mapping[str, str], *, array: bool, accepts_object: bool) -> list[dict[str, Any]]:
-    """The records of a POST body, bound. An object endpoint (`array` False) yields one. Raises `BindingError`."""
+    """The bound records of a POST body; one record if `array` is False. Raises `BindingError`."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -58,7 +58,7 @@ def bind_body(body: bytes, types: Mapping[str, str], *, array: bool, accepts_obj
 
 
 def _bind(items: list[tuple[dict[str, Any], str]], types: Mapping[str, str], text: str) -> list[dict[str, Any]]:
-    """Every record is looked at before any is refused; unknown members are left out, but for those with an underscore, of which not all are published."""
+    """Checks all records before it raises. Drops unknown members, except those that begin with an underscore: not all of these are published."""
     by_lower: dict[str, str] = {}
     bound: list[dict[str, Any]] = []
     errors: Errors = {}
@@ -198,7 +198,7 @@ def _wrong_shape(got: str, wanted: str) -> str:
 
 
 def _position(text: str, place: str, member: str) -> str:
-    """Where the value of a member ends, as Newtonsoft counts: lines from 1, positions from the line's beginning."""
+    """The place where a member's value ends, as Newtonsoft counts: lines from 1, positions from the beginning of the line."""
     try:
         end = _end_of(text, int(place[1:-1]) if place else None, member)
     except (JSONDecodeError, StopIteration, IndexError, ValueError):

@@ -1,4 +1,4 @@
-"""The sandbox's own door, `/_sandbox/…`: journal, faults, settings and records for tests and people in other processes."""
+"""The control API of the sandbox under `/_sandbox/`: journal, faults, settings and records, for tests and users in other processes."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from aiohttp import web
 from worker.core.suggest import did_you_mean
 from worker.sandbox.binding import BindingError, bind_body
 from worker.sandbox.dates import parse_moment
-from worker.sandbox.faults import ActiveFault, BodyKind, Fault, FaultKind
+from worker.sandbox.faults import ActiveFault, Fault, FaultBody, FaultKind
 from worker.sandbox.profiles import profile_of
 from worker.sandbox.record_schema import record_members
 from worker.sandbox.rendering import detail_row
-from worker.sandbox.responses import empty, json_answer
+from worker.sandbox.responses import json_answer
 from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.sandbox.table import Row
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+ControlHandler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class InvalidRequest(Exception):
-    """What was asked for cannot be done; the text says why."""
+    """The request is invalid; the text says why."""
 
 
 def routes(halo: SimulatedHalo) -> list[web.RouteDef]:
-    """No token is needed: this door is for the machine that it runs on."""
-    door = ControlApi(halo)
+    """The control API needs no token: it is for its own machine."""
+    api = ControlApi(halo)
     return [
-        web.get("/_sandbox/journal", door.journal),
-        web.delete("/_sandbox/journal", door.clear_journal),
-        web.get("/_sandbox/faults", door.list_faults),
-        web.post("/_sandbox/faults", _explained(door.add_fault)),
-        web.delete("/_sandbox/faults", door.clear_faults),
-        web.delete("/_sandbox/faults/{number:\\d+}", door.remove_fault),
-        web.get("/_sandbox/settings", door.settings),
-        web.patch("/_sandbox/settings", _explained(door.change_settings)),
-        web.get("/_sandbox/records/{entity:.+}", door.records),
-        web.post("/_sandbox/records/{entity:.+}", _explained(door.write_record)),
-        web.delete("/_sandbox/records/{entity:.+}/{id}", _explained(door.delete_record)),
-        web.post("/_sandbox/revoke", door.revoke),
+        web.get("/_sandbox/journal", api.journal),
+        web.delete("/_sandbox/journal", api.clear_journal),
+        web.get("/_sandbox/faults", api.list_faults),
+        web.post("/_sandbox/faults", _with_errors(api.add_fault)),
+        web.delete("/_sandbox/faults", api.clear_faults),
+        web.delete("/_sandbox/faults/{number:\\d+}", api.remove_fault),
+        web.get("/_sandbox/settings", api.settings),
+        web.patch("/_sandbox/settings", _with_errors(api.change_settings)),
+        web.get("/_sandbox/records/{entity:.+}", api.records),
+        web.post("/_sandbox/records/{entity:.+}", _with_errors(api.write_record)),
+        web.delete("/_sandbox/records/{entity:.+}/{id}", _with_errors(api.delete_record)),
+        web.post("/_sandbox/revoke", api.revoke),
     ]
 
 
@@ -53,7 +53,7 @@ class ControlApi:
         self._halo = halo
 
     async def journal(self, request: web.Request) -> web.Response:
-        """`?method=` and `?path=` choose; `received` holds refused requests as well."""
+        """`?method=` and `?path=` filter. `received` includes refused requests."""
         method, path = request.query.get("method"), request.query.get("path")
         journal = self._halo.journal
         return json_answer(
@@ -66,24 +66,24 @@ class ControlApi:
 
     async def clear_journal(self, _: web.Request) -> web.Response:
         self._halo.journal.clear()
-        return empty(204)
+        return web.Response(status=204)
 
     async def list_faults(self, _: web.Request) -> web.Response:
-        return json_answer([_shown(planned) for planned in self._halo.faults.planned()])
+        return json_answer([_fault_object(active) for active in self._halo.faults.active_faults()])
 
     async def add_fault(self, request: web.Request) -> web.Response:
         sent = await _object(request)
         sent["headers"] = tuple(dict(sent.get("headers") or {}).items())
-        planned = self._halo.faults.add(Fault(**_typed(sent, Fault)))
-        return json_answer(_shown(planned), 201)
+        active = self._halo.faults.add(Fault(**_typed(sent, Fault)))
+        return json_answer(_fault_object(active), 201)
 
     async def clear_faults(self, _: web.Request) -> web.Response:
         self._halo.faults.clear()
-        return empty(204)
+        return web.Response(status=204)
 
     async def remove_fault(self, request: web.Request) -> web.Response:
         self._halo.faults.remove(int(request.match_info["number"]))
-        return empty(204)
+        return web.Response(status=204)
 
     async def settings(self, _: web.Request) -> web.Response:
         return json_answer(asdict(self._halo.settings))
@@ -98,12 +98,12 @@ class ControlApi:
         return json_answer([detail_row(row, profile, nested=True) for row in self._halo.store.rows(entity, _scope(request))])
 
     async def write_record(self, request: web.Request) -> web.Response:
-        """With an id it changes a record, without one it makes one, as another user would; `?stamp=` tells when, if not now."""
+        """Changes the record with the id, or creates one without an id, as another user. `?stamp=`: the time, default now."""
         store, entity, body = self._halo.store, request.match_info["entity"].lower(), await request.read()
         try:
             sent = bind_body(body, record_members(f"/{entity}"), array=False, accepts_object=True)[0]
-        except BindingError as unbound:
-            raise InvalidRequest("; ".join(message for messages in unbound.errors.values() for message in messages)) from None
+        except BindingError as error:
+            raise InvalidRequest("; ".join(message for messages in error.errors.values() for message in messages)) from None
         stamp, key = parse_moment(request.query.get("stamp", "")), sent.pop("id", None)
         try:
             row = store.create(entity, sent, stamp) if not key else store.update(entity, key, sent, stamp, _scope(request))
@@ -122,18 +122,18 @@ class ControlApi:
         return json_answer({"revoked": self._halo.revoke_tokens()})
 
 
-def _explained(handler: Handler) -> Handler:
-    async def explained(request: web.Request) -> web.Response:
+def _with_errors(handler: ControlHandler) -> ControlHandler:
+    async def handled(request: web.Request) -> web.Response:
         try:
             return await handler(request)
-        except InvalidRequest as mistake:
-            return json_answer({"error": str(mistake)}, 400)
+        except InvalidRequest as error:
+            return json_answer({"error": str(error)}, 400)
 
-    return explained
+    return handled
 
 
-def _shown(planned: ActiveFault) -> dict[str, Any]:
-    return {"number": planned.number, "fitted": planned.fitted, "struck": planned.struck, **asdict(planned.fault)}
+def _fault_object(active: ActiveFault) -> dict[str, Any]:
+    return {"number": active.number, "fitted": active.fitted, "struck": active.struck, **asdict(active.fault)}
 
 
 def _scope(request: web.Request) -> int | None:
@@ -152,23 +152,23 @@ async def _object(request: web.Request) -> dict[str, Any]:
 
 
 def _typed(sent: Mapping[str, Any], kind: type[Fault | SandboxSettings]) -> dict[str, Any]:
-    """Values as the dataclass declares them: words become their enum, arrays tuples. Raises `InvalidRequest`."""
+    """Converts the values to the types of the dataclass: texts to enum members, arrays to tuples. Raises `InvalidRequest`."""
     valid = {field.name for field in fields(kind)}
     hints = get_type_hints(kind)
     typed: dict[str, Any] = {}
     for name, value in sent.items():
         if name not in valid:
-            raise InvalidRequest(f"there is no {name!r}{did_you_mean(name, valid)}; valid are {', '.join(sorted(valid))}")
+            raise InvalidRequest(f"unknown member {name!r}{did_you_mean(name, valid)}; valid: {', '.join(sorted(valid))}")
         hint = hints[name]
         if isinstance(hint, type) and issubclass(hint, Enum):
             words = [member.value for member in hint]
             if value not in words:
-                raise InvalidRequest(f"{name} cannot be {value!r}; valid are {', '.join(words)}")
+                raise InvalidRequest(f"{name} cannot be {value!r}; valid: {', '.join(words)}")
             typed[name] = hint(value)
         else:
             typed[name] = tuple(value) if isinstance(value, list) else value
     if kind is Fault and "does" not in typed:
         raise InvalidRequest(
-            f"does is missing; valid are {', '.join(member.value for member in FaultKind)}; body is one of {', '.join(member.value for member in BodyKind)}"
+            f"does is missing; valid: {', '.join(member.value for member in FaultKind)}; body is one of {', '.join(member.value for member in FaultBody)}"
         )
     return typed

@@ -1,4 +1,4 @@
-"""Custom fields: their definitions in the seeded tenant, and how a write of some of them merges into a record."""
+"""Custom fields: their definitions in the seeded tenant, and the merge of written fields into a record."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ASSET_FIELDS: Mapping[int, str] = {101: "Product", 24: "Purchased", 30: "Serial 
 
 
 def written_field(definition: Mapping[str, Any], value: Any) -> dict[str, Any]:
-    """The whole object that Halo shows for a value."""
+    """The object that Halo shows for a value."""
     display = BUILDINGS.get(str(value), "") if definition["type"] == SELECT else str(value)
     return {**definition, "value": value, "display": display, "summary": "", "characterlimit": 0, "inputtype": 0, "copytochild": False}
 
 
 def merge_custom(present: Any, sent: Any) -> list[dict[str, Any]]:
-    """Fields are sent as `{id, value}` or `{name, value}`; those not sent stay, unknown ones are ignored."""
+    """Merges fields sent as `{id, value}` or `{name, value}`. Fields that are not sent stay; unknown ones are ignored."""
     fields = {field["id"]: field for field in present or ()}
     for field in sent if isinstance(sent, list) else ():
         definition = _definition(field) if isinstance(field, dict) else None
@@ -34,7 +34,7 @@ def merge_custom(present: Any, sent: Any) -> list[dict[str, Any]]:
 
 
 def merge_asset(present: Any, sent: Any) -> list[dict[str, Any]]:
-    """The fields of an asset's type, sent as `{id, value}` where the id may be text."""
+    """Merges the fields of an asset's type, sent as `{id, value}`; the id may be text."""
     fields = {field["id"]: field for field in present or ()}
     for field in sent if isinstance(sent, list) else ():
         number = _number(field.get("id")) if isinstance(field, dict) else None

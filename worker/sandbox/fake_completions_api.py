@@ -1,4 +1,4 @@
-"""A simulated completions API, as far as the sample runbook calls it: it answers every question with a sentence about it."""
+"""A fake completions API with the one endpoint that the sample runbook calls: it answers every question with a sentence."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 
 from aiohttp import web
+from yarl import URL
+
+from worker.sandbox.server import listen
 
 
 @dataclass
 class FakeCompletionsApi:
-    """`url` is the base address; `asked` holds every question that was answered."""
+    """`url`: the base URL. `asked`: every answered question."""
 
     key: str
     url: str = ""
@@ -20,8 +23,8 @@ class FakeCompletionsApi:
 
     @property
     def host(self) -> str:
-        """As `allow_hosts` takes it."""
-        return self.url.split("/")[2]
+        """The host and port, as `allow_hosts` expects them."""
+        return URL(self.url).authority
 
     async def answer(self, request: web.Request) -> web.Response:
         if not compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {self.key}".encode()):
@@ -39,15 +42,10 @@ class FakeCompletionsApi:
 
 @asynccontextmanager
 async def serve_completions(key: str = "sandbox-key", *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[FakeCompletionsApi]:
-    """Serves until the end of the block; `port` 0 takes a free one."""
+    """Serves until the end of the block. `port` 0: any free port."""
     completions = FakeCompletionsApi(key)
     application = web.Application()
     application.router.add_post("/v1/chat/completions", completions.answer)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        completions.url = f"http://{host}:{runner.addresses[0][1]}/v1"
+    async with listen(application, host, port) as address:
+        completions.url = f"{address}/v1"
         yield completions
-    finally:
-        await runner.cleanup()

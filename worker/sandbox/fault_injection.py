@@ -1,4 +1,4 @@
-"""Doing to a connection and to an answer what the faults in force say."""
+"""Applies faults to a request, to its connection and to its response."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from collections.abc import Sequence
 import orjson
 from aiohttp import web
 
-from worker.sandbox.faults import ActiveFault, BodyKind, Fault, FaultKind
-from worker.sandbox.responses import JSON_TYPE, empty, error_body, json_answer, login_page
+from worker.sandbox.faults import ActiveFault, Fault, FaultBody, FaultKind
+from worker.sandbox.responses import JSON_TYPE, error_body, json_answer, login_page
 from worker.sandbox.settings import Wrapper
 from worker.sandbox.simulated_halo import SimulatedHalo
 
-CHUNK = 64 * 1024
-LINGER_NOT = struct.pack("ii", 1, 0)
+PADDING_BYTES = 64 * 1024
+NO_LINGER = struct.pack("ii", 1, 0)  # close with a reset
 
 
 class ConnectionCut(Exception):
-    """The connection was cut on purpose."""
+    """A fault cut the connection."""
 
 
-async def inject_before(halo: SimulatedHalo, planned: ActiveFault, request: web.Request) -> web.StreamResponse | None:
-    """Lets a fault happen that stands at the place of the operation, or right after it. None: the request goes on. Raises `ConnectionCut`."""
-    fault = planned.fault
-    planned.arrived.set()
+async def inject_before(halo: SimulatedHalo, active: ActiveFault, request: web.Request) -> web.StreamResponse | None:
+    """Applies a fault that comes before the response: instead of the operation, or after it. None: the request continues. Raises `ConnectionCut`."""
+    fault = active.fault
+    active.arrived.set()
     match fault.does:
         case FaultKind.DELAY:
             await asyncio.sleep(fault.seconds)
         case FaultKind.HOLD:
-            await planned.removed.wait()
+            await active.removed.wait()
         case FaultKind.RESET | FaultKind.CLOSE:
             cut_connection(request, reset=fault.does is FaultKind.RESET)
             raise ConnectionCut
         case FaultKind.ANSWER:
-            return _answer(fault)
+            return _fixed_answer(fault)
         case FaultKind.HTML:
             return login_page()
         case FaultKind.REDIRECT:
-            return empty(fault.status if 300 <= fault.status < 400 else 302, {"Location": fault.location})  # noqa: PLR2004  the redirects
+            return web.Response(status=fault.status if 300 <= fault.status < 400 else 302, headers={"Location": fault.location})  # noqa: PLR2004  the redirects
         case FaultKind.REVOKE:
             halo.revoke_tokens()
         case _:
@@ -50,22 +50,22 @@ async def inject_before(halo: SimulatedHalo, planned: ActiveFault, request: web.
 
 
 def cut_connection(request: web.Request, *, reset: bool) -> None:
-    """Closes the connection under a request: quietly, or with a reset that the other side cannot miss."""
+    """Closes the connection of a request, with a FIN or with a reset."""
     transport = request.transport
     if transport is None:
         return
     if reset:
         connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
         transport.abort()
     else:
         transport.close()
 
 
 async def corrupt_response(struck: Sequence[ActiveFault], answer: web.StreamResponse, request: web.Request) -> web.StreamResponse:
-    """Spoils an answer on its way out. Raises `ConnectionCut`."""
-    for planned in struck:
-        fault, body = planned.fault, _body(answer)
+    """Applies the faults that change the response. Raises `ConnectionCut`."""
+    for active in struck:
+        fault, body = active.fault, _body(answer)
         match fault.does:
             case FaultKind.WRONG_COUNT:
                 value = orjson.loads(body)
@@ -75,55 +75,55 @@ async def corrupt_response(struck: Sequence[ActiveFault], answer: web.StreamResp
             case FaultKind.DRIP:
                 return await _drip(answer, body, request, fault.seconds)
             case FaultKind.HUGE:
-                return await _swell(body, request, fault.size)
+                return await _pad(body, request, fault.size)
             case FaultKind.BOMB:
                 packed = zlib.compressobj(9, wbits=31)
-                content = packed.compress(body) + b"".join(packed.compress(b" " * CHUNK) for _ in range(fault.size // CHUNK)) + packed.flush()
+                content = packed.compress(body) + b"".join(packed.compress(b" " * PADDING_BYTES) for _ in range(fault.size // PADDING_BYTES)) + packed.flush()
                 return web.Response(body=content, content_type=JSON_TYPE, headers={"Content-Encoding": "gzip"})
             case _:
                 continue
     return answer
 
 
-def _answer(fault: Fault) -> web.Response:
+def _fixed_answer(fault: Fault) -> web.Response:
     headers = dict(fault.headers)
     match fault.body:
-        case BodyKind.EMPTY:
-            return empty(fault.status, headers)
-        case BodyKind.HTML:
+        case FaultBody.EMPTY:
+            return web.Response(status=fault.status, headers=headers)
+        case FaultBody.HTML:
             return login_page(fault.status)
-        case BodyKind.STRING | BodyKind.EXCEPTION:
+        case FaultBody.STRING | FaultBody.EXCEPTION:
             return json_answer(error_body(fault.text, Wrapper(fault.body.value)), fault.status, headers)
-        case BodyKind.JSON:
+        case FaultBody.JSON:
             return web.Response(body=fault.text.encode(), status=fault.status, content_type=JSON_TYPE, headers=headers)
 
 
 async def _cut(answer: web.StreamResponse, body: bytes, request: web.Request) -> None:
-    started = await _started(answer, request, len(body))
+    started = await _start_response(answer, request, len(body))
     await started.write(body[: len(body) // 2])
     cut_connection(request, reset=False)
     raise ConnectionCut
 
 
 async def _drip(answer: web.StreamResponse, body: bytes, request: web.Request, seconds: float) -> web.StreamResponse:
-    started = await _started(answer, request, len(body))
+    started = await _start_response(answer, request, len(body))
     for index in range(len(body)):
         await started.write(body[index : index + 1])
         await asyncio.sleep(seconds)
     return started
 
 
-async def _swell(body: bytes, request: web.Request, size: int) -> web.StreamResponse:
+async def _pad(body: bytes, request: web.Request, size: int) -> web.StreamResponse:
     started = web.StreamResponse(headers={"Content-Type": JSON_TYPE})
     started.enable_chunked_encoding()
     await started.prepare(request)
     await started.write(body)
-    for _ in range(max(size - len(body), 0) // CHUNK):
-        await started.write(b" " * CHUNK)
+    for _ in range(max(size - len(body), 0) // PADDING_BYTES):
+        await started.write(b" " * PADDING_BYTES)
     return started
 
 
-async def _started(answer: web.StreamResponse, request: web.Request, length: int) -> web.StreamResponse:
+async def _start_response(answer: web.StreamResponse, request: web.Request, length: int) -> web.StreamResponse:
     started = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.headers.get("Content-Type", JSON_TYPE)})
     started.content_length = length
     await started.prepare(request)

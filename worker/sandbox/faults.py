@@ -1,4 +1,4 @@
-"""Faults on demand: what is to go wrong, with which requests, how often."""
+"""Faults on demand: what goes wrong, with which requests, and how often."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from worker.sandbox.journal import path_matches
 
 
 class FaultKind(StrEnum):
-    """What a fault does to a request. Those marked * happen after the operation was carried out if `executed`, otherwise instead of it."""
+    """What a fault does to a request. Kinds marked * apply after the operation if `executed`, otherwise instead of it."""
 
-    DELAY = "delay"  # * waits `seconds`, then goes on
-    HOLD = "hold"  # * waits until the fault is removed, then goes on
-    RESET = "reset"  # * the connection is reset
-    CLOSE = "close"  # * the connection is closed without an answer, as an idle one would be
+    DELAY = "delay"  # * waits `seconds`, then continues
+    HOLD = "hold"  # * waits until the fault is removed, then continues
+    RESET = "reset"  # * resets the connection
+    CLOSE = "close"  # * closes the connection without an answer, as a server does with an idle one
     ANSWER = "answer"  # * answers `status` with a body of the kind `body`
-    HTML = "html"  # * a login page, status 200
-    REDIRECT = "redirect"  # * `status` (302) to `location`
-    REVOKE = "revoke"  # all tokens end before the request is looked at
-    CUT = "cut"  # the answer stops half way
-    DRIP = "drip"  # the answer comes one byte every `seconds`
-    REPEAT_PAGE = "repeat_page"  # every page is the first
-    ENDLESS_PAGES = "endless_pages"  # no page is empty: after the last one the first comes again
-    IGNORE_FILTERS = "ignore_filters"  # only paging and order count
-    WRONG_COUNT = "wrong_count"  # `record_count` is `size`
-    HUGE = "huge"  # the answer grows to `size` bytes (36 MB)
-    BOMB = "bomb"  # a small compressed answer that unpacks to `size` bytes
+    HTML = "html"  # * answers with a login page, status 200
+    REDIRECT = "redirect"  # * redirects to `location` with `status` (302)
+    REVOKE = "revoke"  # revokes all tokens before the request is processed
+    CUT = "cut"  # stops half way through the answer
+    DRIP = "drip"  # sends one byte of the answer every `seconds`
+    REPEAT_PAGE = "repeat_page"  # answers every page with the first one
+    ENDLESS_PAGES = "endless_pages"  # starts again with the first page after the last one
+    IGNORE_FILTERS = "ignore_filters"  # ignores all parameters except paging and order
+    WRONG_COUNT = "wrong_count"  # sets `record_count` to `size`
+    HUGE = "huge"  # pads the answer to `size` bytes (36 MB)
+    BOMB = "bomb"  # sends a small compressed answer that decompresses to `size` bytes
 
 
 REPLACING = frozenset({FaultKind.RESET, FaultKind.CLOSE, FaultKind.ANSWER, FaultKind.HTML, FaultKind.REDIRECT})
 
 
-class BodyKind(StrEnum):
+class FaultBody(StrEnum):
     """The body of an ANSWER."""
 
     EMPTY = "empty"
@@ -47,7 +47,7 @@ class BodyKind(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """Which requests: `method` and `path` (a pattern, with or without /api), from the `nth` that fits, `times` of them (None: all), by `probability`."""
+    """Applies to requests with this `method` and `path` (a pattern, with or without /api): from the `nth` on, `times` of them (None: all), each with `probability`."""
 
     does: FaultKind
     method: str = "*"
@@ -59,7 +59,7 @@ class Fault:
     executed: bool = False
     seconds: float = 0.0
     status: int = 500
-    body: BodyKind = BodyKind.EMPTY
+    body: FaultBody = FaultBody.EMPTY
     text: str = "An error has occurred"
     location: str = "/auth/login"
     headers: tuple[tuple[str, str], ...] = ()
@@ -68,62 +68,62 @@ class Fault:
 
 @dataclass
 class ActiveFault:
-    """A fault in force: how many requests fitted, how many it struck."""
+    """A fault in force. `fitted`: requests that match it; `struck`: requests to which it was applied."""
 
     number: int
     fault: Fault
-    chance: Random
+    random: Random
     fitted: int = 0
     struck: int = 0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the first request has been struck."""
+    """Set when the fault is applied for the first time."""
     removed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def counts(self, method: str, path: str) -> bool:
-        """Whether a request fits; counts it."""
+    def matches(self, method: str, path: str) -> bool:
+        """Whether a request matches; counts it."""
         fits = self.fault.method in {"*", method} and path_matches(self.fault.path, path)
         self.fitted += fits
         return fits
 
-    def due(self) -> bool:
-        """Whether the fitting request that was just counted is to be struck; counts that."""
+    def consume(self) -> bool:
+        """Whether to apply the fault to the request that was counted last; counts that too."""
         fault = self.fault
-        if self.fitted < fault.nth or (fault.times is not None and self.struck >= fault.times) or self.chance.random() >= fault.probability:
+        if self.fitted < fault.nth or (fault.times is not None and self.struck >= fault.times) or self.random.random() >= fault.probability:
             return False
         self.struck += 1
         return True
 
 
 class Faults:
-    """The faults in force. A request is struck by those that fit, in the order in which they were added."""
+    """The faults in force. A request gets all that match it, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._planned: dict[int, ActiveFault] = {}
+        self._active: dict[int, ActiveFault] = {}
         self._numbers = count(1)
 
     def add(self, fault: Fault) -> ActiveFault:
-        planned = ActiveFault(next(self._numbers), fault, Random(fault.seed))  # noqa: S311  reproducible chance is the point
-        self._planned[planned.number] = planned
-        return planned
+        active = ActiveFault(next(self._numbers), fault, Random(fault.seed))  # noqa: S311  must be reproducible
+        self._active[active.number] = active
+        return active
 
     def remove(self, number: int) -> None:
-        """Ends a fault; requests that it holds go on."""
-        planned = self._planned.pop(number, None)
-        if planned is not None:
-            planned.removed.set()
+        """Removes a fault. Requests that it holds continue."""
+        active = self._active.pop(number, None)
+        if active is not None:
+            active.removed.set()
 
     def clear(self) -> None:
-        for number in list(self._planned):
+        for number in list(self._active):
             self.remove(number)
 
-    def planned(self) -> list[ActiveFault]:
-        return list(self._planned.values())
+    def active_faults(self) -> list[ActiveFault]:
+        return list(self._active.values())
 
-    def strike(self, method: str, path: str) -> list[ActiveFault]:
-        """The faults that strike this request; each call counts as one request. Of those that take the answer's place only the first does."""
+    def matching(self, method: str, path: str) -> list[ActiveFault]:
+        """The faults to apply to this request; each call counts as one request. Of the faults that replace the answer only the first applies."""
         struck: list[ActiveFault] = []
-        for planned in [planned for planned in self.planned() if planned.counts(method, path)]:
-            replaces = planned.fault.does in REPLACING
-            if not (replaces and any(earlier.fault.does in REPLACING for earlier in struck)) and planned.due():
-                struck.append(planned)
+        for active in [active for active in self.active_faults() if active.matches(method, path)]:
+            replaces = active.fault.does in REPLACING
+            if not (replaces and any(earlier.fault.does in REPLACING for earlier in struck)) and active.consume():
+                struck.append(active)
         return struck

@@ -1,4 +1,4 @@
-"""What happened: every request that arrived, every operation that was carried out, every call for a token."""
+"""The journal: every received request, every executed operation, every token request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_ENTRIES = 200_000
 
 @dataclass(slots=True)
 class ReceivedRequest:
-    """A request as it arrived; `status` is what was answered, None as long as nothing was, 0 when the connection was cut instead."""
+    """A request as received. `status`: of the answer; None before the answer, 0 if the connection was cut."""
 
     number: int
     time: datetime
@@ -29,7 +29,7 @@ class ReceivedRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExecutedOperation:
-    """An operation that took effect. `path` as it was asked for, below /api; `query` by name as written; ids of what it created, updated and deleted."""
+    """An executed operation. `path`: as requested, relative to /api. `created`, `updated`, `deleted`: the ids of records."""
 
     number: int
     time: datetime
@@ -46,7 +46,7 @@ class ExecutedOperation:
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """`scope`: what was granted; None when it was refused."""
+    """`scope`: the granted scopes; None if the request was refused."""
 
     number: int
     time: datetime
@@ -58,7 +58,7 @@ class TokenRequest:
 
 @dataclass
 class Journal:
-    """The newest entries of each kind, in order."""
+    """The newest `MAX_ENTRIES` entries of each kind, in order."""
 
     requests: deque[ReceivedRequest] = field(default_factory=lambda: deque(maxlen=MAX_ENTRIES))
     operations: deque[ExecutedOperation] = field(default_factory=lambda: deque(maxlen=MAX_ENTRIES))
@@ -70,12 +70,12 @@ class Journal:
         return self.count
 
     def executed(self, method: str | None = None, path: str | None = None) -> list[ExecutedOperation]:
-        """Operations carried out, of a method and of paths such as `/Tickets` or `/Tickets/*`."""
-        return [entry for entry in self.operations if _fits(entry, method, path)]
+        """Executed operations with this method and path pattern, such as `/Tickets` or `/Tickets/*`."""
+        return [entry for entry in self.operations if _matches(entry, method, path)]
 
     def received(self, method: str | None = None, path: str | None = None) -> list[ReceivedRequest]:
-        """Requests that arrived, refused ones included; their paths are whole: `/api/Tickets`, `/auth/token`."""
-        return [entry for entry in self.requests if _fits(entry, method, path)]
+        """Received requests, including refused ones, with full paths: `/api/Tickets`, `/auth/token`."""
+        return [entry for entry in self.requests if _matches(entry, method, path)]
 
     def created(self, path: str) -> list[Key]:
         """The ids that POSTs to a path created."""
@@ -88,10 +88,10 @@ class Journal:
 
 
 def path_matches(pattern: str, path: str) -> bool:
-    """Whether a path fits a pattern, without regard to case and to a leading /api."""
+    """Whether a path matches a pattern, case-insensitively, with or without a leading /api."""
     wanted, got = pattern.lower(), path.lower()
     return fnmatchcase(got, wanted) or (got.startswith("/api") and fnmatchcase(got[4:], wanted))
 
 
-def _fits(entry: ReceivedRequest | ExecutedOperation, method: str | None, path: str | None) -> bool:
+def _matches(entry: ReceivedRequest | ExecutedOperation, method: str | None, path: str | None) -> bool:
     return (method is None or entry.method == method.upper()) and (path is None or path_matches(path, entry.path))

@@ -1,8 +1,8 @@
-"""What a list's query asks for: unknown parameters are ignored, as Halo does, and those that it knows become a query."""
+"""Reads the query of a list: faults may hide parameters, unknown parameters are ignored as in Halo, and the others become conditions and an order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,10 +11,12 @@ import orjson
 
 from worker.catalogue.operation import Operation
 from worker.sandbox.dates import parse_moment
+from worker.sandbox.faults import ActiveFault, FaultKind
 from worker.sandbox.profiles import STAMP, Profile
 from worker.sandbox.query import Contains, Equals, Order, Query, Range
 from worker.sandbox.settings import SandboxSettings
 
+SURVIVES_IGNORE_FILTERS = frozenset({"pageinate", "page_no", "page_size", "count", "order", "orderdesc"})
 NOT_FILTERS = frozenset(
     {
         *("count", "page_no", "page_size", "pageinate", "idonly", "ticketidonly", "search", "advanced_search", "open_only", "deleted"),
@@ -23,11 +25,30 @@ NOT_FILTERS = frozenset(
     }
 )
 DATE_NAMES = {"dateoccured": "dateoccurred", "dateopened": "dateoccurred", "datecleared": "dateclosed", "lastupdate": STAMP}
-EQUALS_FILTER = 2
+EQUALS_FILTER = 2  # the `filter_type` of an advanced search; every other type means contains
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """The parameters with names in lower case. `endless`: the first page follows the last one again."""
+
+    parameters: Mapping[str, str]
+    endless: bool = False
+
+
+def read_list_query(query: Mapping[str, str], struck: Sequence[ActiveFault]) -> ListQuery:
+    """Applies the faults that hide parameters."""
+    kinds = {active.fault.does for active in struck}
+    parameters = {name.lower(): value for name, value in query.items()}
+    if FaultKind.REPEAT_PAGE in kinds:
+        parameters.pop("page_no", None)
+    if FaultKind.IGNORE_FILTERS in kinds:
+        parameters = {name: value for name, value in parameters.items() if name in SURVIVES_IGNORE_FILTERS}
+    return ListQuery(parameters, FaultKind.ENDLESS_PAGES in kinds)
 
 
 class BadValue(Exception):
-    """A parameter cannot be read: 400, keyed by its name."""
+    """A parameter has an invalid value: 400, keyed by its name."""
 
     def __init__(self, name: str, value: str) -> None:
         super().__init__(name)
@@ -40,13 +61,13 @@ class BadSearch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ListParameters:
-    """A query's parameters by published name, those that the operation does not know left out."""
+    """The parameters that the operation publishes, by published name."""
 
     values: Mapping[str, str]
 
     @classmethod
     def of(cls, operation: Operation, query: Mapping[str, str], extra: frozenset[str] = frozenset()) -> ListParameters:
-        """Names compare without case. Raises `BadValue` for a number that is none."""
+        """Names are case-insensitive. Raises `BadValue` for a malformed number."""
         known = {name.lower(): name for name in (*operation.query_parameters, *extra)}
         values = {known[name.lower()]: value for name, value in query.items() if name.lower() in known}
         for name, value in values.items():
@@ -58,7 +79,7 @@ class ListParameters:
         return self.values.get(name, "")
 
     def flag(self, name: str) -> bool:
-        """Only the word counts: 1 is taken for false."""
+        """Only `true` is true: `1` is false."""
         return self.text(name).lower() == "true"
 
     def number(self, name: str) -> int | None:
@@ -73,73 +94,73 @@ class ListParameters:
         return moment
 
 
-def query_of(operation: Operation, asked: ListParameters, profile: Profile, settings: SandboxSettings, members: Mapping[str, str]) -> Query:
-    """Conditions and order. `members`: those that a record of the entity has, by name."""
+def query_of(operation: Operation, parameters: ListParameters, profile: Profile, settings: SandboxSettings, members: Mapping[str, str]) -> Query:
+    """Conditions and order. `members`: the types of the members that a record of the entity has, by name."""
     return Query(
-        spans=tuple(_spans(operation, asked, settings)),
-        equals=tuple(_equals(asked, profile, members)),
-        contains=tuple(_contains(asked, profile, members)),
-        order=_order(operation, asked, profile, members),
+        spans=tuple(_spans(operation, parameters, settings)),
+        equals=tuple(_equals(parameters, profile, members)),
+        contains=tuple(_contains(parameters, profile, members)),
+        order=_order(operation, parameters, profile, members),
     )
 
 
-def _spans(operation: Operation, asked: ListParameters, settings: SandboxSettings) -> Iterator[Range]:
+def _spans(operation: Operation, parameters: ListParameters, settings: SandboxSettings) -> Iterator[Range]:
     if operation.listing is not None and operation.listing.dated:
-        start, end = asked.moment("lastupdatefromdate"), asked.moment("lastupdatetodate")
+        start, end = parameters.moment("lastupdatefromdate"), parameters.moment("lastupdatetodate")
         if start or end:
             yield Range(STAMP, start, end, settings.from_inclusive, settings.to_inclusive)
     if "datesearch" in operation.query_parameters:
-        member = asked.text("datesearch").lower() or ("dateoccurred" if operation.resource != "actions" else "datetime")
-        start, end = asked.moment("startdate"), asked.moment("enddate")
-        if start and not asked.flag("startdatetime") and "startdatetime" in operation.query_parameters:
+        member = parameters.text("datesearch").lower() or ("dateoccurred" if operation.resource != "actions" else "datetime")
+        start, end = parameters.moment("startdate"), parameters.moment("enddate")
+        if start and not parameters.flag("startdatetime") and "startdatetime" in operation.query_parameters:
             start = datetime(start.year, start.month, start.day, tzinfo=UTC)
-        if end and not asked.flag("enddatetime") and "enddatetime" in operation.query_parameters:
+        if end and not parameters.flag("enddatetime") and "enddatetime" in operation.query_parameters:
             end = datetime(end.year, end.month, end.day, tzinfo=UTC) + timedelta(days=1, microseconds=-1)
         if start or end:
             yield Range(DATE_NAMES.get(member, member), start, end)
 
 
-def _equals(asked: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Equals]:
-    for name, value in asked.values.items():
+def _equals(parameters: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Equals]:
+    for name, value in parameters.values.items():
         member = profile.filters.get(name, name)
         if not value or name in NOT_FILTERS or member not in members or members[member] in {"array", "object"}:
             continue
         yield Equals(member, frozenset(part.strip().lower() for part in value.split(",")))
-    if asked.flag("open_only"):
+    if parameters.flag("open_only"):
         yield Equals("hasbeenclosed", frozenset({"", "false"}))
-    yield from _activity(asked)
-    for filter_ in _advanced(asked, profile, members):
+    yield from _activity(parameters)
+    for filter_ in _advanced(parameters, profile, members):
         if isinstance(filter_, Equals):
             yield filter_
 
 
-def _activity(asked: ListParameters) -> Iterator[Equals]:
+def _activity(parameters: ListParameters) -> Iterator[Equals]:
     """`includeactive` and `includeinactive`; for agents `includeenabled` and `includedisabled`."""
     for yes, no, member in (("includeactive", "includeinactive", "inactive"), ("includeenabled", "includedisabled", "isdisabled")):
-        if not asked.text(yes) and not asked.text(no):
+        if not parameters.text(yes) and not parameters.text(no):
             continue
-        active = asked.flag(yes) or not asked.text(yes)
-        inactive = asked.flag(no)
+        active = parameters.flag(yes) or not parameters.text(yes)
+        inactive = parameters.flag(no)
         if active and not inactive:
             yield Equals(member, frozenset({"", "false"}))
         elif inactive and not active:
             yield Equals(member, frozenset({"true"}))
 
 
-def _contains(asked: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Contains]:
-    if asked.text("search"):
-        yield Contains(profile.search, asked.text("search").lower())
-    for name, value in asked.values.items():
+def _contains(parameters: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Contains]:
+    if parameters.text("search"):
+        yield Contains(profile.search, parameters.text("search").lower())
+    for name, value in parameters.values.items():
         member = name.removeprefix("search_").removesuffix("_only")
         if name.startswith("search_") and value and member in members and name not in profile.filters:
             yield Contains((member,), value.lower())
-    for filter_ in _advanced(asked, profile, members):
+    for filter_ in _advanced(parameters, profile, members):
         if isinstance(filter_, Contains):
             yield filter_
 
 
-def _advanced(asked: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Equals | Contains]:
-    text = asked.text("advanced_search")
+def _advanced(parameters: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Equals | Contains]:
+    text = parameters.text("advanced_search")
     if not text:
         return
     try:
@@ -160,12 +181,12 @@ def _advanced(asked: ListParameters, profile: Profile, members: Mapping[str, str
             yield Contains((member,), value)
 
 
-def _order(operation: Operation, asked: ListParameters, profile: Profile, members: Mapping[str, str]) -> tuple[Order, ...]:
+def _order(operation: Operation, parameters: ListParameters, profile: Profile, members: Mapping[str, str]) -> tuple[Order, ...]:
     orders = []
     if operation.listing is not None and operation.listing.ordered:
         for suffix in ("", "2", "3", "4", "5"):
-            name = asked.text(f"order{suffix}").lower()
+            name = parameters.text(f"order{suffix}").lower()
             member = STAMP if name in {"lastupdate", STAMP, profile.stamp, profile.list_stamp} and name else name
             if name and (member in members or member == STAMP):
-                orders.append(Order(None if member == "id" else member, asked.flag(f"orderdesc{suffix}")))
+                orders.append(Order(None if member == "id" else member, parameters.flag(f"orderdesc{suffix}")))
     return tuple(orders) or (Order(None, profile.newest_first),)

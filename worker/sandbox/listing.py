@@ -1,4 +1,4 @@
-"""The answer of a list: which rows of it, in which envelope."""
+"""The answer of a list: its rows and its envelope."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 from worker.catalogue.operation import Operation
-from worker.sandbox.list_query import ListParameters, query_of
+from worker.sandbox.list_query import ListParameters, ListQuery, query_of
 from worker.sandbox.paths import PathMatch
 from worker.sandbox.profiles import Profile, profile_of
 from worker.sandbox.query import ResultSet, select
-from worker.sandbox.reading import ListQuery
 from worker.sandbox.record_schema import record_members
 from worker.sandbox.rendering import list_row
 from worker.sandbox.settings import SandboxSettings
@@ -20,84 +19,88 @@ from worker.sandbox.table import Row, Table
 UNPUBLISHED_PARAMETERS = frozenset({"include_custom_fields"})
 THIRD_PARTY = frozenset({"third_party_id", "third_party_id_string"})
 PAGING_PARAMETERS = frozenset({"pageinate", "page_no", "page_size"})
-RESULTS = "results"
+RESULTS_KEY = "results"
 UNPUBLISHED_KEYS = {"/TopLevel": "tree"}
-BARE_THOUGH_PAGED = frozenset({"/EmailAddressBook"})
+PAGED_WITHOUT_ENVELOPE = frozenset({"/EmailAddressBook"})
 
 
-def list_answer(store: Store, settings: SandboxSettings, match: PathMatch, reading: ListQuery) -> Any:
+def list_answer(store: Store, settings: SandboxSettings, match: PathMatch, query: ListQuery) -> Any:
     """An envelope or a bare array. Raises `BadValue` and `BadSearch`."""
     operation, profile = match.operation, profile_of(match.table)
-    asked = ListParameters.of(operation, reading.query, UNPUBLISHED_PARAMETERS | THIRD_PARTY if settings.filter_by_third_party else UNPUBLISHED_PARAMETERS)
-    table = _table(store, match, asked, profile)
+    parameters = ListParameters.of(
+        operation, query.parameters, UNPUBLISHED_PARAMETERS | THIRD_PARTY if settings.filter_by_third_party else UNPUBLISHED_PARAMETERS
+    )
+    table = _table(store, match, parameters, profile)
     members = record_members(operation.path)
-    selection = select(table, query_of(operation, asked, profile, settings, members))
-    found = _seen(store, settings, asked, match, selection)
-    start, stop, page = _window(operation, settings, profile, asked, len(found), endless=reading.endless)
-    fields = [int(part) for part in asked.text("include_custom_fields").split(",") if part.strip().isdigit()]
-    if _ids_only(asked):
+    selection = select(table, query_of(operation, parameters, profile, settings, members))
+    found = _visible(store, settings, parameters, match, selection)
+    start, stop, page = _page_slice(operation, settings, profile, parameters, len(found), endless=query.endless)
+    fields = [int(part) for part in parameters.text("include_custom_fields").split(",") if part.strip().isdigit()]
+    if _ids_only(parameters):
         body = [{"id": row["id"]} for row in _slice(found, start, stop, thin=True)]
     else:
-        nested = ({"fields"} if asked.flag("includeassetfields") else set()) | ({"customfields"} if fields else set())
+        nested = ({"fields"} if parameters.flag("includeassetfields") else set()) | ({"customfields"} if fields else set())
         body = [list_row(row, profile, nested, fields) for row in _slice(found, start, stop, thin=not nested)]
     key = _rows_key(operation)
-    if operation.path == "/Agent" and settings.agent_results and PAGING_PARAMETERS & reading.query.keys():
-        key = RESULTS
-    return body if key is None else _envelope(operation, asked, key, body, {**page, "record_count": len(found)})
+    if operation.path == "/Agent" and settings.agent_results and PAGING_PARAMETERS & query.parameters.keys():
+        key = RESULTS_KEY
+    return body if key is None else _envelope(operation, parameters, key, body, {**page, "record_count": len(found)})
 
 
-def _table(store: Store, match: PathMatch, asked: ListParameters, profile: Profile) -> Table:
-    if profile.needs is not None and not asked.number(profile.needs):
-        return _actions_of_a_day(store, asked) if match.table == "actions" else Table()
+def _table(store: Store, match: PathMatch, parameters: ListParameters, profile: Profile) -> Table:
+    if profile.needs is not None and not parameters.number(profile.needs):
+        return _actions_of_a_day(store, parameters) if match.table == "actions" else Table()
     if profile.scope is not None:
-        scope = asked.number(profile.scope)
+        scope = parameters.number(profile.scope)
         return _union(store, match.table) if scope is None else store.table(match.table, scope)
-    if asked.flag("deleted") and profile.soft_delete:
+    if parameters.flag("deleted") and profile.soft_delete:
         return store.deleted.get(match.table, Table())
     return store.table(match.table)
 
 
-def _actions_of_a_day(store: Store, asked: ListParameters) -> Table:
-    """Without a ticket, the actions of all tickets can be had for one day at most."""
-    start, end = asked.moment("startdate"), asked.moment("enddate")
+def _actions_of_a_day(store: Store, parameters: ListParameters) -> Table:
+    """Without a ticket, Halo lists the actions of all tickets for at most one day."""
+    start, end = parameters.moment("startdate"), parameters.moment("enddate")
     return store.actions_between(start, end) if start and end and end - start <= timedelta(days=1) else Table()
 
 
 def _union(store: Store, entity: str) -> Table:
-    """All scopes of an entity in one list, where it can be listed without naming one."""
+    """The records of all scopes in one table, for an entity that can be listed without naming a scope."""
     table = Table()
     for number, row in enumerate((table.at(position) for table in store.scopes(entity) for position in table.positions()), 1):
         table.put(number, row)
     return table
 
 
-def _seen(store: Store, settings: SandboxSettings, asked: ListParameters, match: PathMatch, selection: ResultSet) -> ResultSet | list[Row]:
-    """What may be seen by now, on this side of the cursor of a feed."""
+def _visible(store: Store, settings: SandboxSettings, parameters: ListParameters, match: PathMatch, selection: ResultSet) -> ResultSet | list[Row]:
+    """The records that are visible now, within the id range of a feed."""
     hidden = store.hidden.get(match.table, set())
-    young = store.young(match.table, timedelta(seconds=settings.list_lag)) if settings.list_lag else set()
-    older, newer = (asked.number("older_than_id"), asked.number("newer_than_id")) if "older_than_id" in match.operation.query_parameters else (None, None)
-    if not (hidden or young or older or newer):
+    recent = store.created_within(match.table, timedelta(seconds=settings.list_lag)) if settings.list_lag else set()
+    older, newer = parameters.number("older_than_id"), parameters.number("newer_than_id")
+    if not (hidden or recent or older or newer):
         return selection
-    unseen = hidden | young
-    return [row for row in selection.rows() if row["id"] not in unseen and (not older or row["id"] < older) and (not newer or row["id"] > newer)]
+    invisible = hidden | recent
+    return [row for row in selection.rows() if row["id"] not in invisible and (not older or row["id"] < older) and (not newer or row["id"] > newer)]
 
 
-def _window(operation: Operation, settings: SandboxSettings, profile: Profile, asked: ListParameters, total: int, *, endless: bool) -> tuple[int, int, Row]:
-    """Which of the rows are shown, and what the envelope says of the page."""
+def _page_slice(
+    operation: Operation, settings: SandboxSettings, profile: Profile, parameters: ListParameters, total: int, *, endless: bool
+) -> tuple[int, int, Row]:
+    """The slice of the rows, and the paging members of the envelope."""
     paged = operation.listing is not None and operation.listing.paged and not profile.ignores_pages
-    if _ids_only(asked):
+    if _ids_only(parameters):
         return 0, total, {}
-    if paged and asked.flag("pageinate"):
-        wanted = max(asked.number("page_size") or settings.page_size, 1)
+    if paged and parameters.flag("pageinate"):
+        wanted = max(parameters.number("page_size") or settings.page_size, 1)
         size = wanted if settings.page_cap is None else min(wanted, settings.page_cap)
-        number = max(asked.number("page_no") or 1, 1)
+        number = max(parameters.number("page_no") or 1, 1)
         shown = (number - 1) % max(-(-total // size), 1) + 1 if endless else number
         return (shown - 1) * size, shown * size, {"page_no": number, "page_size": wanted}
-    return 0, asked.number("count") or (settings.tickets_window if operation.path == "/Tickets" else total), {}
+    return 0, parameters.number("count") or (settings.tickets_window if operation.path == "/Tickets" else total), {}
 
 
-def _ids_only(asked: ListParameters) -> bool:
-    return asked.flag("idonly") or asked.flag("ticketidonly")
+def _ids_only(parameters: ListParameters) -> bool:
+    return parameters.flag("idonly") or parameters.flag("ticketidonly")
 
 
 def _slice(found: ResultSet | list[Row], start: int, stop: int, *, thin: bool) -> list[Row]:
@@ -105,16 +108,16 @@ def _slice(found: ResultSet | list[Row], start: int, stop: int, *, thin: bool) -
 
 
 def _rows_key(operation: Operation) -> str | None:
-    """The member that holds the rows; None for a bare array. Every paged list but one has an envelope, even where the member's name is not known."""
+    """The member that holds the rows; None for a bare array. Every paged list but one has an envelope; if its member is unknown, it is `results`."""
     listing = operation.listing
-    if listing is None or operation.path in BARE_THOUGH_PAGED:
+    if listing is None or operation.path in PAGED_WITHOUT_ENVELOPE:
         return None
-    return listing.key or UNPUBLISHED_KEYS.get(operation.path) or (RESULTS if listing.paged else None)
+    return listing.key or UNPUBLISHED_KEYS.get(operation.path) or (RESULTS_KEY if listing.paged else None)
 
 
-def _envelope(operation: Operation, asked: ListParameters, key: str, rows: list[Row], facts: Row) -> Row:
-    if asked.flag("ticketidonly") and key == "tickets":
+def _envelope(operation: Operation, parameters: ListParameters, key: str, rows: list[Row], facts: Row) -> Row:
+    if parameters.flag("ticketidonly") and key == "tickets":
         facts = {**facts, "ticket_ids": [row["id"] for row in rows]}
-    if operation.path in {"/Actions", "/Attachment"} and asked.number("ticket_id"):
-        facts = {"ticket_id": asked.number("ticket_id"), **facts}
+    if operation.path in {"/Actions", "/Attachment"} and parameters.number("ticket_id"):
+        facts = {"ticket_id": parameters.number("ticket_id"), **facts}
     return {**facts, key: rows, **({"include_children": False} if key == "tickets" else {})}

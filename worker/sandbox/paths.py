@@ -1,4 +1,4 @@
-"""Which operation of the API a request addresses."""
+"""Finds the operation that a request addresses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import unquote
 
-from worker.catalogue.catalogue import Catalogue, load
+from worker.catalogue.catalogue import load
 from worker.catalogue.operation import Operation
 
 PATH_PARAMETER = re.compile(r"\\\{(\w+)\\\}")
@@ -16,7 +16,7 @@ PATH_PARAMETER = re.compile(r"\\\{(\w+)\\\}")
 
 @dataclass(frozen=True, slots=True)
 class PathMatch:
-    """`table`: the path of the records in lower case, `tickets` for `/Tickets/{id}`; `values` hold the path's parameters as they were written."""
+    """`table`: the path of the records in lower case, `tickets` for `/Tickets/{id}`. `values`: the path parameters as written."""
 
     operation: Operation
     table: str
@@ -28,16 +28,16 @@ class PathMatch:
         return self.operation.path_parameters.get("id", "integer")
 
 
-class PathNotFound(Exception):
-    """Nothing is there: 404."""
+class PathNotPublished(Exception):
+    """No operation has this path: 404."""
 
 
-class MethodNotAllowed(Exception):
-    """The path exists for other methods: 405."""
+class MethodNotPublished(Exception):
+    """The path has other methods only: 405."""
 
 
 class Paths:
-    """Matches without regard to case; a written-out path wins over one with parameters."""
+    """Matches case-insensitively; a literal path wins over one with parameters."""
 
     def __init__(self, operations: Mapping[str, Mapping[str, Operation]]) -> None:
         self._plain = {path: methods for path, methods in operations.items() if "{" not in path}
@@ -48,10 +48,10 @@ class Paths:
                 self._patterns.setdefault(path.count("/"), []).append((pattern, methods))
 
     def match(self, method: str, path: str) -> PathMatch:
-        """`path` begins with a slash and lies below `/api`. Raises `PathNotFound` or `MethodNotAllowed`."""
+        """`path` begins with a slash and is relative to `/api`. Raises `PathNotPublished` or `MethodNotPublished`."""
         methods, values = self._find(path.rstrip("/"))
         if method not in methods:
-            raise MethodNotAllowed
+            raise MethodNotPublished
         operation = methods[method]
         return PathMatch(operation, table_of(operation.path), values)
 
@@ -63,11 +63,11 @@ class Paths:
             match = pattern.fullmatch(path)
             if match is not None:
                 return methods, {name: unquote(value) for name, value in match.groupdict().items()}
-        raise PathNotFound
+        raise PathNotPublished
 
 
 def table_of(path: str) -> str:
-    """Where the records of a path are kept."""
+    """The table that holds the records of a path."""
     return re.sub(r"/\{\w+\}$", "", path).strip("/").lower()
 
 
@@ -77,16 +77,3 @@ def published_paths() -> Paths:
     for operation in load().operations():
         operations.setdefault(operation.path.lower(), {})[operation.method] = operation
     return Paths(operations)
-
-
-@cache
-def text_ids() -> frozenset[str]:
-    """The entities whose ids are texts, mostly GUIDs; where a POST takes a number as id, the text in the path is one."""
-    catalogue = load()
-    texts = [operation for operation in catalogue.operations() if operation.path_parameters.get("id") in {"string", "uuid"}]
-    return frozenset(table_of(operation.path) for operation in texts if _id_in_body(catalogue, table_of(operation.path)) != "integer")
-
-
-def _id_in_body(catalogue: Catalogue, entity: str) -> str | None:
-    operation = catalogue.methods_of(entity).get("POST")
-    return None if operation is None else catalogue.body_members(operation).get("id")

@@ -1,37 +1,42 @@
-"""What is peculiar to single entities; everything else follows the catalogue."""
+"""What differs between entities; everything else follows the catalogue."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 STAMP = "last_update"
-"""The member under which every record keeps the moment of its last change; how and whether it is shown differs."""
+"""The member with the time of a record's last change. Entities show it under different names, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Defaults suit an entity of which nothing special is known."""
+    """The defaults suit an entity with no known peculiarity."""
 
-    stamp: str | None = None  # the name of its change stamp in details and answers to a POST; None: not shown
+    stamp: str | None = None  # name of its change stamp in details and in answers to a POST; None: not shown
     list_stamp: str | None = None  # the same in lists
-    created: tuple[str, ...] = ()  # members that take the moment of creation
-    edited: tuple[str, ...] = ()  # members that take the moment of each change
+    created: tuple[str, ...] = ()  # members that hold the time of creation
+    edited: tuple[str, ...] = ()  # members that hold the time of the last change
     scope: str | None = None  # ids count from 1 within each value of this member
-    needs: str | None = None  # the parameter without which a list stays empty
+    needs: str | None = None  # the parameter without which a list is empty
     newest_first: bool = False
-    floats: tuple[str, ...] = ()  # ids that come as 3.0
-    renamed: Mapping[str, str] = field(default_factory=dict)  # member in details → in lists
-    detail_only: frozenset[str] = frozenset()  # plain members that lists leave out
+    floats: tuple[str, ...] = ()  # ids that lists show as 3.0
+    renamed: Mapping[str, str] = field(default_factory=dict)  # name in details → name in lists
+    detail_only: frozenset[str] = frozenset()  # members that lists leave out
     search: tuple[str, ...] = ("name",)
-    filters: Mapping[str, str] = field(default_factory=dict)  # parameter → member, where the names differ
+    filters: Mapping[str, str] = field(default_factory=dict)  # parameter → member, if the names differ
     unique: bool = False  # names may not repeat
     soft_delete: bool = False
     ignores_pages: bool = False
-    dropped: frozenset[str] = frozenset()  # members that a write leaves as they are, without a word
-    unpublished: Mapping[str, str] = field(default_factory=dict)  # members that it has although the catalogue does not know them
-    withheld: frozenset[str] = frozenset()  # members that are taken and never shown
+    dropped: frozenset[str] = frozenset()  # members that a write silently ignores
+    unpublished: Mapping[str, str] = field(default_factory=dict)  # members that the catalogue does not publish
+    withheld: frozenset[str] = frozenset()  # members that can be written and are never shown
     defaults: Mapping[str, object] = field(default_factory=dict)  # of a new record
+
+    def scope_of(self, record: Mapping[str, Any]) -> int | None:
+        """The value of the record's scope member; None if the entity has no scope."""
+        return None if self.scope is None else int(record.get(self.scope) or 0)
 
 
 TICKET_FILTERS = {
@@ -150,5 +155,5 @@ DEFAULT_PROFILE = Profile()
 
 
 def profile_of(entity: str) -> Profile:
-    """Of an entity in lower case, such as `tickets`."""
+    """`entity` in lower case, such as `tickets`."""
     return PROFILES.get(entity, DEFAULT_PROFILE)

@@ -1,8 +1,8 @@
-"""Selecting records of a table: conditions, a range of moments, an order."""
+"""Selects records of a table by conditions, ranges and an order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,12 +10,12 @@ from typing import Any
 from worker.sandbox.sorted_index import IndexEntry, sort_key
 from worker.sandbox.table import Row, Table
 
-CACHED_RESULTS = 16  # selections of a table: a client that walks pages asks for one again and again
+CACHED_RESULTS = 16  # results per table: a client that reads page after page repeats its query
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Records whose `member` lies in a range; None leaves an end open."""
+    """Records whose `member` is in a range; None leaves an end open."""
 
     member: str
     start: datetime | None = None
@@ -26,18 +26,15 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Equals:
-    """Records whose member is one of these values, compared as text without case."""
+    """Records whose member is one of these values, compared as case-insensitive text."""
 
     member: str
     values: frozenset[str]
 
-    def test(self) -> Callable[[Any], bool]:
-        return lambda value: _text(value) in self.values
-
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """Records one of whose members contains the text, without case."""
+    """Records with a member that contains the text, case-insensitively."""
 
     members: tuple[str, ...]
     text: str
@@ -58,7 +55,7 @@ class Query:
 
 
 class ResultSet:
-    """Positions in order; a page of it is a slice."""
+    """The matching positions in order; a page is a slice."""
 
     def __init__(self, table: Table, entries: Sequence[IndexEntry], *, descending: bool) -> None:
         self._table = table
@@ -69,20 +66,16 @@ class ResultSet:
         return len(self._entries)
 
     def rows(self, start: int = 0, stop: int | None = None, *, thin: bool = False) -> list[Row]:
-        return [self._table.at(position, thin=thin) for position in self.positions(start, stop)]
-
-    def positions(self, start: int = 0, stop: int | None = None) -> list[int]:
         total = len(self._entries)
         stop = total if stop is None else min(stop, total)
         if start >= stop:
             return []
-        if not self._descending:
-            return [position for _, position in self._entries[start:stop]]
-        return [position for _, position in reversed(self._entries[total - stop : total - start])]
+        entries = reversed(self._entries[total - stop : total - start]) if self._descending else self._entries[start:stop]
+        return [self._table.at(position, thin=thin) for _, position in entries]
 
 
 def select(table: Table, query: Query) -> ResultSet:
-    """The records that meet all conditions, in order; remembered until the table changes."""
+    """The records that meet all conditions, in order. Cached until the table changes."""
     known: ResultSet | None = table.selections.get(query)
     if known is None:
         if len(table.selections) >= CACHED_RESULTS:
@@ -93,10 +86,10 @@ def select(table: Table, query: Query) -> ResultSet:
 
 def _select(table: Table, query: Query) -> ResultSet:
     first = query.order[0]
-    entries: list[IndexEntry] = table.ordering(first.member).entries
+    entries: list[IndexEntry] = table.index(first.member).entries
     narrowed = False
     for span in query.spans:
-        found = table.ordering(span.member).between(span.start, span.end, low_inclusive=span.start_inclusive, high_inclusive=span.end_inclusive)
+        found = table.index(span.member).between(span.start, span.end, low_inclusive=span.start_inclusive, high_inclusive=span.end_inclusive)
         if span.member == first.member and not narrowed:
             entries = found
         else:
@@ -104,8 +97,8 @@ def _select(table: Table, query: Query) -> ResultSet:
             entries = [entry for entry in entries if entry[1] in inside] if len(inside) * 8 > len(entries) or narrowed else _arranged(table, first, inside)
         narrowed = True
     for condition in query.equals:
-        column, test = table.column(condition.member), condition.test()
-        entries = [entry for entry in entries if test(column[entry[1]])]
+        column = table.column(condition.member)
+        entries = [entry for entry in entries if _text(column[entry[1]]) in condition.values]
     for wanted in query.contains:
         columns = [table.column(member) for member in wanted.members]
         entries = [entry for entry in entries if any(wanted.text in _text(column[entry[1]]) for column in columns)]

@@ -1,4 +1,4 @@
-"""What becomes of a record that is written: defaults of a new one, merging of a change, names that follow ids."""
+"""Builds the record that a write stores: defaults of a new one, the merge of a change, and names that follow ids."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worker.sandbox.seeded_tenant import CLOSED
 from worker.sandbox.table import Row
 
 TICKET_ENTITIES = frozenset({"tickets", "opportunities", "projects"})
-TAKEN_APART = frozenset({"id", "customfields", STAMP})
+MERGED_SEPARATELY = frozenset({"id", "customfields", STAMP})
 TAGS = re.compile(r"<[^>]*>")
 NAME_MEMBERS = (
     ("client_id", "client", "client_name"),
@@ -27,12 +27,12 @@ NAME_MEMBERS = (
 )
 
 FindRecord = Callable[[str, int], Row | None]
-"""A record of another entity by its number."""
+"""Finds a record of another entity by its number."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordWrite:
-    """What was sent to an entity, and when."""
+    """The values sent to an entity, and the time of the write."""
 
     entity: str
     sent: Mapping[str, Any]
@@ -44,26 +44,26 @@ class RecordWrite:
         return profile_of(self.entity)
 
     def created(self) -> Row:
-        """A new record, still without its id."""
+        """A new record, without its id."""
         return self.changed({**self.profile.defaults, **dict.fromkeys(self.profile.created, self.moment)})
 
     def changed(self, row: Row) -> Row:
-        """The record with what was sent put over it: members that were not sent stay."""
+        """The record with the sent members replaced; other members stay."""
         plain = {
             member: value
             for member, value in self.sent.items()
-            if member not in TAKEN_APART and member not in self.profile.dropped and not member.startswith("_")
+            if member not in MERGED_SEPARATELY and member not in self.profile.dropped and not member.startswith("_")
         }
         merged = {**row, **plain}
         if "customfields" in self.sent and self.entity in CARRIERS:
             merged["customfields"] = merge_custom(row.get("customfields"), self.sent["customfields"])
         if "fields" in self.sent and self.entity == "asset":
             merged["fields"] = merge_asset(row.get("fields"), self.sent["fields"])
-        _name(self.entity, merged, plain, self.find)
+        _fill_names(self.entity, merged, plain, self.find)
         if self.entity in TICKET_ENTITIES:
-            _finish_ticket(merged, plain, self.moment)
+            _complete_ticket(merged, plain, self.moment)
         elif self.entity == "actions":
-            _finish_action(merged, plain)
+            _complete_action(merged, plain)
         elif self.entity == "users" and "name" not in merged:
             merged["name"] = f"{merged.get('firstname', '')} {merged.get('surname', '')}".strip()
         merged.update(dict.fromkeys(self.profile.edited, self.moment))
@@ -71,7 +71,7 @@ class RecordWrite:
         return merged
 
 
-def _name(entity: str, merged: Row, sent: Mapping[str, Any], find: FindRecord) -> None:
+def _fill_names(entity: str, merged: Row, sent: Mapping[str, Any], find: FindRecord) -> None:
     if "site_id" in sent and "client_id" not in sent and entity != "site":
         site = find("site", int(sent["site_id"] or 0))
         if site is not None:
@@ -83,7 +83,7 @@ def _name(entity: str, merged: Row, sent: Mapping[str, Any], find: FindRecord) -
                 merged[label] = found.get("name")
 
 
-def _finish_ticket(merged: Row, sent: Mapping[str, Any], moment: datetime) -> None:
+def _complete_ticket(merged: Row, sent: Mapping[str, Any], moment: datetime) -> None:
     merged["lastactiondate"] = moment
     if sent.get("details_html") and "details" not in sent:
         merged["details"] = TAGS.sub("", sent["details_html"])
@@ -93,7 +93,7 @@ def _finish_ticket(merged: Row, sent: Mapping[str, Any], moment: datetime) -> No
         merged["dateclosed"] = (merged.get("dateclosed") or moment) if closed else None
 
 
-def _finish_action(merged: Row, sent: Mapping[str, Any]) -> None:
+def _complete_action(merged: Row, sent: Mapping[str, Any]) -> None:
     if "note_html" in sent and "note" not in sent:
         merged["note"] = TAGS.sub("", sent["note_html"] or "")
     if "outcome_id" in sent and "outcome" not in sent:

@@ -1,4 +1,4 @@
-"""The small tables of the seeded tenant: statuses, types, priorities, teams, agents, suppliers, items, articles, lookups."""
+"""The small tables of the seeded tenant: statuses, types, priorities, teams, agents, suppliers, items, articles, lookup values."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from worker.sandbox.dates import stored
 from worker.sandbox.profiles import STAMP
 from worker.sandbox.seeded_random import seeded_guid
 from worker.sandbox.seeded_tenant import FIRST_NAMES, LAST_NAMES, TEAMS, Tenant
-
-Row = dict[str, Any]
+from worker.sandbox.table import Row
 
 STATUSES = {1: "New", 2: "In Progress", 3: "With User", 4: "With Supplier", 5: "Awaiting Approval", 8: "Resolved", 9: "Closed"}
 TICKET_TYPES = ("Incident", "Service Request", "Change Request", "Problem")
@@ -67,7 +66,7 @@ def reference_rows(tenant: Tenant) -> dict[str, list[Row]]:
 
 
 def _priorities(tenant: Tenant) -> Iterator[Row]:
-    """One row per priority and SLA: the row's id is a GUID, tickets refer to `priorityid`, which repeats."""
+    """One row per priority and SLA. Its id is a GUID; tickets refer to `priorityid`, which repeats."""
     for sla in (1, 2):
         for number, name in enumerate(PRIORITIES, 1):
             identifier = seeded_guid(tenant.seed, sla * 10 + number, 50)

@@ -1,4 +1,4 @@
-"""Records as Halo shows them: thin in lists, whole by id, with other dates in the answer to a POST."""
+"""Records as Halo shows them: fewer members in lists, all by id, and other date formats in the answer to a POST."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.sandbox.table import Row
 
 
 def list_row(row: Row, profile: Profile, nested: Collection[str] = (), custom_fields: Collection[int] = ()) -> Row:
-    """A row of a list: of nested members only those named, of custom fields only those asked for."""
+    """A row of a list, with these nested members and these custom fields only."""
     shown: Row = {}
     hidden = profile.detail_only | profile.withheld
     for member, value in row.items():
@@ -25,12 +25,12 @@ def list_row(row: Row, profile: Profile, nested: Collection[str] = (), custom_fi
             shown[member] = value
     if "customfields" in shown:
         shown["customfields"] = [field for field in shown["customfields"] if field["id"] in custom_fields]
-    _restyle(row, shown, profile)
+    _apply_list_style(row, shown, profile)
     return shown
 
 
-def _restyle(row: Row, shown: Row, profile: Profile) -> None:
-    """The names and types that members have in lists only."""
+def _apply_list_style(row: Row, shown: Row, profile: Profile) -> None:
+    """Applies the names and types that members have in lists only."""
     stamp = shown.pop(STAMP, None)
     if stamp is not None and profile.list_stamp:
         shown[profile.list_stamp] = stamp
@@ -43,23 +43,23 @@ def _restyle(row: Row, shown: Row, profile: Profile) -> None:
 
 
 def detail_row(row: Row, profile: Profile, *, nested: bool) -> Row:
-    """One record by its id; nested members only when details were asked for."""
-    return _whole(row, profile, naive, nested=nested)
+    """One record by its id, with or without nested members."""
+    return _render(row, profile, naive, nested=nested)
 
 
 def answer_row(row: Row, profile: Profile, moment: datetime) -> Row:
-    """The answer to a POST that was carried out at `moment`."""
+    """The answer to a POST that was executed at `moment`."""
     kept = stored(moment)
 
-    def written(value: datetime) -> str:
+    def formatted(value: datetime) -> str:
         if value == UNSET:
             return naive(value)
         return precise(moment) if value == kept else zoned(value)
 
-    return _whole(row, profile, written, nested=True)
+    return _render(row, profile, formatted, nested=True)
 
 
-def _whole(row: Row, profile: Profile, written: Callable[[datetime], str], *, nested: bool) -> Row:
+def _render(row: Row, profile: Profile, formatted: Callable[[datetime], str], *, nested: bool) -> Row:
     shown: Row = {}
     for member, value in row.items():
         if value is None or member in profile.withheld or (not nested and isinstance(value, (list, dict))):
@@ -67,20 +67,20 @@ def _whole(row: Row, profile: Profile, written: Callable[[datetime], str], *, ne
         if isinstance(value, datetime):
             name = profile.stamp if member == STAMP else member
             if name:
-                shown[name] = written(value)
+                shown[name] = formatted(value)
         else:
-            shown[member] = float(value) if member in profile.floats and not isinstance(value, str) else _plain(value, written)
+            shown[member] = float(value) if member in profile.floats and not isinstance(value, str) else _plain(value, formatted)
     return shown
 
 
-def _plain(value: Any, written: Callable[[datetime], str]) -> Any:
-    """Moments inside nested members."""
+def _plain(value: Any, formatted: Callable[[datetime], str]) -> Any:
+    """A value with the times in nested members formatted."""
     match value:
         case datetime():
-            return written(value)
+            return formatted(value)
         case list():
-            return [_plain(item, written) for item in value]
+            return [_plain(item, formatted) for item in value]
         case dict():
-            return {name: _plain(item, written) for name, item in value.items() if item is not None}
+            return {name: _plain(item, formatted) for name, item in value.items() if item is not None}
         case _:
             return value

@@ -1,4 +1,4 @@
-"""The bodies of Halo's answers: JSON, the two wrappers of errors, the login page."""
+"""The bodies of Halo's answers: JSON, the two forms of errors, the login page."""
 
 from __future__ import annotations
 
@@ -17,16 +17,12 @@ def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = 
     return web.Response(body=orjson.dumps(value), status=status, headers=headers, content_type=JSON_TYPE, charset="utf-8")
 
 
-def empty(status: int, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(status=status, headers=headers)
-
-
 def login_page(status: int = 200) -> web.Response:
     return web.Response(text=LOGIN_PAGE, status=status, content_type="text/html")
 
 
 def error_body(text: str, wrapper: Wrapper) -> Any:
-    """A bare JSON string, or the exception that .NET would write out."""
+    """A JSON string, or a serialized .NET exception."""
     if wrapper is Wrapper.STRING:
         return text
     return {

@@ -1,4 +1,4 @@
-"""What a token may do: which scope stands before which entity."""
+"""The permissions of a token: which scope an entity requires."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ KNOWN_SCOPES = frozenset(
 )
 
 
-def granted_scopes(asked: Collection[str], allowed: Collection[str]) -> tuple[str, ...] | None:
-    """What an application that may have `allowed` gets of what it asks for; None when it asks for something that does not exist."""
-    if not set(asked) <= KNOWN_SCOPES:
+def granted_scopes(requested: Collection[str], allowed: Collection[str]) -> tuple[str, ...] | None:
+    """The requested scopes that an application with `allowed` gets; None if it requests an unknown scope."""
+    if not set(requested) <= KNOWN_SCOPES:
         return None
     if "all" in allowed:
-        return tuple(asked) or ("all",)
-    if "all" in asked or not asked:
+        return tuple(requested) or ("all",)
+    if "all" in requested or not requested:
         return tuple(allowed)
     if "all:standard" in allowed:
-        return tuple(scope for scope in asked if scope != "admin")
-    return tuple(scope for scope in asked if scope in allowed)
+        return tuple(scope for scope in requested if scope != "admin")
+    return tuple(scope for scope in requested if scope in allowed)
 
 
 def permits(scopes: Collection[str], entity: str, *, write: bool) -> bool:
-    """Whether a token with these scopes may read or write an entity, named by its first path segment in lower case."""
+    """Whether a token with these scopes may read or write an entity. `entity`: the first path segment in lower case."""
     if "all" in scopes:
         return True
     area = AREA_OF.get(entity)

@@ -1,4 +1,4 @@
-"""The seeded tenant: customers, sites, users and assets of any number, as functions of a record's number."""
+"""The seeded tenant: customers, sites, users and assets in any quantity, as functions of a record's number."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SUMMARIES = ("Laptop does not start", "Printer offline", "Password reset", "New 
 TEAMS = ("1st Line Support", "2nd Line Support", "Infrastructure", "Projects")
 CLOSED = 9
 
-TICKS = 300  # the database keeps moments in 300ths of a second
-CACHE_SIZE = 1024  # several members of a record need the same facts
+TICKS = 300  # per second: the database stores times in 300ths of a second
+CACHE_SIZE = 1024  # several members of a record depend on the same value
 
 MemberFunctions = Mapping[str, Callable[[int], Any]]
 Moments = Callable[[int], datetime]
@@ -29,7 +29,7 @@ Moments = Callable[[int], datetime]
 
 @dataclass(frozen=True)
 class TenantSize:
-    """How many records of each kind go with a number of tickets."""
+    """The number of records of each kind for a number of tickets."""
 
     tickets: int
 
@@ -52,7 +52,7 @@ class TenantSize:
 
 @dataclass(frozen=True)
 class Tenant:
-    """Everything seeded hangs on the seed, the size, and the moment at which history ends."""
+    """The seeded records depend on the seed, the size, and the period that ends at `until`."""
 
     seed: int
     size: TenantSize
@@ -63,7 +63,7 @@ class Tenant:
         return seeded_int(self.seed, number, purpose, bound)
 
     def moments(self, count: int) -> tuple[Moments, Moments]:
-        """When each of `count` records was created, and when it last changed: created at even distances, changed sooner rather than later."""
+        """Functions for the times of creation and of the last change of `count` records: creations at even intervals, changes more often soon after them."""
         whole = self.until.replace(microsecond=0)
         start, ticks = whole - timedelta(days=self.days), self.days * 86_400 * TICKS
 

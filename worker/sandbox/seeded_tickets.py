@@ -1,4 +1,4 @@
-"""The seeded tickets: who reported them, what they are about, how far they got, and when."""
+"""The seeded tickets: reporter, subject, handling and times."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""Serves the simulated Halo on a real socket."""
+"""Serves the simulated Halo over HTTP."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from email.utils import format_datetime
+from typing import Any
 
 from aiohttp import web
 
@@ -14,40 +15,47 @@ from worker.sandbox.auth import auth_answer
 from worker.sandbox.fault_injection import ConnectionCut, corrupt_response, inject_before
 from worker.sandbox.faults import ActiveFault
 from worker.sandbox.journal import ReceivedRequest
-from worker.sandbox.reading import read_list_query
+from worker.sandbox.list_query import read_list_query
 from worker.sandbox.responses import login_page
 from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.simulated_halo import NowFunction, SimulatedHalo, utc_now
 from worker.sandbox.webhook_sender import deliver_webhooks
 
-MAX_BODY = 64 * 1024 * 1024
+MAX_REQUEST_BYTES = 64 * 1024 * 1024
 CORRELATION = ("X-Correlation-ID", "Correlation-ID", "X-Request-ID")
 Watcher = Callable[[ReceivedRequest, float], None]
-"""Is told of each request when it has been answered, and how many seconds that took."""
+"""Called with each answered request and its duration in seconds."""
 
 
 @asynccontextmanager
 async def serve(
     settings: SandboxSettings | None = None, *, host: str = "127.0.0.1", port: int = 0, now: NowFunction = utc_now, watcher: Watcher | None = None
 ) -> AsyncIterator[SimulatedHalo]:
-    """A running Halo; `port` 0 takes a free one, `url` of what is yielded tells which. `now` is the clock behind everything."""
+    """A running simulated Halo. `port` 0: any free port, see its `url`. `now`: the time source of everything in it."""
     halo = SimulatedHalo(settings or SandboxSettings(), now)
-    front = RequestHandler(halo, watcher)
-    runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.1, keepalive_timeout=halo.settings.keepalive_seconds)
+    application = RequestHandler(halo, watcher).application()
+    async with listen(application, host, port, keepalive_timeout=halo.settings.keepalive_seconds) as halo.url:
+        try:
+            async with deliver_webhooks(halo):
+                yield halo
+        finally:
+            halo.faults.clear()
+
+
+@asynccontextmanager
+async def listen(application: web.Application, host: str, port: int, **options: Any) -> AsyncIterator[str]:
+    """Serves an application until the end of the block, and yields its URL. `port` 0: any free port."""
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, **options)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, reuse_address=True).start()
-        bound = runner.addresses[0][1]
-        halo.url = f"http://{host}:{bound}"
-        async with deliver_webhooks(halo):
-            yield halo
+        yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
-        halo.faults.clear()
         await runner.cleanup()
 
 
 class RequestHandler:
-    """Takes every request, writes it down, lets faults strike, and sends it to the API or to the authorisation server."""
+    """Journals every request, applies faults, and passes it to the API or to the authorization server."""
 
     def __init__(self, halo: SimulatedHalo, watcher: Watcher | None = None) -> None:
         self._halo = halo
@@ -55,7 +63,7 @@ class RequestHandler:
         self._watcher = watcher
 
     def application(self) -> web.Application:
-        application = web.Application(client_max_size=MAX_BODY)
+        application = web.Application(client_max_size=MAX_REQUEST_BYTES)
         application.on_response_prepare.append(self._date)
         application.add_routes(control_api.routes(self._halo))
         application.router.add_route("*", "/{path:.*}", self._handle)
@@ -74,25 +82,25 @@ class RequestHandler:
         try:
             answer = await self._answer(request, received)
             received.status = answer.status
-        except (ConnectionCut, ConnectionError):  # cut on purpose, or by the client while it was being answered
+        except (ConnectionCut, ConnectionError):  # a fault cut the connection, or the client did
             received.status = 0
-            return web.Response()  # goes nowhere: the connection is gone
+            return web.Response()  # never sent: the connection is closed
         finally:
             if self._watcher is not None:
                 self._watcher(received, (halo.now() - received.time).total_seconds())
         return answer
 
     async def _answer(self, request: web.Request, received: ReceivedRequest) -> web.StreamResponse:
-        struck = self._halo.faults.strike(request.method, request.path)
-        for planned in struck:
-            if not planned.fault.executed:
-                instead = await inject_before(self._halo, planned, request)
+        struck = self._halo.faults.matching(request.method, request.path)
+        for active in struck:
+            if not active.fault.executed:
+                instead = await inject_before(self._halo, active, request)
                 if instead is not None:
                     return instead
         answer = await self._route(request, received, struck)
-        for planned in struck:
-            if planned.fault.executed:
-                answer = await inject_before(self._halo, planned, request) or answer
+        for active in struck:
+            if active.fault.executed:
+                answer = await inject_before(self._halo, active, request) or answer
         return await corrupt_response(struck, answer, request)
 
     async def _route(self, request: web.Request, received: ReceivedRequest, struck: list[ActiveFault]) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""What the simulated Halo is told to be: every fact that differs between versions and tenants is a switch here."""
+"""Settings of the simulated Halo: one for every fact that differs between versions and tenants."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Wrapper(StrEnum):
-    """How an error text is wrapped: a bare JSON string, or the exception object of .NET."""
+    """The form of an error: a JSON string, or a serialized .NET exception."""
 
     STRING = "string"
     EXCEPTION = "exception"
@@ -15,61 +15,61 @@ class Wrapper(StrEnum):
 
 @dataclass(frozen=True)
 class SandboxSettings:
-    """The defaults are the best reading of what is known of current hosted Halo. Durations are seconds. Replaceable while it runs, except for what is in it."""
+    """The defaults match current hosted Halo, as far as it is known. Durations in seconds. All but the seeded data can change while it runs."""
 
-    # Who may come in
+    # Authentication
     client_id: str = "sandbox-client"
-    client_secret: str = "sandbox-secret"  # noqa: S105  not a secret: it opens the simulation only
+    client_secret: str = "sandbox-secret"  # noqa: S105  for the simulation only
     username: str = "agent"
     password: str = "sandbox-password"  # noqa: S105  as above
     tenant: str = "sandbox"
-    tenant_required: bool = False  # True: a token call without ?tenant= (or a tenant field) is refused
-    scopes: tuple[str, ...] = ("all",)  # what the application may be granted at most
+    tenant_required: bool = False  # True: a token request without ?tenant= (or a tenant field) is refused
+    scopes: tuple[str, ...] = ("all",)  # the scopes that the application may have
     token_seconds: int = 3600
-    tells_expiry: bool = True  # False: the token answer lacks `expires_in`
+    tells_expiry: bool = True  # False: the token answer has no `expires_in`
     refresh_tokens: bool = True  # whether a client_credentials answer carries a refresh token
 
-    # What is in it
+    # Seeded data
     seed: int = 1
-    tickets: int = 200  # everything else is sized by it
-    seeded_days: int = 365  # how far back the seeded records reach
+    tickets: int = 200  # the numbers of all other records follow it
+    seeded_days: int = 365  # the period of the seeded records
 
-    # How lists answer
-    page_cap: int | None = 100  # None: a page is as long as was asked for, as in older versions
-    page_size: int = 50  # when `pageinate` comes without `page_size`
-    tickets_window: int = 50  # rows of a ticket list that asks for neither pages nor a count
-    from_inclusive: bool = True  # whether `lastupdatefromdate` takes a record that changed at that very moment
+    # Lists
+    page_cap: int | None = 100  # None: no maximum page size, as in older versions
+    page_size: int = 50  # for `pageinate` without `page_size`
+    tickets_window: int = 50  # rows of a ticket list without paging and `count`
+    from_inclusive: bool = True  # whether `lastupdatefromdate` includes a record that changed at that time
     to_inclusive: bool = True
-    agent_results: bool = False  # True: agents come as {"results": [...]} when paging was asked for
-    list_lag: float = 0.0  # how long a new record is missing from lists
-    filter_by_third_party: bool = False  # newer versions filter by third_party_id and third_party_id_string
+    agent_results: bool = False  # True: a paged list of agents is {"results": [...]}
+    list_lag: float = 0.0  # a new record is missing from lists for this time
+    filter_by_third_party: bool = False  # True: filters by third_party_id and third_party_id_string, as newer versions do
 
-    # How writes answer
+    # Writes
     post_status: int = 201
-    answers_array: bool = False  # True: one record comes back in an array of one
-    accepts_object: bool = False  # True: an array endpoint takes a bare object as well
+    answers_array: bool = False  # True: the answer for one record is an array of one
+    accepts_object: bool = False  # True: an array endpoint also accepts an object
     error_wrapper: Wrapper = Wrapper.STRING
-    keeps_earlier: bool = True  # of an array with a bad record: whether the records before it stay stored
-    tickets_race: bool = False  # True: ticket creates that overlap fail with an empty 500
-    create_seconds: float = 0.0  # how long a create takes; the race needs some
-    ticket_update_needs_type: bool = False  # True: "Record not found" unless tickettype_id and client_id are sent along
+    keeps_earlier: bool = True  # whether the records before an invalid one in an array stay stored
+    tickets_race: bool = False  # True: overlapping creates of tickets fail with an empty 500
+    create_seconds: float = 0.0  # duration of a create; `tickets_race` needs more than 0
+    ticket_update_needs_type: bool = False  # True: "Record not found" unless an update sends tickettype_id and client_id
     unique_names: bool = True
 
     # Limits
     rate_limit: int | None = 700  # None: unlimited, as self-hosted
     rate_window: float = 300.0
-    retry_after: int | None = None  # the header's value; None: no header
+    retry_after: int | None = None  # value of the header; None: no header
     limit_wrapper: Wrapper = Wrapper.STRING
-    limit_counts_refused: bool = False  # whether a refused request uses up budget as well
+    limit_counts_refused: bool = False  # whether a refused request also counts
     limit_counts_tokens: bool = False
 
     # Clocks
-    clock_offset: float = 0.0  # of every stamp that it writes
-    date_offset: float = 0.0  # of the Date header
+    clock_offset: float = 0.0  # added to every stamp
+    date_offset: float = 0.0  # added to the Date header
 
-    # Webhooks and oddities
-    keepalive_seconds: float = 75.0  # how long an idle connection stays open; counts from the start
-    webhook_arrays: bool = False  # True: a delivery is an array of one, as batched deliveries may be
-    webhook_copies: int = 1  # how often each delivery is sent, under the same id
-    service_token_has_user: bool = False  # False: /Client/me and the like answer 401
+    # Webhooks and special endpoints
+    keepalive_seconds: float = 75.0  # an idle connection stays open for this time; fixed at the start
+    webhook_arrays: bool = False  # True: the body of a call is an array of one, as in batched deliveries
+    webhook_copies: int = 1  # copies of each call, with the same id
+    service_token_has_user: bool = False  # False: /Client/me and similar paths answer 401
     incoming_events_allowed: bool = False

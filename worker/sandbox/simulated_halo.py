@@ -1,4 +1,4 @@
-"""The simulated Halo as a whole: its data, its clock, its journal, its faults, and the settings that may change while it runs."""
+"""The simulated Halo as a whole: data, clock, journal, faults, and settings that may change while it runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from worker.sandbox.faults import ActiveFault, Fault, Faults
 from worker.sandbox.journal import Journal, ReceivedRequest
-from worker.sandbox.paths import text_ids
 from worker.sandbox.rate_limiter import RateLimiter
+from worker.sandbox.record_schema import text_ids
 from worker.sandbox.seeded_tenant import Tenant, TenantSize
 from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.store import Store
@@ -25,14 +25,14 @@ def utc_now() -> datetime:
 
 @dataclass
 class SimulatedHalo:
-    """`now` is true time; `clock` is what this Halo believes."""
+    """`now`: the true time. `clock`: the time on this Halo's clock."""
 
     settings: SandboxSettings
     now: NowFunction = utc_now
     url: str = ""
     journal: Journal = field(default_factory=Journal)
     faults: Faults = field(default_factory=Faults)
-    limits: RateLimiter = field(default_factory=RateLimiter)
+    rate_limiter: RateLimiter = field(default_factory=RateLimiter)
     store: Store = field(init=False)
     tokens: TokenStore = field(init=False)
     hooks: list[RequestHook] = field(default_factory=list)
@@ -47,17 +47,17 @@ class SimulatedHalo:
         return self.now() + timedelta(seconds=self.settings.clock_offset)
 
     def date(self) -> datetime:
-        """What the Date header of answers says."""
+        """The time in the Date header."""
         return self.now() + timedelta(seconds=self.settings.date_offset)
 
     def revoke_tokens(self) -> int:
-        """All tokens end now; how many there were."""
+        """Revokes all tokens, and returns their number."""
         return self.tokens.revoke()
 
     def on_request(self, hook: RequestHook) -> None:
-        """Calls the hook with every request that arrives, before anything is done with it: the place to change records between two pages."""
+        """Calls the hook with every request before the request is processed, for example to change records between two pages."""
         self.hooks.append(hook)
 
     def fault(self, fault: Fault) -> ActiveFault:
-        """Plans a fault; the same as `faults.add`."""
+        """The same as `faults.add`."""
         return self.faults.add(fault)

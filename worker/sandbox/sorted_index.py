@@ -1,10 +1,11 @@
-"""Keys in the order of one member, kept sorted while records change, so that a page of a long list costs no more than its rows."""
+"""A sorted index over one member, which follows every change, so that a page of a long list costs no more than its rows."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 SortKey = tuple[int, Any]
@@ -12,7 +13,7 @@ IndexEntry = tuple[SortKey, int]
 
 
 def sort_key(value: Any) -> SortKey:
-    """A sort key under which values of any kind compare: nothing, then numbers and moments, then text."""
+    """A key by which values of all types compare: None, then numbers and moments, then text."""
     match value:
         case None:
             return (0, 0)
@@ -27,7 +28,7 @@ def sort_key(value: Any) -> SortKey:
 
 
 class SortedIndex:
-    """Entries are (rank of the member, position of the record); positions are unique, so ties have one order."""
+    """Entries are (sort key, position of the record). Positions are unique, so equal values have one order."""
 
     def __init__(self, values: Iterable[tuple[int, Any]]) -> None:
         self.entries: list[IndexEntry] = sorted((sort_key(value), position) for position, value in values)
@@ -42,7 +43,7 @@ class SortedIndex:
             del self.entries[found]
 
     def between(self, low: Any, high: Any, *, low_inclusive: bool, high_inclusive: bool) -> list[IndexEntry]:
-        """The entries whose value lies in the range; None leaves an end open."""
+        """The entries in the range; None leaves an end open."""
         start, stop = 0, len(self.entries)
         if low is not None:
             start = self._bound(sort_key(low), after=not low_inclusive)
@@ -51,8 +52,4 @@ class SortedIndex:
         return self.entries[start:stop]
 
     def _bound(self, value: SortKey, *, after: bool) -> int:
-        return bisect_right(self.entries, value, key=_first) if after else bisect_left(self.entries, value, key=_first)
-
-
-def _first(entry: IndexEntry) -> SortKey:
-    return entry[0]
+        return (bisect_right if after else bisect_left)(self.entries, value, key=itemgetter(0))

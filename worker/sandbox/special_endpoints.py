@@ -1,4 +1,4 @@
-"""Paths of the API that behave like no other."""
+"""Endpoints that behave differently from all others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from worker.sandbox.paths import PathMatch
-from worker.sandbox.responses import empty, json_answer, refusal_answer
+from worker.sandbox.responses import json_answer, refusal_answer
 from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.sandbox.tokens import AccessToken
 
@@ -18,7 +18,7 @@ RUNBOOK, PUBLIC = 1, 1
 
 
 def public_answer(halo: SimulatedHalo, method: str, path: str, address: str) -> web.Response | None:
-    """What is answered without a token. `path` lies below /api, in lower case; `address` is the one by which the caller came, as a container has several."""
+    """The answer of an endpoint that needs no token. `path`: relative to /api, in lower case. `address`: the base URL that the caller used; a container has several."""
     match method, path.strip("/").split("/"):
         case "GET", ["authinfo"]:
             return json_answer({"auth_url": f"{address}/auth", "tenant_id": halo.settings.tenant, "token_url": f"{address}/auth/token"})
@@ -50,26 +50,26 @@ def instance_info(halo: SimulatedHalo, address: str) -> dict[str, Any]:
 
 
 def special_answer(halo: SimulatedHalo, grant: AccessToken, match: PathMatch, query: Mapping[str, str]) -> web.Response | None:
-    """What single lists answer instead of records."""
+    """The answer of a list that has no records."""
     if match.operation.listing is None:
         return None
     table = match.table
     if table in BROKEN or (table == "clientcache" and query.get("iscachebuild") != "true"):
-        return empty(500)
+        return web.Response(status=500)
     if table in FOR_USERS and not (grant.user or halo.settings.service_token_has_user):
-        return empty(401)
+        return web.Response(status=401)
     if table == "incomingevent" and not halo.settings.incoming_events_allowed:
-        return empty(403)
+        return web.Response(status=403)
     if table == "agent/me":
         return json_answer({"id": 2, "name": "API Agent", "claims": [{"type": "scope", "value": scope} for scope in grant.scopes]})
     return None
 
 
 def _start(halo: SimulatedHalo, identifier: str) -> web.Response:
-    """A public start of a runbook of Halo's own."""
+    """The public start of one of Halo's own runbooks."""
     runbook = halo.store.get("webhook", identifier)
     if runbook is None or runbook.get("type") != RUNBOOK or runbook.get("runbook_start_type") != PUBLIC:
-        return empty(401)
+        return web.Response(status=401)
     if not runbook.get("active"):
         return refusal_answer("Unable to start automation", halo.settings.error_wrapper)
     return json_answer({"id": identifier})

@@ -1,4 +1,4 @@
-"""Everything that the simulated Halo knows: its tables, its clock, and the writes that other users make."""
+"""The data of the simulated Halo: its tables, and the writes of other users."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from worker.sandbox.table import Key, Row, Table
 
 SEEDED_TABLES = {"tickets": tickets, "client": seeded_tenant.clients, "site": seeded_tenant.sites, "users": seeded_tenant.users, "asset": seeded_tenant.assets}
 
-SEEDED_WITHIN = timedelta(hours=2)
-TRACKED_CREATIONS = 1000  # of the newest records, the moment of creation
+SEEDED_WITHIN = timedelta(hours=2)  # seeded actions follow their ticket within this time
+TRACKED_CREATIONS = 1000  # newest records per entity whose time of creation is known
 
 
 @dataclass(frozen=True, slots=True)
 class RecordChange:
-    """A record before and after; None where there was or is none. `action`: what moved a ticket."""
+    """A record before and after; None before its creation and after its deletion. `action`: the action that changed a ticket."""
 
     entity: str
     before: Row | None
@@ -36,7 +36,7 @@ class RecordChange:
 
 
 class Store:
-    """Entities are named as in paths, in any case: `Tickets`, `client`. `scope` is the ticket of an action, or the list that a lookup value belongs to."""
+    """Entity names are those of the paths, case-insensitive: `Tickets`, `client`. `scope`: the ticket of an action, or the list of a lookup value."""
 
     def __init__(self, tenant: Tenant, now: Callable[[], datetime], text_ids: Collection[str]) -> None:
         self.tenant = tenant
@@ -45,23 +45,23 @@ class Store:
         self._tables: dict[str, Table] = {}
         self._scoped: dict[str, dict[int, Table]] = {}
         self.deleted: dict[str, Table] = {}
-        """Tickets that were deleted: they can be listed and taken back."""
+        """Deleted tickets: they can be listed and recovered."""
         self.hidden: dict[str, set[Key]] = {}
-        """Records that the agent's role may not see."""
-        self._born: dict[str, deque[tuple[datetime, Key]]] = {}
+        """Records that the agent's role must not see."""
+        self._creations: dict[str, deque[tuple[datetime, Key]]] = {}
         self.appended: dict[int, list[Row]] = {}
-        """Rows added to custom tables, which the API cannot read back."""
+        """Rows added to custom tables; the API cannot read them."""
         self._hooks: list[Callable[[RecordChange], None]] = []
         for entity, rows in reference_rows(tenant).items():
             for row in rows:
                 self._table_for(entity, row).put(row["id"], row)
 
     def on_change(self, hook: Callable[[RecordChange], None]) -> None:
-        """Calls the hook after every change of a record, whoever made it."""
+        """Calls the hook after every change of a record, by the API or by other users."""
         self._hooks.append(hook)
 
     def table(self, entity: str, scope: int | None = None) -> Table:
-        """The table of an entity; of an entity with scopes, the one of that scope."""
+        """The table of an entity, or of one scope of it."""
         name = entity.lower()
         if profile_of(name).scope is not None:
             return self._scope_table(name, scope or 0)
@@ -70,12 +70,12 @@ class Store:
         return self._tables[name]
 
     def scopes(self, entity: str) -> Iterator[Table]:
-        """Every table of an entity that has been touched."""
+        """The table of every scope that was used so far."""
         yield from self._scoped.get(entity.lower(), {}).values()
 
     def actions_between(self, start: datetime, end: datetime) -> Table:
-        """The actions of all tickets that were made in this time, in a table of their own. Seeded ones follow their ticket within two hours."""
-        reported = self.table("tickets").ordering("dateoccurred").between(start - SEEDED_WITHIN, end, low_inclusive=True, high_inclusive=True)
+        """A new table with the actions of all tickets in this period."""
+        reported = self.table("tickets").index("dateoccurred").between(start - SEEDED_WITHIN, end, low_inclusive=True, high_inclusive=True)
         for _, ticket in reported:
             self.table("actions", ticket)
         rows = (table.at(position) for table in self.scopes("actions") for position in table.positions())
@@ -91,12 +91,12 @@ class Store:
         return len(self.table(entity))
 
     def rows(self, entity: str, scope: int | None = None) -> Iterator[Row]:
-        """All records in creation order."""
+        """All records, in creation order."""
         table = self.table(entity, scope)
         return (table.at(position) for position in table.positions())
 
     def create(self, entity: str, sent: Mapping[str, Any], stamp: datetime | None = None) -> Row:
-        """A new record as another user would make it. `stamp`: when, if not now. Returns it as stored, with its id."""
+        """Creates a record as another user. `stamp`: the time, default now. Returns it as stored, with its id."""
         name = entity.lower()
         moment = stored(stamp or self.now())
         row = RecordWrite(name, sent, moment, self._find).created()
@@ -104,15 +104,15 @@ class Store:
         key: Key = seeded_guid(self.tenant.seed, table.next_id(), sum(name.encode())) if name in self.text_ids else table.next_id()
         row = {"id": key, **row}
         table.put(key, row)
-        self._born.setdefault(name, deque(maxlen=TRACKED_CREATIONS)).append((self.now(), key))
-        self._tell(RecordChange(name, None, row))
-        self._follow(name, row, moment)
+        self._creations.setdefault(name, deque(maxlen=TRACKED_CREATIONS)).append((self.now(), key))
+        self._notify(RecordChange(name, None, row))
+        self._update_ticket_of(name, row, moment)
         return row
 
     def update(
         self, entity: str, key: Key, sent: Mapping[str, Any], stamp: datetime | None = None, scope: int | None = None, *, action: Row | None = None
     ) -> Row:
-        """Changes a record and moves its stamp. Raises KeyError when there is none."""
+        """Changes a record and its stamp. Raises `KeyError` if the record does not exist."""
         name = entity.lower()
         moment = stored(stamp or self.now())
         table = self.table(name, scope)
@@ -123,22 +123,22 @@ class Store:
         table.put(row["id"], row)
         if name == "customtable":
             self.appended.setdefault(int(row["id"]), []).extend(sent.get("_add_rows") or ())
-        self._tell(RecordChange(name, before, row, action))
-        self._follow(name, row, moment)
+        self._notify(RecordChange(name, before, row, action))
+        self._update_ticket_of(name, row, moment)
         return row
 
     def delete(self, entity: str, key: Key, scope: int | None = None) -> Row | None:
-        """Takes a record out and returns it, or None; tickets can be taken back."""
+        """Deletes a record and returns it, or None. Tickets can be recovered."""
         name = entity.lower()
         row = self.table(name, scope).remove(key)
         if row is not None and profile_of(name).soft_delete:
             self.deleted.setdefault(name, Table()).put(row["id"], {**row, STAMP: stored(self.now())})
         if row is not None:
-            self._tell(RecordChange(name, row, None))
+            self._notify(RecordChange(name, row, None))
         return row
 
     def recover(self, entity: str, key: Key) -> Row | None:
-        """Takes a deleted ticket back, or None when it was not deleted."""
+        """Recovers a deleted ticket and returns it, or None if it is not deleted."""
         name = entity.lower()
         row = self.deleted[name].remove(key) if name in self.deleted else None
         if row is not None:
@@ -146,7 +146,7 @@ class Store:
         return row
 
     def hide(self, entity: str, key: Key) -> None:
-        """From now on the agent's role may not see the record: it is missing from lists and unknown by id."""
+        """Hides a record from the agent's role: it is missing from lists, and its id gives 404."""
         self.hidden.setdefault(entity.lower(), set()).add(key)
         self.table(entity).selections.clear()
 
@@ -155,12 +155,12 @@ class Store:
         self.hidden.get(entity.lower(), set()).discard(key)
         self.table(entity).selections.clear()
 
-    def young(self, entity: str, age: timedelta) -> set[Key]:
-        """The keys of records that were created less than that ago."""
+    def created_within(self, entity: str, age: timedelta) -> set[Key]:
+        """The keys of records that were created less than `age` ago."""
         since = self.now() - age
-        return {key for moment, key in self._born.get(entity, ()) if moment > since}
+        return {key for moment, key in self._creations.get(entity, ()) if moment > since}
 
-    def _tell(self, change: RecordChange) -> None:
+    def _notify(self, change: RecordChange) -> None:
         for hook in self._hooks:
             hook(change)
 
@@ -168,8 +168,7 @@ class Store:
         return self.table(entity).get(number)
 
     def _table_for(self, entity: str, row: Mapping[str, Any]) -> Table:
-        scope = profile_of(entity).scope
-        return self.table(entity, None if scope is None else int(row.get(scope) or 0))
+        return self.table(entity, profile_of(entity).scope_of(row))
 
     def _scope_table(self, entity: str, scope: int) -> Table:
         scopes = self._scoped.setdefault(entity, {})
@@ -180,8 +179,8 @@ class Store:
                 table.put(row["id"], row)
         return scopes[scope]
 
-    def _follow(self, entity: str, row: Row, moment: datetime) -> None:
-        """An action moves its ticket, and may give it a status."""
+    def _update_ticket_of(self, entity: str, row: Row, moment: datetime) -> None:
+        """An action changes the stamp of its ticket, and possibly its status."""
         if entity != "actions" or self.get("tickets", row["ticket_id"]) is None:
             return
         status = row.get("new_status") or 0

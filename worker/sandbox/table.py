@@ -1,4 +1,4 @@
-"""The records of one entity: seeded ones made when they are looked at, changed ones kept, with columns and orders that follow every change."""
+"""The records of one entity: seeded records are computed on access, changed ones are stored; columns and indexes follow every change."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from worker.sandbox.sorted_index import SortedIndex
 
 Key = int | str
 Row = dict[str, Any]
-DETAIL_MEMBERS = frozenset({"customfields", "fields"})  # not made for a list, which leaves it out
+DETAIL_MEMBERS = frozenset({"customfields", "fields"})  # computed for details only: lists leave them out
 
 
 class SeededRows:
-    """Records 1 to `count` as functions of their number: nothing is stored for a record until somebody changes it."""
+    """Records 1 to `count` as functions of their number: a record takes no memory until it is changed."""
 
-    def __init__(self, count: int, members: Mapping[str, Callable[[int], Any]], keys: Callable[[int], Key] | None = None) -> None:
+    def __init__(self, count: int, members: Mapping[str, Callable[[int], Any]]) -> None:
         self.count = count
         self.members = members
-        self.keys = keys
         self._thin = {member: of for member, of in members.items() if member not in DETAIL_MEMBERS}
 
     def row(self, number: int, *, thin: bool = False) -> Row:
@@ -33,39 +32,34 @@ NO_ROWS = SeededRows(0, {})
 
 
 class Table:
-    """Records by key. A position is the record's place in creation order: the number itself where ids are numbers."""
+    """Records by key. A position is the record's place in creation order; it equals the id if ids are numbers."""
 
     def __init__(self, seed: SeededRows = NO_ROWS) -> None:
         self._seed = seed
         self._rows: dict[int, Row] = {}
         self._gone: set[int] = set()
-        self._keys: dict[int, str] = {}
         self._positions: dict[Key, int] = {}
-        if seed.keys is not None:
-            self._keys = {number: str(seed.keys(number)) for number in range(1, seed.count + 1)}
-            self._positions = {key.lower(): number for number, key in self._keys.items()}
         self.last = seed.count
-        self.version = 0
         self._columns: dict[str, dict[int, Any]] = {}
-        self._orderings: dict[str, SortedIndex] = {}
+        self._indexes: dict[str, SortedIndex] = {}
         self.selections: dict[Any, Any] = {}
-        """What queries found, until the next change."""
+        """Results of queries, until the next change."""
 
     def __len__(self) -> int:
         return self._seed.count + sum(1 for position in self._rows if position > self._seed.count) - sum(1 for gone in self._gone if gone <= self._seed.count)
 
     def positions(self) -> Iterator[int]:
-        """Of all records, in creation order."""
+        """The positions of all records, in creation order."""
         yield from (number for number in range(1, self._seed.count + 1) if number not in self._gone)
         yield from sorted(position for position in self._rows if position > self._seed.count)
 
     def position(self, key: Key) -> int | None:
-        """Of the record with this key, or None."""
+        """The position of the record with this key, or None."""
         found = self._positions.get(key.lower()) if isinstance(key, str) else key
         return found if found is not None and self._holds(found) else None
 
     def at(self, position: int, *, thin: bool = False) -> Row:
-        """The record at a position that exists, without its heavy members if `thin`. Not to be changed in place."""
+        """The record at an existing position, without `DETAIL_MEMBERS` if `thin`. Do not change it in place."""
         row = self._rows.get(position)
         return self._seed.row(position, thin=thin) if row is None else row
 
@@ -81,7 +75,7 @@ class Table:
         return self.last + 1
 
     def put(self, key: Key, row: Row) -> None:
-        """Stores a record whole, new or changed."""
+        """Stores a whole record, new or changed."""
         position = self.position(key)
         if position is None:
             position = self._place(key)
@@ -89,20 +83,20 @@ class Table:
             self._rows[position] = row
             for member, column in self._columns.items():
                 column[position] = row.get(member)
-            for member, ordering in self._orderings.items():
-                ordering.add(position, _ordered(position, member, row.get(member)))
+            for member, index in self._indexes.items():
+                index.add(position, _ordered(position, member, row.get(member)))
         else:
             self._replace(position, row)
         self._changed()
 
     def remove(self, key: Key) -> Row | None:
-        """Takes a record out and returns it; None when there is none."""
+        """Removes a record and returns it, or None."""
         position = self.position(key)
         if position is None:
             return None
         row = self.at(position)
-        for member, ordering in self._orderings.items():
-            ordering.remove(position, _ordered(position, member, row.get(member)))
+        for member, index in self._indexes.items():
+            index.remove(position, _ordered(position, member, row.get(member)))
         self._rows.pop(position, None)
         self._gone.add(position)
         self._changed()
@@ -114,12 +108,12 @@ class Table:
             self._columns[member] = {position: self.value(position, member) for position in self.positions()}
         return self._columns[member]
 
-    def ordering(self, member: str | None) -> SortedIndex:
-        """All records in the order of a member; None: in creation order."""
+    def index(self, member: str | None) -> SortedIndex:
+        """The index over a member; None: in creation order."""
         name = member or ""
-        if name not in self._orderings:
-            self._orderings[name] = SortedIndex((position, _ordered(position, name, self.value(position, name))) for position in self.positions())
-        return self._orderings[name]
+        if name not in self._indexes:
+            self._indexes[name] = SortedIndex((position, _ordered(position, name, self.value(position, name))) for position in self.positions())
+        return self._indexes[name]
 
     def _holds(self, position: int) -> bool:
         return position in self._rows or (0 < position <= self._seed.count and position not in self._gone)
@@ -132,23 +126,21 @@ class Table:
         if known is not None:
             return known
         self.last += 1
-        self._keys[self.last] = key
         self._positions[key.lower()] = self.last
         return self.last
 
     def _replace(self, position: int, row: Row) -> None:
         before = self.at(position)
-        for member, ordering in self._orderings.items():
+        for member, index in self._indexes.items():
             old, new = before.get(member), row.get(member)
             if member and old != new:
-                ordering.remove(position, old)
-                ordering.add(position, new)
+                index.remove(position, old)
+                index.add(position, new)
         for member, column in self._columns.items():
             column[position] = row.get(member)
         self._rows[position] = row
 
     def _changed(self) -> None:
-        self.version += 1
         self.selections.clear()
 
 

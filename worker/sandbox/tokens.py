@@ -1,4 +1,4 @@
-"""Tokens: issued for client credentials, a password or a refresh token, looked up on every request, expired and revoked."""
+"""Tokens: issued for client credentials, a password or a refresh token; looked up on every request; expired and revoked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.sandbox.settings import SandboxSettings
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What a token stands for; `user`: an agent logged in by name, as against a service."""
+    """The rights of a token. `user`: whether it belongs to an agent rather than to a service."""
 
     client_id: str
     scopes: tuple[str, ...]
@@ -32,7 +32,7 @@ DESCRIPTIONS = {
 
 
 class OAuthError(Exception):
-    """An OAuth error: its name, a sentence, and the status."""
+    """An OAuth error: its code, a description, and the status."""
 
     def __init__(self, error: str, status: int = 400) -> None:
         super().__init__(error)
@@ -41,7 +41,7 @@ class OAuthError(Exception):
 
 
 class TokenStore:
-    """All tokens in use. Raises `OAuthError` where none is given."""
+    """All valid tokens."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -49,7 +49,7 @@ class TokenStore:
         self._refresh: dict[str, AccessToken] = {}
 
     def issue(self, settings: SandboxSettings, form: Mapping[str, str], tenant: str | None) -> dict[str, str | int]:
-        """The answer to a token call."""
+        """The answer to a token request. Raises `OAuthError`."""
         if (settings.tenant_required and not tenant) or (tenant and tenant.lower() != settings.tenant.lower()):
             raise OAuthError("invalid_tenant")
         kind = form.get("grant_type", "")
@@ -73,12 +73,12 @@ class TokenStore:
         return self._answer(settings, form, scopes, user=kind == "password")
 
     def grant(self, token: str) -> AccessToken | None:
-        """What a token stands for, None when it is unknown, expired or revoked."""
+        """The rights of a token; None if it is unknown, expired or revoked."""
         grant = self._grants.get(token)
         return grant if grant is not None and grant.expires > self._now() else None
 
     def revoke(self) -> int:
-        """All of them, refresh tokens too; how many there were."""
+        """Revokes all tokens and refresh tokens, and returns the number of tokens."""
         count = len(self._grants)
         self._grants.clear()
         self._refresh.clear()

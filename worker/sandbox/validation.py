@@ -1,4 +1,4 @@
-"""Halo's business rules: the sentence with which it refuses a record, one at a time."""
+"""Halo's business rules: the error for the first rule that a record breaks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNBOOK = 1
 
 
 def validation_error(store: Store, settings: SandboxSettings, entity: str, sent: Mapping[str, Any], present: Row | None) -> str | None:
-    """Why a record cannot be stored, or None. `present`: the record that it changes, None for a new one."""
+    """The error, or None for a valid record. `present`: the record that it changes, None for a new one."""
     if sent.get("_novalidate"):
         return None
     problem = _of_entity(store, entity, sent, present)

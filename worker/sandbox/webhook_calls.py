@@ -1,4 +1,4 @@
-"""What Halo tells others of a ticket: which webhooks want to know, and the body and headers that they get."""
+"""The webhook calls for a changed ticket: which webhooks are called, with which body and headers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,6 @@ class WebhookCall:
 
     webhook: Row
     notification: int
-    event: str
     body: bytes
 
     @property
@@ -48,7 +47,7 @@ class WebhookCall:
 
 
 def event_numbers(change: RecordChange) -> tuple[int, ...]:
-    """The numbers of the events that a change of a ticket is."""
+    """The numbers of the events for a change of a ticket."""
     if change.before is None:
         return (LOGGED,)
     if change.row is None:
@@ -60,19 +59,18 @@ def event_numbers(change: RecordChange) -> tuple[int, ...]:
 
 
 def webhook_calls_of(store: Store, change: RecordChange, moment: datetime, *, in_array: bool) -> Iterator[WebhookCall]:
-    """One per active webhook and notification of it that names one of the events."""
+    """One call for each active webhook and each of its notifications that names one of the events."""
     if change.entity != TICKET:
         return
     numbers = event_numbers(change)
     for notification in store.rows("notification"):
         webhook = store.get("webhook", str(notification.get("webhook_id") or ""))
         if notification.get("eventno") in numbers and webhook is not None and webhook.get("active") and webhook.get("type") == WEBHOOK:
-            value = payload_of(change, webhook, notification, moment)
-            event = TEXTS[notification["eventno"]][0]
-            yield WebhookCall(webhook, notification["id"], event, orjson.dumps([value] if in_array else value))
+            value = call_body(change, webhook, notification, moment)
+            yield WebhookCall(webhook, notification["id"], orjson.dumps([value] if in_array else value))
 
 
-def payload_of(change: RecordChange, webhook: Mapping[str, Any], notification: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
+def call_body(change: RecordChange, webhook: Mapping[str, Any], notification: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
     ticket = change.row or change.before or {}
     event, message = TEXTS[notification["eventno"]]
     body = {
@@ -91,7 +89,7 @@ def payload_of(change: RecordChange, webhook: Mapping[str, Any], notification: M
 
 
 def auth_headers(webhook: Mapping[str, Any], body: bytes) -> dict[str, str]:
-    """Nothing, basic, bearer, or the Base64 of an HMAC-SHA256 over the raw body in a header of the receiver's choice."""
+    """None, basic, bearer, or an HMAC-SHA256 over the raw body in the header that the webhook names."""
     secret = str(webhook.get("basic_password") or "")
     match webhook.get("authentication_type"):
         case 1:

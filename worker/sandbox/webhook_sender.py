@@ -1,10 +1,11 @@
-"""Carries deliveries to webhooks: once each, never again by itself, and switches off a webhook that keeps failing."""
+"""Sends webhook calls, each once and without retries, and deactivates a webhook that keeps failing."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from time import perf_counter
 
 import aiohttp
@@ -14,65 +15,64 @@ from worker.sandbox.store import RecordChange
 from worker.sandbox.webhook_calls import WebhookCall, webhook_calls_of
 
 WEBHOOK_TIMEOUT = aiohttp.ClientTimeout(total=10)
-GOOD = 300
 SENT, FAILED = 2, 3
 
 
 @asynccontextmanager
 async def deliver_webhooks(halo: SimulatedHalo) -> AsyncIterator[None]:
-    """While it runs, changes of tickets reach the webhooks that ask for them."""
-    waiting: asyncio.Queue[WebhookCall] = asyncio.Queue()
+    """Sends the calls for every changed ticket until the end of the block."""
+    queue: asyncio.Queue[WebhookCall] = asyncio.Queue()
 
     def notice(change: RecordChange) -> None:
-        for delivery in webhook_calls_of(halo.store, change, halo.clock(), in_array=halo.settings.webhook_arrays):
+        for call in webhook_calls_of(halo.store, change, halo.clock(), in_array=halo.settings.webhook_arrays):
             for _ in range(halo.settings.webhook_copies):
-                waiting.put_nowait(delivery)
+                queue.put_nowait(call)
 
     halo.store.on_change(notice)
     async with aiohttp.ClientSession(timeout=WEBHOOK_TIMEOUT, auto_decompress=False) as session:
-        carrying = asyncio.create_task(_send_queued(halo, session, waiting))
+        sending = asyncio.create_task(_send_queued(halo, session, queue))
         try:
             yield
         finally:
-            carrying.cancel()
+            sending.cancel()
             with suppress(asyncio.CancelledError):
-                await carrying
+                await sending
 
 
-async def _send_queued(halo: SimulatedHalo, session: aiohttp.ClientSession, waiting: asyncio.Queue[WebhookCall]) -> None:
+async def _send_queued(halo: SimulatedHalo, session: aiohttp.ClientSession, queue: asyncio.Queue[WebhookCall]) -> None:
     failures: dict[str, int] = {}
     while True:
-        delivery = await waiting.get()
+        call = await queue.get()
         began = perf_counter()
-        status, text = await _send(session, delivery)
-        key = str(delivery.webhook["id"])
-        failures[key] = 0 if 0 < status < GOOD else failures.get(key, 0) + 1
-        _record(halo, delivery, status, text, perf_counter() - began)
+        status, text = await _send(session, call)
+        key = str(call.webhook["id"])
+        failures[key] = 0 if 0 < status < HTTPStatus.MULTIPLE_CHOICES else failures.get(key, 0) + 1
+        _record(halo, call, status, text, perf_counter() - began)
         if (halo.store.get("webhook", key) or {}).get("active"):
-            limit = delivery.webhook.get("auto_disable_attempts") or 0
+            limit = call.webhook.get("auto_disable_attempts") or 0
             switched_off = {"active": False} if limit and failures[key] >= limit else {}
             halo.store.update("webhook", key, {"last_status": status, **switched_off})
 
 
-async def _send(session: aiohttp.ClientSession, delivery: WebhookCall) -> tuple[int, str]:
-    """The status and the beginning of the answer; 0 and the reason when there was none."""
+async def _send(session: aiohttp.ClientSession, call: WebhookCall) -> tuple[int, str]:
+    """The status and the beginning of the answer; without an answer, 0 and the reason."""
     try:
-        async with session.post(str(delivery.webhook["url"]), data=delivery.body, headers=delivery.headers, allow_redirects=False) as answer:
+        async with session.post(str(call.webhook["url"]), data=call.body, headers=call.headers, allow_redirects=False) as answer:
             return answer.status, (await answer.content.read(1000)).decode(errors="replace")
     except (aiohttp.ClientError, TimeoutError) as error:
         return 0, type(error).__name__
 
 
-def _record(halo: SimulatedHalo, delivery: WebhookCall, status: int, text: str, seconds: float) -> None:
+def _record(halo: SimulatedHalo, call: WebhookCall, status: int, text: str, seconds: float) -> None:
     halo.store.create(
         "webhookevent",
         {
-            "webhook_id": delivery.webhook["id"],
-            "notification_id": delivery.notification,
-            "status": SENT if 0 < status < GOOD else FAILED,
-            "error": not 0 < status < GOOD,
+            "webhook_id": call.webhook["id"],
+            "notification_id": call.notification,
+            "status": SENT if 0 < status < HTTPStatus.MULTIPLE_CHOICES else FAILED,
+            "error": not 0 < status < HTTPStatus.MULTIPLE_CHOICES,
             "responsestatus": status,
-            "requestbody": delivery.body.decode(),
+            "requestbody": call.body.decode(),
             "responsebody": text,
             "duration": round(seconds, 3),
             "timestamp": halo.clock(),

@@ -1,4 +1,4 @@
-"""Carrying out POST and DELETE on the store."""
+"""Executes the records of a POST on the store, and reads the id in a path."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from worker.sandbox.validation import RECORD_NOT_FOUND, validation_error
 
 @dataclass
 class WriteResult:
-    """What a POST did: the records as stored, ids by kind, and the sentence that ended it early, if any."""
+    """The result of a POST: the records as stored, the ids of created and updated ones, and the error that ended it early."""
 
     rows: list[Row] = field(default_factory=list)
     created: list[Key] = field(default_factory=list)
@@ -27,7 +27,7 @@ class WriteResult:
 
 
 def write_records(store: Store, settings: SandboxSettings, entity: str, records: Sequence[Mapping[str, Any]], moment: datetime) -> WriteResult:
-    """One record after the other: without an id it is created, with one it is changed. Ends at the first that is refused."""
+    """Creates the records without an id and changes the others, in order. Ends at the first invalid record."""
     done = WriteResult()
     if not settings.keeps_earlier:
         for record in records:
@@ -44,11 +44,11 @@ def write_records(store: Store, settings: SandboxSettings, entity: str, records:
 
 
 class NoSuchKey(Exception):
-    """The id in a path cannot be that of a record: 404."""
+    """No record can have the id in the path: 404."""
 
 
 def parse_key(store: Store, match: PathMatch) -> Key | None:
-    """The id in the path; None when it is malformed, which is 400. Raises `NoSuchKey`."""
+    """The id in the path; None if it is malformed, which is a 400. Raises `NoSuchKey`."""
     text = match.values.get("id", "")
     if match.id_type == "uuid":
         try:
@@ -73,7 +73,7 @@ def _problem(store: Store, settings: SandboxSettings, entity: str, record: Mappi
 
 
 def _key(store: Store, entity: str, record: Mapping[str, Any]) -> Key | None:
-    """The id of the record that is to be changed; some bodies publish as text what paths have as a number."""
+    """The id of the record to change. Some bodies publish an id as text although the path takes a number."""
     key: Key | None = record.get("id") or None
     return int(key) if isinstance(key, str) and key.isdigit() and entity not in store.text_ids else key
 
@@ -82,12 +82,7 @@ def _present(store: Store, entity: str, record: Mapping[str, Any]) -> Row | None
     key = _key(store, entity, record)
     if not key or key in store.hidden.get(entity, ()):
         return None
-    return store.get(entity, key, _scope(entity, record))
-
-
-def _scope(entity: str, record: Mapping[str, Any]) -> int | None:
-    scope = profile_of(entity).scope
-    return None if scope is None else int(record.get(scope) or 0)
+    return store.get(entity, key, profile_of(entity).scope_of(record))
 
 
 def _write_one(store: Store, entity: str, record: Mapping[str, Any], moment: datetime, done: WriteResult) -> None:
@@ -99,6 +94,6 @@ def _write_one(store: Store, entity: str, record: Mapping[str, Any], moment: dat
     else:
         if record.get("_recover"):
             store.recover(entity, key)
-        row = store.update(entity, key, sent, moment, _scope(entity, record))
+        row = store.update(entity, key, sent, moment, profile_of(entity).scope_of(record))
         done.updated.append(row["id"])
     done.rows.append(row)

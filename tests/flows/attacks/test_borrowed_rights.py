@@ -8,8 +8,7 @@ from tests.flows.attacks.conftest import BIND, VICTIM
 from tests.tools.job import publisher, routes, subscriber
 from worker.core.message import Message
 from worker.core.topology import CLAIMS, state_queue
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.letter import letter_of
+from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.plan import Replay
 from worker.flows.dead.replay import ReplayToQueue
 from worker.sandbox.faults import Fault, FaultKind

@@ -9,8 +9,7 @@ from tests.flows.memory.conftest import MEBIBYTE, start
 from tests.tools.headers import CODEC
 from tests.tools.job import publisher, routes
 from worker.core.message import Message, memory_of
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.letter import letter_of
+from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.sandbox.faults import Fault, FaultKind
 
 TOO_LARGE = b'"' + b"x" * 3 * MEBIBYTE + b'"'

@@ -15,9 +15,9 @@ from worker.broker.open import open_broker
 from worker.core.message import Message
 from worker.core.ports import Broker
 from worker.core.topology import work_topology
-from worker.flows.dead.dead_queues import DeadQueue
+from worker.flows.dead.letter import DeadQueue
 
-BOX = DeadQueue("erp", "publisher", "assets.dead", "assets")
+DEAD_QUEUE = DeadQueue("erp", "publisher", "assets.dead", "assets")
 
 
 @dataclass
@@ -33,16 +33,16 @@ class Place:
         """These, in this order."""
         headers = {"dead-class": "rejected", "dead-reason": "no", "dead-at": "2026-03-01T12:00:00Z"}
         for batch in (ids[start : start + 200] for start in range(0, len(ids), 200)):
-            publishing = (self.other.broker.publish(Message(b"x" * size, headers, message_id=each), routing_key=BOX.name) for each in batch)
+            publishing = (self.other.broker.publish(Message(b"x" * size, headers, message_id=each), routing_key=DEAD_QUEUE.name) for each in batch)
             await asyncio.gather(*publishing)
 
     async def order(self) -> list[str]:
         """What is in the dead queue, which is emptied."""
-        return [letter.message.message_id for letter in await self.other.drain(BOX.name)]
+        return [letter.message.message_id for letter in await self.other.drain(DEAD_QUEUE.name)]
 
     async def full(self, depth: int) -> None:
         """Until this many letters are ready: a closed channel takes a moment to give back what it held."""
-        await self.other.settles(BOX.name, depth)
+        await self.other.settles(DEAD_QUEUE.name, depth)
 
     @asynccontextmanager
     async def attached(self) -> AsyncIterator[Broker]:

@@ -1,4 +1,4 @@
-"""A walk over several channels gives everything back in order, however slowly a broker takes leave of each."""
+"""A scan over several channels gives everything back in order, however slowly the broker closes each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.flows.dead.conftest import BOX
+from tests.flows.dead.conftest import DEAD_QUEUE
 from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
 from worker.core.clock import SystemClock
@@ -42,7 +42,7 @@ class Sluggish:
         try:
             yield Told(channel, self.story)
         finally:
-            self.ready_at_closing.append(await self.queue_depth(BOX.name))
+            self.ready_at_closing.append(await self.queue_depth(DEAD_QUEUE.name))
             asyncio.get_running_loop().call_later(dies_after, lambda: asyncio.ensure_future(closing.__aexit__(None, None, None)))
 
     async def queue_depth(self, queue):
@@ -77,22 +77,22 @@ async def sluggish():
     async with open_broker("memory://", name="operator", server=server) as broker:
         await broker.declare(work_topology("assets", [0.05]))
         for each in LONG:
-            await broker.publish(Message(b"", message_id=each), routing_key=BOX.name)
+            await broker.publish(Message(b"", message_id=each), routing_key=DEAD_QUEUE.name)
         yield Sluggish(broker)
 
 
-async def test_each_channel_is_closed_when_the_one_before_has_given_back_and_all_is_back_at_the_end(sluggish):
-    async with open_scan(sluggish, SystemClock(), BOX.name) as walk:
-        assert [delivery.message.message_id async for delivery in walk.deliveries()] == LONG
+async def test_each_channel_closes_after_the_one_before_has_given_back_its_messages(sluggish):
+    async with open_scan(sluggish, SystemClock(), DEAD_QUEUE.name) as scan:
+        assert [delivery.message.message_id async for delivery in scan.deliveries()] == LONG
     assert sluggish.ready_at_closing == [0, 100, 200]
-    assert await sluggish.queue_depth(BOX.name) == len(LONG)
+    assert await sluggish.queue_depth(DEAD_QUEUE.name) == len(LONG)
 
 
-async def test_nothing_is_cancelled_while_acks_make_room(sluggish):
-    async with open_scan(sluggish, Watch(sluggish.story), BOX.name) as walk:
-        async for delivery in walk.deliveries():
+async def test_no_consumer_is_cancelled_before_acks_have_taken_effect(sluggish):
+    async with open_scan(sluggish, Watch(sluggish.story), DEAD_QUEUE.name) as scan:
+        async for delivery in scan.deliveries():
             if delivery.message.message_id == LONG[110]:
-                await walk.ack(delivery)
+                await scan.ack(delivery)
                 sluggish.story.append("acked")
                 break
     assert sluggish.story == ["cancelled", "acked", "waited", "cancelled"]

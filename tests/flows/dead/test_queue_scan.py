@@ -1,4 +1,4 @@
-"""Looking through a queue changes nothing in it: neither what is there nor its order, whatever others do meanwhile."""
+"""A scan changes neither the content nor the order of a queue, whatever other clients do at the same time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.flows.dead.conftest import BOX
+from tests.flows.dead.conftest import DEAD_QUEUE
 from worker.core.clock import SystemClock
 from worker.core.errors import ChannelLost
 from worker.flows.dead import queue_scan
@@ -21,51 +21,51 @@ def largest(request, monkeypatch):
     monkeypatch.setattr(queue_scan, "MAX_PREFETCH", request.param)
 
 
-async def walked(broker, queue=BOX.name):
-    async with open_scan(broker, SystemClock(), queue) as walk:
-        return [delivery.message.message_id async for delivery in walk.deliveries()]
+async def scanned(broker, queue=DEAD_QUEUE.name):
+    async with open_scan(broker, SystemClock(), queue) as scan:
+        return [delivery.message.message_id async for delivery in scan.deliveries()]
 
 
-async def test_a_long_queue_is_met_in_its_order_and_looks_the_same_however_often(place):
+async def test_repeated_scans_of_a_long_queue_yield_the_same_order(place):
     await place.bury(LONG)
     for _ in range(25):
-        assert await walked(place.broker) == LONG
+        assert await scanned(place.broker) == LONG
         await place.full(len(LONG))
     assert await place.order() == LONG
 
 
-async def test_a_queue_that_is_empty_or_not_there_holds_nothing(place):
-    assert await walked(place.broker) == []
-    assert await walked(place.broker, "no.such.queue") == []
+async def test_an_empty_or_missing_queue_yields_nothing(place):
+    assert await scanned(place.broker) == []
+    assert await scanned(place.broker, "no.such.queue") == []
 
 
-async def test_what_is_taken_off_is_gone_and_the_others_go_back_in_their_order(place):
+async def test_acked_messages_are_gone_and_the_others_go_back_in_order(place):
     await place.bury(LONG)
     taken = set(LONG[3:42:7]) | set(LONG[-5:])
-    async with open_scan(place.broker, SystemClock(), BOX.name) as walk:
-        async for delivery in walk.deliveries():
+    async with open_scan(place.broker, SystemClock(), DEAD_QUEUE.name) as scan:
+        async for delivery in scan.deliveries():
             if delivery.message.message_id in taken:
-                await walk.ack(delivery)
+                await scan.ack(delivery)
     await place.full(len(LONG) - len(taken))
     assert await place.order() == [each for each in LONG if each not in taken]
 
 
-async def test_a_walk_that_is_left_early_gives_everything_back_in_its_order(place):
+async def test_a_scan_that_ends_early_gives_everything_back_in_order(place):
     await place.bury(LONG)
-    async with open_scan(place.broker, SystemClock(), BOX.name) as walk:
-        async for delivery in walk.deliveries():
+    async with open_scan(place.broker, SystemClock(), DEAD_QUEUE.name) as scan:
+        async for delivery in scan.deliveries():
             if delivery.message.message_id == LONG[33]:
-                await walk.ack(delivery)
+                await scan.ack(delivery)
                 break
     await place.full(len(LONG) - 1)
     assert await place.order() == LONG[:33] + LONG[34:]
 
 
-async def test_what_is_buried_during_a_walk_is_not_met_and_stays_behind_the_others(place):
+async def test_letters_that_arrive_during_a_scan_are_not_yielded_and_stay_behind_the_others(place):
     await place.bury(LONG[:10])
     met = []
-    async with open_scan(place.broker, SystemClock(), BOX.name) as walk:
-        async for delivery in walk.deliveries():
+    async with open_scan(place.broker, SystemClock(), DEAD_QUEUE.name) as scan:
+        async for delivery in scan.deliveries():
             met.append(delivery.message.message_id)
             await place.bury([f"late-{len(met)}"])
     assert met == LONG[:10]
@@ -73,27 +73,27 @@ async def test_what_is_buried_during_a_walk_is_not_met_and_stays_behind_the_othe
     assert await place.order() == LONG[:10] + [f"late-{number}" for number in range(1, 11)]
 
 
-async def test_a_walk_ends_when_others_have_taken_what_it_was_to_meet(place):
+async def test_a_scan_ends_when_other_consumers_hold_the_remaining_messages(place):
     await place.bury(LONG[:5])
-    async with place.other.broker.channel() as channel, open_scan(place.broker, SystemClock(), BOX.name) as walk:
-        held = await channel.get(BOX.name)
+    async with place.other.broker.channel() as channel, open_scan(place.broker, SystemClock(), DEAD_QUEUE.name) as scan:
+        held = await channel.get(DEAD_QUEUE.name)
         assert held is not None
         async with asyncio.timeout(10):
-            met = [delivery.message.message_id async for delivery in walk.deliveries()]
+            met = [delivery.message.message_id async for delivery in scan.deliveries()]
     assert met == LONG[1:5]
     await place.full(5)
 
 
-async def test_a_second_walk_meets_what_the_first_does_not_hold(place):
+async def test_a_second_scan_yields_what_the_first_does_not_hold(place):
     await place.bury(LONG[:3])
-    async with open_scan(place.broker, SystemClock(), BOX.name) as walk:
-        first = [delivery.message.message_id async for delivery in walk.deliveries()]
+    async with open_scan(place.broker, SystemClock(), DEAD_QUEUE.name) as scan:
+        first = [delivery.message.message_id async for delivery in scan.deliveries()]
         async with place.attached() as another:
-            assert await walked(another) == []
+            assert await scanned(another) == []
     assert first == LONG[:3]
 
 
-async def test_a_walk_over_a_lost_broker_says_so_and_everything_is_back(place):
+async def test_a_scan_that_loses_the_broker_raises_and_everything_goes_back(place):
     await place.bury(LONG)
     async with place.attached() as another:
         with pytest.raises(ChannelLost):
@@ -102,11 +102,11 @@ async def test_a_walk_over_a_lost_broker_says_so_and_everything_is_back(place):
 
 
 async def cut_off(place, broker):
-    async with open_scan(broker, SystemClock(), BOX.name) as walk:
-        async for delivery in walk.deliveries():
+    async with open_scan(broker, SystemClock(), DEAD_QUEUE.name) as scan:
+        async for delivery in scan.deliveries():
             if delivery.message.message_id == LONG[36]:
                 await close(broker, place)
-                await walk.ack(delivery)
+                await scan.ack(delivery)
 
 
 async def close(broker, place):

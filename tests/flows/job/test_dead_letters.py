@@ -7,14 +7,14 @@ from datetime import datetime
 import pytest
 
 from tests.tools.job import publisher, routes
-from worker.sandbox.faults import BodyKind, Fault, FaultKind
+from worker.sandbox.faults import Fault, FaultBody, FaultKind
 
 PERSON = "Marie Marker"  # customer data, which no header may quote
 ORDER = {"payload": {"inventory_number": "SN-1", "notes": PERSON}}
 DOTNET = "An error has occurred"
 
 
-def refusal(status, body=BodyKind.EMPTY, text=DOTNET):
+def refusal(status, body=FaultBody.EMPTY, text=DOTNET):
     return Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, status=status, body=body, text=text)
 
 
@@ -46,10 +46,10 @@ async def buried(job, halo, document, **more):
 @pytest.mark.parametrize(
     ("fault", "dead_class", "status", "reason"),
     [
-        (refusal(400, BodyKind.STRING, "Name must be unique"), "rejected", 400, "Name must be unique"),
-        (refusal(400, BodyKind.EXCEPTION, "An Outcome must be entered for this Action"), "rejected", 400, "An Outcome must be entered for this Action"),
+        (refusal(400, FaultBody.STRING, "Name must be unique"), "rejected", 400, "Name must be unique"),
+        (refusal(400, FaultBody.EXCEPTION, "An Outcome must be entered for this Action"), "rejected", 400, "An Outcome must be entered for this Action"),
         (
-            refusal(400, BodyKind.JSON, '{"[0].client_id":["Could not convert string to integer: x. Path \'[0].client_id\', line 1, position 9."]}'),
+            refusal(400, FaultBody.JSON, '{"[0].client_id":["Could not convert string to integer: x. Path \'[0].client_id\', line 1, position 9."]}'),
             "rejected",
             400,
             "[0].client_id",
@@ -161,7 +161,7 @@ async def test_a_failure_that_passes_is_retried_through_the_queue_of_its_delay(j
 
 async def test_several_creates_in_one_post_that_fail_are_in_doubt_since_some_may_be_stored(memory_job, halos):
     halo = await halos()
-    halo.fault(refusal(400, BodyKind.STRING, "Name must be unique"))
+    halo.fault(refusal(400, FaultBody.STRING, "Name must be unique"))
     document = {"payload": [{"inventory_number": "SN-1"}, {"inventory_number": "SN-2"}]}
     letter, message_id, _ = await buried(memory_job, halo, document)
     check_common(letter, message_id, document, dead_class="in_doubt")

@@ -13,11 +13,10 @@ from tests.tools.headers import CODEC
 from tests.tools.job import publisher, routes, subscriber
 from worker.core.message import STATE_LIMIT, Unread, digest
 from worker.core.topology import CLAIMS, known_stream
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.letter import letter_of
+from worker.flows.dead.letter import DeadQueue, letter_of
 
 TOO_LARGE = b'"' + b"x" * 3 * MEBIBYTE + b'"'
-BOX = DeadQueue("erp", "publisher", "assets.dead", "assets")
+DEAD_QUEUE = DeadQueue("erp", "publisher", "assets.dead", "assets")
 REASON = "the message has 3,145,730 bytes, more than the worker read: raise WORKER_MAX_MESSAGE before it is replayed"
 
 
@@ -30,7 +29,7 @@ async def test_what_is_too_large_is_dead_lettered_whole_and_the_letter_says_why(
     await running.settled("erp", "done")
     buried = await job.other.take("assets.dead")
     assert (buried.message.body, buried.message.message_id, buried.headers["own"]) == (TOO_LARGE, sent, "kept")
-    letter = letter_of(BOX, buried.message, CODEC)
+    letter = letter_of(DEAD_QUEUE, buried.message, CODEC)
     assert (letter.dead_class, letter.reason, letter.effect_unknown) == ("decode", REASON, False)
     assert running.value("memory_used_bytes", kind="bodies") == 0
 
@@ -40,8 +39,8 @@ async def test_a_letter_is_the_same_whether_its_body_is_read_or_not(job, halos):
     await start(job, routes(halo, publishers={"erp": publisher()}))
     await job.other.send(TOO_LARGE)
     message = (await job.other.take("assets.dead")).message
-    read = letter_of(BOX, message, CODEC)
-    unread = letter_of(BOX, replace(message, body=b""), CODEC, Unread(len(TOO_LARGE), digest(TOO_LARGE)))
+    read = letter_of(DEAD_QUEUE, message, CODEC)
+    unread = letter_of(DEAD_QUEUE, replace(message, body=b""), CODEC, Unread(len(TOO_LARGE), digest(TOO_LARGE)))
     assert (read.unread, unread.unread) == (0, len(TOO_LARGE))
     assert replace(unread, unread=0) == read
 

@@ -181,7 +181,7 @@ async def test_when_the_attachment_is_lost_the_delivery_is_refused_and_taken_by_
 async def test_a_delivery_whose_work_broke_off_is_done_when_it_comes_again(replica, other, monkeypatch, after):
     """As a crash does between the claim and the end; what was published twice is the same run."""
     monkeypatch.setattr(module, "COPY_WAIT", 0.05)
-    current = replica.reception._outlet
+    current = replica.reception._broker
     publish = current.publish
 
     async def break_off(message: Any, *, routing_key: str, exchange: str = "") -> None:

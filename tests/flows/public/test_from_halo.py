@@ -200,6 +200,6 @@ async def test_a_webhook_that_failed_too_often_is_switched_off_by_halo_and_switc
     await until(lambda: asyncio.sleep(0, not halo.store.get("webhook", webhook["id"])["active"]))
     await replica.attach()
     await replica.register()
-    assert "switched the webhook 'hook' off (the last answer that it got was 503): switch it on again" in capsys.readouterr().out
+    assert "activate the webhook 'hook' again, which Halo deactivated (its last call got status 503)" in capsys.readouterr().out
     halo.store.create("Tickets", {"summary": "heard again"})
     assert Run.read((await job.other.take(run_queue("ask"))).message.body).request["ticket"]["summary"] == "heard again"

@@ -89,8 +89,8 @@ async def test_what_was_changed_in_halo_is_mended_and_a_webhook_that_was_switche
     [webhook] = stage.webhooks
     assert (webhook["active"], webhook["authentication_header"], webhook["basic_password"]) == (True, "Token", "planted-secret-of-the-test")
     said = capsys.readouterr().out
-    assert "Halo has switched the webhook 'tickets' off (the last answer that it got was 503): switch it on again" in said
-    assert "mend authentication_header of" in said
+    assert "activate the webhook 'tickets' again, which Halo deactivated (its last call got status 503)" in said
+    assert "correct authentication_header of" in said
 
 
 async def test_a_webhook_that_was_renamed_in_halo_is_found_by_its_address(stage):

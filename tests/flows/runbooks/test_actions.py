@@ -9,7 +9,7 @@ import pytest
 from tests.flows.runbooks.conftest import action, play
 from worker.catalogue.actions import ACTIONS
 from worker.flows.running.run_message import Run
-from worker.sandbox.faults import BodyKind, Fault, FaultKind
+from worker.sandbox.faults import Fault, FaultBody, FaultKind
 
 OURS: dict[str, dict[str, Any]] = {
     "edit_customer": {"id": 2},
@@ -137,8 +137,8 @@ async def test_an_update_of_a_ticket_that_is_not_there_is_refused(memory_job, ap
     "fault",
     [
         Fault(FaultKind.CUT, "GET", "/Tickets/5"),
-        Fault(FaultKind.ANSWER, "GET", "/Tickets/5", status=200, body=BodyKind.STRING),
-        Fault(FaultKind.ANSWER, "GET", "/Tickets/5", status=200, body=BodyKind.EMPTY),
+        Fault(FaultKind.ANSWER, "GET", "/Tickets/5", status=200, body=FaultBody.STRING),
+        Fault(FaultKind.ANSWER, "GET", "/Tickets/5", status=200, body=FaultBody.EMPTY),
         Fault(FaultKind.ANSWER, "GET", "/Tickets/5", status=500),
         Fault(FaultKind.HTML, "GET", "/Tickets/5"),
     ],

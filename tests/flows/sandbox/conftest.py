@@ -1,4 +1,4 @@
-"""A client as strangers write it, and a simulated Halo for it to talk to."""
+"""A plain HTTP client, and a simulated Halo for it."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ async def test_order_by_last_update_runs_either_way(visit):
         assert [row["lastupdate"] for row in upward] == sorted(row["lastupdate"] for row in upward)
 
 
-async def test_a_deleted_ticket_is_gone_from_lists_but_can_be_listed_as_deleted_and_taken_back(visit):
+async def test_a_deleted_ticket_is_gone_from_lists_but_can_be_listed_as_deleted_and_recovered(visit):
     async with visit() as visitor:
         gone = await visitor.delete("/Tickets/30")
         assert (gone.status, gone.json["id"]) == (200, 30)
@@ -131,7 +131,7 @@ async def test_a_hook_can_change_records_between_two_pages(visit):
     size=st.integers(1, 60),
     order=st.sampled_from([{}, {"order": "lastupdate"}, {"order": "summary", "orderdesc": "true"}, {"order": "status_id", "order2": "id"}]),
 )
-async def test_walking_all_pages_meets_every_record_exactly_once_when_nothing_changes(visit, count, size, order):
+async def test_all_pages_together_hold_every_record_exactly_once_if_nothing_changes(visit, count, size, order):
     async with visit(tickets=count, rate_limit=None) as visitor:
         visitor.halo.store.create("Tickets", {"summary": "one more"})
         visitor.halo.store.delete("Tickets", 1)

@@ -39,7 +39,7 @@ async def test_others_change_records_at_the_rate_that_was_asked_for():
     assert await process.wait() == 0
 
 
-async def test_a_port_that_is_taken_is_told_in_a_sentence():
+async def test_a_port_in_use_is_reported_in_one_sentence():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

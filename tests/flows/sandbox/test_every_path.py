@@ -29,7 +29,7 @@ async def test_every_list_answers_rows(visit):
                 assert isinstance(answer.json, list) or any(isinstance(value, list | str) for value in answer.json.values()), operation.path
 
 
-async def test_every_list_takes_paging_parameters_and_every_filter_that_is_published(visit):
+async def test_every_list_accepts_paging_parameters_and_every_published_filter(visit):
     async with visit(rate_limit=None) as visitor:
         for operation in load().operations():
             if operation.listing is not None and not broken(operation) and operation.path not in FORBIDDEN:
@@ -38,7 +38,7 @@ async def test_every_list_takes_paging_parameters_and_every_filter_that_is_publi
                 assert (await visitor.get(operation.path, **numbers, **words)).status == 200, operation.path
 
 
-async def test_every_write_is_taken_and_what_it_made_can_be_read_changed_and_deleted(visit, caplog):
+async def test_every_write_is_accepted_and_its_record_can_be_read_changed_and_deleted(visit, caplog):
     made, catalogue = {}, load()
     async with visit(rate_limit=None) as visitor:
         for operation in catalogue.operations():

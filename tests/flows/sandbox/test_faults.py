@@ -1,11 +1,11 @@
-"""How the simulated Halo fails when it is told to."""
+"""The faults of the simulated Halo."""
 
 import asyncio
 
 import aiohttp
 import pytest
 
-from worker.sandbox.faults import BodyKind, Fault, FaultKind
+from worker.sandbox.faults import Fault, FaultBody, FaultKind
 
 TICKET = [{"summary": "x"}]
 
@@ -38,7 +38,7 @@ async def test_an_answer_is_cut_after_the_operation(visit):
 @pytest.mark.parametrize("executed", [False, True])
 async def test_a_status_is_answered_instead_of_the_operation_or_after_it(visit, executed):
     async with visit() as visitor:
-        visitor.halo.faults.add(Fault(FaultKind.ANSWER, "POST", status=503, executed=executed, body=BodyKind.HTML, path="/Tickets"))
+        visitor.halo.faults.add(Fault(FaultKind.ANSWER, "POST", status=503, executed=executed, body=FaultBody.HTML, path="/Tickets"))
         answer = await visitor.post("/Tickets", TICKET)
         assert (answer.status, answer.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
         assert len(tickets_made(visitor)) == executed
@@ -46,7 +46,7 @@ async def test_a_status_is_answered_instead_of_the_operation_or_after_it(visit, 
 
 async def test_the_body_of_an_answer_has_several_kinds(visit):
     async with visit() as visitor:
-        for kind in (BodyKind.EMPTY, BodyKind.STRING, BodyKind.EXCEPTION, BodyKind.JSON):
+        for kind in (FaultBody.EMPTY, FaultBody.STRING, FaultBody.EXCEPTION, FaultBody.JSON):
             visitor.halo.faults.add(Fault(FaultKind.ANSWER, path="/Status", status=429, body=kind, text='"text"', headers=(("Retry-After", "7"),)))
         empty, string, exception, raw = [await visitor.get("/Status") for _ in range(4)]
         assert (empty.body, empty.headers["Retry-After"]) == (b"", "7")
@@ -167,7 +167,7 @@ async def test_tokens_end_at_a_certain_request(visit):
         assert [(await visitor.get("/Status")).status for _ in range(3)] == [200, 401, 401]
 
 
-async def test_a_fault_strikes_from_the_nth_fitting_request_as_often_as_told(visit):
+async def test_a_fault_applies_from_the_nth_matching_request_as_often_as_requested(visit):
     async with visit() as visitor:
         visitor.halo.faults.add(Fault(FaultKind.ANSWER, "GET", "/st*", nth=2, times=2, status=500))
         statuses = [(await visitor.get(path)).status for path in ("/Status", "/Team", "/STATUS", "/Status", "/Status")]
@@ -181,7 +181,7 @@ async def test_of_two_faults_that_answer_the_second_waits_for_the_next_request(v
         assert [(await visitor.get("/Status")).status for _ in range(3)] == [502, 504, 200]
 
 
-async def test_chance_is_the_same_for_the_same_seed(visit):
+async def test_probability_is_reproducible_for_the_same_seed(visit):
     runs = []
     for _ in range(2):
         async with visit() as visitor:

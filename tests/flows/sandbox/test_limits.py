@@ -17,7 +17,7 @@ async def test_the_limit_counts_every_request_in_a_rolling_window(visit):
         assert [(await visitor.get("/Status")).status for _ in range(2)] == [200, 429]
 
 
-async def test_a_refused_request_is_not_carried_out_and_told_why(visit):
+async def test_a_refused_request_is_not_executed_and_its_answer_says_why(visit):
     async with visit(rate_limit=1) as visitor:
         await visitor.get("/Status")
         answer = await visitor.post("/Tickets", [{"summary": "x"}])

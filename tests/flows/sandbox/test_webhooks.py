@@ -57,7 +57,7 @@ async def events_of(visitor, count):
             return answer["events"]
 
 
-async def test_a_new_ticket_is_told_with_the_whole_ticket(visit, receive):
+async def test_a_new_ticket_calls_the_webhook_with_the_whole_ticket(visit, receive):
     async with visit() as visitor, receive() as receiver:
         webhook = await hooked(visitor, receiver.url, 3)
         await visitor.post("/Tickets", [{"summary": "Printer on fire", "client_id": 3}])
@@ -79,7 +79,7 @@ async def test_a_new_ticket_is_told_with_the_whole_ticket(visit, receive):
         (39, {"status_id": 9}, "ticket closed"),
     ],
 )
-async def test_only_the_events_that_were_asked_for_are_told(visit, receive, event, change, text):
+async def test_only_the_requested_events_call_the_webhook(visit, receive, event, change, text):
     async with visit() as visitor, receive() as receiver:
         visitor.halo.store.update("Tickets", 3, {"status_id": 1})
         await hooked(visitor, receiver.url, event)
@@ -89,7 +89,7 @@ async def test_only_the_events_that_were_asked_for_are_told(visit, receive, even
         assert len(await events_of(visitor, 1)) == 1
 
 
-async def test_a_deleted_ticket_is_told(visit, receive):
+async def test_a_deleted_ticket_calls_the_webhook(visit, receive):
     async with visit() as visitor, receive() as receiver:
         await hooked(visitor, receiver.url, 1072)
         await visitor.delete("/Tickets/3")
@@ -138,7 +138,7 @@ async def test_deliveries_may_come_as_arrays(visit, receive):
         assert len(json.loads((await receiver.requests.get())[1])) == 1
 
 
-async def test_a_note_on_a_ticket_is_told_as_an_update_with_the_action(visit, receive):
+async def test_a_note_on_a_ticket_calls_the_webhook_as_an_update_with_the_action(visit, receive):
     async with visit() as visitor, receive() as receiver:
         await hooked(visitor, receiver.url, 61)
         await visitor.post("/Actions", [{"ticket_id": 3, "outcome": "Note", "note": "Why is it slow?"}])

@@ -1,4 +1,4 @@
-"""How the simulated Halo takes POST and DELETE."""
+"""POST and DELETE on the simulated Halo."""
 
 import base64
 import re
@@ -69,7 +69,7 @@ async def test_a_bare_object_is_refused_where_an_array_is_due_and_nothing_is_sto
         assert visitor.halo.store.count("Tickets") == 30
 
 
-async def test_older_versions_take_a_bare_object(visit):
+async def test_older_versions_accept_a_bare_object(visit):
     async with visit(accepts_object=True) as visitor:
         assert (await visitor.post("/Tickets", {"id": 3, "summary": "x"})).json["summary"] == "x"
 
@@ -143,7 +143,7 @@ async def test_a_record_may_keep_its_own_unique_name(visit):
         assert (await visitor.post("/Team", [{"id": 1, "name": "1st Line Support", "inactive": True}])).status == 201
 
 
-async def test_minimal_creates_that_real_clients_send_are_taken(visit):
+async def test_minimal_creates_that_real_clients_send_are_accepted(visit):
     minimal = {
         "/Users": {"firstname": "Sam", "surname": "Hill", "name": "Sam Hill", "emailaddress": "sam@example.com", "client_id": 3, "site_id": 5},
         "/Actions": {"ticket_id": "3", "outcome_id": "7", "note_html": "<p>Hello</p>", "who": "API"},
@@ -231,7 +231,7 @@ async def test_a_malformed_id_is_400_or_404_by_the_kind_of_the_id(visit, path, s
         assert status != 400 or answer.json == {"id": ["The value 'probe' is not valid."]}
 
 
-async def test_an_object_endpoint_takes_an_object(visit):
+async def test_an_object_endpoint_accepts_an_object(visit):
     async with visit() as visitor:
         assert (await visitor.post("/Actions/reaction", {"ticket_id": 3, "type": "like"})).status == 201
 

@@ -14,8 +14,7 @@ from worker.config.routes import Routes
 from worker.core.delivery_state import Death
 from worker.core.errors import ConfigError
 from worker.core.message import Message
-from worker.flows.dead.dead_queues import DeadQueue, dead_queues_of
-from worker.flows.dead.letter import Letter, expression_view, letter_of, summary
+from worker.flows.dead.letter import DeadQueue, Letter, dead_queues_of, expression_view, letter_of, summary
 
 ASSETS = DeadQueue("erp", "publisher", "assets.dead", "assets")
 RECORDS = DeadQueue("tickets", "subscriber", "halo.dead.tickets")

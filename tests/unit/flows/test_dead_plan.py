@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from tests.tools.headers import CODEC, opened
 from tests.unit.flows.routes import Arrived, Holding, find, publisher
 from worker.catalogue.actions import ACTIONS
+from worker.cli.dead.commands import dead_replay
 from worker.config.automation import Branch, Method, Runbook, Step
 from worker.config.routes import Routes
 from worker.config.variables import VariablePath
 from worker.core.message import Message
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.letter import letter_of
-from worker.flows.dead.plan import Keep, MarkDone, Replay, ReplayPlan, incomplete, planner, replay_state
-from worker.flows.dead.verdict import Verdict
+from worker.flows.dead.letter import DeadQueue, letter_of
+from worker.flows.dead.plan import MarkDone, Replay, ReplayPlan, Retain, Verdict, incomplete_letter, planner, replay_state
 from worker.flows.running.run_message import Run
 
 ASSETS = DeadQueue("assets", "publisher", "erp.assets.dead", "erp.assets")
@@ -39,15 +38,15 @@ def test_letters_whose_effect_is_known_are_replayed_whatever_the_verdict_on_othe
 
 def test_a_letter_in_doubt_is_left_until_somebody_says_what_became_of_it():
     left = planned(None, {"dead-class": "in_doubt"})
-    assert isinstance(left, Keep)
-    assert left.asks
+    assert isinstance(left, Retain)
+    assert "in doubt" in left.reason
     assert planned(Verdict.NOT_SENT, {"dead-class": "in_doubt"}) == Replay(Verdict.NOT_SENT)
     assert planned(Verdict.SENT, {"dead-class": "in_doubt"}) == MarkDone()
 
 
 def test_a_look_is_for_routes_that_have_one():
     left = planned(Verdict.LOOK, {"dead-class": "in_doubt"})
-    assert isinstance(left, Keep)
+    assert isinstance(left, Retain)
     assert "no `find`" in left.reason
     assert planned(Verdict.LOOK, {"dead-class": "in_doubt"}, publishers={"assets": publisher(find=find())}) == Replay(Verdict.LOOK)
 
@@ -95,21 +94,21 @@ def test_a_run_whose_last_step_was_done_is_done():
 )
 def test_a_run_that_needs_an_answer_that_nobody_has_is_left(step: Step):
     left = sent(step)
-    assert isinstance(left, Keep)
-    assert "nobody has its answer" in left.reason
+    assert isinstance(left, Retain)
+    assert "the answer is lost" in left.reason
 
 
 @pytest.mark.parametrize("body", [b"not json", b"{}", run_body(None), run_body("gone"), run_body("end")])
 def test_a_run_that_was_at_no_step_that_sends_is_left(body: bytes):
-    assert isinstance(sent(Step("ask", method=POST), Step("end", end="failed"), body=body), Keep)
+    assert isinstance(sent(Step("ask", method=POST), Step("end", end="failed"), body=body), Retain)
 
 
 def test_a_look_of_a_run_takes_a_step_that_has_one():
     looks = Step("ask", action=ACTIONS["create_ticket"], client="main", find=find())
     blind = Step("ask", action=ACTIONS["create_ticket"], client="main")
-    for step, expected in ((looks, Replay), (blind, Keep)):
+    for step, expected in ((looks, Replay), (blind, Retain)):
         assert isinstance(planned(Verdict.LOOK, {"dead-class": "in_doubt"}, run_body(), box=STEPS, **runbook(step)), expected)
-    assert isinstance(planned(Verdict.LOOK, {"dead-class": "in_doubt"}, b"{", box=STEPS, **runbook(blind)), Keep)
+    assert isinstance(planned(Verdict.LOOK, {"dead-class": "in_doubt"}, b"{", box=STEPS, **runbook(blind)), Retain)
 
 
 def copy(headers: dict[str, Any], verdict: Verdict | None = None, message_id: str = "m1", **properties: Any) -> Message:
@@ -153,7 +152,12 @@ def test_a_message_without_an_id_gets_the_one_by_which_it_was_named():
 
 def test_a_letter_that_is_not_whole_is_left_whatever_is_said_of_it():
     message = Message(b"{}", {"dead-class": "rejected", "dead-left-out": "124 headers of the sender"}, message_id="m1")
-    left = incomplete(letter_of(ASSETS, message, CODEC))
+    left = incomplete_letter(letter_of(ASSETS, message, CODEC))
     assert left is not None
-    assert "not whole" in left.reason
-    assert incomplete(letter_of(ASSETS, Message(b"{}", {"dead-class": "rejected"}, message_id="m1"), CODEC)) is None
+    assert "incomplete" in left.reason
+    assert incomplete_letter(letter_of(ASSETS, Message(b"{}", {"dead-class": "rejected"}, message_id="m1"), CODEC)) is None
+
+
+def test_the_command_line_takes_every_verdict():
+    values, _ = get_args(get_args(get_type_hints(dead_replay, include_extras=True)["verdict"])[0])
+    assert set(get_args(values)) == set(Verdict)

@@ -17,8 +17,7 @@ from worker.core.exchange import Exchange, Fate
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Outcome, Refused, Skipped, Unsent
 from worker.core.settlement import Bury, Retry, settle
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.letter import letter_of
+from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.plan import replay_state
 from worker.flows.writes.deduplicator import key_text
 from worker.flows.writes.publisher import PublisherFlow

@@ -12,9 +12,9 @@ from tests.unit.flows.routes import Arrived, Holding
 from worker.config.expressions import compile_condition
 from worker.core.errors import ExpressionError
 from worker.core.message import Message
-from worker.flows.dead.dead_queues import DeadQueue
+from worker.flows.dead.letter import DeadQueue
 from worker.flows.dead.letter_selector import LetterSelector, NoSuchLetter, Selection, shortest_prefixes
-from worker.flows.dead.plan import Keep, Replay
+from worker.flows.dead.plan import MarkDone, Replay, Retain
 
 ASSETS = DeadQueue("erp", "publisher", "assets.dead", "assets")
 STARTS = DeadQueue("erp", "starts", "go.dead", "go")
@@ -114,10 +114,11 @@ def test_what_is_kept_for_showing_is_bounded_and_everything_is_counted():
     assert all(found.message is None for found in sifted().chosen)
 
 
-def test_what_would_become_of_the_chosen_ones_is_counted():
-    selector = sifted("b", "aa-1", planner=lambda _, letter, __: Keep("why") if letter.id == "b" else Replay())
-    assert chosen(selector) == ["b", "aa-1"]
-    assert (selector.kept, selector.plans) == ({Keep("why"): 1}, {"Replay": 1})
+def test_what_a_replay_would_do_with_the_selected_letters_is_counted():
+    plans = {"b": Retain("why"), "aa-1": Replay(), "aa-2": MarkDone()}
+    selector = sifted(*plans, planner=lambda _, letter, __: plans.get(letter.id, Replay()))
+    assert chosen(selector) == list(plans)
+    assert (selector.kept, selector.done) == ({Retain("why"): 1}, 1)
 
 
 def test_ids_are_shown_as_long_as_it_takes_to_name_one():

@@ -1,4 +1,4 @@
-"""Binding JSON to Halo's types: what it converts, what it refuses, and where it says the mistake is."""
+"""Binding JSON to Halo's types: what it converts, what it refuses, and where it locates the error."""
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_values_that_do_not_fit_are_refused_in_halos_words(member, text, beginni
     assert errors[f"[0].{member}"][0].startswith(beginning)
 
 
-def test_every_mistake_is_told_with_the_line_and_the_position_where_the_value_ends():
+def test_every_error_names_the_line_and_the_position_where_the_value_ends():
     body = b'[\n  {"name": "a,]}", "id": "x"},\n  {"id": 1},\n  {"Rate" : "y"}\n]'
     assert message(body) == {
         "[0].id": ["Could not convert string to integer: x. Path '[0].id', line 2, position 28."],

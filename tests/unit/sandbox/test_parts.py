@@ -1,4 +1,4 @@
-"""Moments, chance, limits, scopes and the seeded tenant, each alone."""
+"""Times, seeded values, the rate limiter, scopes and the seeded tenant, each in isolation."""
 
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -45,7 +45,7 @@ def test_what_is_no_moment_is_not_read_as_one(text):
 
 
 @given(st.integers(0, 2**31), st.integers(0, 10**6), st.integers(0, 99), st.integers(1, 1000))
-def test_chance_stays_in_its_bounds_and_repeats_itself(seed, number, purpose, bound):
+def test_seeded_values_stay_in_their_bounds_and_repeat(seed, number, purpose, bound):
     assert 0 <= seeded_int(seed, number, purpose, bound) < bound
     assert seeded_guid(seed, number, purpose) == seeded_guid(seed, number, purpose)
 
@@ -125,7 +125,7 @@ def test_seeded_records_belong_together():
         assert stored(ticket["last_update"]) == ticket["last_update"]
 
 
-def test_a_large_tenant_costs_nothing_until_it_is_looked_at():
+def test_a_large_tenant_costs_nothing_until_it_is_read():
     store = SimulatedHalo(SandboxSettings(tickets=10**9), lambda: NOON).store
     assert store.get("Tickets", 10**9 - 1)["id"] == 10**9 - 1
     assert store.count("Tickets") == 10**9

@@ -53,7 +53,7 @@ def test_queries_see_what_a_plain_dictionary_would_hold_after_any_changes(steps,
             assert table.remove(what) == model.pop(what, None)
         else:
             table.column(what)
-            table.ordering(what)
+            table.index(what)
             select(table, query)
     assert len(table) == len(model)
     assert [table.at(position) for position in table.positions()] == [model[key] for key in sorted(model)]

@@ -1,4 +1,4 @@
-"""`halo-worker dead`: the letters that could not be delivered to Halo: listed, shown, tried anew, discarded."""
+"""`halo-worker dead`: lists, shows, replays and discards the letters that could not be delivered to Halo."""
 
 from worker.cli.dead.commands import dead
 

@@ -1,44 +1,47 @@
-"""`halo-worker dead replay` and `dead discard`: what is chosen is counted, agreed to, and settled one letter after the other."""
+"""`halo-worker dead replay` and `dead discard`: count the selected letters, ask for confirmation, and settle them one by one."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from worker.cli.console import errors, output, write_json
-from worker.cli.dead.context import RouteContext, UsageError, open_context, progress_bar, require_selection
-from worker.cli.dead.prompt import confirm, is_interactive
-from worker.cli.dead.view import by_class, letter_count, letter_object, print_letters, print_unreadable
-from worker.cli.dead.wiring import discard_settlers, replay_settlers
+from worker.cli.dead.context import RouteContext, UsageError, confirm, open_context, progress_bar, required_selection
+from worker.cli.dead.inspect import MAX_LISTED, by_class, letter_count, letter_object, print_letters, print_unreadable
 from worker.core.errors import WorkerError
 from worker.core.message import Message
 from worker.core.ports import Broker, Evaluator
 from worker.flows.dead import operations
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.letter import Letter
+from worker.flows.dead.letter import DeadQueue, Letter
 from worker.flows.dead.letter_selector import LetterSelector, Selection
-from worker.flows.dead.operations import Interrupted, SettlementTally
-from worker.flows.dead.plan import Keep, ReplayPlan, planner
-from worker.flows.dead.replay import SettleLetter
-from worker.flows.dead.verdict import Verdict
+from worker.flows.dead.operations import SettlementInterrupted, SettlementTally
+from worker.flows.dead.plan import MarkDone, Replay, ReplayPlan, Retain, Verdict, planner
+from worker.flows.dead.replay import (
+    ReplayEffects,
+    ReplayThroughRoute,
+    ReplayToQueue,
+    SettleLetter,
+    discard,
+    subscriber_effects,
+    unrouted_effects,
+    webhook_effects,
+)
+from worker.halo.addresses import api_address
 from worker.shutdown import stop_on_signals
 
-GOOD, FAILED = 0, 1
-MAX_SHOWN = 50
-INTERRUPTED_HINT = "the others are where they were, and so may be the one in hand: replay it all the same, the worker knows its second copy"
-LOCKED_REASON = "somebody else is at these letters now: try again when they have finished"
-RESULT_WORDS = {"filtered": "left out by the route's `when`", "done": "taken as done"}
+RESULT_TEXTS = {"filtered": "left out by the route's `when`", "done": "taken as done"}
 
 
 class LettersLocked(WorkerError):
-    """Two at once would mix up the order."""
+    """Another command works on these letters; two at once would change their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """How a command is carried out."""
+    """The options of both commands."""
 
     dry_run: bool
     yes: bool
@@ -47,141 +50,158 @@ class ApplyOptions:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be done to which letters. `planner`: what would become of one; `settled`: how those of each dead_queue are settled."""
+    """What to do with which letters. `plan`: what a replay would do with one; `settlers`: how to settle the letters of each dead queue."""
 
     verb: str
     selection: Selection
     options: ApplyOptions
-    planner: Callable[[DeadQueue, Letter, Message], ReplayPlan] | None
-    settled: Callable[[Broker, Evaluator], Mapping[DeadQueue, SettleLetter]]
+    plan: Callable[[DeadQueue, Letter, Message], ReplayPlan] | None
+    settlers: Callable[[Broker, Evaluator], Mapping[DeadQueue, SettleLetter]]
     largest: int = 0
-    """Bytes of a body that it takes to settle one."""
+    """Bytes of a body that settling needs."""
 
 
 def replay_letters(
-    route: str, ids: Sequence[str], where: str | None, verdict: Verdict | None, environment: Mapping[str, str], *, everything: bool, options: ApplyOptions
+    route: str, ids: Sequence[str], where: str | None, verdict: str | None, environment: Mapping[str, str], *, everything: bool, options: ApplyOptions
 ) -> int:
-    """0 when all that were chosen are replayed, 1 when some are left. Raises `ConfigError`, `BrokerError`, `NoSuchLetter`, `LettersLocked`."""
+    """Returns the exit code: 0 if all selected letters are replayed, 1 if some stay. `verdict`: a value of `Verdict`.
+
+    Raises `ConfigError`, `BrokerError`, `NoSuchLetter`, `LettersLocked`.
+    """
     context = open_context(route, environment)
     if orphans := [dead_queue.name for dead_queue in context.dead_queues if dead_queue.kind == "orphaned"]:
-        raise UsageError(
-            f"no route of these files has the dead queue {orphans[0]!r}, so nobody would try its letters anew: put the route back, or discard them"
-        )
-    planners = {dead_queue: planner(dead_queue, context.routes, verdict) for dead_queue in context.dead_queues}
+        raise UsageError(f"no route in the route files has the dead queue {orphans[0]!r}: restore the route to replay its letters, or discard them")
+    known_verdict = None if verdict is None else Verdict(verdict)
+    planners = {dead_queue: planner(dead_queue, context.routes, known_verdict) for dead_queue in context.dead_queues}
 
-    def planner(dead_queue: DeadQueue, letter: Letter, message: Message) -> ReplayPlan:
+    def plan(dead_queue: DeadQueue, letter: Letter, message: Message) -> ReplayPlan:
         return planners[dead_queue](letter, message)
 
-    task = Task(
-        "replay",
-        require_selection(ids, where, everything=everything),
-        options,
-        planner,
-        lambda broker, evaluator: replay_settlers(context, broker, evaluator, planners),
-        context.settings.max_message,
-    )
-    return run_task(context, task)
+    def settlers(broker: Broker, evaluator: Evaluator) -> Mapping[DeadQueue, SettleLetter]:
+        return {
+            dead_queue: ReplayThroughRoute(replay_effects(context, dead_queue, evaluator), broker, context.clock)
+            if dead_queue.home is None
+            else ReplayToQueue(dead_queue, dead_queue.home, planners[dead_queue], broker, context.codec)
+            for dead_queue in context.dead_queues
+        }
+
+    selected = required_selection(ids, where, everything=everything)
+    return run_task(context, Task("replay", selected, options, plan, settlers, context.settings.max_message))
+
+
+def replay_effects(context: RouteContext, dead_queue: DeadQueue, evaluator: Evaluator) -> ReplayEffects:
+    """For a dead queue whose letters came from no queue."""
+    if dead_queue.kind == "subscriber":
+        route = context.routes.subscribers[dead_queue.route]
+        return subscriber_effects(route, api_address(context.routes.clients[route.client]) + route.operation.path, evaluator)
+    return webhook_effects(context.routes.webhooks[dead_queue.route], evaluator) if dead_queue.kind == "webhook" else unrouted_effects
 
 
 def discard_letters(route: str, ids: Sequence[str], where: str | None, environment: Mapping[str, str], *, everything: bool, options: ApplyOptions) -> int:
-    """0 when all that were chosen are gone. Raises as `replay_letters`."""
+    """Returns the exit code: 0 if all selected letters are deleted. Raises as `replay_letters`."""
     context = open_context(route, environment)
-    return run_task(context, Task("discard", require_selection(ids, where, everything=everything), options, None, lambda _, __: discard_settlers(context)))
+    selected = required_selection(ids, where, everything=everything)
+    return run_task(context, Task("discard", selected, options, None, lambda _, __: dict.fromkeys(context.dead_queues, discard)))
 
 
 def run_task(context: RouteContext, task: Task) -> int:
-    if not (task.options.yes or task.options.dry_run or is_interactive()):
-        raise UsageError(f"nobody can be asked here: add --yes to {task.verb} letters without being asked, or --dry-run to see which")
+    if not (task.options.yes or task.options.dry_run or sys.stdin.isatty()):
+        raise UsageError(f"standard input is not a terminal, so the command cannot ask: add --yes to {task.verb} the letters, or --dry-run to list them")
     return asyncio.run(apply(context, task))
 
 
 async def apply(context: RouteContext, task: Task) -> int:
-    async with context.broker() as broker, context.evaluator() as evaluator, operations.exclusive_access(broker, context.clock, context.dead_queues) as alone:
-        if not alone:
-            raise LettersLocked(LOCKED_REASON)
-        selector = LetterSelector(task.selection, context.clock.now(), context.codec, keep=MAX_SHOWN, planner=task.planner)
+    async with (
+        context.broker() as broker,
+        context.evaluator() as evaluator,
+        operations.exclusive_access(broker, context.clock, context.dead_queues) as exclusive,
+    ):
+        if not exclusive:
+            raise LettersLocked("another `dead` command is working on the letters of this route: run this one again when it has ended")
+        selector = LetterSelector(task.selection, context.clock.now(), context.codec, keep=MAX_LISTED, planner=task.plan)
         await context.scan(broker, selector)
-        print_unreadable(errors(), selector)
+        print_unreadable(selector)
         require_applicable(selector, by_name=bool(task.selection.ids))
         if task.options.dry_run:
             return report_dry_run(context, task, selector)
         if not selector.count:
             return report_outcome(context, task, SettlementTally(), "")
-        if not task.options.yes and not await confirm(f"{task.verb.capitalize()} {describe_intent(context, selector)}?"):
+        if not task.options.yes and not await confirm(f"{task.verb.capitalize()} {describe_selection(context, selector)}?"):
             errors().print("nothing was changed")
-            return FAILED
+            return 1
+        error, settlers = "", task.settlers(broker, evaluator)
         async with stop_on_signals() as stop:
-            with progress_bar(task.verb, selector.count) as step:
+            with progress_bar(task.verb, selector.count) as advance:
                 try:
-                    settled = task.settled(broker, evaluator)
-                    tally, error = (
-                        await operations.settle_letters(broker, context.clock, context.codec, selector.fingerprints, settled, stop, step, largest=task.largest),
-                        "",
+                    tally = await operations.settle_letters(
+                        broker, context.clock, context.codec, selector.fingerprints, settlers, stop, advance, largest=task.largest
                     )
-                except Interrupted as cut:
-                    tally, error = cut.tally, str(cut)
+                except SettlementInterrupted as interrupted:
+                    tally, error = interrupted.tally, str(interrupted)
         return report_outcome(context, task, tally, error)
 
 
 def require_applicable(selector: LetterSelector, *, by_name: bool) -> None:
-    """Letters that were named are replayed together or not at all; and where none can be, that is an error. Raises `UsageError`."""
-    left = selector.kept.total()
-    if left and (by_name or left == selector.count):
-        raise UsageError("nothing was changed: " + "; ".join(f"{letter_count(count)} {left.reason}" for left, count in selector.kept.most_common()))
+    """Raises `UsageError` if none of the letters can be replayed, or if one of several named letters cannot."""
+    kept = selector.kept.total()
+    if kept and (by_name or kept == selector.count):
+        raise UsageError("nothing was changed: " + "; ".join(f"{letter_count(count)} {keep.reason}" for keep, count in selector.kept.most_common()))
 
 
-def describe_intent(context: RouteContext, selector: LetterSelector) -> str:
-    """What is about to be done, for a question or a dry run."""
+def describe_selection(context: RouteContext, selector: LetterSelector) -> str:
+    """The selected letters, for a question or a dry run."""
     parts = [f"{letter_count(selector.count)} of {context.route}{by_class(selector.classes)}"]
-    if done := selector.plans["MarkDone"]:
-        parts.append(f"{done:,} of them taken as done")
-    parts += [f"{count:,} of them left, since {left.reason}" for left, count in selector.kept.most_common()]
+    if selector.done:
+        parts.append(f"{selector.done:,} of them taken as done")
+    parts += [f"{count:,} of them left, since {keep.reason}" for keep, count in selector.kept.most_common()]
     return "; ".join(parts)
 
 
 def report_dry_run(context: RouteContext, task: Task, selector: LetterSelector) -> int:
-    """For a dry run."""
+    """Prints what the command would do, and returns the exit code."""
     if task.options.as_json:
         letters = [letter_object(each.letter, each.dead_queue.name, selector.now) | {"plan": plan_name(task, each.plan)} for each in selector.chosen]
-        write_json({"route": context.route, "dry_run": True, "chosen": selector.count, "left": left_object(selector.kept), "letters": letters})
-        return GOOD
-    print_letters(selector.chosen, selector)
-    output().print(f"would {task.verb} {describe_intent(context, selector)}; nothing was changed (--dry-run)", soft_wrap=True)
-    return GOOD
+        write_json({"route": context.route, "dry_run": True, "chosen": selector.count, "left": kept_object(selector.kept), "letters": letters})
+    else:
+        print_letters(selector.chosen, selector)
+        output().print(f"would {task.verb} {describe_selection(context, selector)}; nothing was changed (--dry-run)", soft_wrap=True)
+    return 0
 
 
 def plan_name(task: Task, plan: ReplayPlan | None) -> str:
     match plan:
         case None:
             return task.verb
-        case Keep():
+        case Retain():
             return "left"
-        case _:
-            return {"Replay": "replayed", "MarkDone": "done"}[type(plan).__name__]
+        case MarkDone():
+            return "done"
+        case Replay():
+            return "replayed"
 
 
-def left_object(left: Mapping[Keep, int]) -> dict[str, int]:
-    return {each.reason: count for each, count in left.items()}
+def kept_object(kept: Mapping[Retain, int]) -> dict[str, int]:
+    return {keep.reason: count for keep, count in kept.items()}
 
 
 def report_outcome(context: RouteContext, task: Task, tally: SettlementTally, error: str) -> int:
-    """What became of them; 1 unless all of it was done."""
-    good = not (tally.kept or tally.missing or tally.stopped or error)
+    """Prints the counts, and returns the exit code: 1 unless every letter was settled."""
+    code = int(bool(tally.kept or tally.missing or tally.stopped or error))
     if task.options.as_json:
-        told: dict[str, Any] = {"route": context.route, **tally.removed, "left": left_object(tally.kept)}
-        write_json(told | {"missing": tally.missing, "stopped": tally.stopped, "error": error or None})
-        return GOOD if good else FAILED
-    console = output()
-    if not (tally.count or tally.missing or error):
-        console.print(f"{context.route}: {letter_count(0)}", soft_wrap=True)
-    for how, count in tally.removed.items():
-        console.print(f"{context.route}: {letter_count(count)} {RESULT_WORDS.get(how, how)}", soft_wrap=True)
-    for left, count in tally.kept.most_common():
-        console.print(f"{context.route}: {letter_count(count)} left: {left.reason}", soft_wrap=True)
+        counts: dict[str, Any] = {"route": context.route, **tally.removed, "left": kept_object(tally.kept)}
+        write_json(counts | {"missing": tally.missing, "stopped": tally.stopped, "error": error or None})
+        return code
+    lines = [f"{letter_count(count)} {RESULT_TEXTS.get(result, result)}" for result, count in tally.removed.items()]
+    lines += [f"{letter_count(count)} left: {keep.reason}" for keep, count in tally.kept.most_common()]
     if tally.missing:
-        console.print(f"{context.route}: {letter_count(tally.missing)} not there any more, or in somebody else's hands", soft_wrap=True)
+        lines.append(f"{letter_count(tally.missing)} missing: no longer in the queue, or held by another consumer")
+    if not (lines or error):
+        lines.append(letter_count(0))
     if tally.stopped:
-        console.print(f"{context.route}: stopped; the others are where they were", soft_wrap=True)
+        lines.append("stopped; the other letters are where they were")
+    for line in lines:
+        output().print(f"{context.route}: {line}", soft_wrap=True)
     if error:
-        errors().print(f"halo-worker: {error}; {INTERRUPTED_HINT}", soft_wrap=True)
-    return GOOD if good else FAILED
+        hint = "the other letters are where they were, and possibly the last one too: replay it again, the worker recognises the second copy"
+        errors().print(f"halo-worker: {error}; {hint}", soft_wrap=True)
+    return code

@@ -1,67 +1,162 @@
-"""`halo-worker dead list` and `dead show`: letters are looked at and go back as they were."""
+"""`halo-worker dead list` and `dead show`, and how letters are printed: a table, one letter in full, or JSON."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from worker.cli.console import errors, write_json
-from worker.cli.dead.context import LETTERS_IN_USE, RouteContext, open_context, require_selection, select
-from worker.cli.dead.view import letter_detail_object, letter_object, print_counts, print_letter, print_letters, print_unreadable
+from rich.text import Text
+
+from worker.cli.call import one_line, pretty
+from worker.cli.console import errors, output, table, write_json
+from worker.cli.dead.context import RouteContext, open_context, required_selection, selection
+from worker.config.jsonable import to_jsonable
+from worker.core.jsontext import MAX_DEPTH
+from worker.core.message import Message
+from worker.core.redaction import redact
 from worker.flows.dead import operations
-from worker.flows.dead.letter_selector import LetterSelector
+from worker.flows.dead.letter import Letter, decoded_body, summary
+from worker.flows.dead.letter_selector import LetterSelector, SelectedLetter, shortest_prefixes
 
-GOOD, FAILED = 0, 1
-SHOWN = 50
+MAX_LISTED = 50
+MAX_REASON = 200  # characters in the table
+MAX_SHOWN_TEXT = 20_000  # characters of one letter in full
+AGE_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def list_letters(route: str, ids: Sequence[str], where: str | None, limit: int | None, environment: Mapping[str, str], *, as_json: bool) -> int:
-    """Raises `ConfigError`, `BrokerError`, `NoSuchLetter`."""
+    """Returns the exit code 0. Raises `ConfigError`, `BrokerError`, `NoSuchLetter`."""
     context = open_context(route, environment)
-    keep = (None if as_json else SHOWN) if limit is None else limit or None
-    selector = LetterSelector(select(tuple(ids), where), context.clock.now(), context.codec, keep=keep)
+    keep = (None if as_json else MAX_LISTED) if limit is None else limit or None
+    selector = LetterSelector(selection(tuple(ids), where), context.clock.now(), context.codec, keep=keep)
     others = asyncio.run(scan(context, selector))
     if as_json:
+        counts = {"total": len(selector.ids), "chosen": selector.count, "classes": dict(selector.classes), "replayed": selector.replayed}
         letters = [letter_object(each.letter, each.dead_queue.name, selector.now) for each in selector.chosen]
-        about = {
-            "route": context.route,
-            "queues": [dead_queue.name for dead_queue in context.dead_queues],
-            "total": len(selector.ids),
-            "chosen": selector.count,
-        }
-        counts = {"classes": dict(selector.classes), "replayed": selector.replayed, "unreadable": dict(selector.unreadable), "others": others}
-        write_json(about | counts | {"letters": letters})
+        about = {"route": context.route, "queues": [dead_queue.name for dead_queue in context.dead_queues]}
+        write_json(about | counts | {"unreadable": dict(selector.unreadable), "others": others, "letters": letters})
     else:
         print_letters(selector.chosen, selector)
         print_counts(context.route, selector)
-    return GOOD
+    return 0
 
 
 def show_letters(
     route: str, ids: Sequence[str], where: str | None, limit: int, environment: Mapping[str, str], *, everything: bool, reveal: bool, as_json: bool
 ) -> int:
-    """1 when there is none. Raises as `list_letters`."""
+    """Returns the exit code: 1 if there is no letter. Raises as `list_letters`."""
     context = open_context(route, environment)
-    selector = LetterSelector(require_selection(ids, where, everything=everything), context.clock.now(), context.codec, keep=limit, bodies=True)
+    selector = LetterSelector(required_selection(ids, where, everything=everything), context.clock.now(), context.codec, keep=limit, bodies=True)
     asyncio.run(scan(context, selector))
     chosen = [(found, found.message) for found in selector.chosen if found.message is not None]
     if as_json:
-        write_json([letter_detail_object(found, message, selector.now, reveal=reveal) for found, message in chosen])
+        write_json([full_object(found, message, selector.now, reveal=reveal) for found, message in chosen])
     else:
         for found, message in chosen:
             print_letter(found, message, selector.now, reveal=reveal)
-    print_unreadable(errors(), selector)
+    print_unreadable(selector)
     if selector.count > len(chosen):
         errors().print(f"{selector.count - len(chosen):,} more are not shown: --limit {selector.count}", soft_wrap=True)
     if not chosen:
         errors().print(f"{context.route}: no letters", soft_wrap=True)
-    return GOOD if chosen else FAILED
+    return 0 if chosen else 1
 
 
 async def scan(context: RouteContext, selector: LetterSelector) -> bool:
-    """Whether somebody else is at the letters."""
-    async with context.broker() as broker, operations.exclusive_access(broker, context.clock, context.dead_queues) as alone:
-        if not alone:
-            errors().print(LETTERS_IN_USE, soft_wrap=True)
+    """Offer all letters to the selector. True if another command holds letters, which the selector then misses."""
+    async with context.broker() as broker, operations.exclusive_access(broker, context.clock, context.dead_queues) as exclusive:
+        if not exclusive:
+            errors().print("another `dead` command holds letters of this route: those are missing here until it ends", soft_wrap=True)
         await context.scan(broker, selector)
-        return not alone
+        return not exclusive
+
+
+def print_letters(found: Sequence[SelectedLetter], selector: LetterSelector) -> None:
+    """The table. Each id has as many characters as identify it."""
+    console = output()
+    queues = len({each.dead_queue.name for each in found}) > 1
+    shown = table(console, "id", *(["queue"] if queues else []), "age", "class", "status", "attempts", "replays", "reason")
+    lengths = shortest_prefixes(selector.ids)
+    for each in found:
+        letter = each.letter
+        cells = [letter.id[: lengths[letter.id]], age(letter.age(selector.now)), str(letter.dead_class), number(letter.status), number(letter.attempts)]
+        cells += [number(letter.replays or None), letter.reason]
+        if queues:
+            cells.insert(1, each.dead_queue.name)
+        shown.add_row(*(Text(one_line(cell, MAX_REASON)) for cell in cells))
+    if found:
+        console.print(shown)
+
+
+def print_counts(route: str, selector: LetterSelector) -> None:
+    """The number of selected letters by class."""
+    console = output()
+    replayed = f"; {selector.replayed:,} of them replayed before" if selector.replayed else ""
+    console.print(f"{route}: {letter_count(selector.count)}{by_class(selector.classes)}{replayed}", soft_wrap=True)
+    if selector.keep is not None and selector.count > selector.keep:
+        console.print(f"the oldest {selector.keep:,} are shown; --limit 0 shows all", soft_wrap=True)
+    print_unreadable(selector)
+
+
+def print_unreadable(selector: LetterSelector) -> None:
+    for reason, count in selector.unreadable.most_common():
+        verb = "is" if count == 1 else "are"
+        errors().print(f"--where could not be evaluated for {letter_count(count)}, which {verb} left out: {reason}", soft_wrap=True)
+
+
+def by_class(classes: Counter[str]) -> str:
+    return f" ({', '.join(f'{count:,} {name}' for name, count in classes.most_common())})" if classes else ""
+
+
+def letter_count(count: int) -> str:
+    return "no letters" if not count else f"{count:,} letter{'' if count == 1 else 's'}"
+
+
+def print_letter(found: SelectedLetter, message: Message, now: float, *, reveal: bool) -> None:
+    """One letter in full."""
+    console, letter = output(), found.letter
+    console.print(Text(one_line(letter.id, MAX_SHOWN_TEXT), style="bold"), soft_wrap=True)
+    about = {"queue": found.dead_queue.name, "class": letter.dead_class, "reason": letter.reason, "status": letter.status, "attempts": letter.attempts}
+    more = {"replays": letter.replays or None, "age": age(letter.age(now)) or None, "buried": letter.at, **properties(message)}
+    for name, value in (about | more).items():
+        if value is not None:
+            console.print(Text(f"{name:12} {one_line(str(value), MAX_SHOWN_TEXT)}"), soft_wrap=True)
+    headers, body = headers_and_body(found.letter, message, reveal=reveal)
+    for title, value in (("headers", headers), ("body", body)):
+        console.print(Text(title, style="bold"))
+        console.print(Text(pretty(value, MAX_SHOWN_TEXT)), soft_wrap=True)
+
+
+def letter_object(letter: Letter, queue: str, now: float) -> dict[str, Any]:
+    """The letter of a list as JSON."""
+    return summary(letter, now) | {"buried": letter.at, "queue": queue}
+
+
+def full_object(found: SelectedLetter, message: Message, now: float, *, reveal: bool) -> dict[str, Any]:
+    """One letter in full as JSON."""
+    headers, body = headers_and_body(found.letter, message, reveal=reveal)
+    return letter_object(found.letter, found.dead_queue.name, now) | properties(message) | {"headers": headers, "body": body}
+
+
+def properties(message: Message) -> dict[str, Any]:
+    return {"correlation_id": message.correlation_id, "reply_to": message.reply_to, "content_type": message.content_type, "type": message.type}
+
+
+def headers_and_body(letter: Letter, message: Message, *, reveal: bool) -> tuple[Any, Any]:
+    """Masks the values of members with a secret's name, unless `reveal`."""
+    headers = to_jsonable(message.headers)
+    body = f"({letter.unread:,} bytes, not read: raise WORKER_MAX_MESSAGE)" if letter.unread else decoded_body(message.body)
+    return (headers, body) if reveal else (redact(headers, MAX_DEPTH), redact(body, MAX_DEPTH))
+
+
+def age(seconds: int | None) -> str:
+    """In the largest unit that fits: `3d`."""
+    if seconds is None:
+        return ""
+    return next((f"{seconds // size}{unit}" for unit, size in AGE_UNITS if seconds >= size), "0s")
+
+
+def number(value: int | None) -> str:
+    return "" if value is None else str(value)

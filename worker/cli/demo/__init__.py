@@ -1,4 +1,4 @@
-"""`halo-worker demo`: the main job, live, against the simulated Halo."""
+"""`halo-worker demo`: the sample routes, live, against the simulated Halo."""
 
 from worker.cli.demo.command import demo
 

@@ -1,4 +1,4 @@
-"""The sample routes as the demo runs them: on a real broker under names of their own, so that nothing of yours changes."""
+"""The sample routes for the demo: on a real broker with prefixed names, so that the demo touches no existing queue."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SAMPLES = ("clients.yaml", "subscribers.yaml", "publishers.yaml", "runbooks.yaml
 
 
 def with_larger_budget(routes: Routes) -> Routes:
-    """The same routes with a budget ten times as large: a demo should not take minutes."""
+    """The same routes with ten times the rate limit, so that the demo takes seconds instead of minutes."""
     clients = {name: replace(client, rate_limit=RateLimit(DEMO_REQUESTS, 300)) for name, client in routes.clients.items()}
     return replace(routes, clients=clients)
 
 
 def sample_routes(halo: SimulatedHalo, completions: FakeCompletionsApi) -> Routes:
-    """The files of `routes/` beside the package, or the copies that an installed package carries."""
+    """Loads the files of `routes/` beside the package, or the copies in an installed package."""
     beside = Path(worker.__file__).parent.parent / "routes"
     environment = {
         "HALO_URL": halo.url,
@@ -43,7 +43,7 @@ def sample_routes(halo: SimulatedHalo, completions: FakeCompletionsApi) -> Route
 
 
 def with_prefix(routes: Routes, prefix: str) -> Routes:
-    """The same routes with every route, queue and exchange name prefixed; without public endpoints and webhooks, since no caller reaches the demo."""
+    """The same routes with a prefix on every route, queue and exchange name, without public endpoints and webhooks."""
     subscribers = {
         f"{prefix}{name}": replace(route, name=f"{prefix}{name}", exchange=prefix + route.exchange, queue=prefix + route.queue if route.queue else None)
         for name, route in routes.subscribers.items()

@@ -1,4 +1,4 @@
-"""What the demo shows: live on a terminal, line by line in a pipe."""
+"""The output of the demo: live on a terminal, line by line in a pipe."""
 
 from __future__ import annotations
 
@@ -17,21 +17,14 @@ from worker.cli.demo.steps import STEPS, DemoStep
 
 SHOWN_LINES = 8
 SHOWN_EVENTS = {
-    "event.published",
-    "page.read",
-    "poll.ended",
-    "message.done",
-    "message.skipped",
-    "message.retried",
-    "message.dead",
-    "token.refreshed",
-    "client.up",
+    *("event.published", "page.read", "poll.ended", "token.refreshed", "client.up"),
+    *("message.done", "message.skipped", "message.retried", "message.dead"),
 }
 FIELDS = ("route", "change", "record", "routing_key", "page", "rows", "result", "status", "reason", "attempt")
 
 
 class LogFeed(StringIO):
-    """The worker's own log lines, the newest kept for showing."""
+    """Takes the worker's log lines, and keeps the newest ones for display."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +40,7 @@ class LogFeed(StringIO):
 
 
 class DemoView:
-    """Progress of the steps, and what the worker says meanwhile."""
+    """The progress of the steps, and the newest log lines."""
 
     def __init__(self, console: Console, feed: LogFeed) -> None:
         self._console = console
@@ -77,19 +70,19 @@ class DemoView:
         self._done[step] = good
         self.update(step, self._progress[step])
         if self._live is None:
-            there, wanted = self._progress[step]
-            self._console.print(f"{'ok    ' if good else 'FAILED'} {there}/{wanted}  {step.title}")
+            arrived, wanted = self._progress[step]
+            self._console.print(f"{'ok    ' if good else 'FAILED'} {arrived}/{wanted}  {step.title}")
 
     def _steps(self) -> Table:
         grid = Table.grid(padding=(0, 2))
         for step in STEPS:
-            there, wanted = self._progress.get(step, (0, 1))
+            arrived, wanted = self._progress.get(step, (0, 1))
             mark = {True: Text("✔", "green"), False: Text("✘", "red"), None: Text("·", "dim")}[self._done.get(step)]
-            told = step in self._progress
+            started = step in self._progress
             grid.add_row(
                 mark,
-                Text(step.title, "" if told else "dim"),
-                ProgressBar(wanted, min(there, wanted), width=24) if told else "",
-                f"{there}/{wanted}" if told else "",
+                Text(step.title, "" if started else "dim"),
+                ProgressBar(wanted, min(arrived, wanted), width=24) if started else "",
+                f"{arrived}/{wanted}" if started else "",
             )
         return grid

@@ -1,1 +1,1 @@
-"""Dead letters: looking through them without changing anything, having them tried anew, and discarding them."""
+"""Dead letters: read without changes, replayed, or discarded."""

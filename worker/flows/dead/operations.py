@@ -1,11 +1,11 @@
-"""The two ways through the dead letters of a route: looking, and settling what was chosen."""
+"""The two passes over the dead letters of a route: one that only reads, and one that settles the selected letters."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from worker.core.errors import BrokerError, WorkerError
@@ -13,19 +13,18 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.jsontext import MAX_BYTES
 from worker.core.message import up_to
 from worker.core.ports import Broker, Clock
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.letter import letter_of
+from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.letter_selector import LetterSelector
-from worker.flows.dead.plan import Keep
+from worker.flows.dead.plan import Retain
 from worker.flows.dead.queue_scan import QueueScan, open_scan
 from worker.flows.dead.replay import SettleLetter
 
-LOCK_WAIT = 5.0  # seconds that a look of somebody else's may take
-LOCK_RETRY = 0.1
+LOCK_WAIT = 5.0  # seconds: longer than another command needs to list letters
+EXCLUSIVE_RETRY = 0.1  # seconds
 
 
-class Interrupted(WorkerError):
-    """The broker was lost over it; `tally` is what was done until then."""
+class SettlementInterrupted(WorkerError):
+    """The connection to the broker was lost; `tally` counts what was settled before."""
 
     def __init__(self, reason: str, tally: SettlementTally) -> None:
         super().__init__(reason)
@@ -34,12 +33,12 @@ class Interrupted(WorkerError):
 
 @dataclass(slots=True)
 class SettlementTally:
-    """What became of the chosen letters: `gone` by how, `left` by why."""
+    """Counts of the selected letters: `removed` by result, `kept` by reason."""
 
     removed: Counter[str] = field(default_factory=Counter)
-    kept: Counter[Keep] = field(default_factory=Counter)
+    kept: Counter[Retain] = field(default_factory=Counter)
     missing: int = 0
-    """Chosen ones that were not there any more, or in somebody else's hands."""
+    """Selected letters that are no longer in the queue, or that another consumer holds."""
     stopped: bool = False
 
     @property
@@ -52,21 +51,21 @@ Progress = Callable[[int], None]
 
 @asynccontextmanager
 async def exclusive_access(broker: Broker, clock: Clock, dead_queues: Sequence[DeadQueue]) -> AsyncIterator[bool]:
-    """True while nobody else uses these commands on the same letters; False when somebody does, and does not end soon."""
+    """True while no other command works on the same letters. False if another one holds the lock for longer than `LOCK_WAIT`."""
     name = f"{dead_queues[0].name}.lock"
-    until = clock.monotonic() + LOCK_WAIT
+    deadline = clock.monotonic() + LOCK_WAIT
     while True:
-        async with broker.lock(name) as had:
-            if had or clock.monotonic() >= until:
-                yield had
+        async with broker.lock(name) as locked:
+            if locked or clock.monotonic() >= deadline:
+                yield locked
                 return
-        await clock.sleep(LOCK_RETRY)
+        await clock.sleep(EXCLUSIVE_RETRY)
 
 
 async def scan_letters(
     broker: Broker, clock: Clock, dead_queues: Sequence[DeadQueue], selector: LetterSelector, progress: Progress, *, largest: int = MAX_BYTES
 ) -> None:
-    """Let the selector meet every letter; all of them go back. `largest`: bytes of a body that is read, where any is.
+    """Offer every letter to the selector; all letters go back. `largest`: bytes of a body that is read, if the selector needs bodies.
 
     Raises `BrokerError`, `EvaluatorUnavailable`, `NoSuchLetter`.
     """
@@ -84,45 +83,44 @@ async def settle_letters(
     clock: Clock,
     codec: HeaderCodec,
     fingerprints: Mapping[str, Counter[bytes]],
-    settled: Mapping[DeadQueue, SettleLetter],
+    settlers: Mapping[DeadQueue, SettleLetter],
     stop: asyncio.Event,
     progress: Progress,
     *,
     largest: int = MAX_BYTES,
 ) -> SettlementTally:
-    """Settle the letters with these fingerprints (by queue), in order, until `stop`. `largest`: bytes of a body that is read. Raises `Interrupted`."""
+    """Settle the letters with these fingerprints (by queue), in order, until `stop`. `largest`: bytes of a body that is read. Raises `SettlementInterrupted`."""
     tally = SettlementTally()
-    for dead_queue, settle_one in settled.items():
+    for dead_queue, settle in settlers.items():
         wanted = Counter(fingerprints.get(dead_queue.name, {}))
         if wanted and not stop.is_set():
             try:
-                scan = open_scan(broker, clock, dead_queue.name, leaving=wanted.total(), keep=up_to(largest))
-                await _settle_queue(scan, codec, dead_queue, wanted, settle_one, stop=stop, progress=progress, tally=tally)
+                async with open_scan(broker, clock, dead_queue.name, leaving=wanted.total(), keep=up_to(largest)) as scan:
+                    await _settle_queue(scan, codec, dead_queue, wanted, settle, stop, progress, tally)
             except BrokerError as error:
-                raise Interrupted(str(error), tally) from error
+                raise SettlementInterrupted(str(error), tally) from error
         tally.missing += 0 if stop.is_set() else wanted.total()
     tally.stopped = stop.is_set()
     return tally
 
 
 async def _settle_queue(
-    walking_it: AbstractAsyncContextManager[QueueScan],
+    scan: QueueScan,
     codec: HeaderCodec,
     dead_queue: DeadQueue,
     wanted: Counter[bytes],
-    settle_one: SettleLetter,
-    *,
+    settle: SettleLetter,
     stop: asyncio.Event,
     progress: Progress,
     tally: SettlementTally,
 ) -> None:
-    async with walking_it as scan, aclosing(scan.deliveries()) as deliveries:
+    async with aclosing(scan.deliveries()) as deliveries:
         async for delivery in deliveries:
             letter = letter_of(dead_queue, delivery.message, codec, delivery.unread)
             if not wanted[letter.fingerprint]:
                 continue
-            result = await settle_one(letter, delivery.message)
-            if isinstance(result, Keep):
+            result = await settle(letter, delivery.message)
+            if isinstance(result, Retain):
                 tally.kept[result] += 1
             else:
                 await scan.ack(delivery)

@@ -1,4 +1,4 @@
-"""Walking along a queue: every message once, in order, and all that is not acked goes back where it was."""
+"""Scans a queue: yields every message once, in order, and returns all messages that are not acked to their places."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from worker.core.message import OURS, Delivery, Keep
 from worker.core.ports import Broker, Channel, Clock
 from worker.flows.waiting import first_of
 
-MAX_PREFETCH = 65_535  # messages that a consumer may hold: AMQP's largest prefetch
-READ_AHEAD = 500  # messages beyond those that will be held: whoever settles them one by one should not wait for the next
-ACK_SETTLE_TIME = 0.1  # seconds in which what acks made room for arrives
-IDLE_POLL = 0.5  # seconds without a message after which we ask whether there is one
-REQUEUE_TIMEOUT = 2.0  # seconds in which a queue has back what a closed channel held
-STALL_TIMEOUT = 30.0  # seconds in which a broker that has one must hand it out
+MAX_PREFETCH = 65_535  # messages that one consumer may hold: the largest prefetch of AMQP
+READ_AHEAD = 500  # messages beyond those that stay held, so that a caller that settles them one by one does not wait for the next
+ACK_SETTLE_TIME = 0.1  # seconds within which the messages arrive for which acks made room
+IDLE_POLL = 0.5  # seconds without a message before the scan asks for the depth
+REQUEUE_TIMEOUT = 2.0  # seconds within which a queue gets back what a closed channel held
+STALL_TIMEOUT = 30.0  # seconds within which a broker must deliver a ready message
 
 
 @dataclass(slots=True)
 class ScanChannel:
-    """One channel that consumes until it holds as much as it may."""
+    """One channel, which consumes until it holds as many messages as its prefetch allows."""
 
     channel: Channel
     closing: AbstractAsyncContextManager[Channel]
@@ -32,21 +32,21 @@ class ScanChannel:
     acked: bool = False
 
     async def next(self) -> Delivery | None:
-        """None when none came for a while. Raises `ChannelLost`."""
+        """The next message, or None after `IDLE_POLL` without one. Raises `ChannelLost`."""
         if not self.arrived.empty():
             return self.arrived.get_nowait()
         came = await first_of(self.arrived.get(), self.channel.wait_closed(), timeout=IDLE_POLL)
         if isinstance(came, str):
-            raise ChannelLost(f"the scan along the queue was cut off, and all goes back: {came}")
+            raise ChannelLost(f"the channel closed during the scan, and every unacked message goes back to its queue: {came}")
         found: Delivery | None = came
         return found
 
 
 class QueueScan:
-    """Made by `open_scan`. `depth`: messages that were ready at its start; it meets no more than these, whatever is added meanwhile.
+    """Created by `open_scan`. `depth`: messages that were ready at its start; it yields at most these, whatever arrives meanwhile.
 
-    A quorum queue takes back in the old order what one consumer held, however it ended, but not what was taken with `basic.get`. So it is consumed, with one channel
-    where that can hold enough; several are closed in their order once nothing consumes any more.
+    A quorum queue takes back in the old order what one consumer held, however that consumer ended, but not what `basic.get` took. The scan therefore consumes.
+    It uses one channel if that can hold enough; otherwise it closes its channels in their order, after the last consumer is cancelled.
     """
 
     def __init__(self, broker: Broker, clock: Clock, queue: str, depth: int, leaving: int, keep: Keep) -> None:
@@ -54,74 +54,74 @@ class QueueScan:
         self._clock = clock
         self._queue = queue
         self._capacity = min(MAX_PREFETCH, max(0, depth - leaving) + READ_AHEAD)
-        self._disturbed = False
+        self._contended = False
         self._keep = keep
-        self._windows: list[ScanChannel] = []
+        self._channels: list[ScanChannel] = []
         self.depth = depth
-        self.met = 0
+        self.seen = 0
 
     async def deliveries(self) -> AsyncGenerator[Delivery, None]:
-        """In order. Ends early when others take from the queue meanwhile. Raises `BrokerError`."""
+        """In order. Ends early if other consumers take from the queue meanwhile. Raises `BrokerError`."""
         waited = 0.0
-        while self.met < self.depth:
-            window = self._windows[-1] if self._windows and self._windows[-1].held < self._capacity else await self._open()
-            delivery = await window.next()
+        while self.seen < self.depth:
+            scanned = self._channels[-1] if self._channels and self._channels[-1].held < self._capacity else await self._open()
+            delivery = await scanned.next()
             if delivery is None:
                 waited += IDLE_POLL
                 if not await self._broker.queue_depth(self._queue):
                     return
                 if waited > STALL_TIMEOUT:
-                    raise ChannelLost(f"the broker does not hand out what is in queue {self._queue!r}")
+                    raise ChannelLost(f"the broker does not deliver the ready messages of queue {self._queue!r}: check the queue, then run the command again")
                 continue
             waited = 0.0
-            self.met += 1
-            window.held += 1
+            self.seen += 1
+            scanned.held += 1
             yield delivery
 
     async def ack(self, delivery: Delivery) -> None:
-        """Take the message that was met last off the queue. Raises `ChannelLost`."""
+        """Ack the message that was yielded last. Raises `ChannelLost`."""
         await delivery.ack()
-        self._windows[-1].held -= 1
-        self._windows[-1].acked = True
+        self._channels[-1].held -= 1
+        self._channels[-1].acked = True
 
     async def _open(self) -> ScanChannel:
         await self._stop_consuming()
         closing = self._broker.channel(prefetch=self._capacity)
-        window = ScanChannel(await closing.__aenter__(), closing)
-        self._windows.append(window)
-        window.tag = await window.channel.consume(self._queue, window.arrived.put_nowait, keep=self._keep)
-        return window
+        scanned = ScanChannel(await closing.__aenter__(), closing)
+        self._channels.append(scanned)
+        scanned.tag = await scanned.channel.consume(self._queue, scanned.arrived.put_nowait, keep=self._keep)
+        return scanned
 
     async def _stop_consuming(self) -> None:
-        """So that the last channel does not get what the first one gives back. Not before acks have been dealt with.
+        """Cancel the last consumer, so that it does not receive what the first channel gives back. Wait first until acks have taken effect.
 
-        An ack makes room for the next message, and what a quorum queue picks for a consumer that is being cancelled goes back at once, before its turn.
+        An ack makes room for the next message. A message that a quorum queue picks for a consumer under `basic.cancel` goes back at once, out of order.
         """
-        if not self._windows or not (tag := self._windows[-1].tag):
+        if not self._channels or not (tag := self._channels[-1].tag):
             return
-        self._windows[-1].tag = ""
-        if self._windows[-1].acked:
+        self._channels[-1].tag = ""
+        if self._channels[-1].acked:
             await self._clock.sleep(ACK_SETTLE_TIME)
-        await self._windows[-1].channel.cancel(tag)
+        await self._channels[-1].channel.cancel(tag)
 
     async def put_back(self) -> None:
-        """Close the channels, first one first; the next one when the queue has back what the last one held: channels die in no certain order."""
+        """Close the channels in order, each after the queue has back what the one before held: the broker ends closed channels in no fixed order."""
         async with AsyncExitStack() as stack:
-            for window in reversed(self._windows):
-                stack.push_async_callback(self._close, window)
-            with suppress(BrokerError):  # with a channel that is gone all that it held is back already
-                if len(self._windows) > 1:
+            for scanned in reversed(self._channels):
+                stack.push_async_callback(self._close, scanned)
+            with suppress(BrokerError):  # a lost channel has given back all that it held
+                if len(self._channels) > 1:
                     await self._stop_consuming()
 
-    async def _close(self, window: ScanChannel) -> None:
-        before = await self._depth() if window.held and not self._disturbed else None
-        await window.closing.__aexit__(None, None, None)
+    async def _close(self, scanned: ScanChannel) -> None:
+        before = await self._depth() if scanned.held and not self._contended else None
+        await scanned.closing.__aexit__(None, None, None)
         if before is None:
             return
         until = self._clock.monotonic() + REQUEUE_TIMEOUT
-        while (now := await self._depth()) is not None and now < before + window.held:
-            if self._clock.monotonic() > until:  # others take from the queue
-                self._disturbed = True
+        while (now := await self._depth()) is not None and now < before + scanned.held:
+            if self._clock.monotonic() > until:  # other consumers take from the queue
+                self._contended = True
                 return
 
     async def _depth(self) -> int | None:
@@ -133,7 +133,7 @@ class QueueScan:
 
 @asynccontextmanager
 async def open_scan(broker: Broker, clock: Clock, queue: str, *, leaving: int = 0, keep: Keep = OURS) -> AsyncIterator[QueueScan]:
-    """A scan along what is in the queue now; a queue that is not there is empty. `leaving`: how many are going to be acked; `keep`: which bodies are read.
+    """A scan of what is in the queue now; a missing queue counts as empty. `leaving`: how many messages will be acked; `keep`: which bodies are read.
 
     Raises `BrokerError`.
     """

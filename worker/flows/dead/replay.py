@@ -1,106 +1,155 @@
-"""Carries out a replay: publish, confirm, then the letter may be taken off. A crash in between leaves it where it is: a second copy of it then meets the first one's claims."""
+"""Replays letters: publish, wait for the confirm, then the caller acks the letter. After a crash in between, the second copy meets the first one's claims."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol, cast, get_args
 
 import structlog
 
-from worker.core.errors import (
-    BrokerError,
-    EvaluatorUnavailable,
-    ExpressionError,
-    PublishRefused,
-    QueueMissing,
-    Undecodable,
-    Unpublishable,
-    Unroutable,
-)
+from worker.changes.detect import Change, Kind
+from worker.changes.records import content_hash
+from worker.config.automation import Webhook
+from worker.config.routes import Subscriber
+from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionError, PublishRefused, QueueMissing, Undecodable, Unpublishable, Unroutable
 from worker.core.header_codec import HeaderCodec
+from worker.core.jsontext import decode
 from worker.core.message import Message
-from worker.core.ports import Broker, Clock
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.effects import ReplayEffects
-from worker.flows.dead.letter import Letter
-from worker.flows.dead.plan import Keep, MarkDone, Replay, ReplayPlan, ReplayPlanner, incomplete, replay_state
+from worker.core.ports import Broker, Clock, Evaluator
+from worker.flows.dead.letter import DeadQueue, Letter
+from worker.flows.dead.plan import MarkDone, Replay, ReplayPlanner, Retain, incomplete_letter, replay_state
+from worker.flows.hooks import effects as hook_effects
+from worker.flows.hooks.effects import Effect
+from worker.flows.polling import events
+from worker.flows.running.run_message import run_id_of
 
 logger = structlog.get_logger()
-FILTERED = "left out by the route's `when`"
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """The letter is to be taken off; `how`: replayed, filtered, done or discarded."""
+    """Take the letter off its queue. `result`: replayed, filtered, done or discarded."""
 
     result: str
 
 
 class SettleLetter(Protocol):
-    async def __call__(self, letter: Letter, message: Message) -> Removed | Keep:
-        """What became of the letter; when it is gone, whoever holds it acks it. Raises `BrokerError`."""
+    async def __call__(self, letter: Letter, message: Message) -> Removed | Retain:
+        """Settle one letter; the caller acks a removed one. Raises `BrokerError`."""
         ...
 
 
+ReplayEffects = Callable[[Letter, Message, float], Awaitable[Sequence[Effect]]]
+"""What to publish for a letter at a time; empty if the route's `when` filters it out. Raises `ExpressionError`, `EvaluatorUnavailable`, `Undecodable`."""
+
+
 class ReplayToQueue:
-    """Replays what came from a queue, into that queue: others that its exchange serves had it already."""
+    """Replays letters that came from a queue into that queue only: other queues of its exchange received the message before."""
 
     def __init__(self, dead_queue: DeadQueue, home: str, plan: ReplayPlanner, broker: Broker, codec: HeaderCodec) -> None:
-        self._box = dead_queue
+        self._dead_queue = dead_queue
         self._home = home
         self._plan = plan
         self._broker = broker
         self._codec = codec
 
-    async def __call__(self, letter: Letter, message: Message) -> Removed | Keep:
-        plan: ReplayPlan = incomplete(letter) or self._plan(letter, message)
+    async def __call__(self, letter: Letter, message: Message) -> Removed | Retain:
+        plan = incomplete_letter(letter) or self._plan(letter, message)
         match plan:
-            case Keep():
+            case Retain():
                 return plan
             case MarkDone(onward):
                 if onward is not None:
                     await self._publish(onward)
-                logger.warning("letter.taken_as_done", route=self._box.route, message_id=letter.id, dead_class=str(letter.dead_class))
+                logger.warning("letter.taken_as_done", route=self._dead_queue.route, message_id=letter.id, dead_class=str(letter.dead_class))
                 return Removed("done")
             case Replay(verdict):
                 try:
                     await self._publish(self._codec.copy(message, self._home, replay_state(letter, verdict)))
                 except Unpublishable as error:
-                    return Keep(str(error))
+                    return Retain(str(error))
                 return Removed("replayed")
 
     async def _publish(self, message: Message) -> None:
         try:
             await self._broker.publish(message, routing_key=self._home)
         except Unroutable:
-            raise QueueMissing(f"there is no queue {self._home!r} to put the letters back into: the worker declares it when it runs") from None
+            raise QueueMissing(f"there is no queue {self._home!r} to put the letters back into: start the worker, which declares it") from None
 
 
 class ReplayThroughRoute:
-    """Replays what came from no queue: its effects are worked out anew, and published."""
+    """Replays letters that came from no queue: computes what the current route publishes for them, and publishes it."""
 
     def __init__(self, effects: ReplayEffects, broker: Broker, clock: Clock) -> None:
         self._effects = effects
         self._broker = broker
         self._clock = clock
 
-    async def __call__(self, letter: Letter, message: Message) -> Removed | Keep:
-        if left := incomplete(letter):
-            return left
+    async def __call__(self, letter: Letter, message: Message) -> Removed | Retain:
+        if keep := incomplete_letter(letter):
+            return keep
         try:
             effects = await self._effects(letter, message, self._clock.now())
         except (EvaluatorUnavailable, ExpressionError, Undecodable) as error:
-            return Keep(str(error))
+            return Retain(str(error))
         for effect in effects:
             try:
                 await self._broker.publish(effect.message, routing_key=effect.routing_key, exchange=effect.exchange)
             except (Unroutable, PublishRefused) as error:
                 if self._broker.lost:
                     raise BrokerError(str(error)) from error
-                return Keep(str(error))
+                return Retain(str(error))
         return Removed("replayed" if effects else "filtered")
 
 
-async def discard(letter: Letter, message: Message) -> Removed | Keep:  # noqa: ARG001 - as `SettleLetter` has it
-    """For letters that nobody wants any more."""
+async def discard(letter: Letter, message: Message) -> Removed | Retain:  # noqa: ARG001 - the signature of `SettleLetter`
+    """Removes every letter."""
     return Removed("discarded")
+
+
+def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator) -> ReplayEffects:
+    """For a record whose event could not be built. The letter's id stands in for the earlier content hash, which the letter does not hold."""
+
+    async def effects(letter: Letter, message: Message, now: float) -> list[Effect]:
+        kind, key = message.headers.get("change"), message.headers.get("record")
+        record = body_object(message)
+        if kind not in get_args(Kind) or not isinstance(key, str):
+            raise Undecodable("the headers `change` and `record` are missing or invalid: discard the letter")
+        digest = None if kind == "deleted" else content_hash(record, route.ignore)
+        change = Change(cast("Kind", kind), key, record, letter.id, digest)
+        if not await events.wanted(route, change, evaluator):
+            return []
+        event = await events.event_of(route, change, source, datetime.fromtimestamp(now, UTC), letter.id, evaluator)
+        return [Effect(replace(event.message, message_id=letter.id), event.routing_key, event.exchange)]
+
+    return effects
+
+
+def webhook_effects(hook: Webhook, evaluator: Evaluator) -> ReplayEffects:
+    """For a webhook delivery on which the route's expressions failed."""
+
+    async def effects(_: Letter, message: Message, now: float) -> Sequence[Effect]:
+        document = body_object(message)
+        if not await hook_effects.passes_filter(hook, document, evaluator):
+            return []
+        delivery = run_id_of(f"/webhooks/{hook.name}", await hook_effects.delivery_identity(hook, document, evaluator))
+        return await hook_effects.delivery_effects(hook, document, delivery, now, evaluator)
+
+    return effects
+
+
+async def unrouted_effects(letter: Letter, message: Message, _: float) -> list[Effect]:
+    """For an event that no queue took: the same event to its exchange."""
+    state = letter.state
+    if not state.exchange or "original-routing-key" not in message.headers:
+        raise Undecodable("the headers do not name the event's exchange and routing key: discard the letter")
+    return [Effect(replace(message, headers=state.headers, message_id=letter.id, expiration=None), state.routing_key, state.exchange)]
+
+
+def body_object(message: Message) -> dict[str, Any]:
+    document = decode(message.body)
+    if not isinstance(document, dict):
+        raise Undecodable("the body is not a JSON object")
+    return document

@@ -1,1 +1,1 @@
-"""Webhooks and endpoints: what is received, what it starts, and how Halo is told to call."""
+"""Webhooks and endpoints: accepts deliveries, publishes their effects, and registers webhooks in Halo."""

@@ -1,7 +1,7 @@
-"""What a delivery to a webhook, or to a runbook's endpoint, brings about: once, and only reported when all of it is safe in the broker.
+"""Accepts deliveries to webhooks and to the endpoints of runbooks: publishes their effects once, and answers when the broker has confirmed all of them.
 
-The order makes that so: who begins a delivery claims it, publishes everything, and then claims it as delivered. A copy that comes meanwhile waits for the latter;
-where it does not come (the first one crashed, or the broker was lost), the copy does the work again, under the same run id and dedupe key.
+The first copy of a delivery claims its begin, publishes everything, and then claims its end. A second copy waits for the claim of the end.
+Without it (the first copy crashed, or the broker was lost), the second copy publishes again, with the same run id and dedupe key.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from worker.flows.running.run_message import run_id_of, run_queue, start_message
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
-COPY_WAIT = 2.0  # seconds that a copy waits for the first one to end
+COPY_WAIT = 2.0  # seconds that a second copy waits for the first one
 
 
-class Outlet(Ledger, Protocol):
-    """The broker attachment of the moment and the claims through it; every call raises `BrokerError` at once while there is none."""
+class IntakeBroker(Ledger, Protocol):
+    """The current broker connection and its claims. Without a connection every call raises `BrokerError` at once."""
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
         """As `Broker.publish`."""
@@ -37,28 +37,28 @@ class Outlet(Ledger, Protocol):
 
 
 class DeliveryIntake:
-    """Takes deliveries in. `path` is `/webhooks/<name>` or `/runbooks/<name>`."""
+    """Accepts deliveries. `path`: `/webhooks/<name>` or `/runbooks/<name>`."""
 
-    def __init__(self, webhooks: Mapping[str, Webhook], outlet: Outlet, evaluator: Evaluator, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, webhooks: Mapping[str, Webhook], broker: IntakeBroker, evaluator: Evaluator, clock: Clock, metrics: Metrics) -> None:
         self._webhooks = {f"/webhooks/{name}": webhook for name, webhook in webhooks.items()}
-        self._outlet = outlet
+        self._broker = broker
         self._evaluator = evaluator
         self._clock = clock
         self._metrics = metrics
 
     async def receive(self, path: str, documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Take them in one after the other; returns when all of them are safe. Raises `BrokerError`, `EvaluatorUnavailable`: those that were not reached are to be sent again."""
+        """Accept them in order; return counts by result, and run ids. Raises `BrokerError`, `EvaluatorUnavailable`: the sender must then send all of them again."""
         results: Counter[str] = Counter()
         runs = []
         for document in documents:
-            result, run = await self._take(path, document)
+            result, run = await self._accept(path, document)
             results[result] += 1
             if run:
                 runs.append(run)
         return {**results, "runs": runs}
 
-    async def _take(self, path: str, document: dict[str, Any]) -> tuple[str, str | None]:
-        """What became of one delivery, and the run that it started, now or before."""
+    async def _accept(self, path: str, document: dict[str, Any]) -> tuple[str, str | None]:
+        """The result for one delivery, and the id of the run that this copy or an earlier one started."""
         route = path.rpartition("/")[2]
         hook = self._webhooks.get(path)
         delivery, result, run = uuid4().hex, "accepted", None
@@ -73,7 +73,7 @@ class DeliveryIntake:
         except ExpressionError as error:
             logger.warning("delivery.parked", route=route, reason=str(error))
             result, effects = "parked", [parked_delivery(route, document, str(error), self._clock.now())]
-        if effects and not await self._once(route, delivery, effects):
+        if effects and not await self._publish_once(route, delivery, effects):
             result = "known"
         if result in {"accepted", "known"} and (hook is None or hook.runbook is not None):
             run = delivery
@@ -81,22 +81,22 @@ class DeliveryIntake:
         logger.info("delivery.received", route=route, delivery=delivery, result=result)
         return result, run
 
-    async def _once(self, route: str, delivery: str, effects: Sequence[Effect]) -> bool:
-        """False when it was done before."""
+    async def _publish_once(self, route: str, delivery: str, effects: Sequence[Effect]) -> bool:
+        """False if an earlier copy did it."""
         attempt = uuid4().hex
         begun, done = delivery_key(delivery), delivered_key(delivery)
-        if await self._outlet.claim(begun, attempt) is not Claim.WON and await self._outlet.knows(done, within=COPY_WAIT):
+        if await self._broker.claim(begun, attempt) is not Claim.WON and await self._broker.knows(done, within=COPY_WAIT):
             return False
         for effect in effects:
             await self._publish(route, effect)
-        await self._outlet.claim(done, attempt)
+        await self._broker.claim(done, attempt)
         return True
 
     async def _publish(self, route: str, effect: Effect) -> None:
         try:
-            await self._outlet.publish(effect.message, routing_key=effect.routing_key, exchange=effect.exchange)
+            await self._broker.publish(effect.message, routing_key=effect.routing_key, exchange=effect.exchange)
         except Unroutable:
             if not effect.exchange:
                 raise
             headers = unrouted_headers(effect.exchange, effect.routing_key, route, effect.message.headers)
-            await self._outlet.publish(Message(effect.message.body, headers), routing_key=UNROUTED)
+            await self._broker.publish(Message(effect.message.body, headers), routing_key=UNROUTED)

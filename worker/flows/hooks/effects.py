@@ -1,4 +1,4 @@
-"""What one delivery of Halo's is to bring about, as messages."""
+"""The messages that one delivery of a Halo webhook causes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONGEST_KEY = 255  # bytes of AMQP's short string
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A message and where it goes."""
+    """A message and its destination."""
 
     message: Message
     routing_key: str
@@ -35,7 +35,7 @@ class Effect:
 
 
 def webhook_topology(hook: Webhook) -> Topology:
-    """What it publishes to, besides the queues of its runbook and of the subscriber that it wakes, and where it parks what it cannot read."""
+    """The exchange that it publishes to, the queue that wakes its subscriber, and its dead queue. The queues of its runbook belong to the runbook."""
     needed = common_topology() + Topology(queues=(browsed(subscriber_dead_queue(hook.name)),))
     if hook.exchange is not None:
         needed += events_topology(hook.exchange)
@@ -43,12 +43,12 @@ def webhook_topology(hook: Webhook) -> Topology:
 
 
 def webhook_bindings(hook: Webhook) -> dict[str, Any]:
-    """What expressions of a webhook may name besides the delivery."""
+    """The variables for a webhook's expressions, besides the delivery."""
     return {"route": hook.name, "client": hook.client}
 
 
 async def delivery_identity(hook: Webhook | None, document: Mapping[str, Any], evaluator: Evaluator) -> str:
-    """What makes it the same delivery: what the route's `id` finds, else the content. Raises `ExpressionError`."""
+    """Identifies copies of a delivery: the result of the route's `id`, otherwise a hash of the content. Raises `ExpressionError`."""
     found = await hook.id.evaluate(document, webhook_bindings(hook), evaluator) if hook is not None and hook.id is not None else None
     if found not in (None, ""):
         return found if isinstance(found, str) else orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
@@ -56,12 +56,12 @@ async def delivery_identity(hook: Webhook | None, document: Mapping[str, Any], e
 
 
 async def passes_filter(hook: Webhook, document: Mapping[str, Any], evaluator: Evaluator) -> bool:
-    """Raises `ExpressionError`."""
+    """The result of the route's `when`. Raises `ExpressionError`."""
     return hook.when is None or await hook.when.holds(document, webhook_bindings(hook), evaluator)
 
 
 async def delivery_effects(hook: Webhook, document: dict[str, Any], delivery: str, now: float, evaluator: Evaluator) -> list[Effect]:
-    """Everything that the route says. `delivery` identifies it: the run id and the dedupe key. Raises `ExpressionError`."""
+    """All messages that the route defines. `delivery`: the run id and the dedupe key. Raises `ExpressionError`."""
     effects = []
     if hook.runbook is not None:
         effects.append(Effect(start_message(hook.runbook, delivery, document), run_queue(hook.runbook)))
@@ -97,6 +97,6 @@ async def routing_key_of(hook: Webhook, document: Mapping[str, Any], evaluator: 
 
 
 def parked_delivery(route: str, document: Mapping[str, Any], reason: str, now: float) -> Effect:
-    """A delivery that the route's expressions cannot read, for the route's dead queue."""
+    """For a delivery on which the route's expressions fail: a letter for the route's dead queue."""
     headers = parked_headers(reason, DeadClass.TRANSFORM, route, datetime.fromtimestamp(now, UTC))
     return Effect(Message(encode(document), headers, message_id=uuid4().hex), subscriber_dead_queue(route))

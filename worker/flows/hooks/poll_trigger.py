@@ -1,4 +1,4 @@
-"""Letting a subscriber poll at once because somebody was told that a record changed: its baton is made due, and the poll finds the change as always."""
+"""Makes a subscriber poll at once when a webhook reports a change: makes its baton due, and the poll finds the change as usual."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from worker.state.baton_lease import open_lease
 
 logger = structlog.get_logger()
 TRIGGER_PREFETCH = 100
-TRIGGER_PAUSE = 2.0  # seconds between two wakings: a poll costs requests, and one poll finds what many calls were about
-BATON_RETRY = 0.5  # seconds until the baton is looked for again while somebody has it
-MAX_QUEUED_TRIGGERS = 10_000  # messages; only that there is one matters
+TRIGGER_PAUSE = 2.0  # seconds between two polls: a poll costs requests, and finds all changes at once
+BATON_RETRY = 0.5  # seconds between attempts to get the baton while a replica holds it
+MAX_QUEUED_TRIGGERS = 10_000  # messages; one is enough
 
 
 def wake_queue(subscriber: str) -> str:
@@ -26,12 +26,12 @@ def wake_queue(subscriber: str) -> str:
 
 
 def wake_topology(subscriber: str) -> Topology:
-    """The queue that wakes it, which may overflow: what is waiting wakes it as well."""
+    """The wake queue. It may overflow, because any message in it triggers a poll."""
     return Topology(queues=(browsed(wake_queue(subscriber), **{"x-max-length": MAX_QUEUED_TRIGGERS, "x-overflow": "drop-head"}),))
 
 
 class PollTrigger:
-    """Serves the wake queue of one subscriber, beside its flow and on any replica."""
+    """Consumes the wake queue of one subscriber, on every replica."""
 
     def __init__(self, subscriber: str, clock: Clock, metrics: Metrics, health: Health) -> None:
         self._subscriber = subscriber
@@ -41,38 +41,38 @@ class PollTrigger:
 
     @property
     def part(self) -> str:
-        """Its name in readiness."""
+        """Its name in the readiness report."""
         return f"waking {self._subscriber}"
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
-        """Wake it until `stop`; raises `BrokerError` when the attachment is lost."""
+        """Trigger polls until `stop`. Raises `BrokerError` if the connection is lost."""
         while not stop.is_set():
             async with broker.channel(prefetch=TRIGGER_PREFETCH) as channel:
-                calls: asyncio.Queue[Delivery] = asyncio.Queue()
-                await channel.consume(wake_queue(self._subscriber), calls.put_nowait, keep=up_to(0))  # only that it came counts
+                arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+                await channel.consume(wake_queue(self._subscriber), arrived.put_nowait, keep=up_to(0))  # the content does not matter
                 self._health.up(self.part, "listening")
-                await self._answer(broker, channel, calls, stop)
+                await self._serve_channel(broker, channel, arrived, stop)
 
-    async def _answer(self, broker: Broker, channel: Channel, calls: asyncio.Queue[Delivery], stop: asyncio.Event) -> None:
+    async def _serve_channel(self, broker: Broker, channel: Channel, arrived: asyncio.Queue[Delivery], stop: asyncio.Event) -> None:
         while not stop.is_set():
-            call = await first_of(calls.get(), channel.wait_closed(), stop.wait())
-            if isinstance(call, str):
-                self._health.down(self.part, f"its channel was closed: {call}")
+            trigger = await first_of(arrived.get(), channel.wait_closed(), stop.wait())
+            if isinstance(trigger, str):
+                self._health.down(self.part, f"its channel was closed: {trigger}")
                 return
-            if isinstance(call, bool):
+            if isinstance(trigger, bool):
                 return
-            answered = [call]
-            while not calls.empty():
-                answered.append(calls.get_nowait())
-            if not await self._wake(broker, stop):
+            triggers = [trigger]
+            while not arrived.empty():
+                triggers.append(arrived.get_nowait())
+            if not await self._make_due(broker, stop):
                 return
-            for delivery in answered:
+            for delivery in triggers:
                 await delivery.ack()
-            logger.info("subscriber.woken", subscriber=self._subscriber, calls=len(answered))
+            logger.info("subscriber.woken", subscriber=self._subscriber, calls=len(triggers))
             await first_of(stop.wait(), timeout=TRIGGER_PAUSE)
 
-    async def _wake(self, broker: Broker, stop: asyncio.Event) -> bool:
-        """Make the waiting baton due. While a turn is under way it may have read the record before it changed: the baton is waited for. False when stopped first."""
+    async def _make_due(self, broker: Broker, stop: asyncio.Event) -> bool:
+        """Make the waiting baton due; wait while a replica holds it, since its poll may have read the record before the change. False if stopped."""
         while not stop.is_set():
             async with open_lease(broker, self._clock, self._subscriber, self._metrics) as (lease, _):
                 if await lease.reschedule(lambda _: self._clock.now()):

@@ -1,4 +1,4 @@
-"""Making Halo call a webhook of ours: the webhook itself and one notification per event, found again and mended."""
+"""Registers a webhook in Halo: finds or creates the webhook and one notification per event, and corrects differences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worker.core.errors import WorkerError
 from worker.core.exchange import Priority, Request
 from worker.core.ports import Halo
 
-BASIC, SIGNATURE = 1, 3  # Halo's numbers of authentication types
+BASIC, SIGNATURE = 1, 3  # Halo's numbers for authentication types
 OUTGOING, POST = 0, 0
 SHA256, BASE64 = 0, 0
 NEW = "<id of the new webhook>"
@@ -23,12 +23,12 @@ NOTIFICATION = {"type": -2, "delivery_method": 6, "name": "", "agent_id": 0, "fi
 
 
 class CannotRegister(WorkerError):
-    """Halo cannot be told, or did not do what it was told; the text says why."""
+    """The webhook cannot be registered; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredWebhook:
-    """What Halo has: the webhook (None when there is none), and its notifications."""
+    """What Halo has: the webhook, or None, and its notifications."""
 
     webhook: Mapping[str, Any] | None = None
     notifications: tuple[Mapping[str, Any], ...] = ()
@@ -36,7 +36,7 @@ class RegisteredWebhook:
 
 @dataclass(frozen=True, slots=True)
 class RegistrationCall:
-    """One call and the sentence that tells of it. `removes`: it takes away what somebody may have put there."""
+    """One request and its description. `removes`: it deletes a notification that a person may have added."""
 
     sentence: str
     method: str
@@ -50,7 +50,7 @@ class RegistrationCall:
 
 
 async def find_registered(halo: Halo, hook: Webhook, url: str) -> RegisteredWebhook:
-    """Found by its name, else by its address. Raises `CannotRegister`."""
+    """Finds the webhook by its name, otherwise by its URL. Raises `CannotRegister`."""
     rows = await _rows(halo, "Webhook", {"type": OUTGOING})
     named = [row for row in rows if row.get("name") == hook.name] or [row for row in rows if row.get("url") == url]
     if not named:
@@ -59,11 +59,11 @@ async def find_registered(halo: Halo, hook: Webhook, url: str) -> RegisteredWebh
     webhook = await _one(halo, "Webhook", key)
     listed = await _rows(halo, "Notification", {"webhook_id": key})
     notifications = [await _one(halo, "Notification", row.get("id")) for row in listed]
-    return RegisteredWebhook(webhook, tuple(row for row in notifications if row.get("webhook_id") == key))  # the list does not say whose they are
+    return RegisteredWebhook(webhook, tuple(row for row in notifications if row.get("webhook_id") == key))  # the list does not name the webhook
 
 
 def plan_registration(hook: Webhook, url: str, present: RegisteredWebhook) -> Iterator[RegistrationCall]:
-    """What is to be done, in order. Raises `CannotRegister` for an authentication that cannot be told to Halo."""
+    """The requests, in order. Raises `CannotRegister` for an authentication that Halo cannot be given."""
     members = webhook_members(hook, url)
     if present.webhook is None:
         yield RegistrationCall(f"create the webhook {hook.name!r}, which calls {url}", "POST", "Webhook", members)
@@ -71,37 +71,35 @@ def plan_registration(hook: Webhook, url: str, present: RegisteredWebhook) -> It
         yield RegistrationCall(update_sentence(hook, members, present.webhook), "POST", "Webhook", {"id": present.webhook["id"]} | members)
     key = NEW if present.webhook is None else present.webhook["id"]
     there: dict[str, Mapping[str, Any]] = {}
-    spare = []
+    surplus = []
     for row in sorted(present.notifications, key=lambda row: str(row.get("id"))):
         event = str(row.get("eventno"))
         if event in there or event not in {str(number) for number in hook.events}:
-            spare.append(row)
+            surplus.append(row)
         else:
             there[event] = row
     for number in hook.events:
         if str(number) not in there:
             payload = {"webhook_id": key, "eventno": str(number)} | NOTIFICATION
             yield RegistrationCall(f"add the event {event_name(number)} ({number})", "POST", "Notification", payload)
-    for row in spare:
+    for row in surplus:
         number_of = str(row.get("eventno"))
         name = event_name(int(number_of)) if number_of.isdigit() else "of no name"
         yield RegistrationCall(f"remove the event {name} ({number_of})", "DELETE", "Notification/{id}", path={"id": row.get("id")}, removes=True)
 
 
 def update_sentence(hook: Webhook, members: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    """What differs; the secret is not shown by Halo, so it is written in any case."""
+    """Names the differences. Halo does not show the secret, so every update writes it."""
     wrong = [name for name, value in members.items() if name not in {"basic_password", "active"} and (row.get(name) or "") != (value or "")]
-    sentence = (
-        f"mend {', '.join(wrong)} of the webhook {hook.name!r}" if wrong else f"the webhook {hook.name!r} is as it should be; its secret is written again"
-    )
+    sentence = f"correct {', '.join(wrong)} of the webhook {hook.name!r}" if wrong else f"keep the webhook {hook.name!r} as it is, and write its secret again"
     if row.get("active") is not False:
         return sentence
-    status = f" (the last answer that it got was {row['last_status']})" if row.get("last_status") else ""
-    return f"Halo has switched the webhook {hook.name!r} off{status}: switch it on again; {sentence}"
+    status = f" (its last call got status {row['last_status']})" if row.get("last_status") else ""
+    return f"activate the webhook {hook.name!r} again, which Halo deactivated{status}; {sentence}"
 
 
 def webhook_members(hook: Webhook, url: str) -> dict[str, Any]:
-    """The webhook as Halo is to have it."""
+    """The members of the webhook in Halo."""
     common = {"name": hook.name, "url": url, "type": OUTGOING, "method": POST, "active": True, "content_type": "application/json"}
     auth = hook.auth
     if auth.type == "basic":
@@ -112,7 +110,7 @@ def webhook_members(hook: Webhook, url: str) -> dict[str, Any]:
 def signature_members(auth: CallerAuth) -> dict[str, Any]:
     if (auth.algorithm, auth.digest) != ("sha256", "base64"):
         raise CannotRegister(
-            f"how Halo calls a signature by {auth.algorithm} in {auth.digest} is not known: use sha256 and base64, which are its own, or set the webhook up by hand"
+            f"Halo's name for a signature with {auth.algorithm} in {auth.digest} is unknown: use sha256 and base64, Halo's defaults, or set up the webhook in Halo"
         )
     return {
         "authentication_type": SIGNATURE,
@@ -124,22 +122,22 @@ def signature_members(auth: CallerAuth) -> dict[str, Any]:
     }
 
 
-async def send_registration(halo: Halo, step: RegistrationCall) -> Any:
-    """Halo's answer. Raises `CannotRegister`."""
-    exchange = await halo.send(step.request(), priority=Priority.WRITE)
+async def send_registration(halo: Halo, call: RegistrationCall) -> Any:
+    """Send one request, and return Halo's answer. Raises `CannotRegister`."""
+    exchange = await halo.send(call.request(), priority=Priority.WRITE)
     if not exchange.ok:
-        raise CannotRegister(f"Halo did not {step.sentence}: {exchange.reason}")
+        raise CannotRegister(f"Halo did not {call.sentence}: {exchange.reason}")
     return exchange.body
 
 
-def with_webhook_id(step: RegistrationCall, answer: Any) -> RegistrationCall:
-    """The step with the id of the webhook that was just created. Raises `CannotRegister` when the answer has none."""
+def with_webhook_id(call: RegistrationCall, answer: Any) -> RegistrationCall:
+    """The call with the id of the new webhook. Raises `CannotRegister` if the answer has none."""
     row = answer[0] if isinstance(answer, list) and answer else answer
     key = row.get("id") if isinstance(row, dict) else None
     if not key:
-        raise CannotRegister("Halo created the webhook and did not tell its id: run the command again, so that its events are added")
-    payload = dict(step.payload or {})
-    return replace(step, payload=payload | {"webhook_id": key}) if payload.get("webhook_id") == NEW else step
+        raise CannotRegister("Halo created the webhook, but its answer has no id: run the command again to add the events")
+    payload = dict(call.payload or {})
+    return replace(call, payload=payload | {"webhook_id": key}) if payload.get("webhook_id") == NEW else call
 
 
 async def _rows(halo: Halo, entity: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The stage of the demo: the simulated Halo, the worker, and another system that listens and sends."""
+"""What the demo runs: the simulated Halo, the worker, and another system that receives events and sends messages."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ DEMO_TICKETS = 250
 
 
 @dataclass
-class DemoEnvironment:
-    """Everybody on stage. `events`: received by the other system, by queue; `keys`: their dedupe keys, for noticing a double."""
+class DemoContext:
+    """`events`: counts of events that the other system received, by queue. `keys`: counts of their dedupe keys, which show duplicates."""
 
     halo: SimulatedHalo
     service: Service
@@ -46,13 +46,13 @@ class DemoEnvironment:
     acks: set[asyncio.Future[None]] = field(default_factory=set)
 
     async def send(self, queue: str, document: Any) -> None:
-        """A message of another system; bytes go as they are."""
+        """Send a message of the other system: bytes as they are, other values as JSON."""
         body = document if isinstance(document, bytes) else orjson.dumps(document)
         await self.broker.publish(Message(body, message_id=uuid4().hex), routing_key=self.prefix + queue)
         self.sent[queue] += 1
 
-    def settled(self) -> Mapping[str, int]:
-        """Messages that came to an end, by what became of them."""
+    def results(self) -> Mapping[str, int]:
+        """Counts of messages, by result."""
         counts: Counter[str] = Counter()
         for name in self.service.routes.publishers:
             for result in ("done", "skipped", "retried", "dead_decode"):
@@ -62,21 +62,21 @@ class DemoEnvironment:
     async def listen(self, channel: Channel) -> None:
         for route in self.service.routes.subscribers.values():
             if route.queue is not None:
-                await channel.consume(route.queue, partial(self._heard, route.queue.removeprefix(self.prefix)))
+                await channel.consume(route.queue, partial(self._receive, route.queue.removeprefix(self.prefix)))
 
-    def _heard(self, queue: str, delivery: Delivery) -> None:
+    def _receive(self, queue: str, delivery: Delivery) -> None:
         self.events[queue] += 1
         self.keys[str(delivery.message.headers["dedupe-key"])] += 1
         self.acks.add(task := asyncio.ensure_future(delivery.ack()))
         task.add_done_callback(self.acks.discard)
 
     async def dead_letter(self, queue: str) -> Delivery | None:
-        """Look at one dead letter; it stays where it is."""
+        """Read one dead letter, which stays in its queue."""
         async with self.broker.channel() as channel:
             return await channel.get(dead_queue(self.prefix + queue))
 
     def own_topology(self) -> Topology:
-        """Return what the demo's routes declared for themselves."""
+        """The queues and exchanges that only the demo uses."""
         routes = self.service.routes
         whole = Topology()
         for route in routes.subscribers.values():
@@ -90,8 +90,8 @@ class DemoEnvironment:
 
 
 @asynccontextmanager
-async def open_environment(settings: Settings, *, embedded: bool) -> AsyncIterator[DemoEnvironment]:
-    """Everything up and running until the end of the block; on a real broker what the demo declared is deleted again."""
+async def open_demo(settings: Settings, *, embedded: bool) -> AsyncIterator[DemoContext]:
+    """Runs everything until the end of the block; then deletes from a real broker what the demo declared."""
     server = MemoryServer()
     url = settings.amqp_url.get_secret_value()
     prefix = "" if embedded else f"demo-{uuid4().hex[:6]}."
@@ -103,16 +103,16 @@ async def open_environment(settings: Settings, *, embedded: bool) -> AsyncIterat
         routes = with_prefix(with_larger_budget(sample_routes(halo, completions)), prefix)
         stop = asyncio.Event()
         service = Service(settings, routes, stop, memory=server if embedded else None)
-        scene = DemoEnvironment(halo, service, broker, prefix)
+        context = DemoContext(halo, service, broker, prefix)
         for route in routes.subscribers.values():
             await broker.declare(subscriber_topology(route))
         async with broker.channel(prefetch=100) as channel:
-            await scene.listen(channel)
+            await context.listen(channel)
             running = asyncio.create_task(service.run())
             try:
-                yield scene
+                yield context
             finally:
                 stop.set()
                 await running
         if not embedded:
-            await broker.delete(scene.own_topology())
+            await broker.delete(context.own_topology())

@@ -1,4 +1,4 @@
-"""Records, deliveries and events that came from no queue are worked out anew when they are replayed."""
+"""A replay of records, webhook deliveries and unrouted events computes their effects with the current route."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from tests.unit.flows.routes import Given, Holding, subscriber
 from worker.config.automation import CallerAuth, Webhook
 from worker.core.errors import ExpressionError, Undecodable
 from worker.core.message import Message
-from worker.flows.dead.dead_queues import DeadQueue
-from worker.flows.dead.effects import ReplayEffects, subscriber_effects, unrouted_effects, webhook_effects
-from worker.flows.dead.letter import letter_of
+from worker.flows.dead.letter import DeadQueue, letter_of
+from worker.flows.dead.replay import ReplayEffects, subscriber_effects, unrouted_effects, webhook_effects
 from worker.flows.hooks.effects import Effect
 from worker.flows.running.run_message import Run, run_id_of
 
-BOX = DeadQueue("tickets", "subscriber", "halo.dead.tickets")
+DEAD_QUEUE = DeadQueue("tickets", "subscriber", "halo.dead.tickets")
 SOURCE = "https://acme.haloitsm.com/api/Tickets"
 PARKED = {"dead-class": "transform", "dead-reason": "no number", "dead-route": "tickets", "record": "7", "change": "updated"}
 DELIVERY = {"id": "d-1", "object_id": 7}
@@ -27,7 +26,7 @@ DELIVERY = {"id": "d-1", "object_id": 7}
 
 def worked_out(effects: ReplayEffects, body: Any, headers: dict[str, Any] = PARKED, message_id: str = "m1") -> list[Effect]:
     message = Message(body if isinstance(body, bytes) else json.dumps(body).encode(), headers, message_id=message_id, correlation_id="c1")
-    return list(now(effects(letter_of(BOX, message, CODEC), message, 0.0)))
+    return list(now(effects(letter_of(DEAD_QUEUE, message, CODEC), message, 0.0)))
 
 
 def test_a_record_becomes_the_event_that_todays_route_makes_of_it():
