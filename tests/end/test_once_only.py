@@ -14,7 +14,7 @@ from yarl import URL
 
 from tests.tools.job import publisher, routes
 from tests.tools.proxy import Proxy, through_proxy
-from tests.tools.waiting import soon, until
+from tests.tools.waiting import SOON, soon, until
 from worker.flows.writes.fence import NOT_AFTER
 from worker.sandbox.faults import Does, Fault
 
@@ -31,7 +31,7 @@ async def send(other, serial="SN-1"):
     await other.send({"payload": {"inventory_number": serial}})
 
 
-async def true(condition, within=60):
+async def true(condition, within=SOON):
     async def asked():
         return condition()
 
@@ -178,7 +178,7 @@ async def test_a_worker_that_is_killed_with_its_posts_under_way_leaves_one_recor
     async def done():
         return created(halo) == SERIALS and await other.depth("assets") == 0
 
-    await until(done, 60)
+    await until(done)
     await true(lambda: all(fault.struck for fault in met))
     assert created(halo) == SERIALS
     assert await other.depth("assets.dead") == 0

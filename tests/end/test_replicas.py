@@ -21,7 +21,7 @@ def poll_times(halo):
     return [entry.time.timestamp() for entry in halo.journal.received("GET", "/Tickets")]
 
 
-async def polled(halo, count, within=60):
+async def polled(halo, count, within=SOON):
     async def enough():
         return len(poll_times(halo)) >= count
 

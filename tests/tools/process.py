@@ -15,10 +15,10 @@ from typing import Any
 import aiohttp
 import orjson
 
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 
 ROOT = Path(__file__).parents[2]
-START = 60.0
+START = SOON
 
 
 def environment(folder: Path, variables: Mapping[str, str], **settings: Any) -> dict[str, str]:

@@ -13,6 +13,11 @@ def first(count: int, values: Iterable[object]) -> list[object]:
     return [*cases[:count], *(pytest.param(case, marks=pytest.mark.long) for case in cases[count:])]
 
 
+def every_nth(step: int, values: Iterable[object]) -> list[object]:
+    """Values for `parametrize`, of which all but one in `step` are marked `long`."""
+    return [case if not number % step else pytest.param(case, marks=pytest.mark.long) for number, case in enumerate(values)]
+
+
 def seeds(quick: int, all_of_them: int) -> list[object]:
     """Two values for `parametrize`: the first `quick` seeds, and, marked `long`, the others."""
     return [

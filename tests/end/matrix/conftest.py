@@ -16,7 +16,7 @@ from tests.tools.invariants import Ended, Evidence, Heard, Sent, judge
 from tests.tools.job import Listener, OtherSystem, listening, publisher, routes, subscriber
 from tests.tools.process import WorkerProcess
 from tests.tools.rabbitmq import RabbitMQ
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 from worker.core.ports import Broker
 from worker.sandbox.server import Sandbox
 
@@ -62,7 +62,7 @@ class Case:
     def created(self) -> list[str]:
         return [effect.key for effect in effects_of(self.halo.journal.operations) if effect.creates]
 
-    async def done(self, within: float = 30) -> None:
+    async def done(self, within: float = SOON) -> None:
         """Until Halo has every record that was asked for and no queue holds a message, and the listener has heard every change."""
 
         missing: list[str] = []
