@@ -89,8 +89,8 @@ class Case:
     async def stopped(self, worker: WorkerProcess) -> None:
         """SIGTERM and its end are evidence too; a worker that is gone already ended unasked."""
         asked, began = ("SIGTERM" if worker.running else ""), time.monotonic()
-        code = await worker.stop(GRACE + 10) if worker.running else worker.process.returncode
-        self.ended.append(Ended(worker.output.stem, code or 0, asked, time.monotonic() - began, GRACE + 2))
+        code = await worker.stop() if worker.running else worker.process.returncode
+        self.ended.append(Ended(worker.output.stem, code or 0, asked, time.monotonic() - began, SOON))
 
     async def judged(self, *workers: WorkerProcess, **signs: bool) -> None:
         """Every invariant holds. `signs`: what the row was to show in metrics or readiness."""
