@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 import pytest
 
+ON_BOTH_BROKERS = pytest.mark.parametrize("job", ["memory", "rabbitmq"], indirect=True)
+"""For what RabbitMQ itself decides: `make test` runs it on RabbitMQ too."""
+
 
 def first(count: int, values: Iterable[object]) -> list[object]:
     """Values for `parametrize`, of which all but the first `count` are marked `long`."""
