@@ -16,7 +16,7 @@ PROMISES = re.split(r"^## ", (TOP / "PROMISES.md").read_text("utf-8"), flags=re.
 
 
 def is_long(case: object) -> bool:
-    return pytest.mark.long.mark in getattr(case, "marks", ())
+    return "long" in {mark.name for mark in getattr(case, "marks", ())}
 
 
 def test_the_first_cases_are_short_and_the_others_long():
