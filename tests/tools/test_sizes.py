@@ -6,8 +6,6 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.tools.every import check_every
 from tests.tools.sizes import every_nth, first, seeds
 
