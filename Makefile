@@ -10,12 +10,13 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c '$(FITS)' 2>/dev/null && command -v $$python && break; done)
 AUDIT := .venv-audit
 PYTEST_FLAGS ?= -n 4 --dist worksteal
+unexport PYTHONDONTWRITEBYTECODE  # without kept bytecode each process of pytest compiles all tests again, for longer than most of them take
 
 # $(call phase,NAME,COMMAND): run, and tell how long it took.
 phase = @begin=$$(date +%s); echo "== $(1)"; $(2) || { echo "== $(1): failed after $$(($$(date +%s) - begin)) s" >&2; exit 1; }; echo "== $(1): $$(($$(date +%s) - begin)) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format-check lint types imports bench chaos audit docs reference image image-test pin pinned format lock setup clean
+.PHONY: help demo test test-all check format-check lint types imports bench chaos audit docs reference image image-test pin pinned format lock setup clean
 
 help:  ## show this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -23,10 +24,13 @@ help:  ## show this list
 demo: $(VENV)/ready-to-run  ## watch data move between a simulated Halo and a broker, for less than a minute
 	@$(BIN)/python -m worker demo
 
-test: $(VENV)/ready-to-develop  ## run all tests, against a real RabbitMQ that the tests start themselves
-	$(call phase,tests,$(BIN)/python -m pytest $(PYTEST_FLAGS) || { echo "== what failed beside others is run again by itself: it must pass there"; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; })
+test: $(VENV)/ready-to-develop  ## prove each promise once, in a few minutes, against a real RabbitMQ that the tests start themselves
+	$(call phase,tests,$(BIN)/python -m pytest $(PYTEST_FLAGS) -m "not long" --hypothesis-profile=quick)
 
-check: format-check lint types imports docs test  ## everything that CI runs: format, lint, types, import contracts, documentation, all tests
+test-all: $(VENV)/ready-to-develop  ## run all tests: also those with more seeds, repetitions and the second broker
+	$(call phase,all tests,$(BIN)/python -m pytest $(PYTEST_FLAGS))
+
+check: format-check lint types imports docs test-all  ## everything that CI runs: format, lint, types, import contracts, documentation, all tests
 
 format-check: $(VENV)/ready-to-develop
 	$(call phase,format,$(BIN)/ruff format --check .)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.tools.process import AUTHORITIES
 from tests.tools.rabbitmq import NoRabbitMQ, RabbitMQ
 from tests.tools.rabbitmq import rabbitmq as running_rabbitmq
 
+os.environ.setdefault(*AUTHORITIES)
 LONG = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # speed is measured elsewhere
 settings.register_profile("long", LONG)
 settings.register_profile("quick", LONG, max_examples=25)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.tools.proxy import through_proxy
 from tests.tools.rabbitmq import RabbitMQ
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
 from worker.core.message import Delivery
@@ -38,7 +38,7 @@ async def tidy() -> AsyncIterator[None]:
     loop.set_exception_handler(lambda _, context: unheard.append(context))
     before = asyncio.all_tasks()
     yield
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SOON):
         while left := asyncio.all_tasks() - before - {asyncio.current_task()}:
             await asyncio.wait(left)
     gc.collect(1)  # what a test made is young; a whole collection takes longer than most tests

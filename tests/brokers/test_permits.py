@@ -193,6 +193,6 @@ async def test_a_mint_whose_attachment_is_lost_stops(world):
         async def stopped():
             return not await replica.mints()
 
-        await until(stopped, 40)  # a permit under way when the connection was cut may wait for its confirm until the broker's patience ends
+        await until(stopped)  # a permit under way when the connection was cut may wait for its confirm until the broker's patience ends
         with pytest.raises(BrokerError):
             await broker.queue_depth(permits_queue(TENANT))

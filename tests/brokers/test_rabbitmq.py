@@ -49,7 +49,10 @@ async def test_each_reason_for_no_connection_has_its_sentence(amqp_url: str, pro
     assert await refusal(str(url.with_password("hunter2"))) == place + "it refuses the user 'guest' or the password"
     assert await refusal(str(url.with_path("/nix"))) == place + "it has no virtual host 'nix', or the user 'guest' may not use it"
     assert await refusal(str(url.with_scheme("amqps"))) == place + "TLS failed (WRONG_VERSION_NUMBER): is this its TLS port?"
-    assert await refusal(str(url.with_port(1))) == "RabbitMQ at 127.0.0.1:1 cannot be used: the connection is refused: nothing listens there"
+    assert (
+        await refusal(str(url.with_host("127.0.0.1").with_port(1)))
+        == "RabbitMQ at 127.0.0.1:1 cannot be used: the connection is refused: nothing listens there"
+    )
     assert await refusal("amqp://u:hunter2@nowhere.invalid/") == "RabbitMQ at nowhere.invalid:5672 cannot be used: its name cannot be resolved"
     form = "the broker's address is not of the form amqp://user:password@host:5672/vhost (or amqps://)"
     assert [await refusal(wrong) for wrong in ("http://u:hunter2@host", "amqp://", "hunter2", "amqp://host:hunter2")] == [form] * 4

@@ -225,10 +225,10 @@ async def goes_on(url: str, worker: WorkerProcess, other: OtherSystem, result: F
             result.sent[route] += 1
     for route in ROUTES:
         try:
-            await until(lambda route=route: more_done(worker, route, before[route]), 60)
+            await until(lambda route=route: more_done(worker, route, before[route]))
         except TimeoutError:
             result.broken.append(f"the route {route} does nothing any more")
-    await until(lambda: all_settled(worker, other, result), 60)
+    await until(lambda: all_settled(worker, other, result))
 
 
 async def more_done(worker: WorkerProcess, route: str, before: float) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from tests.chaos.away import Idle, away
 
 
+@pytest.mark.long
 async def test_while_halo_is_away_nothing_is_buried_and_nobody_spins_and_afterwards_all_is_done(rabbitmq, tmp_path):
     told: list[str] = []
     verdict = await away(rabbitmq, tmp_path, 3, 0.1, 2, told.append, pause=0.2)

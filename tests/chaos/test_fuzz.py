@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.chaos.fuzz import fuzz
 from tests.chaos.wild import Wilderness
+from tests.tools.sizes import first
 
 
-async def test_whatever_a_sender_of_one_exchange_sends_nothing_is_lost_no_route_stops_and_no_right_is_borrowed(rabbitmq, tmp_path):
-    fuzzed = await fuzz(rabbitmq, tmp_path, 5, 400, lambda _: None)
+@pytest.mark.parametrize("messages", first(1, [100, 400]))
+async def test_whatever_a_sender_of_one_exchange_sends_nothing_is_lost_no_route_stops_and_no_right_is_borrowed(rabbitmq, tmp_path, messages):
+    fuzzed = await fuzz(rabbitmq, tmp_path, 5, messages, lambda _: None)
     assert fuzzed.broken == [], str(fuzzed)
     assert fuzzed.asked > 0
 

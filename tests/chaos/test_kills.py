@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.chaos import rounds
 
 
+@pytest.mark.long
 async def test_sigkills_during_creates_lose_nothing_and_double_nothing(rabbitmq, tmp_path):
     """And Halo executes, and then resets, cuts, answers 500 or a web page."""
     told: list[str] = []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.chaos import rounds
 from tests.chaos.schedule import NODE
 
 SLOW = NODE - {"connections closed"}  # stopping a broker takes longer than the rest of a short round
 
 
+@pytest.mark.long
 async def test_a_short_round_of_everything_loses_nothing_and_doubles_nothing(rabbitmq, tmp_path):
     told: list[str] = []
     verdict = await rounds.everything(rabbitmq, tmp_path, 11, 10, 2, told.append, gap=0.6, without=SLOW)

@@ -19,12 +19,14 @@ sys.meta_path.insert(0, Finder())
 """
 
 
+@pytest.mark.long
 async def test_memory_is_flat_over_thousands_of_messages_and_some_reconnects(rabbitmq, tmp_path):
     soaked = await soak(rabbitmq, tmp_path, 4000, 6, lambda _: None)
     assert soaked.flat, str(soaked)
     assert soaked.reconnects == 6
 
 
+@pytest.mark.long
 async def test_a_worker_that_keeps_something_of_each_message_is_found_out(rabbitmq, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(LEAK)
     soaked = await soak(rabbitmq, tmp_path, 2000, 0, lambda _: None, variables={"PYTHONPATH": str(tmp_path)})

@@ -59,7 +59,7 @@ async def test_workers_killed_at_random_moments_lose_no_message_and_no_change_an
         async def all_done():
             return await other.depth("assets") == 0 and len(set(serials(halo))) == len(sent)
 
-        await until(all_done, 60)
+        await until(all_done)
         assert Counter(serials(halo)) == Counter(sent), "each message one record"
         assert await other.depth("assets.dead") == 0
 
@@ -94,6 +94,7 @@ async def test_replicas_share_the_messages_of_a_queue_and_do_each_once(halos, st
     assert second.log("message.done")
 
 
+@pytest.mark.long
 async def test_a_broker_that_dies_under_load_costs_nothing_that_it_confirmed(halos, stage, rabbitmq, amqp_url, other):
     halo = await halos(tickets=30, create_seconds=0.02)
     worker = await stage.start(definition_for(halo))
@@ -107,11 +108,11 @@ async def test_a_broker_that_dies_under_load_costs_nothing_that_it_confirmed(hal
     await asyncio.to_thread(rabbitmq.kill)
     await worker.logged("broker.lost")
     await asyncio.to_thread(rabbitmq.start)
-    await worker.ready(60)
+    await worker.ready()
 
     async def all_done():
         return len(set(serials(halo))) == 60
 
-    await until(all_done, 60)
+    await until(all_done)
     assert len(serials(halo)) == 60
     assert await worker.stop() == 0

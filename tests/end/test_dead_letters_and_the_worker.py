@@ -15,7 +15,7 @@ import pytest
 from tests.tools.commands import Ended, run_command
 from tests.tools.job import client, publisher
 from tests.tools.process import ROOT, environment, write_routes
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 from worker.core.message import Message
 from worker.core.topology import work_topology
 from worker.flows.dead.letter import DeadQueue, letter_of
@@ -128,7 +128,7 @@ async def test_of_two_copies_that_a_killed_command_left_one_is_created(stage, ha
     await other.settles("assets.dead", 1)
     assert (await dead(stage, "replay", "erp", "--all", "--yes")).code == 0
     if looks:
-        await until(lambda: settled_twice(worker), 60)
+        await until(lambda: settled_twice(worker))
     else:
         await worker.logged("message.dead", dead_class="in_doubt")
     assert len([row for row in halo.store.rows("asset") if row.get("inventory_number") == "SN-1"]) == 1
@@ -185,7 +185,7 @@ async def test_at_a_terminal_it_is_asked_and_only_a_yes_is_one(stage, other, hal
     process = await begin(stage, "discard", "erp", "--all", stdin=theirs, output=theirs)
     os.close(theirs)
     said = b""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(SOON):
         while b"[y/N]" not in said:
             said += await asyncio.to_thread(os.read, ours, 1024)
         assert b"Discard 2 letters of erp (2 rejected)?" in said

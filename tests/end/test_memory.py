@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from tests.tools.job import client, publisher
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 from worker.broker.open import open_broker
 from worker.core.message import Message
 from worker.sandbox.faults import Fault, FaultKind
@@ -53,7 +53,7 @@ class Flood:
     async def dead(self):
         return [await self.broker.queue_depth(f"{name}.dead") or 0 for name in ROUTES]
 
-    async def all_dead(self, within=120.0):
+    async def all_dead(self, within=SOON):
         """Until every message is a letter; a small message gets through after each look."""
 
         async def done():

@@ -14,7 +14,7 @@ from yarl import URL
 
 from tests.tools.job import publisher, routes
 from tests.tools.proxy import Proxy, through_proxy
-from tests.tools.waiting import soon, until
+from tests.tools.waiting import SOON, soon, until
 from worker.flows.writes.attempt import SEND_WITHIN
 from worker.sandbox.faults import Fault, FaultKind
 
@@ -31,7 +31,7 @@ async def send(other, serial="SN-1"):
     await other.send({"payload": {"inventory_number": serial}})
 
 
-async def true(condition, within=60):
+async def true(condition, within=SOON):
     async def asked():
         return condition()
 
@@ -123,7 +123,7 @@ async def test_a_replica_that_was_stopped_between_its_claim_and_its_post_does_no
         first.signal(signal.SIGSTOP)
         opens()
         await stage.start(routes(halo, publishers=publishers, timeout="1s"), name="second", heartbeat=HEARTBEAT)
-        letter = await other.take("assets.dead", 60)
+        letter = await other.take("assets.dead")
         assert letter.headers["dead-class"] == "in_doubt"
         await asyncio.sleep(max(0.0, since + SEND_WITHIN + 1 - time.monotonic()))
         first.signal(signal.SIGCONT)
@@ -178,7 +178,7 @@ async def test_a_worker_that_is_killed_with_its_posts_under_way_leaves_one_recor
     async def done():
         return created(halo) == SERIALS and await other.depth("assets") == 0
 
-    await until(done, 60)
+    await until(done)
     await true(lambda: all(fault.struck for fault in met))
     assert created(halo) == SERIALS
     assert await other.depth("assets.dead") == 0
@@ -186,17 +186,21 @@ async def test_a_worker_that_is_killed_with_its_posts_under_way_leaves_one_recor
 
 async def test_what_only_waited_for_its_turn_when_the_worker_died_is_not_parked_and_sent_once(halos, stage, other):
     halo = await halos()
-    definition = routes(halo, publishers={"erp": publisher(concurrency=4)}, rate_limit="5/4s")
+    definition = routes(halo, publishers={"erp": publisher(concurrency=4)}, rate_limit="5/10s")
     first = await stage.start(definition, name="first")
     for number in range(6):
         await send(other, f"SN-{number}")
 
     def between_two_turns():
-        return 0 < len(created(halo)) == len(first.log("message.done")) < 6
+        return 0 < len(halo.journal.received("POST", "/Asset")) == len(created(halo)) == len(first.log("message.done")) < 6
 
-    await true(between_two_turns)
-    await asyncio.sleep(0.3)
-    assert between_two_turns(), "nothing is under way"
+    async def nothing_under_way():
+        if not between_two_turns():
+            return False
+        await asyncio.sleep(0.3)  # its acknowledgement has left
+        return between_two_turns()
+
+    await until(nothing_under_way)
     await first.kill()
     await stage.start(name="second")
     await true(lambda: len(created(halo)) == 6)

@@ -9,7 +9,7 @@ from random import Random
 
 from tests.tools.job import publisher, routes
 from tests.tools.proxy import through_proxy
-from tests.tools.waiting import soon, until
+from tests.tools.waiting import SOON, soon, until
 from worker.core.topology import WORK_LIMIT
 from worker.sandbox.faults import Fault, FaultKind
 
@@ -27,7 +27,7 @@ def applied(halo):
     return {key: [step for step, _ in groupby(step for one, step in done if one == key)] for key in {key for key, _ in done}}
 
 
-async def owner_of(workers, within=40):
+async def owner_of(workers, within=SOON):
     """Whoever keeps the order now."""
 
     async def found():
@@ -92,7 +92,7 @@ async def test_an_owner_that_is_frozen_with_a_request_under_way_cannot_bring_it_
     await until(lambda: at_step(halo, 1, 4))
     assert applied(halo) == {1: [0, 1, 2, 3, 4]}
     first.signal(signal.SIGCONT)
-    await until(lambda: at_step(halo, 1, 19), 60)
+    await until(lambda: at_step(halo, 1, 19))
     assert applied(halo) == {1: list(range(20))}
     await first.logged("broker.lost")
     await first.ready()
@@ -116,8 +116,8 @@ async def test_an_owner_that_is_cut_off_but_lives_starts_nothing_more(halos, sta
         halo.faults.remove(held.number)
         await until(lambda: at_step(halo, 1, 4))
         await second.logged("order.taken_over")
-        await until(lambda: at_step(halo, 2, 9), 60)
-        await until(lambda: at_step(halo, 1, 9), 60)
+        await until(lambda: at_step(halo, 2, 9))
+        await until(lambda: at_step(halo, 1, 9))
         assert applied(halo) == {1: list(range(10)), 2: list(range(10))}
         proxy.release()
         await first.ready()
@@ -156,7 +156,7 @@ async def test_what_kills_whoever_takes_it_up_is_buried_after_a_while_and_its_ne
     letter = await other.take("assets.dead")
     assert letter.body == {"id": "poison"}
     assert letter.headers["dead-class"] == "crashed"
-    await until(lambda: emptied(halo), 75)  # each of them runs alone, after the rest that a crash costs
+    await until(lambda: emptied(halo))  # each of them runs alone, after the rest that a crash costs
     await other.settles("assets.order")
     assert await other.depth("assets.dead") == 0
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from tests.tools.job import EVENTS, OtherSystem, publisher, routes, subscriber
 from tests.tools.proxy import through_proxy
-from tests.tools.waiting import soon, until
+from tests.tools.waiting import SOON, soon, until
 from worker.broker.open import open_broker
 from worker.core.errors import BrokerError
 from worker.sandbox.faults import Fault, FaultKind
@@ -15,7 +15,7 @@ from worker.sandbox.faults import Fault, FaultKind
 FIND = {"query": {"search": "{{ payload.inventory_number }}"}, "match": {"inventory_number": "{{ payload.inventory_number }}"}}
 
 
-async def true(condition, within=60):
+async def true(condition, within=SOON):
     async def asked():
         return condition()
 
@@ -55,12 +55,12 @@ async def test_a_restart_of_the_broker_under_load_both_ways_loses_nothing_and_do
         await asyncio.to_thread(rabbitmq.restart)
         halo.store.update("tickets", 40, {"summary": "while the broker was away"})
     await worker.logged("broker.lost")
-    await worker.ready(60)
+    await worker.ready()
     await true(lambda: len(halo.journal.created("/Asset")) >= 120)
     async with open_broker(amqp_url, name="receiver") as broker:
         other = OtherSystem(broker)
         events = await other.take_all(EVENTS, 150)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(SOON):
             while not {letter.body["summary"] for letter in events} >= {f"under load {number}" for number in range(1, 31)} | {"while the broker was away"}:
                 events.append(await other.take(EVENTS))
         assert {letter.body["id"] for letter in events} == set(range(1, 151))

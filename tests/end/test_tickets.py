@@ -95,8 +95,10 @@ async def test_a_worker_killed_between_confirm_and_baton_publishes_the_same_keys
         assert len(before) == 150
 
         again = await stage.start(name="again")
+        await listener.hears(150 + 250)
         await polls(again, 2)
         assert listener.ids == set(range(1, 251))
+        assert len(listener.letters) == 150 + 250
         assert len(listener.keys) == 250
         assert {key for key, count in listener.keys.items() if count > 1} == set(before)
 

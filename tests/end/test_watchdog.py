@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import urlsplit, urlunsplit
+from contextlib import suppress
+from urllib.error import HTTPError
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 
@@ -22,11 +24,11 @@ def made(halo) -> list[str]:
     return sorted(halo.store.get("asset", key)["inventory_number"] for key in halo.journal.created("/Asset"))
 
 
-async def came(halo, count, within=60):
+async def came(halo, count):
     async def enough():
         return len(made(halo)) >= count
 
-    await until(enough, within)
+    await until(enough)
 
 
 async def held_back(broker) -> bool:
@@ -70,7 +72,8 @@ def rotating(rabbitmq, amqp_url):
         def disconnect(self) -> None:
             for connection in rabbitmq.api.call("GET", "/api/connections"):
                 if connection.get("user") == user:
-                    rabbitmq.api.call("DELETE", f"/api/connections/{connection['name'].replace(' ', '%20').replace('>', '%3E')}")
+                    with suppress(HTTPError):  # the worker closes the other of its two connections when it loses one
+                        rabbitmq.api.call("DELETE", f"/api/connections/{quote(connection['name'], safe='')}")
 
         async def connected(self) -> None:
             async def listed() -> bool:
@@ -116,7 +119,7 @@ async def test_a_delivery_that_is_held_beyond_the_brokers_patience_is_created_on
     halo.fault(Fault(FaultKind.DELAY, "POST", "/Asset", times=1, seconds=8))
     worker = await stage.start(routes(halo, publishers={"erp": publisher(concurrency=1, find=FIND)}))
     await other.send({"payload": {"inventory_number": "SN-slow"}})
-    lost = await worker.logged("consumer.lost", within=60)
+    lost = await worker.logged("consumer.lost")
     assert "PRECONDITION_FAILED" in lost["reason"]
     await other.send({"payload": {"inventory_number": "SN-next"}})
     await came(halo, 2)
@@ -138,11 +141,13 @@ async def test_a_rotated_password_of_the_broker_is_read_from_its_file_again_with
         address = rotating.set("second-pass")
         rotating.disconnect()
         await worker.unready()
-        refused = await worker.logged("broker.unreachable", within=60)
+        refused = await worker.logged("broker.unreachable")
         assert "or the password" in refused["reason"]
         halo.store.update("tickets", 3, {"summary": "while the password was wrong"})
-        file.write_text(address)
-        await worker.ready(60)
+        rotated = file.with_suffix(".new")
+        rotated.write_text(address)
+        rotated.replace(file)  # at once: the worker may read it at any moment
+        await worker.ready()
         await heard.hears(6)
         assert len(worker.log("broker.unreachable")) < 12
         assert "first-pass" not in worker.text()
@@ -154,9 +159,9 @@ async def test_revoked_permissions_are_told_by_the_name_of_what_is_not_allowed(h
     url = rotating.set("pass")
     rotating.permit(configure="^nothing$")
     worker = await stage.start(routes(halo, subscribers={"tickets": subscriber()}), amqp_url=url, ready=False)
-    told = await worker.logged("broker.lost", within=60)
+    told = await worker.logged("broker.lost")
     assert "access" in told["reason"].lower(), told
     assert "halo" in told["reason"], "the queue or exchange is named"
     await worker.unready()
     rotating.permit()
-    await worker.ready(60)
+    await worker.ready()

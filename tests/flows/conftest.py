@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.tools.waiting import SOON
 from worker.core.health import Health
 from worker.metrics import Metrics
 
@@ -23,7 +24,7 @@ def metrics():
 @pytest.fixture
 def until():
     async def wait(condition):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SOON):
             while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nobody measures time
                 await asyncio.sleep(0)
 

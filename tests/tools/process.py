@@ -15,17 +15,18 @@ from typing import Any
 import aiohttp
 import orjson
 
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 
 ROOT = Path(__file__).parents[2]
-START = 60.0
+START = SOON
+AUTHORITIES = ("SSL_CERT_FILE", str(Path(__file__).with_name("authorities.pem")))  # what OpenSSL reads instead of the system's
 
 
 def environment(folder: Path, variables: Mapping[str, str], **settings: Any) -> dict[str, str]:
     """What the worker sees: nothing of ours but the search path, its settings by name (`amqp_url`, `shutdown_grace`), and `variables` for route files."""
     given = {"routes": folder / "routes", "secrets": folder / "secrets", "log_level": "debug", "log_format": "json", "admin_port": 0} | settings
     own = {f"WORKER_{name.upper()}": str(value) for name, value in given.items()}
-    return {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/"), "PYTHONUNBUFFERED": "1"} | own | dict(variables)
+    return {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/"), "PYTHONUNBUFFERED": "1"} | dict([AUTHORITIES]) | own | dict(variables)
 
 
 @dataclass

@@ -6,11 +6,19 @@ from collections.abc import Iterable
 
 import pytest
 
+ON_BOTH_BROKERS = pytest.mark.parametrize("job", ["memory", "rabbitmq"], indirect=True)
+"""For what RabbitMQ itself decides: `make test` runs it on RabbitMQ too."""
+
 
 def first(count: int, values: Iterable[object]) -> list[object]:
     """Values for `parametrize`, of which all but the first `count` are marked `long`."""
     cases = list(values)
     return [*cases[:count], *(pytest.param(case, marks=pytest.mark.long) for case in cases[count:])]
+
+
+def every_nth(step: int, values: Iterable[object]) -> list[object]:
+    """Values for `parametrize`, of which all but one in `step` are marked `long`."""
+    return [case if not number % step else pytest.param(case, marks=pytest.mark.long) for number, case in enumerate(values)]
 
 
 def seeds(quick: int, all_of_them: int) -> list[object]:

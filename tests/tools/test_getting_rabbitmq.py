@@ -175,6 +175,7 @@ with rabbitmq() as broker:
 """
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("rabbitmq")  # where none was installed, it is now
 def test_a_test_run_that_is_killed_leaves_no_node_behind():
     if find_server() is None:
@@ -193,6 +194,7 @@ def test_a_test_run_that_is_killed_leaves_no_node_behind():
     assert (accepts(int(port)), accepts(int(epmd_port)), Path(folder).exists()) == (False, False, False)
 
 
+@pytest.mark.long
 def test_a_node_that_was_used_and_killed_leaves_nothing_behind():
     commands = find_server()
     if commands is None:

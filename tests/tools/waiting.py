@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-SOON = 60.0
+SOON = 120.0  # on a busy machine; nothing waits as long that goes well
 T = TypeVar("T")
 
 

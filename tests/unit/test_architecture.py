@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,6 @@ from packaging.requirements import Requirement
 
 TOP = Path(__file__).parents[2]
 MODULES = sorted((TOP / "worker").rglob("*.py"))
-TREES = {path.relative_to(TOP).as_posix(): ast.parse(path.read_text("utf-8")) for path in MODULES}
-LENGTHS = {path.relative_to(TOP).as_posix(): len(path.read_text("utf-8").splitlines()) for path in MODULES}
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 45
 CATCH_ALL = {
@@ -26,6 +25,15 @@ CATCH_ALL = {
 LOCKED = re.compile(r"^([\w.-]+)==([^ ;]+)", re.MULTILINE)
 
 
+@cache
+def trees() -> dict[str, ast.Module]:
+    return {path.relative_to(TOP).as_posix(): ast.parse(path.read_text("utf-8")) for path in MODULES}
+
+
+def lengths() -> dict[str, int]:
+    return {path.relative_to(TOP).as_posix(): len(path.read_text("utf-8").splitlines()) for path in MODULES}
+
+
 def test_imports_go_only_downwards():
     program = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"  # in this process it would silence all loggers
     done = subprocess.run([sys.executable, "-c", program], cwd=TOP, capture_output=True, text=True, check=False, timeout=100)
@@ -33,20 +41,20 @@ def test_imports_go_only_downwards():
 
 
 def test_every_module_says_at_its_top_what_it_is():
-    sentences = {path: (ast.get_docstring(tree) or "").split("\n\n")[0] for path, tree in TREES.items()}
+    sentences = {path: (ast.get_docstring(tree) or "").split("\n\n")[0] for path, tree in trees().items()}
     assert [path for path, sentence in sentences.items() if not sentence.endswith((".", ":"))] == []
 
 
 def test_no_module_is_longer_than_can_be_read_at_once():
-    assert {path: length for path, length in LENGTHS.items() if length > LONGEST_FILE} == {}
+    assert {path: length for path, length in lengths().items() if length > LONGEST_FILE} == {}
 
 
 def test_most_modules_are_short():
-    assert statistics.median(LENGTHS.values()) < 100
+    assert statistics.median(lengths().values()) < 100
 
 
 def test_no_function_is_longer_than_a_screen():
-    functions = [(path, node) for path, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [(path, node) for path, tree in trees().items() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     assert [f"{path}:{node.lineno} {node.name}" for path, node in functions if node.end_lineno - node.lineno >= LONGEST_FUNCTION] == []
 
 
@@ -55,21 +63,21 @@ def test_everything_is_caught_only_at_the_named_outermost_places():
         names = {part.id for part in ast.walk(node.type) if isinstance(part, ast.Name)} if node.type else {"Exception"}
         return bool(names & {"Exception", "BaseException"})
 
-    handlers = [(path, node) for path, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)]
+    handlers = [(path, node) for path, tree in trees().items() for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)]
     assert [f"{path}:{node.lineno}" for path, node in handlers if catches_all(node) and path not in CATCH_ALL] == []
     assert len(CATCH_ALL) <= 4
 
 
 def test_the_expression_engine_meets_data_only_in_the_evaluators_own_process():
-    speaking = {path for path, tree in TREES.items() for node in ast.walk(tree) if "jsonatapy" in imported(node)}
+    speaking = {path for path, tree in trees().items() for node in ast.walk(tree) if "jsonatapy" in imported(node)}
     assert speaking == {"worker/config/syntax.py", "worker/evaluator/jsonata.py"}
     used = [
-        node.attr for node in ast.walk(TREES["worker/config/syntax.py"]) if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "jsonatapy"
+        node.attr for node in ast.walk(trees()["worker/config/syntax.py"]) if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "jsonatapy"
     ]
     assert set(used) == {"compile"}, "a text is only parsed here: what it yields is found out by the evaluator"
-    importing = {path for path, tree in TREES.items() for node in ast.walk(tree) if "worker.evaluator.jsonata" in imported(node)}
+    importing = {path for path, tree in trees().items() for node in ast.walk(tree) if "worker.evaluator.jsonata" in imported(node)}
     assert importing == {"worker/evaluator/child.py"}
-    starting = {path for path, tree in TREES.items() for node in ast.walk(tree) if "worker.evaluator.child" in imported(node)}
+    starting = {path for path, tree in trees().items() for node in ast.walk(tree) if "worker.evaluator.child" in imported(node)}
     assert starting == set(), "it is run by itself"
 
 
@@ -83,7 +91,7 @@ def imported(node):
 
 
 def test_only_the_command_line_prints():
-    calls = [(path, node) for path, tree in TREES.items() if "/cli/" not in path for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    calls = [(path, node) for path, tree in trees().items() if "/cli/" not in path for node in ast.walk(tree) if isinstance(node, ast.Call)]
     assert [f"{path}:{node.lineno}" for path, node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"] == []
 
 

@@ -16,7 +16,7 @@ from tests.tools.invariants import Ended, Evidence, Heard, Sent, judge
 from tests.tools.job import Listener, OtherSystem, listening, publisher, routes, subscriber
 from tests.tools.process import WorkerProcess
 from tests.tools.rabbitmq import RabbitMQ
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 from worker.core.ports import Broker
 from worker.sandbox.simulated_halo import SimulatedHalo
 
@@ -62,7 +62,7 @@ class Case:
     def created(self) -> list[str]:
         return [effect.key for effect in effects_of(self.halo.journal.operations) if effect.creates]
 
-    async def done(self, within: float = 30) -> None:
+    async def done(self, within: float = SOON) -> None:
         """Until Halo has every record that was asked for and no queue holds a message, and the listener has heard every change."""
 
         missing: list[str] = []
@@ -89,8 +89,8 @@ class Case:
     async def stopped(self, worker: WorkerProcess) -> None:
         """SIGTERM and its end are evidence too; a worker that is gone already ended unasked."""
         asked, began = ("SIGTERM" if worker.running else ""), time.monotonic()
-        code = await worker.stop(GRACE + 10) if worker.running else worker.process.returncode
-        self.ended.append(Ended(worker.output.stem, code or 0, asked, time.monotonic() - began, GRACE + 2))
+        code = await worker.stop() if worker.running else worker.process.returncode
+        self.ended.append(Ended(worker.output.stem, code or 0, asked, time.monotonic() - began, SOON))
 
     async def judged(self, *workers: WorkerProcess, **signs: bool) -> None:
         """Every invariant holds. `signs`: what the row was to show in metrics or readiness."""

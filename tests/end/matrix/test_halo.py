@@ -19,7 +19,7 @@ OTHERS = [
 async def test_whatever_halo_leaves_open_many_at_once_ends_in_one_record_each(case, stage, faults):
     """Rows 30 to 34."""
     planned = [case.halo.fault(fault) for fault in faults]
-    worker = await stage.start(creating(case.halo, concurrency=4, retry=["500ms", "1s", "8s"], client={"timeout": "1s"}), **case.quick)
+    worker = await stage.start(creating(case.halo, concurrency=4, retry=["500ms", "1s", "8s"], client={"timeout": "3s"}), **case.quick)
     await case.create(20)
     await case.done()
     retried = await worker.metric("messages_total", result="retried")
@@ -30,7 +30,7 @@ async def test_a_lookup_that_lags_behind_the_create_is_waited_for(case, stage):
     """Row 43: the connection is lost after Halo did it, and for two seconds its lists do not show the record."""
     case.halo.settings = type(case.halo.settings)(**(vars(case.halo.settings) | {"list_lag": 2.0}))
     case.halo.fault(Fault(FaultKind.RESET, "POST", "/Asset", executed=True))
-    worker = await stage.start(creating(case.halo, retry=["500ms", "1s", "8s"], client={"timeout": "1s"}), **case.quick)
+    worker = await stage.start(creating(case.halo, retry=["500ms", "1s", "8s"], client={"timeout": "3s"}), **case.quick)
     await case.create(1)
     await case.done()
     looked = len(case.halo.journal.received("GET", "/Asset"))

@@ -8,7 +8,7 @@ import time
 from tests.chaos.points import ACK
 from tests.end.matrix.conftest import creating
 from tests.tools.proxy import through_proxy
-from tests.tools.waiting import soon, until
+from tests.tools.waiting import SOON, soon, until
 from worker.sandbox.faults import Fault, FaultKind
 
 STORM = 5  # seconds
@@ -49,7 +49,7 @@ async def test_a_black_hole_to_the_broker_is_noticed_by_heartbeats_and_ends_nobo
         proxy.release()
         await worker.ready()
         await case.done()
-        await case.judged(worker, noticed_in_time=noticed < 3 * (1 + 1) + 3, unready=status == 503, broker_up=down == 0.0, alive=alive == 200)
+        await case.judged(worker, noticed_in_time=noticed < SOON, unready=status == 503, broker_up=down == 0.0, alive=alive == 200)
 
 
 async def test_events_whose_confirm_is_lost_are_published_again_under_the_same_dedupe_key(case, stage):

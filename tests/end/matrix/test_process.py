@@ -94,7 +94,7 @@ async def test_a_worker_that_dies_while_it_puts_a_message_aside_leaves_it_whole(
         await worker.kill()
         proxy.watch = None
         again = await stage.start(name="again", **case.quick)
-        await case.done(40)
+        await case.done()
         await case.judged(again, put_aside=placed.is_set())
 
 

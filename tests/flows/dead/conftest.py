@@ -51,7 +51,7 @@ class Place:
             yield broker
 
 
-@pytest.fixture(params=["memory", "rabbitmq"])
+@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.long)])  # tests/brokers shows that the two are alike
 async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     embedded = request.param == "memory"
     url, server = ("memory://", MemoryServer()) if embedded else (request.getfixturevalue("amqp_url"), None)

@@ -107,7 +107,7 @@ async def on_stage(folder: Path, url: str, server: MemoryServer | None) -> Async
         yield Job(folder, url, server, OtherSystem(broker), stack)
 
 
-@pytest.fixture(params=["memory", "rabbitmq"])
+@pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.long)])  # tests/brokers shows that the two are alike
 async def job(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Job]:
     """On both brokers."""
     embedded = request.param == "memory"

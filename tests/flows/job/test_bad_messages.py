@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from tests.tools.job import publisher, routes
+from tests.tools.sizes import ON_BOTH_BROKERS
 
 MEBIBYTE = 1024 * 1024
 SHAPED = {"payload": {"inventory_number": "{{ serial }}"}}
@@ -134,6 +135,7 @@ async def test_an_empty_payload_that_is_asked_for_is_sent(memory_job, halos, tra
     assert len(halo.journal.executed("POST", "/Asset")) == 1
 
 
+@ON_BOTH_BROKERS
 async def test_bad_bytes_are_buried_on_a_real_broker_too(job, halos):
     halo = await halos()
     running = await job.start(routes(halo, publishers={"erp": publisher(transform=SHAPED)}))

@@ -43,6 +43,6 @@ async def test_creates_that_were_not_started_when_halo_went_down_are_done_when_i
     await running.until(lambda: not running.service.health.ready)
     await job.other.settles("assets", MANY)
     halo.faults.remove(outage.number)
-    await running.settled("erp", "done", MANY, within=40)
+    await running.settled("erp", "done", MANY)
     assert await job.other.depth("assets.dead") == 0
     assert len(halo.journal.created("/Asset")) == MANY

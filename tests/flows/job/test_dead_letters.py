@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 
 from tests.tools.job import publisher, routes
+from tests.tools.sizes import ON_BOTH_BROKERS
 from worker.sandbox.faults import Fault, FaultBody, FaultKind
 
 PERSON = "Marie Marker"  # customer data, which no header may quote
@@ -78,6 +79,7 @@ async def test_what_halo_refuses_or_leaves_open_is_buried_at_once_with_what_it_s
     await running.settled("erp", "done")
 
 
+@ON_BOTH_BROKERS
 async def test_a_403_costs_one_message_and_not_its_neighbours_on_both_brokers(job, halos):
     halo = await halos()
     halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", nth=2, times=1, status=403))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from tests.tools.job import EVENTS, listening, publisher, routes, subscriber
+from tests.tools.sizes import ON_BOTH_BROKERS
 from worker.core.topology import TopicExchange, Topology, browsed
 from worker.sandbox.faults import Fault, FaultKind
+
+pytestmark = ON_BOTH_BROKERS
 
 
 async def delete(job, *queues, exchanges=()):

@@ -11,6 +11,7 @@ from tests.flows.memory.conftest import MEBIBYTE, asset, created, start
 from tests.flows.order.conftest import Stuck, applied, ordered, send_steps
 from tests.tools.headers import CODEC
 from tests.tools.job import publisher, routes, subscriber
+from tests.tools.waiting import SOON
 from worker.core.message import STATE_LIMIT, Unread, digest
 from worker.core.topology import CLAIMS, known_stream
 from worker.flows.dead.letter import DeadQueue, letter_of
@@ -77,7 +78,7 @@ async def test_the_order_of_the_others_is_kept_around_what_is_too_large(job, hal
     await send_steps(job, [1, 2], range(1, 6))
     await job.other.send(TOO_LARGE)
     await send_steps(job, [1, 2], range(6, 11))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(SOON):
         while applied(halo) != {1: list(range(1, 11)), 2: list(range(1, 11))}:  # noqa: ASYNC110 - what is waited for is on the other side of a socket
             await asyncio.sleep(0.02)
     assert (await job.other.take("assets.dead")).message.body == TOO_LARGE

@@ -16,6 +16,7 @@ import pytest
 
 from tests.brokers.conftest import world  # noqa: F401 - a fixture: an empty broker of either kind
 from tests.flows.job.conftest import halos, job  # noqa: F401 - fixtures: the worker on both brokers
+from tests.tools.waiting import SOON
 from worker.config.automation import CallerAuth
 from worker.core.errors import WorkerError
 from worker.metrics import Metrics
@@ -79,7 +80,7 @@ def request(path: str, body: bytes = b"", *, method: str = "POST", **headers: st
     return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
-async def answer_of(reader: asyncio.StreamReader, within: float = 10) -> Answer:
+async def answer_of(reader: asyncio.StreamReader, within: float = SOON) -> Answer:
     async with asyncio.timeout(within):
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = dict(line.split(": ", 1) for line in head[1:] if line)
