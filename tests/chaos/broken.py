@@ -463,8 +463,8 @@ BREAKS = (
     Break(
         "values are counted before they are made",
         "worker/core/jsontext.py",
-        "if count_values(body, max_values) > max_values:",
-        "if count_values(body, max_values) < 0:",
+        "and count_values(body, max_values) > max_values:",
+        "and count_values(body, max_values) < 0:",
         (f"{UNIT}/core/test_jsontext_values.py::test_small_values_in_great_number_are_refused_before_they_are_made",),
     ),
     Break(

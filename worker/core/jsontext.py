@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import orjson
@@ -26,13 +27,14 @@ def decode(body: bytes, max_bytes: int = LARGEST, max_depth: int = MAX_DEPTH, ma
     """The value of a JSON text. Raises `Undecodable`, whose text tells what is wrong without quoting the body."""
     if len(body) > max_bytes:
         raise Oversized(f"the body has {len(body):,} bytes; at most {max_bytes:,} are read")
-    if count_values(body, max_values) > max_values:
+    if len(body) > max_values and count_values(body, max_values) > max_values:  # each value takes a byte at least
         raise Oversized(f"the body has more than {max_values:,} names and values; at most {max_values:,} are read")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Undecodable(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
-    if too_deep(value, max_depth):
+    openings = body.count(b"[") + body.count(b"{")  # those within texts as well: never fewer than there are containers
+    if openings > max_depth and too_deep(value, max_depth, openings):
         raise Undecodable(f"the body is nested deeper than {max_depth} levels")
     return value
 
@@ -73,13 +75,14 @@ def weight_of(body: bytes) -> int:
     return WEIGHT_OF_BYTE * len(body) + (WEIGHT_OF_VALUE * values if values <= MAX_VALUES else 0)
 
 
-def too_deep(value: Any, limit: int = MAX_DEPTH) -> bool:
-    """Whether arrays and objects are nested deeper than `limit`."""
+def too_deep(value: Any, limit: int = MAX_DEPTH, most: float = math.inf) -> bool:
+    """Whether arrays and objects are nested deeper than `limit`. `most`: it holds no more of them than that, which spares looking at the innermost."""
     level = [value] if type(value) in CONTAINERS else []
-    for _ in range(limit):
-        level = [child for item in level for child in (item.values() if type(item) is dict else item) if type(child) in CONTAINERS]
-        if not level:
+    for depth in range(1, limit + 1):
+        most -= len(level)  # those that may still be below this level
+        if not level or depth + most <= limit:
             return False
+        level = [child for item in level for child in (item.values() if type(item) is dict else item) if type(child) in CONTAINERS]
     return bool(level)
 
 
