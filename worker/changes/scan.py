@@ -37,9 +37,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The rows of one page, the keys that this scan had not met before, and where the scan is after it."""
+    """The rows of one page with their keys (None: it has none), the keys that this scan had not met before, and where the scan is after it."""
 
     rows: list[dict[str, Any]]
+    keys: list[str | None]
     fresh: frozenset[str]
     position: Position
     failure: Exchange | None = None
@@ -60,16 +61,17 @@ class Scan:
         while not position.ended:
             page = await self._reader.read(position.page, self._filters(position))
             if isinstance(page, PageFailed):
-                yield Step([], frozenset(), replace(position, state="failed", reason=page.exchange.reason), page.exchange)
+                yield Step([], [], frozenset(), replace(position, state="failed", reason=page.exchange.reason), page.exchange)
                 return
-            keys = tuple(key for row in page.rows if (key := record_key(row, self._key)) is not None)
+            all_keys = [record_key(row, self._key) for row in page.rows]
+            keys = tuple(key for key in all_keys if key is not None)
             seen.keyless += len(page.rows) - len(keys)
             repeated = bool(keys) and keys == seen.previous
             fresh = frozenset(keys) - seen.keys
             position = self._after(noted(position, page, keys, seen.previous), page, seen, repeated=repeated, fresh=bool(fresh))
             seen.keys.update(keys)
             seen.previous = keys
-            yield Step(page.rows, fresh, position)
+            yield Step(page.rows, all_keys, fresh, position)
             if self._pause():
                 return
 

@@ -47,7 +47,7 @@ class Known:
                 self._missing.discard(key)
                 self._gone.add(key)
 
-    def meet(self, keys: Iterable[str]) -> None:
+    def meet(self, keys: Iterable[str | None]) -> None:
         """These were seen again: what was missing no longer is."""
         for key in self.missing.intersection(keys):
             self.missing.discard(key)

@@ -13,7 +13,7 @@ from worker.catalogue.requests import build_request
 from worker.changes.detect import Change, Circumstances, judge
 from worker.changes.pages import Page, PageFailed, PageReader
 from worker.changes.position import Position
-from worker.changes.records import content_hash, record_key
+from worker.changes.records import content_hash
 from worker.changes.scan import Scan, Seen, Step
 from worker.config.routes import Subscriber
 from worker.core.errors import EvaluatorUnavailable, ExpressionError, WorkerError
@@ -98,19 +98,30 @@ class Poller:
     async def _digest(self, turn: Turn, step: Step, circumstances: Circumstances, query: dict[str, Any]) -> None:
         """Publish what changed on this page, then remember it."""
         turn.tally.rows += len(step.rows)
-        turn.known.meet(key for row in step.rows if (key := record_key(row, self._route.key)) is not None)
-        changes = [change for row in step.rows if (change := self._change(turn, row, step.fresh, circumstances)) is not None]
+        turn.known.meet(step.keys)
+        changes = self._changes(turn, step, circumstances)
         changes = await self._without_echoes(turn, changes, circumstances)
         if self._route.details is not None:
             whole_ones = [await whole(self._halo, self._route.details, change, query) for change in changes]
             changes = [change for change in whole_ones if change is not None]
         await self._publish(turn, changes)
 
-    def _change(self, turn: Turn, row: dict[str, Any], fresh: frozenset[str], circumstances: Circumstances) -> Change | None:
-        key = record_key(row, self._route.key)
-        if key is None:
-            return None
-        digest = content_hash(row, self._route.ignore)
+    def _changes(self, turn: Turn, step: Step, circumstances: Circumstances) -> list[Change]:
+        """What changed on this page. Nearly every row of a scan is as known: those are passed over at once."""
+        known, traced, ignore = turn.known.hashes, turn.known.traces if self._echoes is not None else None, self._route.ignore
+        compares = self._route.changes != "all" and circumstances.again is None
+        found = []
+        for key, row in zip(step.keys, step.rows, strict=True):
+            if key is None:
+                continue
+            digest = content_hash(row, ignore)
+            if compares and known.get(key) == digest and (traced is None or key in traced):
+                continue
+            if (change := self._change(turn, key, digest, row, step.fresh, circumstances)) is not None:
+                found.append(change)
+        return found
+
+    def _change(self, turn: Turn, key: str, digest: str, row: dict[str, Any], fresh: frozenset[str], circumstances: Circumstances) -> Change | None:
         if self._route.changes == "all":
             return Change("updated", key, row, None, digest) if key in fresh else None
         previous = turn.known.get(key)
@@ -144,6 +155,8 @@ class Poller:
         return [change for change in changes if id(change) not in dealt_with]
 
     async def _publish(self, turn: Turn, changes: list[Change]) -> None:
+        if not changes:
+            return
         try:
             await self._emitter.emit(changes, f"{turn.baton.epoch}.{turn.baton.polls}", turn.tally)
         except EmitStopped as stop:
