@@ -155,8 +155,8 @@ BREAKS = (
     Break(
         "the events of a turn that died come again under the same keys",
         "worker/flows/polling/poll.py",
-        "told = turn.leads_from(key, previous, digest)",
-        "told = previous",
+        "base = turn.dedupe_base(key, previous, digest)",
+        "base = previous",
         (f"{UNIT}/changes/test_polls.py::test_what_a_turn_that_dies_told_of_a_record_that_kept_changing_comes_again_under_the_same_key",),
     ),
     Break(

@@ -25,34 +25,34 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class ScanContext:
     """What a row must be judged by.
 
-    `learning`: the first scan of `start: now`: what is unknown was there before. `since`: start of the window of a scan by date. `cursor`: the newest stamp
+    `baseline`: the first scan of `start: now`: what is unknown was there before. `since`: start of the window of a scan by date. `cursor`: the newest stamp
     of earlier scans; a full scan of a subscriber by date meets old records that it never saw, which are no news. `again`: an operator wants everything that was
     updated since then once more; what has no stamp may have been.
     """
 
-    learning: bool = False
+    baseline: bool = False
     since: datetime | None = None
     cursor: datetime | None = None
     again: datetime | None = None
 
 
-def judge(row: Mapping[str, Any], previous: str | None, digest: str, circumstances: Circumstances) -> Literal["created", "updated", "learnt"] | None:
+def classify_change(row: Mapping[str, Any], previous: str | None, digest: str, context: ScanContext) -> Literal["created", "updated", "baseline"] | None:
     """What this row is: news, something only to be learnt, or (None) as known."""
-    if circumstances.again is not None and not before(updated_at(row), circumstances.again):
-        return "updated" if before(created_at(row), circumstances.again, unknown=previous is not None) else "created"
+    if context.again is not None and not before(updated_at(row), context.again):
+        return "updated" if before(created_at(row), context.again, unknown=previous is not None) else "created"
     if previous is not None:
         return None if previous == digest else "updated"
-    if circumstances.learning or circumstances.again is not None:
-        return "learnt"
-    if circumstances.since is not None:
+    if context.baseline or context.again is not None:
+        return "baseline"
+    if context.since is not None:
         born = created_at(row)
-        return "created" if born is None or born >= circumstances.since else "updated"
+        return "created" if born is None or born >= context.since else "updated"
     stamp = updated_at(row)
-    if circumstances.cursor is not None and stamp is not None and stamp < circumstances.cursor:
-        return "learnt"
+    if context.cursor is not None and stamp is not None and stamp < context.cursor:
+        return "baseline"
     return "created"
 
 

@@ -23,7 +23,7 @@ class Position:
     where reading forwards found it; `started` and `latest` Halo's clock at the first and at the last page; `newest` the newest stamp; `rows` how many were read,
     repeats included.
 
-    Of the pass under way: `until` closes its window; `met` counts its rows, repeats included; `least` is Halo's lowest count; `ascending`: its ids rise from page to page; `shaken`: rows came into it;
+    Of the pass under way: `until` closes its window; `met` counts its rows, repeats included; `least` is Halo's lowest count; `ascending`: its ids rise from page to page; `rows_entered`: rows came into it;
     `trace` tells which rows stood on which page, `before` the same of the whole pass before.
     """
 
@@ -37,7 +37,7 @@ class Position:
     met: int = 0
     least: int | None = None
     ascending: bool = True
-    shaken: bool = False
+    rows_entered: bool = False
     trace: str = ""
     before: str = ""
     started: datetime | None = None
@@ -51,12 +51,12 @@ class Position:
         return self.state in {"complete", "incomplete", "failed"}
 
     @property
-    def short(self) -> bool:
+    def rows_missing(self) -> bool:
         """Whether this pass met fewer rows than Halo ever counted meanwhile."""
         return self.least is not None and self.met < self.least
 
     @property
-    def still(self) -> bool:
+    def pass_stable(self) -> bool:
         """Whether this pass met the same rows on the same pages as the one before."""
         return self.trace == self.before
 

@@ -20,9 +20,9 @@ from itertools import pairwise
 from typing import Any
 
 from worker.changes.pages import Page, PageFailed, PageReader
-from worker.changes.passes import after_backwards, after_first, after_forwards
 from worker.changes.position import Position, Window, incomplete
 from worker.changes.records import halo_time, record_key, updated_at
+from worker.changes.scan_transitions import after_backwards, after_first, after_forwards
 from worker.core.exchange import Exchange
 
 
@@ -68,7 +68,7 @@ class Scan:
             seen.keyless += len(page.rows) - len(keys)
             repeated = bool(keys) and keys == seen.previous
             fresh = frozenset(keys) - seen.keys
-            position = self._after(noted(position, page, keys, seen.previous), page, seen, repeated=repeated, fresh=bool(fresh))
+            position = self._after(with_page(position, page, keys, seen.previous), page, seen, repeated=repeated, fresh=bool(fresh))
             seen.keys.update(keys)
             seen.previous = keys
             yield Step(page.rows, all_keys, fresh, position)
@@ -95,7 +95,7 @@ class Scan:
                 return after_forwards(position, page, self._window, repeated=repeated, fresh=fresh)
 
 
-def noted(position: Position, page: Page, keys: tuple[str, ...], previous: tuple[str, ...]) -> Position:
+def with_page(position: Position, page: Page, keys: tuple[str, ...], previous: tuple[str, ...]) -> Position:
     """With what this page tells of rows, stamps, clock and counts."""
     stamps = [stamp for row in page.rows if (stamp := updated_at(row)) is not None]
     came_in = position.until is not None and any(stamp > position.until for stamp in stamps)
@@ -108,15 +108,15 @@ def noted(position: Position, page: Page, keys: tuple[str, ...], previous: tuple
         newest=max([*stamps, position.newest] if position.newest else stamps, default=None),
         started=position.started or page.date,
         latest=page.date or position.latest,
-        ascending=position.ascending and rising(keys, after),
-        shaken=position.shaken or came_in or grew,
-        trace=traced(position.trace, position.page, keys),
+        ascending=position.ascending and ids_ascend(keys, after),
+        rows_entered=position.rows_entered or came_in or grew,
+        trace=with_page_digest(position.trace, position.page, keys),
         least=position.least if page.count is None else min(page.count, position.least if position.least is not None else page.count),
         count=page.count if page.count is not None else position.count,
     )
 
 
-def rising(keys: tuple[str, ...], after: tuple[str, ...]) -> bool:
+def ids_ascend(keys: tuple[str, ...], after: tuple[str, ...]) -> bool:
     """Whether the ids of a page rise, and begin below those of the page after it, as far as that is known."""
     if not keys:
         return True
@@ -126,7 +126,7 @@ def rising(keys: tuple[str, ...], after: tuple[str, ...]) -> bool:
     return all(low < high for low, high in pairwise(ids)) and (not after or ids[0] < int(after[0]))
 
 
-def traced(trace: str, page: int, keys: tuple[str, ...]) -> str:
+def with_page_digest(trace: str, page: int, keys: tuple[str, ...]) -> str:
     """The trace with a page added; the order in which pages are read does not count, nor do empty ones."""
     if not keys:
         return trace

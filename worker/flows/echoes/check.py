@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from worker.changes.detect import Change, Circumstances
+from worker.changes.detect import Change, ScanContext
 from worker.changes.fingerprints import Trace, milliseconds
 from worker.changes.records import record_key
 from worker.config.routes import Subscriber
@@ -37,7 +37,7 @@ class EchoCheck:
         """What is to be remembered of a row that is dealt with."""
         return Trace.of(row, self._route.ignore).encode()
 
-    async def own(self, changes: Sequence[Change], known: Known, circumstances: Circumstances) -> list[Change]:
+    async def own(self, changes: Sequence[Change], known: Known, circumstances: ScanContext) -> list[Change]:
         """Those that are only echoes of our own writes. Rows must have been read from Halo before this is called: what made them was told before it was sent."""
         if not changes or circumstances.again is not None or self._deaf:
             return []

@@ -32,7 +32,7 @@ def details_request(operation: Operation, record: Mapping[str, Any], request_que
     return build_request(operation, {"id": record.get("id")}, query)
 
 
-async def whole(halo: Halo, operation: Operation, change: Change, request_query: Mapping[str, Any]) -> Change | None:
+async def fetch_whole(halo: Halo, operation: Operation, change: Change, request_query: Mapping[str, Any]) -> Change | None:
     """The change with the record as `/{id}` shows it; None when it has gone meanwhile (a later scan tells)."""
     request = details_request(operation, change.record, request_query)
     exchange = await halo.send(request, priority=Priority.POLL)

@@ -6,69 +6,71 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from worker.changes.detect import Circumstances
+from worker.changes.detect import ScanContext
 from worker.changes.position import Position, Window
 from worker.config.routes import Subscriber
 from worker.state.baton import Baton
 
-LEARNING_WINDOW = timedelta(days=1)  # what `start: now` looks back to find where Halo's own clock stands
+BASELINE_WINDOW = timedelta(days=1)  # what `start: now` looks back to find where Halo's own clock stands
 STAMPED_AT_BIRTH = frozenset({"tickets", "opportunities", "projects"})  # rows of these say when they were created; of the others every id must be learnt
 FULL_SCAN_PACE = 4.3  # seconds per page: full scans of a subscriber by date take a tenth of the default request budget
 CLOCKS_APART = timedelta(days=1)  # at most, time zones included
 TIMES = ("until", "started", "latest", "newest")
+IN_BATON = {"rows_entered": "shaken"}  # batons keep the names with which earlier versions wrote them
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`full`: the whole list is read; else only what was updated since `since` (UTC). `learning`: what is unknown is learnt in silence.
+    """`full`: the whole list is read; else only what was updated since `since` (UTC). `baseline`: what is unknown is learnt in silence.
 
     `again`: what was updated since then is published though it is known.
     """
 
     full: bool
     since: datetime | None
-    learning: bool
+    baseline: bool
     again: datetime | None = None
 
     def window(self, route: Subscriber) -> Window | None:
         """What the scan reads; None for the whole of a list that cannot be filtered by date."""
         return Window(self.since, timedelta(seconds=route.overlap)) if route.changes == "by_date" else None
 
-    def circumstances(self, route: Subscriber, baton: Baton) -> Circumstances:
+    def context(self, route: Subscriber, baton: Baton) -> ScanContext:
         if self.since is not None:
-            return Circumstances(self.learning, since=self.since, again=self.again)
+            return ScanContext(self.baseline, since=self.since, again=self.again)
         known_until = baton.cursor - timedelta(seconds=route.overlap) if baton.cursor and baton.learnt and route.changes == "by_date" else None
-        return Circumstances(self.learning, cursor=known_until, again=self.again)
+        return ScanContext(self.baseline, cursor=known_until, again=self.again)
 
 
 def planned(route: Subscriber, baton: Baton, now: float) -> Plan:
     """The scan to begin when none goes on."""
-    learning = not baton.learnt and route.start == "now" and route.changes != "all"
+    baseline = not baton.learnt and route.start == "now" and route.changes != "all"
     if route.changes != "by_date":
-        return Plan(full=True, since=None, learning=learning, again=baton.again)
+        return Plan(full=True, since=None, baseline=baseline, again=baton.again)
     if baton.learnt:
         full = baton.cursor is None or (route.deletes and baton.full_due <= now)
-        return Plan(full, None if full or baton.cursor is None else baton.cursor - timedelta(seconds=route.overlap), learning=False, again=baton.again)
+        return Plan(full, None if full or baton.cursor is None else baton.cursor - timedelta(seconds=route.overlap), baseline=False, again=baton.again)
     if isinstance(route.start, datetime):
-        return Plan(full=False, since=route.start.astimezone(UTC), learning=False)
-    if learning and not route.deletes and route.operation.resource in STAMPED_AT_BIRTH:
-        return Plan(full=False, since=datetime.fromtimestamp(now, UTC) - LEARNING_WINDOW, learning=True)
-    return Plan(full=True, since=None, learning=learning)
+        return Plan(full=False, since=route.start.astimezone(UTC), baseline=False)
+    if baseline and not route.deletes and route.operation.resource in STAMPED_AT_BIRTH:
+        return Plan(full=False, since=datetime.fromtimestamp(now, UTC) - BASELINE_WINDOW, baseline=True)
+    return Plan(full=True, since=None, baseline=baseline)
 
 
 def resumed(scan: dict[str, Any]) -> tuple[Plan, Position]:
     """The scan that the baton carries."""
-    values = dict(scan["position"])
+    values = {item.name: scan["position"][IN_BATON.get(item.name, item.name)] for item in fields(Position)}
     for name in TIMES:
         values[name] = datetime.fromisoformat(values[name]) if values[name] else None
-    position = Position(**{item.name: values[item.name] for item in fields(Position)})
+    position = Position(**values)
     since, again = (datetime.fromisoformat(text) if (text := scan.get(name)) else None for name in ("since", "again"))
     return Plan(scan["full"], since, scan["learning"], again), position
 
 
 def suspended(plan: Plan, position: Position) -> dict[str, Any]:
     """A scan as the baton carries it; `resumed` reads it back."""
-    return {"full": plan.full, "since": plan.since, "learning": plan.learning, "again": plan.again, "position": asdict(position)}
+    written = {IN_BATON.get(name, name): value for name, value in asdict(position).items()}
+    return {"full": plan.full, "since": plan.since, "learning": plan.baseline, "again": plan.again, "position": written}
 
 
 def next_cursor(route: Subscriber, baton: Baton, plan: Plan, position: Position, now: float) -> datetime | None:

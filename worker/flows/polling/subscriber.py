@@ -17,7 +17,7 @@ from worker.flows.echoes.check import EchoCheck
 from worker.flows.polling.emit import Emitter
 from worker.flows.polling.poll import Poller
 from worker.flows.polling.schedule import Schedule, schedule_of
-from worker.flows.polling.turn import Turned
+from worker.flows.polling.turn import TurnResult
 from worker.flows.waiting import first_of
 from worker.metrics import Metrics
 from worker.state.baton import Baton, KnownRef
@@ -29,7 +29,7 @@ from worker.state.known_stream import KnownLost, KnownStream
 
 logger = structlog.get_logger()
 UNAVAILABLE_WAIT = 30.0  # seconds that a baton is held while Halo is down, before another replica may try
-TROUBLE_WAIT = 300.0  # seconds at most after a poll that failed, for routes that are due less often
+ERROR_WAIT = 300.0  # seconds at most after a poll that failed, for routes that are due less often
 
 
 def subscriber_topology(route: Subscriber) -> Topology:
@@ -124,38 +124,38 @@ class SubscriberFlow:
         except KnownLost as error:
             return await self._known_lost(baton, error)
         self._cached = None
-        turned = await self._work(broker, baton, known, stop)
-        ref = await stream.save(baton.known, known, seen=turned.seen, scan_ended=turned.ended)
+        result = await self._work(broker, baton, known, stop)
+        ref = await stream.save(baton.known, known, seen=result.seen, scan_ended=result.ended)
         self._cached = (ref, known)
-        return baton.advanced(known=ref, due=self._due(turned), **turned.changes)
+        return baton.advanced(known=ref, due=self._due(result), **result.changes)
 
     async def _known(self, stream: KnownStream, baton: Baton) -> Known:
         if self._cached is not None and self._cached[0] == baton.known:
             return self._cached[1]
         return await stream.load(baton.known)
 
-    async def _work(self, broker: Broker, baton: Baton, known: Known, stop: asyncio.Event) -> Turned:
+    async def _work(self, broker: Broker, baton: Baton, known: Known, stop: asyncio.Event) -> TurnResult:
         source = self._halo.source(self._route.operation.path)
         emitter = Emitter(self._route, broker, self._evaluator, self._clock, self._metrics, source)
         limit = self._clock.monotonic() + self._turn_limit
         check = EchoCheck(self._route, self._echoes, self._clock, self._metrics) if self._echoes is not None else None
         poller = Poller(self._route, self._halo, emitter, self._evaluator, self._clock, self._metrics, check)
         try:
-            turned = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)
+            result = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)
         except BrokerError:
             raise
         except Exception as error:
             logger.error("poll.crashed", route=self._route.name, error=type(error).__name__, exc_info=error)
-            turned = Turned(
-                {"scan": None, "polled": self._clock.now()}, None, ended=True, trouble=f"{type(error).__name__} in the worker itself; the log has the trace"
+            result = TurnResult(
+                {"scan": None, "polled": self._clock.now()}, None, ended=True, error=f"{type(error).__name__} in the worker itself; the log has the trace"
             )
-        if turned.astray:
+        if result.unroutable:
             await self._declare_again(broker)
-        if turned.trouble:
-            self._health.up(self.part, f"the last poll failed: {turned.trouble}")
-        elif turned.ended:
+        if result.error:
+            self._health.up(self.part, f"the last poll failed: {result.error}")
+        elif result.ended:
             self._health.up(self.part, "polling")
-        return turned
+        return result
 
     async def _declare_again(self, broker: Broker) -> None:
         """Somebody may have deleted what the events need; what cannot be restored must not keep the baton from going on."""
@@ -166,12 +166,12 @@ class SubscriberFlow:
                 raise
             logger.error("topology.not_restored", route=self._route.name, reason=str(error))
 
-    def _due(self, turned: Turned) -> float:
+    def _due(self, result: TurnResult) -> float:
         now = self._clock.now()
-        if not turned.ended:
+        if not result.ended:
             return now
         due = self._schedule.next(now)
-        return min(due, now + TROUBLE_WAIT) if turned.trouble and (self._route.every or TROUBLE_WAIT) >= TROUBLE_WAIT else due
+        return min(due, now + ERROR_WAIT) if result.error and (self._route.every or ERROR_WAIT) >= ERROR_WAIT else due
 
     async def _known_lost(self, baton: Baton, error: KnownLost) -> Baton:
         now = self._clock.now()

@@ -56,14 +56,14 @@ def after_backwards(position: Position, page: Page, window: Window | None, *, re
     if position.page > 1:
         return replace(position, page=position.page - 1)
     if position.until is not None:
-        return after_unordered(position) if position.shaken or position.short else complete(position)
+        return after_unordered(position) if position.rows_entered or position.rows_missing else complete(position)
     if window is None or window.since is None:
         return after_whole_list(position, window)
     return after_open_window(position, window)
 
 
 def after_whole_list(position: Position, window: Window | None) -> Position:
-    if position.ascending and not position.short:
+    if position.ascending and not position.rows_missing:
         return complete(position)
     return after_unordered(position) if window is None else after_open_window(position, window)
 
@@ -76,13 +76,13 @@ def after_open_window(position: Position, window: Window) -> Position:
     until = reached - window.overlap
     if window.since is not None and until <= window.since:
         return complete(position)
-    return replace(renewed(position, whole=True), state="first", page=1, count=None, end=0, until=until)
+    return replace(next_pass(position, whole=True), state="first", page=1, count=None, end=0, until=until)
 
 
 def after_unordered(position: Position) -> Position:
     """Rows of this list may move anywhere: only a pass in which nothing moved proves that nothing was missed."""
-    if position.still:
-        if position.short:
+    if position.pass_stable:
+        if position.rows_missing:
             return incomplete(position, f"counts disagree: Halo counts {position.count} records and gives {position.met}")
         return complete(position)
     if position.passes >= MAX_PASSES:
@@ -97,14 +97,14 @@ def last_page(position: Position) -> int:
 
 def backwards(position: Position, *, whole: bool) -> Position:
     """A pass from the last page to the first."""
-    begun = renewed(position, whole=whole)
+    begun = next_pass(position, whole=whole)
     last = last_page(begun)
     if last > MAX_PAGES:
         return incomplete(begun, f"{begun.count} records in pages of {begun.step} are more than {MAX_PAGES} pages: narrow the query")
     return replace(begun, state="backwards", page=last)
 
 
-def renewed(position: Position, *, whole: bool) -> Position:
+def next_pass(position: Position, *, whole: bool) -> Position:
     """A new pass begins; `whole`: the one that ends here met the whole list, else it is given up."""
     passes, before = (position.passes + 1, position.trace) if whole else (position.passes, position.before)
-    return replace(position, passes=passes, met=0, least=None, ascending=True, shaken=False, trace="", before=before)
+    return replace(position, passes=passes, met=0, least=None, ascending=True, rows_entered=False, trace="", before=before)
