@@ -1,4 +1,4 @@
-"""Which changes of a record are the work of a write: those of what was sent, and what Halo sets with it. Anything else may be somebody else's."""
+"""Decides which changed members of a record a write explains: the members it sent and those that Halo sets with them. Other changes may be another writer's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from worker.changes.fingerprints import canonical, is_of_now, moment_of, same_moment
 
 SUFFIX = re.compile(r"(_?id|_name|_html|_desc|_text|_display)$")
-FOLLOWS: Mapping[str, tuple[str, ...]] = {  # by the beginning of what was sent: the beginnings of what Halo sets with it
+FOLLOWS: Mapping[str, tuple[str, ...]] = {  # prefix of a sent member: prefixes of the members that Halo sets with it
     "status": ("hasbeenclosed", "dateclosed", "datecleared", "onhold", "sla", "fix", "respon", "deadline", "target"),
     "priority": ("sla", "fix", "respon", "deadline", "target"),
     "sla": ("priority", "fix", "respon", "deadline", "target"),
@@ -23,7 +23,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {  # by the beginning of what was sent:
 
 
 def changed_members(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """Names whose values differ; a moment may be written with more decimals on one side."""
+    """Yield the names whose values differ. A date may have more decimals on one side."""
     for name in before.keys() | after.keys():
         old, new = before.get(name), after.get(name)
         if canonical(old) != canonical(new) and not (is_of_now(new) and same_moment(moment_of(old), moment_of(new))):
@@ -31,7 +31,7 @@ def changed_members(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iter
 
 
 def is_ours(name: str, before: Any, after: Any, sent: Mapping[str, Any]) -> bool:
-    """Whether a write of `sent` explains that this member changed."""
+    """Return whether a write of `sent` explains the change of this member."""
     if is_of_now(after):
         return True
     if name in sent:
@@ -41,7 +41,7 @@ def is_ours(name: str, before: Any, after: Any, sent: Mapping[str, Any]) -> bool
 
 
 def _elements_are_ours(before: Any, after: Any, sent: Any) -> bool:
-    """Of a list of objects that can be told apart, only those that were sent may have changed, and new ones come from those without an id."""
+    """In a list of identifiable objects only the sent ones may have changed; new ones come from sent ones without an id."""
     old, new = _by_identity(before or []), _by_identity(after or [])
     if old is None or new is None or not _are_objects(sent):
         return True

@@ -1,4 +1,4 @@
-"""What changed: records compared with the known ones. Pure; one mechanism for every entity, dates only narrow what is fetched."""
+"""Compares records with the known ones. Pure, and the same for every entity: dates only narrow what is fetched."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = Literal["created", "updated", "deleted"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One event to be: `previous` and `digest` are content hashes, None where there is none. `trace`: what the echo guard is to remember of it."""
+    """A change to publish. `previous` and `digest` are content hashes, None where there is none. `trace`: what the echo guard stores with the record."""
 
     kind: Kind
     key: str
@@ -26,11 +26,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ScanContext:
-    """What a row must be judged by.
+    """What the classification of a row depends on besides its content.
 
-    `baseline`: the first scan of `start: now`: what is unknown was there before. `since`: start of the window of a scan by date. `cursor`: the newest stamp
-    of earlier scans; a full scan of a subscriber by date meets old records that it never saw, which are no news. `again`: an operator wants everything that was
-    updated since then once more; what has no stamp may have been.
+    `baseline`: the first scan of `start: now`; unknown records existed before. `since`: start of the window of a scan by date.
+    `cursor`: newest stamp of earlier scans; a full scan of a subscriber by date reads older records that it has never seen and does not publish them.
+    `again`: an operator asks for every record updated since then; a record without a stamp counts as updated.
     """
 
     baseline: bool = False
@@ -40,7 +40,7 @@ class ScanContext:
 
 
 def classify_change(row: Mapping[str, Any], previous: str | None, digest: str, context: ScanContext) -> Literal["created", "updated", "baseline"] | None:
-    """What this row is: news, something only to be learnt, or (None) as known."""
+    """Return the kind of event to publish, `baseline` for a record to store without an event, or None for an unchanged record."""
     if context.again is not None and not before(updated_at(row), context.again):
         return "updated" if before(created_at(row), context.again, unknown=previous is not None) else "created"
     if previous is not None:
@@ -61,5 +61,5 @@ def before(stamp: datetime | None, moment: datetime, *, unknown: bool = False) -
 
 
 def dedupe_key(client: str, entity: str, key: str, previous: str | None, digest: str | None) -> str:
-    """The identity of an event: equal for every copy of it, whoever publishes it and how often."""
+    """Return the idempotency key of an event, equal for all its copies."""
     return f"{client}/{entity}/{key}:{previous or 'new'}:{digest or 'gone'}"

@@ -1,4 +1,4 @@
-"""What a record held, told by digests: enough to see whether it still holds the same, and nothing of the data itself."""
+"""Digests of a record's members: they show whether the content is the same and contain no data."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from worker.changes.records import UPDATE_STAMPS, VOLATILE, parse_stamp, updated
 NAME_BYTES, VALUE_BYTES = 4, 8
 EPOCH, MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 MASK = (1 << 8 * VALUE_BYTES) - 1
-TICK = 3  # milliseconds by which one moment differs in an answer and in a list: the database keeps steps of a 300th of a second
+TICK = 3  # milliseconds by which a date may differ between an answer and a list: the database rounds to 1/300 s
 DATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
-OF_NOW = re.compile(r"T\d\d:\d\d:\d\d\.\d{4,}")  # decimals that the database does not keep: a moment that was taken while answering
+OF_NOW = re.compile(r"T\d\d:\d\d:\d\d\.\d{4,}")  # more decimals than the database stores: Halo took the time while it answered
 
 
 @lru_cache(4096)
@@ -28,17 +28,17 @@ def name_digest(name: str) -> int:
 
 
 def milliseconds(stamp: datetime | None) -> int | None:
-    """Since 1970."""
+    """Return milliseconds since 1970."""
     return None if stamp is None else (stamp - EPOCH) // MILLISECOND
 
 
 def moment_of(value: Any) -> int | None:
-    """A date of Halo's in milliseconds since 1970; None when it is none, or not set."""
+    """Return a Halo date in milliseconds since 1970; None for other values and for unset dates."""
     return milliseconds(parse_stamp(value)) if isinstance(value, str) and DATED.match(value) else None
 
 
 def is_of_now(value: Any) -> bool:
-    """Whether it is the moment of the request that it answers."""
+    """Return whether the value is the time of the request that Halo answers."""
     return isinstance(value, str) and OF_NOW.search(value) is not None and moment_of(value) is not None
 
 
@@ -47,12 +47,12 @@ def same_moment(one: int | None, other: int | None) -> bool:
 
 
 def stamp_of(row: Mapping[str, Any]) -> int | None:
-    """When it was updated, in milliseconds since 1970, where it says so."""
+    """Return the update stamp in milliseconds since 1970, None without one."""
     return milliseconds(updated_at(row))
 
 
 def canonical(value: Any) -> bytes:
-    """The value as text, alike in lists, details and answers; empty for what Halo shows, or does not show, where nothing is set."""
+    """Return the value as text, equal in lists, details and answers; empty for every form of an unset value."""
     if value is None or value in ("", [], {}):
         return b""
     if isinstance(value, str):
@@ -64,7 +64,7 @@ def canonical(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Whole numbers without decimals and dates in one form, at any depth; nothing where nothing is set."""
+    """Normalise at any depth: integral floats become integers, dates milliseconds; unset members are left out."""
     match value:
         case float() if value.is_integer():
             return int(value)
@@ -84,13 +84,13 @@ def _digest(name: str, text: bytes) -> int:
 
 
 def content_of(row: Mapping[str, Any], ignore: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The members that count as content, without those that only say when it was updated."""
+    """Return the members that count as content, without update stamps."""
     left_out = VOLATILE | ignore
     return {name: value for name, value in row.items() if name not in left_out and name not in UPDATE_STAMPS and not name.startswith("_")}
 
 
 def digests(content: Mapping[str, Any], *, nested: bool = True) -> dict[int, int]:
-    """Digest of the name to digest of the value, for all that is set."""
+    """Map the digest of each name to the digest of its value; unset members are left out."""
     found = {}
     for name, value in content.items():
         if (nested or not isinstance(value, (dict, list))) and (text := canonical(value)):
@@ -99,13 +99,13 @@ def digests(content: Mapping[str, Any], *, nested: bool = True) -> dict[int, int
 
 
 def total(members: Mapping[int, int]) -> int:
-    """One number over all members; a member can be taken out of it and another put in."""
+    """Return one sum over all members, from which a member can be subtracted."""
     return sum(members.values()) & MASK
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What is remembered of a record to tell whether a later look met it unchanged: its update stamp, or a number over its members where it has none."""
+    """What the worker stores of a record to detect later changes: its update stamp or, without one, a sum over its members."""
 
     stamp: int | None = None
     members: int | None = None
@@ -120,7 +120,7 @@ class Trace:
 
     @classmethod
     def decode(cls, text: str | None) -> Trace:
-        """Nothing is known of a record without a trace, or with one of another version."""
+        """Return an empty trace for an empty text and for one of another version."""
         if not text or text[0] not in "sm":
             return cls()
         number = int(text[1:], 16)

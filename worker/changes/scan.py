@@ -1,14 +1,14 @@
-"""Reads a whole list so that no row is lost in silence, however Halo pages it and however its rows move meanwhile.
+"""Reads a whole list so that no row is missed silently, however Halo pages it and however rows move during the scan.
 
-One page is one answer: nothing can move. Of several, the last is read first: rows that leave shift the others towards pages that are still to be read. So a pass
-backwards is certain as long as rows only leave, or come in at the end:
+A list of one page is one answer: no row can move. Of several pages the scan reads the last first. Rows that leave the list shift the others to pages that
+the scan has not read yet. A backward pass therefore misses no row while rows only leave, or enter at the end:
 
-- A window that ended before the overlap is such a list: whatever is updated leaves it. What lies in the overlap the next scan reads again. So a window of several
-  pages is read twice: whole, then without its overlap, which is often one page.
-- A whole list is, when its ids rise from page to page: new ones come in at the end. If they do not rise, it is read as a window, where Halo can filter by date.
-- Any other list (or a window that Halo does not close) is certain only when two passes met the same rows on the same pages.
+- A closed window that ends before the overlap: an updated row leaves it, and the next scan reads the overlap again. So the scan reads a window of several
+  pages twice: whole, then without its overlap, which is often one page.
+- A whole list whose ids rise from page to page: new rows enter at the end. If ids do not rise, the scan reads it as a window, where Halo can filter by date.
+- Any other list, or a window that Halo does not close, is complete only when two passes read the same rows on the same pages.
 
-Where pages are not counted, they are read forwards to find their end, which proves nothing by itself. A scan that remains uncertain is incomplete and says why.
+Without a record count the scan reads forwards to find the last page; a forward pass does not prove completeness. An uncertain scan is incomplete and says why.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from worker.core.exchange import Exchange
 
 @dataclass(slots=True)
 class Seen:
-    """What a scan has met so far: the keys of its records, and the page before for noticing that it comes again."""
+    """What a scan has read: its record keys, the keys of the previous page (to detect a repeated page), and how many rows have no key."""
 
     keys: set[str] = field(default_factory=set)
     previous: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The rows of one page with their keys (None: it has none), the keys that this scan had not met before, and where the scan is after it."""
+    """The rows of one page with their keys (None: no key), the keys that are new in this scan, and the position after the page."""
 
     rows: list[dict[str, Any]]
     keys: list[str | None]
@@ -47,7 +47,7 @@ class Step:
 
 
 class Scan:
-    """One scan over one list; `pause()` true ends the turn after the page in hand."""
+    """One scan over one list. When `pause()` returns true, the turn ends after the current page."""
 
     def __init__(self, reader: PageReader, key: Sequence[str], window: Window | None, *, ordered: bool, pause: Callable[[], bool]) -> None:
         self._reader = reader
@@ -57,7 +57,7 @@ class Scan:
         self._pause = pause
 
     async def steps(self, position: Position, seen: Seen) -> AsyncIterator[Step]:
-        """Read on from `position`, page by page, until the scan ends or `pause` says so. `seen` is filled as it goes."""
+        """Read page by page from `position` until the scan ends or `pause()` returns true. Adds to `seen`."""
         while not position.ended:
             page = await self._reader.read(position.page, self._filters(position))
             if isinstance(page, PageFailed):
@@ -96,7 +96,7 @@ class Scan:
 
 
 def with_page(position: Position, page: Page, keys: tuple[str, ...], previous: tuple[str, ...]) -> Position:
-    """With what this page tells of rows, stamps, clock and counts."""
+    """Return the position with the rows, stamps, clock and counts of this page added."""
     stamps = [stamp for row in page.rows if (stamp := updated_at(row)) is not None]
     came_in = position.until is not None and any(stamp > position.until for stamp in stamps)
     grew = position.until is not None and None not in (position.count, page.count) and (page.count or 0) > (position.count or 0)
@@ -117,7 +117,7 @@ def with_page(position: Position, page: Page, keys: tuple[str, ...], previous: t
 
 
 def ids_ascend(keys: tuple[str, ...], after: tuple[str, ...]) -> bool:
-    """Whether the ids of a page rise, and begin below those of the page after it, as far as that is known."""
+    """Return whether the ids of a page rise and start below those of the next page, where that one was read."""
     if not keys:
         return True
     if not all(key.isdecimal() for key in (*keys, *after[:1])):
@@ -127,7 +127,7 @@ def ids_ascend(keys: tuple[str, ...], after: tuple[str, ...]) -> bool:
 
 
 def with_page_digest(trace: str, page: int, keys: tuple[str, ...]) -> str:
-    """The trace with a page added; the order in which pages are read does not count, nor do empty ones."""
+    """Return the trace with a page added. Empty pages and the order of reading do not change it."""
     if not keys:
         return trace
     digest = blake2b(f"{page}:{','.join(keys)}".encode(), digest_size=8).digest()

@@ -1,4 +1,4 @@
-"""One turn of one subscriber: read pages, find what changed, publish it, and say what the next baton is."""
+"""Takes one turn of one subscriber: reads pages, detects changes, publishes them and computes the next baton."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ logger = structlog.get_logger()
 
 
 class TooManyRecords(WorkerError):
-    """More records than a subscriber may know."""
+    """The list has more records than a subscriber can track."""
 
 
 class Poller:
-    """Takes turns for one subscriber through one broker attachment."""
+    """Takes turns of one subscriber through one broker attachment."""
 
     def __init__(
         self, route: Subscriber, halo: Halo, emitter: Emitter, evaluator: Evaluator, clock: Clock, metrics: Metrics, echoes: EchoCheck | None = None
@@ -52,7 +52,7 @@ class Poller:
         self._echoes = echoes
 
     async def take_turn(self, baton: Baton, known: Known, pause: Callable[[], bool]) -> TurnResult:
-        """Scan until the end or until `pause`; `known` is changed as events are confirmed. Raises `BrokerError` when the broker is lost."""
+        """Scan until the end or until `pause()` returns true. Updates `known` as the broker confirms events. Raises `BrokerError` when the broker is lost."""
         plan, position = resumed(baton.scan) if baton.scan else (planned(self._route, baton, self._clock.now()), Position())
         if baton.scan is None:
             known.seen.clear()
@@ -77,11 +77,11 @@ class Poller:
         async for step in scan.steps(turn.position, Seen(keys=turn.known.seen)):
             if step.failure is not None:
                 if is_stopping(step.failure):
-                    return  # this page is for the next turn
+                    return  # the next turn reads this page
                 turn.error = step.failure.reason
             await self._process_page(turn, step, context, parameters["query"])
             turn.position = step.position
-        whole = turn.plan.full and turn.position.until is None  # of a list that was only certain when closed, the newest rows may have been missed
+        whole = turn.plan.full and turn.position.until is None  # a closed window leaves out the newest rows
         if turn.position.state == "complete" and whole and self._route.changes != "all":
             await self._handle_missing(turn)
 
@@ -96,7 +96,7 @@ class Poller:
         return read
 
     async def _process_page(self, turn: Turn, step: Step, context: ScanContext, query: dict[str, Any]) -> None:
-        """Publish what changed on this page, then remember it."""
+        """Publish the changes of this page, then store them as known."""
         turn.tally.rows += len(step.rows)
         turn.known.meet(step.keys)
         changes = self._changes(turn, step, context)
@@ -107,7 +107,7 @@ class Poller:
         await self._publish(turn, changes)
 
     def _changes(self, turn: Turn, step: Step, context: ScanContext) -> list[Change]:
-        """What changed on this page. Nearly every row of a scan is as known: those are passed over at once."""
+        """Return the changes of this page. Nearly every row is unchanged, so unchanged rows take the shortest path."""
         known, traced, ignore = turn.known.hashes, turn.known.traces if self._echoes is not None else None, self._route.ignore
         compares = self._route.changes != "all" and context.again is None
         found = []
@@ -140,11 +140,11 @@ class Poller:
             return None
         base = turn.dedupe_base(key, previous, digest)
         if again:
-            base = f"{turn.baton.epoch}/{base or 'new'}"  # an event that is wanted once more is not a copy of the first
+            base = f"{turn.baton.epoch}/{base or 'new'}"  # the repeated event needs a dedupe key of its own
         return Change(verdict, key, row, base, digest, trace)
 
     async def _without_echoes(self, turn: Turn, changes: list[Change], context: ScanContext) -> list[Change]:
-        """What is left to be published; what our own writes made is dealt with."""
+        """Store the changes that our own writes made as known; return the others."""
         own = await self._echoes.own(changes, turn.known, context) if self._echoes is not None else []
         if not own:
             return changes
@@ -174,7 +174,7 @@ class Poller:
                 known.put(change.key, change.digest, change.trace)
 
     async def _handle_missing(self, turn: Turn) -> None:
-        """Records that two complete scans in a row did not meet are gone."""
+        """Handle records that the complete scan did not read. After two such scans in a row a record is deleted."""
         absent = turn.known.hashes.keys() - turn.known.seen
         gone = sorted(absent & turn.known.missing)
         if self._route.deletes:
@@ -207,5 +207,5 @@ class Poller:
 
 
 def is_stopping(exchange: Exchange) -> bool:
-    """Whether a request was given up because the worker stops."""
+    """Return whether the client dropped the request because the worker stops."""
     return exchange.fate is Fate.NOT_SENT and not exchange.down

@@ -1,4 +1,4 @@
-"""A subscriber: waits for its baton, takes a turn, passes it on. Any number of replicas do the same; the broker hands the baton to one of them."""
+"""Runs a subscriber: waits for its baton, takes a turn and publishes the next baton. The broker delivers the baton to one replica at a time."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from worker.state.known import Known
 from worker.state.known_stream import KnownLost, KnownStream
 
 logger = structlog.get_logger()
-UNAVAILABLE_WAIT = 30.0  # seconds that a baton is held while Halo is down, before another replica may try
-ERROR_WAIT = 300.0  # seconds at most after a poll that failed, for routes that are due less often
+UNAVAILABLE_WAIT = 30.0  # seconds that a replica holds a baton while Halo is down, before another one may try
+ERROR_WAIT = 300.0  # maximum seconds between a failed poll and the next one
 
 
 def subscriber_topology(route: Subscriber) -> Topology:
-    """Everything that a subscriber needs besides its own state."""
+    """Return the queues and exchanges that a subscriber needs besides its own state."""
     dead = Topology(queues=(browsed(subscriber_dead_queue(route.name)),))
     return common_topology() + events_topology(route.exchange, route.queue, route.queue_binding) + dead
 
 
 class SubscriberFlow:
-    """One subscriber. `turn_limit`: seconds after which a long scan goes on in the next turn. `echoes`: what our own writes left, where it is not to hear of them."""
+    """One subscriber. `turn_limit`: seconds after which a long scan continues in the next turn. `echoes`: notices of our own writes, for routes that skip them."""
 
     def __init__(
         self,
@@ -68,11 +68,11 @@ class SubscriberFlow:
 
     @property
     def part(self) -> str:
-        """Its name in readiness."""
+        """The name of this subscriber in the readiness report."""
         return f"subscriber {self._route.name}"
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
-        """Take turns until `stop`, or raise `BrokerError` when the attachment is lost."""
+        """Take turns until `stop`. Raises `BrokerError` when the attachment is lost."""
         await ensure_born(broker, self._clock, self._route.name)
         while not stop.is_set():
             async with open_holder(broker, self._clock, self._route.name, self._metrics) as (holder, channel):
@@ -96,7 +96,7 @@ class SubscriberFlow:
                 return
             if arrived is None:
                 if not await self._in_sight(broker):
-                    return  # a channel that hands nothing out may hold it
+                    return  # a channel without deliveries may hold the baton
             elif not isinstance(arrived, bool) and (held := await holder.take(arrived)) is not None:
                 self._found()
                 await self._turn(broker, holder, held, stop)
@@ -111,13 +111,13 @@ class SubscriberFlow:
         self._last_seen = self._clock.monotonic()
 
     async def _successor(self, broker: Broker, baton: Baton, stop: asyncio.Event) -> Baton:
-        """Do the work of a turn; the baton to put. What goes wrong with Halo or a record is in it, what goes wrong with the broker is raised."""
+        """Do the work of a turn and return the next baton. It holds failures of Halo and of records; failures of the broker are raised."""
         await first_of(self._halo.wait_available(), stop.wait(), timeout=UNAVAILABLE_WAIT)
         now = self._clock.now()
         if not self._halo.available:
             return replace(baton, due=now)
         if baton.due > now and baton.scan is None and baton.polled:
-            return replace(baton, due=baton.due)  # it came early, from a queue that somebody drained
+            return replace(baton, due=baton.due)  # it came early: another replica drained the waiting queue
         try:
             stream = KnownStream(broker, self._route.name)
             known = await self._known(stream, baton)
@@ -158,7 +158,7 @@ class SubscriberFlow:
         return result
 
     async def _declare_again(self, broker: Broker) -> None:
-        """Somebody may have deleted what the events need; what cannot be restored must not keep the baton from going on."""
+        """Declare the route's topology, which may have been deleted. A failure must not stop the baton."""
         try:
             await broker.declare(subscriber_topology(self._route))
         except BrokerError as error:
@@ -193,11 +193,11 @@ class SubscriberFlow:
         logger.error("cursor.lost", route=self._route.name, reason=reason)
 
     async def _in_sight(self, broker: Broker) -> bool:
-        """Nobody has had the baton here for a while: is it anywhere?"""
+        """Search the state queues for a baton that has not arrived for a while, and raise the alarm if it is lost."""
         if await baton_in_sight(broker, self._route.name):
             self._found()
             return True
-        if self._clock.monotonic() - self._last_seen > 3 * self._turn_limit:  # longer than any holder may keep it
+        if self._clock.monotonic() - self._last_seen > 3 * self._turn_limit:  # longer than any replica may hold it
             if self._route.on_lost_cursor == "start" and await start_again(broker, self._clock, self._route.name):
                 logger.warning("cursor.lost", route=self._route.name, then="starts as on the first day")
                 return True

@@ -1,4 +1,4 @@
-"""What one turn of a subscriber has done so far, and how it ended."""
+"""The state of one turn of a subscriber, and its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.state.known import Known
 
 @dataclass(slots=True)
 class Turn:
-    """What this turn has done so far."""
+    """The state of the current turn. `published`: per record the content before this turn and the contents it has published since."""
 
     baton: Baton
     known: Known
@@ -29,9 +29,10 @@ class Turn:
     published: dict[str, list[str | None]] = field(default_factory=dict)
 
     def dedupe_base(self, key: str, previous: str | None, digest: str) -> str | None:
-        """The content from which a change is told: the baton's, also when this turn has told a change of the record before.
+        """Return the `previous` hash for the dedupe key of a change: the baton's, even after an earlier change of the record in this turn.
 
-        If this turn dies, the next one knows only the baton, and its copy has the same dedupe key. What goes back to a content that this turn told is no copy.
+        If this turn crashes, the next one knows only the baton, and its copy then has the same dedupe key. A record that returns to a content
+        which this turn has published is a new change, not a copy.
         """
         published = self.published.setdefault(key, [previous])
         flapped = digest in published[1:]
@@ -41,9 +42,9 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
-    """How a turn ended. `changes` are those of the baton; `seen`: what an unfinished scan has met; `error`: why it failed, empty when it did not.
+    """How a turn ended. `changes`: new members of the baton. `seen`: the keys that an unfinished scan has read. `error`: why the poll failed, or empty.
 
-    `unroutable`: an event found no queue or no exchange, so that something may have been deleted that this route needs.
+    `unroutable`: an event found no queue or no exchange, so the route's topology may have been deleted.
     """
 
     changes: dict[str, Any]
