@@ -1,1 +1,1 @@
-"""Finding what changed: reading lists completely, recognising records, comparing them with what is known."""
+"""Change detection: reads lists completely, identifies records and compares them with the known ones."""

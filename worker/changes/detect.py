@@ -1,4 +1,4 @@
-"""What changed: records compared with the known ones. Pure; one mechanism for every entity, dates only narrow what is fetched."""
+"""Compares records with the known ones. Pure, and the same for every entity: dates only narrow what is fetched."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = Literal["created", "updated", "deleted"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One event to be: `previous` and `digest` are content hashes, None where there is none. `trace`: what the echo guard is to remember of it."""
+    """A change to publish. `previous` and `digest` are content hashes, None where there is none. `trace`: what the echo guard stores with the record."""
 
     kind: Kind
     key: str
@@ -25,34 +25,34 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What a row must be judged by.
+class ScanContext:
+    """What the classification of a row depends on besides its content.
 
-    `learning`: the first scan of `start: now`: what is unknown was there before. `since`: start of the window of a scan by date. `cursor`: the newest stamp
-    of earlier scans; a full scan of a subscriber by date meets old records that it never saw, which are no news. `again`: an operator wants everything that was
-    updated since then once more; what has no stamp may have been.
+    `baseline`: the first scan of `start: now`; unknown records existed before. `since`: start of the window of a scan by date.
+    `cursor`: newest stamp of earlier scans; a full scan of a subscriber by date reads older records that it has never seen and does not publish them.
+    `again`: an operator asks for every record updated since then; a record without a stamp counts as updated.
     """
 
-    learning: bool = False
+    baseline: bool = False
     since: datetime | None = None
     cursor: datetime | None = None
     again: datetime | None = None
 
 
-def judge(row: Mapping[str, Any], previous: str | None, digest: str, circumstances: Circumstances) -> Literal["created", "updated", "learnt"] | None:
-    """What this row is: news, something only to be learnt, or (None) as known."""
-    if circumstances.again is not None and not before(updated_at(row), circumstances.again):
-        return "updated" if before(created_at(row), circumstances.again, unknown=previous is not None) else "created"
+def classify_change(row: Mapping[str, Any], previous: str | None, digest: str, context: ScanContext) -> Literal["created", "updated", "baseline"] | None:
+    """Return the kind of event to publish, `baseline` for a record to store without an event, or None for an unchanged record."""
+    if context.again is not None and not before(updated_at(row), context.again):
+        return "updated" if before(created_at(row), context.again, unknown=previous is not None) else "created"
     if previous is not None:
         return None if previous == digest else "updated"
-    if circumstances.learning or circumstances.again is not None:
-        return "learnt"
-    if circumstances.since is not None:
+    if context.baseline or context.again is not None:
+        return "baseline"
+    if context.since is not None:
         born = created_at(row)
-        return "created" if born is None or born >= circumstances.since else "updated"
+        return "created" if born is None or born >= context.since else "updated"
     stamp = updated_at(row)
-    if circumstances.cursor is not None and stamp is not None and stamp < circumstances.cursor:
-        return "learnt"
+    if context.cursor is not None and stamp is not None and stamp < context.cursor:
+        return "baseline"
     return "created"
 
 
@@ -61,5 +61,5 @@ def before(stamp: datetime | None, moment: datetime, *, unknown: bool = False) -
 
 
 def dedupe_key(client: str, entity: str, key: str, previous: str | None, digest: str | None) -> str:
-    """The identity of an event: equal for every copy of it, whoever publishes it and how often."""
+    """Return the idempotency key of an event, equal for all its copies."""
     return f"{client}/{entity}/{key}:{previous or 'new'}:{digest or 'gone'}"

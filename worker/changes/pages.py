@@ -1,4 +1,4 @@
-"""One page of a list, whatever shape Halo gives it."""
+"""Reads one page of a list in any of the shapes that Halo answers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from worker.catalogue.operation import Listing
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.ports import Halo
 
-PAGE_SIZE = 100  # Halo's own cap; asking for more gains nothing and misleads
+PAGE_SIZE = 100  # Halo's maximum: it answers no more rows, whatever the request says
 
 NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`count` is Halo's `record_count`, None when the answer has none; `date` is Halo's clock."""
+    """The rows of one answer. `count`: Halo's `record_count`, None without one. `date`: Halo's clock, UTC."""
 
     rows: list[dict[str, Any]]
     count: int | None
@@ -27,7 +27,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class PageFailed:
-    """The page could not be had; `exchange` says why."""
+    """A page that could not be read; `exchange` has the reason."""
 
     exchange: Exchange
 
@@ -36,7 +36,10 @@ OnPage = Callable[[int, "Page | PageFailed", Exchange], None]
 
 
 def rows_of(body: Any, listing: Listing | None) -> tuple[list[dict[str, Any]], int | None] | None:
-    """The rows of an answer and its record count; None when it is no list. Accepts a bare array, the known key, `results`, or the only array of objects."""
+    """Return the rows of an answer and its record count, None for anything but a list.
+
+    Accepts a bare array, the list's known key, `results`, or the only array of objects.
+    """
     if isinstance(body, list):
         return [row for row in body if isinstance(row, dict)], None
     if not isinstance(body, dict):
@@ -56,7 +59,7 @@ def rows_of(body: Any, listing: Listing | None) -> tuple[list[dict[str, Any]], i
 
 
 class PageReader:
-    """Reads pages of one list. `request` carries everything but the paging parameters."""
+    """Reads pages of one list. `request` has all parameters except those of paging."""
 
     def __init__(self, halo: Halo, request: Request, listing: Listing | None, on_page: OnPage, priority: Priority = Priority.POLL) -> None:
         self._halo = halo
@@ -70,7 +73,7 @@ class PageReader:
         return self._listing is not None and self._listing.paged
 
     async def read(self, number: int, more: Mapping[str, str] | None = None) -> Page | PageFailed:
-        """Page `number` (from 1) with these further query parameters; the whole list when it is not paged."""
+        """Read page `number` (from 1) with additional query parameters `more`; an unpaged list is read whole."""
         query = dict(self._request.query) | dict(more or {})
         if self.paged:
             query |= {"pageinate": "true", "page_size": str(PAGE_SIZE), "page_no": str(number)}
@@ -80,7 +83,7 @@ class PageReader:
         return page
 
     def _page(self, exchange: Exchange) -> Page | PageFailed:
-        if self._listing is None and exchange.status == NOT_FOUND:  # the one record is gone: an empty list
+        if self._listing is None and exchange.status == NOT_FOUND:  # the record is deleted: an empty list
             return Page([], 0, exchange.date)
         if not exchange.ok:
             return PageFailed(exchange)

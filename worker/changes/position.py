@@ -1,4 +1,4 @@
-"""Where a scan is: what the baton carries from turn to turn."""
+"""The position of a scan, which the baton carries from turn to turn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Only rows updated since then (UTC; None: a whole list that can be closed). `overlap`: the next window begins that long before the newest stamp of this one."""
+    """The update stamps that a scan by date reads.
+
+    `since`: UTC; None reads the whole list of an entity that Halo can filter by date. `overlap`: the next window begins this long before the newest stamp.
+    """
 
     since: datetime | None
     overlap: timedelta = timedelta()
@@ -17,14 +20,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a scan is. One that was just begun reads the first page.
+    """How far a scan is. A new scan reads the first page.
 
-    Of the scan: `page` is the next to read; `step` the rows per page as Halo gives them; `count` Halo's last record count; `end` the last page that has rows,
-    where reading forwards found it; `started` and `latest` Halo's clock at the first and at the last page; `newest` the newest stamp; `rows` how many were read,
-    repeats included.
+    Of the scan: `page`: the next to read. `step`: rows per page as Halo answers them. `count`: Halo's last record count.
+    `end`: last page with rows, found by reading forwards. `started`, `latest`: Halo's clock at the first and the last page.
+    `newest`: newest update stamp. `rows`: rows read, repeats included.
 
-    Of the pass under way: `until` closes its window; `met` counts its rows, repeats included; `least` is Halo's lowest count; `ascending`: its ids rise from page to page; `shaken`: rows came into it;
-    `trace` tells which rows stood on which page, `before` the same of the whole pass before.
+    Of the current pass: `until`: end of its window. `met`: its rows, repeats included. `least`: Halo's lowest count.
+    `ascending`: ids rise from page to page. `rows_entered`: rows entered its window while it was read.
+    `trace`: digest of the rows on each page. `before`: the same of the previous complete pass.
     """
 
     state: Literal["first", "backwards", "forwards", "complete", "incomplete", "failed"] = "first"
@@ -37,7 +41,7 @@ class Position:
     met: int = 0
     least: int | None = None
     ascending: bool = True
-    shaken: bool = False
+    rows_entered: bool = False
     trace: str = ""
     before: str = ""
     started: datetime | None = None
@@ -51,21 +55,21 @@ class Position:
         return self.state in {"complete", "incomplete", "failed"}
 
     @property
-    def short(self) -> bool:
-        """Whether this pass met fewer rows than Halo ever counted meanwhile."""
+    def rows_missing(self) -> bool:
+        """Whether this pass read fewer rows than Halo's lowest count."""
         return self.least is not None and self.met < self.least
 
     @property
-    def still(self) -> bool:
-        """Whether this pass met the same rows on the same pages as the one before."""
+    def pass_stable(self) -> bool:
+        """Whether this pass read the same rows on the same pages as the previous one."""
         return self.trace == self.before
 
     @property
     def reached(self) -> datetime | None:
-        """The stamp up to which rows were there to be met: the newest, as of the beginning of the scan.
+        """The stamp up to which the scan is sure to have read every row.
 
-        Halo's database may stamp rows by another clock than the Date header's: the newest stamp less the time that the scan took is no later than its beginning by
-        either. A list whose rows have no stamps goes by the Date header alone.
+        Halo's database and its Date header may use different clocks. The newest stamp minus the duration of the scan is before its start by either.
+        A list without stamps uses the Date header alone.
         """
         if self.newest is None:
             return self.started if self.rows else None

@@ -1,4 +1,4 @@
-"""A record's identity, its content hash and its stamps, as Halo's rows carry them."""
+"""Identity, content hash and date stamps of Halo's rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import orjson
 
 UPDATE_STAMPS = ("lastupdate", "last_update", "last_modified", "last_updated", "dlastupdate", "alastupdate", "ulastupdate", "slastupdate")
 CREATION_STAMPS = ("dateoccurred", "datecreated", "actiondatecreated")
-VOLATILE = frozenset(  # they follow the clock, or who looks, not what somebody changed
+VOLATILE = frozenset(  # they change with time or with the reader, not with an edit
     {
         "currentelapsedhours",
         "elapsed_resolution_hours",
@@ -31,11 +31,13 @@ VOLATILE = frozenset(  # they follow the clock, or who looks, not what somebody 
         "unread_related_action_count",
     }
 )
-FIRST_REAL_YEAR = 1981  # Halo writes 1899 or 1900 for "not set"
+FIRST_REAL_YEAR = 1981  # Halo writes 1899 or 1900 for an unset date
 
 
 def record_key(row: Mapping[str, Any], members: Sequence[str]) -> str | None:
-    """The record's identity as text, composite members joined with a slash; None when a member is missing. 3, 3.0 and "3" are the same id."""
+    """Return the identity as text, composite members joined by a slash; None without one of them. 3, 3.0 and "3" are the same id."""
+    if len(members) == 1 and type(value := row.get(members[0])) is int:  # the common case, read without a loop
+        return str(value)
     parts = []
     for member in members:
         value = row.get(member)
@@ -46,23 +48,33 @@ def record_key(row: Mapping[str, Any], members: Sequence[str]) -> str | None:
 
 
 def identity(key: str, members: Sequence[str]) -> dict[str, Any]:
-    """The members of a key as a record would have them: the opposite of `record_key`, whole numbers as numbers."""
+    """Return the members of a key as a record has them, whole numbers as numbers: the inverse of `record_key`."""
     parts = key.split("/", len(members) - 1)
     return {member: int(part) if part.isdecimal() and str(int(part)) == part else part for member, part in zip(members, parts, strict=True)}
 
 
-def content_hash(row: Mapping[str, Any], ignore: frozenset[str] = frozenset()) -> str:
-    """16 hexadecimal digits over the content: without control members (leading underscore), volatile ones and those ignored; the order of members does not count."""
+def content_hash(row: dict[str, Any], ignore: frozenset[str] = frozenset()) -> str:
+    """Return 16 hexadecimal digits over the content, whatever the order of its members.
+
+    Control members (leading underscore, at any depth), volatile members and those in `ignore` do not count. Brokers store this hash: changing it
+    publishes every known record again.
+    """
     left_out = VOLATILE | ignore if ignore else VOLATILE
-    content = {name: value for name, value in row.items() if name not in left_out and not name.startswith("_")}
+    content = row
+    if not row.keys().isdisjoint(left_out):
+        content = row.copy()
+        for name in left_out & row.keys():
+            del content[name]
     text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-    if b'"_' in text:  # control members of nested objects are rare: pay for the walk only then
-        text = orjson.dumps(without_control(content), option=orjson.OPT_SORT_KEYS)
+    if b'"_' in text:  # rare: only then look at each member, and only then at nested ones
+        text = orjson.dumps({name: value for name, value in content.items() if not name.startswith("_")}, option=orjson.OPT_SORT_KEYS)
+        if b'"_' in text:
+            text = orjson.dumps(without_control(content), option=orjson.OPT_SORT_KEYS)
     return blake2b(text, digest_size=8).hexdigest()
 
 
 def without_control(value: Any) -> Any:
-    """A copy without members that start with an underscore, at any depth."""
+    """Return a copy without members that start with an underscore, at any depth."""
     if isinstance(value, dict):
         return {name: without_control(member) for name, member in value.items() if not name.startswith("_")}
     if isinstance(value, list):
@@ -71,7 +83,7 @@ def without_control(value: Any) -> Any:
 
 
 def parse_stamp(value: Any) -> datetime | None:
-    """A date of Halo's (naive means UTC; up to 7 decimals; years before 1981 mean "not set") in UTC, or None."""
+    """Return a Halo date in UTC, None for other values. Halo omits the zone (UTC), writes up to 7 decimals and uses years before 1981 for unset dates."""
     if not isinstance(value, str):
         return None
     try:
@@ -80,7 +92,7 @@ def parse_stamp(value: Any) -> datetime | None:
         return None
     if stamp.year < FIRST_REAL_YEAR:
         return None
-    return stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
+    return datetime.combine(stamp, stamp.time(), UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)  # five times as fast as `replace`
 
 
 def first_stamp(row: Mapping[str, Any], names: Sequence[str]) -> datetime | None:
@@ -99,5 +111,5 @@ def created_at(row: Mapping[str, Any]) -> datetime | None:
 
 
 def halo_time(moment: datetime) -> str:
-    """A moment as Halo's date filters take it."""
+    """Format a time for Halo's date filters."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,14 +1,14 @@
-"""Reads a whole list so that no row is lost in silence, however Halo pages it and however its rows move meanwhile.
+"""Reads a whole list so that no row is missed silently, however Halo pages it and however rows move during the scan.
 
-One page is one answer: nothing can move. Of several, the last is read first: rows that leave shift the others towards pages that are still to be read. So a pass
-backwards is certain as long as rows only leave, or come in at the end:
+A list of one page is one answer: no row can move. Of several pages the scan reads the last first. Rows that leave the list shift the others to pages that
+the scan has not read yet. A backward pass therefore misses no row while rows only leave, or enter at the end:
 
-- A window that ended before the overlap is such a list: whatever is updated leaves it. What lies in the overlap the next scan reads again. So a window of several
-  pages is read twice: whole, then without its overlap, which is often one page.
-- A whole list is, when its ids rise from page to page: new ones come in at the end. If they do not rise, it is read as a window, where Halo can filter by date.
-- Any other list (or a window that Halo does not close) is certain only when two passes met the same rows on the same pages.
+- A closed window that ends before the overlap: an updated row leaves it, and the next scan reads the overlap again. So the scan reads a window of several
+  pages twice: whole, then without its overlap, which is often one page.
+- A whole list whose ids rise from page to page: new rows enter at the end. If ids do not rise, the scan reads it as a window, where Halo can filter by date.
+- Any other list, or a window that Halo does not close, is complete only when two passes read the same rows on the same pages.
 
-Where pages are not counted, they are read forwards to find their end, which proves nothing by itself. A scan that remains uncertain is incomplete and says why.
+Without a record count the scan reads forwards to find the last page; a forward pass does not prove completeness. An uncertain scan is incomplete and says why.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from itertools import pairwise
 from typing import Any
 
 from worker.changes.pages import Page, PageFailed, PageReader
-from worker.changes.passes import after_backwards, after_first, after_forwards
 from worker.changes.position import Position, Window, incomplete
 from worker.changes.records import halo_time, record_key, updated_at
+from worker.changes.scan_transitions import after_backwards, after_first, after_forwards
 from worker.core.exchange import Exchange
 
 
 @dataclass(slots=True)
 class Seen:
-    """What a scan has met so far: the keys of its records, and the page before for noticing that it comes again."""
+    """What a scan has read: its record keys, the keys of the previous page (to detect a repeated page), and how many rows have no key."""
 
     keys: set[str] = field(default_factory=set)
     previous: tuple[str, ...] = ()
@@ -37,16 +37,17 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The rows of one page, the keys that this scan had not met before, and where the scan is after it."""
+    """The rows of one page with their keys (None: no key), the keys that are new in this scan, and the position after the page."""
 
     rows: list[dict[str, Any]]
+    keys: list[str | None]
     fresh: frozenset[str]
     position: Position
     failure: Exchange | None = None
 
 
 class Scan:
-    """One scan over one list; `pause()` true ends the turn after the page in hand."""
+    """One scan over one list. When `pause()` returns true, the turn ends after the current page."""
 
     def __init__(self, reader: PageReader, key: Sequence[str], window: Window | None, *, ordered: bool, pause: Callable[[], bool]) -> None:
         self._reader = reader
@@ -56,20 +57,21 @@ class Scan:
         self._pause = pause
 
     async def steps(self, position: Position, seen: Seen) -> AsyncIterator[Step]:
-        """Read on from `position`, page by page, until the scan ends or `pause` says so. `seen` is filled as it goes."""
+        """Read page by page from `position` until the scan ends or `pause()` returns true. Adds to `seen`."""
         while not position.ended:
             page = await self._reader.read(position.page, self._filters(position))
             if isinstance(page, PageFailed):
-                yield Step([], frozenset(), replace(position, state="failed", reason=page.exchange.reason), page.exchange)
+                yield Step([], [], frozenset(), replace(position, state="failed", reason=page.exchange.reason), page.exchange)
                 return
-            keys = tuple(key for row in page.rows if (key := record_key(row, self._key)) is not None)
+            all_keys = [record_key(row, self._key) for row in page.rows]
+            keys = tuple(key for key in all_keys if key is not None)
             seen.keyless += len(page.rows) - len(keys)
             repeated = bool(keys) and keys == seen.previous
             fresh = frozenset(keys) - seen.keys
-            position = self._after(noted(position, page, keys, seen.previous), page, seen, repeated=repeated, fresh=bool(fresh))
+            position = self._after(with_page(position, page, keys, seen.previous), page, seen, repeated=repeated, fresh=bool(fresh))
             seen.keys.update(keys)
             seen.previous = keys
-            yield Step(page.rows, fresh, position)
+            yield Step(page.rows, all_keys, fresh, position)
             if self._pause():
                 return
 
@@ -93,8 +95,8 @@ class Scan:
                 return after_forwards(position, page, self._window, repeated=repeated, fresh=fresh)
 
 
-def noted(position: Position, page: Page, keys: tuple[str, ...], previous: tuple[str, ...]) -> Position:
-    """With what this page tells of rows, stamps, clock and counts."""
+def with_page(position: Position, page: Page, keys: tuple[str, ...], previous: tuple[str, ...]) -> Position:
+    """Return the position with the rows, stamps, clock and counts of this page added."""
     stamps = [stamp for row in page.rows if (stamp := updated_at(row)) is not None]
     came_in = position.until is not None and any(stamp > position.until for stamp in stamps)
     grew = position.until is not None and None not in (position.count, page.count) and (page.count or 0) > (position.count or 0)
@@ -106,16 +108,16 @@ def noted(position: Position, page: Page, keys: tuple[str, ...], previous: tuple
         newest=max([*stamps, position.newest] if position.newest else stamps, default=None),
         started=position.started or page.date,
         latest=page.date or position.latest,
-        ascending=position.ascending and rising(keys, after),
-        shaken=position.shaken or came_in or grew,
-        trace=traced(position.trace, position.page, keys),
+        ascending=position.ascending and ids_ascend(keys, after),
+        rows_entered=position.rows_entered or came_in or grew,
+        trace=with_page_digest(position.trace, position.page, keys),
         least=position.least if page.count is None else min(page.count, position.least if position.least is not None else page.count),
         count=page.count if page.count is not None else position.count,
     )
 
 
-def rising(keys: tuple[str, ...], after: tuple[str, ...]) -> bool:
-    """Whether the ids of a page rise, and begin below those of the page after it, as far as that is known."""
+def ids_ascend(keys: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    """Return whether the ids of a page rise and start below those of the next page, where that one was read."""
     if not keys:
         return True
     if not all(key.isdecimal() for key in (*keys, *after[:1])):
@@ -124,8 +126,8 @@ def rising(keys: tuple[str, ...], after: tuple[str, ...]) -> bool:
     return all(low < high for low, high in pairwise(ids)) and (not after or ids[0] < int(after[0]))
 
 
-def traced(trace: str, page: int, keys: tuple[str, ...]) -> str:
-    """The trace with a page added; the order in which pages are read does not count, nor do empty ones."""
+def with_page_digest(trace: str, page: int, keys: tuple[str, ...]) -> str:
+    """Return the trace with a page added. Empty pages and the order of reading do not change it."""
     if not keys:
         return trace
     digest = blake2b(f"{page}:{','.join(keys)}".encode(), digest_size=8).digest()

@@ -1,4 +1,4 @@
-"""What became of a request: the one place that reads statuses, content types and bodies."""
+"""Classifies what a request to Halo resulted in: the only module that reads statuses, content types and bodies."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ HINTS: dict[int, str] = {
 
 
 def judge(result: Answer | Failure) -> Exchange:
-    """The exchange for what came back, without its duration.
+    """Return the exchange for an answer or a failure, without its duration.
 
-    `down` is certain when nothing was sent. On what was sent it is a suspicion (gateway errors, lost or late answers, redirects, web pages, a refused token):
-    one bad endpoint looks the same as a Halo that is gone, and only another request can tell.
+    `down` is certain for a request that was not sent. After sending it is a suspicion (gateway errors, lost or late answers, redirects, web pages,
+    a refused token): one failing endpoint looks like an unavailable Halo, and only another request shows the difference.
     """
     if isinstance(result, Failure):
         return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason, down=not result.barred)
@@ -83,7 +83,7 @@ def _refusal(answer: Answer, date: datetime | None) -> Exchange:
 
 @lru_cache(maxsize=16)
 def parse_date(text: str | None) -> datetime | None:
-    """An HTTP date as UTC, None when there is none or it is not one."""
+    """Return an HTTP date in UTC, None for a missing or invalid one."""
     try:
         return parsedate_to_datetime(text).astimezone(UTC) if text else None
     except (ValueError, OverflowError):
@@ -91,7 +91,7 @@ def parse_date(text: str | None) -> datetime | None:
 
 
 def retry_after(answer: Answer, date: datetime | None) -> float | None:
-    """Seconds that Halo asks to wait, None when it does not say or says nothing usable. A date counts from Halo's own clock."""
+    """Return the seconds that `Retry-After` asks to wait, None for a missing or invalid one. A date is relative to Halo's own clock."""
     text = answer.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9]) or None

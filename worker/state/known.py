@@ -1,4 +1,4 @@
-"""The known records of one subscriber in memory: id to content hash, and what changed since they were last written."""
+"""The known records of one subscriber in memory: key to content hash, with the changes since the last write to the stream."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ MAX_KNOWN = 1_000_000
 
 @dataclass(slots=True)
 class Known:
-    """`hashes`: record key to content hash; `missing`: keys that the last complete scan did not meet; `seen`: keys that the scan under way has met;
-    `traces`: record key to what the echo guard remembers of it, where there is one.
+    """`hashes`: record key to content hash. `missing`: keys that the last complete scan did not read. `seen`: keys that the current scan has read.
+    `traces`: record key to what the echo guard stores of it, for routes with one.
 
-    Every change is also noted in `pending`, the delta of this turn: {"put": {key: hash}, "trace": {key: trace}, "gone": [key], "missing": [key], "met": [key]}.
+    `pending` returns the delta of this turn: {"put": {key: hash}, "trace": {key: trace}, "gone": [key], "missing": [key], "met": [key]}.
     """
 
     hashes: dict[str, str] = field(default_factory=dict)
@@ -47,8 +47,8 @@ class Known:
                 self._missing.discard(key)
                 self._gone.add(key)
 
-    def meet(self, keys: Iterable[str]) -> None:
-        """These were seen again: what was missing no longer is."""
+    def meet(self, keys: Iterable[str | None]) -> None:
+        """Record that a scan has read these keys (None: a row without a key): they are no longer missing."""
         for key in self.missing.intersection(keys):
             self.missing.discard(key)
             self._missing.discard(key)
@@ -62,16 +62,16 @@ class Known:
                 self._missing.add(key)
 
     def pending(self) -> dict[str, Any]:
-        """The delta of this turn, without empty members; empty when nothing changed."""
+        """Return the delta of this turn, without empty members."""
         delta = {"put": self._put, "trace": self._traced, "gone": sorted(self._gone), "missing": sorted(self._missing), "met": sorted(self._met)}
         return {name: value for name, value in delta.items() if value}
 
     def written(self) -> None:
-        """The delta is in the stream."""
+        """Empty the delta after the broker has confirmed it."""
         self._put, self._traced, self._gone, self._missing, self._met = {}, {}, set(), set(), set()
 
     def apply(self, delta: Mapping[str, Any]) -> None:
-        """Take over a delta that was read from the stream."""
+        """Apply a delta read from the stream."""
         for key in delta.get("gone", ()):
             self.hashes.pop(key, None)
             self.traces.pop(key, None)

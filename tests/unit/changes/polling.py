@@ -70,9 +70,9 @@ class Polling:
         report = poller._report
         poller._report = lambda result, turn, reason: (self.results.append(result), self.reasons.append(reason), report(result, turn, reason))
         while True:
-            turned = await poller.take_turn(self.baton, self.known, self.pause)
-            self.baton = Baton.decode(self.baton.advanced(**turned.changes).encode())
-            if turned.ended:
+            result = await poller.take_turn(self.baton, self.known, self.pause)
+            self.baton = Baton.decode(self.baton.advanced(**result.changes).encode())
+            if result.ended:
                 self.known.seen.clear()
                 return self.results[-1]
 

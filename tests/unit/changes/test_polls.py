@@ -186,7 +186,7 @@ async def test_what_a_turn_that_dies_told_of_a_record_that_kept_changing_comes_a
 async def test_a_record_that_goes_back_and_forth_within_a_turn_is_told_each_time_under_a_key_of_its_own():
     turn = Turn(Baton(), Known(), planned(tickets(), Baton(), 0), Position())
     contents = ["old", "A", "B", "A", "B"]
-    assert len({(turn.leads_from("1", previous, digest), digest) for previous, digest in pairwise(contents)}) == 4
+    assert len({(turn.dedupe_base("1", previous, digest), digest) for previous, digest in pairwise(contents)}) == 4
 
 
 def told_from(emitted):

@@ -11,9 +11,9 @@ import pytest
 
 from tests.unit.changes.simulated import LISTING, OPERATION, Manners, SimulatedHalo, filled
 from worker.changes.pages import PageReader
-from worker.changes.passes import MAX_PASSES
 from worker.changes.position import Position, Window
 from worker.changes.scan import Scan, Seen
+from worker.changes.scan_transitions import MAX_PASSES
 from worker.core.exchange import Exchange, Fate, Request
 
 LONG = 10_000.0
@@ -93,7 +93,7 @@ async def test_a_counted_list_that_gives_the_first_page_again_and_again_is_incom
 
 
 async def test_pages_that_never_end_are_not_read_for_ever(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("worker.changes.passes.MAX_PAGES", 30)
+    monkeypatch.setattr("worker.changes.scan_transitions.MAX_PAGES", 30)
     halo = halo_of(0, endless=True, shape="results")
     position, _ = await read(halo)
     assert (position.state, position.reason, halo.reads) == ("incomplete", "no end after 30 pages", 30)

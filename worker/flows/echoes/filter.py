@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from worker.changes.detect import Change, Circumstances
+from worker.changes.detect import Change, ScanContext
 from worker.changes.records import record_key
 from worker.config.routes import Subscriber
 from worker.core.ports import Clock
@@ -36,9 +36,9 @@ class EchoFilter:
         stamp = stamp_of(row)
         return "" if stamp is None else str(stamp)
 
-    async def own(self, changes: Sequence[Change], known: Known, circumstances: Circumstances) -> list[Change]:
+    async def own(self, changes: Sequence[Change], known: Known, context: ScanContext) -> list[Change]:
         """Return the changes that are echoes of our own writes. Read the rows from Halo before this call: a write is announced before it is sent."""
-        if not changes or circumstances.again is not None or self._unreadable:
+        if not changes or context.again is not None or self._unreadable:
             return []
         changes = [change for change in changes if (known.traces.get(change.key) if change.kind == "deleted" else self.trace(change.record))]
         if not changes:
@@ -47,7 +47,7 @@ class EchoFilter:
             self._unreadable = True  # one wait is enough for a turn
             return []
         await self._wait_for_writes(changes, known)
-        settled = stored_moment(circumstances.since or circumstances.cursor)
+        settled = stored_moment(context.since or context.cursor)
         own = [change for change in changes if self._is_own(change, known, settled)]
         for change in own:
             self._metrics.echoes.labels(self._route.name).inc()

@@ -1,4 +1,4 @@
-"""Fetching a changed record whole, for routes that say `details: true`."""
+"""Fetches changed records by id, for routes with `details: true`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOT_FOUND = 404
 
 
 class DetailsFailed(WorkerError):
-    """A changed record could not be fetched: the poll ends here and its cursor stays."""
+    """A changed record could not be fetched: the poll fails and its cursor stays."""
 
     def __init__(self, exchange: Exchange) -> None:
         super().__init__(f"a changed record could not be fetched: {exchange.reason}")
@@ -25,15 +25,15 @@ class DetailsFailed(WorkerError):
 
 
 def details_request(operation: Operation, record: Mapping[str, Any], request_query: Mapping[str, Any]) -> Request:
-    """The request for one record whole; of the list's own parameters those that `/{id}` takes as well. Raises `RequestError`."""
+    """Build the request for one record, with the parameters of the list that `/{id}` takes too. Raises `RequestError`."""
     query = {"includedetails": True} if "includedetails" in operation.query_parameters else {}
     query |= {name: record[name] for name in ("ticket_id",) if name in operation.query_parameters and name in record}
     query |= {name: value for name, value in request_query.items() if name in operation.query_parameters}
     return build_request(operation, {"id": record.get("id")}, query)
 
 
-async def whole(halo: Halo, operation: Operation, change: Change, request_query: Mapping[str, Any]) -> Change | None:
-    """The change with the record as `/{id}` shows it; None when it has gone meanwhile (a later scan tells)."""
+async def fetch_whole(halo: Halo, operation: Operation, change: Change, request_query: Mapping[str, Any]) -> Change | None:
+    """Return the change with the record that `/{id}` answers, None for a deleted record: a later scan detects the deletion. Raises `DetailsFailed`."""
     request = details_request(operation, change.record, request_query)
     exchange = await halo.send(request, priority=Priority.POLL)
     if exchange.status == NOT_FOUND:

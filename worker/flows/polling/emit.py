@@ -1,4 +1,4 @@
-"""Changes become confirmed events; what cannot become one is parked with its reason, and the others go on."""
+"""Publishes changes as confirmed events. A change that cannot become an event is parked with its reason; the others continue."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ATTEMPTS = 3
 
 
 class EmitStopped(WorkerError):
-    """The events cannot be made, or the broker does not take them, now: the poll ends here and its cursor stays. `settled`: what is dealt with all the same."""
+    """The worker cannot build the events, or the broker does not accept them, for now: the poll fails and its cursor stays. `settled`: the changes that are done."""
 
     def __init__(self, reason: str, settled: Sequence[Change] = ()) -> None:
         super().__init__(reason)
@@ -35,7 +35,7 @@ class EmitStopped(WorkerError):
 
 @dataclass(slots=True)
 class Tally:
-    """What one scan brought."""
+    """Counts of one scan."""
 
     rows: int = 0
     pages: int = 0
@@ -57,7 +57,7 @@ class Emitter:
         self._source = source
 
     async def emit(self, changes: Sequence[Change], position: str, tally: Tally) -> None:
-        """Publish all. Raises `EmitStopped` when some could not be, after the others were tried, and `BrokerError` when the broker is lost."""
+        """Publish all changes. Raises `EmitStopped` after it tried all and some failed, and `BrokerError` when the broker is lost."""
         results = await asyncio.gather(*(self._one(change, position, tally) for change in changes), return_exceptions=True)
         settled = [change for change, result in zip(changes, results, strict=True) if result is None]
         errors = [result for result in results if isinstance(result, BaseException)]
@@ -121,14 +121,14 @@ class Emitter:
         dead = subscriber_dead_queue(self._route.name)
         try:
             await self._confirmed(Message(encode(change.record), headers), dead)
-        except Unpublishable as error:  # Halo still has the record
+        except Unpublishable as error:  # Halo has the record
             left_out = {"dead-left-out": f"the record, of which only its key is kept: {error}"}
             await self._confirmed(Message(encode(identity(change.key, self._route.key)), headers | left_out), dead)
         self._metrics.parked.labels(self._route.name).inc()
         logger.warning("record.parked", record=change.key, change=change.kind, reason=reason)
 
     async def _confirmed(self, message: Message, routing_key: str, exchange: str = "") -> None:
-        """Publish until confirmed; a copy that a doubtful attempt leaves has the same dedupe key. Raises `Unpublishable`, `EmitStopped`."""
+        """Publish until confirmed; a copy from an unconfirmed attempt has the same dedupe key. Raises `Unpublishable`, `EmitStopped`."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 await self._broker.publish(message, routing_key=routing_key, exchange=exchange)

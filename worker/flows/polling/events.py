@@ -1,4 +1,4 @@
-"""A change as a message: CloudEvents in binary mode, its attributes as AMQP headers."""
+"""Builds messages from changes: CloudEvents in binary mode, attributes as AMQP headers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TYPE_PREFIX = "com.haloitsm"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A message and where it goes."""
+    """A message with its exchange and routing key."""
 
     message: Message
     exchange: str
@@ -32,17 +32,17 @@ class Event:
 
 
 def bindings_of(route: Subscriber, change: Change) -> dict[str, Any]:
-    """What expressions of a subscriber may name besides the record."""
+    """Return the variables of a subscriber's expressions besides the record."""
     return {"route": route.name, "client": route.client, "change": change.kind}
 
 
 async def wanted(route: Subscriber, change: Change, evaluator: Evaluator) -> bool:
-    """Whether the route's filter lets it through; a deletion always passes, since nothing is left to filter by. Raises `ExpressionError`."""
+    """Return whether the route's `when` accepts the change. Deletions always pass: they have no content to filter by. Raises `ExpressionError`."""
     return route.when is None or change.kind == "deleted" or await route.when.holds(change.record, bindings_of(route, change), evaluator)
 
 
 async def event_of(route: Subscriber, change: Change, source: str, now: datetime, position: str, evaluator: Evaluator) -> Event:
-    """Build the event. `position` tells the polls of `changes: all` apart. Raises `ExpressionError`, `Undecodable`."""
+    """Build the event. `position` makes the dedupe keys of `changes: all` differ between polls. Raises `ExpressionError`, `Undecodable`."""
     bindings = bindings_of(route, change)
     body = change.record if route.transform is None else await route.transform.evaluate(change.record, bindings, evaluator)
     resource = route.operation.resource
@@ -65,15 +65,15 @@ async def event_of(route: Subscriber, change: Change, source: str, now: datetime
 
 
 def deletion(route: Subscriber, key: str, previous: str) -> Change:
-    """A record that is gone: only what identifies it is left."""
+    """Build the change for a deleted record, which has only its identity."""
     return Change("deleted", key, identity(key, route.key), previous, None)
 
 
 def parked_headers(reason: str, dead_class: DeadClass, route: str, at: datetime) -> Mapping[str, Any]:
-    """The headers of a record that could not become an event."""
+    """Return the headers of a record that could not become an event."""
     return written(DEATH, Death(dead_class.value, reason, None, 1, route, at))
 
 
 def unrouted_headers(exchange: str, routing_key: str, route: str, headers: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The headers of an event that no queue took: its own, and where it was to go."""
+    """Return the headers of an unroutable event: its own, its exchange and its routing key."""
     return dict(headers) | {"original-exchange": exchange, "original-routing-key": routing_key, "dead-route": route}

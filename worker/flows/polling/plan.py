@@ -1,4 +1,4 @@
-"""What a subscriber's next scan is, and what its end means for the baton. Pure."""
+"""Plans a subscriber's next scan and computes the baton after it. Pure."""
 
 from __future__ import annotations
 
@@ -6,73 +6,75 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from worker.changes.detect import Circumstances
+from worker.changes.detect import ScanContext
 from worker.changes.position import Position, Window
 from worker.config.routes import Subscriber
 from worker.state.baton import Baton
 
-LEARNING_WINDOW = timedelta(days=1)  # what `start: now` looks back to find where Halo's own clock stands
-STAMPED_AT_BIRTH = frozenset({"tickets", "opportunities", "projects"})  # rows of these say when they were created; of the others every id must be learnt
-FULL_SCAN_PACE = 4.3  # seconds per page: full scans of a subscriber by date take a tenth of the default request budget
-CLOCKS_APART = timedelta(days=1)  # at most, time zones included
+BASELINE_WINDOW = timedelta(days=1)  # the window in which `start: now` finds the newest stamp of Halo's clock
+STAMPED_AT_BIRTH = frozenset({"tickets", "opportunities", "projects"})  # their rows have creation stamps; of other entities the baseline needs every id
+FULL_SCAN_PACE = 4.3  # seconds per page: full scans by date use a tenth of the default request budget
+CLOCKS_APART = timedelta(days=1)  # maximum difference, time zones included
 TIMES = ("until", "started", "latest", "newest")
+IN_BATON = {"rows_entered": "shaken"}  # batons keep the names with which earlier versions wrote them
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`full`: the whole list is read; else only what was updated since `since` (UTC). `learning`: what is unknown is learnt in silence.
+    """One scan. `full`: it reads the whole list, otherwise rows updated since `since` (UTC). `baseline`: it stores unknown records without an event.
 
-    `again`: what was updated since then is published though it is known.
+    `again`: it also publishes known records that were updated since then.
     """
 
     full: bool
     since: datetime | None
-    learning: bool
+    baseline: bool
     again: datetime | None = None
 
     def window(self, route: Subscriber) -> Window | None:
-        """What the scan reads; None for the whole of a list that cannot be filtered by date."""
+        """Return the window to read, None for a whole list that Halo cannot filter by date."""
         return Window(self.since, timedelta(seconds=route.overlap)) if route.changes == "by_date" else None
 
-    def circumstances(self, route: Subscriber, baton: Baton) -> Circumstances:
+    def context(self, route: Subscriber, baton: Baton) -> ScanContext:
         if self.since is not None:
-            return Circumstances(self.learning, since=self.since, again=self.again)
+            return ScanContext(self.baseline, since=self.since, again=self.again)
         known_until = baton.cursor - timedelta(seconds=route.overlap) if baton.cursor and baton.learnt and route.changes == "by_date" else None
-        return Circumstances(self.learning, cursor=known_until, again=self.again)
+        return ScanContext(self.baseline, cursor=known_until, again=self.again)
 
 
 def planned(route: Subscriber, baton: Baton, now: float) -> Plan:
-    """The scan to begin when none goes on."""
-    learning = not baton.learnt and route.start == "now" and route.changes != "all"
+    """Return the scan to begin when the baton has no unfinished one."""
+    baseline = not baton.learnt and route.start == "now" and route.changes != "all"
     if route.changes != "by_date":
-        return Plan(full=True, since=None, learning=learning, again=baton.again)
+        return Plan(full=True, since=None, baseline=baseline, again=baton.again)
     if baton.learnt:
         full = baton.cursor is None or (route.deletes and baton.full_due <= now)
-        return Plan(full, None if full or baton.cursor is None else baton.cursor - timedelta(seconds=route.overlap), learning=False, again=baton.again)
+        return Plan(full, None if full or baton.cursor is None else baton.cursor - timedelta(seconds=route.overlap), baseline=False, again=baton.again)
     if isinstance(route.start, datetime):
-        return Plan(full=False, since=route.start.astimezone(UTC), learning=False)
-    if learning and not route.deletes and route.operation.resource in STAMPED_AT_BIRTH:
-        return Plan(full=False, since=datetime.fromtimestamp(now, UTC) - LEARNING_WINDOW, learning=True)
-    return Plan(full=True, since=None, learning=learning)
+        return Plan(full=False, since=route.start.astimezone(UTC), baseline=False)
+    if baseline and not route.deletes and route.operation.resource in STAMPED_AT_BIRTH:
+        return Plan(full=False, since=datetime.fromtimestamp(now, UTC) - BASELINE_WINDOW, baseline=True)
+    return Plan(full=True, since=None, baseline=baseline)
 
 
 def resumed(scan: dict[str, Any]) -> tuple[Plan, Position]:
-    """The scan that the baton carries."""
-    values = dict(scan["position"])
+    """Return the unfinished scan of a baton."""
+    values = {item.name: scan["position"][IN_BATON.get(item.name, item.name)] for item in fields(Position)}
     for name in TIMES:
         values[name] = datetime.fromisoformat(values[name]) if values[name] else None
-    position = Position(**{item.name: values[item.name] for item in fields(Position)})
+    position = Position(**values)
     since, again = (datetime.fromisoformat(text) if (text := scan.get(name)) else None for name in ("since", "again"))
     return Plan(scan["full"], since, scan["learning"], again), position
 
 
 def suspended(plan: Plan, position: Position) -> dict[str, Any]:
-    """A scan as the baton carries it; `resumed` reads it back."""
-    return {"full": plan.full, "since": plan.since, "learning": plan.learning, "again": plan.again, "position": asdict(position)}
+    """Return a scan in the form that the baton carries; `resumed` reads it."""
+    written = {IN_BATON.get(name, name): value for name, value in asdict(position).items()}
+    return {"full": plan.full, "since": plan.since, "learning": plan.baseline, "again": plan.again, "position": written}
 
 
 def next_cursor(route: Subscriber, baton: Baton, plan: Plan, position: Position, now: float) -> datetime | None:
-    """The stamp up to which everything is dealt with; it never goes back, and never goes where only a wrong clock can be: nothing would be seen until then."""
+    """Return the stamp up to which every change is published. It never goes back, and at most a day ahead of our clock: a wrong clock would hide later changes."""
     if route.changes != "by_date":
         return None
     latest = datetime.fromtimestamp(now, UTC) + CLOCKS_APART
@@ -82,7 +84,7 @@ def next_cursor(route: Subscriber, baton: Baton, plan: Plan, position: Position,
 
 
 def after_scan(route: Subscriber, baton: Baton, plan: Plan, position: Position, now: float) -> dict[str, Any]:
-    """What changes in the baton when a scan has ended: complete moves the cursor, incomplete leaves it where a next scan finds everything again."""
+    """Return the members of the baton that change after a scan. A complete scan moves the cursor; after an incomplete one the next scan reads all again."""
     changes: dict[str, Any] = {"scan": None, "polled": now, "polls": baton.polls + 1}
     match position.state:
         case "complete":
@@ -90,7 +92,7 @@ def after_scan(route: Subscriber, baton: Baton, plan: Plan, position: Position, 
             if plan.full:
                 changes["full_due"] = now + FULL_SCAN_PACE * max(1, -(-(position.count or 0) // 100))
         case "incomplete":
-            changes |= {"learnt": True, "cursor": baton.cursor or plan.since, "again": None}  # once more each time would never end
+            changes |= {"learnt": True, "cursor": baton.cursor or plan.since, "again": None}  # publishing them again after each scan would never end
         case _:
             pass
     return changes

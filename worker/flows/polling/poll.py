@@ -1,4 +1,4 @@
-"""One turn of one subscriber: read pages, find what changed, publish it, and say what the next baton is."""
+"""Takes one turn of one subscriber: reads pages, detects changes, publishes them and computes the next baton."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import structlog
 
 from worker.catalogue.errors import RequestError
 from worker.catalogue.requests import build_request
-from worker.changes.detect import Change, Circumstances, judge
+from worker.changes.detect import Change, ScanContext, classify_change
 from worker.changes.pages import Page, PageFailed, PageReader
 from worker.changes.position import Position
-from worker.changes.records import content_hash, record_key
+from worker.changes.records import content_hash
 from worker.changes.scan import Scan, Seen, Step
 from worker.config.routes import Subscriber
 from worker.core.errors import EvaluatorUnavailable, ExpressionError, WorkerError
 from worker.core.exchange import Exchange, Fate, Request
 from worker.core.ports import Clock, Evaluator, Halo
 from worker.flows.echoes.filter import EchoFilter
-from worker.flows.polling.details import DetailsFailed, whole
+from worker.flows.polling.details import DetailsFailed, fetch_whole
 from worker.flows.polling.emit import EmitStopped, Emitter
 from worker.flows.polling.events import deletion
 from worker.flows.polling.plan import after_scan, planned, resumed, suspended
-from worker.flows.polling.turn import Turn, Turned
+from worker.flows.polling.turn import Turn, TurnResult
 from worker.flows.requests import subscriber_request
 from worker.metrics import Metrics
 from worker.state.baton import Baton
@@ -34,11 +34,11 @@ logger = structlog.get_logger()
 
 
 class TooManyRecords(WorkerError):
-    """More records than a subscriber may know."""
+    """The list has more records than a subscriber can track."""
 
 
 class Poller:
-    """Takes turns for one subscriber through one broker attachment."""
+    """Takes turns of one subscriber through one broker attachment."""
 
     def __init__(
         self, route: Subscriber, halo: Halo, emitter: Emitter, evaluator: Evaluator, clock: Clock, metrics: Metrics, echoes: EchoFilter | None = None
@@ -51,8 +51,8 @@ class Poller:
         self._metrics = metrics
         self._echoes = echoes
 
-    async def take_turn(self, baton: Baton, known: Known, pause: Callable[[], bool]) -> Turned:
-        """Scan until the end or until `pause`; `known` is changed as events are confirmed. Raises `BrokerError` when the broker is lost."""
+    async def take_turn(self, baton: Baton, known: Known, pause: Callable[[], bool]) -> TurnResult:
+        """Scan until the end or until `pause()` returns true. Updates `known` as the broker confirms events. Raises `BrokerError` when the broker is lost."""
         plan, position = resumed(baton.scan) if baton.scan else (planned(self._route, baton, self._clock.now()), Position())
         if baton.scan is None:
             known.seen.clear()
@@ -61,11 +61,11 @@ class Poller:
             try:
                 await self._scan(turn, await subscriber_request(self._route, self._evaluator), pause)
             except DetailsFailed as error:
-                turn.trouble = "" if is_stopping(error.exchange) else str(error)
+                turn.error = "" if is_stopping(error.exchange) else str(error)
             except (EmitStopped, EvaluatorUnavailable, ExpressionError, RequestError, TooManyRecords) as error:
-                turn.trouble, turn.stopped = str(error), isinstance(error, EmitStopped)
-            turned = self._turned(turn)
-            return replace(turned, astray=turn.stopped or "unrouted" in turn.tally.counts)
+                turn.error, turn.stopped = str(error), isinstance(error, EmitStopped)
+            result = self._result(turn)
+            return replace(result, unroutable=turn.stopped or "unrouted" in turn.tally.counts)
 
     async def _scan(self, turn: Turn, parameters: dict[str, dict[str, Any]], pause: Callable[[], bool]) -> None:
         listing = self._route.operation.listing
@@ -73,17 +73,17 @@ class Poller:
         reader = PageReader(self._halo, request, listing, self._read_logger(turn, request))
         ordered = listing is not None and listing.ordered and not {"order", "orderdesc"} & {name.lower() for name in parameters["query"]}
         scan = Scan(reader, self._route.key, turn.plan.window(self._route), ordered=ordered, pause=pause)
-        circumstances = turn.plan.circumstances(self._route, turn.baton)
+        context = turn.plan.context(self._route, turn.baton)
         async for step in scan.steps(turn.position, Seen(keys=turn.known.seen)):
             if step.failure is not None:
                 if is_stopping(step.failure):
-                    return  # this page is for the next turn
-                turn.trouble = step.failure.reason
-            await self._digest(turn, step, circumstances, parameters["query"])
+                    return  # the next turn reads this page
+                turn.error = step.failure.reason
+            await self._process_page(turn, step, context, parameters["query"])
             turn.position = step.position
-        whole = turn.plan.full and turn.position.until is None  # of a list that was only certain when closed, the newest rows may have been missed
+        whole = turn.plan.full and turn.position.until is None  # a closed window leaves out the newest rows
         if turn.position.state == "complete" and whole and self._route.changes != "all":
-            await self._vanished(turn)
+            await self._handle_missing(turn)
 
     def _read_logger(self, turn: Turn, request: Request) -> Callable[[int, Page | PageFailed, Exchange], None]:
         def read(number: int, page: Page | PageFailed, exchange: Exchange) -> None:
@@ -95,27 +95,38 @@ class Poller:
 
         return read
 
-    async def _digest(self, turn: Turn, step: Step, circumstances: Circumstances, query: dict[str, Any]) -> None:
-        """Publish what changed on this page, then remember it."""
+    async def _process_page(self, turn: Turn, step: Step, context: ScanContext, query: dict[str, Any]) -> None:
+        """Publish the changes of this page, then store them as known."""
         turn.tally.rows += len(step.rows)
-        turn.known.meet(key for row in step.rows if (key := record_key(row, self._route.key)) is not None)
-        changes = [change for row in step.rows if (change := self._change(turn, row, step.fresh, circumstances)) is not None]
-        changes = await self._without_echoes(turn, changes, circumstances)
+        turn.known.meet(step.keys)
+        changes = self._changes(turn, step, context)
+        changes = await self._without_echoes(turn, changes, context)
         if self._route.details is not None:
-            whole_ones = [await whole(self._halo, self._route.details, change, query) for change in changes]
-            changes = [change for change in whole_ones if change is not None]
+            fetched = [await fetch_whole(self._halo, self._route.details, change, query) for change in changes]
+            changes = [change for change in fetched if change is not None]
         await self._publish(turn, changes)
 
-    def _change(self, turn: Turn, row: dict[str, Any], fresh: frozenset[str], circumstances: Circumstances) -> Change | None:
-        key = record_key(row, self._route.key)
-        if key is None:
-            return None
-        digest = content_hash(row, self._route.ignore)
+    def _changes(self, turn: Turn, step: Step, context: ScanContext) -> list[Change]:
+        """Return the changes of this page. Nearly every row is unchanged, so unchanged rows take the shortest path."""
+        known, traced, ignore = turn.known.hashes, turn.known.traces if self._echoes is not None else None, self._route.ignore
+        compares = self._route.changes != "all" and context.again is None
+        found = []
+        for key, row in zip(step.keys, step.rows, strict=True):
+            if key is None:
+                continue
+            digest = content_hash(row, ignore)
+            if compares and known.get(key) == digest and (traced is None or key in traced):
+                continue
+            if (change := self._change(turn, key, digest, row, step.fresh, context)) is not None:
+                found.append(change)
+        return found
+
+    def _change(self, turn: Turn, key: str, digest: str, row: dict[str, Any], fresh: frozenset[str], context: ScanContext) -> Change | None:
         if self._route.changes == "all":
             return Change("updated", key, row, None, digest) if key in fresh else None
         previous = turn.known.get(key)
-        again = circumstances.again is not None and key in fresh
-        verdict = judge(row, previous, digest, circumstances if again else replace(circumstances, again=None))
+        again = context.again is not None and key in fresh
+        verdict = classify_change(row, previous, digest, context if again else replace(context, again=None))
         trace = self._echoes.trace(row) if self._echoes is not None and (verdict is not None or key not in turn.known.traces) else ""
         if verdict is None:
             if trace:
@@ -123,18 +134,18 @@ class Poller:
             return None
         if previous is None and len(turn.known.hashes) >= MAX_KNOWN:
             raise TooManyRecords(f"more than {MAX_KNOWN:,} records: narrow the query, or split the route")
-        if verdict == "learnt":
+        if verdict == "baseline":
             turn.known.put(key, digest, trace)
-            turn.tally.add("learnt")
+            turn.tally.add("baseline")
             return None
-        told = turn.leads_from(key, previous, digest)
+        base = turn.dedupe_base(key, previous, digest)
         if again:
-            told = f"{turn.baton.epoch}/{told or 'new'}"  # an event that is wanted once more is not a copy of the first
-        return Change(verdict, key, row, told, digest, trace)
+            base = f"{turn.baton.epoch}/{base or 'new'}"  # the repeated event needs a dedupe key of its own
+        return Change(verdict, key, row, base, digest, trace)
 
-    async def _without_echoes(self, turn: Turn, changes: list[Change], circumstances: Circumstances) -> list[Change]:
-        """What is left to be published; what our own writes made is dealt with."""
-        own = await self._echoes.own(changes, turn.known, circumstances) if self._echoes is not None else []
+    async def _without_echoes(self, turn: Turn, changes: list[Change], context: ScanContext) -> list[Change]:
+        """Store the changes that our own writes made as known; return the others."""
+        own = await self._echoes.own(changes, turn.known, context) if self._echoes is not None else []
         if not own:
             return changes
         for _ in own:
@@ -144,6 +155,8 @@ class Poller:
         return [change for change in changes if id(change) not in dealt_with]
 
     async def _publish(self, turn: Turn, changes: list[Change]) -> None:
+        if not changes:
+            return
         try:
             await self._emitter.emit(changes, f"{turn.baton.epoch}.{turn.baton.polls}", turn.tally)
         except EmitStopped as stop:
@@ -160,26 +173,26 @@ class Poller:
             else:
                 known.put(change.key, change.digest, change.trace)
 
-    async def _vanished(self, turn: Turn) -> None:
-        """Records that two complete scans in a row did not meet are gone."""
+    async def _handle_missing(self, turn: Turn) -> None:
+        """Handle records that the complete scan did not read. After two such scans in a row a record is deleted."""
         absent = turn.known.hashes.keys() - turn.known.seen
         gone = sorted(absent & turn.known.missing)
         if self._route.deletes:
             deletions = [deletion(self._route, key, turn.known.hashes[key]) for key in gone]
-            await self._publish(turn, await self._without_echoes(turn, deletions, Circumstances()))
+            await self._publish(turn, await self._without_echoes(turn, deletions, ScanContext()))
         turn.known.forget(gone)
         turn.known.miss(absent.difference(gone))
 
-    def _turned(self, turn: Turn) -> Turned:
+    def _result(self, turn: Turn) -> TurnResult:
         now, state = self._clock.now(), turn.position.state
-        if turn.trouble:
-            self._report("failed", turn, turn.trouble)
-            return Turned({"scan": None, "polled": now}, None, ended=True, trouble=turn.trouble)
+        if turn.error:
+            self._report("failed", turn, turn.error)
+            return TurnResult({"scan": None, "polled": now}, None, ended=True, error=turn.error)
         if not turn.position.ended:
             logger.info("poll.continues", pages=turn.tally.pages, page=turn.position.page)
-            return Turned({"scan": suspended(turn.plan, turn.position)}, turn.known.seen, ended=False, trouble="")
+            return TurnResult({"scan": suspended(turn.plan, turn.position)}, turn.known.seen, ended=False, error="")
         self._report(state, turn, turn.position.reason)
-        return Turned(after_scan(self._route, turn.baton, turn.plan, turn.position, now), None, ended=True, trouble="")
+        return TurnResult(after_scan(self._route, turn.baton, turn.plan, turn.position, now), None, ended=True, error="")
 
     def _report(self, result: str, turn: Turn, reason: str) -> None:
         self._metrics.polls.labels(self._route.name, result).inc()
@@ -194,5 +207,5 @@ class Poller:
 
 
 def is_stopping(exchange: Exchange) -> bool:
-    """Whether a request was given up because the worker stops."""
+    """Return whether the client dropped the request because the worker stops."""
     return exchange.fate is Fate.NOT_SENT and not exchange.down

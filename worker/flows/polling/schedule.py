@@ -1,4 +1,4 @@
-"""When a subscriber is due: an interval or a cron line, with a little jitter so that routes do not move in step."""
+"""Computes when a subscriber is due, from an interval or a cron line, with jitter that spreads the routes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ JITTER_MAX = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Exactly one of `every` (seconds) and `cron` (UTC) is set."""
+    """An interval `every` (seconds) or a cron line `cron` (UTC); exactly one is set."""
 
     every: float | None
     cron: str | None
 
     def due(self, after: float) -> float:
-        """The next time after `after` (both seconds since 1970), without jitter."""
+        """Return the next time after `after`, both in seconds since 1970, without jitter."""
         if self.cron is not None:
             return next(CronSim(self.cron, datetime.fromtimestamp(after, UTC))).timestamp()
         return after + (self.every or 0.0)
@@ -33,11 +33,11 @@ class Schedule:
         return min(JITTER_MAX, JITTER_SHARE * (self.every or JITTER_MAX / JITTER_SHARE))
 
     def next(self, after: float) -> float:
-        """The next time with jitter; never earlier than without."""
+        """Return the next time with jitter, never earlier than without."""
         return self.due(after) + random.uniform(0, self.most_jitter)  # noqa: S311 - spreading load, not keeping secrets
 
     def revised(self, baton: Baton) -> float:
-        """The due time of a waiting baton under this schedule: its own, unless the schedule was changed since."""
+        """Return the due time of a waiting baton: its own, unless the schedule has changed since."""
         if not baton.polled:
             return baton.due
         due = self.due(baton.polled)

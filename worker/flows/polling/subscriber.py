@@ -1,4 +1,4 @@
-"""A subscriber: waits for its baton, takes a turn, passes it on. Any number of replicas do the same; the broker hands the baton to one of them."""
+"""Runs a subscriber: waits for its baton, takes a turn and publishes the next baton. The broker delivers the baton to one replica at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.flows.echoes.filter import EchoFilter
 from worker.flows.polling.emit import Emitter
 from worker.flows.polling.poll import Poller
 from worker.flows.polling.schedule import Schedule, schedule_of
-from worker.flows.polling.turn import Turned
+from worker.flows.polling.turn import TurnResult
 from worker.flows.waiting import first_of
 from worker.metrics import Metrics
 from worker.state.baton import Baton, KnownRef
@@ -28,18 +28,18 @@ from worker.state.known_stream import KnownLost, KnownStream
 from worker.state.write_notices import WriteNotices
 
 logger = structlog.get_logger()
-UNAVAILABLE_WAIT = 30.0  # seconds that a baton is held while Halo is down, before another replica may try
-TROUBLE_WAIT = 300.0  # seconds at most after a poll that failed, for routes that are due less often
+UNAVAILABLE_WAIT = 30.0  # seconds that a replica holds a baton while Halo is down, before another one may try
+ERROR_WAIT = 300.0  # maximum seconds between a failed poll and the next one
 
 
 def subscriber_topology(route: Subscriber) -> Topology:
-    """Everything that a subscriber needs besides its own state."""
+    """Return the queues and exchanges that a subscriber needs besides its own state."""
     dead = Topology(queues=(browsed(subscriber_dead_queue(route.name)),))
     return common_topology() + events_topology(route.exchange, route.queue, route.queue_binding) + dead
 
 
 class SubscriberFlow:
-    """One subscriber. `turn_limit`: seconds after which a long scan goes on in the next turn. `echoes`: what our own writes left, where it is not to hear of them."""
+    """One subscriber. `turn_limit`: seconds after which a long scan continues in the next turn. `echoes`: notices of our own writes, for routes that skip them."""
 
     def __init__(
         self,
@@ -68,11 +68,11 @@ class SubscriberFlow:
 
     @property
     def part(self) -> str:
-        """Its name in readiness."""
+        """The name of this subscriber in the readiness report."""
         return f"subscriber {self._route.name}"
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
-        """Take turns until `stop`, or raise `BrokerError` when the attachment is lost."""
+        """Take turns until `stop`. Raises `BrokerError` when the attachment is lost."""
         await ensure_baton(broker, self._clock, self._route.name)
         while not stop.is_set():
             async with open_lease(broker, self._clock, self._route.name, self._metrics) as (lease, channel):
@@ -96,7 +96,7 @@ class SubscriberFlow:
                 return
             if arrived is None:
                 if not await self._in_sight(broker):
-                    return  # a channel that hands nothing out may hold it
+                    return  # a channel without deliveries may hold the baton
             elif not isinstance(arrived, bool) and (held := await lease.take(arrived)) is not None:
                 self._found()
                 await self._turn(broker, lease, held, stop)
@@ -111,54 +111,54 @@ class SubscriberFlow:
         self._last_seen = self._clock.monotonic()
 
     async def _successor(self, broker: Broker, baton: Baton, stop: asyncio.Event) -> Baton:
-        """Do the work of a turn; the baton to put. What goes wrong with Halo or a record is in it, what goes wrong with the broker is raised."""
+        """Do the work of a turn and return the next baton. It holds failures of Halo and of records; failures of the broker are raised."""
         await first_of(self._halo.wait_available(), stop.wait(), timeout=UNAVAILABLE_WAIT)
         now = self._clock.now()
         if not self._halo.available:
             return replace(baton, due=now)
         if baton.due > now and baton.scan is None and baton.polled:
-            return replace(baton, due=baton.due)  # it came early, from a queue that somebody drained
+            return replace(baton, due=baton.due)  # it came early: another replica drained the waiting queue
         try:
             stream = KnownStream(broker, self._route.name)
             known = await self._known(stream, baton)
         except KnownLost as error:
             return await self._known_lost(baton, error)
         self._cached = None
-        turned = await self._work(broker, baton, known, stop)
-        ref = await stream.save(baton.known, known, seen=turned.seen, scan_ended=turned.ended)
+        result = await self._work(broker, baton, known, stop)
+        ref = await stream.save(baton.known, known, seen=result.seen, scan_ended=result.ended)
         self._cached = (ref, known)
-        return baton.advanced(known=ref, due=self._due(turned), **turned.changes)
+        return baton.advanced(known=ref, due=self._due(result), **result.changes)
 
     async def _known(self, stream: KnownStream, baton: Baton) -> Known:
         if self._cached is not None and self._cached[0] == baton.known:
             return self._cached[1]
         return await stream.load(baton.known)
 
-    async def _work(self, broker: Broker, baton: Baton, known: Known, stop: asyncio.Event) -> Turned:
+    async def _work(self, broker: Broker, baton: Baton, known: Known, stop: asyncio.Event) -> TurnResult:
         source = self._halo.source(self._route.operation.path)
         emitter = Emitter(self._route, broker, self._evaluator, self._clock, self._metrics, source)
         limit = self._clock.monotonic() + self._turn_limit
         check = EchoFilter(self._route, self._echoes, self._clock, self._metrics) if self._echoes is not None else None
         poller = Poller(self._route, self._halo, emitter, self._evaluator, self._clock, self._metrics, check)
         try:
-            turned = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)
+            result = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)
         except BrokerError:
             raise
         except Exception as error:
             logger.error("poll.crashed", route=self._route.name, error=type(error).__name__, exc_info=error)
-            turned = Turned(
-                {"scan": None, "polled": self._clock.now()}, None, ended=True, trouble=f"{type(error).__name__} in the worker itself; the log has the trace"
+            result = TurnResult(
+                {"scan": None, "polled": self._clock.now()}, None, ended=True, error=f"{type(error).__name__} in the worker itself; the log has the trace"
             )
-        if turned.astray:
+        if result.unroutable:
             await self._declare_again(broker)
-        if turned.trouble:
-            self._health.up(self.part, f"the last poll failed: {turned.trouble}")
-        elif turned.ended:
+        if result.error:
+            self._health.up(self.part, f"the last poll failed: {result.error}")
+        elif result.ended:
             self._health.up(self.part, "polling")
-        return turned
+        return result
 
     async def _declare_again(self, broker: Broker) -> None:
-        """Somebody may have deleted what the events need; what cannot be restored must not keep the baton from going on."""
+        """Declare the route's topology, which may have been deleted. A failure must not stop the baton."""
         try:
             await broker.declare(subscriber_topology(self._route))
         except BrokerError as error:
@@ -166,12 +166,12 @@ class SubscriberFlow:
                 raise
             logger.error("topology.not_restored", route=self._route.name, reason=str(error))
 
-    def _due(self, turned: Turned) -> float:
+    def _due(self, result: TurnResult) -> float:
         now = self._clock.now()
-        if not turned.ended:
+        if not result.ended:
             return now
         due = self._schedule.next(now)
-        return min(due, now + TROUBLE_WAIT) if turned.trouble and (self._route.every or TROUBLE_WAIT) >= TROUBLE_WAIT else due
+        return min(due, now + ERROR_WAIT) if result.error and (self._route.every or ERROR_WAIT) >= ERROR_WAIT else due
 
     async def _known_lost(self, baton: Baton, error: KnownLost) -> Baton:
         now = self._clock.now()
@@ -193,11 +193,11 @@ class SubscriberFlow:
         logger.error("cursor.lost", route=self._route.name, reason=reason)
 
     async def _in_sight(self, broker: Broker) -> bool:
-        """Nobody has had the baton here for a while: is it anywhere?"""
+        """Search the state queues for a baton that has not arrived for a while, and raise the alarm if it is lost."""
         if await baton_visible(broker, self._route.name):
             self._found()
             return True
-        if self._clock.monotonic() - self._last_seen > 3 * self._turn_limit:  # longer than any holder may keep it
+        if self._clock.monotonic() - self._last_seen > 3 * self._turn_limit:  # longer than any replica may hold it
             if self._route.on_lost_cursor == "start" and await restart_baton(broker, self._clock, self._route.name):
                 logger.warning("cursor.lost", route=self._route.name, then="starts as on the first day")
                 return True

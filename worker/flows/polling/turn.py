@@ -1,4 +1,4 @@
-"""What one turn of a subscriber has done so far, and how it ended."""
+"""The state of one turn of a subscriber, and its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.state.known import Known
 
 @dataclass(slots=True)
 class Turn:
-    """What this turn has done so far."""
+    """The state of the current turn. `published`: per record the content before this turn and the contents it has published since."""
 
     baton: Baton
     known: Known
@@ -24,30 +24,31 @@ class Turn:
     position: Position
     poll: str = field(default_factory=lambda: uuid4().hex[:12])
     tally: Tally = field(default_factory=Tally)
-    trouble: str = ""
+    error: str = ""
     stopped: bool = False
-    told: dict[str, list[str | None]] = field(default_factory=dict)
+    published: dict[str, list[str | None]] = field(default_factory=dict)
 
-    def leads_from(self, key: str, previous: str | None, digest: str) -> str | None:
-        """The content from which a change is told: the baton's, also when this turn has told a change of the record before.
+    def dedupe_base(self, key: str, previous: str | None, digest: str) -> str | None:
+        """Return the `previous` hash for the dedupe key of a change: the baton's, even after an earlier change of the record in this turn.
 
-        If this turn dies, the next one knows only the baton, and its copy has the same dedupe key. What goes back to a content that this turn told is no copy.
+        If this turn crashes, the next one knows only the baton, and its copy then has the same dedupe key. A record that returns to a content
+        which this turn has published is a new change, not a copy.
         """
-        told = self.told.setdefault(key, [previous])
-        flapped = digest in told[1:]
-        told.append(digest)
-        return previous if flapped else told[0]
+        published = self.published.setdefault(key, [previous])
+        flapped = digest in published[1:]
+        published.append(digest)
+        return previous if flapped else published[0]
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
-    """How a turn ended. `changes` are those of the baton; `seen`: what an unfinished scan has met; `trouble`: why it failed, empty when it did not.
+class TurnResult:
+    """How a turn ended. `changes`: new members of the baton. `seen`: the keys that an unfinished scan has read. `error`: why the poll failed, or empty.
 
-    `astray`: an event found no queue or no exchange, so that something may have been deleted that this route needs.
+    `unroutable`: an event found no queue or no exchange, so the route's topology may have been deleted.
     """
 
     changes: dict[str, Any]
     seen: Iterable[str] | None
     ended: bool
-    trouble: str
-    astray: bool = False
+    error: str
+    unroutable: bool = False

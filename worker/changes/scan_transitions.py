@@ -1,4 +1,4 @@
-"""What a scan does after each page: pure decisions, on the grounds that `worker.changes.scan` states."""
+"""Decides what a scan does after each page. Pure; `worker.changes.scan` gives the reasons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_PAGES = 20_000
 
 
 def after_first(position: Position, page: Page, *, paged: bool) -> Position:
-    """The first page tells the page size and the count; a page that holds the whole list is one answer, in which nothing can move."""
+    """The first page gives page size and count. A page with the whole list ends the scan: no row can move within one answer."""
     rows = len(page.rows)
     if not paged:
         if page.count is not None and page.count > rows:
@@ -22,7 +22,7 @@ def after_first(position: Position, page: Page, *, paged: bool) -> Position:
         if page.count:
             return incomplete(position, f"Halo counts {page.count} records but the first page is empty")
         return complete(position)
-    if page.count is None or page.count < rows or page.count == rows == PAGE_SIZE:  # a count of no use, or one that may only count this page
+    if page.count is None or page.count < rows or page.count == rows == PAGE_SIZE:  # no usable count, or one that may count this page only
         return replace(position, state="forwards", page=2, step=rows)
     if rows == page.count:
         return complete(position)
@@ -30,16 +30,16 @@ def after_first(position: Position, page: Page, *, paged: bool) -> Position:
 
 
 def after_forwards(position: Position, page: Page, window: Window | None, *, repeated: bool, fresh: bool) -> Position:
-    """Without a count to go by only an empty page is the end."""
+    """Without a count only an empty page is the end."""
     beyond = position.count is not None and position.page > last_page(position) > 1
-    if not page.rows or (beyond and not fresh and not position.before):  # past the end some lists give the last page again, or begin anew
+    if not page.rows or (beyond and not fresh and not position.before):  # past the end some lists repeat the last page or start again
         found = replace(position, end=position.page - 1)
-        whole = last_page(position) == 1  # else only what lies beyond the counted pages was read forwards
+        whole = last_page(position) == 1  # otherwise the forward pass read only pages beyond the count
         if whole and position.until is None and window is not None and window.since is not None:
             return after_open_window(found, window)
         return backwards(found, whole=whole)
     if repeated:
-        ignores_paging = position.page == 2  # noqa: PLR2004 - the first page came again: it was the whole list
+        ignores_paging = position.page == 2  # noqa: PLR2004 - Halo repeats the first page: it is the whole list
         return complete(position) if ignores_paging else incomplete(position, f"page {position.page} repeats the page before")
     if not fresh and not position.before:
         return incomplete(position, f"page {position.page} brings nothing new")
@@ -52,37 +52,37 @@ def after_backwards(position: Position, page: Page, window: Window | None, *, re
     if repeated and (position.count or 0) > len(page.rows):
         return incomplete(position, f"page {position.page} repeats the page before: Halo ignores paging here")
     if position.page == last_page(position) and len(page.rows) >= position.step and not position.end:
-        return replace(position, state="forwards", page=position.page + 1)  # a full last page: there may be more than Halo counts
+        return replace(position, state="forwards", page=position.page + 1)  # a full last page: the list may be longer than Halo's count
     if position.page > 1:
         return replace(position, page=position.page - 1)
     if position.until is not None:
-        return after_unordered(position) if position.shaken or position.short else complete(position)
+        return after_unordered(position) if position.rows_entered or position.rows_missing else complete(position)
     if window is None or window.since is None:
         return after_whole_list(position, window)
     return after_open_window(position, window)
 
 
 def after_whole_list(position: Position, window: Window | None) -> Position:
-    if position.ascending and not position.short:
+    if position.ascending and not position.rows_missing:
         return complete(position)
     return after_unordered(position) if window is None else after_open_window(position, window)
 
 
 def after_open_window(position: Position, window: Window) -> Position:
-    """What the next window holds again need not be certain now; the rest is read once more, closed."""
+    """The next scan reads the overlap again. Read the rest of the window once more, closed."""
     reached = position.reached if position.newest is not None else None
     if reached is None:
         return after_unordered(position)
     until = reached - window.overlap
     if window.since is not None and until <= window.since:
         return complete(position)
-    return replace(renewed(position, whole=True), state="first", page=1, count=None, end=0, until=until)
+    return replace(next_pass(position, whole=True), state="first", page=1, count=None, end=0, until=until)
 
 
 def after_unordered(position: Position) -> Position:
-    """Rows of this list may move anywhere: only a pass in which nothing moved proves that nothing was missed."""
-    if position.still:
-        if position.short:
+    """Rows of this list may move anywhere: only a pass without movement proves that no row was missed."""
+    if position.pass_stable:
+        if position.rows_missing:
             return incomplete(position, f"counts disagree: Halo counts {position.count} records and gives {position.met}")
         return complete(position)
     if position.passes >= MAX_PASSES:
@@ -96,15 +96,15 @@ def last_page(position: Position) -> int:
 
 
 def backwards(position: Position, *, whole: bool) -> Position:
-    """A pass from the last page to the first."""
-    begun = renewed(position, whole=whole)
+    """Begin a pass from the last page to the first."""
+    begun = next_pass(position, whole=whole)
     last = last_page(begun)
     if last > MAX_PAGES:
         return incomplete(begun, f"{begun.count} records in pages of {begun.step} are more than {MAX_PAGES} pages: narrow the query")
     return replace(begun, state="backwards", page=last)
 
 
-def renewed(position: Position, *, whole: bool) -> Position:
-    """A new pass begins; `whole`: the one that ends here met the whole list, else it is given up."""
+def next_pass(position: Position, *, whole: bool) -> Position:
+    """Begin a new pass. `whole`: the previous pass read the whole list; otherwise it does not count."""
     passes, before = (position.passes + 1, position.trace) if whole else (position.passes, position.before)
-    return replace(position, passes=passes, met=0, least=None, ascending=True, shaken=False, trace="", before=before)
+    return replace(position, passes=passes, met=0, least=None, ascending=True, rows_entered=False, trace="", before=before)
