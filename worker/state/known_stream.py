@@ -20,7 +20,7 @@ from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel
 from worker.core.topology import known_stream
 from worker.state.baton import KnownRef
-from worker.state.known import Known
+from worker.state.record_index import RecordIndex
 from worker.state.stream_follower import SILENCE, open_stream
 
 PART = 5_000  # records in one message: some 200 KB
@@ -39,9 +39,9 @@ class KnownStream:
         self._broker = broker
         self._stream = known_stream(subscriber)
 
-    async def load(self, ref: KnownRef) -> Known:
+    async def load(self, ref: KnownRef) -> RecordIndex:
         """The known records as the baton refers to them. Raises `KnownLost`, or `ChannelLost`."""
-        known = Known()
+        known = RecordIndex()
         if ref.last is None:
             return known
         _, chain = await self._read_to(ref.last, ref.offset)
@@ -50,7 +50,7 @@ class KnownStream:
         known.written()
         return known
 
-    async def save(self, ref: KnownRef, known: Known, *, seen: Iterable[str] | None, scan_ended: bool) -> KnownRef:
+    async def save(self, ref: KnownRef, known: RecordIndex, *, seen: Iterable[str] | None, scan_ended: bool) -> KnownRef:
         """Append what changed (and what the scan under way has `seen`), with a snapshot when the deltas have grown as large as one."""
         deltas = list(parts(known.pending()))
         if seen is not None:
@@ -71,7 +71,7 @@ class KnownStream:
             ref = replace(ref, last=name, appended=ref.appended + len(body))
         return ref
 
-    async def _snapshot(self, ref: KnownRef, known: Known, seen: Iterable[str] | None) -> KnownRef:
+    async def _snapshot(self, ref: KnownRef, known: RecordIndex, seen: Iterable[str] | None) -> KnownRef:
         """Begin a new chain, and learn from which offset on it is to be read."""
         begun = await self._append(replace(ref, last=None, appended=0), [{"snapshot": True}])
         offset = await self._offset_of(begun.last or "", ref.offset)

@@ -10,7 +10,7 @@ MAX_KNOWN = 1_000_000
 
 
 @dataclass(slots=True)
-class Known:
+class RecordIndex:
     """`hashes`: record key to content hash; `missing`: keys that the last complete scan did not meet; `seen`: keys that the scan under way has met;
     `traces`: record key to what the echo guard remembers of it, where there is one.
 
