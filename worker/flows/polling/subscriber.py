@@ -39,7 +39,7 @@ def subscriber_topology(route: Subscriber) -> Topology:
 
 
 class SubscriberFlow:
-    """One subscriber. `turn_limit`: seconds after which a long scan goes on in the next turn. `echoes`: what our own writes left, where it is not to hear of them."""
+    """One subscriber. `turn_limit`: seconds after which a long scan goes on in the next turn. `echoes`: the write notices, for a subscriber that drops echoes."""
 
     def __init__(
         self,
