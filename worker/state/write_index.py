@@ -24,7 +24,7 @@ class NotAWriteNotice(WorkerError):
 
 @dataclass(frozen=True, slots=True)
 class WriteFootprint:
-    """What a write left of one record. Stamps are milliseconds since 1970.
+    """What a write left of one record. Stamps are microseconds since 1970.
 
     `before`: the update stamp that the write found; of a deletion, the one that the record had. `after`: the one that Halo answered. `unexplained`: names of
     members that changed though the write does not explain it.

@@ -10,7 +10,7 @@ from worker.changes.detect import Change, Circumstances
 from worker.changes.records import record_key
 from worker.config.routes import Subscriber
 from worker.core.ports import Clock
-from worker.flows.echoes.footprints import ObservedRow, is_echo, is_own_deletion, stamp_of, stored_moment
+from worker.flows.echoes.footprints import ObservedRow, is_echo, is_own_deletion, microseconds, stamp_of
 from worker.metrics import Metrics
 from worker.state.record_index import RecordIndex
 from worker.state.write_notices import WriteNotices
@@ -47,7 +47,7 @@ class EchoFilter:
             self._unreadable = True  # one wait is enough for a turn
             return []
         await self._wait_for_writes(changes, known)
-        settled = stored_moment(circumstances.since or circumstances.cursor)
+        settled = microseconds(circumstances.since or circumstances.cursor)
         own = [change for change in changes if self._is_own(change, known, settled)]
         for change in own:
             self._metrics.echoes.labels(self._route.name).inc()
