@@ -1,4 +1,4 @@
-"""The writes of all replicas to Halo, as their notices tell: which are in flight, and what each left, for about a day in bounded memory."""
+"""The writes of all replicas to Halo, from their notices: those in flight, and what each left, for about a day in bounded memory."""
 
 from __future__ import annotations
 
