@@ -1,4 +1,4 @@
-"""The echo guard of a service: which clients' writes are told, and which subscribers ask whose a change is. Nothing of it is there where no route needs it."""
+"""Wire the echo guard: record the writes of some clients, and filter the changes of some subscribers. It does nothing where no route needs it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from worker.config.routes import Routes, Subscriber
 from worker.core.ports import Broker, Clock, Halo
 from worker.core.topology import Topology, echoes_topology
-from worker.flows.echoes.guard import guarded, minds
+from worker.flows.echoes.guard import drops_echoes, guarded
 from worker.flows.echoes.recording import WriteRecordingHalo
 from worker.metrics import Metrics
 from worker.state.write_notices import WriteNotices
@@ -17,7 +17,7 @@ from worker.state.write_notices import WriteNotices
 class EchoGuard:
     def __init__(self, routes: Routes, clock: Clock, metrics: Metrics) -> None:
         self._guarded = guarded(routes)
-        self._echoes = WriteNotices(clock, metrics)
+        self._notices = WriteNotices(clock, metrics)
 
     @property
     def topology(self) -> Topology:
@@ -25,17 +25,17 @@ class EchoGuard:
 
     @asynccontextmanager
     async def attached(self, broker: Broker) -> AsyncIterator[None]:
-        """While this attachment lasts."""
+        """Read and publish write notices through this attachment."""
         if not self._guarded:
             yield
             return
-        async with self._echoes.attached(broker):
+        async with self._notices.attached(broker):
             yield
 
     def recording(self, clients: Mapping[str, Halo]) -> dict[str, Halo]:
-        """The clients as those that write should use them."""
-        return {name: WriteRecordingHalo(halo, self._guarded[name], self._echoes) if name in self._guarded else halo for name, halo in clients.items()}
+        """The clients for routes that write."""
+        return {name: WriteRecordingHalo(halo, self._guarded[name], self._notices) if name in self._guarded else halo for name, halo in clients.items()}
 
-    def echoes_for(self, route: Subscriber) -> WriteNotices | None:
-        """What tells the subscriber our own writes; None where it hears of all."""
-        return self._echoes if minds(route) and route.operation.resource in self._guarded.get(route.client, ()) else None
+    def notices_for(self, route: Subscriber) -> WriteNotices | None:
+        """The write notices for a subscriber that drops echoes; None for any other."""
+        return self._notices if drops_echoes(route) and route.operation.resource in self._guarded.get(route.client, ()) else None

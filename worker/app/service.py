@@ -34,7 +34,7 @@ from worker.metrics import Metrics
 from worker.settings import Settings
 from worker.state.current_broker import CurrentBroker
 from worker.state.keys import shared_key
-from worker.web.public import Peers, doors_of, serve_public
+from worker.web.public import Peers, endpoints_of, serve_public
 
 logger = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -120,10 +120,10 @@ class Service:
     async def _public(self, evaluator: Evaluator) -> AsyncIterator[AsyncExitStack]:
         """The public port, open until the stack is closed; nothing where no route needs it. Raises `WorkerError` when it cannot listen."""
         async with AsyncExitStack() as opened:
-            if doors := doors_of(self.routes.runbooks, self.routes.webhooks):
+            if endpoints := endpoints_of(self.routes.runbooks, self.routes.webhooks):
                 reception = DeliveryIntake(self.routes.webhooks, self._current, evaluator, self.clock, self.metrics)
                 peers = Peers(self.settings.public_proxies, self.settings.public_peer_connections)
-                serving = serve_public(self.settings.public_host, self.settings.public_port, doors, reception.receive, self.metrics, peers)
+                serving = serve_public(self.settings.public_host, self.settings.public_port, endpoints, reception.receive, self.metrics, peers)
                 self.public_port = await opened.enter_async_context(serving)
             yield opened
 

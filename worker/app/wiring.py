@@ -67,7 +67,7 @@ class Wiring:
         return made
 
     def _subscriber(self, route: Subscriber) -> Flow:
-        echoes = self.guard.echoes_for(route)
+        echoes = self.guard.notices_for(route)
         halo, limit = self.clients[route.client], self.settings.turn
         flow = SubscriberFlow(route, halo, self.evaluator, self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes)
         return Flow(flow.part, subscriber_topology(route), flow.serve)

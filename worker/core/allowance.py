@@ -74,7 +74,7 @@ class Allowance:
         return int(self.late / self.interval) + 1
 
     @property
-    def look(self) -> float:
+    def poll_interval(self) -> float:
         """Seconds between two polls for a permit while there is none."""
         return min(max(self.interval / 4, TICK), 0.5)
 

@@ -1,4 +1,4 @@
-"""The baton: the one small message that holds a subscriber's progress; whoever has it does the work."""
+"""The baton: one small message that holds a subscriber's progress. The replica that has it takes the next turn."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import orjson
 from worker.core.errors import WorkerError
 
 VERSION = 1
-AHEAD = 2 * 86_400.0  # seconds by which clocks and time zones may differ
+MAX_AHEAD = 2 * 86_400.0  # seconds by which clocks and time zones may differ
 LONGEST_WAIT = 400 * 86_400.0  # seconds; a schedule may be yearly
-MOST = 2**53
+MAX_COUNT = 2**53
 NUMBER = (int, float)
 KINDS: Mapping[str, tuple[type, ...]] = {
     "epoch": (int,),
@@ -30,7 +30,7 @@ KNOWN_KINDS: Mapping[str, tuple[type, ...]] = {"last": (str, type(None)), "offse
 
 
 class BatonUnreadable(WorkerError):
-    """A message on a state queue is no baton, or one of a newer worker."""
+    """A message on a state queue is no baton, or the baton of a newer worker."""
 
     def __init__(self, reason: str, *, newer: bool = False) -> None:
         super().__init__(reason)
@@ -39,9 +39,9 @@ class BatonUnreadable(WorkerError):
 
 @dataclass(frozen=True, slots=True)
 class KnownRef:
-    """Where the known records are in their stream: read from `offset` to the message `last`; both None when there is nothing yet.
+    """Where the known records are in their stream: from `offset` to the message `last`, which is None while there are none.
 
-    `size`: records; `appended`: bytes written since the snapshot; `snapshot`: bytes of the snapshot.
+    `size`: number of records. `appended`: bytes written since the snapshot. `snapshot`: bytes of the snapshot.
     """
 
     last: str | None = None
@@ -53,10 +53,15 @@ class KnownRef:
 
 @dataclass(frozen=True, slots=True)
 class Baton:
-    """`generation` counts turns, `epoch` operators' interventions. `cursor`: newest stamp of Halo's that is dealt with. `polled`, `full_due`: seconds since 1970.
+    """One subscriber's progress.
 
-    `scan` is the position of a scan that goes on, as the flow writes it. `learnt`: the first scan is over. `polls`: ended scans. `again`: the next scan publishes
-    what was updated since then once more, known or not (an operator moved the cursor).
+    - `epoch`, `generation`: the rank. `epoch` rises when an operator replaces the baton, `generation` with each turn.
+    - `cursor`: the newest update stamp that is dealt with.
+    - `learnt`: the first scan has ended. `polls`: number of scans that have ended.
+    - `polled`, `due`, `full_due`: the last poll, the next turn and the next full scan, in seconds since 1970.
+    - `scan`: the position of a scan that continues in the next turn, as the flow writes it; None between scans.
+    - `known`: where the known records are.
+    - `again`: an operator moved the cursor here. The next scan publishes every record updated since then, known or not.
     """
 
     epoch: int = 0
@@ -76,44 +81,44 @@ class Baton:
         return (self.epoch, self.generation)
 
     def advanced(self, **changes: Any) -> Self:
-        """The baton of the next turn."""
+        """The baton for the next turn."""
         return replace(self, generation=self.generation + 1, **changes)
 
     def implausible(self, now: float) -> str:
-        """Why no worker can have written it; empty where one may have. `now`: seconds since 1970."""
+        """The reason why no worker can have written this baton; empty for a plausible one. `now`: seconds since 1970."""
         moments = {"cursor": self.cursor, "again": self.again}
-        late = [name for name, moment in moments.items() if moment is not None and moment.timestamp() > now + AHEAD]
+        late = [name for name, moment in moments.items() if moment is not None and moment.timestamp() > now + MAX_AHEAD]
         times = {"epoch": self.epoch, "polled": self.polled, "due": self.due - LONGEST_WAIT, "full_due": self.full_due - LONGEST_WAIT}
-        late += [name for name, value in times.items() if value > now + AHEAD]
+        late += [name for name, value in times.items() if value > now + MAX_AHEAD]
         if late:
             return f"its {' and '.join(late)} lies too far in the future"
         counts = (self.epoch, self.generation, self.polls, self.known.offset, self.known.size, self.known.appended, self.known.snapshot)
-        return "" if all(0 <= value <= MOST for value in counts) else "it has a count that is out of range"
+        return "" if all(0 <= value <= MAX_COUNT for value in counts) else "it has a count that is out of range"
 
     def encode(self) -> bytes:
         return orjson.dumps({"v": VERSION} | {item.name: getattr(self, item.name) for item in fields(self)})
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
-        """Raises `BatonUnreadable`; members that this version does not know are left out, so that an older worker can read a newer one's of the same version."""
+        """Raises `BatonUnreadable`. Ignores unknown members, so that an older worker reads a newer one's baton of the same version."""
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError as error:
-            raise BatonUnreadable(f"not JSON: {error.msg}") from None
+            raise BatonUnreadable(f"the message is not JSON: {error.msg}") from None
         if not isinstance(document, dict) or not isinstance(version := document.get("v"), int):
-            raise BatonUnreadable("not a baton")
+            raise BatonUnreadable("the message is no baton")
         if version > VERSION:
-            raise BatonUnreadable(f"a baton of version {version}; this worker reads {VERSION}", newer=True)
+            raise BatonUnreadable(f"the baton has version {version}; this worker reads version {VERSION}", newer=True)
         try:
             known = KnownRef(**members(document["known"], KNOWN_KINDS))
             again = moment(document.get("again"))  # the first version of the worker did not write it
             return cls(known=known, cursor=moment(document["cursor"]), again=again, **members(document, KINDS))
         except (KeyError, TypeError, ValueError) as error:
-            raise BatonUnreadable(f"a baton with a member missing or wrong: {error!r}") from None
+            raise BatonUnreadable(f"a member of the baton is missing or wrong: {error!r}") from None
 
 
 def members(document: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
-    """The members of these kinds. Raises `KeyError` or `TypeError`: a wrong one must not bring down whoever takes the baton, turn after turn."""
+    """The members of these types. Raises `KeyError` or `TypeError`, so that a wrong member does not fail turn after turn."""
     for name, valid in kinds.items():
         if type(document[name]) not in valid:
             raise TypeError(name)
@@ -126,5 +131,5 @@ def moment(text: Any) -> datetime | None:
 
 
 def highest(batons: Iterable[Baton]) -> Baton:
-    """Of several batons the furthest counts: a holder that was presumed dead may still have put one."""
+    """The baton with the highest rank. A replica that was presumed dead may have put another one."""
     return max(batons, key=lambda baton: baton.rank)

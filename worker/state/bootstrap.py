@@ -1,4 +1,4 @@
-"""The first baton of a subscriber: made exactly once, whoever starts first, and made again only where the route says so."""
+"""Create the first baton of a subscriber exactly once, and again only where the route says so."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOCK_RETRY = 0.2
 
 
 async def ensure_baton(broker: Broker, clock: Clock, subscriber: str) -> None:
-    """Declare the subscriber's state and put its first baton, unless that was done before by anybody. Raises `TopologyMismatch`."""
+    """Declare the subscriber's state, and put its first baton unless a replica has done so before. Raises `TopologyMismatch`."""
     while True:
         async with broker.lock(birth_lock(subscriber)) as mine:
             if mine:
@@ -30,22 +30,22 @@ async def _bootstrap(broker: Broker, clock: Clock, subscriber: str) -> None:
         return
     await put_new_baton(broker, subscriber, Baton(due=clock.now()))
     await broker.declare(Topology(queues=(browsed(born_marker(subscriber)),)))
-    logger.info("baton.born", subscriber=subscriber)
+    logger.info("baton.created", subscriber=subscriber)
 
 
 async def put_new_baton(broker: Broker, subscriber: str, baton: Baton) -> None:
-    """Put a baton that nobody holds. A second one (after a crash right here) does no harm: the next holder merges them."""
+    """Put a baton that no replica holds. A second one, after a crash right here, does no harm: the next lease merges them."""
     await broker.publish(Message(baton.encode()), routing_key=state_queue(subscriber))
 
 
 async def baton_visible(broker: Broker, subscriber: str) -> bool:
-    """Whether a baton waits or is due; False also while somebody holds it."""
+    """Whether a baton waits or is due. False also while a replica holds it."""
     depths = [await broker.queue_depth(state_queue(subscriber)), await broker.queue_depth(wait_queue(subscriber))]
     return any(depths)
 
 
 async def restart_baton(broker: Broker, clock: Clock, subscriber: str) -> bool:
-    """A baton as on the first day, above any that may come back; False when another replica did it or does it."""
+    """Put a new first baton that outranks one that may come back. False when another replica does it or has done it."""
     async with broker.lock(birth_lock(subscriber)) as mine:
         if not mine or await baton_visible(broker, subscriber):
             return False

@@ -1,4 +1,4 @@
-"""An operator's hand on a baton: looking at it, and putting another one in its place. The new one has a higher epoch, so that no holder's successor outranks it."""
+"""Show and replace a baton for an operator. The new baton has a higher epoch, so that the successor of a turn in flight does not outrank it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from worker.state.baton_lease import put_baton
 from worker.state.bootstrap import ensure_baton
 from worker.state.known_stream import KnownLost, KnownStream
 
-LOOK_AGAIN = 0.2
+RETRY = 0.2
 
 BatonPlace = Literal["waiting", "due", "away"]
 Successor = Callable[[Baton | None], Baton]
 
 
 class CannotReplaceBaton(WorkerError):
-    """The baton is not where it can be replaced."""
+    """The baton is one of a newer worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatonStatus:
-    """A baton as it lies in its queues. `where`: it waits until it is due, is due, or is away (in a replica's hands, or gone)."""
+    """Where the baton is: it waits until it is due, is due, or is away (a replica holds it, or it is lost). `bootstrapped`: the subscriber has run before."""
 
     baton: Baton | None
     place: BatonPlace
@@ -36,7 +36,7 @@ class BatonStatus:
 
 
 async def read_status(broker: Broker, clock: Clock, subscriber: str) -> BatonStatus:
-    """Look at the baton and leave it where it is."""
+    """Read the baton and leave it in its place."""
     if not await broker.queue_exists(state_queue(subscriber)):
         return BatonStatus(None, "away", bootstrapped=False)
     born = await broker.queue_exists(born_marker(subscriber))
@@ -50,9 +50,9 @@ async def read_status(broker: Broker, clock: Clock, subscriber: str) -> BatonSta
 
 
 async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor: Successor, *, patience: float) -> Baton:
-    """Put `successor(baton)` in the place of the baton; while a replica has it in hand, wait for up to `patience` seconds. Then the successor is that of None.
+    """Replace the baton by `successor(baton)`. Wait up to `patience` seconds while a replica holds it; then put `successor(None)`.
 
-    Raises what `successor` raises; the baton is then where it was.
+    Raises what `successor` raises, and leaves the baton in its place.
     """
     await ensure_baton(broker, clock, subscriber)
     until = clock.monotonic() + patience
@@ -66,21 +66,21 @@ async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor
                 for delivery in taken:
                     await delivery.ack()
                 return baton
-        await clock.sleep(LOOK_AGAIN)
+        await clock.sleep(RETRY)
 
 
 def outranking(baton: Baton, others: list[Baton], now: float) -> Baton:
-    """In an epoch above those of others, also of one that is away and may come back."""
+    """The baton in an epoch above those of `others`, and above that of one that is away and may come back."""
     return replace(baton, epoch=max([int(now), *(other.epoch + 1 for other in others)]), generation=0, due=now)
 
 
 def with_cursor(baton: Baton | None, moment: datetime) -> Baton:
-    """With the cursor at this moment: what was updated since then is published, known or not. Of a lost one only the cursor is made."""
+    """The baton with its cursor at `moment`: the next scan publishes every record updated since then, known or not. For a lost baton, a new one."""
     return replace(baton or Baton(), cursor=moment, again=moment, learnt=True, scan=None)
 
 
 async def with_readable_known(broker: Broker, subscriber: str, baton: Baton | None) -> Baton | None:
-    """Without its known records when their stream does not hold them any more."""
+    """The baton, without its known records where their stream no longer holds them."""
     if baton is None:
         return None
     try:
@@ -91,7 +91,7 @@ async def with_readable_known(broker: Broker, subscriber: str, baton: Baton | No
 
 
 async def take_all(channel: Channel, subscriber: str) -> list[Delivery]:
-    """All that lies in its queues; it goes back when the channel closes."""
+    """Take every message of the baton's queues; they return when the channel closes."""
     taken = []
     for queue in (wait_queue(subscriber), state_queue(subscriber)):
         while (delivery := await channel.get(queue)) is not None:
@@ -100,7 +100,7 @@ async def take_all(channel: Channel, subscriber: str) -> list[Delivery]:
 
 
 def decode_batons(taken: list[Delivery], now: float) -> list[Baton]:
-    """Those that a worker may have written. Raises `CannotReplaceBaton` for the baton of a newer worker."""
+    """The plausible batons. Raises `CannotReplaceBaton` for the baton of a newer worker."""
     batons = []
     for delivery in taken:
         try:
@@ -108,5 +108,5 @@ def decode_batons(taken: list[Delivery], now: float) -> list[Baton]:
             batons += [] if baton.implausible(now) else [baton]
         except BatonUnreadable as error:
             if error.newer:
-                raise CannotReplaceBaton(f"{error}: use the command of that worker") from None
+                raise CannotReplaceBaton(f"{error}: use `halo-worker cursor` of the newer version") from None
     return batons

@@ -1,7 +1,7 @@
-"""The stream of known records: deltas appended each turn, a snapshot now and then, read back by whoever holds the baton next.
+"""The stream of known records: a turn appends its changes, and sometimes a snapshot; the next turn reads them back.
 
-Each message names the one before it (`prev`), and the baton names the last: what a holder wrote whose baton was not taken is no part of the chain, as if it
-had never been written. So the known records are exactly as old as the baton.
+Each message names the one before it (`prev`), and the baton names the last. What a replica wrote without passing its baton on is in no chain, as if it had never
+been written. So the known records are exactly as old as the baton.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel
 from worker.core.topology import known_stream
 from worker.state.baton import KnownRef
-from worker.state.known import Known
+from worker.state.record_index import RecordIndex
 from worker.state.stream_follower import SILENCE, open_stream
 
-PART = 5_000  # records in one message: some 200 KB
-SNAPSHOT_AFTER = 256 * 1024  # bytes of deltas before a snapshot is worth it; later, as many as the snapshot has
+PART = 5_000  # records in one message, some 200 KB
+SNAPSHOT_AFTER = 256 * 1024  # bytes of changes before the first snapshot; later, the size of the last snapshot
 PREFETCH = 200
 
 
 class KnownLost(WorkerError):
-    """The stream does not hold what the baton refers to."""
+    """The stream does not hold the records that the baton refers to."""
 
 
 class KnownStream:
@@ -39,9 +39,9 @@ class KnownStream:
         self._broker = broker
         self._stream = known_stream(subscriber)
 
-    async def load(self, ref: KnownRef) -> Known:
-        """The known records as the baton refers to them. Raises `KnownLost`, or `ChannelLost`."""
-        known = Known()
+    async def load(self, ref: KnownRef) -> RecordIndex:
+        """Read the known records that the baton refers to. Raises `KnownLost`, or `ChannelLost`."""
+        known = RecordIndex()
         if ref.last is None:
             return known
         _, chain = await self._read_to(ref.last, ref.offset)
@@ -50,8 +50,8 @@ class KnownStream:
         known.written()
         return known
 
-    async def save(self, ref: KnownRef, known: Known, *, seen: Iterable[str] | None, scan_ended: bool) -> KnownRef:
-        """Append what changed (and what the scan under way has `seen`), with a snapshot when the deltas have grown as large as one."""
+    async def save(self, ref: KnownRef, known: RecordIndex, *, seen: Iterable[str] | None, scan_ended: bool) -> KnownRef:
+        """Append the changes, and the keys that the scan in progress has `seen`. Write a snapshot when the changes since the last one exceed its size."""
         deltas = list(parts(known.pending()))
         if seen is not None:
             deltas.extend({"seen": chunk} for chunk in chunked(seen))
@@ -71,8 +71,8 @@ class KnownStream:
             ref = replace(ref, last=name, appended=ref.appended + len(body))
         return ref
 
-    async def _snapshot(self, ref: KnownRef, known: Known, seen: Iterable[str] | None) -> KnownRef:
-        """Begin a new chain, and learn from which offset on it is to be read."""
+    async def _snapshot(self, ref: KnownRef, known: RecordIndex, seen: Iterable[str] | None) -> KnownRef:
+        """Begin a new chain, and find the offset from which to read it."""
         begun = await self._append(replace(ref, last=None, appended=0), [{"snapshot": True}])
         offset = await self._offset_of(begun.last or "", ref.offset)
         whole = {"put": known.hashes, "trace": known.traces, "missing": sorted(known.missing)}
@@ -81,7 +81,7 @@ class KnownStream:
         return replace(done, offset=offset, snapshot=done.appended, appended=0)
 
     async def _offset_of(self, name: str, floor: int) -> int:
-        """The offset of the message just written: it stands in the stream's last chunk, or (when another holder wrote meanwhile) further up."""
+        """The offset of the message just written: in the last chunk of the stream, or above it when another replica wrote meanwhile."""
         for start in ("last", floor):
             try:
                 return (await self._read_to(name, start))[0]
@@ -90,12 +90,12 @@ class KnownStream:
         return floor
 
     async def _read_to(self, name: str, start: str | int) -> tuple[int, dict[str, dict[str, Any]]]:
-        """The offset of the document `name`, and all documents from `start` to it by their names. Raises `KnownLost` where it does not come, or `ChannelLost`."""
+        """Read from `start` to the document `name`; return its offset and all documents by name. Raises `KnownLost` where it does not arrive, or `ChannelLost`."""
         chain: dict[str, dict[str, Any]] = {}
         async with open_stream(self._broker, self._stream, start, prefetch=PREFETCH) as reader:
             while batch := await reader.batch(SILENCE):
                 for delivery in batch:
-                    if delivery.unread is not None:  # larger than anything that we write
+                    if delivery.unread is not None:  # larger than any message of a worker
                         continue
                     document = orjson.loads(delivery.message.body)
                     chain[document["id"]] = document
@@ -120,7 +120,7 @@ async def first_of(arrived: asyncio.Queue[Delivery], channel: Channel) -> Delive
 
 
 def unrolled(chain: Mapping[str, dict[str, Any]], last: str) -> list[dict[str, Any]]:
-    """The documents of the chain that ends at `last`, oldest first. Raises `KnownLost` when a link is missing."""
+    """The documents of the chain that ends at `last`, oldest first. Raises `KnownLost` when one is missing."""
     found = []
     name: str | None = last
     while name is not None:
@@ -138,7 +138,7 @@ def chunked(keys: Iterable[str]) -> Iterator[list[str]]:
 
 
 def parts(delta: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A delta in pieces of at most `PART` records, in an order that gives the same when applied one after the other."""
+    """A delta in pieces of at most `PART` records, in an order in which they can be applied."""
     yield from ({"gone": chunk} for chunk in chunked(delta.get("gone", ())))
     puts, traces = delta.get("put", {}), delta.get("trace", {})
     for chunk in chunked(puts):

@@ -91,7 +91,7 @@ class SharedPermits:
         if delivery is None:
             if asked - self._served_at > max(UNSERVED, 2 * self._allowance.interval):
                 self._unserved.set()
-            await self._clock.sleep(self._allowance.look * random.uniform(0.75, 1.25))  # noqa: S311 - replicas should not look in step
+            await self._clock.sleep(self._allowance.poll_interval * random.uniform(0.75, 1.25))  # noqa: S311 - replicas should not poll in step
             return None
         await delivery.ack()
         requests = requests_in(delivery.message.body)

@@ -61,7 +61,7 @@ class StreamReader:
         return self._unacked
 
     async def _ack(self) -> None:
-        """What has arrived before the channel was lost is still returned: a claim in it is then known to be ours."""
+        """Ignore a lost channel while deliveries are left to return: a claim among them is then known to be ours."""
         unacked, self._unacked = self._unacked, []
         try:
             if unacked:
@@ -85,7 +85,7 @@ async def open_stream(broker: Broker, stream: str, start: Start, *, prefetch: in
 
 
 class Position(NamedTuple):
-    """One message of a stream. The id tells whether the stream is still the same: a stream that was deleted and declared again has other ids at its offsets."""
+    """One message of a stream. The id shows whether the stream is the same: one that was deleted and declared again has other ids at its offsets."""
 
     offset: int
     message_id: str
@@ -101,7 +101,7 @@ class Batch:
 
     - `restarted`: the stream is read from its start. Discard what was read before.
     - `interrupted`: the stream cannot be read at present, for this reason. The follower retries.
-    - Otherwise: the next deliveries in order. None means that reading goes on where it stopped.
+    - Otherwise: the next deliveries in order. A batch without deliveries means that the follower has resumed at its position.
     """
 
     deliveries: Sequence[Delivery] = ()

@@ -1,10 +1,11 @@
-"""The writes of all replicas to Halo, as their notices tell: which are in flight, and what each left, for about a day in bounded memory."""
+"""The writes of all replicas to Halo, from their notices: those in flight, and what each left, for about a day in bounded memory."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from sys import intern
 from typing import Any, Literal, Self
 
 import orjson
@@ -13,9 +14,11 @@ from worker.core.errors import WorkerError
 
 VERSION = 2
 KEPT = 86_400  # seconds that a write is remembered
-MAX_FOOTPRINTS = 20_000  # of some 500 bytes each; beyond it the oldest are forgotten early, and their echoes are published
+MAX_FOOTPRINTS = 20_000  # of some 700 bytes each; beyond it the oldest are forgotten early, and their echoes are published
 IN_FLIGHT = 120.0  # seconds after which a write that never ended counts as lost
 MAX_IN_FLIGHT = 10_000
+Kind = Literal["created", "updated", "deleted"]
+KINDS: Mapping[str, Kind] = {"created": "created", "updated": "updated", "deleted": "deleted"}
 
 
 class NotAWriteNotice(WorkerError):
@@ -24,14 +27,14 @@ class NotAWriteNotice(WorkerError):
 
 @dataclass(frozen=True, slots=True)
 class WriteFootprint:
-    """What a write left of one record. Stamps are milliseconds since 1970.
+    """What a write left of one record. Stamps are microseconds since 1970.
 
     `before`: the update stamp that the write found; of a deletion, the one that the record had. `after`: the one that Halo answered. `unexplained`: names of
     members that changed though the write does not explain it.
     """
 
     key: str
-    kind: Literal["created", "updated", "deleted"]
+    kind: Kind
     before: int | None = None
     after: int | None = None
     unexplained: frozenset[str] = frozenset()
@@ -42,10 +45,9 @@ class WriteFootprint:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Raises `KeyError`, `TypeError` or `ValueError` where it is none."""
-        if document["kind"] not in {"created", "updated", "deleted"}:
-            raise ValueError(document["kind"])
+        kind = KINDS[document["kind"]]
         before, after = (None if document[name] is None else int(document[name]) for name in ("before", "after"))
-        return cls(str(document["key"]), document["kind"], before, after, frozenset(map(str, document["unexplained"])))
+        return cls(str(document["key"]), kind, before, after, frozenset(map(str, document["unexplained"])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class WriteNotice:
             document = orjson.loads(body)
             if document["v"] != VERSION:
                 raise NotAWriteNotice(f"the message is no write notice of version {VERSION}")
-            about = (str(document["id"]), str(document["client"]), str(document["resource"]), int(document["at"]))
+            about = (str(document["id"]), intern(str(document["client"])), intern(str(document["resource"])), int(document["at"]))
             if "footprints" in document:
                 return cls(*about, ended=True, footprints=tuple(WriteFootprint.of(footprint) for footprint in document["footprints"]))
             return cls(*about, begun=frozenset(map(str, document["begun"])), creates=int(document["creates"]))
@@ -89,7 +91,7 @@ class WriteIndex:
     def __init__(self, *, kept: float = KEPT, most: int = MAX_FOOTPRINTS) -> None:
         self._kept = kept
         self._most = most
-        self._footprints: dict[tuple[str, str, str], deque[WriteFootprint]] = {}
+        self._footprints: dict[tuple[str, str, str], list[WriteFootprint]] = {}
         self._order: deque[tuple[int, tuple[str, str, str]]] = deque()
         self._in_flight: dict[str, WriteNotice] = {}
 
@@ -110,7 +112,7 @@ class WriteIndex:
         self._in_flight.pop(notice.id, None)
         for footprint in notice.footprints:
             record = (notice.client, notice.resource, footprint.key)
-            self._footprints.setdefault(record, deque()).append(footprint)
+            self._footprints.setdefault(record, []).append(footprint)
             self._order.append((notice.at, record))
         self._forget(notice.at)
 
@@ -131,6 +133,6 @@ class WriteIndex:
     def _forget(self, now: int) -> None:
         while self._order and (len(self._order) > self._most or now - self._order[0][0] > self._kept):
             _, record = self._order.popleft()
-            self._footprints[record].popleft()
+            del self._footprints[record][0]
             if not self._footprints[record]:
                 del self._footprints[record]

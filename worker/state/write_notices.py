@@ -1,4 +1,4 @@
-"""The stream in which all replicas tell of their writes to Halo, so that subscribers know them when they meet them."""
+"""The stream of write notices: every replica announces its writes to Halo, and subscribers recognise them in a poll."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = structlog.get_logger()
 
 
 class WriteNotices:
-    """Tells of writes, and knows those of others; outlives broker attachments, and resumes reading the stream where it stopped."""
+    """Publishes and reads write notices through any number of broker attachments."""
 
     def __init__(self, clock: Clock, metrics: Metrics | None = None) -> None:
         self._clock = clock
@@ -34,9 +34,9 @@ class WriteNotices:
 
     @asynccontextmanager
     async def attached(self, broker: Broker) -> AsyncIterator[None]:
-        """While this attachment lasts."""
+        """Publish and read through this attachment."""
         self._broker = broker
-        following = asyncio.create_task(self._follower.follow(broker, self._take_in), name="echoes")
+        following = asyncio.create_task(self._follower.follow(broker, self._handle), name="write notices")
         try:
             yield
         finally:
@@ -45,30 +45,30 @@ class WriteNotices:
             await asyncio.wait([following])
 
     async def begin(self, write: str, client: str, resource: str, keys: Iterable[str], creates: int) -> None:
-        """Tell that a write is about to be sent, which may change these records or create some. `write`: a unique name for it. Raises `BrokerError`."""
-        await self._tell(WriteNotice(write, client, resource, int(self._clock.now()), begun=frozenset(keys), creates=creates))
+        """Announce a write that may change these records, or create `creates` records. `write`: its unique name. Raises `BrokerError`."""
+        await self._publish(WriteNotice(write, client, resource, int(self._clock.now()), begun=frozenset(keys), creates=creates))
 
     async def end(self, write: str, client: str, resource: str, footprints: Iterable[WriteFootprint]) -> None:
-        """Tell what it left; nothing where that is not known. Raises `BrokerError`."""
-        await self._tell(WriteNotice(write, client, resource, int(self._clock.now()), ended=True, footprints=tuple(footprints)))
+        """Report that the write has ended and what it left, as far as that is known. Raises `BrokerError`."""
+        await self._publish(WriteNotice(write, client, resource, int(self._clock.now()), ended=True, footprints=tuple(footprints)))
 
     async def caught_up(self, within: float) -> bool:
-        """Whether all that anybody told before this call is known here, or is within these seconds."""
+        """Wait until every notice published before this call is read here; False when that takes longer than `within` seconds."""
         mark = WriteNotice(uuid4().hex, "", "", int(self._clock.now()), ended=True)
         self._marks.add(mark.id)
         try:
             async with asyncio.timeout(within):
-                await self._tell(mark)
+                await self._publish(mark)
                 await self._until(lambda: mark.id not in self._marks)
         except (BrokerError, TimeoutError) as error:
-            logger.warning("echoes.unknown", reason=str(error) or "their stream was not read in time")
+            logger.warning("echoes.unreadable", reason=str(error) or "the stream of write notices was not read in time; changes are published unfiltered")
             return False
         finally:
             self._marks.discard(mark.id)
         return True
 
     async def wait_until_ended(self, client: str, resource: str, keys: Iterable[str], *, creates: bool, within: float) -> None:
-        """Wait until no write is under way that may have left these records (or one that is new), at most these seconds."""
+        """Wait up to `within` seconds until no write is in flight that may have changed these records or, with `creates`, created one."""
         wanted = set(keys)
         try:
             async with asyncio.timeout(within):
@@ -77,19 +77,19 @@ class WriteNotices:
             return
 
     def footprints(self, client: str, resource: str, key: str) -> list[WriteFootprint]:
-        """What writes left of a record, oldest first."""
+        """What our writes left of a record, oldest first."""
         return self._index.footprints(client, resource, key)
 
-    async def _tell(self, notice: WriteNotice) -> None:
+    async def _publish(self, notice: WriteNotice) -> None:
         if self._broker is None:
-            raise BrokerUnreachable("there is no broker at the moment")
+            raise BrokerUnreachable("the worker has no connection to the broker")
         await self._broker.publish(Message(notice.encode(), message_id=notice.id), routing_key=ECHOES)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             await self._changed.wait()
 
-    def _take_in(self, batch: Batch) -> None:
+    def _handle(self, batch: Batch) -> None:
         if batch.restarted:
             self._index.clear()
         for delivery in batch.deliveries:
@@ -106,7 +106,9 @@ class WriteNotices:
             return
         if notice.at > self._clock.now() + MARGIN.total_seconds():
             self._metrics.refused_state.labels("notice").inc()
-            logger.error("echo.refused", offset=delivery.offset, reason="it is dated ahead: no worker wrote it, or a clock is wrong by more than an hour")
+            logger.error(
+                "echo.refused", offset=delivery.offset, reason="its time lies in the future: no worker wrote it, or a clock is wrong by more than an hour"
+            )
             return
         self._marks.discard(notice.id)
         self._index.add(notice)

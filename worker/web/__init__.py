@@ -1,1 +1,1 @@
-"""The admin HTTP server."""
+"""The HTTP servers: the admin port and the public port."""

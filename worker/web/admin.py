@@ -1,4 +1,4 @@
-"""The admin port: is it alive, is it ready, and its metrics."""
+"""The admin port: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.metrics import Metrics
 from worker.web.serving import answer, application, listening
 
 log = structlog.get_logger()
-PUBLIC_NEEDS = frozenset({"broker", "topology"})  # what an endpoint of the public port needs in order to accept a call
+PUBLIC_NEEDS = frozenset({"broker", "topology"})  # parts that a public endpoint needs to accept a call
 
 
 class Admin:
@@ -25,7 +25,7 @@ class Admin:
         self._metrics = metrics
 
     async def live(self, _: web.Request) -> web.Response:
-        """Always good: an event loop that is blocked does not answer, and neither RabbitMQ nor Halo is a reason to restart us."""
+        """Always 200: a blocked event loop does not answer, and an outage of RabbitMQ or Halo is no reason to restart the worker."""
         return answer(200, {"status": "ok"})
 
     async def ready(self, _: web.Request) -> web.Response:
@@ -45,7 +45,7 @@ class Admin:
 
 
 def admin_application(health: Health, metrics: Metrics) -> web.Application:
-    """The routes of the admin port; HEAD is answered wherever GET is."""
+    """The routes of the admin port; each answers HEAD as well as GET."""
     admin = Admin(health, metrics)
     served = application()
     served.router.add_get("/livez", admin.live)
@@ -57,7 +57,7 @@ def admin_application(health: Health, metrics: Metrics) -> web.Application:
 
 @asynccontextmanager
 async def serve_admin(host: str, port: int, health: Health, metrics: Metrics) -> AsyncIterator[int]:
-    """Serve until the end of the block; yields the port in use (another than `port` when that is 0). Raises `WorkerError` when it cannot listen."""
+    """Serve until the end of the block; yields the port in use, which differs from `port` when that is 0. Raises `WorkerError` when it cannot listen."""
     async with listening(admin_application(health, metrics), host, port, name="admin") as bound:
         log.info("admin.listening", host=host, port=bound)
         yield bound

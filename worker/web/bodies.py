@@ -1,4 +1,4 @@
-"""The raw body of a call, read within bounds of size and time, and the deliveries in it."""
+"""Read the raw body of a call within limits of size and time, and take its deliveries apart."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ RETRY_AFTER = "5"
 CONTINUE = "100-continue"
 
 
-class Refused(Exception):
-    """The call is answered with this status and sentence. `close`: its connection is closed then, whatever is still to come on it."""
+class HttpRefusal(Exception):
+    """Answer the call with this status and sentence. `close`: close its connection afterwards."""
 
     def __init__(self, status: int, sentence: str, *, close: bool = False, **headers: str) -> None:
         super().__init__(sentence)
@@ -30,23 +30,23 @@ class Refused(Exception):
 
 
 class BodyReader:
-    """Reads the body of one call. `paced`: after `GRACE_SECONDS` it must have come at `PACE`; otherwise it has `BODY_SECONDS` in all."""
+    """Reads the body of one call within `BODY_SECONDS`. `paced`: after `GRACE_SECONDS` it must have come at `PACE`."""
 
     def __init__(self, request: web.Request, *, paced: bool) -> None:
         self._request = request
         self._paced = paced
         self._limit: asyncio.Timeout | None = None
-        self._given_up = False
+        self._evicted = False
 
-    def give_way(self) -> None:
-        """End `read` now: its place is needed."""
-        self._given_up = True
+    def evict(self) -> None:
+        """End `read` now, to make room for another call."""
+        self._evicted = True
         self._move_deadline(0.0)
 
     async def read(self) -> bytes:
-        """Raises `Refused` for a body that is compressed, too large, too slow or cut, or when it has to give way."""
+        """Raises `HttpRefusal` for a body that is compressed, too large, too slow or cut, or when it is evicted."""
         if self._request.headers.get("Content-Encoding"):
-            raise Refused(415, "the body must not be compressed: leave Content-Encoding out", close=True)
+            raise HttpRefusal(415, "the body must not be compressed: leave Content-Encoding out", close=True)
         if (self._request.content_length or 0) > BODY_LIMIT:
             raise too_large()
         started = asyncio.get_running_loop().time()
@@ -54,11 +54,11 @@ class BodyReader:
             async with asyncio.timeout_at(started + self._seconds(0)) as self._limit:
                 return await self._chunks(started)
         except TimeoutError:
-            if self._given_up:
-                raise Refused(503, "too many calls at once; send it again later", close=True, Retry_After=RETRY_AFTER) from None
-            raise Refused(408, f"the body did not come in time: one of {BODY_LIMIT:,} bytes has {BODY_SECONDS:g} seconds", close=True) from None
+            if self._evicted:
+                raise HttpRefusal(503, "too many calls at once; send it again later", close=True, Retry_After=RETRY_AFTER) from None
+            raise HttpRefusal(408, f"the body did not come in time: one of {BODY_LIMIT:,} bytes has {BODY_SECONDS:g} seconds", close=True) from None
         except (web.RequestPayloadError, ConnectionError):
-            raise Refused(400, "the body was cut", close=True) from None
+            raise HttpRefusal(400, "the body was cut", close=True) from None
         finally:
             self._limit = None
 
@@ -75,33 +75,33 @@ class BodyReader:
         return bytes(body)
 
     def _seconds(self, size: int) -> float:
-        """How long the body may take, of which so many bytes are here."""
+        """Seconds that the body may take when `size` bytes have arrived."""
         return min(BODY_SECONDS, GRACE_SECONDS + size / PACE) if self._paced else BODY_SECONDS
 
     def _move_deadline(self, when: float) -> None:
         if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(0.0 if self._given_up else when)
+            self._limit.reschedule(0.0 if self._evicted else when)
 
 
-def too_large() -> Refused:
-    return Refused(413, f"the body is larger than {BODY_LIMIT:,} bytes", close=True)
+def too_large() -> HttpRefusal:
+    return HttpRefusal(413, f"the body is larger than {BODY_LIMIT:,} bytes", close=True)
 
 
-async def not_yet(request: web.Request) -> None:
-    """A caller that asks whether to go on is answered once its headers have been judged."""
+async def on_expect(request: web.Request) -> None:
+    """Leave `Expect: 100-continue` unanswered until the headers are judged."""
     if request.headers.get("Expect", "").lower() != CONTINUE:
         raise web.HTTPExpectationFailed
 
 
 def deliveries_of(body: bytes) -> list[dict[str, Any]]:
-    """One object, or an array of them. Raises `Refused` with what is wrong."""
+    """One object, or an array of them. Raises `HttpRefusal` with what is wrong."""
     try:
         value = decode(body, BODY_LIMIT)
     except Undecodable as error:
-        raise Refused(400, str(error)) from None
+        raise HttpRefusal(400, str(error)) from None
     deliveries = value if isinstance(value, list) else [value]
     if not deliveries or not all(isinstance(delivery, dict) for delivery in deliveries):
-        raise Refused(400, "the body must be a JSON object or an array of objects")
+        raise HttpRefusal(400, "the body must be a JSON object or an array of objects")
     if len(deliveries) > BATCH_LIMIT:
-        raise Refused(413, f"the array has {len(deliveries):,} objects; at most {BATCH_LIMIT:,} are taken at once")
+        raise HttpRefusal(413, f"the array has {len(deliveries):,} objects; at most {BATCH_LIMIT:,} are taken at once")
     return deliveries

@@ -1,4 +1,4 @@
-"""The connections of a port: how many there may be, in all and from each peer, with room kept for peers that were admitted before."""
+"""Limit the connections of a port, in all and for each peer. Peers that were admitted before have a limit of their own."""
 
 from __future__ import annotations
 
@@ -6,59 +6,59 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from worker.web.peers import Acquaintances, Proxies, peer_of
-from worker.web.rooms import Place, Room
+from worker.web.admission import Admission, AdmissionPool
+from worker.web.peers import KnownPeers, Proxies, peer_of
 from worker.web.serving import NewProtocol
 
-CONNECTIONS = 256  # of strangers, and again of those who are known
+CONNECTIONS = 256  # of strangers, of known peers, and of trusted proxies, each
 
 
 class Connections:
-    """Lets connections in. `share`: for each peer. `cut`: told of each connection that is closed to make room, or not let in."""
+    """Admits connections. `share`: the limit of each peer. `cut`: called for each connection that is evicted or not admitted."""
 
-    def __init__(self, proxies: Proxies, known: Acquaintances, share: int, cut: Callable[[], None]) -> None:
+    def __init__(self, proxies: Proxies, known: KnownPeers, share: int, cut: Callable[[], None]) -> None:
         self._proxies = proxies
         self._known = known
         self._cut = cut
-        self._strangers = Room(CONNECTIONS, share)
-        self._acquainted = Room(CONNECTIONS, share)
-        self._forwarded = Room(CONNECTIONS, CONNECTIONS)
-        self._places: dict[asyncio.BaseTransport, tuple[Room, Place]] = {}
+        self._strangers = AdmissionPool(CONNECTIONS, share)
+        self._acquainted = AdmissionPool(CONNECTIONS, share)
+        self._forwarded = AdmissionPool(CONNECTIONS, CONNECTIONS)
+        self._admissions: dict[asyncio.BaseTransport, tuple[AdmissionPool, Admission]] = {}
 
-    def behind(self, new_protocol: NewProtocol) -> NewProtocol:
-        """What makes the protocol of a connection, in front of the one that speaks HTTP."""
+    def wrap(self, new_protocol: NewProtocol) -> NewProtocol:
+        """A factory of protocols that count their connection in front of the HTTP protocol."""
         return lambda: CountedProtocol(self, new_protocol)
 
-    def enter(self, transport: asyncio.Transport) -> bool:
-        """False when there is no room for it."""
+    def admit(self, transport: asyncio.Transport) -> bool:
+        """Whether the connection may stay."""
         host = str((transport.get_extra_info("peername") or ("",))[0])
         peer = peer_of(host)
-        room = self._forwarded if self._proxies.trusts(host) else self._acquainted if self._known.knows(peer) else self._strangers
+        pool = self._forwarded if self._proxies.trusts(host) else self._acquainted if self._known.knows(peer) else self._strangers
 
-        def give_way() -> None:
+        def evict() -> None:
             self._cut()
             transport.abort()
 
-        place = room.enter(peer, give_way)
-        if place is None:
+        admission = pool.admit(peer, evict)
+        if admission is None:
             self._cut()
             return False
-        self._places[transport] = (room, place)
+        self._admissions[transport] = (pool, admission)
         return True
 
-    def leave(self, transport: asyncio.BaseTransport) -> None:
-        room, place = self._places.pop(transport, (None, None))
-        if room is not None and place is not None:
-            room.leave(place)
+    def release(self, transport: asyncio.BaseTransport) -> None:
+        pool, admission = self._admissions.pop(transport, (None, None))
+        if pool is not None and admission is not None:
+            pool.release(admission)
 
-    def hold(self, transport: asyncio.BaseTransport | None, *, firm: bool) -> None:
-        """While a call that was admitted is in hand, its connection does not give way."""
-        if transport is not None and transport in self._places:
-            self._places[transport][1].firm = firm
+    def pin(self, transport: asyncio.BaseTransport | None, *, pinned: bool) -> None:
+        """Pin a connection while it has an authenticated call in flight."""
+        if transport is not None and transport in self._admissions:
+            self._admissions[transport][1].pinned = pinned
 
 
 class CountedProtocol(asyncio.Protocol):
-    """Counts a connection, and hands what comes over it to the protocol that speaks HTTP."""
+    """Counts a connection, and passes its events to the HTTP protocol."""
 
     def __init__(self, connections: Connections, new_protocol: NewProtocol) -> None:
         self._connections = connections
@@ -68,7 +68,7 @@ class CountedProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        if self._connections.enter(self._transport):
+        if self._connections.admit(self._transport):
             self._handler = self._new_protocol()
             self._handler.connection_made(transport)
         else:
@@ -91,6 +91,6 @@ class CountedProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:
-            self._connections.leave(self._transport)
+            self._connections.release(self._transport)
         if self._handler is not None:
             self._handler.connection_lost(exc)

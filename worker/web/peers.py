@@ -1,4 +1,4 @@
-"""Who is at the other end: one peer for each IPv4 address and each IPv6 /64, also behind trusted proxies, and who was admitted before."""
+"""The peers of a port: one for each IPv4 address and each IPv6 /64, also behind trusted proxies; and the peers that were admitted before."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
 from worker.core.addresses import Address, read_address
-from worker.web.headers import Headers
 
 Network = IPv4Network | IPv6Network
-PREFIX_V6 = 64  # what one subscriber of a provider gets at least: whoever has it has every address in it
+PREFIX_V6 = 64  # a provider gives each customer at least this network, with every address in it
 KNOWN_PEERS = 10_000
 KNOWN_SECONDS = 24 * 3600.0
 
@@ -36,11 +35,11 @@ class Proxies:
         address = read_address(host)
         return address is not None and self._includes(address)
 
-    def caller(self, host: str, headers: Headers) -> str:
-        """The peer that calls: the last forwarded address that is no trusted proxy. What stands before it is the caller's own word."""
+    def caller(self, host: str, forwarded: Sequence[str]) -> str:
+        """The peer that calls: in the `X-Forwarded-For` lines, the last address that is no trusted proxy. A caller can forge those before it."""
         if not self.trusts(host):
             return peer_of(host)
-        named = [part for line in headers.getall("X-Forwarded-For", []) for part in line.split(",")]
+        named = [part for line in forwarded for part in line.split(",")]
         for part in reversed(named):
             address = read_address(without_port(part.strip()))
             if address is None:
@@ -60,14 +59,14 @@ def without_port(text: str) -> str:
     return text.partition(":")[0] if text.count(":") == 1 else text
 
 
-class Acquaintances:
+class KnownPeers:
     """Peers that were admitted within a day, at most `KNOWN_PEERS` of them."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._admitted: OrderedDict[str, float] = OrderedDict()
 
-    def admitted(self, peer: str) -> None:
+    def add(self, peer: str) -> None:
         self._admitted[peer] = self._now()
         self._admitted.move_to_end(peer)
         if len(self._admitted) > KNOWN_PEERS:

@@ -1,9 +1,9 @@
-"""The public port: `POST /runbooks/{name}` and `POST /webhooks/{name}`. Strangers reach it, so it is strict, bounded, and tells them nothing.
+"""The public port: `POST /runbooks/{name}` and `POST /webhooks/{name}`. Strangers reach it: it is strict, bounded, and tells them nothing.
 
-A call without credentials is answered 401 before its body is read. Basic credentials are judged by the headers. A signature can be judged only with the
-body, so a call that shows one waits for its body in a room: strangers in one that is small and paced, peers that were admitted within a day in another,
-which they share with the calls that are being stored. A room and each peer's share of it are bounded; the newest call enters, and the oldest whose body has
-not come yet gives way, so that slow senders displace each other and not an honest caller. Connections are bounded in the same way, before any byte is read.
+A call without credentials is answered 401 before its body is read. Basic credentials are checked by the headers. A signature needs the body, so such a call
+takes an admission while its body arrives. Strangers share a small pool and must keep a pace. Peers that were admitted within a day share another pool with the
+calls that are being stored. When a pool or the share of a peer is full, the newest call replaces the oldest whose body has not arrived: slow senders displace each
+other and not an honest caller. Connections are limited in the same way, before any byte is read.
 """
 
 from __future__ import annotations
@@ -20,51 +20,51 @@ from aiohttp import web
 from worker.config.automation import CallerAuth, Runbook, Webhook
 from worker.core.errors import BrokerError, EvaluatorUnavailable, Unpublishable
 from worker.metrics import Metrics
-from worker.web.bodies import RETRY_AFTER, BodyReader, Refused, deliveries_of, not_yet
-from worker.web.callers import Gate, Shown
+from worker.web.admission import Admission, AdmissionPool
+from worker.web.authentication import Authenticator, Evidence
+from worker.web.bodies import RETRY_AFTER, BodyReader, HttpRefusal, deliveries_of, on_expect
 from worker.web.connections import Connections
-from worker.web.peers import Acquaintances, Network, Proxies
-from worker.web.rooms import Place, Room
+from worker.web.peers import KnownPeers, Network, Proxies
 from worker.web.serving import answer, application, listening
 
 log = structlog.get_logger()
 HEADER_SECONDS = 5.0  # aiohttp's keep-alive limit, which also runs while the first line and the headers of a request are awaited
 STORING_SECONDS = 20.0
-LINGERING_SECONDS = 2.0  # a refused body is still read for so long, so that the sender gets to see the answer; its connection may have to give way
+LINGERING_SECONDS = 2.0  # a refused body is still read for this long, so that its sender sees the answer
 CALLS_AT_ONCE = 100  # of known peers, those that are being stored among them
 STRANGERS_AT_ONCE = 48
 STRANGERS_SHARE = 16
 UNSTORED = "it cannot be stored now; send it again later"
 
 Receive = Callable[[str, Sequence[dict[str, Any]]], Awaitable[Mapping[str, Any]]]
-"""Takes the path and the deliveries of an admitted call; returns, when all of them are safe, what is to be answered. Raises `BrokerError` or `EvaluatorUnavailable` when they are not."""
+"""Stores the deliveries of a call to a path and returns the answer. Raises `BrokerError` or `EvaluatorUnavailable` when they are not stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """What an operator says of those who connect. `proxies`: whose X-Forwarded-For is believed; `share`: most connections of one address."""
+    """Settings about peers. `proxies`: the networks whose `X-Forwarded-For` is believed; `share`: maximum connections of one address."""
 
     proxies: tuple[Network, ...] = ()
     share: int = 64
 
 
 class Public:
-    """The answers of the public port. Who calls is judged before what is sent, and before whether it can be stored."""
+    """The answers of the public port. It authenticates the caller before it looks at the deliveries or the broker."""
 
-    def __init__(self, gate: Gate, receive: Receive, metrics: Metrics, peers: Peers) -> None:
-        self._gate = gate
+    def __init__(self, authenticator: Authenticator, receive: Receive, metrics: Metrics, peers: Peers) -> None:
+        self._authenticator = authenticator
         self._receive = receive
         self._metrics = metrics
         self._proxies = Proxies(peers.proxies)
-        self._known = Acquaintances()
-        self._strangers = Room(STRANGERS_AT_ONCE, STRANGERS_SHARE)
-        self._calls = Room(CALLS_AT_ONCE, CALLS_AT_ONCE)
+        self._known = KnownPeers()
+        self._strangers = AdmissionPool(STRANGERS_AT_ONCE, STRANGERS_SHARE)
+        self._calls = AdmissionPool(CALLS_AT_ONCE, CALLS_AT_ONCE)
         self.connections = Connections(self._proxies, self._known, peers.share, metrics.cut_connections.inc)
 
     async def call(self, request: web.Request) -> web.Response:
         try:
             return answer(202, await self._take(request))
-        except Refused as refused:
+        except HttpRefusal as refused:
             log.info("call.refused", status=refused.status, reason=str(refused))
             self._metrics.refused_calls.labels(str(refused.status)).inc()
             refusal = answer(refused.status, {"error": str(refused)}, **refused.headers)
@@ -72,29 +72,29 @@ class Public:
                 refusal.force_close()
             return refusal
         finally:
-            self.connections.hold(request.transport, firm=False)
+            self.connections.pin(request.transport, pinned=False)
 
     async def _take(self, request: web.Request) -> Mapping[str, Any]:
-        peer = self._proxies.caller(request.remote or "", request.headers)
-        shown = self._gate.shown(request.path, request.headers)
-        if shown is Shown.NOTHING:
+        peer = self._proxies.caller(request.remote or "", request.headers.getall("X-Forwarded-For", []))
+        evidence = self._authenticator.evidence(request.path, request.headers)
+        if evidence is Evidence.NOTHING:
             raise unknown()
-        stranger = shown is Shown.SIGNATURE and not self._known.knows(peer)
+        stranger = evidence is Evidence.SIGNATURE and not self._known.knows(peer)
         reader = BodyReader(request, paced=stranger)
-        with place_in(self._strangers if stranger else self._calls, peer, reader.give_way) as place:
+        with admitted_to(self._strangers if stranger else self._calls, peer, reader.evict) as admission:
             body = await reader.read()
-            if shown is Shown.SIGNATURE and not self._gate.signs(request.path, request.headers, body):
+            if evidence is Evidence.SIGNATURE and not self._authenticator.is_signed(request.path, request.headers, body):
                 raise unknown()
-            self._known.admitted(peer)
+            self._known.add(peer)
             if not stranger:
-                return await self._store(request, body, place)
-        with place_in(self._calls, peer, reader.give_way) as place:
-            return await self._store(request, body, place)
+                return await self._store(request, body, admission)
+        with admitted_to(self._calls, peer, reader.evict) as admission:
+            return await self._store(request, body, admission)
 
-    async def _store(self, request: web.Request, body: bytes, place: Place) -> Mapping[str, Any]:
-        """An admitted call does not give way any more."""
-        place.firm = True
-        self.connections.hold(request.transport, firm=True)
+    async def _store(self, request: web.Request, body: bytes, admission: Admission) -> Mapping[str, Any]:
+        """Store the deliveries of an authenticated call, which is not evicted any more."""
+        admission.pinned = True
+        self.connections.pin(request.transport, pinned=True)
         deliveries = deliveries_of(body)
         try:
             async with asyncio.timeout(STORING_SECONDS):
@@ -102,47 +102,46 @@ class Public:
         except TimeoutError:
             reason = "the broker did not confirm it in time"
         except Unpublishable as error:
-            raise Refused(413, f"it cannot be stored, now or later: {error}") from None
+            raise HttpRefusal(413, f"it cannot be stored, now or later: {error}") from None
         except (BrokerError, EvaluatorUnavailable) as error:
             reason = str(error)
         log.warning("call.unstored", path=request.path, reason=reason)
-        raise Refused(503, UNSTORED, Retry_After=RETRY_AFTER)
+        raise HttpRefusal(503, UNSTORED, Retry_After=RETRY_AFTER)
 
 
 @contextmanager
-def place_in(room: Room, peer: str, give_way: Callable[[], None]) -> Iterator[Place]:
-    """Raises `Refused` where every place is taken by a call that is being stored."""
-    place = room.enter(peer, give_way)
-    if place is None:
-        raise Refused(503, "too many calls at once; send it again later", close=True, Retry_After=RETRY_AFTER)
+def admitted_to(pool: AdmissionPool, peer: str, evict: Callable[[], None]) -> Iterator[Admission]:
+    """Raises `HttpRefusal` when calls that are being stored take up the whole pool."""
+    admission = pool.admit(peer, evict)
+    if admission is None:
+        raise HttpRefusal(503, "too many calls at once; send it again later", close=True, Retry_After=RETRY_AFTER)
     try:
-        yield place
+        yield admission
     finally:
-        room.leave(place)
+        pool.release(admission)
 
 
-def unknown() -> Refused:
-    """One answer for an unknown address, no credentials and wrong ones."""
-    return Refused(401, "unknown address or credentials", close=True, WWW_Authenticate='Basic realm="halo-worker", charset="UTF-8"')
+def unknown() -> HttpRefusal:
+    """The same answer for an unknown address, no credentials and wrong ones."""
+    return HttpRefusal(401, "unknown address or credentials", close=True, WWW_Authenticate='Basic realm="halo-worker", charset="UTF-8"')
 
 
-def doors_of(runbooks: Mapping[str, Runbook], webhooks: Mapping[str, Webhook]) -> dict[str, CallerAuth]:
-    """Who may call which path; empty when nothing needs the public port."""
+def endpoints_of(runbooks: Mapping[str, Runbook], webhooks: Mapping[str, Webhook]) -> dict[str, CallerAuth]:
+    """The authentication of each path; empty when no route needs the public port."""
     endpoints = {f"/runbooks/{name}": runbook.endpoint for name, runbook in runbooks.items() if runbook.endpoint is not None}
     return endpoints | {f"/webhooks/{name}": webhook.auth for name, webhook in webhooks.items()}
 
 
 @asynccontextmanager
 async def serve_public(
-    host: str, port: int, doors: Mapping[str, CallerAuth], receive: Receive, metrics: Metrics, peers: Peers | None = None
+    host: str, port: int, endpoints: Mapping[str, CallerAuth], receive: Receive, metrics: Metrics, peers: Peers | None = None
 ) -> AsyncIterator[int]:
-    """Serve until the end of the block, then let calls in hand end; yields the port in use. Raises `WorkerError` when it cannot listen."""
-    public = Public(Gate(doors), receive, metrics, peers or Peers())
+    """Serve until the end of the block, then let calls in flight end; yields the port in use. Raises `WorkerError` when it cannot listen."""
+    public = Public(Authenticator(endpoints), receive, metrics, peers or Peers())
     served = application()
-    served.router.add_post("/runbooks/{name}", public.call, expect_handler=not_yet)
-    served.router.add_post("/webhooks/{name}", public.call, expect_handler=not_yet)
+    served.router.add_post("/runbooks/{name}", public.call, expect_handler=on_expect)
+    served.router.add_post("/webhooks/{name}", public.call, expect_handler=on_expect)
     limits = {"auto_decompress": False, "keepalive_timeout": HEADER_SECONDS, "lingering_time": LINGERING_SECONDS}
-    entrance = public.connections.behind
-    async with listening(served, host, port, name="public", shutdown_timeout=STORING_SECONDS, entrance=entrance, **limits) as bound:
+    async with listening(served, host, port, name="public", shutdown_timeout=STORING_SECONDS, wrapper=public.connections.wrap, **limits) as bound:
         log.info("public.listening", host=host, port=bound)
         yield bound

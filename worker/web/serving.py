@@ -1,4 +1,4 @@
-"""What both ports have in common: JSON answers, also for what is refused, no versions told, and listening."""
+"""What both ports share: JSON answers, also for errors, no version in the headers, and listening."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from worker.core.printable import printable_json
 CLOSE_SECONDS = 1.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NewProtocol = Callable[[], asyncio.Protocol]
-Entrance = Callable[[NewProtocol], NewProtocol]
+ProtocolWrapper = Callable[[NewProtocol], NewProtocol]
 
 
 def answer(status: int, body: object, **headers: str) -> web.Response:
-    """Underscores in the names of headers become hyphens."""
+    """A JSON answer. Underscores in the names of headers become hyphens."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     return web.Response(
         status=status,
@@ -35,7 +35,7 @@ def answer(status: int, body: object, **headers: str) -> web.Response:
 
 @web.middleware
 async def refusals_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Unknown addresses and methods are answered in JSON too."""
+    """Answer unknown addresses and methods in JSON, too."""
     try:
         return await handler(request)
     except web.HTTPException as refusal:
@@ -48,19 +48,19 @@ async def hide_versions(_: web.Request, response: web.StreamResponse) -> None:
 
 
 def is_ours_to_know(record: logging.LogRecord) -> bool:
-    """False for bytes that are no HTTP: they are answered with 400, and a stranger's bytes are not quoted in our log."""
+    """False for bytes that are no HTTP: aiohttp answers them with 400 and would quote a stranger's bytes in our log."""
     return not (record.exc_info and isinstance(record.exc_info[1], BadHttpMessage))
 
 
 def server_log() -> logging.Logger:
-    """Where aiohttp tells that a handler failed."""
+    """The logger for failures of handlers."""
     server = logging.getLogger("worker.web")
     server.addFilter(is_ours_to_know)
     return server
 
 
 def application() -> web.Application:
-    """Without routes yet."""
+    """An application without routes."""
     made = web.Application(middlewares=[refusals_as_json])
     made.on_response_prepare.append(hide_versions)
     return made
@@ -74,19 +74,19 @@ async def listening(
     *,
     name: str,
     shutdown_timeout: float = CLOSE_SECONDS,
-    entrance: Entrance | None = None,
+    wrapper: ProtocolWrapper | None = None,
     **connections: Any,
 ) -> AsyncIterator[int]:
-    """Serve until the end of the block; yields the port in use (another than `port` when that is 0). `connections`: what aiohttp takes for each of them.
+    """Serve until the end of the block; yields the port in use, which differs from `port` when that is 0. Raises `WorkerError` when it cannot listen.
 
-    `entrance`: puts something in front of the protocol of each connection. Raises `WorkerError` when it cannot listen; `name` says which port that is.
+    `name`: the port's name in errors. `wrapper`: wraps the protocol of each connection. `connections`: aiohttp's settings for each connection.
     """
     runner = web.AppRunner(served, access_log=None, logger=server_log(), handle_signals=False, shutdown_timeout=shutdown_timeout, **connections)
     await runner.setup()
     try:
         if runner.server is None:
             raise WorkerError(f"the {name} port has no server")
-        server = await bound_server(entrance(runner.server) if entrance else runner.server, host, port, name)
+        server = await bound_server(wrapper(runner.server) if wrapper else runner.server, host, port, name)
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
@@ -96,7 +96,7 @@ async def listening(
 
 
 async def bound_server(new_protocol: NewProtocol, host: str, port: int, name: str) -> asyncio.Server:
-    """Raises `WorkerError` when the address cannot be had."""
+    """Raises `WorkerError` when the address is not available."""
     try:
         return await asyncio.get_running_loop().create_server(new_protocol, host, port)
     except OSError as error:

@@ -17,8 +17,8 @@ from worker.config.automation import CallerAuth, Runbook, Step, Webhook
 from worker.core.errors import ChannelLost, EvaluatorUnavailable, WorkerError
 from worker.metrics import Metrics
 from worker.web import public
-from worker.web.callers import signature
-from worker.web.public import doors_of, serve_public
+from worker.web.authentication import signature
+from worker.web.public import endpoints_of, serve_public
 
 GOOD = b'{"id": 1}'
 
@@ -130,8 +130,8 @@ def test_who_may_call_what_follows_from_the_routes():
     step = {"end": Step("end", end="done")}
     runbooks = {"open": Runbook("open", "end", step, endpoint=auth), "closed": Runbook("closed", "end", step, queue="q")}
     webhooks = {"hook": Webhook("hook", "main", other)}
-    assert doors_of(runbooks, webhooks) == {"/runbooks/open": auth, "/webhooks/hook": other}
-    assert doors_of({"closed": runbooks["closed"]}, {}) == {}
+    assert endpoints_of(runbooks, webhooks) == {"/runbooks/open": auth, "/webhooks/hook": other}
+    assert endpoints_of({"closed": runbooks["closed"]}, {}) == {}
 
 
 async def test_the_port_in_use_is_logged_and_one_that_is_taken_is_refused_with_a_sentence(receiver):

@@ -34,7 +34,7 @@ from worker.metrics import Metrics
 from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.settings import Settings
 from worker.state.current_broker import CurrentBroker
-from worker.web.public import doors_of, serve_public
+from worker.web.public import endpoints_of, serve_public
 
 CLOCK = SystemClock()
 SECRET = "planted-secret-of-the-test"
@@ -83,8 +83,8 @@ async def front(job: Job, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
                 job, halo, tmp_path / "front", {"webhooks": {"hook": definition}, "runbooks": {"ask": RUNBOOK}, "subscribers": {"tickets": subscriber()}}
             )
             reception = DeliveryIntake(made.routes.webhooks, made.current, InProcess(), CLOCK, Metrics())
-            doors = doors_of(made.routes.runbooks, made.routes.webhooks)
-            made.port = await stack.enter_async_context(serve_public("127.0.0.1", 0, doors, reception.receive, Metrics()))
+            endpoints = endpoints_of(made.routes.runbooks, made.routes.webhooks)
+            made.port = await stack.enter_async_context(serve_public("127.0.0.1", 0, endpoints, reception.receive, Metrics()))
             await made.attach()
             stack.push_async_callback(made.detach)
             return made

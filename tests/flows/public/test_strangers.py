@@ -10,7 +10,7 @@ import pytest
 
 from tests.flows.public.conftest import DOORS, answer_of, request, token
 from tests.tools.waiting import soon, until
-from worker.web import bodies, callers, connections, public
+from worker.web import authentication, bodies, connections, public
 
 GOOD = b'{"id": 1}'
 FORMED = {"Token": token(b"another body")}
@@ -212,13 +212,13 @@ async def test_what_others_say_of_forwarding_is_not_believed(open_port, monkeypa
 async def test_a_refusal_costs_the_same_digests_whatever_the_address(stranger, headers, monkeypatch):
     """So that the time of the answer tells neither which addresses are there nor how a door knows its callers."""
     digested = []
-    made = callers.hmac.new
+    made = authentication.hmac.new
 
     def counting(key, body, algorithm):
         digested.append((algorithm().name, len(body)))
         return made(key, body, algorithm)
 
-    monkeypatch.setattr(callers.hmac, "new", counting)
+    monkeypatch.setattr(authentication.hmac, "new", counting)
     costs = []
     for path in (*DOORS, "/webhooks/absent"):
         digested.clear()

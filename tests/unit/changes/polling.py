@@ -15,7 +15,7 @@ from worker.flows.polling.emit import Tally
 from worker.flows.polling.poll import Poller
 from worker.metrics import Metrics
 from worker.state.baton import Baton
-from worker.state.known import Known
+from worker.state.record_index import RecordIndex
 
 LONG_AGO = timedelta(days=400)
 
@@ -58,7 +58,7 @@ class Polling:
     route: Subscriber
     pause: Callable[[], bool] = lambda: False
     baton: Baton = field(default_factory=Baton)
-    known: Known = field(default_factory=Known)
+    known: RecordIndex = field(default_factory=RecordIndex)
     emitted: Emitted = field(default_factory=Emitted)
     results: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)

@@ -20,7 +20,7 @@ from worker.flows.polling.poll import Poller
 from worker.flows.polling.turn import Turn
 from worker.metrics import Metrics
 from worker.state.baton import Baton
-from worker.state.known import Known
+from worker.state.record_index import RecordIndex
 
 
 async def test_250_rows_with_one_stamp_are_all_reported_once():
@@ -184,7 +184,7 @@ async def test_what_a_turn_that_dies_told_of_a_record_that_kept_changing_comes_a
 
 
 async def test_a_record_that_goes_back_and_forth_within_a_turn_is_told_each_time_under_a_key_of_its_own():
-    turn = Turn(Baton(), Known(), planned(tickets(), Baton(), 0), Position())
+    turn = Turn(Baton(), RecordIndex(), planned(tickets(), Baton(), 0), Position())
     contents = ["old", "A", "B", "A", "B"]
     assert len({(turn.dedupe_base("1", previous, digest), digest) for previous, digest in pairwise(contents)}) == 4
 

@@ -9,7 +9,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.flows.echo_world import HIDDEN, LISTED, World
-from worker.flows.echoes.footprints import ObservedRow, footprint_of, is_echo, is_own_deletion, stamp_of, stored_moment
+from worker.flows.echoes.footprints import ObservedRow, footprint_of, is_echo, is_own_deletion, microseconds, same_stamp, stamp_of
 from worker.sandbox.dates import naive, precise, stored
 from worker.state.write_index import WriteFootprint
 
@@ -82,7 +82,16 @@ def test_another_stamp_or_none_is_published(stamp: str):
 @given(st.integers(0, 999_999))
 def test_an_answer_and_the_list_that_follows_it_have_the_same_stamp(microsecond: int):
     moment = NOW.replace(microsecond=microsecond)
-    assert stamp_of({"last_update": precise(moment)}) == stamp_of({"lastupdate": naive(stored(moment))}) == stored_moment(stored(moment))
+    answered = stamp_of({"last_update": precise(moment)})
+    for listed in (stored(moment), moment.replace(microsecond=microsecond // 1000 * 1000)):
+        assert same_stamp(answered, stamp_of({"lastupdate": naive(listed)}))
+
+
+@given(st.integers(0, 990_000), st.integers(5_000, 9_999))
+def test_stamps_five_milliseconds_apart_are_of_two_updates(microsecond: int, later: int):
+    one = NOW.replace(microsecond=microsecond)
+    other = NOW.replace(microsecond=microsecond + later)
+    assert not same_stamp(stamp_of({"last_update": precise(one)}), stamp_of({"lastupdate": naive(stored(other))}))
 
 
 def test_a_write_whose_answer_has_no_stamp_is_published():
@@ -99,7 +108,7 @@ def test_what_was_never_dealt_with_is_published():
 
 @pytest.mark.parametrize(("settled", "echo"), [(timedelta(minutes=61), False), (timedelta(minutes=59), True), (timedelta(minutes=60), False)])
 def test_a_record_never_met_counts_as_dealt_with_where_the_cursor_has_passed_it(settled: timedelta, echo: bool):
-    assert is_echo(seen(known=False, dealt_with=None, settled=stored_moment(NOW - settled)), OURS) == echo
+    assert is_echo(seen(known=False, dealt_with=None, settled=microseconds(NOW - settled)), OURS) == echo
 
 
 def test_a_change_that_our_write_does_not_explain_is_published_unless_the_route_ignores_the_member():
@@ -147,7 +156,7 @@ def test_what_we_created_is_an_echo_once_and_not_where_it_was_known_before():
 
 @pytest.mark.parametrize(
     ("dealt_with", "before", "own"),
-    [(1000, 1000, True), (900, 1000, True), (1003, 1000, False), (900, None, False), (None, 1000, False), (None, None, False)],
+    [(1000, 1000, True), (900, 1000, True), (1400, 1000, True), (5000, 1000, False), (900, None, False), (None, 1000, False), (None, None, False)],
 )
 def test_a_deletion_is_ours_unless_the_record_was_seen_later(dealt_with: int | None, before: int | None, own: bool):
     row = ObservedRow(None, known=True, dealt_with=dealt_with)

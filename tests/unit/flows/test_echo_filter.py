@@ -14,7 +14,7 @@ from worker.core.clock import SystemClock
 from worker.flows.echoes.filter import EchoFilter
 from worker.flows.echoes.footprints import footprint_of, stamp_of
 from worker.metrics import Metrics
-from worker.state.known import Known
+from worker.state.record_index import RecordIndex
 from worker.state.write_index import WriteFootprint
 
 BEFORE = {"id": 5, "last_update": "2026-05-01T11:00:00", "summary": "old"}
@@ -48,8 +48,8 @@ def check(stream: Stream, **route: Any) -> EchoFilter:
     return EchoFilter(subscriber, stream, SystemClock(), Metrics())  # type: ignore[arg-type]
 
 
-def known() -> Known:
-    records = Known()
+def known() -> RecordIndex:
+    records = RecordIndex()
     records.put("5", "old", str(stamp_of({"lastupdate": "2026-05-01T11:00:00"})))
     return records
 
@@ -89,7 +89,7 @@ async def test_where_the_stream_cannot_be_read_everything_is_published_and_the_t
 
 async def test_a_record_is_known_by_what_halo_identifies_it_by_whatever_the_route_does():
     change = Change("updated", "ours", ROW, "old", "new")
-    records = Known()
+    records = RecordIndex()
     records.put("ours", "old", str(stamp_of({"lastupdate": "2026-05-01T11:00:00"})))
     assert await check(Stream(), key=("summary",)).own([change], records, ScanContext()) == [change]
 

@@ -211,3 +211,12 @@ async def test_after_an_answer_without_a_stamp_writes_to_that_resource_go_as_the
     await recording.send(request, priority=Priority.WRITE)
     await recording.send(request, priority=Priority.WRITE)
     assert kinds(told) == [[], [("5", "updated")]]
+
+
+async def test_the_answer_to_a_deletion_says_nothing_about_the_stamps_of_writes():
+    told, halo = Told(), ScriptedHalo(done({"id": 5}))
+    recording = WriteRecordingHalo(halo, frozenset({"tickets"}), told)  # type: ignore[arg-type]
+    await recording.send(Request("DELETE", "/Tickets/5", {}, None), priority=Priority.WRITE)
+    halo.answer = done()
+    await recording.send(Request("POST", "/Tickets", {}, [{"id": 5, "summary": "ours"}]), priority=Priority.WRITE)
+    assert kinds(told) == [[("5", "deleted")], [("5", "updated")]]

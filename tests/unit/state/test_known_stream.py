@@ -12,8 +12,8 @@ from worker.broker.memory import MemoryBroker, MemoryServer, attach
 from worker.core.errors import ChannelLost
 from worker.core.topology import Topology, known_stream, stream
 from worker.state.baton import KnownRef
-from worker.state.known import Known
 from worker.state.known_stream import KnownLost, KnownStream
+from worker.state.record_index import RecordIndex
 
 
 @pytest.fixture(autouse=True)
@@ -21,15 +21,15 @@ def short_silence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("worker.state.known_stream.SILENCE", 0.05)
 
 
-def knowing(count: int, digest: str = "0123456789abcdef") -> Known:
-    known = Known()
+def knowing(count: int, digest: str = "0123456789abcdef") -> RecordIndex:
+    known = RecordIndex()
     for number in range(count):
         known.put(str(number), digest, f"s{number}")
     return known
 
 
 async def test_a_subscriber_that_never_wrote_knows_nothing(declared: MemoryBroker):
-    assert await KnownStream(declared, "tickets").load(KnownRef()) == Known()
+    assert await KnownStream(declared, "tickets").load(KnownRef()) == RecordIndex()
 
 
 async def test_what_was_saved_is_loaded(declared: MemoryBroker):
@@ -42,7 +42,7 @@ async def test_what_was_saved_is_loaded(declared: MemoryBroker):
 
 
 async def test_turn_after_turn_adds_up(declared: MemoryBroker):
-    known, ref = Known(), KnownRef()
+    known, ref = RecordIndex(), KnownRef()
     for turn in range(20):
         known.put(str(turn % 7), str(turn), f"m{turn}")
         known.miss([str((turn + 3) % 7)])
@@ -135,7 +135,7 @@ async def test_a_stream_that_was_purged_is_known_to_be_lost(server: MemoryServer
 
 async def test_a_stream_cut_by_its_size_is_known_to_be_lost(server: MemoryServer, broker: MemoryBroker):
     await broker.declare(Topology(queues=(stream(known_stream("tickets"), 3_000, 1_000),)))
-    known, ref, flow = Known(), KnownRef(), KnownStream(broker, "tickets")
+    known, ref, flow = RecordIndex(), KnownRef(), KnownStream(broker, "tickets")
     for turn in range(60):
         known.put(str(turn), "0123456789abcdef")
         ref = await flow.save(ref, known, seen=None, scan_ended=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
-from multidict import CIMultiDict
 
 from worker.web import peers
-from worker.web.peers import Acquaintances, Proxies, peer_of
+from worker.web.peers import KnownPeers, Proxies, peer_of
 
 BEHIND = Proxies((ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
 
@@ -45,13 +44,13 @@ def test_a_peer_is_an_address_or_what_one_provider_gives_to_one_subscriber(host,
     ],
 )
 def test_a_trusted_proxy_names_the_caller_and_nobody_else_does(host, forwarded, peer):
-    assert BEHIND.caller(host, CIMultiDict([("X-Forwarded-For", value) for value in forwarded])) == peer
+    assert BEHIND.caller(host, forwarded) == peer
 
 
 def test_an_admitted_peer_is_known_for_a_day():
     time = [0.0]
-    known = Acquaintances(lambda: time[0])
-    known.admitted("a")
+    known = KnownPeers(lambda: time[0])
+    known.add("a")
     assert (known.knows("a"), known.knows("b")) == (True, False)
     time[0] = peers.KNOWN_SECONDS + 1
     assert not known.knows("a")
@@ -59,7 +58,7 @@ def test_an_admitted_peer_is_known_for_a_day():
 
 def test_only_so_many_peers_are_remembered_the_newest(monkeypatch):
     monkeypatch.setattr(peers, "KNOWN_PEERS", 2)
-    known = Acquaintances(lambda: 0.0)
+    known = KnownPeers(lambda: 0.0)
     for peer in "abac":
-        known.admitted(peer)
+        known.add(peer)
     assert [known.knows(peer) for peer in "abc"] == [True, False, True]

@@ -10,9 +10,9 @@ from worker.changes.detect import Change, ScanContext
 from worker.changes.records import record_key
 from worker.config.routes import Subscriber
 from worker.core.ports import Clock
-from worker.flows.echoes.footprints import ObservedRow, is_echo, is_own_deletion, stamp_of, stored_moment
+from worker.flows.echoes.footprints import ObservedRow, is_echo, is_own_deletion, microseconds, stamp_of
 from worker.metrics import Metrics
-from worker.state.known import Known
+from worker.state.record_index import RecordIndex
 from worker.state.write_notices import WriteNotices
 
 logger = structlog.get_logger()
@@ -36,7 +36,7 @@ class EchoFilter:
         stamp = stamp_of(row)
         return "" if stamp is None else str(stamp)
 
-    async def own(self, changes: Sequence[Change], known: Known, context: ScanContext) -> list[Change]:
+    async def own(self, changes: Sequence[Change], known: RecordIndex, context: ScanContext) -> list[Change]:
         """Return the changes that are echoes of our own writes. Read the rows from Halo before this call: a write is announced before it is sent."""
         if not changes or context.again is not None or self._unreadable:
             return []
@@ -47,14 +47,14 @@ class EchoFilter:
             self._unreadable = True  # one wait is enough for a turn
             return []
         await self._wait_for_writes(changes, known)
-        settled = stored_moment(context.since or context.cursor)
+        settled = microseconds(context.since or context.cursor)
         own = [change for change in changes if self._is_own(change, known, settled)]
         for change in own:
             self._metrics.echoes.labels(self._route.name).inc()
             logger.info("event.echo", record=change.key, change=change.kind)
         return own
 
-    def _is_own(self, change: Change, known: Known, settled: int | None) -> bool:
+    def _is_own(self, change: Change, known: RecordIndex, settled: int | None) -> bool:
         key = self._key(change)
         footprints = self._notices.footprints(self._route.client, self._route.operation.resource, key) if key is not None else []
         trace = known.traces.get(change.key, "")
@@ -66,7 +66,7 @@ class EchoFilter:
         """What Halo identifies the record by, also where the route has another key."""
         return record_key(change.record, self._route.operation.key)
 
-    async def _wait_for_writes(self, changes: Sequence[Change], known: Known) -> None:
+    async def _wait_for_writes(self, changes: Sequence[Change], known: RecordIndex) -> None:
         began = self._clock.monotonic()
         keys = [key for change in changes if (key := self._key(change)) is not None]
         new = any(change.key not in known.hashes for change in changes)

@@ -13,22 +13,29 @@ from worker.state.write_index import WriteFootprint
 
 Row = Mapping[str, Any]
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+MILLISECOND = 1_000
 
 
-def stored_moment(moment: datetime | None) -> int | None:
-    """Milliseconds since 1970, as Halo's database keeps a moment: in steps of 1/300 second, shown as .000, .003 and .007.
-
-    An answer to a POST shows the moment with 7 decimals, before the database rounds it; a list shows it afterwards. Rounded, both are the same number.
-    """
-    if moment is None:
-        return None
-    steps = ((moment - EPOCH) // MICROSECOND * 3 + 5_000) // 10_000
-    return (steps * 20 + 3) // 6
+def microseconds(moment: datetime | None) -> int | None:
+    """Since 1970."""
+    return None if moment is None else (moment - EPOCH) // MICROSECOND
 
 
 def stamp_of(row: Row) -> int | None:
-    """The record's update stamp; None where the row has none."""
-    return stored_moment(updated_at(row))
+    """The record's update stamp in microseconds since 1970; None where the row has none."""
+    return microseconds(updated_at(row))
+
+
+def same_stamp(one: int | None, other: int | None) -> bool:
+    """Whether two stamps are of the same update.
+
+    An answer to a POST shows 7 decimals. A list and an answer to a GET show what the database keeps: the nearest 1/300 second (shown as .000, .003, .007), or 3 decimals.
+    """
+    return one is not None and other is not None and (abs(one - other) < MILLISECOND or step_of(one) == step_of(other))
+
+
+def step_of(stamp: int) -> int:
+    return (stamp * 3 + 5_000) // 10_000
 
 
 def footprint_of(key: str, sent: Row, before: Row | None, answer: Row) -> WriteFootprint:
@@ -43,7 +50,7 @@ class ObservedRow:
     """What a poll knows of a row that it would publish.
 
     `stamp`: the row's update stamp. `known`: the subscriber has dealt with the record before; `dealt_with`: the stamp that it had then, where it had one.
-    `settled`: every change before this moment is dealt with (milliseconds since 1970). `ignore`: members that the route ignores.
+    `settled`: every change before this moment is dealt with (microseconds since 1970). `ignore`: members that the route ignores.
     """
 
     stamp: int | None
@@ -63,12 +70,12 @@ def is_echo(row: ObservedRow, footprints: Sequence[WriteFootprint]) -> bool:
     for footprint in reversed(footprints):
         if stamp is None:
             break
-        if footprint.kind == "deleted" or footprint.after != stamp or footprint.unexplained - row.ignore:
+        if footprint.kind == "deleted" or not same_stamp(footprint.after, stamp) or footprint.unexplained - row.ignore:
             continue
         if footprint.kind == "created":
             return not row.known
         stamp = footprint.before
-        if stamp is not None and (stamp == row.dealt_with or (not row.known and row.settled is not None and stamp < row.settled)):
+        if stamp is not None and (same_stamp(stamp, row.dealt_with) or (not row.known and row.settled is not None and stamp < row.settled)):
             return True
     return False
 
@@ -76,4 +83,6 @@ def is_echo(row: ObservedRow, footprints: Sequence[WriteFootprint]) -> bool:
 def is_own_deletion(row: ObservedRow, footprints: Sequence[WriteFootprint]) -> bool:
     """Whether we deleted the record that is gone, and it was not restored and changed since. False without stamps."""
     deleted = [footprint.before for footprint in footprints if footprint.kind == "deleted"]
-    return bool(deleted) and row.dealt_with is not None and deleted[-1] is not None and row.dealt_with <= deleted[-1]
+    if not deleted or deleted[-1] is None or row.dealt_with is None:
+        return False
+    return row.dealt_with <= deleted[-1] or same_stamp(row.dealt_with, deleted[-1])

@@ -1,4 +1,4 @@
-"""Which records need the echo guard: those that these routes both write and watch, on the same client. All replicas have the same routes and come to the same end."""
+"""Which records need the echo guard: those that the routes both write and subscribe to, on the same client. All replicas have the same routes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ DETAIL = "/{id}"
 
 
 def guarded(routes: Routes) -> dict[str, frozenset[str]]:
-    """By client: the resources (first path segments in lower case) of which a subscriber is not to hear what a publisher or runbook wrote."""
-    both = set(written(routes)) & {(route.client, route.operation.resource) for route in routes.subscribers.values() if minds(route)}
+    """By client: the resources (first path segment, lower case) that a publisher or runbook writes and a subscriber filters."""
+    both = set(written(routes)) & {(route.client, route.operation.resource) for route in routes.subscribers.values() if drops_echoes(route)}
     return {client: frozenset(resource for other, resource in both if other == client) for client in {client for client, _ in both}}
 
 
-def minds(route: Subscriber) -> bool:
-    """Whether it may be kept from hearing our own writes; one that publishes every record at every poll tells of no changes."""
-    return not route.echo and route.changes != "all" and is_plain(route.operation)
+def drops_echoes(route: Subscriber) -> bool:
+    """Whether the subscriber drops echoes. One with `changes: all` publishes every record at every poll."""
+    return not route.echo and route.changes != "all" and is_about_records(route.operation)
 
 
 def written(routes: Routes) -> Iterator[tuple[str, str]]:
     for publisher in routes.publishers.values():
-        if is_plain(publisher.operation):
+        if is_about_records(publisher.operation):
             yield publisher.client, publisher.operation.resource
     catalogue = load()
     for runbook in routes.runbooks.values():
@@ -32,10 +32,10 @@ def written(routes: Routes) -> Iterator[tuple[str, str]]:
             if step.action is None or step.client is None or step.action.method == "GET":
                 continue
             operation = catalogue.find(step.action.entity, step.action.method)
-            if is_plain(operation):
+            if is_about_records(operation):
                 yield step.client, operation.resource
 
 
-def is_plain(operation: Operation) -> bool:
-    """Whether it is about the records of a list themselves: `/Tickets`, or `/Tickets/{id}`."""
+def is_about_records(operation: Operation) -> bool:
+    """Whether the operation is about the records of a list: `/Tickets` or `/Tickets/{id}`."""
     return operation.path.removesuffix(DETAIL).count("/") == 1

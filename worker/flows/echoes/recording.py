@@ -160,9 +160,8 @@ class WriteRecordingHalo:
                 self._learn(target, exchange)
 
     def _learn(self, target: Target, exchange: Exchange) -> None:
-        """Whether Halo stamps its answers about this resource."""
-        answered = answers_of(exchange.body)[-1:] if exchange.ok else []
-        for answer in answered:
+        """Whether Halo stamps its answers to a POST of this resource."""
+        for answer in answers_of(exchange.body)[-1:] if exchange.ok and not target.deletes else ():
             if isinstance(answer, dict) and target.key(answer) is not None:
                 (self._unstamped.add if stamp_of(answer) is None else self._unstamped.discard)(target.resource)
 

@@ -28,7 +28,7 @@ from worker.flows.polling.turn import Turn, TurnResult
 from worker.flows.requests import subscriber_request
 from worker.metrics import Metrics
 from worker.state.baton import Baton
-from worker.state.known import MAX_KNOWN, Known
+from worker.state.record_index import MAX_KNOWN, RecordIndex
 
 logger = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class Poller:
         self._metrics = metrics
         self._echoes = echoes
 
-    async def take_turn(self, baton: Baton, known: Known, pause: Callable[[], bool]) -> TurnResult:
+    async def take_turn(self, baton: Baton, known: RecordIndex, pause: Callable[[], bool]) -> TurnResult:
         """Scan until the end or until `pause()` returns true. Updates `known` as the broker confirms events. Raises `BrokerError` when the broker is lost."""
         plan, position = resumed(baton.scan) if baton.scan else (planned(self._route, baton, self._clock.now()), Position())
         if baton.scan is None:
@@ -164,7 +164,7 @@ class Poller:
             raise
         self._remember(turn.known, changes)
 
-    def _remember(self, known: Known, changes: list[Change]) -> None:
+    def _remember(self, known: RecordIndex, changes: list[Change]) -> None:
         if self._route.changes == "all":
             return
         for change in changes:

@@ -23,8 +23,8 @@ from worker.metrics import Metrics
 from worker.state.baton import Baton, KnownRef
 from worker.state.baton_lease import BatonLease, HeldBaton, open_lease
 from worker.state.bootstrap import baton_visible, ensure_baton, restart_baton
-from worker.state.known import Known
 from worker.state.known_stream import KnownLost, KnownStream
+from worker.state.record_index import RecordIndex
 from worker.state.write_notices import WriteNotices
 
 logger = structlog.get_logger()
@@ -62,7 +62,7 @@ class SubscriberFlow:
         self._turn_limit = turn_limit
         self._echoes = echoes
         self._schedule: Schedule = schedule_of(route)
-        self._cached: tuple[KnownRef, Known] | None = None
+        self._cached: tuple[KnownRef, RecordIndex] | None = None
         self._last_seen = clock.monotonic()
         self._gone = False
 
@@ -129,12 +129,12 @@ class SubscriberFlow:
         self._cached = (ref, known)
         return baton.advanced(known=ref, due=self._due(result), **result.changes)
 
-    async def _known(self, stream: KnownStream, baton: Baton) -> Known:
+    async def _known(self, stream: KnownStream, baton: Baton) -> RecordIndex:
         if self._cached is not None and self._cached[0] == baton.known:
             return self._cached[1]
         return await stream.load(baton.known)
 
-    async def _work(self, broker: Broker, baton: Baton, known: Known, stop: asyncio.Event) -> TurnResult:
+    async def _work(self, broker: Broker, baton: Baton, known: RecordIndex, stop: asyncio.Event) -> TurnResult:
         source = self._halo.source(self._route.operation.path)
         emitter = Emitter(self._route, broker, self._evaluator, self._clock, self._metrics, source)
         limit = self._clock.monotonic() + self._turn_limit

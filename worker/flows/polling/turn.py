@@ -11,7 +11,7 @@ from worker.changes.position import Position
 from worker.flows.polling.emit import Tally
 from worker.flows.polling.plan import Plan
 from worker.state.baton import Baton
-from worker.state.known import Known
+from worker.state.record_index import RecordIndex
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class Turn:
     """The state of the current turn. `published`: per record the content before this turn and the contents it has published since."""
 
     baton: Baton
-    known: Known
+    known: RecordIndex
     plan: Plan
     position: Position
     poll: str = field(default_factory=lambda: uuid4().hex[:12])

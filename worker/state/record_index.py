@@ -10,7 +10,7 @@ MAX_KNOWN = 1_000_000
 
 
 @dataclass(slots=True)
-class Known:
+class RecordIndex:
     """`hashes`: record key to content hash. `missing`: keys that the last complete scan did not read. `seen`: keys that the current scan has read.
     `traces`: record key to what the echo guard stores of it, for routes with one.
 

@@ -6,8 +6,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.state.known import Known
 from worker.state.known_stream import parts
+from worker.state.record_index import RecordIndex
 
 KEYS = st.sampled_from("abcdef")
 OPERATIONS = st.lists(
@@ -18,7 +18,7 @@ OPERATIONS = st.lists(
 )
 
 
-def done(known: Known, operation: tuple, log: list[bytes]) -> None:
+def done(known: RecordIndex, operation: tuple, log: list[bytes]) -> None:
     match operation:
         case ("put", key, digest, trace):
             known.put(key, digest, trace)
@@ -31,10 +31,10 @@ def done(known: Known, operation: tuple, log: list[bytes]) -> None:
 
 @given(OPERATIONS)
 def test_the_deltas_applied_in_order_give_what_is_in_memory(operations: list[tuple]):
-    known, log = Known(), []
+    known, log = RecordIndex(), []
     for operation in [*operations, ("write",)]:
         done(known, operation, log)
-    read = Known()
+    read = RecordIndex()
     for document in log:
         read.apply(orjson.loads(document))
     assert read.hashes == known.hashes
@@ -45,7 +45,7 @@ def test_the_deltas_applied_in_order_give_what_is_in_memory(operations: list[tup
 
 @given(OPERATIONS)
 def test_only_known_records_can_be_missing(operations: list[tuple]):
-    known = Known()
+    known = RecordIndex()
     for operation in operations:
         done(known, operation, [])
         assert known.missing <= known.hashes.keys()
@@ -53,7 +53,7 @@ def test_only_known_records_can_be_missing(operations: list[tuple]):
 
 @given(OPERATIONS)
 def test_what_is_written_is_not_written_again(operations: list[tuple]):
-    known = Known()
+    known = RecordIndex()
     for operation in operations:
         done(known, operation, [])
     known.written()
@@ -61,7 +61,7 @@ def test_what_is_written_is_not_written_again(operations: list[tuple]):
 
 
 def test_nothing_changed_is_nothing_to_write():
-    known = Known({"a": "1"}, {"a"})
+    known = RecordIndex({"a": "1"}, {"a"})
     known.meet(["b"])
     known.miss(["a", "b"])
     known.forget(["c"])
@@ -69,7 +69,7 @@ def test_nothing_changed_is_nothing_to_write():
 
 
 def test_what_a_scan_has_seen_is_kept_until_it_ends():
-    known = Known()
+    known = RecordIndex()
     known.apply({"seen": ["a"]})
     known.apply({"seen": ["b"]})
     assert known.seen == {"a", "b"}
@@ -78,12 +78,12 @@ def test_what_a_scan_has_seen_is_kept_until_it_ends():
 
 
 def test_large_deltas_are_cut_in_pieces_that_together_are_the_same():
-    known = Known()
+    known = RecordIndex()
     for number in range(12_000):
         known.put(str(number), "x")
     pieces = list(parts(known.pending()))
     assert len(pieces) == 3
-    read = Known()
+    read = RecordIndex()
     for piece in pieces:
         read.apply(piece)
     assert read.hashes == known.hashes
