@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from docs.generator.markdown import anchor, code, codes, page, paragraph, sentence, table
-from worker.config.models.base import DURATION
+from worker.config.value_types import DURATION
 from worker.config.schema import json_schema
 
 INTRO = """A route file is YAML 1.2 in the folder `WORKER_ROUTES`. Names are unique over all files. `halo-worker check` refuses

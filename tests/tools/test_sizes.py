@@ -10,7 +10,7 @@ from tests.tools.every import check_every
 from tests.tools.sizes import every_nth, first, seeds
 
 TOP = Path(__file__).parents[2]
-PROMISES = re.split(r"^## ", (TOP / "PROMISES.md").read_text("utf-8"), flags=re.MULTILINE)[1:]
+PROMISES = re.split(r"^## ", (TOP / "docs/guarantees.md").read_text("utf-8"), flags=re.MULTILINE)[1:]
 
 
 def is_long(case: object) -> bool:
