@@ -36,14 +36,21 @@ class WorkerProcess:
     process: asyncio.subprocess.Process
     output: Path
     _port: int = field(default=0, init=False)
+    _lines: list[dict[str, Any]] = field(default_factory=list, init=False)
+    _read: int = field(default=0, init=False)
 
     def text(self) -> str:
         return self.output.read_text("utf-8", errors="replace")
 
     def log(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
         """Its log lines, of one event and with these fields."""
-        lines = [orjson.loads(line) for line in self.text().splitlines() if line.startswith("{") and line.endswith("}")]
-        return [line for line in lines if event in {None, line.get("event")} and all(line.get(name) == value for name, value in fields.items())]
+        with self.output.open("rb") as file:
+            file.seek(self._read)
+            whole = file.read().rpartition(b"\n")[0]  # the last line may not be complete
+        if whole:
+            self._read += len(whole) + 1
+            self._lines += [orjson.loads(line) for line in whole.splitlines() if line.startswith(b"{") and line.endswith(b"}")]
+        return [line for line in self._lines if event in {None, line.get("event")} and all(line.get(name) == value for name, value in fields.items())]
 
     async def logged(self, event: str, within: float = START, **fields: Any) -> dict[str, Any]:
         """The first such line, as soon as it is there."""

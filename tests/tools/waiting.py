@@ -12,9 +12,11 @@ T = TypeVar("T")
 
 async def until(condition: Callable[[], Awaitable[T]], within: float = SOON) -> T:
     """Ask again and again for something true; a TimeoutError after `within` seconds."""
+    pause = 0.005
     async with asyncio.timeout(within):
-        while not (found := await condition()):  # noqa: ASYNC110  # what is waited for is on the other side of a socket
-            await asyncio.sleep(0.01)
+        while not (found := await condition()):  # what is waited for is on the other side of a socket
+            await asyncio.sleep(pause)
+            pause = min(0.1, pause * 1.2)  # to ask costs the machine time that the answer needs
         return found
 
 

@@ -49,14 +49,14 @@ async def test_a_broker_that_is_killed_costs_neither_messages_nor_order(rabbitmq
     async with on_stage(tmp_path, amqp_url, None) as job:
         halo = await halos(create_seconds=0)
         stuck = Stuck(halo, 4)
-        running = await job.start(routes(halo, publishers={"erp": ordered(concurrency=3, retry=["1s"] * 20)}, timeout="1s"))
+        running = await job.start(routes(halo, publishers={"erp": ordered(concurrency=3, retry=["5s"] * 20)}, timeout="1s"))
         await send_steps(job, [1, 2, 3, 4], range(40))
         await running.settled("erp", "done", 30)
         await asyncio.to_thread(rabbitmq.kill)
         await running.until(lambda: running.value("consuming", route="erp") == 0)
         await asyncio.to_thread(rabbitmq.start)
         await running.until(lambda: running.value("consuming", route="erp") == 1)
-        stuck.free = True
+        stuck.free = True  # its retries last longer than the broker is away
         await running.until(lambda: all(applied(halo).get(key, [0])[-1] == 39 for key in (1, 2, 3, 4)))
         assert applied(halo) == {key: list(range(40)) for key in (1, 2, 3, 4)}
         await running.until(lambda: running.value("ordered_waiting", route="erp") == 0)
