@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from worker.config.config_node import ConfigNode
+from worker.config.template_lexer import OPEN
 
 T = TypeVar("T")
 
@@ -35,11 +36,14 @@ def mistake(sentence: str) -> PydanticCustomError:
 class Compiled:
     """Marks a type whose texts may hold expressions; `${NAME}` is filled only outside of them.
 
-    `compile` makes the compiled value of the member's node; None: the compiler of the kind does it. `jsonata`: a text without braces is an expression as well.
+    `compile` makes the compiled value of the member's node; None: the compiler of the kind does it. `bare`: when a text of the member is an expression as a whole.
     """
 
     compile: Callable[[ConfigNode], Any] | None = None
-    jsonata: bool = False
+    bare: Literal["never", "always", "without braces"] = "never"
+
+    def is_bare(self, text: str) -> bool:
+        return self.bare == "always" or (self.bare == "without braces" and OPEN not in text)
 
 
 def compile_members(model: type[Definition], node: ConfigNode) -> dict[str, Any]:

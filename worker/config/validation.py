@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, D, Definition, fields_of, mark_of, member_types, models_in
 from worker.config.interpolation import Unfilled
-from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts
+from worker.config.template_lexer import Embedded, Unclosed, parts
 from worker.core.suggest import did_you_mean
 
 LATER: Mapping[str, frozenset[str]] = {
@@ -72,8 +72,10 @@ def filled(node: ConfigNode, annotations: Sequence[Any], unfilled: set[ConfigNod
         return members if isinstance(value, dict) else list(members.values())
     if not isinstance(value, str):
         return value
-    own = mark is not None and mark in map(mark_of, annotations)  # the whole member, not a text deeper in it
-    for text, start in [(value, 0)] if mark is None else [] if own and mark.jsonata and OPEN not in value else literals(value):
+    is_member = mark in map(mark_of, annotations)  # and not a text deeper in it
+    if mark is not None and is_member and mark.is_bare(value):
+        return value
+    for text, start in [(value, 0)] if mark is None else literals(value):
         try:
             result = node.file.variables.fill(text)
         except Unfilled as error:

@@ -85,10 +85,10 @@ Parameter = Annotated[Scalar, BeforeValidator(parameter), WithJsonSchema({"type"
 Parameters = Annotated[dict[str, Parameter], Compiled()]
 """Their names are checked against an operation, so the compiler of the kind compiles them."""
 
-ConditionText = Annotated[str, Field(min_length=1, examples=["{{ status_id != 9 }}"]), Compiled(condition, jsonata=True)]
-ExpressionText = Annotated[str, Field(min_length=1, examples=["{{ status_id != 9 }}"]), Compiled(expression, jsonata=True)]
+ConditionText = Annotated[str, Field(min_length=1, examples=["{{ status_id != 9 }}"]), Compiled(condition, bare="always")]
+ExpressionText = Annotated[str, Field(min_length=1, examples=["{{ status_id != 9 }}"]), Compiled(expression, bare="without braces")]
 TemplateText = Annotated[Text, Compiled(text_template)]
-Transform = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string"]}), Compiled(transform, jsonata=True)]
+Transform = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string"]}), Compiled(transform, bare="always")]
 Body = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string", "number", "boolean"]}), Compiled(optional_run_template)]
 Outputs = Annotated[dict[str, Text], Compiled(response_variables)]
 

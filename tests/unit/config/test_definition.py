@@ -60,7 +60,7 @@ def test_no_variable_is_filled_in_an_expression_wherever_one_may_stand(load):
     """Each text has a variable that is not set, so that one that is looked for is reported."""
     routes = load("""
 subscribers:
-  feed: {client: main, entity: Tickets, request: {query: {search: '{{ "${A}" }}'}}, when: '"${A}"', transform: '"${A}"', input_transform: '{"query": "${A}"}', publish: {routing_key: 'a.{{ "${A}" }}'}}
+  feed: {client: main, entity: Tickets, request: {query: {search: '{{ "${A}" }}'}}, when: '"${A} {{ x }}" = a', transform: '"${A}" & "{{ x }}"', input_transform: '{"query": "${A}"}', publish: {routing_key: 'a.{{ "${A}" }}'}}
 publishers:
   sink:
     client: main
@@ -68,7 +68,7 @@ publishers:
     entity: Asset
     when: '"${A}"'
     once: '"${A}"'
-    order_by: '"${A}"'
+    order_by: '{{ "${A}" }} and {{ b }}'
     transform: {payload: [{a: '{{ "${A}" }}'}]}
     find: {match: {a: '{{ "${A}" }}'}}
 integrations:
