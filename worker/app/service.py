@@ -23,11 +23,12 @@ from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, Topo
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Evaluator, Halo
-from worker.core.topology import Topology, common_topology
+from worker.core.topology import Topology, common_topology, retry_topology, union
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
 from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.receipts import Receipts
+from worker.flows.consuming.returning import Returner
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.hooks.reception import Reception
 from worker.flows.waiting import first_of
@@ -100,10 +101,18 @@ class Service:
                     self.health,
                     tasks,
                 )
-                misfit = await self._attachments(wiring.flows())
+                misfit = await self._attachments([*wiring.flows(), *self._returning()])
                 letting_go.cancel()
         if misfit is not None:
             raise misfit
+
+    def _returning(self) -> list[Flow]:
+        """What returns copies from the retry queues; nothing where no route takes messages."""
+        if not (self.routes.publishers or self.routes.runbooks):
+            return []
+        returner = Returner(self.clock, self.health)
+        self.health.expect(returner.part)
+        return [Flow(returner.part, retry_topology(()), returner.serve)]
 
     def _memory(self) -> Memory:
         rooms = sum(publisher.order_by is not None for publisher in self.routes.publishers.values())
@@ -174,7 +183,7 @@ class Service:
 
     async def _serve(self, broker: Broker, flows: list[Flow]) -> None:
         """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
-        await broker.declare(sum((flow.topology for flow in flows), start=self._shared_topology()))
+        await broker.declare(union([self._shared_topology(), *(flow.topology for flow in flows)]))
         self._codec.key = await shared_key(broker, self.clock)
         self.health.up("topology", "as declared")
         claiming = bool(self.routes.publishers or self.routes.runbooks or self.routes.webhooks)

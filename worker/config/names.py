@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from worker.config.routes import Routes
@@ -15,7 +15,19 @@ from worker.core.topology import order_room, work_topology
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST = 100
 OWN_NAMES = frozenset(("clients", "integrations"))
-RESERVED = ("halo.state.", "halo.dead.", "halo.run.", "halo.wake.", "halo.claims", "halo.echoes", "halo.control", "halo.keys", "halo.budget", "halo.unrouted")
+RESERVED = (
+    "halo.state.",
+    "halo.dead.",
+    "halo.run.",
+    "halo.wake.",
+    "halo.claims",
+    "halo.echoes",
+    "halo.control",
+    "halo.keys",
+    "halo.budget",
+    "halo.retry.",
+    "halo.unrouted",
+)
 
 
 def check_names(definitions: Sequence[Spot], problems: list[Problem]) -> None:
@@ -92,12 +104,12 @@ def takers(definitions: Sequence[Spot], routes: Routes) -> Iterator[Taker]:
         kind, name = str(spot.path[0]), str(spot.path[1])
         if kind == "publishers" and (publisher := routes.publishers.get(name)):
             room = () if publisher.order_by is None else (order_room(publisher.queue),)
-            beside = (*companions(publisher.queue, publisher.retry), *room)
+            beside = (*companions(publisher.queue), *room)
             yield Taker(spot, spot.child("queue"), publisher.queue, beside, publisher.declare)
         elif kind == "runbooks" and (runbook := routes.runbooks.get(name)) and runbook.queue:
-            yield Taker(spot, spot.child("start").child("queue"), runbook.queue, companions(runbook.queue, runbook.delays))
+            yield Taker(spot, spot.child("start").child("queue"), runbook.queue, companions(runbook.queue))
 
 
-def companions(queue: str, retry: Iterable[float]) -> tuple[str, ...]:
-    """The retry queues of a queue, and its dead queue."""
-    return tuple(found.name for found in work_topology(queue, retry).queues)
+def companions(queue: str) -> tuple[str, ...]:
+    """The queues that belong to this route alone: its dead queue beside it. Retry queues are shared."""
+    return tuple(found.name for found in work_topology(queue, ()).queues)
