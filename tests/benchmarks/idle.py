@@ -1,4 +1,4 @@
-"""What routes cost that have nothing to do: CPU, queues, the time of a start and memory, with a worker process at a real RabbitMQ.
+"""What routes cost that have nothing to do: CPU, queues, the time of a start, of a broker's return, and memory, with a worker process at a real RabbitMQ.
 
 By hand: `python -m tests.benchmarks.idle 400 2000 60` (routes that idle, routes that start, seconds).
 """
@@ -28,12 +28,17 @@ TICKS, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a worker: seconds until it is ready, CPU of a core while it idles, its memory, and the queues that there are."""
+    """One start of a worker: seconds until it is ready, CPU of a core while it idles, its memory, and the queues that there are.
+
+    `broker_back`, `worker_back`: seconds from the start of a killed broker until it serves, and from then until the worker is ready.
+    """
 
     seconds: float
     cpu: float
     megabytes: float
     queues: int
+    broker_back: float = 0.0
+    worker_back: float = 0.0
 
 
 def processes(session: int) -> Iterator[Path]:
@@ -74,8 +79,9 @@ async def started(broker: RabbitMQ, url: str, halo: str, count: int, idle: float
             cpu = await idling(worker, idle) if idle else 0.0
             queues = len(broker.api.call("GET", f"/api/queues/{quote(vhost_of(url), safe='')}?columns=name"))
             memory = megabytes(worker.process.pid)
+            back = await killed(broker, worker) if idle else (0.0, 0.0)
             await worker.stop(PATIENCE)
-    return Start(seconds, cpu, memory, queues)
+    return Start(seconds, cpu, memory, queues, *back)
 
 
 async def idling(worker: WorkerProcess, seconds: float) -> float:
@@ -85,11 +91,25 @@ async def idling(worker: WorkerProcess, seconds: float) -> float:
     return (cpu_seconds(worker.process.pid) - before) / (time.monotonic() - began)
 
 
+async def killed(broker: RabbitMQ, worker: WorkerProcess) -> tuple[float, float]:
+    """As if the broker's machine lost its power."""
+    await asyncio.to_thread(broker.kill)
+    await worker.unready()
+    began = time.monotonic()
+    await asyncio.to_thread(broker.start)
+    back = time.monotonic()
+    await worker.ready(PATIENCE)
+    return back - began, time.monotonic() - back
+
+
 def main(idle: int = 400, many: int = 2000, seconds: float = 60.0) -> bool:
     with halo_process(tickets=10) as halo:
         with rabbitmq() as broker:
             few = asyncio.run(started(broker, broker.new_vhost(), halo.url, idle, seconds))
             print(f"{idle} idle routes: {few.cpu:.1%} of a core over {seconds:g} s (most {MOST_CPU:.0%}); {few.queues} queues; first start {few.seconds:.0f} s")
+            print(
+                f"{idle} routes, broker killed: it serves again {few.broker_back:.0f} s after its start, the worker {few.worker_back:.0f} s later", flush=True
+            )
         with rabbitmq() as broker:
             url = broker.new_vhost()
             first = asyncio.run(started(broker, url, halo.url, many, 0.0))

@@ -31,6 +31,7 @@ from worker.flows.consuming.receipts import Receipts
 from worker.flows.consuming.returning import Returner
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.hooks.reception import Reception
+from worker.flows.ordered.consumer import tell_all_left_behind
 from worker.flows.waiting import first_of
 from worker.integrations.caller import IntegrationCaller, open_caller
 from worker.metrics import Metrics
@@ -190,6 +191,7 @@ class Service:
         try:
             async with self._current.attached(broker, self.clock, claiming=claiming), self._guard.attached(broker), asyncio.TaskGroup() as group:
                 background = [group.create_task(self._watch(broker)), group.create_task(self._permits.serve(broker))]
+                background.append(group.create_task(tell_all_left_behind(self.routes.publishers.values(), broker)))
                 async with asyncio.TaskGroup() as serving:
                     for flow in flows:
                         serving.create_task(self._keep_serving(flow, broker))

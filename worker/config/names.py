@@ -26,6 +26,7 @@ RESERVED = (
     "halo.keys",
     "halo.budget",
     "halo.retry.",
+    "halo.ordered",
     "halo.unrouted",
 )
 

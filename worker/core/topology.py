@@ -21,6 +21,7 @@ KEYS_MADE = "halo.keys.made"
 PERMITS_MAX = 10
 DAY = 24 * 60 * 60 * 1000  # milliseconds
 MEBIBYTE = 1024 * 1024
+ORDER_MARK = "halo.ordered"  # there where a route has, or had, `order_by`
 RETRIES_DUE = "halo.retry.due"
 HOME = "halo-home"  # the header that says to which queue a copy in a retry queue returns; no sender's, since all names that begin with `halo-` are ours
 HELD_BACK = 60.0  # seconds until a copy is returned again to a queue that is missing or full
@@ -142,7 +143,7 @@ def stream(name: str, max_bytes: int, segment_bytes: int) -> Queue:
 
 def ordered_topology(queue: str, bindings: Iterable[tuple[str, str]] = (), *, declare: bool = True) -> Topology:
     """As `work_topology`, for a queue whose messages wait in a queue of their own instead of in the retry queues."""
-    return work_topology(queue, (), bindings, declare=declare) + Topology(queues=(browsed(order_room(queue)),))
+    return work_topology(queue, (), bindings, declare=declare) + Topology(queues=(browsed(order_room(queue)), browsed(ORDER_MARK)))
 
 
 def work_topology(queue: str, retry: Iterable[float], bindings: Iterable[tuple[str, str]] = (), *, declare: bool = True) -> Topology:

@@ -17,6 +17,7 @@ from worker.flows.waiting import first_of
 
 logger = structlog.get_logger()
 PREFETCH = 1  # bodies in memory at once: they may be as large as the broker takes
+LOOK_AGAIN = 1.0  # seconds between two looks whether the broker lets us publish again
 SHOWN = 3  # queues that readiness names
 REMEDY = "start its route, or create the queue; if it is full, empty it or raise its limit"
 
@@ -64,7 +65,7 @@ class Returner:
         closing = asyncio.Event()
         await channel.consume(RETRIES_DUE, due.put_nowait, keep=lambda _: True)
         self._show()
-        returning = asyncio.create_task(self._return_all(channel, due, closing))
+        returning = asyncio.create_task(self._return_all(broker, channel, due, closing))
         watching = stalled(broker, self._clock, RETRIES_DUE, lambda: self._returned, lambda: not self._busy, self._show)
         try:
             ended = await first_of(channel.wait_closed(), stop.wait(), watching, end_of(returning))
@@ -77,11 +78,15 @@ class Returner:
             self._health.down(self.part, f"copies do not return to their queues: {ended}")
             logger.warning("consumer.lost", route=self.part, reason=ended)
 
-    async def _return_all(self, channel: Channel, due: asyncio.Queue[Delivery], closing: asyncio.Event) -> None:
+    async def _return_all(self, broker: Broker, channel: Channel, due: asyncio.Queue[Delivery], closing: asyncio.Event) -> None:
         """Until `closing`, or until the channel is lost; then the broker hands out again what is not acknowledged."""
         while not closing.is_set():
             delivery = await first_of(due.get(), closing.wait())
             if isinstance(delivery, bool):
+                return
+            while broker.blocked and not closing.is_set():  # a copy that is not confirmed in time would return twice
+                await first_of(closing.wait(), timeout=LOOK_AGAIN)
+            if closing.is_set():
                 return
             self._busy = True
             try:
