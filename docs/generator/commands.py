@@ -59,6 +59,8 @@ def noun(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return ",".join(member.value for member in annotation)
     inner = [each for each in get_args(annotation) if each is not type(None)]
+    if inner and isinstance(inner[0], str):
+        return "|".join(inner)
     return noun(inner[0]) if inner else NOUNS.get(annotation.__name__, "TEXT")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.tools.proxy import Proxy, through_proxy
 from tests.tools.rabbitmq import RabbitMQ, vhost_of
 from tests.tools.waiting import soon, until
 from worker.broker.rabbitmq import connect
+from worker.broker.rabbitmq.link import Link
 from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, PublishDoubtful, PublishRefused, TopologyMismatch
 from worker.core.message import Message
 from worker.core.ports import Broker
@@ -41,6 +43,22 @@ async def refusal(url: str) -> str:
         async with connect(url, name="test", connect_timeout=1):
             pass
     return str(told.value)
+
+
+async def test_questions_about_queues_share_one_channel_which_is_opened_again_over_a_queue_that_is_missing(broker: Broker, monkeypatch: pytest.MonkeyPatch):
+    opened = 0
+    methods = Link.methods
+
+    def counted(link: Link, patience: float) -> AbstractAsyncContextManager[Any]:
+        nonlocal opened
+        opened += 1
+        return methods(link, patience)
+
+    monkeypatch.setattr(Link, "methods", counted)
+    await asyncio.gather(*(broker.queue_depth("in") for _ in range(20)), *(broker.consumers("in") for _ in range(20)))
+    assert opened == 1
+    assert [await broker.queue_depth("missing"), await broker.consumers("missing"), await broker.queue_depth("in")] == [None, 0, 0]
+    assert opened == 3
 
 
 async def test_each_reason_for_no_connection_has_its_sentence(amqp_url: str, proxied: tuple[str, Proxy]):

@@ -85,13 +85,14 @@ async def test_an_expired_message_that_is_given_back_moves_on(waiting: Broker):
     await until(lambda: bodies_are(waiting, "due", [b"2", b"1"]))
 
 
-async def test_a_retry_queue_hands_back_to_its_work_queue_again_and_again(broker: Broker):
-    await broker.declare(work_topology("work", [0.05]))
-    await broker.publish(Message(b"1", {"mine": 1}), routing_key="work")
+async def test_copies_of_all_routes_wait_in_the_queue_of_their_delay_and_come_due_in_one_again_and_again(broker: Broker):
+    await broker.declare(work_topology("work", [0.05]) + work_topology("other", [0.05]))
+    message = Message(b"1", {"mine": 1})
     for _ in range(4):
-        delivery = await take(broker, "work")
+        await broker.publish(message, routing_key="halo.retry.50ms")
+        delivery = await take(broker, "halo.retry.due")
         assert (delivery.message.headers["mine"], delivery.redelivered) == (1, False)
-        await broker.publish(delivery.message, routing_key="work.retry.50ms")
+        message = delivery.message
 
 
 async def test_a_replayed_letter_can_be_retried_again(broker: Broker):

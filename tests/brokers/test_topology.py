@@ -34,6 +34,26 @@ async def test_the_whole_topology_of_the_worker_is_declared_and_declared_again(b
     await broker.publish(Message(b"1"), exchange="halo", routing_key="tickets.created")
 
 
+async def test_of_many_queues_that_are_declared_at_once_each_is_there_and_each_difference_is_told_once(broker: Broker):
+    many = tuple(browsed(f"q{number:03}") for number in range(60))
+    other = tuple(browsed(queue.name, **{"x-max-length": 5}) for queue in many[::20])
+    await broker.declare(Topology(queues=other))
+    with pytest.raises(TopologyMismatch) as told:
+        await broker.declare(Topology(queues=many))
+    lines = [f"queue {queue.name!r} exists with x-max-length 5; the worker needs it unset" for queue in other]
+    assert str(told.value).splitlines() == [*lines, REMEDY]
+    await broker.delete(Topology(queues=other))
+    await broker.declare(Topology(queues=many))
+    assert [await broker.queue_depth(queue.name) for queue in many] == [0] * 60
+
+
+async def test_of_many_queues_that_are_taken_as_they_are_each_that_is_missing_is_named(broker: Broker):
+    taken = tuple(Queue(f"theirs{number}", passive=True) for number in range(20))
+    await broker.declare(Topology(queues=tuple(browsed(queue.name) for queue in taken[2:])))
+    with pytest.raises(QueueMissing, match="no queue 'theirs0' and no queue 'theirs1'"):
+        await broker.declare(Topology(queues=taken))
+
+
 @pytest.mark.parametrize(
     ("existing", "needed", "lines"),
     [

@@ -41,6 +41,23 @@ BREAKS = (
         (f"{JOB}/test_missing_queues.py::test_a_retry_queue_that_was_deleted_is_made_again_for_the_message_that_needs_it",),
     ),
     Break(
+        "a copy whose queue takes none waits again and holds up no others",
+        "worker/flows/consuming/returning.py",
+        "            except (Unroutable, PublishRefused) as error:\n                self._held(home, str(error))\n",
+        "            except (Unroutable, PublishRefused) as error:\n                self._held(home, str(error))\n                raise\n",
+        (
+            "tests/brokers/test_returning.py::test_copies_for_a_queue_that_is_missing_hold_up_no_others_and_return_when_it_is_there",
+            "tests/brokers/test_returning.py::test_copies_for_a_queue_that_is_full_hold_up_no_others_and_none_is_lost",
+        ),
+    ),
+    Break(
+        "a worker that stops finishes the copy that it is returning",
+        "worker/flows/consuming/returning.py",
+        "            await returning  # a copy",
+        "            returning.cancel()  # a copy",
+        ("tests/brokers/test_returning.py::test_a_worker_that_stops_in_the_middle_leaves_the_rest_and_returns_nothing_twice",),
+    ),
+    Break(
         "a doubtful create is looked up",
         "worker/flows/writes/guarded_write.py",
         'if find is not None and (attempt.suspect or find.use == "always"):',

@@ -205,7 +205,7 @@ async def count_settled(worker: WorkerProcess, other: OtherSystem) -> dict[str, 
 async def all_settled(worker: WorkerProcess, other: OtherSystem, result: Fuzzed) -> bool:
     """A run counts twice and more: its start, and each of its steps."""
     result.settled = await count_settled(worker, other)
-    queues = (*ROUTES, *(f"{route}.retry.1s" for route in ROUTES if route not in {"go", "lanes"}), "halo.run.rb", "lanes.order")
+    queues = (*ROUTES, "halo.retry.1s", "halo.retry.1m", "halo.retry.due", "halo.run.rb", "lanes.order")
     result.waiting = {queue: depth for queue in queues if (depth := await other.depth(queue))}
     return not result.waiting and all(result.settled[route] >= result.sent[route] for route in ROUTES)
 

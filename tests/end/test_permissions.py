@@ -216,7 +216,7 @@ async def everything(rabbitmq, amqp_url) -> tuple[list[str], list[str]]:
         return [str(each["name"]) for each in rabbitmq.api.call("GET", f"/api/{kind}/{vhost}")]
 
     async def all_there() -> bool:
-        return {"halo.claims", "halo.state.tickets.wait", "erp.assets.retry.50ms", "erp.contracts.order"} <= set(names("queues"))
+        return {"halo.claims", "halo.state.tickets.wait", "halo.retry.50ms", "erp.contracts.order"} <= set(names("queues"))
 
     await until(all_there)
     return names("queues"), names("exchanges")

@@ -12,7 +12,7 @@ from tests.flows.runbooks.conftest import api  # noqa: F401 - a fixture: an API 
 from tests.tools.job import client
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import SOON, soon, until
-from worker.core.topology import dead_queue, retry_queue
+from worker.core.topology import RETRIES_DUE, dead_queue, retry_queue
 from worker.flows.running.run_message import run_queue
 from worker.sandbox.faults import Fault, FaultKind
 
@@ -93,7 +93,7 @@ class Observed:
 
 
 async def nothing_left(other):
-    queues = (GO, RUN, *(retry_queue(RUN, delay) for delay in RETRY))
+    queues = (GO, RUN, *map(retry_queue, RETRY), RETRIES_DUE)
     return all([await other.depth(queue) == 0 for queue in queues])
 
 

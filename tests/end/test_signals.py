@@ -28,7 +28,7 @@ async def test_an_idle_worker_ends_at_once_and_says_ready_alive_and_metrics_unti
     assert await worker.get("/livez") == (200, '{"status":"ok"}\n')
     parts = await worker.parts()
     assert {name: part["ok"] for name, part in parts.items()} == dict.fromkeys(
-        ["expressions", "broker", "topology", "client main", "publisher erp", "subscriber tickets"], True
+        ["expressions", "broker", "topology", "client main", "publisher erp", "subscriber tickets", "retries"], True
     )
     assert parts["publisher erp"]["detail"] == "consuming"
     status, metrics = await worker.get("/metrics")

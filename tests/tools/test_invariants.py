@@ -27,7 +27,7 @@ GOOD = Evidence(
     ],
     left=[
         Left("k-3", "assets.dead", dead=True, dead_class="rejected", reason="Halo said 400"),
-        Left("k-4", "assets.retry.1s"),
+        Left("k-4", "halo.retry.1s"),
         Left("blind", "blind.dead", dead=True, dead_class="in_doubt", reason="nobody can know"),
     ],
     latest={1: "now", 2: "then"},

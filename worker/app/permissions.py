@@ -15,7 +15,7 @@ from worker.core.topology import dead_queue
 Role = Literal["worker", "operator", "sender", "reader", "monitoring"]
 OWN = r"halo\..*"  # a namespace and not a list: a new version may need a queue more, and its names hold nothing of other systems
 DEFAULT_EXCHANGE = r"amq\.default"
-BESIDE = r"\.(dead|order|order\.lock|retry\.[0-9]+[a-z]+)"  # what stands beside a work queue; a changed delay needs no new permission
+BESIDE = r"\.(dead|order|order\.lock)"  # what stands beside a work queue; retry queues are the worker's own
 NOTHING = "^$"
 SPECIAL = re.compile(r"[\\.^$|?*+()\[\]{}]")
 

@@ -22,12 +22,14 @@ from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, Topo
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Evaluator, Halo
-from worker.core.topology import Topology, common_topology
+from worker.core.topology import Topology, common_topology, retry_topology, union
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
 from worker.flows.consuming.memory import Memory, Receipts
+from worker.flows.consuming.returning import Returner
 from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.hooks.effects import webhook_topology
+from worker.flows.ordered.consumer import tell_all_left_behind
 from worker.flows.waiting import first_of
 from worker.integrations.caller import IntegrationCaller, open_caller
 from worker.metrics import Metrics
@@ -99,10 +101,18 @@ class Service:
                     self.health,
                     tasks,
                 )
-                misfit = await self._attachments(wiring.flows())
+                misfit = await self._attachments([*wiring.flows(), *self._returning()])
                 letting_go.cancel()
         if misfit is not None:
             raise misfit
+
+    def _returning(self) -> list[Flow]:
+        """What returns copies from the retry queues; nothing where no route takes messages."""
+        if not (self.routes.publishers or self.routes.runbooks):
+            return []
+        returner = Returner(self.clock, self.health)
+        self.health.expect(returner.part)
+        return [Flow(returner.part, retry_topology(()), returner.serve)]
 
     def _memory(self) -> Memory:
         rooms = sum(publisher.order_by is not None for publisher in self.routes.publishers.values())
@@ -173,13 +183,14 @@ class Service:
 
     async def _serve(self, broker: Broker, flows: list[Flow]) -> None:
         """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
-        await broker.declare(sum((flow.topology for flow in flows), start=self._shared_topology()))
+        await broker.declare(union([self._shared_topology(), *(flow.topology for flow in flows)]))
         self._codec.key = await shared_key(broker, self.clock)
         self.health.up("topology", "as declared")
         claiming = bool(self.routes.publishers or self.routes.runbooks or self.routes.webhooks)
         try:
             async with self._current.attached(broker, self.clock, claiming=claiming), self._guard.attached(broker), asyncio.TaskGroup() as group:
                 background = [group.create_task(self._watch(broker)), group.create_task(self._permits.serve(broker))]
+                background.append(group.create_task(tell_all_left_behind(self.routes.publishers.values(), broker)))
                 async with asyncio.TaskGroup() as serving:
                     for flow in flows:
                         serving.create_task(self._keep_serving(flow, broker))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from worker.app.echo_guard import EchoGuard
 from worker.config.automation import Caller, Runbook
@@ -18,7 +18,7 @@ from worker.flows.consuming.consumer import Consumer, Consumption
 from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.runner import Handler
 from worker.flows.hooks.poll_trigger import PollTrigger, wake_topology
-from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology, tell_left_behind
+from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology
 from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology
 from worker.flows.running.runbook import RunbookFlow, Starter, runbook_topology, start_consumption, step_consumption
 from worker.flows.running.step import Performer, clients_of
@@ -76,13 +76,7 @@ class Wiring:
         halo = self.guard.recording(self.clients)[route.client]
         what, handler = consumption_of(route), PublisherFlow(route, halo, self.current, self.evaluator, self.clock).handle
         if route.order_by is None:
-            plain = self._consumer(what, handler, halo, publisher_topology(route))
-
-            async def serve(broker: Broker, stop: asyncio.Event) -> None:
-                await tell_left_behind(route, broker)
-                await plain.serve(broker, stop)
-
-            return replace(plain, serve=serve)
+            return self._consumer(what, handler, halo, publisher_topology(route))
         ordered = OrderedConsumer(route, handler, halo, self.evaluator, self.codec, self.memory, self.clock, self.metrics, health=self.health, tasks=self.tasks)
         return Flow(what.part, ordered_publisher_topology(route), ordered.serve)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from worker.config.config_node import ConfigNode
@@ -15,7 +15,20 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 NAME_CHARACTERS = "letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
 LONGEST = 100
 OWN_NAMES = frozenset(("clients", "integrations"))
-RESERVED = ("halo.state.", "halo.dead.", "halo.run.", "halo.wake.", "halo.claims", "halo.echoes", "halo.control", "halo.keys", "halo.budget", "halo.unrouted")
+RESERVED = (
+    "halo.state.",
+    "halo.dead.",
+    "halo.run.",
+    "halo.wake.",
+    "halo.claims",
+    "halo.echoes",
+    "halo.control",
+    "halo.keys",
+    "halo.budget",
+    "halo.retry.",
+    "halo.ordered",
+    "halo.unrouted",
+)
 
 
 def check_names(definitions: Sequence[ConfigNode]) -> None:
@@ -85,12 +98,12 @@ def queue_consumers(definitions: Sequence[ConfigNode], routes: Routes) -> Iterat
     for node in definitions:
         if node.kind == "publishers" and (publisher := routes.publishers.get(node.name)):
             waiting = () if publisher.order_by is None else (order_room(publisher.queue),)
-            beside = (*companions(publisher.queue, publisher.retry), *waiting)
+            beside = (*companions(publisher.queue), *waiting)
             yield QueueConsumer(node, node.child("queue"), publisher.queue, beside, publisher.declare)
         elif node.kind == "runbooks" and (runbook := routes.runbooks.get(node.name)) and runbook.queue:
-            yield QueueConsumer(node, node.child("start").child("queue"), runbook.queue, companions(runbook.queue, runbook.delays))
+            yield QueueConsumer(node, node.child("start").child("queue"), runbook.queue, companions(runbook.queue))
 
 
-def companions(queue: str, retry: Iterable[float]) -> tuple[str, ...]:
-    """The retry queues of a queue, and its dead queue."""
-    return tuple(found.name for found in work_topology(queue, retry).queues)
+def companions(queue: str) -> tuple[str, ...]:
+    """The queues that belong to this route alone: its dead queue beside it. Retry queues are shared."""
+    return tuple(found.name for found in work_topology(queue, ()).queues)

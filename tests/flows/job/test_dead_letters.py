@@ -151,7 +151,7 @@ async def test_a_failure_that_passes_is_retried_through_the_queue_of_its_delay(j
     running = await job.start(routes(halo, publishers={"erp": definition}))
     document = {"payload": {"id": 5, "inventory_number": "SN-5"}}
     await job.other.send(document, "asset.changed", exchange="erp", headers={"order-id": "4711"}, correlation_id="c-1")
-    await job.other.settles("assets.retry.700ms", 1)
+    await job.other.settles("halo.retry.700ms", 1)
     assert await job.other.depth("assets") == 0
     await running.settled("erp", "done")
     posts = halo.journal.received("POST", "/Asset")

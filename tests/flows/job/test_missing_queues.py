@@ -29,7 +29,7 @@ async def test_a_retry_queue_that_was_deleted_is_made_again_for_the_message_that
     halo = await halos()
     halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=503))
     running = await job.start(routes(halo, publishers={"erp": publisher()}))
-    await delete(job, "assets.retry.50ms")
+    await delete(job, "halo.retry.50ms")
     await job.other.send({"payload": {"id": 5, "inventory_number": "SN-5"}})
     await running.settled("erp", "done")
     assert running.messages("erp", "retried") == 1

@@ -249,7 +249,8 @@ async def test_a_route_that_no_longer_keeps_an_order_tells_what_it_left_waiting(
     await running.stop()
     await job.other.settles("assets.order", 3)
     with capture_logs() as lines:
-        await job.start(routes(halo, publishers={"erp": ordered(order_by=None)}))
+        running = await job.start(routes(halo, publishers={"erp": ordered(order_by=None)}))
+        await running.until(lambda: any(line["event"] == "order.left_behind" for line in lines))
     told = next(line for line in lines if line["event"] == "order.left_behind")
     assert (told["route"], told["waiting"]) == ("erp", 3)
 

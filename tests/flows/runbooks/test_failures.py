@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.flows.runbooks.conftest import RUN, Cut, action, call, play
+from tests.flows.runbooks.conftest import Cut, action, call, play
 from worker.core.topology import retry_queue
 from worker.flows.running.run_message import Run
 from worker.sandbox.faults import Fault, FaultKind
@@ -20,7 +20,7 @@ async def test_a_failing_step_waits_in_the_retry_queue_of_its_delay_and_then_goe
     api.answers((503, {}))
     scene = await play(job, api, {"ask": call("get", retry=["1h"])})
     await scene.begin()
-    queue = retry_queue(RUN, 3600)
+    queue = retry_queue(3600)
     await job.other.settles(queue, 1)
     waiting = await job.other.take(queue)
     assert Run.read(waiting.message.body).step == "ask"

@@ -36,7 +36,7 @@ PROMETHEUS = document(MONITORING / "prometheus.yaml")
 SERVICES = document(TOP / "docker" / "compose.yaml")["services"]
 QUEUES = [
     "erp.assets",
-    retry_queue("erp.assets", 10.0),
+    retry_queue(10.0),
     state_queue("tickets"),
     wait_queue("tickets"),
     known_stream("tickets"),

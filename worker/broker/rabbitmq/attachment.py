@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from aiormq.exceptions import ChannelLockedResource
 
 from worker.broker.rabbitmq.channel import RabbitChannel, open_channel
-from worker.broker.rabbitmq.declare import Declarer, inspected, queue_depth
+from worker.broker.rabbitmq.declare import Inspector, declare
 from worker.broker.rabbitmq.failures import explain, translated
 from worker.broker.rabbitmq.foreign import read_leniently
 from worker.broker.rabbitmq.link import CLOSE_TIMEOUT, Link, linked
@@ -31,6 +31,7 @@ class RabbitBroker:
         self._own = AsyncExitStack()
         self._own_channel: RabbitChannel | None = None
         self._own_guard = asyncio.Lock()
+        self._inspector = Inspector(consuming, patience)
         self._locks: set[str] = set()
         self._asking: set[asyncio.Future[Any]] = set()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -49,7 +50,7 @@ class RabbitBroker:
         await channel.publish(message, routing_key=routing_key, exchange=exchange)
 
     async def declare(self, topology: Topology) -> None:
-        await Declarer(self._consuming, self._patience).declare(topology)
+        await declare(self._consuming, topology, self._patience)
 
     async def delete(self, topology: Topology) -> None:
         with translated("the broker was lost while queues were deleted"):
@@ -63,10 +64,11 @@ class RabbitBroker:
         return await self.queue_depth(queue) is not None
 
     async def queue_depth(self, queue: str) -> int | None:
-        return await self._answered(queue_depth(self._consuming, queue, self._patience))
+        found = await self._answered(self._inspector.ask(queue))
+        return None if found is None else found.message_count or 0
 
     async def consumers(self, queue: str) -> int:
-        found = await self._answered(inspected(self._consuming, queue, self._patience))
+        found = await self._answered(self._inspector.ask(queue))
         return 0 if found is None else found.consumer_count or 0
 
     async def _answered(self, question: Coroutine[Any, Any, T]) -> T:
@@ -115,6 +117,8 @@ class RabbitBroker:
             self._lost.set_result("it was closed here")
         if self._asking:
             await asyncio.wait(self._asking, timeout=CLOSE_TIMEOUT)
+        if not self._asking:
+            await self._inspector.close()
         await self._own.aclose()
 
     async def _publisher(self) -> RabbitChannel:

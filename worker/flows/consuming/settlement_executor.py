@@ -17,6 +17,7 @@ from worker.core.ports import Broker, Clock
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.core.topology import companion_topology, dead_queue, retry_queue
 from worker.flows.consuming.copies import buried, retried
+from worker.flows.consuming.returning import for_return
 
 logger = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -66,8 +67,11 @@ class SettlementExecutor:
                 case Forward(message, queue):
                     await self.confirmed(message, queue)
                 case Retry(delay):
-                    target = self.queue if delay is None else retry_queue(self.queue, delay)
-                    await self.confirmed(self.codec.copy(delivery.message, self.queue, retried(state, settlement)), target)
+                    copy = self.codec.copy(delivery.message, self.queue, retried(state, settlement))
+                    if delay is None:
+                        await self.confirmed(copy, self.queue)
+                    else:
+                        await self.confirmed(for_return(copy, self.queue), retry_queue(delay))
                 case Bury():
                     await self._bury(delivery, state, settlement)
         except Unpublishable as error:

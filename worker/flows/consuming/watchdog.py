@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 from worker.core.ports import Broker, Clock
 
 LOOK_EVERY = 10.0  # seconds; a broker that is alive hands a ready message out at once
+LEAST_OFTEN = 6  # times as long, for a queue that stays empty
 
 
 async def stalled(broker: Broker, clock: Clock, queue: str, arrivals: Callable[[], int], has_room: Callable[[], bool], well: Callable[[], None]) -> str:
-    """Ends, with the reason, when this is so at two looks in a row. `arrivals` counts what came; `well` is called when all is well. Raises `BrokerError`."""
-    suspicion = None
+    """Ends, with the reason, when this is so at two looks in a row. `arrivals` counts what came; `well` is called when all is well. Raises `BrokerError`.
+
+    The broker is asked only when nothing came, and less and less often as long as the queue is empty: hundreds of idle routes would cost much otherwise.
+    """
+    suspicion, patience = None, 1
     while True:
         before = arrivals()
-        await clock.sleep(LOOK_EVERY)
+        await clock.sleep(LOOK_EVERY * patience * random.uniform(0.9, 1.0))  # noqa: S311 - routes should not all look in step
         if not has_room():
             continue
-        depth = await broker.queue_depth(queue)
+        came = arrivals() != before
+        depth = None if came else await broker.queue_depth(queue)
         if not depth or arrivals() != before:
-            suspicion = None
+            suspicion, patience = None, 1 if came else min(LEAST_OFTEN, patience + 1)
             well()
         elif suspicion == before:
             return f"{depth} message{'' if depth == 1 else 's'} ready in {queue}, and none is handed out to this consumer"
         else:
-            suspicion = before
+            suspicion, patience = before, 1

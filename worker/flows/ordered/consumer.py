@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterable
 from functools import partial
 
 import structlog
@@ -12,7 +13,7 @@ from worker.config.routes import Publisher
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator
-from worker.core.topology import Topology, order_lock, order_room, ordered_topology
+from worker.core.topology import ORDER_MARK, Topology, order_lock, order_room, ordered_topology
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.report import report
@@ -39,8 +40,15 @@ def ordered_publisher_topology(route: Publisher) -> Topology:
     return ordered_topology(route.queue, route.bind, declare=route.declare)
 
 
+async def tell_all_left_behind(routes: Iterable[Publisher], broker: Broker) -> None:
+    """As `tell_left_behind`, for all routes. Only where a route ever had `order_by`: the broker closes a channel over each queue that is not there."""
+    if await broker.queue_exists(ORDER_MARK):
+        for route in routes:
+            await tell_left_behind(route, broker)
+
+
 async def tell_left_behind(route: Publisher, broker: Broker) -> None:
-    """A route whose `order_by` was taken away leaves what waited: nobody takes it out any more. Raises `BrokerError`."""
+    """A route whose `order_by` was taken away leaves what waited: no worker takes it out. Raises `BrokerError`."""
     room = order_room(route.queue)
     if route.order_by is None and (waiting := await broker.queue_depth(room)):
         reason = f"the route no longer has `order_by`, and {room} still holds what waited: run it with `order_by` until that queue is empty"
