@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
 from worker.config.routes import Routes
 from worker.core.clock import SystemClock
+from worker.core.entropy import uniform
 from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
@@ -160,7 +160,7 @@ class Service:
                 first = False
                 self._lost("broker.lost", str(error), flows)
             if not self.stop.is_set():
-                await first_of(self.stop.wait(), timeout=pause * random.uniform(0.5, 1.0))  # noqa: S311 - replicas should not come back in step
+                await first_of(self.stop.wait(), timeout=pause * uniform(0.5, 1.0))
                 pause = min(LONGEST_PAUSE, pause * 2)
         return None
 

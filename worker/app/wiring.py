@@ -88,7 +88,7 @@ class Wiring:
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:
-            flows.append(self._consumer(start_consumption(runbook, runbook.queue), Starter(runbook).handle, Together([]), topology))
+            flows.append(self._consumer(start_consumption(runbook, runbook.queue), Starter(runbook, self.clock).handle, Together([]), topology))
         return flows
 
     def _waking(self, subscriber: str) -> Flow:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
 
 from pamqp.encode import field_table
 
+from worker.core.entropy import new_id
 from worker.core.errors import HeadersTooLarge, Unpublishable
 from worker.core.message import Message
 
@@ -40,7 +40,7 @@ def short_properties(message: Message) -> dict[str, str | None]:
     """The five short texts of a message, by their names there. Raises `Unpublishable`."""
     names = ("message_id", "correlation_id", "reply_to", "content_type", "type")
     texts = {name: getattr(message, name) for name in names}
-    texts["message_id"] = texts["message_id"] or uuid4().hex
+    texts["message_id"] = texts["message_id"] or new_id()
     return {name: None if text is None else short(name.replace("_", " "), text) for name, text in texts.items()}
 
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Any
-from uuid import uuid4
 
 from worker.core.delivery_state import Death, DeliveryState, OrderStamp
+from worker.core.entropy import new_id
 from worker.core.header_fields import COUNTS, DEATH, DEATHS, KNOWN, MAC, ORDER, SENDER, STATE, is_ours, is_reserved, read, written
 from worker.core.message import NO_HEADERS, Delivery, Message, digest, digest_of
 
@@ -81,7 +81,7 @@ class HeaderCodec:
 
 def state_of(message: Message, content: bytes, otherwise: Mapping[str, Any] = NO_HEADERS, *, believed: bool) -> DeliveryState:
     """What the headers say; of headers that are not `believed`, nothing: they are the sender's own. `otherwise`: attributes where no header says better."""
-    headers, message_id = message.headers, message.message_id or uuid4().hex
+    headers, message_id = message.headers, message.message_id or new_id()
     found = dict(otherwise) | {"origin": "" if message.message_id else f"content:{content.hex()}"}
     order: dict[str, Any] = {}
     death: dict[str, Any] = {}

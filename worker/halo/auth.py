@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from urllib.parse import urlencode
 import structlog
 
 from worker.config.routes import Grant
+from worker.core.entropy import uniform
 from worker.core.errors import ConfigError
 from worker.core.ports import Clock
 from worker.halo.addresses import FindAddress, TokenAddress
@@ -213,4 +213,4 @@ class AuthManager:
         life = granted.life or UNKNOWN_LIFE
         log.info("token.refreshed", client=name, seconds=round(life))
         self._refresh = granted.refresh or self._refresh
-        return Token(granted.value, started + life * random.uniform(*RENEW_AT), started + life)  # noqa: S311 - spreads load, keeps no secret
+        return Token(granted.value, started + life * uniform(*RENEW_AT), started + life)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import Context
@@ -12,6 +11,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from worker.config.routes import Client, Grant
+from worker.core.entropy import uniform
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.health import Health
 from worker.core.ports import Clock, Slot
@@ -96,7 +96,7 @@ class HaloClient:
             reason = self._circuit.reason or await self._first_token()
             delay = PROBE_FIRST
             while reason:
-                await self._clock.sleep(max(delay * random.uniform(0.8, 1.0), self._auth.patience))  # noqa: S311 - spreads the probes of replicas
+                await self._clock.sleep(max(delay * uniform(0.8, 1.0), self._auth.patience))
                 delay = min(delay * 2, PROBE_LIMIT)
                 reason = await self._probe()
                 if reason:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 
 import structlog
 
+from worker.core.entropy import secret
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Clock
 from worker.core.topology import KEYS, KEYS_LOCK, KEYS_MADE, Topology, browsed, keys_topology
@@ -36,7 +36,7 @@ async def _made(broker: Broker) -> bytes:
             return key
         reason = f"{KEYS} is empty: it was purged or deleted. A new key is made; what the worker wrote on waiting messages is not believed any more"
         logger.error("key.lost", queue=KEYS, reason=reason)
-    key = secrets.token_bytes(KEY_BYTES)
+    key = secret(KEY_BYTES)
     await broker.publish(Message(key, content_type="application/octet-stream"), routing_key=KEYS)
     await broker.declare(Topology(queues=(browsed(KEYS_MADE),)))
     return key

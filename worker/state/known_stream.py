@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
-from uuid import uuid4
 
 import orjson
 
+from worker.core.entropy import new_id
 from worker.core.errors import ChannelLost, WorkerError
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel
@@ -65,7 +65,7 @@ class KnownStream:
 
     async def _append(self, ref: KnownRef, documents: Iterable[Mapping[str, Any]]) -> KnownRef:
         for document in documents:
-            name = uuid4().hex
+            name = new_id()
             body = orjson.dumps({"id": name, "prev": ref.last, **document})
             await self._broker.publish(Message(body, message_id=name), routing_key=self._stream)
             ref = replace(ref, last=name, appended=ref.appended + len(body))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from worker.core.allowance import Allowance, Permit
+from worker.core.entropy import uniform
 from worker.core.errors import BrokerError, Undecodable
 from worker.core.jsontext import decode
 from worker.core.ports import Broker, Channel, Clock
@@ -91,7 +91,7 @@ class SharedPermits:
         if delivery is None:
             if asked - self._served_at > max(UNSERVED, 2 * self._allowance.interval):
                 self._unserved.set()
-            await self._clock.sleep(self._allowance.poll_interval * random.uniform(0.75, 1.25))  # noqa: S311 - replicas should not poll in step
+            await self._clock.sleep(self._allowance.poll_interval * uniform(0.75, 1.25))
             return None
         await delivery.ack()
         requests = requests_in(delivery.message.body)
@@ -125,7 +125,7 @@ class SharedPermits:
                 async with broker.lock(mint_lock(self._tenant)) as mine:
                     if mine:
                         await PermitIssuer(self._names, self._tenant, self._allowance, self._clock, self._metrics).run(broker)
-            await self._clock.sleep(ISSUER_CHECK * random.uniform(0.75, 1.25))  # noqa: S311 - as above
+            await self._clock.sleep(ISSUER_CHECK * uniform(0.75, 1.25))
 
 
 def requests_in(body: bytes) -> int:

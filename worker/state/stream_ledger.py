@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import zip_longest
 from typing import TypeVar
-from uuid import uuid4
 
 import structlog
 
+from worker.core.entropy import new_id
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.ledger import Claim, Key
 from worker.core.message import Delivery, Message
@@ -62,7 +62,7 @@ class StreamLedger:
             self._sending = None
 
     async def _publish(self, entries: list[Entry], answers: list[asyncio.Future[Claim | str]]) -> None:
-        token = uuid4().hex
+        token = new_id()
         self._asked[token] = answers
         try:
             await self._broker.publish(Message(encoded(entries), message_id=token), routing_key=CLAIMS)

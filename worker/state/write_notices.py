@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from uuid import uuid4
 
 import structlog
 
+from worker.core.entropy import new_id
 from worker.core.errors import BrokerError, BrokerUnreachable
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Clock
@@ -54,7 +54,7 @@ class WriteNotices:
 
     async def caught_up(self, within: float) -> bool:
         """Wait until every notice published before this call is read here; False when that takes longer than `within` seconds."""
-        mark = WriteNotice(uuid4().hex, "", "", int(self._clock.now()), ended=True)
+        mark = WriteNotice(new_id(), "", "", int(self._clock.now()), ended=True)
         self._marks.add(mark.id)
         try:
             async with asyncio.timeout(within):

@@ -119,6 +119,6 @@ def test_what_started_a_run_makes_its_id_so_that_a_copy_is_the_same_run():
 
 
 def test_a_start_holds_the_payload_and_no_step():
-    run = Run.read(start_message("rb", "r1", {"a": 1}).body)
+    run = Run.read(start_message("rb", "r1", {"a": 1}, 0.0).body)
     assert (run.id, run.runbook, run.step, run.visit, run.request, run.variables) == ("r1", "rb", None, 0, {"a": 1}, {})
     assert run.started

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 from typing import Any, NoReturn
-from uuid import uuid4
 
 from worker.broker.memory.entry import Consumer, Entry
 from worker.broker.memory.queue import MemoryQueue
 from worker.broker.memory.server import MemoryServer
 from worker.broker.memory.stream import MemoryStream
 from worker.broker.tables import from_field, short, short_properties, to_milliseconds, to_moment, to_table
+from worker.core.entropy import new_id
 from worker.core.errors import BrokerError, ChannelLost, PublishRefused, QueueMissing
 from worker.core.message import OURS, Announced, Keep, Message, Unread, digest
 from worker.core.ports import OnDelivery
@@ -85,7 +85,7 @@ class MemoryChannel:
     async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None, keep: Keep = OURS) -> str:
         await self._turn(f"the channel was lost while starting to consume queue {queue!r}")
         source = self._queue(queue)
-        tag = uuid4().hex
+        tag = new_id()
 
         def hand_over(entry: Entry) -> None:
             on_delivery(self._hold(Held(source, entry, consumer), keep))

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
 
 from aiormq.abc import AbstractChannel as Methods
 from aiormq.abc import DeliveredMessage
@@ -18,6 +17,7 @@ from worker.broker.rabbitmq.failures import explain, publishing, translated
 from worker.broker.rabbitmq.link import Link
 from worker.broker.rabbitmq.properties import to_message, to_properties
 from worker.broker.tables import MAX_HEADERS, short
+from worker.core.entropy import new_id
 from worker.core.errors import ChannelLost, PublishRefused
 from worker.core.message import OURS, Delivery, Keep, Message, Unread
 from worker.core.ports import OnDelivery
@@ -97,7 +97,7 @@ class RabbitChannel:
             delivery: Delivery = RabbitDelivery(delivered, queue, self, self._content.unread_of(delivered))
             on_delivery(delivery)
 
-        tag = uuid4().hex
+        tag = new_id()
         self._content.consuming(tag, keep)
         with translated(f"the channel was lost while starting to consume queue {queue!r}"):
             await self._methods.basic_consume(queue, hand_over, arguments=dict(arguments or {}), consumer_tag=tag, timeout=self._patience)

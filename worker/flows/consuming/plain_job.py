@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import partial
 
 from worker.core.delivery_state import DeliveryState
+from worker.core.entropy import uniform
 from worker.core.errors import ChannelLost
 from worker.core.message import Delivery, identity_of
 from worker.core.outcome import DeadClass, Outcome, Refused
@@ -103,4 +103,4 @@ def redelivery_delay(delivery: Delivery) -> float:
     deliveries = delivery.message.headers.get(DELIVERIES) if delivery.redelivered else None  # at the first delivery only its sender can have written it
     if not isinstance(deliveries, int) or deliveries < SUSPECT:
         return 0.0
-    return random.uniform(0.0, min(LONGEST_DELAY, deliveries - SUSPECT + 1))  # noqa: S311 - keeps no secret
+    return uniform(0.0, min(LONGEST_DELAY, deliveries - SUSPECT + 1))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 
+from worker.core.entropy import uniform
 from worker.core.ports import Broker, Clock
 
 LOOK_EVERY = 10.0  # seconds; a broker that is alive hands a ready message out at once
@@ -19,7 +19,7 @@ async def stalled(broker: Broker, clock: Clock, queue: str, arrivals: Callable[[
     suspicion, patience = None, 1
     while True:
         before = arrivals()
-        await clock.sleep(LOOK_EVERY * patience * random.uniform(0.9, 1.0))  # noqa: S311 - routes should not all look in step
+        await clock.sleep(LOOK_EVERY * patience * uniform(0.9, 1.0))
         if not has_room():
             continue
         came = arrivals() != before

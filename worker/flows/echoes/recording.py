@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
-from uuid import uuid4
 
 import structlog
 
@@ -16,6 +15,7 @@ from worker.catalogue.catalogue import load
 from worker.catalogue.errors import MethodNotAllowed, RequestError, UnknownEntity
 from worker.catalogue.operation import Operation
 from worker.changes.records import record_key
+from worker.core.entropy import new_id
 from worker.core.errors import BrokerError
 from worker.core.exchange import Exchange, Priority, Request
 from worker.core.ports import Halo, Slot
@@ -59,7 +59,7 @@ class WriteAnnouncement:
         self._notices = notices
         self._client = client
         self._target = target
-        self._write = uuid4().hex
+        self._write = new_id()
 
     async def begin(self) -> None:
         target = self._target

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
-from uuid import uuid4
 
 import structlog
 
 from worker.config.automation import Webhook
+from worker.core.entropy import new_id
 from worker.core.errors import ExpressionError, Unroutable
 from worker.core.ledger import Claim, Ledger, delivered_key, delivery_key
 from worker.core.message import Message
@@ -61,11 +61,11 @@ class DeliveryIntake:
         """The result for one delivery, and the id of the run that this copy or an earlier one started."""
         route = path.rpartition("/")[2]
         hook = self._webhooks.get(path)
-        delivery, result, run = uuid4().hex, "accepted", None
+        delivery, result, run = new_id(), "accepted", None
         try:
             delivery = run_id_of(path, await delivery_identity(hook, document, self._evaluator))
             if hook is None:
-                effects = [Effect(start_message(route, delivery, document), run_queue(route))]
+                effects = [Effect(start_message(route, delivery, document, self._clock.now()), run_queue(route))]
             elif not await passes_filter(hook, document, self._evaluator):
                 result, effects = "skipped", []
             else:
@@ -83,7 +83,7 @@ class DeliveryIntake:
 
     async def _publish_once(self, route: str, delivery: str, effects: Sequence[Effect]) -> bool:
         """False if an earlier copy did it."""
-        attempt = uuid4().hex
+        attempt = new_id()
         begun, done = delivery_key(delivery), delivered_key(delivery)
         if await self._broker.claim(begun, attempt) is not Claim.WON and await self._broker.knows(done, within=COPY_WAIT):
             return False

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
-from uuid import uuid4
 
 import orjson
 
 from worker.config.automation import Webhook
+from worker.core.entropy import new_id
 from worker.core.errors import ExpressionError
 from worker.core.jsontext import encode
 from worker.core.message import Message
@@ -64,12 +64,12 @@ async def delivery_effects(hook: Webhook, document: dict[str, Any], delivery: st
     """All messages that the route defines. `delivery`: the run id and the dedupe key. Raises `ExpressionError`."""
     effects = []
     if hook.runbook is not None:
-        effects.append(Effect(start_message(hook.runbook, delivery, document), run_queue(hook.runbook)))
+        effects.append(Effect(start_message(hook.runbook, delivery, document, now), run_queue(hook.runbook)))
     if hook.exchange is not None:
         effects.append(Effect(webhook_event(hook, document, delivery, now), await routing_key_of(hook, document, evaluator), hook.exchange))
     if hook.wake is not None:
         record = await hook.wake.id.evaluate(document, webhook_bindings(hook), evaluator)
-        effects.append(Effect(Message(encode({"id": record}), message_id=uuid4().hex, correlation_id=delivery), wake_queue(hook.wake.subscriber)))
+        effects.append(Effect(Message(encode({"id": record}), message_id=new_id(), correlation_id=delivery), wake_queue(hook.wake.subscriber)))
     return effects
 
 
@@ -86,7 +86,7 @@ def webhook_event(hook: Webhook, document: Mapping[str, Any], delivery: str, now
     }
     if isinstance(record := document.get("object_id"), (int, str)):
         headers["cloudEvents_subject"] = str(record)
-    return Message(encode(document), headers, message_id=uuid4().hex, correlation_id=delivery, timestamp=at)
+    return Message(encode(document), headers, message_id=new_id(), correlation_id=delivery, timestamp=at)
 
 
 async def routing_key_of(hook: Webhook, document: Mapping[str, Any], evaluator: Evaluator) -> str:
@@ -99,4 +99,4 @@ async def routing_key_of(hook: Webhook, document: Mapping[str, Any], evaluator: 
 def parked_delivery(route: str, document: Mapping[str, Any], reason: str, now: float) -> Effect:
     """For a delivery on which the route's expressions fail: a letter for the route's dead queue."""
     headers = parked_headers(reason, DeadClass.TRANSFORM, route, datetime.fromtimestamp(now, UTC))
-    return Effect(Message(encode(document), headers, message_id=uuid4().hex), subscriber_dead_queue(route))
+    return Effect(Message(encode(document), headers, message_id=new_id()), subscriber_dead_queue(route))

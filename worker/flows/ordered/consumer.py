@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Iterable
 from functools import partial
 
 import structlog
 
 from worker.config.routes import Publisher
+from worker.core.entropy import uniform
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator
@@ -101,7 +101,7 @@ class OrderedConsumer:
                         await self._own(broker, stop)
                         continue
             self._health.up(self._part, "standing by: another replica applies this route in order")
-            await first_of(stop.wait(), broker.wait_lost(), timeout=STAND_BY * random.uniform(0.5, 1.5))  # noqa: S311 - replicas should not look in step
+            await first_of(stop.wait(), broker.wait_lost(), timeout=STAND_BY * uniform(0.5, 1.5))
 
     async def _own(self, broker: Broker, stop: asyncio.Event) -> None:
         """Keep the order while everything is well. Raises `BrokerError`."""

@@ -6,11 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from uuid import uuid4
 
 import structlog
 
 from worker.core.delivery_state import DeliveryState, OrderStamp
+from worker.core.entropy import new_id
 from worker.core.errors import ChannelLost, Unpublishable
 from worker.core.header_fields import ORDER
 from worker.core.message import Delivery, Message, memory_of, up_to
@@ -47,7 +47,7 @@ class WaitingQueue:
         self._channel = channel
         self._lanes = lanes
         self._changed = changed
-        self._marker = uuid4().hex
+        self._marker = new_id()
         self._loaded = asyncio.Event()
         self._arrived = 0
         self._some = asyncio.Event()

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 from worker.changes.detect import Change, dedupe_key
 from worker.changes.records import identity, updated_at
 from worker.config.routes import Subscriber
 from worker.core.delivery_state import Death
+from worker.core.entropy import new_id
 from worker.core.errors import ExpressionError
 from worker.core.header_fields import DEATH, written
 from worker.core.jsontext import encode
@@ -60,7 +60,7 @@ async def event_of(route: Subscriber, change: Change, source: str, now: datetime
         "cloudEvents_time": (updated_at(change.record) or now).astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "dedupe-key": key,
     }
-    message = Message(encode(body), headers, message_id=uuid4().hex, correlation_id=uuid4().hex, timestamp=now)
+    message = Message(encode(body), headers, message_id=new_id(), correlation_id=new_id(), timestamp=now)
     return Event(message, route.exchange, routing_key)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cronsim import CronSim
 
 from worker.config.routes import Subscriber
+from worker.core.entropy import uniform
 from worker.state.baton import Baton
 
 JITTER_SHARE = 0.05
@@ -34,7 +34,7 @@ class Schedule:
 
     def next(self, after: float) -> float:
         """Return the next time with jitter, never earlier than without."""
-        return self.due(after) + random.uniform(0, self.most_jitter)  # noqa: S311 - spreading load, not keeping secrets
+        return self.due(after) + uniform(0, self.most_jitter)
 
     def revised(self, baton: Baton) -> float:
         """Return the due time of a waiting baton: its own, unless the schedule has changed since."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
 
 from worker.changes.position import Position
+from worker.core.entropy import new_id
 from worker.flows.polling.emit import Tally
 from worker.flows.polling.plan import Plan
 from worker.state.baton import Baton
@@ -22,7 +22,7 @@ class Turn:
     known: RecordIndex
     plan: Plan
     position: Position
-    poll: str = field(default_factory=lambda: uuid4().hex[:12])
+    poll: str = field(default_factory=lambda: new_id()[:12])
     tally: Tally = field(default_factory=Tally)
     error: str = ""
     stopped: bool = False

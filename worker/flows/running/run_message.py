@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Self
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 from worker.config.automation import Values
+from worker.core.entropy import new_id
 from worker.core.errors import Undecodable
 from worker.core.jsontext import MAX_BYTES, MAX_DEPTH, decode, encode
 from worker.core.message import Delivery, Message, identity_of
@@ -87,9 +88,9 @@ def run_queue(runbook: str) -> str:
     return f"halo.run.{runbook}"
 
 
-def start_message(runbook: str, run_id: str, request: Any) -> Message:
+def start_message(runbook: str, run_id: str, request: Any, now: float) -> Message:
     """What starts a run with this payload; put it on `run_queue(runbook)`. The same run id twice is one run."""
-    return Run(run_id, runbook, request=request, started=datetime.now(UTC).isoformat()).message()
+    return Run(run_id, runbook, request=request, started=datetime.fromtimestamp(now, UTC).isoformat()).message()
 
 
 def run_id_of(source: str, identity: str) -> str:
@@ -100,4 +101,4 @@ def run_id_of(source: str, identity: str) -> str:
 def started_by(delivery: Delivery) -> str:
     """The run id of a starting message: from its queue, its id and its content, since senders number their messages as they like. Without an id each is a run."""
     queue, message_id, content = identity_of(delivery)
-    return run_id_of(queue, f"{message_id}\n{content.hex()}") if message_id else uuid4().hex
+    return run_id_of(queue, f"{message_id}\n{content.hex()}") if message_id else new_id()

@@ -50,13 +50,14 @@ def start_consumption(runbook: Runbook, queue: str) -> Consumption:
 class Starter:
     """The handler of the queue that starts a runbook: any JSON becomes the starting payload of a run."""
 
-    def __init__(self, runbook: Runbook) -> None:
+    def __init__(self, runbook: Runbook, clock: Clock) -> None:
         self._runbook = runbook
+        self._clock = clock
 
     async def handle(self, delivery: Delivery, _: DeliveryState) -> Outcome:
         run_id = started_by(delivery)
         try:
-            message = start_message(self._runbook.name, run_id, decode(delivery.message.body))
+            message = start_message(self._runbook.name, run_id, decode(delivery.message.body), self._clock.now())
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
         return Passed(message, run_queue(self._runbook.name), f"run {run_id}")

@@ -7,9 +7,9 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
-from uuid import uuid4
 
 from worker.core.delivery_state import DeliveryState
+from worker.core.entropy import new_id
 from worker.core.errors import BrokerError
 from worker.core.exchange import Exchange
 from worker.core.ledger import Claim, Ledger, attempt_key, receipt_key
@@ -68,7 +68,7 @@ class Attempt:
         self._remembered = remembered
         self._unnamed = unnamed
         # Two first deliveries with one id and one content are two messages of the sender: they share an owner, so that neither is taken for a copy.
-        self._owner = uuid4().hex if state.copied or state.redelivered else FIRST
+        self._owner = new_id() if state.copied or state.redelivered else FIRST
         self._begun = 0
         self._has_slot = False
 
