@@ -1,4 +1,4 @@
-"""Halo's lists answered from memory, in a process of their own: what it takes to make an answer counts neither as the worker's time nor as waiting for it."""
+"""Answers Halo's lists from memory in its own process, so that a benchmark does not measure how the simulated Halo builds pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiohttp import web
 
 @contextmanager
 def replaying(origin: str) -> Iterator[str]:
-    """The address of a server that asks `origin` once for each list, page and parameters, and gives the same bytes from then on."""
+    """Yield the address of a server that asks `origin` once per list, page and parameters, then repeats the same bytes."""
     command = [sys.executable, "-m", "tests.benchmarks.replay", origin]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
