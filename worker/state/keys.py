@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
 from worker.core.entropy import secret
-from worker.core.message import Delivery, Message
+from worker.core.message import Message
 from worker.core.ports import Broker, Clock
 from worker.core.topology import KEYS, KEYS_LOCK, KEYS_MADE, Topology, browsed, keys_topology
-from worker.state.known_stream import first_of
+from worker.state.stream_follower import SILENCE, open_stream
 
 logger = structlog.get_logger()
 KEY_BYTES = 32
@@ -46,14 +44,9 @@ async def _first(broker: Broker) -> bytes | None:
     """The first key of the stream; None where it holds none. Raises `BrokerError`."""
     if not await broker.queue_exists(KEYS):
         return None
-    async with broker.channel(prefetch=1) as channel:
-        arrived: asyncio.Queue[Delivery] = asyncio.Queue()
-        tag = await channel.consume(KEYS, arrived.put_nowait, arguments={"x-stream-offset": "first"})
-        try:
-            while (delivery := await first_of(arrived, channel)) is not None:
-                await delivery.ack()
+    async with open_stream(broker, KEYS, "first", prefetch=1) as reader:
+        while batch := await reader.batch(SILENCE):
+            for delivery in batch:
                 if len(delivery.message.body) == KEY_BYTES:
                     return delivery.message.body
-        finally:
-            await channel.cancel(tag)
     return None

@@ -6,7 +6,6 @@ been written. So the known records are exactly as old as the baton.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -15,9 +14,9 @@ from typing import Any
 import orjson
 
 from worker.core.entropy import new_id
-from worker.core.errors import ChannelLost, WorkerError
-from worker.core.message import Delivery, Message
-from worker.core.ports import Broker, Channel
+from worker.core.errors import WorkerError
+from worker.core.message import Message
+from worker.core.ports import Broker
 from worker.core.topology import known_stream
 from worker.state.baton import KnownRef
 from worker.state.record_index import RecordIndex
@@ -102,21 +101,6 @@ class KnownStream:
                     if document["id"] == name:
                         return delivery.offset or 0, chain
         raise KnownLost(f"the stream {self._stream} does not hold the known records that the baton refers to: it was deleted, purged or cut by its size limit")
-
-
-async def first_of(arrived: asyncio.Queue[Delivery], channel: Channel) -> Delivery | None:
-    """The next delivery; None after a silence. Raises `ChannelLost` when the channel has gone, which says nothing about what the stream holds."""
-    getting, closed = asyncio.ensure_future(arrived.get()), asyncio.ensure_future(channel.wait_closed())
-    try:
-        await asyncio.wait({getting, closed}, timeout=SILENCE, return_when=asyncio.FIRST_COMPLETED)
-        if getting.done():
-            return getting.result()
-        if closed.done():
-            raise ChannelLost(f"the channel was lost while reading known records: {closed.result()}")
-        return None
-    finally:
-        getting.cancel()
-        closed.cancel()
 
 
 def unrolled(chain: Mapping[str, dict[str, Any]], last: str) -> list[dict[str, Any]]:
