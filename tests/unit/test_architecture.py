@@ -122,3 +122,22 @@ def test_every_locked_package_has_hashes_and_no_address(name):
     text = (TOP / name).read_text("utf-8")
     assert "://" not in text
     assert len(re.findall(r"^[\w.-]+==[^\n]+ \\\n    --hash=sha256:", text, re.MULTILINE)) == len(LOCKED.findall(text)) > 5
+
+
+TIME_AND_CHANCE = re.compile(r"\b(uuid4\(|random\.\w+\(|secrets\.\w+\(|token_(bytes|hex)\(|time\.(time|monotonic)\b|datetime\.now\()")
+THEIR_PORTS = {
+    "worker/core/clock.py": "the port of time",
+    "worker/core/entropy.py": "the port of chance",
+    "worker/evaluator/child.py": "another process: its own time is what is limited",
+    "worker/evaluator/jsonata.py": "another process, and the language's own random",
+    "worker/halo/outcome.py": "a date of Halo without a Date header beside it can only be compared with the machine's",
+    "worker/broker/memory/entry.py": "stands for the broker's own clock",
+    "worker/web/peers.py": "a default that tests replace",
+    "worker/web/authentication.py": "padding that no caller can guess, made once",
+}
+
+
+def test_time_and_chance_come_through_their_ports():
+    """The command line and the simulated Halo are not the worker: they have the machine's."""
+    using = {path for path in lengths() if TIME_AND_CHANCE.search((TOP / path).read_text("utf-8"))}
+    assert {path for path in using if not path.startswith(("worker/cli/", "worker/sandbox/"))} == set(THEIR_PORTS)

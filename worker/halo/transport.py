@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -205,7 +204,7 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 def _marking() -> aiohttp.TraceConfig:
     async def on_request_headers_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams) -> None:
         mark: Mark = context.trace_request_ctx
-        if mark.not_after is not None and time.monotonic() > mark.not_after:  # a process may be stopped at any moment, and go on an hour later
+        if mark.not_after is not None and asyncio.get_running_loop().time() > mark.not_after:  # a process may be stopped at any moment, and go on an hour later
             raise TooLate
         mark.sent = True
 
