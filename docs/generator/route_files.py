@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from docs.generator.markdown import anchor, code, codes, page, paragraph, sentence, table
-from worker.config.value_types import DURATION
 from worker.config.schema import json_schema
+from worker.config.value_types import DURATION
 
 INTRO = """A route file is YAML 1.2 in the folder `WORKER_ROUTES`. Names are unique over all files. `halo-worker check` refuses
 unknown keys, duplicate keys and aliases. `halo-worker schema` prints the same as JSON Schema for editors. The guide

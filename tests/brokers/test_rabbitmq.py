@@ -16,7 +16,7 @@ from tests.tools.proxy import Proxy, through_proxy
 from tests.tools.rabbitmq import RabbitMQ, vhost_of
 from tests.tools.waiting import soon, until
 from worker.broker.rabbitmq import connect
-from worker.broker.rabbitmq.link import Link
+from worker.broker.rabbitmq.connection import Link
 from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, PublishDoubtful, PublishRefused, TopologyMismatch
 from worker.core.message import Message
 from worker.core.ports import Broker

@@ -28,9 +28,9 @@ class Break:
 BREAKS = (
     Break(
         "a message is acked only once its copy is confirmed",
-        "worker/flows/consuming/consumer.py",
-        "                    work.settlement = await settler.place(",
-        "                    await delivery.ack()\n                    work.settlement = await settler.place(",
+        "worker/flows/consuming/runner.py",
+        "                execution.settlement = await job.place(",
+        "                await job.ack()\n                execution.settlement = await job.place(",
         (f"{END}/matrix/test_process.py::test_a_worker_that_dies_while_it_puts_a_message_aside_leaves_it_whole",),
     ),
     Break(
@@ -67,7 +67,7 @@ BREAKS = (
     Break(
         "a look that finds nothing is made again before the create is",
         "worker/flows/writes/guarded_write.py",
-        "attempt.looked_in_vain() if attempt.doubtful and not attempt.waited else write",
+        "attempt.retry_lookup() if attempt.doubtful and not attempt.waited else write",
         "write",
         (f"{END}/matrix/test_halo.py::test_a_lookup_that_lags_behind_the_create_is_waited_for",),
     ),
@@ -81,22 +81,22 @@ BREAKS = (
     Break(
         "whoever finds an attempt begun waits until it must have come to its end",
         "worker/flows/writes/attempt.py",
-        "after=NOT_AFTER + limit + LAG",
+        "after=SEND_WITHIN + limit + LIST_LAG",
         "after=0.0",
         (f"{END}/test_once_only.py::test_a_post_under_way_in_a_replica_that_lost_the_broker_is_waited_for_by_the_one_that_got_its_message",),
     ),
     Break(
         "what was claimed leaves soon or never",
         "worker/halo/transport.py",
-        "if mark.not_after is not None and time.monotonic() > mark.not_after:",
+        "if mark.not_after is not None and asyncio.get_running_loop().time() > mark.not_after:",
         "if False:",
-        ("tests/flows/halo/test_gate.py", f"{END}/test_once_only.py"),
+        ("tests/flows/halo/test_slots.py", f"{END}/test_once_only.py"),
     ),
     Break(
         "handlers outlive their channel, and the copy waits for their result",
-        "worker/flows/consuming/consumer.py",
-        "work = self._in_hand.adopt(key, session) if delivery.redelivered else None",
-        "work = None",
+        "worker/flows/consuming/runner.py",
+        "execution = self.in_flight.adopt(job.key, job.session) if job.may_adopt else None",
+        "execution = None",
         (f"{END}/test_outages.py::test_a_connection_to_the_broker_that_is_cut_during_a_post_costs_no_second_post",),
     ),
     Break(
@@ -144,8 +144,8 @@ BREAKS = (
     Break(
         "what a sender sends twice is dropped",
         "worker/flows/writes/deduplicator.py",
-        "if not succeeded and not await self.claims.seen(self._buried(key, number)):\n                return None\n",
-        "if not succeeded and not await self.claims.seen(self._buried(key, number)):\n                return number\n",
+        "if not succeeded and not await self.ledger.knows(once_released(self.route, number, key)):\n                return None\n",
+        "if not succeeded and not await self.ledger.knows(once_released(self.route, number, key)):\n                return number\n",
         (f"{JOB}/test_sent_twice.py::test_of_messages_with_the_same_key_one_is_sent_and_the_others_count_as_skipped",),
     ),
     Break(
@@ -185,7 +185,7 @@ BREAKS = (
     ),
     Break(
         "what the worker publishes never carries CC or BCC, whoever made it",
-        "worker/broker/tables.py",
+        "worker/broker/amqp_types.py",
         " and name not in ROUTING",
         "",
         ("tests/flows/attacks/test_borrowed_rights.py::test_what_the_port_publishes_never_carries_a_header_by_which_the_broker_routes",),
@@ -206,7 +206,7 @@ BREAKS = (
     ),
     Break(
         "a count of deliveries that only the sender can have written slows nothing",
-        "worker/flows/consuming/handling.py",
+        "worker/flows/consuming/plain_job.py",
         " if delivery.redelivered else None",
         "",
         (f"{UNIT}/flows/test_handling.py::test_a_count_that_only_a_sender_can_have_written_makes_nothing_wait",),
@@ -416,9 +416,9 @@ BREAKS = (
     ),
     Break(
         "Halo's refusals are told without our secrets",
-        "worker/halo/client.py",
-        "judge(self._without_our_secrets(result))",
-        "judge(result)",
+        "worker/halo/slot.py",
+        "classify(self._without_our_secrets(result))",
+        "classify(result)",
         ("tests/flows/halo/test_requests.py::test_a_refusal_that_quotes_what_proves_who_we_are_is_told_without_it",),
     ),
     Break(
@@ -458,7 +458,7 @@ BREAKS = (
     ),
     Break(
         "a message is not buried for want of an evaluator",
-        "worker/flows/consuming/handling.py",
+        "worker/flows/consuming/runner.py",
         "        return unevaluated(error)\n",
         "        raise\n",
         (f"{UNIT}/flows/test_unevaluated.py::test_a_step_that_was_not_begun_is_tried_again_uncounted",),
@@ -479,14 +479,14 @@ BREAKS = (
     ),
     Break(
         "values are counted before they are made",
-        "worker/core/jsontext.py",
+        "worker/core/json_codec.py",
         "and count_values(body, max_values) > max_values:",
         "and count_values(body, max_values) < 0:",
         (f"{UNIT}/core/test_jsontext_values.py::test_small_values_in_great_number_are_refused_before_they_are_made",),
     ),
     Break(
         "prose is not counted as values",
-        "worker/core/jsontext.py",
+        "worker/core/json_codec.py",
         "return estimate if estimate <= enough else count_outside_texts(body, enough)",
         "return estimate",
         (f"{UNIT}/core/test_jsontext_values.py::test_prose_is_not_refused_for_its_commas",),
@@ -500,16 +500,16 @@ BREAKS = (
     ),
     Break(
         "the work on a message waits for memory",
-        "worker/flows/consuming/with_memory.py",
+        "worker/flows/consuming/memory.py",
         "    share = memory.work_now(weight)\n",
         "    share = Share()\n",
         (f"{END}/test_memory.py::test_what_waited_for_memory_when_its_worker_was_killed_is_done_and_not_in_doubt",),
     ),
     Break(
         "what waited for memory left a receipt, and is not in doubt",
-        "worker/flows/consuming/receipts.py",
-        "return replace(envelope, remembered=True)",
-        "return envelope",
+        "worker/flows/consuming/memory.py",
+        "return replace(state, remembered=True)",
+        "return state",
         (f"{END}/test_memory.py::test_what_waited_for_memory_when_its_worker_was_killed_is_done_and_not_in_doubt",),
     ),
     Break(
@@ -542,7 +542,7 @@ BREAKS = (
     ),
     Break(
         "headers with too many values are not read",
-        "worker/broker/rabbitmq/foreign.py",
+        "worker/broker/rabbitmq/lenient_decoding.py",
         "if count > MOST_VALUES:",
         "if False:",
         ("tests/flows/attacks/test_broker_deaths.py::test_headers_with_too_many_values_are_not_read_and_their_message_is_buried",),

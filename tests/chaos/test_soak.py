@@ -11,7 +11,7 @@ import asyncio, sys
 class Finder:  # patches the worker's decoding as soon as it is imported: each message leaves something behind
     def find_spec(self, name, path=None, target=None):
         if name == "worker.flows.writes.publisher":
-            import worker.core.jsontext as module
+            import worker.core.json_codec as module
             decode, kept = module.decode, []
             module.decode = lambda body, *rest, **more: (kept.append(bytearray(8192)), decode(body, *rest, **more))[1]
         return None

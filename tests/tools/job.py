@@ -17,7 +17,7 @@ from worker.core.clock import SystemClock
 from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 from worker.core.message import Delivery, Message, up_to
 from worker.core.ports import Broker
 from worker.core.topology import Binding, Queue, TopicExchange, Topology, browsed

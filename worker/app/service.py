@@ -30,7 +30,7 @@ from worker.flows.consuming.returning import Returner
 from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.ordered.consumer import tell_all_left_behind
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 from worker.integrations.caller import IntegrationCaller, open_caller
 from worker.metrics import Metrics
 from worker.settings import Settings
@@ -160,7 +160,7 @@ class Service:
                 first = False
                 self._lost("broker.lost", str(error), flows)
             if not self.stop.is_set():
-                await first_of(self.stop.wait(), timeout=pause * uniform(0.5, 1.0))
+                await race(self.stop.wait(), timeout=pause * uniform(0.5, 1.0))
                 pause = min(LONGEST_PAUSE, pause * 2)
         return None
 
@@ -202,7 +202,7 @@ class Service:
 
     async def _watch(self, broker: Broker) -> None:
         """Raises `ChannelLost` when the attachment is lost; meanwhile readiness tells whether the broker lets us publish."""
-        while (reason := await first_of(broker.wait_lost(), timeout=WATCH_EVERY)) is None:
+        while (reason := await race(broker.wait_lost(), timeout=WATCH_EVERY)) is None:
             if broker.blocked:
                 self.health.down("broker", broker.blocked)
             else:
@@ -221,7 +221,7 @@ class Service:
                     raise
                 self.health.down(flow.part, str(error))
                 logger.error("flow.interrupted", part=flow.part, reason=str(error), again_in_s=FLOW_PAUSE)
-                await first_of(self.stop.wait(), timeout=FLOW_PAUSE)
+                await race(self.stop.wait(), timeout=FLOW_PAUSE)
                 await self._restore(flow, broker)
 
     async def _restore(self, flow: Flow, broker: Broker) -> None:

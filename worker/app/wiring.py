@@ -13,7 +13,7 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Evaluator, Halo
 from worker.core.topology import Topology
-from worker.flows.consuming.availability import Availability, Together
+from worker.flows.consuming.availability import AllAvailable, Availability
 from worker.flows.consuming.consumer import Consumer, Consumption
 from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.runner import Handler
@@ -82,13 +82,13 @@ class Wiring:
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
-        needs = Together([self.clients[name] for name in sorted(used)])
+        needs = AllAvailable([self.clients[name] for name in sorted(used)])
         performer = Performer(self.caller, self.guard.recording(self.clients), self.evaluator)
         steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.clock, self.routes.secrets.hide)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:
-            flows.append(self._consumer(start_consumption(runbook, runbook.queue), Starter(runbook, self.clock).handle, Together([]), topology))
+            flows.append(self._consumer(start_consumption(runbook, runbook.queue), Starter(runbook, self.clock).handle, AllAvailable([]), topology))
         return flows
 
     def _waking(self, subscriber: str) -> Flow:

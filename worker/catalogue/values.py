@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from worker.catalogue.errors import RequestError
 from worker.core.errors import Undecodable
-from worker.core.jsontext import encode
+from worker.core.json_codec import encode
 
 FIRST_PRINTABLE = 0x20
 DELETE = 0x7F

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.core.errors import ConfigError, Problem, Undecodable
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 from worker.core.suggest import choices
 
 INPUT = re.compile(r"\s*(?P<name>[^:=]*[^:=\s])\s*(?P<typed>:?)=(?P<value>.*)", re.DOTALL)

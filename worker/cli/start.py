@@ -23,7 +23,7 @@ from worker.core.clock import SystemClock
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 from worker.core.ledger import Claim, Key
 from worker.core.message import Delivery, Message, Unread
 from worker.core.outcome import Outcome

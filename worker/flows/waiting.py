@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def first_of(*waits: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the wait itself is what is bounded
+async def race(*waits: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the wait itself is what is bounded
     """The result of the first to end (of several at once, the first in order); the others are cancelled. None after `timeout` seconds."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:

@@ -11,9 +11,9 @@ from yarl import URL
 
 from worker.config.routes import Client
 from worker.core.errors import Undecodable
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 from worker.halo.budget import FIRST, Budget
-from worker.halo.grants import NoToken, Trouble
+from worker.halo.grants import NoToken, TokenErrorKind
 from worker.halo.transport import Answer, Call, Failure, Send
 
 
@@ -50,16 +50,16 @@ async def discover(client: Client, send: Send) -> TokenAddress | NoToken:
     place = f"{client.url}/api/authinfo" if client.url else f"{api_address(client)}/authinfo"
     result = await send(Call("GET", URL(place), timeout=client.timeout))
     if isinstance(result, Failure):
-        return NoToken(f"no token: {result.reason}", Trouble.UNREACHABLE)
+        return NoToken(f"no token: {result.reason}", TokenErrorKind.UNREACHABLE)
     info = _read(result)
     if not info:
         what = "a web page" if result.is_page else f"status {result.status}"
         passing = result.status == HTTPStatus.TOO_MANY_REQUESTS or result.status >= HTTPStatus.INTERNAL_SERVER_ERROR
         reason = f"no token: {place} does not tell where tokens are given (it answered with {what}): check url, or set token_url"
-        return NoToken(reason, Trouble.UNREACHABLE if passing else Trouble.UNUSABLE)
+        return NoToken(reason, TokenErrorKind.UNREACHABLE if passing else TokenErrorKind.UNUSABLE)
     address = info["auth_url"].rstrip("/")
     if not _usable(address, client):
-        return NoToken(f"no token: {place} names an authorisation address that is not safe to use: set token_url", Trouble.UNUSABLE)
+        return NoToken(f"no token: {place} names an authorisation address that is not safe to use: set token_url", TokenErrorKind.UNUSABLE)
     tenant = client.tenant or info.get("tenant_id")
     return token_address(address if address.endswith("/token") else f"{address}/token", tenant if isinstance(tenant, str) else None)
 

@@ -16,7 +16,7 @@ from worker.core.errors import ConfigError
 from worker.core.ports import Clock
 from worker.halo.addresses import FindAddress, TokenAddress
 from worker.halo.budget import FIRST, Budget
-from worker.halo.grants import UNKNOWN_LIFE, Granted, NoToken, Trouble, form, read_answer
+from worker.halo.grants import UNKNOWN_LIFE, Granted, NoToken, TokenErrorKind, form, read_answer
 from worker.halo.transport import Answer, Call, Failure, Send
 from worker.metrics import Metrics
 
@@ -36,7 +36,7 @@ class Token:
     expires_at: float
 
 
-class Floor:
+class Backoff:
     """The least time between two calls that should not have been needed: 5 s, doubling to 60 s while they go on."""
 
     def __init__(self) -> None:
@@ -87,8 +87,8 @@ class AuthManager:
         self._current: Token | None = None
         self._refresh: str | None = None
         self._trouble: NoToken | None = None
-        self._after_trouble = Floor()
-        self._after_rejection = Floor()
+        self._after_error = Backoff()
+        self._after_rejection = Backoff()
         self._renewal: asyncio.Task[Token | NoToken] | None = None
 
     def ready(self) -> Token | None:
@@ -124,7 +124,7 @@ class AuthManager:
     @property
     def patience(self) -> float:
         """Seconds until another token call may be made."""
-        return max(0.0, self._after_trouble.until - self._clock.monotonic())
+        return max(0.0, self._after_error.until - self._clock.monotonic())
 
     async def close(self) -> None:
         if self._renewal is not None:
@@ -132,7 +132,7 @@ class AuthManager:
             await asyncio.gather(self._renewal, return_exceptions=True)
 
     def _recent_trouble(self) -> NoToken | None:
-        return self._trouble if self._clock.monotonic() < self._after_trouble.until else None
+        return self._trouble if self._clock.monotonic() < self._after_error.until else None
 
     def _renewing(self, *, rejection: bool) -> asyncio.Task[Token | NoToken]:
         # in a context of its own: the token is everybody's, its log lines and requests belong to no message
@@ -152,11 +152,11 @@ class AuthManager:
         result = await self._obtain()
         if isinstance(result, NoToken):
             self._trouble = result
-            self._after_trouble.raise_from(self._clock.monotonic())
+            self._after_error.raise_from(self._clock.monotonic())
             log.warning("token.refused", client=self._name, trouble=result.trouble.value, reason=result.reason, retry_in=round(self.patience))
             return result
         self._trouble = None
-        self._after_trouble.lower()
+        self._after_error.lower()
         self._current = self._accept(result, started)
         return self._current
 
@@ -176,7 +176,7 @@ class AuthManager:
             self._address = found
         if self._refresh is not None:
             refreshed = await self._ask(self._address, form(self._grant, self._refresh))
-            if isinstance(refreshed, Granted) or refreshed.trouble is Trouble.UNREACHABLE:
+            if isinstance(refreshed, Granted) or refreshed.trouble is TokenErrorKind.UNREACHABLE:
                 return refreshed
             self._refresh = None
         result = await self._ask(self._address, form(self._grant))

@@ -14,7 +14,7 @@ from yarl import URL
 from worker.config.routes import Client, RateLimit
 from worker.core.allowance import Allowance
 from worker.core.ports import Clock, Permits
-from worker.halo.purse import Purse
+from worker.halo.permit_pool import PermitPool
 from worker.halo.window import Window
 
 FIRST = -1
@@ -54,9 +54,9 @@ class Budget:
         self._tenant = tenant
         self._clock = clock
         self._window = None if limit is None else Window(limit.requests, limit.seconds)
-        self._purse = None
+        self._permit_pool = None
         if permits is not None and limit is not None:
-            self._purse = Purse(permits, Allowance.of(limit.requests, limit.seconds).renewal, clock, self._wake_next)
+            self._permit_pool = PermitPool(permits, Allowance.of(limit.requests, limit.seconds).renewal, clock, self._wake_next)
         self._waiters: list[Waiter] = []
         self._numbers = count()
         self._turns = 0
@@ -89,9 +89,9 @@ class Budget:
         self._turns += 1
         if self._window is not None:
             self._window.start(turn.started)
-            if priority != FIRST and self._purse is not None:
-                self._purse.spend()
-                turn.renewing.enter_context(self._purse.running())
+            if priority != FIRST and self._permit_pool is not None:
+                self._permit_pool.consume()
+                turn.renewing.enter_context(self._permit_pool.running())
             self._wake_next()
         return turn
 
@@ -116,8 +116,8 @@ class Budget:
         seconds = min(retry_after, RETRY_AFTER_LIMIT) if retry_after else min(PAUSE_FIRST * max(1, self._throttles), PAUSE_LIMIT)
         self.pause(seconds)
         left = max(0.0, self._paused_until - now)
-        if self._purse is not None:
-            self._purse.throttled(left)
+        if self._permit_pool is not None:
+            self._permit_pool.throttled(left)
         return left
 
     def pause(self, seconds: float) -> None:
@@ -159,11 +159,11 @@ class Budget:
         finally:
             self._waiters.remove(waiter)
             self._wake_next()
-            if not self._waiters and self._purse is not None:
-                self._purse.enough()
+            if not self._waiters and self._permit_pool is not None:
+                self._permit_pool.cancel_pending()
 
     def _permitted(self, priority: int) -> bool:
-        return priority == FIRST or self._purse is None or self._purse.has_one()
+        return priority == FIRST or self._permit_pool is None or self._permit_pool.available()
 
     def _next(self) -> Waiter:
         if self._turns % FAIR_TURN == FAIR_TURN - 1:

@@ -41,7 +41,7 @@ class Circuit:
     async def wait_unavailable(self) -> None:
         await self._down.wait()
 
-    def trip(self, reason: str) -> None:
+    def open(self, reason: str) -> None:
         if reason != self.reason:
             log.warning("client.down", client=self._name, reason=reason)
         self.reason = reason
@@ -50,7 +50,7 @@ class Circuit:
         self._health.down(self._part, reason)
         self._metrics.client_up.labels(self._name).set(0)
 
-    def mend(self) -> None:
+    def close(self) -> None:
         if self.available:
             return
         log.info("client.up", client=self._name)

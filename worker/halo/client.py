@@ -100,13 +100,13 @@ class HaloClient:
                 delay = min(delay * 2, PROBE_LIMIT)
                 reason = await self._probe()
                 if reason:
-                    self._circuit.trip(reason)
-            self._circuit.mend()
+                    self._circuit.open(reason)
+            self._circuit.close()
 
     async def _first_token(self) -> str:
         token = await self._auth.token()
         if isinstance(token, NoToken):
-            self._circuit.trip(token.reason)
+            self._circuit.open(token.reason)
             return token.reason
         return ""
 
@@ -119,7 +119,7 @@ class HaloClient:
         if not exchange.down:
             return exchange
         if exchange.fate is Fate.NOT_SENT:
-            self._circuit.trip(exchange.reason)
+            self._circuit.open(exchange.reason)
             return exchange
         reason = self._circuit.reason or await self._confirm()
         if reason and exchange.fate is Fate.AUTH:  # no request of this client is let in: this one did not happen, and is not to blame
@@ -133,7 +133,7 @@ class HaloClient:
             self._confirmation.add_done_callback(self._confirmed)
         reason = await asyncio.shield(self._confirmation)
         if reason and not self._circuit.broken:
-            self._circuit.trip(reason)
+            self._circuit.open(reason)
         return reason
 
     def _confirmed(self, _: asyncio.Task[str]) -> None:

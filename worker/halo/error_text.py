@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.core.errors import Undecodable
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 
 LIMIT = 300
 MEMBERS = ("Message", "message", "error_description", "errorMessage", "detail", "error", "title")

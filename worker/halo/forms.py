@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import MultipartWriter
 
 from worker.core.errors import Undecodable
-from worker.core.jsontext import encode
+from worker.core.json_codec import encode
 
 FILE = "data_base64"
 

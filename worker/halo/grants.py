@@ -11,7 +11,7 @@ from typing import Any
 
 from worker.config.routes import Grant
 from worker.core.errors import Undecodable
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 from worker.halo.transport import Answer, Failure
 
 UNKNOWN_LIFE = 60.0  # a token that does not say how long it lives is asked for again soon; its rejection is noticed anyway
@@ -19,7 +19,7 @@ ERROR_CODE = re.compile(r"[a-z_]{1,40}")
 TOKEN_TEXT = re.compile(r"[\x21-\x7e]+")
 
 
-class Trouble(StrEnum):
+class TokenErrorKind(StrEnum):
     """Why there is no token; the values are labels of the token metric."""
 
     REFUSED = "refused"  # the authorisation server knows us and says no
@@ -32,7 +32,7 @@ class NoToken:
     """`reason` is a sentence for the operator without secrets; `code` is OAuth's error code, if one was given."""
 
     reason: str
-    trouble: Trouble
+    trouble: TokenErrorKind
     code: str = ""
 
 
@@ -63,23 +63,23 @@ def form(grant: Grant, refresh: str | None = None) -> dict[str, str]:
 def read_answer(result: Answer | Failure, grant: Grant, place: str) -> Granted | NoToken:
     """What a token request brought; `place` is the token address without its query."""
     if isinstance(result, Failure):
-        return NoToken(f"no token: {result.reason}", Trouble.UNREACHABLE)
+        return NoToken(f"no token: {result.reason}", TokenErrorKind.UNREACHABLE)
     value = _json(result)
     if result.status == HTTPStatus.OK:
-        return _granted(value) or NoToken(_no_token(result, place), Trouble.UNUSABLE)
+        return _granted(value) or NoToken(_no_token(result, place), TokenErrorKind.UNUSABLE)
     if isinstance(value, dict) and isinstance(code := value.get("error"), str) and ERROR_CODE.fullmatch(code):
-        return NoToken(f"no token: {_meaning(code, grant)} ({code}, status {result.status})", Trouble.REFUSED, code)
+        return NoToken(f"no token: {_meaning(code, grant)} ({code}, status {result.status})", TokenErrorKind.REFUSED, code)
     return _failed(result, place)
 
 
 def _failed(answer: Answer, place: str) -> NoToken:
     if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
-        return NoToken(f"no token: {place} redirects to {answer.target}: check token_url", Trouble.UNUSABLE)
+        return NoToken(f"no token: {place} redirects to {answer.target}: check token_url", TokenErrorKind.UNUSABLE)
     if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
-        return NoToken(f"no token: there is no token endpoint at {place} ({answer.status}): check token_url", Trouble.UNUSABLE)
+        return NoToken(f"no token: there is no token endpoint at {place} ({answer.status}): check token_url", TokenErrorKind.UNUSABLE)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return NoToken(f"no token: the authorisation server at {place} answered {answer.status}", Trouble.UNREACHABLE)
-    return NoToken(f"no token: the authorisation server at {place} refused with status {answer.status} and gave no reason", Trouble.REFUSED)
+        return NoToken(f"no token: the authorisation server at {place} answered {answer.status}", TokenErrorKind.UNREACHABLE)
+    return NoToken(f"no token: the authorisation server at {place} refused with status {answer.status} and gave no reason", TokenErrorKind.REFUSED)
 
 
 def _no_token(answer: Answer, place: str) -> str:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 from worker.halo.error_text import explain
 from worker.halo.transport import ANSWER_LIMIT, ANSWER_VALUES, Answer, Failure
 
@@ -41,14 +41,14 @@ HINTS: dict[int, str] = {
 }
 
 
-def judge(result: Answer | Failure) -> Exchange:
+def classify(result: Answer | Failure) -> Exchange:
     """Return the exchange for an answer or a failure, without its duration.
 
     `down` is certain for a request that was not sent. After sending it is a suspicion (gateway errors, lost or late answers, redirects, web pages,
     a refused token): one failing endpoint looks like an unavailable Halo, and only another request shows the difference.
     """
     if isinstance(result, Failure):
-        return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason, down=not result.barred)
+        return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason, down=not result.withheld)
     date = parse_date(result.headers.get("date"))
     if HTTPStatus.OK <= result.status < HTTPStatus.MULTIPLE_CHOICES:
         return _success(result, date)

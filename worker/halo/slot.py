@@ -14,14 +14,14 @@ from yarl import URL
 from worker.config.routes import Client
 from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Request
-from worker.core.jsontext import encode
+from worker.core.json_codec import encode
 from worker.core.known_secrets import KnownSecrets
 from worker.core.ports import Clock
 from worker.halo.auth import AuthManager, Token
 from worker.halo.budget import Budget, Turn
 from worker.halo.forms import encode_form
 from worker.halo.grants import NoToken
-from worker.halo.outcome import judge
+from worker.halo.outcome import classify
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Call, Failure, Send
 
@@ -129,7 +129,7 @@ class HaloSlot:
             raise RuntimeError("a slot is sent once, within its reservation")
         turn.unused = False  # a cancelled request may have left
         result = await self._source.send(replace(call, not_after=until))
-        exchange = replace(judge(self._without_our_secrets(result)), duration=self._source.clock.monotonic() - turn.started)
+        exchange = replace(classify(self._without_our_secrets(result)), duration=self._source.clock.monotonic() - turn.started)
         turn.unused = exchange.fate is Fate.NOT_SENT
         self.release()
         if exchange.fate is Fate.THROTTLED:

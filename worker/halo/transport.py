@@ -78,14 +78,14 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Failure:
     """No answer. `sent`: some of the request may have arrived. `interrupted`: the connection ended before the answer began. `refused`: it is not allowed to go there.
-    `barred`: it was not to be sent any more.
+    `withheld`: it was not to be sent any more.
     """
 
     reason: str
     sent: bool
     interrupted: bool = False
     refused: bool = False
-    barred: bool = False
+    withheld: bool = False
 
 
 @dataclass(slots=True)
@@ -164,7 +164,7 @@ async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -
             body, problem = await _read(response, answer_limit if response.status < 400 else ERROR_LIMIT)  # noqa: PLR2004 - errors start at 400
             return Answer(response.status, headers, body, problem)
     except TooLate:
-        return Failure("it could not be sent in time, and must not be sent later", sent=False, barred=True)
+        return Failure("it could not be sent in time, and must not be sent later", sent=False, withheld=True)
     except NETWORK_ERRORS as error:
         return Failure(describe(error, call.url), mark.sent, isinstance(error, Interrupted), is_refused(error))
 

@@ -112,7 +112,7 @@ class TokenAuthorization:
                     authorized.turn = await self._budget.acquire(Priority.RUNBOOK)
         except TimeoutError:
             self._release(authorized)
-            return Failure(STOPPED, sent=False, barred=True)
+            return Failure(STOPPED, sent=False, withheld=True)
         current = self._tokens.ready() or token  # it may have been renewed during the wait for the turn
         headers = {name: value for name, value in authorized.call.headers.items() if name.lower() != "authorization"}
         authorized.call = replace(authorized.call, headers=headers | {"Authorization": f"Bearer {current.value}"})

@@ -84,7 +84,7 @@ class IntegrationCaller:
         if token and isinstance(result, Answer) and result.status == HTTPStatus.UNAUTHORIZED:
             return Exchange(Fate.AUTH, result.status, stale_token=token)
         exchange = to_exchange(connection.origin.authority, result)
-        if isinstance(result, Failure) and result.barred:  # no fault of the call: it counts as no attempt
+        if isinstance(result, Failure) and result.withheld:  # no fault of the call: it counts as no attempt
             exchange = replace(exchange, down=True)
         self._record(connection, method, exchange.fate.value, exchange.status, started)
         return replace(exchange, duration=self._clock.monotonic() - started)

@@ -13,7 +13,7 @@ from worker.catalogue.errors import RequestError
 from worker.catalogue.values import EXACT, is_text, segment_problem
 from worker.config.automation import Integration, Method, Values
 from worker.core.errors import CallRefused, Undecodable
-from worker.core.jsontext import encode
+from worker.core.json_codec import encode
 from worker.core.ports import Evaluator
 from worker.halo.transport import Call
 

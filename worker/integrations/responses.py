@@ -9,7 +9,7 @@ from typing import Any
 
 from worker.core.errors import Oversized, Undecodable
 from worker.core.exchange import Exchange, Fate
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 from worker.halo.outcome import parse_date, retry_after
 from worker.halo.transport import Answer, Failure
 from worker.integrations.guard import MAX_RESPONSE_BYTES

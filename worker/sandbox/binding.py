@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from worker.core.jsontext import too_deep
+from worker.core.json_codec import too_deep
 from worker.sandbox.dates import parse_moment
 
 Errors = dict[str, list[str]]

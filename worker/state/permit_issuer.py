@@ -25,7 +25,7 @@ import structlog
 
 from worker.core.allowance import Allowance, Pace
 from worker.core.errors import Undecodable
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import minted_mark, pause_queue, permits_queue, permits_topology

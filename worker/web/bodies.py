@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from worker.core.errors import Undecodable
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 
 BODY_LIMIT = 1024 * 1024
 BATCH_LIMIT = 1000

@@ -11,7 +11,7 @@ from worker.core.delivery_state import DeliveryState
 from worker.core.message import Message
 from worker.core.topology import BROWSED_LIMIT, Topology, handing_on, work_topology
 from worker.flows.consuming.returning import for_return
-from worker.sandbox.faults import Does, Fault
+from worker.sandbox.faults import Fault, FaultKind
 
 
 def asset(number):
@@ -26,7 +26,7 @@ async def a_copy(job, document, home, **state):
 
 async def test_copies_of_a_route_that_is_gone_stop_no_other_route_and_readiness_names_their_queue(job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=503))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=503))
     running = await job.start(routes(halo, publishers={"erp": publisher()}))
     for number in range(40):
         await job.other.broker.publish(for_return(await a_copy(job, asset(number), "removed"), "removed"), routing_key="halo.retry.50ms")
@@ -42,7 +42,7 @@ async def test_copies_of_a_route_that_is_gone_stop_no_other_route_and_readiness_
 
 async def test_a_copy_in_the_retry_queue_of_an_older_worker_returns_and_counts_on(job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=None, status=503))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, status=503))
     older = handing_on("assets.retry.700ms", "assets", BROWSED_LIMIT, **{"x-message-ttl": 700})
     await job.other.broker.declare(work_topology("assets", [0.05]) + Topology(queues=(older,)))
     await job.other.broker.publish(await a_copy(job, asset(5), "assets", attempts=1), routing_key=older.name)
@@ -55,7 +55,7 @@ async def test_a_copy_in_the_retry_queue_of_an_older_worker_returns_and_counts_o
 
 async def test_a_queue_that_the_worker_takes_as_it_is_shares_the_retry_queues(job, halos):
     halo = await halos()
-    halo.fault(Fault(Does.ANSWER, "POST", "/Asset", times=1, status=503))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=1, status=503))
     await job.other.declare_as("assets", {"x-queue-type": "quorum", "x-max-length": 10, "x-overflow": "reject-publish"})
     running = await job.start(routes(halo, publishers={"erp": publisher(declare=False)}))
     await job.other.send(asset(5))

@@ -15,10 +15,10 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal, unmarshal
 from pamqp.header import ContentHeader
 
+from worker.broker.amqp_types import from_field, short, to_milliseconds, to_table
 from worker.broker.memory.topics import matches
 from worker.broker.rabbitmq.declare import adopt, different
-from worker.broker.rabbitmq.foreign import UNREADABLE, read_leniently, short_text
-from worker.broker.tables import from_field, short, to_milliseconds, to_table
+from worker.broker.rabbitmq.lenient_decoding import UNREADABLE, read_leniently, short_text
 from worker.core.errors import PublishRefused
 
 MOMENTS = st.integers(31_536_000, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, tz=UTC))

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from worker.broker.rabbitmq import link as module
+from worker.broker.rabbitmq import connection as module
+from worker.broker.rabbitmq.connection import Link, require_supported, within
 from worker.broker.rabbitmq.failures import unreachable
-from worker.broker.rabbitmq.link import Link, require_supported, within
 from worker.core.errors import BrokerUnreachable, ChannelLost
 
 

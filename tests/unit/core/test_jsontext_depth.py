@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from worker.core.errors import Undecodable
-from worker.core.jsontext import decode, too_deep
+from worker.core.json_codec import decode, too_deep
 
 TEXTS = st.text('[]{}"\\a', max_size=8)
 VALUES = st.recursive(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.core.errors import Oversized
-from worker.core.jsontext import MAX_VALUES, PIECE, count_outside_texts, count_values, decode
+from worker.core.json_codec import MAX_VALUES, PIECE, count_outside_texts, count_values, decode
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text('ab,:[{"\\\n€', max_size=12),
@@ -30,7 +30,7 @@ def marks(value):
 def test_the_exact_count_is_that_of_the_structure_wherever_the_text_is_cut(value, piece):
     body = orjson.dumps(value)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("worker.core.jsontext.PIECE", piece)
+        patch.setattr("worker.core.json_codec.PIECE", piece)
         assert count_outside_texts(body, 10**9) == marks(value)
 
 

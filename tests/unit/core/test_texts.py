@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from worker.core.durations import format_duration, parse_duration
 from worker.core.errors import Undecodable
-from worker.core.jsontext import MAX_DEPTH, decode, encode, too_deep
+from worker.core.json_codec import MAX_DEPTH, decode, encode, too_deep
 from worker.core.suggest import did_you_mean, nearest
 
 

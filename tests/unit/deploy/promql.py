@@ -9,7 +9,7 @@ from promql_parser import AggregateExpr, BinaryExpr, Call, MatchOp, MatrixSelect
 
 from worker.core.exchange import Fate
 from worker.core.outcome import DeadClass, Done, Passed, Skipped
-from worker.halo.grants import Trouble
+from worker.halo.grants import TokenErrorKind
 from worker.metrics import Metrics
 
 OURS = "halo_worker_"
@@ -22,7 +22,7 @@ VALUES = {
     | {f"dead_{dead.value}" for dead in DeadClass},
     ("halo_worker_polls_total", "result"): {"complete", "incomplete", "failed"},
     ("halo_worker_deliveries_total", "result"): {"accepted", "known", "skipped", "parked"},
-    ("halo_worker_token_calls_total", "result"): {trouble.value for trouble in Trouble} | {"ok"},
+    ("halo_worker_token_calls_total", "result"): {trouble.value for trouble in TokenErrorKind} | {"ok"},
     ("halo_worker_halo_requests_total", "fate"): FATES,
     ("halo_worker_integration_requests_total", "fate"): FATES,
     ("halo_worker_refused_calls_total", "status"): {"400", "401", "408", "413", "415", "503"},

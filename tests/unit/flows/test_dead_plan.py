@@ -127,8 +127,8 @@ def test_a_replayed_message_is_as_it_first_came_and_counts():
         "order-id": 7, "nested": {"a": [1]}, "original-exchange": "erp", "original-routing-key": "asset.new", "halo-tries": 3, "halo-doubtful": True, "replays": 2,
     }  # fmt: skip
     assert (again.body, again.message_id, again.correlation_id, again.reply_to, again.type, again.expiration) == (b'{"a": 1}', "m1", "c1", "r", "t", None)
-    envelope = opened(Arrived(again, queue="erp.assets", exchange="", routing_key="erp.assets"))
-    assert (envelope.attempts, envelope.replays, envelope.exchange, envelope.routing_key) == (0, 2, "erp", "asset.new")
+    state = opened(Arrived(again, queue="erp.assets", exchange="", routing_key="erp.assets"))
+    assert (state.attempts, state.replays, state.exchange, state.routing_key) == (0, 2, "erp", "asset.new")
 
 
 def test_a_crashed_message_goes_back_as_one_that_somebody_had_before_and_knows_where_it_came_from():

@@ -42,12 +42,12 @@ async def handled(delivery: Arrived, ledger: Ledger, answer: Exchange = SENT, **
 
 def copied(delivery: Arrived, outcome: Outcome) -> Arrived:
     """The copy that the worker puts into a retry queue or the dead queue, as it comes back."""
-    envelope = opened(delivery)
-    match settle(outcome, attempts=envelope.attempts, doubtful=envelope.doubtful, delays=()):
+    state = opened(delivery)
+    match settle(outcome, attempts=state.attempts, doubtful=state.doubtful, delays=()):
         case Retry() as retry:
-            return Arrived(retry_copy(delivery, envelope, retry))
+            return Arrived(retry_copy(delivery, state, retry))
         case Bury() as bury:
-            letter = dead_letter(delivery, envelope, bury, "assets", AT)
+            letter = dead_letter(delivery, state, bury, "assets", AT)
             box = DeadQueue("assets", "publisher", "erp.assets.dead", "erp.assets")
             return Arrived(CODEC.copy(letter, "erp.assets", replay_state(letter_of(box, letter, CODEC))))
     raise AssertionError(outcome)

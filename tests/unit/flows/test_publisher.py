@@ -90,8 +90,8 @@ async def handled(
     fields = {"transform": Given(lambda message: {"payload": message})} | fields
     delivery = Arrived(Message(given if isinstance(given, bytes) else json.dumps(given).encode(), message_id=message_id))
     copied = doubtful or attempts > 0
-    envelope = replace(opened(delivery), doubtful=doubtful, redelivered=redelivered, attempts=attempts, waited=waited, copied=copied)
-    return await PublisherFlow(publisher(**fields), halo, ledger or Ledger(), InProcess(), Impatient()).handle(delivery, envelope)  # type: ignore[arg-type]
+    state = replace(opened(delivery), doubtful=doubtful, redelivered=redelivered, attempts=attempts, waited=waited, copied=copied)
+    return await PublisherFlow(publisher(**fields), halo, ledger or Ledger(), InProcess(), Impatient()).handle(delivery, state)  # type: ignore[arg-type]
 
 
 async def test_a_fresh_create_is_sent_without_a_look():

@@ -15,7 +15,7 @@ from worker.core.health import Health
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.settlement import Bury
-from worker.flows.consuming.settlement_executor import SettlementExecutor, Trouble
+from worker.flows.consuming.settlement_executor import ReadinessProblem, SettlementExecutor
 from worker.flows.polling.emit import Emitter, Tally
 from worker.metrics import Metrics
 
@@ -74,7 +74,7 @@ class Lowered:
 async def test_a_letter_that_no_broker_takes_is_kept_and_told_until_it_does_and_ends_nobody():
     health, delivery = Health(), Arrived(Message(b"not json!", message_id="m1"))
     broker = Lowered(5)
-    settler = SettlementExecutor("erp", "erp.assets", (), broker, CODEC, Impatient(), Trouble(health, "publisher erp"))  # type: ignore[arg-type]
+    settler = SettlementExecutor("erp", "erp.assets", (), broker, CODEC, Impatient(), ReadinessProblem(health, "publisher erp"))  # type: ignore[arg-type]
     told: list[bool] = []
     health.down = lambda name, detail: told.append("max_message_size" in detail)  # type: ignore[method-assign]
     settled = await settler.place(delivery, CODEC.read(delivery), Bury(DeadClass.DECODE, "not JSON", None, 1))

@@ -11,7 +11,7 @@ from worker.core.errors import ConfigError
 from worker.halo.addresses import finder
 from worker.halo.auth import AuthManager, Token
 from worker.halo.budget import Budget
-from worker.halo.grants import NoToken, Trouble
+from worker.halo.grants import NoToken, TokenErrorKind
 from worker.halo.transport import Answer, Failure
 from worker.metrics import Metrics
 
@@ -262,21 +262,21 @@ def test_a_token_that_does_not_say_how_long_it_lives_is_taken_for_a_minute(virtu
 @pytest.mark.parametrize(
     ("answer", "trouble", "words"),
     [
-        (refused("invalid_client"), Trouble.REFUSED, "client_id or client_secret is wrong"),
-        (refused("invalid_scope", 400), Trouble.REFUSED, "scopes read:users, all"),
-        (refused("invalid_grant", 400), Trouble.REFUSED, "username or password is wrong"),
-        (refused("unauthorized_client", 400), Trouble.REFUSED, "does not allow the grant password"),
-        (refused("Jane Roe", 400), Trouble.REFUSED, "status 400 and gave no reason"),
-        (Answer(403), Trouble.REFUSED, "status 403"),
-        (Answer(404), Trouble.UNUSABLE, "there is no token endpoint at https://acme.example/auth/token (404): check token_url"),
-        (Answer(302, {"location": "https://login.example/?x"}), Trouble.UNUSABLE, "redirects to login.example"),
-        (Answer(200, {"content-type": "text/html"}, b"<html>"), Trouble.UNUSABLE, "answered 200 with a web page: check token_url"),
-        (Answer(200, {}, b'{"token": 1}'), Trouble.UNUSABLE, "an answer without a token"),
-        (Answer(200, {}, b'{"access_token": "two words\\n"}'), Trouble.UNUSABLE, "an answer without a token"),
-        (Answer(200, {}, None, "the answer was cut off"), Trouble.UNUSABLE, "the answer was cut off"),
-        (Answer(429), Trouble.UNREACHABLE, "answered 429"),
-        (Answer(503), Trouble.UNREACHABLE, "answered 503"),
-        (Failure("acme.example:443 cannot be reached: connection refused", sent=False), Trouble.UNREACHABLE, "connection refused"),
+        (refused("invalid_client"), TokenErrorKind.REFUSED, "client_id or client_secret is wrong"),
+        (refused("invalid_scope", 400), TokenErrorKind.REFUSED, "scopes read:users, all"),
+        (refused("invalid_grant", 400), TokenErrorKind.REFUSED, "username or password is wrong"),
+        (refused("unauthorized_client", 400), TokenErrorKind.REFUSED, "does not allow the grant password"),
+        (refused("Jane Roe", 400), TokenErrorKind.REFUSED, "status 400 and gave no reason"),
+        (Answer(403), TokenErrorKind.REFUSED, "status 403"),
+        (Answer(404), TokenErrorKind.UNUSABLE, "there is no token endpoint at https://acme.example/auth/token (404): check token_url"),
+        (Answer(302, {"location": "https://login.example/?x"}), TokenErrorKind.UNUSABLE, "redirects to login.example"),
+        (Answer(200, {"content-type": "text/html"}, b"<html>"), TokenErrorKind.UNUSABLE, "answered 200 with a web page: check token_url"),
+        (Answer(200, {}, b'{"token": 1}'), TokenErrorKind.UNUSABLE, "an answer without a token"),
+        (Answer(200, {}, b'{"access_token": "two words\\n"}'), TokenErrorKind.UNUSABLE, "an answer without a token"),
+        (Answer(200, {}, None, "the answer was cut off"), TokenErrorKind.UNUSABLE, "the answer was cut off"),
+        (Answer(429), TokenErrorKind.UNREACHABLE, "answered 429"),
+        (Answer(503), TokenErrorKind.UNREACHABLE, "answered 503"),
+        (Failure("acme.example:443 cannot be reached: connection refused", sent=False), TokenErrorKind.UNREACHABLE, "connection refused"),
     ],
 )
 def test_each_way_to_get_no_token_has_its_own_sentence(virtually, answer, trouble, words):

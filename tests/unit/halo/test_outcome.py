@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.core.exchange import Fate
-from worker.halo.outcome import judge
+from worker.halo.outcome import classify
 from worker.halo.transport import Answer, Failure
 
 PAGE = {"content-type": "text/html; charset=utf-8"}
@@ -51,18 +51,18 @@ JSON = {"content-type": "application/json"}
     ],
 )
 def test_each_answer_has_its_fate(result, fate, down):
-    exchange = judge(result)
+    exchange = classify(result)
     assert (exchange.fate, exchange.down) == (fate, down)
     assert bool(exchange.reason) == (fate is not Fate.DONE)
 
 
 def test_reasons_tell_what_to_do():
-    assert judge(Answer(403)).reason == "Halo answered 403: a scope of the application or a permission of its agent's role is missing"
-    assert judge(Answer(200, PAGE, b"<html>")).reason == "Halo answered 200 with a web page instead of JSON: check the client's address"
-    redirect = judge(Answer(302, {"location": "https://login.example/x?user=jane"})).reason
+    assert classify(Answer(403)).reason == "Halo answered 403: a scope of the application or a permission of its agent's role is missing"
+    assert classify(Answer(200, PAGE, b"<html>")).reason == "Halo answered 200 with a web page instead of JSON: check the client's address"
+    redirect = classify(Answer(302, {"location": "https://login.example/x?user=jane"})).reason
     assert redirect == "Halo redirected to login.example (302); redirects are not followed: check the client's address"
-    assert judge(Answer(302, {"location": "//[bad"})).reason.startswith("Halo redirected to an address that is not valid")
-    assert judge(Answer(502, PAGE, b"<html>secret</html>")).reason == "Halo answered 502"
+    assert classify(Answer(302, {"location": "//[bad"})).reason.startswith("Halo redirected to an address that is not valid")
+    assert classify(Answer(502, PAGE, b"<html>secret</html>")).reason == "Halo answered 502"
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,13 @@ def test_reasons_tell_what_to_do():
     ],
 )
 def test_retry_after_is_seconds_or_a_date_on_halos_clock(headers, seconds):
-    assert judge(Answer(429, headers)).retry_after == seconds
+    assert classify(Answer(429, headers)).retry_after == seconds
 
 
 def test_halos_clock_is_read_from_every_answer():
     noon = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-    assert judge(Answer(404, {"date": "Sun, 22 Nov 2026 12:00:00 GMT"})).date == noon
-    assert judge(Answer(200, {"date": "yesterday"}, b"1")).date is None
+    assert classify(Answer(404, {"date": "Sun, 22 Nov 2026 12:00:00 GMT"})).date == noon
+    assert classify(Answer(200, {"date": "yesterday"}, b"1")).date is None
 
 
 @given(
@@ -94,5 +94,5 @@ def test_halos_clock_is_read_from_every_answer():
     st.none() | st.binary(max_size=100),
 )
 def test_no_answer_is_beyond_judgement(status, headers, body):
-    exchange = judge(Answer(status, headers, body, "" if body is not None else "the answer was cut off"))
+    exchange = classify(Answer(status, headers, body, "" if body is not None else "the answer was cut off"))
     assert (exchange.fate in {Fate.DONE, Fate.DONE_UNREAD}) <= (status < 300)

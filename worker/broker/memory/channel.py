@@ -8,11 +8,11 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, NoReturn
 
+from worker.broker.amqp_types import from_field, short, short_properties, to_milliseconds, to_moment, to_table
 from worker.broker.memory.entry import Consumer, Entry
 from worker.broker.memory.queue import MemoryQueue
 from worker.broker.memory.server import MemoryServer
 from worker.broker.memory.stream import MemoryStream
-from worker.broker.tables import from_field, short, short_properties, to_milliseconds, to_moment, to_table
 from worker.core.entropy import new_id
 from worker.core.errors import BrokerError, ChannelLost, PublishRefused, QueueMissing
 from worker.core.message import OURS, Announced, Keep, Message, Unread, digest

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from aiormq.exceptions import ChannelLockedResource
 
 from worker.broker.rabbitmq.channel import RabbitChannel, open_channel
+from worker.broker.rabbitmq.connection import CLOSE_TIMEOUT, Link, linked
 from worker.broker.rabbitmq.declare import Inspector, declare
 from worker.broker.rabbitmq.failures import explain, translated
-from worker.broker.rabbitmq.foreign import read_leniently
-from worker.broker.rabbitmq.link import CLOSE_TIMEOUT, Link, linked
+from worker.broker.rabbitmq.lenient_decoding import read_leniently
 from worker.core.errors import ChannelLost, QueueMissing
 from worker.core.message import Message
 from worker.core.topology import Topology

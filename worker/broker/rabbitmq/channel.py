@@ -12,11 +12,11 @@ from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import DeliveryError
 from pamqp.commands import Basic
 
+from worker.broker.amqp_types import MAX_HEADERS, short
+from worker.broker.rabbitmq.connection import Link
 from worker.broker.rabbitmq.content import Content
 from worker.broker.rabbitmq.failures import explain, publishing, translated
-from worker.broker.rabbitmq.link import Link
 from worker.broker.rabbitmq.properties import to_message, to_properties
-from worker.broker.tables import MAX_HEADERS, short
 from worker.core.entropy import new_id
 from worker.core.errors import ChannelLost, PublishRefused
 from worker.core.message import OURS, Delivery, Keep, Message, Unread

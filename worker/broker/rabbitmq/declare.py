@@ -14,8 +14,8 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 from pamqp.commands import Queue as Queues
 
 from worker.broker.mismatch import Difference, absent, mismatch
+from worker.broker.rabbitmq.connection import Link
 from worker.broker.rabbitmq.failures import explain, translated
-from worker.broker.rabbitmq.link import Link
 from worker.core.errors import BrokerError, QueueMissing
 from worker.core.topology import Binding, Queue, TopicExchange, Topology
 

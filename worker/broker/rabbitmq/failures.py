@@ -54,7 +54,7 @@ def named() -> Iterator[None]:
 
 
 @contextmanager
-def heeded() -> Iterator[None]:
+def propagate_cancellation() -> Iterator[None]:
     """No cancellation is lost within: `asyncio.wait_for` of Python 3.11, through which aiormq waits, forgets one that comes together with the answer."""
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
@@ -72,7 +72,7 @@ def heeded() -> Iterator[None]:
 def translated(doing: str) -> Iterator[None]:
     """Raises `QueueMissing` or `ChannelLost` for what goes wrong within; a cancellation that nobody asked for is a lost channel."""
     try:
-        with heeded(), named():
+        with propagate_cancellation(), named():
             yield
     except ChannelNotFoundEntity as error:
         found = MISSING_QUEUE.search(explain(error))

@@ -7,7 +7,7 @@ from datetime import datetime
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
-from worker.broker.tables import MAX_HEADERS, from_field, short_properties, to_milliseconds, to_moment, to_table
+from worker.broker.amqp_types import MAX_HEADERS, from_field, short_properties, to_milliseconds, to_moment, to_table
 from worker.core.message import Message
 
 PERSISTENT = 2

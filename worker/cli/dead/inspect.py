@@ -13,7 +13,7 @@ from worker.cli.call import one_line, pretty
 from worker.cli.console import errors, output, table, write_json
 from worker.cli.dead.context import RouteContext, open_context, required_selection, selection
 from worker.config.jsonable import to_jsonable
-from worker.core.jsontext import MAX_DEPTH
+from worker.core.json_codec import MAX_DEPTH
 from worker.core.message import Message
 from worker.core.redaction import redact
 from worker.flows.dead import operations

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 
 
 class Availability(Protocol):
@@ -20,7 +20,7 @@ class Availability(Protocol):
     async def wait_unavailable(self) -> None: ...
 
 
-class Together:
+class AllAvailable:
     """Available while all of them are; of none, always."""
 
     def __init__(self, parts: Sequence[Availability]) -> None:
@@ -38,4 +38,4 @@ class Together:
     async def wait_unavailable(self) -> None:
         if not self._parts:
             await asyncio.Event().wait()
-        await first_of(*(part.wait_unavailable() for part in self._parts))
+        await race(*(part.wait_unavailable() for part in self._parts))

@@ -18,10 +18,10 @@ from worker.flows.consuming.memory import Memory, Share
 from worker.flows.consuming.plain_job import PlainJob, Session
 from worker.flows.consuming.report import report
 from worker.flows.consuming.runner import DeliveryRunner, Handler, InFlight, tell_unproven
-from worker.flows.consuming.settlement_executor import SettlementExecutor, Trouble
+from worker.flows.consuming.settlement_executor import ReadinessProblem, SettlementExecutor
 from worker.flows.consuming.unread import UnreadDeliveries
 from worker.flows.consuming.watchdog import stalled
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
@@ -86,7 +86,7 @@ class Consumer:
         while not stop.is_set():
             if not self._needs.available:
                 self._health.up(self._what.part, "not consuming while its Halo client is down")
-                await first_of(self._needs.wait_available(), stop.wait(), broker.wait_lost())
+                await race(self._needs.wait_available(), stop.wait(), broker.wait_lost())
                 if not self._needs.available:
                     return
             async with broker.channel(prefetch=self._what.prefetch) as channel:
@@ -95,7 +95,7 @@ class Consumer:
     async def _consume(self, broker: Broker, channel: Channel, stop: asyncio.Event) -> None:
         self._sessions += 1
         settler = SettlementExecutor(
-            self._what.route, self._what.queue, self._what.delays, broker, self._codec, self._clock, Trouble(self._health, self._what.part)
+            self._what.route, self._what.queue, self._what.delays, broker, self._codec, self._clock, ReadinessProblem(self._health, self._what.part)
         )
         session, arrivals = Session(self._sessions, settler, stop), Arrivals(self._memory)
         try:
@@ -110,7 +110,7 @@ class Consumer:
         consuming = self._metrics.consuming.labels(self._what.route)
         consuming.set(1)
         try:
-            ended = await first_of(channel.wait_closed(), session.stop.wait(), self._needs.wait_unavailable(), self._stalls(broker, session))
+            ended = await race(channel.wait_closed(), session.stop.wait(), self._needs.wait_unavailable(), self._stalls(broker, session))
         finally:
             consuming.set(0)
         if isinstance(ended, str):

@@ -13,11 +13,11 @@ import structlog
 
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError
-from worker.core.jsontext import MAX_BYTES, weight_of
+from worker.core.json_codec import MAX_BYTES, weight_of
 from worker.core.ledger import Ledger, arrival_key
 from worker.core.message import Delivery, identity_of
 from worker.core.outcome import Outcome, Unsent
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
@@ -200,7 +200,7 @@ async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awai
     share = memory.work_now(weight)
     if share is None:
         await memory.receipts.leave(delivery)
-        share = await (memory.work(weight) if stop is None else first_of(memory.work(weight), stop.wait()))
+        share = await (memory.work(weight) if stop is None else race(memory.work(weight), stop.wait()))
     if not isinstance(share, Share):
         return Unsent(STOPPING, counted=False)
     try:

@@ -19,7 +19,7 @@ from worker.flows.consuming.memory import Memory, with_memory
 from worker.flows.consuming.runner import Handler
 from worker.flows.consuming.settlement_executor import SettlementExecutor
 from worker.flows.consuming.unread import too_large
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 
 DELIVERIES = "x-delivery-count"
 SUSPECT = 3  # deliveries, or starts, without an end after which a message may be the one that takes workers down
@@ -70,7 +70,7 @@ class PlainJob:
     async def handle(self) -> Outcome:
         """Run the handler, once there is memory for its work."""
         if pause := redelivery_delay(self.delivery):
-            await first_of(self.clock.sleep(pause), self.within.stop.wait())
+            await race(self.clock.sleep(pause), self.within.stop.wait())
         if (size := len(self.delivery.message.body)) > self.memory.largest:  # it was read since RabbitMQ must not dead-letter it
             return Refused(DeadClass.DECODE, too_large(size, self.memory.largest))
         return await with_memory(self.memory, self.delivery, partial(self.handler, self.delivery, self.state), self.within.stop)
@@ -78,7 +78,7 @@ class PlainJob:
     async def due(self, settlement: Settlement) -> Settlement:
         """The settlement when its time has come, or at once when the worker stops."""
         if isinstance(settlement, Retry) and settlement.hold > 0:
-            await first_of(self.clock.sleep(settlement.hold), self.within.stop.wait())
+            await race(self.clock.sleep(settlement.hold), self.within.stop.wait())
             settlement = without_delay(settlement) if self.within.stop.is_set() else settlement
         if self.within.lost:
             raise ChannelLost("its channel was lost: the message is delivered and settled again")

@@ -13,7 +13,7 @@ from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import HELD_BACK, HOME, RETRIES_DUE, retry_queue
 from worker.flows.consuming.watchdog import stalled
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 
 logger = structlog.get_logger()
 PREFETCH = 1  # bodies in memory at once: they may be as large as the broker takes
@@ -68,7 +68,7 @@ class Returner:
         returning = asyncio.create_task(self._return_all(broker, channel, due, closing))
         watching = stalled(broker, self._clock, RETRIES_DUE, lambda: self._returned, lambda: not self._busy, self._show)
         try:
-            ended = await first_of(channel.wait_closed(), stop.wait(), watching, end_of(returning))
+            ended = await race(channel.wait_closed(), stop.wait(), watching, end_of(returning))
             closing.set()
             await returning  # a copy that is being published is acknowledged too, or it would return twice
         finally:
@@ -81,11 +81,11 @@ class Returner:
     async def _return_all(self, broker: Broker, channel: Channel, due: asyncio.Queue[Delivery], closing: asyncio.Event) -> None:
         """Until `closing`, or until the channel is lost; then the broker hands out again what is not acknowledged."""
         while not closing.is_set():
-            delivery = await first_of(due.get(), closing.wait())
+            delivery = await race(due.get(), closing.wait())
             if isinstance(delivery, bool):
                 return
             while broker.blocked and not closing.is_set():  # a copy that is not confirmed in time would return twice
-                await first_of(closing.wait(), timeout=LOOK_AGAIN)
+                await race(closing.wait(), timeout=LOOK_AGAIN)
             if closing.is_set():
                 return
             self._busy = True

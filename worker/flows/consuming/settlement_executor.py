@@ -26,7 +26,7 @@ LONGEST_LIST = 1000  # characters of the names of headers that were left out
 
 
 @dataclass(slots=True)
-class Trouble:
+class ReadinessProblem:
     """Shows in readiness that a route cannot put its messages where they belong."""
 
     health: Health
@@ -53,7 +53,7 @@ class SettlementExecutor:
     broker: Broker
     codec: HeaderCodec
     clock: Clock
-    trouble: Trouble
+    trouble: ReadinessProblem
 
     async def place(self, delivery: Delivery, state: DeliveryState, settlement: Settlement) -> Settlement:
         """Put the copy where the settlement wants it, confirmed; the delivery itself is then to be acked.

@@ -13,7 +13,7 @@ from worker.core.outcome import DeadClass
 from worker.core.ports import Clock
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.memory import Memory
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
@@ -59,7 +59,7 @@ class UnreadDeliveries:
     async def _come_again(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> None:
         """Wait for memory, set it aside, and have the broker hand the message out again. Raises `ChannelLost`."""
         await self.memory.receipts.leave(delivery)
-        share = await first_of(self.memory.body(unread.size), arrivals.ending.wait())
+        share = await race(self.memory.body(unread.size), arrivals.ending.wait())
         if isinstance(share, bool):
             return  # it comes again by itself when its channel closes
         if arrivals.ending.is_set():
@@ -68,7 +68,7 @@ class UnreadDeliveries:
         parked = arrivals.park(delivery, unread, share)
         try:
             await delivery.give_back()
-            await first_of(parked.came.wait(), arrivals.ending.wait(), self.clock.sleep(BACK_WITHIN))
+            await race(parked.came.wait(), arrivals.ending.wait(), self.clock.sleep(BACK_WITHIN))
         finally:
             arrivals.withdraw(parked)
 

@@ -15,7 +15,7 @@ from worker.core.delivery_state import DeliveryState
 from worker.core.errors import ConfigError, Problem, Undecodable
 from worker.core.header_codec import HeaderCodec, state_of
 from worker.core.header_fields import moment
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 from worker.core.message import Message, Unread, digest
 from worker.core.outcome import DeadClass
 from worker.core.suggest import choices

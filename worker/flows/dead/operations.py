@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from worker.core.errors import BrokerError, WorkerError
 from worker.core.header_codec import HeaderCodec
-from worker.core.jsontext import MAX_BYTES
+from worker.core.json_codec import MAX_BYTES
 from worker.core.message import up_to
 from worker.core.ports import Broker, Clock
 from worker.flows.dead.letter import DeadQueue, letter_of

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.message import OURS, Delivery, Keep
 from worker.core.ports import Broker, Channel, Clock
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 
 MAX_PREFETCH = 65_535  # messages that one consumer may hold: the largest prefetch of AMQP
 READ_AHEAD = 500  # messages beyond those that stay held, so that a caller that settles them one by one does not wait for the next
@@ -35,7 +35,7 @@ class ScanChannel:
         """The next message, or None after `IDLE_POLL` without one. Raises `ChannelLost`."""
         if not self.arrived.empty():
             return self.arrived.get_nowait()
-        came = await first_of(self.arrived.get(), self.channel.wait_closed(), timeout=IDLE_POLL)
+        came = await race(self.arrived.get(), self.channel.wait_closed(), timeout=IDLE_POLL)
         if isinstance(came, str):
             raise ChannelLost(f"the channel closed during the scan, and every unacked message goes back to its queue: {came}")
         found: Delivery | None = came

@@ -15,7 +15,7 @@ from worker.config.automation import Webhook
 from worker.config.routes import Subscriber
 from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionError, PublishRefused, QueueMissing, Undecodable, Unpublishable, Unroutable
 from worker.core.header_codec import HeaderCodec
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 from worker.core.message import Message
 from worker.core.ports import Broker, Clock, Evaluator
 from worker.flows.dead.letter import DeadQueue, Letter

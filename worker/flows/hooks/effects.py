@@ -13,7 +13,7 @@ import orjson
 from worker.config.automation import Webhook
 from worker.core.entropy import new_id
 from worker.core.errors import ExpressionError
-from worker.core.jsontext import encode
+from worker.core.json_codec import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Evaluator

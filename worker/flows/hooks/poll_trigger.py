@@ -10,7 +10,7 @@ from worker.core.health import Health
 from worker.core.message import Delivery, up_to
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import Topology, browsed
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 from worker.metrics import Metrics
 from worker.state.baton_lease import open_lease
 
@@ -55,7 +55,7 @@ class PollTrigger:
 
     async def _serve_channel(self, broker: Broker, channel: Channel, arrived: asyncio.Queue[Delivery], stop: asyncio.Event) -> None:
         while not stop.is_set():
-            trigger = await first_of(arrived.get(), channel.wait_closed(), stop.wait())
+            trigger = await race(arrived.get(), channel.wait_closed(), stop.wait())
             if isinstance(trigger, str):
                 self._health.down(self.part, f"its channel was closed: {trigger}")
                 return
@@ -69,7 +69,7 @@ class PollTrigger:
             for delivery in triggers:
                 await delivery.ack()
             logger.info("subscriber.woken", subscriber=self._subscriber, calls=len(triggers))
-            await first_of(stop.wait(), timeout=TRIGGER_PAUSE)
+            await race(stop.wait(), timeout=TRIGGER_PAUSE)
 
     async def _make_due(self, broker: Broker, stop: asyncio.Event) -> bool:
         """Make the waiting baton due; wait while a replica holds it, since its poll may have read the record before the change. False if stopped."""
@@ -77,5 +77,5 @@ class PollTrigger:
             async with open_lease(broker, self._clock, self._subscriber, self._metrics) as (lease, _):
                 if await lease.reschedule(lambda _: self._clock.now()):
                     return True
-            await first_of(stop.wait(), timeout=BATON_RETRY)
+            await race(stop.wait(), timeout=BATON_RETRY)
         return False

@@ -25,7 +25,7 @@ from worker.flows.ordered.lane_runner import LaneRunner, RunnerDeps
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import WaitingMessage
 from worker.flows.ordered.waiting_queue import PREFETCH, WaitingQueue
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 from worker.flows.writes.publisher import consumption_of
 from worker.metrics import Metrics
 
@@ -92,7 +92,7 @@ class OrderedConsumer:
         while not stop.is_set():
             if not self._needs.available:
                 self._health.up(self._part, "not consuming while its Halo client is down")
-                await first_of(self._needs.wait_available(), stop.wait(), broker.wait_lost())
+                await race(self._needs.wait_available(), stop.wait(), broker.wait_lost())
                 if not self._needs.available:
                     return
             if await broker.consumers(order_room(self._route.queue)) == 0:
@@ -101,7 +101,7 @@ class OrderedConsumer:
                         await self._own(broker, stop)
                         continue
             self._health.up(self._part, "standing by: another replica applies this route in order")
-            await first_of(stop.wait(), broker.wait_lost(), timeout=STAND_BY * uniform(0.5, 1.5))
+            await race(stop.wait(), broker.wait_lost(), timeout=STAND_BY * uniform(0.5, 1.5))
 
     async def _own(self, broker: Broker, stop: asyncio.Event) -> None:
         """Keep the order while everything is well. Raises `BrokerError`."""
@@ -120,7 +120,7 @@ class OrderedConsumer:
                 return True
             if self._clock.monotonic() - since > PATIENCE:
                 self._health.down(self._part, f"somebody else still consumes {' and '.join(others)}: the order cannot be kept")
-            await first_of(stop.wait(), timeout=LEAVING)
+            await race(stop.wait(), timeout=LEAVING)
         return False
 
     async def _keep_order(self, broker: Broker, channel: Channel, stop: asyncio.Event) -> None:
@@ -140,7 +140,7 @@ class OrderedConsumer:
         closing = asyncio.Event()
         moving = asyncio.create_task(mover.run(closing))
         try:
-            ended = await first_of(
+            ended = await race(
                 channel.wait_closed(),
                 stop.wait(),
                 self._needs.wait_unavailable(),

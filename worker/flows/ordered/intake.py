@@ -9,7 +9,7 @@ import structlog
 
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import ChannelLost, PublishDoubtful, PublishRefused, Unpublishable
-from worker.core.jsontext import WEIGHT_OF_BYTE
+from worker.core.json_codec import WEIGHT_OF_BYTE
 from worker.core.message import Announced, Delivery, Message, digest_of, memory_of
 from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Broker, Channel
@@ -24,7 +24,7 @@ from worker.flows.consuming.unread import UnreadDeliveries
 from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import WaitingMessage, key_of, moved
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 
 logger = structlog.get_logger()
 IN_HAND = 16  # messages that are taken ahead; after a crash so many may have been moved already
@@ -87,7 +87,7 @@ class Intake:
     async def run(self, closing: asyncio.Event) -> None:
         """Move until `closing`. Raises `BrokerError`."""
         while not closing.is_set():
-            await first_of(self._room.wait(), closing.wait())
+            await race(self._room.wait(), closing.wait())
             if not closing.is_set():
                 async with self._broker.channel(prefetch=1 if self._one_by_one else IN_HAND, publishing=True) as channel:
                     await self._stretch(channel, closing)
@@ -100,7 +100,7 @@ class Intake:
         tag = await channel.consume(self._route.queue, arrived.put_nowait, keep=ahead.keep)
         while self._room.is_set() and not closing.is_set() and not left and narrow == (self._one_by_one > 0):
             if arrived.empty():
-                delivery = await first_of(arrived.get(), channel.wait_closed(), closing.wait())
+                delivery = await race(arrived.get(), channel.wait_closed(), closing.wait())
             else:
                 delivery = arrived.get_nowait()
             if isinstance(delivery, str):

@@ -23,10 +23,10 @@ from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.copies import retried
 from worker.flows.consuming.memory import Memory, with_memory
 from worker.flows.consuming.runner import DeliveryRunner, Handler
-from worker.flows.consuming.settlement_executor import SettlementExecutor, Trouble, instead
+from worker.flows.consuming.settlement_executor import ReadinessProblem, SettlementExecutor, instead
 from worker.flows.ordered.lanes import Entry, Lanes
 from worker.flows.ordered.messages import WaitingMessage, key_of, moved_on
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 from worker.metrics import Metrics
 from worker.state.claim_index import KEPT
 
@@ -59,7 +59,7 @@ class LaneRunner:
         self._deps = deps
         self._lanes = lanes
         self._session = session
-        self.settler = SettlementExecutor(deps.route.name, deps.route.queue, (), broker, deps.codec, deps.clock, Trouble(deps.health, deps.part))
+        self.settler = SettlementExecutor(deps.route.name, deps.route.queue, (), broker, deps.codec, deps.clock, ReadinessProblem(deps.health, deps.part))
         self._settling: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._lost = False
@@ -84,7 +84,7 @@ class LaneRunner:
             while self._deps.needs.available and (entry := self._lanes.start(clock.now())) is not None:
                 self._start(entry)
             due = self._lanes.next_due()
-            await first_of(self._changed.wait(), timeout=None if due is None else max(0.0, due - clock.now()))
+            await race(self._changed.wait(), timeout=None if due is None else max(0.0, due - clock.now()))
 
     async def drain(self) -> None:
         """Until what runs is settled."""

@@ -8,7 +8,7 @@ from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import ExpressionError, Undecodable
 from worker.core.header_codec import HeaderCodec
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 from worker.core.message import Delivery, Message, Unread
 from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Clock, Evaluator

@@ -22,7 +22,7 @@ from worker.flows.consuming.unread import REMEDY, too_large
 from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import WaitingMessage, key_of, moved_on, waiting_message
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 
 logger = structlog.get_logger()
 PREFETCH = 2000  # a quorum queue gives no consumer more
@@ -61,7 +61,7 @@ class WaitingQueue:
 
         One consumer after the other is filled: then nothing can arrive later than the marker.
         """
-        await first_of(self._load(), self.take_in())
+        await race(self._load(), self.take_in())
 
     async def take_in(self) -> None:
         """Take in what arrives, in its order, for as long as this is awaited. What is cut off is there for the next one who takes in."""
@@ -81,7 +81,7 @@ class WaitingQueue:
             await self._channel.consume(self._queue, self._arrive, keep=up_to(self._largest))
             while not self._loaded.is_set() and self._arrived < number * PREFETCH:
                 self._some.clear()
-                lost = await first_of(self._some.wait(), self._channel.wait_closed())
+                lost = await race(self._some.wait(), self._channel.wait_closed())
                 if isinstance(lost, str):
                     raise ChannelLost(lost)
         if self._unread:
@@ -92,7 +92,7 @@ class WaitingQueue:
             )
         while self._arrivals:
             self._none.clear()
-            lost = await first_of(self._none.wait(), self._channel.wait_closed())
+            lost = await race(self._none.wait(), self._channel.wait_closed())
             if isinstance(lost, str):
                 raise ChannelLost(lost)
 

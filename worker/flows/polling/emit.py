@@ -13,7 +13,7 @@ from worker.changes.detect import Change
 from worker.changes.records import identity
 from worker.config.routes import Subscriber
 from worker.core.errors import EvaluatorUnavailable, ExpressionError, PublishDoubtful, PublishRefused, Undecodable, Unpublishable, Unroutable, WorkerError
-from worker.core.jsontext import encode
+from worker.core.json_codec import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Broker, Clock, Evaluator

@@ -14,7 +14,7 @@ from worker.core.delivery_state import Death
 from worker.core.entropy import new_id
 from worker.core.errors import ExpressionError
 from worker.core.header_fields import DEATH, written
-from worker.core.jsontext import encode
+from worker.core.json_codec import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Evaluator

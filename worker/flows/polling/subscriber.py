@@ -18,7 +18,7 @@ from worker.flows.polling.emit import Emitter
 from worker.flows.polling.poll import Poller
 from worker.flows.polling.schedule import Schedule, schedule_of
 from worker.flows.polling.turn import TurnResult
-from worker.flows.waiting import first_of
+from worker.flows.waiting import race
 from worker.metrics import Metrics
 from worker.state.baton import Baton, KnownRef
 from worker.state.baton_lease import BatonLease, HeldBaton, open_lease
@@ -89,7 +89,7 @@ class SubscriberFlow:
     async def _turns(self, broker: Broker, lease: BatonLease, channel: Channel, stop: asyncio.Event) -> None:
         while not stop.is_set():
             stalls = stalled(broker, self._clock, state_queue(self._route.name), arrivals=int, has_room=lambda: True, well=lambda: None)
-            arrived = await first_of(lease.arrival(), channel.wait_closed(), stop.wait(), stalls, timeout=self._turn_limit)
+            arrived = await race(lease.arrival(), channel.wait_closed(), stop.wait(), stalls, timeout=self._turn_limit)
             if isinstance(arrived, str):
                 self._health.down(self.part, f"it gets no turns: {arrived}")
                 logger.warning("consumer.lost", route=self._route.name, reason=arrived)
@@ -112,7 +112,7 @@ class SubscriberFlow:
 
     async def _successor(self, broker: Broker, baton: Baton, stop: asyncio.Event) -> Baton:
         """Do the work of a turn and return the next baton. It holds failures of Halo and of records; failures of the broker are raised."""
-        await first_of(self._halo.wait_available(), stop.wait(), timeout=UNAVAILABLE_WAIT)
+        await race(self._halo.wait_available(), stop.wait(), timeout=UNAVAILABLE_WAIT)
         now = self._clock.now()
         if not self._halo.available:
             return replace(baton, due=now)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from worker.config.automation import Values
 from worker.core.entropy import new_id
 from worker.core.errors import Undecodable
-from worker.core.jsontext import MAX_BYTES, MAX_DEPTH, decode, encode
+from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode
 from worker.core.message import Delivery, Message, identity_of
 
 VERSION = 1

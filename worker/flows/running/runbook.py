@@ -13,7 +13,7 @@ from worker.config.compiled import Condition
 from worker.config.expressions import as_text
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, Undecodable
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing

@@ -7,7 +7,7 @@ from typing import Any
 
 from worker.config.compiled import Template
 from worker.core.delivery_state import DeliveryState
-from worker.core.jsontext import encode
+from worker.core.json_codec import encode
 from worker.core.ledger import Claim, Entry, Ledger, once_key, once_released
 from worker.core.message import Delivery, digest_of
 from worker.core.ports import Evaluator

@@ -11,7 +11,7 @@ from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionError, Undecodable
 from worker.core.exchange import Priority
-from worker.core.jsontext import decode
+from worker.core.json_codec import decode
 from worker.core.ledger import Ledger
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Outcome, Refused, Skipped, Unsent, marked, releasing

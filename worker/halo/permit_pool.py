@@ -10,7 +10,7 @@ from worker.core.allowance import Permit
 from worker.core.ports import Clock, Permits
 
 
-class Purse:
+class PermitPool:
     """One question at a time goes out, while somebody waits or something is owed. `filled` is called when a permit has come in."""
 
     def __init__(self, permits: Permits, renewal: float, clock: Clock, filled: Callable[[], None]) -> None:
@@ -22,14 +22,14 @@ class Purse:
         self._owed = 0
         self._withdraw: Callable[[], None] | None = None
 
-    def has_one(self) -> bool:
+    def available(self) -> bool:
         """Whether a request may start now; when not, a permit is asked for. What is owed is paid first, and permits that were kept too long are thrown away."""
         self._pay()
         if not self._held:
             self._ask()
         return bool(self._held)
 
-    def spend(self) -> None:
+    def consume(self) -> None:
         """For a request that starts now, right after `has_one`."""
         self._spend()
 
@@ -51,7 +51,7 @@ class Purse:
         finally:
             timer.cancel()
 
-    def enough(self) -> None:
+    def cancel_pending(self) -> None:
         """Nobody waits any more."""
         if self._withdraw is not None and not self._owed:
             self._withdraw()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pamqp.decode
 from pamqp.common import FieldTable, FieldValue, Struct
 
-from worker.broker.tables import SHORT_MAX
+from worker.broker.amqp_types import SHORT_MAX
 from worker.core.message import UNREADABLE_HEADERS
 
 UNREADABLE = UNREADABLE_HEADERS
