@@ -186,7 +186,7 @@ async def test_a_worker_that_is_killed_with_its_posts_under_way_leaves_one_recor
 
 async def test_what_only_waited_for_its_turn_when_the_worker_died_is_not_parked_and_sent_once(halos, stage, other):
     halo = await halos()
-    definition = routes(halo, publishers={"erp": publisher(concurrency=4)}, rate_limit="5/10s")
+    definition = routes(halo, publishers={"erp": publisher(concurrency=4)}, rate_limit="5/6s")
     first = await stage.start(definition, name="first")
     for number in range(6):
         await send(other, f"SN-{number}")
