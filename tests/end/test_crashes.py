@@ -9,7 +9,6 @@ from random import Random
 import pytest
 
 from tests.tools.job import listening, publisher, routes, subscriber
-from tests.tools.sizes import first
 from tests.tools.waiting import until
 
 FIND = {"query": {"search": "{{ payload.inventory_number }}"}, "match": {"inventory_number": "{{ payload.inventory_number }}"}}
@@ -33,7 +32,8 @@ async def send_steadily(other, sent, enough):
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("seed", first(1, [1, 2]))
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_workers_killed_at_random_moments_lose_no_message_and_no_change_and_double_no_create(halos, stage, broker, other, seed):
     random = Random(seed)
     halo = await halos(tickets=40, create_seconds=0.03, page_cap=10)

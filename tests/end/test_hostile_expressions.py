@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.tools.job import listening, publisher, routes, subscriber
+from tests.tools.sizes import first
 from tests.tools.waiting import soon, until
 
 LARGEST, SMALLEST = 2**63 - 1, -(2**63)
@@ -19,8 +20,9 @@ FINE = {"words": ["a"], "from": 1, "to": 2, "number": "1st"}
 NEIGHBOURS = 20
 
 
-@pytest.mark.parametrize(("when", "hostile", "said"), BREAKING.values(), ids=BREAKING.keys())
-async def test_a_message_that_breaks_the_engine_is_a_dead_letter_and_the_worker_answers_throughout(halos, stage, other, when, hostile, said):
+@pytest.mark.parametrize("kind", first(2, BREAKING))
+async def test_a_message_that_breaks_the_engine_is_a_dead_letter_and_the_worker_answers_throughout(halos, stage, other, kind):
+    when, hostile, said = BREAKING[kind]
     halo = await halos(unique_names=False)
     route = publisher(concurrency=8, when=f"{{{{ {when} }}}}", transform={"payload": {"inventory_number": "{{ 'SN-' & payload.n }}"}})
     worker = await stage.start(routes(halo, publishers={"erp": route}))

@@ -102,6 +102,7 @@ async def test_messages_of_100_megabytes_pass_through_unread(flood, rabbitmq, am
     assert Counter(letter["dead_class"] for letter in flood.worker.log("message.dead")) == {"decode": 4}
 
 
+@pytest.mark.long
 async def test_large_messages_that_halo_keeps_waiting_are_done_in_turn(flood):
     await flood.start(concurrency=8)
     held = flood.halo.fault(Fault(FaultKind.HOLD, method="POST", path="/Asset", times=None))
@@ -127,6 +128,7 @@ async def test_large_messages_that_halo_keeps_waiting_are_done_in_turn(flood):
     assert len(flood.halo.journal.executed("POST", "/Asset")) == 32
 
 
+@pytest.mark.long
 async def test_many_messages_of_50_kilobytes_take_little_memory(flood):
     await flood.start(concurrency=16)
     for number in range(MANY):

@@ -7,6 +7,8 @@ import signal
 from itertools import groupby
 from random import Random
 
+import pytest
+
 from tests.tools.job import publisher, routes
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import SOON, soon, until
@@ -125,6 +127,7 @@ async def test_an_owner_that_is_cut_off_but_lives_starts_nothing_more(halos, sta
         assert applied(halo) == {1: list(range(10)), 2: list(range(10))}
 
 
+@pytest.mark.long
 async def test_what_kills_whoever_takes_it_up_is_buried_after_a_while_and_its_neighbours_are_done(halos, stage, other):
     halo = await halos()
     find = {"query": {"search": "{{ id }}"}, "match": {"inventory_number": "{{ id }}"}, "use": "always"}

@@ -94,7 +94,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
-@pytest.mark.parametrize("seeds", first(1, [range(start, start + 10) for start in range(0, 100, 10)]), ids=lambda seeds: f"seeds_{seeds[0]}_to_{seeds[-1]}")
+@pytest.mark.parametrize("seeds", first(1, [range(start, start + 5) for start in range(0, 100, 5)]), ids=lambda seeds: f"seeds_{seeds[0]}_to_{seeds[-1]}")
 async def test_the_final_content_of_every_ticket_is_published_however_rows_move_while_they_are_read(memory_job, halos, seeds, way):
     for seed in seeds if not way else seeds[:3]:
         last, present = await published_last(memory_job, halos, seed, overlap="0s", **way)

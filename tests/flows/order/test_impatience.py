@@ -45,6 +45,7 @@ async def test_what_waits_longer_than_the_broker_does_is_loaded_again_and_keeps_
         await running.stop()
 
 
+@pytest.mark.long
 async def test_a_broker_that_is_killed_costs_neither_messages_nor_order(rabbitmq, amqp_url, tmp_path, halos):
     async with on_stage(tmp_path, amqp_url, None) as job:
         halo = await halos(create_seconds=0)

@@ -9,6 +9,7 @@ from ipaddress import ip_network
 import pytest
 
 from tests.flows.public.conftest import DOORS, answer_of, request, token
+from tests.tools.sizes import first
 from tests.tools.waiting import soon, until
 from worker.web import authentication, bodies, connections, public
 
@@ -67,7 +68,7 @@ async def test_a_sender_who_is_still_writing_gets_to_see_the_refusal(stranger):
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": BASIC}, FORMED, {"X_Signature": HEX}])
-@pytest.mark.parametrize("path", ["/webhooks/signed", "/runbooks/basic", "/webhooks/absent"])
+@pytest.mark.parametrize("path", first(1, ["/webhooks/signed", "/runbooks/basic", "/webhooks/absent"]))
 async def test_two_hundred_calls_whose_bodies_do_not_come_keep_nobody_out(stranger, receiver, headers, path):
     async with AsyncExitStack() as stack:
         await opened(stack, stranger, headers_only(path, **headers), 200, [f"127.0.0.{number}" for number in range(2, 12)])

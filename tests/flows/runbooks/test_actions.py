@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.flows.runbooks.conftest import action, play
+from tests.tools.sizes import every_nth
 from worker.catalogue.actions import ACTIONS
 from worker.flows.running.run_message import Run
 from worker.sandbox.faults import Fault, FaultBody, FaultKind
@@ -43,7 +44,7 @@ def prepared(halo, name):
     return body
 
 
-@pytest.mark.parametrize("name", WRITING)
+@pytest.mark.parametrize("name", every_nth(3, WRITING))
 async def test_it_writes_what_its_template_says_and_its_answer_gives_variables(memory_job, api, halos, name):
     halo = await halos(ticket_update_needs_type=True)
     body = prepared(halo, name)
@@ -82,7 +83,7 @@ async def test_the_global_settings_can_be_read_into_variables(job, api, halos):
     assert len(halo.journal.received("GET", "/Control")) == 1
 
 
-@pytest.mark.parametrize("name", [name for name in WRITING if ACTIONS[name].required])
+@pytest.mark.parametrize("name", every_nth(3, [name for name in WRITING if ACTIONS[name].required]))
 async def test_a_body_without_what_it_needs_is_refused_before_anything_is_sent(memory_job, api, halos, name):
     halo = await halos()
     for need in ACTIONS[name].required:
