@@ -159,11 +159,16 @@ def deaf_after_the_post(api, proxy):  # noqa: F811
     api.on_call = answer
 
 
+async def posted(api):  # noqa: F811
+    return any(call.method == "POST" for call in api.calls)
+
+
 async def test_a_step_that_went_out_twice_since_its_confirm_was_lost_is_taken_once(stage, other, api, amqp_url):  # noqa: F811
     async with through_proxy(amqp_url) as (proxied, proxy):
         worker = await stage.start(post_then_put(api.url), amqp_url=proxied)
         deaf_after_the_post(api, proxy)
         await other.send({}, GO)
+        await until(lambda: posted(api))  # before that the first step is ready for a moment
         await other.settles(RUN, 1)
         proxy.reset()
         proxy.release()
@@ -180,6 +185,7 @@ async def test_a_step_that_is_delivered_again_after_it_was_finished_is_not_repea
         first = await stage.start(post_then_put(api.url), name="first", amqp_url=proxied)
         deaf_after_the_post(api, proxy)
         await other.send({}, GO)
+        await until(lambda: posted(api))  # before that the first step is ready for a moment
         await other.settles(RUN, 1)
         second = await stage.start(name="second")
         await second.logged("message.done", detail="the run is done")
