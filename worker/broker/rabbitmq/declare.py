@@ -185,15 +185,17 @@ class Inspector:
             if self._methods is None or self._methods.is_closed:
                 await self._opened.aclose()
                 self._methods = await self._opened.enter_async_context(self._link.methods(self._patience))
+            answered = False
             try:
                 with translated(f"the broker was lost while asking for queue {queue!r}"):
-                    return await self._methods.queue_declare(queue, passive=True, timeout=self._patience)
+                    found = await self._methods.queue_declare(queue, passive=True, timeout=self._patience)
+                answered = True
             except QueueMissing:
-                await self._close()
                 return None
-            except BaseException:
-                await self._close()
-                raise
+            finally:
+                if not answered:
+                    await self._close()
+            return found
 
     async def close(self) -> None:
         async with self._turn:
