@@ -50,10 +50,11 @@ reference: $(VENV)/ready-to-develop  ## write the reference pages of the documen
 docs: $(VENV)/ready-to-develop  ## build the documentation into build/site; fails on broken links, old reference pages and requests to other hosts
 	$(call phase,documentation,$(BIN)/python -m docs.generator --check && $(BIN)/mkdocs build --quiet --strict && $(BIN)/python -m docs.generator.site build/site)
 
-bench: $(VENV)/ready-to-develop  ## measure the paths of messages and scans as ratios to bare loops, and what the isolation of expressions costs
+bench: $(VENV)/ready-to-develop  ## measure the paths of messages and scans as ratios to bare loops, what the isolation of expressions costs, and idle routes
 	$(call phase,publisher path,$(BIN)/python -m tests.benchmarks.publisher)
 	$(call phase,expressions,$(BIN)/python -m tests.benchmarks.evaluator)
 	$(call phase,scan,$(BIN)/python -m tests.benchmarks.scan)
+	$(call phase,idle routes,$(BIN)/python -m tests.benchmarks.idle)
 
 chaos: $(VENV)/ready-to-develop  ## faults at random from a SEED for some MINUTES (KILLS=200: SIGKILLs during creates; AWAY=120: minutes without Halo; SOAK=1000000: messages and reconnects; FUZZ=100000: messages of a hostile sender)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(REPLICAS),--replicas $(REPLICAS)) \
