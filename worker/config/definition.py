@@ -34,16 +34,16 @@ def mistake(sentence: str) -> PydanticCustomError:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Compiled:
-    """Marks a type whose texts may hold expressions; `${NAME}` is filled only outside of them.
+    """Marks a type that is compiled. `compile` makes the compiled value of the member's node; None: the compiler of the kind does it.
 
-    `compile` makes the compiled value of the member's node; None: the compiler of the kind does it. `bare`: when a text of the member is an expression as a whole.
+    `jsonata`: which texts of the member are one expression, in which `${NAME}` is not filled. In others it is filled outside of `{{ }}`, or everywhere for `none`.
     """
 
     compile: Callable[[ConfigNode], Any] | None = None
-    bare: Literal["never", "always", "without braces"] = "never"
+    jsonata: Literal["none", "in braces", "all", "without braces"] = "in braces"
 
-    def is_bare(self, text: str) -> bool:
-        return self.bare == "always" or (self.bare == "without braces" and OPEN not in text)
+    def is_expression(self, text: str) -> bool:
+        return self.jsonata == "all" or (self.jsonata == "without braces" and OPEN not in text)
 
 
 def compile_members(model: type[Definition], node: ConfigNode) -> dict[str, Any]:

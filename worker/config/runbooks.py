@@ -19,7 +19,7 @@ from worker.config.steps import StepContext, StepDefinition, compile_step
 from worker.config.value_types import BrokerName, Concurrency, Text
 from worker.config.variables import VariablePath
 
-Inputs = Annotated[dict[str, Text], Compiled(request_variables)]
+Inputs = Annotated[dict[str, Text], Compiled(request_variables, jsonata="none")]
 
 
 class EndpointDefinition(Definition):
@@ -57,7 +57,7 @@ def compile_runbook(definition: RunbookDefinition, node: ConfigNode, references:
     if "queue" not in start and "endpoint" not in start and node.name not in started_by_webhooks(references):
         node.add_key_error("nothing starts this runbook: give it `start.queue` or `start.endpoint`, or name it in a webhook")
     compiled = compile_members(RunbookDefinition, node)
-    plain = plain_names(compiled["input"], definition, nodes, references)
+    plain = plain_names(compiled["input"], definition, references)
     steps = {name: compile_step(StepContext(step, nodes.child(name), names, plain, references)) for name, step in definition.steps.items()}
     auth = compile_caller(endpoint.auth, start.child("endpoint").child("auth")) if endpoint else None
     runbook = build(Runbook, definition, compiled, name=node.name, steps=steps, queue=definition.start.queue, endpoint=auth)
@@ -73,12 +73,11 @@ def started_by_webhooks(references: References) -> set[str]:
     return {node.fill(node.value) for node in nodes if isinstance(node.value, str)}
 
 
-def plain_names(inputs: Mapping[str, VariablePath], definition: RunbookDefinition, steps: ConfigNode, references: References) -> frozenset[str]:
+def plain_names(inputs: Mapping[str, VariablePath], definition: RunbookDefinition, references: References) -> frozenset[str]:
     """The variables whose expression ends in `!`."""
     found = {name for name, path in inputs.items() if path.plain}
-    for name, step in definition.steps.items():
-        outputs = steps.child(name).child("output")
-        found |= {variable for variable, text in step.output.items() if outputs.fill(text).rstrip().endswith("!")}
+    for step in definition.steps.values():
+        found |= {variable for variable, text in step.output.items() if text.rstrip().endswith("!")}
         method = references.method(step.method or "")
         found |= {variable for variable, path in method.output.items() if path.plain} if method is not None else set()
     return frozenset(found)

@@ -42,11 +42,11 @@ TYPES = {
 
 def validate(model: type[D], node: ConfigNode) -> D | None:
     """The definition with its variables filled in, or the valid part of it, or None."""
-    if not isinstance(node.value, dict):
+    unfilled: set[ConfigNode] = set()
+    given = filled(node, [model], unfilled)
+    if not isinstance(given, dict):
         node.add_error(f"`{node.name}` must be a mapping (names and values)")
         return None
-    unfilled: set[ConfigNode] = set()
-    given: dict[str, Any] = filled(node, [model], unfilled)
     for name in LATER.get(node.kind, frozenset()) & given.keys():
         node.child(name).add_key_error(f"`{name}` is not available in this version")
         del given[name]
@@ -65,7 +65,7 @@ def validate(model: type[D], node: ConfigNode) -> D | None:
 
 def filled(node: ConfigNode, annotations: Sequence[Any], unfilled: set[ConfigNode], mark: Compiled | None = None) -> Any:
     """The value with its variables; what may hold expressions stays as it is, and only its literal text is checked. Adds an error for what cannot be filled."""
-    mark = mark or next(filter(None, map(mark_of, annotations)), None)
+    mark = mark or next((found for found in map(mark_of, annotations) if found is not None and found.jsonata != "none"), None)
     value = node.value
     if node.children:
         members = {key: filled(child, member_types(annotations, key), unfilled, mark) for key, child in node.children.items()}
@@ -73,7 +73,7 @@ def filled(node: ConfigNode, annotations: Sequence[Any], unfilled: set[ConfigNod
     if not isinstance(value, str):
         return value
     is_member = mark in map(mark_of, annotations)  # and not a text deeper in it
-    if mark is not None and is_member and mark.is_bare(value):
+    if mark is not None and is_member and mark.is_expression(value):
         return value
     for text, start in [(value, 0)] if mark is None else literals(value):
         try:

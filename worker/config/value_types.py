@@ -85,12 +85,12 @@ Parameter = Annotated[Scalar, BeforeValidator(parameter), WithJsonSchema({"type"
 Parameters = Annotated[dict[str, Parameter], Compiled()]
 """Their names are checked against an operation, so the compiler of the kind compiles them."""
 
-ConditionText = Annotated[str, Field(min_length=1, examples=["{{ status_id != 9 }}"]), Compiled(condition, bare="always")]
-ExpressionText = Annotated[str, Field(min_length=1, examples=["{{ status_id != 9 }}"]), Compiled(expression, bare="without braces")]
+ConditionText = Annotated[str, Field(min_length=1, examples=["{{ status_id != 9 }}"]), Compiled(condition, jsonata="all")]
+ExpressionText = Annotated[str, Field(min_length=1, examples=["{{ status_id != 9 }}"]), Compiled(expression, jsonata="without braces")]
 TemplateText = Annotated[Text, Compiled(text_template)]
-Transform = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string"]}), Compiled(transform, bare="always")]
+Transform = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string"]}), Compiled(transform, jsonata="all")]
 Body = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string", "number", "boolean"]}), Compiled(optional_run_template)]
-Outputs = Annotated[dict[str, Text], Compiled(response_variables)]
+Outputs = Annotated[dict[str, Text], Compiled(response_variables, jsonata="none")]
 
 
 class Request(Definition):
