@@ -162,10 +162,6 @@ def deaf_after_the_post(api, proxy):  # noqa: F811
     return deaf
 
 
-async def posted(api):  # noqa: F811
-    return any(call.method == "POST" for call in api.calls)
-
-
 async def test_a_step_that_went_out_twice_since_its_confirm_was_lost_is_taken_once(stage, other, api, amqp_url):  # noqa: F811
     async with through_proxy(amqp_url) as (proxied, proxy):
         worker = await stage.start(post_then_put(api.url), amqp_url=proxied)
