@@ -226,7 +226,7 @@ async def test_a_machine_that_gives_no_process_makes_the_evaluator_unavailable_a
         tried.append("a process")
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("worker.evaluator.evaluators.AGAIN_AFTER", 3600.0)
+    monkeypatch.setattr("worker.evaluator.evaluators.RETRY_AFTER", 3600.0)
     monkeypatch.setattr(asyncio, "create_subprocess_exec", none)
     async with open_evaluator(Limits()) as evaluator:
         for _ in range(3):

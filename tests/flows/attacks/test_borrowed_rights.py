@@ -44,7 +44,7 @@ async def test_a_dead_letter_goes_to_its_own_dead_queue_only_and_so_does_its_rep
     if header == "CC":  # the broker itself takes BCC off
         assert letter_of(box, letter.message, codec).state.headers[header] == [VICTIM, "assets"], "the sender's own value is kept"
     replayed = await ReplayToQueue(box, "assets", lambda *_: Replay(), other.broker, codec)(letter_of(box, letter.message, codec), letter.message)
-    assert replayed.how == "replayed"
+    assert replayed.result == "replayed"
     assert (await other.depth(VICTIM), await other.depth("assets"), await other.depth("assets.dead")) == (0, 1, 0)
 
 
