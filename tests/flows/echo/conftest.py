@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Stage:
         self.done += 1
         await self.job.other.send({"payload": payload, **document}, queue)
         await self.running.settled("erp", "done", self.done)
+        await next_tick()
 
     async def quiet(self, polls: int = 3) -> list[Letter]:
         """What else was published, after some more polls."""
@@ -68,3 +70,8 @@ async def stage(of: Job, halo: SimulatedHalo, entity: str, **more: Any) -> Stage
     if more.get("start") == "beginning":
         await of.other.take_all(EVENTS, halo.store.count(entity))
     return Stage(of, halo, running, entity)
+
+
+async def next_tick():
+    """Past the step of Halo's clock in which we wrote: a change within the same 1/300 second cannot be told from ours."""
+    await asyncio.sleep(0.01)
