@@ -41,14 +41,19 @@ class StreamLedger:
         self._asked: dict[str, list[asyncio.Future[Claim | str]]] = {}
         self._awaited: dict[str, set[asyncio.Future[bool | str]]] = {}
         self._why_closed = ""
+        self._reading = False
 
     async def claim(self, key: Key, owner: str) -> Claim:
         self._require_open()
         answer: asyncio.Future[Claim | str] = asyncio.get_running_loop().create_future()
         self._outbox.append((key, owner, answer))
-        if self._sending is None:
-            self._sending = asyncio.create_task(self._send(), name="claims going out")
+        self._send_soon()
         return said(await answer)
+
+    def _send_soon(self) -> None:
+        """Nothing goes out before the stream is read: what is published while the reader attaches might never come back to it."""
+        if self._reading and self._outbox and self._sending is None:
+            self._sending = asyncio.create_task(self._send(), name="claims going out")
 
     async def _send(self) -> None:
         """Publish what is asked: all that came while the one before was on its way goes together, which is a fraction of the work."""
@@ -99,9 +104,10 @@ class StreamLedger:
             return
         if batch.restarted:
             self._index.clear()
-        self._why_closed = ""
+        self._why_closed, self._reading = "", True
         for delivery in batch.deliveries:
             self._note(delivery)
+        self._send_soon()
 
     def _note(self, delivery: Delivery) -> None:
         self._index.last = Position.of(delivery)
@@ -130,7 +136,7 @@ class StreamLedger:
 
     def close(self, why: str) -> None:
         """Nobody waits any longer for what is not read any more."""
-        self._why_closed = why
+        self._why_closed, self._reading = why, False
         for answers in self._asked.values():
             answer_all(answers, why)
         self._asked.clear()
