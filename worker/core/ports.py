@@ -113,6 +113,12 @@ class Slot(Protocol):
         ...
 
 
+class Reserve(Protocol):
+    """Reserves a slot for one request, as `Halo.reserve` does."""
+
+    def __call__(self, *, after: Exchange | None) -> AbstractAsyncContextManager[Slot | Exchange]: ...
+
+
 class Halo(Protocol):
     """One Halo client: authorised, budgeted requests. Never raises for what Halo or the network does; cancellation passes through."""
 

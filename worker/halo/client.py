@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import Context
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -15,6 +16,7 @@ from worker.core.entropy import uniform
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.health import Health
 from worker.core.ports import Clock, Slot
+from worker.core.sending import send_reserved
 from worker.halo.addresses import api_address, finder
 from worker.halo.auth import AuthManager
 from worker.halo.budget import FIRST, Budget, Budgets
@@ -74,16 +76,11 @@ class HaloClient:
         if self._circuit.broken:
             yield self._recorded(request, Exchange(Fate.NOT_SENT, reason=self._circuit.reason, down=True))
             return
-        stale = "" if after is None else after.stale_token
-        async with self._reservations.reserve(request, priority, request.timeout, stale) as slot:
+        async with self._reservations.reserve(request, priority, request.timeout, after=after) as slot:
             yield await self.checked(request, slot) if isinstance(slot, Exchange) else CheckedSlot(slot, self)
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
-        exchange: Exchange | None = None
-        while exchange is None or exchange.stale_token:
-            async with self.reserve(request, priority=priority, after=exchange) as slot:
-                exchange = slot if isinstance(slot, Exchange) else await slot.send()
-        return exchange
+        return await send_reserved(partial(self.reserve, request, priority=priority))
 
     def stop_waiting(self) -> None:
         """The worker stops: requests that wait for their turn or a token end as NOT_SENT, and so do later ones that would have to wait."""
@@ -141,10 +138,7 @@ class HaloClient:
 
     async def _probe(self) -> str:
         """Why Halo cannot be used, empty when it can. A probe that could not be sent any more has not shown that it can."""
-        exchange: Exchange | None = None
-        while exchange is None or exchange.stale_token:
-            async with self._reservations.reserve(PROBE, FIRST, PROBE_TIMEOUT, "" if exchange is None else exchange.stale_token) as slot:
-                exchange = slot if isinstance(slot, Exchange) else await slot.send()
+        exchange = await send_reserved(partial(self._reservations.reserve, PROBE, FIRST, PROBE_TIMEOUT))
         return exchange.reason if exchange.down or exchange.fate is Fate.NOT_SENT else ""
 
     def _recorded(self, request: Request, exchange: Exchange) -> Exchange:

@@ -50,12 +50,12 @@ class Reservations:
     clock: Clock
 
     @asynccontextmanager
-    async def reserve(self, request: Request, priority: int, seconds: float | None, stale_token: str) -> AsyncIterator[HaloSlot | Exchange]:
+    async def reserve(self, request: Request, priority: int, seconds: float | None, *, after: Exchange | None) -> AsyncIterator[HaloSlot | Exchange]:
         """Wait for a token and a turn; an exchange says why nothing can be sent. `seconds`: for the exchange; None: the client's own limit.
 
-        `stale_token`: the token that Halo refused before.
+        `after`: the exchange whose token Halo refused.
         """
-        slot = HaloSlot(self, request, priority, seconds, stale_token)
+        slot = HaloSlot(self, request, priority, seconds, "" if after is None else after.stale_token)
         try:
             yield await slot.acquire() or slot
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 
 import structlog
@@ -13,6 +14,7 @@ from worker.config.automation import Integration, Method, Values
 from worker.core.errors import CallRefused
 from worker.core.exchange import Exchange, Fate
 from worker.core.ports import Clock, Evaluator, Slot
+from worker.core.sending import send_reserved
 from worker.halo.client import HaloClient
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Failure
@@ -62,11 +64,7 @@ class IntegrationCaller:
 
     async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request
         """One exchange, its `duration` with the wait for a token or the budget. It is sent again only after a 401, once, with a new token."""
-        exchange: Exchange | None = None
-        while exchange is None or exchange.stale_token:
-            async with self.reserve(method, values, timeout=timeout, after=exchange) as slot:
-                exchange = slot if isinstance(slot, Exchange) else await slot.send()
-        return exchange
+        return await send_reserved(partial(self.reserve, method, values, timeout=timeout))
 
     def secrets(self, integration: str) -> tuple[str | None, ...]:
         """The credentials that are sent now; a response may quote them."""

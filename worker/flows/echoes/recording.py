@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,6 +20,7 @@ from worker.core.entropy import new_id
 from worker.core.errors import BrokerError
 from worker.core.exchange import Exchange, Priority, Request
 from worker.core.ports import Halo, Slot
+from worker.core.sending import send_reserved
 from worker.flows.echoes.footprints import footprint_of, stamp_of
 from worker.flows.polling.details import details_request
 from worker.flows.writes.write_request import names_record
@@ -132,11 +134,7 @@ class WriteRecordingHalo:
         return self._halo.source(path)
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
-        exchange: Exchange | None = None
-        while exchange is None or exchange.stale_token:
-            async with self.reserve(request, priority=priority, after=exchange) as slot:
-                exchange = slot if isinstance(slot, Exchange) else await slot.send()
-        return exchange
+        return await send_reserved(partial(self.reserve, request, priority=priority))
 
     @asynccontextmanager
     async def reserve(self, request: Request, *, priority: Priority, after: Exchange | None = None) -> AsyncIterator[Slot | Exchange]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 from worker.core.delivery_state import DeliveryState
 from worker.core.entropy import new_id
@@ -15,19 +15,13 @@ from worker.core.exchange import Exchange
 from worker.core.ledger import Claim, Ledger, attempt_key, receipt_key
 from worker.core.message import Delivery, identity_of
 from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused, Unsent, marked
-from worker.core.ports import Clock, Slot
+from worker.core.ports import Clock, Reserve
 
 SEND_WITHIN = 5.0  # seconds between the claim and the first byte: enough for a handshake; other copies add it to their wait
 LIST_LAG = 5.0  # seconds after which Halo's lists are taken to show what was created
 DENIED_PAUSE = 1.0  # seconds that a denied message stays in hand: a lost channel shows meanwhile
 RECEIPT_AFTER = 0.05  # seconds in which an attempt that need not wait is begun
 FIRST = "the first delivery"
-
-
-class Reserve(Protocol):
-    """Reserves a slot for one request. `after`: the exchange whose token Halo refused."""
-
-    def __call__(self, *, after: Exchange | None) -> AbstractAsyncContextManager[Slot | Exchange]: ...
 
 
 class Denial(Enum):
