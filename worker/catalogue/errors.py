@@ -15,3 +15,7 @@ class MethodNotAllowed(WorkerError):
 
 class RequestError(WorkerError):
     """A parameter or payload does not fit the operation; the text holds names and types, never values."""
+
+
+class WrongType(RequestError):
+    """A value does not fit the published type of its parameter."""

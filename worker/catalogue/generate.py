@@ -25,9 +25,13 @@ KEYS = {
     "/Lookup": "lookupid id",  # one endpoint, many lists of values, each with its own numbers
     "/TicketApproval": "ticket_id seq",  # its rows have no id; its DELETE asks for these two
 }
+WITH_CUSTOM_FIELDS = ("Tickets", "Opportunities", "Projects", "Asset", "Client", "Site", "Users")
 UNPUBLISHED = {
     ("/Actions", "post"): {"returnall": "bool"},  # without it the response holds only the last of several new actions
     ("/Actions/{id}", "delete"): {"ticket_id": "int"},  # Halo requires it, but its reference does not list it
+    ("/ClientCache", "get"): {"iscachebuild": "bool"},  # without it Halo answers 500
+    # clients in the field ask lists of records with custom fields for these, by number, and for the labels of their values
+    **{(f"/{entity}", "get"): {"include_custom_fields": "List<int>", "cf_display_values_only": "bool"} for entity in WITH_CUSTOM_FIELDS},
 }
 
 

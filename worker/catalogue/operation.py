@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Self
 
 
 class Body(Enum):
@@ -59,3 +60,7 @@ class Operation:
             return name
         wanted = name.lower()
         return next((published for published in self.query_parameters if published.lower() == wanted), name)
+
+    def accepting(self, names: Collection[str]) -> Self:
+        """The operation with these query parameters besides, whatever their values."""
+        return replace(self, query_parameters={**self.query_parameters, **{self.canonical_query(name): "any" for name in names}}) if names else self

@@ -8,7 +8,9 @@ from typing import Any
 
 METHODS = ("get", "post", "delete")
 PARAMETER = re.compile(r"\{([^{}]+)\}")
-TYPE_IN_WORDS = re.compile(r"\(([\w<>]+)\)")
+TYPE_IN_WORDS = re.compile(r"\(([\w<> ]+)\)")
+DATES = frozenset({"lastupdatefromdate", "lastupdatetodate", "invoicedatestart", "invoicedateend"})  # declared as bool; Halo takes dates
+LISTS = {"array of int": "List<int>"}
 PLAIN_FORMATS = frozenset({"int32", "float", "double"})  # these add nothing to `integer` and `number`
 
 Document = Mapping[str, Any]
@@ -36,11 +38,15 @@ def type_of(document: Document, schema: Mapping[str, Any]) -> str:
 
 
 def parameter_type(document: Document, parameter: Mapping[str, Any]) -> str:
-    """Some parameters have no schema, only a type in brackets at the start of their description."""
-    if "schema" in parameter:
-        return type_of(document, parameter["schema"])
-    words = TYPE_IN_WORDS.match(parameter.get("description", ""))
-    return words[1] if words else "any"
+    """The type in the schema, corrected by the words in brackets at the start of the description, which some parameters have instead."""
+    if parameter["name"].lower() in DATES:
+        return "date"
+    words = TYPE_IN_WORDS.match(parameter.get("description") or "")
+    said = LISTS.get(words[1], words[1]) if words else "any"
+    declared = type_of(document, parameter["schema"]) if "schema" in parameter else said
+    if declared == "string" and said in LISTS.values():
+        return said
+    return "any" if {declared, said} == {"int", "bool"} else declared
 
 
 def parameters(document: Document, operation: Mapping[str, Any], place: str) -> dict[str, str]:

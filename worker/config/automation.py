@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from worker.catalogue.actions import Action
+from worker.catalogue.operation import Operation
 from worker.config.compiled import Condition, Find, Template
 from worker.config.variables import VariablePath
 from worker.core.exchange import Exchange
@@ -136,6 +137,8 @@ class Step:
     name: str
     method: Method | None = None
     action: Action | None = None
+    operation: Operation | None = None
+    """The operation of the action, as the client's API has it."""
     client: str | None = None
     path: Mapping[str, RunTemplate] = field(default_factory=dict)
     query: Mapping[str, RunTemplate] = field(default_factory=dict)

@@ -11,6 +11,7 @@ import orjson
 
 from worker.config.compiled import Condition, Template
 from worker.config.expression_batch import BatchedExpression, ExpressionBatch
+from worker.config.expression_literals import LiteralError
 from worker.config.paths import Scope, simple_path
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.syntax import ExpressionSyntaxError, parse_expression
@@ -132,6 +133,9 @@ def expression_part(embedded: Embedded, location: SourceLocation, compilation: C
     except ExpressionSyntaxError as error:
         hint = "; inside an expression a variable is its name alone, without `<<` and `>>`" if "<<" in text else ""
         compilation.problems.append(location.problem(f"the expression is not valid JSONata: {error}{hint}", embedded.start + error.offset))
+        return nothing
+    except LiteralError as error:
+        compilation.problems.append(location.problem(str(error), embedded.start + error.offset))
         return nothing
     start = location.problem("", embedded.start + len(text) - len(text.lstrip()))
     place = f"the expression at {str(start)[:-2]}" if start.file else "the expression"

@@ -14,7 +14,7 @@ from worker.config.lookups import FindDefinition, compile_find
 from worker.config.parameters import Checks, check_transform, find_operation, request_parameters, require_path, supplies_any_path
 from worker.config.references import References
 from worker.config.routes import Publisher
-from worker.config.value_types import BrokerName, Concurrency, ConditionText, ExpressionText, Request, Retry, Text, Transform
+from worker.config.value_types import BrokerName, Concurrency, ConditionText, ExpressionText, Request, Retry, Text, Transform, Unknown
 
 SHAPE = ("path", "query", "payload")
 NEW_TICKETS = "/Tickets"
@@ -60,7 +60,7 @@ class PublisherDefinition(Definition):
         description="Ordering key: the worker applies messages with the same value one after the other, also across retries and replicas.",
         examples=["{{ serial }}"],
     )
-    allow_unknown: bool = Field(default=False, description="Accept an entity or parameter that the known API does not have.")
+    allow_unknown: Unknown = False
 
 
 def compile_publisher(definition: PublisherDefinition, node: ConfigNode, references: References) -> Publisher | None:

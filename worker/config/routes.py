@@ -108,7 +108,6 @@ class Publisher:
     """The idempotency key: of messages with the same one only the first is sent; None: all are sent."""
     may_be_empty: bool = True
     """Whether the route asks for an empty payload; otherwise its transform did not fit the message."""
-    allow_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)

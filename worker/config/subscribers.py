@@ -14,12 +14,13 @@ from worker.config.definition import Definition, build, compile_members, mistake
 from worker.config.parameters import Checks, check_transform, find_operation, own_parameters, request_parameters, require_path, supplies_any_path
 from worker.config.references import References
 from worker.config.routes import Subscriber
-from worker.config.value_types import BrokerName, ConditionText, Duration, DurationOrNothing, Request, TemplateText, Text, Transform
+from worker.config.value_types import BrokerName, ConditionText, Duration, DurationOrNothing, Request, TemplateText, Text, Transform, Unknown
 
 EVERY = 60.0
 CRON_FIELDS = 5
 NOT_FILTERING = ("include", "order")
 FILTERING = ("only", "include_this_id")
+SHOWING = frozenset({"cf_display_values_only"})
 
 Changes = Literal["by_date", "by_content", "all"]
 
@@ -103,7 +104,7 @@ class SubscriberDefinition(Definition):
     on_lost_cursor: Literal["wait", "start"] = Field(
         default="wait", description="The action after the cursor is lost: wait for a command, or start again as `start` says."
     )
-    allow_unknown: bool = Field(default=False, description="Accept an entity or parameter that the known API does not have.")
+    allow_unknown: Unknown = False
 
 
 def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, references: References) -> Subscriber | None:
@@ -163,7 +164,7 @@ def resolve_changes(definition: SubscriberDefinition, operation: Operation, node
     dated = operation.listing is not None and operation.listing.dated
     if definition.changes == "auto":
         return "by_date" if dated else "by_content"
-    if definition.changes == "by_date" and not dated and not definition.allow_unknown:
+    if definition.changes == "by_date" and not dated and definition.allow_unknown is not True:
         node.child("changes").add_error(f"Halo cannot filter {operation.entity} by date: write by_content, all or auto")
     return definition.changes
 
@@ -180,7 +181,7 @@ def check_deletes(operation: Operation, node: ConfigNode) -> None:
 
 def filtering(name: str) -> bool:
     lower = name.lower()
-    return not lower.startswith(NOT_FILTERING) or lower.endswith(FILTERING)
+    return lower not in SHOWING and (not lower.startswith(NOT_FILTERING) or lower.endswith(FILTERING))
 
 
 def binding_pattern(resource: str, routing_key: ConfigNode) -> str:

@@ -62,6 +62,13 @@ def parameter(value: Any) -> Any:
     return value
 
 
+def unknown(value: Any) -> Any:
+    """What `allow_unknown` allows."""
+    if isinstance(value, bool) or (isinstance(value, list) and all(isinstance(name, str) and name for name in value)):
+        return value
+    raise mistake("must be true, false, or a list of the names of query parameters")
+
+
 def header_name(value: str) -> str:
     if not HEADER.fullmatch(value):
         raise mistake("cannot be the name of a header")
@@ -79,6 +86,13 @@ Concurrency = Annotated[int, Field(ge=1, le=1000)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 BrokerName = Annotated[str, BeforeValidator(broker_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
 HeaderName = Annotated[str, AfterValidator(header_name)]
+
+Unknown = Annotated[
+    bool | list[Text],
+    BeforeValidator(unknown),
+    Field(description="Query parameters that the route may use although the known API does not have them; true: any entity and parameter."),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 
 Scalar = str | int | float | bool | None
 Parameter = Annotated[Scalar, BeforeValidator(parameter), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]

@@ -13,6 +13,7 @@ from typing import Any
 
 import jsonatapy
 
+from worker.config.expression_literals import culprits
 from worker.config.jsonata_errors import explain
 from worker.config.syntax import enclosed, pad
 from worker.config.template_lexer import tokens
@@ -45,7 +46,7 @@ class Expression:
     """One compiled JSONata text that `worker.config.syntax` has accepted."""
 
     def __init__(self, text: str) -> None:
-        pieces = list(tokens(text))
+        self._pieces = pieces = tuple(tokens(text))
         self._variables = frozenset(token.text[1:] for token in pieces if token.kind == "variable")
         self._literals = frozenset(token.text[1:-1] for token in pieces if token.kind == "string")
         self._compiled = jsonatapy.compile(enclosed(text), max_stack_depth=MAX_STACK, max_sequence_length=MAX_SEQUENCE)
@@ -61,5 +62,6 @@ class Expression:
             result = self._compiled.evaluate_with_data(given.handle, wanted, timeout=given.milliseconds_left())
         except (ValueError, TypeError, OverflowError) as error:
             complaint = str(error)
-            raise (TimedOut if complaint.startswith(TIMED_OUT) else ExpressionError)(explain(complaint, self._literals)) from None
+            reason = explain(complaint, self._literals) + culprits(complaint, self._pieces)
+            raise (TimedOut if complaint.startswith(TIMED_OUT) else ExpressionError)(reason) from None
         return result.get("v", UNDEFINED)

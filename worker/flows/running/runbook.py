@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from worker.catalogue.errors import RequestError
+from worker.catalogue.errors import RequestError, WrongType
 from worker.config.automation import Runbook, Step, Values
 from worker.config.compiled import Condition
 from worker.config.expressions import as_text
@@ -137,7 +137,8 @@ class RunbookFlow:
         try:
             performed = await self._performer.perform(step, values, attempt)
         except (RequestError, CallRefused) as error:
-            return self._failed(run, step, values, await attempt.with_history(Refused(DeadClass.REJECTED, f"not sent: {error}")), attempts)
+            dead = DeadClass.TRANSFORM if isinstance(error, WrongType) else DeadClass.REJECTED
+            return self._failed(run, step, values, await attempt.with_history(Refused(dead, f"not sent: {error}")), attempts)
         if isinstance(performed.outcome, Done):
             return await self._onward(run, step, performed.values, performed.outcome.status)
         return self._failed(run, step, performed.values, performed.outcome, attempts)

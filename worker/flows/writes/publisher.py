@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
-from worker.catalogue.errors import RequestError
+from worker.catalogue.errors import RequestError, WrongType
 from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionError, Undecodable
@@ -85,7 +85,7 @@ class PublisherFlow:
             return await self._writer.write(write, document, bindings, attempt)
         except EvaluatorUnavailable as error:
             return unevaluated(error)
-        except ExpressionError as error:
+        except (ExpressionError, WrongType) as error:
             return Refused(DeadClass.TRANSFORM, str(error))
         except (Undecodable, RequestError) as error:
             return Refused(DeadClass.DECODE, str(error))
