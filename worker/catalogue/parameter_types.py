@@ -47,8 +47,10 @@ def is_uuid(value: Any) -> bool:
     return isinstance(value, str) and UUID.fullmatch(value.strip()) is not None
 
 
-def are_whole(value: Any) -> bool:
-    """Whole numbers: a list, or a text with commas, also in brackets."""
+def is_list(value: Any) -> bool:
+    """Whole numbers: a list, or a text with commas, also in brackets; or true or false, as clients in the field send for `includeclosed`."""
+    if is_boolean(value):
+        return True
     if isinstance(value, str):
         value = value.strip().removeprefix("[").removesuffix("]").split(",")
     return all(map(is_whole, value)) if isinstance(value, list | tuple) else is_whole(value)
@@ -68,7 +70,7 @@ FITS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "date-time": (is_moment, DATE),
     "DateTime": (is_moment, DATE),
     "uuid": (is_uuid, "a GUID"),
-    "List<int>": (are_whole, "whole numbers, separated by commas"),
+    "List<int>": (is_list, "whole numbers, separated by commas (or true or false)"),
 }
 """By published type; every value fits any other type."""
 

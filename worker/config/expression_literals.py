@@ -33,12 +33,12 @@ ABOUT_A_PICTURE = re.compile(r"\bD3(08|09|13[0-6])")
 SHOWN = 60  # characters
 
 
-class LiteralError(ValueError):
+@dataclass(frozen=True, slots=True)
+class LiteralError:
     """A literal that no run could use; `offset` is its place."""
 
-    def __init__(self, message: str, offset: int) -> None:
-        super().__init__(message)
-        self.offset = offset
+    message: str
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,16 @@ class PictureArgument:
     options: str = ""
 
 
-def check_literals(pieces: Sequence[Token]) -> None:
-    """Raises `LiteralError` for the first literal that the engine cannot use."""
+def literal_errors(pieces: Sequence[Token]) -> Iterator[LiteralError]:
+    """What is wrong with the literals that the engine cannot use."""
     for token, after in pairwise([*pieces, Token("end", "", -1)]):
         if token.kind == "regex" and (wrong := regex_problem(token.text)):
-            raise LiteralError(wrong, token.start)
+            yield LiteralError(wrong, token.start)
         if token.kind == "regex" and after.kind == "word" and after.start == token.end:
-            raise LiteralError(f"the regular expression `{shown(token.text)}` has the flag `{after.text}`; valid are i and m", after.start)
+            yield LiteralError(f"the regular expression `{shown(token.text)}` has the flag `{after.text}`; valid are i and m", after.start)
     for argument in picture_arguments(pieces):
         if argument.picture is not None and (wrong := picture_problem(argument.function, argument.picture, argument.options)):
-            raise LiteralError(wrong, argument.token.start)
+            yield LiteralError(wrong, argument.token.start)
 
 
 def culprits(error: str, pieces: Sequence[Token]) -> str:

@@ -11,11 +11,11 @@ import orjson
 
 from worker.config.compiled import Condition, Template
 from worker.config.expression_batch import BatchedExpression, ExpressionBatch
-from worker.config.expression_literals import LiteralError
+from worker.config.expression_literals import literal_errors
 from worker.config.paths import Scope, simple_path
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.syntax import ExpressionSyntaxError, parse_expression
-from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, whole
+from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, tokens, whole
 from worker.core.errors import ConfigError, ExpressionError, Problem
 from worker.core.evaluation import UNDEFINED
 from worker.core.ports import Evaluator
@@ -134,9 +134,7 @@ def expression_part(embedded: Embedded, location: SourceLocation, compilation: C
         hint = "; inside an expression a variable is its name alone, without `<<` and `>>`" if "<<" in text else ""
         compilation.problems.append(location.problem(f"the expression is not valid JSONata: {error}{hint}", embedded.start + error.offset))
         return nothing
-    except LiteralError as error:
-        compilation.problems.append(location.problem(str(error), embedded.start + error.offset))
-        return nothing
+    compilation.problems += [location.problem(error.message, embedded.start + error.offset) for error in literal_errors(tuple(tokens(text)))]
     start = location.problem("", embedded.start + len(text) - len(text.lstrip()))
     place = f"the expression at {str(start)[:-2]}" if start.file else "the expression"
     return itemgetter(compilation.batch.add(BatchedExpression(text, variables, simple_path(text), place)))

@@ -12,7 +12,7 @@ from worker.config.callers import check_shared_secrets
 from worker.config.config_node import ConfigNode, RouteFile
 from worker.config.interpolation import Variables
 from worker.config.kinds import KINDS
-from worker.config.names import check_clients, check_names, check_queues
+from worker.config.names import check_clients, check_exchanges, check_names, check_queues
 from worker.config.references import References
 from worker.config.routes import Routes
 from worker.config.validation import validate
@@ -93,6 +93,7 @@ def compile_routes(definitions: list[ConfigNode], problems: list[Problem]) -> Ro
     check_names(definitions)
     check_clients(References(catalogue, definitions))
     check_queues(definitions, routes)
+    check_exchanges(definitions, routes)
     check_shared_secrets(definitions)
     return routes
 

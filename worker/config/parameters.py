@@ -21,7 +21,6 @@ from worker.core.suggest import did_you_mean
 
 PAGING = frozenset(("pageinate", "page_no", "page_size", "count"))
 DATES = frozenset(("lastupdatefromdate", "lastupdatetodate"))
-HINT = "if your Halo knows it, name it in `allow_unknown`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ def query_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
             member.add_key_error(f"`{canonical}` must be left out: the worker sets it on this list")
         elif checks.allow_unknown is not True:
             for sentence in checks.catalogue.check_query(checks.operation, [name]):
-                member.add_key_error(f"{sentence.rstrip('?')}{'?' if sentence.endswith('?') else ';'} {HINT}")
+                member.add_key_error(sentence)
         check_type(member, checks.operation, canonical)
         if canonical in found:
             member.add_key_error(f"`{name}` is given twice")

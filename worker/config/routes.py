@@ -11,6 +11,7 @@ from worker.catalogue.operation import Operation
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.compiled import Condition, Find, RequestParameters, Template
 from worker.core.known_secrets import KnownSecrets
+from worker.core.topology import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,8 @@ class Publisher:
     queue: str
     operation: Operation
     declare: bool = True
-    bind: tuple[tuple[str, str], ...] = ()
-    """(exchange, routing key) pairs."""
+    bind: tuple[Source, ...] = ()
+    """The exchanges from which its queue gets messages."""
     request: RequestParameters = field(default_factory=RequestParameters)
     when: Condition | None = None
     transform: Template | None = None

@@ -14,7 +14,7 @@ from worker.config.definition import Definition, build, compile_members, mistake
 from worker.config.parameters import Checks, check_transform, find_operation, own_parameters, request_parameters, require_path, supplies_any_path
 from worker.config.references import References
 from worker.config.routes import Subscriber
-from worker.config.value_types import BrokerName, ConditionText, Duration, DurationOrNothing, Request, TemplateText, Text, Transform, Unknown
+from worker.config.value_types import BrokerName, ConditionText, Duration, DurationOrNothing, ExchangeName, Request, TemplateText, Text, Transform, Unknown
 
 EVERY = 60.0
 CRON_FIELDS = 5
@@ -68,7 +68,9 @@ Members = Annotated[
 class Publish(Definition):
     """The destination of the events."""
 
-    exchange: BrokerName = Field(default="halo", description="A durable topic exchange; the worker declares it.")
+    exchange: ExchangeName = Field(
+        default="halo", description="An exchange; the worker takes one that exists as it is, and declares an absent one as a topic exchange."
+    )
     routing_key: TemplateText | None = Field(
         default=None, description="Text with expressions; default: the entity and the kind of change, such as tickets.updated."
     )

@@ -1,4 +1,4 @@
-"""Checks the syntax, functions, variables and literals of an expression without evaluating any of it."""
+"""Checks the syntax, functions and variables of an expression without evaluating anything, not even constants."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Final
 
 import jsonatapy
 
-from worker.config.expression_literals import check_literals
 from worker.config.jsonata_errors import explain
 from worker.config.template_lexer import Token, tokens
 from worker.core.suggest import did_you_mean
@@ -39,14 +38,13 @@ class ExpressionSyntaxError(ValueError):
 
 
 def parse_expression(text: str) -> frozenset[str]:
-    """The variables that the text names, without their `$`. Raises `ExpressionSyntaxError` when it is not JSONata, `LiteralError`."""
+    """The variables that the text names, without their `$`. Raises `ExpressionSyntaxError` when it is not JSONata."""
     pieces = list(tokens(text))
     if len(text) > MAX_SOURCE:
         raise ExpressionSyntaxError(f"the expression has {len(text):,} characters; at most {MAX_SOURCE:,} are taken", 0)
     check_syntax(text)
     check_functions(pieces)
     check_assignments(pieces)
-    check_literals(pieces)
     return frozenset(token.text[1:] for token in pieces if token.kind == "variable")
 
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from worker.config.definition import Compiled, Definition, mistake
 from worker.config.node_values import condition, expression, optional_run_template, response_variables, text_template, transform
 from worker.core.durations import PATTERN, format_duration, parse_duration
+from worker.core.topology import STANDARD_EXCHANGES
 
 LONGEST = 30 * 86400.0
 LONGEST_CALL = 600.0
@@ -47,12 +48,17 @@ def call_seconds(value: Any) -> float:
 
 
 def broker_name(value: Any) -> Any:
-    """The name of a queue or exchange: AMQP's short string, and not one of the broker's own."""
+    """The name of a queue or exchange: AMQP's short string, and not one of the broker's own names."""
     if not isinstance(value, str) or not BROKER_NAME.fullmatch(value) or len(value.encode()) > 255:  # noqa: PLR2004  AMQP's short string
         raise mistake("must be text of 1 to 255 bytes")
     if value.startswith("amq."):
         raise mistake("begins with `amq.`, which the broker reserves")
     return value
+
+
+def exchange_name(value: Any) -> Any:
+    """The name of an exchange: the broker's own that every virtual host has may be used too."""
+    return value if value in STANDARD_EXCHANGES else broker_name(value)
 
 
 def parameter(value: Any) -> Any:
@@ -85,6 +91,7 @@ Concurrency = Annotated[int, Field(ge=1, le=1000)]
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 BrokerName = Annotated[str, BeforeValidator(broker_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
+ExchangeName = Annotated[str, BeforeValidator(exchange_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
 HeaderName = Annotated[str, AfterValidator(header_name)]
 
 Unknown = Annotated[

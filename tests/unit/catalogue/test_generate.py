@@ -38,9 +38,9 @@ def test_the_order_of_the_published_file_does_not_matter(tmp_path):
 
 def test_without_facts_about_lists_those_of_the_present_data_are_kept(tmp_path):
     document = tmp_path / "openapi.json"
-    document.write_text('{"paths": {"/Tickets": {"get": {}}, "/NewThing": {"get": {}}}, "components": {"schemas": {}}}', encoding="utf-8")
+    document.write_text('{"paths": {"/Supplier": {"get": {}}, "/NewThing": {"get": {}}}, "components": {"schemas": {}}}', encoding="utf-8")
     paths = json.loads(generate(tmp_path, document))["paths"]
-    assert paths == {"/NewThing": {"get": {}}, "/Tickets": {"get": {"rows": "tickets"}}}
+    assert paths == {"/NewThing": {"get": {}}, "/Supplier": {"get": {"rows": "suppliers"}}}
 
 
 def test_a_newer_file_that_describes_answers_tells_where_the_rows_of_new_lists_are(tmp_path):

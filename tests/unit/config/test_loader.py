@@ -13,6 +13,7 @@ from worker.catalogue.catalogue import load as load_catalogue
 from worker.config.loader import load_routes
 from worker.config.routes import RateLimit
 from worker.core.errors import ConfigError
+from worker.core.topology import AmqpExchange, Source
 
 
 def subscriber(routes):
@@ -193,7 +194,12 @@ publishers:
 """
         )
     )
-    assert (route.declare, route.bind, route.retry, route.concurrency) == (False, (("erp", "a.#"), ("crm", "#")), (), 16)
+    assert (route.declare, route.bind, route.retry, route.concurrency) == (
+        False,
+        (Source(AmqpExchange("erp"), "a.#"), Source(AmqpExchange("crm"), "#")),
+        (),
+        16,
+    )
     assert (route.find.operation.method, route.find.operation.path, route.find.use, route.find.then) == ("GET", "/Actions", "always", "skip")
     assert all_evaluated(route.find.query, {"ticket": 7}) == {"ticket_id": 7}
     assert all_evaluated(route.find.match, {"note": "x"}) == {"note": "x", "hidden": False}

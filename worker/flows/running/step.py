@@ -74,7 +74,7 @@ class Performer:
         action, halo = step.action, self._clients[step.client or ""]
         if action is None:
             raise Undecodable(f"step {step.name!r} has neither a method nor an action")
-        operation = self._catalogue.find(action.entity, action.method)
+        operation = step.operation or self._catalogue.find(action.entity, action.method)
         path = {name: await filler.fill(values, self._evaluator) for name, filler in step.path.items()}
         query = {name: await filler.fill(values, self._evaluator) for name, filler in step.query.items()}
         if operation.method == "GET":
