@@ -70,6 +70,32 @@ def test_a_client_takes_everything_that_a_file_can_say(load):
     assert client.headers == {"X-Trace": "on"}
 
 
+@pytest.mark.parametrize(
+    ("token_url", "expected"),
+    [
+        ("https://acme.haloitsm.com/auth/token?tenant=acme", ("https://acme.haloitsm.com/auth/token", "acme")),
+        ("https://acme.haloitsm.com/auth/token?tenant=acme&realm=it", ("https://acme.haloitsm.com/auth/token?realm=it", "acme")),
+        ("https://acme.haloitsm.com/auth/token?realm=it", ("https://acme.haloitsm.com/auth/token?realm=it", None)),
+        ("https://acme.haloitsm.com/auth/token/", ("https://acme.haloitsm.com/auth/token", None)),
+    ],
+)
+def test_the_query_of_a_token_url_is_kept_and_its_tenant_is_the_clients(load, token_url, expected):
+    other = f"  other:\n    api_url: https://acme.haloitsm.com/api\n    token_url: {token_url}\n    auth: {{type: client_credentials, client_id: a, client_secret: b}}\n"
+    client = load(other).clients["other"]
+    assert (client.token_url, client.tenant) == expected
+
+
+def test_the_token_url_of_an_integration_keeps_its_query(load):
+    routes = load("""
+integrations:
+  api:
+    base_url: https://api.example.com
+    auth: {type: oauth2, token_url: "https://login.example.com/token?realm=it&audience=x", client_id: a, client_secret: b}
+    methods: {ask: {method: GET, path: /}}
+""")
+    assert routes.integrations["api"].auth.token_url == "https://login.example.com/token?realm=it&audience=x"
+
+
 def test_no_secret_is_in_the_repr_of_what_is_loaded(load):
     routes = load(
         "  other:\n    url: http://h\n    auth: {type: password, client_id: a, username: b, password: hidden-too}\n    headers: {X-Key: hidden-also}\n"
