@@ -19,3 +19,7 @@ class RequestError(WorkerError):
 
 class WrongType(RequestError):
     """A value does not fit the published type of its parameter."""
+
+
+class NotOpenApi(WorkerError):
+    """A document is not an OpenAPI file of Halo; the text is to be read after its name."""
