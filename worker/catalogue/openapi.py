@@ -24,7 +24,13 @@ def openapi_document(catalogue: Catalogue) -> dict[str, Any]:
     for path, facts in data["paths"].items():
         entity = path.split("/")[1]
         paths[path] = {method: operation(path, method, facts, tags.get(entity, [entity]), schemas) for method in METHODS if method in facts}
-    return {"openapi": "3.0.1", "info": {"title": "Halo API", "version": "v2"}, "servers": [{"url": "/api"}], "paths": paths, "components": {"schemas": schemas}}
+    return {
+        "openapi": "3.0.1",
+        "info": {"title": "Halo API", "version": "v2"},
+        "servers": [{"url": "/api"}],
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
 
 
 def operation(path: str, method: str, facts: Mapping[str, Any], tags: list[str], schemas: dict[str, Any]) -> dict[str, Any]:
@@ -44,10 +50,8 @@ def operation(path: str, method: str, facts: Mapping[str, Any], tags: list[str],
 
 def body(shape: str, name: str, schemas: dict[str, Any]) -> dict[str, Any]:
     """The content of a request's body; `name`: of the schema of what it holds, or its type."""
-    if name in schemas:
-        its = schemas[name] if "/" in name else reference(name)  # a name with a slash is that of the path: the schema is written out there
-    else:
-        its = schema(name)
+    written_out = "/" in name  # such a name is that of the path
+    its = schema(name) if name not in schemas else schemas[name] if written_out else reference(name)
     if shape == "multipart":
         return {"multipart/form-data": {"schema": its}}
     return {"application/json": {"schema": {"type": "array", "items": its} if shape == "array" else its}}

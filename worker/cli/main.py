@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from worker import __version__
+from worker.cli.catalogue_commands import catalogue
 from worker.cli.console import errors
 from worker.cli.dead import dead
 from worker.core.errors import ConfigError, WorkerError
@@ -213,6 +214,7 @@ def cursor_reset(name: SubscriberName, dry_run: CursorDryRun = False) -> int:
 
 
 app.add_typer(dead, name="dead")
+app.add_typer(catalogue, name="catalogue")
 
 
 @app.command()

@@ -8,11 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from yarl import URL
 
+from worker.catalogue.catalogue import Catalogue
+from worker.catalogue.errors import NotOpenApi
+from worker.catalogue.tenant import LARGEST, parse_openapi
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, mistake
 from worker.config.references import References
 from worker.config.routes import Client, Grant, RateLimit
 from worker.config.value_types import HEADER, Duration, Text, seconds
+from worker.core.text_files import UnreadableFile, read_regular
 from worker.core.url_credentials import is_encoded
 
 RATE = re.compile(r"(\d{1,9})/(.+)")
@@ -121,6 +125,10 @@ class ClientDefinition(Definition):
     )
     tenant: Text | None = Field(default=None, description="The tenant's name, where several share one address.")
     auth: Auth = Field(description="The worker's credentials.")
+    openapi: Text | None = Field(
+        default=None,
+        description="The tenant's own OpenAPI file, relative to the route files; `check` takes entities and parameters from it instead of the built-in catalogue.",
+    )
     rate_limit: Rate = Field(
         default_factory=RateLimit,
         description="Maximum requests in any period of this length; `none` for Halo on your own servers.",
@@ -139,7 +147,15 @@ def compile_client(definition: ClientDefinition, node: ConfigNode, _references: 
     token_url, tenant = without_tenant(definition.token_url)
     if tenant and definition.tenant and tenant != definition.tenant:
         node.child("token_url").add_error("`token_url` names another tenant than `tenant`: leave one of them out")
-    return build(Client, definition, name=node.name, grant=build(Grant, definition.auth), token_url=token_url, tenant=definition.tenant or tenant)
+    return build(
+        Client,
+        definition,
+        name=node.name,
+        grant=build(Grant, definition.auth),
+        token_url=token_url,
+        tenant=definition.tenant or tenant,
+        catalogue=read_catalogue(definition.openapi, node),
+    )
 
 
 def without_tenant(token_url: str | None) -> tuple[str | None, str | None]:
@@ -147,3 +163,14 @@ def without_tenant(token_url: str | None) -> tuple[str | None, str | None]:
     if token_url is None or not (tenant := URL(token_url).query.get("tenant")):
         return token_url, None
     return str(URL(token_url).without_query_params("tenant")), tenant
+
+
+def read_catalogue(openapi: str | None, node: ConfigNode) -> Catalogue | None:
+    """The catalogue of the tenant's own OpenAPI file; None without one, and after an error."""
+    if openapi is None:
+        return None
+    try:
+        return parse_openapi(read_regular(node.file.folder / openapi, LARGEST))
+    except (UnreadableFile, NotOpenApi) as error:
+        node.child("openapi").add_error(f"the file `{openapi}` {error}")
+        return None

@@ -69,10 +69,11 @@ def compile_publisher(definition: PublisherDefinition, node: ConfigNode, referen
     """None where the operation is not known."""
     compiled = compile_members(PublisherDefinition, node)
     check_find(definition, node)
-    operation = find_operation(node, references.catalogue, definition.entity, definition.method, allow_unknown=definition.allow_unknown)
+    catalogue = references.catalogue_of(definition.client)
+    operation = find_operation(node, catalogue, definition.entity, definition.method, allow_unknown=definition.allow_unknown)
     if operation is None:
         return None
-    checks = Checks(references.catalogue, operation, definition.allow_unknown)
+    checks = Checks(catalogue, operation, definition.allow_unknown)
     request = request_parameters(node.child("request"), checks)
     check_payload(node, checks, request.path)
     return build(

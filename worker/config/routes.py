@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.compiled import Condition, Find, RequestParameters, Template
@@ -49,6 +50,8 @@ class Client:
     ca_file: str | None = None
     proxy: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    catalogue: Catalogue | None = field(default=None, repr=False, compare=False)
+    """Of the tenant's own OpenAPI file; None: the published API."""
 
 
 @dataclass(frozen=True, slots=True)

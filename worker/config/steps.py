@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from worker.catalogue.actions import Action, UnknownAction, find_action
+from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.config.automation import Branch, Method, RunTemplate, Step
 from worker.config.compiled import Find
 from worker.config.config_node import ConfigNode
@@ -170,10 +171,14 @@ def compile_action(context: StepContext) -> Action | None:
         return None
 
 
-def action_checks(action: Action, context: StepContext) -> Checks:
-    """The operation that checks the action's parameters; the body is checked here."""
-    catalogue, node, body = context.references.catalogue, context.node, context.definition.body
-    operation = catalogue.find(action.entity, action.method).accepting(named(context.definition.allow_unknown))
+def action_checks(action: Action, context: StepContext) -> Checks | None:
+    """The operation that checks the action's parameters, None where the client's API lacks it; the body is checked here."""
+    catalogue, node, body = context.references.catalogue_of(context.definition.client), context.node, context.definition.body
+    try:
+        operation = catalogue.find(action.entity, action.method).accepting(named(context.definition.allow_unknown))
+    except (UnknownEntity, MethodNotAllowed) as error:
+        node.child("action").add_error(f"the client's API lacks {action.name}: {error}")
+        return None
     if operation.method in NO_BODY:
         if body is not None:
             node.child("body").add_key_error(f"{action.name} sends nothing: leave `body` out")

@@ -115,11 +115,12 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
     publish = node.child("publish")
     routing_key = compile_members(Publish, publish)["routing_key"]
     check_alternatives(definition, node)
-    operation = find_operation(node, references.catalogue, definition.entity, "GET", allow_unknown=definition.allow_unknown)
+    catalogue = references.catalogue_of(definition.client)
+    operation = find_operation(node, catalogue, definition.entity, "GET", allow_unknown=definition.allow_unknown)
     if operation is None:
         return None
     changes = resolve_changes(definition, operation, node)
-    checks = Checks(references.catalogue, operation, definition.allow_unknown, own_parameters(operation, by_date=changes == "by_date"))
+    checks = Checks(catalogue, operation, definition.allow_unknown, own_parameters(operation, by_date=changes == "by_date"))
     request = request_parameters(node.child("request"), checks)
     transform = node.child("input_transform")
     supplied = {*request.path, *check_transform(transform, ("path", "query"), checks)}
@@ -131,7 +132,7 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
         )
     if definition.deletes:
         check_deletes(operation, node)
-    details = references.catalogue.details_of(operation) if definition.details else None
+    details = catalogue.details_of(operation) if definition.details else None
     if definition.details and details is None:
         node.child("details").add_error(f"Halo has no single record to fetch for {operation.entity}: leave `details` out")
     return build(

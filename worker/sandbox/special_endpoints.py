@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
+import orjson
 from aiohttp import web
 
+from worker.catalogue.catalogue import load
+from worker.catalogue.openapi import openapi_document
 from worker.sandbox.paths import PathMatch
 from worker.sandbox.responses import json_answer, refusal_answer
 from worker.sandbox.simulated_halo import SimulatedHalo
@@ -26,10 +30,18 @@ def public_answer(halo: SimulatedHalo, method: str, path: str, address: str) -> 
             return json_answer(instance_info(halo, address))
         case "GET", ["health"]:
             return json_answer({"status": "Healthy"})
+        case "GET", ["swagger", "v2", "swagger.json"]:
+            return web.Response(body=openapi_file(), content_type="application/json")
         case "POST", ["automation", identifier]:
             return _start(halo, identifier)
         case _:
             return None
+
+
+@cache
+def openapi_file() -> bytes:
+    """The OpenAPI file of the published API, as every Halo serves its own."""
+    return orjson.dumps(openapi_document(load()))
 
 
 def instance_info(halo: SimulatedHalo, address: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from worker.config.webhooks import WakeDefinition, WebhookDefinition
 from worker.core.errors import ConfigError
 
 MADE = [
-    (ClientDefinition, Client, {"auth"}),
+    (ClientDefinition, Client, {"auth", "openapi"}),
     (ClientCredentials, Grant, set()),
     (Password, Grant, set()),
     (SubscriberDefinition, Subscriber, {"entity", "publish", "allow_unknown"}),
