@@ -10,7 +10,7 @@ import orjson
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.errors import NotOpenApi
 from worker.catalogue.generate import catalogue_data, kept_list_keys
-from worker.catalogue.operations import PATH, read_data
+from worker.catalogue.operations import DOTS, PATH, read_data
 from worker.catalogue.published import METHODS, PARAMETER
 
 BOM = b"\xef\xbb\xbf"
@@ -41,7 +41,7 @@ def with_relative_paths(document: Mapping[str, Any]) -> Mapping[str, Any]:
     paths = document["paths"]
     prefixed = all(path.lower().startswith(f"{SERVER}/") for path in paths)
     relative = {path[len(SERVER) :] if prefixed else path: facts for path, facts in paths.items()}
-    usable = {path: facts for path, facts in relative.items() if PATH.fullmatch(path) and any(method in facts for method in METHODS)}
+    usable = {path: facts for path, facts in relative.items() if PATH.fullmatch(path) and not DOTS.search(path) and any(method in facts for method in METHODS)}
     if not usable:
         raise NotOpenApi("is not an OpenAPI file of Halo: none of its paths can be one of Halo's")
     return {"components": {"schemas": {}}, **document, "paths": usable}

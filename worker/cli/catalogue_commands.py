@@ -24,7 +24,7 @@ def compare(
     ] = None,
     client: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Check only the routes of this client, and use its proxy, certificates and headers.", show_default=False),
+        typer.Option(metavar="NAME", help="Check only the routes of this client, and use its proxy and certificates.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 
 from yarl import URL
@@ -27,10 +28,11 @@ def openapi_address(url: URL) -> URL:
 
 
 async def fetch_openapi(url: URL, client: Client | None = None) -> bytes:
-    """The content of the file. `client`: whose proxy, certificates and headers are used. Raises `NotFetched`, and `ConfigError` for the client's."""
+    """The content of the file. `client`: whose proxy and certificates are used. Raises `NotFetched`, and `ConfigError` for the client's."""
     address = openapi_address(url)
     place = str(address.with_query(None))
-    async with open_transport(client or Client("catalogue", str(url), Grant("client_credentials", "")), answer_limit=LARGEST) as send:
+    plain = replace(client, headers={}) if client else Client("catalogue", str(url), Grant("client_credentials", ""))  # headers may hold secrets
+    async with open_transport(plain, answer_limit=LARGEST) as send:
         answer = await send(Call("GET", address, timeout=TIMEOUT))
     if isinstance(answer, Failure):
         raise NotFetched(f"{place}: {answer.reason}")
