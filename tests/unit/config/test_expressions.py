@@ -17,6 +17,7 @@ from worker.config.paths import NotSimple, Scope, simple_path
 from worker.core.errors import ConfigError, ExpressionError
 from worker.core.evaluation import UNDEFINED, Question
 from worker.evaluator.jsonata import Expression as Engine
+from worker.evaluator.jsonata import Input
 from worker.evaluator.limits import MAX_INPUT
 
 RECORD = {
@@ -273,6 +274,49 @@ def test_an_error_never_quotes_data(expression):
     assert "48151623" not in str(raised.value)
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("$match(s, /x*/)", "a regular expression matches the empty text (D1004): `/x*/`"),
+        ("$replace(s, /x*/, 'a') & $match(s, /s+/).match", "(D1004): `/x*/` or `/s+/`"),
+        ("$toMillis(s, '[M01]:[Y') & 'never compiled by check'", "(D3135): `[M01]:[Y` of $toMillis"),
+        ("$formatNumber(n, picture)", "(D3081): the picture that $formatNumber is given at run time"),
+        ("n ~> $fromMillis('[' & 'Y')", "(D3135): the picture that $fromMillis is given at run time"),
+        ("$contains(s, /(?=s)/)", "a regular expression cannot be used: `/(?=s)/`"),
+    ],
+)
+def test_an_error_of_a_run_names_the_regular_expression_or_the_picture_but_no_data(expression, said):
+    """Also of one that `check` has not seen: the process for expressions takes any text."""
+    with pytest.raises(ExpressionError) as raised:
+        Engine(expression).evaluate(Input({"s": SECRET, "n": 48151623, "picture": "#,#0.0.0"}, 5), {})
+    assert said in str(raised.value)
+    assert "s3cr3t" not in str(raised.value)
+    assert "#,#0" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "$contains(s, /a[bc]/i)",
+        "a / b / c",
+        "$split(s, / /)",
+        "$replace(s, /(\\d+)-(\\d+)/m, '$2-$1')",
+        "$fromMillis(n, '[FNn], [D1o] [MNn] [Y0001] [[at]] [h#1]:[m01][PN] [Z]', '+0100')",
+        "$toMillis(s, '[D01]/[M01]/[Y0001] [H01]:[m01]')",
+        "$toMillis('[Y')",
+        "$fromMillis(n, picture)",
+        "$formatNumber(n, '#.##0,00', {'decimal-separator': ',', 'grouping-separator': '.'})",
+        "$formatNumber(n, '0.0,0', options)",
+        "$formatInteger(n, 'w') & $parseInteger(s, 'I')",
+        "($picture := '[Y'; $picture := '[Y]'; $fromMillis(n, $picture))",
+        "($f := function($picture){ $fromMillis(n, $picture) }; $f('[Y]'))",
+        "'[Q99]' & $fromMillis(n, '[Y]')",
+    ],
+)
+def test_literals_that_are_right_or_known_at_run_time_only_are_no_mistake(expression):
+    compile_expression(expression)
 
 
 def test_an_error_keeps_what_the_author_of_the_expression_wrote():

@@ -101,6 +101,20 @@ async def test_a_fresh_create_is_sent_without_a_look():
     assert halo.requests[0].body == [{"serial": "SN-7", "name": "x"}]
 
 
+@pytest.mark.parametrize(
+    ("query", "told"), [({"returnall": 1}, "'returnall' must be true or false"), ({"returnall": "yes"}, "'returnall' must be true or false")]
+)
+@pytest.mark.parametrize("transformed", [True, False])
+async def test_a_parameter_of_another_type_is_refused_as_an_error_of_the_transform_and_nothing_is_sent(query: Any, told: str, transformed: bool):
+    halo = ScriptedHalo([SENT])
+    transform = {"transform": Given(lambda message: message)} if transformed else {"transform": None}
+    refused = await handled(halo, {"query": query, "payload": {"id": 7}}, **transform)
+    assert isinstance(refused, Refused)
+    assert refused.dead_class is DeadClass.TRANSFORM
+    assert told in refused.reason
+    assert halo.requests == []
+
+
 async def test_a_doubtful_create_without_find_is_parked_and_nothing_is_sent():
     halo = ScriptedHalo([SENT])
     refused = await handled(halo, doubtful=True)
