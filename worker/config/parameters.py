@@ -13,6 +13,7 @@ from worker.catalogue.parameter_types import misfit
 from worker.catalogue.values import path_segment
 from worker.config.compiled import RequestParameters
 from worker.config.config_node import ConfigNode
+from worker.config.interpolation import Unfilled
 from worker.config.node_values import template
 from worker.config.run_templates import OPEN_VARIABLE
 from worker.config.template_lexer import OPEN
@@ -84,7 +85,12 @@ def literal(node: ConfigNode) -> Any:
     """The value that the file itself gives, with its variables filled in; None where an expression or a variable of a run gives it."""
     if not isinstance(node.value, str):
         return node.value
-    return None if OPEN in node.value or OPEN_VARIABLE in node.value else node.fill(node.value) or None
+    if OPEN in node.value or OPEN_VARIABLE in node.value:
+        return None
+    try:
+        return node.file.variables.fill(node.value)
+    except Unfilled:
+        return None  # validation reports it
 
 
 def check_segment(node: ConfigNode) -> None:
