@@ -53,6 +53,15 @@ def test_the_file_is_in_the_form_that_tools_for_openapi_read(document):
             assert operation["responses"]["200"]["description"]
 
 
+def test_what_halo_knows_but_does_not_publish_is_known_beside_every_file():
+    catalogue = parsed({"paths": {path: {"get": {}} for path in ("/Tickets", "/Lookup", "/ClientCache")}})
+    tickets = catalogue.find("Tickets", "GET")
+    assert tickets.query_parameters == {"cf_display_values_only": "bool", "include_custom_fields": "List<int>"}
+    assert tickets.listing.key == "tickets"
+    assert catalogue.find("ClientCache", "GET").query_parameters == {"iscachebuild": "bool"}
+    assert catalogue.find("Lookup", "GET").key == ("lookupid", "id")
+
+
 def test_each_difference_is_told_with_its_place(document):
     paths = document["paths"]
     paths["/BrandNew/{id}"] = {"get": {"parameters": []}}
