@@ -43,11 +43,15 @@ class LiteralError:
 
 @dataclass(frozen=True, slots=True)
 class PictureArgument:
-    """What stands where a function takes a picture. `picture`: None for anything but a literal, or a variable that the expression sets to one."""
+    """What stands where a function takes a picture. `picture`: None for anything but a literal, or a variable that the expression sets to one.
+
+    `start`, `end`: its offsets. `options`: what follows it, if it is literal too.
+    """
 
     function: str
     picture: str | None
-    token: Token
+    start: int
+    end: int
     options: str = ""
 
 
@@ -60,7 +64,7 @@ def literal_errors(pieces: Sequence[Token]) -> Iterator[LiteralError]:
             yield LiteralError(f"the regular expression `{shown(token.text)}` has the flag `{after.text}`; valid are i and m", after.start)
     for argument in picture_arguments(pieces):
         if argument.picture is not None and (wrong := picture_problem(argument.function, argument.picture, argument.options)):
-            yield LiteralError(wrong, argument.token.start)
+            yield LiteralError(wrong, argument.start)
 
 
 def culprits(error: str, pieces: Sequence[Token]) -> str:
@@ -124,7 +128,8 @@ def picture_arguments(pieces: Sequence[Token]) -> Iterator[PictureArgument]:
         arguments = arguments_at(written, index + 2)
         place = 0 if piped or (token.text in NUMBER_FIRST and arguments and is_text(arguments[0])) else 1
         if place < len(arguments) and arguments[place]:
-            yield PictureArgument(token.text, text_of(arguments[place], texts), arguments[place][0], options_after(arguments[place + 1 :]))
+            its = arguments[place]
+            yield PictureArgument(token.text, text_of(its, texts), its[0].start, its[-1].end, options_after(arguments[place + 1 :]))
 
 
 def arguments_at(written: Sequence[Token], start: int) -> list[list[Token]]:

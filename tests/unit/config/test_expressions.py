@@ -284,13 +284,15 @@ def test_an_error_never_quotes_data(expression):
         ("$toMillis(s, '[M01]:[Y') & 'never compiled by check'", "(D3135): `[M01]:[Y` of $toMillis"),
         ("$formatNumber(n, picture)", "(D3081): the picture that $formatNumber is given at run time"),
         ("n ~> $fromMillis('[' & 'Y')", "(D3135): the picture that $fromMillis is given at run time"),
+        ("$fromMillis(n, unknown)", "(D3132): the picture that $fromMillis is given at run time"),
+        ("[n].$fromMillis($, $$.unknown & '')", "(D3132): the picture that $fromMillis is given at run time"),
         ("$contains(s, /(?=s)/)", "a regular expression cannot be used: `/(?=s)/`"),
     ],
 )
 def test_an_error_of_a_run_names_the_regular_expression_or_the_picture_but_no_data(expression, said):
     """Also of one that `check` has not seen: the process for expressions takes any text."""
     with pytest.raises(ExpressionError) as raised:
-        Engine(expression).evaluate(Input({"s": SECRET, "n": 48151623, "picture": "#,#0.0.0"}, 5), {})
+        Engine(expression).evaluate(Input({"s": SECRET, "n": 48151623, "picture": "#,#0.0.0", "unknown": "[Q99]"}, 5), {})
     assert said in str(raised.value)
     assert "s3cr3t" not in str(raised.value)
     assert "#,#0" not in str(raised.value)
@@ -317,6 +319,24 @@ def test_an_error_of_a_run_names_the_regular_expression_or_the_picture_but_no_da
 )
 def test_literals_that_are_right_or_known_at_run_time_only_are_no_mistake(expression):
     compile_expression(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("$fromMillis(n, p)", "1970"),
+        ("$fromMillis(n, absent)", "1970-01-01T00:00:00.000Z"),
+        ("$fromMillis(absent, p)", UNDEFINED),
+        ("n ~> $fromMillis(p & '-[M01]')", "1970-01"),
+        ("$fromMillis(n, /* here */ yes ? p : '[D]')", "1970"),
+        ("$fromMillis(n, $fromMillis(n, q))", "1970 is a year"),
+        ("rows.$fromMillis(n, p)", ["1970", "01"]),
+        ("$map(rows, function($row){ $fromMillis($row.n, $row.p, '+0100') })", ["1970", "01"]),
+    ],
+)
+def test_a_picture_that_a_run_gives_is_used_as_it_is(expression, value):
+    given = {"n": 0, "p": "[Y]", "q": "[[Y]] is a year", "yes": True, "rows": [{"n": 0, "p": "[Y]"}, {"n": 1, "p": "[M01]"}]}
+    assert Engine(expression).evaluate(Input(given, 5), {}) == value
 
 
 def test_an_error_keeps_what_the_author_of_the_expression_wrote():
