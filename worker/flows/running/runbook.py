@@ -162,6 +162,8 @@ class RunbookFlow:
         told = replace(outcome, reason=f"step {step.name!r}: {outcome.reason}")
         if isinstance(told, (Unsent, Doubtful)):
             told = replace(told, delays=step.retry)
+        if isinstance(told, Unsent) and told.after:
+            told = replace(told, delays=step.waits, after=min(told.after, step.waits[-1]))
         if step.on_failure is None or not is_final(told, attempts):
             return told
         logger.warning("step.failed", reason=outcome.reason, status=outcome.status, then=step.on_failure)

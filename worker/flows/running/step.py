@@ -119,6 +119,8 @@ def method_outcome(exchange: Exchange, *, repeatable: bool) -> Outcome:
     match exchange.fate:
         case Fate.DONE | Fate.DONE_UNREAD:
             return Done(reason or "sent", status, exchange.body)
+        case Fate.THROTTLED if exchange.retry_after:  # the API says when: no fault of this run
+            return Unsent(reason, status, counted=False, after=exchange.retry_after)
         case Fate.NOT_SENT | Fate.THROTTLED:
             return Unsent(reason, status, counted=not exchange.down)
         case Fate.AMBIGUOUS:
