@@ -17,7 +17,9 @@ class Metrics:
         self.messages = self._counter("messages", "Messages that a publisher or a runbook settled, by result", "route", "result")
         self.events = self._counter("events", "Events of a subscriber that the broker confirmed", "route", "change")
         self.echoes = self._counter("echoes", "Changes that a subscriber did not publish, since the worker made them itself", "route")
-        self.parked = self._counter("parked_records", "Records in the dead queue of a subscriber: when or transform failed, or Halo refuses their details", "route")
+        self.parked = self._counter(
+            "parked_records", "Records in the dead queue of a subscriber: when or transform failed, or Halo refuses their details", "route"
+        )
         self.unrouted = self._counter("unrouted_events", "Events that no queue took", "route")
         self.polls = self._counter("polls", "Polls, by result: complete, incomplete, failed", "route", "result")
         self.pages = self._counter("pages", "Pages that a subscriber read", "route")
