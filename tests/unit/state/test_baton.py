@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.state.baton import KINDS, KNOWN_KINDS, VERSION, Baton, BatonUnreadable, KnownRef, highest
+from worker.state.baton import KINDS, KNOWN_KINDS, LATER, VERSION, Baton, BatonUnreadable, KnownRef, highest
 
 NUMBERS = st.integers(0, 2**53)
 SECONDS = st.floats(0, 1e11, allow_nan=False)
@@ -28,6 +28,8 @@ BATONS = st.builds(
     scan=st.none() | st.dictionaries(st.text(max_size=5), st.none() | st.booleans() | NUMBERS | st.text(max_size=5)),
     known=st.builds(KnownRef, st.none() | st.text(max_size=32), NUMBERS, NUMBERS, NUMBERS, NUMBERS),
     again=st.none() | st.datetimes(datetime(1990, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis adds the zone
+    failures=NUMBERS,
+    key=st.lists(st.text(max_size=5), max_size=3).map(tuple),
 )
 
 

@@ -161,9 +161,7 @@ class RunbookFlow:
             return outcome
         told = replace(outcome, reason=f"step {step.name!r}: {outcome.reason}")
         if isinstance(told, (Unsent, Doubtful)):
-            told = replace(told, delays=step.retry)
-        if isinstance(told, Unsent) and told.after:
-            told = replace(told, delays=step.waits, after=min(told.after, step.waits[-1]))
+            told = replace(told, delays=step.retry if told.delays is None else told.delays)
         if step.on_failure is None or not is_final(told, attempts):
             return told
         logger.warning("step.failed", reason=outcome.reason, status=outcome.status, then=step.on_failure)
