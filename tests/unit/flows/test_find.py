@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.tools.evaluating import InProcess
 from tests.unit.flows.routes import Given, ScriptedHalo, answered, find
-from worker.core.exchange import Exchange, Fate, Priority
+from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.flows.writes.lookup import MOST_PAGES, Ambiguous, LookupFailed, Match, NoMatch, lookup, same
 
 WANTED = {"serial": "SN-7"}
@@ -38,7 +39,9 @@ async def test_no_row_is_certainly_none_after_one_page_that_holds_all():
 
 
 async def test_two_records_that_match_cannot_be_told_apart():
-    assert isinstance(await lookup(ScriptedHalo([page([HIT, HIT | {"id": 71}], 2)]), find(), WANTED, {}, InProcess(), priority=Priority.WRITE, timeout=None), Ambiguous)
+    assert isinstance(
+        await lookup(ScriptedHalo([page([HIT, HIT | {"id": 71}], 2)]), find(), WANTED, {}, InProcess(), priority=Priority.WRITE, timeout=None), Ambiguous
+    )
 
 
 async def test_one_record_listed_twice_is_one_match():
@@ -52,7 +55,18 @@ async def test_a_match_on_a_later_page_is_found_when_pages_are_shorter_than_aske
 
 
 async def test_a_second_match_on_a_later_page_is_seen():
-    assert isinstance(await lookup(ScriptedHalo([page([HIT, *others(1, 99)], 101), page([HIT | {"id": 71}], 101)]), find(), WANTED, {}, InProcess(), priority=Priority.WRITE, timeout=None), Ambiguous)
+    assert isinstance(
+        await lookup(
+            ScriptedHalo([page([HIT, *others(1, 99)], 101), page([HIT | {"id": 71}], 101)]),
+            find(),
+            WANTED,
+            {},
+            InProcess(),
+            priority=Priority.WRITE,
+            timeout=None,
+        ),
+        Ambiguous,
+    )
 
 
 async def test_a_list_without_counts_is_read_to_its_end():
@@ -67,7 +81,9 @@ async def test_a_list_that_ignores_paging_is_whole_when_its_first_page_comes_aga
 
 
 async def test_none_among_fewer_rows_than_halo_counts_is_not_certainly_none():
-    assert isinstance(await lookup(ScriptedHalo([page(others(1, 5), 9), page([], 9)]), find(), WANTED, {}, InProcess(), priority=Priority.WRITE, timeout=None), Ambiguous)
+    assert isinstance(
+        await lookup(ScriptedHalo([page(others(1, 5), 9), page([], 9)]), find(), WANTED, {}, InProcess(), priority=Priority.WRITE, timeout=None), Ambiguous
+    )
 
 
 async def test_a_count_below_what_halo_gives_ends_nothing():
@@ -99,7 +115,9 @@ async def test_every_member_must_match():
 
 
 async def test_a_match_without_an_id_is_no_answer():
-    assert isinstance(await lookup(ScriptedHalo([page([{"inventory_number": "SN-7"}], 1)]), find(), WANTED, {}, InProcess(), priority=Priority.WRITE, timeout=None), Ambiguous)
+    assert isinstance(
+        await lookup(ScriptedHalo([page([{"inventory_number": "SN-7"}], 1)]), find(), WANTED, {}, InProcess(), priority=Priority.WRITE, timeout=None), Ambiguous
+    )
 
 
 @pytest.mark.parametrize("exchange", [Exchange(Fate.REJECTED, 400), Exchange(Fate.AMBIGUOUS, 500), Exchange(Fate.NOT_SENT), Exchange(Fate.DONE, 200, body="x")])
@@ -122,3 +140,19 @@ def test_other_values_are_not(left: Any, right: Any):
 def test_a_number_is_the_same_as_its_text(number: int):
     assert same(number, str(number))
     assert not same(number, str(number + 1))
+
+
+@pytest.mark.parametrize(("priority", "seconds"), [(Priority.WRITE, None), (Priority.RUNBOOK, 3.0)])
+async def test_a_lookup_has_the_priority_and_the_timeout_of_its_write(priority: Priority, seconds: float | None):
+    @dataclass
+    class Noting:
+        asked: list[tuple[Priority, float | None]]
+
+        async def send(self, request: Request, *, priority: Priority) -> Exchange:
+            self.asked.append((priority, request.timeout))
+            return page(others(1, 100)) if len(self.asked) == 1 else page([])
+
+    halo = Noting([])
+    found = await lookup(halo, find(), WANTED, {}, InProcess(), priority=priority, timeout=seconds)  # type: ignore[arg-type]
+    assert found == NoMatch()
+    assert halo.asked == [(priority, seconds)] * 2
