@@ -23,7 +23,13 @@ KEYS = {
     "/Actions": "ticket_id id",  # action ids count from 1 within each ticket
     "/Actions/{id}": "ticket_id id",
     "/Lookup": "lookupid id",  # one endpoint, many lists of values, each with its own numbers
+    "/Lookup/{id}": "lookupid id",
     "/TicketApproval": "ticket_id seq",  # its rows have no id; its DELETE asks for these two
+    "/Timesheet": "agent_id date",  # a row for each agent and day, all with id 0
+    "/Timesheet/mine": "agent_id date",
+    "/AssetTypeInfo": "typeinfo_id id",  # the ids of fields repeat from type to type
+    "/workflowstep": "fdid step_id",  # its rows have no id
+    "/OnlineStatus": "techID",  # its rows have no id
 }
 WITH_CUSTOM_FIELDS = ("Tickets", "Opportunities", "Projects", "Asset", "Client", "Site", "Users")
 UNPUBLISHED = {

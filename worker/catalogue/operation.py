@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from types import MappingProxyType
 from typing import Self
+
+SHARED_IDS: Mapping[str, str] = MappingProxyType({"opportunities": "tickets", "projects": "tickets"})  # all three are rows of one table, Faults
+
+
+def id_space(resource: str) -> str:
+    """The resource under which ids are unique: opportunities and projects are tickets, and share their ids."""
+    return SHARED_IDS.get(resource, resource)
 
 
 class Body(Enum):
@@ -53,6 +61,10 @@ class Operation:
     def resource(self) -> str:
         """The first path segment in lower case: the prefix of routing keys and event types."""
         return self.path[1:].split("/", 1)[0].lower()
+
+    @property
+    def id_space(self) -> str:
+        return id_space(self.resource)
 
     def canonical_query(self, name: str) -> str:
         """The published name of a query parameter; an unknown name unchanged."""

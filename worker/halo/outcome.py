@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 
-from worker.core.errors import Undecodable
+from worker.core.errors import Oversized, Undecodable
 from worker.core.exchange import Exchange, Fate
 from worker.core.json_codec import decode
 from worker.halo.error_text import explain
@@ -60,7 +60,7 @@ def classify(result: Answer | Failure) -> Exchange:
 
 def _success(answer: Answer, date: datetime | None) -> Exchange:
     if answer.body is None:
-        return Exchange(Fate.DONE_UNREAD, answer.status, f"Halo answered {answer.status}, but {answer.problem}", date=date)
+        return Exchange(Fate.DONE_UNREAD, answer.status, f"Halo answered {answer.status}, but {answer.problem}", date=date, oversized=answer.oversized)
     if not answer.body.strip():
         return Exchange(Fate.DONE, answer.status, date=date)
     if answer.is_page:
@@ -69,7 +69,7 @@ def _success(answer: Answer, date: datetime | None) -> Exchange:
     try:
         return Exchange(Fate.DONE, answer.status, body=decode(answer.body, ANSWER_LIMIT, max_values=ANSWER_VALUES), date=date)
     except Undecodable as error:
-        return Exchange(Fate.DONE_UNREAD, answer.status, f"Halo answered {answer.status}, but {error}", date=date)
+        return Exchange(Fate.DONE_UNREAD, answer.status, f"Halo answered {answer.status}, but {error}", date=date, oversized=isinstance(error, Oversized))
 
 
 def _refusal(answer: Answer, date: datetime | None) -> Exchange:

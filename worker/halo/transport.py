@@ -30,6 +30,7 @@ TOTAL_FACTOR = 4  # a large list takes longer than the pause between two of its 
 KEEPALIVE = 2.0
 """Seconds that an idle connection is used again. A server that closes an idle connection at the very moment when we send makes a create doubtful; none closes
 that early, and a busy worker still saves the handshakes (a fresh connection for each write costs two round trips more with TLS)."""
+TOO_LARGE = "the answer is larger than"
 OURS = frozenset({"authorization", "host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 
 
@@ -56,6 +57,10 @@ class Answer:
     """With names in lower case."""
     body: bytes | None = field(default=b"", repr=False)
     problem: str = ""
+
+    @property
+    def oversized(self) -> bool:
+        return self.problem.startswith(TOO_LARGE)
 
     @property
     def media_type(self) -> str:
@@ -182,7 +187,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes | N
             size += len(chunk)
             if size > limit:
                 response.close()
-                return None, f"the answer is larger than {limit // (1024 * 1024)} MiB"
+                return None, f"{TOO_LARGE} {limit // (1024 * 1024)} MiB"
             chunks.append(chunk)
     except TimeoutError:
         return None, "the answer did not come to its end in time"

@@ -47,8 +47,9 @@ class Cut(Exception):
 
 @dataclass
 class Api:
-    """`on_call` gives status and body; by itself everything is fine."""
+    """`on_call` gives status and body; by itself everything is fine. `headers` go with every answer."""
 
+    headers: dict[str, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     on_call: Callable[[Call], Awaitable[tuple[int, Any]]] | None = None
     url: str = ""
@@ -63,7 +64,7 @@ class Api:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response()
-        return web.Response(status=status, body=orjson.dumps(answer), content_type="application/json")
+        return web.Response(status=status, body=orjson.dumps(answer), content_type="application/json", headers=self.headers)
 
     def answers(self, *answers: tuple[int, Any] | type[Cut]) -> None:
         """These, one after the other; the last one again and again."""

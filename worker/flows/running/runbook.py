@@ -162,7 +162,7 @@ class RunbookFlow:
             return outcome
         told = replace(outcome, reason=f"step {step.name!r}: {outcome.reason}")
         if isinstance(told, (Unsent, Doubtful)):
-            told = replace(told, delays=step.retry)
+            told = replace(told, delays=step.retry if told.delays is None else told.delays)
         if step.on_failure is None or not is_final(told, attempts):
             return told
         logger.warning("step.failed", reason=outcome.reason, status=outcome.status, then=step.on_failure)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from worker.catalogue.requests import build_request
@@ -43,8 +43,17 @@ class LookupFailed:
 Answer = Match | NoMatch | Ambiguous | LookupFailed
 
 
-async def lookup(halo: Halo, find: Find, context: Any, bindings: dict[str, Any], evaluator: Evaluator) -> Answer:
-    """Ask for the rows and compare. Raises `ExpressionError`, `RequestError`."""
+async def lookup(
+    halo: Halo,
+    find: Find,
+    context: Any,
+    bindings: dict[str, Any],
+    evaluator: Evaluator,
+    *,
+    priority: Priority,
+    timeout: float | None,  # noqa: ASYNC109 - part of the requests
+) -> Answer:
+    """Ask for the rows and compare. `priority` and `timeout` (seconds for each request; None: the client's) are those of the write. Raises `ExpressionError`, `RequestError`."""
     path = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.path.items()}
     query = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.query.items()}
     wanted = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.match.items()}
@@ -53,7 +62,8 @@ async def lookup(halo: Halo, find: Find, context: Any, bindings: dict[str, Any],
     matches: list[dict[str, Any]] = []
     read, before = 0, None
     for page in range(1, MOST_PAGES + 1):
-        exchange = await halo.send(build_request(find.operation, path, query | paging(find, page)), priority=Priority.WRITE)
+        request = replace(build_request(find.operation, path, query | paging(find, page)), timeout=timeout)
+        exchange = await halo.send(request, priority=priority)
         found = rows_of(exchange.body, find.operation.listing) if exchange.ok else None
         if found is None:
             return LookupFailed(exchange)
