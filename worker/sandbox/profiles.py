@@ -73,6 +73,7 @@ TICKET_PROFILE = Profile(
     defaults={
         "status_id": 1,
         "tickettype_id": 1,
+        "itil_requesttype_id": 1,
         "sla_id": 1,
         "priority_id": 3,
         "client_id": 1,

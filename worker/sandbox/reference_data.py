@@ -60,7 +60,10 @@ def reference_rows(tenant: Tenant) -> dict[str, list[Row]]:
             {"id": number, "name": f"Item {number}", "baseprice": number * 2.5, "assetgroup_id": 1, "supplier_id": number % 20 + 1} for number in range(1, 61)
         ],
         "kbarticle": list(_articles(tenant)),
-        "outcome": [{"id": number, "outcome": name, "buttonname": name, "sequence": number, "hidden": False} for number, name in OUTCOMES.items()],
+        "outcome": [
+            {"id": number, "outcome": name, "buttonname": name, "labellong": name, "icon": "", "sequence": number, "hidden": False}
+            for number, name in OUTCOMES.items()
+        ],
         "assettype": [{"id": number, "name": name, "assetgroup_id": 1} for number, name in enumerate(("Workstation", "Server", "Printer", "Switch"), 1)],
         "assetgroup": [{"id": 1, "name": "Hardware"}],
         "category": [{"id": number, "value": name, "type_id": 1} for number, name in enumerate(("Hardware", "Software", "Network"), 1)],

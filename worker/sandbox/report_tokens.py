@@ -12,10 +12,13 @@ TOKEN = re.compile(
       | (?P<quoted>\[[^\]]*\]|"[^"]*")
       | (?P<number>\d+(?:\.\d*)?)
       | (?P<word>[^\W\d]\w*)
-      | (?P<sign><>|<=|>=|!=|\|\||[-+*/%=<>(),.])
+      | (?P<sign><>|<=|>=|!=|\|\||/(?!\*)|[-+*%=<>(),.])
     """,
     re.VERBOSE | re.DOTALL,
 )
+
+
+MAX_LENGTH = 100_000
 
 
 class SqlError(Exception):
@@ -37,6 +40,8 @@ class Token:
 
 def tokens_of(statement: str) -> list[Token]:
     """Raises `SqlError`. Halo puts the statement into another one: a second statement or a `--` comment would break it."""
+    if len(statement) > MAX_LENGTH:
+        raise SqlError(f"The statement is longer than {MAX_LENGTH} characters.")
     found: list[Token] = []
     at = 0
     while at < len(statement):

@@ -40,10 +40,15 @@ def _reporter(tenant: Tenant) -> MemberFunctions:
     }
 
 
+def _kind(tenant: Tenant, number: int) -> int:
+    return tenant.chance(number, 6, 4) + 1
+
+
 def _subject(tenant: Tenant) -> MemberFunctions:
     return {
         "summary": lambda n: f"{SUMMARIES[tenant.chance(n, 4, 8)]} ({n})",
-        "tickettype_id": lambda n: tenant.chance(n, 6, 4) + 1,
+        "tickettype_id": partial(_kind, tenant),
+        "itil_requesttype_id": partial(_kind, tenant),
         "category_1": lambda n: ("Hardware", "Software", "Network")[n % 3],
         "categoryid_1": lambda n: n % 3 + 1,
         "guid": lambda n: seeded_guid(tenant.seed, n, 11),

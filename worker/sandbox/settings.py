@@ -44,7 +44,7 @@ class SandboxSettings:
     page_no_needed: bool = False  # True: `page_size` without `page_no` is ignored too
     from_inclusive: bool = True  # whether `lastupdatefromdate` includes a record that changed at that time
     to_inclusive: bool = True
-    agent_results: bool = False  # True: a paged list of agents is {"results": [...]}
+    agent_results: bool = True  # whether a list of agents that is asked for with paging parameters is {"results": [...]}
     list_lag: float = 0.0  # a new record is missing from lists for this time
     filter_by_third_party: bool = False  # True: filters by third_party_id and third_party_id_string, as newer versions do
 

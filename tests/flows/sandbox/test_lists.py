@@ -147,13 +147,16 @@ async def test_other_entities_come_as_a_bare_array_which_takes_no_notice_of_page
     async with visit() as visitor:
         whole = (await visitor.get(path)).json
         assert isinstance(whole, list)
-        assert (await visitor.get(path, pageinate="true", page_size=1, page_no=2)).json == whole
+        paged = (await visitor.get(path, pageinate="true", page_size=1, page_no=2)).json
+        assert (paged["results"] if path == "/Agent" else paged) == whole
 
 
-async def test_agents_may_come_as_results_when_pages_are_asked_for(visit):
-    async with visit(agent_results=True) as visitor:
+async def test_agents_come_as_results_when_pages_are_asked_for(visit):
+    async with visit() as visitor:
         assert (await visitor.get("/Agent", page_no=1)).json["results"]
         assert isinstance((await visitor.get("/Agent")).json, list)
+    async with visit(agent_results=False) as visitor:
+        assert isinstance((await visitor.get("/Agent", page_no=1)).json, list)
 
 
 async def test_a_paged_list_whose_key_is_not_known_comes_as_results_and_one_as_a_tree(visit):
@@ -235,6 +238,7 @@ async def test_active_flags_choose_between_active_and_inactive(visit):
         assert everything == active + inactive
         assert (await visitor.get("/Client", includeinactive="false")).json["record_count"] == active - 1
         assert all(not agent["isdisabled"] for agent in (await visitor.get("/Agent", includedisabled="false")).json)
+        assert [agent["id"] for agent in (await visitor.get("/Agent", includeunassigned="false")).json] == list(range(2, 11))
 
 
 async def test_priorities_are_rows_per_sla_whose_id_is_a_guid(visit):
@@ -367,6 +371,30 @@ async def test_the_cache_of_the_user_interface_is_one_object(visit):
         cache = (await visitor.get("/ClientCache", iscachebuild="true")).json
         assert {len(cache[name]) > 0 for name in ("agents", "teams", "statuses", "tickettypes", "priorities", "lookups", "fields")} == {True}
         assert cache["mailboxes"] == []
+
+
+async def test_some_lists_answer_every_page_with_the_first(visit):
+    async with visit() as visitor:
+        for number in range(3):
+            visitor.halo.store.create("CRMNote", {"note": f"Note {number}"})
+        first, second = [(await visitor.get("/CRMNote", pageinate="true", page_size=2, page_no=page)).json for page in (1, 2)]
+        assert first == second
+
+
+async def test_the_feed_is_read_by_ids(visit):
+    async with visit() as visitor:
+        for _ in range(4):
+            visitor.halo.store.create("Feed", {})
+        assert [row["id"] for row in (await visitor.get("/Feed", count=2)).json] == [4, 3]
+        assert [row["id"] for row in (await visitor.get("/Feed", older_than_id=3)).json] == [2, 1]
+        assert [row["id"] for row in (await visitor.get("/Feed", newer_than_id=3)).json] == [4]
+
+
+async def test_ticket_lists_have_names_of_customers_and_ids_alone_of_agents_and_statuses(visit):
+    async with visit() as visitor:
+        row = (await visitor.get("/Tickets", count=1)).json["tickets"][0]
+        assert {"client_name", "site_name", "user_name", "status_id", "agent_id", "priority_id"} <= set(row)
+        assert {"status_name", "agent_name", "priority_name"} & set(row) == set()
 
 
 async def test_some_paths_are_broken_and_some_forbidden_as_in_life(visit):

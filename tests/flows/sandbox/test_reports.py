@@ -109,6 +109,8 @@ async def test_rows_above_the_cap_are_left_out_without_a_word(visit):
         "SELECT readfile('/etc/passwd') AS x",
         f"SELECT {'(' * 5000}1{')' * 5000} AS x",
         f"SELECT '{'x' * 200_000}' AS x",
+        f"SELECT {'/*' * 49_000} 1 AS x",
+        f"SELECT {chr(39) * 99_001} AS x",
     ],
 )
 async def test_a_hostile_statement_is_refused_and_the_data_stays(visit, sql):

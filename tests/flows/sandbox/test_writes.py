@@ -295,6 +295,18 @@ async def test_what_has_no_delete_is_405_and_what_does_not_exist_is_404(visit):
 
 
 @pytest.mark.parametrize(("path", "status"), [("/Tickets/probe", 400), ("/Webhook/probe", 400), ("/Priority/probe", 404), ("/Application/probe", 404)])
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_records_are_changed_by_post_alone(visit, method):
+    async with visit() as visitor:
+        for path in ("/api/Tickets", "/api/Tickets/3"):
+            assert (await visitor.call(method, path, json=[{"id": 3}])).status == 405
+
+
+async def test_an_image_is_uploaded_as_a_form(visit):
+    async with visit() as visitor:
+        assert (await visitor.call("POST", "/api/Attachment/image", data={"file": b"png"})).status == 201
+
+
 async def test_a_malformed_id_is_400_or_404_by_the_kind_of_the_id(visit, path, status):
     async with visit() as visitor:
         answer = await visitor.get(path)
