@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import structlog
 
 from worker.config.automation import RunTemplate, Values
@@ -20,8 +19,9 @@ from worker.config.paths import Scope
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.template_lexer import OPEN, Embedded, LiteralText, Unclosed, parts
 from worker.config.variables import VariablePath, VariableSyntaxError, parse_variable
-from worker.core.errors import ConfigError, ExpressionError
+from worker.core.errors import ConfigError, ExpressionError, Undecodable
 from worker.core.evaluation import UNDEFINED
+from worker.core.json_codec import encode
 from worker.core.ports import Evaluator
 
 OPEN_VARIABLE = "<<"
@@ -194,6 +194,6 @@ def inserted(name: str, value: Any, *, alone: bool, plain: bool) -> Any:
     if alone or (plain and isinstance(value, str)):
         return value
     try:
-        return orjson.dumps(value).decode()
-    except TypeError:
+        return encode(value).decode()
+    except Undecodable:
         raise ExpressionError(f"the variable {name} cannot be written as JSON") from None

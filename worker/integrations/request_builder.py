@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlencode
 from yarl import URL
 
 from worker.catalogue.errors import RequestError
-from worker.catalogue.values import EXACT, is_text, segment_problem
+from worker.catalogue.values import is_text, segment_problem
 from worker.config.automation import Integration, Method, Values
 from worker.core.errors import CallRefused, Undecodable
 from worker.core.json_codec import encode
@@ -136,8 +136,6 @@ def parameter_text(name: str, value: Any) -> str | None:
         if not is_text(value):
             raise RequestError(f"{name} contains half of a surrogate pair")
         return value
-    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT:
-        return str(int(value))
     try:
         return encode(value).decode()
     except Undecodable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -113,7 +113,7 @@ class Emitter:
             ) from error
         if self._route.unrouted == "park":
             headers = unrouted_headers(event.exchange, event.routing_key, self._route.name, event.message.headers)
-            await self._confirmed(Message(event.message.body, headers, correlation_id=event.message.correlation_id), UNROUTED)
+            await self._confirmed(replace(event.message, headers=headers, message_id=""), UNROUTED)
 
     async def _park(self, change: Change, reason: str) -> None:
         headers = dict(parked_headers(reason, DeadClass.TRANSFORM, self._route.name, datetime.fromtimestamp(self._clock.now(), UTC)))
