@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from worker.catalogue.arrays import Shape
+
 
 class Body(Enum):
     """The body that a POST takes."""
@@ -40,6 +42,8 @@ class Operation:
     """The body of a POST; None where Halo publishes none: the worker sends the payload unchanged."""
     listing: Listing | None = None
     """For every GET whose path does not end in a parameter; None for the GET of one record."""
+    shape: Shape | None = None
+    """The schema of what a POST's body holds; None where it is not published."""
     key: tuple[str, ...] = ("id",)
     """The members that identify one of its records; several where an id alone is not unique (actions: ticket_id, id)."""
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from worker.core.errors import Oversized, Undecodable
 from worker.core.json_codec import LARGEST, MAX_DEPTH, MAX_VALUES, decode, marks_in
 from worker.core.json_text import BOM
+from worker.core.media_types import CHARSET
 from worker.core.message import Message
 
 CHUNK: Final = 64 * 1024
@@ -20,7 +21,6 @@ GZIP_START: Final = b"\x1f\x8b"
 GZIP, ZLIB, RAW_DEFLATE = 31, 15, -15  # zlib's `wbits`
 GZIP_NAMES: Final = frozenset(("gzip", "x-gzip"))
 PLAIN: Final = frozenset(("", "identity"))
-CHARSET: Final = re.compile(r";\s*charset\s*=\s*[\"']?([^\s;\"']+)", re.IGNORECASE)
 READ_CHARSETS: Final = re.compile(
     r"ascii|utf-(8|16|32)(-sig|-le|-be)?|iso8859-\d+|cp(125\d|437|850|852|858|866|932|949)|koi8-[ru]|shift_jis|euc_(jp|kr)|gb2312|gbk|gb18030|big5"
 )
@@ -85,55 +85,81 @@ def unpacked(body: bytes, content_encoding: str, limit: int = LARGEST) -> bytes:
     """
     if not (packing := packing_of(content_encoding)):
         return body
-    for _ in counted(pieces(body, packing), limit):
+    for _ in pieces(body, packing, limit):
         pass
-    return b"".join(pieces(body, packing))
+    return b"".join(pieces(body, packing, limit))
 
 
 def measure(body: bytes, content_encoding: str, limit: int = LARGEST) -> tuple[int, int]:
     """Bytes and values of a compressed body as it is once unpacked, about; it takes no memory to tell. Raises `Undecodable`, `Oversized`."""
     size = values = 0
-    for piece in counted(pieces(body, packing_of(content_encoding)), limit):
+    for piece in pieces(body, packing_of(content_encoding), limit):
         size, values = size + len(piece), values + marks_in(piece)
     return size, values
 
 
-def counted(parts: Iterator[bytes], limit: int) -> Iterator[bytes]:
-    """The pieces, while they are not too many together. Raises `Oversized`."""
-    size = 0
-    for piece in parts:
-        size += len(piece)
-        if size > limit:
-            raise Oversized(f"the body has more than {limit:,} bytes when it is unpacked; at most {limit:,} are read")
+class Unpacker:
+    """Unpacks the parts of one compressed body as they come. Its methods raise `Undecodable`, and `Oversized` beyond `limit` bytes of content."""
+
+    def __init__(self, packing: str, limit: int) -> None:
+        self._packing = packing
+        self._limit = limit
+        self._size = 0
+        self._held = b""
+        self._member: zlib._Decompress | None = None
+        self._ended = False
+        if packing not in GZIP_NAMES and packing != "deflate":
+            told = packing if NAME.fullmatch(packing) else "something unknown"
+            raise Undecodable(f"the body is compressed with {told}, which is not read: compress with gzip or deflate, or not at all")
+
+    def feed(self, part: bytes) -> Iterator[bytes]:
+        """The content of the next part, piece by piece."""
+        part, self._held = self._held + part, b""
+        while part:
+            if (member := self._member or self._next_member(part)) is None:
+                self._held = part
+                return
+            self._member = member
+            for piece in member_pieces(member, part):
+                self._size += len(piece)
+                if self._size > self._limit:
+                    raise Oversized(f"the body has more than {self._limit:,} bytes when it is unpacked; at most {self._limit:,} are read")
+                yield piece
+            part = member.unused_data
+            if member.eof:
+                self._member, self._ended = None, True
+
+    def _next_member(self, part: bytes) -> zlib._Decompress | None:
+        """For the start of the body, or of a further member of a gzip file; None where more of it is needed to tell."""
+        gzipped = self._packing in GZIP_NAMES
+        if self._ended and not (gzipped and GZIP_START.startswith(part[:2])):
+            raise Undecodable(f"more bytes follow the end of the body's {self._packing} compression")
+        return None if len(part) < len(GZIP_START) else zlib.decompressobj(GZIP if gzipped else deflate_kind(part))
+
+    def finish(self) -> None:
+        """Whether the last part was the end of the body."""
+        if self._member is not None or self._held:
+            raise Undecodable(f"the body is cut: its {self._packing} compression has no end")
+
+
+def member_pieces(member: zlib._Decompress, packed: bytes) -> Iterator[bytes]:
+    """What the next bytes unpack to. Raises `Undecodable`."""
+    piece = b""
+    while packed or len(piece) == UNPACKED_CHUNK:  # a full piece may leave more inside
+        try:
+            piece = member.decompress(packed, UNPACKED_CHUNK)
+        except zlib.error:
+            raise Undecodable("the body is not compressed as its content encoding says, or it is damaged") from None
         yield piece
+        packed = member.unconsumed_tail
 
 
-def pieces(body: bytes, packing: str) -> Iterator[bytes]:
-    """The content of a compressed body, piece by piece. Raises `Undecodable`."""
-    if packing not in GZIP_NAMES and packing != "deflate":
-        told = packing if NAME.fullmatch(packing) else "something unknown"
-        raise Undecodable(f"the body is compressed with {told}, which is not read: compress with gzip or deflate, or not at all")
-    gzipped = packing in GZIP_NAMES
-    try:
-        rest = memoryview(body)
-        while rest:
-            unpacker = zlib.decompressobj(GZIP if gzipped else deflate_kind(body))
-            while rest and not unpacker.eof:
-                yield from member_pieces(unpacker, bytes(rest[:CHUNK]))
-                rest = rest[CHUNK:] if not unpacker.eof else rest[min(CHUNK, len(rest)) - len(unpacker.unused_data) :]
-            if not unpacker.eof:
-                raise Undecodable(f"the body is cut: its {packing} compression has no end")
-            if rest and not (gzipped and bytes(rest[:2]) == GZIP_START):
-                raise Undecodable(f"more bytes follow the end of the body's {packing} compression")
-    except zlib.error:
-        raise Undecodable(f"the content encoding says {packing}, but the body is not compressed so") from None
-
-
-def member_pieces(unpacker: zlib._Decompress, packed: bytes) -> Iterator[bytes]:
-    """What a part of a compressed body unpacks to. Raises `zlib.error`."""
-    while packed:
-        yield unpacker.decompress(packed, UNPACKED_CHUNK)
-        packed = unpacker.unconsumed_tail
+def pieces(body: bytes, packing: str, limit: int) -> Iterator[bytes]:
+    """The content of a whole compressed body, piece by piece. Raises `Undecodable`, `Oversized`."""
+    unpacker = Unpacker(packing, limit)
+    for start in range(0, len(body), CHUNK):
+        yield from unpacker.feed(body[start : start + CHUNK])
+    unpacker.finish()
 
 
 def deflate_kind(body: bytes) -> int:
