@@ -70,7 +70,10 @@ def read_body(answer: Answer) -> Any:
         return None
     if is_json(answer.content_type):
         return read_json(body, answer.content_type, limit=MAX_RESPONSE_BYTES)
-    text = to_utf8(body, answer.content_type)
+    try:
+        text = to_utf8(body, answer.content_type)
+    except Undecodable:  # of a text that need not be JSON what can be read is kept
+        text = body
     if text.lstrip()[:1] in {b"{", b"["}:  # a number in plain text stays text
         try:
             return decode(text, MAX_RESPONSE_BYTES)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from worker.catalogue.operation import Body
+from worker.core.exact_numbers import loads
 from worker.sandbox.attachments import attachment_file, stored_attachment
 from worker.sandbox.binding import BindingError, bind_body
 from worker.sandbox.journal import ExecutedOperation, ReceivedRequest
@@ -166,7 +166,7 @@ class Api:
         moment = halo.clock()
         done = self._write(call.match, records, moment)
         if done.rows:
-            self._log_operation(call, orjson.loads(body), tuple(done.created), tuple(done.updated))
+            self._log_operation(call, loads(body), tuple(done.created), tuple(done.updated))
         if done.refused is not None:
             return refusal_answer(done.refused, halo.settings.error_wrapper)
         shown = [answer_row(row, profile_of(call.match.table), moment) for row in done.rows]
