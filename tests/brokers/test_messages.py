@@ -27,12 +27,13 @@ async def ready(broker: Broker) -> Broker:
 
 async def test_a_published_message_is_taken_as_it_was(ready: Broker):
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    sent = Message(b'{"a":1}', {"k": "v"}, "id-1", "corr", "back", "application/json", "some.type", moment)
+    sent = Message(b'{"a":1}', {"k": "v"}, "id-1", "corr", "back", "application/json", "some.type", moment, None, "gzip", "erp", 7)
     await ready.publish(sent, routing_key="in")
     delivery = await take(ready, "in")
     got = delivery.message
     assert (got.body, got.headers["k"], got.message_id, got.correlation_id, got.reply_to) == (b'{"a":1}', "v", "id-1", "corr", "back")
     assert (got.content_type, got.type, got.timestamp, got.expiration) == ("application/json", "some.type", moment, None)
+    assert (got.content_encoding, got.app_id, got.priority) == ("gzip", "erp", 7)
     assert (delivery.queue, delivery.exchange, delivery.routing_key, delivery.redelivered, delivery.offset) == ("in", "", "in", False, None)
 
 
@@ -243,7 +244,7 @@ async def test_headers_that_belong_to_the_broker_are_not_published_further(ready
     assert delivery.offset is None
 
 
-@pytest.mark.parametrize("name", ["message_id", "correlation_id", "reply_to", "content_type", "type"])
+@pytest.mark.parametrize("name", ["message_id", "correlation_id", "reply_to", "content_type", "content_encoding", "type", "app_id"])
 async def test_a_property_too_long_for_amqp_is_refused_by_name(ready: Broker, name: str):
     with pytest.raises(PublishRefused, match=f"the {name.replace('_', ' ')} has 256 bytes; AMQP takes at most 255"):
         await ready.publish(Message(b"1", **{name: "ä" * 128}), routing_key="in")

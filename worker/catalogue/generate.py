@@ -15,7 +15,20 @@ from typing import Any
 import orjson
 
 from worker.catalogue.aliases import alias_table
-from worker.catalogue.published import METHODS, PARAMETER, Document, body_schema, by_name, members, packed, parameters, rows_member, schema_name, type_of
+from worker.catalogue.published import (
+    METHODS,
+    PARAMETER,
+    Document,
+    array_schemas,
+    body_schema,
+    by_name,
+    members,
+    packed,
+    parameters,
+    rows_member,
+    schema_name,
+    type_of,
+)
 
 DATA = Path(__file__).with_name("data.json")
 
@@ -96,8 +109,10 @@ def catalogue_data(document: Document, rows: Mapping[str, str]) -> dict[str, Any
             for tag in document["paths"][path].get(method, {}).get("tags", ()):
                 tags.setdefault(tag, set()).add(path.split("/")[1])
     entities = {path.split("/")[1] for path in paths}
+    holders = {its["of"] for facts in paths.values() for method in METHODS if "of" in (its := facts.get(method, {}))}
     return {
         "aliases": alias_table(entities, tags),
+        "arrays": array_schemas(document, holders),
         "bodies": {name: bodies[name] for name in by_name(bodies)},
         "paths": paths,
     }

@@ -8,6 +8,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Self
 
+from worker.catalogue.arrays import Shape
+
 SHARED_IDS: Mapping[str, str] = MappingProxyType({"opportunities": "tickets", "projects": "tickets"})  # all three are rows of one table, Faults
 
 
@@ -49,6 +51,8 @@ class Operation:
     """The body of a POST; None where Halo publishes none: the worker sends the payload unchanged."""
     listing: Listing | None = None
     """For every GET whose path does not end in a parameter; None for the GET of one record."""
+    shape: Shape | None = None
+    """The schema of what a POST's body holds; None where it is not published."""
     key: tuple[str, ...] = ("id",)
     """The members that identify one of its records; several where an id alone is not unique (actions: ticket_id, id)."""
 

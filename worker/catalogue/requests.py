@@ -67,11 +67,12 @@ def build_query(operation: Operation, values: Mapping[str, Any]) -> dict[str, st
 
 
 def build_body(operation: Operation, payload: Any) -> Any:
-    """The body, as JSON or as the fields of a form. Where Halo publishes no shape for a POST the payload stays unchanged."""
+    """The body, as JSON or as the fields of a form, with arrays where Halo publishes them. Where it publishes no shape the payload stays unchanged."""
     if operation.method != "POST":
         if payload is not None:
             raise RequestError(f"{place(operation)} takes no payload, but {kind(payload)} is given")
         return None
+    payload = payload if operation.shape is None else operation.shape.wrap(payload)
     if operation.body is Body.ARRAY:
         return array_of(operation, payload)
     if operation.body in {Body.OBJECT, Body.MULTIPART}:

@@ -19,11 +19,11 @@ from worker.cli.inputs import read_inputs
 from worker.cli.runbook import find_runbook
 from worker.config.automation import Runbook
 from worker.config.loader import load_routes
+from worker.core.bodies import read_json
 from worker.core.clock import SystemClock
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec
-from worker.core.json_codec import decode
 from worker.core.ledger import Claim, Key
 from worker.core.message import Delivery, Message, Unread
 from worker.core.outcome import Outcome
@@ -143,7 +143,7 @@ def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> 
     run = Run(uuid4().hex, runbook.name, started=datetime.now(UTC).isoformat())
     if payload is not None:
         try:
-            run = replace(run, request=decode(payload.read_bytes()))
+            run = replace(run, request=read_json(payload.read_bytes()))
         except OSError as error:
             raise Undecodable(f"{payload} cannot be read: {error.strerror}") from None
     values = taken(run.values(), runbook.input, {"request": run.request}) if payload is not None else run.values()

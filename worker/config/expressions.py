@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, TypeVar
 
-import orjson
-
 from worker.config.compiled import Condition, Template
 from worker.config.expression_batch import BatchedExpression, ExpressionBatch
 from worker.config.expression_literals import literal_errors
@@ -16,8 +14,9 @@ from worker.config.paths import Scope, simple_path
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.syntax import ExpressionSyntaxError, parse_expression
 from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, tokens, whole
-from worker.core.errors import ConfigError, ExpressionError, Problem
+from worker.core.errors import ConfigError, ExpressionError, Problem, Undecodable
 from worker.core.evaluation import UNDEFINED
+from worker.core.json_codec import encode
 from worker.core.ports import Evaluator
 
 G = TypeVar("G")
@@ -150,13 +149,9 @@ def as_text(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # as JSONata writes it
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
     try:
-        return orjson.dumps(value).decode()
-    except TypeError:
+        return encode(value).decode()
+    except Undecodable:
         raise ExpressionError("a value inside a text cannot be written as JSON") from None
 
 

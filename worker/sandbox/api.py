@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from worker.catalogue.operation import Body
+from worker.core.exact_numbers import loads
 from worker.sandbox.attachments import attachment_file
 from worker.sandbox.binding import BindingError, bind_body
 from worker.sandbox.journal import ExecutedOperation, ReceivedRequest
@@ -165,14 +165,14 @@ class Api:
         except BindingError as unbound:
             return json_answer(unbound.errors, 400)
         if call.match.table == "report" and records and records[-1].get("_loadreportonly"):
-            self._log_operation(call, orjson.loads(body))
+            self._log_operation(call, loads(body))
             return await report_answer(halo, records[-1])
         if any(not record.get("id") for record in records) and not await self._create_in_time(call.match.table):
             return web.Response(status=500)
         moment = halo.clock()
         done = write_records(halo.store, halo.settings, call.match.table, records, moment)
         if done.rows:
-            self._log_operation(call, orjson.loads(body), tuple(done.created), tuple(done.updated))
+            self._log_operation(call, loads(body), tuple(done.created), tuple(done.updated))
         if done.refused is not None:
             return refusal_answer(done.refused, halo.settings.error_wrapper)
         shown = [answer_row(row, profile_of(call.match.table), moment) for row in done.rows]

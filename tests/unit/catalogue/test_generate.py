@@ -83,7 +83,7 @@ def test_a_file_that_is_no_openapi_is_refused_in_a_sentence(tmp_path, capsys, te
 def test_the_committed_data_is_as_the_generator_writes_it_and_of_bounded_size():
     text = DATA.read_text(encoding="utf-8")
     assert text_of(json.loads(text)) == text
-    assert len(text.encode()) < 400_000
+    assert len(text.encode()) < 460_000
 
 
 def test_a_catalogue_reads_what_was_generated():

@@ -13,9 +13,9 @@ from worker.changes.detect import Change, Kind
 from worker.changes.records import content_hash
 from worker.config.automation import Webhook
 from worker.config.routes import Subscriber
+from worker.core.bodies import read_message
 from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionError, PublishRefused, QueueMissing, Undecodable, Unpublishable, Unroutable
 from worker.core.header_codec import HeaderCodec
-from worker.core.json_codec import decode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Broker, Clock, Evaluator
@@ -163,7 +163,7 @@ async def unrouted_effects(letter: Letter, message: Message, _: float) -> list[E
 
 
 def body_object(message: Message) -> dict[str, Any]:
-    document = decode(message.body)
+    document = read_message(message)
     if not isinstance(document, dict):
         raise Undecodable("the body is not a JSON object")
     return document

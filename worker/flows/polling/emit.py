@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -111,7 +111,7 @@ class Emitter:
             ) from error
         if self._route.unrouted == "park":
             headers = unrouted_headers(event.exchange, event.routing_key, self._route.name, event.message.headers)
-            await self._confirmed(Message(event.message.body, headers, correlation_id=event.message.correlation_id), UNROUTED)
+            await self._confirmed(replace(event.message, headers=headers, message_id=""), UNROUTED)
 
     async def park(self, change: Change, reason: str, tally: Tally, dead_class: DeadClass = DeadClass.TRANSFORM, status: int | None = None) -> None:
         """Put the record into the dead queue of the subscriber. Raises `EmitStopped`, `BrokerError`."""

@@ -11,9 +11,9 @@ from worker.catalogue.errors import RequestError, WrongType
 from worker.config.automation import Runbook, Step, Values
 from worker.config.compiled import Condition
 from worker.config.expressions import as_text
+from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, Undecodable
-from worker.core.json_codec import decode
 from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
@@ -57,7 +57,7 @@ class Starter:
     async def handle(self, delivery: Delivery, _: DeliveryState) -> Outcome:
         run_id = started_by(delivery)
         try:
-            message = start_message(self._runbook.name, run_id, decode(delivery.message.body), self._clock.now())
+            message = start_message(self._runbook.name, run_id, read_message(delivery.message), self._clock.now())
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
         return Passed(message, run_queue(self._runbook.name), f"run {run_id}")

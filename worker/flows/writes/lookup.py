@@ -8,6 +8,7 @@ from typing import Any
 from worker.catalogue.requests import build_request
 from worker.changes.pages import PAGE_SIZE, rows_of
 from worker.config.compiled import Find
+from worker.core.exact_numbers import whole
 from worker.core.exchange import Exchange, Priority
 from worker.core.ports import Evaluator, Halo
 
@@ -99,8 +100,6 @@ def same(left: Any, right: Any) -> bool:
 
 
 def normal(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
     if isinstance(value, bool) or value is None or isinstance(value, (dict, list)):
         return value
-    return str(value).strip().casefold()
+    return str(whole(value)).strip().casefold()
