@@ -6,8 +6,6 @@ import asyncio
 import multiprocessing
 import os
 import resource
-import time
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import aiohttp
 import orjson
 
 from tests.benchmarks.replay import replaying
-from tests.benchmarks.report import Report
+from tests.benchmarks.report import Report, Speed, Stopwatch
 from tests.benchmarks.servers import halo_process
 from worker.app import Service
 from worker.broker.memory import MemoryServer
@@ -27,25 +25,6 @@ from worker.settings import load_settings
 LEAST, AIM = 0.17, 0.3  # of processor time; a scan that rebuilt each row for its hash had 0.13
 WANTED = 50_000  # records per second of wall time on an idle machine
 MOST_MEGABYTES = 120
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Records per second of wall time and of processor time. Other programs disturb processor time less."""
-
-    wall: float
-    cpu: float
-
-    def __str__(self) -> str:
-        return f"{self.wall:,.0f}/s, {self.cpu:,.0f} per second of processor time"
-
-
-class Stopwatch:
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-
-    def speed(self, records: int) -> Speed:
-        return Speed(records / (time.perf_counter() - self._wall), records / (time.process_time() - self._cpu))
 
 
 async def token(session: aiohttp.ClientSession, url: str) -> str:
