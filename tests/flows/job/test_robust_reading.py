@@ -54,7 +54,7 @@ async def test_a_scan_of_500_pages_at_1_percent_errors_of_every_kind_ends_in_one
 async def test_a_record_whose_details_are_refused_is_parked_once_and_the_others_go_on(job, halos, status, dead_class):
     halo = await halos(tickets=20)
     halo.fault(refusing(7, status))
-    running = await job.start(routes(halo, subscribers={"tickets": subscriber(details=True, every="20ms", overlap="1d")}))
+    running = await job.start(routes(halo, subscribers={"tickets": subscriber(details=True, every="20ms", changes="by_content")}))
     letters = await job.other.take_all(EVENTS, 19)
     await running.polled("tickets", 4)
     assert sorted(letter.body["id"] for letter in letters + await job.other.drain(EVENTS)) == [number for number in range(1, 21) if number != 7]
