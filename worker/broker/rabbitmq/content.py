@@ -1,4 +1,4 @@
-"""Deliveries as they come: handed over, with their bodies where somebody wants them; other bodies are dropped frame by frame."""
+"""Deliveries as they arrive: handed over, with their bodies where a consumer wants them; other bodies are dropped frame by frame."""
 
 from __future__ import annotations
 
