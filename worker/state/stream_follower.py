@@ -35,7 +35,7 @@ class StreamReader:
         self._stream = stream
         self._channel = channel
         self._closed = closed
-        self._most_unacked = prefetch // 2
+        self._together = max(1, prefetch // 2)
         self._arrived: list[Delivery] = []
         self._unacked = 0
         self._wake = asyncio.Event()
@@ -51,7 +51,7 @@ class StreamReader:
         Acknowledge those of earlier calls once they are half of the prefetch, or nothing has arrived for a while: an acknowledgement only makes room.
         Return an empty list when no delivery arrives in `within` seconds. Raises `ChannelLost`, which says nothing about what the stream holds.
         """
-        if self._unacked > self._most_unacked:
+        if self._unacked >= self._together:
             await self._ack()
         try:
             async with asyncio.timeout(within):
