@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from worker.catalogue.arrays import ARRAY, Schemas
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.published import DATES, METHODS, unpacked
 
@@ -17,6 +18,7 @@ def openapi_document(catalogue: Catalogue) -> dict[str, Any]:
     data = catalogue.data
     schemas: dict[str, Any] = {ANY_RECORD: {"type": "object"}}
     schemas |= {name: {"type": "object", "properties": properties(groups)} for name, groups in data["bodies"].items()}
+    add_arrays(schemas, data["arrays"])
     tags: dict[str, list[str]] = {}
     for alias, entity in data["aliases"].items():
         tags.setdefault(entity, []).append(alias)
@@ -29,7 +31,7 @@ def openapi_document(catalogue: Catalogue) -> dict[str, Any]:
         "info": {"title": "Halo API", "version": "v2"},
         "servers": [{"url": "/api"}],
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": {name: its for name, its in schemas.items() if "/" not in name}},
     }
 
 
@@ -39,7 +41,7 @@ def operation(path: str, method: str, facts: Mapping[str, Any], tags: list[str],
     parameters += [{"name": name, "in": "query"} | query_type(name, kind) for name, kind in unpacked(its.get("query", {})).items()]
     answer: dict[str, Any] = {"description": "Success"}
     if "rows" in its:
-        name = f"{path[1:].replace('/', '_')}_View"
+        name = f"{path[1:].replace('/', '_')}_Answer"
         schemas[name] = {"type": "object", "properties": {"record_count": schema("integer"), its["rows"]: {"type": "array", "items": reference(ANY_RECORD)}}}
         answer["content"] = {"application/json": {"schema": reference(name)}}
     made: dict[str, Any] = {"tags": tags, "parameters": parameters, "responses": {"200": answer}}
@@ -59,6 +61,19 @@ def body(shape: str, name: str, schemas: dict[str, Any]) -> dict[str, Any]:
 
 def properties(groups: Mapping[str, str]) -> dict[str, Any]:
     return {name: schema(kind) for name, kind in unpacked(groups).items()}
+
+
+def add_arrays(schemas: dict[str, Any], arrays: Schemas) -> None:
+    """Say of members what they hold, in the schemas of bodies and in those that only stand inside others."""
+    for name, kinds in arrays.items():
+        its = schemas.setdefault(name, {"type": "object", "properties": {}})["properties"]
+        for member, kind in kinds.items():
+            inner = kind.removeprefix(ARRAY)
+            its[member] = reference(inner) if inner else {}
+            if kind.startswith(ARRAY):
+                its[member] = {"type": "array", "items": its[member]}
+            if inner:
+                schemas.setdefault(inner, {"type": "object", "properties": {}})
 
 
 def query_type(name: str, kind: str) -> dict[str, Any]:
