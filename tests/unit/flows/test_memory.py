@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tests.tools.waiting import until
 from worker.core.message import Announced, Message
 from worker.flows.consuming.arrivals import Arrivals
-from worker.flows.consuming.memory import FREE, Memory, Pool, Receipts, Share
+from worker.flows.consuming.memory import FREE, Memory, Pool, Receipts, Share, with_memory
 from worker.metrics import Metrics
 
 from .routes import Arrived
@@ -213,3 +214,22 @@ async def test_a_wait_for_memory_that_is_cancelled_leaves_nothing_taken():
     held.release()
     await turns()
     assert isinstance(shared.work_now(8 * MEBIBYTE), Share)
+
+
+async def test_between_two_large_bodies_the_loop_gets_turns_for_everybody_else():
+    shared, turn, began = memory(), 0, []
+
+    async def count():
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def run():
+        began.append(turn)
+
+    large = Arrived(Message(b" " * (FREE + 1), message_id="1"))
+    counting = asyncio.create_task(count())
+    await asyncio.gather(*(with_memory(shared, large, run) for _ in range(5)))
+    counting.cancel()
+    assert min(later - earlier for earlier, later in itertools.pairwise(began)) >= 4, "an answer of /livez takes three"

@@ -29,18 +29,19 @@ FREE = 32 * 1024  # bytes of a body that waits for no memory: the concurrency of
 RECEIPT_LAG = 1.0  # seconds in which another replica's receipt gets here
 STOPPING = "the worker stops: it waited for memory and was not begun"
 TOLD_AFTER = 5.0  # seconds of waiting after which the log says so
+TURNS_BETWEEN = 4  # of the event loop: an answer of /livez takes three
 
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """A receipt is claimed before anything can be sent for its message. So whoever knows it would know of an attempt as well."""
+    """A receipt is claimed before a request can be sent for its message. So a replica that knows the receipt would know of an attempt as well."""
 
     ledger: Ledger
 
     async def leave(self, delivery: Delivery) -> None:
         """Before the message waits. Without a broker there is none: should it come again, it may be parked though it was never sent."""
         with suppress(BrokerError):
-            await self.ledger.claim(arrival_key(*identity_of(delivery)), "whoever has it")
+            await self.ledger.claim(arrival_key(*identity_of(delivery)), "any replica")
 
     async def read(self, delivery: Delivery, state: DeliveryState) -> DeliveryState:
         """The state, which also says whether claims about a message that was handed out before are remembered."""
@@ -54,7 +55,7 @@ class Receipts:
 
 @dataclass(eq=False, slots=True)
 class Share:
-    """A part of a pool that somebody has until it is released; releasing it twice is harmless."""
+    """A part of a pool, taken until it is released; releasing it twice is harmless."""
 
     pool: Pool | None = None
     weight: int = 0
@@ -66,7 +67,7 @@ class Share:
 
 
 class Pool:
-    """Weights up to `capacity`, first come first served. What is heavier than all of it has its turn alone."""
+    """Weights up to `capacity`, first come first served. A weight above `capacity` waits until the pool is empty and then takes it alone."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -148,6 +149,7 @@ class Memory:
         quarter, half = in_flight // 4, in_flight // 2
         self._bodies = Pair(Pool(quarter), Pool(in_flight - quarter), SMALL)
         self._work = Pair(Pool(half), Pool(in_flight), half // 4)
+        self._one_begins = asyncio.Lock()
         for kind, pair in (("bodies", self._bodies), ("work", self._work)):
             metrics.memory_used.labels(kind).set_function(partial(getattr, pair, "used"))
             metrics.memory_waiting.labels(kind).set_function(partial(getattr, pair, "waiting"))
@@ -167,6 +169,12 @@ class Memory:
     async def work(self, weight: int) -> Share:
         """Room for the work on a body, in turn."""
         return await told(self._work.of(weight), weight, "memory to be worked on")
+
+    async def turn(self) -> None:
+        """Large bodies begin one after the other, with turns of the event loop between: each can hold it for 30 ms, and several in a row would delay everything."""
+        async with self._one_begins:
+            for _ in range(TURNS_BETWEEN):
+                await asyncio.sleep(0)
 
     @asynccontextmanager
     async def working(self, size: int, per_byte: int) -> AsyncIterator[None]:
@@ -207,6 +215,7 @@ async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awai
     if not isinstance(share, Share):
         return Unsent(STOPPING, counted=False)
     try:
+        await memory.turn()
         return await run()
     finally:
         share.release()
