@@ -57,9 +57,12 @@ class MethodDefinition(Definition):
     )
     query: RunParameters = Field(default={}, description="Query parameters; null leaves one out.")
     headers: Headers = Field(default={}, description="Headers, besides those of the authorization.")
-    body: Body = Field(default=None, description="The body: a mapping or list goes as JSON, a text as it is, and a single <<Name>> or {{ … }} as JSON.")
+    body: Body = Field(
+        default=None,
+        description="The body: a mapping or list goes as JSON (or as a form, under that `Content-Type`), a text as it is, and a single <<Name>> or {{ … }} as JSON.",
+    )
     body_kind: BodyKind | None = Field(
-        default=None, description="The format of the body; default: text for a longer text, otherwise json. `form` sends the fields of a form."
+        default=None, description="The format of the body; default: form under the `Content-Type` of forms, text for a longer text, otherwise json."
     )
     timeout: CallTimeout = Field(default=30.0, description="Maximum duration of the call, at most 10m.")
     output: Outputs = Field(

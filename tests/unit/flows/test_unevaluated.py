@@ -88,7 +88,7 @@ async def test_a_step_that_was_not_begun_is_tried_again_uncounted():
 async def test_a_message_that_is_kept_in_order_waits_for_its_key():
     delivery, away = Arrived(MESSAGE), Away(vain=2)
     route = publisher(order_by=compile_template("{{ key & '!' }}"))
-    assert await key_of(route, delivery, opened(delivery), away, Impatient()) == "K!"
+    assert await key_of(route, delivery, opened(delivery), away, Impatient(), 1000) == "K!"
     assert away.asked == 3
 
 
