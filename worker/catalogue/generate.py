@@ -22,6 +22,7 @@ from worker.catalogue.published import (
     array_schemas,
     body_schema,
     by_name,
+    member_schemas,
     members,
     packed,
     parameters,
@@ -30,7 +31,7 @@ from worker.catalogue.published import (
     type_of,
 )
 
-DATA = Path(__file__).with_name("data.json")
+DATA, SCHEMAS = Path(__file__).with_name("data.json"), "schemas.json"
 
 KEYS = {
     "/Actions": "ticket_id id",  # action ids count from 1 within each ticket
@@ -113,13 +114,13 @@ def catalogue_data(document: Document, rows: Mapping[str, str]) -> dict[str, Any
     return {
         "aliases": alias_table(entities, tags),
         "arrays": array_schemas(document, holders),
-        "bodies": {name: bodies[name] for name in by_name(bodies)},
         "paths": paths,
+        "schemas": member_schemas(document, bodies),
     }
 
 
 def text_of(data: Mapping[str, Mapping[str, Any]]) -> str:
-    """JSON with one line per alias, body and path, so that the difference to a newer file is readable."""
+    """JSON with one line per alias, path and schema, so that the difference to a newer file is readable."""
     sections = []
     for section, entries in data.items():
         lines = ",\n".join(f"{orjson.dumps(name).decode()}:{orjson.dumps(entry).decode()}" for name, entry in entries.items())
@@ -138,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m worker.catalogue.generate", description="Make the catalogue's data from a published OpenAPI file of Halo.")
     parser.add_argument("openapi", type=Path, help="the OpenAPI file of an instance: /api/swagger/v2/swagger.json")
     parser.add_argument("endpoints", type=Path, nargs="?", help="the keys of lists; default: those of the present data")
-    parser.add_argument("--output", type=Path, default=DATA, help="the file to write")
+    parser.add_argument("--output", type=Path, default=DATA, help="the file to write; the members of bodies are written beside it")
     options = parser.parse_args(arguments)
     try:
         document = read_json(options.openapi)
@@ -147,9 +148,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = list_keys(read_json(options.endpoints)) if options.endpoints else kept_list_keys(read_json(DATA))
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    text = text_of(catalogue_data(document, rows))
-    options.output.write_text(text, encoding="utf-8")
-    sys.stdout.write(f"{options.output}: {len(document['paths'])} paths, {len(text):,} characters\n")
+    data = catalogue_data(document, rows)
+    apart = {"schemas": data.pop("schemas")}
+    for file, content, noun in ((options.output, data, "paths"), (options.output.with_name(SCHEMAS), apart, "schemas")):
+        text = text_of(content)
+        file.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{file}: {len(content[noun])} {noun}, {len(text):,} characters\n")
     return 0
 
 

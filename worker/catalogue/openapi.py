@@ -17,8 +17,7 @@ def openapi_document(catalogue: Catalogue) -> dict[str, Any]:
     """An OpenAPI 3 document. `worker.catalogue.tenant` makes an equal catalogue of it."""
     data = catalogue.data
     schemas: dict[str, Any] = {ANY_RECORD: {"type": "object"}}
-    schemas |= {name: {"type": "object", "properties": properties(groups)} for name, groups in data["bodies"].items()}
-    add_arrays(schemas, data["arrays"])
+    schemas |= {name: {"type": "object", "properties": properties(groups, data["schemas"])} for name, groups in data["schemas"].items()}
     tags: dict[str, list[str]] = {}
     for alias, entity in data["aliases"].items():
         tags.setdefault(entity, []).append(alias)
@@ -59,21 +58,14 @@ def body(shape: str, name: str, schemas: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": {"type": "array", "items": its} if shape == "array" else its}}
 
 
-def properties(groups: Mapping[str, str]) -> dict[str, Any]:
-    return {name: schema(kind) for name, kind in unpacked(groups).items()}
+def properties(groups: Mapping[str, str], schemas: Schemas) -> dict[str, Any]:
+    return {name: member(kind, schemas) for name, kind in unpacked(groups).items()}
 
 
-def add_arrays(schemas: dict[str, Any], arrays: Schemas) -> None:
-    """Say of members what they hold, in the schemas of bodies and in those that only stand inside others."""
-    for name, kinds in arrays.items():
-        its = schemas.setdefault(name, {"type": "object", "properties": {}})["properties"]
-        for member, kind in kinds.items():
-            inner = kind.removeprefix(ARRAY)
-            its[member] = reference(inner) if inner else {}
-            if kind.startswith(ARRAY):
-                its[member] = {"type": "array", "items": its[member]}
-            if inner:
-                schemas.setdefault(inner, {"type": "object", "properties": {}})
+def member(kind: str, schemas: Schemas) -> dict[str, Any]:
+    if kind.startswith(ARRAY):
+        return {"type": "array", "items": member(kind.removeprefix(ARRAY), schemas)}
+    return reference(kind) if kind in schemas else schema(kind)
 
 
 def query_type(name: str, kind: str) -> dict[str, Any]:

@@ -22,8 +22,18 @@ DOTS = re.compile(r"/\.+(/|$)")
 
 
 def read_data() -> Mapping[str, Any]:
-    """The data that `worker.catalogue.generate` wrote."""
-    data: Mapping[str, Any] = orjson.loads(files("worker.catalogue").joinpath("data.json").read_bytes())
+    """The data that `worker.catalogue.generate` wrote, without the members of bodies."""
+    return read_file("data.json")
+
+
+def read_schemas() -> Schemas:
+    """The members of bodies: a file of its own, which only `check`, the reference and the simulated Halo read."""
+    schemas: Schemas = read_file("schemas.json")["schemas"]
+    return schemas
+
+
+def read_file(name: str) -> Mapping[str, Any]:
+    data: Mapping[str, Any] = orjson.loads(files("worker.catalogue").joinpath(name).read_bytes())
     return data
 
 

@@ -85,11 +85,33 @@ def body_schema(operation: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] |
 
 
 def members(document: Document, schema: Mapping[str, Any]) -> dict[str, str]:
-    """The top-level members of an object and their types."""
+    """The members of an object and what they hold, as `worker.catalogue.members` reads it."""
     name = schema_name(schema)
     if name is not None:
         return members(document, document["components"]["schemas"][name])
-    return {member: type_of(document, its) for member, its in schema.get("properties", {}).items()}
+    return {member: member_kind(document, its) for member, its in schema.get("properties", {}).items()}
+
+
+def member_kind(document: Document, schema: Mapping[str, Any]) -> str:
+    """The type in one word, or the name of the schema of an object; `[]` before either for an array."""
+    if schema.get("type") == "array":
+        return ARRAY + member_kind(document, schema.get("items", {})).removeprefix(ARRAY)
+    name = schema_name(schema)
+    if name is not None and "properties" in document["components"]["schemas"].get(name, {}):
+        return name
+    return type_of(document, schema)
+
+
+def member_schemas(document: Document, found: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The packed members of these schemas and of all that they hold, each written once."""
+    schemas, waiting = document["components"]["schemas"], [kind for kinds in found.values() for kind in kinds]
+    complete = dict(found)
+    while waiting:
+        name = waiting.pop().removeprefix(ARRAY)
+        if name not in complete and "properties" in schemas.get(name, {}):
+            complete[name] = packed(members(document, schemas[name]))
+            waiting += complete[name]
+    return {name: complete[name] for name in by_name(complete)}
 
 
 def array_schemas(document: Document, roots: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.text import Text
 
-from worker.cli.console import errors, output, table, write_json
+from worker.cli.check_formats import Format, as_object, write_github, write_sarif
+from worker.cli.console import output, table, write_json
+from worker.cli.problems import print_problems
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.events import event_name
 from worker.config.loader import load_routes
@@ -21,34 +22,45 @@ WRONG = 2
 HOW = {"by_date": "changes by date", "by_content": "changes by content", "all": "every record"}
 
 
-def check(directory: Path, environment: Mapping[str, str], secrets: Path, *, as_json: bool) -> int:
-    """The exit code. Problems go to standard error, the table of routes to standard output; with `as_json` either goes to standard output."""
+def check(
+    directory: Path, environment: Mapping[str, str], secrets: Path, *, as_json: bool = False, form: Format | None = None, strict: bool = False
+) -> int:
+    """The exit code: 2 after a problem, and with `strict` also after a warning.
+
+    As text, problems and warnings go to standard error and the table of routes to standard output. Every other form goes to standard output as a whole.
+    """
+    form = form or (Format.JSON if as_json else Format.TEXT)
+    problems: Sequence[Problem] = ()
+    routes: Routes | None = None
     try:
         routes = load_routes(directory, environment, secrets)
+        warnings: Sequence[Problem] = routes.warnings
     except ConfigError as error:
-        if as_json:
-            write_json({"ok": False, "problems": [as_object(problem) for problem in error.problems]})
-        else:
-            print_problems(error.problems)
-        return WRONG
-    rows = rows_of(routes)
-    if as_json:
-        write_json({"ok": True, "clients": list(routes.clients), "routes": [dict(zip(("route", "kind", "client", "does"), row, strict=True)) for row in rows]})
-    else:
-        print_routes(routes, rows)
-    return GOOD
+        problems, warnings = error.problems, error.warnings
+    failed = bool(problems) or (strict and bool(warnings))
+    match form:
+        case Format.GITHUB:
+            write_github(problems, warnings, directory)
+        case Format.SARIF:
+            write_sarif(problems, warnings, directory)
+        case Format.JSON:
+            write_json(described(routes, problems, warnings, good=not failed))
+        case Format.TEXT:
+            print_problems(problems, warnings)
+            if routes is not None:
+                print_routes(routes, rows_of(routes), good=not failed)
+    return WRONG if failed else GOOD
 
 
-def print_problems(problems: Sequence[Problem]) -> None:
-    console = errors()
-    for problem in problems:
-        place = str(problem).removesuffix(problem.message)
-        console.print(Text.assemble((place, "bold"), problem.message), soft_wrap=True)
-    count = len(problems)
-    console.print(Text(f"{count} problem{'s' if count > 1 else ''}", style="red"))
+def described(routes: Routes | None, problems: Sequence[Problem], warnings: Sequence[Problem], *, good: bool) -> dict[str, object]:
+    """The result for programs."""
+    if routes is None or not good:
+        return {"ok": False, "problems": [*map(as_object, problems)], "warnings": [*map(as_object, warnings)]}
+    rows = [dict(zip(("route", "kind", "client", "does"), row, strict=True)) for row in rows_of(routes)]
+    return {"ok": True, "clients": list(routes.clients), "routes": rows, "warnings": [*map(as_object, warnings)]}
 
 
-def print_routes(routes: Routes, rows: Sequence[tuple[str, ...]]) -> None:
+def print_routes(routes: Routes, rows: Sequence[tuple[str, ...]], *, good: bool = True) -> None:
     console = output()
     shown = table(console, "route", "kind", "client", "does")
     for row in rows:
@@ -57,7 +69,8 @@ def print_routes(routes: Routes, rows: Sequence[tuple[str, ...]]) -> None:
     always = [(len(routes.clients), "client"), (len(routes.subscribers), "subscriber"), (len(routes.publishers), "publisher")]
     more = [(len(routes.integrations), "integration"), (len(routes.runbooks), "runbook"), (len(routes.webhooks), "webhook")]
     summary = ", ".join(counted(count, name) for count, name in (*always, *(pair for pair in more if pair[0])))
-    console.print(Text(f"good: {summary}", style="green"))
+    if good:
+        console.print(Text(f"good: {summary}", style="green"))
 
 
 def counted(count: int, name: str) -> str:
@@ -108,7 +121,3 @@ def webhook_row(webhook: Webhook) -> tuple[str, ...]:
     does += [f"wakes {webhook.wake.subscriber}"] if webhook.wake else []
     events = ", ".join(map(event_name, webhook.events)) or "any event"
     return (webhook.name, "webhook", webhook.client, f"{events} at /webhooks/{webhook.name} → {', '.join(does)}")
-
-
-def as_object(problem: Problem) -> dict[str, Any]:
-    return {"file": problem.file, "line": problem.line, "column": problem.column, "message": problem.message}

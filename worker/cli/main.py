@@ -12,8 +12,10 @@ import typer
 
 from worker import __version__
 from worker.cli.catalogue_commands import catalogue
+from worker.cli.check_formats import Format
 from worker.cli.console import errors
 from worker.cli.dead import dead
+from worker.cli.problems import print_problems
 from worker.core.errors import ConfigError, WorkerError
 from worker.core.redaction import redact_text
 
@@ -55,14 +57,20 @@ def run() -> int:
 @app.command()
 def check(
     directory: Annotated[Path | None, typer.Argument(metavar="DIR", help="Directory of the route files. Default: WORKER_ROUTES.", show_default=False)] = None,
+    *,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail after warnings too, with exit code 2.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="`github` prints annotations for a workflow, `sarif` a SARIF 2.1.0 log.")] = Format.TEXT,
     as_json: AsJson = False,
 ) -> int:
-    """Check all route files and report every mistake; connects to nothing."""
+    """Check all route files and report every mistake; connects to nothing.
+
+    Warnings are about what Halo would ignore or is known to need. Exit code: 0 without a mistake, 2 with one.
+    """
     from worker.cli.check import check as check_routes
     from worker.settings import load_settings
 
     settings = load_settings(os.environ)
-    return check_routes(directory or settings.routes, os.environ, settings.secrets, as_json=as_json)
+    return check_routes(directory or settings.routes, os.environ, settings.secrets, form=Format.JSON if as_json else form, strict=strict)
 
 
 @app.command()
@@ -260,8 +268,7 @@ def main() -> None:
     try:
         app(prog_name="halo-worker")
     except ConfigError as error:
-        for problem in error.problems:
-            errors().print(str(problem), soft_wrap=True)
+        print_problems(error.problems, counted=False)
         sys.exit(WRONG_USAGE)
     except WorkerError as error:
         errors().print(f"halo-worker: {error}", soft_wrap=True)

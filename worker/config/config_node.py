@@ -32,6 +32,8 @@ class RouteFile:
     text: str
     variables: Variables
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    """What is probably wrong, of all files too."""
     folder: Path = Path()
 
 
@@ -84,6 +86,11 @@ class ConfigNode:
         """An error at the key, or at the value of a list's item."""
         place = self.key_place or self.place
         self.file.problems.append(Problem(self.file.name, place.line, place.column, message))
+
+    def add_warning(self, message: str, offset: int = 0, *, key: bool = False) -> None:
+        """What is probably wrong: at the value, or at the key."""
+        place = self.key_place or self.place
+        self.file.warnings.append(Problem(self.file.name, place.line, place.column, message) if key else self.problem(message, offset))
 
     def fill(self, text: str) -> str:
         """The text with its variables; empty where one cannot be filled, which `worker.config.validation` reports."""

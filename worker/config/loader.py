@@ -9,7 +9,10 @@ from typing import Any
 
 from worker.catalogue.catalogue import load
 from worker.config.callers import check_shared_secrets
+from worker.config.api_checks import check_with_api
+from worker.config.bound_names import check_bound_names
 from worker.config.config_node import ConfigNode, RouteFile
+from worker.config.excerpts import Excerpts
 from worker.config.interpolation import Variables
 from worker.config.kinds import KINDS
 from worker.config.names import check_clients, check_exchanges, check_names, check_queues
@@ -32,17 +35,21 @@ def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path, 
     """
     variables = Variables(environment, secrets)
     problems: list[Problem] = []
-    definitions = [node for root in read_files(directory, variables, problems) for node in definitions_of(root)]
+    warnings: list[Problem] = []
+    excerpts = Excerpts(variables)
+    roots = list(read_files(directory, variables, problems, warnings, excerpts))
+    definitions = [node for root in roots for node in definitions_of(root)]
     if not problems and not definitions:
         problems.append(Problem(directory.name or str(directory), 0, 0, f"the route files define nothing: write one of {', '.join(KINDS)}"))
     routes = compile_routes(definitions, problems, compared)
     if problems:
-        raise ConfigError(Problem(problem.file, problem.line, problem.column, variables.scrub(problem.message)) for problem in problems)
+        raise ConfigError(map(excerpts.shown, problems), map(excerpts.shown, warnings))
     known = KnownSecrets(credentials(routes, variables))
-    return replace(routes, secrets=known, filled=known.with_more(values_of(routes, variables)))
+    found = tuple(sorted(set(map(excerpts.shown, warnings))))
+    return replace(routes, warnings=found, secrets=known, filled=known.with_more(values_of(routes, variables)))
 
 
-def read_files(directory: Path, variables: Variables, problems: list[Problem]) -> Iterator[ConfigNode]:
+def read_files(directory: Path, variables: Variables, problems: list[Problem], warnings: list[Problem], excerpts: Excerpts) -> Iterator[ConfigNode]:
     """The root of each file that can be read, in the order of names."""
     try:
         paths = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
@@ -57,7 +64,11 @@ def read_files(directory: Path, variables: Variables, problems: list[Problem]) -
             problems.append(Problem(name, 0, 0, "it is not a file: a directory, pipe or device cannot be a route file"))
             continue
         try:
-            yield read_yaml(RouteFile(name, path.read_bytes().decode("utf-8-sig"), variables, problems, directory))
+            file = RouteFile(name, path.read_bytes().decode("utf-8-sig"), variables, problems, warnings, directory)
+            excerpts.add(file)
+            root = read_yaml(file)
+            excerpts.mask(root)
+            yield root
         except OSError as error:
             problems.append(Problem(name, 0, 0, f"the file cannot be read: {(error.strerror or 'unknown reason').lower()}"))
         except UnicodeDecodeError as error:
@@ -93,6 +104,8 @@ def compile_routes(definitions: list[ConfigNode], problems: list[Problem], compa
             references = References(catalogue, definitions, compiled["clients"], compiled["integrations"], complete, compared)
             if definition is not None and (made := kind.compile(definition, node, references)) is not None:
                 compiled[section][node.name] = made
+                check_with_api(made, node, references)
+            check_bound_names(kind.model, node)
     routes = Routes(**compiled)
     check_names(definitions)
     check_clients(References(catalogue, definitions))

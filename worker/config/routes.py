@@ -11,6 +11,7 @@ from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.compiled import Condition, Find, RequestParameters, Template
+from worker.core.errors import Problem
 from worker.core.known_secrets import KnownSecrets
 from worker.core.topology import Source
 
@@ -124,6 +125,8 @@ class Routes:
     integrations: Mapping[str, Integration] = field(default_factory=dict)
     runbooks: Mapping[str, Runbook] = field(default_factory=dict)
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
+    warnings: tuple[Problem, ...] = field(default=(), repr=False, compare=False)
+    """What is probably wrong, sorted by place."""
     secrets: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)
     """Credentials of secret files and route files, which must not be shown or logged."""
     filled: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)

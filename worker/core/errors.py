@@ -23,7 +23,7 @@ WorkerError
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class WorkerError(Exception):
@@ -32,12 +32,17 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake in a route file or setting: `line` and `column` count from 1, 0 when unknown."""
+    """One mistake in a route file or setting: `line` and `column` count from 1, 0 when unknown.
+
+    `excerpt`: the line as it may be shown, empty where there is none; `caret`: the index of the place in it.
+    """
 
     file: str
     line: int
     column: int
     message: str
+    excerpt: str = field(default="", compare=False, repr=False)
+    caret: int = field(default=0, compare=False, repr=False)
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
@@ -45,10 +50,11 @@ class Problem:
 
 
 class ConfigError(WorkerError):
-    """All problems found, sorted by place."""
+    """All problems found, sorted by place. `warnings`: what is only probably wrong."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
         self.problems = tuple(sorted(set(problems)))
+        self.warnings = tuple(sorted(set(warnings)))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

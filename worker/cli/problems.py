@@ -1,0 +1,40 @@
+"""Prints what is wrong with route files: place and sentence, then the line with a caret under the place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from worker.cli.console import errors
+from worker.core.errors import Problem
+from worker.core.printable import printable
+
+
+def print_problems(problems: Sequence[Problem], warnings: Sequence[Problem] = (), *, counted: bool = True) -> None:
+    """On standard error. `counted`: with the numbers at the end."""
+    console = errors()
+    for problem in problems:
+        print_one(console, problem, "", "red")
+    for warning in warnings:
+        print_one(console, warning, "warning: ", "yellow")
+    numbers = [plural(len(problems), "problem")] * bool(problems) + [plural(len(warnings), "warning")] * bool(warnings)
+    if counted and numbers:
+        console.print(Text(", ".join(numbers), style="red" if problems else "yellow"))
+
+
+def print_one(console: Console, problem: Problem, label: str, style: str) -> None:
+    place = str(problem).removesuffix(problem.message)
+    console.print(Text.assemble((place, "bold"), (label, style), problem.message), soft_wrap=True)
+    if not problem.excerpt:
+        return
+    number = f"{problem.line:>5} | "
+    before = printable(problem.excerpt[: problem.caret])
+    console.print(Text(f"{number}{problem.excerpt}", style="dim"), soft_wrap=True)
+    console.print(Text.assemble((f"{'| ':>{len(number)}}", "dim"), (" " * cell_len(before) + "^", style)), soft_wrap=True)
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
