@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,6 @@ from worker.catalogue.arrays import ARRAY, Schemas
 from worker.catalogue.parameter_types import FITS, is_number, misfit
 from worker.catalogue.published import unpacked
 
-DEEPEST = 6  # schemas that hold each other would never end
 SCALARS = frozenset({"string", "date-span", "byte", "binary", "uri", *FITS})
 """Types of which neither an object nor an array is a value."""
 
@@ -42,22 +41,10 @@ class Members:
         name = kind.removeprefix(ARRAY)
         return Members(name, self.schemas) if name in self.schemas else None
 
-    def paths(self, depth: int = DEEPEST) -> Iterator[tuple[str, str]]:
-        """Every member at any depth as `fields[].value`, with its kind; a schema is not opened again within itself."""
-        yield from self._paths("", (), depth)
-
-    def _paths(self, prefix: str, outer: tuple[str, ...], depth: int) -> Iterator[tuple[str, str]]:
-        for name, kind in self.kinds.items():
-            path = f"{prefix}{name}"
-            yield path, kind
-            inner = self.inside(kind)
-            if inner is not None and depth > 1 and inner.name not in {*outer, self.name}:
-                yield from inner._paths(f"{path}{ARRAY if kind.startswith(ARRAY) else ''}.", (*outer, self.name), depth - 1)
-
 
 def body_misfit(kind: str, value: Any) -> str | None:
-    """`must be …` when a value in JSON cannot be read as this type, else None. Null fits everything. The text never holds the value."""
-    if kind not in SCALARS or value is None:
+    """`must be …` when a value in JSON cannot be read as this type, else None. Null and empty text fit everything. The text never holds the value."""
+    if kind not in SCALARS or value in (None, ""):
         return None
     if isinstance(value, dict | list):
         return f"must be {'a text' if kind not in FITS else FITS[kind][1].partition(' (')[0]}, not {'an array' if isinstance(value, list) else 'an object'}"

@@ -32,7 +32,7 @@ class Format(StrEnum):
 
 
 def as_object(problem: Problem) -> dict[str, Any]:
-    return {"file": problem.file, "line": problem.line, "column": problem.column, "message": problem.message}
+    return {"file": problem.file, "line": problem.line, "column": problem.column, "message": problem.message, "excerpt": problem.excerpt}
 
 
 def levels(problems: Sequence[Problem], warnings: Sequence[Problem]) -> Iterator[tuple[Level, Problem]]:

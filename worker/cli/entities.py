@@ -8,15 +8,20 @@ from typing import Any
 from worker.catalogue.catalogue import Catalogue, load
 from worker.catalogue.operation import Operation
 from worker.cli.console import errors, output, table, write_json
+from worker.cli.entity_members import COLUMNS as MEMBER_COLUMNS
+from worker.cli.entity_members import member_row, members_of
+from worker.core.suggest import did_you_mean
 
 COLUMNS = ("entity", "methods", "paging", "by date", "id", "rows in")
 SHOWN = 8
 
 
-def print_entities(text: str, *, as_json: bool) -> int:
-    """The exit code: 1 when nothing is found."""
+def print_entities(text: str, *, as_json: bool, member: str = "") -> int:
+    """The exit code: 1 when nothing is found. `member`: shows of one entity only what its POST takes of this name."""
     catalogue = load()
     methods = catalogue.methods_of(text)
+    if methods and member:
+        return show_members(catalogue, methods, member, as_json=as_json)
     if methods:
         show_one(catalogue, methods, text, as_json=as_json)
         return 0
@@ -57,12 +62,15 @@ def row_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
 def show_one(catalogue: Catalogue, methods: Mapping[str, Operation], text: str, *, as_json: bool) -> None:
     first = next(iter(methods.values()))
     aliases = [alias for alias, entity in catalogue.aliases.items() if entity == first.entity]
-    facts = facts_of(catalogue, methods) | {"key": list(first.key), "aliases": aliases, "operations": [details(operation) for operation in methods.values()]}
+    facts = facts_of(catalogue, methods) | {"key": list(first.key), "aliases": aliases, "operations": [details(catalogue, operation) for operation in methods.values()]}
     if as_json:
         write_json([facts])
         return
     write_table(COLUMNS, [row_of(facts)])
     write_table(("method", "parameter", "type", "where"), [row for operation in methods.values() for row in parameter_rows(operation)])
+    if "POST" in methods and (taken := members_of(catalogue, methods["POST"])):
+        write_table(MEMBER_COLUMNS, map(member_row, taken))
+        output().print(f"{len(taken)} members of POST {first.entity}; `--member NAME` shows those of this name, and what is inside")
     related = [entity for entity in dict.fromkeys(operation.entity for operation in catalogue.search(text)) if entity != first.entity]
     notes = {"identified by": first.key, "also called": aliases, "see also": related[:SHOWN]}
     for name, values in notes.items():
@@ -70,12 +78,30 @@ def show_one(catalogue: Catalogue, methods: Mapping[str, Operation], text: str, 
             output().print(f"{name}: {', '.join(values)}")
 
 
-def details(operation: Operation) -> dict[str, Any]:
+def show_members(catalogue: Catalogue, methods: Mapping[str, Operation], member: str, *, as_json: bool) -> int:
+    """The exit code: 1 when the POST takes nothing of this name."""
+    first = next(iter(methods.values()))
+    if "POST" not in methods:
+        errors().print(f"{first.entity} has no POST")
+        return 1
+    found = members_of(catalogue, methods["POST"], member)
+    if not found:
+        errors().print(f"POST {first.entity} has no member {member!r}{did_you_mean(member, catalogue.body_members(methods['POST']))}")
+        return 1
+    if as_json:
+        write_json(found)
+    else:
+        write_table(MEMBER_COLUMNS, map(member_row, found))
+    return 0
+
+
+def details(catalogue: Catalogue, operation: Operation) -> dict[str, Any]:
     return {
         "method": operation.method,
         "path_parameters": operation.path_parameters,
         "query_parameters": operation.query_parameters,
         "body": operation.body.value if operation.body else None,
+        "members": members_of(catalogue, operation) if operation.body else [],
     }
 
 

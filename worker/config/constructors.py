@@ -65,16 +65,13 @@ class Reader:
 
     def enclosed(self, written: Pieces, spot: Spot) -> DocumentValue:
         """The value of pieces that one pair of brackets encloses."""
-        inside = written[1:-1]
-        match written[0].text:
-            case "(":
-                return self.block(separated(inside, ";"))
-            case "[":
-                items = [item for item in separated(inside, ",") if item]
-                return DocumentValue("array", spot, items=tuple(map(self.value, items)))
-        members = [member for pair in separated(inside, ",") if pair and (member := self.member(pair)) is not None]
-        count = sum(1 for pair in separated(inside, ",") if pair)
-        return DocumentValue("object", spot, tuple(members), complete=len(members) == count)
+        if written[0].text == "(":
+            return self.block(separated(written[1:-1], ";"))
+        given = [part for part in separated(written[1:-1], ",") if part]
+        if written[0].text == "[":
+            return DocumentValue("array", spot, items=tuple(map(self.value, given)))
+        members = [member for pair in given if (member := self.member(pair)) is not None]
+        return DocumentValue("object", spot, tuple(members), complete=len(members) == len(given))
 
     def member(self, pair: Pieces) -> Member | None:
         """None where the name is computed."""

@@ -13,7 +13,8 @@ from worker.core.redaction import MASK, is_secret_name, redact_text
 
 HOLDERS = frozenset({"auth", "headers"})
 """Their values are credentials, or may be."""
-NO_SECRETS = frozenset({"type", "client", "scopes", "algorithm", "digest", "header", "in"})
+NO_SECRETS = frozenset({"type", "client", "client_id", "scopes", "algorithm", "digest", "header", "in", "method", "path"})
+TEMPLATED = ("{{", "<<")
 PAIR = re.compile(r"(?P<name>[\w.-]+)(?P<between>[\"']?\s*:\s*)(?P<value>[^\s,}#][^,}#]*)")
 WIDEST = 160  # characters; of a longer line only what is near the place is shown
 
@@ -77,12 +78,23 @@ def credentials(node: ConfigNode, *, inside: bool = False) -> Iterator[SourceSpa
         hidden = (inside or named) and key not in NO_SECRETS
         if child.children:
             yield from credentials(child, inside=hidden)
-        elif hidden and isinstance(child.value, str | int | float) and REFERENCE.sub("", str(child.value)).strip():
+        elif isinstance(child.value, str | int | float) and ((hidden and is_literal(str(child.value), str(key))) or holds_login(str(child.value))):
             yield child.place
 
 
+def is_literal(value: str, name: str) -> bool:
+    """Whether a value may be the credential itself, and not only refer to it."""
+    templated = not is_secret_name(name) and any(mark in value for mark in TEMPLATED)
+    return bool(REFERENCE.sub("", value).strip()) and not templated
+
+
+def holds_login(value: str) -> bool:
+    """Whether a text may be an address with a user name and a password, also a badly encoded one."""
+    return "://" in value and "@" in value
+
+
 def mask_pair(found: re.Match[str]) -> str:
-    plain = not is_secret_name(found["name"]) or REFERENCE.fullmatch(found["value"].strip(" \"'"))
+    plain = not holds_login(found["value"]) and (not is_secret_name(found["name"]) or REFERENCE.fullmatch(found["value"].strip(" \"'")))
     return found[0] if plain else f"{found['name']}{found['between']}{MASK}"
 
 

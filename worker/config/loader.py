@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from worker.catalogue.catalogue import load
-from worker.config.callers import check_shared_secrets
 from worker.config.api_checks import check_with_api
 from worker.config.bound_names import check_bound_names
+from worker.config.callers import check_shared_secrets
 from worker.config.config_node import ConfigNode, RouteFile
 from worker.config.excerpts import Excerpts
 from worker.config.interpolation import Variables

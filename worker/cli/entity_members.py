@@ -1,0 +1,61 @@
+"""What a POST takes, member by member: for `halo-worker entities`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from worker.catalogue.arrays import ARRAY
+from worker.catalogue.catalogue import Catalogue
+from worker.catalogue.members import Members
+from worker.catalogue.operation import Operation
+
+ID = re.compile(r"(?P<entity>[a-z]\w*?)_?ids?")
+PREFIXES = re.compile(r"(new|default|previous|from|to|original)_")
+COLUMNS = ("member", "type", "array", "refers to")
+
+
+def members_of(catalogue: Catalogue, operation: Operation, wanted: str = "") -> list[dict[str, Any]]:
+    """Name, type, whether it is an array, and the entity that it refers to where known.
+
+    `wanted`: a part of a name; a whole name also shows the members inside it, and `fields.val` those inside `fields` with this part.
+    """
+    published = catalogue.body(operation)
+    if published is None:
+        return []
+    return [described(catalogue, published, path, kind) for path, kind in selected(published, wanted.strip().lower())]
+
+
+def selected(published: Members, wanted: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+    first, dot, rest = wanted.partition(".")
+    first = first.removesuffix(ARRAY)
+    for name, kind in published.kinds.items():
+        inner = published.inside(kind)
+        exactly = name.lower() == first
+        if (exactly or (first in name.lower() and not dot)) and not rest:
+            yield f"{prefix}{name}", kind
+        if exactly and inner is not None:
+            yield from selected(inner, rest, f"{prefix}{name}{ARRAY if kind.startswith(ARRAY) else ''}.")
+
+
+def described(catalogue: Catalogue, published: Members, path: str, kind: str) -> dict[str, Any]:
+    one = kind.removeprefix(ARRAY)
+    return {
+        "name": path,
+        "type": "object" if published.inside(kind) else one,
+        "array": kind.startswith(ARRAY),
+        "refers_to": referred(catalogue, path.rpartition(".")[2]),
+    }
+
+
+def referred(catalogue: Catalogue, name: str) -> str | None:
+    """The entity whose id a member holds, by its name: `client_id` is one of Client."""
+    found = ID.fullmatch(PREFIXES.sub("", name.lower()))
+    methods = catalogue.methods_of(found["entity"]) if found else {}
+    reading = methods.get("GET")
+    return reading.entity if reading is not None and reading.listing is not None else None
+
+
+def member_row(member: dict[str, Any]) -> tuple[str, ...]:
+    return (member["name"], member["type"], "array" if member["array"] else "", member["refers_to"] or "")
