@@ -23,7 +23,7 @@ def route_files_page() -> str:
     blocks = []
     overview = []
     for kind, member in schema["properties"].items():
-        overview.append((f"[{kind}](#{anchor(kind)})", sentence(member["description"])))
+        overview.append((f"[{kind}](#{anchor(kind)})", meaning(member)))
     for definition, heading in names.items():
         blocks.append(section(heading, schema["$defs"][definition], names))
     return page("Route file keys", INTRO, table(("key", "what it holds"), overview), *blocks)
@@ -117,7 +117,7 @@ def default(member: Schema) -> str:
 
 
 def meaning(member: Schema) -> str:
-    given = [] if member.get("pattern") == DURATION else member.get("examples", [])
-    examples = [each if isinstance(each, str) else json.dumps(each) for each in given]
+    given = member.get("examples", [])[: 1 if member.get("pattern") == DURATION else None]
+    examples = [each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in given]
     shown = f" Example: {', '.join(map(code, examples))}." if examples else ""
     return sentence(member.get("description", "")) + shown

@@ -93,9 +93,10 @@ def members(document: Document, schema: Mapping[str, Any]) -> dict[str, str]:
 
 
 def member_kind(document: Document, schema: Mapping[str, Any]) -> str:
-    """The type in one word, or the name of the schema of an object; `[]` before either for an array."""
+    """The type in one word, or the name of the schema of an object; `[]` before either for an array; what arrays of arrays hold is not told apart."""
     if schema.get("type") == "array":
-        return ARRAY + member_kind(document, schema.get("items", {})).removeprefix(ARRAY)
+        inner = member_kind(document, schema.get("items", {}))
+        return ARRAY + ("any" if inner.startswith(ARRAY) else inner)
     name = schema_name(schema)
     if name is not None and "properties" in document["components"]["schemas"].get(name, {}):
         return name

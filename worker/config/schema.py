@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
+from worker.config.key_examples import SECTIONS, read_examples, with_example
 from worker.config.kinds import KINDS
 from worker.config.names import NAME
 from worker.config.value_types import DURATION
@@ -22,9 +24,11 @@ class Generator(GenerateJsonSchema):
 def json_schema() -> dict[str, Any]:
     """One schema for every route file, draft 2020-12."""
     references, shared = models_json_schema([(kind.model, "validation") for kind in KINDS.values()], schema_generator=Generator)
+    written = read_examples()
     members = {
         section: {
             "description": kind.about,
+            "examples": [written[SECTIONS][section]],
             "type": "object",
             "propertyNames": {"pattern": f"^{NAME.pattern}$"},
             "additionalProperties": references[kind.model, "validation"],
@@ -37,8 +41,14 @@ def json_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": members,
-        "$defs": {name: as_written(definition) for name, definition in shared["$defs"].items()},
+        "$defs": {name: with_examples(as_written(definition), written.get(name, {})) for name, definition in shared["$defs"].items()},
     }
+
+
+def with_examples(definition: dict[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a definition with an example for every key."""
+    properties = {key: with_example(member, written, key) for key, member in definition.get("properties", {}).items()}
+    return {**definition, "properties": properties}
 
 
 def as_written(schema: Any) -> Any:

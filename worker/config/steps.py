@@ -54,7 +54,10 @@ def branches(value: Any) -> Any:
 
 BRANCH = {
     "type": "object",
-    "properties": {"when": {"type": "string", "description": "JSONata over the variables, `status`, `response` and `request`."}, "go": {"type": "string"}},
+    "properties": {
+        "when": {"type": "string", "description": "JSONata over the variables, `status`, `response` and `request`.", "examples": ["{{ status = 200 }}"]},
+        "go": {"type": "string", "description": "The step to go to.", "examples": ["give_up"]},
+    },
     "required": ["go"],
     "additionalProperties": False,
 }

@@ -85,7 +85,7 @@ DURATION = r"^(\d+(ms|s|m|h|d)|\$\{.+\})$"
 DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": DURATION, "examples": ["30s", "5m", "2h", "1d"]})
 Duration = Annotated[float, BeforeValidator(positive_seconds), DURATION_SCHEMA]
 DurationOrNothing = Annotated[float, BeforeValidator(seconds), DURATION_SCHEMA]
-CallTimeout = Annotated[float, BeforeValidator(call_seconds), DURATION_SCHEMA]
+CallTimeout = Annotated[float, BeforeValidator(call_seconds), WithJsonSchema({"type": "string", "pattern": DURATION, "examples": ["30s", "5m"]})]
 Retry = Annotated[list[Duration], Field(max_length=20, description="The delays between attempts; [] for none.")]
 Concurrency = Annotated[int, Field(ge=1, le=1000)]
 

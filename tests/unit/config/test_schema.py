@@ -1,6 +1,7 @@
 """The JSON Schema for editors."""
 
 import json
+import re
 from pathlib import Path
 
 import orjson
@@ -9,17 +10,26 @@ import pytest
 from worker.cli.schema import print_schema
 from worker.config.schema import json_schema
 
-SNAPSHOT = Path(__file__).with_name("route_file.schema.json")
+ROOT = Path(__file__).parents[3]
+SNAPSHOT = ROOT / "routes" / "halo-worker.schema.json"
+SAMPLES = sorted([*(ROOT / "routes").glob("*.yaml"), *(ROOT / "docker" / "routes").glob("*.yaml")])
 
 
 def test_the_schema_is_the_one_that_was_looked_at():
-    """After a change that is meant: `halo-worker schema > tests/unit/config/route_file.schema.json`, and read the difference."""
+    """After a change that is meant: `halo-worker schema > routes/halo-worker.schema.json`, and read the difference."""
     assert json_schema() == json.loads(SNAPSHOT.read_text("utf-8"))
 
 
 def test_the_command_prints_it(capsys):
     assert print_schema() == 0
     assert orjson.loads(capsys.readouterr().out) == json_schema()
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_an_editor_finds_the_schema_from_each_sample(sample):
+    named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", sample.read_text("utf-8"))
+    assert named is not None
+    assert (sample.parent / named[1]).resolve() == SNAPSHOT
 
 
 @pytest.mark.parametrize("definition", json_schema()["$defs"].values(), ids=json_schema()["$defs"])

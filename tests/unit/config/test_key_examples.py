@@ -1,0 +1,196 @@
+"""Every key of route files has a description and an example, and `check` accepts the example in its place."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from worker.config.key_examples import SECTIONS, read_examples
+from worker.config.loader import load_routes
+from worker.config.schema import json_schema
+
+SCHEMA = json_schema()
+OPENAPI = Path(__file__).parents[1] / "catalogue" / "tiny_openapi.json"
+CLIENT = {"url": "https://acme.haloitsm.com", "auth": {"type": "client_credentials", "client_id": "a", "client_secret": "b"}}
+SIGNATURE = {"type": "signature", "header": "X-Signature", "secret": "${HOOK_SECRET}"}
+PUBLISHER = {"client": "main", "queue": "q", "entity": "Asset"}
+SUBSCRIBER = {"client": "main", "entity": "Tickets"}
+ERP = {"base_url": "https://erp.example.com", "methods": {"call": {"method": "GET", "path": "/"}}}
+GET_CONTROL = {"action": "get_control", "client": "main"}
+CLOSE = {"start": {"queue": "close.q"}, "first": "close", "steps": {"close": {**GET_CONTROL, "next": "tell"}, "tell": {"end": "done"}}}
+WEBHOOK = {"client": "main", "auth": SIGNATURE, "publish": {}}
+ACTION = {"action": "create_action", "client": "main", "body": {"ticket_id": 1, "outcome": "Note"}}
+STEPS = {"tell": {"end": "done"}, "give_up": {"end": "failed", "reason": "why"}}
+
+
+def files(**sections):
+    return {"clients": {"main": CLIENT}} | sections
+
+
+def in_integration(auth):
+    return files(integrations={"erp": ERP | {"auth": auth}})
+
+
+def in_runbook(step, **more):
+    """A step with a way to every other step."""
+    ways = {"next": [{"when": "{{ status = 200 }}", "go": "tell"}, {"go": "give_up"}]} if "end" not in step and "next" not in step else {}
+    first = {"next": [{"when": "{{ Id }}", "go": "here"}, {"when": "{{ X }}", "go": "tell"}, {"go": "give_up"}]}
+    inputs = {name: f"request^{name}" for name in ("Id", "id", "X", "TicketId", "ResponseText", "CustomerId", "OrderId", "Name")}
+    steps = {"first": first, "here": {**step, **ways}, **STEPS}
+    return files(runbooks={"book": {"start": {"queue": "book.q"}, "input": inputs, "first": "first", "steps": steps}}, **more)
+
+
+def in_publisher(**members):
+    return files(publishers={"assets": PUBLISHER | members})
+
+
+def in_client(**members):
+    return {"clients": {"main": CLIENT | members}}
+
+
+def in_webhook(**members):
+    return files(webhooks={"hook": WEBHOOK | members}, runbooks={"close": CLOSE}, subscribers={"tickets": SUBSCRIBER})
+
+
+def in_step(key, value):
+    """A step that may have this key."""
+    if key == "method":
+        return in_runbook({key: value}, integrations={"openai": {**ERP, "methods": {"completions": ERP["methods"]["call"]}}})
+    if key in {"end", "reason"}:
+        return in_runbook({"end": "failed"} | {key: value})
+    if key == "query":
+        return in_runbook(ACTION | {key: value, "allow_unknown": True})
+    return in_runbook(ACTION | {key: value})
+
+
+def in_find(key, value):
+    find = {"query": {"search": "x"}, "match": {"inventory_number": "x"}, key: value}
+    if key == "path":
+        return in_publisher(entity="Client/{id}/devices", allow_unknown=True, request={"path": {"id": 1}}, find=find)
+    return in_publisher(find=find)
+
+
+def in_request(key, value):
+    entity = {"path": "Client/{id}", "query": "Tickets"}[key]
+    return files(subscribers={"a": SUBSCRIBER | {"entity": entity, "request": {key: value}}})
+
+
+def in_method(key, value):
+    method = {"method": "POST", "path": "/orders", "body": {"a": 1}} | {key: value}
+    if key == "method" and value == "GET":
+        del method["body"]
+    if key == "body_kind":
+        method["body"] = "text" if value == "text" else {"a": "1"}
+    return in_runbook({"method": "erp.call"}, integrations={"erp": ERP | {"methods": {"call": method}}})
+
+
+def in_publisher_key(key, value):
+    if key == "method" and value == "DELETE":
+        return in_publisher(method=value, entity="Asset/{id}")
+    if key == "entity" and "{" in value:
+        return in_publisher(entity=value, method="DELETE")
+    more = {"allow_unknown": True} if key == "request" else {}
+    return in_publisher(**more | {key: value})
+
+
+def in_subscriber_key(key, value):
+    more = {}
+    if key == "entity" and "{" in value:
+        more = {"request": {"path": {"id": 1}}}
+    if key == "input_transform":
+        more = {"allow_unknown": True}
+    return files(subscribers={"tickets": SUBSCRIBER | more | {key: value}})
+
+
+PLACES = {
+    "ApiKeyAuth": lambda key, value: in_integration({"type": "api_key", "name": "X-Key", "value": "v", "in": "header"} | {key: value}),
+    "BasicAuth": lambda key, value: in_integration({"type": "basic", "username": "a", "password": "b"} | {key: value}),
+    "BearerAuth": lambda key, value: in_integration({"type": "bearer", "token": "t"} | {key: value}),
+    "Bind": lambda key, value: in_publisher(bind=[{"exchange": "e"} | {key: value}]),
+    "CallerBasic": lambda key, value: in_webhook(auth={"type": "basic", "username": "a", "password": "${HOOK_PASSWORD}"} | {key: value}),
+    "CallerSignature": lambda key, value: in_webhook(
+        auth={"type": "signature", "header": "X-S"} | ({} if key in {"secret", "secrets"} else {"secret": "${HOOK_SECRET}"}) | {key: value}
+    ),
+    "ClientCredentials": lambda key, value: in_client(auth=CLIENT["auth"] | {key: value}),
+    "ClientDefinition": lambda key, value: in_client(**{key: value}),
+    "EndpointDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"start": {"endpoint": {key: value}}}}),
+    "FindDefinition": in_find,
+    "HaloAuth": lambda key, value: files(integrations={"own": {"auth": {"type": "halo", "client": "main"} | {key: value}, "methods": ERP["methods"]}}),
+    "IntegrationDefinition": lambda key, value: files(integrations={"erp": ERP | {key: value}}),
+    "MethodDefinition": in_method,
+    "NoAuth": lambda key, value: in_integration({key: value}),
+    "OAuth2Auth": lambda key, value: in_integration(
+        {"type": "oauth2", "token_url": "https://erp.example.com/token", "client_id": "a", "client_secret": "b"}
+        | ({"grant": "password", "username": "u", "password": "p"} if key in {"username", "password", "grant"} else {})
+        | {key: value}
+    ),
+    "Password": lambda key, value: in_client(auth={"type": "password", "client_id": "a", "username": "u", "password": "p"} | {key: value}),
+    "Publish": lambda key, value: files(subscribers={"a": SUBSCRIBER | {"publish": {key: value}}}),
+    "PublisherDefinition": in_publisher_key,
+    "PushDefinition": lambda key, value: in_webhook(publish={key: value}),
+    "Request": in_request,
+    "RunbookDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"input": {"TicketId": "request^id"}} | {key: value}}),
+    "StartDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"start": {key: value}}}),
+    "StepDefinition": in_step,
+    "SubscriberDefinition": in_subscriber_key,
+    "WakeDefinition": lambda key, value: in_webhook(wake={"subscriber": "tickets"} | {key: value}),
+    "WebhookDefinition": lambda key, value: in_webhook(**{key: value}),
+}
+"""A whole route file around the example of a key, by definition."""
+EXAMPLES = [
+    pytest.param(definition, key, example, id=f"{definition}.{key}-{number}")
+    for definition, its in SCHEMA["$defs"].items()
+    for key, member in its["properties"].items()
+    for number, example in enumerate(member.get("examples", []))
+]
+
+
+@pytest.fixture
+def accepted(tmp_path):
+    """Loads a route file; gives its warnings."""
+
+    def run(document):
+        text = json.dumps(document)
+        (tmp_path / "routes").mkdir()
+        (tmp_path / "routes" / "a.yaml").write_text(text)
+        (tmp_path / "routes" / "openapi.json").write_bytes(OPENAPI.read_bytes())
+        for name in re.findall(r"\$\{file:([\w.-]+)\}", text):
+            (tmp_path / name).write_text("a-secret-of-the-test")
+        environment = {name: f"a-value-of-the-test-{name}" for name in re.findall(r"\$\{(\w+)\}", text)}
+        return load_routes(tmp_path / "routes", environment, tmp_path).warnings
+
+    return run
+
+
+def keys(schema):
+    """Every key at any depth of the schema, with what it says."""
+    if isinstance(schema, dict):
+        for name, member in schema.get("properties", {}).items():
+            yield name, member
+        for member in schema.values():
+            yield from keys(member)
+    elif isinstance(schema, list):
+        for member in schema:
+            yield from keys(member)
+
+
+def test_every_key_has_a_description_and_an_example():
+    assert [name for name, member in keys(SCHEMA) if not (member.get("description") and member.get("examples"))] == []
+
+
+def test_no_example_is_for_a_key_that_is_not_there():
+    written = {(definition, key) for definition, its in read_examples().items() if definition != SECTIONS for key in its}
+    assert written - {(definition, key) for definition, its in SCHEMA["$defs"].items() for key in its["properties"]} == set()
+    assert set(read_examples()[SECTIONS]) == set(SCHEMA["properties"])
+
+
+@pytest.mark.parametrize(("definition", "key", "example"), EXAMPLES)
+def test_check_accepts_each_example(accepted, definition, key, example):
+    assert accepted(PLACES[definition](key, example)) == ()
+
+
+@pytest.mark.parametrize("section", SCHEMA["properties"])
+def test_check_accepts_the_example_of_each_section(accepted, section):
+    document = files(**{section: SCHEMA["properties"][section]["examples"][0]})
+    assert accepted(document) == ()
