@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import orjson
 
 from worker.core.errors import ExpressionError, ExpressionFailed
-from worker.core.evaluation import UNDEFINED, Question
+from worker.core.evaluation import Question
 from worker.evaluator.jsonata import Expression, Input
-from worker.evaluator.sizes import context_json, result_json
+from worker.evaluator.sizes import context_json
+from worker.evaluator.wire import part_of, value_of
 
 Value = TypeVar("Value")
 compiled = lru_cache(maxsize=1000)(Expression)
@@ -30,8 +31,7 @@ class InProcess:
         try:
             given = Input(orjson.loads(context_json(question.context)), self.seconds)
             for text in question.expressions:
-                part = result_json(compiled(text).evaluate(given, question.bindings))
-                values.append(orjson.loads(part) if part else UNDEFINED)
+                values.append(value_of(part_of(compiled(text).evaluate(given, question.bindings, question.answers))))
         except ExpressionError as error:
             raise ExpressionFailed(str(error), len(values)) from None
         return values

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from worker.config.automation import Runbook
 from worker.config.routes import Grant, Routes
 from worker.core.health import Health
-from worker.core.ports import Clock, Evaluator
+from worker.core.ports import Clock, Evaluator, Halo
+from worker.evaluator.evaluators import open_evaluator
+from worker.evaluator.limits import Limits
+from worker.flows.lookups.evaluator import LookupEvaluator
+from worker.flows.lookups.ids import HaloIds
 from worker.flows.running.step import Performer, clients_of
 from worker.halo.budget import Budgets, PermitsOf
 from worker.halo.client import HaloClient, open_client
@@ -52,11 +56,26 @@ async def open_clients(
 
 @asynccontextmanager
 async def open_performer(routes: Routes, settings: Settings, runbook: Runbook, evaluator: Evaluator, clock: Clock) -> AsyncIterator[Performer]:
-    """What performs the steps of one runbook, for a run outside of the service."""
+    """What performs the steps of one runbook, for a run outside of the service. `evaluator`: the engine's own."""
     metrics = Metrics()
     names = clients_of(runbook, routes.integrations)
     async with (
         open_clients(routes, settings, metrics, Health(), clock, names=names) as clients,
-        open_caller(routes.integrations, clients, evaluator, metrics, clock) as caller,
+        open_caller(routes.integrations, clients, LookupEvaluator(evaluator, routes.tables), metrics, clock) as caller,
     ):
-        yield Performer(caller, clients, evaluator)
+        yield Performer(caller, clients, lookup_evaluators(evaluator, routes, clients, clock))
+
+
+def lookup_evaluators(evaluator: Evaluator, routes: Routes, clients: Mapping[str, Halo], clock: Clock) -> dict[str, LookupEvaluator]:
+    """By client: evaluators whose expressions may use the tables of the routes, and ask this client for ids."""
+    return {name: LookupEvaluator(evaluator, routes.tables, HaloIds(halo, clock)) for name, halo in clients.items()}
+
+
+@asynccontextmanager
+async def open_route_evaluator(routes: Routes, settings: Settings, client: str | None, clock: Clock) -> AsyncIterator[Evaluator]:
+    """For the expressions of one route outside of the service. `client`: the one that `$id` asks, if any; nothing connects before an expression needs it."""
+    async with (
+        open_evaluator(Limits(settings.expression_memory)) as engine,
+        open_clients(routes, settings, Metrics(), Health(), clock, names=[client] if client else []) as clients,
+    ):
+        yield lookup_evaluators(engine, routes, clients, clock)[client] if client else LookupEvaluator(engine, routes.tables)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
-from typing import Any, TypeVar
-
-import orjson
+from typing import Any
 
 from worker.config.compiled import Condition, Template
 from worker.config.expression_batch import BatchedExpression, ExpressionBatch
+from worker.config.lookup_calls import call_problems
+from worker.config.mappings import Absent, Composer, Gap, MissingRule, Place, concatenate, named, settled
 from worker.config.paths import Scope, simple_path
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.syntax import ExpressionSyntaxError, parse_expression
-from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, whole
-from worker.core.errors import ConfigError, ExpressionError, Problem
+from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts
+from worker.config.template_lexer import whole as whole_expression
+from worker.core.errors import ConfigError, Problem
 from worker.core.evaluation import UNDEFINED
 from worker.core.ports import Evaluator
 
-G = TypeVar("G")
 Part = Callable[[Sequence[Any]], Any]
 """Makes a value of those of the template's expressions."""
 
@@ -34,15 +34,15 @@ class Compilation:
 
 
 class CompiledTemplate:
-    """A `Template`: it leaves out a member of a mapping that yields nothing, keeps null, and yields null for nothing at the top."""
+    """A `Template`: null stays null; what yields nothing is treated as `missing` says."""
 
-    def __init__(self, part: Part, batch: ExpressionBatch) -> None:
+    def __init__(self, part: Part, batch: ExpressionBatch, missing: MissingRule = "omit") -> None:
         self._part = part
         self._batch = batch
+        self._missing = missing
 
     async def evaluate(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> Any:
-        value = self._part(await self._batch.values(Scope(context, bindings), evaluator))
-        return None if value is UNDEFINED else value
+        return settled(self._part(await self._batch.values(Scope(context, bindings), evaluator)), self._missing)
 
 
 class CompiledCondition:
@@ -56,18 +56,22 @@ class CompiledCondition:
         return truth(self._part(await self._batch.values(Scope(context, bindings), evaluator)))
 
 
-def compile_template(value: Any, location: SourceLocation = NO_LOCATION) -> Template:
-    """A value with expressions at any depth. Raises `ConfigError` with every error in it."""
+def compile_template(value: Any, location: SourceLocation = NO_LOCATION, missing: MissingRule = "omit", name: str = "") -> Template:
+    """A value with expressions at any depth; `name`: its own name in errors, if it has one. Raises `ConfigError` with every error in it."""
     compilation = Compilation()
-    part = compose(value, location, lambda text, place: text_part(text, place, compilation))
+    composer = Composer(
+        missing, lambda text, where, place: text_part(text, where, compilation, whole=missing == "fail" or place.optional), compilation.problems
+    )
+    part = composer.part(value, location, Place((name,) if name else ()))
     if compilation.problems:
         raise ConfigError(compilation.problems)
-    return CompiledTemplate(part, compilation.batch)
+    return CompiledTemplate(part, compilation.batch, missing)
 
 
-def compile_expression(text: str, location: SourceLocation = NO_LOCATION) -> Template:
+def compile_expression(text: str, location: SourceLocation = NO_LOCATION, missing: MissingRule = "omit", name: str = "") -> Template:
     """One JSONata text, without braces or in one pair of them. Raises `ConfigError`."""
-    return CompiledTemplate(*bare_part(text, location))
+    part, batch = bare_part(text, location)
+    return CompiledTemplate(named(part, Place((name,) if name else ())), batch, missing)
 
 
 def compile_condition(text: str, location: SourceLocation = NO_LOCATION) -> Condition:
@@ -78,7 +82,7 @@ def compile_condition(text: str, location: SourceLocation = NO_LOCATION) -> Cond
 def bare_part(text: str, location: SourceLocation) -> tuple[Part, ExpressionBatch]:
     compilation = Compilation()
     try:
-        embedded = whole(text) or Embedded(text, 0)
+        embedded = whole_expression(text) or Embedded(text, 0)
         part = expression_part(embedded, location, compilation)
     except Unclosed as error:
         raise ConfigError([location.problem(str(error), error.start)]) from None
@@ -91,37 +95,19 @@ def bare_part(text: str, location: SourceLocation) -> tuple[Part, ExpressionBatc
     return part, compilation.batch
 
 
-def compose(value: Any, location: SourceLocation, compile_text: Callable[[str, SourceLocation], Callable[[G], Any]]) -> Callable[[G], Any]:
-    """Makes the value again at run time, with its texts compiled; it leaves out a member or item that yields UNDEFINED."""
-    if isinstance(value, str):
-        return compile_text(value, location)
-    if isinstance(value, Mapping):
-        members = {str(key): compose(member, location.child(key), compile_text) for key, member in value.items()}
-        return lambda given: {key: result for key, member in members.items() if (result := member(given)) is not UNDEFINED}
-    if isinstance(value, list):
-        items = [compose(item, location.child(index), compile_text) for index, item in enumerate(value)]
-        return lambda given: [result for item in items if (result := item(given)) is not UNDEFINED]
-    return lambda _given: value
-
-
-def concatenate(pieces: Sequence[str | Callable[[G], Any]]) -> Callable[[G], Any]:
-    """One text of literal pieces and values."""
-    if all(isinstance(piece, str) for piece in pieces):
-        literal = "".join(map(str, pieces))
-        return lambda _given: literal
-    return lambda given: "".join(piece if isinstance(piece, str) else as_text(piece(given)) for piece in pieces)
-
-
-def text_part(text: str, location: SourceLocation, compilation: Compilation) -> Part:
+def text_part(text: str, location: SourceLocation, compilation: Compilation, *, whole: bool) -> Part:
+    """`whole`: in a longer text every expression must yield something; otherwise the text has a gap there."""
     try:
-        single = whole(text)
+        single = whole_expression(text)
         pieces = parts(text)
     except Unclosed as error:
         compilation.problems.append(location.problem(str(error), error.start))
         return nothing
     if single:
         return expression_part(single, location, compilation)
-    return concatenate([expression_part(piece, location, compilation) if isinstance(piece, Embedded) else location.fill(piece.text) for piece in pieces])
+    return concatenate(
+        [expression_part(piece, location, compilation) if isinstance(piece, Embedded) else location.fill(piece.text) for piece in pieces], whole=whole
+    )
 
 
 def expression_part(embedded: Embedded, location: SourceLocation, compilation: Compilation) -> Part:
@@ -135,27 +121,13 @@ def expression_part(embedded: Embedded, location: SourceLocation, compilation: C
         return nothing
     start = location.problem("", embedded.start + len(text) - len(text.lstrip()))
     place = f"the expression at {str(start)[:-2]}" if start.file else "the expression"
-    return itemgetter(compilation.batch.add(BatchedExpression(text, variables, simple_path(text), place)))
+    compilation.problems += call_problems(text, embedded.start, location)
+    value_at, absent = itemgetter(compilation.batch.add(BatchedExpression(text, variables, simple_path(text), place))), Absent((Gap(place),))
+    return lambda given: absent if (value := value_at(given)) is UNDEFINED else value
 
 
 def nothing(_given: Any) -> Any:
     return UNDEFINED
-
-
-def as_text(value: Any) -> str:
-    """A value as part of a longer text."""
-    if value is None or value is UNDEFINED:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # as JSONata writes it
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:
-        raise ExpressionError("a value inside a text cannot be written as JSON") from None
 
 
 def truth(value: Any) -> bool:

@@ -24,6 +24,7 @@ SENTENCES = {
     "D3061": "$power gave a number that is out of range",
     "D3070": "$sort without a function takes only texts or only numbers",
     "D3110": "$toMillis was given something that is not an ISO 8601 time",
+    "D3136": "a text holds a date or time that is not possible",
     "D3137": "$error was called",
     "D3138": "$single found more than one match",
     "D3139": "$single found no match",

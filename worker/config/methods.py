@@ -12,10 +12,10 @@ from worker.config.automation import Method, RunTemplate
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, build, compile_members
 from worker.config.method_paths import compile_method_path
-from worker.config.node_values import run_template, run_templates
+from worker.config.node_values import optional_run_template, run_template, run_templates
 from worker.config.run_templates import compile_run_template, split
 from worker.config.template_lexer import LiteralText, Unclosed
-from worker.config.value_types import HEADER, Body, CallTimeout, Outputs, Parameter, Text
+from worker.config.value_types import HEADER, Body, CallTimeout, Missing, Outputs, Parameter, Text
 
 METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 CREDENTIALS = frozenset(("authorization", "proxy-authorization", "cookie"))
@@ -57,6 +57,7 @@ class MethodDefinition(Definition):
     query: RunParameters = Field(default={}, description="Query parameters; null leaves one out.")
     headers: Headers = Field(default={}, description="Headers, besides those of the authorization.")
     body: Body = Field(default=None, description="The body: a mapping or list goes as JSON, a text as it is, and a single <<Name>> or {{ … }} as JSON.")
+    missing: Missing = "fail"
     body_kind: BodyKind | None = Field(
         default=None, description="The format of the body; default: text for a longer text, otherwise json. `form` sends the fields of a form."
     )
@@ -73,10 +74,10 @@ def compile_method(definition: MethodDefinition, integration: str, node: ConfigN
         node.child("body").add_key_error("a GET sends no `body`: use `query`, or another method")
     kind = body_kind(definition, node)
     compiled = compile_members(MethodDefinition, node)
-    headers = compiled["headers"]
+    headers, body = compiled["headers"], optional_run_template(node.child("body"), definition.missing)
     if kind == "text" and looks_like_json(definition.body) and not any(header.lower() == "content-type" for header in headers):
         headers = headers | {"Content-Type": compile_run_template("application/json")}
-    return build(Method, definition, compiled, name=node.name, integration=integration, verb=definition.method, headers=headers, body_kind=kind)
+    return build(Method, definition, compiled, name=node.name, integration=integration, verb=definition.method, headers=headers, body=body, body_kind=kind)
 
 
 def body_kind(definition: MethodDefinition, node: ConfigNode) -> BodyKind:

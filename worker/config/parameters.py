@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.catalogue.operation import Operation
 from worker.config.compiled import RequestParameters
 from worker.config.config_node import ConfigNode
+from worker.config.mappings import member_name
 from worker.config.node_values import template
 from worker.core.suggest import did_you_mean
 
@@ -106,8 +107,13 @@ def check_transform(node: ConfigNode, keys: tuple[str, ...], checks: Checks) -> 
             member.add_key_error(f"unknown key `{name}` in `{node.name}`; valid are {', '.join(keys)}")
         elif name in {"path", "query"} and not isinstance(member.value, (dict, str)):
             member.add_error(f"`{name}` must be a mapping (names and values)")
-    query_nodes(node.child("query"), checks)
-    return path_nodes(node.child("path"), checks)
+    query_nodes(unmarked(node.child("query")), checks)
+    return path_nodes(unmarked(node.child("path")), checks)
+
+
+def unmarked(node: ConfigNode) -> ConfigNode:
+    """The mapping under the names of its members: without the `?` of those that may be missing."""
+    return replace(node, children={member_name(name)[0]: member for name, member in node.members.items()})
 
 
 def supplies_any_path(node: ConfigNode) -> bool:

@@ -15,7 +15,8 @@ import structlog
 
 from worker.config.automation import RunTemplate, Values
 from worker.config.expression_batch import ExpressionBatch
-from worker.config.expressions import Compilation, compose, concatenate, expression_part, nothing
+from worker.config.expressions import Compilation, expression_part, nothing
+from worker.config.mappings import Composer, MissingRule, Place, concatenate, settled
 from worker.config.paths import Scope
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.template_lexer import OPEN, Embedded, LiteralText, Unclosed, parts
@@ -44,20 +45,20 @@ RunPart = Callable[[RunInput], Any]
 
 
 class CompiledRunTemplate:
-    """A `RunTemplate`: it leaves out a member of a mapping whose expression yields nothing; a variable that is missing is null."""
+    """A `RunTemplate`: an expression that yields nothing is treated as `missing` says; a variable that is missing is null, unless its member is optional."""
 
-    def __init__(self, part: RunPart, names: frozenset[str], batch: ExpressionBatch | None = None) -> None:
+    def __init__(self, part: RunPart, names: frozenset[str], batch: ExpressionBatch | None = None, missing: MissingRule = "omit") -> None:
         self._part = part
         self._names = names
         self._batch = batch or ExpressionBatch()
+        self._missing = missing
 
     @property
     def names(self) -> frozenset[str]:
         return self._names
 
     async def fill(self, values: Values, evaluator: Evaluator) -> Any:
-        value = self._part(RunInput(values, await self._batch.values(Scope(values.context(), {}), evaluator)))
-        return None if value is UNDEFINED else value
+        return settled(self._part(RunInput(values, await self._batch.values(Scope(values.context(), {}), evaluator))), self._missing)
 
 
 class BoundRunTemplate:
@@ -79,14 +80,18 @@ class Reference:
     start: int
 
 
-def compile_run_template(value: Any, location: SourceLocation = NO_LOCATION) -> RunTemplate:
-    """A value with variables and expressions at any depth. Raises `ConfigError` with every error in it."""
+def compile_run_template(value: Any, location: SourceLocation = NO_LOCATION, missing: MissingRule = "omit", name: str = "") -> RunTemplate:
+    """A value with variables and expressions at any depth; `name`: its own name in errors, if it has one. Raises `ConfigError` with every error in it."""
     compilation = Compilation()
     check_member_names(value, location, compilation)
-    part = compose(value, location, lambda text, place: run_text_part(text, place, compilation))
+
+    def text_part(text: str, where: SourceLocation, place: Place) -> RunPart:
+        return run_text_part(text, where, compilation, whole=missing == "fail" or place.optional, optional=place.optional)
+
+    part = Composer(missing, text_part, compilation.problems).part(value, location, Place((name,) if name else ()))
     if compilation.problems:
         raise ConfigError(compilation.problems)
-    return CompiledRunTemplate(part, frozenset(compilation.names), compilation.batch)
+    return CompiledRunTemplate(part, frozenset(compilation.names), compilation.batch, missing)
 
 
 def variable_template(name: str) -> RunTemplate:
@@ -103,8 +108,11 @@ def check_member_names(value: Any, location: SourceLocation, compilation: Compil
         check_member_names(member, place, compilation)
 
 
-def run_text_part(text: str, location: SourceLocation, compilation: Compilation) -> RunPart:
-    """A variable or expression alone, apart from space around it, keeps its type; otherwise all pieces are one text."""
+def run_text_part(text: str, location: SourceLocation, compilation: Compilation, *, whole: bool, optional: bool) -> RunPart:
+    """A variable or expression alone, apart from space around it, keeps its type; otherwise all pieces are one text.
+
+    `whole`: in a longer text every expression must yield something. `optional`: a variable alone that is missing yields nothing instead of null.
+    """
     try:
         pieces = split(text)
     except Unclosed as error:
@@ -112,9 +120,11 @@ def run_text_part(text: str, location: SourceLocation, compilation: Compilation)
         return nothing
     visible = [piece for piece in pieces if not isinstance(piece, LiteralText) or piece.text.strip()]
     if len(visible) == 1 and not isinstance(visible[0], LiteralText):
-        return piece_part(visible[0], location, compilation, alone=True)
+        part = piece_part(visible[0], location, compilation, alone=True)
+        return part if isinstance(visible[0], Embedded) or not optional else lambda given: UNDEFINED if (value := part(given)) is None else value
     return concatenate(
-        [location.fill(piece.text) if isinstance(piece, LiteralText) else piece_part(piece, location, compilation, alone=False) for piece in pieces]
+        [location.fill(piece.text) if isinstance(piece, LiteralText) else piece_part(piece, location, compilation, alone=False) for piece in pieces],
+        whole=whole,
     )
 
 

@@ -13,14 +13,18 @@ from typing import Any
 
 import jsonatapy
 
+from worker.config.function_calls import literal_value
 from worker.config.jsonata_errors import explain
 from worker.config.syntax import enclosed, pad
 from worker.config.template_lexer import tokens
 from worker.core.errors import ExpressionError
 from worker.core.evaluation import UNDEFINED
+from worker.core.lookups import LookupAnswer
+from worker.evaluator.functions import Functions
 from worker.evaluator.limits import MAX_SEQUENCE, MAX_STACK
 
 TIMED_OUT = "D1012"
+NO_ANSWERS: Mapping[str, LookupAnswer] = {}
 
 
 class TimedOut(ExpressionError):
@@ -47,19 +51,27 @@ class Expression:
     def __init__(self, text: str) -> None:
         pieces = list(tokens(text))
         self._variables = frozenset(token.text[1:] for token in pieces if token.kind == "variable")
-        self._literals = frozenset(token.text[1:-1] for token in pieces if token.kind == "string")
-        self._compiled = jsonatapy.compile(enclosed(text), max_stack_depth=MAX_STACK, max_sequence_length=MAX_SEQUENCE)
+        self._literals = frozenset(literal_value(token.text) for token in pieces if token.kind == "string")
+        self._functions = Functions(pieces)
+        self._compiled = jsonatapy.compile(enclosed(self._functions.wrapped(text)), max_stack_depth=MAX_STACK, max_sequence_length=MAX_SEQUENCE)
         if "pad" in self._variables:
             self._compiled.register_override("pad", pad)
         if "random" in self._variables:
             self._compiled.register_override("random", random.random)  # noqa: S311  JSONata promises no secrecy here; the engine lacks it
+        for name, host in self._functions.hosts().items():
+            self._compiled.register(name, host)
 
-    def evaluate(self, given: Input, bindings: Mapping[str, Any]) -> Any:
-        """The value, or UNDEFINED. Raises `ExpressionError`, `TimedOut`."""
+    def evaluate(self, given: Input, bindings: Mapping[str, Any], answers: Mapping[str, LookupAnswer] = NO_ANSWERS) -> Any:
+        """The value, UNDEFINED, or `Needed` when lookups without an answer come first. Raises `ExpressionError`, `TimedOut`."""
+        self._functions.begin(answers)
         wanted = {name: bindings[name] for name in self._variables if name in bindings} or None
         try:
             result = self._compiled.evaluate_with_data(given.handle, wanted, timeout=given.milliseconds_left())
         except (ValueError, TypeError, OverflowError) as error:
             complaint = str(error)
+            if self._functions.needed is not None and not complaint.startswith(TIMED_OUT):
+                return self._functions.needed  # what stood in for an answer may have led here
+            if self._functions.failure:
+                raise ExpressionError(self._functions.failure) from None
             raise (TimedOut if complaint.startswith(TIMED_OUT) else ExpressionError)(explain(complaint, self._literals)) from None
-        return result.get("v", UNDEFINED)
+        return self._functions.needed or result.get("v", UNDEFINED)

@@ -12,6 +12,7 @@ from worker.core.evaluation import Question
 from worker.evaluator.frames import COUNT, LENGTH, FrameKind, frame
 from worker.evaluator.process import Process
 from worker.evaluator.sizes import context_json
+from worker.evaluator.wire import pack_answers
 
 
 @dataclass(slots=True, eq=False)
@@ -52,5 +53,5 @@ def pending_question(number: int, question: Question, numbers: Sequence[int]) ->
     except ExpressionError as error:
         raise ExpressionFailed(str(error), 0) from None
     key = COUNT.pack(len(numbers)) + b"".join(map(LENGTH.pack, numbers))
-    body = LENGTH.pack(len(context)) + context + marshal.dumps(dict(question.bindings))
+    body = LENGTH.pack(len(context)) + context + marshal.dumps((dict(question.bindings), pack_answers(question.answers)))
     return PendingQuestion(number, dict(zip(numbers, question.expressions, strict=True)), key, body, asyncio.get_running_loop().create_future())
