@@ -10,8 +10,6 @@ from worker.config.automation import Runbook
 from worker.config.routes import Grant, Routes
 from worker.core.health import Health
 from worker.core.ports import Clock, Evaluator, Halo
-from worker.evaluator.evaluators import open_evaluator
-from worker.evaluator.limits import Limits
 from worker.flows.lookups.evaluator import LookupEvaluator
 from worker.flows.lookups.ids import HaloIds
 from worker.flows.running.step import Performer, clients_of
@@ -69,13 +67,3 @@ async def open_performer(routes: Routes, settings: Settings, runbook: Runbook, e
 def lookup_evaluators(evaluator: Evaluator, routes: Routes, clients: Mapping[str, Halo], clock: Clock) -> dict[str, LookupEvaluator]:
     """By client: evaluators whose expressions may use the tables of the routes, and ask this client for ids."""
     return {name: LookupEvaluator(evaluator, routes.tables, HaloIds(halo, clock)) for name, halo in clients.items()}
-
-
-@asynccontextmanager
-async def open_route_evaluator(routes: Routes, settings: Settings, client: str | None, clock: Clock) -> AsyncIterator[Evaluator]:
-    """For the expressions of one route outside of the service. `client`: the one that `$id` asks, if any; nothing connects before an expression needs it."""
-    async with (
-        open_evaluator(Limits(settings.expression_memory)) as engine,
-        open_clients(routes, settings, Metrics(), Health(), clock, names=[client] if client else []) as clients,
-    ):
-        yield lookup_evaluators(engine, routes, clients, clock)[client] if client else LookupEvaluator(engine, routes.tables)

@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 from rich.text import Text
 
-from worker.app.clients import open_clients, open_route_evaluator
+from worker.app.clients import open_clients
+from worker.app.route_evaluator import open_route_evaluator
 from worker.cli.console import output, table, write_json
 from worker.cli.inputs import read_inputs
 from worker.config.automation import Integration, IntegrationAuth, Method, Values

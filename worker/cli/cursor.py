@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from worker.app.clients import open_clients, open_route_evaluator
+from worker.app.clients import open_clients
+from worker.app.route_evaluator import open_route_evaluator
 from worker.broker.open import open_broker
 from worker.catalogue.requests import build_request
 from worker.changes.pages import PageFailed, PageReader

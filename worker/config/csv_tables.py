@@ -93,7 +93,7 @@ def read_rows(text: str, table: CsvTable) -> None:
             table.add_row(reader.line_num, header, cells)
     if not header:
         table.add_error(0, "the file is empty: it needs a header and rows")
-    elif not table.rows:
+    elif not table.rows and not table.problems:
         table.add_error(0, "the file has a header but no rows")
 
 

@@ -17,7 +17,7 @@ PENDING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class BatchedExpression:
-    """`path`: the simple path that it is, if any; `place`: the start of its error messages, such as `the expression at routes/a.yaml:5:3`."""
+    """`path`: the simple path that it is, if any; `place`: the start of its error messages, such as "`transform.id`: the expression at routes/a.yaml:5:3"."""
 
     text: str
     variables: frozenset[str]

@@ -60,7 +60,7 @@ def compile_template(value: Any, location: SourceLocation = NO_LOCATION, missing
     """A value with expressions at any depth; `name`: its own name in errors, if it has one. Raises `ConfigError` with every error in it."""
     compilation = Compilation()
     composer = Composer(
-        missing, lambda text, where, place: text_part(text, where, compilation, whole=missing == "fail" or place.optional), compilation.problems
+        missing, lambda text, where, place: text_part(text, where, place, compilation, whole=missing == "fail" or place.optional), compilation.problems
     )
     part = composer.part(value, location, Place((name,) if name else ()))
     if compilation.problems:
@@ -70,7 +70,7 @@ def compile_template(value: Any, location: SourceLocation = NO_LOCATION, missing
 
 def compile_expression(text: str, location: SourceLocation = NO_LOCATION, missing: MissingRule = "omit", name: str = "") -> Template:
     """One JSONata text, without braces or in one pair of them. Raises `ConfigError`."""
-    part, batch = bare_part(text, location)
+    part, batch = bare_part(text, location, name)
     return CompiledTemplate(named(part, Place((name,) if name else ())), batch, missing)
 
 
@@ -79,11 +79,11 @@ def compile_condition(text: str, location: SourceLocation = NO_LOCATION) -> Cond
     return CompiledCondition(*bare_part(text, location))
 
 
-def bare_part(text: str, location: SourceLocation) -> tuple[Part, ExpressionBatch]:
+def bare_part(text: str, location: SourceLocation, member: str = "") -> tuple[Part, ExpressionBatch]:
     compilation = Compilation()
     try:
         embedded = whole_expression(text) or Embedded(text, 0)
-        part = expression_part(embedded, location, compilation)
+        part = expression_part(embedded, location, compilation, member)
     except Unclosed as error:
         raise ConfigError([location.problem(str(error), error.start)]) from None
     problems = compilation.problems
@@ -95,7 +95,7 @@ def bare_part(text: str, location: SourceLocation) -> tuple[Part, ExpressionBatc
     return part, compilation.batch
 
 
-def text_part(text: str, location: SourceLocation, compilation: Compilation, *, whole: bool) -> Part:
+def text_part(text: str, location: SourceLocation, place: Place, compilation: Compilation, *, whole: bool) -> Part:
     """`whole`: in a longer text every expression must yield something; otherwise the text has a gap there."""
     try:
         single = whole_expression(text)
@@ -104,14 +104,15 @@ def text_part(text: str, location: SourceLocation, compilation: Compilation, *, 
         compilation.problems.append(location.problem(str(error), error.start))
         return nothing
     if single:
-        return expression_part(single, location, compilation)
+        return expression_part(single, location, compilation, place.member)
     return concatenate(
-        [expression_part(piece, location, compilation) if isinstance(piece, Embedded) else location.fill(piece.text) for piece in pieces], whole=whole
+        [expression_part(piece, location, compilation, place.member) if isinstance(piece, Embedded) else location.fill(piece.text) for piece in pieces],
+        whole=whole,
     )
 
 
-def expression_part(embedded: Embedded, location: SourceLocation, compilation: Compilation) -> Part:
-    """The value of one expression, by its index in the batch."""
+def expression_part(embedded: Embedded, location: SourceLocation, compilation: Compilation, member: str = "") -> Part:
+    """The value of one expression, by its index in the batch. `member`: what it makes, for errors."""
     text = embedded.text
     try:
         variables = parse_expression(text)
@@ -122,7 +123,10 @@ def expression_part(embedded: Embedded, location: SourceLocation, compilation: C
     start = location.problem("", embedded.start + len(text) - len(text.lstrip()))
     place = f"the expression at {str(start)[:-2]}" if start.file else "the expression"
     compilation.problems += call_problems(text, embedded.start, location)
-    value_at, absent = itemgetter(compilation.batch.add(BatchedExpression(text, variables, simple_path(text), place))), Absent((Gap(place),))
+    value_at, absent = (
+        itemgetter(compilation.batch.add(BatchedExpression(text, variables, simple_path(text), f"`{member}`: {place}" if member else place))),
+        Absent((Gap(place),)),
+    )
     return lambda given: absent if (value := value_at(given)) is UNDEFINED else value
 
 

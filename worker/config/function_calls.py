@@ -82,7 +82,7 @@ def literal_value(text: str) -> str:
     inner = text[1:-1]
     if "\\" not in inner:
         return inner
-    inner = re.sub(r"""\\(.)|(")""", lambda found: "'" if found[1] == "'" else f"\\{found[1] or found[2]}", inner, flags=re.DOTALL)
+    inner = re.sub(r'\\.|"', lambda found: found[0] if len(found[0]) > 1 else '\\"', inner, flags=re.DOTALL)
     try:
         return str(orjson.loads(f'"{inner}"'))
     except orjson.JSONDecodeError:

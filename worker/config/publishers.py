@@ -47,7 +47,7 @@ class PublisherDefinition(Definition):
         description="Makes `path`, `query` and `payload` of the message: a mapping with expressions, or one JSONata text; default: the members of the message.",
     )
     missing: Missing = "fail"
-    required: RequiredNames = []
+    required: RequiredNames = Field(default=[])
     find: FindDefinition | None = Field(default=None, description="Look before create.")
     in_doubt: Literal["park", "repeat"] = Field(default="park", description="The action for a create of unknown result that cannot be looked up.")
     retry: Retry = Field(default=[10.0, 60.0, 600.0, 3600.0])

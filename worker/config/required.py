@@ -60,7 +60,7 @@ def lack(value: Any) -> str | None:
     """Why a value is not enough; 0 and false are."""
     if value is UNDEFINED:
         return "is missing"
-    if value is None or value == [] or value == {} or (isinstance(value, str) and not value.strip()):
+    if value is None or (isinstance(value, (dict, list)) and not value) or (isinstance(value, str) and not value.strip()):
         return "is empty"
     return None
 

@@ -86,7 +86,7 @@ def compile_run_template(value: Any, location: SourceLocation = NO_LOCATION, mis
     check_member_names(value, location, compilation)
 
     def text_part(text: str, where: SourceLocation, place: Place) -> RunPart:
-        return run_text_part(text, where, compilation, whole=missing == "fail" or place.optional, optional=place.optional)
+        return run_text_part(text, where, place, compilation, whole=missing == "fail" or place.optional)
 
     part = Composer(missing, text_part, compilation.problems).part(value, location, Place((name,) if name else ()))
     if compilation.problems:
@@ -108,10 +108,10 @@ def check_member_names(value: Any, location: SourceLocation, compilation: Compil
         check_member_names(member, place, compilation)
 
 
-def run_text_part(text: str, location: SourceLocation, compilation: Compilation, *, whole: bool, optional: bool) -> RunPart:
+def run_text_part(text: str, location: SourceLocation, place: Place, compilation: Compilation, *, whole: bool) -> RunPart:
     """A variable or expression alone, apart from space around it, keeps its type; otherwise all pieces are one text.
 
-    `whole`: in a longer text every expression must yield something. `optional`: a variable alone that is missing yields nothing instead of null.
+    `whole`: in a longer text every expression must yield something. At an optional place a variable alone that is missing yields nothing instead of null.
     """
     try:
         pieces = split(text)
@@ -120,10 +120,13 @@ def run_text_part(text: str, location: SourceLocation, compilation: Compilation,
         return nothing
     visible = [piece for piece in pieces if not isinstance(piece, LiteralText) or piece.text.strip()]
     if len(visible) == 1 and not isinstance(visible[0], LiteralText):
-        part = piece_part(visible[0], location, compilation, alone=True)
-        return part if isinstance(visible[0], Embedded) or not optional else lambda given: UNDEFINED if (value := part(given)) is None else value
+        part = piece_part(visible[0], location, compilation, place.member, alone=True)
+        return part if isinstance(visible[0], Embedded) or not place.optional else lambda given: UNDEFINED if (value := part(given)) is None else value
     return concatenate(
-        [location.fill(piece.text) if isinstance(piece, LiteralText) else piece_part(piece, location, compilation, alone=False) for piece in pieces],
+        [
+            location.fill(piece.text) if isinstance(piece, LiteralText) else piece_part(piece, location, compilation, place.member, alone=False)
+            for piece in pieces
+        ],
         whole=whole,
     )
 
@@ -161,9 +164,9 @@ def names_in(text: str) -> list[tuple[str, int]]:
     return [(name, start) for name, start in named if VARIABLE.fullmatch(name) and not PAYLOADS.match(name)]
 
 
-def piece_part(piece: Embedded | Reference, location: SourceLocation, compilation: Compilation, *, alone: bool) -> RunPart:
+def piece_part(piece: Embedded | Reference, location: SourceLocation, compilation: Compilation, member: str, *, alone: bool) -> RunPart:
     if isinstance(piece, Embedded):
-        expression = expression_part(piece, location, compilation)
+        expression = expression_part(piece, location, compilation, member)
         return lambda given: expression(given.results)
     name = piece.text.strip()
     if PAYLOADS.match(name):

@@ -76,7 +76,7 @@ class StepDefinition(Definition):
     query: Parameters = Field(default={}, description="Query parameters of the action.")
     body: Body = Field(default=None, description="The body of the action; it may hold <<Name>> and {{ JSONata }}.")
     missing: Missing = "fail"
-    required: RequiredNames = []
+    required: RequiredNames = Field(default=[])
     output: Outputs = Field(default={}, description="Variables of the response, in Halo's grammar; those of the method are set too.")
     next: Next | None = Field(
         default=None,

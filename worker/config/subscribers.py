@@ -110,7 +110,7 @@ class SubscriberDefinition(Definition):
     when: ConditionText | None = Field(default=None, description="The worker publishes only records for which this is true.")
     transform: Transform = Field(default=None, description="The body of the events: a mapping with expressions, or one JSONata text; default: the record.")
     missing: Missing = "omit"
-    required: RequiredNames = []
+    required: RequiredNames = Field(default=[])
     publish: Publish = Field(default=Publish(), description="The exchange, routing key and queue of the events.")
     queue: BrokerName | None = Field(default=None, description="A queue to declare and bind for the events.")
     key: Members | None = Field(default=None, description="The members that identify a record; default: those of the entity in the API.")

@@ -102,7 +102,8 @@ Missing = Annotated[
     MissingRule,
     Field(
         description="What an expression that yields nothing does to its member: the message fails (`fail`), the member is left out (`omit`) or it is null (`null`)."
-        " A `?` at the end of a member's name (`notes?`) leaves out that one member."
+        " A `?` at the end of a member's name (`notes?`) leaves out that one member.",
+        examples=["omit"],
     ),
 ]
 RequiredNames = Annotated[

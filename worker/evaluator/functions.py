@@ -21,7 +21,7 @@ FIRST_YEAR: Final = 1000  # a picture with two digits makes the year 25 of 25
 TIME_PARTS: Final = frozenset("HhmsfZz")
 WRAPPERS: Final = {
     TABLE: "function($n,$k,$d){$__table($n,$k,$exists($d),$d)[0]}",
-    DATE: "function($t,$p){$__date($t,$p,$type($t) in ['string','number'] ? $toMillis($string($t),$p))[0]}",
+    DATE: "function($t,$p){$__date($t,$p,$type($t) in ['string','number'] and $type($p)='string' ? $toMillis($string($t),$p))[0]}",
     FAIL: "function($r){$__fail($r)}",
 }
 

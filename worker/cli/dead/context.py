@@ -12,7 +12,7 @@ from functools import partial
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from worker.app.clients import open_route_evaluator
+from worker.app.route_evaluator import open_route_evaluator
 from worker.broker.open import MEMORY, open_broker
 from worker.cli.console import errors
 from worker.config.expressions import compile_condition

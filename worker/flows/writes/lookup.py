@@ -45,6 +45,8 @@ Answer = Match | NoMatch | Ambiguous | LookupFailed
 async def match_of(find: Find, context: Any, bindings: dict[str, Any], evaluator: Evaluator) -> dict[str, Any]:
     """The members that the record must have. Raises `ExpressionError` where one has no value: nothing can be looked up by it."""
     wanted = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.match.items()}
+    if not wanted:
+        raise ExpressionError("`find.match` names no member: nothing can be looked up by it")
     if empty := [name for name, value in wanted.items() if normal(value) in (None, "")]:
         raise ExpressionError(f"`find.match.{empty[0]}` has no value in this message: nothing can be looked up by it")
     return wanted
