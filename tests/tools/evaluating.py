@@ -31,7 +31,8 @@ class InProcess:
         try:
             given = Input(orjson.loads(context_json(question.context)), self.seconds)
             for text in question.expressions:
-                values.append(value_of(part_of(compiled(text).evaluate(given, question.bindings, question.answers))))
+                value = compiled(text).evaluate(given, question.bindings, question.answers)
+                values.append(value_of(part_of(value)))
         except ExpressionError as error:
             raise ExpressionFailed(str(error), len(values)) from None
         return values

@@ -216,7 +216,7 @@ def test_without_a_client_or_tables_a_lookup_fails():
     template = compile_template("{{ $id('Site', {'name': site}) }}", Anywhere())
     with pytest.raises(ExpressionError, match="no client of Halo is known here"):
         asyncio.run(template.evaluate(MESSAGE, {}, LookupEvaluator(InProcess(), TABLES)))
-    with pytest.raises(ExpressionError, match="`.table` and `.id` are not available here"):
+    with pytest.raises(ExpressionError, match=r"`\$table` and `\$id` are not available here"):
         asyncio.run(template.evaluate(MESSAGE, {}, InProcess()))
 
 
@@ -267,7 +267,7 @@ def test_a_publisher_may_ask_its_client_everywhere_but_for_the_order(load, membe
     if member != "order_by":
         load(source)
         return
-    with pytest.raises(ConfigError, match="`.id` is not available here: it asks the route's client"):
+    with pytest.raises(ConfigError, match=r"`\$id` is not available here: it asks the route's client"):
         load(source)
 
 

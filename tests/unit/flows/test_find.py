@@ -94,7 +94,7 @@ async def test_more_pages_than_are_looked_through_are_no_answer():
 @pytest.mark.parametrize("value", [None, "", "   "])
 async def test_nothing_is_looked_up_by_an_empty_value(value: Any):
     halo = ScriptedHalo([page([HIT | {"inventory_number": value}], 1)])
-    with pytest.raises(ExpressionError, match="`find.match.inventory_number` has no value"):
+    with pytest.raises(ExpressionError, match=r"`find\.match\.inventory_number` has no value"):
         await looked_up(halo, find(), {"serial": value}, {}, InProcess())
     assert halo.requests == []
 
