@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from secrets import randbelow
 from typing import Any, Final, NoReturn
 
 from worker.config.function_calls import DATE, FAIL, ID, TABLE, FunctionCall, calls_of, literal_value, picture_problem
 from worker.config.template_lexer import Token
 from worker.core.lookups import Lookup, LookupAnswer, Needed, key_text
 
-PLACEHOLDER: Final = "\ue000\ue001\ue000"
-"""Stands for an answer that is not known yet. Lookups that depend on it wait for the next round."""
+PLACEHOLDER: Final = f"\ue000{randbelow(10**18):018}\ue000"
+"""Stands for an answer that is not known yet: lookups that depend on it wait for the next round. No message can hold it, since no sender can guess it."""
 MAX_REASON: Final = 500  # characters of a text that the author wrote
 FIRST_YEAR: Final = 1000  # a picture with two digits makes the year 25 of 25
 TIME_PARTS: Final = frozenset("HhmsfZz")
