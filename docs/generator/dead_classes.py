@@ -16,7 +16,7 @@ MEANINGS: Mapping[DeadClass, tuple[str, str]] = {
         "Correct the sender, and discard the letter. Too large: raise `WORKER_MAX_MESSAGE` for the worker and for the command, then replay.",
     ),
     DeadClass.TRANSFORM: (
-        "An expression failed on this message, exceeded its limit of time or memory, or left nothing to send.",
+        "An expression failed on this message or exceeded its limits, or a member that must be there is missing. The reason names the member.",
         "Correct the route file, restart the worker, then replay.",
     ),
     DeadClass.REJECTED: (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -59,3 +59,14 @@ class Operation:
             return name
         wanted = name.lower()
         return next((published for published in self.query_parameters if published.lower() == wanted), name)
+
+
+def unsearchable(operation: Operation, members: Collection[str]) -> str | None:
+    """Why `$id` cannot find one record of this list by these members; None where it can."""
+    if operation.listing is None or operation.path_parameters:
+        return f"{operation.entity} is not a list in which `$id` can look"
+    if "id" not in operation.key:
+        return f"records of {operation.entity} have no `id`: {' and '.join(operation.key)} identify one"
+    if lacking := [name for name in operation.key if name != "id" and name not in members]:
+        return f"an id of {operation.entity} counts only within its `{lacking[0]}`: give that member too"
+    return None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from worker.catalogue.catalogue import load
 from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
+from worker.catalogue.operation import unsearchable
 from worker.config.function_calls import DATE, FAIL, ID, TABLE, FunctionCall, calls_of, picture_problem
 from worker.config.source_location import SourceLocation
 from worker.config.template_lexer import tokens
@@ -58,8 +59,8 @@ def id_problems(call: FunctionCall, at: list[int], location: SourceLocation) -> 
     except (UnknownEntity, MethodNotAllowed) as error:
         yield str(error), at[0]
         return
-    if operation.listing is None or operation.path_parameters:
-        yield f"{operation.entity} is not a list in which `{ID}` can look", at[0]
+    if problem := unsearchable(operation, call.members):
+        yield problem, at[0]
         return
     for name in sorted(call.members):
         if near := misspelt(operation.entity, name):

@@ -228,3 +228,22 @@ async def test_no_more_answers_are_kept_than_have_room(clock, monkeypatch: pytes
     assert len(halo.requests) == 5
     await ask(0)
     assert len(halo.requests) == 6
+
+
+async def test_an_id_that_counts_within_a_parent_needs_it_and_asks_halo_with_it(clock):
+    halo = Listing({"/Lookup": [{"id": 3, "lookupid": 27, "name": "Open"}, {"id": 4, "lookupid": 28, "name": "Open"}]})
+    ids = HaloIds(halo, clock)
+    assert (await ids.find("Lookup", {"name": "Open"})).reason == "an id of Lookup counts only within its `lookupid`: give that member too"
+    assert await ids.find("Lookup", {"name": "Open", "lookupid": 27}) == found(3)
+    assert await ids.find("Lookup", {"name": "Open", "lookupid": 28}) == found(4)
+    assert [dict(request.query) for request in halo.requests] == [{"lookupid": "27"}, {"lookupid": "28"}]
+    assert (await ids.find("TicketApproval", {"name": "x"})).reason == "records of TicketApproval have no `id`: ticket_id and seq identify one"
+
+
+async def test_two_of_one_name_are_looked_for_again_as_soon_as_none(clock):
+    halo = Listing({CLIENTS: [{"id": 1, "name": "Twin"}, {"id": 2, "name": "Twin"}]})
+    ids = HaloIds(halo, clock)
+    assert (await ids.find("Client", {"name": "Twin"})).refused
+    halo.lists[CLIENTS].pop()
+    clock.at += MISS_TTL
+    assert await ids.find("Client", {"name": "Twin"}) == found(1)

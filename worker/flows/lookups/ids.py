@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 from worker.catalogue.catalogue import load
 from worker.catalogue.errors import MethodNotAllowed, RequestError, UnknownEntity
-from worker.catalogue.operation import Operation
+from worker.catalogue.operation import Operation, unsearchable
 from worker.core.errors import LookupUnanswered
 from worker.core.lookups import Lookup, LookupAnswer
 from worker.core.ports import Clock, Halo
@@ -39,11 +39,12 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Rows that Halo answered. `at`: monotonic seconds. `problem`: why none of them may be used."""
+    """Rows that Halo answered. `at`: monotonic seconds. `problem`: why none of them may be used. `answers`: those that were given from it, by their lookup."""
 
     rows: tuple[Row, ...]
     at: float
     problem: str = ""
+    answers: dict[str, LookupAnswer] = field(default_factory=dict)
 
 
 class HaloIds:
@@ -61,19 +62,24 @@ class HaloIds:
             operation = self._catalogue.find(entity, "GET")
         except (UnknownEntity, MethodNotAllowed):
             return LookupAnswer(found=False, reason="there is no such entity with a list", refused=True)
-        if operation.listing is None or operation.path_parameters:
-            return LookupAnswer(found=False, reason=f"{operation.entity} is not a list", refused=True)
+        if problem := unsearchable(operation, members):
+            return LookupAnswer(found=False, reason=problem, refused=True)
         search = search_for(operation, members)
-        listed = self._remembered(search, members) or await self._asked(search)
-        return answer_of(operation, members, listed)
-
-    def _remembered(self, search: Search, members: Mapping[str, Any]) -> Listed | None:
-        """What is remembered, as long as it holds for these members: a hit longer than a miss."""
         listed = self._entries.get(search.key)
-        if listed is None:
-            return None
-        hit = any(has_members(row, members) for row in listed.rows)
-        return listed if self._clock.monotonic() - listed.at < (HIT_TTL if hit else MISS_TTL) else None
+        if listed is not None:
+            answer = self._answer(operation, members, listed)
+            if self._clock.monotonic() - listed.at < (HIT_TTL if answer.found else MISS_TTL):
+                return answer
+        return self._answer(operation, members, await self._asked(search))
+
+    def _answer(self, operation: Operation, members: Mapping[str, Any], listed: Listed) -> LookupAnswer:
+        """The answer from these rows, found once."""
+        text = Lookup("id", operation.path, members).text
+        if text not in listed.answers:
+            if len(listed.answers) >= MOST_ENTRIES:
+                listed.answers.clear()
+            listed.answers[text] = answer_of(operation, members, listed)
+        return listed.answers[text]
 
     async def _asked(self, search: Search) -> Listed:
         """Raises `LookupUnanswered`."""
@@ -111,12 +117,13 @@ class HaloIds:
 
 def search_for(operation: Operation, members: Mapping[str, Any]) -> Search:
     """A long list is narrowed down by Halo's text search and by its parameters for ids; a list that has no pages is read whole, and serves all names."""
+    query = {name: members[name] for name in operation.key if name != "id" and name in operation.query_parameters}
     if operation.listing is None or not operation.listing.paged:
-        return Search(operation, {}, {}, operation.path)
-    query = {name: value for name, value in members.items() if name.endswith("_id") and name in operation.query_parameters and whole_number(value)}
-    texts = [name for name, value in members.items() if isinstance(value, str) and not name.endswith("_id") and value.strip()]
+        return Search(operation, query, {}, Lookup("id", operation.path, query).text)
+    query |= {name: value for name, value in members.items() if name.endswith("_id") and name in operation.query_parameters and whole_number(value)}
+    texts = [name for name, value in members.items() if isinstance(value, (str, int)) and not isinstance(value, bool) and not name.endswith("_id")]
     if SEARCH in operation.query_parameters and texts:
-        query[SEARCH] = members[next((name for name in SEARCHED_FIRST if name in texts), texts[0])].strip()
+        query[SEARCH] = str(members[next((name for name in SEARCHED_FIRST if name in texts), texts[0])]).strip()
     return Search(operation, query, members, Lookup("id", operation.path, dict(members)).text)
 
 
