@@ -42,7 +42,7 @@ async def open_clients(
     reload: Reload | None = None,
     permits: PermitsOf | None = None,
 ) -> AsyncIterator[dict[str, HaloClient]]:
-    """By name; those of one tenant share their budget. `names`: only these; by itself all that the routes use. Without `permits` no other process is asked."""
+    """By name; clients of one tenant share their budget. `names`: only these (default: all that the routes use). Without `permits` no other process is asked."""
     budgets = Budgets(routes.clients.values(), clock, settings.budget_share, permits)
     async with AsyncExitStack() as stack:
         opened = {}

@@ -177,7 +177,7 @@ class CheckedSlot:
 async def open_client(
     client: Client, budgets: Budgets, metrics: Metrics, health: Health, clock: Clock, *, reload: Callable[[], Grant] | None = None
 ) -> AsyncIterator[HaloClient]:
-    """A client at work: its connections, its token, its probe. Returns at once; whether Halo can be used is told by `health` and `available`.
+    """A client at work: its connections, its token, its probe. Returns at once; `health` and `available` say whether Halo can be used.
 
     `reload` reads the grant again after Halo refused its secret. Raises `ConfigError` when the CA file or a header cannot be used.
     """
