@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from typing import Any
 
 from worker.config.compiled import Condition, Template
 from worker.config.expression_batch import BatchedExpression, ExpressionBatch
 from worker.config.lookup_calls import call_problems
-from worker.config.mappings import Absent, Composer, Gap, MissingRule, Place, concatenate, named, settled
+from worker.config.mappings import Absent, Composer, Gap, MissingRule, Place, concatenate, settled
 from worker.config.paths import Scope, simple_path
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.syntax import ExpressionSyntaxError, parse_expression
@@ -71,7 +70,7 @@ def compile_template(value: Any, location: SourceLocation = NO_LOCATION, missing
 def compile_expression(text: str, location: SourceLocation = NO_LOCATION, missing: MissingRule = "omit", name: str = "") -> Template:
     """One JSONata text, without braces or in one pair of them. Raises `ConfigError`."""
     part, batch = bare_part(text, location, name)
-    return CompiledTemplate(named(part, Place((name,) if name else ())), batch, missing)
+    return CompiledTemplate(part, batch, missing)
 
 
 def compile_condition(text: str, location: SourceLocation = NO_LOCATION) -> Condition:
@@ -123,11 +122,9 @@ def expression_part(embedded: Embedded, location: SourceLocation, compilation: C
     start = location.problem("", embedded.start + len(text) - len(text.lstrip()))
     place = f"the expression at {str(start)[:-2]}" if start.file else "the expression"
     compilation.problems += call_problems(text, embedded.start, location)
-    value_at, absent = (
-        itemgetter(compilation.batch.add(BatchedExpression(text, variables, simple_path(text), f"`{member}`: {place}" if member else place))),
-        Absent((Gap(place),)),
-    )
-    return lambda given: absent if (value := value_at(given)) is UNDEFINED else value
+    index = compilation.batch.add(BatchedExpression(text, variables, simple_path(text), f"`{member}`: {place}" if member else place))
+    absent = Absent((Gap(place, member),))
+    return lambda values: absent if (value := values[index]) is UNDEFINED else value
 
 
 def nothing(_given: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 import orjson
@@ -56,7 +56,7 @@ class Composer(Generic[G]):
     def part(self, value: Any, location: SourceLocation, place: Place) -> Callable[[G], Any]:
         """Makes the value, or `Absent`."""
         if isinstance(value, str):
-            return named(self.compile_text(value, location, place), place)
+            return self.compile_text(value, location, place)
         if isinstance(value, Mapping):
             return self._mapping(value, location, place)
         if isinstance(value, list):
@@ -99,16 +99,6 @@ def member_name(key: str) -> tuple[str, bool]:
     name = key.rstrip(MARK)
     marks = len(key) - len(name)
     return name + MARK * (marks // 2), marks % 2 == 1
-
-
-def named(part: Callable[[G], Any], place: Place) -> Callable[[G], Any]:
-    """The part, whose gaps get the name of the member."""
-
-    def make(given: G) -> Any:
-        result = part(given)
-        return Absent(tuple(replace(gap, member=place.member) for gap in result.gaps)) if isinstance(result, Absent) else result
-
-    return make if place.path else part
 
 
 def gaps_of(result: Any) -> tuple[Gap, ...]:
