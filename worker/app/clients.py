@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from worker.config.automation import Runbook
 from worker.config.routes import Grant, Routes
 from worker.core.health import Health
-from worker.core.ports import Clock, Evaluator
+from worker.core.ports import Clock, Evaluator, Halo
+from worker.flows.lookups.evaluator import LookupEvaluator
+from worker.flows.lookups.ids import HaloIds
 from worker.flows.running.step import Performer, clients_of
 from worker.halo.budget import Budgets, PermitsOf
 from worker.halo.client import HaloClient, open_client
@@ -52,11 +54,16 @@ async def open_clients(
 
 @asynccontextmanager
 async def open_performer(routes: Routes, settings: Settings, runbook: Runbook, evaluator: Evaluator, clock: Clock) -> AsyncIterator[Performer]:
-    """What performs the steps of one runbook, for a run outside of the service."""
+    """What performs the steps of one runbook, for a run outside of the service. `evaluator`: the engine's own."""
     metrics = Metrics()
     names = clients_of(runbook, routes.integrations)
     async with (
         open_clients(routes, settings, metrics, Health(), clock, names=names) as clients,
-        open_caller(routes.integrations, clients, evaluator, metrics, clock) as caller,
+        open_caller(routes.integrations, clients, LookupEvaluator(evaluator, routes.tables), metrics, clock) as caller,
     ):
-        yield Performer(caller, clients, evaluator)
+        yield Performer(caller, clients, lookup_evaluators(evaluator, routes, clients, clock))
+
+
+def lookup_evaluators(evaluator: Evaluator, routes: Routes, clients: Mapping[str, Halo], clock: Clock) -> dict[str, LookupEvaluator]:
+    """By client: evaluators whose expressions may use the tables of the routes, and ask this client for ids."""
+    return {name: LookupEvaluator(evaluator, routes.tables, HaloIds(halo, clock)) for name, halo in clients.items()}

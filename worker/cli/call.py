@@ -12,6 +12,7 @@ import orjson
 from rich.text import Text
 
 from worker.app.clients import open_clients
+from worker.app.route_evaluator import open_route_evaluator
 from worker.cli.console import output, table, write_json
 from worker.cli.inputs import read_inputs
 from worker.config.automation import Integration, IntegrationAuth, Method, Values
@@ -27,8 +28,6 @@ from worker.core.ports import Evaluator
 from worker.core.printable import printable
 from worker.core.redaction import MASK, redact_text
 from worker.core.suggest import choices
-from worker.evaluator.evaluators import open_evaluator
-from worker.evaluator.limits import Limits
 from worker.integrations.caller import open_caller
 from worker.integrations.request_builder import build_call
 from worker.logs import configure
@@ -88,7 +87,7 @@ async def exchanged(
     clock, metrics = SystemClock(), Metrics()
     names = [integration.auth.client] if integration.auth.client else []
     async with (
-        open_evaluator(Limits(settings.expression_memory)) as evaluator,
+        open_route_evaluator(routes, settings, None, clock) as evaluator,
         open_clients(routes, settings, metrics, Health(), clock, names=names) as clients,
         open_caller({integration.name: integration}, clients, evaluator, metrics, clock) as caller,
     ):

@@ -55,7 +55,7 @@ def print_routes(routes: Routes, rows: Sequence[tuple[str, ...]]) -> None:
         shown.add_row(*row)
     console.print(shown)
     always = [(len(routes.clients), "client"), (len(routes.subscribers), "subscriber"), (len(routes.publishers), "publisher")]
-    more = [(len(routes.integrations), "integration"), (len(routes.runbooks), "runbook"), (len(routes.webhooks), "webhook")]
+    more = [(len(routes.integrations), "integration"), (len(routes.runbooks), "runbook"), (len(routes.webhooks), "webhook"), (len(routes.tables), "table")]
     summary = ", ".join(counted(count, name) for count, name in (*always, *(pair for pair in more if pair[0])))
     console.print(Text(f"good: {summary}", style="green"))
 

@@ -34,6 +34,7 @@ from worker.evaluator.limits import Limits
 from worker.flows.consuming.copies import retried
 from worker.flows.consuming.memory import Memory, Receipts
 from worker.flows.consuming.runner import DeliveryRunner, InFlight
+from worker.flows.lookups.evaluator import LookupEvaluator
 from worker.flows.running.run_message import Run, run_queue
 from worker.flows.running.runbook import RunbookFlow
 from worker.flows.running.variables import taken
@@ -128,7 +129,7 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
             open_evaluator(Limits(settings.expression_memory)) as evaluator,
             open_performer(routes, settings, runbook, evaluator, SystemClock()) as performer,
         ):
-            flow = RunbookFlow(runbook, performer, LocalLedger(), evaluator, SystemClock(), routes.filled.hide)
+            flow = RunbookFlow(runbook, performer, LocalLedger(), LookupEvaluator(evaluator, routes.tables), SystemClock(), routes.filled.hide)
             return await followed(run, runbook, flow, console)
 
     result = routes.filled.hide_in(asyncio.run(follow()))

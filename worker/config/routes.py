@@ -11,6 +11,8 @@ from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.compiled import Condition, Find, RequestParameters, Template
+from worker.config.config_node import Table
+from worker.config.required import Required
 from worker.core.known_secrets import KnownSecrets
 from worker.core.topology import Source
 
@@ -74,6 +76,7 @@ class Subscriber:
     unrouted: Literal["park", "stop", "drop"] = "park"
     when: Condition | None = None
     transform: Template | None = None
+    required: Required = field(default_factory=Required)
     exchange: str = "halo"
     routing_key: Template | None = None
     """None: the default, `<resource>.<change>`."""
@@ -102,6 +105,7 @@ class Publisher:
     request: RequestParameters = field(default_factory=RequestParameters)
     when: Condition | None = None
     transform: Template | None = None
+    required: Required = field(default_factory=Required)
     find: Find | None = None
     in_doubt: Literal["park", "repeat"] = "park"
     retry: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
@@ -124,6 +128,7 @@ class Routes:
     integrations: Mapping[str, Integration] = field(default_factory=dict)
     runbooks: Mapping[str, Runbook] = field(default_factory=dict)
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
     secrets: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)
     """Credentials of secret files and route files, which must not be shown or logged."""
     filled: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)

@@ -8,6 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from worker.config.kinds import KINDS
 from worker.config.names import NAME
+from worker.config.tables import SCHEMA, SECTION
 from worker.config.value_types import DURATION
 from worker.core.durations import format_duration
 
@@ -36,7 +37,7 @@ def json_schema() -> dict[str, Any]:
         "title": "halo-worker route file",
         "type": "object",
         "additionalProperties": False,
-        "properties": members,
+        "properties": members | {SECTION: dict(SCHEMA)},
         "$defs": {name: as_written(definition) for name, definition in shared["$defs"].items()},
     }
 

@@ -11,10 +11,26 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from worker.catalogue.operation import Operation
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, compile_members, mistake
+from worker.config.node_values import transform
 from worker.config.parameters import Checks, check_transform, find_operation, own_parameters, request_parameters, require_path, supplies_any_path
 from worker.config.references import References
+from worker.config.required import compile_required
 from worker.config.routes import Subscriber
-from worker.config.value_types import BrokerName, ConditionText, Duration, DurationOrNothing, ExchangeName, Request, TemplateText, Text, Transform, Unknown
+from worker.config.value_types import (
+    BrokerName,
+    ConditionText,
+    Duration,
+    DurationOrNothing,
+    ExchangeName,
+    InputTransform,
+    Missing,
+    Request,
+    RequiredNames,
+    TemplateText,
+    Text,
+    Transform,
+    Unknown,
+)
 
 EVERY = 60.0
 CRON_FIELDS = 5
@@ -85,7 +101,7 @@ class SubscriberDefinition(Definition):
     every: Duration | None = Field(default=None, description="The time between two polls; default: 60s without `cron`.")
     cron: Cron | None = Field(default=None, description="The times to poll, in the five fields of cron, UTC.")
     request: Request = Field(default=Request(), description="Path and query parameters.")
-    input_transform: Transform = Field(
+    input_transform: InputTransform = Field(
         default=None, description="A mapping with `path` and `query` that the worker merges into `request`; its context is the request."
     )
     changes: Literal["auto", "by_date", "by_content", "all"] = Field(
@@ -98,6 +114,8 @@ class SubscriberDefinition(Definition):
     unrouted: Literal["park", "stop", "drop"] = Field(default="park", description="The action for events that no queue receives.")
     when: ConditionText | None = Field(default=None, description="The worker publishes only records for which this is true.")
     transform: Transform = Field(default=None, description="The body of the events: a mapping with expressions, or one JSONata text; default: the record.")
+    missing: Missing = "omit"
+    required: RequiredNames = Field(default=[])
     publish: Publish = Field(default=Publish(), description="The exchange, routing key and queue of the events.")
     queue: BrokerName | None = Field(default=None, description="A queue to declare and bind for the events.")
     key: Members | None = Field(default=None, description="The members that identify a record; default: those of the entity in the API.")
@@ -111,7 +129,10 @@ class SubscriberDefinition(Definition):
 
 def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, references: References) -> Subscriber | None:
     """None where the operation is not known."""
-    compiled = compile_members(SubscriberDefinition, node)
+    compiled = compile_members(SubscriberDefinition, node) | {
+        "transform": transform(node.child("transform"), definition.missing),
+        "required": compile_required(node.child("required"), node.child("transform")),
+    }
     publish = node.child("publish")
     routing_key = compile_members(Publish, publish)["routing_key"]
     check_alternatives(definition, node)
@@ -122,9 +143,9 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
     changes = resolve_changes(definition, operation, node)
     checks = Checks(catalogue, operation, definition.allow_unknown, own_parameters(operation, by_date=changes == "by_date"))
     request = request_parameters(node.child("request"), checks)
-    transform = node.child("input_transform")
-    supplied = {*request.path, *check_transform(transform, ("path", "query"), checks)}
-    if not supplies_any_path(transform):
+    input_transform = node.child("input_transform")
+    supplied = {*request.path, *check_transform(input_transform, ("path", "query"), checks)}
+    if not supplies_any_path(input_transform):
         require_path(node, checks, supplied, "`request.path`")
     if isinstance(definition.start, datetime) and changes != "by_date":
         node.child("start").add_error(
