@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from worker.catalogue.actions import Action
-from worker.config.compiled import Condition, Find, Template
+from worker.config.compiled import Condition, Example, Find, Template
 from worker.config.variables import VariablePath
 from worker.core.exchange import Exchange
 from worker.core.ports import Evaluator, Slot
@@ -163,6 +163,7 @@ class Runbook:
     endpoint: CallerAuth | None = None
     step_limit: int = DEFAULT_STEP_LIMIT
     concurrency: int = 4
+    examples: tuple[Example, ...] = ()
 
     @property
     def delays(self) -> tuple[float, ...]:
@@ -194,6 +195,7 @@ class Webhook:
     exchange: str | None = None
     routing_key: Template | None = None
     wake: Wake | None = None
+    examples: tuple[Example, ...] = ()
 
 
 class Caller(Protocol):

@@ -25,9 +25,12 @@ from worker.core.suggest import did_you_mean
 SUFFIXES = frozenset((".yaml", ".yml"))
 
 
-def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path) -> Routes:
-    """All `*.yaml` and `*.yml` files of the directory, compiled. Raises `ConfigError` with every error of every file."""
-    variables = Variables(environment, secrets)
+def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path, *, placeholders: bool = False) -> Routes:
+    """All `*.yaml` and `*.yml` files of the directory, compiled. Raises `ConfigError` with every error of every file.
+
+    `placeholders`: variables and secrets that are not set are no errors, for commands that connect to nothing.
+    """
+    variables = Variables(environment, secrets, placeholders=placeholders)
     problems: list[Problem] = []
     definitions = [node for root in read_files(directory, variables, problems) for node in definitions_of(root)]
     if not problems and not definitions:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from worker.catalogue.operation import Operation
 from worker.config.automation import Integration, Runbook, Webhook
-from worker.config.compiled import Condition, Find, RequestParameters, Template
+from worker.config.compiled import Condition, Example, Find, RequestParameters, Template
 from worker.core.known_secrets import KnownSecrets
 
 
@@ -82,6 +82,7 @@ class Subscriber:
     echo: bool = False
     """Whether the worker's own writes through the same client are published."""
     on_lost_cursor: Literal["wait", "start"] = "wait"
+    examples: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class Publisher:
     may_be_empty: bool = True
     """Whether the route asks for an empty payload; otherwise its transform did not fit the message."""
     allow_unknown: bool = False
+    examples: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ async def build_call(integration: Integration, method: Method, values: Values, e
         raise CallRefused(f"{method.full_name}: {error}") from None
     if kind and not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = kind
-    return Call(method.verb, url, headers, data, timeout or method.timeout)
+    return Call(method.verb, url, headers, data, timeout or method.timeout, name=method.full_name)
 
 
 async def build_url(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> URL:

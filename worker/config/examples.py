@@ -1,0 +1,163 @@
+"""Examples of a route: an input, and what is expected of it. `halo-worker test` runs them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from worker.config.compiled import Example
+from worker.config.config_node import ConfigNode
+from worker.config.definition import Compiled, Definition
+from worker.config.value_types import Text
+from worker.core.answers import CannedAnswer
+from worker.core.outcome import DeadClass
+from worker.core.suggest import choices
+
+REQUEST_LINE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S*)")
+CONFLICTS = (
+    ("request", "requests"),
+    ("skipped", "dead"),
+    ("skipped", "event"),
+    ("skipped", "request"),
+    ("skipped", "requests"),
+    ("dead", "event"),
+    ("dead", "request"),
+)
+ONLY = {
+    "request": ("publishers", "runbooks"),
+    "requests": ("publishers", "runbooks"),
+    "event": ("subscribers", "webhooks"),
+    "runbook": ("webhooks",),
+    "wake": ("webhooks",),
+}
+"""Results that only these kinds of routes have."""
+BY_KIND = {"publishers": "requests", "subscribers": "event", "runbooks": "requests", "webhooks": "event"}
+
+Literally = Annotated[Any, Compiled(jsonata="nowhere"), WithJsonSchema({})]
+"""Data, in which neither `${NAME}` nor `{{ }}` means anything."""
+LiteralObject = Annotated[dict[str, Any], Compiled(jsonata="nowhere"), WithJsonSchema({"type": "object"})]
+
+
+def one_or_more(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+class AnswerDefinition(Definition):
+    """The response to one request."""
+
+    status: Annotated[int, Field(ge=100, le=599)] = Field(default=200, description="The HTTP status.")
+    body: Literally = Field(default=None, description="The body; default: empty.")
+
+
+def one_or_more_schema(schema: dict[str, Any]) -> None:
+    """In the JSON Schema one of them may stand alone."""
+    several = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [several["items"], several]
+
+
+AnswerList = Annotated[list[AnswerDefinition], BeforeValidator(one_or_more), Field(min_length=1, json_schema_extra=one_or_more_schema)]
+
+
+class ExpectedRequest(Definition):
+    """A request. The test compares the members that are written, each as a whole."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = Field(default=None, description="The HTTP method.")
+    path: Annotated[str, Compiled(jsonata="nowhere")] | None = Field(default=None, description="The path below the API's address.", examples=["/Asset"])
+    query: LiteralObject | None = Field(default=None, description="All query parameters, as text.")
+    body: Literally = Field(default=None, description="The body; for most of Halo's endpoints an array of objects.")
+
+
+class ExpectedEvent(Definition):
+    """A message for RabbitMQ. The test compares the members that are written, each as a whole; of `headers` only those that are named."""
+
+    exchange: Annotated[str, Compiled(jsonata="nowhere")] | None = Field(default=None, description="The exchange.")
+    routing_key: Annotated[str, Compiled(jsonata="nowhere")] | None = Field(default=None, description="The routing key.")
+    headers: LiteralObject | None = Field(default=None, description="Some of its headers.")
+    body: Literally = Field(default=None, description="The body.")
+
+
+class ExpectDefinition(Definition):
+    """The expected result."""
+
+    request: ExpectedRequest | None = Field(default=None, description="The one request that changes something; lookups are not counted.")
+    requests: list[ExpectedRequest] | None = Field(default=None, description="All requests in their order, with lookups; [] for none.")
+    event: ExpectedEvent | None = Field(default=None, description="The published event.")
+    runbook: Text | None = Field(default=None, description="The runbook that a webhook's delivery starts.")
+    wake: LiteralObject | None = Field(
+        default=None, description="The subscriber that a delivery wakes, and the id of the record.", examples=[{"subscriber": "tickets", "id": 7}]
+    )
+    skipped: Literal[True] | None = Field(default=None, description="The route leaves the input out.")
+    dead: Literal[tuple(each.value for each in DeadClass)] | None = Field(default=None, description="The class of the dead letter.")  # type: ignore[valid-type]  # one list of the classes
+    reason: Annotated[str, Compiled(jsonata="nowhere"), Field(min_length=1)] | None = Field(
+        default=None, description="A part of the reason, with `dead` or `skipped`."
+    )
+
+
+class ExampleDefinition(Definition):
+    """An input with its expected result."""
+
+    name: Text | None = Field(default=None, description="What it shows; default: its number.")
+    given: Literally = Field(default=None, description="The message, record, delivery or starting payload.")
+    headers: LiteralObject = Field(default={}, description="Headers of the message.")
+    change: Literal["created", "updated", "deleted"] = Field(default="created", description="The kind of change of a subscriber's record.")
+    ids: Annotated[dict[str, list[dict[str, Any]]], Compiled(jsonata="nowhere")] = Field(
+        default={}, description="Records that a lookup finds, by entity.", examples=[{"Site": [{"id": 7, "name": "Berlin", "client_id": 12}]}]
+    )
+    answers: dict[str, AnswerList] = Field(
+        default={},
+        description="Answers to requests, by method of an integration or by request line; a list is given in turn.",
+        examples=[{"openai.completions": {"body": {}}, "GET /Asset": {"body": []}}],
+    )
+    expect: ExpectDefinition = Field(description="The expected result.")
+
+
+Examples = list[ExampleDefinition]
+
+
+def compile_examples(definitions: Sequence[ExampleDefinition], node: ConfigNode, methods: Sequence[str] = ()) -> tuple[Example, ...]:
+    """`methods`: the integration methods that the route calls. Adds an error for an example that expects nothing, or what the route cannot do."""
+    return tuple(compile_example(definition, number, node.child(number), methods) for number, definition in enumerate(definitions))
+
+
+def compile_example(definition: ExampleDefinition, number: int, node: ConfigNode, methods: Sequence[str]) -> Example:
+    check_expected(node)
+    for key, member in node.child("answers").members.items():
+        if not REQUEST_LINE.fullmatch(key) and key not in methods:
+            member.add_key_error(
+                f"`{key}` answers nothing: write a request line such as `GET /Asset`, or a method that the route calls{choices(key, methods, none='it calls none')}"
+            )
+    if node.kind != "subscribers" and "change" in node:
+        node.child("change").add_key_error("`change` is for subscribers")
+    place = node.key_place or node.place
+    return Example(
+        definition.name or f"example {number + 1}",
+        definition.given,
+        definition.expect.model_dump(exclude_unset=True),
+        node.file.name,
+        place.line,
+        definition.headers,
+        definition.change,
+        definition.ids,
+        {key: [CannedAnswer(answer.status, answer.body) for answer in given] for key, given in definition.answers.items()},
+    )
+
+
+def check_expected(node: ConfigNode) -> None:
+    """An example expects something that its route can do, and nothing that excludes itself."""
+    expect = node.child("expect")
+    if "given" not in node and isinstance(node.value, dict):
+        node.add_key_error("`given` is missing")
+    if isinstance(expect.value, dict) and not expect.members.keys() - {"reason"}:
+        expect.add_key_error(f"`expect` is empty: write `{BY_KIND[node.kind]}`, `skipped: true` or `dead`")
+    for one, other in CONFLICTS:
+        if one in expect and other in expect:
+            expect.child(other).add_key_error(f"`{one}` and `{other}` exclude each other: write one of them")
+    if "reason" in expect and not {"dead", "skipped"} & expect.members.keys():
+        expect.child("reason").add_key_error("`reason` is for `dead` and `skipped`")
+    for name, kinds in ONLY.items():
+        if name in expect and node.kind not in kinds:
+            expect.child(name).add_key_error(f"`{name}` is for {' and '.join(kinds)}")
