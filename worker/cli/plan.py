@@ -36,7 +36,6 @@ from worker.logs import configure
 from worker.settings import Settings, load_settings
 
 GOOD, FAILED = 0, 1
-NOUNS = {"request": "input with requests", "event": "event", "skipped": "skipped", "dead": "dead letter"}
 
 
 class NoSuchRoute(WorkerError):
@@ -138,7 +137,7 @@ def tell_asked(console: Console, asked: Sequence[str], *, ask: bool) -> None:
 
 
 def summary(counts: Counter[str]) -> str:
-    words = {"request": "sent to Halo", "event": "published", "skipped": "skipped", "dead": "dead-lettered"}
+    words = {"request": "for Halo", "event": "for RabbitMQ", "skipped": "skipped", "dead": "dead-lettered"}
     return ", ".join(f"{counts[outcome]} {word}" for outcome, word in words.items() if counts[outcome]) or "none"
 
 

@@ -12,8 +12,8 @@ from worker.app.planning.examples import expectation_of
 from worker.app.planning.planner import Input, Route, open_planner
 from worker.cli.console import counted, output
 from worker.cli.documents import read_documents
+from worker.cli.example_writer import NoPlace, add_examples
 from worker.config.automation import Runbook
-from worker.config.example_writer import NoPlace, add_examples
 from worker.config.loader import load_routes
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.errors import Undecodable, WorkerError

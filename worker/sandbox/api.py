@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -151,6 +152,7 @@ class Api:
     async def _post(self, call: AuthorizedRequest) -> web.Response:
         halo, operation = self._halo, call.match.operation
         body = await call.request.read()
+        call.received.body_digest = sha256(body).hexdigest()
         if operation.body is Body.MULTIPART:
             self._log_operation(call)
             return json_answer({}, halo.settings.post_status)

@@ -13,7 +13,6 @@ from tests.tools.headers import opened
 from tests.unit.flows.routes import Arrived, Given, Impatient, Ledger, ScriptedHalo, answered, publisher, subscriber
 from tests.unit.flows.test_runbook import ASK, Scripted, at, book, led_to
 from worker.changes.detect import Change
-from worker.flows.local.following import LocalJob
 from worker.config.automation import Branch, Step
 from worker.config.expressions import compile_condition, compile_template
 from worker.core.errors import EvaluatorUnavailable
@@ -22,6 +21,7 @@ from worker.core.message import Message
 from worker.core.outcome import Done, Passed, Unsent
 from worker.core.settlement import Retry, settle
 from worker.flows.consuming.runner import handled
+from worker.flows.local.following import LocalJob
 from worker.flows.ordered.messages import key_of
 from worker.flows.polling.emit import EmitStopped, Emitter, Tally
 from worker.flows.running.runbook import RunbookFlow
