@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import orjson
 from ruamel.yaml import YAML
 
 from worker.config.config_node import ConfigNode, RouteFile
@@ -80,7 +81,7 @@ def as_item(example: dict[str, Any], indent: int) -> list[str]:
     yaml.allow_unicode = True
     yaml.width = 4096
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.dump(example, out)
+    yaml.dump(orjson.loads(orjson.dumps(example)), out)  # a value that is met twice would become an alias
     first, *rest = out.getvalue().splitlines()
     return [f"{' ' * indent}- {first}", *(f"{' ' * (indent + STEP)}{line}" if line else "" for line in rest)]
 

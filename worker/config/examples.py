@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from worker.config.compiled import Example
 from worker.config.config_node import ConfigNode
-from worker.config.definition import Compiled, Definition
+from worker.config.definition import Compiled, Definition, mistake
 from worker.config.value_types import Text
 from worker.core.answers import CannedAnswer
 from worker.core.outcome import DeadClass
@@ -34,7 +34,7 @@ ONLY = {
     "wake": ("webhooks",),
 }
 """Results that only these kinds of routes have."""
-BY_KIND = {"publishers": "requests", "subscribers": "event", "runbooks": "requests", "webhooks": "event"}
+BY_KIND = {"publishers": "request", "subscribers": "event", "runbooks": "requests", "webhooks": "event"}
 
 Literally = Annotated[Any, Compiled(jsonata="nowhere"), WithJsonSchema({})]
 """Data, in which neither `${NAME}` nor `{{ }}` means anything."""
@@ -80,6 +80,15 @@ class ExpectedEvent(Definition):
     body: Literally = Field(default=None, description="The body.")
 
 
+def is_true(value: Any) -> Any:
+    if value is not True:
+        raise mistake("must be true; leave it out otherwise")
+    return value
+
+
+Skipped = Annotated[bool, BeforeValidator(is_true), WithJsonSchema({"const": True})]
+
+
 class ExpectDefinition(Definition):
     """The expected result."""
 
@@ -90,7 +99,7 @@ class ExpectDefinition(Definition):
     wake: LiteralObject | None = Field(
         default=None, description="The subscriber that a delivery wakes, and the id of the record.", examples=[{"subscriber": "tickets", "id": 7}]
     )
-    skipped: Literal[True] | None = Field(default=None, description="The route leaves the input out.")
+    skipped: Skipped | None = Field(default=None, description="The route leaves the input out.")
     dead: Literal[tuple(each.value for each in DeadClass)] | None = Field(default=None, description="The class of the dead letter.")  # type: ignore[valid-type]  # one list of the classes
     reason: Annotated[str, Compiled(jsonata="nowhere"), Field(min_length=1)] | None = Field(
         default=None, description="A part of the reason, with `dead` or `skipped`."
@@ -120,25 +129,19 @@ Examples = list[ExampleDefinition]
 
 def compile_examples(definitions: Sequence[ExampleDefinition], node: ConfigNode, methods: Sequence[str] = ()) -> tuple[Example, ...]:
     """`methods`: the integration methods that the route calls. Adds an error for an example that expects nothing, or what the route cannot do."""
-    return tuple(compile_example(definition, number, node.child(number), methods) for number, definition in enumerate(definitions))
+    for child in node.children.values() if isinstance(node.value, list) else ():
+        check_expected(child)
+        check_given(child, methods)
+    return tuple(compile_example(definition, number, node.child(number)) for number, definition in enumerate(definitions))
 
 
-def compile_example(definition: ExampleDefinition, number: int, node: ConfigNode, methods: Sequence[str]) -> Example:
-    check_expected(node)
-    for key, member in node.child("answers").members.items():
-        if not REQUEST_LINE.fullmatch(key) and key not in methods:
-            member.add_key_error(
-                f"`{key}` answers nothing: write a request line such as `GET /Asset`, or a method that the route calls{choices(key, methods, none='it calls none')}"
-            )
-    if node.kind != "subscribers" and "change" in node:
-        node.child("change").add_key_error("`change` is for subscribers")
-    place = node.key_place or node.place
+def compile_example(definition: ExampleDefinition, number: int, node: ConfigNode) -> Example:
     return Example(
         definition.name or f"example {number + 1}",
         definition.given,
         definition.expect.model_dump(exclude_unset=True),
         node.file.name,
-        place.line,
+        node.place.line,
         definition.headers,
         definition.change,
         definition.ids,
@@ -146,11 +149,21 @@ def compile_example(definition: ExampleDefinition, number: int, node: ConfigNode
     )
 
 
+def check_given(node: ConfigNode, methods: Sequence[str]) -> None:
+    """An example has an input, and answers to requests that can be made."""
+    if "given" not in node and isinstance(node.value, dict):
+        node.add_key_error("`given` is missing")
+    if node.kind != "subscribers" and "change" in node:
+        node.child("change").add_key_error("`change` is for subscribers")
+    for key, member in node.child("answers").members.items():
+        if not REQUEST_LINE.fullmatch(key) and key not in methods:
+            near = choices(key, methods, none="the route calls no method")
+            member.add_key_error(f"`{key}` answers nothing: write a request line such as `GET /Asset`, or a method that the route calls{near}")
+
+
 def check_expected(node: ConfigNode) -> None:
     """An example expects something that its route can do, and nothing that excludes itself."""
     expect = node.child("expect")
-    if "given" not in node and isinstance(node.value, dict):
-        node.add_key_error("`given` is missing")
     if isinstance(expect.value, dict) and not expect.members.keys() - {"reason"}:
         expect.add_key_error(f"`expect` is empty: write `{BY_KIND[node.kind]}`, `skipped: true` or `dead`")
     for one, other in CONFLICTS:
