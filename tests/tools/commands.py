@@ -20,11 +20,13 @@ class Ended:
     err: str
 
 
-async def run_command(folder: Path, *arguments: str, variables: Mapping[str, str] | None = None, stdin: bytes | None = None, **settings: object) -> Ended:
-    """Run it to its end; nothing is typed, unless `stdin` is given."""
+async def run_command(
+    folder: Path, *arguments: str, variables: Mapping[str, str] | None = None, stdin: bytes | None = None, directory: Path = ROOT, **settings: object
+) -> Ended:
+    """Run it in `directory` to its end; nothing is typed, unless `stdin` is given."""
     given = {"log_level": "info", "log_format": "console"} | settings
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "worker", *arguments, cwd=ROOT, env=environment(folder, variables or {}, **given),
+        sys.executable, "-m", "worker", *arguments, cwd=directory, env=environment(folder, {"PYTHONPATH": str(ROOT)} | dict(variables or {}), **given),
         stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(60):

@@ -78,10 +78,10 @@ def tell(directory: Path) -> None:
     console.print(f"A project is in {directory}. Next:", soft_wrap=True)
     for command, does in (
         (f"cd {directory}", ""),
-        ("halo-worker check routes", "finds every mistake; connects to nothing"),
-        ("halo-worker test routes", "runs the examples"),
-        ("WORKER_ROUTES=routes halo-worker plan computers computer.json", "shows what a message would cause; sends nothing"),
+        ("halo-worker check", "finds every mistake; connects to nothing"),
+        ("halo-worker test", "runs the examples"),
+        ("halo-worker plan computers computer.json", "shows what a message would cause; sends nothing"),
         ("halo-worker sandbox", "runs a simulated Halo, in another terminal"),
-        ("WORKER_ROUTES=routes WORKER_AMQP_URL=memory:// halo-worker run", "runs the routes against it"),
+        ("WORKER_AMQP_URL=memory:// halo-worker run", "runs the routes against it"),
     ):
         console.print(f"  {command}{f'   # {does}' if does else ''}", soft_wrap=True)

@@ -89,4 +89,4 @@ def test_what_is_there_is_not_written_over(tmp_path, kind):
 def test_an_empty_directory_will_do_and_the_next_steps_are_told(tmp_path, capsys):
     assert write_project(tmp_path) == 0
     told = capsys.readouterr().out
-    assert [step for step in ("check routes", "test routes", "plan computers computer.json", "sandbox", "run") if f"halo-worker {step}" not in told] == []
+    assert [step for step in ("check", "test", "plan computers computer.json", "sandbox", "run") if f"halo-worker {step}" not in told] == []
