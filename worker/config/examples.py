@@ -121,7 +121,7 @@ class ExampleDefinition(Definition):
         description="Answers to requests, by method of an integration or by request line; a list is given in turn.",
         examples=[{"openai.completions": {"body": {}}, "GET /Asset": {"body": []}}],
     )
-    expect: ExpectDefinition = Field(description="The expected result.")
+    expect: ExpectDefinition = Field(description="The result that the test compares with.")
 
 
 Examples = list[ExampleDefinition]

@@ -205,7 +205,7 @@ async def open_client(
             clock=clock,
             reload=reload,
         )
-        held = intercept(api_address(client), send)
+        held = intercept(api_address(client), send, "")
         halo = HaloClient(client, send=held, auth=auth, budget=budget, circuit=Circuit(client.name, health, metrics), metrics=metrics, clock=clock)
         watching = asyncio.create_task(halo.watch(), name=f"watch of client {client.name}")
         try:

@@ -21,11 +21,11 @@ JSON = {"content-type": "application/json"}
 CREATED = 201
 NOT_FOUND = 404
 PROBE = "/Status"
-Intercept = Callable[[str, Send], Send]
-"""Makes a way to send of the address of an API, and of the way to the network."""
+Intercept = Callable[[str, Send, str], Send]
+"""Makes a way to send of the address of an API, of the way to the network, and of the name of the query parameter that holds a credential."""
 
 
-def straight(_base: str, send: Send) -> Send:
+def straight(_base: str, send: Send, _credential: str = "") -> Send:
     """Intercept nothing."""
     return send
 
@@ -47,7 +47,7 @@ class RequestRecorder:
         """Forget what was recorded, before the next input."""
         self.requests, self.unanswered, self.answers = [], [], answers or Answers()
 
-    def intercept(self, base: str, send: Send) -> Send:
+    def intercept(self, base: str, send: Send, credential: str = "") -> Send:
         """Implements `Intercept`."""
         prefix = URL(base, encoded=True).raw_path.rstrip("/")
 
@@ -56,7 +56,7 @@ class RequestRecorder:
             path = call.url.raw_path.removeprefix(prefix)
             if path == PROBE and not asked:
                 return Answer(200, JSON, b"[]", local=True)
-            self.requests.append(recorded(call, path, asked=asked))
+            self.requests.append(recorded(call, path, credential, asked=asked))
             return await send(call) if asked else self._answer(call, path)
 
         return held
@@ -70,10 +70,12 @@ class RequestRecorder:
         return local_answer(CREATED, last_record(call.data))
 
 
-def recorded(call: Call, path: str, *, asked: bool) -> PlannedRequest:
-    url = str(call.url) if call.name else ""
-    query = {name: found[0] if len(found := call.url.query.getall(name)) == 1 else found for name in call.url.query}
-    return PlannedRequest(call.method, path, query, call.url.raw_path_qs, call.data, content_of(call), asked, call.name, url)
+def recorded(call: Call, path: str, credential: str, *, asked: bool) -> PlannedRequest:
+    """The request without its credentials."""
+    url = call.url.without_query_params(credential) if credential else call.url
+    query = {name: found[0] if len(found := url.query.getall(name)) == 1 else found for name in url.query}
+    shown = str(url) if call.name else ""
+    return PlannedRequest(call.method, path, query, url.raw_path_qs, call.data, content_of(call), asked, call.name, shown)
 
 
 def content_of(call: Call) -> Any:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import structlog
 
-from worker.config.automation import Integration, Method, Values
+from worker.config.automation import Integration, IntegrationAuth, Method, Values
 from worker.core.errors import CallRefused
 from worker.core.exchange import Exchange, Fate
 from worker.core.ports import Clock, Evaluator, Slot
@@ -134,5 +134,12 @@ async def open_caller(
     shared = ConnectionDeps(clients, shutdown, metrics, clock)
     async with AsyncExitStack() as stack:
         opened = {name: await stack.enter_async_context(open_connection(integration, shared)) for name, integration in integrations.items()}
-        connections = {name: replace(each, send=intercept(each.integration.base_url, each.send)) for name, each in opened.items()}
+        connections = {
+            name: replace(each, send=intercept(each.integration.base_url, each.send, credential_of(each.integration.auth))) for name, each in opened.items()
+        }
         yield IntegrationCaller(connections, shutdown, evaluator, metrics, clock)
+
+
+def credential_of(auth: IntegrationAuth) -> str:
+    """The name of the query parameter that holds a credential; empty where none does."""
+    return auth.name or "" if auth.type == "api_key" and auth.place == "query" else ""

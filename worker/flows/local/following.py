@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from secrets import token_bytes
 
 from worker.config.automation import Runbook
 from worker.core.clock import SystemClock
 from worker.core.delivery_state import DeliveryState
 from worker.core.durations import format_duration
+from worker.core.entropy import secret
 from worker.core.errors import WorkerError
 from worker.core.header_codec import HeaderCodec
 from worker.core.message import Delivery
@@ -78,7 +78,7 @@ class RunFollower:
 
     async def follow(self, run: Run) -> Ack | Bury:
         """The settlement of the last step. Raises `RunNeverEnds`."""
-        queue, codec, metrics, ledger = run_queue(self.runbook.name), HeaderCodec(token_bytes(KEY_BYTES)), Metrics(), LocalLedger()
+        queue, codec, metrics, ledger = run_queue(self.runbook.name), HeaderCodec(secret(KEY_BYTES)), Metrics(), LocalLedger()
         delivery: Delivery = LocalDelivery(run.message(), queue)
 
         def tell(outcome: Outcome, settlement: Settlement, _: DeliveryState, seconds: float) -> None:
