@@ -80,7 +80,7 @@ pinned:  ## list third-party images that are named by a tag alone, and fail when
 format: $(VENV)/ready-to-develop  ## put the code into its format, and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-lock:  ## resolve the dependencies anew (needs uv)
+lock:  ## resolve the dependencies again (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: install it with 'pip install uv', or name it with UV=..." >&2; exit 1; }
 	@$(LOCK) pyproject.toml --upgrade --output-file requirements.lock
 	@$(LOCK) pyproject.toml --upgrade --group dev --output-file requirements-dev.lock

@@ -1,4 +1,4 @@
-"""Asks for known vulnerabilities of the locked packages, and says so when nobody could tell: pip-audit itself ends well when it could look nothing up.
+"""Asks for known vulnerabilities of the locked packages, and says so when no service answered: pip-audit itself succeeds when it could look nothing up.
 
     .venv-audit/bin/python .ci/audit.py [--must] LOCK_FILE...
 
@@ -42,7 +42,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """A vulnerability that somebody looked at: why it does no harm here, and when to look again."""
+    """A reviewed vulnerability: why it does no harm here, and when to review it again."""
 
     id: str
     package: str

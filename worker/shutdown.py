@@ -36,9 +36,9 @@ async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
 
 
 async def run_until(stop: asyncio.Event, grace: float, main: Callable[[], Awaitable[None]]) -> bool:
-    """Run `main`, which is to end by itself once `stop` is set; `grace` seconds after that it is cancelled.
+    """Run `main`, which is to end once `stop` is set; `grace` seconds after that it is cancelled.
 
-    True when it ended by itself, False when it was cut off. What it raises comes through.
+    True when it ended in time, False when it was cancelled. What it raises comes through.
     """
     scope = asyncio.timeout(None)
     try:

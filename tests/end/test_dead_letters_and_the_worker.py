@@ -14,7 +14,8 @@ import pytest
 
 from tests.tools.commands import Ended, run_command
 from tests.tools.job import client, publisher
-from tests.tools.process import ROOT, environment, write_routes
+from tests.tools.prefork import ROOT
+from tests.tools.process import environment, write_routes
 from tests.tools.waiting import SOON, until
 from worker.core.message import Message
 from worker.core.topology import work_topology

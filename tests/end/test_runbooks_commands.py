@@ -11,7 +11,8 @@ import pytest
 
 from tests.tools.commands import Ended, run_command
 from tests.tools.job import client
-from tests.tools.process import ROOT, write_routes
+from tests.tools.prefork import ROOT
+from tests.tools.process import write_routes
 from worker.catalogue.actions import ACTIONS
 from worker.sandbox.fake_completions_api import serve_completions
 from worker.sandbox.faults import Fault, FaultKind

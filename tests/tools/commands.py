@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from tests.tools.process import ROOT, environment
+from tests.tools.prefork import ROOT, start
+from tests.tools.process import environment
+from tests.tools.waiting import SOON
 
 
 @dataclass
@@ -25,10 +28,20 @@ async def run_command(
 ) -> Ended:
     """Run it in `directory` to its end; nothing is typed, unless `stdin` is given."""
     given = {"log_level": "info", "log_format": "console"} | settings
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "worker", *arguments, cwd=directory, env=environment(folder, {"PYTHONPATH": str(ROOT)} | dict(variables or {}), **given),
-        stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    async with asyncio.timeout(60):
-        out, err = await process.communicate(stdin)
-    return Ended(process.returncode or 0, out.decode(), err.decode())
+    with tempfile.TemporaryFile() as typed, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        typed.write(stdin or b"")
+        typed.seek(0)
+        seen = environment(folder, {"PYTHONPATH": str(ROOT)} | dict(variables or {}), **given)
+        process = await start(arguments, seen, stdin=typed.fileno(), stdout=out.fileno(), stderr=err.fileno(), directory=directory)
+        try:
+            async with asyncio.timeout(SOON):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            raise
+        return Ended(await process.wait(), *(text_of(file) for file in (out, err)))
+
+
+def text_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()

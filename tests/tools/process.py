@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,9 +14,9 @@ from typing import Any
 import aiohttp
 import orjson
 
+from tests.tools.prefork import NOTHING, ForkedProcess, start
 from tests.tools.waiting import SOON, until
 
-ROOT = Path(__file__).parents[2]
 START = SOON
 AUTHORITIES = ("SSL_CERT_FILE", str(Path(__file__).with_name("authorities.pem")))  # what OpenSSL reads instead of the system's
 
@@ -33,7 +32,7 @@ def environment(folder: Path, variables: Mapping[str, str], **settings: Any) -> 
 class WorkerProcess:
     """One replica. `output` is the file that holds what it wrote, standard output and standard error together."""
 
-    process: asyncio.subprocess.Process
+    process: ForkedProcess
     output: Path
     _port: int = field(default=0, init=False)
     _lines: list[dict[str, Any]] = field(default_factory=list, init=False)
@@ -129,11 +128,8 @@ async def worker_process(
     """A worker over the route files in `folder/routes`; nothing of it is left at exit."""
     output = folder / f"{name}.log"
     with output.open("wb") as file:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "worker", command,
-            cwd=ROOT, env=environment(folder, variables or {}, amqp_url=amqp_url, instance=name, **settings),
-            stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
-        )  # fmt: skip
+        given = environment(folder, variables or {}, amqp_url=amqp_url, instance=name, **settings)
+        process = await start([command], given, stdin=NOTHING, stdout=file.fileno(), stderr=file.fileno())
     worker = WorkerProcess(process, output)
     try:
         yield worker

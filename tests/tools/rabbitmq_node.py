@@ -24,6 +24,7 @@ PACKAGE = Path("/usr/lib/rabbitmq/bin")  # Debian's wrappers in /usr/sbin switch
 START_SECONDS = 90
 TRIES = 3  # ports are chosen before the node takes them
 STOP_SECONDS = 30
+CTL_SECONDS = 180  # rabbitmqctl starts a virtual machine of its own, which took more than 60 s at a load of 12
 KNOBS = """\
 vm_memory_high_watermark.absolute = 2GB
 disk_free_limit.absolute = 50MB
@@ -126,7 +127,7 @@ class Node:
     def ctl(self, *arguments: str) -> str:
         done = subprocess.run(
             [self._commands / "rabbitmqctl", "-n", self._environment["RABBITMQ_NODENAME"], *arguments],
-            env=self._environment, cwd=self.folder, capture_output=True, text=True, check=False, timeout=60,
+            env=self._environment, cwd=self.folder, capture_output=True, text=True, check=False, timeout=CTL_SECONDS,
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")

@@ -42,7 +42,7 @@ async def open_clients(
     permits: PermitsOf | None = None,
     intercept: Intercept = straight,
 ) -> AsyncIterator[dict[str, HaloClient]]:
-    """By name; those of one tenant share their budget. `names`: only these; default: all that the routes use. Without `permits` no other process is asked.
+    """By name; clients of one tenant share their budget. `names`: only these (default: all that the routes use). Without `permits` no other process is asked.
 
     `intercept` stands before the transport of all requests.
     """

@@ -210,7 +210,7 @@ class Service:
         raise ChannelLost(reason)
 
     async def _keep_serving(self, flow: Flow, broker: Broker) -> None:
-        """A flow whose own queues have trouble is tried again by itself; the others go on."""
+        """Restarts a flow whose own queues fail; the other flows continue."""
         while not self.stop.is_set():
             try:
                 await flow.serve(broker, self.stop)

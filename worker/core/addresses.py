@@ -57,7 +57,7 @@ METADATA = frozenset(
         ),
     )
 )
-"""Where clouds give credentials to whoever asks from inside."""
+"""Where clouds give credentials to any process inside."""
 
 
 def read_address(text: str) -> Address | None:

@@ -26,7 +26,7 @@ class OrderStamp:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """Why a message is in a dead queue: class, reason without customer data, HTTP status, counted attempts, route, and when. `at` None: nobody says.
+    """Why a message is in a dead queue: class, reason without customer data, HTTP status, counted attempts, route, and when. `at` None: unknown.
 
     `left_out` names the sender's headers that found no room beside the worker's own.
     """

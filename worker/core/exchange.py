@@ -42,7 +42,7 @@ class Fate(Enum):
     REJECTED = "rejected"  # Halo said no: 4xx other than those below
     AUTH = "auth"  # 403, or 401 after a fresh token
     THROTTLED = "throttled"  # 429: it did not happen, everybody waits
-    AMBIGUOUS = "ambiguous"  # sent, and nobody knows: reset, timeout, 408, 5xx, redirect, a web page instead of JSON
+    AMBIGUOUS = "ambiguous"  # sent, effect unknown: reset, timeout, 408, 5xx, redirect, a web page instead of JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ VERSION = 1
 COPIES = frozenset({"halo-attempts", "halo-doubtful", "halo-tries", "replays"})  # at least one is on every copy that is to be tried again
 MAC_BYTES = 16
 SCALARS = frozenset({str, int, bool})  # the types that the worker writes: a sender's tables need not be read to be refused
-PSEUDO_QUEUE = "amq.rabbitmq.reply-to"  # the broker closes the channel of whoever publishes it without consuming from it
+PSEUDO_QUEUE = "amq.rabbitmq.reply-to"  # the broker closes a channel that publishes to it without consuming from it
 
 
 class NoKey(RuntimeError):

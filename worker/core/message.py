@@ -90,7 +90,7 @@ class Delivery(Protocol):
     def routing_key(self) -> str: ...
     @property
     def redelivered(self) -> bool:
-        """True when it was handed out before; False is certain, True may be a copy that nobody has started."""
+        """True when it was handed out before; False is certain, True may be a copy that no worker has started."""
         ...
 
     @property

@@ -87,7 +87,7 @@ class Broker(Protocol):
     async def queue_exists(self, queue: str) -> bool: ...
 
     async def queue_depth(self, queue: str) -> int | None:
-        """Messages ready (not those in somebody's hands), None when there is no such queue."""
+        """Messages ready (without those that are unacknowledged), None when there is no such queue."""
         ...
 
     async def consumers(self, queue: str) -> int:
@@ -95,7 +95,7 @@ class Broker(Protocol):
         ...
 
     def lock(self, name: str) -> AbstractAsyncContextManager[bool]:
-        """An exclusive lock of this connection on `name`: yields True when it was had, False when somebody else has it. Released at exit or with the connection."""
+        """An exclusive lock of this connection on `name`: yields True when it was taken, False when another connection holds it. Released at exit or with the connection."""
         ...
 
     @property
@@ -105,7 +105,7 @@ class Broker(Protocol):
 
     @property
     def blocked(self) -> str:
-        """Why the broker lets nobody publish (a memory or disk alarm), empty when it does; the attachment is not lost by it."""
+        """Why the broker blocks publishing (a memory or disk alarm), empty when it does not; the attachment is not lost by it."""
         ...
 
     async def wait_lost(self) -> str:
@@ -177,7 +177,7 @@ class Permits(Protocol):
         ...
 
     def throttled(self, seconds: float) -> None:
-        """Halo answered 429: nobody is to send for so long, as far as the others can be told."""
+        """Halo answered 429: asks all replicas that can be reached to pause for this long."""
         ...
 
 

@@ -44,7 +44,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Bury:
-    """Put a copy into the dead queue, with the reason. `doubtful`: whoever replays it has to look first, since one of the attempts may have had its effect.
+    """Put a copy into the dead queue, with the reason. `doubtful`: a replay has to look first, since one of the attempts may have had its effect.
 
     `marks`: further attributes of its `DeliveryState`. `release`: what the ledger learns with it.
     """

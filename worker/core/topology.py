@@ -215,12 +215,12 @@ def common_topology() -> Topology:
 
 
 def permits_queue(tenant: str) -> str:
-    """Where the permits of one tenant of Halo wait for whoever sends; a digest, since tenants are known by their addresses."""
+    """Where the permits of one Halo tenant wait for its senders; a digest, since tenants are known by their addresses."""
     return f"halo.budget.{sha256(tenant.encode()).hexdigest()[:12]}"
 
 
 def minted_mark(tenant: str) -> str:
-    """Holds something as long as somebody mints."""
+    """Holds a message as long as a replica issues permits."""
     return f"{permits_queue(tenant)}.minted"
 
 
@@ -229,12 +229,12 @@ def mint_lock(tenant: str) -> str:
 
 
 def pause_queue(tenant: str) -> str:
-    """Tells whoever mints that Halo refused somebody."""
+    """Tells the issuer that Halo refused a request."""
     return f"{permits_queue(tenant)}.pause"
 
 
 def permits_topology(tenant: str) -> Topology:
-    """Short-lived things that nobody misses. The same arguments for every rate limit: lives are told by each message, so that a limit may change."""
+    """Short-lived messages whose loss does no harm. The same arguments for every rate limit: each message carries its lifetime, so that a limit may change."""
 
     def short(name: str, length: int) -> Queue:
         return Queue(name, {"x-queue-type": "classic", "x-max-length": length, "x-expires": DAY})

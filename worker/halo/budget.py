@@ -19,10 +19,10 @@ from worker.halo.window import Window
 
 FIRST = -1
 """The priority of what everybody waits for: tokens and probes."""
-FAIR_TURN = 10  # one turn of so many goes to whoever has waited longest, so that a flood of writes cannot starve the polls
+FAIR_TURN = 10  # one turn of this many goes to the longest waiting request, so that a flood of writes cannot starve the polls
 PAUSE_FIRST = 30.0
 PAUSE_LIMIT = 60.0
-RETRY_AFTER_LIMIT = 600.0  # Halo's window is five minutes: a longer wait would be somebody's mistake
+RETRY_AFTER_LIMIT = 600.0  # Halo's window is five minutes: a longer wait is a mistake of the server or a proxy
 LONGEST_NAP = 1.0  # a place that is given back is noticed within this time
 
 log = structlog.get_logger()
@@ -107,7 +107,7 @@ class Budget:
         self._wake_next()
 
     def throttled(self, started: float, retry_after: float | None) -> float:
-        """Halo answered 429 to a turn that started then: nobody sends for the seconds that are returned. Without a usable `retry_after` 30, then 60."""
+        """Halo answered 429 to a turn that started then: no request starts for the seconds that are returned. Without a usable `retry_after` 30, then 60."""
         now = self._clock.monotonic()
         if now - self._paused_until > PAUSE_LIMIT:
             self._throttles = 0
@@ -121,7 +121,7 @@ class Budget:
         return left
 
     def pause(self, seconds: float) -> None:
-        """Nobody starts for so long; a pause that lasts longer already stays."""
+        """No request starts for this long; a longer pause stays."""
         now = self._clock.monotonic()
         if now + seconds <= self._paused_until:
             return
@@ -190,7 +190,7 @@ PermitsOf = Callable[[Sequence[str], str, RateLimit], Permits]
 class Budgets:
     """One budget per tenant: clients of the same host and tenant share it, and the smallest of their limits holds.
 
-    `share`: the part of each limit that may be used here. `permits`: how limits are shared with other replicas; by itself each budget is this process's own.
+    `share`: the part of each limit that may be used here. `permits`: how limits are shared with other replicas (default: each process has its own budget).
     """
 
     def __init__(self, clients: Iterable[Client], clock: Clock, share: float = 1.0, permits: PermitsOf | None = None) -> None:

@@ -186,7 +186,7 @@ async def open_client(
     transport: Callable[[Client], AbstractAsyncContextManager[Send]] = open_transport,
     intercept: Intercept = straight,
 ) -> AsyncIterator[HaloClient]:
-    """A client at work: its connections, its token, its probe. Returns at once; whether Halo can be used is told by `health` and `available`.
+    """A client at work: its connections, its token, its probe. Returns at once; `health` and `available` say whether Halo can be used.
 
     `reload` reads the grant again after Halo refused its secret. `intercept` stands before `transport` for all requests but those for a token. Raises `ConfigError` when the CA file or a header cannot be used.
     """

@@ -11,7 +11,7 @@ from worker.core.json_codec import decode
 
 LIMIT = 300
 MEMBERS = ("Message", "message", "error_description", "errorMessage", "detail", "error", "title")
-MEMBER_LIMIT = 5  # refused members that are told
+MEMBER_LIMIT = 5  # refused members that are named
 PATH_TAIL = re.compile(r"[.\s]*\b(?:Path[: ]|LineNumber).*", re.DOTALL)
 MEMBER_NAME = re.compile(r"[\w.$\[\]]{1,80}")
 QUOTED = re.compile(r'"[^"]*"?|“[^”]*”?|(?<!\w)\'[^\']*\'?(?!\w)')
@@ -33,7 +33,7 @@ def explain(body: bytes | None) -> str:
 
 
 def masked(text: str) -> str:
-    """One line of at most 300 characters in which whatever may be somebody's data is replaced: quoted parts, addresses, long numbers and codes."""
+    """One line of at most 300 characters in which possible customer data is replaced: quoted parts, addresses, long numbers and codes."""
     for pattern in (QUOTED, ADDRESS, LONG_CODE):
         text = pattern.sub(MASK, text)
     text = " ".join("".join(character if character.isprintable() else " " for character in text).split())

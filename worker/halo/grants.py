@@ -23,7 +23,7 @@ class TokenErrorKind(StrEnum):
     """Why there is no token; the values are labels of the token metric."""
 
     REFUSED = "refused"  # the authorisation server knows us and says no
-    UNREACHABLE = "unreachable"  # nobody there, or not now
+    UNREACHABLE = "unreachable"  # no answer, or not now
     UNUSABLE = "unusable"  # what answers is not a token endpoint
 
 

@@ -11,7 +11,7 @@ from worker.core.ports import Clock, Permits
 
 
 class PermitPool:
-    """One question at a time goes out, while somebody waits or something is owed. `filled` is called when a permit has come in."""
+    """One question at a time goes out, while a sender waits or permits are owed. `filled` is called when a permit has come in."""
 
     def __init__(self, permits: Permits, renewal: float, clock: Clock, filled: Callable[[], None]) -> None:
         self._permits = permits
@@ -52,7 +52,7 @@ class PermitPool:
             timer.cancel()
 
     def cancel_pending(self) -> None:
-        """Nobody waits any more."""
+        """No sender waits any more."""
         if self._withdraw is not None and not self._owed:
             self._withdraw()
             self._withdraw = None

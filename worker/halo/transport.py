@@ -195,7 +195,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes | N
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a GET or DELETE a second time by itself: it would be outside the budget, and a DELETE would be answered 404."""
+    """Keep aiohttp from repeating a GET or DELETE: the repetition would be outside the budget, and a DELETE would be answered 404."""
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:

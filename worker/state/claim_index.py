@@ -115,7 +115,7 @@ class ClaimIndex:
         return Claim.WON
 
     def knows(self, key: str, now: float) -> bool:
-        """Whether somebody has the key."""
+        """Whether the key is claimed."""
         holder = self._holder(int(digest(key, KEY_BYTES), 16))
         return holder is not None and now - (holder & TIME_MASK) <= self._kept
 

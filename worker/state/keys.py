@@ -16,7 +16,7 @@ LOCK_RETRY = 0.2
 
 
 async def shared_key(broker: Broker, clock: Clock) -> bytes:
-    """The key of all replicas; whoever comes first makes it. Raises `BrokerError`."""
+    """The key of all replicas; the first replica makes it. Raises `BrokerError`."""
     while True:
         if await broker.queue_exists(KEYS_MADE) and (key := await _first(broker)):
             return key

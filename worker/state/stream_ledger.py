@@ -135,7 +135,7 @@ class StreamLedger:
         logger.error("claim.refused", offset=delivery.offset, reason="it is dated ahead: no worker wrote it, or a clock is wrong by more than an hour")
 
     def close(self, why: str) -> None:
-        """Nobody waits any longer for what is not read any more."""
+        """Fails every waiting caller: the stream is not read any more."""
         self._why_closed, self._reading = why, False
         for answers in self._asked.values():
             answer_all(answers, why)

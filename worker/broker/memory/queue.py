@@ -112,7 +112,7 @@ class MemoryQueue:
         return count
 
     def _wake(self) -> None:
-        """Deliveries start on their own turn of the loop, as from a socket: never inside somebody's publish."""
+        """Deliveries start on their own turn of the loop, as from a socket: never inside a call of `publish`."""
         self._arm()
         if not self._dispatching and self._consumers and self._ready:
             self._dispatching = True

@@ -72,7 +72,7 @@ class RabbitBroker:
         return 0 if found is None else found.consumer_count or 0
 
     async def _answered(self, question: Coroutine[Any, Any, T]) -> T:
-        """A question is asked to its end, also when nobody waits for the answer any more: a channel that is left half open can take its connection along."""
+        """A question runs to its end, also after its caller stopped waiting: a channel that is left half open can close its connection."""
         asking = asyncio.ensure_future(question)
         self._asking.add(asking)
         asking.add_done_callback(self._asked)
@@ -81,7 +81,7 @@ class RabbitBroker:
     def _asked(self, asking: asyncio.Future[Any]) -> None:
         self._asking.discard(asking)
         if not asking.cancelled():
-            asking.exception()  # heard, also when nobody waits
+            asking.exception()  # retrieved, also after its caller stopped waiting
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncIterator[bool]:

@@ -118,7 +118,7 @@ class Link:
     async def _leave(self, closing: Awaitable[None]) -> None:
         """Wait a little for a polite end; a broker that does not answer loses the whole connection. How it ended is of no interest.
 
-        It goes on in the background when nobody waits any more: a channel that is given up in haste must not cost the others their connection.
+        It continues in the background after its caller stopped waiting: an abandoned channel must not cost the others their connection.
         """
         ending = asyncio.gather(closing, return_exceptions=True)
         timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._socket.tear)

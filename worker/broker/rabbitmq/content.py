@@ -1,4 +1,4 @@
-"""The bodies of messages as they come: kept where somebody wants them, otherwise dropped frame by frame."""
+"""The bodies of messages as they arrive: kept where a consumer wants them, otherwise dropped frame by frame."""
 
 from __future__ import annotations
 

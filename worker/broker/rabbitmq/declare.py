@@ -51,7 +51,7 @@ async def every(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 
 class Declarer:
-    """Declares over one channel, opened again whenever the broker closes it: that is how it answers what it refuses.
+    """Declares over one channel, opened again whenever the broker closes it, which is its answer to a declaration that it refuses.
 
     `differences`, `missing`: what it found so far.
     """

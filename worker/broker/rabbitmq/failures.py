@@ -44,7 +44,7 @@ def explain(error: BaseException | type[BaseException] | None) -> str:
 
 @contextmanager
 def named() -> Iterator[None]:
-    """Gives a name to the bare `Exception` that aiormq raises to whoever waits when a connection ends and nobody told it why."""
+    """Names the bare `Exception` that aiormq raises to waiting callers when a connection ends without a reason."""
     try:
         yield
     except Exception as error:
@@ -70,7 +70,7 @@ def propagate_cancellation() -> Iterator[None]:
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Raises `QueueMissing` or `ChannelLost` for what goes wrong within; a cancellation that nobody asked for is a lost channel."""
+    """Raises `QueueMissing` or `ChannelLost` for what goes wrong within; a cancellation that this task did not request is a lost channel."""
     try:
         with propagate_cancellation(), named():
             yield
@@ -88,7 +88,7 @@ def translated(doing: str) -> Iterator[None]:
 
 
 def asked_to_stop() -> bool:
-    """Whether somebody cancelled this task: aiormq also raises CancelledError by itself, to whoever waits when a connection dies."""
+    """Whether this task was cancelled: aiormq also raises CancelledError to waiting callers when a connection dies."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
 
@@ -140,7 +140,7 @@ def unreachable(url: URL, error: BaseException) -> BrokerUnreachable:
             why = "the connection is refused: nothing listens there"
         case FileNotFoundError():
             why = "a certificate file that its address names does not exist"
-        case ssl.SSLError() | PermissionError() if cause is error:  # raised by itself only before there is a connection
+        case ssl.SSLError() | PermissionError() if cause is error:  # without another cause it is raised only before there is a connection
             why = f"a certificate or key file that its address names cannot be used: {getattr(cause, 'reason', None) or cause.strerror or cause}"
         case ssl.SSLError():
             why = tls_trouble(cause)

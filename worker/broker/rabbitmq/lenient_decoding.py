@@ -54,7 +54,7 @@ def table(value: bytes) -> tuple[int, FieldValue]:
 
 
 def has_too_many(table: bytes) -> bool:
-    """Whether a header table has more values than are read; a table that breaks off or has an unknown type has not, and is told otherwise.
+    """Whether a header table has more values than are read; a table that breaks off or has an unknown type has not, and is reported elsewhere.
 
     pamqp copies the rest of the table for each value: reading one of 118,000 takes half a second.
     """

@@ -46,7 +46,7 @@ class Arrivals:
         return True
 
     def share_of(self, delivery: Delivery) -> Share:
-        """The memory of a delivery that has come; whoever settles it releases it."""
+        """The memory of a delivery that has arrived; its settlement releases it."""
         size = len(delivery.message.body)
         for index, (coming, share) in enumerate(self._coming):
             if coming == size:

@@ -124,7 +124,7 @@ class Consumer:
             await asyncio.wait(self._settling)
 
     async def _stalls(self, broker: Broker, session: Session) -> str:
-        """Ends when this consumer gets nothing though it should; the channel is then opened anew, and it counts as down until something comes."""
+        """Ends when this consumer receives nothing although its queue holds messages. The channel is then opened again; the consumer counts as down until a message arrives."""
 
         def has_room() -> bool:
             return list(self._settling.values()).count(session) < self._what.prefetch

@@ -19,7 +19,7 @@ def retried(state: DeliveryState, retry: Retry) -> DeliveryState:
 
 
 def buried(state: DeliveryState, bury: Bury, route: str, at: datetime) -> DeliveryState:
-    """For the dead queue. Attempts begin again at a replay; what is in doubt is for people to decide, whoever had it before."""
+    """For the dead queue. Attempts begin again at a replay; an operator decides what is in doubt."""
     marks = {name: value for name, value in bury.marks.items() if name != "waited"}
     redelivered = still_redelivered(state, marks) and bury.dead_class is not DeadClass.IN_DOUBT
     doubtful = state.doubtful or bury.doubtful

@@ -33,14 +33,14 @@ TURNS_BETWEEN = 4  # of the event loop: an answer of /livez takes three
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """A receipt is claimed before anything can be sent for its message. So whoever knows it would know of an attempt as well."""
+    """A receipt is claimed before a request can be sent for its message. So a replica that knows the receipt would know of an attempt as well."""
 
     ledger: Ledger
 
     async def leave(self, delivery: Delivery) -> None:
         """Before the message waits. Without a broker there is none: should it come again, it may be parked though it was never sent."""
         with suppress(BrokerError):
-            await self.ledger.claim(arrival_key(*identity_of(delivery)), "whoever has it")
+            await self.ledger.claim(arrival_key(*identity_of(delivery)), "any replica")
 
     async def read(self, delivery: Delivery, state: DeliveryState) -> DeliveryState:
         """The state, which also says whether claims about a message that was handed out before are remembered."""
@@ -54,7 +54,7 @@ class Receipts:
 
 @dataclass(eq=False, slots=True)
 class Share:
-    """A part of a pool that somebody has until it is released; releasing it twice is harmless."""
+    """A part of a pool, taken until it is released; releasing it twice is harmless."""
 
     pool: Pool | None = None
     weight: int = 0
@@ -66,7 +66,7 @@ class Share:
 
 
 class Pool:
-    """Weights up to `capacity`, first come first served. What is heavier than all of it has its turn alone."""
+    """Weights up to `capacity`, first come first served. A weight above `capacity` waits until the pool is empty and then takes it alone."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity

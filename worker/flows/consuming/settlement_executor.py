@@ -120,7 +120,7 @@ class SettlementExecutor:
                 return
 
     async def _declare_again(self) -> None:
-        """Somebody deleted the dead queue or a retry queue."""
+        """The dead queue or a retry queue was deleted."""
         try:
             await self.broker.declare(companion_topology(self.queue, self.delays))
         except BrokerError as error:

@@ -61,7 +61,7 @@ class UnreadDeliveries:
         await self.memory.receipts.leave(delivery)
         share = await race(self.memory.body(unread.size), arrivals.ending.wait())
         if isinstance(share, bool):
-            return  # it comes again by itself when its channel closes
+            return  # RabbitMQ delivers it again when its channel closes
         if arrivals.ending.is_set():
             share.release()
             return

@@ -30,9 +30,9 @@ from worker.flows.writes.publisher import consumption_of
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
-STAND_BY = 1.0  # seconds between two looks whether somebody still keeps the order
+STAND_BY = 1.0  # seconds between two checks for another consumer
 LEAVING = 0.1  # seconds between two looks whether the one before has gone
-PATIENCE = 60.0  # seconds after which it is told as trouble that somebody does not go
+PATIENCE = 60.0  # seconds after which a consumer that stays makes the route unready
 TOLD_EVERY = 1.0
 
 
@@ -111,7 +111,7 @@ class OrderedConsumer:
             await self._keep_order(broker, channel, stop)
 
     async def _alone(self, broker: Broker, stop: asyncio.Event) -> bool:
-        """Wait until nobody else consumes: a replica that lost its connection, or an older worker that does not know of the order. False when we have to go first."""
+        """Wait until no other consumer is left: a replica that lost its connection, or an older worker without ordering. False when this one has to stop first."""
         since = self._clock.monotonic()
         self._health.up(self._part, "taking over")
         while not stop.is_set() and self._needs.available:
@@ -119,7 +119,7 @@ class OrderedConsumer:
             if not others:
                 return True
             if self._clock.monotonic() - since > PATIENCE:
-                self._health.down(self._part, f"somebody else still consumes {' and '.join(others)}: the order cannot be kept")
+                self._health.down(self._part, f"another consumer is still on {' and '.join(others)}: the order cannot be kept; stop that consumer")
             await race(stop.wait(), timeout=LEAVING)
         return False
 

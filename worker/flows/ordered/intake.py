@@ -27,7 +27,7 @@ from worker.flows.ordered.messages import WaitingMessage, key_of, moved
 from worker.flows.waiting import race
 
 logger = structlog.get_logger()
-IN_HAND = 16  # messages that are taken ahead; after a crash so many may have been moved already
+IN_HAND = 16  # messages that are taken ahead; after a crash at most this many may have been moved already
 MOST_WAITING = 10_000
 MOST_AHEAD = 4 * 1024 * 1024  # bytes of bodies that are taken ahead
 STAYS_NARROW = 100  # messages that are then taken one by one: each that goes back counts as delivered, which must not come often

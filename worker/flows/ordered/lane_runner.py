@@ -31,7 +31,7 @@ from worker.metrics import Metrics
 from worker.state.claim_index import KEPT
 
 logger = structlog.get_logger()
-SURELY_KNOWN = KEPT / 2  # seconds for which nobody has forgotten a claim
+SURELY_KNOWN = KEPT / 2  # seconds for which every replica remembers a claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class LaneRunner:
         self._changed.set()
 
     def lost(self) -> None:
-        """The room's channel has gone: whoever gets a message again settles it."""
+        """The channel of the waiting queue was lost: the consumer of the redelivered message settles it."""
         self._lost = True
 
     async def run(self) -> None:

@@ -19,7 +19,7 @@ Made = tuple[int, int]
 class Entry(Generic[T]):
     """A message that is in the waiting room, or on its way there.
 
-    `key` None: it has none and waits for nobody. `item`: the message in our deps, with so many attempts `made` before, since `since`; None while the copy that
+    `key` None: it has none and does not wait. `item`: the message in our deps, with so many attempts `made` before, since `since`; None while the copy that
     counts is still under way. It may run from `due` on, and all by itself when `careful`.
     """
 

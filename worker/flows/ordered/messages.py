@@ -74,7 +74,7 @@ def waiting_message(delivery: Delivery, queue: str, codec: HeaderCodec) -> Waiti
 def moved(delivery: Delivery, state: DeliveryState, sequence: int, now: float) -> DeliveryState:
     """The state of a message that goes from the route's queue into the room.
 
-    Whoever had a redelivered one before may have moved it already. Without an id of its own the copies cannot be told to be the same, so that it is in doubt.
+    The previous consumer of a redelivered message may have moved it already. Without an id of its own the copies cannot be matched, so it is in doubt.
     """
     doubtful = state.doubtful or (state.redelivered and not delivery.message.message_id)
     return replace(state, doubtful=doubtful, order=OrderStamp(sequence, int(now)), death=None)

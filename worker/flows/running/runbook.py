@@ -181,7 +181,7 @@ async def ended(step: Step, values: Values, evaluator: Evaluator, hide: Callable
 
 
 def is_final(outcome: Unsent | Doubtful | Refused, attempts: int) -> bool:
-    """Whether nothing more will be tried, and nobody has to decide whether it was done."""
+    """Whether no further attempt follows and no operator has to decide whether it was done."""
     match outcome:
         case Refused(dead_class):
             return dead_class is not DeadClass.IN_DOUBT
