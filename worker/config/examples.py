@@ -36,10 +36,6 @@ ONLY = {
 """Results that only these kinds of routes have."""
 BY_KIND = {"publishers": "request", "subscribers": "event", "runbooks": "requests", "webhooks": "event"}
 
-Literally = Annotated[Any, Compiled(jsonata="nowhere"), WithJsonSchema({})]
-"""Data, in which neither `${NAME}` nor `{{ }}` means anything."""
-LiteralObject = Annotated[dict[str, Any], Compiled(jsonata="nowhere"), WithJsonSchema({"type": "object"})]
-
 
 def one_or_more(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
@@ -49,7 +45,7 @@ class AnswerDefinition(Definition):
     """The response to one request."""
 
     status: Annotated[int, Field(ge=100, le=599)] = Field(default=200, description="The HTTP status.")
-    body: Literally = Field(default=None, description="The body; default: empty.")
+    body: Any = Field(default=None, description="The body; default: empty.")
 
 
 def one_or_more_schema(schema: dict[str, Any]) -> None:
@@ -66,18 +62,18 @@ class ExpectedRequest(Definition):
     """A request. The test compares the members that are written, each as a whole."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = Field(default=None, description="The HTTP method.")
-    path: Annotated[str, Compiled(jsonata="nowhere")] | None = Field(default=None, description="The path below the API's address.", examples=["/Asset"])
+    path: str | None = Field(default=None, description="The path below the API's address.", examples=["/Asset"])
     query: LiteralObject | None = Field(default=None, description="All query parameters, as text.")
-    body: Literally = Field(default=None, description="The body; for most of Halo's endpoints an array of objects.")
+    body: Any = Field(default=None, description="The body; for most of Halo's endpoints an array of objects.")
 
 
 class ExpectedEvent(Definition):
     """A message for RabbitMQ. The test compares the members that are written, each as a whole; of `headers` only those that are named."""
 
-    exchange: Annotated[str, Compiled(jsonata="nowhere")] | None = Field(default=None, description="The exchange.")
-    routing_key: Annotated[str, Compiled(jsonata="nowhere")] | None = Field(default=None, description="The routing key.")
+    exchange: str | None = Field(default=None, description="The exchange.")
+    routing_key: str | None = Field(default=None, description="The routing key.")
     headers: LiteralObject | None = Field(default=None, description="Some of its headers.")
-    body: Literally = Field(default=None, description="The body.")
+    body: Any = Field(default=None, description="The body.")
 
 
 def is_true(value: Any) -> Any:
@@ -101,19 +97,17 @@ class ExpectDefinition(Definition):
     )
     skipped: Skipped | None = Field(default=None, description="The route leaves the input out.")
     dead: Literal[tuple(each.value for each in DeadClass)] | None = Field(default=None, description="The class of the dead letter.")  # type: ignore[valid-type]  # one list of the classes
-    reason: Annotated[str, Compiled(jsonata="nowhere"), Field(min_length=1)] | None = Field(
-        default=None, description="A part of the reason, with `dead` or `skipped`."
-    )
+    reason: Text | None = Field(default=None, description="A part of the reason, with `dead` or `skipped`.")
 
 
 class ExampleDefinition(Definition):
     """An input with its expected result."""
 
     name: Text | None = Field(default=None, description="What it shows; default: its number.")
-    given: Literally = Field(default=None, description="The message, record, delivery or starting payload.")
+    given: Any = Field(default=None, description="The message, record, delivery or starting payload.")
     headers: LiteralObject = Field(default={}, description="Headers of the message.")
     change: Literal["created", "updated", "deleted"] = Field(default="created", description="The kind of change of a subscriber's record.")
-    ids: Annotated[dict[str, list[dict[str, Any]]], Compiled(jsonata="nowhere")] = Field(
+    ids: dict[str, list[dict[str, Any]]] = Field(
         default={}, description="Records that a lookup finds, by entity.", examples=[{"Site": [{"id": 7, "name": "Berlin", "client_id": 12}]}]
     )
     answers: dict[str, AnswerList] = Field(
@@ -124,7 +118,8 @@ class ExampleDefinition(Definition):
     expect: ExpectDefinition = Field(description="The result that the test compares with.")
 
 
-Examples = list[ExampleDefinition]
+Examples = Annotated[list[ExampleDefinition], Compiled(jsonata="nowhere")]
+"""Data, in which neither `${NAME}` nor `{{ }}` means anything."""
 
 
 def compile_examples(definitions: Sequence[ExampleDefinition], node: ConfigNode, methods: Sequence[str] = ()) -> tuple[Example, ...]:

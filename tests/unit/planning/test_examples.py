@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from worker.cli.testing import run_tests
+from worker.config.loader import load_routes
 
 CLIENT = {"main": {"url": "${HALO_URL}", "auth": {"type": "client_credentials", "client_id": "${NOT_SET}", "client_secret": "${file:not_there}"}}}
 PUBLISHER = {
@@ -166,3 +167,13 @@ def test_nothing_in_given_is_filled_or_evaluated(run):
     message = {"given": {"serial": "${HOME} {{ 1 + 1 }} <<Name>>", "customer": 1}}
     code, out = run("publishers", message | {"expect": {"request": {"body": [{"inventory_number": "${HOME} {{ 1 + 1 }} <<Name>>", "client_id": 1}]}}})
     assert code == 0, out
+
+
+def test_the_check_looks_for_no_variable_in_what_is_given_answered_or_expected(run, tmp_path):
+    text = "${NEVER_SET} {{ ) }}"
+    example = {"given": {"serial": text}, "answers": {"GET /Asset": {"body": text}}, "expect": {"request": {"body": [{"inventory_number": text}]}}}
+    run("publishers", example)
+    (tmp_path / "not_there").write_text("secret")
+    variables = {"HALO_URL": "https://acme.haloitsm.com", "NOT_SET": "id", "SECRET_OF_HOOK": "a-secret-of-sixteen-characters"}
+    [loaded] = load_routes(tmp_path / "routes", variables, tmp_path).publishers["assets"].examples
+    assert (loaded.given, loaded.expect["request"]["body"]) == ({"serial": text}, [{"inventory_number": text}])
