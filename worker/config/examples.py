@@ -37,6 +37,9 @@ ONLY = {
 BY_KIND = {"publishers": "request", "subscribers": "event", "runbooks": "requests", "webhooks": "event"}
 
 
+LiteralObject = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
+
+
 def one_or_more(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
