@@ -15,8 +15,8 @@ from worker.catalogue.catalogue import Catalogue, load
 from worker.catalogue.difference import CatalogueDifference, differences
 from worker.catalogue.errors import NotOpenApi
 from worker.catalogue.tenant import LARGEST, parse_openapi
-from worker.cli.check import as_object, counted, print_problems
-from worker.cli.console import errors, output, table, write_json
+from worker.cli.check import as_object, print_problems
+from worker.cli.console import counted, errors, output, table, write_json
 from worker.config.loader import SUFFIXES, load_routes
 from worker.config.references import Compared
 from worker.config.routes import Client, Routes

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from worker.cli.console import errors, output, table, write_json
+from worker.cli.console import counted, errors, output, table, write_json
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.events import event_name
 from worker.config.loader import load_routes
@@ -58,10 +58,6 @@ def print_routes(routes: Routes, rows: Sequence[tuple[str, ...]]) -> None:
     more = [(len(routes.integrations), "integration"), (len(routes.runbooks), "runbook"), (len(routes.webhooks), "webhook"), (len(routes.tables), "table")]
     summary = ", ".join(counted(count, name) for count, name in (*always, *(pair for pair in more if pair[0])))
     console.print(Text(f"good: {summary}", style="green"))
-
-
-def counted(count: int, name: str) -> str:
-    return f"{count} {name}{'' if count == 1 else 's'}"
 
 
 def rows_of(routes: Routes) -> list[tuple[str, ...]]:

@@ -26,12 +26,13 @@ from worker.core.suggest import did_you_mean
 SUFFIXES = frozenset((".yaml", ".yml"))
 
 
-def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path, compared: Compared | None = None) -> Routes:
+def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path, compared: Compared | None = None, *, placeholders: bool = False) -> Routes:
     """All `*.yaml` and `*.yml` files of the directory, compiled. Raises `ConfigError` with every error of every file.
 
-    `compared`: a catalogue to check the routes against, instead of the clients' own.
+    `compared`: a catalogue to check the routes against, instead of the clients' own. `placeholders`: variables and secrets that are not set are no errors, for
+    commands that connect to nothing.
     """
-    variables = Variables(environment, secrets)
+    variables = Variables(environment, secrets, placeholders=placeholders)
     problems: list[Problem] = []
     roots = list(read_files(directory, variables, problems))
     definitions = [node for root in roots for node in definitions_of(root)]

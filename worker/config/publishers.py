@@ -10,6 +10,7 @@ from pydantic import Field
 from worker.catalogue.operation import Operation
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, compile_members
+from worker.config.examples import Examples, compile_examples
 from worker.config.lookups import FindDefinition, compile_find
 from worker.config.node_values import transform
 from worker.config.parameters import Checks, check_transform, find_operation, request_parameters, require_path, supplies_any_path
@@ -80,6 +81,7 @@ class PublisherDefinition(Definition):
         examples=["{{ serial }}"],
     )
     allow_unknown: Unknown = False
+    examples: Examples = Field(default=[], description="Inputs and their expected results; `halo-worker test` runs them offline.")
 
 
 def compile_publisher(definition: PublisherDefinition, node: ConfigNode, references: References) -> Publisher | None:
@@ -109,6 +111,7 @@ def compile_publisher(definition: PublisherDefinition, node: ConfigNode, referen
         find=None if definition.method == "DELETE" else compile_find(definition.find, checks, node.child("find")),
         concurrency=definition.concurrency or default_concurrency(operation),
         may_be_empty=may_be_empty(node.child("transform")),
+        examples=compile_examples(definition.examples, node.child("examples")),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
 from worker.config.automation import Integration, Runbook, Webhook
-from worker.config.compiled import Condition, Find, RequestParameters, Template
+from worker.config.compiled import Condition, Example, Find, RequestParameters, Template
 from worker.config.config_node import Table
 from worker.config.required import Required
 from worker.core.known_secrets import KnownSecrets
@@ -89,6 +89,7 @@ class Subscriber:
     echo: bool = False
     """Whether the worker's own writes through the same client are published."""
     on_lost_cursor: Literal["wait", "start"] = "wait"
+    examples: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ class Publisher:
     """The idempotency key: of messages with the same one only the first is sent; None: all are sent."""
     may_be_empty: bool = True
     """Whether the route asks for an empty payload; otherwise its transform did not fit the message."""
+    examples: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from worker.catalogue.operation import Operation
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, compile_members, mistake
+from worker.config.examples import Examples, compile_examples
 from worker.config.node_values import transform
 from worker.config.parameters import Checks, check_transform, find_operation, own_parameters, request_parameters, require_path, supplies_any_path
 from worker.config.references import References
@@ -125,6 +126,7 @@ class SubscriberDefinition(Definition):
         default="wait", description="The action after the cursor is lost: wait for a command, or start again as `start` says."
     )
     allow_unknown: Unknown = False
+    examples: Examples = Field(default=[], description="Inputs and their expected results; `halo-worker test` runs them offline.")
 
 
 def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, references: References) -> Subscriber | None:
@@ -172,6 +174,7 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
         queue_binding=binding_pattern(operation.resource, publish.child("routing_key")),
         key=tuple(definition.key or operation.key),
         ignore=frozenset(definition.ignore or ()),
+        examples=compile_examples(definition.examples, node.child("examples")),
     )
 
 

@@ -58,6 +58,14 @@ class Channel(Protocol):
         ...
 
 
+class Publishing(Protocol):
+    """Where messages are published."""
+
+    async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
+        """As `Channel.publish`."""
+        ...
+
+
 class Broker(Protocol):
     """One live attachment to a broker. It is not repaired: when it is lost, a new one is made."""
 
