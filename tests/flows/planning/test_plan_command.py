@@ -15,7 +15,7 @@ from tests.tools.process import write_routes
 from worker.sandbox.faults import Fault, FaultKind
 from worker.sandbox.simulated_halo import SimulatedHalo
 
-TRANSFORM = {"payload": {"inventory_number": "{{ serial }}", "client_id": "{{ customer }}"}}
+TRANSFORM = {"payload": {"inventory_number?": "{{ serial }}", "client_id?": "{{ customer }}"}}
 
 
 @dataclass

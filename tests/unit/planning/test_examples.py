@@ -17,7 +17,7 @@ PUBLISHER = {
     "queue": "q",
     "entity": "Asset",
     "when": "{{ $exists(serial) }}",
-    "transform": {"payload": {"inventory_number": "{{ serial }}", "client_id": "{{ customer }}"}},
+    "transform": {"payload": {"inventory_number": "{{ serial }}", "client_id?": "{{ customer }}"}},
 }
 SUBSCRIBER = {
     "client": "main",
