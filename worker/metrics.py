@@ -17,16 +17,16 @@ class Metrics:
         self.messages = self._counter("messages", "Messages that a publisher or a runbook settled, by result", "route", "result")
         self.events = self._counter("events", "Events of a subscriber that the broker confirmed", "route", "change")
         self.echoes = self._counter("echoes", "Changes that a subscriber did not publish, since the worker made them itself", "route")
-        self.parked = self._counter("parked_records", "Records whose when or transform failed", "route")
+        self.parked = self._counter("parked_records", "Records that a subscriber put into its dead queue", "route")
         self.unrouted = self._counter("unrouted_events", "Events that no queue took", "route")
         self.polls = self._counter("polls", "Polls, by result: complete, incomplete, failed", "route", "result")
         self.pages = self._counter("pages", "Pages that a subscriber read", "route")
         self.polled = self._gauge("last_complete_poll_timestamp_seconds", "When a subscriber's last complete poll ended, seconds since 1970", "route")
+        self.failed_polls = self._gauge("failed_polls_in_a_row", "Polls of a subscriber that failed since the last one that did not", "route")
+        self.ambiguous_keys = self._counter("ambiguous_keys", "Polls that published nothing: the key does not identify a record", "route", "key")
         self.known = self._gauge("known_records", "Records that a subscriber knows", "route")
         self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although one was created", "route")
-        self.refused_state = self._counter(
-            "refused_state", "Refused batons, claims, permits and write notices that no worker can have written, by kind", "kind"
-        )
+        self.refused_state = self._counter("refused_state", "Batons, claims, permits and write notices that no worker can have written", "kind")
         self.deliveries = self._counter(
             "deliveries", "Deliveries to webhooks and to endpoints of runbooks, by result: accepted, known, skipped, parked", "route", "result"
         )

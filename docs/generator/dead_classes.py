@@ -16,15 +16,15 @@ MEANINGS: Mapping[DeadClass, tuple[str, str]] = {
         "Correct the sender, and discard the letter. Too large: raise `WORKER_MAX_MESSAGE` for the worker and for the command, then replay.",
     ),
     DeadClass.TRANSFORM: (
-        "An expression failed on this message, exceeded its limit of time or memory, or left nothing to send.",
+        "An expression failed on this message, exceeded its limit of time or memory, left nothing to send, or gave a parameter a value of the wrong type.",
         "Correct the route file, restart the worker, then replay.",
     ),
     DeadClass.REJECTED: (
-        "Halo answered 4xx. `dead-status` has the status, `dead-reason` Halo's sentence.",
+        "Halo answered 4xx. `dead-status` has the status, `dead-reason` Halo's sentence. Of a subscriber: Halo does not give the details of a record.",
         "Correct the data or the route, then replay. Discard what Halo will never take.",
     ),
     DeadClass.AUTH: (
-        "Halo answered 403, or 401 to a fresh token.",
+        "Halo answered 403, or 401 to a fresh token; of a subscriber, to the request for the details of a record.",
         "Give the application the scope, or the agent's role the permission, then replay.",
     ),
     DeadClass.IN_DOUBT: (
@@ -32,7 +32,7 @@ MEANINGS: Mapping[DeadClass, tuple[str, str]] = {
         "Look in Halo, then replay with `--as sent`, `--as not-sent` or `--as look`.",
     ),
     DeadClass.RETRIES_EXHAUSTED: (
-        "Every attempt of `retry` failed. `dead-reason` has the last reason.",
+        "Every attempt of `retry` failed, or for a record of a subscriber every attempt of four polls. `dead-reason` has the last reason.",
         "Remove the cause, then replay. The attempts begin again.",
     ),
     DeadClass.CRASHED: (

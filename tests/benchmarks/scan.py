@@ -6,8 +6,6 @@ import asyncio
 import multiprocessing
 import os
 import resource
-import time
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -15,11 +13,12 @@ import aiohttp
 import orjson
 
 from tests.benchmarks.replay import replaying
-from tests.benchmarks.report import Report
+from tests.benchmarks.report import Report, Speed, Stopwatch
 from tests.benchmarks.servers import halo_process
 from worker.app import Service
 from worker.broker.memory import MemoryServer
 from worker.catalogue.catalogue import load
+from worker.cli.run import keep_what_stays
 from worker.config.routes import Client, Grant, Routes, Subscriber
 from worker.logs import configure
 from worker.settings import load_settings
@@ -27,25 +26,6 @@ from worker.settings import load_settings
 LEAST, AIM = 0.17, 0.3  # of processor time; a scan that rebuilt each row for its hash had 0.13
 WANTED = 50_000  # records per second of wall time on an idle machine
 MOST_MEGABYTES = 120
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Records per second of wall time and of processor time. Other programs disturb processor time less."""
-
-    wall: float
-    cpu: float
-
-    def __str__(self) -> str:
-        return f"{self.wall:,.0f}/s, {self.cpu:,.0f} per second of processor time"
-
-
-class Stopwatch:
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-
-    def speed(self, records: int) -> Speed:
-        return Speed(records / (time.perf_counter() - self._wall), records / (time.process_time() - self._cpu))
 
 
 async def token(session: aiohttp.ClientSession, url: str) -> str:
@@ -93,6 +73,7 @@ async def worker(url: str, records: int) -> Speed:
 
 def measure(sender: Connection, url: str, records: int) -> None:
     configure("info", "json", Path(os.devnull).open("w"), final=True)  # noqa: SIM115 - for the life of the process
+    keep_what_stays()  # as a worker does when it starts
     speed = asyncio.run(worker(url, records))
     sender.send((speed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 

@@ -15,11 +15,11 @@ from worker.broker.rabbitmq import connect
 from worker.core.errors import PublishRefused, Unroutable
 from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel
-from worker.core.topology import BROWSED_LIMIT, Binding, TopicExchange, Topology, browsed, handing_on
+from worker.core.topology import BROWSED_LIMIT, AmqpExchange, Binding, Topology, browsed, handing_on
 
 QUEUES = ("work", "dead", "wait", "due")
 TOPOLOGY = Topology(
-    (TopicExchange("events"),),
+    (AmqpExchange("events"),),
     (browsed("dead"), handing_on("work", "dead", 2), browsed("due"), handing_on("wait", "due", BROWSED_LIMIT)),
     (Binding("events", "a.*", "work"), Binding("events", "a.#", "due"), Binding("events", "#.z", "work")),
 )

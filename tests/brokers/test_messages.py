@@ -14,7 +14,7 @@ from tests.tools.waiting import soon, until
 from worker.core.errors import PublishRefused, QueueMissing, Unroutable
 from worker.core.message import Message
 from worker.core.ports import Broker, Channel
-from worker.core.topology import Binding, TopicExchange, Topology, browsed
+from worker.core.topology import STANDARD_EXCHANGES, AmqpExchange, Binding, ExchangeType, Topology, browsed
 
 IN = browsed("in")
 
@@ -27,12 +27,13 @@ async def ready(broker: Broker) -> Broker:
 
 async def test_a_published_message_is_taken_as_it_was(ready: Broker):
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    sent = Message(b'{"a":1}', {"k": "v"}, "id-1", "corr", "back", "application/json", "some.type", moment)
+    sent = Message(b'{"a":1}', {"k": "v"}, "id-1", "corr", "back", "application/json", "some.type", moment, None, "gzip", "erp", 7)
     await ready.publish(sent, routing_key="in")
     delivery = await take(ready, "in")
     got = delivery.message
     assert (got.body, got.headers["k"], got.message_id, got.correlation_id, got.reply_to) == (b'{"a":1}', "v", "id-1", "corr", "back")
     assert (got.content_type, got.type, got.timestamp, got.expiration) == ("application/json", "some.type", moment, None)
+    assert (got.content_encoding, got.app_id, got.priority) == ("gzip", "erp", 7)
     assert (delivery.queue, delivery.exchange, delivery.routing_key, delivery.redelivered, delivery.offset) == ("in", "", "in", False, None)
 
 
@@ -135,7 +136,7 @@ async def test_depth_counts_what_is_ready_not_what_is_in_hand(ready: Broker):
 
 async def test_topic_wildcards_route_as_rabbitmq_does(broker: Broker):
     patterns = {"all": "#", "one": "a.*", "deep": "a.#", "end": "#.z", "mid": "a.*.z", "exact": "a.b"}
-    topology = Topology((TopicExchange("t"),), tuple(map(browsed, patterns)), tuple(Binding("t", pattern, queue) for queue, pattern in patterns.items()))
+    topology = Topology((AmqpExchange("t"),), tuple(map(browsed, patterns)), tuple(Binding("t", pattern, queue) for queue, pattern in patterns.items()))
     await broker.declare(topology)
     expected = {
         "a": {"all", "deep"},
@@ -160,11 +161,27 @@ async def test_topic_wildcards_route_as_rabbitmq_does(broker: Broker):
 
 
 async def test_a_message_bound_twice_to_a_queue_arrives_once(broker: Broker):
-    await broker.declare(Topology((TopicExchange("t"),), (IN,), (Binding("t", "a.#", "in"), Binding("t", "#.b", "in"))))
+    await broker.declare(Topology((AmqpExchange("t"),), (IN,), (Binding("t", "a.#", "in"), Binding("t", "#.b", "in"))))
     await broker.publish(Message(b"1"), exchange="t", routing_key="a.b")
     await take(broker, "in")
     async with broker.channel() as channel:
         assert await channel.get("in") is None
+
+
+@pytest.mark.parametrize(("kind", "taken"), [("topic", ["a.#", "a.b"]), ("direct", ["a.b"]), ("fanout", ["a.#", "a.b", "c"]), ("headers", ["a.#", "a.b", "c"])])
+async def test_an_absent_exchange_gets_the_type_that_is_asked_for(broker: Broker, kind: ExchangeType, taken: list[str]):
+    queues = ("a.#", "a.b", "c")
+    await broker.declare(Topology((AmqpExchange("x", kind),), tuple(map(browsed, queues)), tuple(Binding("x", queue, queue) for queue in queues)))
+    await broker.declare(Topology((AmqpExchange("x", "topic"),)))
+    await broker.publish(Message(b"1"), exchange="x", routing_key="a.b")
+    assert [queue for queue in queues if await broker.queue_depth(queue)] == taken
+
+
+@pytest.mark.parametrize(("name", "kind"), sorted(STANDARD_EXCHANGES.items()))
+async def test_the_exchanges_that_every_broker_has_are_used(broker: Broker, name: str, kind: ExchangeType):
+    await broker.declare(Topology((AmqpExchange(name, kind),), (IN,), (Binding(name, "a", "in"),)))
+    await broker.publish(Message(b"1"), exchange=name, routing_key="a")
+    assert (await take(broker, "in")).message.body == b"1"
 
 
 async def test_a_big_message_arrives_whole(ready: Broker):
@@ -227,7 +244,7 @@ async def test_headers_that_belong_to_the_broker_are_not_published_further(ready
     assert delivery.offset is None
 
 
-@pytest.mark.parametrize("name", ["message_id", "correlation_id", "reply_to", "content_type", "type"])
+@pytest.mark.parametrize("name", ["message_id", "correlation_id", "reply_to", "content_type", "content_encoding", "type", "app_id"])
 async def test_a_property_too_long_for_amqp_is_refused_by_name(ready: Broker, name: str):
     with pytest.raises(PublishRefused, match=f"the {name.replace('_', ' ')} has 256 bytes; AMQP takes at most 255"):
         await ready.publish(Message(b"1", **{name: "ä" * 128}), routing_key="in")

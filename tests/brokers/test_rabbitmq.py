@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from yarl import URL
 
 from tests.brokers.conftest import take
@@ -20,7 +21,7 @@ from worker.broker.rabbitmq.connection import Link
 from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, PublishDoubtful, PublishRefused, TopologyMismatch
 from worker.core.message import Message
 from worker.core.ports import Broker
-from worker.core.topology import Queue, TopicExchange, Topology, browsed, handing_on
+from worker.core.topology import AmqpExchange, Binding, Queue, Topology, browsed, handing_on
 
 IN = Topology(queues=(browsed("in"),))
 
@@ -260,13 +261,40 @@ def publish_raw(rabbitmq: RabbitMQ, url: str, properties: dict[str, Any]) -> Non
     rabbitmq.api.call("POST", f"/api/exchanges/{vhost_of(url)}/amq.default/publish", body)
 
 
-async def test_an_exchange_of_another_type_is_a_mismatch_but_further_arguments_are_not(rabbitmq: RabbitMQ, amqp_url: str, broker: Broker):
+@pytest.mark.parametrize("kind", ["fanout", "direct", "headers"])
+async def test_an_exchange_of_another_type_is_taken_as_it_is(rabbitmq: RabbitMQ, amqp_url: str, broker: Broker, kind: str):
     vhost = vhost_of(amqp_url)
-    rabbitmq.api.call("PUT", f"/api/exchanges/{vhost}/fan", {"type": "fanout", "durable": True})
-    rabbitmq.api.call("PUT", f"/api/exchanges/{vhost}/topic", {"type": "topic", "durable": True, "arguments": {"alternate-exchange": "fan"}})
-    await broker.declare(Topology((TopicExchange("topic"),)))
-    with pytest.raises(TopologyMismatch, match=r"^exchange 'fan' exists with type fanout; the worker needs topic\n"):
-        await broker.declare(Topology((TopicExchange("fan"),)))
+    rabbitmq.api.call("PUT", f"/api/exchanges/{vhost}/theirs", {"type": kind, "durable": False, "arguments": {"alternate-exchange": "x"}})
+    await broker.declare(Topology((AmqpExchange("theirs"),), (browsed("in"),), (Binding("theirs", "asset", "in"),)))
+    await broker.publish(Message(b"1"), exchange="theirs", routing_key="asset")
+    assert (await take(broker, "in")).message.body == b"1"
+    (found,) = (each for each in rabbitmq.api.call("GET", f"/api/exchanges/{vhost}") if each["name"] == "theirs")
+    assert (found["type"], found["durable"]) == (kind, False)
+
+
+async def test_an_exchange_that_other_exchanges_feed_may_be_internal(rabbitmq: RabbitMQ, amqp_url: str, broker: Broker):
+    rabbitmq.api.call("PUT", f"/api/exchanges/{vhost_of(amqp_url)}/inner", {"type": "topic", "durable": True, "internal": True})
+    await broker.declare(Topology((AmqpExchange("inner"),), (browsed("in"),), (Binding("inner", "#", "in"),)))
+
+
+async def test_a_wildcard_for_an_exchange_that_turns_out_to_be_direct_is_told(rabbitmq: RabbitMQ, amqp_url: str, broker: Broker):
+    rabbitmq.api.call("PUT", f"/api/exchanges/{vhost_of(amqp_url)}/exact", {"type": "direct", "durable": True})
+    with capture_logs() as logs:
+        await broker.declare(Topology((AmqpExchange("exact"),), (browsed("in"),), (Binding("exact", "asset.#", "in"),)))
+    (told,) = (line for line in logs if line["event"] == "exchange.taken")
+    assert (told["log_level"], told["exchange"], told["type"]) == ("warning", "exact", "direct")
+    assert "'asset.#' gets nothing" in told["reason"]
+
+
+async def test_an_exchange_that_exists_needs_no_permission_to_declare_it(rabbitmq: RabbitMQ, amqp_url: str, broker: Broker):
+    vhost = vhost_of(amqp_url)
+    await broker.declare(Topology((AmqpExchange("theirs"),), (browsed("in"),)))
+    rabbitmq.api.call("PUT", f"/api/users/{vhost}", {"password": "p", "tags": ""})
+    rabbitmq.api.call("PUT", f"/api/permissions/{vhost}/{vhost}", {"configure": "^$", "write": "^in$", "read": "^theirs$"})
+    async with connect(str(URL(amqp_url).with_user(vhost).with_password("p")), name="limited") as limited:
+        await limited.declare(Topology((AmqpExchange("theirs"),), (), (Binding("theirs", "#", "in"),)))
+        with pytest.raises(BrokerError, match="the broker's user may not declare exchange 'absent'"):
+            await limited.declare(Topology((AmqpExchange("absent"),)))
 
 
 async def test_a_queue_that_is_not_durable_is_a_mismatch(rabbitmq: RabbitMQ, amqp_url: str, broker: Broker):

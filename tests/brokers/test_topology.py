@@ -9,9 +9,10 @@ from worker.core.errors import PublishRefused, QueueMissing, TopologyMismatch
 from worker.core.message import Message
 from worker.core.ports import Broker
 from worker.core.topology import (
+    AmqpExchange,
     Binding,
     Queue,
-    TopicExchange,
+    Source,
     Topology,
     baton_topology,
     browsed,
@@ -22,7 +23,12 @@ from worker.core.topology import (
     work_topology,
 )
 
-ALL = common_topology() + baton_topology("tickets") + events_topology("halo", "mirror") + work_topology("erp.assets", [10, 60, 3600], [("erp", "asset.#")])
+ALL = (
+    common_topology()
+    + baton_topology("tickets")
+    + events_topology("halo", "mirror")
+    + work_topology("erp.assets", [10, 60, 3600], [Source(AmqpExchange("erp"), "asset.#")])
+)
 
 
 async def test_the_whole_topology_of_the_worker_is_declared_and_declared_again(broker: Broker):
@@ -112,7 +118,7 @@ async def test_a_queue_taken_as_it_is_that_is_missing_is_told(broker: Broker):
 async def test_declaring_keeps_the_messages_of_what_exists(broker: Broker):
     await broker.declare(Topology(queues=(browsed("q"),)))
     await broker.publish(Message(b"1"), routing_key="q")
-    await broker.declare(Topology((TopicExchange("t"),), (browsed("q"),), (Binding("t", "#", "q"),)))
+    await broker.declare(Topology((AmqpExchange("t"),), (browsed("q"),), (Binding("t", "#", "q"),)))
     async with broker.channel() as channel:
         delivery = await channel.get("q")
     assert delivery is not None
@@ -120,7 +126,7 @@ async def test_declaring_keeps_the_messages_of_what_exists(broker: Broker):
 
 
 async def test_what_is_deleted_is_gone_and_what_is_not_there_is_passed_over(broker: Broker):
-    topology = Topology((TopicExchange("t"),), (browsed("q"),), (Binding("t", "#", "q"),))
+    topology = Topology((AmqpExchange("t"),), (browsed("q"),), (Binding("t", "#", "q"),))
     await broker.declare(topology + Topology(queues=(browsed("kept"),), bindings=(Binding("t", "#", "kept"),)))
     await broker.publish(Message(b"1"), exchange="t", routing_key="a")
     await broker.delete(Topology(queues=(browsed("q"), browsed("never"))))

@@ -25,7 +25,7 @@ from tests.tools.stranger import Stranger, stranger
 from tests.tools.waiting import until
 from worker.app.permissions import Account
 from worker.broker.open import open_broker
-from worker.core.topology import Binding, Queue, TopicExchange, Topology, browsed
+from worker.core.topology import AmqpExchange, Binding, Queue, Topology, browsed
 from worker.sandbox.server import serve
 from worker.sandbox.settings import SandboxSettings
 
@@ -93,14 +93,14 @@ async def fuzz(rabbitmq: RabbitMQ, folder: Path, seed: int, messages: int, say: 
         halo = await stack.enter_async_context(serve(SandboxSettings(rate_limit=None, tickets=20)))
         other = OtherSystem(await stack.enter_async_context(open_broker(url, name="other system")))
         inlets = tuple(Queue(route, {"x-queue-type": "classic"}) for route in ("foreign",))
-        await other.broker.declare(Topology((TopicExchange("erp"),), (*inlets, browsed(SPY))))
+        await other.broker.declare(Topology((AmqpExchange("erp"),), (*inlets, browsed(SPY))))
         write_routes(folder, definition(halo.url))
         port = free_port()
         worker = await stack.enter_async_context(worker_process(folder, url, name="fuzzed", log_level="error", admin_port=port))
         worker.listens_at(port)
         await until(lambda: is_ready(worker))
         before_the_others(worker)
-        await other.broker.declare(Topology(bindings=tuple(Binding("erp", f"to.{route}", route) for route in ROUTES), exchanges=(TopicExchange("erp"),)))
+        await other.broker.declare(Topology(bindings=tuple(Binding("erp", f"to.{route}", route) for route in ROUTES), exchanges=(AmqpExchange("erp"),)))
         account = stack.enter_context(broker_user(rabbitmq, url, SENDER))
         began = time.monotonic()
         try:

@@ -25,7 +25,7 @@ ENDLESS = "($f := function($n){ $f($n + 1) }; $f(1))"
 UNSTOPPABLE = "$distinct($)"
 TEXTS = [str(number) for number in range(40_000)]
 PANIC = Question(("$parseInteger(s, '1;o')",), {"s": "\U0001f600"}, {})
-GREEDY = Question(("[a..b]",), {"a": -(2**63), "b": 2**63 - 1}, {})
+GREEDY = Question((f"$replace(s, 'a', '{'x' * 2000}')",), {"s": "a" * 200_000}, {})
 FINE = Question(("n + 1",), {"n": 1}, {})
 
 

@@ -6,10 +6,9 @@ from collections.abc import Coroutine
 from functools import lru_cache
 from typing import Any, TypeVar
 
-import orjson
-
 from worker.core.errors import ExpressionError, ExpressionFailed
 from worker.core.evaluation import UNDEFINED, Question
+from worker.core.exact_numbers import loads
 from worker.evaluator.jsonata import Expression, Input
 from worker.evaluator.sizes import context_json, result_json
 
@@ -28,10 +27,10 @@ class InProcess:
         self.questions.append(question)
         values: list[Any] = []
         try:
-            given = Input(orjson.loads(context_json(question.context)), self.seconds)
+            given = Input(context_json(question.context), self.seconds)
             for text in question.expressions:
                 part = result_json(compiled(text).evaluate(given, question.bindings))
-                values.append(orjson.loads(part) if part else UNDEFINED)
+                values.append(loads(part) if part else UNDEFINED)
         except ExpressionError as error:
             raise ExpressionFailed(str(error), len(values)) from None
         return values

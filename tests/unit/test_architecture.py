@@ -70,7 +70,7 @@ def test_everything_is_caught_only_at_the_named_outermost_places():
 
 def test_the_expression_engine_meets_data_only_in_the_evaluators_own_process():
     speaking = {path for path, tree in trees().items() for node in ast.walk(tree) if "jsonatapy" in imported(node)}
-    assert speaking == {"worker/config/syntax.py", "worker/evaluator/jsonata.py"}
+    assert speaking == {"worker/config/expression_literals.py", "worker/config/syntax.py", "worker/evaluator/jsonata.py"}
     used = [
         node.attr for node in ast.walk(trees()["worker/config/syntax.py"]) if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "jsonatapy"
     ]

@@ -38,4 +38,4 @@ class EchoGuard:
 
     def notices_for(self, route: Subscriber) -> WriteNotices | None:
         """The write notices for a subscriber that drops echoes; None for any other."""
-        return self._notices if drops_echoes(route) and route.operation.resource in self._guarded.get(route.client, ()) else None
+        return self._notices if drops_echoes(route) and route.operation.id_space in self._guarded.get(route.client, ()) else None

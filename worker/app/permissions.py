@@ -114,7 +114,7 @@ def unbound(queue: str, owner: str, remedy: str) -> str:
 
 def inlets(routes: Routes) -> set[str]:
     """The exchanges from which publishers get messages."""
-    return {exchange for route in routes.publishers.values() for exchange, _ in route.bind}
+    return {source.exchange.name for route in routes.publishers.values() for source in route.bind}
 
 
 def outlets(routes: Routes) -> set[str]:

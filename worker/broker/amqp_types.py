@@ -37,8 +37,8 @@ def short(name: str, text: str) -> str:
 
 
 def short_properties(message: Message) -> dict[str, str | None]:
-    """The five short texts of a message, by their names there. Raises `Unpublishable`."""
-    names = ("message_id", "correlation_id", "reply_to", "content_type", "type")
+    """The short texts of a message, by their names there. Raises `Unpublishable`."""
+    names = ("message_id", "correlation_id", "reply_to", "content_type", "content_encoding", "type", "app_id")
     texts = {name: getattr(message, name) for name in names}
     texts["message_id"] = texts["message_id"] or new_id()
     return {name: None if text is None else short(name.replace("_", " "), text) for name, text in texts.items()}

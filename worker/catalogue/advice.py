@@ -20,7 +20,7 @@ def either(names: Iterable[str]) -> str:
 def unknown_query(operation: Operation, name: str) -> str:
     """A sentence for a query parameter that the operation does not have, with the nearest names."""
     valid = operation.query_parameters
-    problem = f"{operation.method} {operation.entity} has no query parameter {name!r} (Halo would ignore it)"
+    problem = f"{operation.method} {operation.entity} has no query parameter {name!r} (Halo would ignore it; if yours knows it, name it in `allow_unknown`)"
     if not valid:
         return f"{problem}; it has none"
     near = did_you_mean(name, valid)

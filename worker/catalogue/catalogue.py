@@ -28,6 +28,11 @@ class Catalogue:
         self._by_alias = {alias.lower(): entity for alias, entity in self.aliases.items()}
         self._advice = Advice(self._methods, self._by_alias)
 
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What it was made of: aliases, bodies and paths, as `worker.catalogue.generate` writes them."""
+        return self._data
+
     def operations(self) -> tuple[Operation, ...]:
         return tuple(operation for methods in self._methods.values() for operation in methods.values())
 

@@ -15,3 +15,11 @@ class MethodNotAllowed(WorkerError):
 
 class RequestError(WorkerError):
     """A parameter or payload does not fit the operation; the text holds names and types, never values."""
+
+
+class WrongType(RequestError):
+    """A value does not fit the published type of its parameter."""
+
+
+class NotOpenApi(WorkerError):
+    """A document is not an OpenAPI file of Halo; the text is to be read after its name."""

@@ -15,7 +15,20 @@ from typing import Any
 import orjson
 
 from worker.catalogue.aliases import alias_table
-from worker.catalogue.published import METHODS, PARAMETER, Document, body_schema, by_name, members, packed, parameters, rows_member, schema_name, type_of
+from worker.catalogue.published import (
+    METHODS,
+    PARAMETER,
+    Document,
+    array_schemas,
+    body_schema,
+    by_name,
+    members,
+    packed,
+    parameters,
+    rows_member,
+    schema_name,
+    type_of,
+)
 
 DATA = Path(__file__).with_name("data.json")
 
@@ -23,11 +36,21 @@ KEYS = {
     "/Actions": "ticket_id id",  # action ids count from 1 within each ticket
     "/Actions/{id}": "ticket_id id",
     "/Lookup": "lookupid id",  # one endpoint, many lists of values, each with its own numbers
+    "/Lookup/{id}": "lookupid id",
     "/TicketApproval": "ticket_id seq",  # its rows have no id; its DELETE asks for these two
+    "/Timesheet": "agent_id date",  # a row for each agent and day, all with id 0
+    "/Timesheet/mine": "agent_id date",
+    "/AssetTypeInfo": "typeinfo_id id",  # the ids of fields repeat from type to type
+    "/workflowstep": "fdid step_id",  # its rows have no id
+    "/OnlineStatus": "techID",  # its rows have no id
 }
+WITH_CUSTOM_FIELDS = ("Tickets", "Opportunities", "Projects", "Asset", "Client", "Site", "Users")
 UNPUBLISHED = {
     ("/Actions", "post"): {"returnall": "bool"},  # without it the response holds only the last of several new actions
     ("/Actions/{id}", "delete"): {"ticket_id": "int"},  # Halo requires it, but its reference does not list it
+    ("/ClientCache", "get"): {"iscachebuild": "bool"},  # without it Halo answers 500
+    # clients in the field ask lists of records with custom fields for these, by number, and for the labels of their values
+    **{(f"/{entity}", "get"): {"include_custom_fields": "List<int>", "cf_display_values_only": "bool"} for entity in WITH_CUSTOM_FIELDS},
 }
 
 
@@ -86,8 +109,10 @@ def catalogue_data(document: Document, rows: Mapping[str, str]) -> dict[str, Any
             for tag in document["paths"][path].get(method, {}).get("tags", ()):
                 tags.setdefault(tag, set()).add(path.split("/")[1])
     entities = {path.split("/")[1] for path in paths}
+    holders = {its["of"] for facts in paths.values() for method in METHODS if "of" in (its := facts.get(method, {}))}
     return {
         "aliases": alias_table(entities, tags),
+        "arrays": array_schemas(document, holders),
         "bodies": {name: bodies[name] for name in by_name(bodies)},
         "paths": paths,
     }

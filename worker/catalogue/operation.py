@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from types import MappingProxyType
+from typing import Self
+
+from worker.catalogue.arrays import Shape
+
+SHARED_IDS: Mapping[str, str] = MappingProxyType({"opportunities": "tickets", "projects": "tickets"})  # all three are rows of one table, Faults
+
+
+def id_space(resource: str) -> str:
+    """The resource under which ids are unique: opportunities and projects are tickets, and share their ids."""
+    return SHARED_IDS.get(resource, resource)
 
 
 class Body(Enum):
@@ -40,6 +51,8 @@ class Operation:
     """The body of a POST; None where Halo publishes none: the worker sends the payload unchanged."""
     listing: Listing | None = None
     """For every GET whose path does not end in a parameter; None for the GET of one record."""
+    shape: Shape | None = None
+    """The schema of what a POST's body holds; None where it is not published."""
     key: tuple[str, ...] = ("id",)
     """The members that identify one of its records; several where an id alone is not unique (actions: ticket_id, id)."""
 
@@ -53,9 +66,17 @@ class Operation:
         """The first path segment in lower case: the prefix of routing keys and event types."""
         return self.path[1:].split("/", 1)[0].lower()
 
+    @property
+    def id_space(self) -> str:
+        return id_space(self.resource)
+
     def canonical_query(self, name: str) -> str:
         """The published name of a query parameter; an unknown name unchanged."""
         if name in self.query_parameters:
             return name
         wanted = name.lower()
         return next((published for published in self.query_parameters if published.lower() == wanted), name)
+
+    def accepting(self, names: Collection[str]) -> Self:
+        """The operation with these query parameters besides, whatever their values."""
+        return replace(self, query_parameters={**self.query_parameters, **{self.canonical_query(name): "any" for name in names}}) if names else self

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from worker.catalogue.arrays import Schemas, Shape
 from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.catalogue.operation import Body, Listing, Operation
 from worker.catalogue.published import METHODS, PARAMETER, unpacked
@@ -33,7 +34,7 @@ def listing_of(path: str, query: Mapping[str, str], rows: str | None) -> Listing
     return Listing(rows, paged=PAGING in query, dated=DATED in query, ordered=ORDER in query)
 
 
-def read_operation(path: str, method: str, facts: Mapping[str, Any]) -> Operation:
+def read_operation(path: str, method: str, facts: Mapping[str, Any], schemas: Schemas) -> Operation:
     its = facts[method]
     query = unpacked(its.get("query", {}))
     return Operation(
@@ -43,6 +44,7 @@ def read_operation(path: str, method: str, facts: Mapping[str, Any]) -> Operatio
         query_parameters=query,
         body=Body(its["body"]) if "body" in its else None,
         listing=listing_of(path, query, its.get("rows")) if method == "get" else None,
+        shape=Shape(its["of"], schemas) if its.get("of") in schemas else None,
         key=tuple(facts["key"].split(" ")) if "key" in facts else ("id",),
     )
 
@@ -51,7 +53,7 @@ def read_operations(data: Mapping[str, Any]) -> Iterator[Operation]:
     for path, facts in data["paths"].items():
         for method in METHODS:
             if method in facts:
-                yield read_operation(path, method, facts)
+                yield read_operation(path, method, facts, data["arrays"])
 
 
 def permissive_operation(entity: str, method: str) -> Operation:

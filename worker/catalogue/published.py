@@ -6,9 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from worker.catalogue.arrays import ARRAY
+
 METHODS = ("get", "post", "delete")
 PARAMETER = re.compile(r"\{([^{}]+)\}")
-TYPE_IN_WORDS = re.compile(r"\(([\w<>]+)\)")
+TYPE_IN_WORDS = re.compile(r"\(([\w<> ]+)\)")
+DATES = frozenset({"lastupdatefromdate", "lastupdatetodate", "invoicedatestart", "invoicedateend"})  # declared as bool; Halo takes dates
+LISTS = {"array of int": "List<int>"}
 PLAIN_FORMATS = frozenset({"int32", "float", "double"})  # these add nothing to `integer` and `number`
 
 Document = Mapping[str, Any]
@@ -36,11 +40,15 @@ def type_of(document: Document, schema: Mapping[str, Any]) -> str:
 
 
 def parameter_type(document: Document, parameter: Mapping[str, Any]) -> str:
-    """Some parameters have no schema, only a type in brackets at the start of their description."""
-    if "schema" in parameter:
-        return type_of(document, parameter["schema"])
-    words = TYPE_IN_WORDS.match(parameter.get("description", ""))
-    return words[1] if words else "any"
+    """The type in the schema, corrected by the words in brackets at the start of the description, which some parameters have instead."""
+    if parameter["name"].lower() in DATES:
+        return "date"
+    words = TYPE_IN_WORDS.match(parameter.get("description") or "")
+    said = LISTS.get(words[1], words[1]) if words else "any"
+    declared = type_of(document, parameter["schema"]) if "schema" in parameter else said
+    if declared == "string" and said in LISTS.values():
+        return said
+    return "any" if {declared, said} == {"int", "bool"} else declared
 
 
 def parameters(document: Document, operation: Mapping[str, Any], place: str) -> dict[str, str]:
@@ -82,6 +90,30 @@ def members(document: Document, schema: Mapping[str, Any]) -> dict[str, str]:
     if name is not None:
         return members(document, document["components"]["schemas"][name])
     return {member: type_of(document, its) for member, its in schema.get("properties", {}).items()}
+
+
+def array_schemas(document: Document, roots: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What `worker.catalogue.arrays` knows of these schemas and of all that they hold: only those with an array somewhere inside."""
+    schemas, found, waiting = document["components"]["schemas"], dict[str, dict[str, str]](), sorted(roots)
+    while waiting:
+        if (name := waiting.pop()) in found or "properties" not in schemas.get(name, {}):
+            continue
+        kinds = {member: array_kind(its) for member, its in schemas[name]["properties"].items()}
+        found[name] = {member: kind for member, kind in kinds.items() if kind}
+        waiting += [kind.removeprefix(ARRAY) for kind in found[name].values()]
+    known = {name for name, kinds in found.items() if any(kind.startswith(ARRAY) for kind in kinds.values())}
+    while more := {name for name, kinds in found.items() if name not in known and not known.isdisjoint(kinds.values())}:
+        known |= more
+    return {
+        name: {member: kind for member in by_name(found[name]) if (kind := found[name][member]).startswith(ARRAY) or kind in known} for name in by_name(known)
+    }
+
+
+def array_kind(schema: Mapping[str, Any]) -> str:
+    """`[]Name`, `[]` or `Name`; empty for a scalar."""
+    if schema.get("type") == "array":
+        return ARRAY + (schema_name(schema.get("items", {})) or "")
+    return schema_name(schema) or ""
 
 
 def rows_member(document: Document, operation: Mapping[str, Any]) -> str | None:

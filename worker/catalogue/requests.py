@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker.catalogue.errors import RequestError
+from worker.catalogue.errors import RequestError, WrongType
 from worker.catalogue.operation import Body, Operation
+from worker.catalogue.parameter_types import misfit, normalized
 from worker.catalogue.published import PARAMETER
 from worker.catalogue.values import path_segment, query_text
 from worker.core.exchange import Request
@@ -50,8 +51,11 @@ def build_query(operation: Operation, values: Mapping[str, Any]) -> dict[str, st
     built: dict[str, str] = {}
     for name, value in values.items():
         published = operation.canonical_query(name)
+        declared = operation.query_parameters.get(published, "any")
+        if wrong := misfit(declared, value):
+            raise WrongType(f"{place(operation)}: query parameter {published!r} {wrong}")
         try:
-            text = query_text(published, value)
+            text = query_text(published, normalized(declared, value))
         except RequestError as error:
             raise RequestError(f"{place(operation)}: {error}") from None
         if text is None:
@@ -63,11 +67,12 @@ def build_query(operation: Operation, values: Mapping[str, Any]) -> dict[str, st
 
 
 def build_body(operation: Operation, payload: Any) -> Any:
-    """The body, as JSON or as the fields of a form. Where Halo publishes no shape for a POST the payload stays unchanged."""
+    """The body, as JSON or as the fields of a form, with arrays where Halo publishes them. Where it publishes no shape the payload stays unchanged."""
     if operation.method != "POST":
         if payload is not None:
             raise RequestError(f"{place(operation)} takes no payload, but {kind(payload)} is given")
         return None
+    payload = payload if operation.shape is None else operation.shape.wrap(payload)
     if operation.body is Body.ARRAY:
         return array_of(operation, payload)
     if operation.body in {Body.OBJECT, Body.MULTIPART}:

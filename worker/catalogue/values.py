@@ -5,24 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
 from worker.catalogue.errors import RequestError
 from worker.core.errors import Undecodable
+from worker.core.exact_numbers import whole
 from worker.core.json_codec import encode
 
 FIRST_PRINTABLE = 0x20
 DELETE = 0x7F
 LAST_CONTROL = 0x9F
-EXACT = 2**53  # floats are whole numbers without gaps up to here
 
 
 def path_segment(name: str, value: Any) -> str:
     """One encoded path segment for a text or a whole number; ids such as 3.0, which Halo sometimes writes, become 3."""
-    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
+    value = whole(value)
+    if isinstance(value, bool) or not (isinstance(value, (str, int)) or is_whole(value)):
         raise RequestError(f"path parameter {name!r} must be a text or a whole number, not {type(value).__name__}")
     text = str(value)
     problem = segment_problem(text)
@@ -54,7 +54,7 @@ def scalar_text(name: str, value: Any) -> str | None:
     """The text of one value; None when it is not a scalar."""
     if isinstance(value, bool):
         return "true" if value else "false"  # Halo reads 1 as false
-    if isinstance(value, (int, float)):
+    if isinstance(value, (int, float, Decimal)):
         return number_text(name, value)
     if isinstance(value, date):
         return date_text(value)
@@ -63,10 +63,15 @@ def scalar_text(name: str, value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def number_text(name: str, value: float) -> str:
+def is_whole(value: Any) -> bool:
+    """Whether it is an integer beyond 64 bits."""
+    return isinstance(value, Decimal) and value.as_tuple().exponent == 0
+
+
+def number_text(name: str, value: float | Decimal) -> str:
     if not math.isfinite(value):
         raise RequestError(f"query parameter {name!r} is not a finite number")
-    return str(int(value)) if value == int(value) and abs(value) <= EXACT else repr(value)
+    return encode(value).decode()
 
 
 def date_text(value: date) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from worker.catalogue.operation import Listing
 from worker.core.exchange import Exchange, Fate, Priority, Request
-from worker.core.ports import Halo
+from worker.core.ports import Reader
 
 PAGE_SIZE = 100  # Halo's maximum: it answers no more rows, whatever the request says
 
@@ -61,8 +61,8 @@ def rows_of(body: Any, listing: Listing | None) -> tuple[list[dict[str, Any]], i
 class PageReader:
     """Reads pages of one list. `request` has all parameters except those of paging."""
 
-    def __init__(self, halo: Halo, request: Request, listing: Listing | None, on_page: OnPage, priority: Priority = Priority.POLL) -> None:
-        self._halo = halo
+    def __init__(self, reader: Reader, request: Request, listing: Listing | None, on_page: OnPage, priority: Priority = Priority.POLL) -> None:
+        self._reader = reader
         self._request = request
         self._listing = listing
         self._on_page = on_page
@@ -77,7 +77,7 @@ class PageReader:
         query = dict(self._request.query) | dict(more or {})
         if self.paged:
             query |= {"pageinate": "true", "page_size": str(PAGE_SIZE), "page_no": str(number)}
-        exchange = await self._halo.send(replace(self._request, query=query), priority=self._priority)
+        exchange = await self._reader.send(replace(self._request, query=query), priority=self._priority)
         page = self._page(exchange)
         self._on_page(number, page, exchange)
         return page

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
-import orjson
+from worker.core.exact_numbers import digest_text, whole
 
 UPDATE_STAMPS = ("lastupdate", "last_update", "last_modified", "last_updated", "dlastupdate", "alastupdate", "ulastupdate", "slastupdate")
 CREATION_STAMPS = ("dateoccurred", "datecreated", "actiondatecreated")
@@ -43,7 +43,7 @@ def record_key(row: Mapping[str, Any], members: Sequence[str]) -> str | None:
         value = row.get(member)
         if value is None or isinstance(value, (dict, list, bool)):
             return None
-        parts.append(str(int(value)) if isinstance(value, float) and value.is_integer() else str(value))
+        parts.append(str(whole(value)))
     return "/".join(parts)
 
 
@@ -65,11 +65,11 @@ def content_hash(row: dict[str, Any], ignore: frozenset[str] = frozenset()) -> s
         content = row.copy()
         for name in left_out & row.keys():
             del content[name]
-    text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    text = digest_text(content)
     if b'"_' in text:  # rare: only then look at each member, and only then at nested ones
-        text = orjson.dumps({name: value for name, value in content.items() if not name.startswith("_")}, option=orjson.OPT_SORT_KEYS)
+        text = digest_text({name: value for name, value in content.items() if not name.startswith("_")})
         if b'"_' in text:
-            text = orjson.dumps(without_control(content), option=orjson.OPT_SORT_KEYS)
+            text = digest_text(without_control(content))
     return blake2b(text, digest_size=8).hexdigest()
 
 

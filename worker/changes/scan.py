@@ -19,6 +19,7 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
 
+from worker.changes.identity import ambiguity, are_ambiguous
 from worker.changes.pages import Page, PageFailed, PageReader
 from worker.changes.position import Position, Window, incomplete
 from worker.changes.records import halo_time, record_key, updated_at
@@ -37,24 +38,38 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The rows of one page with their keys (None: no key), the keys that are new in this scan, and the position after the page."""
+    """The rows of one page with their keys (None: no key), the keys that are new in this scan, and the position after the page.
+
+    `ambiguous`: the key does not identify the records of this list; the scan has ended.
+    """
 
     rows: list[dict[str, Any]]
     keys: list[str | None]
     fresh: frozenset[str]
     position: Position
     failure: Exchange | None = None
+    ambiguous: bool = False
 
 
 class Scan:
-    """One scan over one list. When `pause()` returns true, the turn ends after the current page."""
+    """One scan over one list. When `pause()` returns true, the turn ends after the current page. `ignore`: members that are not content."""
 
-    def __init__(self, reader: PageReader, key: Sequence[str], window: Window | None, *, ordered: bool, pause: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        reader: PageReader,
+        key: Sequence[str],
+        window: Window | None,
+        *,
+        ordered: bool,
+        pause: Callable[[], bool],
+        ignore: frozenset[str] = frozenset(),
+    ) -> None:
         self._reader = reader
         self._key = tuple(key)
         self._window = window
         self._ordered = ordered
         self._pause = pause
+        self._ignore = ignore
 
     async def steps(self, position: Position, seen: Seen) -> AsyncIterator[Step]:
         """Read page by page from `position` until the scan ends or `pause()` returns true. Adds to `seen`."""
@@ -64,6 +79,9 @@ class Scan:
                 yield Step([], [], frozenset(), replace(position, state="failed", reason=page.exchange.reason), page.exchange)
                 return
             all_keys = [record_key(row, self._key) for row in page.rows]
+            if are_ambiguous(page.rows, all_keys, self._ignore):
+                yield Step([], [], frozenset(), incomplete(position, ambiguity(page.rows, self._key)), ambiguous=True)
+                return
             keys = tuple(key for key in all_keys if key is not None)
             seen.keyless += len(page.rows) - len(keys)
             repeated = bool(keys) and keys == seen.previous

@@ -22,6 +22,7 @@ from worker.config.variables import VariablePath
 from worker.core.clock import SystemClock
 from worker.core.durations import format_duration
 from worker.core.errors import WorkerError
+from worker.core.exact_numbers import dumps
 from worker.core.exchange import Exchange, Fate
 from worker.core.health import Health
 from worker.core.ports import Evaluator, Slot
@@ -180,7 +181,7 @@ def milliseconds(exchange: Exchange) -> int:
 
 def pretty(value: Any, limit: int) -> str:
     """Indented JSON, or a text as it is, without what would move the terminal's cursor or change its colours."""
-    text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    text = value if isinstance(value, str) else dumps(value, orjson.OPT_INDENT_2).decode()
     cut = text[:limit] + (f"\n… and {len(text) - limit:,} characters more (--json prints all)" if len(text) > limit else "")
     return printable(cut)
 

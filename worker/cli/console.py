@@ -14,6 +14,7 @@ from rich.style import StyleType
 from rich.table import Table
 from rich.text import Text
 
+from worker.core.exact_numbers import fragment
 from worker.core.printable import printable, printable_json
 
 PIPE_WIDTH = 2000  # a pipe has no width: nothing that a program reads is wrapped or cut
@@ -67,9 +68,17 @@ def table(console: Console, *columns: str) -> SafeTable:
     return made
 
 
+def fragment_or_text(value: Any) -> Any:
+    """An exact number digit for digit, anything else as text."""
+    try:
+        return fragment(value)
+    except TypeError:
+        return str(value)
+
+
 def write_json(value: Any, *, indent: bool = True) -> None:
     """JSON for programs, on standard output, of any length."""
-    text = orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 if indent else None).decode()
+    text = orjson.dumps(value, default=fragment_or_text, option=orjson.OPT_INDENT_2 if indent else None).decode()
     sys.stdout.write(f"{printable_json(text)}\n")
 
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from worker.core.bodies import read_json, to_utf8
 from worker.core.errors import ConfigError, Problem, Undecodable
-from worker.core.json_codec import decode
 from worker.core.suggest import choices
 
 INPUT = re.compile(r"\s*(?P<name>[^:=]*[^:=\s])\s*(?P<typed>:?)=(?P<value>.*)", re.DOTALL)
@@ -38,7 +38,7 @@ def read_inputs(inputs: Sequence[str], known: Collection[str] | None = None) -> 
 def read_value(name: str, value: str, *, typed: bool) -> Any:
     try:
         data = Path(value[1:]).read_bytes() if value.startswith("@") else value.encode("utf-8", "surrogateescape")
-        return decode(data) if typed else data.decode("utf-8-sig")
+        return read_json(data) if typed else to_utf8(data, "").decode()
     except OSError as error:
         raise WrongInput(f"{name}: the file {value[1:]!r} cannot be read: {(error.strerror or 'unknown reason').lower()}") from None
     except UnicodeDecodeError:

@@ -12,6 +12,7 @@ import typer
 
 from worker import __version__
 from worker.cli.authoring import AsJson, call, init, plan, run_examples, start
+from worker.cli.catalogue_commands import catalogue
 from worker.cli.console import errors
 from worker.cli.dead import dead
 from worker.core.errors import ConfigError, WorkerError
@@ -187,6 +188,7 @@ def cursor_reset(name: SubscriberName, dry_run: CursorDryRun = False) -> int:
 
 
 app.add_typer(dead, name="dead")
+app.add_typer(catalogue, name="catalogue")
 
 
 @app.command()

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import Mapping
 
-import orjson
 import typer
 from rich.text import Text
 from yarl import URL
@@ -19,6 +18,7 @@ from worker.config.routes import Routes
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem, WorkerError
 from worker.core.health import Health
+from worker.core.json_codec import encode
 from worker.core.ports import Halo
 from worker.core.printable import printable
 from worker.core.redaction import redact
@@ -106,5 +106,5 @@ def agreed(step: RegistrationCall) -> bool:
 def show(step: RegistrationCall) -> None:
     """Print the call that the command would make, without the secret."""
     request = step.request()
-    body = "" if request.body is None else f" {orjson.dumps(redact(request.body)).decode()}"
+    body = "" if request.body is None else f" {encode(redact(request.body)).decode()}"
     output().print(Text(f"{step.sentence}\n  {request.method} {request.path}{body}"), soft_wrap=True)

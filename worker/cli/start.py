@@ -22,6 +22,7 @@ from worker.config.automation import Runbook
 from worker.config.loader import load_routes
 from worker.config.routes import Routes
 from worker.core.answers import Answers, CannedAnswer
+from worker.core.bodies import read_json
 from worker.core.clock import SystemClock
 from worker.core.durations import format_duration
 from worker.core.errors import Undecodable
@@ -93,7 +94,7 @@ def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> 
     run = Run(uuid4().hex, runbook.name, started=datetime.now(UTC).isoformat())
     if payload is not None:
         try:
-            run = replace(run, request=decode(payload.read_bytes()))
+            run = replace(run, request=read_json(payload.read_bytes()))
         except OSError as error:
             raise Undecodable(f"{payload} cannot be read: {error.strerror}") from None
     values = taken(run.values(), runbook.input, {"request": run.request}) if payload is not None else run.values()

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from worker.catalogue.actions import Action
+from worker.catalogue.operation import Operation
 from worker.config.compiled import Condition, Example, Find, Template
 from worker.config.variables import VariablePath
 from worker.core.exchange import Exchange
 from worker.core.ports import Evaluator, Slot
 
 DEFAULT_STEP_LIMIT = 100
+THROTTLED_WAITS = (30.0, 120.0, 300.0, 900.0)  # seconds; a longer `Retry-After` is waited for in parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ class Step:
     name: str
     method: Method | None = None
     action: Action | None = None
+    operation: Operation | None = None
+    """The operation of the action, as the client's API has it."""
     client: str | None = None
     path: Mapping[str, RunTemplate] = field(default_factory=dict)
     query: Mapping[str, RunTemplate] = field(default_factory=dict)
@@ -149,6 +153,11 @@ class Step:
     in_doubt: Literal["park", "repeat"] = "park"
     find: Find | None = None
     timeout: float | None = None
+
+    @property
+    def waits(self) -> tuple[float, ...]:
+        """The delays of the queues in which this step can wait for the time that another API names in `Retry-After`."""
+        return tuple(sorted({*self.retry, *THROTTLED_WAITS}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +176,10 @@ class Runbook:
 
     @property
     def delays(self) -> tuple[float, ...]:
-        """The retry delays of all steps, for the retry queues."""
-        steps = (step for step in self.steps.values() if step.method is not None or step.action is not None)
-        return tuple(sorted({delay for step in steps for delay in step.retry}))
+        """The delays of all steps, for the retry queues."""
+        methods = {delay for step in self.steps.values() if step.method is not None for delay in step.waits}
+        actions = {delay for step in self.steps.values() if step.action is not None for delay in step.retry}
+        return tuple(sorted(methods | actions))
 
 
 @dataclass(frozen=True, slots=True)

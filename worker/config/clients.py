@@ -8,11 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from yarl import URL
 
+from worker.catalogue.catalogue import Catalogue
+from worker.catalogue.errors import NotOpenApi
+from worker.catalogue.tenant import LARGEST, parse_openapi
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, mistake
 from worker.config.references import References
 from worker.config.routes import Client, Grant, RateLimit
 from worker.config.value_types import HEADER, Duration, Text, seconds
+from worker.core.text_files import UnreadableFile, read_regular
 from worker.core.url_credentials import is_encoded
 
 RATE = re.compile(r"(\d{1,9})/(.+)")
@@ -25,8 +29,13 @@ def proxy_address(value: str) -> str:
     return address(value, credentials=True)
 
 
-def address(value: str, *, credentials: bool = False) -> str:
-    """An http or https address without query or fragment, and without its last slash."""
+def token_address(value: str) -> str:
+    """As `address`; it may have a query, as OAuth2 allows."""
+    return address(value, query=True)
+
+
+def address(value: str, *, credentials: bool = False, query: bool = False) -> str:
+    """An http or https address without its last slash and, unless `query`, without a query; never with a fragment."""
     try:
         url = URL(value.strip())
         host, port = url.host, url.port
@@ -40,11 +49,12 @@ def address(value: str, *, credentials: bool = False) -> str:
         raise mistake("must have special characters in its user name and password percent-encoded, such as %40 for @ and %2F for /")
     if not credentials and (hidden or url.user is not None or url.password is not None):
         raise mistake("must not hold a user name or password; write credentials under `auth`")
-    if url.query_string or url.fragment:
-        raise mistake("must not hold a query (`?…`) or fragment (`#…`)")
+    if (url.query_string and not query) or url.fragment:
+        tenant = "; write the tenant as `tenant: …`" if not query and "tenant" in url.query else ""
+        raise mistake(f"must not hold a {'' if query else 'query (`?…`) or '}fragment (`#…`){tenant}")
     if DOUBLED.search(host):
         raise mistake("holds Halo's domain twice; it is the address in the browser, such as https://acme.halopsa.com")
-    return str(url).rstrip("/")
+    return str(url) if url.query_string else str(url).rstrip("/")
 
 
 def rate_limit(value: Any) -> RateLimit | None:
@@ -72,6 +82,7 @@ def header_names(value: dict[str, str]) -> dict[str, str]:
 
 
 Address = Annotated[str, AfterValidator(address), WithJsonSchema({"type": "string", "examples": ["https://acme.haloitsm.com"]})]
+TokenAddress = Annotated[str, AfterValidator(token_address), WithJsonSchema({"type": "string", "examples": ["https://acme.haloitsm.com/auth/token"]})]
 Proxy = Annotated[str, AfterValidator(proxy_address), WithJsonSchema({"type": "string", "examples": ["http://proxy:3128"]})]
 Rate = Annotated[
     RateLimit | None,
@@ -109,9 +120,15 @@ class ClientDefinition(Definition):
 
     url: Address | None = Field(default=None, description="The address of Halo; the worker discovers the addresses of the API and of tokens there.")
     api_url: Address | None = Field(default=None, description="The address of the API, instead of the discovered one.")
-    token_url: Address | None = Field(default=None, description="The address that issues tokens, instead of the discovered one.")
+    token_url: TokenAddress | None = Field(
+        default=None, description="The address that issues tokens, instead of the discovered one; `tenant` in its query is the client's tenant."
+    )
     tenant: Text | None = Field(default=None, description="The tenant's name, where several share one address.")
     auth: Auth = Field(description="The worker's credentials.")
+    openapi: Text | None = Field(
+        default=None,
+        description="The tenant's own OpenAPI file, relative to the route files; `check` takes entities and parameters from it instead of the built-in catalogue.",
+    )
     rate_limit: Rate = Field(
         default_factory=RateLimit,
         description="Maximum requests in any period of this length; `none` for Halo on your own servers.",
@@ -124,6 +141,36 @@ class ClientDefinition(Definition):
 
 
 def compile_client(definition: ClientDefinition, node: ConfigNode, _references: References) -> Client:
-    if definition.url is None and (definition.api_url is None or definition.token_url is None) and "url" not in node:
+    both = all(getattr(definition, name) is not None or name in node for name in ("api_url", "token_url"))  # also with errors of their own
+    if definition.url is None and not both and "url" not in node:
         node.add_key_error("a client needs `url`, or both `api_url` and `token_url`")
-    return build(Client, definition, name=node.name, grant=build(Grant, definition.auth))
+    token_url, tenant = without_tenant(definition.token_url)
+    if tenant and definition.tenant and tenant != definition.tenant:
+        node.child("token_url").add_error("`token_url` names another tenant than `tenant`: leave one of them out")
+    return build(
+        Client,
+        definition,
+        name=node.name,
+        grant=build(Grant, definition.auth),
+        token_url=token_url,
+        tenant=definition.tenant or tenant,
+        catalogue=read_catalogue(definition.openapi, node),
+    )
+
+
+def without_tenant(token_url: str | None) -> tuple[str | None, str | None]:
+    """The address without `tenant` in its query, and the tenant: clients share a request budget by it."""
+    if token_url is None or not (tenant := URL(token_url).query.get("tenant")):
+        return token_url, None
+    return str(URL(token_url).without_query_params("tenant")), tenant
+
+
+def read_catalogue(openapi: str | None, node: ConfigNode) -> Catalogue | None:
+    """The catalogue of the tenant's own OpenAPI file; None without one, and after an error."""
+    if openapi is None:
+        return None
+    try:
+        return parse_openapi(read_regular(node.file.folder / openapi, LARGEST))
+    except (UnreadableFile, NotOpenApi) as error:
+        node.child("openapi").add_error(f"the file `{openapi}` {error}")
+        return None

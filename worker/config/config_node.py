@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from worker.config.interpolation import Unfilled, Variables
@@ -25,12 +26,13 @@ class SourceSpan:
 
 @dataclass(frozen=True, slots=True)
 class RouteFile:
-    """What the nodes of one file share. `problems` collects the errors of all files of the directory."""
+    """What the nodes of one file share. `problems` collects the errors of all files of the directory; `folder` is where files that it names are."""
 
     name: str
     text: str
     variables: Variables
     problems: list[Problem] = field(default_factory=list)
+    folder: Path = Path()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, TypeVar
 
-import orjson
-
 from worker.config.compiled import Condition, Template
 from worker.config.expression_batch import BatchedExpression, ExpressionBatch
+from worker.config.expression_literals import literal_errors
 from worker.config.paths import Scope, simple_path
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.syntax import ExpressionSyntaxError, parse_expression
-from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, whole
-from worker.core.errors import ConfigError, ExpressionError, Problem
+from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, tokens, whole
+from worker.core.errors import ConfigError, ExpressionError, Problem, Undecodable
 from worker.core.evaluation import UNDEFINED
+from worker.core.json_codec import encode
 from worker.core.ports import Evaluator
 
 G = TypeVar("G")
@@ -133,6 +133,7 @@ def expression_part(embedded: Embedded, location: SourceLocation, compilation: C
         hint = "; inside an expression a variable is its name alone, without `<<` and `>>`" if "<<" in text else ""
         compilation.problems.append(location.problem(f"the expression is not valid JSONata: {error}{hint}", embedded.start + error.offset))
         return nothing
+    compilation.problems += [location.problem(error.message, embedded.start + error.offset) for error in literal_errors(tuple(tokens(text)))]
     start = location.problem("", embedded.start + len(text) - len(text.lstrip()))
     place = f"the expression at {str(start)[:-2]}" if start.file else "the expression"
     return itemgetter(compilation.batch.add(BatchedExpression(text, variables, simple_path(text), place)))
@@ -148,13 +149,9 @@ def as_text(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # as JSONata writes it
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
     try:
-        return orjson.dumps(value).decode()
-    except TypeError:
+        return encode(value).decode()
+    except Undecodable:
         raise ExpressionError("a value inside a text cannot be written as JSON") from None
 
 

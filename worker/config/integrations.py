@@ -17,8 +17,13 @@ from worker.config.routes import Client
 from worker.config.value_types import HEADER, Text
 
 
-def api_address(value: str) -> str:
-    """An http or https address without credentials, query or fragment, and without its last slash."""
+def token_address(value: str) -> str:
+    """As `api_address`; it may have a query, as OAuth2 allows."""
+    return api_address(value, query=True)
+
+
+def api_address(value: str, *, query: bool = False) -> str:
+    """An http or https address without credentials, fragment and, unless `query`, query, and without its last slash."""
     try:
         url = URL(value.strip())
         host, port = url.raw_host, url.port
@@ -28,11 +33,11 @@ def api_address(value: str) -> str:
         raise mistake("must be an address such as https://api.example.com/v1")
     if url.user is not None or url.password is not None:
         raise mistake("must not hold a user name or password; write credentials under `auth`")
-    if url.query_string or url.fragment:
-        raise mistake("must not hold a query (`?…`) or fragment (`#…`)")
+    if (url.query_string and not query) or url.fragment:
+        raise mistake(f"must not hold a {'' if query else 'query (`?…`) or '}fragment (`#…`)")
     if numeric(host):
         raise mistake("has an ambiguous host: write all four numbers of an address, such as 127.0.0.1")
-    return str(url).rstrip("/")
+    return str(url) if url.query_string else str(url).rstrip("/")
 
 
 def host_text(value: str) -> str:
@@ -45,6 +50,7 @@ def host_text(value: str) -> str:
 
 
 ApiAddress = Annotated[str, AfterValidator(api_address), WithJsonSchema({"type": "string", "examples": ["https://api.openai.com/v1"]})]
+TokenUrl = Annotated[str, AfterValidator(token_address), WithJsonSchema({"type": "string", "examples": ["https://login.example.com/oauth/token"]})]
 Host = Annotated[str, AfterValidator(host_text), WithJsonSchema({"type": "string", "examples": ["intranet.example", "10.0.0.5:8080"]})]
 
 
@@ -83,7 +89,7 @@ class OAuth2Auth(Definition):
 
     type: Literal["oauth2"] = Field(description="The kind of authorization.")
     grant: Literal["client_credentials", "password"] = Field(default="client_credentials", description="The OAuth grant.")
-    token_url: ApiAddress = Field(description="The address that issues tokens.")
+    token_url: TokenUrl = Field(description="The address that issues tokens; its query is sent with each request for one.")
     client_id: Text = Field(description="The client ID.")
     client_secret: Text | None = Field(default=None, description="Its secret; write ${NAME} or ${file:NAME}.")
     username: Text | None = Field(default=None, description="The user name, for the password grant.")

@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from worker.core.redaction import is_secret_name
 from worker.core.suggest import did_you_mean
-from worker.core.text_files import UnreadableFile, read_text
+from worker.core.text_files import UnreadableFile, read_text, trim
 
 REFERENCE = re.compile(r"\$\$\{|\$\{([^}\n]*)\}?")
 NAME = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -16,7 +17,8 @@ FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*
 OWN = "WORKER_"
 OWN_FILE = re.compile(r"WORKER_\w+_FILE")
 SCRUBBED_FROM = 4  # characters; a shorter value may be part of an ordinary word
-ADDED = "\r\n\ufeff"  # characters that a variable gets when it is set from a file
+
+ADDED = "\r\n\ufeff"
 
 
 class Unfilled(ValueError):
@@ -80,7 +82,7 @@ class Variables:
             return placeholder(name)
         if name not in self._environment:
             raise Unfilled(f"the environment variable `{name}` is not set{did_you_mean(name, self._environment)}", start)
-        return self._environment[name].strip(ADDED)
+        return trimmed(name, self._environment[name])
 
     def _file(self, name: str, start: int) -> str:
         if not FILE.fullmatch(name):
@@ -109,6 +111,11 @@ def placeholder(name: str) -> str:
     if "url" in words or "address" in words:
         return f"https://{host}"
     return host if "host" in words else f"placeholder-of-{words}"
+
+
+def trimmed(name: str, value: str) -> str:
+    """The value of a variable without what it gets when it is set from a file; a secret has no white space around it either."""
+    return trim(value) if is_secret_name(name) else value.strip(ADDED)
 
 
 def same_file(one: Path, other: Path) -> bool:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from worker.core.exact_numbers import fraction
+
 PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
 def to_jsonable(value: Any) -> Any:
-    """Times become ISO text, bytes text, and decimals numbers; any other type becomes its text."""
+    """Times become ISO text, bytes text, decimals numbers, and numbers that are not finite text; any other type becomes its text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)  # JSON has no such number
     if type(value) in PLAIN:
         return value
     if isinstance(value, Mapping):
@@ -23,5 +28,5 @@ def to_jsonable(value: Any) -> Any:
     if isinstance(value, (bytes, bytearray)):
         return value.decode("utf-8", "replace")
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        return fraction(str(value)) if value.is_finite() else str(value)
     return str(value)

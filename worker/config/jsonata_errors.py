@@ -23,7 +23,29 @@ SENTENCES = {
     "D3060": "$sqrt was given a negative number",
     "D3061": "$power gave a number that is out of range",
     "D3070": "$sort without a function takes only texts or only numbers",
+    "D3080": "the picture of a number has more than two parts (`;`)",
+    "D3081": "the picture of a number has more than one decimal separator",
+    "D3082": "the picture of a number has more than one percent sign",
+    "D3083": "the picture of a number has more than one per-mille sign",
+    "D3084": "the picture of a number has a percent and a per-mille sign",
+    "D3085": "the picture of a number has no digit",
+    "D3086": "the picture of a number has a character between its digits that does not belong there",
+    "D3087": "the picture of a number has a grouping separator beside its decimal separator",
+    "D3088": "the integer part of a number's picture ends with a grouping separator",
+    "D3089": "the picture of a number has two grouping separators in a row",
+    "D3090": "the integer part of a number's picture has a `#` after a digit",
+    "D3091": "the fraction of a number's picture has a digit after a `#`",
+    "D3092": "the picture of a number has a percent or per-mille sign beside an exponent",
+    "D3093": "the exponent of a number's picture has something else than digits",
+    "D3100": "the base of $formatBase is not between 2 and 36",
     "D3110": "$toMillis was given something that is not an ISO 8601 time",
+    "D3130": "the format of a whole number in a picture is not known",
+    "D3131": "the picture of a whole number mixes digits of several scripts",
+    "D3132": "the picture of a date has an unknown component",
+    "D3133": "the picture of a date has an unknown component, or a name where only a number can be shown",
+    "D3134": "the time zone in the picture of a date has more than four digits",
+    "D3135": "a component in the picture of a date is empty, or not closed by `]`",
+    "D3136": "a text does not have the form of its picture, or the picture lacks what makes up a date",
     "D3137": "$error was called",
     "D3138": "$single found more than one match",
     "D3139": "$single found no match",
@@ -80,7 +102,9 @@ def explain(complaint: str, literals: frozenset[str]) -> str:
     code = found[1] if found else ""
     if code in RAISED_BY_THE_AUTHOR and (text := complaint.split(": ", 1)[-1]) in literals:
         return f"{text} ({code})"
-    if "host function" in complaint:
+    if "Invalid regex" in complaint:
+        return "a regular expression cannot be used"
+    if not code and "host function" in complaint:
         return "$pad was given something else than text and a number of at most a million"
     sentence = SENTENCES.get(code) or syntax(complaint)
     return f"{sentence} ({code})" if code else sentence

@@ -12,8 +12,8 @@ from worker.config.callers import check_shared_secrets
 from worker.config.config_node import ConfigNode, RouteFile
 from worker.config.interpolation import Variables
 from worker.config.kinds import KINDS
-from worker.config.names import check_clients, check_names, check_queues
-from worker.config.references import References
+from worker.config.names import check_clients, check_exchanges, check_names, check_queues
+from worker.config.references import Compared, References
 from worker.config.routes import Routes
 from worker.config.validation import validate
 from worker.config.yaml_text import read_yaml
@@ -25,17 +25,18 @@ from worker.core.suggest import did_you_mean
 SUFFIXES = frozenset((".yaml", ".yml"))
 
 
-def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path, *, placeholders: bool = False) -> Routes:
+def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path, compared: Compared | None = None, *, placeholders: bool = False) -> Routes:
     """All `*.yaml` and `*.yml` files of the directory, compiled. Raises `ConfigError` with every error of every file.
 
-    `placeholders`: variables and secrets that are not set are no errors, for commands that connect to nothing.
+    `compared`: a catalogue to check the routes against, instead of the clients' own. `placeholders`: variables and secrets that are not set are no errors,
+    for commands that connect to nothing.
     """
     variables = Variables(environment, secrets, placeholders=placeholders)
     problems: list[Problem] = []
     definitions = [node for root in read_files(directory, variables, problems) for node in definitions_of(root)]
     if not problems and not definitions:
         problems.append(Problem(directory.name or str(directory), 0, 0, f"the route files define nothing: write one of {', '.join(KINDS)}"))
-    routes = compile_routes(definitions, problems)
+    routes = compile_routes(definitions, problems, compared)
     if problems:
         raise ConfigError(Problem(problem.file, problem.line, problem.column, variables.scrub(problem.message)) for problem in problems)
     known = KnownSecrets(credentials(routes, variables))
@@ -57,7 +58,7 @@ def read_files(directory: Path, variables: Variables, problems: list[Problem]) -
             problems.append(Problem(name, 0, 0, "it is not a file: a directory, pipe or device cannot be a route file"))
             continue
         try:
-            yield read_yaml(RouteFile(name, path.read_bytes().decode("utf-8-sig"), variables, problems))
+            yield read_yaml(RouteFile(name, path.read_bytes().decode("utf-8-sig"), variables, problems, directory))
         except OSError as error:
             problems.append(Problem(name, 0, 0, f"the file cannot be read: {(error.strerror or 'unknown reason').lower()}"))
         except UnicodeDecodeError as error:
@@ -79,7 +80,7 @@ def definitions_of(root: ConfigNode) -> Iterator[ConfigNode]:
             section.add_error(f"`{kind}` must be a mapping from names to definitions")
 
 
-def compile_routes(definitions: list[ConfigNode], problems: list[Problem]) -> Routes:
+def compile_routes(definitions: list[ConfigNode], problems: list[Problem], compared: Compared | None = None) -> Routes:
     """Compiles the valid part of each definition: an error in one member does not hide the errors of others."""
     compiled: dict[str, Any] = {kind: {} for kind in KINDS}
     catalogue = load()
@@ -89,13 +90,15 @@ def compile_routes(definitions: list[ConfigNode], problems: list[Problem]) -> Ro
                 continue
             before = len(problems)
             definition = validate(kind.model, node)
-            references = References(catalogue, definitions, compiled["clients"], compiled["integrations"], complete=len(problems) == before)
+            complete = len(problems) == before
+            references = References(catalogue, definitions, compiled["clients"], compiled["integrations"], complete, compared)
             if definition is not None and (made := kind.compile(definition, node, references)) is not None:
                 compiled[section][node.name] = made
     routes = Routes(**compiled)
     check_names(definitions)
     check_clients(References(catalogue, definitions))
     check_queues(definitions, routes)
+    check_exchanges(definitions, routes)
     check_shared_secrets(definitions)
     return routes
 

@@ -12,7 +12,7 @@ from worker.config.compiled import Find, Template
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, build
 from worker.config.node_values import template
-from worker.config.parameters import Checks, missing_path, own_parameters, path_nodes, query_nodes
+from worker.config.parameters import Checks, missing_path, named, own_parameters, path_nodes, query_nodes
 from worker.config.value_types import Parameters
 
 Match = Annotated[
@@ -41,10 +41,11 @@ def compile_find(definition: FindDefinition | None, sent: Checks, node: ConfigNo
     try:
         listing = sent.catalogue.find(entity, "GET")
     except (UnknownEntity, MethodNotAllowed):
-        if not sent.allow_unknown:
+        if sent.allow_unknown is not True:
             node.add_key_error(f"Halo has no list of {entity} to look in: leave `find` out")
             return None
         listing = sent.catalogue.unknown(entity, "GET")
+    listing = listing.accepting(named(sent.allow_unknown))
     if listing.listing is None:
         node.add_key_error(f"{listing.entity} is one record, not a list to look in: leave `find` out")
     checks = Checks(sent.catalogue, listing, sent.allow_unknown, own_parameters(listing))

@@ -12,11 +12,13 @@ from worker.config.automation import Method, RunTemplate
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, build, compile_members
 from worker.config.method_paths import compile_method_path
-from worker.config.node_values import run_template, run_templates
-from worker.config.run_templates import compile_run_template, split
-from worker.config.template_lexer import LiteralText, Unclosed
+from worker.config.node_values import compiled_text, run_template, run_templates
+from worker.config.run_templates import OPEN_VARIABLE, compile_json_text, compile_run_template, split
+from worker.config.template_lexer import OPEN, LiteralText, Unclosed
 from worker.config.value_types import HEADER, Body, CallTimeout, Outputs, Parameter, Text
+from worker.core.media_types import FORM, BodyKind, disagreement, is_json, media_type_of
 
+CONTENT_TYPE = "content-type"
 METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 CREDENTIALS = frozenset(("authorization", "proxy-authorization", "cookie"))
 CONNECTION_HEADERS = frozenset(
@@ -41,7 +43,6 @@ def compile_headers(node: ConfigNode) -> Mapping[str, RunTemplate]:
     return found
 
 
-BodyKind = Literal["json", "text", "form"]
 MethodPath = Annotated[Text, Compiled(compile_method_path)]
 RunParameters = Annotated[dict[str, Parameter], Compiled(run_templates)]
 Headers = Annotated[dict[str, Parameter], Compiled(compile_headers)]
@@ -56,9 +57,12 @@ class MethodDefinition(Definition):
     )
     query: RunParameters = Field(default={}, description="Query parameters; null leaves one out.")
     headers: Headers = Field(default={}, description="Headers, besides those of the authorization.")
-    body: Body = Field(default=None, description="The body: a mapping or list goes as JSON, a text as it is, and a single <<Name>> or {{ … }} as JSON.")
+    body: Body = Field(
+        default=None,
+        description="The body: a mapping or list goes as JSON (or as a form, under that `Content-Type`), a text as it is, and a single <<Name>> or {{ … }} as JSON.",
+    )
     body_kind: BodyKind | None = Field(
-        default=None, description="The format of the body; default: text for a longer text, otherwise json. `form` sends the fields of a form."
+        default=None, description="The format of the body; default: form under the `Content-Type` of forms, text for a longer text, otherwise json."
     )
     timeout: CallTimeout = Field(default=30.0, description="Maximum duration of the call, at most 10m.")
     output: Outputs = Field(
@@ -74,8 +78,10 @@ def compile_method(definition: MethodDefinition, integration: str, node: ConfigN
     kind = body_kind(definition, node)
     compiled = compile_members(MethodDefinition, node)
     headers = compiled["headers"]
-    if kind == "text" and looks_like_json(definition.body) and not any(header.lower() == "content-type" for header in headers):
-        headers = headers | {"Content-Type": compile_run_template("application/json")}
+    if kind == "text" and claims_json(definition):
+        compiled["body"] = compiled_text(node.child("body"), compile_json_text)
+        if not any(header.lower() == CONTENT_TYPE for header in headers):
+            headers = headers | {"Content-Type": compile_run_template("application/json")}
     return build(Method, definition, compiled, name=node.name, integration=integration, verb=definition.method, headers=headers, body_kind=kind)
 
 
@@ -88,7 +94,36 @@ def body_kind(definition: MethodDefinition, node: ConfigNode) -> BodyKind:
         node.child("body").add_error("a form is a mapping from names to texts, numbers, true or false")
     if given == "text" and not isinstance(body, str):
         node.child("body").add_error("`body_kind: text` needs a text; put it in quotes or behind `|`")
-    return given or ("text" if isinstance(body, str) and not is_alone(body) else "json")
+    header = next((member for name, member in node.child("headers").members.items() if name.lower() == CONTENT_TYPE), None)
+    content_type = content_type_of(definition)
+    if given is None and isinstance(body, dict) and media_type_of(content_type) == FORM:
+        given = "form"
+        if any(isinstance(value, (dict, list)) for value in body.values()):
+            node.child("body").add_error("a form is a mapping from names to texts, numbers, true or false")
+    kind = given or default_kind(body)
+    if header is not None and body is None:
+        header.add_key_error("`Content-Type` is given without a `body`")
+    elif header is not None and content_type and (problem := disagreement(content_type, kind)):
+        header.add_error(problem)
+    return kind
+
+
+def content_type_of(definition: MethodDefinition) -> str:
+    """The content type that the file names; empty where it names none, or holds variables."""
+    given = next((value for name, value in definition.headers.items() if name.lower() == CONTENT_TYPE), "")
+    return given if isinstance(given, str) and OPEN not in given and OPEN_VARIABLE not in given else ""
+
+
+def claims_json(definition: MethodDefinition) -> bool:
+    """Whether a text goes out as JSON: its content type says so, or it looks like that and nothing says otherwise."""
+    content_type = content_type_of(definition)
+    named = any(name.lower() == CONTENT_TYPE for name in definition.headers)
+    return isinstance(definition.body, str) and (is_json(content_type) if named else looks_like_json(definition.body))
+
+
+def default_kind(body: object) -> BodyKind:
+    """The kind that the shape of the body implies."""
+    return "text" if isinstance(body, str) and not is_alone(body) else "json"
 
 
 def is_alone(text: str) -> bool:

@@ -9,26 +9,12 @@ from dataclasses import dataclass
 from worker.config.config_node import ConfigNode
 from worker.config.references import References, check_reference
 from worker.config.routes import Routes
-from worker.core.topology import order_room, work_topology
+from worker.core.topology import AmqpExchange, dead_queue, is_own, order_lock, order_room, outlet, work_topology
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 NAME_CHARACTERS = "letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
 LONGEST = 100
 OWN_NAMES = frozenset(("clients", "integrations"))
-RESERVED = (
-    "halo.state.",
-    "halo.dead.",
-    "halo.run.",
-    "halo.wake.",
-    "halo.claims",
-    "halo.echoes",
-    "halo.control",
-    "halo.keys",
-    "halo.budget",
-    "halo.retry.",
-    "halo.ordered",
-    "halo.unrouted",
-)
 
 
 def check_names(definitions: Sequence[ConfigNode]) -> None:
@@ -59,7 +45,6 @@ class QueueConsumer:
     queue_node: ConfigNode
     queue: str
     companions: tuple[str, ...]
-    declared: bool = True
 
     @property
     def noun(self) -> str:
@@ -75,35 +60,65 @@ def check_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
     """No two routes consume from one queue or its companions, and no subscriber declares such a queue, since its arguments would differ."""
     owners: dict[str, QueueConsumer] = {}
     for consumer in queue_consumers(definitions, routes):
-        if consumer.declared and consumer.queue.startswith(RESERVED):
-            consumer.queue_node.add_error(f"the queue `{consumer.queue}` is the worker's own: choose another name")
+        if check_own(consumer.queue, consumer.queue_node):
+            continue
         for name in dict.fromkeys((consumer.queue, *consumer.companions)):
             owner = owners.setdefault(name, consumer)
             if owner is not consumer:
                 consumer.queue_node.add_error(f"the queue `{name}` {owner.owns}: each {consumer.noun} needs its own")
                 break
     for node in definitions:
-        subscriber = routes.subscribers.get(node.name)
-        if node.kind == "subscribers" and subscriber and subscriber.queue in owners:
-            owner = owners[str(subscriber.queue)]
+        subscriber = routes.subscribers.get(node.name) if node.kind == "subscribers" else None
+        if subscriber is None or subscriber.queue is None:
+            continue
+        queue = node.child("queue") if "queue" in node else node.child("publish").child("queue")
+        if not check_own(subscriber.queue, queue) and subscriber.queue in owners:
+            owner = owners[subscriber.queue]
             mend = f"give the publisher a `bind` to the exchange `{subscriber.exchange}`"
             if owner.noun == "runbook":
                 mend = f"bind it to the exchange `{subscriber.exchange}` with the broker's tools"
-            queue = node.child("queue") if "queue" in node else node.child("publish").child("queue")
             queue.add_error(f"the queue `{subscriber.queue}` {owner.owns}: leave `queue` out here and {mend}")
+
+
+def check_own(queue: str, node: ConfigNode) -> bool:
+    """Whether a route names a queue of the worker's own, which is an error."""
+    own = is_own(queue)
+    if own:
+        node.add_error(f"the queue `{queue}` is the worker's own: choose another name")
+    return own
+
+
+def check_exchanges(definitions: Sequence[ConfigNode], routes: Routes) -> None:
+    """Whichever route declares an absent exchange gives it the same type."""
+    types: dict[str, tuple[str, ConfigNode]] = {}
+    for node in definitions:
+        for exchange, place in exchanges_of(node, routes):
+            kind, first = types.setdefault(exchange.name, (exchange.type, place))
+            if kind != exchange.type:
+                place.add_error(f"the exchange `{exchange.name}` has the type {kind} in {first.reference()} and {exchange.type} here: write the same `type`")
+
+
+def exchanges_of(node: ConfigNode, routes: Routes) -> Iterator[tuple[AmqpExchange, ConfigNode]]:
+    """The exchanges that a definition declares, with their places."""
+    if node.kind == "publishers" and (publisher := routes.publishers.get(node.name)):
+        yield from ((source.exchange, node.child("bind").child(index)) for index, source in enumerate(publisher.bind))
+    elif node.kind == "subscribers" and (subscriber := routes.subscribers.get(node.name)):
+        yield outlet(subscriber.exchange), node.child("publish")
+    elif node.kind == "webhooks" and (webhook := routes.webhooks.get(node.name)) and webhook.exchange:
+        yield outlet(webhook.exchange), node.child("publish")
 
 
 def queue_consumers(definitions: Sequence[ConfigNode], routes: Routes) -> Iterator[QueueConsumer]:
     """Every route that consumes from a queue, in the order of the files."""
     for node in definitions:
         if node.kind == "publishers" and (publisher := routes.publishers.get(node.name)):
-            waiting = () if publisher.order_by is None else (order_room(publisher.queue),)
+            waiting = () if publisher.order_by is None else (order_room(publisher.queue), order_lock(publisher.queue))
             beside = (*companions(publisher.queue), *waiting)
-            yield QueueConsumer(node, node.child("queue"), publisher.queue, beside, publisher.declare)
+            yield QueueConsumer(node, node.child("queue"), publisher.queue, beside)
         elif node.kind == "runbooks" and (runbook := routes.runbooks.get(node.name)) and runbook.queue:
             yield QueueConsumer(node, node.child("start").child("queue"), runbook.queue, companions(runbook.queue))
 
 
 def companions(queue: str) -> tuple[str, ...]:
-    """The queues that belong to this route alone: its dead queue beside it. Retry queues are shared."""
-    return tuple(found.name for found in work_topology(queue, ()).queues)
+    """The queues that belong to this route alone: its dead queue beside it, and that one's lock. Retry queues are shared."""
+    return (*(found.name for found in work_topology(queue, ()).queues), f"{dead_queue(queue)}.lock")

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from worker.catalogue.catalogue import Catalogue
-from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
+from worker.catalogue.errors import MethodNotAllowed, RequestError, UnknownEntity
 from worker.catalogue.operation import Operation
+from worker.catalogue.parameter_types import misfit
+from worker.catalogue.values import path_segment
 from worker.config.compiled import RequestParameters
 from worker.config.config_node import ConfigNode
+from worker.config.interpolation import Unfilled
 from worker.config.node_values import template
+from worker.config.run_templates import OPEN_VARIABLE
+from worker.config.template_lexer import OPEN
+from worker.config.value_types import Unknown
 from worker.core.suggest import did_you_mean
 
 PAGING = frozenset(("pageinate", "page_no", "page_size", "count"))
@@ -23,16 +30,21 @@ class Checks:
 
     catalogue: Catalogue
     operation: Operation
-    allow_unknown: bool = False
+    allow_unknown: Unknown = False
     own: frozenset[str] = frozenset()
 
 
-def find_operation(route: ConfigNode, catalogue: Catalogue, entity: str, method: str, *, allow_unknown: bool) -> Operation | None:
-    """The operation that a route names; None after an error."""
+def named(allow_unknown: Unknown) -> list[str]:
+    """The query parameters that a route's `allow_unknown` names."""
+    return allow_unknown if isinstance(allow_unknown, list) else []
+
+
+def find_operation(route: ConfigNode, catalogue: Catalogue, entity: str, method: str, *, allow_unknown: Unknown) -> Operation | None:
+    """The operation that a route names, with the parameters that it allows; None after an error."""
     message = ""
-    for find in (catalogue.find, catalogue.unknown) if allow_unknown else (catalogue.find,):
+    for find in (catalogue.find, catalogue.unknown) if allow_unknown is True else (catalogue.find,):
         try:
-            return find(entity, method)
+            return find(entity, method).accepting(named(allow_unknown))
         except (UnknownEntity, MethodNotAllowed) as error:
             message = str(error)
     route.child("entity").add_error(message)
@@ -65,7 +77,38 @@ def path_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
             member.add_key_error(f"`{name}` is given twice")
         else:
             found[canonical] = member
+            check_segment(member)
     return found
+
+
+def literal(node: ConfigNode) -> Any:
+    """The value that the file itself gives, with its variables filled in; None where an expression or a variable of a run gives it."""
+    if not isinstance(node.value, str):
+        return node.value
+    if OPEN in node.value or OPEN_VARIABLE in node.value:
+        return None
+    try:
+        return node.file.variables.fill(node.value)
+    except Unfilled:
+        return None  # validation reports it
+
+
+def check_segment(node: ConfigNode) -> None:
+    """A literal that cannot be a segment of a path is an error."""
+    value = literal(node)
+    if value is None or isinstance(value, dict | list):
+        return  # validation reports these
+    try:
+        path_segment(node.name, value)
+    except RequestError as error:
+        node.add_error(str(error))
+
+
+def check_type(node: ConfigNode, operation: Operation, name: str) -> None:
+    """A literal that does not fit the type of its query parameter is an error."""
+    value = literal(node)
+    if not isinstance(value, dict | list) and (wrong := misfit(operation.query_parameters.get(name, "any"), value)):
+        node.add_error(f"`{name}` {wrong}")
 
 
 def unknown_path_parameter(operation: Operation, name: str) -> str:
@@ -83,9 +126,10 @@ def query_nodes(node: ConfigNode, checks: Checks) -> Mapping[str, ConfigNode]:
         canonical = checks.operation.canonical_query(name)
         if canonical.lower() in checks.own:
             member.add_key_error(f"`{canonical}` must be left out: the worker sets it on this list")
-        elif not checks.allow_unknown:
+        elif checks.allow_unknown is not True:
             for sentence in checks.catalogue.check_query(checks.operation, [name]):
                 member.add_key_error(sentence)
+        check_type(member, checks.operation, canonical)
         if canonical in found:
             member.add_key_error(f"`{name}` is given twice")
         found[canonical] = member

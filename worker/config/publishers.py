@@ -15,7 +15,8 @@ from worker.config.lookups import FindDefinition, compile_find
 from worker.config.parameters import Checks, check_transform, find_operation, request_parameters, require_path, supplies_any_path
 from worker.config.references import References
 from worker.config.routes import Publisher
-from worker.config.value_types import BrokerName, Concurrency, ConditionText, ExpressionText, Request, Retry, Text, Transform
+from worker.config.value_types import BrokerName, Concurrency, ConditionText, ExchangeName, ExpressionText, Request, Retry, Text, Transform, Unknown
+from worker.core.topology import STANDARD_EXCHANGES, AmqpExchange, ExchangeType, Source
 
 SHAPE = ("path", "query", "payload")
 NEW_TICKETS = "/Tickets"
@@ -24,8 +25,9 @@ NEW_TICKETS = "/Tickets"
 class Bind(Definition):
     """One binding of the route's queue."""
 
-    exchange: BrokerName = Field(description="A durable topic exchange; the worker declares it.")
-    routing_key: Annotated[str, Field(max_length=255)] = Field(default="#", description="Which messages; `*` is one word, `#` any number.")
+    exchange: ExchangeName = Field(description="An exchange; the worker takes one that exists as it is, and declares an absent one.")
+    routing_key: Annotated[str, Field(max_length=255)] = Field(default="#", description="Which messages; in a topic exchange `*` is one word, `#` any number.")
+    type: ExchangeType | None = Field(default=None, description="The type with which the worker declares an absent exchange; default: topic.")
 
 
 class PublisherDefinition(Definition):
@@ -61,7 +63,7 @@ class PublisherDefinition(Definition):
         description="Ordering key: the worker applies messages with the same value one after the other, also across retries and replicas.",
         examples=["{{ serial }}"],
     )
-    allow_unknown: bool = Field(default=False, description="Accept an entity or parameter that the known API does not have.")
+    allow_unknown: Unknown = False
     examples: Examples = Field(default=[], description="Inputs and their expected results; `halo-worker test` runs them offline.")
 
 
@@ -69,10 +71,11 @@ def compile_publisher(definition: PublisherDefinition, node: ConfigNode, referen
     """None where the operation is not known."""
     compiled = compile_members(PublisherDefinition, node)
     check_find(definition, node)
-    operation = find_operation(node, references.catalogue, definition.entity, definition.method, allow_unknown=definition.allow_unknown)
+    catalogue = references.catalogue_of(definition.client)
+    operation = find_operation(node, catalogue, definition.entity, definition.method, allow_unknown=definition.allow_unknown)
     if operation is None:
         return None
-    checks = Checks(references.catalogue, operation, definition.allow_unknown)
+    checks = Checks(catalogue, operation, definition.allow_unknown)
     request = request_parameters(node.child("request"), checks)
     check_payload(node, checks, request.path)
     return build(
@@ -81,13 +84,22 @@ def compile_publisher(definition: PublisherDefinition, node: ConfigNode, referen
         compiled,
         name=node.name,
         operation=operation,
-        bind=tuple((bind.exchange, bind.routing_key) for bind in definition.bind),
+        bind=tuple(compile_bind(bind, node.child("bind").child(index)) for index, bind in enumerate(definition.bind)),
         request=request,
         find=None if definition.method == "DELETE" else compile_find(definition.find, checks, node.child("find")),
         concurrency=definition.concurrency or default_concurrency(operation),
         may_be_empty=may_be_empty(node.child("transform")),
         examples=compile_examples(definition.examples, node.child("examples")),
     )
+
+
+def compile_bind(definition: Bind, node: ConfigNode) -> Source:
+    kind = definition.type or STANDARD_EXCHANGES.get(definition.exchange) or "topic"
+    if kind == "direct" and {"*", "#"} & set(definition.routing_key.split(".")):
+        node.add_error(
+            f"a direct exchange compares whole routing keys, so `{definition.routing_key}` matches no message: write `routing_key` without wildcards"
+        )
+    return Source(AmqpExchange(definition.exchange, kind), definition.routing_key)
 
 
 def check_find(definition: PublisherDefinition, node: ConfigNode) -> None:

@@ -13,10 +13,18 @@ from worker.core.suggest import choices
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """A catalogue that replaces those of all clients, or of one."""
+
+    catalogue: Catalogue
+    client: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class References:
     """`definitions` are all of them; `clients` and `integrations` only those that could be compiled.
 
-    `complete`: validation left nothing out of the definition that is compiled now.
+    `catalogue`: of the published API. `complete`: validation left nothing out of the definition that is compiled now.
     """
 
     catalogue: Catalogue
@@ -24,6 +32,14 @@ class References:
     clients: Mapping[str, Client] = field(default_factory=dict)
     integrations: Mapping[str, Integration] = field(default_factory=dict)
     complete: bool = True
+    compared: Compared | None = None
+
+    def catalogue_of(self, client: str | None) -> Catalogue:
+        """The catalogue for the routes of a client: of its own OpenAPI file, where it names one."""
+        if self.compared is not None and self.compared.client in {None, client}:
+            return self.compared.catalogue
+        own = self.clients.get(client or "")
+        return self.catalogue if own is None or own.catalogue is None else own.catalogue
 
     def names(self, kind: str) -> list[str]:
         """The names that are defined in a section of the route files."""

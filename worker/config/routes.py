@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.compiled import Condition, Example, Find, RequestParameters, Template
 from worker.core.known_secrets import KnownSecrets
+from worker.core.topology import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Client:
     ca_file: str | None = None
     proxy: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    catalogue: Catalogue | None = field(default=None, repr=False, compare=False)
+    """Of the tenant's own OpenAPI file; None: the published API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +98,8 @@ class Publisher:
     queue: str
     operation: Operation
     declare: bool = True
-    bind: tuple[tuple[str, str], ...] = ()
-    """(exchange, routing key) pairs."""
+    bind: tuple[Source, ...] = ()
+    """The exchanges from which its queue gets messages."""
     request: RequestParameters = field(default_factory=RequestParameters)
     when: Condition | None = None
     transform: Template | None = None
@@ -109,7 +113,6 @@ class Publisher:
     """The idempotency key: of messages with the same one only the first is sent; None: all are sent."""
     may_be_empty: bool = True
     """Whether the route asks for an empty payload; otherwise its transform did not fit the message."""
-    allow_unknown: bool = False
     examples: tuple[Example, ...] = ()
 
 

@@ -10,23 +10,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import structlog
 
 from worker.config.automation import RunTemplate, Values
 from worker.config.expression_batch import ExpressionBatch
-from worker.config.expressions import Compilation, compose, concatenate, expression_part, nothing
+from worker.config.expressions import Compilation, as_text, compose, concatenate, expression_part, nothing
 from worker.config.paths import Scope
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.template_lexer import OPEN, Embedded, LiteralText, Unclosed, parts
 from worker.config.variables import VariablePath, VariableSyntaxError, parse_variable
-from worker.core.errors import ConfigError, ExpressionError
+from worker.core.errors import ConfigError, ExpressionError, Undecodable
 from worker.core.evaluation import UNDEFINED
+from worker.core.json_codec import encode
 from worker.core.ports import Evaluator
 
 OPEN_VARIABLE = "<<"
 CLOSE_VARIABLE = ">>"
 VARIABLE = re.compile(r"[\w.-](?:[\w .-]*[\w.-])?")
+UNESCAPED_QUOTE = re.compile(r'(?<!\\)(?:\\\\)*"')
 PAYLOADS = re.compile(r"(?:request|response)(?![\w .-])")
 
 log = structlog.get_logger()
@@ -87,6 +88,40 @@ def compile_run_template(value: Any, location: SourceLocation = NO_LOCATION) -> 
     if compilation.problems:
         raise ConfigError(compilation.problems)
     return CompiledRunTemplate(part, frozenset(compilation.names), compilation.batch)
+
+
+def compile_json_text(text: str, location: SourceLocation) -> RunTemplate:
+    """A text that is to be JSON once it is filled in. A value inside quotes that would end them, or change what follows, is refused. Raises `ConfigError`."""
+    compilation = Compilation()
+    parts: list[str | RunPart] = []
+    quoted = False
+    try:
+        for piece in split(text):
+            if isinstance(piece, LiteralText):
+                parts.append(location.fill(piece.text))
+                quoted ^= len(UNESCAPED_QUOTE.findall(piece.text)) % 2 == 1
+            else:
+                part = piece_part(piece, location, compilation, alone=False)
+                parts.append(within_quotes(part) if quoted else part)
+    except Unclosed as error:
+        compilation.problems.append(location.problem(str(error), error.start))
+    if compilation.problems:
+        raise ConfigError(compilation.problems)
+    return CompiledRunTemplate(concatenate(parts), frozenset(compilation.names), compilation.batch)
+
+
+def within_quotes(part: RunPart) -> RunPart:
+    """The text of a value between quotes. Raises `ExpressionError` for one that JSON writes otherwise."""
+
+    def text_of(given: RunInput) -> str:
+        text = as_text(part(given))
+        if encode(text) != f'"{text}"'.encode(errors="surrogatepass"):
+            raise ExpressionError(
+                "a value inside the quotes of the JSON text holds a quote, a backslash or a line break, which would change the JSON: write the body as a mapping"
+            )
+        return text
+
+    return text_of
 
 
 def variable_template(name: str) -> RunTemplate:
@@ -194,6 +229,6 @@ def inserted(name: str, value: Any, *, alone: bool, plain: bool) -> Any:
     if alone or (plain and isinstance(value, str)):
         return value
     try:
-        return orjson.dumps(value).decode()
-    except TypeError:
+        return encode(value).decode()
+    except Undecodable:
         raise ExpressionError(f"the variable {name} cannot be written as JSON") from None

@@ -9,24 +9,25 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from worker.catalogue.actions import Action, UnknownAction, find_action
+from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.config.automation import Branch, Method, RunTemplate, Step
 from worker.config.compiled import Find
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, build, compile_members, mistake
 from worker.config.lookups import FindDefinition, compile_find
 from worker.config.node_values import condition, optional_run_template, run_template
-from worker.config.parameters import Checks, missing_path, path_nodes, query_nodes
+from worker.config.parameters import Checks, missing_path, named, path_nodes, query_nodes
 from worker.config.references import References, check_reference
 from worker.config.run_templates import BoundRunTemplate
 from worker.config.template_lexer import Unclosed, whole
-from worker.config.value_types import Body, CallTimeout, ConditionText, Outputs, Parameters, Retry, Text
+from worker.config.value_types import Body, CallTimeout, ConditionText, Outputs, Parameters, Retry, Text, Unknown
 from worker.core.suggest import did_you_mean
 
 STEP_KINDS = ("method", "action", "end")
 CALLS = ("next", "on_failure", "retry", "in_doubt", "timeout", "output")
 MEMBERS = {
     "method": ("method", *CALLS),
-    "action": ("action", "client", "path", "query", "body", "find", *CALLS),
+    "action": ("action", "client", "path", "query", "body", "find", "allow_unknown", *CALLS),
     "end": ("end", "reason"),
     "condition": ("next",),
 }
@@ -85,6 +86,7 @@ class StepDefinition(Definition):
     retry: Retry = Field(default=[10.0, 60.0, 600.0])
     in_doubt: Literal["park", "repeat"] = Field(default="park", description="The action for a call of unknown result that cannot be looked up.")
     find: FindDefinition | None = Field(default=None, description="Look before create, for actions.")
+    allow_unknown: Unknown = False
     timeout: CallTimeout | None = Field(default=None, description="Maximum duration of the call, at most 10m; default: that of its method or client.")
 
 
@@ -116,6 +118,7 @@ def compile_step(context: StepContext) -> Step:
         name=node.name,
         method=find_method(definition.method, context) if definition.method is not None else None,
         action=action,
+        operation=checks.operation if checks is not None else None,
         path=path,
         query=query,
         go=compile_branches(context),
@@ -168,10 +171,14 @@ def compile_action(context: StepContext) -> Action | None:
         return None
 
 
-def action_checks(action: Action, context: StepContext) -> Checks:
-    """The operation that checks the action's parameters; the body is checked here."""
-    catalogue, node, body = context.references.catalogue, context.node, context.definition.body
-    operation = catalogue.find(action.entity, action.method)
+def action_checks(action: Action, context: StepContext) -> Checks | None:
+    """The operation that checks the action's parameters, None where the client's API lacks it; the body is checked here."""
+    catalogue, node, body = context.references.catalogue_of(context.definition.client), context.node, context.definition.body
+    try:
+        operation = catalogue.find(action.entity, action.method).accepting(named(context.definition.allow_unknown))
+    except (UnknownEntity, MethodNotAllowed) as error:
+        node.child("action").add_error(f"the client's API lacks {action.name}: {error}")
+        return None
     if operation.method in NO_BODY:
         if body is not None:
             node.child("body").add_key_error(f"{action.name} sends nothing: leave `body` out")
@@ -182,7 +189,7 @@ def action_checks(action: Action, context: StepContext) -> Checks:
             node.child("body").add_key_error(f"{action.name} needs {need}")
     elif body is not None and not isinstance(body, str):
         node.child("body").add_error("`body` must be a mapping (names and values)")
-    return Checks(catalogue, operation)
+    return Checks(catalogue, operation, context.definition.allow_unknown)
 
 
 def compile_parameters(node: ConfigNode, checks: Checks) -> tuple[Mapping[str, RunTemplate], Mapping[str, RunTemplate]]:

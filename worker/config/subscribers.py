@@ -15,12 +15,13 @@ from worker.config.examples import Examples, compile_examples
 from worker.config.parameters import Checks, check_transform, find_operation, own_parameters, request_parameters, require_path, supplies_any_path
 from worker.config.references import References
 from worker.config.routes import Subscriber
-from worker.config.value_types import BrokerName, ConditionText, Duration, DurationOrNothing, Request, TemplateText, Text, Transform
+from worker.config.value_types import BrokerName, ConditionText, Duration, DurationOrNothing, ExchangeName, Request, TemplateText, Text, Transform, Unknown
 
 EVERY = 60.0
 CRON_FIELDS = 5
 NOT_FILTERING = ("include", "order")
 FILTERING = ("only", "include_this_id")
+SHOWING = frozenset({"cf_display_values_only"})
 
 Changes = Literal["by_date", "by_content", "all"]
 
@@ -68,7 +69,9 @@ Members = Annotated[
 class Publish(Definition):
     """The destination of the events."""
 
-    exchange: BrokerName = Field(default="halo", description="A durable topic exchange; the worker declares it.")
+    exchange: ExchangeName = Field(
+        default="halo", description="An exchange; the worker takes one that exists as it is, and declares an absent one as a topic exchange."
+    )
     routing_key: TemplateText | None = Field(
         default=None, description="Text with expressions; default: the entity and the kind of change, such as tickets.updated."
     )
@@ -104,7 +107,7 @@ class SubscriberDefinition(Definition):
     on_lost_cursor: Literal["wait", "start"] = Field(
         default="wait", description="The action after the cursor is lost: wait for a command, or start again as `start` says."
     )
-    allow_unknown: bool = Field(default=False, description="Accept an entity or parameter that the known API does not have.")
+    allow_unknown: Unknown = False
     examples: Examples = Field(default=[], description="Inputs and their expected results; `halo-worker test` runs them offline.")
 
 
@@ -114,11 +117,12 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
     publish = node.child("publish")
     routing_key = compile_members(Publish, publish)["routing_key"]
     check_alternatives(definition, node)
-    operation = find_operation(node, references.catalogue, definition.entity, "GET", allow_unknown=definition.allow_unknown)
+    catalogue = references.catalogue_of(definition.client)
+    operation = find_operation(node, catalogue, definition.entity, "GET", allow_unknown=definition.allow_unknown)
     if operation is None:
         return None
     changes = resolve_changes(definition, operation, node)
-    checks = Checks(references.catalogue, operation, definition.allow_unknown, own_parameters(operation, by_date=changes == "by_date"))
+    checks = Checks(catalogue, operation, definition.allow_unknown, own_parameters(operation, by_date=changes == "by_date"))
     request = request_parameters(node.child("request"), checks)
     transform = node.child("input_transform")
     supplied = {*request.path, *check_transform(transform, ("path", "query"), checks)}
@@ -130,7 +134,7 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
         )
     if definition.deletes:
         check_deletes(operation, node)
-    details = references.catalogue.details_of(operation) if definition.details else None
+    details = catalogue.details_of(operation) if definition.details else None
     if definition.details and details is None:
         node.child("details").add_error(f"Halo has no single record to fetch for {operation.entity}: leave `details` out")
     return build(
@@ -166,7 +170,7 @@ def resolve_changes(definition: SubscriberDefinition, operation: Operation, node
     dated = operation.listing is not None and operation.listing.dated
     if definition.changes == "auto":
         return "by_date" if dated else "by_content"
-    if definition.changes == "by_date" and not dated and not definition.allow_unknown:
+    if definition.changes == "by_date" and not dated and definition.allow_unknown is not True:
         node.child("changes").add_error(f"Halo cannot filter {operation.entity} by date: write by_content, all or auto")
     return definition.changes
 
@@ -183,7 +187,7 @@ def check_deletes(operation: Operation, node: ConfigNode) -> None:
 
 def filtering(name: str) -> bool:
     lower = name.lower()
-    return not lower.startswith(NOT_FILTERING) or lower.endswith(FILTERING)
+    return lower not in SHOWING and (not lower.startswith(NOT_FILTERING) or lower.endswith(FILTERING))
 
 
 def binding_pattern(resource: str, routing_key: ConfigNode) -> str:

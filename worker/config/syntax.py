@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
@@ -11,6 +12,7 @@ import jsonatapy
 
 from worker.config.jsonata_errors import explain
 from worker.config.template_lexer import Token, tokens
+from worker.core.exact_numbers import EXACT, fraction, integer
 from worker.core.suggest import did_you_mean
 
 NEAR_THE_END: Final = 200  # pieces
@@ -43,9 +45,21 @@ def parse_expression(text: str) -> frozenset[str]:
     if len(text) > MAX_SOURCE:
         raise ExpressionSyntaxError(f"the expression has {len(text):,} characters; at most {MAX_SOURCE:,} are taken", 0)
     check_syntax(text)
+    check_numbers(pieces)
     check_functions(pieces)
     check_assignments(pieces)
     return frozenset(token.text[1:] for token in pieces if token.kind == "variable")
+
+
+def check_numbers(pieces: Sequence[Token]) -> None:
+    """Raises `ExpressionSyntaxError` for a number that the engine would change."""
+    for token in pieces:
+        if token.kind == "number" and (isinstance(number := number_of(token.text), Decimal) or abs(number) > EXACT):
+            raise ExpressionSyntaxError("expressions calculate with at most 15 digits, and with integers up to 2^53: write this number as text", token.start)
+
+
+def number_of(text: str) -> float | Decimal:
+    return integer(text) if text.isdecimal() else fraction(text)
 
 
 def check_functions(pieces: Sequence[Token]) -> None:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from worker.config.definition import Compiled, Definition, mistake
 from worker.config.node_values import condition, expression, optional_run_template, response_variables, text_template, transform
 from worker.core.durations import PATTERN, format_duration, parse_duration
+from worker.core.topology import STANDARD_EXCHANGES
 
 LONGEST = 30 * 86400.0
 LONGEST_CALL = 600.0
@@ -47,7 +48,7 @@ def call_seconds(value: Any) -> float:
 
 
 def broker_name(value: Any) -> Any:
-    """The name of a queue or exchange: AMQP's short string, and not one of the broker's own."""
+    """The name of a queue or exchange: AMQP's short string, and not one of the broker's own names."""
     if not isinstance(value, str) or not BROKER_NAME.fullmatch(value) or len(value.encode()) > 255:  # noqa: PLR2004  AMQP's short string
         raise mistake("must be text of 1 to 255 bytes")
     if value.startswith("amq."):
@@ -55,11 +56,23 @@ def broker_name(value: Any) -> Any:
     return value
 
 
+def exchange_name(value: Any) -> Any:
+    """The name of an exchange: the broker's own that every virtual host has may be used too."""
+    return value if value in STANDARD_EXCHANGES else broker_name(value)
+
+
 def parameter(value: Any) -> Any:
     """One request parameter."""
     if isinstance(value, (dict, list)):
         raise mistake('must be text, a number, true or false (several values are one text with commas: "1,2")')
     return value
+
+
+def unknown(value: Any) -> Any:
+    """What `allow_unknown` allows."""
+    if isinstance(value, bool) or (isinstance(value, list) and all(isinstance(name, str) and name for name in value)):
+        return value
+    raise mistake("must be true, false, or a list of the names of query parameters")
 
 
 def header_name(value: str) -> str:
@@ -78,7 +91,15 @@ Concurrency = Annotated[int, Field(ge=1, le=1000)]
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 BrokerName = Annotated[str, BeforeValidator(broker_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
+ExchangeName = Annotated[str, BeforeValidator(exchange_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
 HeaderName = Annotated[str, AfterValidator(header_name)]
+
+Unknown = Annotated[
+    bool | list[Text],
+    BeforeValidator(unknown),
+    Field(description="Query parameters that the route may use although the known API does not have them; true: any entity and parameter."),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 
 Scalar = str | int | float | bool | None
 Parameter = Annotated[Scalar, BeforeValidator(parameter), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]

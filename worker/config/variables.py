@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from worker.core.suggest import did_you_mean
@@ -20,7 +21,6 @@ INDEX = re.compile(r"[0-9]{1,9}")
 SIGNED = re.compile(r"[-+]?[0-9]+")
 FORMS = "`[n]` is an element by its number, `[name=value]` the first one that matches"
 WORDS = {True: "true", False: "false", None: "null"}
-LARGEST = 2**64
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def written(value: Any, text: str) -> bool:
         return WORDS[value] == text
     if isinstance(value, float):
         return text == repr(value) or (value.is_integer() and text == str(int(value)))
-    return isinstance(value, int) and -LARGEST < value < LARGEST and str(value) == text
+    return isinstance(value, (int, Decimal)) and str(value) == text
 
 
 @dataclass(frozen=True, slots=True)

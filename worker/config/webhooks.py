@@ -14,7 +14,7 @@ from worker.config.events import EVENTS, HIGHEST
 from worker.config.examples import Examples, compile_examples
 from worker.config.expressions import compile_template
 from worker.config.references import References, check_reference
-from worker.config.value_types import BrokerName, ConditionText, TemplateText, Text
+from worker.config.value_types import ConditionText, ExchangeName, TemplateText, Text
 from worker.core.suggest import did_you_mean
 
 DELIVERY_ID = "{{ id }}"
@@ -41,7 +41,9 @@ Event = Annotated[
 class PushDefinition(Definition):
     """The destination of the deliveries."""
 
-    exchange: BrokerName = Field(default="halo", description="A durable topic exchange; the worker declares it.")
+    exchange: ExchangeName = Field(
+        default="halo", description="An exchange; the worker takes one that exists as it is, and declares an absent one as a topic exchange."
+    )
     routing_key: TemplateText | None = Field(default=None, description="Text with expressions over the delivery; default: `webhooks.` and the webhook's name.")
 
 

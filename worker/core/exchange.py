@@ -51,6 +51,7 @@ class Exchange:
 
     `down` says that the failure concerns Halo as a whole (unreachable, 502, 503, 504, no token), not this request.
     `date` is Halo's own clock (the Date header), UTC. `duration` is in seconds.
+    `oversized`: the answer has more bytes or values than the worker reads; the same request brings the same again.
     `stale_token`: the token that Halo refused with a 401; the request may be reserved and sent again, once. Empty otherwise.
     """
 
@@ -62,6 +63,7 @@ class Exchange:
     date: datetime | None = None
     down: bool = False
     duration: float = 0.0
+    oversized: bool = False
     stale_token: str = field(default="", repr=False)
 
     @property

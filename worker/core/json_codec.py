@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 
 from worker.core.errors import Oversized, Undecodable
+from worker.core.exact_numbers import PIECE, dumps, has_long_number, reread
+from worker.core.json_text import BOM, repaired
 
 MAX_BYTES = 16 * 1024 * 1024  # default limit of a message
 LARGEST = 128 * 1024 * 1024  # the largest message that RabbitMQ accepts; each caller sets a lower limit
@@ -18,23 +20,33 @@ WEIGHT_OF_VALUE = 100  # measured: 31 to 123
 CONTAINERS = frozenset({dict, list})  # exact types, as the decoder makes them: the check runs once per value
 MARKS = b",:[{"
 """A JSON text has one of these for each name, value and container except one."""
-PIECE = 256 * 1024  # bytes to examine at once, which bounds the memory of counting
 
 
 def decode(body: bytes, max_bytes: int = LARGEST, max_depth: int = MAX_DEPTH, max_values: int = MAX_VALUES) -> Any:
-    """Parse a JSON text. Raises `Undecodable` or `Oversized`, whose text does not quote the body."""
+    """Parse a JSON text in UTF-8. Raises `Undecodable` or `Oversized`, whose text does not quote the body.
+
+    Numbers stay exact (see `exact_numbers`), a byte order mark is no content, and half of a surrogate pair becomes U+FFFD.
+    """
     if len(body) > max_bytes:
         raise Oversized(f"the body has {len(body):,} bytes; at most {max_bytes:,} are read")
     if len(body) > max_values and count_values(body, max_values) > max_values:  # a value has at least one byte
         raise Oversized(f"the body has more than {max_values:,} names and values; at most {max_values:,} are read")
+    body = body.removeprefix(BOM)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        if (mended := repaired(body)) is not None:
+            return decode(mended, LARGEST, max_depth, max_values)
+        if "infinity" in error.msg:
+            raise Undecodable(f"the body has a number beyond 1e308 at line {error.lineno}, column {error.colno}: send it as text") from None
         raise Undecodable(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     openings = body.count(b"[") + body.count(b"{")  # includes brackets within strings: an upper bound of the containers
     if openings > max_depth and too_deep(value, max_depth, openings):
         raise Undecodable(f"the body is nested deeper than {max_depth} levels")
-    return value
+    if not has_long_number(body):
+        return value
+    del value  # only one of the two is held
+    return reread(body)
 
 
 def count_values(body: bytes, enough: int = MAX_VALUES) -> int:
@@ -69,8 +81,12 @@ def count_outside_texts(body: bytes, enough: int) -> int:
 
 def weight_of(body: bytes) -> int:
     """Return an upper estimate of the memory, in bytes, for parsing and processing this text. A text with too many values is never parsed."""
-    values = count_values(body)
-    return WEIGHT_OF_BYTE * len(body) + (WEIGHT_OF_VALUE * values if values <= MAX_VALUES else 0)
+    return weight(len(body), count_values(body))
+
+
+def weight(size: int, values: int) -> int:
+    """As `weight_of`, for a text of so many bytes and values."""
+    return WEIGHT_OF_BYTE * size + (WEIGHT_OF_VALUE * values if values <= MAX_VALUES else 0)
 
 
 def too_deep(value: Any, limit: int = MAX_DEPTH, most: float = math.inf) -> bool:
@@ -85,8 +101,8 @@ def too_deep(value: Any, limit: int = MAX_DEPTH, most: float = math.inf) -> bool
 
 
 def encode(value: Any) -> bytes:
-    """Write JSON. Raises `Undecodable` for a value that JSON cannot represent."""
+    """Write JSON; a float without a fraction is written as an integer. Raises `Undecodable` for a value that JSON cannot represent."""
     try:
-        return orjson.dumps(value)
+        return dumps(value)
     except TypeError as error:
         raise Undecodable(f"the value cannot be written as JSON: {error}") from None

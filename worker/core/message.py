@@ -16,7 +16,10 @@ NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a broker. `expiration` is in seconds; an empty `message_id` is filled with a fresh one at each publish."""
+    """One message of a broker. `expiration` is in seconds; an empty `message_id` is filled with a fresh one at each publish.
+
+    A copy keeps all properties of its original but the sender's `user_id`, which the broker accepts from that user only, and `expiration`.
+    """
 
     body: bytes
     headers: Mapping[str, Any] = field(default_factory=lambda: NO_HEADERS)
@@ -27,6 +30,9 @@ class Message:
     type: str | None = None
     timestamp: datetime | None = None
     expiration: float | None = None
+    content_encoding: str | None = None
+    app_id: str | None = None
+    priority: int | None = None
 
     def with_headers(self, **headers: Any) -> Self:
         """A copy whose headers also hold these; underscores in the names become hyphens, None removes a header."""

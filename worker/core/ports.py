@@ -127,6 +127,14 @@ class Reserve(Protocol):
     def __call__(self, *, after: Exchange | None) -> AbstractAsyncContextManager[Slot | Exchange]: ...
 
 
+class Reader(Protocol):
+    """What reads of lists and records need of a client."""
+
+    async def send(self, request: Request, *, priority: Priority) -> Exchange:
+        """As `Halo.send`."""
+        ...
+
+
 class Halo(Protocol):
     """One Halo client: authorised, budgeted requests. Never raises for what Halo or the network does; cancellation passes through."""
 

@@ -12,6 +12,8 @@ from uuid import UUID
 MASK = "***"
 MAX_DEPTH = 8
 PLAIN = (bool, int, float, date, UUID)
+BINARY = (bytes, bytearray, memoryview)
+CONTAINERS = (dict, list, tuple, set, frozenset, Mapping)  # in the order in which they are met: log lines are many
 SECRET_NAMES = (
     "password",
     "passwd",
@@ -62,11 +64,11 @@ def redact(value: Any, depth: int = MAX_DEPTH) -> Any:
     """A copy without secrets: members with a secret's name are masked, texts are cleaned, what lies deeper than `depth` is left out."""
     if isinstance(value, str):
         return redact_text(value)
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, BINARY):
         return f"{len(value)} bytes"
     if value is None or isinstance(value, PLAIN):
         return value
-    if not isinstance(value, Mapping | list | tuple | set | frozenset):
+    if not isinstance(value, CONTAINERS):
         return redact_text(str(value))  # an exception, say, with an address in its text
     if depth == 0:
         return "…"

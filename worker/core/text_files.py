@@ -1,4 +1,4 @@
-"""Reads small files that hold a secret: regular files only, never waiting for one, without what editors add."""
+"""Reads regular files, never waiting for one: those that hold a secret without what editors add."""
 
 from __future__ import annotations
 
@@ -15,7 +15,19 @@ class UnreadableFile(ValueError):
 
 
 def read_text(path: Path) -> str:
-    """The text of a file without surrounding white space and byte order mark. Raises `UnreadableFile`.
+    """The text of a file without surrounding white space and byte order mark. Raises `UnreadableFile`."""
+    content = read_regular(path, MAX_BYTES)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UnreadableFile("is not UTF-8 text") from None
+    if not (trimmed := trim(text)):
+        raise UnreadableFile("is empty")
+    return trimmed
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """The content of a file of at most `limit` bytes. Raises `UnreadableFile`.
 
     A pipe, a device or a socket is refused unopened: opening may wait without end, or have effects.
     """
@@ -24,20 +36,14 @@ def read_text(path: Path) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         with os.fdopen(descriptor, "rb") as file:
             require_regular(os.fstat(descriptor).st_mode)  # it may have been exchanged meanwhile
-            content = file.read(MAX_BYTES + 1)
+            content = file.read(limit + 1)
     except OSError as error:
         raise UnreadableFile(f"cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise error if isinstance(error, UnreadableFile) else UnreadableFile("cannot be read: its name is not valid") from None
-    if len(content) > MAX_BYTES:
-        raise UnreadableFile(f"has more than {MAX_BYTES:,} bytes")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise UnreadableFile("is not UTF-8 text") from None
-    if not (trimmed := trim(text)):
-        raise UnreadableFile("is empty")
-    return trimmed
+    if len(content) > limit:
+        raise UnreadableFile(f"has more than {limit:,} bytes")
+    return content
 
 
 def require_regular(mode: int) -> None:

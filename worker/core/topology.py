@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 from worker.core.durations import format_duration
+
+ExchangeType = Literal["topic", "direct", "fanout", "headers"]
+STANDARD_EXCHANGES: Mapping[str, ExchangeType] = {
+    "amq.topic": "topic",
+    "amq.direct": "direct",
+    "amq.fanout": "fanout",
+    "amq.headers": "headers",
+    "amq.match": "headers",
+}
+"""The exchanges that every virtual host of RabbitMQ has."""
 
 BROWSED_LIMIT = 1_000_000  # queues that are listed or hold a baton: 4.x's default of 20 would empty them, and "none" is spelt differently on 3.10 and 4.x
 WORK_LIMIT = 20  # deliveries of a work message that never came to an end (crashes) before the broker buries it
@@ -25,6 +35,13 @@ ORDER_MARK = "halo.ordered"  # there where a route has, or had, `order_by`
 RETRIES_DUE = "halo.retry.due"
 HOME = "halo-home"  # the header that says to which queue a copy in a retry queue returns; no sender's, since all names that begin with `halo-` are ours
 HELD_BACK = 60.0  # seconds until a copy is returned again to a queue that is missing or full
+OWN = ("state", "dead", "run", "wake", "claims", "echoes", "control", "keys", "budget", "retry", "ordered", "unrouted")
+
+
+def is_own(queue: str) -> bool:
+    """Whether the name is that of a queue of the worker's own, or below one: `halo.unrouted`, `halo.budget.…`."""
+    first, _, rest = queue.partition(".")
+    return first == "halo" and rest.partition(".")[0] in OWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +54,11 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class TopicExchange:
-    """A durable topic exchange, declared plainly since other systems declare it too."""
+class AmqpExchange:
+    """An exchange that may be another system's: one that exists is taken as it is, and an absent one is declared durable, of this type."""
 
     name: str
+    type: ExchangeType = "topic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +69,21 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """An exchange from which a work queue gets messages."""
+
+    exchange: AmqpExchange
+    routing_key: str = "#"
+
+    def with_prefix(self, prefix: str) -> Source:
+        return replace(self, exchange=replace(self.exchange, name=prefix + self.exchange.name))
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """What must be there; the union of two is made with `+`."""
 
-    exchanges: tuple[TopicExchange, ...] = ()
+    exchanges: tuple[AmqpExchange, ...] = ()
     queues: tuple[Queue, ...] = ()
     bindings: tuple[Binding, ...] = ()
 
@@ -141,20 +170,20 @@ def stream(name: str, max_bytes: int, segment_bytes: int) -> Queue:
     return Queue(name, {"x-queue-type": "stream", "x-max-length-bytes": max_bytes, "x-stream-max-segment-size-bytes": segment_bytes})
 
 
-def ordered_topology(queue: str, bindings: Iterable[tuple[str, str]] = (), *, declare: bool = True) -> Topology:
+def ordered_topology(queue: str, sources: Iterable[Source] = (), *, declare: bool = True) -> Topology:
     """As `work_topology`, for a queue whose messages wait in a queue of their own instead of in the retry queues."""
-    return work_topology(queue, (), bindings, declare=declare) + Topology(queues=(browsed(order_room(queue)), browsed(ORDER_MARK)))
+    return work_topology(queue, (), sources, declare=declare) + Topology(queues=(browsed(order_room(queue)), browsed(ORDER_MARK)))
 
 
-def work_topology(queue: str, retry: Iterable[float], bindings: Iterable[tuple[str, str]] = (), *, declare: bool = True) -> Topology:
-    """A work queue with its dead queue and the shared retry queues of its delays; `bindings` are (exchange, routing key) of topic exchanges."""
+def work_topology(queue: str, retry: Iterable[float], sources: Iterable[Source] = (), *, declare: bool = True) -> Topology:
+    """A work queue with its dead queue and the shared retry queues of its delays; `sources`: the exchanges that it is bound to."""
     work = handing_on(queue, dead_queue(queue), WORK_LIMIT) if declare else Queue(queue, passive=True)
     dead, *delays = companion_topology(queue, retry).queues
-    bound = tuple(bindings)
+    bound = tuple(sources)
     return Topology(
-        tuple(TopicExchange(exchange) for exchange, _ in bound),
+        tuple(source.exchange for source in bound),
         (dead, work, *delays),
-        tuple(Binding(exchange, routing_key, queue) for exchange, routing_key in bound),
+        tuple(Binding(source.exchange.name, source.routing_key, queue) for source in bound),
     )
 
 
@@ -186,11 +215,16 @@ def baton_topology(subscriber: str) -> Topology:
     )
 
 
+def outlet(exchange: str) -> AmqpExchange:
+    """An exchange for events."""
+    return AmqpExchange(exchange, STANDARD_EXCHANGES.get(exchange, "topic"))
+
+
 def events_topology(exchange: str, queue: str | None = None, routing_key: str = "#") -> Topology:
     """Where a subscriber's events go: the exchange, and a queue bound to it when the route names one."""
     if queue is None:
-        return Topology((TopicExchange(exchange),))
-    return Topology((TopicExchange(exchange),), (browsed(queue),), (Binding(exchange, routing_key, queue),))
+        return Topology((outlet(exchange),))
+    return Topology((outlet(exchange),), (browsed(queue),), (Binding(exchange, routing_key, queue),))
 
 
 def claims_topology() -> Topology:

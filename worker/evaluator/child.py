@@ -7,7 +7,6 @@ CPU time, also after the worker is gone.
 from __future__ import annotations
 
 import gc
-import marshal
 import mmap
 import resource
 import signal
@@ -19,9 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from worker.core.errors import ExpressionError
+from worker.core.exact_numbers import loads
 from worker.evaluator.frames import COUNT, LENGTH, PROGRESS, FrameKind, Frames, frame, joined
 from worker.evaluator.jsonata import Expression, Input, TimedOut
 from worker.evaluator.limits import HARD_FACTOR, QUICK, QUICK_MEMORY, Limits
@@ -76,7 +74,7 @@ class Evaluations:
         start = COUNT.size + len(ids)
         (length,) = LENGTH.unpack_from(rest, start)
         start += LENGTH.size
-        context, bindings = orjson.loads(rest[start : start + length]), marshal.loads(rest[start + length :])  # noqa: S302 - the worker wrote it
+        context, bindings = rest[start : start + length], loads(rest[start + length :])
         expressions = [self._expressions[each] for (each,) in LENGTH.iter_unpack(ids)]
         done: list[bytes] = []
         try:
@@ -91,7 +89,7 @@ class Evaluations:
         return frame(FrameKind.VALUES, number, joined(done))
 
     def _evaluate(
-        self, number: int, expressions: Sequence[Expression], context: Any, bindings: Mapping[str, Any], limit: float, done: list[bytes], tries: int
+        self, number: int, expressions: Sequence[Expression], context: bytes, bindings: Mapping[str, Any], limit: float, done: list[bytes], tries: int
     ) -> None:
         """Fill `done` in order. Raises `ExpressionError`, `TimedOut`."""
         while True:

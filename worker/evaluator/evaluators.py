@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-import orjson
 import structlog
 
 from worker.core.errors import EvaluatorUnavailable
 from worker.core.evaluation import UNDEFINED, Question
+from worker.core.exact_numbers import loads
 from worker.core.health import Health
 from worker.evaluator.frames import split_joined
 from worker.evaluator.lane import Lane
@@ -117,10 +117,10 @@ class Evaluators:
         self._place(one).put(one)
         rest = await one.answer
         if len(rest) <= LARGE:
-            return [orjson.loads(part) if part else UNDEFINED for part in split_joined(rest)]
+            return [loads(part) if part else UNDEFINED for part in split_joined(rest)]
         values = []
         for part in split_joined(rest):
-            values.append(orjson.loads(part) if part else UNDEFINED)
+            values.append(loads(part) if part else UNDEFINED)
             await asyncio.sleep(0)
         return values
 

@@ -1,41 +1,89 @@
 """The JSONata engine behind one class: it compiles a text once, evaluates it under limits, and quotes no data in errors. The worker's own process never imports it.
 
-The engine calculates in floats: an integer beyond 2^53 loses digits, and it refuses integers beyond 64 bits.
-Simple paths (see `worker.config.paths`) do not use the engine.
+The engine calculates in doubles: see `exact` for the numbers that they do not hold. Simple paths (see `worker.config.paths`) do not use the engine.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jsonatapy
 
+from worker.config.expression_literals import UNKNOWN_COMPONENT, culprits, picture_arguments, unknown_component
 from worker.config.jsonata_errors import explain
 from worker.config.syntax import enclosed, pad
-from worker.config.template_lexer import tokens
+from worker.config.template_lexer import Token, tokens
 from worker.core.errors import ExpressionError
 from worker.core.evaluation import UNDEFINED
+from worker.core.exact_numbers import has_long_number, loads
+from worker.evaluator.exact import Changed, ExactNumbers, is_monotonic, merged, substituted
 from worker.evaluator.limits import MAX_SEQUENCE, MAX_STACK
 
 TIMED_OUT = "D1012"
+CHECKED = "picture_of_a_run"
+TIMES = frozenset(("now", "millis"))
+TRIES = 5
+EXPONENT = b"e+"
 
 
 class TimedOut(ExpressionError):
     """The evaluation reached its time limit."""
 
 
-class Input:
-    """A context in the engine's form, and the time limit of all expressions over it together."""
+def with_checked_pictures(text: str, pieces: Sequence[Token]) -> str:
+    """The text with a check around each picture that a run gives to `$fromMillis`: the engine shows an unknown component with a width as `ISO`.
 
-    def __init__(self, context: Any, seconds: float) -> None:
+    It is a step of a path, so that a picture that is not there stays so.
+    """
+    given = [each for each in picture_arguments(pieces) if each.function == "$fromMillis" and each.picture is None]
+    added = [(each.start, "(") for each in given] + [(each.end, f").${CHECKED}($)") for each in given]
+    for offset, mark in sorted(added, reverse=True):
+        text = text[:offset] + mark + text[offset:]
+    return text
+
+
+def checked(picture: Any) -> Any:
+    """A picture that JSONata knows in all its parts, and anything that is none. Raises `ValueError`."""
+    if isinstance(picture, str) and unknown_component(picture):
+        raise ValueError(UNKNOWN_COMPONENT)
+    return picture
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An evaluation that failed."""
+
+    reason: str
+
+
+def handle_of(context: Any) -> jsonatapy.JsonataData:
+    """Raises `ExpressionError`."""
+    try:
+        return jsonatapy.JsonataData(context)
+    except (TypeError, OverflowError, ValueError):
+        raise ExpressionError("the input holds a value that expressions cannot take") from None
+
+
+class Input:
+    """A context, as JSON, in the engine's form, and the time limit of all expressions over it together."""
+
+    def __init__(self, text: bytes, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
-        try:
-            self.handle = jsonatapy.JsonataData(context)
-        except (TypeError, OverflowError, ValueError):
-            raise ExpressionError("the input holds a value that expressions cannot take, such as an integer beyond 64 bits") from None
+        self.context = loads(text)
+        self.may_be_exact = EXPONENT in text or has_long_number(text)  # only then look at each number
+
+    @cached_property
+    def handle(self) -> jsonatapy.JsonataData:
+        return handle_of(self.context)
+
+    def exact_numbers(self, bindings: Mapping[str, Any]) -> ExactNumbers:
+        """The numbers of the context and of these variables that the engine does not hold."""
+        return ExactNumbers.of(self.context if self.may_be_exact else None, bindings)
 
     def milliseconds_left(self) -> int:
         return max(1, round((self._deadline - time.monotonic()) * 1000))
@@ -45,21 +93,71 @@ class Expression:
     """One compiled JSONata text that `worker.config.syntax` has accepted."""
 
     def __init__(self, text: str) -> None:
-        pieces = list(tokens(text))
+        self._pieces = pieces = tuple(tokens(text))
         self._variables = frozenset(token.text[1:] for token in pieces if token.kind == "variable")
         self._literals = frozenset(token.text[1:-1] for token in pieces if token.kind == "string")
-        self._compiled = jsonatapy.compile(enclosed(text), max_stack_depth=MAX_STACK, max_sequence_length=MAX_SEQUENCE)
+        self._draws = random.Random()  # noqa: S311  JSONata promises no secrecy here; the engine lacks it
+        self._compiled = jsonatapy.compile(enclosed(with_checked_pictures(text, pieces)), max_stack_depth=MAX_STACK, max_sequence_length=MAX_SEQUENCE)
         if "pad" in self._variables:
             self._compiled.register_override("pad", pad)
+        if "fromMillis" in self._variables:
+            self._compiled.register(CHECKED, checked)
         if "random" in self._variables:
-            self._compiled.register_override("random", random.random)  # noqa: S311  JSONata promises no secrecy here; the engine lacks it
+            self._compiled.register_override("random", self._draws.random)
+        self._tries = TRIES if self._variables & TIMES else 1
+        self._monotonic = is_monotonic(frozenset(token.text for token in pieces if token.kind == "mark"), self._variables)
 
     def evaluate(self, given: Input, bindings: Mapping[str, Any]) -> Any:
         """The value, or UNDEFINED. Raises `ExpressionError`, `TimedOut`."""
-        wanted = {name: bindings[name] for name in self._variables if name in bindings} or None
+        wanted = {name: bindings[name] for name in self._variables if name in bindings}
+        exact = given.exact_numbers(wanted)
+        if not exact.members:
+            return self._evaluate(given, given.handle, wanted)
+        for _ in range(self._tries):
+            try:
+                return self._exactly(given, wanted, exact)
+            except Changed:
+                continue  # the time that it asked for may have gone on between two evaluations
+        raise self._refusal(given, wanted, exact)
+
+    def _refusal(self, given: Input, bindings: Mapping[str, Any], exact: ExactNumbers) -> ExpressionError:
+        """Names the number on which the result depends."""
+        for one in exact.each():
+            try:
+                self._exactly(given, bindings, one)
+            except Changed:
+                return one.refusal()
+        return exact.refusal()
+
+    def _exactly(self, given: Input, bindings: Mapping[str, Any], exact: ExactNumbers) -> Any:
+        """The value with the numbers of the input exact. Raises `Changed`."""
+        stand_ins, seed = exact.stand_ins(), random.random()  # noqa: S311 - as above
+        rounds = stand_ins + (exact.neighbours() if self._monotonic else [])
+        results = []
+        for numbers in rounds:
+            self._draws.seed(seed)
+            results.append(self._outcome(given, handle_of(substituted(given.context, numbers)), substituted(bindings, numbers)))
+        restored = {tuple(each[number] for each in stand_ins): number for number in exact.members if exact.varies(number)}
+        value = merged(results[: len(stand_ins)], restored, results[len(stand_ins) :])
+        if isinstance(value, Failed):
+            raise ExpressionError(value.reason)
+        return value
+
+    def _outcome(self, given: Input, handle: jsonatapy.JsonataData, bindings: Mapping[str, Any]) -> Any:
+        """The value, or why there is none: that may be for the stand-ins alone. Raises `TimedOut`."""
         try:
-            result = self._compiled.evaluate_with_data(given.handle, wanted, timeout=given.milliseconds_left())
+            return self._evaluate(given, handle, bindings)
+        except TimedOut:
+            raise
+        except ExpressionError as error:
+            return Failed(str(error))
+
+    def _evaluate(self, given: Input, handle: jsonatapy.JsonataData, bindings: Mapping[str, Any]) -> Any:
+        """Raises `ExpressionError`, `TimedOut`."""
+        try:
+            result = self._compiled.evaluate_with_data(handle, dict(bindings) or None, timeout=given.milliseconds_left())
         except (ValueError, TypeError, OverflowError) as error:
             complaint = str(error)
-            raise (TimedOut if complaint.startswith(TIMED_OUT) else ExpressionError)(explain(complaint, self._literals)) from None
+            reason = explain(complaint, self._literals) + culprits(complaint, self._pieces)
+            raise (TimedOut if complaint.startswith(TIMED_OUT) else ExpressionError)(reason) from None
         return result.get("v", UNDEFINED)

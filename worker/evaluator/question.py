@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import marshal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -48,9 +47,9 @@ class PendingQuestion:
 def pending_question(number: int, question: Question, numbers: Sequence[int]) -> PendingQuestion:
     """`numbers`: those of its expressions. Raises `ExpressionFailed` for a context that cannot be sent."""
     try:
-        context = context_json(question.context)
+        context, bindings = context_json(question.context), context_json(dict(question.bindings))
     except ExpressionError as error:
         raise ExpressionFailed(str(error), 0) from None
     key = COUNT.pack(len(numbers)) + b"".join(map(LENGTH.pack, numbers))
-    body = LENGTH.pack(len(context)) + context + marshal.dumps(dict(question.bindings))
+    body = LENGTH.pack(len(context)) + context + bindings
     return PendingQuestion(number, dict(zip(numbers, question.expressions, strict=True)), key, body, asyncio.get_running_loop().create_future())

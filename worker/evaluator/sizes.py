@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import orjson
-
 from worker.core.errors import ExpressionError
 from worker.core.evaluation import UNDEFINED
+from worker.core.exact_numbers import EXACT, dumps
 from worker.evaluator.limits import MAX_INPUT, MAX_OUTPUT, MAX_VALUES
 
 
@@ -21,8 +20,7 @@ def result_json(value: Any) -> bytes:
     """The JSON of a result; nothing for UNDEFINED. Raises `ExpressionError` for what JSON cannot hold or what is too large."""
     if value is UNDEFINED:
         return b""
-    if not finite(value):
-        raise ExpressionError("a number in the result is not finite (a division by zero?)")
+    check_numbers(value)
     text = as_json(value, MAX_OUTPUT, "the result")
     if text.count(b",") >= MAX_VALUES and (count := counted(value)) > MAX_VALUES:
         raise ExpressionError(f"the result has {count:,} values; an expression yields at most {MAX_VALUES:,}")
@@ -32,7 +30,7 @@ def result_json(value: Any) -> bytes:
 def as_json(value: Any, limit: int, what: str) -> bytes:
     """Raises `ExpressionError` for what JSON cannot hold or what is too large."""
     try:
-        text = orjson.dumps(value)
+        text = dumps(value)
     except TypeError:
         raise ExpressionError(f"{what} cannot be written as JSON") from None
     if len(text) > limit:
@@ -40,13 +38,16 @@ def as_json(value: Any, limit: int, what: str) -> bytes:
     return text
 
 
-def finite(value: Any) -> bool:
-    """Whether no number in the value is infinite or not a number; JSON would silently write null."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(map(finite, value.values()))
-    return all(map(finite, value)) if isinstance(value, list) else True
+def check_numbers(value: Any) -> None:
+    """Raises `ExpressionError` for a number that is infinite, which JSON would silently write as null, and for one that was calculated beyond 2^53."""
+    if isinstance(value, (int, float)):
+        if not math.isfinite(value):
+            raise ExpressionError("a number in the result is not finite (a division by zero?)")
+        if abs(value) > EXACT:
+            raise ExpressionError("a number in the result is beyond 2^53, where expressions calculate approximately: keep it as text")
+    elif isinstance(value, (dict, list)):
+        for child in value.values() if isinstance(value, dict) else value:
+            check_numbers(child)
 
 
 def counted(value: Any) -> int:

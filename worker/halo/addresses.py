@@ -10,8 +10,8 @@ from typing import Any
 from yarl import URL
 
 from worker.config.routes import Client
+from worker.core.bodies import read_json
 from worker.core.errors import Undecodable
-from worker.core.json_codec import decode
 from worker.halo.budget import FIRST, Budget
 from worker.halo.grants import NoToken, TokenErrorKind
 from worker.halo.transport import Answer, Call, Failure, Send
@@ -68,7 +68,7 @@ def _read(answer: Answer) -> dict[str, Any] | None:
     if answer.status != HTTPStatus.OK:
         return None
     try:
-        info = decode(answer.body or b"")
+        info = read_json(answer.body or b"", answer.content_type)
     except Undecodable:
         return None
     return info if isinstance(info, dict) and isinstance(info.get("auth_url"), str) else None

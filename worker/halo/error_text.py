@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from worker.core.bodies import read_json
 from worker.core.errors import Undecodable
-from worker.core.json_codec import decode
 
 LIMIT = 300
 MEMBERS = ("Message", "message", "error_description", "errorMessage", "detail", "error", "title")
@@ -20,12 +20,12 @@ LONG_CODE = re.compile(r"(?=\S*\d)[\w+/=.:-]{20,}|\+?\d[\d\s().-]{5,}\d")
 MASK = "…"
 
 
-def explain(body: bytes | None) -> str:
+def explain(body: bytes | None, content_type: str = "") -> str:
     """Halo's own words for its refusal, masked and cut; empty when the body says nothing."""
     if not body or not body.strip():
         return ""
     try:
-        value = decode(body)
+        value = read_json(body, content_type)
     except Undecodable:
         text = body[: LIMIT * 4].decode("utf-8", errors="replace")
         return "" if text.lstrip().startswith("<") else masked(text)

@@ -10,8 +10,8 @@ from http import HTTPStatus
 from typing import Any
 
 from worker.config.routes import Grant
+from worker.core.bodies import read_json
 from worker.core.errors import Undecodable
-from worker.core.json_codec import decode
 from worker.halo.transport import Answer, Failure
 
 UNKNOWN_LIFE = 60.0  # a token that does not say how long it lives is asked for again soon; its rejection is noticed anyway
@@ -125,6 +125,6 @@ def _life(value: Any) -> float | None:
 
 def _json(answer: Answer) -> Any:
     try:
-        return decode(answer.body or b"")
+        return read_json(answer.body or b"", answer.content_type)
     except Undecodable:
         return None

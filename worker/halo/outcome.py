@@ -7,9 +7,9 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 
-from worker.core.errors import Undecodable
+from worker.core.bodies import read_json
+from worker.core.errors import Oversized, Undecodable
 from worker.core.exchange import Exchange, Fate
-from worker.core.json_codec import decode
 from worker.halo.error_text import explain
 from worker.halo.transport import ANSWER_LIMIT, ANSWER_VALUES, Answer, Failure
 
@@ -60,20 +60,20 @@ def classify(result: Answer | Failure) -> Exchange:
 
 def _success(answer: Answer, date: datetime | None) -> Exchange:
     if answer.body is None:
-        return Exchange(Fate.DONE_UNREAD, answer.status, f"Halo answered {answer.status}, but {answer.problem}", date=date)
+        return Exchange(Fate.DONE_UNREAD, answer.status, f"Halo answered {answer.status}, but {answer.problem}", date=date, oversized=answer.oversized)
     if not answer.body.strip():
         return Exchange(Fate.DONE, answer.status, date=date)
     if answer.is_page:
         reason = f"Halo answered {answer.status} with a web page instead of JSON: check the client's address"
         return Exchange(Fate.AMBIGUOUS, answer.status, reason, date=date, down=True)
     try:
-        return Exchange(Fate.DONE, answer.status, body=decode(answer.body, ANSWER_LIMIT, max_values=ANSWER_VALUES), date=date)
+        return Exchange(Fate.DONE, answer.status, body=read_json(answer.body, answer.content_type, limit=ANSWER_LIMIT, max_values=ANSWER_VALUES), date=date)
     except Undecodable as error:
-        return Exchange(Fate.DONE_UNREAD, answer.status, f"Halo answered {answer.status}, but {error}", date=date)
+        return Exchange(Fate.DONE_UNREAD, answer.status, f"Halo answered {answer.status}, but {error}", date=date, oversized=isinstance(error, Oversized))
 
 
 def _refusal(answer: Answer, date: datetime | None) -> Exchange:
-    said = "" if answer.is_page else explain(answer.body)
+    said = "" if answer.is_page else explain(answer.body, answer.content_type)
     cause = said or HINTS.get(answer.status, "")
     reason = f"Halo answered {answer.status}" + (f": {cause}" if cause else "")
     fate = FATES.get(answer.status, Fate.AMBIGUOUS if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Fate.REJECTED)

@@ -17,7 +17,8 @@ from yarl import URL
 
 from worker import __version__
 from worker.config.routes import Client
-from worker.core.errors import ConfigError, Problem
+from worker.core.bodies import Unpacker, packing_of
+from worker.core.errors import ConfigError, Oversized, Problem, Undecodable
 from worker.halo.failures import NETWORK_ERRORS, Interrupted, describe, is_refused
 
 ANSWER_LIMIT = 64 * 1024 * 1024  # a list without paging has been seen to weigh 36 MB
@@ -30,6 +31,7 @@ TOTAL_FACTOR = 4  # a large list takes longer than the pause between two of its 
 KEEPALIVE = 2.0
 """Seconds that an idle connection is used again. A server that closes an idle connection at the very moment when we send makes a create doubtful; none closes
 that early, and a busy worker still saves the handshakes (a fresh connection for each write costs two round trips more with TLS)."""
+TOO_LARGE = "the answer is larger than"
 OURS = frozenset({"authorization", "host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 
 
@@ -61,8 +63,16 @@ class Answer:
     local: bool = False
 
     @property
+    def oversized(self) -> bool:
+        return self.problem.startswith(TOO_LARGE)
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "")
+
+    @property
     def media_type(self) -> str:
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return self.content_type.partition(";")[0].strip().lower()
 
     @property
     def is_page(self) -> bool:
@@ -147,6 +157,7 @@ async def open_session(
         proxy=proxy,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
+        auto_decompress=False,  # `unpacked` counts before it unpacks
         trace_configs=[_marking()],
         middlewares=[_once],
     ) as session:
@@ -160,11 +171,20 @@ async def open_session(
 async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -> Answer | Failure:
     mark, own = Mark(call.not_after), session.timeout
     limits = own if call.timeout is None else aiohttp.ClientTimeout(connect=own.connect, sock_connect=own.sock_connect)
-    request = session.request(call.method, call.url, headers=call.headers, data=payload_of(call), timeout=limits, allow_redirects=False, trace_request_ctx=mark)
+    request = session.request(
+        call.method,
+        call.url,
+        headers=call.headers,
+        data=payload_of(call),
+        timeout=limits,
+        allow_redirects=False,
+        skip_auto_headers=("Content-Type",),
+        trace_request_ctx=mark,
+    )
     try:
         async with asyncio.timeout(call.timeout), request as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
-            body, problem = await _read(response, answer_limit if response.status < 400 else ERROR_LIMIT)  # noqa: PLR2004 - errors start at 400
+            body, problem = await _read(response, answer_limit if response.status < 400 else ERROR_LIMIT, headers.get("content-encoding", ""))  # noqa: PLR2004 - errors start at 400
             return Answer(response.status, headers, body, problem)
     except TooLate:
         return Failure("it could not be sent in time, and must not be sent later", sent=False, withheld=True)
@@ -177,21 +197,36 @@ def payload_of(call: Call) -> bytes | BytesIO | None:
     return BytesIO(call.data) if call.data is not None and len(call.data) > PIECEWISE else call.data
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes | None, str]:
+async def _read(response: aiohttp.ClientResponse, limit: int, encoding: str) -> tuple[bytes | None, str]:
+    """The body without its compression, or why it cannot be read."""
     chunks: list[bytes] = []
     size = 0
     try:
+        unpacker = Unpacker(packing, limit) if (packing := packing_of(encoding)) else None
         async for chunk in response.content.iter_chunked(CHUNK):
-            size += len(chunk)
-            if size > limit:
-                response.close()
-                return None, f"the answer is larger than {limit // (1024 * 1024)} MiB"
-            chunks.append(chunk)
+            for piece in (chunk,) if unpacker is None else unpacker.feed(chunk):
+                size += len(piece)
+                if size > limit:
+                    response.close()
+                    return None, too_large(limit)
+                chunks.append(piece)
+        if unpacker is not None:
+            unpacker.finish()
+    except Oversized:
+        response.close()
+        return None, too_large(limit)
+    except Undecodable as error:
+        response.close()
+        return None, str(error)
     except TimeoutError:
         return None, "the answer did not come to its end in time"
     except NETWORK_ERRORS:
         return None, "the answer was cut off"
     return b"".join(chunks), ""
+
+
+def too_large(limit: int) -> str:
+    return f"{TOO_LARGE} {limit // (1024 * 1024)} MiB"
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

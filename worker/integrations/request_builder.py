@@ -10,10 +10,11 @@ from urllib.parse import quote, unquote, urlencode
 from yarl import URL
 
 from worker.catalogue.errors import RequestError
-from worker.catalogue.values import EXACT, is_text, segment_problem
+from worker.catalogue.values import is_text, segment_problem
 from worker.config.automation import Integration, Method, Values
 from worker.core.errors import CallRefused, Undecodable
-from worker.core.json_codec import encode
+from worker.core.json_codec import decode, encode
+from worker.core.media_types import disagreement, is_json
 from worker.core.ports import Evaluator
 from worker.halo.transport import Call
 
@@ -50,9 +51,27 @@ async def build_call(integration: Integration, method: Method, values: Values, e
         headers = await fill_headers(method, values, evaluator)
     except RequestError as error:
         raise CallRefused(f"{method.full_name}: {error}") from None
-    if kind and not any(name.lower() == "content-type" for name in headers):
-        headers["Content-Type"] = kind
-    return Call(method.verb, url, headers, data, timeout or method.timeout, name=method.full_name)
+    try:
+        return Call(method.verb, url, with_content_type(headers, kind, data, method), data, timeout or method.timeout, name=method.full_name)
+    except RequestError as error:
+        raise CallRefused(f"{method.full_name}: {error}") from None
+
+
+def with_content_type(headers: dict[str, str], kind: str, data: bytes | None, method: Method) -> dict[str, str]:
+    """The headers with the content type of the body, and without one where there is no body. Raises `RequestError` where the two contradict."""
+    given = next((name for name in headers if name.lower() == "content-type"), None)
+    if data is None:
+        return {name: value for name, value in headers.items() if name != given}
+    if given is None:
+        return headers | {"Content-Type": kind}
+    if problem := disagreement(headers[given], method.body_kind):
+        raise RequestError(problem)
+    if method.body_kind == "text" and is_json(headers[given]):
+        try:
+            decode(data)
+        except Undecodable as error:
+            raise RequestError(f"the text that is to go out as JSON is none once it is filled in: {error}; write the body as a mapping") from None
+    return headers
 
 
 async def build_url(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> URL:
@@ -136,8 +155,6 @@ def parameter_text(name: str, value: Any) -> str | None:
         if not is_text(value):
             raise RequestError(f"{name} contains half of a surrogate pair")
         return value
-    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT:
-        return str(int(value))
     try:
         return encode(value).decode()
     except Undecodable:

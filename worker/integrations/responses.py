@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
-from email.message import Message
 from http import HTTPStatus
 from typing import Any
 
+from worker.core.bodies import read_json, to_utf8
 from worker.core.errors import Oversized, Undecodable
 from worker.core.exchange import Exchange, Fate
 from worker.core.json_codec import decode
+from worker.core.json_text import BOM
+from worker.core.media_types import is_json
 from worker.halo.outcome import parse_date, retry_after
 from worker.halo.transport import Answer, Failure
 from worker.integrations.guard import MAX_RESPONSE_BYTES
@@ -37,6 +38,8 @@ def to_exchange(host: str, result: Answer | Failure) -> Exchange:
             body, problem = read_body(result), ""
         except Oversized as error:
             problem = str(error)
+        except Undecodable as error:
+            problem, fate = f"not with what its content type says: {error}", Fate.REJECTED if fate is Fate.DONE else fate
     if problem:
         fate, reason = Fate.DONE_UNREAD if fate is Fate.DONE else fate, f"{host} answered {result.status}, but {problem}"
     return Exchange(fate, result.status, reason, body=body, date=date, retry_after=wait)
@@ -58,28 +61,24 @@ def status_text(answer: Answer) -> str:
 
 
 def read_body(answer: Answer) -> Any:
-    """JSON if the content type says so or if the text looks like an object or an array; otherwise the text; None for an empty body.
+    """JSON where the content type says so, or where a text looks like an object or an array and is one; otherwise the text; None for an empty body.
 
-    Raises `Oversized` for JSON with too many values.
+    Raises `Undecodable` for an answer that says JSON and is none, `Oversized` for JSON with too many values.
     """
-    body = (answer.body or b"").removeprefix(codecs.BOM_UTF8)
-    if not body.strip():
+    body = answer.body or b""
+    if not body.removeprefix(BOM).strip():
         return None
-    declared = answer.media_type == "application/json" or answer.media_type.endswith("+json")
-    if declared or body.lstrip()[:1] in {b"{", b"["}:  # a number in plain text stays text
+    if is_json(answer.content_type):
+        return read_json(body, answer.content_type, limit=MAX_RESPONSE_BYTES)
+    try:
+        text = to_utf8(body, answer.content_type)
+    except Undecodable:  # of a text that need not be JSON what can be read is kept
+        text = body
+    if text.lstrip()[:1] in {b"{", b"["}:  # a number in plain text stays text
         try:
-            return decode(body, MAX_RESPONSE_BYTES)
+            return decode(text, MAX_RESPONSE_BYTES)
         except Oversized:
             raise
         except Undecodable:
             pass
-    return body.decode(charset_of(answer), errors="replace")
-
-
-def charset_of(answer: Answer) -> str:
-    header = Message()
-    header["content-type"] = answer.headers.get("content-type", "")
-    try:
-        return codecs.lookup(str(header.get_content_charset("utf-8"))).name
-    except LookupError:
-        return "utf-8"
+    return text.decode(errors="replace")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from worker.catalogue.operation import Body
-from worker.sandbox.attachments import attachment_file, stored_attachment
+from worker.core.exact_numbers import loads
+from worker.sandbox.attachments import attachment_file
 from worker.sandbox.binding import BindingError, bind_body
 from worker.sandbox.journal import ExecutedOperation, ReceivedRequest
 from worker.sandbox.list_query import BadSearch, BadValue, ListQuery
@@ -21,17 +20,21 @@ from worker.sandbox.listing import list_answer
 from worker.sandbox.paths import MethodNotPublished, PathMatch, PathNotPublished, published_paths
 from worker.sandbox.profiles import profile_of
 from worker.sandbox.rate_limiter import refuse_over_limit
+from worker.sandbox.record_lookup import RecordMissing, find_record
 from worker.sandbox.record_schema import post_members
 from worker.sandbox.rendering import answer_row, detail_row
+from worker.sandbox.reports import report_answer
 from worker.sandbox.responses import json_answer, refusal_answer
 from worker.sandbox.scopes import permits
 from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.sandbox.special_endpoints import public_answer, special_answer
 from worker.sandbox.table import Key, Row
 from worker.sandbox.tokens import AccessToken
-from worker.sandbox.write_operations import NoSuchKey, WriteResult, parse_key, write_records
+from worker.sandbox.validation import deletion_error
+from worker.sandbox.write_operations import write_records
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+VOID = "/Invoice/{id}/void"
 JSON_TYPES = frozenset({"application/json", "text/json", "application/json-patch+json"})
 
 
@@ -58,7 +61,8 @@ class Api:
 
     async def answer(self, request: web.Request, received: ReceivedRequest, query: ListQuery) -> web.StreamResponse:
         halo, path = self._halo, request.rel_url.raw_path[len("/api") :]
-        public = public_answer(halo, request.method, path.lower(), str(request.url.origin()))
+        grant = self._find_token(request)
+        public = public_answer(halo, request.method, path.lower(), str(request.url.origin()), grant)
         if public is not None:
             return public
         try:
@@ -67,15 +71,16 @@ class Api:
             return web.Response(status=404)
         except MethodNotPublished:
             return web.Response(status=405)
-        grant = self._find_token(request)
         if grant is None:
             return web.Response(status=401, headers=CHALLENGE)
         stopped = self._check_limit() or self._check_scope(grant, match) or special_answer(halo, grant, match, query.parameters)
         return stopped or await self._carry_out(AuthorizedRequest(request, received, match, query, grant))
 
     def _find_token(self, request: web.Request) -> AccessToken | None:
-        token = request.headers.get("Authorization", "")
-        return self._halo.tokens.grant(token[7:]) if token.lower().startswith("bearer ") else None
+        tokens, token = self._halo.tokens, request.headers.get("Authorization", "")
+        if token.lower().startswith("bearer "):
+            return tokens.grant(token[7:])
+        return tokens.api_key(self._halo.settings, request.headers.get("X-Halo-Api-Key", ""))
 
     def _check_scope(self, grant: AccessToken, match: PathMatch) -> web.Response | None:
         operation = match.operation
@@ -89,15 +94,20 @@ class Api:
         return refused
 
     async def _carry_out(self, call: AuthorizedRequest) -> web.StreamResponse:
-        match call.request.method:
-            case "GET" if call.match.operation.listing is not None:
-                return self._list(call)
-            case "GET":
-                return self._one(call)
-            case "POST":
-                return await self._post(call)
-            case _:
-                return self._delete(call)
+        try:
+            match call.request.method:
+                case "GET" if call.match.operation.listing is not None:
+                    return self._list(call)
+                case "GET":
+                    return await self._one(call)
+                case "POST" if call.match.operation.path == VOID:
+                    return self._void(call)
+                case "POST":
+                    return await self._post(call)
+                case _:
+                    return self._delete(call)
+        except RecordMissing as missing:
+            return missing.answer
 
     def _list(self, call: AuthorizedRequest) -> web.Response:
         halo = self._halo
@@ -110,44 +120,35 @@ class Api:
         self._log_operation(call)
         return json_answer(answer)
 
-    def _one(self, call: AuthorizedRequest) -> web.StreamResponse:
+    async def _one(self, call: AuthorizedRequest) -> web.StreamResponse:
         match = call.match
-        key, row = self._found(match, call.query)
-        if key is None:
-            return self._malformed(match)
-        if row is None:
-            return web.Response(status=404)
+        row = find_record(self._halo.store, match, call.query).row
         self._log_operation(call)
         details = call.query.get("includedetails", "").lower() == "true"
         if match.table == "attachment" and not details:
             return attachment_file(row)
-        return json_answer(detail_row(row, profile_of(match.table), nested=details))
+        shown = detail_row(row, profile_of(match.table), nested=details)
+        if match.table == "report" and call.query.get("loadreport", "").lower() == "true":
+            return await report_answer(self._halo, shown)
+        return json_answer(shown)
 
     def _delete(self, call: AuthorizedRequest) -> web.Response:
-        match = call.match
-        key, row = self._found(match, call.query)
-        if key is None:
-            return self._malformed(match)
-        if row is None:
-            return web.Response(status=404)
-        self._halo.store.delete(match.table, key, _scope(match, call.query))
-        self._log_operation(call, deleted=(row["id"],))
-        return json_answer(detail_row(row, profile_of(match.table), nested=False))
+        halo, match = self._halo, call.match
+        found = find_record(halo.store, match, call.query)
+        refused = deletion_error(match.table, found.row)
+        if refused is not None:
+            return refusal_answer(refused, halo.settings.error_wrapper)
+        halo.store.delete(match.table, found.key, found.scope)
+        self._log_operation(call, deleted=(found.row["id"],))
+        return json_answer(detail_row(found.row, profile_of(match.table), nested=False))
 
-    def _found(self, match: PathMatch, query: Mapping[str, str]) -> tuple[Key | None, Row | None]:
-        try:
-            key = parse_key(self._halo.store, match)
-        except NoSuchKey:
-            return "", None
-        scope, profile = _scope(match, query), profile_of(match.table)
-        scope_missing = profile.scope is not None and profile.scope == profile.needs and not scope
-        if key is None or scope_missing or key in self._halo.store.hidden.get(match.table, ()):
-            return key, None
-        return key, self._halo.store.get(match.table, key, scope)
-
-    def _malformed(self, match: PathMatch) -> web.Response:
-        name, value = next(iter(match.values.items()), ("id", ""))
-        return json_answer({name: [f"The value '{value}' is not valid."]}, 400)
+    def _void(self, call: AuthorizedRequest) -> web.Response:
+        """Voids an invoice. Halo takes no body here."""
+        halo, match = self._halo, replace(call.match, table="invoice")
+        found, moment = find_record(halo.store, match, call.query), halo.clock()
+        row = halo.store.update("invoice", found.key, {"voided": True}, moment)
+        self._log_operation(call, updated=(found.key,))
+        return json_answer(answer_row(row, profile_of("invoice"), moment), halo.settings.post_status)
 
     async def _post(self, call: AuthorizedRequest) -> web.Response:
         halo, operation = self._halo, call.match.operation
@@ -157,27 +158,27 @@ class Api:
             self._log_operation(call)
             return json_answer({}, halo.settings.post_status)
         kind = call.request.content_type.lower()
+        if operation.body is None and not body:
+            body, kind = b"{}", "application/json"
         if kind not in JSON_TYPES and not kind.endswith("+json"):
             return web.Response(status=415)
         try:
             records = bind_body(body, post_members(operation.path), array=operation.body is Body.ARRAY, accepts_object=halo.settings.accepts_object)
         except BindingError as unbound:
             return json_answer(unbound.errors, 400)
+        if call.match.table == "report" and records and records[-1].get("_loadreportonly"):
+            self._log_operation(call, loads(body))
+            return await report_answer(halo, records[-1])
         if any(not record.get("id") for record in records) and not await self._create_in_time(call.match.table):
             return web.Response(status=500)
         moment = halo.clock()
-        done = self._write(call.match, records, moment)
+        done = write_records(halo.store, halo.settings, call.match.table, records, moment)
         if done.rows:
-            self._log_operation(call, orjson.loads(body), tuple(done.created), tuple(done.updated))
+            self._log_operation(call, loads(body), tuple(done.created), tuple(done.updated))
         if done.refused is not None:
             return refusal_answer(done.refused, halo.settings.error_wrapper)
         shown = [answer_row(row, profile_of(call.match.table), moment) for row in done.rows]
         return json_answer(self._shaped(shown, call.query), halo.settings.post_status)
-
-    def _write(self, match: PathMatch, records: Sequence[Mapping[str, Any]], moment: datetime) -> WriteResult:
-        if match.table == "attachment":
-            records = [stored_attachment(record) for record in records]
-        return write_records(self._halo.store, self._halo.settings, match.table, records, moment)
 
     async def _create_in_time(self, table: str) -> bool:
         """Waits `create_seconds`. False if `tickets_race` is set and this create of a ticket overlaps another one."""
@@ -215,9 +216,3 @@ class Api:
             deleted=deleted,
         )
         self._halo.journal.operations.append(entry)
-
-
-def _scope(match: PathMatch, query: Mapping[str, str]) -> int | None:
-    scope = profile_of(match.table).scope
-    value = query.get(scope, "") if scope else ""
-    return int(value) if value.lstrip("-").isdigit() else None

@@ -26,7 +26,7 @@ async def auth_answer(halo: SimulatedHalo, request: web.Request, path: str) -> w
         return over_limit
     tenant = request.query.get("tenant") or form.get("tenant")
     try:
-        answer = halo.tokens.issue(settings, form, tenant)
+        answer = halo.tokens.issue(settings, form, tenant, halo.agent())
     except OAuthError as refused:
         _log_token_request(halo, form, refused.status, None)
         return json_answer(refused.answer, refused.status, NOT_STORED)

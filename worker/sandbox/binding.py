@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from json.decoder import JSONDecodeError, JSONDecoder
 from typing import Any
 
 import orjson
 
+from worker.core.exact_numbers import dumps, loads
 from worker.core.json_codec import too_deep
 from worker.sandbox.dates import parse_moment
 
@@ -35,7 +37,7 @@ class ConversionError(Exception):
 def bind_body(body: bytes, types: Mapping[str, str], *, array: bool, accepts_object: bool) -> list[dict[str, Any]]:
     """The bound records of a POST body; one record if `array` is False. Raises `BindingError`."""
     try:
-        value = orjson.loads(body)
+        value = loads(body)
     except orjson.JSONDecodeError as error:
         first = body[:1].decode(errors="replace")
         place = f"line {error.lineno}, position {max(error.colno - 1, 0)}"
@@ -91,7 +93,7 @@ def _integer(value: Any, limit: int = INT32) -> Any:
             return None
         case bool() | list() | dict():
             raise ConversionError(f"Unexpected character encountered while parsing value: {_first(value)}.")
-        case float():
+        case float() | Decimal():
             raise ConversionError(f"Input string '{value}' is not a valid integer.")
         case str() if not INTEGER.fullmatch(value):
             raise ConversionError(f"Could not convert string to integer: {value}.")
@@ -139,7 +141,7 @@ def _text(value: Any) -> Any:
     match value:
         case bool():
             return "true" if value else "false"
-        case int() | float():
+        case int() | float() | Decimal():
             return str(value)
         case list() | dict():
             raise ConversionError(f"Unexpected character encountered while parsing value: {_first(value)}.")
@@ -186,7 +188,7 @@ CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def _first(value: Any) -> str:
-    return orjson.dumps(value)[:1].decode()
+    return dumps(value)[:1].decode()
 
 
 def _wrong_shape(got: str, wanted: str) -> str:

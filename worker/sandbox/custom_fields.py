@@ -44,6 +44,11 @@ def merge_asset(present: Any, sent: Any) -> list[dict[str, Any]]:
     return list(fields.values())
 
 
+def emptied(present: Any) -> list[dict[str, Any]]:
+    """The fields of an asset without their values, as sent."""
+    return [{"id": field["id"], "value": ""} for field in present or ()]
+
+
 def _definition(field: Mapping[str, Any]) -> Mapping[str, Any] | None:
     number, name = _number(field.get("id")), str(field.get("name", "")).lower()
     for definition in FIELD_DEFINITIONS:

@@ -21,6 +21,7 @@ NOT_FILTERS = frozenset(
     {
         *("count", "page_no", "page_size", "pageinate", "idonly", "ticketidonly", "search", "advanced_search", "open_only", "deleted"),
         *("datesearch", "startdate", "enddate", "startdatetime", "enddatetime", "lastupdatefromdate", "lastupdatetodate"),
+        *("start_date", "end_date"),
         *(f"{name}{suffix}" for name in ("order", "orderdesc") for suffix in ("", "2", "3", "4", "5")),
     }
 )
@@ -118,6 +119,10 @@ def _spans(operation: Operation, parameters: ListParameters, settings: SandboxSe
             end = datetime(end.year, end.month, end.day, tzinfo=UTC) + timedelta(days=1, microseconds=-1)
         if start or end:
             yield Range(DATE_NAMES.get(member, member), start, end)
+    if "start_date" in operation.query_parameters:
+        start, end = parameters.moment("start_date"), parameters.moment("end_date")
+        if start or end:
+            yield Range("start_date", start, end)
 
 
 def _equals(parameters: ListParameters, profile: Profile, members: Mapping[str, str]) -> Iterator[Equals]:
@@ -135,7 +140,9 @@ def _equals(parameters: ListParameters, profile: Profile, members: Mapping[str, 
 
 
 def _activity(parameters: ListParameters) -> Iterator[Equals]:
-    """`includeactive` and `includeinactive`; for agents `includeenabled` and `includedisabled`."""
+    """`includeactive` and `includeinactive`; for agents `includeenabled` and `includedisabled`, and `includeunassigned` for the one who is none."""
+    if parameters.text("includeunassigned") and not parameters.flag("includeunassigned"):
+        yield Equals("is_agent", frozenset({"true"}))
     for yes, no, member in (("includeactive", "includeinactive", "inactive"), ("includeenabled", "includedisabled", "isdisabled")):
         if not parameters.text(yes) and not parameters.text(no):
             continue

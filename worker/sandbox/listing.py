@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,38 +18,43 @@ from worker.sandbox.store import Store
 from worker.sandbox.table import Row, Table
 
 UNPUBLISHED_PARAMETERS = frozenset({"include_custom_fields"})
+COUNTED = frozenset({"/Automation"})  # lists that take `count` although the catalogue does not publish it
 THIRD_PARTY = frozenset({"third_party_id", "third_party_id_string"})
 PAGING_PARAMETERS = frozenset({"pageinate", "page_no", "page_size"})
 RESULTS_KEY = "results"
-UNPUBLISHED_KEYS = {"/TopLevel": "tree"}
+EXTRA_MEMBERS: Mapping[str, Row] = {"/Attachment": {"folders": []}}
+UNPUBLISHED_KEYS = {"/Automation": "automations", "/TopLevel": "tree"}
 PAGED_WITHOUT_ENVELOPE = frozenset({"/EmailAddressBook"})
 
 
 def list_answer(store: Store, settings: SandboxSettings, match: PathMatch, query: ListQuery) -> Any:
     """An envelope or a bare array. Raises `BadValue` and `BadSearch`."""
     operation, profile = match.operation, profile_of(match.table)
-    parameters = ListParameters.of(
-        operation, query.parameters, UNPUBLISHED_PARAMETERS | THIRD_PARTY if settings.filter_by_third_party else UNPUBLISHED_PARAMETERS
-    )
+    parameters = ListParameters.of(operation, query.parameters, _unpublished(operation, settings))
     table = _table(store, match, parameters, profile)
     members = record_members(operation.path)
     selection = select(table, query_of(operation, parameters, profile, settings, members))
     found = _visible(store, settings, parameters, match, selection)
     start, stop, page = _page_slice(operation, settings, profile, parameters, len(found), endless=query.endless)
     fields = [int(part) for part in parameters.text("include_custom_fields").split(",") if part.strip().isdigit()]
+    asked = frozenset({"customfields"} if fields else ()).union(*(members for name, members in profile.shown_with.items() if parameters.flag(name)))
     if _ids_only(parameters):
         body = [{"id": row["id"]} for row in _slice(found, start, stop, thin=True)]
     else:
-        nested = ({"fields"} if parameters.flag("includeassetfields") else set()) | ({"customfields"} if fields else set())
-        body = [list_row(row, profile, nested, fields) for row in _slice(found, start, stop, thin=not nested)]
+        body = [list_row(row, profile, asked, fields) for row in _slice(found, start, stop, thin=not asked)]
     key = _rows_key(operation)
     if operation.path == "/Agent" and settings.agent_results and PAGING_PARAMETERS & query.parameters.keys():
         key = RESULTS_KEY
     return body if key is None else _envelope(operation, parameters, key, body, {**page, "record_count": len(found)})
 
 
+def _unpublished(operation: Operation, settings: SandboxSettings) -> frozenset[str]:
+    third_party = THIRD_PARTY if settings.filter_by_third_party else frozenset[str]()
+    return UNPUBLISHED_PARAMETERS | third_party | ({"count"} if operation.path in COUNTED else set())
+
+
 def _table(store: Store, match: PathMatch, parameters: ListParameters, profile: Profile) -> Table:
-    if profile.needs is not None and not parameters.number(profile.needs):
+    if profile.needs and not any(parameters.text(name) for name in profile.needs):
         return _actions_of_a_day(store, parameters) if match.table == "actions" else Table()
     if profile.scope is not None:
         scope = parameters.number(profile.scope)
@@ -67,7 +73,7 @@ def _actions_of_a_day(store: Store, parameters: ListParameters) -> Table:
 def _union(store: Store, entity: str) -> Table:
     """The records of all scopes in one table, for an entity that can be listed without naming a scope."""
     table = Table()
-    for number, row in enumerate((table.at(position) for table in store.scopes(entity) for position in table.positions()), 1):
+    for number, row in enumerate((table.at(position) for table in store.all_tables(entity) for position in table.positions()), 1):
         table.put(number, row)
     return table
 
@@ -91,12 +97,14 @@ def _page_slice(
     if _ids_only(parameters):
         return 0, total, {}
     if paged and parameters.flag("pageinate"):
-        wanted = max(parameters.number("page_size") or settings.page_size, 1)
-        size = wanted if settings.page_cap is None else min(wanted, settings.page_cap)
+        sized = parameters.number("page_no") is not None or not settings.page_no_needed
+        wanted = max((parameters.number("page_size") if sized else None) or settings.page_size, 1)
+        cap = settings.entity_caps.get(operation.entity.lower(), settings.page_cap)
+        size = wanted if cap is None else min(wanted, cap)
         number = max(parameters.number("page_no") or 1, 1)
         shown = (number - 1) % max(-(-total // size), 1) + 1 if endless else number
         return (shown - 1) * size, shown * size, {"page_no": number, "page_size": wanted}
-    return 0, parameters.number("count") or (settings.tickets_window if operation.path == "/Tickets" else total), {}
+    return 0, parameters.number("count") or (settings.page_size if paged else total), {}
 
 
 def _ids_only(parameters: ListParameters) -> bool:
@@ -120,4 +128,4 @@ def _envelope(operation: Operation, parameters: ListParameters, key: str, rows: 
         facts = {**facts, "ticket_ids": [row["id"] for row in rows]}
     if operation.path in {"/Actions", "/Attachment"} and parameters.number("ticket_id"):
         facts = {"ticket_id": parameters.number("ticket_id"), **facts}
-    return {**facts, key: rows, **({"include_children": False} if key == "tickets" else {})}
+    return {**facts, key: rows, **EXTRA_MEMBERS.get(operation.path, {}), **({"include_children": False} if key == "tickets" else {})}

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker.sandbox.dates import UNSET
+
+ADDRESS_LINES = tuple(f"delivery_address_line{number}" for number in range(1, 6))
+MANUAL = 1  # the source of a ticket that names none
 STAMP = "last_update"
 """The member with the time of a record's last change. Entities show it under different names, or not at all."""
 
@@ -19,11 +23,13 @@ class Profile:
     created: tuple[str, ...] = ()  # members that hold the time of creation
     edited: tuple[str, ...] = ()  # members that hold the time of the last change
     scope: str | None = None  # ids count from 1 within each value of this member
-    needs: str | None = None  # the parameter without which a list is empty
+    needs: tuple[str, ...] = ()  # a list without any of these parameters is empty
     newest_first: bool = False
     floats: tuple[str, ...] = ()  # ids that lists show as 3.0
     renamed: Mapping[str, str] = field(default_factory=dict)  # name in details → name in lists
     detail_only: frozenset[str] = frozenset()  # members that lists leave out
+    shown_with: Mapping[str, frozenset[str]] = field(default_factory=dict)  # parameter → members that lists show only if it is true
+    fixed: Mapping[str, object] = field(default_factory=dict)  # members with one value in every row of a list
     search: tuple[str, ...] = ("name",)
     filters: Mapping[str, str] = field(default_factory=dict)  # parameter → member, if the names differ
     unique: bool = False  # names may not repeat
@@ -67,6 +73,7 @@ TICKET_PROFILE = Profile(
     defaults={
         "status_id": 1,
         "tickettype_id": 1,
+        "itil_requesttype_id": 1,
         "sla_id": 1,
         "priority_id": 3,
         "client_id": 1,
@@ -79,6 +86,8 @@ TICKET_PROFILE = Profile(
         "flagged": False,
         "attachment_count": 0,
         "child_count": 0,
+        "source": MANUAL,
+        "targetdate": UNSET,
         "use": "ticket",
     },
 )
@@ -89,7 +98,8 @@ PROFILES: Mapping[str, Profile] = {
     "projects": TICKET_PROFILE,
     "actions": Profile(
         scope="ticket_id",
-        needs="ticket_id",
+        needs=("ticket_id",),
+        newest_first=True,
         created=("datetime", "actiondatecreated", "actionarrivaldate", "actioncompletiondate"),
         search=("note", "outcome"),
         defaults={"who": "API", "who_type": 1, "hiddenfromuser": False, "important": False, "timetaken": 0, "attachment_count": 0, "colour": "#000000"},
@@ -98,11 +108,18 @@ PROFILES: Mapping[str, Profile] = {
         stamp="last_modified",
         list_stamp="last_modified",
         search=("inventory_number", "key_field", "key_field2", "key_field3"),
+        shown_with={"includeassetfields": frozenset({"fields"})},
         filters={"assettype": "assettype_id", "assettypes": "assettype_id", "assetgroups": "assetgroup_id", "assetstatuses": "status_id"},
         defaults={"inactive": False, "use": "asset", "assettype_id": 1, "assettype_name": "Workstation", "status_id": 1},
     ),
     "client": Profile(created=("datecreated",), search=("name", "accountsid"), defaults={"inactive": False, "toplevel_id": 1, "use": "client"}),
-    "site": Profile(created=("datecreated",), floats=("client_id",), search=("name", "client_name"), defaults={"inactive": False, "use": "site"}),
+    "site": Profile(
+        created=("datecreated",),
+        floats=("client_id",),
+        search=("name", "client_name"),
+        shown_with={"includeaddress": frozenset(ADDRESS_LINES)},
+        defaults={"inactive": False, "use": "site", "colour": "#3a86ff", **dict.fromkeys(ADDRESS_LINES, "")},
+    ),
     "users": Profile(
         created=("datecreated",),
         floats=("site_id",),
@@ -116,9 +133,9 @@ PROFILES: Mapping[str, Profile] = {
         detail_only=frozenset({"email", "datecreated", "signature"}),
         unique=True,
         search=("name", "email"),
-        defaults={"isdisabled": False, "is_agent": True, "use": "agent"},
+        defaults={"isdisabled": False, "is_agent": True, "colour": "#2a9d8f", "use": "agent"},
     ),
-    "team": Profile(stamp="last_modified", list_stamp="last_modified", unique=True, defaults={"inactive": False, "use": "team"}),
+    "team": Profile(stamp="last_modified", list_stamp="last_modified", unique=True, defaults={"inactive": False, "ticket_count": 0, "use": "team"}),
     "supplier": Profile(stamp="last_modified", list_stamp="last_modified", created=("datecreated",), defaults={"inactive": False, "use": "supplier"}),
     "item": Profile(stamp="lastmodified", created=("datecreated",), search=("name", "supplier_part_code"), defaults={"use": "item"}),
     "kbarticle": Profile(
@@ -130,9 +147,9 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "appointment": Profile(stamp="last_modified", list_stamp="last_modified", search=("subject",), filters={"agents": "agent_id"}),
     "clientcontract": Profile(stamp="last_modified", list_stamp="last_modified", search=("ref",)),
-    "invoice": Profile(stamp="last_modified", list_stamp="last_modified", search=("name", "reference")),
     "status": Profile(unique=True),
-    "tickettype": Profile(unique=True, defaults={"use": "tickettype", "visible": True}),
+    "sla": Profile(shown_with={"showpriorities": frozenset({"priorities"})}),
+    "tickettype": Profile(unique=True, defaults={"use": "tickettype", "visible": True, "workflow_id": 0}),
     "webhook": Profile(
         unique=True,
         dropped=frozenset({"events"}),
@@ -144,9 +161,22 @@ PROFILES: Mapping[str, Profile] = {
     "lookup": Profile(scope="lookupid"),
     "webhookevent": Profile(newest_first=True),
     "notification": Profile(defaults={"acknowledge_type": 0, "condition_count": 0}),
-    "attachment": Profile(stamp="last_updated", created=("datecreated",), detail_only=frozenset({"data", "data_base64"}), search=("filename",)),
-    "assetchange": Profile(needs="asset_id"),
-    "assetsoftware": Profile(needs="device_id"),
+    "attachment": Profile(
+        stamp="last_updated",
+        created=("datecreated",),
+        needs=("ticket_id", "action_id", "unique_id", "type"),
+        detail_only=frozenset({"data", "data_base64"}),
+        search=("filename",),
+        defaults={"type": 0},
+    ),
+    "assetchange": Profile(needs=("asset_id",)),
+    "assetsoftware": Profile(needs=("device_id",)),
+    "assettypeinfo": Profile(renamed={"field_id": "id"}),
+    "onlinestatus": Profile(detail_only=frozenset({"id"})),
+    "timesheet": Profile(fixed={"id": 0}),
+    "timesheet/forecasting": Profile(fixed={"id": 0}),
+    "workflowstep": Profile(detail_only=frozenset({"id"})),
+    "invoice": Profile(stamp="last_modified", list_stamp="last_modified", search=("name", "reference"), defaults={"voided": False}),
     "crmnote": Profile(ignores_pages=True),
     "feed": Profile(ignores_pages=True, newest_first=True),
 }

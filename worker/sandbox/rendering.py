@@ -11,17 +11,17 @@ from worker.sandbox.profiles import STAMP, Profile
 from worker.sandbox.table import Row
 
 
-def list_row(row: Row, profile: Profile, nested: Collection[str] = (), custom_fields: Collection[int] = ()) -> Row:
-    """A row of a list, with these nested members and these custom fields only."""
+def list_row(row: Row, profile: Profile, asked: Collection[str] = (), custom_fields: Collection[int] = ()) -> Row:
+    """A row of a list. `asked`: the nested and optional members to show. `custom_fields`: the ids of those to show."""
     shown: Row = {}
-    hidden = profile.detail_only | profile.withheld
+    hidden = (profile.detail_only | profile.withheld).union(*profile.shown_with.values()).difference(asked)
     for member, value in row.items():
         if value is None or member in hidden:
             continue
         kind = type(value)
         if kind is datetime:
             shown[member] = naive(value)
-        elif (kind is not list and kind is not dict) or member in nested:
+        elif (kind is not list and kind is not dict) or member in asked:
             shown[member] = value
     if "customfields" in shown:
         shown["customfields"] = [field for field in shown["customfields"] if field["id"] in custom_fields]
@@ -34,6 +34,7 @@ def _apply_list_style(row: Row, shown: Row, profile: Profile) -> None:
     stamp = shown.pop(STAMP, None)
     if stamp is not None and profile.list_stamp:
         shown[profile.list_stamp] = stamp
+    shown.update(profile.fixed)
     for member, name in profile.renamed.items():
         if member in shown:
             shown[name] = shown.pop(member)

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from worker.core.exact_numbers import fragment
 from worker.sandbox.settings import Wrapper
 
 LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Log in</title></head><body><form method='post'><input name='username'></form></body></html>"
@@ -14,7 +15,7 @@ JSON_TYPE = "application/json"
 
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(body=orjson.dumps(value), status=status, headers=headers, content_type=JSON_TYPE, charset="utf-8")
+    return web.Response(body=orjson.dumps(value, fragment), status=status, headers=headers, content_type=JSON_TYPE, charset="utf-8")
 
 
 def login_page(status: int = 200) -> web.Response:

@@ -34,12 +34,12 @@ KNOWN_SCOPES = frozenset(
 
 
 def granted_scopes(requested: Collection[str], allowed: Collection[str]) -> tuple[str, ...] | None:
-    """The requested scopes that an application with `allowed` gets; None if it requests an unknown scope."""
+    """The requested scopes that an application with `allowed` gets; None if it requests an unknown scope. None requested: none granted."""
     if not set(requested) <= KNOWN_SCOPES:
         return None
     if "all" in allowed:
-        return tuple(requested) or ("all",)
-    if "all" in requested or not requested:
+        return tuple(requested)
+    if "all" in requested:
         return tuple(allowed)
     if "all:standard" in allowed:
         return tuple(scope for scope in requested if scope != "admin")
@@ -47,10 +47,10 @@ def granted_scopes(requested: Collection[str], allowed: Collection[str]) -> tupl
 
 
 def permits(scopes: Collection[str], entity: str, *, write: bool) -> bool:
-    """Whether a token with these scopes may read or write an entity. `entity`: the first path segment in lower case."""
+    """Whether a token with these scopes may read or write an entity. `entity`: the first path segment in lower case. An edit scope includes reading."""
     if "all" in scopes:
         return True
     area = AREA_OF.get(entity)
     if area is None:
-        return "admin" in scopes or ("all:standard" in scopes or bool(scopes) if not write else False)
-    return "all:standard" in scopes or f"{'edit' if write else 'read'}:{area}" in scopes
+        return "admin" in scopes or (bool(scopes) and not write)
+    return "all:standard" in scopes or f"edit:{area}" in scopes or (f"read:{area}" in scopes and not write)

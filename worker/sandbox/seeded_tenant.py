@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from worker.sandbox.custom_fields import ASSET_FIELDS, BUILDINGS, FIELD_DEFINITIONS, written_field
-from worker.sandbox.profiles import STAMP
+from worker.sandbox.profiles import ADDRESS_LINES, STAMP
 from worker.sandbox.seeded_random import seeded_int
 from worker.sandbox.table import SeededRows
 
@@ -19,6 +19,7 @@ TRADES = ("Bakery", "Logistics", "Dental", "Legal", "Engineering", "Homes", "Ene
 SUMMARIES = ("Laptop does not start", "Printer offline", "Password reset", "New starter", "VPN drops", "Mailbox full", "Slow network", "Licence request")
 TEAMS = ("1st Line Support", "2nd Line Support", "Infrastructure", "Projects")
 CLOSED = 9
+GENERAL_USER = "General User"
 
 TICKS = 300  # per second: the database stores times in 300ths of a second
 CACHE_SIZE = 1024  # several members of a record depend on the same value
@@ -87,7 +88,7 @@ def client_name(number: int) -> str:
 
 
 def user_name(number: int) -> str:
-    return f"{FIRST_NAMES[number % 16]} {LAST_NAMES[number // 16 % 16]}"
+    return GENERAL_USER if number == 1 else f"{FIRST_NAMES[number % 16]} {LAST_NAMES[number // 16 % 16]}"
 
 
 def custom_fields(tenant: Tenant, number: int) -> list[dict[str, Any]]:
@@ -127,6 +128,8 @@ def sites(tenant: Tenant) -> SeededRows:
         "clientsite_name": lambda n: f"{client_name((n + 1) // 2)}/{'Main' if n % 2 else 'Branch'}",
         "inactive": lambda _: False,
         "sla_id": lambda _: 1,
+        "colour": lambda _: "#3a86ff",
+        **{line: partial(_address_line, place) for place, line in enumerate(ADDRESS_LINES)},
         "phonenumber": lambda n: f"020 7946 {n % 10_000:04}",
         "datecreated": created,
         "use": lambda _: "site",
@@ -135,14 +138,18 @@ def sites(tenant: Tenant) -> SeededRows:
     return SeededRows(count, members)
 
 
+def _address_line(place: int, number: int) -> str:
+    return (f"{number} High Street", "", LAST_NAMES[number % 16] + "ton", "", f"AB{number % 90 + 10} 1CD")[place]
+
+
 def users(tenant: Tenant) -> SeededRows:
     count = tenant.size.users
     created, changed = tenant.moments(count)
     members: MemberFunctions = {
         "id": int,
         "name": user_name,
-        "firstname": lambda n: FIRST_NAMES[n % 16],
-        "surname": lambda n: LAST_NAMES[n // 16 % 16],
+        "firstname": lambda n: user_name(n).split(" ")[0],
+        "surname": lambda n: user_name(n).split(" ")[1],
         "emailaddress": lambda n: f"user{n}@example.com",
         "login": lambda n: f"user{n}",
         "site_id": lambda n: ((n - 1) // 5 + 1) * 2 - 1,

@@ -12,6 +12,8 @@ from worker.sandbox.seeded_random import seeded_guid
 from worker.sandbox.seeded_tenant import CACHE_SIZE, CLOSED, SUMMARIES, TEAMS, MemberFunctions, Tenant, client_name, custom_fields, user_name
 from worker.sandbox.table import SeededRows
 
+TARGETED = 1000  # one ticket in so many has a target date
+
 
 def tickets(tenant: Tenant) -> SeededRows:
     members: MemberFunctions = {"id": int, **_subject(tenant), **_reporter(tenant), **_handling(tenant), **_moments(tenant)}
@@ -38,10 +40,15 @@ def _reporter(tenant: Tenant) -> MemberFunctions:
     }
 
 
+def _kind(tenant: Tenant, number: int) -> int:
+    return tenant.chance(number, 6, 4) + 1
+
+
 def _subject(tenant: Tenant) -> MemberFunctions:
     return {
         "summary": lambda n: f"{SUMMARIES[tenant.chance(n, 4, 8)]} ({n})",
-        "tickettype_id": lambda n: tenant.chance(n, 6, 4) + 1,
+        "tickettype_id": partial(_kind, tenant),
+        "itil_requesttype_id": partial(_kind, tenant),
         "category_1": lambda n: ("Hardware", "Software", "Network")[n % 3],
         "categoryid_1": lambda n: n % 3 + 1,
         "guid": lambda n: seeded_guid(tenant.seed, n, 11),
@@ -72,6 +79,7 @@ def _handling(tenant: Tenant) -> MemberFunctions:
         "inactive": lambda _: False,
         "attachment_count": lambda _: 0,
         "child_count": lambda _: 0,
+        "source": lambda n: tenant.chance(n, 10, 3) + 1,
     }
 
 
@@ -82,6 +90,7 @@ def _moments(tenant: Tenant) -> MemberFunctions:
         "dateoccurred": created,
         "fixbydate": lambda n: created(n) + timedelta(days=2),
         "deadlinedate": lambda _: UNSET,
+        "targetdate": lambda n: created(n) + timedelta(days=3) if n % TARGETED == 0 else UNSET,
         "dateclosed": lambda n: changed(n) if closed(n) else None,
         "lastactiondate": changed,
         STAMP: changed,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -25,6 +26,8 @@ class SandboxSettings:
     tenant: str = "sandbox"
     tenant_required: bool = False  # True: a token request without ?tenant= (or a tenant field) is refused
     scopes: tuple[str, ...] = ("all",)  # the scopes that the application may have
+    application: str = "Sandbox application"  # its name, which actions show as `actionby_application_id`
+    api_key: str | None = None  # a static key in X-Halo-Api-Key; None: there is none
     token_seconds: int = 3600
     tells_expiry: bool = True  # False: the token answer has no `expires_in`
     refresh_tokens: bool = True  # whether a client_credentials answer carries a refresh token
@@ -36,11 +39,12 @@ class SandboxSettings:
 
     # Lists
     page_cap: int | None = 100  # None: no maximum page size, as in older versions
-    page_size: int = 50  # for `pageinate` without `page_size`
-    tickets_window: int = 50  # rows of a ticket list without paging and `count`
+    entity_caps: Mapping[str, int] = field(default_factory=dict)  # the cap of single entities, by path in lower case: {"asset": 50}
+    page_size: int = 50  # the agent's page: for `pageinate` without `page_size`, and for a paged entity without `pageinate` and `count`
+    page_no_needed: bool = False  # True: `page_size` without `page_no` is ignored too
     from_inclusive: bool = True  # whether `lastupdatefromdate` includes a record that changed at that time
     to_inclusive: bool = True
-    agent_results: bool = False  # True: a paged list of agents is {"results": [...]}
+    agent_results: bool = True  # whether a list of agents that is asked for with paging parameters is {"results": [...]}
     list_lag: float = 0.0  # a new record is missing from lists for this time
     filter_by_third_party: bool = False  # True: filters by third_party_id and third_party_id_string, as newer versions do
 
@@ -54,6 +58,7 @@ class SandboxSettings:
     create_seconds: float = 0.0  # duration of a create; `tickets_race` needs more than 0
     ticket_update_needs_type: bool = False  # True: "Record not found" unless an update sends tickettype_id and client_id
     unique_names: bool = True
+    asset_fields_replaced: bool = True  # whether `fields` of an asset that an update does not send become empty
 
     # Limits
     rate_limit: int | None = 700  # None: unlimited, as self-hosted
@@ -69,6 +74,8 @@ class SandboxSettings:
 
     # Webhooks and special endpoints
     keepalive_seconds: float = 75.0  # an idle connection stays open for this time; fixed at the start
+    report_rows: int = 50_000  # more rows of a report are left out without a sign
+    report_seconds: float = 60.0  # a report that takes longer is answered 504
     webhook_arrays: bool = False  # True: the body of a call is an array of one, as in batched deliveries
     webhook_copies: int = 1  # copies of each call, with the same id
     service_token_has_user: bool = False  # False: /Client/me and similar paths answer 401

@@ -10,9 +10,11 @@ from worker.sandbox.faults import ActiveFault, Fault, Faults
 from worker.sandbox.journal import Journal, ReceivedRequest
 from worker.sandbox.rate_limiter import RateLimiter
 from worker.sandbox.record_schema import text_ids
+from worker.sandbox.reference_data import API_AGENT
 from worker.sandbox.seeded_tenant import Tenant, TenantSize
 from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.store import Store
+from worker.sandbox.table import Row
 from worker.sandbox.tokens import TokenStore
 
 NowFunction = Callable[[], datetime]
@@ -49,6 +51,10 @@ class SimulatedHalo:
     def date(self) -> datetime:
         """The time in the Date header."""
         return self.now() + timedelta(seconds=self.settings.date_offset)
+
+    def agent(self) -> Row:
+        """The agent for whom the application acts."""
+        return self.store.get("agent", API_AGENT) or {"id": API_AGENT}
 
     def revoke_tokens(self) -> int:
         """Revokes all tokens, and returns their number."""

@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
+import orjson
 from aiohttp import web
 
+from worker.catalogue.catalogue import load
+from worker.catalogue.openapi import openapi_document
+from worker.sandbox.dates import naive
 from worker.sandbox.paths import PathMatch
-from worker.sandbox.responses import json_answer, refusal_answer
+from worker.sandbox.profiles import profile_of
+from worker.sandbox.rendering import detail_row
+from worker.sandbox.responses import json_answer
+from worker.sandbox.runbook_starts import start_runbook
 from worker.sandbox.simulated_halo import SimulatedHalo
+from worker.sandbox.table import Row
 from worker.sandbox.tokens import AccessToken
 
+CACHED = {
+    "agents": "agent",
+    "teams": "team",
+    "statuses": "status",
+    "tickettypes": "tickettype",
+    "priorities": "priority",
+    "slas": "sla",
+    "categories": "category",
+    "lookups": "lookup",
+    "fields": "fieldinfo",
+    "mailboxes": "mailbox",
+}
 BROKEN = frozenset({"addressbook", "ecommerceorder", "tickets/salesmailbox"})
 FOR_USERS = frozenset({"client/me", "users/me", "passwordfield"})
-RUNBOOK, PUBLIC = 1, 1
 
 
-def public_answer(halo: SimulatedHalo, method: str, path: str, address: str) -> web.Response | None:
-    """The answer of an endpoint that needs no token. `path`: relative to /api, in lower case. `address`: the base URL that the caller used; a container has several."""
+def public_answer(halo: SimulatedHalo, method: str, path: str, address: str, grant: AccessToken | None) -> web.Response | None:
+    """The answer of an endpoint that needs no token. `path`: relative to /api, in lower case. `address`: the base URL that the caller used; a container has several.
+
+    `grant`: the caller's rights, if there are any.
+    """
     match method, path.strip("/").split("/"):
         case "GET", ["authinfo"]:
             return json_answer({"auth_url": f"{address}/auth", "tenant_id": halo.settings.tenant, "token_url": f"{address}/auth/token"})
@@ -26,16 +49,27 @@ def public_answer(halo: SimulatedHalo, method: str, path: str, address: str) -> 
             return json_answer(instance_info(halo, address))
         case "GET", ["health"]:
             return json_answer({"status": "Healthy"})
+        case "GET", ["swagger", "v2", "swagger.json"]:
+            return web.Response(body=openapi_file(), content_type="application/json")
         case "POST", ["automation", identifier]:
-            return _start(halo, identifier)
+            return start_runbook(halo, identifier, grant)
         case _:
             return None
+
+
+@cache
+def openapi_file() -> bytes:
+    """The OpenAPI file of the published API, as every Halo serves its own."""
+    return orjson.dumps(openapi_document(load()))
 
 
 def instance_info(halo: SimulatedHalo, address: str) -> dict[str, Any]:
     agents = halo.store.count("agent")
     return {
         "dbid": "sandbox",
+        "tenant_id": halo.settings.tenant,
+        "nhserver_version": "2.236.1",
+        "last_login": naive(halo.clock()),
         "app_version": "2.236.1",
         "database_version": 2236,
         "agent_count": agents,
@@ -61,15 +95,15 @@ def special_answer(halo: SimulatedHalo, grant: AccessToken, match: PathMatch, qu
     if table == "incomingevent" and not halo.settings.incoming_events_allowed:
         return web.Response(status=403)
     if table == "agent/me":
-        return json_answer({"id": 2, "name": "API Agent", "claims": [{"type": "scope", "value": scope} for scope in grant.scopes]})
-    return None
+        agent = {**detail_row(halo.agent(), profile_of("agent"), nested=False), "claims": [{"type": "scope", "value": scope} for scope in grant.scopes]}
+        return json_answer(agent)
+    return json_answer(client_cache(halo)) if table == "clientcache" else None
 
 
-def _start(halo: SimulatedHalo, identifier: str) -> web.Response:
-    """The public start of one of Halo's own runbooks."""
-    runbook = halo.store.get("webhook", identifier)
-    if runbook is None or runbook.get("type") != RUNBOOK or runbook.get("runbook_start_type") != PUBLIC:
-        return web.Response(status=401)
-    if not runbook.get("active"):
-        return refusal_answer("Unable to start automation", halo.settings.error_wrapper)
-    return json_answer({"id": identifier})
+def client_cache(halo: SimulatedHalo) -> dict[str, Any]:
+    """The tables that Halo's own user interface loads at its start."""
+    return {name: [detail_row(row, profile_of(entity), nested=False) for row in _all_rows(halo, entity)] for name, entity in CACHED.items()}
+
+
+def _all_rows(halo: SimulatedHalo, entity: str) -> Iterator[Row]:
+    return (table.at(position) for table in halo.store.all_tables(entity) for position in table.positions())

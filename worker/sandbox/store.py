@@ -12,7 +12,7 @@ from typing import Any
 from worker.sandbox import seeded_tenant
 from worker.sandbox.dates import stored
 from worker.sandbox.profiles import STAMP, profile_of
-from worker.sandbox.record_merge import RecordWrite
+from worker.sandbox.record_merge import TICKET_ENTITIES, RecordWrite
 from worker.sandbox.reference_data import reference_rows, ticket_actions
 from worker.sandbox.seeded_random import seeded_guid
 from worker.sandbox.seeded_tenant import Tenant
@@ -69,16 +69,19 @@ class Store:
             self._tables[name] = Table(SEEDED_TABLES[name](self.tenant)) if name in SEEDED_TABLES else Table()
         return self._tables[name]
 
-    def scopes(self, entity: str) -> Iterator[Table]:
-        """The table of every scope that was used so far."""
-        yield from self._scoped.get(entity.lower(), {}).values()
+    def all_tables(self, entity: str) -> Iterator[Table]:
+        """The table of an entity, or those of every scope of it that was used so far."""
+        if profile_of(entity.lower()).scope is None:
+            yield self.table(entity)
+        else:
+            yield from self._scoped.get(entity.lower(), {}).values()
 
     def actions_between(self, start: datetime, end: datetime) -> Table:
         """A new table with the actions of all tickets in this period."""
         reported = self.table("tickets").index("dateoccurred").between(start - SEEDED_WITHIN, end, low_inclusive=True, high_inclusive=True)
         for _, ticket in reported:
             self.table("actions", ticket)
-        rows = (table.at(position) for table in self.scopes("actions") for position in table.positions())
+        rows = (table.at(position) for table in self.all_tables("actions") for position in table.positions())
         made = Table()
         for number, row in enumerate(sorted((row for row in rows if start <= row["datetime"] <= end), key=itemgetter("datetime")), 1):
             made.put(number, row)
@@ -86,6 +89,10 @@ class Store:
 
     def get(self, entity: str, key: Key, scope: int | None = None) -> Row | None:
         return self.table(entity, scope).get(key)
+
+    def scope_of(self, entity: str, key: Key) -> int | None:
+        """The first scope that has a record with this key; None if no scope that was used so far has it."""
+        return next((scope for scope, table in self._scoped.get(entity.lower(), {}).items() if table.get(key) is not None), None)
 
     def count(self, entity: str) -> int:
         return len(self.table(entity))
@@ -101,7 +108,8 @@ class Store:
         moment = stored(stamp or self.now())
         row = RecordWrite(name, sent, moment, self._find).created()
         table = self._table_for(name, row)
-        key: Key = seeded_guid(self.tenant.seed, table.next_id(), sum(name.encode())) if name in self.text_ids else table.next_id()
+        number = max(self.table(kind).next_id() for kind in TICKET_ENTITIES) if name in TICKET_ENTITIES else table.next_id()
+        key: Key = seeded_guid(self.tenant.seed, number, sum(name.encode())) if name in self.text_ids else number
         row = {"id": key, **row}
         table.put(key, row)
         self._creations.setdefault(name, deque(maxlen=TRACKED_CREATIONS)).append((self.now(), key))

@@ -67,6 +67,10 @@ class Table:
         row = self._rows.get(position)
         return self._seed.value(position, member) if row is None else row.get(member)
 
+    def members(self) -> set[str]:
+        """The names of all members that records have."""
+        return {*self._seed.members}.union(*self._rows.values())
+
     def get(self, key: Key) -> Row | None:
         position = self.position(key)
         return None if position is None else self.at(position)

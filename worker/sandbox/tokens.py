@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
+from typing import Any
 
+from worker.sandbox.id_token import id_token
 from worker.sandbox.scopes import granted_scopes
 from worker.sandbox.settings import SandboxSettings
 
@@ -47,9 +49,10 @@ class TokenStore:
         self._now = now
         self._grants: dict[str, AccessToken] = {}
         self._refresh: dict[str, AccessToken] = {}
+        self._signing_key = secrets.token_bytes(32)
 
-    def issue(self, settings: SandboxSettings, form: Mapping[str, str], tenant: str | None) -> dict[str, str | int]:
-        """The answer to a token request. Raises `OAuthError`."""
+    def issue(self, settings: SandboxSettings, form: Mapping[str, str], tenant: str | None, agent: Mapping[str, Any]) -> dict[str, str | int]:
+        """The answer to a token request. `agent`: the agent for whom the application acts. Raises `OAuthError`."""
         if (settings.tenant_required and not tenant) or (tenant and tenant.lower() != settings.tenant.lower()):
             raise OAuthError("invalid_tenant")
         kind = form.get("grant_type", "")
@@ -70,12 +73,19 @@ class TokenStore:
                 scopes, kind = old.scopes, "password" if old.user else "client_credentials"
             case _:
                 raise OAuthError("unsupported_grant_type")
-        return self._answer(settings, form, scopes, user=kind == "password")
+        answer = self._answer(settings, form, scopes, user=kind == "password")
+        return {**answer, "id_token": id_token(agent, form["client_id"], self._now(), settings.token_seconds, self._signing_key)}
 
     def grant(self, token: str) -> AccessToken | None:
         """The rights of a token; None if it is unknown, expired or revoked."""
         grant = self._grants.get(token)
         return grant if grant is not None and grant.expires > self._now() else None
+
+    def api_key(self, settings: SandboxSettings, key: str) -> AccessToken | None:
+        """The rights of the static key; None if it is wrong."""
+        if settings.api_key is None or not _same(key, settings.api_key):
+            return None
+        return AccessToken(settings.client_id, settings.scopes, datetime.max.replace(tzinfo=UTC), user=False)
 
     def revoke(self) -> int:
         """Revokes all tokens and refresh tokens, and returns the number of tokens."""
@@ -85,8 +95,10 @@ class TokenStore:
         return count
 
     def _scopes(self, settings: SandboxSettings, form: Mapping[str, str]) -> tuple[str, ...]:
-        scopes = granted_scopes(form.get("scope", "").split(), settings.scopes)
-        if not scopes:
+        """A token without scope is given; no call with it succeeds."""
+        asked = form.get("scope", "").split()
+        scopes = granted_scopes(asked, settings.scopes)
+        if scopes is None or (asked and not scopes):
             raise OAuthError("invalid_scope")
         return scopes
 
@@ -101,7 +113,7 @@ class TokenStore:
             refresh = secrets.token_urlsafe(32)
             self._refresh[refresh] = grant
             answer["refresh_token"] = refresh
-        return {**answer, "id_token": secrets.token_urlsafe(48)}
+        return answer
 
 
 def _check_client(settings: SandboxSettings, form: Mapping[str, str], *, secret_needed: bool) -> None:

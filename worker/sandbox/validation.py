@@ -8,6 +8,7 @@ from typing import Any
 
 from worker.sandbox.profiles import profile_of
 from worker.sandbox.query import Equals, Query, select
+from worker.sandbox.seeded_tenant import GENERAL_USER
 from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.store import Store
 from worker.sandbox.table import Row
@@ -43,6 +44,8 @@ def _of_entity(store: Store, entity: str, sent: Mapping[str, Any], present: Row 
         case "users", None:
             named = sent.get("name") or sent.get("firstname") or sent.get("surname")
             return _site_missing(sent) if named else "Username must be entered"
+        case "agent", None:
+            return None if sent.get("name") else "Name must be entered"
         case "tickets", None if sent.get("user_id") or sent.get("user_name"):
             return _site_missing(sent)
         case "webhook", _:
@@ -51,6 +54,11 @@ def _of_entity(store: Store, entity: str, sent: Mapping[str, Any], present: Row 
             return "Invalid Name" if "db_name" in sent or not TABLE_NAME.fullmatch(str(sent.get("name") or "name")) else None
         case _:
             return None
+
+
+def deletion_error(entity: str, row: Row) -> str | None:
+    """The error of a delete, or None if the record may go."""
+    return "General Users cannot be deleted" if entity == "users" and row.get("name") == GENERAL_USER else None
 
 
 def _site_missing(sent: Mapping[str, Any]) -> str | None:

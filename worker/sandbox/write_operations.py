@@ -13,6 +13,7 @@ from worker.sandbox.profiles import STAMP, profile_of
 from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.store import Store
 from worker.sandbox.table import Key, Row
+from worker.sandbox.taken_values import taken_values
 from worker.sandbox.validation import RECORD_NOT_FOUND, validation_error
 
 
@@ -39,7 +40,8 @@ def write_records(store: Store, settings: SandboxSettings, entity: str, records:
         if problem is not None:
             done.refused = problem
             return done
-        _write_one(store, entity, record, moment, done)
+        taken = taken_values(store, settings, entity, record, _present(store, entity, record))
+        _write_one(store, entity, taken, moment, done)
     return done
 
 

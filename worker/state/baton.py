@@ -25,7 +25,9 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     "due": NUMBER,
     "full_due": NUMBER,
     "scan": (dict, type(None)),
+    "failures": (int,),
 }
+LATER: Mapping[str, Any] = {"again": None, "failures": 0, "key": []}  # the first versions of the worker did not write these
 KNOWN_KINDS: Mapping[str, tuple[type, ...]] = {"last": (str, type(None)), "offset": (int,), "size": (int,), "appended": (int,), "snapshot": (int,)}
 
 
@@ -61,6 +63,8 @@ class Baton:
     - `polled`, `due`, `full_due`: the last poll, the next turn and the next full scan, in seconds since 1970.
     - `scan`: the position of a scan that continues in the next turn, as the flow writes it; None between scans.
     - `known`: where the known records are.
+    - `failures`: number of polls in a row that failed, up to the last one.
+    - `key`: the members that make the keys of the known records; empty in the baton of an older worker.
     - `again`: an operator moved the cursor here. The next scan publishes every record updated since then, known or not.
     """
 
@@ -75,6 +79,8 @@ class Baton:
     scan: dict[str, Any] | None = None
     known: KnownRef = field(default_factory=KnownRef)
     again: datetime | None = None
+    failures: int = 0
+    key: tuple[str, ...] = ()
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -92,7 +98,7 @@ class Baton:
         late += [name for name, value in times.items() if value > now + MAX_AHEAD]
         if late:
             return f"its {' and '.join(late)} lies too far in the future"
-        counts = (self.epoch, self.generation, self.polls, self.known.offset, self.known.size, self.known.appended, self.known.snapshot)
+        counts = (self.epoch, self.generation, self.polls, self.failures, self.known.offset, self.known.size, self.known.appended, self.known.snapshot)
         return "" if all(0 <= value <= MAX_COUNT for value in counts) else "it has a count that is out of range"
 
     def encode(self) -> bytes:
@@ -110,9 +116,9 @@ class Baton:
         if version > VERSION:
             raise BatonUnreadable(f"the baton has version {version}; this worker reads version {VERSION}", newer=True)
         try:
-            known = KnownRef(**members(document["known"], KNOWN_KINDS))
-            again = moment(document.get("again"))  # the first version of the worker did not write it
-            return cls(known=known, cursor=moment(document["cursor"]), again=again, **members(document, KINDS))
+            document = {**LATER, **document}
+            known, key = KnownRef(**members(document["known"], KNOWN_KINDS)), texts(document["key"])
+            return cls(known=known, key=key, cursor=moment(document["cursor"]), again=moment(document["again"]), **members(document, KINDS))
         except (KeyError, TypeError, ValueError) as error:
             raise BatonUnreadable(f"a member of the baton is missing or wrong: {error!r}") from None
 
@@ -123,6 +129,13 @@ def members(document: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) 
         if type(document[name]) not in valid:
             raise TypeError(name)
     return {name: document[name] for name in kinds}
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """Raises `TypeError`."""
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise TypeError(value)
+    return tuple(value)
 
 
 def moment(text: Any) -> datetime | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 MAX_KNOWN = 1_000_000
@@ -29,6 +30,12 @@ class RecordIndex:
 
     def get(self, key: str) -> str | None:
         return self.hashes.get(key)
+
+    def fits(self, made_of: tuple[str, ...], members: Sequence[str]) -> bool:
+        """Return whether the keys were made of these members. `made_of`: the members that a baton names, empty in the baton of an older worker."""
+        if made_of:
+            return made_of == tuple(members)
+        return all(key.count("/") >= len(members) - 1 for key in islice(self.hashes, 1))
 
     def put(self, key: str, digest: str, trace: str = "") -> None:
         self.hashes[key] = digest

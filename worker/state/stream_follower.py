@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from worker.core.topology import Topology
 logger = structlog.get_logger()
 PREFETCH = 500
 MARGIN = timedelta(hours=1)  # clocks differ, and RabbitMQ starts reading at the first message of a chunk
+ACK_AFTER = 10.0  # seconds of silence: RabbitMQ closes a channel that acknowledges nothing for half an hour
 SILENCE = 10.0  # seconds within which RabbitMQ delivers a message that the stream holds
 FROM_FIRST = 20_000  # messages of a stream that is read whole at first: some seconds
 RETRY = 1.0  # seconds until the stream is read again after its channel was lost
@@ -30,12 +31,13 @@ Start = int | str | datetime
 class StreamReader:
     """A consumer of one stream; made by `open_stream`."""
 
-    def __init__(self, stream: str, channel: Channel, closed: asyncio.Future[str]) -> None:
+    def __init__(self, stream: str, channel: Channel, closed: asyncio.Future[str], prefetch: int) -> None:
         self._stream = stream
         self._channel = channel
         self._closed = closed
+        self._together = max(1, prefetch // 2)
         self._arrived: list[Delivery] = []
-        self._unacked: list[Delivery] = []
+        self._unacked = 0
         self._wake = asyncio.Event()
         closed.add_done_callback(lambda _: self._wake.set())
 
@@ -44,29 +46,40 @@ class StreamReader:
         self._wake.set()
 
     async def batch(self, within: float | None = None) -> list[Delivery]:
-        """Return the deliveries since the last call in stream order, at least one; acknowledge those of the last call.
+        """Return the deliveries since the last call in stream order, at least one.
 
+        Acknowledge those of earlier calls once they are half of the prefetch, or nothing has arrived for a while: an acknowledgement only makes room.
         Return an empty list when no delivery arrives in `within` seconds. Raises `ChannelLost`, which says nothing about what the stream holds.
         """
-        await self._ack()
+        if self._unacked >= self._together:
+            await self._ack()
         try:
             async with asyncio.timeout(within):
-                await self._wake.wait()
+                await self._arrival()
         except TimeoutError:
             return []
         if not self._closed.done():
             self._wake.clear()
         if not self._arrived:
             raise ChannelLost(f"the stream {self._stream} cannot be read: {self._closed.result()}")
-        self._unacked, self._arrived = self._arrived, []
-        return self._unacked
+        batch, self._arrived = self._arrived, []
+        self._unacked += len(batch)
+        return batch
+
+    async def _arrival(self) -> None:
+        if self._unacked and not self._wake.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ACK_AFTER):
+                    await self._wake.wait()
+            if not self._wake.is_set():
+                await self._ack()
+        await self._wake.wait()
 
     async def _ack(self) -> None:
         """Ignore a lost channel while deliveries are left to return: a claim among them is then known to be ours."""
-        unacked, self._unacked = self._unacked, []
+        self._unacked = 0
         try:
-            if unacked:
-                await self._channel.ack_all()
+            await self._channel.ack_all()
         except ChannelLost:
             if not self._arrived:
                 raise
@@ -77,7 +90,7 @@ async def open_stream(broker: Broker, stream: str, start: Start, *, prefetch: in
     """Consume `stream` from `start` on, on a channel of its own. Raises `BrokerError`."""
     async with broker.channel(prefetch=prefetch) as channel:
         closed = asyncio.ensure_future(channel.wait_closed())
-        reader = StreamReader(stream, channel, closed)
+        reader = StreamReader(stream, channel, closed, prefetch)
         try:
             await channel.consume(stream, reader.on_delivery, arguments={"x-stream-offset": start})
             yield reader

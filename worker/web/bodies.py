@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
-from worker.core.errors import Undecodable
-from worker.core.json_codec import decode
+from worker.core.bodies import read_json
+from worker.core.errors import Oversized, Undecodable
 
 BODY_LIMIT = 1024 * 1024
 BATCH_LIMIT = 1000
@@ -44,9 +45,7 @@ class BodyReader:
         self._move_deadline(0.0)
 
     async def read(self) -> bytes:
-        """Raises `HttpRefusal` for a body that is compressed, too large, too slow or cut, or when it is evicted."""
-        if self._request.headers.get("Content-Encoding"):
-            raise HttpRefusal(415, "the body must not be compressed: leave Content-Encoding out", close=True)
+        """Raises `HttpRefusal` for a body that is too large, too slow or cut, or when it is evicted."""
         if (self._request.content_length or 0) > BODY_LIMIT:
             raise too_large()
         started = asyncio.get_running_loop().time()
@@ -93,10 +92,12 @@ async def on_expect(request: web.Request) -> None:
         raise web.HTTPExpectationFailed
 
 
-def deliveries_of(body: bytes) -> list[dict[str, Any]]:
+def deliveries_of(body: bytes, headers: Mapping[str, str]) -> list[dict[str, Any]]:
     """One object, or an array of them. Raises `HttpRefusal` with what is wrong."""
     try:
-        value = decode(body, BODY_LIMIT)
+        value = read_json(body, headers.get("Content-Type", ""), headers.get("Content-Encoding", ""), BODY_LIMIT)
+    except Oversized as error:
+        raise HttpRefusal(413, str(error)) from None
     except Undecodable as error:
         raise HttpRefusal(400, str(error)) from None
     deliveries = value if isinstance(value, list) else [value]

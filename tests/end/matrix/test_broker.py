@@ -10,7 +10,7 @@ from tests.end.matrix.conftest import creating
 from tests.tools.sizes import first
 from tests.tools.waiting import SOON
 from worker.core.errors import PublishRefused
-from worker.core.topology import Binding, Queue, TopicExchange, Topology
+from worker.core.topology import AmqpExchange, Binding, Queue, Topology
 
 FULL = {"x-queue-type": "quorum", "x-max-length": 3, "x-overflow": "reject-publish"}
 WATCHED = 3.0  # seconds in which calls are counted
@@ -19,7 +19,7 @@ CALLS = 17  # five polls a second, as the route says: trouble does not make it a
 
 async def test_a_queue_that_is_full_holds_the_poll_back_until_somebody_reads_it(case, stage):
     """Row 8: a slow reader of events; nothing is lost, and Halo is not asked over and over."""
-    slow = Topology((TopicExchange("halo"),), (Queue("slow.reader", FULL),), (Binding("halo", "#", "slow.reader"),))
+    slow = Topology((AmqpExchange("halo"),), (Queue("slow.reader", FULL),), (Binding("halo", "#", "slow.reader"),))
     await case.other.broker.declare(slow)
     with pytest.raises(PublishRefused):
         await overfilled(case.other, "slow.reader")

@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import tracemalloc
+import zlib
+from decimal import Decimal
 
 import pytest
 from aiohttp import web
@@ -65,13 +67,18 @@ async def raw():
         ({"body": b"4410", "content_type": "text/plain"}, "4410"),
         ({"body": b"true", "content_type": "text/csv"}, "true"),
         ({"body": b"{not json", "content_type": "text/plain"}, "{not json"),
-        ({"body": b"OK", "content_type": "application/json"}, "OK"),
-        ({"body": b'{"a": 1', "content_type": "application/json"}, '{"a": 1'),
+        ({"body": rb'{"a": "cut \ud83d"}', "content_type": "application/json"}, {"a": "cut \ufffd"}),
+        (
+            {"body": b'{"a": 89445012345678901234, "b": 0.1234567890123456789}', "content_type": "application/json"},
+            {"a": Decimal(89445012345678901234), "b": Decimal("0.1234567890123456789")},
+        ),
+        ({"body": '{"a": "ü"}'.encode("latin-1"), "headers": {"Content-Type": "application/json; charset=iso-8859-1"}}, {"a": "ü"}),
+        ({"body": '{"a": "ü"}'.encode("utf-16"), "content_type": "application/json"}, {"a": "ü"}),
+        ({"body": zlib.compress(b'{"a": 1}'), "headers": {"Content-Encoding": "deflate", "Content-Type": "application/json"}}, {"a": 1}),
         ({"body": b"<html>hi</html>", "content_type": "text/html"}, "<html>hi</html>"),
         ({"body": "ü".encode("latin-1"), "headers": {"Content-Type": "text/plain; charset=iso-8859-1"}}, "ü"),
         ({"body": "ü".encode(), "headers": {"Content-Type": "text/plain; charset=nonsense"}}, "ü"),
-        ({"body": b"\xff\xfe", "content_type": "text/plain"}, "\ufffd\ufffd"),
-        ({"body": b"[" * 100 + b"]" * 100, "content_type": "application/json"}, "[" * 100 + "]" * 100),
+        ({"body": b"\xff\xfd", "content_type": "text/plain"}, "\ufffd\ufffd"),
         ({"body": b"", "content_type": "application/json"}, None),
         ({"body": b" \r\n"}, None),
         ({"status": 204}, None),
@@ -83,6 +90,23 @@ async def test_the_body_of_a_success(call, answer, parts, body):
     answer(**parts)
     exchange = await (await call())()
     assert (exchange.fate, exchange.reason, exchange.body) == (Fate.DONE, "", body)
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ({"body": b"OK"}, "the body is not JSON: unexpected character, expected a JSON value at line 1, column 1"),
+        ({"body": b'{"a": 1'}, "the body is not JSON: unexpected end of data at line 1, column 8"),
+        ({"body": b"[" * 100 + b"]" * 100}, "the body is nested deeper than 64 levels"),
+        ({"body": b'"\xfc"'}, "the body is not UTF-8 text: send it as UTF-8, or name its charset in the content type"),
+        ({"body": b"[1e400]"}, "the body has a number beyond 1e308 at line 1, column 2: send it as text"),
+    ],
+)
+async def test_an_answer_that_says_json_and_is_none_is_a_failure_and_no_text(call, api, answer, parts, reason):
+    answer(**parts, content_type="application/json")
+    exchange = await (await call())()
+    assert (exchange.fate, exchange.status, exchange.body) == (Fate.REJECTED, 200, None)
+    assert exchange.reason == f"127.0.0.1:{api.port} answered 200, but not with what its content type says: {reason}"
 
 
 @pytest.mark.parametrize(

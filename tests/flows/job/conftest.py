@@ -107,6 +107,13 @@ async def on_stage(folder: Path, url: str, server: MemoryServer | None) -> Async
         yield Job(folder, url, server, OtherSystem(broker), stack)
 
 
+@pytest.fixture(autouse=True)
+def soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed read is repeated as often as in practice, and at once."""
+    monkeypatch.setattr("worker.flows.polling.retrying.PAUSES", (0.001, 0.002, 0.005))
+    monkeypatch.setattr("worker.flows.polling.retrying.AWAY_WAIT", 0.05)
+
+
 @pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.long)])  # tests/brokers shows that the two are alike
 async def job(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Job]:
     """On both brokers."""

@@ -21,7 +21,7 @@ STEPS = {
 
 @pytest.fixture
 async def api():
-    async with serving_api() as api:
+    async with serving_api(Api()) as api:
         yield api
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-import orjson
 import pytest
 from aiohttp import web
 
 from tests.flows.job.conftest import Job, Running, halos, job, memory_job  # noqa: F401 - fixtures: the worker on both brokers, or on the embedded one
 from tests.tools.job import client
+from worker.core.errors import Undecodable
+from worker.core.json_codec import decode, encode
 from worker.flows.running.run_message import run_queue
 from worker.sandbox.simulated_halo import SimulatedHalo
 
@@ -36,8 +37,8 @@ class Call:
 def readable(body: bytes) -> Any:
     """A body's JSON, its text where it is none, None where it is empty."""
     try:
-        return orjson.loads(body) if body else None
-    except orjson.JSONDecodeError:
+        return decode(body) if body else None
+    except Undecodable:
         return body.decode()
 
 
@@ -47,8 +48,9 @@ class Cut(Exception):
 
 @dataclass
 class Api:
-    """`on_call` gives status and body; by itself everything is fine."""
+    """`on_call` gives status and body; by itself everything is fine. `headers` go with every answer."""
 
+    headers: dict[str, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     on_call: Callable[[Call], Awaitable[tuple[int, Any]]] | None = None
     url: str = ""
@@ -63,7 +65,7 @@ class Api:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response()
-        return web.Response(status=status, body=orjson.dumps(answer), content_type="application/json")
+        return web.Response(status=status, body=encode(answer), content_type="application/json", headers=self.headers)
 
     def answers(self, *answers: tuple[int, Any] | type[Cut]) -> None:
         """These, one after the other; the last one again and again."""
@@ -78,9 +80,11 @@ class Api:
         self.on_call = give
 
 
+A = TypeVar("A", bound=Api)
+
+
 @asynccontextmanager
-async def serving_api() -> AsyncIterator[Api]:
-    api = Api()
+async def serving_api(api: A) -> AsyncIterator[A]:
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", api.answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -95,7 +99,7 @@ async def serving_api() -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
-    async with serving_api() as api:
+    async with serving_api(Api()) as api:
         yield api
 
 

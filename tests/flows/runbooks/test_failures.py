@@ -124,6 +124,26 @@ async def test_a_throttled_post_did_not_happen_and_is_made_again(memory_job, api
     assert len(api.calls) == 2
 
 
+async def test_a_429_with_retry_after_counts_as_no_attempt_and_waits_as_long_as_the_api_asks(job, api):
+    api.answers((429, {}))
+    api.headers = {"Retry-After": "120"}
+    scene = await play(job, api, {"ask": call(retry=["10s", "1h"])})
+    await scene.begin()
+    await job.other.settles(retry_queue(120), 1)
+    waiting = await job.other.take(retry_queue(120))
+    assert (waiting.headers["halo-attempts"], waiting.headers["halo-doubtful"]) == (0, False)
+    assert len(api.calls) == 1
+
+
+@pytest.mark.parametrize(("asked", "waited"), [("1", 30), ("31", 120), ("301", 900), ("86400", 900)])
+async def test_a_429_is_waited_for_in_the_first_queue_that_is_long_enough_also_without_any_retry(memory_job, api, asked, waited):
+    api.answers((429, {}))
+    api.headers = {"Retry-After": asked}
+    scene = await play(memory_job, api, {"ask": call("get", retry=[], on_failure="bad"), "bad": BAD})
+    await scene.begin()
+    await memory_job.other.settles(retry_queue(waited), 1)
+
+
 async def test_an_api_that_is_not_there_is_tried_as_often_as_the_step_says_and_not_more(memory_job, api):
     api.url = "http://127.0.0.1:1"
     scene = await play(memory_job, api, {"ask": call(on_failure="tell"), "tell": {"end": "failed", "reason": "nobody there"}})

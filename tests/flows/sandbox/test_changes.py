@@ -69,6 +69,15 @@ async def test_tickets_can_be_chosen_by_any_date_with_or_without_the_time_of_day
         assert ids(await visitor.get("/Tickets", **asked, startdatetime="true", enddatetime="true")) == []
 
 
+async def test_appointments_can_be_chosen_by_their_day(visit):
+    async with visit() as visitor:
+        for day in (1, 2, 3):
+            visitor.halo.store.create("Appointment", {"subject": f"Day {day}", "start_date": datetime(2026, 5, day, 9, tzinfo=UTC)})
+        chosen = await visitor.get("/Appointment", start_date="2026-05-02T00:00:00Z", end_date="2026-05-02T23:59:59Z")
+        assert [row["subject"] for row in chosen.json["appointments"]] == ["Day 2"]
+        assert (await visitor.get("/Appointment", start_date="soon")).status == 400
+
+
 async def test_order_by_last_update_runs_either_way(visit):
     async with visit() as visitor:
         visitor.halo.store.update("Tickets", 3, {})

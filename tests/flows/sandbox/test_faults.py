@@ -55,6 +55,14 @@ async def test_the_body_of_an_answer_has_several_kinds(visit):
         assert raw.json == "text"
 
 
+async def test_a_business_rule_of_a_tenant_answers_its_own_text(visit):
+    async with visit() as visitor:
+        text = "CODE:APP03/2 Please select the CAB members to approve"
+        visitor.halo.faults.add(Fault(FaultKind.ANSWER, method="POST", path="/Tickets", status=400, body=FaultBody.STRING, text=text))
+        answer = await visitor.post("/Tickets", [{"summary": "x"}])
+        assert (answer.status, answer.json) == (400, text)
+
+
 async def test_a_login_page_is_answered_with_200(visit):
     async with visit() as visitor:
         visitor.halo.faults.add(Fault(FaultKind.HTML, path="/Tickets"))

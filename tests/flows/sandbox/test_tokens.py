@@ -1,6 +1,10 @@
 """How the simulated Halo lets clients in."""
 
+import base64
+import json
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 
 async def test_discovery_needs_no_token_and_names_the_authorisation_server_and_the_tenant(visit):
@@ -24,7 +28,10 @@ async def test_the_openid_configuration_names_the_token_endpoint(visit):
 
 async def test_instance_info_needs_no_token(visit):
     async with visit() as visitor:
-        assert (await visitor.call("GET", "/api/InstanceInfo", bearer=False)).json["auth_url"].endswith("/auth")
+        told = (await visitor.call("GET", "/api/InstanceInfo", bearer=False)).json
+        assert told["auth_url"].endswith("/auth")
+        assert told["tenant_id"] == visitor.halo.settings.tenant
+        assert {"dbid", "app_version", "database_version", "agent_count", "last_login", "nhserver_version"} <= set(told)
 
 
 async def test_a_token_answer_has_the_six_members_that_strict_clients_ask_for(visit):
@@ -33,6 +40,48 @@ async def test_a_token_answer_has_the_six_members_that_strict_clients_ask_for(vi
         assert answer.status == 200
         assert set(answer.json) == {"scope", "token_type", "access_token", "expires_in", "refresh_token", "id_token"}
         assert (answer.json["token_type"], answer.json["expires_in"], answer.json["scope"]) == ("Bearer", 3600, "all")
+
+
+async def test_the_id_token_is_a_jwt_that_names_the_agent(visit):
+    async with visit() as visitor:
+        parts = (await visitor.token()).json["id_token"].split(".")
+        header, claims = (json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in parts[:2])
+        agent = visitor.halo.store.get("Agent", 2)
+        assert (len(parts), header["typ"]) == (3, "JWT")
+        assert (claims["sub"], claims["name"], claims["email"]) == ("2", agent["name"], agent["email"])
+        assert claims["exp"] - claims["iat"] == 3600
+        assert (await visitor.get("/Agent/me")).json["name"] == agent["name"]
+
+
+async def test_a_static_key_opens_the_api_where_there_is_one(visit):
+    async with visit(api_key="key-1") as visitor:
+        for key, status in (("key-1", 200), ("key-2", 401), ("", 401)):
+            assert (await visitor.call("GET", "/api/Status", bearer=False, headers={"X-Halo-Api-Key": key})).status == status
+    async with visit() as visitor:
+        assert (await visitor.call("GET", "/api/Status", bearer=False, headers={"X-Halo-Api-Key": ""})).status == 401
+
+
+async def test_a_token_without_a_scope_is_given_and_serves_nothing(visit):
+    async with visit() as visitor:
+        visitor.scope = ""
+        answer = await visitor.token()
+        assert (answer.status, answer.json["scope"]) == (200, "")
+        assert {(await visitor.get(path)).status for path in ("/Tickets", "/Status", "/Agent/me")} == {403}
+        assert (await visitor.post("/Tickets", [{"summary": "x"}])).status == 403
+
+
+async def test_an_edit_scope_reads_its_area_and_no_other(visit):
+    async with visit() as visitor:
+        visitor.scope = "admin edit:tickets edit:customers"
+        assert {(await visitor.get(path)).status for path in ("/Tickets", "/Actions", "/Client", "/Site", "/Users", "/Status")} == {200}
+        assert (await visitor.get("/Asset")).status == 403
+
+
+@pytest.mark.parametrize("scope", ["read:actions", "edit:actions", "read:sites", "read:users", "read:agents"])
+async def test_a_scope_that_does_not_exist_is_refused(visit, scope):
+    async with visit() as visitor:
+        answer = await visitor.token(scope=f"read:tickets {scope}")
+        assert (answer.status, answer.json["error"]) == (400, "invalid_scope")
 
 
 async def test_a_wrong_secret_is_an_invalid_client(visit):
@@ -55,12 +104,6 @@ async def test_a_refresh_token_works_once(visit):
         refresh = (await visitor.token()).json["refresh_token"]
         assert (await visitor.token(grant_type="refresh_token", refresh_token=refresh)).status == 200
         assert (await visitor.token(grant_type="refresh_token", refresh_token=refresh)).json["error"] == "invalid_grant"
-
-
-async def test_a_scope_that_does_not_exist_is_refused(visit):
-    async with visit() as visitor:
-        answer = await visitor.token(scope="read:agents")
-        assert (answer.status, answer.json["error"]) == (400, "invalid_scope")
 
 
 async def test_the_granted_scope_may_be_narrower_than_the_asked_one(visit):

@@ -1,6 +1,7 @@
 """POST and DELETE on the simulated Halo."""
 
 import base64
+import io
 import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -159,7 +160,7 @@ async def test_minimal_creates_that_real_clients_send_are_accepted(visit):
             answer = await visitor.post(path, [record])
             assert answer.status == 201, (path, answer.body)
             assert answer.json["id"]
-        assert (await visitor.get("/Actions", ticket_id=3)).json["actions"][-1]["note"] == "Hello"
+        assert (await visitor.get("/Actions", ticket_id=3)).json["actions"][0]["note"] == "Hello"
 
 
 async def test_webhooks_have_guids_and_drop_events(visit):
@@ -187,6 +188,77 @@ async def test_fields_of_an_asset_merge_by_id(visit):
         assert (made["client_id"], made["assettype_name"]) == (2, "Server")
 
 
+async def test_fields_of_an_asset_that_an_update_leaves_out_become_empty(visit):
+    for replaced, memory in ((True, ""), (False, "16 GB")):
+        async with visit(asset_fields_replaced=replaced) as visitor:
+            changed = (await visitor.post("/Asset", [{"id": 3, "fields": [{"id": 101, "value": "Rack"}]}])).json
+            assert {field["id"]: field["value"] for field in changed["fields"]}[31] == memory
+            assert {field["id"]: field["value"] for field in changed["fields"]}[101] == "Rack"
+            assert (await visitor.post("/Asset", [{"id": 4, "notes": "seen"}])).json["fields"][3]["value"] == "16 GB"
+
+
+async def test_an_agent_needs_a_name_and_gets_a_colour(visit):
+    async with visit() as visitor:
+        refused = await visitor.post("/Agent", [{"email": "new@example.com"}])
+        assert (refused.status, refused.json) == (400, "Name must be entered")
+        assert (await visitor.post("/Agent", [{"name": "New Agent"}])).json["colour"].startswith("#")
+
+
+async def test_a_general_user_is_not_deleted(visit):
+    async with visit() as visitor:
+        refused = await visitor.delete("/Users/1")
+        assert (refused.status, refused.json) == (400, "General Users cannot be deleted")
+        assert (await visitor.get("/Users/1")).status == 200
+        assert (await visitor.delete("/Users/2")).status == 200
+        assert len(visitor.halo.journal.executed("DELETE")) == 1
+
+
+async def test_an_action_names_the_application_that_made_it(visit):
+    async with visit(application="ERP bridge") as visitor:
+        made = (await visitor.post("/Actions", [{"ticket_id": 3, "outcome_id": 7, "note": "x"}])).json
+        assert (made["actionby_application_id"], made["actionby_agent_id"]) == ("ERP bridge", 2)
+
+
+async def test_a_ticket_made_by_the_api_has_the_source_manual_unless_it_names_one(visit):
+    async with visit() as visitor:
+        sources = {row["name"]: row["id"] for row in (await visitor.get("/Lookup", lookupid=22)).json}
+        assert (await visitor.post("/Tickets", [{"summary": "x"}])).json["source"] == sources["Manual"]
+        assert (await visitor.post("/Tickets", [{"summary": "x", "source": sources["Email"]}])).json["source"] == sources["Email"]
+
+
+async def test_a_priority_of_another_sla_is_ignored_in_silence(visit):
+    async with visit() as visitor:
+        assert (await visitor.post("/Tickets", [{"summary": "x", "priority_id": 2}])).json["priority_id"] == 2
+        assert (await visitor.post("/Tickets", [{"summary": "x", "priority_id": 5}])).json["priority_id"] == 3
+        assert (await visitor.post("/Tickets", [{"summary": "x", "priority_id": 5, "sla_id": 2}])).json["priority_id"] == 5
+
+
+@pytest.mark.parametrize("id_", ["12.0", 12.0])
+async def test_an_id_with_a_fraction_is_refused(visit, id_):
+    async with visit() as visitor:
+        refused = await visitor.post("/Tickets", [{"id": id_, "summary": "x"}])
+        assert (refused.status, list(refused.json)) == (400, ["[0].id"])
+
+
+async def test_reopening_leaves_no_mark_on_the_ticket(visit):
+    async with visit() as visitor:
+        closed = (await visitor.post("/Tickets", [{"id": 3, "status_id": 9}])).json
+        opened = (await visitor.post("/Tickets", [{"id": 3, "status_id": 2}])).json
+        assert {"hasbeenclosed", "dateclosed"} <= set(closed)
+        assert {"hasbeenclosed", "dateclosed"} & set(opened) == set()
+
+
+async def test_an_invoice_is_voided_without_a_body(visit):
+    async with visit() as visitor:
+        made = (await visitor.post("/Invoice", [{"client_id": 3}])).json
+        assert made["voided"] is False
+        answer = await visitor.call("POST", f"/api/Invoice/{made['id']}/void")
+        assert (answer.status, answer.json["id"], answer.json["voided"]) == (201, made["id"], True)
+        assert (await visitor.get(f"/Invoice/{made['id']}")).json["voided"] is True
+        assert (await visitor.call("POST", "/api/Invoice/999/void")).status == 404
+        assert [entry.updated for entry in visitor.halo.journal.executed("POST", "/invoice/*/void")] == [(made["id"],)]
+
+
 async def test_rows_added_to_a_custom_table_cannot_be_read_back(visit):
     async with visit() as visitor:
         answer = await visitor.post("/CustomTable", [{"id": 12, "_add_rows": [{"column_1": "value"}]}])
@@ -212,7 +284,7 @@ async def test_delete_answers_the_record_and_a_second_one_is_404_with_nothing(vi
 async def test_an_action_is_deleted_with_its_ticket(visit):
     async with visit() as visitor:
         await visitor.post("/Actions", [{"ticket_id": 3, "outcome_id": 7}])
-        number = (await visitor.get("/Actions", ticket_id=3)).json["actions"][-1]["id"]
+        number = (await visitor.get("/Actions", ticket_id=3)).json["actions"][0]["id"]
         assert (await visitor.delete(f"/Actions/{number}")).status == 404
         assert (await visitor.delete(f"/Actions/{number}", ticket_id=3)).json["id"] == number
 
@@ -221,6 +293,18 @@ async def test_what_has_no_delete_is_405_and_what_does_not_exist_is_404(visit):
     async with visit() as visitor:
         assert (await visitor.delete("/Timesheet/1")).status == 405
         assert (await visitor.get("/NoSuchThing")).status == 404
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_records_are_changed_by_post_alone(visit, method):
+    async with visit() as visitor:
+        for path in ("/api/Tickets", "/api/Tickets/3"):
+            assert (await visitor.call(method, path, json=[{"id": 3}])).status == 405
+
+
+async def test_an_image_is_uploaded_as_a_form(visit):
+    async with visit() as visitor:
+        assert (await visitor.call("POST", "/api/Attachment/image", data={"file": io.BytesIO(b"png")})).status == 201
 
 
 @pytest.mark.parametrize(("path", "status"), [("/Tickets/probe", 400), ("/Webhook/probe", 400), ("/Priority/probe", 404), ("/Application/probe", 404)])
@@ -257,6 +341,19 @@ async def test_a_runbook_starts_publicly_only_if_it_is_meant_to(visit):
         assert (await visitor.call("POST", start, bearer=False, json={})).status == 200
         await visitor.post("/Webhook", [{"id": made, "active": False}])
         assert (await visitor.call("POST", start, bearer=False, json={})).json == "Unable to start automation"
+
+
+async def test_runs_of_runbooks_are_listed_oldest_first_with_their_number(visit):
+    async with visit() as visitor:
+        made = (await visitor.post("/Webhook", [{"name": "book", "type": 1, "steps": [], "runbook_start_type": 0}])).json["id"]
+        for _ in range(3):
+            started = await visitor.post(f"/Automation/{made}", {"formCollection": [{"Key": "ticket", "Value": "3"}]})
+            assert (started.status, started.body) == (200, b"")
+        listed = (await visitor.get("/Automation", count=2)).json
+        assert (listed["record_count"], [run["id"] for run in listed["automations"]]) == (3, [1, 2])
+        run = (await visitor.get("/Automation/3")).json
+        assert (run["status"], run["runbook_id"]) == (2, made)
+        assert (await visitor.post("/Automation/11111111-1111-4111-8111-111111111111", {})).status == 404
 
 
 async def test_the_journal_holds_what_was_written_by_whom_and_in_which_order(visit):

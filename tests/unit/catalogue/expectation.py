@@ -31,10 +31,24 @@ def word(document, schema):
     return schema.get("type", "any")
 
 
+def query_word(document, parameter):
+    """The type; dates that are declared as bool, and types that two places tell differently, as they are used."""
+    if parameter["name"].lower() in {"lastupdatefromdate", "lastupdatetodate", "invoicedatestart", "invoicedateend"}:
+        return "date"
+    described = parameter.get("description") or ""
+    said = described[1:].split(")")[0] if described.startswith("(") else ""
+    if "schema" not in parameter:
+        return said
+    schema = word(document, parameter["schema"])
+    if schema == "string" and said == "array of int":
+        return "List<int>"
+    return "any" if sorted((schema, said)) == ["bool", "int"] else schema
+
+
 def query_lines(document, operation):
     lines = {}
     for parameter in reversed([one for one in operation.get("parameters", []) if one["in"] == "query"]):
-        kind = word(document, parameter["schema"]) if "schema" in parameter else parameter["description"][1:].split(")")[0]
+        kind = query_word(document, parameter)
         lines[parameter["name"].lower()] = f"{parameter['name']}:{kind}"
     return lines
 

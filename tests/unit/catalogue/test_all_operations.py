@@ -11,7 +11,24 @@ from worker.catalogue.operation import Body
 from worker.catalogue.requests import build_request
 from worker.core.exchange import Request
 
-ADDED = {("POST", "/Actions"): {"returnall"}, ("DELETE", "/Actions/{id}"): {"ticket_id"}}
+OF_CUSTOM_FIELDS = {"include_custom_fields", "cf_display_values_only"}
+ADDED = {
+    ("POST", "/Actions"): {"returnall"},
+    ("DELETE", "/Actions/{id}"): {"ticket_id"},
+    ("GET", "/ClientCache"): {"iscachebuild"},
+    **{("GET", f"/{entity}"): OF_CUSTOM_FIELDS for entity in ("Tickets", "Opportunities", "Projects", "Asset", "Client", "Site", "Users")},
+}
+VALUES = {
+    "bool": "true",
+    "boolean": "true",
+    "int": "7",
+    "integer": "7",
+    "int64": "7",
+    "double": "1.5",
+    "List<int>": "1,2",
+    "uuid": "12345678-1234-1234-1234-123456789abc",
+}
+VALUES |= dict.fromkeys(("date", "date-time", "DateTime"), "2026-01-31T08:00:00Z")
 RECORD = {"name": "x"}
 SENT = {"array": [RECORD], "object": RECORD, "multipart": RECORD, "-": RECORD}
 
@@ -83,14 +100,15 @@ def test_every_list_pages_filters_by_date_and_orders_as_published():
 def is_built_as_published(published):
     operation = load().find(published.path, published.method)
     values = {name: f"AC {number}" for number, name in enumerate(published.path_parameters)}
-    query = {name.upper(): "a&b" for name in operation.query_parameters}
+    sent = {name: VALUES.get(kind, "a&b") for name, kind in operation.query_parameters.items()}
+    query = {name.upper(): value for name, value in sent.items()}
     expected = published.path
     for name, value in values.items():
         expected = expected.replace("{" + name + "}", value.replace(" ", "%20"))
     body = SENT[published.body] if published.method == "POST" else None
     built = build_request(operation, values, query, RECORD if published.method == "POST" else None)
     form = published.body == "multipart"
-    assert built == Request(published.method, expected, dict.fromkeys(operation.query_parameters, "a&b"), body, form)
+    assert built == Request(published.method, expected, sent, body, form)
 
 
 def test_the_url_and_the_body_of_every_operation_are_built_as_published():

@@ -126,8 +126,12 @@ def test_an_unknown_query_parameter_is_reported_with_the_nearest_ones():
     catalogue = load()
     tickets = catalogue.find("Tickets", "GET")
     assert catalogue.check_query(tickets, ["pageinate", "PAGE_SIZE", "LastUpdateFromDate"]) == []
-    assert catalogue.check_query(tickets, ["paginate"]) == ["GET Tickets has no query parameter 'paginate' (Halo would ignore it); did you mean pageinate?"]
-    assert catalogue.check_query(catalogue.find("Team", "POST"), ["x"]) == ["POST Team has no query parameter 'x' (Halo would ignore it); it has none"]
+    assert catalogue.check_query(tickets, ["paginate"]) == [
+        "GET Tickets has no query parameter 'paginate' (Halo would ignore it; if yours knows it, name it in `allow_unknown`); did you mean pageinate?"
+    ]
+    assert catalogue.check_query(catalogue.find("Team", "POST"), ["x"]) == [
+        "POST Team has no query parameter 'x' (Halo would ignore it; if yours knows it, name it in `allow_unknown`); it has none"
+    ]
     told = catalogue.check_query(tickets, ["zzz", "qqq"])
     assert len(told) == 2
     assert told[0].endswith(" more")

@@ -38,9 +38,9 @@ def test_the_order_of_the_published_file_does_not_matter(tmp_path):
 
 def test_without_facts_about_lists_those_of_the_present_data_are_kept(tmp_path):
     document = tmp_path / "openapi.json"
-    document.write_text('{"paths": {"/Tickets": {"get": {}}, "/NewThing": {"get": {}}}, "components": {"schemas": {}}}', encoding="utf-8")
+    document.write_text('{"paths": {"/Supplier": {"get": {}}, "/NewThing": {"get": {}}}, "components": {"schemas": {}}}', encoding="utf-8")
     paths = json.loads(generate(tmp_path, document))["paths"]
-    assert paths == {"/NewThing": {"get": {}}, "/Tickets": {"get": {"rows": "tickets"}}}
+    assert paths == {"/NewThing": {"get": {}}, "/Supplier": {"get": {"rows": "suppliers"}}}
 
 
 def test_a_newer_file_that_describes_answers_tells_where_the_rows_of_new_lists_are(tmp_path):
@@ -83,7 +83,7 @@ def test_a_file_that_is_no_openapi_is_refused_in_a_sentence(tmp_path, capsys, te
 def test_the_committed_data_is_as_the_generator_writes_it_and_of_bounded_size():
     text = DATA.read_text(encoding="utf-8")
     assert text_of(json.loads(text)) == text
-    assert len(text.encode()) < 400_000
+    assert len(text.encode()) < 460_000
 
 
 def test_a_catalogue_reads_what_was_generated():

@@ -21,15 +21,15 @@ from worker.config.webhooks import WakeDefinition, WebhookDefinition
 from worker.core.errors import ConfigError
 
 MADE = [
-    (ClientDefinition, Client, {"auth"}),
+    (ClientDefinition, Client, {"auth", "openapi"}),
     (ClientCredentials, Grant, set()),
     (Password, Grant, set()),
     (SubscriberDefinition, Subscriber, {"entity", "publish", "allow_unknown"}),
-    (PublisherDefinition, Publisher, {"method", "entity"}),
+    (PublisherDefinition, Publisher, {"method", "entity", "allow_unknown"}),
     (FindDefinition, Find, set()),
     *((auth, IntegrationAuth, set()) for auth in (NoAuth, BasicAuth, BearerAuth, ApiKeyAuth, OAuth2Auth, HaloAuth)),
     (MethodDefinition, Method, {"method"}),
-    (StepDefinition, Step, {"next"}),
+    (StepDefinition, Step, {"next", "allow_unknown"}),
     (RunbookDefinition, Runbook, {"start"}),
     (CallerBasic, CallerAuth, set()),
     (CallerSignature, CallerAuth, {"secret"}),
@@ -101,6 +101,6 @@ def test_a_step_is_a_step_whatever_its_name(load):
     with pytest.raises(ConfigError) as raised:
         load("runbooks:\n  book: {start: {queue: q}, first: find, steps: {find: {end: done, entity: x, reasn: x}}}\n")
     assert [problem.message for problem in raised.value.problems] == [
-        "unknown key `entity`; valid are method, action, client, path, query, body, output, next, on_failure, end, reason, retry, in_doubt, find, timeout",
+        "unknown key `entity`; valid are method, action, client, path, query, body, output, next, on_failure, end, reason, retry, in_doubt, find, allow_unknown, timeout",
         "unknown key `reasn`; did you mean reason?",
     ]

@@ -17,6 +17,7 @@ from worker.config.paths import NotSimple, Scope, simple_path
 from worker.core.errors import ConfigError, ExpressionError
 from worker.core.evaluation import UNDEFINED, Question
 from worker.evaluator.jsonata import Expression as Engine
+from worker.evaluator.jsonata import Input
 from worker.evaluator.limits import MAX_INPUT
 
 RECORD = {
@@ -136,8 +137,10 @@ def test_integers_of_any_size_stay_exact_where_a_value_is_only_passed_through():
     assert evaluate(template, record, headers={"n": 2**64}) == {"a": 2**53 + 1, "b": {"big": -(2**62) - 1}, "c": f"n{-(2**62) - 1}", "h": 2**64}
 
 
-def test_integers_that_are_calculated_with_are_floats_to_the_engine():
-    assert evaluate("{{ n + 0 }}", {"n": 2**53 + 1}) == 2**53
+def test_integers_that_are_calculated_with_are_exact_or_refused():
+    assert evaluate("{{ n + 0 }}", {"n": 2**53 + 1}) == 2**53 + 1
+    with pytest.raises(ExpressionError, match="the number in n has more digits than expressions calculate with"):
+        evaluate("{{ n + 1 }}", {"n": 2**53 + 1})
 
 
 @pytest.mark.parametrize("text", ["id = 7", "{{ id = 7 }}", " {{\n id = 7 }}\n", "name", "rows", "in", "price > 1 and $exists(nil)", "$contains(name, /^a/i)"])
@@ -192,7 +195,7 @@ def test_a_mistake_in_an_expression_is_reported_with_its_column(expression, colu
 @pytest.mark.parametrize(
     "text",
     [
-        "[-9223372036854775808..9223372036854775807]",
+        "[-9007199254740992..9007199254740992]",
         "$formatInteger(2e12, 'I')",
         "$parseInteger('\U0001f600', '1;o')",
         "$distinct([1..99999])",
@@ -275,6 +278,69 @@ def test_an_error_never_quotes_data(expression):
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("$match(s, /x*/)", "a regular expression matches the empty text (D1004): `/x*/`"),
+        ("$replace(s, /x*/, 'a') & $match(s, /s+/).match", "(D1004): `/x*/` or `/s+/`"),
+        ("$toMillis(s, '[M01]:[Y') & 'never compiled by check'", "(D3135): `[M01]:[Y` of $toMillis"),
+        ("$formatNumber(n, picture)", "(D3081): the picture that $formatNumber is given at run time"),
+        ("n ~> $fromMillis('[' & 'Y')", "(D3135): the picture that $fromMillis is given at run time"),
+        ("$fromMillis(n, unknown)", "(D3132): the picture that $fromMillis is given at run time"),
+        ("[n].$fromMillis($, $$.unknown & '')", "(D3132): the picture that $fromMillis is given at run time"),
+        ("$contains(s, /(?=s)/)", "a regular expression cannot be used: `/(?=s)/`"),
+    ],
+)
+def test_an_error_of_a_run_names_the_regular_expression_or_the_picture_but_no_data(expression, said):
+    """Also of one that `check` has not seen: the process for expressions takes any text."""
+    with pytest.raises(ExpressionError) as raised:
+        Engine(expression).evaluate(Input({"s": SECRET, "n": 48151623, "picture": "#,#0.0.0", "unknown": "[Q99]"}, 5), {})
+    assert said in str(raised.value)
+    assert "s3cr3t" not in str(raised.value)
+    assert "#,#0" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "$contains(s, /a[bc]/i)",
+        "a / b / c",
+        "$split(s, / /)",
+        "$replace(s, /(\\d+)-(\\d+)/m, '$2-$1')",
+        "$fromMillis(n, '[FNn], [D1o] [MNn] [Y0001] [[at]] [h#1]:[m01][PN] [Z]', '+0100')",
+        "$toMillis(s, '[D01]/[M01]/[Y0001] [H01]:[m01]')",
+        "$toMillis('[Y')",
+        "$fromMillis(n, picture)",
+        "$formatNumber(n, '#.##0,00', {'decimal-separator': ',', 'grouping-separator': '.'})",
+        "$formatNumber(n, '0.0,0', options)",
+        "$formatInteger(n, 'w') & $parseInteger(s, 'I')",
+        "($picture := '[Y'; $picture := '[Y]'; $fromMillis(n, $picture))",
+        "($f := function($picture){ $fromMillis(n, $picture) }; $f('[Y]'))",
+        "'[Q99]' & $fromMillis(n, '[Y]')",
+    ],
+)
+def test_literals_that_are_right_or_known_at_run_time_only_are_no_mistake(expression):
+    compile_expression(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("$fromMillis(n, p)", "1970"),
+        ("$fromMillis(n, absent)", "1970-01-01T00:00:00.000Z"),
+        ("$fromMillis(absent, p)", UNDEFINED),
+        ("n ~> $fromMillis(p & '-[M01]')", "1970-01"),
+        ("$fromMillis(n, /* here */ yes ? p : '[D]')", "1970"),
+        ("$fromMillis(n, $fromMillis(n, q))", "1970 is a year"),
+        ("rows.$fromMillis(n, p)", ["1970", "01"]),
+        ("$map(rows, function($row){ $fromMillis($row.n, $row.p, '+0100') })", ["1970", "01"]),
+    ],
+)
+def test_a_picture_that_a_run_gives_is_used_as_it_is(expression, value):
+    given = {"n": 0, "p": "[Y]", "q": "[[Y]] is a year", "yes": True, "rows": [{"n": 0, "p": "[Y]"}, {"n": 1, "p": "[M01]"}]}
+    assert Engine(expression).evaluate(Input(given, 5), {}) == value
+
+
 def test_an_error_keeps_what_the_author_of_the_expression_wrote():
     with pytest.raises(ExpressionError, match="a serial number is needed"):
         evaluate("{{ $exists(serial) ? serial : $error('a serial number is needed') }}")
@@ -321,8 +387,10 @@ def test_too_large_a_context_is_refused_but_passed_through():
 
 
 def test_a_value_that_json_cannot_hold_is_refused_without_quoting_it():
-    with pytest.raises(ExpressionError, match="cannot be written as JSON"):
+    with pytest.raises(ExpressionError, match="the number in n has more digits"):
         evaluate("{{ n + 1 }}", {"n": 2**70})
+    with pytest.raises(ExpressionError, match="cannot be written as JSON"):
+        evaluate("{{ n + 1 }}", {"n": "\ud800"})
     with pytest.raises(ExpressionError):
         evaluate("{{ $headers.x & 'y' }}", headers={"x": 2**70})
 

@@ -106,6 +106,12 @@ def test_a_variable_comes_without_the_end_of_line_of_the_file_that_it_was_set_fr
     assert Variables({"KEY": "\ufeffkey\r\n", "SPACED": " ; "}, tmp_path).fill("${KEY}${SPACED}") == "key ; "
 
 
+@pytest.mark.parametrize("name", ["HALO_CLIENT_SECRET", "ERP_PASSWORD", "API_TOKEN"])
+@pytest.mark.parametrize("value", ["sandbox-secret ", "sandbox-secret \n", "\ufeffsandbox-secret\t\r\n", " sandbox-secret"])
+def test_a_secret_variable_has_no_white_space_around_it(tmp_path, name, value):
+    assert Variables({name: value}, tmp_path).fill(f"${{{name}}}") == "sandbox-secret"
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", ["pipe", "socket", "link to a pipe", "link to a device"])
 def test_what_is_no_file_is_refused_without_waiting_for_it(variables, tmp_path, kind):

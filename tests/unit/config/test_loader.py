@@ -13,6 +13,7 @@ from worker.catalogue.catalogue import load as load_catalogue
 from worker.config.loader import load_routes
 from worker.config.routes import RateLimit
 from worker.core.errors import ConfigError
+from worker.core.topology import AmqpExchange, Source
 
 
 def subscriber(routes):
@@ -67,6 +68,32 @@ def test_a_client_takes_everything_that_a_file_can_say(load):
     )
     assert "hidden" not in repr(routes)
     assert client.headers == {"X-Trace": "on"}
+
+
+@pytest.mark.parametrize(
+    ("token_url", "expected"),
+    [
+        ("https://acme.haloitsm.com/auth/token?tenant=acme", ("https://acme.haloitsm.com/auth/token", "acme")),
+        ("https://acme.haloitsm.com/auth/token?tenant=acme&realm=it", ("https://acme.haloitsm.com/auth/token?realm=it", "acme")),
+        ("https://acme.haloitsm.com/auth/token?realm=it", ("https://acme.haloitsm.com/auth/token?realm=it", None)),
+        ("https://acme.haloitsm.com/auth/token/", ("https://acme.haloitsm.com/auth/token", None)),
+    ],
+)
+def test_the_query_of_a_token_url_is_kept_and_its_tenant_is_the_clients(load, token_url, expected):
+    other = f"  other:\n    api_url: https://acme.haloitsm.com/api\n    token_url: {token_url}\n    auth: {{type: client_credentials, client_id: a, client_secret: b}}\n"
+    client = load(other).clients["other"]
+    assert (client.token_url, client.tenant) == expected
+
+
+def test_the_token_url_of_an_integration_keeps_its_query(load):
+    routes = load("""
+integrations:
+  api:
+    base_url: https://api.example.com
+    auth: {type: oauth2, token_url: "https://login.example.com/token?realm=it&audience=x", client_id: a, client_secret: b}
+    methods: {ask: {method: GET, path: /}}
+""")
+    assert routes.integrations["api"].auth.token_url == "https://login.example.com/token?realm=it&audience=x"
 
 
 def test_no_secret_is_in_the_repr_of_what_is_loaded(load):
@@ -193,7 +220,12 @@ publishers:
 """
         )
     )
-    assert (route.declare, route.bind, route.retry, route.concurrency) == (False, (("erp", "a.#"), ("crm", "#")), (), 16)
+    assert (route.declare, route.bind, route.retry, route.concurrency) == (
+        False,
+        (Source(AmqpExchange("erp"), "a.#"), Source(AmqpExchange("crm"), "#")),
+        (),
+        16,
+    )
     assert (route.find.operation.method, route.find.operation.path, route.find.use, route.find.then) == ("GET", "/Actions", "always", "skip")
     assert all_evaluated(route.find.query, {"ticket": 7}) == {"ticket_id": 7}
     assert all_evaluated(route.find.match, {"note": "x"}) == {"note": "x", "hidden": False}

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.core.topology import (
+    AmqpExchange,
     Binding,
     Queue,
-    TopicExchange,
+    Source,
     Topology,
     baton_topology,
     browsed,
@@ -28,9 +29,9 @@ HANDING_ON = QUORUM | {"x-dead-letter-exchange": "", "x-dead-letter-strategy": "
 
 
 def test_a_work_queue_has_a_dead_queue_and_its_copies_wait_in_a_queue_per_delay_that_all_routes_share():
-    topology = work_topology("erp.assets", (10.0, 3600.0), [("erp", "asset.#")])
+    topology = work_topology("erp.assets", (10.0, 3600.0), [Source(AmqpExchange("erp"), "asset.#")])
     assert topology == Topology(
-        (TopicExchange("erp"),),
+        (AmqpExchange("erp"),),
         (
             Queue("erp.assets.dead", QUORUM | {"x-delivery-limit": 1_000_000}),
             Queue("erp.assets", HANDING_ON | {"x-delivery-limit": 20, "x-dead-letter-routing-key": "erp.assets.dead"}),
@@ -103,7 +104,7 @@ def test_unrouted_events_are_bounded_and_the_oldest_go_first():
 NAMES = st.sampled_from("abc")
 TOPOLOGIES = st.builds(
     Topology,
-    st.lists(st.builds(TopicExchange, NAMES), max_size=3).map(tuple),
+    st.lists(st.builds(AmqpExchange, NAMES), max_size=3).map(tuple),
     st.lists(st.builds(browsed, NAMES), max_size=3, unique_by=lambda queue: queue.name).map(tuple),
     st.lists(st.builds(Binding, NAMES, NAMES, NAMES), max_size=3).map(tuple),
 )

@@ -98,3 +98,9 @@ async def test_members_that_the_route_ignores_decide_nothing():
     stream = Stream(known=[footprint_of("5", {"id": 5, "summary": "ours"}, BEFORE, ANSWER | {"mood": "good"})])
     assert await check(stream).own([CHANGE], known(), ScanContext()) == []
     assert await check(stream, ignore=frozenset({"mood"})).own([CHANGE], known(), ScanContext()) == [CHANGE]
+
+
+async def test_a_write_through_tickets_is_recognised_in_the_list_of_projects():
+    subscriber = Subscriber("seen", "main", load().find("Projects", "GET"))
+    filtering = EchoFilter(subscriber, Stream(), SystemClock(), Metrics())  # type: ignore[arg-type]
+    assert await filtering.own([CHANGE], known(), ScanContext()) == [CHANGE]

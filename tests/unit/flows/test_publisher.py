@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from itertools import product
@@ -14,6 +15,7 @@ from tests.tools.headers import opened
 from tests.unit.flows.routes import DELETE, Arrived, Given, Holding, Impatient, Ledger, ScriptedHalo, answered, find, publisher
 from worker.core.errors import ExpressionError
 from worker.core.exchange import Exchange, Fate
+from worker.core.ledger import Claim, Key, Kind
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Skipped, Unsent
 from worker.core.settlement import Ack, Bury, Retry, settle
@@ -101,6 +103,20 @@ async def test_a_fresh_create_is_sent_without_a_look():
     assert halo.requests[0].body == [{"serial": "SN-7", "name": "x"}]
 
 
+@pytest.mark.parametrize(
+    ("query", "told"), [({"returnall": 1}, "'returnall' must be true or false"), ({"returnall": "yes"}, "'returnall' must be true or false")]
+)
+@pytest.mark.parametrize("transformed", [True, False])
+async def test_a_parameter_of_another_type_is_refused_as_an_error_of_the_transform_and_nothing_is_sent(query: Any, told: str, transformed: bool):
+    halo = ScriptedHalo([SENT])
+    transform = {"transform": Given(lambda message: message)} if transformed else {"transform": None}
+    refused = await handled(halo, {"query": query, "payload": {"id": 7}}, **transform)
+    assert isinstance(refused, Refused)
+    assert refused.dead_class is DeadClass.TRANSFORM
+    assert told in refused.reason
+    assert halo.requests == []
+
+
 async def test_a_doubtful_create_without_find_is_parked_and_nothing_is_sent():
     halo = ScriptedHalo([SENT])
     refused = await handled(halo, doubtful=True)
@@ -137,6 +153,24 @@ async def test_a_redelivered_create_that_nobody_began_is_sent_without_a_doubt():
     await handled(ScriptedHalo([AWAY], waits=True), ledger=ledger)
     assert isinstance(await handled(halo, ledger=ledger, redelivered=True), Done)
     assert [request.method for request in halo.requests] == ["POST"]
+
+
+class SlowLedger(Ledger):
+    """Others run while it is asked."""
+
+    async def claim(self, key: Key, owner: str) -> Claim:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return await super().claim(key, owner)
+
+
+@pytest.mark.parametrize(("answer", "claims"), [(SENT, [Kind.ATTEMPT]), (AWAY, [])])
+async def test_a_create_that_waits_for_nothing_leaves_no_receipt(answer: Exchange, claims: list[Kind]):
+    ledger = SlowLedger()
+    await handled(ScriptedHalo([answer]), ledger=ledger)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert [key.kind for key in ledger.owners] == claims
 
 
 async def test_a_redelivered_create_that_was_begun_is_parked_where_it_cannot_be_looked_up():

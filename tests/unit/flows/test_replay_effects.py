@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,12 +11,15 @@ import pytest
 from tests.tools.evaluating import InProcess, now
 from tests.tools.headers import CODEC
 from tests.unit.flows.routes import Given, Holding, subscriber
+from worker.changes.detect import Change
 from worker.config.automation import CallerAuth, Webhook
 from worker.core.errors import ExpressionError, Undecodable
 from worker.core.message import Message
+from worker.core.outcome import DeadClass
 from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.replay import ReplayEffects, subscriber_effects, unrouted_effects, webhook_effects
 from worker.flows.hooks.effects import Effect
+from worker.flows.polling.details import Unfetched
 from worker.flows.running.run_message import Run, run_id_of
 
 DEAD_QUEUE = DeadQueue("tickets", "subscriber", "halo.dead.tickets")
@@ -52,6 +56,32 @@ def test_a_deletion_stays_one():
     [effect] = worked_out(subscriber_effects(subscriber(when=Holding(lambda record: False)), SOURCE, InProcess()), {"id": 7}, PARKED | {"change": "deleted"})
     assert effect.routing_key == "tickets.deleted"
     assert effect.message.headers["dedupe-key"].endswith(":gone")
+
+
+REFUSED = PARKED | {"dead-class": "auth"}
+
+
+async def whole(change: Change) -> Change | Unfetched:
+    return replace(change, record=change.record | {"whole": True})
+
+
+async def refused(change: Change) -> Change | Unfetched:
+    return Unfetched(change, DeadClass.AUTH, "its details: Halo answered 403", 403)
+
+
+def test_a_record_whose_details_were_refused_is_asked_for_again_and_published_whole():
+    [effect] = worked_out(subscriber_effects(subscriber(), SOURCE, InProcess(), whole), {"id": 7}, REFUSED)
+    assert json.loads(effect.message.body) == {"id": 7, "whole": True}
+
+
+def test_a_record_that_halo_still_refuses_stays_a_letter_and_says_why():
+    with pytest.raises(Undecodable, match="Halo answered 403"):
+        worked_out(subscriber_effects(subscriber(), SOURCE, InProcess(), refused), {"id": 7}, REFUSED)
+
+
+def test_a_record_whose_expression_failed_is_whole_already():
+    [effect] = worked_out(subscriber_effects(subscriber(), SOURCE, InProcess(), refused), {"id": 7}, PARKED)
+    assert json.loads(effect.message.body) == {"id": 7}
 
 
 def fails(_: Any) -> Any:

@@ -18,7 +18,7 @@ from worker.flows.running import run_message
 from worker.flows.running.run_message import Run, run_id_of, start_message, started_by
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False, width=32)
+numbers = st.integers(-(2**53), 2**53) | st.floats(-(2.0**53), 2.0**53, width=32)
 values = st.recursive(
     st.none() | st.booleans() | numbers | texts, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=12
 )

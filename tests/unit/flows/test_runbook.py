@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.tools.evaluating import InProcess
 from tests.tools.headers import opened
 from tests.unit.flows.routes import Arrived, Holding, Impatient, Ledger
+from worker.catalogue.errors import WrongType
 from worker.config.automation import Branch, Runbook, Step, Values
 from worker.config.expressions import compile_condition
 from worker.config.run_templates import compile_run_template
@@ -118,6 +119,12 @@ async def test_a_refusal_goes_to_on_failure_with_the_status_and_without_it_ends_
 async def test_what_may_not_be_sent_goes_the_way_of_a_refusal(error: Exception):
     assert led_to(await handled(book(replace(ASK, on_failure="tell")), at("ask"), Scripted(error))) == "tell"
     assert await handled(book(ASK), at("ask"), Scripted(error)) == Refused(DeadClass.REJECTED, "step 'ask': not sent: a segment holds a slash")
+
+
+async def test_a_parameter_of_another_type_is_an_error_of_the_expression_that_gave_it():
+    error = WrongType("GET Tickets: query parameter 'open_only' must be true or false")
+    assert await handled(book(ASK), at("ask"), Scripted(error)) == Refused(DeadClass.TRANSFORM, f"step 'ask': not sent: {error}")
+    assert led_to(await handled(book(replace(ASK, on_failure="tell")), at("ask"), Scripted(error))) == "tell"
 
 
 failures = st.one_of(

@@ -35,6 +35,23 @@ def test_a_schedule_that_changed_gives_a_waiting_baton_its_own_due_time(polled: 
     assert Schedule(86_400.0, None).revised(waiting) == polled + 86_400
 
 
+@given(SCHEDULES, st.floats(1, 4e9), st.floats(0, 300))
+def test_a_poll_that_failed_keeps_its_early_retry_over_a_restart(schedule: Schedule, polled: float, wait: float):
+    early = min(polled + wait, schedule.due(polled))
+    assert schedule.revised(Baton(polled=polled, due=early, failures=1)) == early
+
+
+def test_a_nightly_poll_that_failed_is_not_put_off_by_a_restart_to_the_next_night():
+    night = datetime(2026, 3, 1, 3, tzinfo=UTC).timestamp()
+    nightly = Schedule(None, "0 3 * * *")
+    assert nightly.revised(Baton(polled=night, due=night + 300, failures=1)) == night + 300
+    assert nightly.revised(Baton(polled=night, due=night + 300)) == night + 86_400, "a schedule that changed, after a good poll"
+
+
+def test_after_a_failed_poll_a_shorter_schedule_counts_too():
+    assert Schedule(60.0, None).revised(Baton(polled=1000.0, due=1300.0, failures=2)) == 1060.0
+
+
 def test_a_baton_that_was_never_polled_is_due_as_it_says():
     assert Schedule(60.0, None).revised(Baton(due=5.0)) == 5.0
 

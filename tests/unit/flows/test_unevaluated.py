@@ -71,7 +71,7 @@ async def test_a_step_that_was_done_waits_for_its_next_one_and_is_not_done_again
     away, performer = Away(vain=3), Scripted(Done())
     step = Step("ask", method=object(), go=(Branch(compile_condition("1 + 1 = 2"), "next"),))
     delivery = Arrived(at("ask").message(), queue="halo.run.rb")
-    outcome = await RunbookFlow(book(step, Step("next", end="done")), performer, Ledger(), away, Impatient()).handle(delivery, opened(delivery))
+    outcome = await RunbookFlow(book(step, Step("next", end="done")), performer, Ledger(), away, Impatient(), 1000).handle(delivery, opened(delivery))
     assert isinstance(outcome, Passed)
     assert led_to(outcome) == "next"
     assert (away.asked, len(performer.performed)) == (4, 1)
@@ -88,7 +88,7 @@ async def test_a_step_that_was_not_begun_is_tried_again_uncounted():
 async def test_a_message_that_is_kept_in_order_waits_for_its_key():
     delivery, away = Arrived(MESSAGE), Away(vain=2)
     route = publisher(order_by=compile_template("{{ key & '!' }}"))
-    assert await key_of(route, delivery, opened(delivery), away, Impatient()) == "K!"
+    assert await key_of(route, delivery, opened(delivery), away, Impatient(), 1000) == "K!"
     assert away.asked == 3
 
 

@@ -220,3 +220,11 @@ async def test_the_answer_to_a_deletion_says_nothing_about_the_stamps_of_writes(
     halo.answer = done()
     await recording.send(Request("POST", "/Tickets", {}, [{"id": 5, "summary": "ours"}]), priority=Priority.WRITE)
     assert kinds(told) == [[("5", "deleted")], [("5", "updated")]]
+
+
+@pytest.mark.parametrize("path", ["/Tickets", "/Opportunities", "/projects"])
+async def test_a_write_through_any_entity_of_the_table_of_tickets_is_announced_under_one_name(path: str):
+    told = Told()
+    await sent(ScriptedHalo(done()), told, path=path)
+    assert told.begun == [("main", "tickets", ["5"], 0)]
+    assert [footprint.key for footprint in told.ended[0]] == ["5"]

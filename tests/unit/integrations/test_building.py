@@ -9,8 +9,9 @@ from yarl import URL
 
 from tests.tools.evaluating import InProcess, now
 from worker.config.automation import Integration, IntegrationAuth, Method, Values
-from worker.config.run_templates import compile_run_template
-from worker.core.errors import CallRefused
+from worker.config.run_templates import compile_json_text, compile_run_template
+from worker.config.source_location import NO_LOCATION
+from worker.core.errors import CallRefused, ExpressionError
 from worker.integrations.request_builder import build_call
 
 PLAIN = frozenset(string.ascii_letters)
@@ -161,4 +162,46 @@ def test_a_form_of_something_else_is_refused(value):
 
 def test_a_value_that_json_cannot_hold_is_refused():
     with pytest.raises(CallRefused, match="the body"):
-        build(body={"n": "<<a>>"}, values={"a": 2**70})
+        build(body={"n": "<<a>>"}, values={"a": "\ud800"})
+
+
+@pytest.mark.parametrize(
+    "parts", [{}, {"body": "<<Missing>>"}, {"headers": {"Content-Type": "application/json"}}, {"headers": {"content-type": "<<a>>"}, "body": None}]
+)
+def test_without_a_body_there_is_no_content_type(parts):
+    call = build(values={"a": "application/json"}, **parts)
+    assert (call.data, call.headers) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "content_type", "body"),
+    [
+        ("json", "text/xml", {"a": 1}),
+        ("json", "application/x-www-form-urlencoded", {"a": 1}),
+        ("json", "application/json; charset=latin1", {"a": 1}),
+        ("form", "application/json", {"a": 1}),
+        ("text", "multipart/form-data", "a"),
+    ],
+)
+def test_a_content_type_that_contradicts_the_body_is_not_sent(kind, content_type, body):
+    with pytest.raises(CallRefused, match="Content-Type"):
+        build(body_kind=kind, headers={"Content-Type": "<<a>>"}, body=body, values={"a": content_type})
+
+
+@pytest.mark.parametrize(("content_type", "sent"), [("application/vnd.api+json", b'{"a":12}'), ("application/json; charset=UTF-8", b'{"a":12}')])
+def test_other_names_of_json_go_with_a_mapping_and_whole_floats_go_as_integers(content_type, sent):
+    call = build(headers={"Content-Type": content_type}, body={"a": "<<a>>"}, values={"a": 12.0})
+    assert (call.data, call.headers) == (sent, {"Content-Type": content_type})
+
+
+def test_a_text_that_is_to_be_json_and_is_none_is_not_sent():
+    with pytest.raises(CallRefused, match=r"the text that is to go out as JSON is none once it is filled in: .* write the body as a mapping"):
+        build(body_kind="text", headers={"Content-Type": "application/json"}, body='{"a": <<a>>}', values={"a": "x"})
+
+
+@pytest.mark.parametrize("value", ['say "no"', "two\nlines", "back\\slash", '", "admin": "yes'])
+def test_a_value_within_the_quotes_of_a_json_text_cannot_change_the_json(value):
+    template = compile_json_text('{"prompt": "<<a>>", "n": <<b>>}', NO_LOCATION)
+    assert now(template.fill(Values({"a": "plain ü", "b": {"c": [1]}}, PLAIN), InProcess())) == '{"prompt": "plain ü", "n": {"c":[1]}}'
+    with pytest.raises(ExpressionError, match="write the body as a mapping"):
+        now(template.fill(Values({"a": value, "b": 1}, PLAIN), InProcess()))

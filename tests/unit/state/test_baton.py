@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.state.baton import KINDS, KNOWN_KINDS, VERSION, Baton, BatonUnreadable, KnownRef, highest
+from worker.state.baton import KINDS, KNOWN_KINDS, LATER, VERSION, Baton, BatonUnreadable, KnownRef, highest
 
 NUMBERS = st.integers(0, 2**53)
 SECONDS = st.floats(0, 1e11, allow_nan=False)
@@ -28,6 +28,8 @@ BATONS = st.builds(
     scan=st.none() | st.dictionaries(st.text(max_size=5), st.none() | st.booleans() | NUMBERS | st.text(max_size=5)),
     known=st.builds(KnownRef, st.none() | st.text(max_size=32), NUMBERS, NUMBERS, NUMBERS, NUMBERS),
     again=st.none() | st.datetimes(datetime(1990, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis adds the zone
+    failures=NUMBERS,
+    key=st.lists(st.text(max_size=5), max_size=3).map(tuple),
 )
 
 
@@ -62,7 +64,7 @@ def test_what_is_no_baton_is_unreadable(body: bytes):
         Baton.decode(body)
 
 
-@given(BATONS, st.sampled_from([item for item in orjson.loads(Baton().encode()) if item not in {"v", "again"}]))
+@given(BATONS, st.sampled_from([item for item in orjson.loads(Baton().encode()) if item not in {"v", *LATER}]))
 def test_a_baton_with_a_member_missing_is_unreadable(baton: Baton, name: str):
     document = orjson.loads(baton.encode())
     del document[name]
@@ -90,7 +92,7 @@ def test_a_baton_with_a_member_of_another_kind_is_unreadable(wrong: dict[str, ob
 
 
 def test_a_kind_is_told_for_every_member():
-    assert set(KINDS) | {"known", "cursor", "again"} == {item.name for item in fields(Baton)}
+    assert set(KINDS) | {"known", "cursor", *LATER} == {item.name for item in fields(Baton)}
     assert set(KNOWN_KINDS) == {item.name for item in fields(KnownRef)}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState
 from worker.core.header_codec import HeaderCodec
+from worker.core.json_codec import MAX_BYTES
 from worker.core.ledger import Ledger
 from worker.core.message import Delivery, Message
 from worker.core.outcome import Done, Outcome, Passed, Refused, Skipped
@@ -31,7 +32,7 @@ async def plan_message(
 
 async def handled(route: Publisher, flow: PublisherFlow, delivery: Delivery, evaluator: Evaluator, clock: Clock) -> Outcome:
     state: DeliveryState = BELIEVES_NOBODY.read(delivery)
-    if route.order_by is not None and isinstance(refused := await key_of(route, delivery, state, evaluator, clock), Refused):
+    if route.order_by is not None and isinstance(refused := await key_of(route, delivery, state, evaluator, clock, MAX_BYTES), Refused):
         return refused
     return await flow.handle(delivery, state)
 

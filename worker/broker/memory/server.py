@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 from worker.broker.memory.queue import MemoryQueue
 from worker.broker.memory.stream import MemoryStream
-from worker.broker.memory.topics import matches
+from worker.broker.memory.topics import MATCHING
 from worker.broker.mismatch import Difference, absent, mismatch
 from worker.core.errors import PublishRefused, Unroutable
 from worker.core.message import Message
-from worker.core.topology import Queue, Topology
+from worker.core.topology import ExchangeType, Queue, Topology
 
 
 class Attached(Protocol):
@@ -24,6 +24,7 @@ class MemoryServer:
     def __init__(self) -> None:
         self._queues: dict[str, MemoryQueue | MemoryStream] = {}
         self._bindings: dict[str, list[tuple[str, str]]] = {}
+        self._types: dict[str, ExchangeType] = {}
         self.attached: set[Attached] = set()
         self.locks: dict[str, Attached] = {}
 
@@ -65,6 +66,7 @@ class MemoryServer:
             raise mismatch(differences)
         for exchange in topology.exchanges:
             self._bindings.setdefault(exchange.name, [])
+            self._types.setdefault(exchange.name, exchange.type)
         for queue in topology.queues:
             if not queue.passive and queue.name not in self._queues:
                 self._queues[queue.name] = self._make(queue.name, queue.arguments)
@@ -85,11 +87,13 @@ class MemoryServer:
     def delete_exchange(self, name: str) -> None:
         """Its bindings go with it."""
         self._bindings.pop(name, None)
+        self._types.pop(name, None)
 
     def _targets(self, exchange: str, routing_key: str) -> list[MemoryQueue | MemoryStream]:
         if not exchange:
             return [self._queues[routing_key]] if routing_key in self._queues else []
-        names = dict.fromkeys(queue for pattern, queue in self._bindings.get(exchange, []) if matches(pattern, routing_key))
+        match = MATCHING[self._types.get(exchange, "topic")]
+        names = dict.fromkeys(queue for pattern, queue in self._bindings.get(exchange, []) if match(pattern, routing_key))
         return [self._queues[name] for name in names]
 
     def _make(self, name: str, arguments: Mapping[str, Any]) -> MemoryQueue | MemoryStream:

@@ -1,8 +1,12 @@
-"""Topic matching: `*` is one word, `#` any number of them."""
+"""Which bindings match a message, by the type of the exchange. In a topic exchange `*` is one word, `#` any number of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from operator import eq
+
+from worker.core.topology import ExchangeType
 
 
 @lru_cache(maxsize=4096)
@@ -19,3 +23,11 @@ def words_match(pattern: tuple[str, ...], words: tuple[str, ...]) -> bool:
         else:
             taken = [False] + [taken[end] and part in {"*", words[end]} for end in range(len(words))]
     return taken[-1]
+
+
+def always(_pattern: str, _routing_key: str) -> bool:
+    return True
+
+
+MATCHING: Mapping[ExchangeType, Callable[[str, str], bool]] = {"topic": matches, "direct": eq, "fanout": always, "headers": always}
+"""A binding without arguments, as all of the worker's, gets every message of a headers exchange."""

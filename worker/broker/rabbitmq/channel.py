@@ -93,14 +93,14 @@ class RabbitChannel:
         return RabbitDelivery(delivered, queue, self, self._content.unread_of(delivered))
 
     async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None, keep: Keep = OURS) -> str:
-        async def hand_over(delivered: DeliveredMessage) -> None:  # aiormq's type asks for a coroutine; it awaits nothing
+        def hand_over(delivered: DeliveredMessage) -> None:
             delivery: Delivery = RabbitDelivery(delivered, queue, self, self._content.unread_of(delivered))
             on_delivery(delivery)
 
         tag = new_id()
-        self._content.consuming(tag, keep)
+        self._content.consuming(tag, hand_over, keep)
         with translated(f"the channel was lost while starting to consume queue {queue!r}"):
-            await self._methods.basic_consume(queue, hand_over, arguments=dict(arguments or {}), consumer_tag=tag, timeout=self._patience)
+            await self._methods.basic_consume(queue, not_called, arguments=dict(arguments or {}), consumer_tag=tag, timeout=self._patience)
         return tag
 
     async def cancel(self, tag: str) -> None:
@@ -151,6 +151,10 @@ class RabbitChannel:
         """The first reason stays."""
         if not self._end.done():
             self._end.set_result(why)
+
+
+async def not_called(_: DeliveredMessage) -> None:
+    """What aiormq is given in place of a consumer: `Content` hands deliveries over."""
 
 
 @asynccontextmanager

@@ -1,8 +1,9 @@
-"""The bodies of messages as they arrive: kept where a consumer wants them, otherwise dropped frame by frame."""
+"""Deliveries as they arrive: handed over, with their bodies where a consumer wants them; other bodies are dropped frame by frame."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
@@ -16,23 +17,27 @@ from pamqp.header import ContentHeader
 
 from worker.core.message import OURS, Announced, Keep, Unread, new_digest
 
+HandOver = Callable[[DeliveredMessage], None]
+
 
 class Content:
-    """Takes the place of aiormq's own reading of bodies on one channel, which collects whatever comes.
+    """Takes the place of aiormq's own reading of deliveries on one channel, which collects whatever body comes and starts a task for each.
 
     The header that comes before a body tells its size, so that a body of any size can be passed over in the memory of one frame.
     """
 
     def __init__(self, methods: Methods) -> None:
         self._methods: Any = methods  # aiormq has no public place to ask for a body's size before it is read
-        vars(methods)["_read_content"] = self._read
+        vars(methods).update(_read_content=self._read, _on_deliver_frame=self._deliver)
+        self._loop = asyncio.get_running_loop()
+        self._hand_overs: dict[str, HandOver] = {}
         self._keeps: dict[str, Keep] = {}
         self._keep_got: Keep = OURS
         self._unread: dict[int, Unread] = {}
 
-    def consuming(self, tag: str, keep: Keep) -> None:
-        """What the consumer of this tag keeps."""
-        self._keeps[tag] = keep
+    def consuming(self, tag: str, hand_over: HandOver, keep: Keep) -> None:
+        """Who gets the deliveries of the consumer of this tag, and which bodies it keeps."""
+        self._hand_overs[tag], self._keeps[tag] = hand_over, keep
 
     @contextmanager
     def getting(self, keep: Keep) -> Iterator[None]:
@@ -46,6 +51,15 @@ class Content:
     def unread_of(self, delivered: DeliveredMessage) -> Unread | None:
         """Set where its body was dropped; to be asked once."""
         return self._unread.pop(delivered.delivery_tag or 0, None)
+
+    async def _deliver(self, frame: Basic.Deliver) -> None:
+        header = await self._methods._get_frame()  # noqa: SLF001 - as said
+        if not isinstance(header, ContentHeader):
+            raise InvalidFrameError(f"{type(header).__name__} came in place of a header")
+        delivered = await self._read(frame, header)
+        hand_over = self._hand_overs.get(frame.consumer_tag or "")
+        if hand_over is not None and frame.consumer_tag in self._methods.consumers:  # not cancelled meanwhile
+            self._loop.call_soon(hand_over, delivered)
 
     async def _read(self, frame: Basic.Deliver | Basic.Return | Basic.GetOk, header: ContentHeader) -> DeliveredMessage:
         size = header.body_size or 0

@@ -1,4 +1,4 @@
-"""Declaring a topology on RabbitMQ: the worker creates what is missing, compares what exists, and changes nothing."""
+"""Declaring a topology on RabbitMQ: the worker creates what is missing, compares queues that exist, and changes nothing."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import structlog
 from aiormq.abc import AbstractChannel as Methods
-from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 from pamqp.commands import Queue as Queues
 
 from worker.broker.mismatch import Difference, absent, mismatch
 from worker.broker.rabbitmq.connection import Link
 from worker.broker.rabbitmq.failures import explain, translated
 from worker.core.errors import BrokerError, QueueMissing
-from worker.core.topology import Binding, Queue, TopicExchange, Topology
+from worker.core.topology import AmqpExchange, Binding, Queue, Topology
 
 log = structlog.get_logger()
 DIFFERENT = re.compile(r"inequivalent arg '(?P<argument>[^']+)' for .*? in vhost .*?: received (?P<received>.*?) but current is (?P<current>.*)", re.DOTALL)
@@ -31,7 +31,7 @@ async def declare(link: Link, topology: Topology, patience: float) -> None:
     """As `Broker.declare`. Queues and bindings go over several channels at once, since the broker answers each channel in order."""
     declarers = [Declarer(link, patience) for _ in range(min(MOST_CHANNELS, 1 + len(topology.queues) // QUEUES_PER_CHANNEL))]
     try:
-        await declarers[0].exchanges(topology.exchanges)
+        await declarers[0].exchanges(topology)
         queues, bindings = iter(topology.queues), iter(topology.bindings)  # shared: each channel takes the next one
         await every(declarer.queues(queues) for declarer in declarers)
         if differences := [difference for declarer in declarers for difference in declarer.differences]:
@@ -68,9 +68,19 @@ class Declarer:
         self._methods = None
         await self._opened.aclose()
 
-    async def exchanges(self, exchanges: Iterable[TopicExchange]) -> None:
-        for exchange in exchanges:
-            self.differences += await self._exchange(exchange)
+    async def exchanges(self, topology: Topology) -> None:
+        """An exchange that exists is taken as it is; a binding that can match nothing there is told."""
+        for exchange in topology.exchanges:
+            kind = await self._exchange(exchange)
+            if kind is None:
+                continue
+            keys = [binding.routing_key for binding in topology.bindings if binding.exchange == exchange.name]
+            if kind == "direct" and (wild := [key for key in keys if {"*", "#"} & set(key.split("."))]):
+                log.warning(
+                    "exchange.taken", exchange=exchange.name, type=kind, reason=f"a direct exchange compares whole routing keys: {wild[0]!r} gets nothing"
+                )
+            else:
+                log.info("exchange.taken", exchange=exchange.name, type=kind)
 
     async def queues(self, queues: Iterator[Queue]) -> None:
         for queue in queues:
@@ -83,15 +93,29 @@ class Declarer:
         for binding in bindings:
             await self._bind(binding)
 
-    async def _exchange(self, exchange: TopicExchange) -> list[Difference]:
+    async def _exchange(self, exchange: AmqpExchange) -> str | None:
+        """Declare it if it is absent. The type of one that exists, as far as the broker tells that it is another one."""
         try:
             async with self._asking(f"declare exchange {exchange.name!r}") as methods:
-                await methods.exchange_declare(exchange.name, exchange_type="topic", durable=True, timeout=self._patience)
+                await methods.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True, timeout=self._patience)
         except Refused as refused:
             found = different("exchange", exchange.name, str(refused))
-            # others may have given it an alternate exchange or the like: only what changes routing for us matters
-            return [found] if found.argument in {"type", "durable", "internal"} else []
-        return []
+            return found.existing if found.argument == "type" else None
+        except Forbidden:
+            if not await self._has_exchange(exchange.name):
+                raise
+        return None
+
+    async def _has_exchange(self, name: str) -> bool:
+        """Whether it exists, which the broker tells everybody."""
+        try:
+            async with self._asking(f"look for exchange {name!r}") as methods:
+                await methods.exchange_declare(name, passive=True, timeout=self._patience)
+        except BrokerError as error:
+            if isinstance(error.__cause__, ChannelNotFoundEntity):
+                return False
+            raise
+        return True
 
     async def _queue(self, queue: Queue) -> list[Difference]:
         """The broker names only the first argument that differs, so it is asked again with that one as it stands."""

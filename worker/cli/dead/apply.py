@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from worker.app.clients import open_clients
+from worker.changes.detect import Change
 from worker.cli.console import errors, output, write_json
 from worker.cli.dead.context import RouteContext, UsageError, confirm, open_context, progress_bar, required_selection
 from worker.cli.dead.inspect import MAX_LISTED, by_class, letter_count, letter_object, print_letters, print_unreadable
+from worker.config.routes import Subscriber
 from worker.core.errors import WorkerError
+from worker.core.health import Health
 from worker.core.message import Message
-from worker.core.ports import Broker, Evaluator
+from worker.core.ports import Broker, Evaluator, Reader
 from worker.flows.dead import operations
 from worker.flows.dead.letter import DeadQueue, Letter
 from worker.flows.dead.letter_selector import LetterSelector, Selection
 from worker.flows.dead.operations import SettlementInterrupted, SettlementTally
 from worker.flows.dead.plan import MarkDone, Replay, ReplayPlan, Retain, Verdict, planner
 from worker.flows.dead.replay import (
+    FetchDetails,
     ReplayEffects,
     ReplayThroughRoute,
     ReplayToQueue,
@@ -29,7 +35,10 @@ from worker.flows.dead.replay import (
     unrouted_effects,
     webhook_effects,
 )
+from worker.flows.polling.details import Unfetched, fetch_whole
+from worker.flows.requests import subscriber_request
 from worker.halo.addresses import api_address
+from worker.metrics import Metrics
 from worker.shutdown import stop_on_signals
 
 RESULT_TEXTS = {"filtered": "left out by the route's `when`", "done": "taken as done"}
@@ -56,7 +65,7 @@ class Task:
     selection: Selection
     options: ApplyOptions
     plan: Callable[[DeadQueue, Letter, Message], ReplayPlan] | None
-    settlers: Callable[[Broker, Evaluator], Mapping[DeadQueue, SettleLetter]]
+    settlers: Callable[[Broker, Evaluator, AsyncExitStack], Mapping[DeadQueue, SettleLetter]]
     largest: int = 0
     """Bytes of a body that settling needs."""
 
@@ -77,9 +86,9 @@ def replay_letters(
     def plan(dead_queue: DeadQueue, letter: Letter, message: Message) -> ReplayPlan:
         return planners[dead_queue](letter, message)
 
-    def settlers(broker: Broker, evaluator: Evaluator) -> Mapping[DeadQueue, SettleLetter]:
+    def settlers(broker: Broker, evaluator: Evaluator, stack: AsyncExitStack) -> Mapping[DeadQueue, SettleLetter]:
         return {
-            dead_queue: ReplayThroughRoute(replay_effects(context, dead_queue, evaluator), broker, context.clock)
+            dead_queue: ReplayThroughRoute(replay_effects(context, dead_queue, evaluator, stack), broker, context.clock)
             if dead_queue.home is None
             else ReplayToQueue(dead_queue, dead_queue.home, planners[dead_queue], broker, context.codec)
             for dead_queue in context.dead_queues
@@ -89,19 +98,37 @@ def replay_letters(
     return run_task(context, Task("replay", selected, options, plan, settlers, context.settings.max_message))
 
 
-def replay_effects(context: RouteContext, dead_queue: DeadQueue, evaluator: Evaluator) -> ReplayEffects:
-    """For a dead queue whose letters came from no queue."""
+def replay_effects(context: RouteContext, dead_queue: DeadQueue, evaluator: Evaluator, stack: AsyncExitStack) -> ReplayEffects:
+    """For a dead queue whose letters came from no queue. `stack` closes what the replay opens."""
     if dead_queue.kind == "subscriber":
         route = context.routes.subscribers[dead_queue.route]
-        return subscriber_effects(route, api_address(context.routes.clients[route.client]) + route.operation.path, evaluator)
+        fetch = details_fetcher(context, route, evaluator, stack)
+        return subscriber_effects(route, api_address(context.routes.clients[route.client]) + route.operation.path, evaluator, fetch)
     return webhook_effects(context.routes.webhooks[dead_queue.route], evaluator) if dead_queue.kind == "webhook" else unrouted_effects
+
+
+def details_fetcher(context: RouteContext, route: Subscriber, evaluator: Evaluator, stack: AsyncExitStack) -> FetchDetails | None:
+    """None for a route without `details`. The client is opened for the first letter that needs it."""
+    details, opened = route.details, dict[str, Reader]()
+    if details is None:
+        return None
+
+    async def fetch(change: Change) -> Change | Unfetched:
+        if not opened:
+            opened.update(
+                await stack.enter_async_context(open_clients(context.routes, context.settings, Metrics(), Health(), context.clock, names=[route.client]))
+            )
+        query = (await subscriber_request(route, evaluator))["query"]
+        return await fetch_whole(opened[route.client], details, change, query)
+
+    return fetch
 
 
 def discard_letters(route: str, ids: Sequence[str], where: str | None, environment: Mapping[str, str], *, everything: bool, options: ApplyOptions) -> int:
     """Returns the exit code: 0 if all selected letters are deleted. Raises as `replay_letters`."""
     context = open_context(route, environment)
     selected = required_selection(ids, where, everything=everything)
-    return run_task(context, Task("discard", selected, options, None, lambda _, __: dict.fromkeys(context.dead_queues, discard)))
+    return run_task(context, Task("discard", selected, options, None, lambda *_: dict.fromkeys(context.dead_queues, discard)))
 
 
 def run_task(context: RouteContext, task: Task) -> int:
@@ -115,6 +142,7 @@ async def apply(context: RouteContext, task: Task) -> int:
         context.broker() as broker,
         context.evaluator() as evaluator,
         operations.exclusive_access(broker, context.clock, context.dead_queues) as exclusive,
+        AsyncExitStack() as stack,
     ):
         if not exclusive:
             raise LettersLocked("another `dead` command is working on the letters of this route: run this one again when it has ended")
@@ -129,7 +157,7 @@ async def apply(context: RouteContext, task: Task) -> int:
         if not task.options.yes and not await confirm(f"{task.verb.capitalize()} {describe_selection(context, selector)}?"):
             errors().print("nothing was changed")
             return 1
-        error, settlers = "", task.settlers(broker, evaluator)
+        error, settlers = "", task.settlers(broker, evaluator, stack)
         async with stop_on_signals() as stop:
             with progress_bar(task.verb, selector.count) as advance:
                 try:

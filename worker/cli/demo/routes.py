@@ -49,9 +49,7 @@ def with_prefix(routes: Routes, prefix: str) -> Routes:
         for name, route in routes.subscribers.items()
     }
     publishers = {
-        f"{prefix}{name}": replace(
-            route, name=f"{prefix}{name}", queue=prefix + route.queue, bind=tuple((prefix + exchange, key) for exchange, key in route.bind)
-        )
+        f"{prefix}{name}": replace(route, name=f"{prefix}{name}", queue=prefix + route.queue, bind=tuple(source.with_prefix(prefix) for source in route.bind))
         for name, route in routes.publishers.items()
     }
     runbooks = {

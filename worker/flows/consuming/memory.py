@@ -11,12 +11,13 @@ from functools import partial
 
 import structlog
 
+from worker.core.bodies import measure, packing_of
 from worker.core.delivery_state import DeliveryState
-from worker.core.errors import BrokerError
-from worker.core.json_codec import MAX_BYTES, weight_of
+from worker.core.errors import BrokerError, Undecodable
+from worker.core.json_codec import MAX_BYTES, weight, weight_of
 from worker.core.ledger import Ledger, arrival_key
-from worker.core.message import Delivery, identity_of
-from worker.core.outcome import Outcome, Unsent
+from worker.core.message import Delivery, Message, identity_of
+from worker.core.outcome import DeadClass, Outcome, Refused, Unsent
 from worker.flows.waiting import race
 from worker.metrics import Metrics
 
@@ -201,14 +202,16 @@ async def told(pool: Pool, weight: int, what: str) -> Share:
 
 async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awaitable[Outcome]], stop: asyncio.Event | None = None) -> Outcome:
     """What `run` makes of the delivery. While it waits it is not begun: should the worker die, that can be told; when the worker stops, it goes back."""
-    body = delivery.message.body
-    if len(body) <= FREE:
+    try:
+        size, needed = needs(delivery.message, memory.largest)
+    except Undecodable as error:
+        return Refused(DeadClass.DECODE, str(error))
+    if size <= FREE:
         return await run()
-    weight = weight_of(body)
-    share = memory.work_now(weight)
+    share = memory.work_now(needed)
     if share is None:
         await memory.receipts.leave(delivery)
-        share = await (memory.work(weight) if stop is None else race(memory.work(weight), stop.wait()))
+        share = await (memory.work(needed) if stop is None else race(memory.work(needed), stop.wait()))
     if not isinstance(share, Share):
         return Unsent(STOPPING, counted=False)
     try:
@@ -216,3 +219,20 @@ async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awai
         return await run()
     finally:
         share.release()
+
+
+def needs(message: Message, largest: int) -> tuple[int, int]:
+    """Bytes of a body as it is worked on, unpacked, and of the memory for that. Raises `Undecodable` for a compressed body that cannot be unpacked within `largest` bytes."""
+    if message.content_encoding and packing_of(message.content_encoding):
+        size, values = measure(message.body, message.content_encoding, largest)
+        return size, weight(size, values)
+    size = len(message.body)
+    return size, weight_of(message.body) if size > FREE else 0
+
+
+def size_of(message: Message, largest: int) -> int:
+    """Bytes of a body once it is unpacked; of one that cannot be unpacked, its own."""
+    try:
+        return needs(message, largest)[0]
+    except Undecodable:
+        return len(message.body)

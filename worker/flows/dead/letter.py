@@ -11,11 +11,11 @@ from typing import Any, Literal
 from worker.config.jsonable import to_jsonable
 from worker.config.routes import Routes
 from worker.core import topology
+from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import ConfigError, Problem, Undecodable
 from worker.core.header_codec import HeaderCodec, state_of
 from worker.core.header_fields import moment
-from worker.core.json_codec import decode
 from worker.core.message import Message, Unread, digest
 from worker.core.outcome import DeadClass
 from worker.core.suggest import choices
@@ -154,7 +154,7 @@ def last_death(dead_queue: DeadQueue, headers: Mapping[str, Any]) -> Mapping[str
 def expression_view(letter: Letter, message: Message, now: float) -> dict[str, Any]:
     """The input of `--where`. `body` is the JSON value, or the text of a body that is not JSON; it is absent if the body was not read."""
     fields = summary(letter, now) | {"headers": to_jsonable(message.headers)}
-    return fields if letter.unread else fields | {"body": decoded_body(message.body)}
+    return fields if letter.unread else fields | {"body": decoded_body(message)}
 
 
 def summary(letter: Letter, now: float) -> dict[str, Any]:
@@ -170,12 +170,12 @@ def summary(letter: Letter, now: float) -> dict[str, Any]:
     }
 
 
-def decoded_body(body: bytes) -> Any:
+def decoded_body(message: Message) -> Any:
     """The JSON value, otherwise the text."""
     try:
-        return decode(body)
+        return read_message(message)
     except Undecodable:
-        return body.decode("utf-8", "replace")
+        return message.body.decode("utf-8", "replace")
 
 
 def fingerprint_of(message: Message, body_digest: bytes, at: datetime | None) -> bytes:

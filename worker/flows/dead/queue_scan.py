@@ -16,6 +16,7 @@ MAX_PREFETCH = 65_535  # messages that one consumer may hold: the largest prefet
 READ_AHEAD = 500  # messages beyond those that stay held, so that a caller that settles them one by one does not wait for the next
 ACK_SETTLE_TIME = 0.1  # seconds within which the messages arrive for which acks made room
 IDLE_POLL = 0.5  # seconds without a message before the scan asks for the depth
+REQUEUE_POLL = 0.02  # seconds between two questions for the depth
 REQUEUE_TIMEOUT = 2.0  # seconds within which a queue gets back what a closed channel held
 STALL_TIMEOUT = 30.0  # seconds within which a broker must deliver a ready message
 
@@ -123,6 +124,7 @@ class QueueScan:
             if self._clock.monotonic() > until:  # other consumers take from the queue
                 self._contended = True
                 return
+            await self._clock.sleep(REQUEUE_POLL)
 
     async def _depth(self) -> int | None:
         try:

@@ -13,16 +13,18 @@ from worker.changes.detect import Change, Kind
 from worker.changes.records import content_hash
 from worker.config.automation import Webhook
 from worker.config.routes import Subscriber
+from worker.core.bodies import read_message
 from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionError, PublishRefused, QueueMissing, Undecodable, Unpublishable, Unroutable
 from worker.core.header_codec import HeaderCodec
-from worker.core.json_codec import decode
 from worker.core.message import Message
+from worker.core.outcome import DeadClass
 from worker.core.ports import Broker, Clock, Evaluator
 from worker.flows.dead.letter import DeadQueue, Letter
 from worker.flows.dead.plan import MarkDone, Replay, ReplayPlanner, Retain, incomplete_letter, replay_state
 from worker.flows.hooks import effects as hook_effects
 from worker.flows.hooks.effects import Effect
 from worker.flows.polling import events
+from worker.flows.polling.details import Unfetched
 from worker.flows.running.run_message import run_id_of
 
 logger = structlog.get_logger()
@@ -109,8 +111,15 @@ async def discard(letter: Letter, message: Message) -> Removed | Retain:  # noqa
     return Removed("discarded")
 
 
-def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator) -> ReplayEffects:
-    """For a record whose event could not be built. The letter's id stands in for the earlier content hash, which the letter does not hold."""
+FetchDetails = Callable[[Change], Awaitable[Change | Unfetched]]
+"""Asks Halo for the whole record of a letter that holds only the row of the list."""
+
+
+def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator, fetch: FetchDetails | None = None) -> ReplayEffects:
+    """For a record whose event could not be built. The letter's id stands in for the earlier content hash, which the letter does not hold.
+
+    `fetch` is for routes with `details`: it is asked for letters of records whose details Halo refused.
+    """
 
     async def effects(letter: Letter, message: Message, now: float) -> list[Effect]:
         kind, key = message.headers.get("change"), message.headers.get("record")
@@ -119,6 +128,11 @@ def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator) -> 
             raise Undecodable("the headers `change` and `record` are missing or invalid: discard the letter")
         digest = None if kind == "deleted" else content_hash(record, route.ignore)
         change = Change(cast("Kind", kind), key, record, letter.id, digest)
+        if fetch is not None and kind != "deleted" and letter.dead_class != DeadClass.TRANSFORM:
+            whole = await fetch(change)
+            if isinstance(whole, Unfetched):
+                raise Undecodable(f"{whole.reason}; the record stays")
+            change = whole
         if not await events.wanted(route, change, evaluator):
             return []
         event = await events.event_of(route, change, source, datetime.fromtimestamp(now, UTC), letter.id, evaluator)
@@ -149,7 +163,7 @@ async def unrouted_effects(letter: Letter, message: Message, _: float) -> list[E
 
 
 def body_object(message: Message) -> dict[str, Any]:
-    document = decode(message.body)
+    document = read_message(message)
     if not isinstance(document, dict):
         raise Undecodable("the body is not a JSON object")
     return document

@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from worker.changes.records import UPDATE_STAMPS, VOLATILE, parse_stamp, without_control
+from worker.core.exact_numbers import digest_text
 
 DATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 OF_NOW = re.compile(r"T\d\d:\d\d:\d\d\.\d{4,}")  # decimals that the database does not keep: Halo took this moment while it answered
@@ -44,7 +43,7 @@ def canonical(value: Any) -> bytes:
     if isinstance(value, str):
         moment = parse_stamp(value) or "" if DATED.match(value) else value
         return str(moment).encode(errors="surrogatepass")
-    return orjson.dumps(_plain(without_control(value)), option=orjson.OPT_SORT_KEYS)
+    return digest_text(_plain(without_control(value)))
 
 
 def _plain(value: Any) -> Any:

@@ -56,7 +56,7 @@ class EchoFilter:
 
     def _is_own(self, change: Change, known: RecordIndex, settled: int | None) -> bool:
         key = self._key(change)
-        footprints = self._notices.footprints(self._route.client, self._route.operation.resource, key) if key is not None else []
+        footprints = self._notices.footprints(self._route.client, self._route.operation.id_space, key) if key is not None else []
         trace = known.traces.get(change.key, "")
         dealt_with = int(trace) if trace.isdecimal() else None
         row = ObservedRow(stamp_of(change.record), change.key in known.hashes, dealt_with, settled, self._route.ignore)
@@ -70,5 +70,5 @@ class EchoFilter:
         began = self._clock.monotonic()
         keys = [key for change in changes if (key := self._key(change)) is not None]
         new = any(change.key not in known.hashes for change in changes)
-        await self._notices.wait_until_ended(self._route.client, self._route.operation.resource, keys, creates=new, within=self._wait)
+        await self._notices.wait_until_ended(self._route.client, self._route.operation.id_space, keys, creates=new, within=self._wait)
         self._wait = max(self._wait - (self._clock.monotonic() - began), 0.0)

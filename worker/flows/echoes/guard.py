@@ -12,9 +12,9 @@ DETAIL = "/{id}"
 
 
 def guarded(routes: Routes) -> dict[str, frozenset[str]]:
-    """By client: the resources (first path segment, lower case) that a publisher or runbook writes and a subscriber filters."""
-    both = set(written(routes)) & {(route.client, route.operation.resource) for route in routes.subscribers.values() if drops_echoes(route)}
-    return {client: frozenset(resource for other, resource in both if other == client) for client in {client for client, _ in both}}
+    """By client: the id spaces (first path segment, lower case) that a publisher or runbook writes and a subscriber filters."""
+    both = set(written(routes)) & {(route.client, route.operation.id_space) for route in routes.subscribers.values() if drops_echoes(route)}
+    return {client: frozenset(space for other, space in both if other == client) for client in {client for client, _ in both}}
 
 
 def drops_echoes(route: Subscriber) -> bool:
@@ -25,7 +25,7 @@ def drops_echoes(route: Subscriber) -> bool:
 def written(routes: Routes) -> Iterator[tuple[str, str]]:
     for publisher in routes.publishers.values():
         if is_about_records(publisher.operation):
-            yield publisher.client, publisher.operation.resource
+            yield publisher.client, publisher.operation.id_space
     catalogue = load()
     for runbook in routes.runbooks.values():
         for step in runbook.steps.values():
@@ -33,7 +33,7 @@ def written(routes: Routes) -> Iterator[tuple[str, str]]:
                 continue
             operation = catalogue.find(step.action.entity, step.action.method)
             if is_about_records(operation):
-                yield step.client, operation.resource
+                yield step.client, operation.id_space
 
 
 def is_about_records(operation: Operation) -> bool:

@@ -14,7 +14,7 @@ import structlog
 
 from worker.catalogue.catalogue import load
 from worker.catalogue.errors import MethodNotAllowed, RequestError, UnknownEntity
-from worker.catalogue.operation import Operation
+from worker.catalogue.operation import Operation, id_space
 from worker.changes.records import record_key
 from worker.core.entropy import new_id
 from worker.core.errors import BrokerError
@@ -35,9 +35,10 @@ READ_TIMEOUT = 10.0  # seconds that a write waits for the record as it is before
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a write is about. `records`: those that Halo answers, in order; for a deletion, what identifies the record."""
+    """What a write is about. `space`: the resource under which its ids are unique. `records`: those that Halo answers, in order; for a deletion, what identifies the record."""
 
     resource: str
+    space: str
     listing: Operation
     details: Operation | None
     records: tuple[Record, ...]
@@ -68,13 +69,13 @@ class WriteAnnouncement:
         keys = [key for record in target.updates() if (key := target.key(record)) is not None]
         try:
             async with asyncio.timeout(ANNOUNCEMENT_TIMEOUT):
-                await self._notices.begin(self._write, self._client, target.resource, keys, target.creates)
+                await self._notices.begin(self._write, self._client, target.space, keys, target.creates)
         except (BrokerError, TimeoutError) as error:
             self._warn(error)
 
     async def end(self, footprints: Iterable[WriteFootprint]) -> None:
         try:
-            await self._notices.end(self._write, self._client, self._target.resource, footprints)
+            await self._notices.end(self._write, self._client, self._target.space, footprints)
         except BrokerError as error:
             self._warn(error)
 
@@ -96,15 +97,15 @@ class RecordingSlot:
 
 
 class WriteRecordingHalo:
-    """Implements `Halo` through another one, and records its writes to `resources`. Every other request passes unchanged.
+    """Implements `Halo` through another one, and records its writes to the records of these id `spaces`. Every other request passes unchanged.
 
     It reads a record before it updates it: only the stamp found there shows that no other writer came between. A write whose answer has no stamp leaves no
     footprint, so subscribers publish it; after one such answer, writes to that resource are neither read before nor announced. No failure here stops a write.
     """
 
-    def __init__(self, halo: Halo, resources: frozenset[str], notices: WriteNotices) -> None:
+    def __init__(self, halo: Halo, spaces: frozenset[str], notices: WriteNotices) -> None:
         self._halo = halo
-        self._resources = resources
+        self._spaces = spaces
         self._notices = notices
         self._catalogue = load()
         self._unstamped: set[str] = set()
@@ -165,8 +166,8 @@ class WriteRecordingHalo:
 
     def _target(self, request: Request) -> Target | None:
         segments = [unquote(segment) for segment in request.path.split("/")[1:]]
-        resource = segments[0].lower()
-        if resource not in self._resources or request.method not in {"POST", "DELETE"} or len(segments) != (1 if request.method == "POST" else 2):
+        resource, space = segments[0].lower(), id_space(segments[0].lower())
+        if space not in self._spaces or request.method not in {"POST", "DELETE"} or len(segments) != (1 if request.method == "POST" else 2):
             return None
         try:
             listing = self._catalogue.find(segments[0], "GET")
@@ -174,12 +175,12 @@ class WriteRecordingHalo:
             return None
         details = self._catalogue.details_of(listing)
         if request.method == "DELETE":
-            return Target(resource, listing, details, ({**request.query, "id": segments[1]},), deletes=True)
+            return Target(resource, space, listing, details, ({**request.query, "id": segments[1]},), deletes=True)
         records = request.body if isinstance(request.body, list) else [request.body]
         if not all(isinstance(record, dict) for record in records):
             return None
         all_answered = any(name.lower() == "returnall" and value.lower() == "true" for name, value in request.query.items())
-        return Target(resource, listing, details, tuple(records if all_answered else records[-1:]), deletes=False)
+        return Target(resource, space, listing, details, tuple(records if all_answered else records[-1:]), deletes=False)
 
     async def _read(self, target: Target, priority: Priority) -> dict[str, Record]:
         """The records that the write updates, by key, as far as Halo gives them."""

@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
-import orjson
-
 from worker.config.automation import Webhook
 from worker.core.entropy import new_id
 from worker.core.errors import ExpressionError
+from worker.core.exact_numbers import digest_text
 from worker.core.json_codec import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
@@ -51,8 +50,8 @@ async def delivery_identity(hook: Webhook | None, document: Mapping[str, Any], e
     """Identifies copies of a delivery: the result of the route's `id`, otherwise a hash of the content. Raises `ExpressionError`."""
     found = await hook.id.evaluate(document, webhook_bindings(hook), evaluator) if hook is not None and hook.id is not None else None
     if found not in (None, ""):
-        return found if isinstance(found, str) else orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
-    return blake2b(orjson.dumps(document, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+        return found if isinstance(found, str) else digest_text(found).decode()
+    return blake2b(digest_text(document), digest_size=16).hexdigest()
 
 
 async def passes_filter(hook: Webhook, document: Mapping[str, Any], evaluator: Evaluator) -> bool:

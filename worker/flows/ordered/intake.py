@@ -17,6 +17,7 @@ from worker.core.settlement import Bury
 from worker.core.topology import order_room
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.consumer import ACKS_UNDER_WAY
+from worker.flows.consuming.memory import size_of
 from worker.flows.consuming.report import report
 from worker.flows.consuming.runner import tell_unproven
 from worker.flows.consuming.settlement_executor import FIRST_PAUSE, LONGEST_PAUSE, SettlementExecutor
@@ -146,8 +147,8 @@ class Intake:
         if delivery.redelivered and self._unstarted and (known := known_by(delivery)) in self._unstarted:
             self._unstarted.discard(known)
             state = replace(state, redelivered=False)
-        async with self._memory.working(len(delivery.message.body), WEIGHT_OF_BYTE):
-            key = await key_of(self._route, delivery, state, self._evaluator, self._clock)
+        async with self._memory.working(size_of(delivery.message, self._memory.largest), WEIGHT_OF_BYTE):
+            key = await key_of(self._route, delivery, state, self._evaluator, self._clock, self._memory.largest)
             self._sequence += 1
             entry = self._lanes.expect((self._sequence, state.message_id), None if isinstance(key, Refused) else key, memory_of(delivery.message))
             self.changed()

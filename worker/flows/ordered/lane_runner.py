@@ -117,7 +117,9 @@ class LaneRunner:
         """Run the route's handler; a message whose key cannot be told is refused when its turn comes."""
         if item.stamp.starts > WORK_LIMIT:
             return Refused(DeadClass.CRASHED, f"started {item.stamp.starts} times without ever coming to an end")
-        refused = await key_of(self._deps.route, item, item.state, self._deps.evaluator, self._deps.clock) if entry.key is None else None
+        refused = (
+            await key_of(self._deps.route, item, item.state, self._deps.evaluator, self._deps.clock, self._deps.memory.largest) if entry.key is None else None
+        )
         if isinstance(refused, Refused):
             return refused
         outcome = await with_memory(self._deps.memory, item, partial(self._deps.handler, item, item.state))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from worker.config.routes import Publisher
+from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import ExpressionError, Undecodable
 from worker.core.header_codec import HeaderCodec
-from worker.core.json_codec import decode
 from worker.core.message import Delivery, Message, Unread
 from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Clock, Evaluator
@@ -86,12 +86,15 @@ def moved_on(item: WaitingMessage, now: float, *, started: bool = False) -> Deli
     return replace(item.state, order=replace(item.stamp, since=since, starts=item.stamp.starts + started))
 
 
-async def key_of(route: Publisher, delivery: Delivery, state: DeliveryState, evaluator: Evaluator, clock: Clock) -> str | Refused:
-    """What keeps this message in order with others: 7, 7.0 and "7" are one key, as Halo takes them. Waits while nothing can be evaluated."""
+async def key_of(route: Publisher, delivery: Delivery, state: DeliveryState, evaluator: Evaluator, clock: Clock, largest: int) -> str | Refused:
+    """What keeps this message in order with others: 7, 7.0 and "7" are one key, as Halo takes them. Waits while nothing can be evaluated.
+
+    `largest`: bytes of the largest body that is read.
+    """
     if (order_by := route.order_by) is None:
         raise ValueError(f"the route {route.name} has no `order_by`")
     try:
-        document, bindings = decode(delivery.message.body), message_bindings(route, delivery, state)
+        document, bindings = read_message(delivery.message, largest), message_bindings(route, delivery, state)
         key = key_text(await once_evaluated(lambda: order_by.evaluate(document, bindings, evaluator), clock))
     except ExpressionError as error:
         return Refused(DeadClass.TRANSFORM, str(error))

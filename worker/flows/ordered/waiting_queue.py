@@ -150,7 +150,7 @@ class WaitingQueue:
         state = item.state
         entry = self._lanes.known(item.place)
         if entry is None:
-            key = await key_of(self._route, item, state, self._evaluator, self._clock)
+            key = await key_of(self._route, item, state, self._evaluator, self._clock, self._largest)
             entry = self._lanes.expect(item.place, None if isinstance(key, Refused) else key, memory_of(item.message))
         surplus = self._lanes.arrive(
             entry, item, made=(state.attempts, state.tries), due=item.stamp.due, careful=item.stamp.starts >= SUSPECT, now=self._clock.monotonic()

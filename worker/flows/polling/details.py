@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from worker.catalogue.errors import RequestError
 from worker.catalogue.operation import Operation
 from worker.catalogue.requests import build_request
 from worker.changes.detect import Change
 from worker.core.errors import WorkerError
-from worker.core.exchange import Exchange, Priority, Request
-from worker.core.ports import Halo
+from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.outcome import DeadClass
+from worker.core.ports import Reader
 
-NOT_FOUND = 404
+PATIENCE = 3  # failed polls after which a record that cannot be read is parked: it holds up the cursor
+ALL_REFUSED = 10  # refusals without a success that are taken for a missing permission, not for single records
+UNANSWERED = 3  # records of a page without an answer, each after all attempts, that are taken for an outage
+
+
+class DetailsStopped(WorkerError):
+    """The worker stops: the record is fetched in a later turn."""
 
 
 class DetailsFailed(WorkerError):
-    """A changed record could not be fetched: the poll fails and its cursor stays."""
+    """Halo refuses the details of every record, or does not answer: the poll fails, and parks none of them."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        super().__init__(f"a changed record could not be fetched: {exchange.reason}")
-        self.exchange = exchange
+
+@dataclass(frozen=True, slots=True)
+class Unfetched:
+    """A change whose record could not be fetched. `lasting`: Halo refuses this record, so that asking again changes nothing."""
+
+    change: Change
+    dead_class: DeadClass
+    reason: str
+    status: int | None = None
+    lasting: bool = True
+
+
+@dataclass(slots=True)
+class Found:
+    """The result for one page. `gave_up`: why the records that are in neither list were not asked for."""
+
+    fetched: list[Change] = field(default_factory=list)
+    unfetched: list[Unfetched] = field(default_factory=list)
+    gave_up: str = ""
 
 
 def details_request(operation: Operation, record: Mapping[str, Any], request_query: Mapping[str, Any]) -> Request:
@@ -32,12 +56,50 @@ def details_request(operation: Operation, record: Mapping[str, Any], request_que
     return build_request(operation, {"id": record.get("id")}, query)
 
 
-async def fetch_whole(halo: Halo, operation: Operation, change: Change, request_query: Mapping[str, Any]) -> Change | None:
-    """Return the change with the record that `/{id}` answers, None for a deleted record: a later scan detects the deletion. Raises `DetailsFailed`."""
-    request = details_request(operation, change.record, request_query)
-    exchange = await halo.send(request, priority=Priority.POLL)
-    if exchange.status == NOT_FOUND:
-        return None
-    if not exchange.ok or not isinstance(exchange.body, dict):
-        raise DetailsFailed(exchange)
-    return replace(change, record=exchange.body)
+async def fetch_whole(reader: Reader, operation: Operation, change: Change, request_query: Mapping[str, Any]) -> Change | Unfetched:
+    """Return the change with the record that `/{id}` answers, or why there is none. Raises `DetailsStopped`."""
+    try:
+        request = details_request(operation, change.record, request_query)
+    except RequestError as error:
+        return Unfetched(change, DeadClass.REJECTED, f"its details cannot be asked for: {error}")
+    exchange = await reader.send(request, priority=Priority.POLL)
+    if exchange.ok and isinstance(exchange.body, dict):
+        return replace(change, record=exchange.body)
+    return unfetched(change, exchange)
+
+
+async def fetch_all(reader: Reader, operation: Operation, changes: Sequence[Change], request_query: Mapping[str, Any], *, before: int) -> Found:
+    """Fetch the records one after the other. `before`: number of records that this turn has fetched already. Raises `DetailsStopped`."""
+    found = Found()
+    for change in changes:
+        result = await fetch_whole(reader, operation, change, request_query)
+        if isinstance(result, Change):
+            found.fetched.append(result)
+            continue
+        found.unfetched.append(result)
+        refused = sum(each.lasting for each in found.unfetched)
+        if refused >= ALL_REFUSED and not found.fetched and not before:
+            found.gave_up = f"Halo refuses every record that was asked for, {refused} so far; the last one: {result.reason}"
+        elif len(found.unfetched) - refused >= UNANSWERED:
+            found.gave_up = f"{UNANSWERED} records could not be read; the last one: {result.reason}"
+        if found.gave_up:
+            break
+    return found
+
+
+def unfetched(change: Change, exchange: Exchange) -> Unfetched:
+    """What an exchange without a record means. Total over the fates. Raises `DetailsStopped`."""
+    status, reason = exchange.status, f"its details: {exchange.reason}"
+    match exchange.fate:
+        case Fate.NOT_SENT if not exchange.down:
+            raise DetailsStopped(exchange.reason)
+        case Fate.AUTH:
+            return Unfetched(change, DeadClass.AUTH, reason, status)
+        case Fate.REJECTED:
+            return Unfetched(change, DeadClass.REJECTED, reason, status)
+        case Fate.DONE:
+            return Unfetched(change, DeadClass.REJECTED, "its details: Halo answers no record", status)
+        case Fate.DONE_UNREAD if exchange.oversized:
+            return Unfetched(change, DeadClass.REJECTED, reason, status)
+        case Fate.NOT_SENT | Fate.THROTTLED | Fate.AMBIGUOUS | Fate.DONE_UNREAD:
+            return Unfetched(change, DeadClass.RETRIES_EXHAUSTED, reason, status, lasting=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -75,8 +75,7 @@ class Emitter:
             now = datetime.fromtimestamp(self._clock.now(), UTC)
             event = await event_of(self._route, change, self._source, now, position, self._evaluator)
         except (ExpressionError, Undecodable) as error:
-            await self._park(change, str(error))
-            tally.add("parked")
+            await self.park(change, str(error), tally)
             return
         except EvaluatorUnavailable as error:
             raise EmitStopped(str(error)) from error
@@ -90,8 +89,7 @@ class Emitter:
             tally.add("unrouted")
             return
         except Unpublishable as error:
-            await self._park(change, f"its event cannot be published: {error}")
-            tally.add("parked")
+            await self.park(change, f"its event cannot be published: {error}", tally)
             return
         tally.add(change.kind)
         self._metrics.events.labels(self._route.name, change.kind).inc()
@@ -113,10 +111,11 @@ class Emitter:
             ) from error
         if self._route.unrouted == "park":
             headers = unrouted_headers(event.exchange, event.routing_key, self._route.name, event.message.headers)
-            await self._confirmed(Message(event.message.body, headers, correlation_id=event.message.correlation_id), UNROUTED)
+            await self._confirmed(replace(event.message, headers=headers, message_id=""), UNROUTED)
 
-    async def _park(self, change: Change, reason: str) -> None:
-        headers = dict(parked_headers(reason, DeadClass.TRANSFORM, self._route.name, datetime.fromtimestamp(self._clock.now(), UTC)))
+    async def park(self, change: Change, reason: str, tally: Tally, dead_class: DeadClass = DeadClass.TRANSFORM, status: int | None = None) -> None:
+        """Put the record into the dead queue of the subscriber. Raises `EmitStopped`, `BrokerError`."""
+        headers = dict(parked_headers(reason, dead_class, self._route.name, datetime.fromtimestamp(self._clock.now(), UTC), status))
         headers |= {"record": change.key, "change": change.kind}
         dead = subscriber_dead_queue(self._route.name)
         try:
@@ -124,8 +123,9 @@ class Emitter:
         except Unpublishable as error:  # Halo has the record
             left_out = {"dead-left-out": f"the record, of which only its key is kept: {error}"}
             await self._confirmed(Message(encode(identity(change.key, self._route.key)), headers | left_out), dead)
+        tally.add("parked")
         self._metrics.parked.labels(self._route.name).inc()
-        logger.warning("record.parked", record=change.key, change=change.kind, reason=reason)
+        logger.warning("record.parked", record=change.key, change=change.kind, dead_class=dead_class.value, status=status, reason=reason)
 
     async def _confirmed(self, message: Message, routing_key: str, exchange: str = "") -> None:
         """Publish until confirmed; a copy from an unconfirmed attempt has the same dedupe key. Raises `Unpublishable`, `EmitStopped`."""

@@ -69,9 +69,9 @@ def deletion(route: Subscriber, key: str, previous: str) -> Change:
     return Change("deleted", key, identity(key, route.key), previous, None)
 
 
-def parked_headers(reason: str, dead_class: DeadClass, route: str, at: datetime) -> Mapping[str, Any]:
+def parked_headers(reason: str, dead_class: DeadClass, route: str, at: datetime, status: int | None = None) -> Mapping[str, Any]:
     """Return the headers of a record that could not become an event."""
-    return written(DEATH, Death(dead_class.value, reason, None, 1, route, at))
+    return written(DEATH, Death(dead_class.value, reason, status, 1, route, at))
 
 
 def unrouted_headers(exchange: str, routing_key: str, route: str, headers: Mapping[str, Any]) -> Mapping[str, Any]:

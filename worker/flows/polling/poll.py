@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,9 +19,9 @@ from worker.changes.scan import Scan, Seen, Step
 from worker.config.routes import Subscriber
 from worker.core.errors import EvaluatorUnavailable, ExpressionError, WorkerError
 from worker.core.exchange import Exchange, Fate, Request
-from worker.core.ports import Clock, Evaluator, Halo
+from worker.core.ports import Clock, Evaluator, Reader
 from worker.flows.echoes.filter import EchoFilter
-from worker.flows.polling.details import DetailsFailed, fetch_whole
+from worker.flows.polling.details import PATIENCE, DetailsFailed, DetailsStopped, Unfetched, fetch_all
 from worker.flows.polling.emit import EmitStopped, Emitter
 from worker.flows.polling.events import deletion
 from worker.flows.polling.plan import after_scan, planned, resumed, suspended
@@ -31,6 +32,8 @@ from worker.state.baton import Baton
 from worker.state.record_index import MAX_KNOWN, RecordIndex
 
 logger = structlog.get_logger()
+HELD_PAGES = 10  # pages that are read before the first of them is published: if the key turns out to be wrong on one of them, nothing is published
+HELD_WITH_DETAILS = 2  # a turn that ends fetches the details of what is held, up to 100 requests for each page
 
 
 class TooManyRecords(WorkerError):
@@ -41,10 +44,10 @@ class Poller:
     """Takes turns of one subscriber through one broker attachment."""
 
     def __init__(
-        self, route: Subscriber, halo: Halo, emitter: Emitter, evaluator: Evaluator, clock: Clock, metrics: Metrics, echoes: EchoFilter | None = None
+        self, route: Subscriber, reader: Reader, emitter: Emitter, evaluator: Evaluator, clock: Clock, metrics: Metrics, echoes: EchoFilter | None = None
     ) -> None:
         self._route = route
-        self._halo = halo
+        self._reader = reader
         self._emitter = emitter
         self._evaluator = evaluator
         self._clock = clock
@@ -60,9 +63,9 @@ class Poller:
         with structlog.contextvars.bound_contextvars(route=self._route.name, poll=turn.poll):
             try:
                 await self._scan(turn, await subscriber_request(self._route, self._evaluator), pause)
-            except DetailsFailed as error:
-                turn.error = "" if is_stopping(error.exchange) else str(error)
-            except (EmitStopped, EvaluatorUnavailable, ExpressionError, RequestError, TooManyRecords) as error:
+            except DetailsStopped:
+                turn.interrupted = True
+            except (DetailsFailed, EmitStopped, EvaluatorUnavailable, ExpressionError, RequestError, TooManyRecords) as error:
                 turn.error, turn.stopped = str(error), isinstance(error, EmitStopped)
             result = self._result(turn)
             return replace(result, unroutable=turn.stopped or "unrouted" in turn.tally.counts)
@@ -70,17 +73,25 @@ class Poller:
     async def _scan(self, turn: Turn, parameters: dict[str, dict[str, Any]], pause: Callable[[], bool]) -> None:
         listing = self._route.operation.listing
         request = build_request(self._route.operation, parameters["path"], parameters["query"])
-        reader = PageReader(self._halo, request, listing, self._read_logger(turn, request))
+        reader = PageReader(self._reader, request, listing, self._read_logger(turn, request))
         ordered = listing is not None and listing.ordered and not {"order", "orderdesc"} & {name.lower() for name in parameters["query"]}
-        scan = Scan(reader, self._route.key, turn.plan.window(self._route), ordered=ordered, pause=pause)
+        scan = Scan(reader, self._route.key, turn.plan.window(self._route), ordered=ordered, pause=pause, ignore=self._route.ignore)
         context = turn.plan.context(self._route, turn.baton)
+        held: deque[Step] = deque()
         async for step in scan.steps(turn.position, Seen(keys=turn.known.seen)):
             if step.failure is not None:
                 if is_stopping(step.failure):
-                    return  # the next turn reads this page
+                    break  # the next turn reads this page
                 turn.error = step.failure.reason
+            turn.position, turn.ambiguous = step.position, step.ambiguous
+            held.append(step)
+            if len(held) > (HELD_PAGES if self._route.details is None else HELD_WITH_DETAILS):
+                await self._process_page(turn, held.popleft(), context, parameters["query"])
+        if turn.ambiguous:
+            turn.error = turn.position.reason
+            return
+        for step in held:
             await self._process_page(turn, step, context, parameters["query"])
-            turn.position = step.position
         whole = turn.plan.full and turn.position.until is None  # a closed window leaves out the newest rows
         if turn.position.state == "complete" and whole and self._route.changes != "all":
             await self._handle_missing(turn)
@@ -101,10 +112,24 @@ class Poller:
         turn.known.meet(step.keys)
         changes = self._changes(turn, step, context)
         changes = await self._without_echoes(turn, changes, context)
-        if self._route.details is not None:
-            fetched = [await fetch_whole(self._halo, self._route.details, change, query) for change in changes]
-            changes = [change for change in fetched if change is not None]
-        await self._publish(turn, changes)
+        if self._route.details is None or not changes:
+            await self._publish(turn, changes)
+            return
+        found = await fetch_all(self._reader, self._route.details, changes, query, before=turn.fetched)
+        turn.fetched += len(found.fetched)
+        await self._publish(turn, found.fetched)
+        if found.gave_up:
+            raise DetailsFailed(found.gave_up)
+        await self._park_unfetched(turn, found.unfetched)
+
+    async def _park_unfetched(self, turn: Turn, unfetched: Sequence[Unfetched]) -> None:
+        """Park what Halo refuses, and what it has failed to answer poll after poll. Any other record fails this poll, so that the next one asks again."""
+        for each in unfetched:
+            if not each.lasting and turn.baton.failures < PATIENCE:
+                turn.error = f"record {each.change.key}: {each.reason}"
+                continue
+            await self._emitter.park(each.change, each.reason, turn.tally, each.dead_class, each.status)
+            self._remember(turn.known, [each.change], parked=True)
 
     def _changes(self, turn: Turn, step: Step, context: ScanContext) -> list[Change]:
         """Return the changes of this page. Nearly every row is unchanged, so unchanged rows take the shortest path."""
@@ -122,8 +147,8 @@ class Poller:
         return found
 
     def _change(self, turn: Turn, key: str, digest: str, row: dict[str, Any], fresh: frozenset[str], context: ScanContext) -> Change | None:
-        if self._route.changes == "all":
-            return Change("updated", key, row, None, digest) if key in fresh else None
+        if self._route.changes == "all":  # known are only records that are parked as they are
+            return Change("updated", key, row, None, digest) if key in fresh and turn.known.get(key) != digest else None
         previous = turn.known.get(key)
         again = context.again is not None and key in fresh
         verdict = classify_change(row, previous, digest, context if again else replace(context, again=None))
@@ -164,8 +189,8 @@ class Poller:
             raise
         self._remember(turn.known, changes)
 
-    def _remember(self, known: RecordIndex, changes: list[Change]) -> None:
-        if self._route.changes == "all":
+    def _remember(self, known: RecordIndex, changes: list[Change], *, parked: bool = False) -> None:
+        if self._route.changes == "all" and not parked:
             return
         for change in changes:
             if change.digest is None:
@@ -185,14 +210,21 @@ class Poller:
 
     def _result(self, turn: Turn) -> TurnResult:
         now, state = self._clock.now(), turn.position.state
+        if turn.ambiguous:
+            self._metrics.ambiguous_keys.labels(self._route.name, " ".join(self._route.key)).inc()
+            self._report("incomplete", turn, turn.error)
+            return TurnResult({"scan": None, "polled": now}, None, ended=True, error=turn.error, ambiguous=True)
         if turn.error:
             self._report("failed", turn, turn.error)
             return TurnResult({"scan": None, "polled": now}, None, ended=True, error=turn.error)
+        if turn.interrupted:  # pages were read and not processed: the next turn reads again what this one has read
+            return TurnResult({}, None, ended=False, error="")
         if not turn.position.ended:
             logger.info("poll.continues", pages=turn.tally.pages, page=turn.position.page)
             return TurnResult({"scan": suspended(turn.plan, turn.position)}, turn.known.seen, ended=False, error="")
         self._report(state, turn, turn.position.reason)
-        return TurnResult(after_scan(self._route, turn.baton, turn.plan, turn.position, now), None, ended=True, error="")
+        reason = turn.position.reason if state == "incomplete" else ""
+        return TurnResult(after_scan(self._route, turn.baton, turn.plan, turn.position, now), None, ended=True, error="", incomplete=reason)
 
     def _report(self, result: str, turn: Turn, reason: str) -> None:
         self._metrics.polls.labels(self._route.name, result).inc()

@@ -37,11 +37,12 @@ class Schedule:
         return self.due(after) + uniform(0, self.most_jitter)
 
     def revised(self, baton: Baton) -> float:
-        """Return the due time of a waiting baton: its own, unless the schedule has changed since."""
+        """Return the due time of a waiting baton: its own, unless the schedule has changed since. A poll that failed is due early, and stays so."""
         if not baton.polled:
             return baton.due
         due = self.due(baton.polled)
-        return baton.due if due <= baton.due <= due + self.most_jitter else due
+        earliest = baton.polled if baton.failures else due
+        return baton.due if earliest <= baton.due <= due + self.most_jitter else due
 
 
 def schedule_of(route: Subscriber) -> Schedule:

@@ -16,6 +16,7 @@ from worker.flows.consuming.watchdog import stalled
 from worker.flows.echoes.filter import EchoFilter
 from worker.flows.polling.emit import Emitter
 from worker.flows.polling.poll import Poller
+from worker.flows.polling.retrying import RetryingReader
 from worker.flows.polling.schedule import Schedule, schedule_of
 from worker.flows.polling.turn import TurnResult
 from worker.flows.waiting import race
@@ -29,6 +30,7 @@ from worker.state.write_notices import WriteNotices
 
 logger = structlog.get_logger()
 UNAVAILABLE_WAIT = 30.0  # seconds that a replica holds a baton while Halo is down, before another one may try
+FAILURES_TOLD = 3  # failed polls in a row after which the subscriber is not ready
 ERROR_WAIT = 300.0  # maximum seconds between a failed poll and the next one
 
 
@@ -65,6 +67,8 @@ class SubscriberFlow:
         self._cached: tuple[KnownRef, RecordIndex] | None = None
         self._last_seen = clock.monotonic()
         self._gone = False
+        self._failing = False
+        self._last_turn = self._last_seen
 
     @property
     def part(self) -> str:
@@ -78,7 +82,7 @@ class SubscriberFlow:
             async with open_lease(broker, self._clock, self._route.name, self._metrics) as (lease, channel):
                 await lease.reschedule(self._schedule.revised)
                 await lease.listen()
-                if not self._gone:
+                if not self._gone and not self._failing:
                     self._health.up(self.part, "waiting for its turn")
                 self._metrics.consuming.labels(self._route.name).set(1)
                 try:
@@ -97,6 +101,7 @@ class SubscriberFlow:
             if arrived is None:
                 if not await self._in_sight(broker):
                     return  # a channel without deliveries may hold the baton
+                self._leave_to_others()
             elif not isinstance(arrived, bool) and (held := await lease.take(arrived)) is not None:
                 self._found()
                 await self._turn(broker, lease, held, stop)
@@ -108,7 +113,7 @@ class SubscriberFlow:
         except ChannelLost:
             self._cached = None
             raise
-        self._last_seen = self._clock.monotonic()
+        self._last_seen = self._last_turn = self._clock.monotonic()
 
     async def _successor(self, broker: Broker, baton: Baton, stop: asyncio.Event) -> Baton:
         """Do the work of a turn and return the next baton. It holds failures of Halo and of records; failures of the broker are raised."""
@@ -124,22 +129,49 @@ class SubscriberFlow:
         except KnownLost as error:
             return await self._known_lost(baton, error)
         self._cached = None
+        if not known.fits(baton.key, self._route.key):
+            logger.warning("known.forgotten", route=self._route.name, key=list(self._route.key), records=len(known.hashes))
+            baton, known = replace(baton, known=KnownRef(offset=baton.known.offset), scan=None), RecordIndex()
         result = await self._work(broker, baton, known, stop)
         ref = await stream.save(baton.known, known, seen=result.seen, scan_ended=result.ended)
         self._cached = (ref, known)
-        return baton.advanced(known=ref, due=self._due(result), **result.changes)
+        failures = baton.failures if not result.ended else baton.failures + 1 if result.error else 0
+        self._report(result, failures)
+        return baton.advanced(known=ref, due=self._due(result), failures=failures, key=self._route.key, **result.changes)
 
     async def _known(self, stream: KnownStream, baton: Baton) -> RecordIndex:
         if self._cached is not None and self._cached[0] == baton.known:
             return self._cached[1]
         return await stream.load(baton.known)
 
+    def _report(self, result: TurnResult, failures: int) -> None:
+        """Say in readiness and in the metric how the last poll ended."""
+        if not result.ended:
+            return
+        self._metrics.failed_polls.labels(self._route.name).set(failures)
+        self._failing = result.ambiguous or failures >= FAILURES_TOLD
+        if self._failing:
+            count = f"{failures} polls in a row failed, the last one: " if failures > 1 else ""
+            self._health.down(self.part, count + result.error)
+        elif result.error:
+            self._health.up(self.part, f"the last poll failed: {result.error}")
+        else:
+            self._health.up(self.part, f"the last poll is not complete: {result.incomplete}" if result.incomplete else "polling")
+
+    def _leave_to_others(self) -> None:
+        """Forget failures that another replica may have seen the end of: this one has had no turn for longer than one of its own would take to come."""
+        if self._failing and self._clock.monotonic() - self._last_turn > 2 * max(self._turn_limit, ERROR_WAIT):
+            self._failing = False
+            self._metrics.failed_polls.labels(self._route.name).set(0)
+            self._health.up(self.part, "waiting for its turn")
+
     async def _work(self, broker: Broker, baton: Baton, known: RecordIndex, stop: asyncio.Event) -> TurnResult:
         source = self._halo.source(self._route.operation.path)
         emitter = Emitter(self._route, broker, self._evaluator, self._clock, self._metrics, source)
         limit = self._clock.monotonic() + self._turn_limit
         check = EchoFilter(self._route, self._echoes, self._clock, self._metrics) if self._echoes is not None else None
-        poller = Poller(self._route, self._halo, emitter, self._evaluator, self._clock, self._metrics, check)
+        reader = RetryingReader(self._halo, self._clock, stop)
+        poller = Poller(self._route, reader, emitter, self._evaluator, self._clock, self._metrics, check)
         try:
             result = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)
         except BrokerError:
@@ -151,10 +183,6 @@ class SubscriberFlow:
             )
         if result.unroutable:
             await self._declare_again(broker)
-        if result.error:
-            self._health.up(self.part, f"the last poll failed: {result.error}")
-        elif result.ended:
-            self._health.up(self.part, "polling")
         return result
 
     async def _declare_again(self, broker: Broker) -> None:

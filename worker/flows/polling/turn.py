@@ -16,7 +16,11 @@ from worker.state.record_index import RecordIndex
 
 @dataclass(slots=True)
 class Turn:
-    """The state of the current turn. `published`: per record the content before this turn and the contents it has published since."""
+    """The state of the current turn. `published`: per record the content before this turn and the contents it has published since.
+
+    `error`: why the poll fails. `fetched`: number of records whose details this turn has read. `interrupted`: the worker stopped while pages were processed.
+    `ambiguous`: the key does not identify the records of the list.
+    """
 
     baton: Baton
     known: RecordIndex
@@ -26,6 +30,9 @@ class Turn:
     tally: Tally = field(default_factory=Tally)
     error: str = ""
     stopped: bool = False
+    fetched: int = 0
+    interrupted: bool = False
+    ambiguous: bool = False
     published: dict[str, list[str | None]] = field(default_factory=dict)
 
     def dedupe_base(self, key: str, previous: str | None, digest: str) -> str | None:
@@ -44,6 +51,7 @@ class Turn:
 class TurnResult:
     """How a turn ended. `changes`: new members of the baton. `seen`: the keys that an unfinished scan has read. `error`: why the poll failed, or empty.
 
+    `ambiguous`: it published nothing, because the key does not identify a record. `incomplete`: why the scan does not prove that it read every record.
     `unroutable`: an event found no queue or no exchange, so the route's topology may have been deleted.
     """
 
@@ -51,4 +59,6 @@ class TurnResult:
     seen: Iterable[str] | None
     ended: bool
     error: str
+    ambiguous: bool = False
+    incomplete: str = ""
     unroutable: bool = False

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import structlog
 
-from worker.catalogue.errors import RequestError
+from worker.catalogue.errors import RequestError, WrongType
 from worker.config.automation import Runbook, Step, Values
 from worker.config.compiled import Condition
 from worker.config.expressions import as_text
+from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, Undecodable
-from worker.core.json_codec import decode
 from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
@@ -57,7 +57,7 @@ class Starter:
     async def handle(self, delivery: Delivery, _: DeliveryState) -> Outcome:
         run_id = started_by(delivery)
         try:
-            message = start_message(self._runbook.name, run_id, decode(delivery.message.body), self._clock.now())
+            message = start_message(self._runbook.name, run_id, read_message(delivery.message), self._clock.now())
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
         return Passed(message, run_queue(self._runbook.name), f"run {run_id}")
@@ -137,7 +137,8 @@ class RunbookFlow:
         try:
             performed = await self._performer.perform(step, values, attempt)
         except (RequestError, CallRefused) as error:
-            return self._failed(run, step, values, await attempt.with_history(Refused(DeadClass.REJECTED, f"not sent: {error}")), attempts)
+            dead = DeadClass.TRANSFORM if isinstance(error, WrongType) else DeadClass.REJECTED
+            return self._failed(run, step, values, await attempt.with_history(Refused(dead, f"not sent: {error}")), attempts)
         if isinstance(performed.outcome, Done):
             return await self._onward(run, step, performed.values, performed.outcome.status)
         return self._failed(run, step, performed.values, performed.outcome, attempts)
@@ -161,7 +162,7 @@ class RunbookFlow:
             return outcome
         told = replace(outcome, reason=f"step {step.name!r}: {outcome.reason}")
         if isinstance(told, (Unsent, Doubtful)):
-            told = replace(told, delays=step.retry)
+            told = replace(told, delays=step.retry if told.delays is None else told.delays)
         if step.on_failure is None or not is_final(told, attempts):
             return told
         logger.warning("step.failed", reason=outcome.reason, status=outcome.status, then=step.on_failure)

@@ -61,7 +61,7 @@ class Performer:
                 return Performed(await attempt.with_history(await attempt.denied(sent, 0.0, park=True)), values)
             exchange = sent
         answered = replace(values, status=exchange.status, response=exchange.body)
-        performed = self._with_output(step, method_outcome(exchange, repeatable=repeatable), answered, method.output)
+        performed = self._with_output(step, as_asked(method_outcome(exchange, repeatable=repeatable), step), answered, method.output)
         return replace(performed, outcome=await attempt.with_history(performed.outcome))
 
     def _with_output(self, step: Step, outcome: Outcome, values: Values, output: Mapping[str, Any] | None = None) -> Performed:
@@ -74,7 +74,7 @@ class Performer:
         action, halo = step.action, self._clients[step.client or ""]
         if action is None:
             raise Undecodable(f"step {step.name!r} has neither a method nor an action")
-        operation = self._catalogue.find(action.entity, action.method)
+        operation = step.operation or self._catalogue.find(action.entity, action.method)
         path = {name: await filler.fill(values, self._evaluator) for name, filler in step.path.items()}
         query = {name: await filler.fill(values, self._evaluator) for name, filler in step.query.items()}
         if operation.method == "GET":
@@ -119,6 +119,8 @@ def method_outcome(exchange: Exchange, *, repeatable: bool) -> Outcome:
     match exchange.fate:
         case Fate.DONE | Fate.DONE_UNREAD:
             return Done(reason or "sent", status, exchange.body)
+        case Fate.THROTTLED if exchange.retry_after:  # the API says when: no fault of this run
+            return Unsent(reason, status, counted=False, after=exchange.retry_after)
         case Fate.NOT_SENT | Fate.THROTTLED:
             return Unsent(reason, status, counted=not exchange.down)
         case Fate.AMBIGUOUS:
@@ -127,6 +129,13 @@ def method_outcome(exchange: Exchange, *, repeatable: bool) -> Outcome:
             return Refused(DeadClass.REJECTED, reason, status)
         case Fate.AUTH:
             return Refused(DeadClass.AUTH, reason, status)
+
+
+def as_asked(outcome: Outcome, step: Step) -> Outcome:
+    """The outcome with the delays of the queues in which the step waits for as long as the other API asked."""
+    if isinstance(outcome, Unsent) and outcome.after:
+        return replace(outcome, delays=step.waits, after=min(outcome.after, step.waits[-1]))
+    return outcome
 
 
 def read_outcome(exchange: Exchange) -> Outcome:

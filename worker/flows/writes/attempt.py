@@ -64,7 +64,8 @@ class Attempt:
         # Two first deliveries with one id and one content are two messages of the sender: they share an owner, so that neither is taken for a copy.
         self._owner = new_id() if state.copied or state.redelivered else FIRST
         self._begun = 0
-        self._has_slot = False
+        self._waits = False
+        self._leaving: asyncio.Task[None] | None = None
 
     @property
     def doubtful(self) -> bool:
@@ -87,22 +88,25 @@ class Attempt:
         `without_lookup`: the write cannot be looked up, so it is denied unless the ledger can tell that it was never sent. While such a write waits for its
         slot it leaves a receipt, which tells "never sent" from "unknown" after a crash.
         """
-        leaving = asyncio.create_task(self._leave_receipt()) if without_lookup and not self._state.redelivered and self._remembered is None else None
+        self._waits = without_lookup and not self._state.redelivered and self._remembered is None
+        if self._waits:
+            asyncio.get_running_loop().call_soon(self._begin_receipt)  # where a slot is there at once, nothing is begun
         try:
             exchange: Exchange | None = None
             while exchange is None or exchange.stale_token:
                 async with reserve(after=exchange) as slot:
                     if isinstance(slot, Exchange):
                         return slot
-                    self._has_slot = True
+                    self._waits = False
                     until = await self.begin(without_lookup=without_lookup)
                     if isinstance(until, Denial):
                         return until
                     exchange = await slot.send(until)
             return exchange
         finally:
-            if leaving is not None:
-                leaving.cancel()
+            self._waits = False
+            if self._leaving is not None:
+                self._leaving.cancel()
 
     async def begin(self, *, without_lookup: bool) -> float | Denial:
         """Claim the next attempt: the monotonic time until which its first byte may leave, or why it must not."""
@@ -125,9 +129,13 @@ class Attempt:
     async def _is_remembered(self) -> bool:
         return await self._ledger.knows(receipt_key(self._identity, self._state.tries)) if self._remembered is None else self._remembered
 
+    def _begin_receipt(self) -> None:
+        if self._waits:
+            self._leaving = asyncio.create_task(self._leave_receipt())
+
     async def _leave_receipt(self) -> None:
         await self._clock.sleep(RECEIPT_AFTER)
-        if not self._has_slot:
+        if self._waits:
             with suppress(BrokerError):  # without a receipt the message may become a dead letter though it was never sent
                 await self._ledger.claim(receipt_key(self._identity, self._state.tries), self._owner)
 

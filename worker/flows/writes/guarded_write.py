@@ -62,7 +62,7 @@ class GuardedWriter:
 
     async def _looked_up(self, find: Find, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Write | Outcome:
         """What remains to be written after a lookup, or the outcome where nothing does."""
-        match await lookup(self.halo, find, context, bindings, self.evaluator):
+        match await lookup(self.halo, find, context, bindings, self.evaluator, priority=self.priority, timeout=self.timeout):
             case Match(record_id):
                 return write.updating(record_id) if find.then == "update" else Done("found: it is there already", body={"id": record_id})
             case NoMatch():

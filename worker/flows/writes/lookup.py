@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from worker.catalogue.requests import build_request
 from worker.changes.pages import PAGE_SIZE, rows_of
 from worker.config.compiled import Find
+from worker.core.exact_numbers import whole
 from worker.core.exchange import Exchange, Priority
 from worker.core.ports import Evaluator, Halo
 
@@ -43,8 +44,17 @@ class LookupFailed:
 Answer = Match | NoMatch | Ambiguous | LookupFailed
 
 
-async def lookup(halo: Halo, find: Find, context: Any, bindings: dict[str, Any], evaluator: Evaluator) -> Answer:
-    """Ask for the rows and compare. Raises `ExpressionError`, `RequestError`."""
+async def lookup(
+    halo: Halo,
+    find: Find,
+    context: Any,
+    bindings: dict[str, Any],
+    evaluator: Evaluator,
+    *,
+    priority: Priority,
+    timeout: float | None,  # noqa: ASYNC109 - part of the requests
+) -> Answer:
+    """Ask for the rows and compare. `priority` and `timeout` (seconds for each request; None: the client's) are those of the write. Raises `ExpressionError`, `RequestError`."""
     path = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.path.items()}
     query = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.query.items()}
     wanted = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.match.items()}
@@ -53,7 +63,8 @@ async def lookup(halo: Halo, find: Find, context: Any, bindings: dict[str, Any],
     matches: list[dict[str, Any]] = []
     read, before = 0, None
     for page in range(1, MOST_PAGES + 1):
-        exchange = await halo.send(build_request(find.operation, path, query | paging(find, page)), priority=Priority.WRITE)
+        request = replace(build_request(find.operation, path, query | paging(find, page)), timeout=timeout)
+        exchange = await halo.send(request, priority=priority)
         found = rows_of(exchange.body, find.operation.listing) if exchange.ok else None
         if found is None:
             return LookupFailed(exchange)
@@ -89,8 +100,6 @@ def same(left: Any, right: Any) -> bool:
 
 
 def normal(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
     if isinstance(value, bool) or value is None or isinstance(value, (dict, list)):
         return value
-    return str(value).strip().casefold()
+    return str(whole(value)).strip().casefold()

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
-from worker.catalogue.errors import RequestError
+from worker.catalogue.errors import RequestError, WrongType
 from worker.config.routes import Publisher
+from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionError, Undecodable
 from worker.core.exchange import Priority
-from worker.core.json_codec import decode
 from worker.core.ledger import Ledger
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Outcome, Refused, Skipped, Unsent, marked, releasing
@@ -49,7 +49,7 @@ class PublisherFlow:
         """Decode, filter, transform, look up where that is needed, send. Every way ends in an `Outcome`."""
         bindings = message_bindings(self._route, delivery, state)
         try:
-            document = decode(delivery.message.body)
+            document = read_message(delivery.message)
             if self._route.when is not None and not await self._route.when.holds(document, bindings, self._evaluator):
                 return Skipped("the route's `when`")
             key = None if self._deduplicator is None else await self._deduplicator.key_of(document, bindings)
@@ -85,7 +85,7 @@ class PublisherFlow:
             return await self._writer.write(write, document, bindings, attempt)
         except EvaluatorUnavailable as error:
             return unevaluated(error)
-        except ExpressionError as error:
+        except (ExpressionError, WrongType) as error:
             return Refused(DeadClass.TRANSFORM, str(error))
         except (Undecodable, RequestError) as error:
             return Refused(DeadClass.DECODE, str(error))

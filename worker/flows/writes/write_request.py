@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, Self
 
 from worker.catalogue.operation import Operation
@@ -79,4 +80,4 @@ def kind(value: Any) -> str:
     names = {dict: "an object", list: "an array", str: "a text", bool: "a boolean", int: "a number", float: "a number", type(None): "nothing"}
     if isinstance(value, list):
         return "an empty array" if not value else "an array with other things than objects"
-    return names.get(type(value), "something else")
+    return "a number" if isinstance(value, Decimal) else names.get(type(value), "something else")

@@ -1,0 +1,193 @@
+"""The one reader of JSON bodies, whichever door they come through: it unpacks them, honours their charset, and names the cause where it cannot."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+from worker.core.errors import Oversized, Undecodable
+from worker.core.json_codec import LARGEST, MAX_DEPTH, MAX_VALUES, decode, marks_in
+from worker.core.json_text import BOM
+from worker.core.media_types import CHARSET
+from worker.core.message import Message
+
+CHUNK: Final = 64 * 1024
+UNPACKED_CHUNK: Final = 256 * 1024
+GZIP_START: Final = b"\x1f\x8b"
+GZIP, ZLIB, RAW_DEFLATE = 31, 15, -15  # zlib's `wbits`
+GZIP_NAMES: Final = frozenset(("gzip", "x-gzip"))
+PLAIN: Final = frozenset(("", "identity"))
+READ_CHARSETS: Final = re.compile(
+    r"ascii|utf-(8|16|32)(-sig|-le|-be)?|iso8859-\d+|cp(125\d|437|850|852|858|866|932|949)|koi8-[ru]|shift_jis|euc_(jp|kr)|gb2312|gbk|gb18030|big5"
+)
+MARKED: Final = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+NAME: Final = re.compile(r"[\w.+-]{1,40}")
+
+
+def read_message(message: Message, limit: int = LARGEST) -> Any:
+    """The JSON value of a message's body. Raises `Undecodable`, `Oversized`."""
+    return read_json(message.body, message.content_type or "", message.content_encoding or "", limit)
+
+
+def read_json(body: bytes, content_type: str = "", content_encoding: str = "", limit: int = LARGEST, max_values: int = MAX_VALUES) -> Any:
+    """The JSON value of a body. `limit`: bytes, packed and unpacked. Raises `Undecodable`, `Oversized`; their text quotes nothing of the body."""
+    text = to_utf8(unpacked(body, content_encoding, limit), content_type, content_encoding)
+    try:
+        return decode(text, limit, MAX_DEPTH, max_values)
+    except Oversized:
+        raise
+    except Undecodable as error:
+        raise Undecodable(cause_of(text) or str(error)) from None
+
+
+def cause_of(text: bytes) -> str:
+    """Why a body that is not JSON is none, where its first bytes or its characters tell."""
+    if text.startswith(GZIP_START):
+        return "the body is compressed with gzip, but its content encoding does not say so: set it to `gzip`"
+    if not is_utf8(text):
+        return "the body is not UTF-8 text: send it as UTF-8, or name its charset in the content type"
+    return ""
+
+
+def is_utf8(text: bytes) -> bool:
+    try:
+        codecs.utf_8_decode(text, "surrogatepass", True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def packing_of(content_encoding: str) -> str:
+    """The compression that a content encoding names; empty for none. Raises `Undecodable` for more than one."""
+    names = [name.strip().lower() for name in content_encoding.split(",")]
+    packings = [name for name in names if name not in PLAIN and not is_charset(name)]
+    if len(packings) > 1:
+        raise Undecodable("the body is compressed more than once: compress it once, with gzip or deflate")
+    return packings[0] if packings else ""
+
+
+def is_charset(name: str) -> bool:
+    """Some producers write the charset as the content encoding."""
+    try:
+        return READ_CHARSETS.fullmatch(codecs.lookup(name).name) is not None
+    except (LookupError, ValueError):
+        return False
+
+
+def unpacked(body: bytes, content_encoding: str, limit: int = LARGEST) -> bytes:
+    """The body without its compression. Raises `Undecodable` for one that is not read or is not what it says, `Oversized`.
+
+    The size is counted first, in the memory of one piece: a body that unpacks beyond the limit takes no memory.
+    """
+    if not (packing := packing_of(content_encoding)):
+        return body
+    for _ in pieces(body, packing, limit):
+        pass
+    return b"".join(pieces(body, packing, limit))
+
+
+def measure(body: bytes, content_encoding: str, limit: int = LARGEST) -> tuple[int, int]:
+    """Bytes and values of a compressed body as it is once unpacked, about; it takes no memory to tell. Raises `Undecodable`, `Oversized`."""
+    size = values = 0
+    for piece in pieces(body, packing_of(content_encoding), limit):
+        size, values = size + len(piece), values + marks_in(piece)
+    return size, values
+
+
+class Unpacker:
+    """Unpacks the parts of one compressed body as they come. Its methods raise `Undecodable`, and `Oversized` beyond `limit` bytes of content."""
+
+    def __init__(self, packing: str, limit: int) -> None:
+        self._packing = packing
+        self._limit = limit
+        self._size = 0
+        self._held = b""
+        self._member: zlib._Decompress | None = None
+        self._ended = False
+        if packing not in GZIP_NAMES and packing != "deflate":
+            told = packing if NAME.fullmatch(packing) else "something unknown"
+            raise Undecodable(f"the body is compressed with {told}, which is not read: compress with gzip or deflate, or not at all")
+
+    def feed(self, part: bytes) -> Iterator[bytes]:
+        """The content of the next part, piece by piece."""
+        part, self._held = self._held + part, b""
+        while part:
+            if (member := self._member or self._next_member(part)) is None:
+                self._held = part
+                return
+            self._member = member
+            for piece in member_pieces(member, part):
+                self._size += len(piece)
+                if self._size > self._limit:
+                    raise Oversized(f"the body has more than {self._limit:,} bytes when it is unpacked; at most {self._limit:,} are read")
+                yield piece
+            part = member.unused_data
+            if member.eof:
+                self._member, self._ended = None, True
+
+    def _next_member(self, part: bytes) -> zlib._Decompress | None:
+        """For the start of the body, or of a further member of a gzip file; None where more of it is needed to tell."""
+        gzipped = self._packing in GZIP_NAMES
+        if self._ended and not (gzipped and GZIP_START.startswith(part[:2])):
+            raise Undecodable(f"more bytes follow the end of the body's {self._packing} compression")
+        return None if len(part) < len(GZIP_START) else zlib.decompressobj(GZIP if gzipped else deflate_kind(part))
+
+    def finish(self) -> None:
+        """Whether the last part was the end of the body."""
+        if self._member is not None or self._held:
+            raise Undecodable(f"the body is cut: its {self._packing} compression has no end")
+
+
+def member_pieces(member: zlib._Decompress, packed: bytes) -> Iterator[bytes]:
+    """What the next bytes unpack to. Raises `Undecodable`."""
+    piece = b""
+    while packed or len(piece) == UNPACKED_CHUNK:  # a full piece may leave more inside
+        try:
+            piece = member.decompress(packed, UNPACKED_CHUNK)
+        except zlib.error:
+            raise Undecodable("the body is not compressed as its content encoding says, or it is damaged") from None
+        yield piece
+        packed = member.unconsumed_tail
+
+
+def pieces(body: bytes, packing: str, limit: int) -> Iterator[bytes]:
+    """The content of a whole compressed body, piece by piece. Raises `Undecodable`, `Oversized`."""
+    unpacker = Unpacker(packing, limit)
+    for start in range(0, len(body), CHUNK):
+        yield from unpacker.feed(body[start : start + CHUNK])
+    unpacker.finish()
+
+
+def deflate_kind(body: bytes) -> int:
+    """HTTP's deflate is zlib's format; some senders leave its two bytes at the start out."""
+    wrapped = len(body) > 1 and body[0] & 0x0F == zlib.DEFLATED and int.from_bytes(body[:2]) % 31 == 0
+    return ZLIB if wrapped else RAW_DEFLATE
+
+
+def to_utf8(body: bytes, content_type: str, content_encoding: str = "") -> bytes:
+    """The text in UTF-8 without a byte order mark. A mark of UTF-16 or UTF-32 overrides the charset that is named. Raises `Undecodable`."""
+    if body.startswith(BOM):
+        return body[len(BOM) :]
+    charset = next((name for mark, name in MARKED if body.startswith(mark)), None) or charset_of(body, content_type, content_encoding)
+    if charset == "utf-8":
+        return body
+    try:
+        return body.decode(charset, "surrogatepass" if charset.startswith("utf-") else "strict").encode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        raise Undecodable(f"the body is not text in {charset}, which its content type names") from None
+
+
+def charset_of(body: bytes, content_type: str, content_encoding: str) -> str:
+    """The Python name of the charset; what is not named is told by the zeros among the first four bytes. Raises `Undecodable`."""
+    named = CHARSET.search(content_type)
+    name = named[1] if named else next((each.strip() for each in content_encoding.split(",") if is_charset(each.strip())), "")
+    if not name:
+        return json.detect_encoding(body[:4]) if 0 in body[:4] else "utf-8"
+    if not is_charset(name):
+        raise Undecodable(f"the content type names the charset {name if NAME.fullmatch(name) else 'of an unknown kind'}, which is not read: send UTF-8")
+    found = codecs.lookup(name).name
+    return "utf-8" if found in {"utf-8", "utf-8-sig", "ascii"} else found

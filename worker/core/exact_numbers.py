@@ -1,0 +1,117 @@
+"""Numbers of JSON that neither 64 bits nor a double hold: they are read and written as `Decimal`, digit for digit."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal, DecimalException
+from typing import Any, Final, NoReturn
+
+import orjson
+
+from worker.core.errors import Undecodable
+
+EXACT: Final = 2**53  # floats are whole numbers without gaps up to here
+MAX_DIGITS: Final = 1000  # characters of one number
+INTEGER_TEXT: Final = 10**21  # from here on a float is written with an exponent, as JavaScript writes it
+INT64, UINT64 = -(2**63), 2**64 - 1
+DIGITS: Final = bytes.maketrans(b"0123456789.E", b"00000000000e")
+LONG: Final = b"0" * 16  # a double holds any 15 digits
+TINY: Final = b"0e-000"
+PIECE: Final = 256 * 1024  # bytes to examine at once, which bounds the memory of the search
+OVERLAP: Final = 32
+LONG_NUMBER: Final = re.compile(rb"(?:^|[\s:,\[])-?(?:[0-9][0-9.]{15}|[0-9][0-9.]*[eE]-[0-9]{3})")
+"""A number that may need more than a double, where a number may stand. It also finds some digits inside texts."""
+WHOLE_FLOAT: Final = re.compile(rb"\.0[,}\]]|\.0$|[0-9]e\+")
+"""A float without a fraction, as orjson writes it."""
+
+
+def has_long_number(text: bytes) -> bool:
+    """Whether a JSON text may hold a number that orjson reads as another one. It may also be true for digits inside a text."""
+    for start in range(0, len(text), PIECE):
+        digits = text[start : start + PIECE + OVERLAP].translate(DIGITS)
+        if LONG in digits or TINY in digits:
+            return LONG_NUMBER.search(text) is not None
+    return False
+
+
+def loads(text: bytes) -> Any:
+    """Parse JSON with every number exact: `int` within 64 bits, `float` where its digits are those of the text, otherwise `Decimal`.
+
+    Raises `orjson.JSONDecodeError`, `Undecodable` for a number of more than 1,000 characters, `RecursionError` for a deep text with a long number.
+    """
+    value = orjson.loads(text)
+    return reread(text) if has_long_number(text) else value
+
+
+def reread(text: bytes) -> Any:
+    """The value of a text that orjson has read, with its long numbers exact."""
+    return json.loads(text, parse_int=integer, parse_float=fraction, parse_constant=refuse)
+
+
+def integer(text: str) -> int | Decimal:
+    """An `int` within 64 bits, otherwise a `Decimal`."""
+    value = decimal(text)
+    return int(value) if INT64 <= value <= UINT64 else value
+
+
+def fraction(text: str) -> float | Decimal:
+    """A `float` that is written with the value of this text, otherwise a `Decimal`."""
+    value, nearest = decimal(text), float(text)
+    return nearest if value == Decimal(repr(nearest)) else value
+
+
+def decimal(text: str) -> Decimal:
+    if len(text) > MAX_DIGITS:
+        raise Undecodable(f"the body has a number of {len(text):,} characters; at most {MAX_DIGITS:,} are read")
+    try:
+        return Decimal(text)
+    except DecimalException:
+        raise Undecodable("the body has a number whose exponent is too large to be read") from None
+
+
+def refuse(_text: str) -> NoReturn:
+    raise Undecodable("the body has a number that is not finite")
+
+
+def dumps(value: Any, option: int | None = None) -> bytes:
+    """Write JSON: exact numbers digit for digit, and floats without a fraction as integers. Raises `TypeError`."""
+    try:
+        text = orjson.dumps(value, fragment, option)
+    except TypeError:
+        if (written := with_integers(value)) is value:
+            raise
+        return orjson.dumps(written, fragment, option)
+    return orjson.dumps(with_integers(value), fragment, option) if WHOLE_FLOAT.search(text) else text
+
+
+def digest_text(value: Any) -> bytes:
+    """JSON with sorted names, to be hashed: floats as orjson writes them, so that hashes of earlier versions stay."""
+    return orjson.dumps(value, fragment, orjson.OPT_SORT_KEYS)
+
+
+def fragment(value: Any) -> orjson.Fragment:
+    """The digits of a number that orjson cannot write. Raises `TypeError` for anything else."""
+    if isinstance(value, Decimal) and value.is_finite():
+        return orjson.Fragment(str(int(value) if value == value.to_integral_value() and abs(value) < INTEGER_TEXT else value))
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def with_integers(value: Any) -> Any:
+    """The same with integers in place of floats without a fraction; itself where nothing changes."""
+    if isinstance(value, dict):
+        members = {name: with_integers(member) for name, member in value.items()}
+        return members if any(members[name] is not value[name] for name in members) else value
+    if isinstance(value, (list, tuple)):
+        items = [with_integers(item) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return whole(value)
+
+
+def whole(value: Any) -> Any:
+    """A float without a fraction as the integer with its digits; an integer beyond 64 bits as a `Decimal`; anything else unchanged."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < INTEGER_TEXT:
+        value = int(value) if abs(value) <= EXACT else int(Decimal(repr(value)))
+    if type(value) is int and not INT64 <= value <= UINT64:
+        return Decimal(value)
+    return value

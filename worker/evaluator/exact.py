@@ -1,0 +1,168 @@
+"""Keeps numbers exact that the engine's doubles cannot hold: a result that would depend on their lost digits is refused.
+
+The engine evaluates an expression several times, each time with other numbers in place of these. A part of the result that is always the same does not depend on
+them. A part that is always what stands in for one of them is that number. Anything else was calculated from lost digits, unless the nearest doubles below and above
+the number give the same: then any number between them does, where all operations are monotonic.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final
+
+from worker.core.errors import ExpressionError
+from worker.core.exact_numbers import EXACT
+
+HUGE, SMALL = 1e300, 0.7310585786300049  # stand-ins: no calculation with literals yields them
+MEMBER: Final = re.compile(r"[\w.$\[\]-]{1,80}")
+LOOKED_AT: Final = 20  # numbers of which the one that a result depends on is named
+MONOTONIC: Final = frozenset(
+    (
+        "abs",
+        "append",
+        "average",
+        "boolean",
+        "ceil",
+        "count",
+        "exists",
+        "filter",
+        "floor",
+        "lookup",
+        "map",
+        "max",
+        "merge",
+        "min",
+        "not",
+        "round",
+        "sum",
+        "toMillis",
+    )
+)
+"""Functions that make no text of a number."""
+
+
+class Changed(Exception):
+    """A part of the result depends on digits that the engine does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExactNumbers:
+    """The numbers of an input that doubles cannot hold, each with the member where it was met first. `varied`: the one that others stand in for; None: all."""
+
+    members: Mapping[Decimal, str]
+    varied: Decimal | None = None
+
+    @classmethod
+    def of(cls, context: Any, bindings: Mapping[str, Any]) -> ExactNumbers:
+        found: dict[Decimal, str] = {}
+        for number, member in numbers_in(context, ""):
+            found.setdefault(number, member)
+        for name, value in bindings.items():
+            for number, member in numbers_in(value, f"${name}"):
+                found.setdefault(number, member)
+        return cls(found)
+
+    def stand_ins(self) -> list[dict[Decimal, float]]:
+        """What stands for each number in turn: descending and ascending without bound, so that no comparison comes out alike, and small, so that each addition shows."""
+        step = 1 / (len(self.members) + 1)
+        places = {number: 1 + index * step for index, number in enumerate(self.members)}
+        return [{number: scale * place if self.varies(number) else float(number) for number, place in places.items()} for scale in (-HUGE, HUGE, SMALL / 2)]
+
+    def neighbours(self) -> list[dict[Decimal, float]]:
+        """The nearest doubles below and above each number."""
+        pairs = {number: around(number) if self.varies(number) else (float(number),) * 2 for number in self.members}
+        return [{number: pair[side] for number, pair in pairs.items()} for side in (0, 1)]
+
+    def varies(self, number: Decimal) -> bool:
+        return self.varied is None or number == self.varied
+
+    def each(self) -> Iterator[ExactNumbers]:
+        """The first of the numbers, one varied at a time."""
+        return (replace(self, varied=number) for number in list(self.members)[:LOOKED_AT])
+
+    def refusal(self) -> ExpressionError:
+        member = self.members[self.varied] if self.varied is not None else next(iter(self.members.values()))
+        which = f"the number in {member}" if MEMBER.fullmatch(member) else "a number"
+        return ExpressionError(
+            f"{which} has more digits than expressions calculate with (2^53, or 15 digits), and the result would hold another one: "
+            "let its path alone be the value of a member, or have it sent as text"
+        )
+
+
+def numbers_in(value: Any, member: str) -> Iterator[tuple[Decimal, str]]:
+    """The numbers that doubles cannot hold, with their members."""
+    if isinstance(value, dict):
+        for name, child in value.items():
+            yield from numbers_in(child, f"{member}.{name}" if member else name)
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from numbers_in(child, f"{member}[{index}]")
+    elif (number := unheld(value)) is not None:
+        yield number, member or "the document"
+
+
+def unheld(value: Any) -> Decimal | None:
+    """The exact value of a number that the engine would change."""
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, (int, float)) and EXACT < abs(value) < math.inf:
+        return Decimal(repr(value))
+    return None
+
+
+def around(number: Decimal) -> tuple[float, float]:
+    nearest = float(number)
+    below = nearest if Decimal(nearest) < number else math.nextafter(nearest, -math.inf)
+    return below, nearest if Decimal(nearest) > number else math.nextafter(nearest, math.inf)
+
+
+def substituted(value: Any, stand_ins: Mapping[Decimal, float]) -> Any:
+    """A copy with what stands in for each number."""
+    if isinstance(value, dict):
+        return {name: substituted(child, stand_ins) for name, child in value.items()}
+    if isinstance(value, list):
+        return [substituted(child, stand_ins) for child in value]
+    return value if (number := unheld(value)) is None else stand_ins[number]
+
+
+def is_monotonic(operators: frozenset[str], functions: frozenset[str]) -> bool:
+    """Whether a result that is the same for a smaller and a larger number is so for each number between them."""
+    return not operators & {"%", "&"} and functions <= MONOTONIC
+
+
+def merged(results: Sequence[Any], restored: Mapping[tuple[Any, ...], Decimal], between: Sequence[Any]) -> Any:
+    """One result of those with the stand-ins; `between`: those with the neighbours, where they prove anything. Raises `Changed`."""
+    first = results[0]
+    if same_type(results):
+        if isinstance(first, dict) and all(each.keys() == first.keys() for each in results):
+            return {name: merged([each[name] for each in results], restored, members(between, name)) for name in first}
+        if isinstance(first, list) and all(len(each) == len(first) for each in results):
+            return [merged([each[index] for each in results], restored, items(between, index, len(first))) for index in range(len(first))]
+    if is_number(first) and (number := restored.get(tuple(results))) is not None:
+        return number
+    if same_type(results) and all(each == first for each in results):
+        return first
+    if between and same_type(between) and all(each == between[0] for each in between):
+        return between[0]
+    raise Changed
+
+
+def same_type(values: Sequence[Any]) -> bool:
+    kinds = {bool if isinstance(value, bool) else float if is_number(value) else type(value) for value in values}
+    return len(kinds) == 1
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def members(values: Sequence[Any], name: str) -> list[Any]:
+    return [value[name] for value in values] if all(isinstance(value, dict) and name in value for value in values) else []
+
+
+def items(values: Sequence[Any], index: int, length: int) -> list[Any]:
+    return [value[index] for value in values] if all(isinstance(value, list) and len(value) == length for value in values) else []

@@ -1,0 +1,53 @@
+"""Reads from Halo for a poll, and repeats a read that failed by chance: of a list of 500 pages one answer is likely to be lost."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import structlog
+
+from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.ports import Clock, Halo
+from worker.flows.waiting import race
+
+logger = structlog.get_logger()
+PAUSES = (0.5, 2.0, 5.0)  # seconds before the second, third and fourth attempt
+AWAY_WAIT = 20.0  # seconds that a read waits while Halo as a whole is away; a longer outage fails the poll
+BY_CHANCE = frozenset({Fate.AMBIGUOUS, Fate.DONE_UNREAD, Fate.THROTTLED})
+STOPPED = "the worker stopped before the read was repeated"
+
+
+class RetryingReader:
+    """Implements `Reader` through a client. Every attempt takes its turn in the request budget."""
+
+    def __init__(self, halo: Halo, clock: Clock, stop: asyncio.Event) -> None:
+        self._halo = halo
+        self._clock = clock
+        self._stop = stop
+
+    async def send(self, request: Request, *, priority: Priority) -> Exchange:
+        """Return the first exchange that is conclusive, or the last one. After `stop` the exchange is NOT_SENT and not `down`."""
+        exchange = await self._halo.send(request, priority=priority)
+        for attempt, pause in enumerate(PAUSES, start=2):
+            if not by_chance(exchange):
+                return exchange
+            logger.warning("read.repeated", path=request.path, attempt=attempt, status=exchange.status, reason=exchange.reason)
+            await self._wait(exchange, pause)
+            if self._stop.is_set():
+                return replace(exchange, fate=Fate.NOT_SENT, down=False, reason=STOPPED)
+            if not self._halo.available:
+                return exchange
+            exchange = await self._halo.send(request, priority=priority)
+        return exchange
+
+    async def _wait(self, exchange: Exchange, pause: float) -> None:
+        if exchange.down:
+            await race(self._halo.wait_available(), self._stop.wait(), timeout=AWAY_WAIT)
+        elif exchange.fate is not Fate.THROTTLED:  # after a 429 the budget itself waits
+            await race(self._clock.sleep(pause), self._stop.wait())
+
+
+def by_chance(exchange: Exchange) -> bool:
+    """Return whether the same read may succeed at once: timeouts, 5xx, lost or cut answers, web pages, 429, and an outage that has just begun."""
+    return (exchange.fate in BY_CHANCE or (exchange.fate is Fate.NOT_SENT and exchange.down)) and not exchange.oversized
