@@ -7,9 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import orjson
-
 from worker.core.errors import Undecodable, WorkerError
+from worker.core.exact_numbers import dumps
 from worker.core.json_codec import decode
 
 STDIN = "-"
@@ -42,7 +41,7 @@ def documents_of(text: bytes) -> Iterator[bytes]:
         yield from lines if lines and is_json(lines[0]) else filter(None, [text])
         return
     if isinstance(whole, list):
-        yield from map(orjson.dumps, whole)
+        yield from map(dumps, whole)
     else:
         yield text
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.text import Text
 
@@ -24,6 +23,7 @@ from worker.config.loader import load_routes
 from worker.config.routes import Publisher, Routes
 from worker.core.comparison import ABSENT, mismatches
 from worker.core.errors import ConfigError, Problem, Undecodable, WorkerError
+from worker.core.exact_numbers import dumps
 from worker.core.json_codec import decode
 from worker.core.known_secrets import KnownSecrets
 from worker.core.plan import Plan
@@ -161,7 +161,7 @@ async def compare(version: Version, other: Version, inputs: Sequence[Input], set
             console.print(f"     {mismatch.place.removeprefix('.')}", soft_wrap=True)
             for sign, value, style in (("-", mismatch.expected, "red"), ("+", mismatch.found, "green")):
                 if value is not ABSENT:
-                    console.print(Text(f"       {sign} {orjson.dumps(value).decode()}", style=style), soft_wrap=True)
+                    console.print(Text(f"       {sign} {dumps(value).decode()}", style=style), soft_wrap=True)
     told = errors() if options.as_json else console
     verdict = f"{differing} of {counted(len(inputs), 'plan')} differ" if differing else f"{counted(len(inputs), 'plan')}, none differs"
     told.print(Text(f"{verdict} from {options.against} (-); nothing was sent", style="bold"), soft_wrap=True)

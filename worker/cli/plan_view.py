@@ -9,6 +9,7 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
+from worker.core.exact_numbers import dumps
 from worker.core.known_secrets import KnownSecrets
 from worker.core.plan import Difference, Plan, PlannedRequest
 
@@ -64,8 +65,8 @@ def body_lines(body: Any, secrets: KnownSecrets) -> Iterator[Text]:
     if isinstance(hidden, str):
         yield from (Text(f"  {line}") for line in hidden.splitlines())
         return
-    short = orjson.dumps(hidden).decode()
-    text = short if len(short) <= WIDE else orjson.dumps(hidden, option=orjson.OPT_INDENT_2).decode()
+    short = dumps(hidden).decode()
+    text = short if len(short) <= WIDE else dumps(hidden, option=orjson.OPT_INDENT_2).decode()
     yield from (Text(f"  {line}") for line in text.splitlines())
 
 
@@ -78,4 +79,4 @@ def difference_lines(difference: Difference, secrets: KnownSecrets) -> Iterator[
 
 
 def value_text(value: Any, secrets: KnownSecrets) -> str:
-    return secrets.hide(orjson.dumps(value, default=str).decode())
+    return secrets.hide(dumps(value).decode())

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
@@ -21,6 +20,7 @@ from worker.cli.junit import write_junit
 from worker.config.loader import load_routes
 from worker.config.routes import Routes
 from worker.core.comparison import ABSENT, Mismatch
+from worker.core.exact_numbers import dumps
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
 from worker.flows.local.delivery import StillClock
@@ -98,8 +98,8 @@ def show_mismatch(console: Console, mismatch: Mismatch) -> None:
 def shown(value: Any) -> str:
     """A value on one line: text as it is, anything else as JSON."""
     if value is ABSENT or isinstance(value, str):
-        return str(value) if value is ABSENT else orjson.dumps(value).decode()[:SHOWN]
-    return orjson.dumps(value).decode()[:SHOWN]
+        return str(value) if value is ABSENT else dumps(value).decode()[:SHOWN]
+    return dumps(value).decode()[:SHOWN]
 
 
 def as_object(result: Result) -> dict[str, Any]:

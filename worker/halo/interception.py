@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
 from yarl import URL
 
 from worker.config.routes import Client
 from worker.core.answers import Answers
 from worker.core.errors import Undecodable
+from worker.core.exact_numbers import loads
 from worker.core.json_codec import decode, encode
 from worker.core.plan import PlannedRequest
 from worker.halo.transport import Answer, Call, Failure, Send
@@ -83,7 +83,7 @@ def content_of(call: Call) -> Any:
     if call.data is None:
         return None
     if any(name.lower() == "content-type" and value.startswith("application/json") for name, value in call.headers.items()):
-        return orjson.loads(call.data)
+        return loads(call.data)
     return call.data.decode(errors="replace")
 
 

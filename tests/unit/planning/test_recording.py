@@ -19,6 +19,7 @@ publishers:
     client: main
     queue: q
     entity: Asset
+    missing: omit
     transform:
       payload:
         inventory_number: "{{{{ serial }}}}"     # a remark

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from worker.app.planning.publishing import Published, PublishRecorder
 from worker.config.automation import Webhook
+from worker.core.exact_numbers import loads
 from worker.core.plan import Plan
 from worker.core.ports import Clock, Evaluator
 from worker.core.topology import subscriber_dead_queue
@@ -35,4 +34,4 @@ async def plan_delivery(hook: Webhook, evaluator: Evaluator, clock: Clock, docum
 
 
 def wake_of(hook: Webhook, woken: Published) -> dict[str, Any]:
-    return {"subscriber": hook.wake.subscriber if hook.wake is not None else "", **orjson.loads(woken.message.body)}
+    return {"subscriber": hook.wake.subscriber if hook.wake is not None else "", **loads(woken.message.body)}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import orjson
-
+from worker.core.exact_numbers import loads
 from worker.core.message import Message
 from worker.core.plan import PlannedEvent
 from worker.flows.local.delivery import LocalLedger
@@ -21,7 +20,7 @@ class Published:
 
     @property
     def event(self) -> PlannedEvent:
-        return PlannedEvent(self.routing_key, orjson.loads(self.message.body), self.message.headers, self.exchange)
+        return PlannedEvent(self.routing_key, loads(self.message.body), self.message.headers, self.exchange)
 
 
 @dataclass
