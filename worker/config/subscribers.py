@@ -149,12 +149,7 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
     supplied = {*request.path, *check_transform(input_transform, ("path", "query"), checks)}
     if not supplies_any_path(input_transform):
         require_path(node, checks, supplied, "`request.path`")
-    if isinstance(definition.start, datetime) and changes != "by_date":
-        node.child("start").add_error(
-            f"`start` can be a date only where changes are found by date, which is not so for this route ({changes}): write now or beginning"
-        )
-    if definition.deletes:
-        check_deletes(operation, node)
+    check_changes(definition, operation, changes, node)
     details = catalogue.details_of(operation) if definition.details else None
     if definition.details and details is None:
         node.child("details").add_error(f"Halo has no single record to fetch for {operation.entity}: leave `details` out")
@@ -194,6 +189,16 @@ def resolve_changes(definition: SubscriberDefinition, operation: Operation, node
     if definition.changes == "by_date" and not dated and definition.allow_unknown is not True:
         node.child("changes").add_error(f"Halo cannot filter {operation.entity} by date: write by_content, all or auto")
     return definition.changes
+
+
+def check_changes(definition: SubscriberDefinition, operation: Operation, changes: Changes, node: ConfigNode) -> None:
+    """What depends on how changes are found."""
+    if isinstance(definition.start, datetime) and changes != "by_date":
+        node.child("start").add_error(
+            f"`start` can be a date only where changes are found by date, which is not so for this route ({changes}): write now or beginning"
+        )
+    if definition.deletes:
+        check_deletes(operation, node)
 
 
 def check_deletes(operation: Operation, node: ConfigNode) -> None:
