@@ -25,6 +25,7 @@ demo: $(VENV)/ready-to-run  ## watch data move between a simulated Halo and a br
 	@$(BIN)/python -m worker demo
 
 test: $(VENV)/ready-to-develop  ## prove each promise once, in a few minutes, against a real RabbitMQ that the tests start themselves
+	$(call phase,examples of routes,$(BIN)/python -m worker test routes)
 	$(call phase,tests,$(BIN)/python -m pytest $(PYTEST_FLAGS) -m "not long" --hypothesis-profile=quick)
 
 test-all: $(VENV)/ready-to-develop  ## run all tests: also those with more seeds, repetitions and the second broker

@@ -16,7 +16,7 @@ MEANINGS: Mapping[DeadClass, tuple[str, str]] = {
         "Correct the sender, and discard the letter. Too large: raise `WORKER_MAX_MESSAGE` for the worker and for the command, then replay.",
     ),
     DeadClass.TRANSFORM: (
-        "An expression failed on this message, exceeded its limit of time or memory, left nothing to send, or gave a parameter a value of the wrong type.",
+        "An expression failed or exceeded its limits, a member that must be there is missing, or a parameter has a value of the wrong type.",
         "Correct the route file, restart the worker, then replay.",
     ),
     DeadClass.REJECTED: (

@@ -20,8 +20,8 @@ Schema = Mapping[str, Any]
 def route_files_page() -> str:
     schema = json_schema()
     names = headings(schema)
-    blocks = []
     overview = []
+    blocks = [plain_section(kind, member) for kind, member in schema["properties"].items() if "$ref" not in member["additionalProperties"]]
     for kind, member in schema["properties"].items():
         overview.append((f"[{kind}](#{anchor(kind)})", meaning(member)))
     for definition, heading in names.items():
@@ -33,8 +33,16 @@ def headings(schema: Schema) -> dict[str, str]:
     """A heading for each definition, from where it is first used: `publishers.find`."""
     found: dict[str, str] = {}
     for kind, member in schema["properties"].items():
+        if "$ref" not in member["additionalProperties"]:
+            continue  # data, which has no keys of its own
         name(reference(member["additionalProperties"]), kind, schema, found)
     return found
+
+
+def plain_section(kind: str, member: Schema) -> str:
+    """A section that holds data instead of definitions."""
+    example = json.dumps({kind: member["examples"][0]})
+    return "\n\n".join((f"## {kind}", paragraph(member["description"]), f"Example, as JSON, which YAML includes: `{example}`"))
 
 
 def name(definition: str, heading: str, schema: Schema, found: dict[str, str]) -> None:

@@ -65,7 +65,7 @@ def definition(url: str) -> dict[str, Any]:
     mapped = {
         "payload": {"id": "{{ id }}", "inventory_number": "{{ $uppercase(name) }}", "notes": "{{ $count($distinct(tags)) & ' ' & $join($keys($), ',') }}"}
     }
-    common = {"client": "main", "entity": "Asset", "retry": ["1s"], "concurrency": 8}
+    common = {"client": "main", "entity": "Asset", "retry": ["1s"], "concurrency": 8, "missing": "omit"}
     routes = {
         "plain": common | {"queue": "plain", "transform": mapped, "when": "{{ $not(name = 'a') }}"},
         "once": common | {"queue": "once", "transform": mapped, "once": "{{ $headers.`order-id` ? $headers.`order-id` : $string(id) & name }}"},

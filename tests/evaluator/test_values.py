@@ -86,7 +86,7 @@ async def test_several_expressions_are_answered_in_order_and_the_first_that_fail
 
 
 async def test_the_place_of_the_expression_that_fails_stands_before_the_sentence(either):
-    with pytest.raises(ExpressionError, match=r"^the expression: the right side of an arithmetic operator is not a number \(T2002\)$"):
+    with pytest.raises(ExpressionError, match=r"^`b`: the expression: the right side of an arithmetic operator is not a number \(T2002\)$"):
         await compile_template({"a": "{{ id }}", "b": "{{ 1 + s }}"}).evaluate({"id": 1, "s": "planted"}, {}, either)
 
 

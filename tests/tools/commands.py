@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tests.tools.prefork import start
+from tests.tools.prefork import ROOT, start
 from tests.tools.process import environment
 from tests.tools.waiting import SOON
 
@@ -23,13 +23,16 @@ class Ended:
     err: str
 
 
-async def run_command(folder: Path, *arguments: str, variables: Mapping[str, str] | None = None, stdin: bytes | None = None, **settings: object) -> Ended:
-    """Run it to its end; nothing is typed, unless `stdin` is given."""
+async def run_command(
+    folder: Path, *arguments: str, variables: Mapping[str, str] | None = None, stdin: bytes | None = None, directory: Path = ROOT, **settings: object
+) -> Ended:
+    """Run it in `directory` to its end; nothing is typed, unless `stdin` is given."""
     given = {"log_level": "info", "log_format": "console"} | settings
     with tempfile.TemporaryFile() as typed, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         typed.write(stdin or b"")
         typed.seek(0)
-        process = await start(arguments, environment(folder, variables or {}, **given), stdin=typed.fileno(), stdout=out.fileno(), stderr=err.fileno())
+        seen = environment(folder, {"PYTHONPATH": str(ROOT)} | dict(variables or {}), **given)
+        process = await start(arguments, seen, stdin=typed.fileno(), stdout=out.fileno(), stderr=err.fileno(), directory=directory)
         try:
             async with asyncio.timeout(SOON):
                 await process.wait()

@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from worker.core.errors import ExpressionError, ExpressionFailed
-from worker.core.evaluation import UNDEFINED, Question
-from worker.core.exact_numbers import loads
+from worker.core.evaluation import Question
 from worker.evaluator.jsonata import Expression, Input
-from worker.evaluator.sizes import context_json, result_json
+from worker.evaluator.sizes import context_json
+from worker.evaluator.wire import part_of, value_of
 
 Value = TypeVar("Value")
 compiled = lru_cache(maxsize=1000)(Expression)
@@ -27,10 +27,10 @@ class InProcess:
         self.questions.append(question)
         values: list[Any] = []
         try:
-            given = Input(context_json(question.context), self.seconds)
+            given = Input(context_json(question.context), self.seconds, question.answers)
             for text in question.expressions:
-                part = result_json(compiled(text).evaluate(given, question.bindings))
-                values.append(loads(part) if part else UNDEFINED)
+                value = compiled(text).evaluate(given, question.bindings)
+                values.append(value_of(part_of(value)))
         except ExpressionError as error:
             raise ExpressionFailed(str(error), len(values)) from None
         return values

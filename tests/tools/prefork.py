@@ -59,12 +59,12 @@ class ForkedProcess:
         self.send_signal(signal.SIGTERM)
 
 
-async def start(arguments: Sequence[str], environment: Mapping[str, str], *, stdin: int, stdout: int, stderr: int) -> ForkedProcess:
-    """`python -m worker ARGUMENTS` in the project's folder, as the leader of a session. The descriptors are inherited."""
+async def start(arguments: Sequence[str], environment: Mapping[str, str], *, stdin: int, stdout: int, stderr: int, directory: Path = ROOT) -> ForkedProcess:
+    """`python -m worker ARGUMENTS` in `directory`, as the leader of a session. The descriptors are inherited."""
     address = await asyncio.to_thread(server)
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(address)
-    request = orjson.dumps({"arguments": list(arguments), "environment": dict(environment)})
+    request = orjson.dumps({"arguments": list(arguments), "environment": dict(environment), "directory": str(directory)})
     socket.send_fds(connection, [len(request).to_bytes(4) + request], [stdin, stdout, stderr])
     reader, writer = await asyncio.open_unix_connection(sock=connection)
     return ForkedProcess(int(await reader.readline()), reader, writer)
@@ -143,6 +143,7 @@ def become(request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     os.closerange(3, 1024)
     os.environ.clear()
     os.environ.update(request["environment"])
+    os.chdir(request["directory"])
 
 
 def told(key: selectors.SelectorKey, waiting: selectors.BaseSelector) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from worker.config.automation import Runbook
 from worker.config.routes import Grant, Routes
 from worker.core.health import Health
-from worker.core.ports import Clock, Evaluator
+from worker.core.ports import Clock, Evaluator, Halo
+from worker.flows.lookups.evaluator import LookupEvaluator
+from worker.flows.lookups.ids import HaloIds
 from worker.flows.running.step import Performer, clients_of
 from worker.halo.budget import Budgets, PermitsOf
 from worker.halo.client import HaloClient, open_client
+from worker.halo.interception import Intercept, RequestRecorder, straight
 from worker.integrations.caller import open_caller
 from worker.metrics import Metrics
 from worker.settings import Settings
@@ -39,24 +42,37 @@ async def open_clients(
     names: Iterable[str] | None = None,
     reload: Reload | None = None,
     permits: PermitsOf | None = None,
+    intercept: Intercept = straight,
 ) -> AsyncIterator[dict[str, HaloClient]]:
-    """By name; clients of one tenant share their budget. `names`: only these (default: all that the routes use). Without `permits` no other process is asked."""
+    """By name; clients of one tenant share their budget. `names`: only these (default: all that the routes use). Without `permits` no other process is asked.
+
+    `intercept` stands before the transport of all requests.
+    """
     budgets = Budgets(routes.clients.values(), clock, settings.budget_share, permits)
     async with AsyncExitStack() as stack:
         opened = {}
         for name in sorted(set(used_clients(routes) if names is None else names)):
             again = None if reload is None else partial(reload, name)
-            opened[name] = await stack.enter_async_context(open_client(routes.clients[name], budgets, metrics, health, clock, reload=again))
+            opened[name] = await stack.enter_async_context(
+                open_client(routes.clients[name], budgets, metrics, health, clock, reload=again, intercept=intercept)
+            )
         yield opened
 
 
 @asynccontextmanager
-async def open_performer(routes: Routes, settings: Settings, runbook: Runbook, evaluator: Evaluator, clock: Clock) -> AsyncIterator[Performer]:
-    """What performs the steps of one runbook, for a run outside of the service."""
-    metrics = Metrics()
+async def open_performer(
+    routes: Routes, settings: Settings, runbook: Runbook, evaluator: Evaluator, clock: Clock, recorder: RequestRecorder | None = None
+) -> AsyncIterator[Performer]:
+    """What performs the steps of one runbook, for a run outside of the service. `evaluator`: the engine's own. With `recorder` writes are recorded instead of sent."""
+    metrics, intercept = Metrics(), straight if recorder is None else recorder.intercept
     names = clients_of(runbook, routes.integrations)
     async with (
-        open_clients(routes, settings, metrics, Health(), clock, names=names) as clients,
-        open_caller(routes.integrations, clients, evaluator, metrics, clock) as caller,
+        open_clients(routes, settings, metrics, Health(), clock, names=names, intercept=intercept) as clients,
+        open_caller(routes.integrations, clients, LookupEvaluator(evaluator, routes.tables), metrics, clock, intercept=intercept) as caller,
     ):
-        yield Performer(caller, clients, evaluator)
+        yield Performer(caller, clients, lookup_evaluators(evaluator, routes, clients, clock))
+
+
+def lookup_evaluators(evaluator: Evaluator, routes: Routes, clients: Mapping[str, Halo], clock: Clock) -> dict[str, LookupEvaluator]:
+    """By client: evaluators whose expressions may use the tables of the routes, and ask this client for ids."""
+    return {name: LookupEvaluator(evaluator, routes.tables, HaloIds(halo, clock)) for name, halo in clients.items()}

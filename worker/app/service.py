@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from worker.app.clients import Reload, open_clients
+from worker.app.clients import Reload, lookup_evaluators, open_clients
 from worker.app.echo_guard import EchoGuard
 from worker.app.permits import PermitRegistry
 from worker.app.wiring import Flow, Wiring
@@ -29,6 +29,7 @@ from worker.flows.consuming.memory import Memory, Receipts
 from worker.flows.consuming.returning import Returner
 from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.hooks.effects import webhook_topology
+from worker.flows.lookups.evaluator import LookupEvaluator
 from worker.flows.ordered.consumer import tell_all_left_behind
 from worker.flows.waiting import race
 from worker.integrations.caller import IntegrationCaller, open_caller
@@ -79,7 +80,8 @@ class Service:
             self.health.expect(name)
         async with AsyncExitStack() as stack:
             opened = open_evaluator(Limits(self.settings.expression_memory), self.metrics, self.health)
-            evaluator = await stack.enter_async_context(opened)
+            engine = await stack.enter_async_context(opened)
+            evaluator = LookupEvaluator(engine, self.routes.tables)
             opening = open_clients(self.routes, self.settings, self.metrics, self.health, self.clock, reload=self.reload, permits=self._permits.of)
             clients = await stack.enter_async_context(opening)
             caller = await stack.enter_async_context(open_caller(self.routes.integrations, clients, evaluator, self.metrics, self.clock))
@@ -93,6 +95,7 @@ class Service:
                     caller,
                     self._current,
                     evaluator,
+                    lookup_evaluators(engine, self.routes, clients, self.clock),
                     self._guard,
                     self._codec,
                     self._memory(),

@@ -39,7 +39,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Everything that flows are made of. `tasks`: where handlers live."""
+    """Everything that flows are made of. `evaluators`: by client, for expressions that may ask it for ids; `tasks`: where handlers live."""
 
     routes: Routes
     settings: Settings
@@ -47,6 +47,7 @@ class Wiring:
     caller: Caller
     current: CurrentBroker
     evaluator: Evaluator
+    evaluators: Mapping[str, Evaluator]
     guard: EchoGuard
     codec: HeaderCodec
     memory: Memory
@@ -69,12 +70,12 @@ class Wiring:
     def _subscriber(self, route: Subscriber) -> Flow:
         echoes = self.guard.notices_for(route)
         halo, limit = self.clients[route.client], self.settings.turn
-        flow = SubscriberFlow(route, halo, self.evaluator, self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes)
+        flow = SubscriberFlow(route, halo, self.evaluators[route.client], self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes)
         return Flow(flow.part, subscriber_topology(route), flow.serve)
 
     def _publisher(self, route: Publisher) -> Flow:
         halo = self.guard.recording(self.clients)[route.client]
-        what, handler = consumption_of(route), PublisherFlow(route, halo, self.current, self.evaluator, self.clock).handle
+        what, handler = consumption_of(route), PublisherFlow(route, halo, self.current, self.evaluators[route.client], self.clock).handle
         if route.order_by is None:
             return self._consumer(what, handler, halo, publisher_topology(route))
         ordered = OrderedConsumer(route, handler, halo, self.evaluator, self.codec, self.memory, self.clock, self.metrics, health=self.health, tasks=self.tasks)
@@ -83,7 +84,7 @@ class Wiring:
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
         needs = AllAvailable([self.clients[name] for name in sorted(used)])
-        performer = Performer(self.caller, self.guard.recording(self.clients), self.evaluator)
+        performer = Performer(self.caller, self.guard.recording(self.clients), self.evaluators)
         steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.clock, self.routes.secrets.hide)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]

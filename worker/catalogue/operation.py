@@ -80,3 +80,14 @@ class Operation:
     def accepting(self, names: Collection[str]) -> Self:
         """The operation with these query parameters besides, whatever their values."""
         return replace(self, query_parameters={**self.query_parameters, **{self.canonical_query(name): "any" for name in names}}) if names else self
+
+
+def unsearchable(operation: Operation, members: Collection[str]) -> str | None:
+    """Why `$id` cannot find one record of this list by these members; None where it can."""
+    if operation.listing is None or operation.path_parameters:
+        return f"{operation.entity} is not a list in which `$id` can look"
+    if "id" not in operation.key:
+        return f"records of {operation.entity} have no `id`: {' and '.join(operation.key)} identify one"
+    if lacking := [name for name in operation.key if name != "id" and name not in members]:
+        return f"an id of {operation.entity} counts only within its `{lacking[0]}`: give that member too"
+    return None

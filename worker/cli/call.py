@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -12,23 +13,24 @@ import orjson
 from rich.text import Text
 
 from worker.app.clients import open_clients
+from worker.app.route_evaluator import open_route_evaluator
 from worker.cli.console import output, table, write_json
 from worker.cli.inputs import read_inputs
-from worker.config.automation import Integration, IntegrationAuth, Method, Values
+from worker.config.automation import Caller, Integration, IntegrationAuth, Method, Values
 from worker.config.loader import load_routes
 from worker.config.routes import Routes
 from worker.config.variables import VariablePath
 from worker.core.clock import SystemClock
+from worker.core.durations import format_duration
 from worker.core.errors import WorkerError
 from worker.core.exact_numbers import dumps
-from worker.core.exchange import Exchange
+from worker.core.exchange import Exchange, Fate
 from worker.core.health import Health
-from worker.core.ports import Evaluator
+from worker.core.ports import Evaluator, Slot
 from worker.core.printable import printable
 from worker.core.redaction import MASK, redact_text
+from worker.core.sending import send_reserved
 from worker.core.suggest import choices
-from worker.evaluator.evaluators import open_evaluator
-from worker.evaluator.limits import Limits
 from worker.integrations.caller import open_caller
 from worker.integrations.request_builder import build_call
 from worker.logs import configure
@@ -46,8 +48,8 @@ class NoSuchMethod(WorkerError):
     """The route files have no method of this name."""
 
 
-def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, as_json: bool) -> int:
-    """0 when the answer is a success, 1 when it is not or nothing came. `request:=…` is the starting payload, for methods that use `<<request^…>>`.
+def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, limit: float, as_json: bool) -> int:
+    """0 when the answer is a success, 1 when it is not or nothing came within `limit` seconds. `request:=…` is the starting payload, for methods that use `<<request^…>>`.
 
     Raises `ConfigError`, `NoSuchMethod`, `WrongInput`, `ExpressionError`, `CallRefused`.
     """
@@ -57,7 +59,7 @@ def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, as
     configure("warning", hide=routes.secrets.hide)
     integration, method = find_method(routes.integrations, name)
     values = values_of(read_inputs(inputs))
-    line, exchange, tokens = asyncio.run(exchanged(routes, settings, integration, method, values))
+    line, exchange, tokens = asyncio.run(exchanged(routes, settings, integration, method, values, limit))
     line = routes.secrets.hide(line)
     known = routes.filled.with_more(tokens)
     exchange = replace(exchange, reason=known.hide(exchange.reason), body=known.hide_in(exchange.body))
@@ -82,18 +84,36 @@ def values_of(given: Mapping[str, Any]) -> Values:
 
 
 async def exchanged(
-    routes: Routes, settings: Settings, integration: Integration, method: Method, values: Values
+    routes: Routes, settings: Settings, integration: Integration, method: Method, values: Values, limit: float
 ) -> tuple[str, Exchange, tuple[str | None, ...]]:
     """What is sent, without secrets, what came of it, and what was sent to prove who we are."""
     clock, metrics = SystemClock(), Metrics()
     names = [integration.auth.client] if integration.auth.client else []
     async with (
-        open_evaluator(Limits(settings.expression_memory)) as evaluator,
+        open_route_evaluator(routes, settings, None, clock) as evaluator,
         open_clients(routes, settings, metrics, Health(), clock, names=names) as clients,
         open_caller({integration.name: integration}, clients, evaluator, metrics, clock) as caller,
     ):
         line = await request_line(integration, method, values, evaluator)
-        return line, await caller.call(method, values), caller.secrets(integration.name)
+        return line, await in_time(caller, integration, method, values, limit), caller.secrets(integration.name)
+
+
+async def in_time(caller: Caller, integration: Integration, method: Method, values: Values, limit: float) -> Exchange:
+    """The exchange, or one that says what was waited for when the time was over."""
+    waits_for = f"a token or the request budget ({integration.auth.type})"
+
+    @asynccontextmanager
+    async def reserve(*, after: Exchange | None) -> AsyncIterator[Slot | Exchange]:
+        nonlocal waits_for
+        async with caller.reserve(method, values, after=after) as slot:
+            waits_for = f"the answer of {integration.base_url}"
+            yield slot
+
+    try:
+        async with asyncio.timeout(limit):
+            return await send_reserved(reserve)
+    except TimeoutError:
+        return Exchange(Fate.AMBIGUOUS, reason=f"the call did not end within {format_duration(limit)}: it waited for {waits_for}", duration=limit)
 
 
 async def request_line(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> str:

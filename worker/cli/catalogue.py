@@ -15,9 +15,8 @@ from worker.catalogue.catalogue import Catalogue, load
 from worker.catalogue.difference import CatalogueDifference, differences
 from worker.catalogue.errors import NotOpenApi
 from worker.catalogue.tenant import LARGEST, parse_openapi
-from worker.cli.check import counted
 from worker.cli.check_formats import as_object
-from worker.cli.console import errors, output, table, write_json
+from worker.cli.console import counted, errors, output, table, write_json
 from worker.cli.problems import print_problems
 from worker.config.loader import SUFFIXES, load_routes
 from worker.config.references import Compared

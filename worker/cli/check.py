@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from worker.cli.check_formats import Format, as_object, write_github, write_sarif
-from worker.cli.console import output, table, write_json
+from worker.cli.console import counted, output, table, write_json
 from worker.cli.problems import print_problems
 from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.events import event_name
@@ -67,14 +67,10 @@ def print_routes(routes: Routes, rows: Sequence[tuple[str, ...]], *, good: bool 
         shown.add_row(*row)
     console.print(shown)
     always = [(len(routes.clients), "client"), (len(routes.subscribers), "subscriber"), (len(routes.publishers), "publisher")]
-    more = [(len(routes.integrations), "integration"), (len(routes.runbooks), "runbook"), (len(routes.webhooks), "webhook")]
+    more = [(len(routes.integrations), "integration"), (len(routes.runbooks), "runbook"), (len(routes.webhooks), "webhook"), (len(routes.tables), "table")]
     summary = ", ".join(counted(count, name) for count, name in (*always, *(pair for pair in more if pair[0])))
     if good:
         console.print(Text(f"good: {summary}", style="green"))
-
-
-def counted(count: int, name: str) -> str:
-    return f"{count} {name}{'' if count == 1 else 's'}"
 
 
 def rows_of(routes: Routes) -> list[tuple[str, ...]]:

@@ -80,3 +80,8 @@ def write_json(value: Any, *, indent: bool = True) -> None:
     """JSON for programs, on standard output, of any length."""
     text = orjson.dumps(value, default=fragment_or_text, option=orjson.OPT_INDENT_2 if indent else None).decode()
     sys.stdout.write(f"{printable_json(text)}\n")
+
+
+def counted(count: int, name: str) -> str:
+    """A number with its noun."""
+    return f"{count} {name}{'' if count == 1 else 's'}"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from worker.app.clients import open_clients
+from worker.app.route_evaluator import open_route_evaluator
 from worker.broker.open import open_broker
 from worker.catalogue.requests import build_request
 from worker.changes.pages import PageFailed, PageReader
@@ -23,8 +24,6 @@ from worker.core.errors import ConfigError, Problem, WorkerError
 from worker.core.health import Health
 from worker.core.ports import Broker
 from worker.core.suggest import choices
-from worker.evaluator.evaluators import open_evaluator
-from worker.evaluator.limits import Limits
 from worker.flows.polling.plan import CLOCKS_APART
 from worker.flows.requests import subscriber_request
 from worker.logs import configure
@@ -157,7 +156,7 @@ class Desk:
 
     async def _count(self, since: datetime | None) -> str:
         """Return how many records the subscriber would read again, as a sentence."""
-        async with open_evaluator(Limits(self._settings.expression_memory)) as evaluator:
+        async with open_route_evaluator(self._routes, self._settings, self.route.client, SystemClock()) as evaluator:
             parameters = await subscriber_request(self.route, evaluator)
         request = build_request(self.route.operation, parameters["path"], parameters["query"])
         more = {"lastupdatefromdate": halo_time(since)} if since is not None and self.route.changes == "by_date" else {}

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from worker import __version__
+from worker.cli.authoring import AsJson, call, init, plan, run_examples, start
 from worker.cli.catalogue_commands import catalogue
 from worker.cli.check_formats import Format
 from worker.cli.console import errors
@@ -37,10 +38,6 @@ app = typer.Typer(
     rich_markup_mode="rich" if sys.stdout.isatty() else None,
     result_callback=end,
 )
-Inputs = Annotated[
-    list[str] | None, typer.Option("--input", metavar="NAME=TEXT", help="A variable: name=text, name:=JSON, or @FILE in place of the text.", show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @app.command()
@@ -121,34 +118,11 @@ def actions(name: Annotated[str, typer.Argument(help="An action, such as create_
     return print_actions(name, as_json=as_json)
 
 
-@app.command()
-def call(
-    name: Annotated[str, typer.Argument(metavar="INTEGRATION.METHOD")],
-    inputs: Inputs = None,
-    as_json: AsJson = False,
-) -> int:
-    """Call a method of an integration once, as Halo's Test button does.
-
-    Prints the answer, and what each output variable finds in it.
-    """
-    from worker.cli.call import call as call_once
-
-    return call_once(name, inputs or [], os.environ, as_json=as_json)
-
-
-@app.command()
-def start(
-    name: Annotated[str, typer.Argument(metavar="RUNBOOK")],
-    inputs: Inputs = None,
-    payload: Annotated[
-        Path | None, typer.Option(help="A JSON file with the starting payload, from which the runbook takes its variables.", show_default=False)
-    ] = None,
-    as_json: AsJson = False,
-) -> int:
-    """Run a runbook once, in this process, and follow it to its end."""
-    from worker.cli.start import start as start_run
-
-    return start_run(name, inputs or [], payload, os.environ, as_json=as_json)
+app.command("plan")(plan)
+app.command("test")(run_examples)
+app.command("init")(init)
+app.command("call")(call)
+app.command("start")(start)
 
 
 @app.command()
@@ -272,7 +246,7 @@ def main() -> None:
     try:
         app(prog_name="halo-worker")
     except ConfigError as error:
-        print_problems(error.problems, counted=False)
+        print_problems(error.problems, total=False)
         sys.exit(WRONG_USAGE)
     except WorkerError as error:
         errors().print(f"halo-worker: {error}", soft_wrap=True)

@@ -8,20 +8,20 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from worker.cli.console import errors
+from worker.cli.console import counted, errors
 from worker.core.errors import Problem
 from worker.core.printable import printable
 
 
-def print_problems(problems: Sequence[Problem], warnings: Sequence[Problem] = (), *, counted: bool = True) -> None:
-    """On standard error. `counted`: with the numbers at the end."""
+def print_problems(problems: Sequence[Problem], warnings: Sequence[Problem] = (), *, total: bool = True) -> None:
+    """On standard error. `total`: with the numbers at the end."""
     console = errors()
     for problem in problems:
         print_one(console, problem, "", "red")
     for warning in warnings:
         print_one(console, warning, "warning: ", "yellow")
-    numbers = [plural(len(problems), "problem")] * bool(problems) + [plural(len(warnings), "warning")] * bool(warnings)
-    if counted and numbers:
+    numbers = [counted(len(problems), "problem")] * bool(problems) + [counted(len(warnings), "warning")] * bool(warnings)
+    if total and numbers:
         console.print(Text(", ".join(numbers), style="red" if problems else "yellow"))
 
 
@@ -34,7 +34,3 @@ def print_one(console: Console, problem: Problem, label: str, style: str) -> Non
     before = printable(problem.excerpt[: problem.caret])
     console.print(Text(f"{number}{problem.excerpt}", style="dim"), soft_wrap=True)
     console.print(Text.assemble((f"{'| ':>{len(number)}}", "dim"), (" " * cell_len(before) + "^", style)), soft_wrap=True)
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

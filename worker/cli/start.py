@@ -3,138 +3,88 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_bytes
 from typing import Any
 from uuid import uuid4
 
 from rich.console import Console
+from rich.text import Text
 
 from worker.app.clients import open_performer
-from worker.cli.console import output, write_json
-from worker.cli.inputs import read_inputs
+from worker.cli.console import errors, output, write_json
+from worker.cli.inputs import WrongInput, read_inputs
+from worker.cli.plan_view import show_request
 from worker.cli.runbook import find_runbook
 from worker.config.automation import Runbook
 from worker.config.loader import load_routes
+from worker.config.routes import Routes
+from worker.core.answers import Answers, CannedAnswer
 from worker.core.bodies import read_json
 from worker.core.clock import SystemClock
-from worker.core.delivery_state import DeliveryState
+from worker.core.durations import format_duration
 from worker.core.errors import Undecodable
-from worker.core.header_codec import HeaderCodec
-from worker.core.ledger import Claim, Key
-from worker.core.message import Delivery, Message, Unread
 from worker.core.outcome import Outcome
 from worker.core.printable import printable
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
-from worker.flows.consuming.copies import retried
-from worker.flows.consuming.memory import Memory, Receipts
-from worker.flows.consuming.runner import DeliveryRunner, InFlight
-from worker.flows.running.run_message import Run, run_queue
+from worker.flows.local.delivery import LocalLedger
+from worker.flows.local.following import RunFollower, pause_before
+from worker.flows.running.run_message import Run
 from worker.flows.running.runbook import RunbookFlow
 from worker.flows.running.variables import taken
+from worker.halo.interception import RequestRecorder
 from worker.logs import configure
-from worker.metrics import Metrics
-from worker.settings import load_settings
-from worker.state.keys import KEY_BYTES
+from worker.settings import Settings, load_settings
 
 GOOD, FAILED = 0, 1
 
 
-@dataclass(frozen=True)
-class LocalDelivery:
-    """A message of this process alone; implements `Delivery`."""
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """`limit`: seconds for the whole run. `answers` stand for those of requests that a dry run does not send, by method or request line."""
 
-    message: Message
-    queue: str
-    exchange: str = ""
-    redelivered: bool = False
-    offset: int | None = None
-    unread: Unread | None = None
-
-    @property
-    def routing_key(self) -> str:
-        return self.queue
-
-    async def ack(self) -> None:
-        """Do nothing: no broker holds the message."""
-
-    async def reject(self) -> None:
-        """As `ack`."""
-
-    async def give_back(self) -> None:
-        """As `ack`."""
+    limit: float
+    dry_run: bool = False
+    answers: Sequence[str] = ()
+    as_json: bool = False
 
 
-class LocalLedger:
-    """The claims of one process: each one is won."""
-
-    async def claim(self, key: Key, owner: str) -> Claim:  # noqa: ARG002 - there is no other owner
-        return Claim.WON
-
-    async def knows(self, key: Key, *, within: float = 0.0) -> bool:  # noqa: ARG002 - as above
-        return False
-
-
-@dataclass
-class LocalJob:
-    """Implements `Job` for one step of a run that no broker carries. `settlement`: how it ended."""
-
-    flow: RunbookFlow
-    delivery: Delivery
-    state: DeliveryState
-    delays: tuple[float, ...]
-    settlement: Settlement = field(default_factory=Ack, init=False)
-    session: int = 0
-    may_adopt: bool = False
-
-    @property
-    def key(self) -> Hashable:
-        return id(self)
-
-    async def handle(self) -> Outcome:
-        return await self.flow.handle(self.delivery, self.state)
-
-    async def due(self, settlement: Settlement) -> Settlement:
-        return settlement
-
-    async def place(self, outcome: Outcome, settlement: Settlement) -> Settlement:  # noqa: ARG002 - `followed` makes the next message
-        self.settlement = settlement
-        return settlement
-
-    async def ack(self) -> None:
-        """There is no queue to take it off."""
-
-    def ended(self, settlement: Settlement | None, *, lost: bool) -> bool:  # noqa: ARG002 - it never comes again
-        return False
-
-
-def start(name: str, inputs: Sequence[str], payload: Path | None, environment: Mapping[str, str], *, as_json: bool) -> int:
-    """Run the runbook. 0 when the run is done, 1 when it failed. Raises `ConfigError`, `NoSuchRunbook`, `WrongInput`."""
+def start(name: str, inputs: Sequence[str], payload: Path | None, environment: Mapping[str, str], options: StartOptions) -> int:
+    """Run the runbook. 0 when the run is done, 1 when it failed or did not end in time. Raises `ConfigError`, `NoSuchRunbook`, `WrongInput`."""
     settings = load_settings(environment)
     configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format)
     routes = load_routes(settings.routes, environment, settings.secrets)
     configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format, hide=routes.secrets.hide)
     runbook = find_runbook(routes.runbooks, name)
     run = first_run(runbook, inputs, payload)
-    console = Console(quiet=True) if as_json else output()
-
-    async def follow() -> dict[str, Any]:
-        async with (
-            open_evaluator(Limits(settings.expression_memory)) as evaluator,
-            open_performer(routes, settings, runbook, evaluator, SystemClock()) as performer,
-        ):
-            flow = RunbookFlow(runbook, performer, LocalLedger(), evaluator, SystemClock(), routes.filled.hide)
-            return await followed(run, runbook, flow, console)
-
-    result = routes.filled.hide_in(asyncio.run(follow()))
-    if as_json:
+    recorder = dry_recorder(options) if options.dry_run else None
+    told = Told(Console(quiet=True) if options.as_json else output(), routes, recorder)
+    result = routes.filled.hide_in(asyncio.run(followed(run, runbook, routes, settings, told, options.limit)))
+    if options.as_json:
         write_json(result, indent=False)
+    elif result["result"] == "timeout":
+        errors().print(result["reason"], soft_wrap=True)
+    elif recorder is not None:
+        told.console.print("dry run: no write was sent", soft_wrap=True)
     return GOOD if result["result"] == "done" else FAILED
+
+
+def dry_recorder(options: StartOptions) -> RequestRecorder:
+    """Reads are sent; writes get the given answers. Raises `WrongInput`."""
+    given: dict[str, list[CannedAnswer]] = {}
+    for text in options.answers:
+        name, separator, value = text.partition(":=")
+        if not separator:
+            raise WrongInput(f"an answer is METHOD:=JSON, such as 'openai.completions:={{}}', not {name[:40]!r}")
+        try:
+            given.setdefault(name.strip(), []).append(CannedAnswer(body=read_json(value.encode("utf-8", "surrogateescape"))))
+        except Undecodable as error:
+            raise WrongInput(f"the answer of {name.strip()}: {error}") from None
+    return RequestRecorder(reads=True, answers=Answers(given))
 
 
 def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> Run:
@@ -151,36 +101,50 @@ def first_run(runbook: Runbook, inputs: Sequence[str], payload: Path | None) -> 
     return run.next(runbook.first, replace(values, variables=dict(values.variables) | given, plain=plain))
 
 
-async def followed(run: Run, runbook: Runbook, flow: RunbookFlow, console: Console) -> dict[str, Any]:
-    """Take step after step until the run ends, and print a line for each."""
-    clock, queue, codec, metrics, ledger = SystemClock(), run_queue(runbook.name), HeaderCodec(token_bytes(KEY_BYTES)), Metrics(), LocalLedger()
-    delivery: Delivery = LocalDelivery(run.message(), queue)
-    steps: list[dict[str, Any]] = []
+@dataclass
+class Told:
+    """Tells each step, and collects what `--json` prints."""
 
-    def tell(outcome: Outcome, settlement: Settlement, _: DeliveryState, seconds: float) -> None:
-        step = {"step": str(Run.read(delivery.message.body).step), "ms": round(seconds * 1000), **told(settlement, outcome)}
-        steps.append(step)
-        console.print(line(step), soft_wrap=True)
+    console: Console
+    routes: Routes
+    recorder: RequestRecorder | None = None
+    steps: list[dict[str, Any]] = field(default_factory=list)
 
-    runner = DeliveryRunner(runbook.name, ledger, Memory(Receipts(ledger), metrics), clock, metrics.in_hand.labels(runbook.name), InFlight(), tell)
-    while True:
-        job = LocalJob(flow, delivery, codec.read(delivery), runbook.delays)
-        await runner.own(job)
-        match job.settlement:
-            case Forward(message, _):
-                delivery = LocalDelivery(message, queue)
-            case Retry():
-                await clock.sleep(pause_before(job.settlement))
-                delivery = LocalDelivery(codec.copy(delivery.message, queue, retried(job.state, job.settlement)), queue)
-            case Ack():
-                return {"run": run.id, "result": "done", "steps": steps}
-            case Bury(dead_class, reason):
-                return {"run": run.id, "result": dead_class.value, "reason": reason, "steps": steps}
+    def step(self, name: str, outcome: Outcome, settlement: Settlement, seconds: float) -> None:
+        step = {"step": name, "ms": round(seconds * 1000), **told(settlement, outcome)}
+        self.console.print(line(step), soft_wrap=True)
+        if self.recorder is not None and self.recorder.requests:
+            held = [request for request in self.recorder.requests if not request.asked]
+            for request in held:
+                show_request(self.console, request, self.routes.secrets)
+            for key in dict.fromkeys(self.recorder.unanswered):
+                self.console.print(
+                    Text(f"    not sent; its answer is taken as an empty 200: --answer '{key}:=JSON' gives another", style="yellow"), soft_wrap=True
+                )
+            step["not_sent"] = [request.as_object() for request in held]
+            self.recorder.requests, self.recorder.unanswered = [], []
+        self.steps.append(step)
 
 
-def pause_before(retry: Retry) -> float:
-    """Seconds until the retry of a step."""
-    return retry.delay or retry.hold or 1.0
+async def followed(run: Run, runbook: Runbook, routes: Routes, settings: Settings, told: Told, limit: float) -> dict[str, Any]:
+    """The end of the run with its steps; `timeout` when it does not end in time."""
+    follower: RunFollower | None = None
+    try:
+        async with (
+            asyncio.timeout(limit),
+            open_evaluator(Limits(settings.expression_memory)) as evaluator,
+            open_performer(routes, settings, runbook, evaluator, SystemClock(), told.recorder) as performer,
+        ):
+            flow = RunbookFlow(runbook, performer, LocalLedger(), evaluator, SystemClock(), routes.filled.hide)
+            follower = RunFollower(runbook, flow.handle, told.step)
+            end = await follower.follow(run)
+    except TimeoutError:
+        waited = "the expression engine" if follower is None else follower.waits_for
+        reason = f"the run did not end within {format_duration(limit)}: it waited for {waited}"
+        return {"run": run.id, "result": "timeout", "reason": reason, "steps": told.steps}
+    if isinstance(end, Bury):
+        return {"run": run.id, "result": end.dead_class.value, "reason": end.reason, "steps": told.steps}
+    return {"run": run.id, "result": "done", "steps": told.steps}
 
 
 def told(settlement: Settlement, outcome: object) -> dict[str, Any]:

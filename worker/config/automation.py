@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 
 from worker.catalogue.actions import Action
 from worker.catalogue.operation import Operation
-from worker.config.compiled import Condition, Find, Template
+from worker.config.compiled import Condition, Example, Find, Template
+from worker.config.required import Required
 from worker.config.variables import VariablePath
 from worker.core.exchange import Exchange
 from worker.core.ports import Evaluator, Slot
@@ -144,6 +145,7 @@ class Step:
     path: Mapping[str, RunTemplate] = field(default_factory=dict)
     query: Mapping[str, RunTemplate] = field(default_factory=dict)
     body: RunTemplate | None = None
+    required: Required = field(default_factory=Required)
     output: Mapping[str, VariablePath] = field(default_factory=dict)
     go: tuple[Branch, ...] = ()
     on_failure: str | None = None
@@ -172,6 +174,7 @@ class Runbook:
     endpoint: CallerAuth | None = None
     step_limit: int = DEFAULT_STEP_LIMIT
     concurrency: int = 4
+    examples: tuple[Example, ...] = ()
 
     @property
     def delays(self) -> tuple[float, ...]:
@@ -204,6 +207,7 @@ class Webhook:
     exchange: str | None = None
     routing_key: Template | None = None
     wake: Wake | None = None
+    examples: tuple[Example, ...] = ()
 
 
 class Caller(Protocol):

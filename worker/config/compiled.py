@@ -1,12 +1,13 @@
-"""The parts of compiled routes: templates, conditions, request parameters and lookups."""
+"""The parts of compiled routes: templates, conditions, request parameters, lookups and examples."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from worker.catalogue.operation import Operation
+from worker.core.answers import CannedAnswer
 from worker.core.ports import Evaluator
 
 
@@ -45,3 +46,18 @@ class Find:
     path: Mapping[str, Template] = field(default_factory=dict)
     use: Literal["doubtful", "always"] = "doubtful"
     then: Literal["update", "skip"] = "update"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A checked example. `expect` has only the members that are written; `place` is file and line."""
+
+    name: str
+    given: Any
+    expect: Mapping[str, Any]
+    place: str = ""
+    line: int = 0
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    change: Literal["created", "updated", "deleted"] = "created"
+    ids: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    answers: Mapping[str, Sequence[CannedAnswer]] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 from worker.config.interpolation import Unfilled, Variables
 from worker.core.errors import Problem
 
+Table = Mapping[str, Any]
+"""Rows by the text of their key."""
 NodePath = tuple[str | int, ...]
 ESCAPES = {"x": 2, "u": 4, "U": 8}
 
@@ -26,7 +28,7 @@ class SourceSpan:
 
 @dataclass(frozen=True, slots=True)
 class RouteFile:
-    """What the nodes of one file share. `problems` collects the errors of all files of the directory; `folder` is where files that it names are."""
+    """What the nodes of one file share. `problems` collects the errors of all files of the directory; `folder` is where the file and those that it names are."""
 
     name: str
     text: str
@@ -35,6 +37,8 @@ class RouteFile:
     warnings: list[Problem] = field(default_factory=list)
     """What is probably wrong, of all files too."""
     folder: Path = Path()
+    tables: dict[str, Table] = field(default_factory=dict)
+    """Those of all files."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +62,27 @@ class ConfigNode:
     def name(self) -> str:
         """The node's own key."""
         return str(self.path[-1])
+
+    @property
+    def tables(self) -> Collection[str]:
+        return self.file.tables
+
+    @property
+    def has_client(self) -> bool:
+        """Publishers and subscribers have one client; of a runbook the actions have one, but not its conditions."""
+        match self.path:
+            case ("publishers", _, member, *_):
+                return member != "order_by"
+            case ("runbooks", _, "steps", _, member, *_):
+                return member in {"path", "query", "body", "find"}
+            case _:
+                return self.kind == "subscribers"
+
+    @property
+    def member(self) -> str:
+        """The place of a value in its definition, such as `transform` or `find.match.serial`; of a step or method in that."""
+        path = self.path[4:] if self.path[2:3] and self.path[2] in {"steps", "methods"} else self.path[2:]
+        return ".".join(map(str, path))
 
     @property
     def members(self) -> Mapping[str, ConfigNode]:

@@ -36,11 +36,13 @@ def mistake(sentence: str) -> PydanticCustomError:
 class Compiled:
     """Marks a type that is compiled. `compile` makes the compiled value of the member's node; None: the compiler of the kind does it.
 
+    `nowhere`: it is data, at any depth, and nothing in it is filled or evaluated.
+
     `jsonata`: which texts of the member are one expression, in which `${NAME}` is not filled. In others it is filled outside of `{{ }}`, or everywhere for `none`.
     """
 
     compile: Callable[[ConfigNode], Any] | None = None
-    jsonata: Literal["none", "in braces", "all", "without braces"] = "in braces"
+    jsonata: Literal["none", "in braces", "all", "without braces", "nowhere"] = "in braces"
 
     def is_expression(self, text: str) -> bool:
         return self.jsonata == "all" or (self.jsonata == "without braces" and OPEN not in text)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from worker.config.paths import NotSimple, Scope, ValuePath
 from worker.core.errors import ExpressionError, ExpressionFailed
 from worker.core.evaluation import UNDEFINED, Question
+from worker.core.lookups import Needed
 from worker.core.ports import Evaluator
 
 PENDING: Final = object()
@@ -16,7 +17,7 @@ PENDING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class BatchedExpression:
-    """`path`: the simple path that it is, if any; `place`: the start of its error messages, such as `the expression at routes/a.yaml:5:3`."""
+    """`path`: the simple path that it is, if any; `place`: the start of its error messages, such as "`transform.id`: the expression at routes/a.yaml:5:3"."""
 
     text: str
     variables: frozenset[str]
@@ -58,6 +59,10 @@ class ExpressionBatch:
         names = frozenset[str]().union(*(expression.variables for expression in pending))
         bindings = {name: value for name in names if (value := scope.binding(name)) is not UNDEFINED}
         try:
-            return await evaluator.answer(Question(tuple(expression.text for expression in pending), scope.context, bindings))
+            values = await evaluator.answer(Question(tuple(expression.text for expression in pending), scope.context, bindings))
         except ExpressionFailed as error:
             raise ExpressionError(f"{pending[error.index].place}: {error}") from None
+        for expression, value in zip(pending, values, strict=True):
+            if isinstance(value, Needed):
+                raise ExpressionError(f"{expression.place}: `$table` and `$id` are not available here")
+        return values

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from worker.config.compiled import Condition, Template
 from worker.config.expression_batch import BatchedExpression, ExpressionBatch
 from worker.config.expression_literals import literal_errors
+from worker.config.lookup_calls import call_problems
+from worker.config.mappings import Absent, Composer, Gap, MissingRule, Place, concatenate, settled
 from worker.config.paths import Scope, simple_path
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.syntax import ExpressionSyntaxError, parse_expression
-from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, tokens, whole
-from worker.core.errors import ConfigError, ExpressionError, Problem, Undecodable
+from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, tokens
+from worker.config.template_lexer import whole as whole_expression
+from worker.core.errors import ConfigError, Problem
 from worker.core.evaluation import UNDEFINED
-from worker.core.json_codec import encode
 from worker.core.ports import Evaluator
 
-G = TypeVar("G")
 Part = Callable[[Sequence[Any]], Any]
 """Makes a value of those of the template's expressions."""
 
@@ -34,15 +34,15 @@ class Compilation:
 
 
 class CompiledTemplate:
-    """A `Template`: it leaves out a member of a mapping that yields nothing, keeps null, and yields null for nothing at the top."""
+    """A `Template`: null stays null; what yields nothing is treated as `missing` says."""
 
-    def __init__(self, part: Part, batch: ExpressionBatch) -> None:
+    def __init__(self, part: Part, batch: ExpressionBatch, missing: MissingRule = "omit") -> None:
         self._part = part
         self._batch = batch
+        self._missing = missing
 
     async def evaluate(self, context: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> Any:
-        value = self._part(await self._batch.values(Scope(context, bindings), evaluator))
-        return None if value is UNDEFINED else value
+        return settled(self._part(await self._batch.values(Scope(context, bindings), evaluator)), self._missing)
 
 
 class CompiledCondition:
@@ -56,18 +56,22 @@ class CompiledCondition:
         return truth(self._part(await self._batch.values(Scope(context, bindings), evaluator)))
 
 
-def compile_template(value: Any, location: SourceLocation = NO_LOCATION) -> Template:
-    """A value with expressions at any depth. Raises `ConfigError` with every error in it."""
+def compile_template(value: Any, location: SourceLocation = NO_LOCATION, missing: MissingRule = "omit", name: str = "") -> Template:
+    """A value with expressions at any depth; `name`: its own name in errors, if it has one. Raises `ConfigError` with every error in it."""
     compilation = Compilation()
-    part = compose(value, location, lambda text, place: text_part(text, place, compilation))
+    composer = Composer(
+        missing, lambda text, where, place: text_part(text, where, place, compilation, whole=missing == "fail" or place.optional), compilation.problems
+    )
+    part = composer.part(value, location, Place((name,) if name else ()))
     if compilation.problems:
         raise ConfigError(compilation.problems)
-    return CompiledTemplate(part, compilation.batch)
+    return CompiledTemplate(part, compilation.batch, missing)
 
 
-def compile_expression(text: str, location: SourceLocation = NO_LOCATION) -> Template:
+def compile_expression(text: str, location: SourceLocation = NO_LOCATION, missing: MissingRule = "omit", name: str = "") -> Template:
     """One JSONata text, without braces or in one pair of them. Raises `ConfigError`."""
-    return CompiledTemplate(*bare_part(text, location))
+    part, batch = bare_part(text, location, name)
+    return CompiledTemplate(part, batch, missing)
 
 
 def compile_condition(text: str, location: SourceLocation = NO_LOCATION) -> Condition:
@@ -75,11 +79,11 @@ def compile_condition(text: str, location: SourceLocation = NO_LOCATION) -> Cond
     return CompiledCondition(*bare_part(text, location))
 
 
-def bare_part(text: str, location: SourceLocation) -> tuple[Part, ExpressionBatch]:
+def bare_part(text: str, location: SourceLocation, member: str = "") -> tuple[Part, ExpressionBatch]:
     compilation = Compilation()
     try:
-        embedded = whole(text) or Embedded(text, 0)
-        part = expression_part(embedded, location, compilation)
+        embedded = whole_expression(text) or Embedded(text, 0)
+        part = expression_part(embedded, location, compilation, member)
     except Unclosed as error:
         raise ConfigError([location.problem(str(error), error.start)]) from None
     problems = compilation.problems
@@ -91,41 +95,24 @@ def bare_part(text: str, location: SourceLocation) -> tuple[Part, ExpressionBatc
     return part, compilation.batch
 
 
-def compose(value: Any, location: SourceLocation, compile_text: Callable[[str, SourceLocation], Callable[[G], Any]]) -> Callable[[G], Any]:
-    """Makes the value again at run time, with its texts compiled; it leaves out a member or item that yields UNDEFINED."""
-    if isinstance(value, str):
-        return compile_text(value, location)
-    if isinstance(value, Mapping):
-        members = {str(key): compose(member, location.child(key), compile_text) for key, member in value.items()}
-        return lambda given: {key: result for key, member in members.items() if (result := member(given)) is not UNDEFINED}
-    if isinstance(value, list):
-        items = [compose(item, location.child(index), compile_text) for index, item in enumerate(value)]
-        return lambda given: [result for item in items if (result := item(given)) is not UNDEFINED]
-    return lambda _given: value
-
-
-def concatenate(pieces: Sequence[str | Callable[[G], Any]]) -> Callable[[G], Any]:
-    """One text of literal pieces and values."""
-    if all(isinstance(piece, str) for piece in pieces):
-        literal = "".join(map(str, pieces))
-        return lambda _given: literal
-    return lambda given: "".join(piece if isinstance(piece, str) else as_text(piece(given)) for piece in pieces)
-
-
-def text_part(text: str, location: SourceLocation, compilation: Compilation) -> Part:
+def text_part(text: str, location: SourceLocation, place: Place, compilation: Compilation, *, whole: bool) -> Part:
+    """`whole`: in a longer text every expression must yield something; otherwise the text has a gap there."""
     try:
-        single = whole(text)
+        single = whole_expression(text)
         pieces = parts(text)
     except Unclosed as error:
         compilation.problems.append(location.problem(str(error), error.start))
         return nothing
     if single:
-        return expression_part(single, location, compilation)
-    return concatenate([expression_part(piece, location, compilation) if isinstance(piece, Embedded) else location.fill(piece.text) for piece in pieces])
+        return expression_part(single, location, compilation, place.member)
+    return concatenate(
+        [expression_part(piece, location, compilation, place.member) if isinstance(piece, Embedded) else location.fill(piece.text) for piece in pieces],
+        whole=whole,
+    )
 
 
-def expression_part(embedded: Embedded, location: SourceLocation, compilation: Compilation) -> Part:
-    """The value of one expression, by its index in the batch."""
+def expression_part(embedded: Embedded, location: SourceLocation, compilation: Compilation, member: str = "") -> Part:
+    """The value of one expression, by its index in the batch. `member`: what it makes, for errors."""
     text = embedded.text
     try:
         variables = parse_expression(text)
@@ -136,23 +123,14 @@ def expression_part(embedded: Embedded, location: SourceLocation, compilation: C
     compilation.problems += [location.problem(error.message, embedded.start + error.offset) for error in literal_errors(tuple(tokens(text)))]
     start = location.problem("", embedded.start + len(text) - len(text.lstrip()))
     place = f"the expression at {str(start)[:-2]}" if start.file else "the expression"
-    return itemgetter(compilation.batch.add(BatchedExpression(text, variables, simple_path(text), place)))
+    compilation.problems += call_problems(text, embedded.start, location)
+    index = compilation.batch.add(BatchedExpression(text, variables, simple_path(text), f"`{member}`: {place}" if member else place))
+    absent = Absent((Gap(place, member),))
+    return lambda values: absent if (value := values[index]) is UNDEFINED else value
 
 
 def nothing(_given: Any) -> Any:
     return UNDEFINED
-
-
-def as_text(value: Any) -> str:
-    """A value as part of a longer text."""
-    if value is None or value is UNDEFINED:
-        return ""
-    if isinstance(value, str):
-        return value
-    try:
-        return encode(value).decode()
-    except Undecodable:
-        raise ExpressionError("a value inside a text cannot be written as JSON") from None
 
 
 def truth(value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 
 from worker.core.redaction import is_secret_name
@@ -35,7 +36,9 @@ class Variables:
     It hides the worker's settings and the files that hold them: a route could send them to other systems.
     """
 
-    def __init__(self, environment: Mapping[str, str], secrets: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], secrets: Path, *, placeholders: bool = False) -> None:
+        """`placeholders`: what is not set is replaced by a text that stands for it."""
+        self._placeholders = placeholders
         self._environment = {name: value for name, value in environment.items() if not name.startswith(OWN)}
         self._own_files = {name: Path(os.path.realpath(path.strip())) for name, path in environment.items() if OWN_FILE.fullmatch(name) and path.strip()}
         self._secrets = secrets
@@ -49,6 +52,15 @@ class Variables:
     def fill(self, text: str) -> str:
         """The text with every reference replaced; `$${` becomes `${`. Raises `Unfilled`."""
         return REFERENCE.sub(self._value, text)
+
+    def known(self, text: str) -> str | None:
+        """As `fill`; None where a reference cannot be filled, or only a placeholder stands for it."""
+        strict = copy(self)
+        strict._placeholders = False  # noqa: SLF001  of its own class
+        try:
+            return strict.fill(text)
+        except Unfilled:
+            return None
 
     def scrub(self, message: str) -> str:
         """The message with every filled value replaced by its reference, the longest first."""
@@ -76,6 +88,8 @@ class Variables:
             )
         if name.startswith(OWN):
             raise Unfilled(f"`${{{name}}}` is a setting of the worker, which route files cannot read; use a name that does not begin with {OWN}", start)
+        if name not in self._environment and self._placeholders:
+            return placeholder(name)
         if name not in self._environment:
             raise Unfilled(f"the environment variable `{name}` is not set{did_you_mean(name, self._environment)}", start)
         return trimmed(name, self._environment[name])
@@ -90,6 +104,8 @@ class Variables:
         for setting, own in self._own_files.items():
             if where == own or same_file(where, own):
                 raise Unfilled(f"the secret `{name}` is the file of {setting}, which route files cannot read", start)
+        if not os.path.lexists(path) and self._placeholders:
+            return placeholder(name)
         if not os.path.lexists(path):
             raise Unfilled(f"there is no secret `{name}` in {self._secrets}", start)
         try:
@@ -101,6 +117,15 @@ class Variables:
 def trimmed(name: str, value: str) -> str:
     """The value of a variable without what it gets when it is set from a file; a secret has no white space around it either."""
     return trim(value) if is_secret_name(name) else value.strip(ADDED)
+
+
+def placeholder(name: str) -> str:
+    """Stands for a variable or secret that is not set: an address, a host, or a text as long as a secret must be. It leads nowhere."""
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    host = f"{words}.invalid"
+    if "url" in words or "address" in words:
+        return f"https://{host}"
+    return host if "host" in words else f"placeholder-of-{words}"
 
 
 def same_file(one: Path, other: Path) -> bool:

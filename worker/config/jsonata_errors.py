@@ -45,7 +45,7 @@ SENTENCES = {
     "D3133": "the picture of a date has an unknown component, or a name where only a number can be shown",
     "D3134": "the time zone in the picture of a date has more than four digits",
     "D3135": "a component in the picture of a date is empty, or not closed by `]`",
-    "D3136": "a text does not have the form of its picture, or the picture lacks what makes up a date",
+    "D3136": "a text is not a possible date or time of its picture, or the picture lacks what makes up a date",
     "D3137": "$error was called",
     "D3138": "$single found more than one match",
     "D3139": "$single found no match",

@@ -18,6 +18,7 @@ from worker.config.kinds import KINDS
 from worker.config.names import check_clients, check_exchanges, check_names, check_queues
 from worker.config.references import Compared, References
 from worker.config.routes import Routes
+from worker.config.tables import SECTION, read_tables, share_tables
 from worker.config.validation import validate
 from worker.config.yaml_text import read_yaml
 from worker.core.errors import ConfigError, Problem
@@ -28,20 +29,23 @@ from worker.core.suggest import did_you_mean
 SUFFIXES = frozenset((".yaml", ".yml"))
 
 
-def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path, compared: Compared | None = None) -> Routes:
+def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path, compared: Compared | None = None, *, placeholders: bool = False) -> Routes:
     """All `*.yaml` and `*.yml` files of the directory, compiled. Raises `ConfigError` with every error of every file.
 
-    `compared`: a catalogue to check the routes against, instead of the clients' own.
+    `compared`: a catalogue to check the routes against, instead of the clients' own. `placeholders`: variables and secrets that are not set are no errors, for
+    commands that connect to nothing.
     """
-    variables = Variables(environment, secrets)
+    variables = Variables(environment, secrets, placeholders=placeholders)
     problems: list[Problem] = []
     warnings: list[Problem] = []
     excerpts = Excerpts(variables)
     roots = list(read_files(directory, variables, problems, warnings, excerpts))
     definitions = [node for root in roots for node in definitions_of(root)]
+    tables = read_tables(roots)
+    share_tables((root.file for root in roots), tables)
     if not problems and not definitions:
         problems.append(Problem(directory.name or str(directory), 0, 0, f"the route files define nothing: write one of {', '.join(KINDS)}"))
-    routes = compile_routes(definitions, problems, compared)
+    routes = replace(compile_routes(definitions, problems, compared), tables=tables)
     if problems:
         raise ConfigError(map(excerpts.shown, problems), map(excerpts.shown, warnings))
     known = KnownSecrets(credentials(routes, variables))
@@ -80,10 +84,13 @@ def read_files(directory: Path, variables: Variables, problems: list[Problem], w
 def definitions_of(root: ConfigNode) -> Iterator[ConfigNode]:
     """Every definition of one file."""
     if root.value is not None and not isinstance(root.value, dict):
-        root.add_error(f"a route file is a mapping with {', '.join(KINDS)}")
+        root.add_error(f"a route file is a mapping with {', '.join((*KINDS, SECTION))}")
+    valid = (*KINDS, SECTION)
     for kind, section in root.members.items():
+        if kind == SECTION:
+            continue
         if kind not in KINDS:
-            section.add_key_error(f"unknown key `{kind}`" + (did_you_mean(kind, KINDS) or f"; valid are {', '.join(KINDS)}"))
+            section.add_key_error(f"unknown key `{kind}`" + (did_you_mean(kind, valid) or f"; valid are {', '.join(valid)}"))
         elif isinstance(section.value, dict):
             yield from section.members.values()
         elif section.value is not None:

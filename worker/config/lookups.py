@@ -11,6 +11,7 @@ from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.config.compiled import Find, Template
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, build
+from worker.config.mappings import MissingRule
 from worker.config.node_values import template
 from worker.config.parameters import Checks, missing_path, named, own_parameters, path_nodes, query_nodes
 from worker.config.value_types import Parameters
@@ -33,7 +34,9 @@ class FindDefinition(Definition):
     then: Literal["update", "skip"] = Field(default="update", description="The action for a found record.")
 
 
-def compile_find(definition: FindDefinition | None, sent: Checks, node: ConfigNode, make: Callable[[ConfigNode], Template] = template) -> Find | None:
+def compile_find(
+    definition: FindDefinition | None, sent: Checks, node: ConfigNode, make: Callable[[ConfigNode, MissingRule], Template] = template
+) -> Find | None:
     """The GET of the entity that `sent` is about; `make` compiles the values."""
     if definition is None:
         return None
@@ -56,7 +59,7 @@ def compile_find(definition: FindDefinition | None, sent: Checks, node: ConfigNo
         Find,
         definition,
         operation=listing,
-        path={name: make(member) for name, member in path.items()},
-        query={name: make(member) for name, member in query.items()},
-        match={name: make(member) for name, member in node.child("match").members.items()},
+        path={name: make(member, "omit") for name, member in path.items()},
+        query={name: make(member, "omit") for name, member in query.items()},
+        match={name: make(member, "fail") for name, member in node.child("match").members.items()},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from urllib.parse import unquote
 
 from worker.config.automation import RunTemplate
@@ -71,6 +71,14 @@ class ShiftedLocation:
     def __init__(self, node: ConfigNode, by: int) -> None:
         self._node = node
         self._by = by
+
+    @property
+    def tables(self) -> Collection[str]:
+        return self._node.tables
+
+    @property
+    def has_client(self) -> bool:
+        return self._node.has_client
 
     def child(self, key: str | int) -> ShiftedLocation:  # noqa: ARG002  a text has no members
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -12,10 +13,10 @@ from worker.config.automation import Method, RunTemplate
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, build, compile_members
 from worker.config.method_paths import compile_method_path
-from worker.config.node_values import compiled_text, run_template, run_templates
+from worker.config.node_values import compiled_text, optional_run_template, run_template, run_templates
 from worker.config.run_templates import OPEN_VARIABLE, compile_json_text, compile_run_template, split
 from worker.config.template_lexer import OPEN, LiteralText, Unclosed
-from worker.config.value_types import HEADER, Body, CallTimeout, Outputs, Parameter, Text
+from worker.config.value_types import HEADER, Body, CallTimeout, Missing, Outputs, Parameter, Text
 from worker.core.media_types import FORM, BodyKind, disagreement, is_json, media_type_of
 
 CONTENT_TYPE = "content-type"
@@ -61,6 +62,7 @@ class MethodDefinition(Definition):
         default=None,
         description="The body: a mapping or list goes as JSON (or as a form, under that `Content-Type`), a text as it is, and a single <<Name>> or {{ … }} as JSON.",
     )
+    missing: Missing = "fail"
     body_kind: BodyKind | None = Field(
         default=None, description="The format of the body; default: form under the `Content-Type` of forms, text for a longer text, otherwise json."
     )
@@ -77,12 +79,12 @@ def compile_method(definition: MethodDefinition, integration: str, node: ConfigN
         node.child("body").add_key_error("a GET sends no `body`: use `query`, or another method")
     kind = body_kind(definition, node)
     compiled = compile_members(MethodDefinition, node)
-    headers = compiled["headers"]
+    headers, body = compiled["headers"], optional_run_template(node.child("body"), definition.missing)
     if kind == "text" and claims_json(definition):
-        compiled["body"] = compiled_text(node.child("body"), compile_json_text)
+        body = compiled_text(node.child("body"), partial(compile_json_text, missing=definition.missing, name="body"))
         if not any(header.lower() == CONTENT_TYPE for header in headers):
             headers = headers | {"Content-Type": compile_run_template("application/json")}
-    return build(Method, definition, compiled, name=node.name, integration=integration, verb=definition.method, headers=headers, body_kind=kind)
+    return build(Method, definition, compiled, name=node.name, integration=integration, verb=definition.method, headers=headers, body=body, body_kind=kind)
 
 
 def body_kind(definition: MethodDefinition, node: ConfigNode) -> BodyKind:

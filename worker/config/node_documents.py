@@ -5,7 +5,7 @@ from __future__ import annotations
 from worker.config.config_node import ConfigNode
 from worker.config.constructors import constructed
 from worker.config.documents import DocumentValue, Member, Spot
-from worker.config.interpolation import Unfilled
+from worker.config.mappings import member_name
 from worker.config.run_templates import OPEN_VARIABLE
 from worker.config.template_lexer import OPEN, Embedded, Unclosed, parts, whole
 
@@ -15,7 +15,7 @@ def document_of(node: ConfigNode, *, jsonata: bool = False) -> DocumentValue:
     spot = Spot(node)
     if isinstance(node.value, dict):
         members = {key: child for key, child in node.members.items() if OPEN not in key}
-        made = (Member(member_name(key), Spot(child, key=True), document_of(child)) for key, child in members.items())
+        made = (Member(member_name(key)[0], Spot(child, key=True), document_of(child)) for key, child in members.items())
         return DocumentValue("object", spot, tuple(made), complete=len(members) == len(node.members))
     if isinstance(node.value, list):
         return DocumentValue("array", spot, items=tuple(document_of(child) for child in node.children.values()))
@@ -35,12 +35,5 @@ def text_document(node: ConfigNode, *, jsonata: bool) -> DocumentValue:
         return DocumentValue("computed", spot)
     if any(isinstance(piece, Embedded) for piece in pieces):
         return DocumentValue("text", spot, literal=tuple(piece.text for piece in pieces if not isinstance(piece, Embedded)))
-    try:
-        return DocumentValue("literal", spot, literal=node.file.variables.fill(node.value))
-    except Unfilled:
-        return DocumentValue("computed", spot)
-
-
-def member_name(key: str) -> str:
-    """The name of a member without the `?` of one that may be missing."""
-    return key.removesuffix("?")
+    known = node.file.variables.known(node.value)
+    return DocumentValue("computed", spot) if known is None else DocumentValue("literal", spot, literal=known)

@@ -9,6 +9,7 @@ from worker.config.automation import RunTemplate
 from worker.config.compiled import Condition, Template
 from worker.config.config_node import ConfigNode
 from worker.config.expressions import compile_condition, compile_expression, compile_template
+from worker.config.mappings import MissingRule
 from worker.config.run_templates import VARIABLE, compile_run_template
 from worker.config.template_lexer import OPEN
 from worker.config.variables import VariablePath, VariableSyntaxError, parse_variable
@@ -46,26 +47,28 @@ def text_template(node: ConfigNode) -> Template | None:
     return compiled_text(node, compile_template)
 
 
-def transform(node: ConfigNode) -> Template | None:
-    """One JSONata text, or a mapping or list with expressions."""
+def transform(node: ConfigNode, missing: MissingRule = "omit") -> Template | None:
+    """One JSONata text, or a mapping or list with expressions, in which nothing is treated as `missing` says."""
     if node.value is None:
         return None
     if not isinstance(node.value, (str, dict, list)):
         node.add_error(f"`{node.name}` must be a mapping with expressions, or one JSONata text")
         return None
-    return compiled(node, compile_expression if isinstance(node.value, str) else compile_template)
+    if isinstance(node.value, str):
+        return compiled(node, lambda text, place: compile_expression(text, place, missing, node.member))
+    return compiled(node, lambda value, place: compile_template(value, place, missing, node.member))
 
 
-def template(node: ConfigNode) -> Template:
-    return compiled(node, compile_template) or compile_template(None)
+def template(node: ConfigNode, missing: MissingRule = "omit") -> Template:
+    return compiled(node, lambda value, place: compile_template(value, place, missing, node.member)) or compile_template(None)
 
 
-def run_template(node: ConfigNode) -> RunTemplate:
-    return compiled(node, compile_run_template) or compile_run_template(None)
+def run_template(node: ConfigNode, missing: MissingRule = "omit") -> RunTemplate:
+    return compiled(node, lambda value, place: compile_run_template(value, place, missing, node.member)) or compile_run_template(None)
 
 
-def optional_run_template(node: ConfigNode) -> RunTemplate | None:
-    return run_template(node) if node.value is not None else None
+def optional_run_template(node: ConfigNode, missing: MissingRule = "omit") -> RunTemplate | None:
+    return run_template(node, missing) if node.value is not None else None
 
 
 def run_templates(node: ConfigNode) -> Mapping[str, RunTemplate]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from worker.catalogue.catalogue import Catalogue
@@ -13,7 +13,7 @@ from worker.catalogue.parameter_types import misfit
 from worker.catalogue.values import path_segment
 from worker.config.compiled import RequestParameters
 from worker.config.config_node import ConfigNode
-from worker.config.interpolation import Unfilled
+from worker.config.mappings import member_name
 from worker.config.node_values import template
 from worker.config.run_templates import OPEN_VARIABLE
 from worker.config.template_lexer import OPEN
@@ -87,10 +87,7 @@ def literal(node: ConfigNode) -> Any:
         return node.value
     if OPEN in node.value or OPEN_VARIABLE in node.value:
         return None
-    try:
-        return node.file.variables.fill(node.value)
-    except Unfilled:
-        return None  # validation reports it
+    return node.file.variables.known(node.value)
 
 
 def check_segment(node: ConfigNode) -> None:
@@ -150,8 +147,13 @@ def check_transform(node: ConfigNode, keys: tuple[str, ...], checks: Checks) -> 
             member.add_key_error(f"unknown key `{name}` in `{node.name}`; valid are {', '.join(keys)}")
         elif name in {"path", "query"} and not isinstance(member.value, (dict, str)):
             member.add_error(f"`{name}` must be a mapping (names and values)")
-    query_nodes(node.child("query"), checks)
-    return path_nodes(node.child("path"), checks)
+    query_nodes(unmarked(node.child("query")), checks)
+    return path_nodes(unmarked(node.child("path")), checks)
+
+
+def unmarked(node: ConfigNode) -> ConfigNode:
+    """The mapping under the names of its members: without the `?` of those that may be missing."""
+    return replace(node, children={member_name(name)[0]: member for name, member in node.members.items()})
 
 
 def supplies_any_path(node: ConfigNode) -> bool:

@@ -10,11 +10,27 @@ from pydantic import Field
 from worker.catalogue.operation import Operation
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, compile_members
+from worker.config.examples import Examples, compile_examples
 from worker.config.lookups import FindDefinition, compile_find
+from worker.config.node_values import transform
 from worker.config.parameters import Checks, check_transform, find_operation, request_parameters, require_path, supplies_any_path
 from worker.config.references import References
+from worker.config.required import compile_required
 from worker.config.routes import Publisher
-from worker.config.value_types import BrokerName, Concurrency, ConditionText, ExchangeName, ExpressionText, Request, Retry, Text, Transform, Unknown
+from worker.config.value_types import (
+    BrokerName,
+    Concurrency,
+    ConditionText,
+    ExchangeName,
+    ExpressionText,
+    Missing,
+    Request,
+    RequiredNames,
+    Retry,
+    Text,
+    Transform,
+    Unknown,
+)
 from worker.core.topology import STANDARD_EXCHANGES, AmqpExchange, ExchangeType, Source
 
 SHAPE = ("path", "query", "payload")
@@ -46,6 +62,8 @@ class PublisherDefinition(Definition):
         default=None,
         description="Makes `path`, `query` and `payload` of the message: a mapping with expressions, or one JSONata text; default: the members of the message.",
     )
+    missing: Missing = "fail"
+    required: RequiredNames = Field(default=[])
     find: FindDefinition | None = Field(default=None, description="Look before create.")
     in_doubt: Literal["park", "repeat"] = Field(default="park", description="The action for a create of unknown result that cannot be looked up.")
     retry: Retry = Field(default=[10.0, 60.0, 600.0, 3600.0])
@@ -63,11 +81,17 @@ class PublisherDefinition(Definition):
         examples=["{{ serial }}"],
     )
     allow_unknown: Unknown = False
+    examples: Examples = Field(default=[], description="Inputs and their expected results; `halo-worker test` runs them offline.")
 
 
 def compile_publisher(definition: PublisherDefinition, node: ConfigNode, references: References) -> Publisher | None:
     """None where the operation is not known."""
-    compiled = compile_members(PublisherDefinition, node)
+    compiled = compile_members(PublisherDefinition, node) | {
+        "transform": transform(node.child("transform"), definition.missing),
+        "required": compile_required(node.child("required"), payload_node(node.child("transform"))),
+    }
+    if definition.required and definition.method == "DELETE":
+        node.child("required").add_key_error("`required` is for payloads: a DELETE sends none")
     check_find(definition, node)
     catalogue = references.catalogue_of(definition.client)
     operation = find_operation(node, catalogue, definition.entity, definition.method, allow_unknown=definition.allow_unknown)
@@ -87,6 +111,7 @@ def compile_publisher(definition: PublisherDefinition, node: ConfigNode, referen
         find=None if definition.method == "DELETE" else compile_find(definition.find, checks, node.child("find")),
         concurrency=definition.concurrency or default_concurrency(operation),
         may_be_empty=may_be_empty(node.child("transform")),
+        examples=compile_examples(definition.examples, node.child("examples")),
     )
 
 
@@ -97,6 +122,12 @@ def compile_bind(definition: Bind, node: ConfigNode) -> Source:
             f"a direct exchange compares whole routing keys, so `{definition.routing_key}` matches no message: write `routing_key` without wildcards"
         )
     return Source(AmqpExchange(definition.exchange, kind), definition.routing_key)
+
+
+def payload_node(transform: ConfigNode) -> ConfigNode:
+    """The mapping that makes the payload, where it is one record."""
+    payload = transform.child("payload")
+    return payload.child(0) if isinstance(payload.value, list) and len(payload.value) == 1 else payload
 
 
 def check_find(definition: PublisherDefinition, node: ConfigNode) -> None:

@@ -10,7 +10,9 @@ from typing import Literal
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
 from worker.config.automation import Integration, Runbook, Webhook
-from worker.config.compiled import Condition, Find, RequestParameters, Template
+from worker.config.compiled import Condition, Example, Find, RequestParameters, Template
+from worker.config.config_node import Table
+from worker.config.required import Required
 from worker.core.errors import Problem
 from worker.core.known_secrets import KnownSecrets
 from worker.core.topology import Source
@@ -75,6 +77,7 @@ class Subscriber:
     unrouted: Literal["park", "stop", "drop"] = "park"
     when: Condition | None = None
     transform: Template | None = None
+    required: Required = field(default_factory=Required)
     exchange: str = "halo"
     routing_key: Template | None = None
     """None: the default, `<resource>.<change>`."""
@@ -87,6 +90,7 @@ class Subscriber:
     echo: bool = False
     """Whether the worker's own writes through the same client are published."""
     on_lost_cursor: Literal["wait", "start"] = "wait"
+    examples: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ class Publisher:
     request: RequestParameters = field(default_factory=RequestParameters)
     when: Condition | None = None
     transform: Template | None = None
+    required: Required = field(default_factory=Required)
     find: Find | None = None
     in_doubt: Literal["park", "repeat"] = "park"
     retry: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
@@ -113,6 +118,7 @@ class Publisher:
     """The idempotency key: of messages with the same one only the first is sent; None: all are sent."""
     may_be_empty: bool = True
     """Whether the route asks for an empty payload; otherwise its transform did not fit the message."""
+    examples: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,7 @@ class Routes:
     integrations: Mapping[str, Integration] = field(default_factory=dict)
     runbooks: Mapping[str, Runbook] = field(default_factory=dict)
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = field(default=(), repr=False, compare=False)
     """What is probably wrong, sorted by place."""
     secrets: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)

@@ -14,13 +14,14 @@ import structlog
 
 from worker.config.automation import RunTemplate, Values
 from worker.config.expression_batch import ExpressionBatch
-from worker.config.expressions import Compilation, as_text, compose, concatenate, expression_part, nothing
+from worker.config.expressions import Compilation, expression_part, nothing
+from worker.config.mappings import Composer, MissingRule, Place, as_text, concatenate, settled
 from worker.config.paths import Scope
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.template_lexer import OPEN, Embedded, LiteralText, Unclosed, parts
 from worker.config.variables import VariablePath, VariableSyntaxError, parse_variable
 from worker.core.errors import ConfigError, ExpressionError, Undecodable
-from worker.core.evaluation import UNDEFINED
+from worker.core.evaluation import UNDEFINED, Undefined
 from worker.core.json_codec import encode
 from worker.core.ports import Evaluator
 
@@ -45,20 +46,20 @@ RunPart = Callable[[RunInput], Any]
 
 
 class CompiledRunTemplate:
-    """A `RunTemplate`: it leaves out a member of a mapping whose expression yields nothing; a variable that is missing is null."""
+    """A `RunTemplate`: an expression that yields nothing is treated as `missing` says; a variable that is missing is null, unless its member is optional."""
 
-    def __init__(self, part: RunPart, names: frozenset[str], batch: ExpressionBatch | None = None) -> None:
+    def __init__(self, part: RunPart, names: frozenset[str], batch: ExpressionBatch | None = None, missing: MissingRule = "omit") -> None:
         self._part = part
         self._names = names
         self._batch = batch or ExpressionBatch()
+        self._missing = missing
 
     @property
     def names(self) -> frozenset[str]:
         return self._names
 
     async def fill(self, values: Values, evaluator: Evaluator) -> Any:
-        value = self._part(RunInput(values, await self._batch.values(Scope(values.context(), {}), evaluator)))
-        return None if value is UNDEFINED else value
+        return settled(self._part(RunInput(values, await self._batch.values(Scope(values.context(), {}), evaluator))), self._missing)
 
 
 class BoundRunTemplate:
@@ -80,17 +81,21 @@ class Reference:
     start: int
 
 
-def compile_run_template(value: Any, location: SourceLocation = NO_LOCATION) -> RunTemplate:
-    """A value with variables and expressions at any depth. Raises `ConfigError` with every error in it."""
+def compile_run_template(value: Any, location: SourceLocation = NO_LOCATION, missing: MissingRule = "omit", name: str = "") -> RunTemplate:
+    """A value with variables and expressions at any depth; `name`: its own name in errors, if it has one. Raises `ConfigError` with every error in it."""
     compilation = Compilation()
     check_member_names(value, location, compilation)
-    part = compose(value, location, lambda text, place: run_text_part(text, place, compilation))
+
+    def text_part(text: str, where: SourceLocation, place: Place) -> RunPart:
+        return run_text_part(text, where, place, compilation, whole=missing == "fail" or place.optional)
+
+    part = Composer(missing, text_part, compilation.problems).part(value, location, Place((name,) if name else ()))
     if compilation.problems:
         raise ConfigError(compilation.problems)
-    return CompiledRunTemplate(part, frozenset(compilation.names), compilation.batch)
+    return CompiledRunTemplate(part, frozenset(compilation.names), compilation.batch, missing)
 
 
-def compile_json_text(text: str, location: SourceLocation) -> RunTemplate:
+def compile_json_text(text: str, location: SourceLocation, missing: MissingRule = "omit", name: str = "") -> RunTemplate:
     """A text that is to be JSON once it is filled in. A value inside quotes that would end them, or change what follows, is refused. Raises `ConfigError`."""
     compilation = Compilation()
     parts: list[str | RunPart] = []
@@ -101,20 +106,23 @@ def compile_json_text(text: str, location: SourceLocation) -> RunTemplate:
                 parts.append(location.fill(piece.text))
                 quoted ^= len(UNESCAPED_QUOTE.findall(piece.text)) % 2 == 1
             else:
-                part = piece_part(piece, location, compilation, alone=False)
+                part = piece_part(piece, location, compilation, name, alone=False)
                 parts.append(within_quotes(part) if quoted else part)
     except Unclosed as error:
         compilation.problems.append(location.problem(str(error), error.start))
     if compilation.problems:
         raise ConfigError(compilation.problems)
-    return CompiledRunTemplate(concatenate(parts), frozenset(compilation.names), compilation.batch)
+    return CompiledRunTemplate(concatenate(parts, whole=missing == "fail"), frozenset(compilation.names), compilation.batch, missing)
 
 
 def within_quotes(part: RunPart) -> RunPart:
     """The text of a value between quotes. Raises `ExpressionError` for one that JSON writes otherwise."""
 
-    def text_of(given: RunInput) -> str:
-        text = as_text(part(given))
+    def text_of(given: RunInput) -> Any:
+        value = part(given)
+        if isinstance(value, Undefined):
+            return value
+        text = as_text(value)
         if encode(text) != f'"{text}"'.encode(errors="surrogatepass"):
             raise ExpressionError(
                 "a value inside the quotes of the JSON text holds a quote, a backslash or a line break, which would change the JSON: write the body as a mapping"
@@ -138,8 +146,11 @@ def check_member_names(value: Any, location: SourceLocation, compilation: Compil
         check_member_names(member, place, compilation)
 
 
-def run_text_part(text: str, location: SourceLocation, compilation: Compilation) -> RunPart:
-    """A variable or expression alone, apart from space around it, keeps its type; otherwise all pieces are one text."""
+def run_text_part(text: str, location: SourceLocation, place: Place, compilation: Compilation, *, whole: bool) -> RunPart:
+    """A variable or expression alone, apart from space around it, keeps its type; otherwise all pieces are one text.
+
+    `whole`: in a longer text every expression must yield something. At an optional place a variable alone that is missing yields nothing instead of null.
+    """
     try:
         pieces = split(text)
     except Unclosed as error:
@@ -147,9 +158,14 @@ def run_text_part(text: str, location: SourceLocation, compilation: Compilation)
         return nothing
     visible = [piece for piece in pieces if not isinstance(piece, LiteralText) or piece.text.strip()]
     if len(visible) == 1 and not isinstance(visible[0], LiteralText):
-        return piece_part(visible[0], location, compilation, alone=True)
+        part = piece_part(visible[0], location, compilation, place.member, alone=True)
+        return part if isinstance(visible[0], Embedded) or not place.optional else lambda given: UNDEFINED if (value := part(given)) is None else value
     return concatenate(
-        [location.fill(piece.text) if isinstance(piece, LiteralText) else piece_part(piece, location, compilation, alone=False) for piece in pieces]
+        [
+            location.fill(piece.text) if isinstance(piece, LiteralText) else piece_part(piece, location, compilation, place.member, alone=False)
+            for piece in pieces
+        ],
+        whole=whole,
     )
 
 
@@ -186,9 +202,9 @@ def names_in(text: str) -> list[tuple[str, int]]:
     return [(name, start) for name, start in named if VARIABLE.fullmatch(name) and not PAYLOADS.match(name)]
 
 
-def piece_part(piece: Embedded | Reference, location: SourceLocation, compilation: Compilation, *, alone: bool) -> RunPart:
+def piece_part(piece: Embedded | Reference, location: SourceLocation, compilation: Compilation, member: str, *, alone: bool) -> RunPart:
     if isinstance(piece, Embedded):
-        expression = expression_part(piece, location, compilation)
+        expression = expression_part(piece, location, compilation, member)
         return lambda given: expression(given.results)
     name = piece.text.strip()
     if PAYLOADS.match(name):

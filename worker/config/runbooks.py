@@ -11,6 +11,7 @@ from worker.config.automation import DEFAULT_STEP_LIMIT, Runbook
 from worker.config.callers import CallerAuthDefinition, compile_caller
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, build, compile_members
+from worker.config.examples import Examples, compile_examples
 from worker.config.flow_graph import check_flow_graph, targets
 from worker.config.names import NAME, NAME_CHARACTERS
 from worker.config.node_values import request_variables
@@ -44,6 +45,7 @@ class RunbookDefinition(Definition):
     steps: Annotated[dict[str, StepDefinition], Field(min_length=1)] = Field(description="The steps, by name.")
     step_limit: Annotated[int, Field(ge=1, le=10_000)] = Field(default=DEFAULT_STEP_LIMIT, description="Maximum steps of a run; it stops loops.")
     concurrency: Concurrency = Field(default=4, description="Maximum steps of this runbook in flight.")
+    examples: Examples = Field(default=[], description="Inputs and their expected results; `halo-worker test` runs them offline.")
 
 
 def compile_runbook(definition: RunbookDefinition, node: ConfigNode, references: References) -> Runbook:
@@ -60,7 +62,9 @@ def compile_runbook(definition: RunbookDefinition, node: ConfigNode, references:
     plain = plain_names(compiled["input"], definition, references)
     steps = {name: compile_step(StepContext(step, nodes.child(name), names, plain, references)) for name, step in definition.steps.items()}
     auth = compile_caller(endpoint.auth, start.child("endpoint").child("auth")) if endpoint else None
-    runbook = build(Runbook, definition, compiled, name=node.name, steps=steps, queue=definition.start.queue, endpoint=auth)
+    called = [step.method.full_name for step in steps.values() if step.method is not None]
+    examples = compile_examples(definition.examples, node.child("examples"), called)
+    runbook = build(Runbook, definition, compiled, name=node.name, steps=steps, queue=definition.start.queue, endpoint=auth, examples=examples)
     mentioned = {definition.first, *(target for step in steps.values() for target in targets(step))}
     if references.complete and mentioned <= steps.keys():
         check_flow_graph(runbook, node)

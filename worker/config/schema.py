@@ -10,6 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from worker.config.key_examples import SECTIONS, read_examples, with_example
 from worker.config.kinds import KINDS
 from worker.config.names import NAME
+from worker.config.tables import SCHEMA, SECTION
 from worker.config.value_types import DURATION
 from worker.core.durations import format_duration
 
@@ -40,7 +41,7 @@ def json_schema() -> dict[str, Any]:
         "title": "halo-worker route file",
         "type": "object",
         "additionalProperties": False,
-        "properties": members,
+        "properties": members | {SECTION: dict(SCHEMA)},
         "$defs": {name: with_examples(as_written(definition), written.get(name, {})) for name, definition in shared["$defs"].items()},
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol, Self
 
 from worker.core.errors import Problem
@@ -9,6 +10,16 @@ from worker.core.errors import Problem
 
 class SourceLocation(Protocol):
     """The location of one value."""
+
+    @property
+    def tables(self) -> Collection[str]:
+        """The names of the tables that `$table` may name."""
+        ...
+
+    @property
+    def has_client(self) -> bool:
+        """Whether the value is evaluated for one client of Halo, which `$id` asks."""
+        ...
 
     def child(self, key: str | int) -> Self:
         """The location of a member."""
@@ -25,6 +36,9 @@ class SourceLocation(Protocol):
 
 class NoLocation:
     """The location of a value that comes from no file."""
+
+    tables: Collection[str] = ()
+    has_client = True
 
     def child(self, key: str | int) -> Self:  # noqa: ARG002  it is the location of its members too
         return self

@@ -18,16 +18,17 @@ from worker.config.lookups import FindDefinition, compile_find
 from worker.config.node_values import condition, optional_run_template, run_template
 from worker.config.parameters import Checks, missing_path, named, path_nodes, query_nodes
 from worker.config.references import References, check_reference
+from worker.config.required import compile_required
 from worker.config.run_templates import BoundRunTemplate
 from worker.config.template_lexer import Unclosed, whole
-from worker.config.value_types import Body, CallTimeout, ConditionText, Outputs, Parameters, Retry, Text, Unknown
+from worker.config.value_types import Body, CallTimeout, ConditionText, Missing, Outputs, Parameters, RequiredNames, Retry, Text, Unknown
 from worker.core.suggest import did_you_mean
 
 STEP_KINDS = ("method", "action", "end")
 CALLS = ("next", "on_failure", "retry", "in_doubt", "timeout", "output")
 MEMBERS = {
     "method": ("method", *CALLS),
-    "action": ("action", "client", "path", "query", "body", "find", "allow_unknown", *CALLS),
+    "action": ("action", "client", "path", "query", "body", "missing", "required", "find", "allow_unknown", *CALLS),
     "end": ("end", "reason"),
     "condition": ("next",),
 }
@@ -78,6 +79,8 @@ class StepDefinition(Definition):
     path: Parameters = Field(default={}, description="Values for the {parameters} of the action's path.")
     query: Parameters = Field(default={}, description="Query parameters of the action.")
     body: Body = Field(default=None, description="The body of the action; it may hold <<Name>> and {{ JSONata }}.")
+    missing: Missing = "fail"
+    required: RequiredNames = Field(default=[])
     output: Outputs = Field(default={}, description="Variables of the response, in Halo's grammar; those of the method are set too.")
     next: Next | None = Field(
         default=None,
@@ -117,7 +120,8 @@ def compile_step(context: StepContext) -> Step:
     return build(
         Step,
         definition,
-        compile_members(StepDefinition, node),
+        compile_members(StepDefinition, node) | {"required": compile_required(node.child("required"), node.child("body"))},
+        body=optional_run_template(node.child("body"), definition.missing),
         name=node.name,
         method=find_method(definition.method, context) if definition.method is not None else None,
         action=action,
@@ -211,7 +215,7 @@ def compile_step_find(context: StepContext, checks: Checks) -> Find | None:
         return None
     if definition.find is not None and definition.in_doubt == "repeat":
         context.node.child("in_doubt").add_key_error("`in_doubt: repeat` is for steps without `find`")
-    return compile_find(definition.find, checks, node, lambda member: BoundRunTemplate(run_template(member), context.plain))
+    return compile_find(definition.find, checks, node, lambda member, missing: BoundRunTemplate(run_template(member, missing), context.plain))
 
 
 def compile_branches(context: StepContext) -> tuple[Branch, ...]:

@@ -11,10 +11,27 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from worker.catalogue.operation import Operation
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, compile_members, mistake
+from worker.config.examples import Examples, compile_examples
+from worker.config.node_values import transform
 from worker.config.parameters import Checks, check_transform, find_operation, own_parameters, request_parameters, require_path, supplies_any_path
 from worker.config.references import References
+from worker.config.required import compile_required
 from worker.config.routes import Subscriber
-from worker.config.value_types import BrokerName, ConditionText, Duration, DurationOrNothing, ExchangeName, Request, TemplateText, Text, Transform, Unknown
+from worker.config.value_types import (
+    BrokerName,
+    ConditionText,
+    Duration,
+    DurationOrNothing,
+    ExchangeName,
+    InputTransform,
+    Missing,
+    Request,
+    RequiredNames,
+    TemplateText,
+    Text,
+    Transform,
+    Unknown,
+)
 
 EVERY = 60.0
 CRON_FIELDS = 5
@@ -85,7 +102,7 @@ class SubscriberDefinition(Definition):
     every: Duration | None = Field(default=None, description="The time between two polls; default: 60s without `cron`.")
     cron: Cron | None = Field(default=None, description="The times to poll, in the five fields of cron, UTC.")
     request: Request = Field(default=Request(), description="Path and query parameters.")
-    input_transform: Transform = Field(
+    input_transform: InputTransform = Field(
         default=None, description="A mapping with `path` and `query` that the worker merges into `request`; its context is the request."
     )
     changes: Literal["auto", "by_date", "by_content", "all"] = Field(
@@ -98,6 +115,8 @@ class SubscriberDefinition(Definition):
     unrouted: Literal["park", "stop", "drop"] = Field(default="park", description="The action for events that no queue receives.")
     when: ConditionText | None = Field(default=None, description="The worker publishes only records for which this is true.")
     transform: Transform = Field(default=None, description="The body of the events: a mapping with expressions, or one JSONata text; default: the record.")
+    missing: Missing = "omit"
+    required: RequiredNames = Field(default=[])
     publish: Publish = Field(default=Publish(), description="The exchange, routing key and queue of the events.")
     queue: BrokerName | None = Field(default=None, description="A queue to declare and bind for the events.")
     key: Members | None = Field(default=None, description="The members that identify a record; default: those of the entity in the API.")
@@ -107,11 +126,15 @@ class SubscriberDefinition(Definition):
         default="wait", description="The action after the cursor is lost: wait for a command, or start again as `start` says."
     )
     allow_unknown: Unknown = False
+    examples: Examples = Field(default=[], description="Inputs and their expected results; `halo-worker test` runs them offline.")
 
 
 def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, references: References) -> Subscriber | None:
     """None where the operation is not known."""
-    compiled = compile_members(SubscriberDefinition, node)
+    compiled = compile_members(SubscriberDefinition, node) | {
+        "transform": transform(node.child("transform"), definition.missing),
+        "required": compile_required(node.child("required"), node.child("transform")),
+    }
     publish = node.child("publish")
     routing_key = compile_members(Publish, publish)["routing_key"]
     check_alternatives(definition, node)
@@ -122,16 +145,11 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
     changes = resolve_changes(definition, operation, node)
     checks = Checks(catalogue, operation, definition.allow_unknown, own_parameters(operation, by_date=changes == "by_date"))
     request = request_parameters(node.child("request"), checks)
-    transform = node.child("input_transform")
-    supplied = {*request.path, *check_transform(transform, ("path", "query"), checks)}
-    if not supplies_any_path(transform):
+    input_transform = node.child("input_transform")
+    supplied = {*request.path, *check_transform(input_transform, ("path", "query"), checks)}
+    if not supplies_any_path(input_transform):
         require_path(node, checks, supplied, "`request.path`")
-    if isinstance(definition.start, datetime) and changes != "by_date":
-        node.child("start").add_error(
-            f"`start` can be a date only where changes are found by date, which is not so for this route ({changes}): write now or beginning"
-        )
-    if definition.deletes:
-        check_deletes(operation, node)
+    check_changes(definition, operation, changes, node)
     details = catalogue.details_of(operation) if definition.details else None
     if definition.details and details is None:
         node.child("details").add_error(f"Halo has no single record to fetch for {operation.entity}: leave `details` out")
@@ -151,6 +169,7 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
         queue_binding=binding_pattern(operation.resource, publish.child("routing_key")),
         key=tuple(definition.key or operation.key),
         ignore=frozenset(definition.ignore or ()),
+        examples=compile_examples(definition.examples, node.child("examples")),
     )
 
 
@@ -170,6 +189,16 @@ def resolve_changes(definition: SubscriberDefinition, operation: Operation, node
     if definition.changes == "by_date" and not dated and definition.allow_unknown is not True:
         node.child("changes").add_error(f"Halo cannot filter {operation.entity} by date: write by_content, all or auto")
     return definition.changes
+
+
+def check_changes(definition: SubscriberDefinition, operation: Operation, changes: Changes, node: ConfigNode) -> None:
+    """What depends on how changes are found."""
+    if isinstance(definition.start, datetime) and changes != "by_date":
+        node.child("start").add_error(
+            f"`start` can be a date only where changes are found by date, which is not so for this route ({changes}): write now or beginning"
+        )
+    if definition.deletes:
+        check_deletes(operation, node)
 
 
 def check_deletes(operation: Operation, node: ConfigNode) -> None:

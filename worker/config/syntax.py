@@ -27,6 +27,7 @@ FUNCTIONS = frozenset((
     "min", "not", "now", "number", "pad", "parseInteger", "power", "random", "reduce", "replace", "reverse", "round", "shuffle", "sift",
     "single", "sort", "split", "spread", "sqrt", "string", "substring", "substringAfter", "substringBefore", "sum", "toMillis", "trim", "type",
     "uppercase", "zip",
+    "date", "fail", "id", "table",  # ours
 ))
 # fmt: on
 

@@ -15,8 +15,8 @@ from worker.config.template_lexer import Embedded, Unclosed, parts
 from worker.core.suggest import did_you_mean
 
 LATER: Mapping[str, frozenset[str]] = {
-    "subscribers": frozenset(("for_each", "examples")),
-    "publishers": frozenset(("result", "examples")),
+    "subscribers": frozenset(("for_each",)),
+    "publishers": frozenset(("result",)),
 }
 NESTED = frozenset(("methods", "steps"))
 PLACEHOLDER = "-"
@@ -67,6 +67,8 @@ def filled(node: ConfigNode, annotations: Sequence[Any], unfilled: set[ConfigNod
     """The value with its variables; what may hold expressions stays as it is, and only its literal text is checked. Adds an error for what cannot be filled."""
     mark = mark or next((found for found in map(mark_of, annotations) if found is not None and found.jsonata != "none"), None)
     value = node.value
+    if mark is not None and mark.jsonata == "nowhere":
+        return value
     if node.children:
         members = {key: filled(child, member_types(annotations, key), unfilled, mark) for key, child in node.children.items()}
         return members if isinstance(value, dict) else list(members.values())

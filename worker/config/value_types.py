@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from worker.config.definition import Compiled, Definition, mistake
-from worker.config.node_values import condition, expression, optional_run_template, response_variables, text_template, transform
+from worker.config.mappings import MissingRule
+from worker.config.node_values import condition, expression, response_variables, text_template, transform
 from worker.core.durations import PATTERN, format_duration, parse_duration
 from worker.core.topology import STANDARD_EXCHANGES
 
@@ -109,9 +110,30 @@ Parameters = Annotated[dict[str, Parameter], Compiled()]
 ConditionText = Annotated[str, Field(min_length=1, examples=["{{ status_id != 9 }}"]), Compiled(condition, jsonata="all")]
 ExpressionText = Annotated[str, Field(min_length=1, examples=["{{ status_id != 9 }}"]), Compiled(expression, jsonata="without braces")]
 TemplateText = Annotated[Text, Compiled(text_template)]
-Transform = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string"]}), Compiled(transform, jsonata="all")]
-Body = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string", "number", "boolean"]}), Compiled(optional_run_template)]
+TRANSFORM_SCHEMA = WithJsonSchema({"type": ["object", "array", "string"]})
+InputTransform = Annotated[Any, TRANSFORM_SCHEMA, Compiled(transform, jsonata="all")]
+Transform = Annotated[Any, TRANSFORM_SCHEMA, Compiled(jsonata="all")]
+"""The compiler of the kind compiles it, since `missing` stands beside it."""
+Body = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string", "number", "boolean"]}), Compiled()]
+"""As `Transform`."""
 Outputs = Annotated[dict[str, Text], Compiled(response_variables, jsonata="none")]
+
+
+Missing = Annotated[
+    MissingRule,
+    Field(
+        description="What an expression that yields nothing does to its member: the message fails (`fail`), the member is left out (`omit`) or it is null (`null`)."
+        " A `?` at the end of a member's name (`notes?`) leaves out that one member.",
+        examples=["omit"],
+    ),
+]
+RequiredNames = Annotated[
+    list[Text],
+    Field(
+        description="Members that must be there and not be empty, also where one expression makes the document; dots lead into nested ones.",
+        examples=[["client_id"]],
+    ),
+]
 
 
 class Request(Definition):

@@ -11,6 +11,7 @@ from worker.config.callers import CallerAuthDefinition, compile_caller
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, compile_members, mistake
 from worker.config.events import EVENTS, HIGHEST
+from worker.config.examples import Examples, compile_examples
 from worker.config.expressions import compile_template
 from worker.config.references import References, check_reference
 from worker.config.value_types import ConditionText, ExchangeName, TemplateText, Text
@@ -66,6 +67,7 @@ class WebhookDefinition(Definition):
     runbook: Text | None = Field(default=None, description="A runbook that the delivery starts.")
     publish: PushDefinition | None = Field(default=None, description="An exchange to publish the delivery to.")
     wake: WakeDefinition | None = Field(default=None, description="A subscriber that reads the record again immediately.")
+    examples: Examples = Field(default=[], description="Inputs and their expected results; `halo-worker test` runs them offline.")
 
 
 def compile_webhook(definition: WebhookDefinition, node: ConfigNode, references: References) -> Webhook:
@@ -88,6 +90,7 @@ def compile_webhook(definition: WebhookDefinition, node: ConfigNode, references:
         exchange=publish.exchange if publish else None,
         routing_key=routing_key if publish else None,
         wake=compile_wake(definition.wake, node.child("wake"), references) if definition.wake else None,
+        examples=compile_examples(definition.examples, node.child("examples")),
     )
 
 

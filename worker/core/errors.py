@@ -14,6 +14,7 @@ WorkerError
 │   └── TopologyMismatch   a queue or exchange exists with other arguments
 ├── CallRefused            a call of an integration may not be sent: where it goes or what it holds is not allowed
 ├── EvaluatorUnavailable   no process that evaluates expressions can be had: no fault of any message
+│   └── LookupUnanswered   Halo did not answer a lookup of an expression
 ├── ExpressionError        an expression failed on this input
 │   └── ExpressionFailed   the same, before its place in the route file is known
 └── Undecodable            a body is not the JSON that we accept
@@ -24,6 +25,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from worker.core.exchange import Exchange
 
 
 class WorkerError(Exception):
@@ -104,6 +107,14 @@ class CallRefused(WorkerError):
 
 class EvaluatorUnavailable(WorkerError):
     """No process that evaluates expressions can be had now; the same evaluation may succeed later."""
+
+
+class LookupUnanswered(EvaluatorUnavailable):
+    """Halo did not answer a lookup of an expression, so that the expression has no value yet. `exchange`: the failed request."""
+
+    def __init__(self, entity: str, exchange: Exchange) -> None:
+        super().__init__(f"the lookup of `$id` in {entity} failed: {exchange.reason}")
+        self.exchange = exchange
 
 
 class ExpressionError(WorkerError):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
+
+from worker.core.lookups import LookupAnswer
 
 
 class Undefined:
@@ -22,8 +24,12 @@ UNDEFINED: Final = Undefined()
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """JSONata texts over one context (`$`), in order, under one time limit. `bindings`: values as JSON knows them, by name without `$`."""
+    """JSONata texts over one context (`$`), in order, under one time limit. `bindings`: values as JSON knows them, by name without `$`.
+
+    `answers`: those of lookups that an earlier answer to this question asked for (`worker.core.lookups.Needed`), by their text.
+    """
 
     expressions: tuple[str, ...]
     context: Any
     bindings: Mapping[str, Any]
+    answers: Mapping[str, LookupAnswer] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from worker.core.allowance import Permit
 from worker.core.evaluation import Question
 from worker.core.exchange import Exchange, Priority, Request
+from worker.core.lookups import LookupAnswer
 from worker.core.message import OURS, Delivery, Keep, Message
 from worker.core.topology import Topology
 
@@ -54,6 +55,14 @@ class Channel(Protocol):
 
     async def wait_closed(self) -> str:
         """Wait until the channel, its connection or one of its consumers is gone, and say why."""
+        ...
+
+
+class Publishing(Protocol):
+    """Where messages are published."""
+
+    async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
+        """As `Channel.publish`."""
         ...
 
 
@@ -185,10 +194,18 @@ class Evaluator(Protocol):
     """Evaluates expressions where they can be stopped: never in the event loop's thread."""
 
     async def answer(self, question: Question) -> list[Any]:
-        """A value, or `UNDEFINED`, for each expression of the question.
+        """A value, or `UNDEFINED`, for each expression of the question; `Needed` for one that first needs the answers to lookups.
 
         Raises `ExpressionFailed` (the first one that fails; also what takes too much time or memory, or breaks the engine), or `EvaluatorUnavailable`.
         """
+        ...
+
+
+class Ids(Protocol):
+    """Finds the ids of records by their members, for `$id`. One client of Halo, or what stands in for it."""
+
+    async def find(self, entity: str, members: Mapping[str, Any]) -> LookupAnswer:
+        """The id of the one record of `entity` whose members have these values. Raises `LookupUnanswered`."""
         ...
 
 

@@ -15,15 +15,17 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from worker.core.errors import ExpressionError
 from worker.core.exact_numbers import loads
+from worker.core.lookups import LookupAnswer
 from worker.evaluator.frames import COUNT, LENGTH, PROGRESS, FrameKind, Frames, frame, joined
 from worker.evaluator.jsonata import Expression, Input, TimedOut
 from worker.evaluator.limits import HARD_FACTOR, QUICK, QUICK_MEMORY, Limits
-from worker.evaluator.sizes import result_json
+from worker.evaluator.wire import part_of, unpack_answers
 
 CHUNK = 256 * 1024  # bytes of one read
 FLUSH_AFTER = 0.002  # maximum seconds that an answer waits for the next one
@@ -31,6 +33,15 @@ FAIR_SHARE = 0.8  # of the time limit: an evaluation with less CPU time than thi
 MAX_TRIES = 4  # on a busy machine
 GROWTH_PART = 4  # the worker replaces a process that keeps more than the memory limit divided by this
 MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationScope:
+    """What the expressions of one question see."""
+
+    context: Any
+    bindings: Mapping[str, Any]
+    answers: Mapping[str, LookupAnswer]
 
 
 class Evaluations:
@@ -74,11 +85,12 @@ class Evaluations:
         start = COUNT.size + len(ids)
         (length,) = LENGTH.unpack_from(rest, start)
         start += LENGTH.size
-        context, bindings = rest[start : start + length], loads(rest[start + length :])
+        bindings, answers = loads(rest[start + length :])
+        scope = EvaluationScope(rest[start : start + length], bindings, unpack_answers(answers))
         expressions = [self._expressions[each] for (each,) in LENGTH.iter_unpack(ids)]
         done: list[bytes] = []
         try:
-            self._evaluate(number, expressions, context, bindings, limit, done, tries=1 if quick else MAX_TRIES)
+            self._evaluate(number, expressions, scope, limit, done, tries=1 if quick else MAX_TRIES)
         except TimedOut as error:
             if quick:
                 self._slow[ids] = min(len(rest) // 2, self._slow.get(ids, sys.maxsize))
@@ -88,17 +100,15 @@ class Evaluations:
             return frame(FrameKind.FAILED, number, COUNT.pack(len(done)), str(error).encode())
         return frame(FrameKind.VALUES, number, joined(done))
 
-    def _evaluate(
-        self, number: int, expressions: Sequence[Expression], context: bytes, bindings: Mapping[str, Any], limit: float, done: list[bytes], tries: int
-    ) -> None:
+    def _evaluate(self, number: int, expressions: Sequence[Expression], scope: EvaluationScope, limit: float, done: list[bytes], tries: int) -> None:
         """Fill `done` in order. Raises `ExpressionError`, `TimedOut`."""
         while True:
             tries, began = tries - 1, time.process_time()
             try:
-                given = Input(context, limit)
+                given = Input(scope.context, limit, scope.answers)
                 for index, expression in enumerate(expressions[len(done) :], start=len(done)):
                     PROGRESS.pack_into(self._progress, 0, number, index)
-                    done.append(result_json(expression.evaluate(given, bindings)))
+                    done.append(part_of(expression.evaluate(given, scope.bindings)))
             except TimedOut:
                 if not tries or time.process_time() - began > self._limits.seconds * FAIR_SHARE:
                     raise

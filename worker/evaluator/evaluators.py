@@ -10,14 +10,14 @@ from typing import Any, Final
 import structlog
 
 from worker.core.errors import EvaluatorUnavailable
-from worker.core.evaluation import UNDEFINED, Question
-from worker.core.exact_numbers import loads
+from worker.core.evaluation import Question
 from worker.core.health import Health
 from worker.evaluator.frames import split_joined
 from worker.evaluator.lane import Lane
 from worker.evaluator.limits import Limits
 from worker.evaluator.process import Process, start_process
 from worker.evaluator.question import PendingQuestion, pending_question
+from worker.evaluator.wire import value_of
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
@@ -117,10 +117,10 @@ class Evaluators:
         self._place(one).put(one)
         rest = await one.answer
         if len(rest) <= LARGE:
-            return [loads(part) if part else UNDEFINED for part in split_joined(rest)]
+            return [value_of(part) for part in split_joined(rest)]
         values = []
         for part in split_joined(rest):
-            values.append(loads(part) if part else UNDEFINED)
+            values.append(value_of(part))
             await asyncio.sleep(0)
         return values
 

@@ -15,13 +15,16 @@ from typing import Any
 import jsonatapy
 
 from worker.config.expression_literals import UNKNOWN_COMPONENT, culprits, picture_arguments, unknown_component
+from worker.config.function_calls import literal_value
 from worker.config.jsonata_errors import explain
 from worker.config.syntax import enclosed, pad
 from worker.config.template_lexer import Token, tokens
 from worker.core.errors import ExpressionError
 from worker.core.evaluation import UNDEFINED
 from worker.core.exact_numbers import has_long_number, loads
+from worker.core.lookups import LookupAnswer, Needed
 from worker.evaluator.exact import Changed, ExactNumbers, is_monotonic, merged, substituted
+from worker.evaluator.functions import Functions
 from worker.evaluator.limits import MAX_SEQUENCE, MAX_STACK
 
 TIMED_OUT = "D1012"
@@ -29,6 +32,7 @@ CHECKED = "picture_of_a_run"
 TIMES = frozenset(("now", "millis"))
 TRIES = 5
 EXPONENT = b"e+"
+NO_ANSWERS: Mapping[str, LookupAnswer] = {}
 
 
 class TimedOut(ExpressionError):
@@ -70,9 +74,10 @@ def handle_of(context: Any) -> jsonatapy.JsonataData:
 
 
 class Input:
-    """A context, as JSON, in the engine's form, and the time limit of all expressions over it together."""
+    """A context, as JSON, in the engine's form, the answers to lookups over it, and the time limit of all expressions over it together."""
 
-    def __init__(self, text: bytes, seconds: float) -> None:
+    def __init__(self, text: bytes, seconds: float, answers: Mapping[str, LookupAnswer] = NO_ANSWERS) -> None:
+        self.answers = answers
         self._deadline = time.monotonic() + seconds
         self.context = loads(text)
         self.may_be_exact = EXPONENT in text or has_long_number(text)  # only then look at each number
@@ -95,20 +100,24 @@ class Expression:
     def __init__(self, text: str) -> None:
         self._pieces = pieces = tuple(tokens(text))
         self._variables = frozenset(token.text[1:] for token in pieces if token.kind == "variable")
-        self._literals = frozenset(token.text[1:-1] for token in pieces if token.kind == "string")
+        self._literals = frozenset(literal_value(token.text) for token in pieces if token.kind == "string")
         self._draws = random.Random()  # noqa: S311  JSONata promises no secrecy here; the engine lacks it
-        self._compiled = jsonatapy.compile(enclosed(with_checked_pictures(text, pieces)), max_stack_depth=MAX_STACK, max_sequence_length=MAX_SEQUENCE)
+        text = with_checked_pictures(text, pieces)
+        self._functions = Functions(tuple(tokens(text)))
+        self._compiled = jsonatapy.compile(enclosed(self._functions.wrapped(text)), max_stack_depth=MAX_STACK, max_sequence_length=MAX_SEQUENCE)
         if "pad" in self._variables:
             self._compiled.register_override("pad", pad)
         if "fromMillis" in self._variables:
             self._compiled.register(CHECKED, checked)
         if "random" in self._variables:
             self._compiled.register_override("random", self._draws.random)
+        for name, host in self._functions.hosts().items():
+            self._compiled.register(name, host)
         self._tries = TRIES if self._variables & TIMES else 1
         self._monotonic = is_monotonic(frozenset(token.text for token in pieces if token.kind == "mark"), self._variables)
 
     def evaluate(self, given: Input, bindings: Mapping[str, Any]) -> Any:
-        """The value, or UNDEFINED. Raises `ExpressionError`, `TimedOut`."""
+        """The value, UNDEFINED, or `Needed` when lookups without an answer come first. Raises `ExpressionError`, `TimedOut`."""
         wanted = {name: bindings[name] for name in self._variables if name in bindings}
         exact = given.exact_numbers(wanted)
         if not exact.members:
@@ -137,6 +146,8 @@ class Expression:
         for numbers in rounds:
             self._draws.seed(seed)
             results.append(self._outcome(given, handle_of(substituted(given.context, numbers)), substituted(bindings, numbers)))
+        if (needed := needed_by_all(results)) is not None:
+            return needed
         restored = {tuple(each[number] for each in stand_ins): number for number in exact.members if exact.varies(number)}
         value = merged(results[: len(stand_ins)], restored, results[len(stand_ins) :])
         if isinstance(value, Failed):
@@ -154,10 +165,26 @@ class Expression:
 
     def _evaluate(self, given: Input, handle: jsonatapy.JsonataData, bindings: Mapping[str, Any]) -> Any:
         """Raises `ExpressionError`, `TimedOut`."""
+        self._functions.begin(given.answers)
         try:
             result = self._compiled.evaluate_with_data(handle, dict(bindings) or None, timeout=given.milliseconds_left())
         except (ValueError, TypeError, OverflowError) as error:
             complaint = str(error)
+            if self._functions.needed is not None and not complaint.startswith(TIMED_OUT):
+                return self._functions.needed  # what stood in for an answer may have led here
+            if self._functions.failure:
+                raise ExpressionError(self._functions.failure) from None
             reason = explain(complaint, self._literals) + culprits(complaint, self._pieces)
             raise (TimedOut if complaint.startswith(TIMED_OUT) else ExpressionError)(reason) from None
-        return result.get("v", UNDEFINED)
+        return self._functions.needed or result.get("v", UNDEFINED)
+
+
+def needed_by_all(results: Sequence[Any]) -> Needed | None:
+    """The lookups that every evaluation needs. Raises `Changed` where they depend on the digits of a number that the engine does not hold."""
+    asked = {frozenset(lookup.text for lookup in each.lookups) if isinstance(each, Needed) else None for each in results}
+    if asked == {None}:
+        return None
+    if len(asked) > 1:
+        raise Changed
+    needed: Needed = results[0]
+    return needed

@@ -11,6 +11,7 @@ from worker.core.evaluation import Question
 from worker.evaluator.frames import COUNT, LENGTH, FrameKind, frame
 from worker.evaluator.process import Process
 from worker.evaluator.sizes import context_json
+from worker.evaluator.wire import pack_answers
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +48,7 @@ class PendingQuestion:
 def pending_question(number: int, question: Question, numbers: Sequence[int]) -> PendingQuestion:
     """`numbers`: those of its expressions. Raises `ExpressionFailed` for a context that cannot be sent."""
     try:
-        context, bindings = context_json(question.context), context_json(dict(question.bindings))
+        context, bindings = context_json(question.context), context_json([dict(question.bindings), pack_answers(question.answers)])
     except ExpressionError as error:
         raise ExpressionFailed(str(error), 0) from None
     key = COUNT.pack(len(numbers)) + b"".join(map(LENGTH.pack, numbers))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import Context
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +22,7 @@ from worker.halo.auth import AuthManager
 from worker.halo.budget import FIRST, Budget, Budgets
 from worker.halo.circuit import Circuit
 from worker.halo.grants import NoToken
+from worker.halo.interception import Intercept, straight
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.slot import HaloSlot, Reservations, SharedAccess
 from worker.halo.transport import Send, open_transport
@@ -175,16 +176,24 @@ class CheckedSlot:
 
 @asynccontextmanager
 async def open_client(
-    client: Client, budgets: Budgets, metrics: Metrics, health: Health, clock: Clock, *, reload: Callable[[], Grant] | None = None
+    client: Client,
+    budgets: Budgets,
+    metrics: Metrics,
+    health: Health,
+    clock: Clock,
+    *,
+    reload: Callable[[], Grant] | None = None,
+    transport: Callable[[Client], AbstractAsyncContextManager[Send]] = open_transport,
+    intercept: Intercept = straight,
 ) -> AsyncIterator[HaloClient]:
     """A client at work: its connections, its token, its probe. Returns at once; `health` and `available` say whether Halo can be used.
 
-    `reload` reads the grant again after Halo refused its secret. Raises `ConfigError` when the CA file or a header cannot be used.
+    `reload` reads the grant again after Halo refused its secret. `intercept` stands before `transport` for all requests but those for a token. Raises `ConfigError` when the CA file or a header cannot be used.
     """
     budget = budgets.of(client)
     metrics.budget_used.labels(client.name).set_function(lambda: budget.used)
     metrics.budget_waiting.labels(client.name).set_function(lambda: budget.waiting)
-    async with open_transport(client) as send:
+    async with transport(client) as send:
         auth = AuthManager(
             client.name,
             client.grant,
@@ -196,7 +205,8 @@ async def open_client(
             clock=clock,
             reload=reload,
         )
-        halo = HaloClient(client, send=send, auth=auth, budget=budget, circuit=Circuit(client.name, health, metrics), metrics=metrics, clock=clock)
+        held = intercept(api_address(client), send, "")
+        halo = HaloClient(client, send=held, auth=auth, budget=budget, circuit=Circuit(client.name, health, metrics), metrics=metrics, clock=clock)
         watching = asyncio.create_task(halo.watch(), name=f"watch of client {client.name}")
         try:
             yield halo

@@ -130,7 +130,7 @@ class HaloSlot:
         turn.unused = False  # a cancelled request may have left
         result = await self._source.send(replace(call, not_after=until))
         exchange = replace(classify(self._without_our_secrets(result)), duration=self._source.clock.monotonic() - turn.started)
-        turn.unused = exchange.fate is Fate.NOT_SENT
+        turn.unused = exchange.fate is Fate.NOT_SENT or (isinstance(result, Answer) and result.local)
         self.release()
         if exchange.fate is Fate.THROTTLED:
             exchange = replace(exchange, retry_after=budget.throttled(turn.started, exchange.retry_after))

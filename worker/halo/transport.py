@@ -47,17 +47,20 @@ class Call:
     """Seconds for the whole of it, in place of the session's own limits (but for connecting)."""
     not_after: float | None = None
     """The monotonic time after which its first byte must not be written any more."""
+    name: str = ""
+    """The full name of an integration's method; empty for a request to Halo."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `body` is None when it could not be read to its end; `problem` says why."""
+    """What came back. `body` is None when it could not be read to its end; `problem` says why. `local`: it was made on this machine, and nothing was sent."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     """With names in lower case."""
     body: bytes | None = field(default=b"", repr=False)
     problem: str = ""
+    local: bool = False
 
     @property
     def oversized(self) -> bool:

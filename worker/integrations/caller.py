@@ -10,12 +10,13 @@ from http import HTTPStatus
 
 import structlog
 
-from worker.config.automation import Integration, Method, Values
+from worker.config.automation import Integration, IntegrationAuth, Method, Values
 from worker.core.errors import CallRefused
 from worker.core.exchange import Exchange, Fate
 from worker.core.ports import Clock, Evaluator, Slot
 from worker.core.sending import send_reserved
 from worker.halo.client import HaloClient
+from worker.halo.interception import Intercept, straight
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Failure
 from worker.integrations.authorization import Authorized
@@ -115,14 +116,30 @@ class IntegrationSlot:
 
 @asynccontextmanager
 async def open_caller(
-    integrations: Mapping[str, Integration], clients: Mapping[str, HaloClient], evaluator: Evaluator, metrics: Metrics, clock: Clock
+    integrations: Mapping[str, Integration],
+    clients: Mapping[str, HaloClient],
+    evaluator: Evaluator,
+    metrics: Metrics,
+    clock: Clock,
+    *,
+    intercept: Intercept = straight,
 ) -> AsyncIterator[IntegrationCaller]:
     """A caller for these integrations. `clients`: by name, for `halo` integrations, which use a client's token. Opens no connection yet.
+
+    `intercept` stands before the transport of all calls.
 
     Raises `ConfigError` for an invalid address or authorization.
     """
     shutdown = ShutdownGate()
     shared = ConnectionDeps(clients, shutdown, metrics, clock)
     async with AsyncExitStack() as stack:
-        connections = {name: await stack.enter_async_context(open_connection(integration, shared)) for name, integration in integrations.items()}
+        opened = {name: await stack.enter_async_context(open_connection(integration, shared)) for name, integration in integrations.items()}
+        connections = {
+            name: replace(each, send=intercept(each.integration.base_url, each.send, credential_of(each.integration.auth))) for name, each in opened.items()
+        }
         yield IntegrationCaller(connections, shutdown, evaluator, metrics, clock)
+
+
+def credential_of(auth: IntegrationAuth) -> str:
+    """The name of the query parameter that holds a credential; empty where none does."""
+    return auth.name or "" if auth.type == "api_key" and auth.place == "query" else ""

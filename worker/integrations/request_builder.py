@@ -52,7 +52,7 @@ async def build_call(integration: Integration, method: Method, values: Values, e
     except RequestError as error:
         raise CallRefused(f"{method.full_name}: {error}") from None
     try:
-        return Call(method.verb, url, with_content_type(headers, kind, data, method), data, timeout or method.timeout)
+        return Call(method.verb, url, with_content_type(headers, kind, data, method), data, timeout or method.timeout, name=method.full_name)
     except RequestError as error:
         raise CallRefused(f"{method.full_name}: {error}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 from aiohttp import web
@@ -152,6 +153,7 @@ class Api:
     async def _post(self, call: AuthorizedRequest) -> web.Response:
         halo, operation = self._halo, call.match.operation
         body = await call.request.read()
+        call.received.body_digest = sha256(body).hexdigest()
         if operation.body is Body.MULTIPART:
             self._log_operation(call)
             return json_answer({}, halo.settings.post_status)

@@ -16,7 +16,10 @@ MAX_ENTRIES = 200_000
 
 @dataclass(slots=True)
 class ReceivedRequest:
-    """A request as received. `status`: of the answer; None before the answer, 0 if the connection was cut."""
+    """A request as received. `status`: of the answer; None before the answer, 0 if the connection was cut.
+
+    `target`: path and query as sent, not decoded. `body_digest`: SHA-256 of the body of a POST to the API, in hexadecimal.
+    """
 
     number: int
     time: datetime
@@ -25,6 +28,8 @@ class ReceivedRequest:
     query: Mapping[str, str]
     correlation: str | None = None
     status: int | None = None
+    target: str = ""
+    body_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,9 @@ class RequestHandler:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         halo = self._halo
         correlation = next((request.headers[name] for name in CORRELATION if name in request.headers), None)
-        received = ReceivedRequest(halo.journal.next_number(), halo.now(), request.method, request.path, dict(request.query), correlation)
+        received = ReceivedRequest(
+            halo.journal.next_number(), halo.now(), request.method, request.path, dict(request.query), correlation, target=request.raw_path
+        )
         halo.journal.requests.append(received)
         for hook in halo.hooks:
             hook(received)

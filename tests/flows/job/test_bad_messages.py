@@ -115,14 +115,22 @@ async def test_strange_headers_change_nothing(job, halos, headers):
 
 
 @pytest.mark.parametrize("body", [b"[1, 2]", b'"text"', b'{"serail": "SN-1"}', b"{}"], ids=["an array", "a text", "a misspelt member", "nothing in it"])
-@pytest.mark.parametrize("transform", [SHAPED, "{'payload': [{'inventory_number': serial}]}"], ids=["mapping", "text"])
-async def test_a_message_of_which_the_transform_leaves_nothing_makes_no_empty_record(memory_job, halos, body, transform):
+@pytest.mark.parametrize(
+    ("transform", "missing", "reason"),
+    [
+        (SHAPED, "fail", "`transform.payload.inventory_number` is missing"),
+        (SHAPED, "omit", "without any member"),
+        ("{'payload': [{'inventory_number': serial}]}", "fail", "without any member"),
+    ],
+    ids=["mapping", "lenient mapping", "text"],
+)
+async def test_a_message_of_which_the_transform_leaves_nothing_makes_no_empty_record(memory_job, halos, body, transform, missing, reason):
     halo = await halos()
-    await memory_job.start(routes(halo, publishers={"erp": publisher(transform=transform)}))
+    await memory_job.start(routes(halo, publishers={"erp": publisher(transform=transform, missing=missing)}))
     await memory_job.other.send(body)
     letter = await memory_job.other.take("assets.dead")
     assert letter.headers["dead-class"] == "transform"
-    assert "without any member" in letter.headers["dead-reason"]
+    assert reason in letter.headers["dead-reason"]
     assert halo.journal.executed("POST") == []
 
 

@@ -204,7 +204,7 @@ runbooks:
         "signature", header="X-Sig", secrets=("hidden-a-of-the-test", "hidden-b-of-the-test"), algorithm="sha512", digest="hex", prefix="sha512="
     )
     assert "hidden" not in repr(routes)
-    assert (book.step_limit, book.concurrency, book.delays) == (7, 2, (1, 120))
+    assert (book.step_limit, book.concurrency, book.delays) == (7, 2, (1, 30, 120, 300, 900))
     ask, note, over = book.steps.values()
     assert [(branch.go, branch.label) for branch in ask.go] == [("note", "status = 200"), ("note", "Id > 5"), ("over", "")]
     assert [branch.when is None or holds(branch.when, VALUES.context(), {}) for branch in ask.go] == [True, True, True]

@@ -34,6 +34,7 @@ def test_json_of_good_files_tells_what_each_route_does(tmp_path, capsys):
                 {"route": "feed", "kind": "subscriber", "client": "main", "does": "GET Agent at 0 * * * *, every record → exchange halo"},
                 {"route": "sink", "kind": "publisher", "client": "main", "does": "queue q → POST Asset, 4 at a time, looks before it repeats"},
             ],
+            "warnings": [],
         },
     )
 

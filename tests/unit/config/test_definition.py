@@ -24,12 +24,12 @@ MADE = [
     (ClientDefinition, Client, {"auth", "openapi"}),
     (ClientCredentials, Grant, set()),
     (Password, Grant, set()),
-    (SubscriberDefinition, Subscriber, {"entity", "publish", "allow_unknown"}),
-    (PublisherDefinition, Publisher, {"method", "entity", "allow_unknown"}),
+    (SubscriberDefinition, Subscriber, {"entity", "publish", "allow_unknown", "missing"}),
+    (PublisherDefinition, Publisher, {"method", "entity", "allow_unknown", "missing"}),
     (FindDefinition, Find, set()),
     *((auth, IntegrationAuth, set()) for auth in (NoAuth, BasicAuth, BearerAuth, ApiKeyAuth, OAuth2Auth, HaloAuth)),
-    (MethodDefinition, Method, {"method"}),
-    (StepDefinition, Step, {"next", "allow_unknown"}),
+    (MethodDefinition, Method, {"method", "missing"}),
+    (StepDefinition, Step, {"next", "allow_unknown", "missing"}),
     (RunbookDefinition, Runbook, {"start"}),
     (CallerBasic, CallerAuth, set()),
     (CallerSignature, CallerAuth, {"secret"}),
@@ -37,7 +37,7 @@ MADE = [
     (WakeDefinition, Wake, set()),
 ]
 """Definition, object, and the members that the compiler gives another name or shape."""
-RESOLVED = {"every", "changes", "details", "key", "ignore", "concurrency", "body_kind", "secrets", "find", "method", "request"}
+RESOLVED = {"every", "changes", "details", "key", "ignore", "concurrency", "body_kind", "secrets", "find", "method", "request", "required"}
 """Members whose value depends on others."""
 
 
@@ -101,6 +101,6 @@ def test_a_step_is_a_step_whatever_its_name(load):
     with pytest.raises(ConfigError) as raised:
         load("runbooks:\n  book: {start: {queue: q}, first: find, steps: {find: {end: done, entity: x, reasn: x}}}\n")
     assert [problem.message for problem in raised.value.problems] == [
-        "unknown key `entity`; valid are method, action, client, path, query, body, output, next, on_failure, end, reason, retry, in_doubt, find, allow_unknown, timeout",
+        "unknown key `entity`; valid are method, action, client, path, query, body, missing, required, output, next, on_failure, end, reason, retry, in_doubt, find, allow_unknown, timeout",
         "unknown key `reasn`; did you mean reason?",
     ]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from worker.config.key_examples import SECTIONS, read_examples
+from worker.config.kinds import KINDS
 from worker.config.loader import load_routes
 from worker.config.schema import json_schema
 
@@ -61,6 +62,8 @@ def in_step(key, value):
         return in_runbook({"end": "failed"} | {key: value})
     if key == "query":
         return in_runbook(ACTION | {key: value, "allow_unknown": True})
+    if key == "required":
+        return in_runbook({**ACTION, key: value, "body": ACTION["body"] | dict.fromkeys(value, 1), "allow_unknown": value})
     return in_runbook(ACTION | {key: value})
 
 
@@ -91,6 +94,8 @@ def in_publisher_key(key, value):
     if key == "entity" and "{" in value:
         return in_publisher(entity=value, method="DELETE")
     more = {"allow_unknown": True} if key == "request" else {}
+    if key == "required":
+        more["transform"] = {"payload": dict.fromkeys(value, 1)}
     return in_publisher(**more | {key: value})
 
 
@@ -100,10 +105,41 @@ def in_subscriber_key(key, value):
         more = {"request": {"path": {"id": 1}}}
     if key == "input_transform":
         more = {"allow_unknown": True}
+    if key == "required":
+        more = {"transform": dict.fromkeys(value, 1)}
     return files(subscribers={"tickets": SUBSCRIBER | more | {key: value}})
 
 
+def in_example(**members):
+    return in_publisher(examples=[{"given": {"a": 1}, "expect": {"request": {"method": "POST"}}} | members])
+
+
+def in_expect(key, value):
+    """The example of a route that has such a result."""
+    expect = {"dead": "transform", key: value} if key == "reason" else {key: value}
+    example = {"given": {"id": 1}, "expect": expect}
+    if key == "event":
+        return files(subscribers={"tickets": SUBSCRIBER | {"examples": [example]}})
+    return in_webhook(examples=[example]) if key in {"runbook", "wake"} else in_publisher(examples=[example])
+
+
+def in_answers(key, value):
+    if key == "answers":
+        call = {"method": {"method": "POST", "path": "/"}}
+        book = {"start": {"queue": "b.q"}, "first": "a", "steps": {"a": {"method": "openai.completions"}}}
+        example = {"given": {}, "answers": value, "expect": {"requests": []}}
+        return files(integrations={"openai": ERP | {"methods": {"completions": call["method"]}}}, runbooks={"book": book | {"examples": [example]}})
+    if key == "change":
+        return files(subscribers={"tickets": SUBSCRIBER | {"examples": [{"given": {}, "expect": {"skipped": True}, key: value}]}})
+    return in_example(**{key: value})
+
+
 PLACES = {
+    "AnswerDefinition": lambda key, value: in_example(answers={"GET /Asset": {key: value}}),
+    "ExampleDefinition": in_answers,
+    "ExpectDefinition": in_expect,
+    "ExpectedEvent": lambda key, value: in_expect("event", {key: value}),
+    "ExpectedRequest": lambda key, value: in_expect("request", {key: value}),
     "ApiKeyAuth": lambda key, value: in_integration({"type": "api_key", "name": "X-Key", "value": "v", "in": "header"} | {key: value}),
     "BasicAuth": lambda key, value: in_integration({"type": "basic", "username": "a", "password": "b"} | {key: value}),
     "BearerAuth": lambda key, value: in_integration({"type": "bearer", "token": "t"} | {key: value}),
@@ -155,6 +191,7 @@ def accepted(tmp_path):
         (tmp_path / "routes").mkdir()
         (tmp_path / "routes" / "a.yaml").write_text(text)
         (tmp_path / "routes" / "openapi.json").write_bytes(OPENAPI.read_bytes())
+        (tmp_path / "routes" / "models.csv").write_text("code,name\nX1,Thinkpad\n")
         for name in re.findall(r"\$\{file:([\w.-]+)\}", text):
             (tmp_path / name).write_text("a-secret-of-the-test")
         environment = {name: f"a-value-of-the-test-{name}" for name in re.findall(r"\$\{(\w+)\}", text)}
@@ -182,7 +219,7 @@ def test_every_key_has_a_description_and_an_example():
 def test_no_example_is_for_a_key_that_is_not_there():
     written = {(definition, key) for definition, its in read_examples().items() if definition != SECTIONS for key in its}
     assert written - {(definition, key) for definition, its in SCHEMA["$defs"].items() for key in its["properties"]} == set()
-    assert set(read_examples()[SECTIONS]) == set(SCHEMA["properties"])
+    assert set(read_examples()[SECTIONS]) == set(KINDS)
 
 
 @pytest.mark.parametrize(("definition", "key", "example"), EXAMPLES)

@@ -315,7 +315,7 @@ def test_an_empty_or_missing_directory_is_reported(tmp_path):
 
 def test_an_error_at_work_names_the_place_of_the_expression(load):
     route = subscriber(load('subscribers:\n  feed:\n    client: main\n    entity: Tickets\n    transform:\n      a: "n {{ $number(x) }}"\n'))
-    with pytest.raises(Exception, match=r"^the expression at routes/main\.yaml:11:16: a value cannot be turned into a number \(D3030\)$"):
+    with pytest.raises(Exception, match=r"^`transform\.\w+`: the expression at routes/main\.yaml:11:16: a value cannot be turned into a number \(D3030\)$"):
         evaluated(route.transform, {"x": "secret"}, {})
 
 

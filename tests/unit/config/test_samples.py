@@ -1,14 +1,18 @@
 """The route files that come with the project."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.tools.evaluating import evaluated, filled, holds
+from tests.tools.evaluating import InProcess, evaluated, filled, holds
 from worker.cli.check import check
 from worker.config.automation import Values
 from worker.config.loader import load_routes
+from worker.core.errors import ExpressionError
+from worker.core.lookups import LookupAnswer
+from worker.flows.lookups.evaluator import LookupEvaluator
 
 SAMPLES = Path(__file__).parents[3] / "routes"
 ENVIRONMENT = {
@@ -49,7 +53,7 @@ def test_check_shows_what_each_route_does_and_no_secret(capsys, routes):
     assert "queue halo.actions.ask, POST /runbooks/ask-chatgpt, webhook ticket-events → 5 steps, 4 at a time" in printed.out
     assert "1 method of http://127.0.0.1:8091/v1: completions" in printed.out
     assert "ticket_updated at /webhooks/ticket-events → runbook ask-chatgpt" in printed.out
-    assert "good: 1 client, 4 subscribers, 4 publishers, 1 integration, 2 runbooks, 1 webhook" in printed.out
+    assert "good: 1 client, 4 subscribers, 5 publishers, 1 integration, 2 runbooks, 1 webhook, 1 table" in printed.out
 
 
 def test_check_without_the_variables_names_each_of_them(capsys):
@@ -91,6 +95,23 @@ def test_an_alarm_becomes_a_ticket(routes):
 def test_an_asset_of_the_master_system_keeps_what_it_has_and_leaves_out_what_it_has_not(routes):
     message = {"serial": "S1", "customer": {"halo_id": 12}}
     assert transformed(routes, "assets-from-erp", message) == {"payload": {"inventory_number": "S1", "client_id": 12}}
+
+
+def test_a_computer_has_the_ids_of_its_names_and_an_impossible_date_makes_none(routes):
+    ids = {"Site": 15, "AssetType": 130}
+
+    class Known:
+        async def find(self, entity, members):
+            assert members.get("client_id", 1) == 1
+            return LookupAnswer(found=True, value=ids[entity])
+
+    message = {"serial": "S1", "type": "Laptop", "customer_code": "ACME", "site": "Berlin", "warranty": "31/12/2027"}
+    transform, evaluator = routes.publishers["computers-from-cmdb"].transform, LookupEvaluator(InProcess(), routes.tables, Known())
+    payload = asyncio.run(transform.evaluate(message, {}, evaluator))["payload"]
+    assert payload == {"inventory_number": "S1", "assettype_id": 130, "client_id": 1, "site_id": 15, "warranty_end": "2027-12-31"}
+    for wrong in ({"warranty": "31/02/2027"}, {"customer_code": "ZZ"}, {"site": None}):
+        with pytest.raises(ExpressionError):
+            asyncio.run(transform.evaluate(message | wrong, {}, evaluator))
 
 
 def test_a_removal_names_the_asset_in_its_path(routes):

@@ -13,6 +13,7 @@ import pytest
 from tests.tools.evaluating import InProcess
 from tests.tools.headers import opened
 from tests.unit.flows.routes import DELETE, Arrived, Given, Holding, Impatient, Ledger, ScriptedHalo, answered, find, publisher
+from worker.config.compiled import RequestParameters
 from worker.core.errors import ExpressionError
 from worker.core.exchange import Exchange, Fate
 from worker.core.ledger import Claim, Key, Kind
@@ -323,3 +324,23 @@ async def test_a_mistake_in_the_request_costs_no_lookup():
     assert isinstance(refused, Refused)
     assert refused.dead_class is DeadClass.DECODE
     assert halo.requests == []
+
+
+async def test_a_path_parameter_of_the_route_that_yields_nothing_is_missing_and_not_of_a_wrong_shape():
+    halo = ScriptedHalo([SENT])
+    fields = {"operation": DELETE, "request": RequestParameters(path={"id": Given(lambda message: message.get("number"))})}
+    refused = await handled(halo, transform=Given({}), **fields)
+    assert isinstance(refused, Refused)
+    assert (refused.dead_class, refused.reason) == (DeadClass.TRANSFORM, "`request.path.id` yields nothing, and the message has no `path.id`")
+    assert isinstance(await handled(halo, transform=Given({"path": {"id": 7}}), **fields), Done)
+
+
+async def test_a_message_that_could_not_be_looked_up_is_not_sent_and_one_that_may_be_sent_already_stays_in_doubt():
+    lost = find(match={"inventory_number": Given(None)})
+    for doubtful, dead_class in ((False, DeadClass.TRANSFORM), (True, DeadClass.IN_DOUBT)):
+        halo = ScriptedHalo([NONE, SENT])
+        refused = await handled(halo, doubtful=doubtful, find=lost, transform=Given({"payload": {"a": 1}}))
+        assert isinstance(refused, Refused)
+        assert refused.dead_class is dead_class
+        assert "`find.match.inventory_number` has no value in this message" in refused.reason
+        assert halo.requests == []

@@ -13,7 +13,6 @@ from tests.tools.headers import opened
 from tests.unit.flows.routes import Arrived, Given, Impatient, Ledger, ScriptedHalo, answered, publisher, subscriber
 from tests.unit.flows.test_runbook import ASK, Scripted, at, book, led_to
 from worker.changes.detect import Change
-from worker.cli.start import LocalJob
 from worker.config.automation import Branch, Step
 from worker.config.expressions import compile_condition, compile_template
 from worker.core.errors import EvaluatorUnavailable
@@ -22,6 +21,7 @@ from worker.core.message import Message
 from worker.core.outcome import Done, Passed, Unsent
 from worker.core.settlement import Retry, settle
 from worker.flows.consuming.runner import handled
+from worker.flows.local.following import LocalJob
 from worker.flows.ordered.messages import key_of
 from worker.flows.polling.emit import EmitStopped, Emitter, Tally
 from worker.flows.running.runbook import RunbookFlow
@@ -59,7 +59,7 @@ class Away:
 async def test_a_message_is_tried_again_uncounted_and_nothing_is_sent(fields):
     halo, ledger, delivery = ScriptedHalo([answered({"id": 1})]), Ledger(), Arrived(MESSAGE)
     flow = PublisherFlow(publisher(**({"transform": Given({"payload": {"a": 1}})} | fields)), halo, ledger, Away(), Impatient())
-    outcome = await handled(LocalJob(flow, delivery, opened(delivery), ()))
+    outcome = await handled(LocalJob(flow.handle, delivery, opened(delivery), ()))
     assert isinstance(outcome, Unsent)
     assert (outcome.reason, outcome.counted, outcome.after > 0) == (REASON, False, True)
     assert isinstance(settle(outcome, attempts=3, doubtful=False, delays=()), Retry)
@@ -80,7 +80,7 @@ async def test_a_step_that_was_done_waits_for_its_next_one_and_is_not_done_again
 async def test_a_step_that_was_not_begun_is_tried_again_uncounted():
     delivery = Arrived(at("ask").message(), queue="halo.run.rb")
     flow = RunbookFlow(book(ASK), Scripted(EvaluatorUnavailable(REASON)), Ledger(), Away(), Impatient())
-    outcome = await handled(LocalJob(flow, delivery, opened(delivery), ()))
+    outcome = await handled(LocalJob(flow.handle, delivery, opened(delivery), ()))
     assert isinstance(outcome, Unsent)
     assert not outcome.counted
 

@@ -12,6 +12,7 @@ from functools import partial
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from worker.app.route_evaluator import open_route_evaluator
 from worker.broker.open import MEMORY, open_broker
 from worker.cli.console import errors
 from worker.config.expressions import compile_condition
@@ -21,8 +22,6 @@ from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem, QueueMissing
 from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker, Clock, Evaluator
-from worker.evaluator.evaluators import open_evaluator
-from worker.evaluator.limits import Limits
 from worker.flows.dead import operations
 from worker.flows.dead.letter import DeadQueue, dead_queues_of
 from worker.flows.dead.letter_selector import LetterSelector, Selection
@@ -70,8 +69,9 @@ class RouteContext:
                 await operations.scan_letters(broker, self.clock, self.dead_queues, selector, advance, largest=self.settings.max_message)
 
     def evaluator(self) -> AbstractAsyncContextManager[Evaluator]:
-        """Starts its processes with the first expression."""
-        return open_evaluator(Limits(self.settings.expression_memory))
+        """Starts its processes with the first expression, and asks Halo nothing before an expression does."""
+        route = self.routes.subscribers.get(self.route)
+        return open_route_evaluator(self.routes, self.settings, route.client if route is not None else None, self.clock)
 
     async def depth(self, broker: Broker) -> int:
         """Letters in all dead queues. Raises `QueueMissing` if an orphaned queue does not exist."""

@@ -16,7 +16,7 @@ from worker.core.errors import EvaluatorUnavailable, ExpressionError, PublishDou
 from worker.core.json_codec import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
-from worker.core.ports import Broker, Clock, Evaluator
+from worker.core.ports import Clock, Evaluator, Publishing
 from worker.core.topology import UNROUTED, subscriber_dead_queue
 from worker.flows.polling.events import Event, event_of, parked_headers, unrouted_headers, wanted
 from worker.metrics import Metrics
@@ -48,7 +48,7 @@ class Tally:
 class Emitter:
     """Publishes the events of one subscriber."""
 
-    def __init__(self, route: Subscriber, broker: Broker, evaluator: Evaluator, clock: Clock, metrics: Metrics, source: str) -> None:
+    def __init__(self, route: Subscriber, broker: Publishing, evaluator: Evaluator, clock: Clock, metrics: Metrics, source: str) -> None:
         self._route = route
         self._broker = broker
         self._evaluator = evaluator

@@ -45,6 +45,8 @@ async def event_of(route: Subscriber, change: Change, source: str, now: datetime
     """Build the event. `position` makes the dedupe keys of `changes: all` differ between polls. Raises `ExpressionError`, `Undecodable`."""
     bindings = bindings_of(route, change)
     body = change.record if route.transform is None else await route.transform.evaluate(change.record, bindings, evaluator)
+    if change.kind != "deleted":  # of which only the key is known
+        route.required.check(body)
     resource = route.operation.resource
     routing_key = f"{resource}.{change.kind}" if route.routing_key is None else await route.routing_key.evaluate(change.record, bindings, evaluator)
     if not isinstance(routing_key, str) or len(routing_key.encode()) > 255:  # noqa: PLR2004 - AMQP's short string

@@ -10,10 +10,10 @@ import structlog
 from worker.catalogue.errors import RequestError, WrongType
 from worker.config.automation import Runbook, Step, Values
 from worker.config.compiled import Condition
-from worker.config.expressions import as_text
+from worker.config.mappings import as_text
 from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState
-from worker.core.errors import BrokerError, CallRefused, ExpressionError, Undecodable
+from worker.core.errors import BrokerError, CallRefused, ExpressionError, LookupUnanswered, Undecodable
 from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
@@ -25,6 +25,7 @@ from worker.flows.running.run_message import Run, run_queue, start_message, star
 from worker.flows.running.step import Performer
 from worker.flows.running.variables import taken
 from worker.flows.writes.attempt import Attempt, Attempts
+from worker.flows.writes.guarded_write import unanswered
 
 logger = structlog.get_logger()
 START_DELAYS = (10.0, 60.0, 600.0)
@@ -139,6 +140,8 @@ class RunbookFlow:
         except (RequestError, CallRefused) as error:
             dead = DeadClass.TRANSFORM if isinstance(error, WrongType) else DeadClass.REJECTED
             return self._failed(run, step, values, await attempt.with_history(Refused(dead, f"not sent: {error}")), attempts)
+        except LookupUnanswered as error:
+            return self._failed(run, step, values, await attempt.with_history(unanswered(error, doubtful=attempt.doubtful)), attempts)
         if isinstance(performed.outcome, Done):
             return await self._onward(run, step, performed.values, performed.outcome.status)
         return self._failed(run, step, performed.values, performed.outcome, attempts)

@@ -34,14 +34,15 @@ class Performed:
 class Performer:
     """Performs the methods and actions of one runbook's steps."""
 
-    def __init__(self, caller: Caller, clients: Mapping[str, Halo], evaluator: Evaluator) -> None:
+    def __init__(self, caller: Caller, clients: Mapping[str, Halo], evaluators: Mapping[str, Evaluator]) -> None:
+        """`evaluators`: by client, whose records `$id` finds."""
         self._caller = caller
         self._clients = clients
-        self._evaluator = evaluator
+        self._evaluators = evaluators
         self._catalogue = load()
 
     async def perform(self, step: Step, values: Values, attempt: Attempt) -> Performed:
-        """Raises `ExpressionError`, `EvaluatorUnavailable`, `RequestError`, `CallRefused`, `Undecodable`."""
+        """Raises `ExpressionError`, `EvaluatorUnavailable`, `LookupUnanswered`, `RequestError`, `CallRefused`, `Undecodable`."""
         if step.method is not None:
             return await self._method(step, step.method, values, attempt)
         outcome = await self._action(step, values, attempt)
@@ -71,24 +72,25 @@ class Performer:
         return Performed(outcome, taken(values, {**(output or {}), **step.output}, documents))
 
     async def _action(self, step: Step, values: Values, attempt: Attempt) -> Outcome:
-        action, halo = step.action, self._clients[step.client or ""]
+        action, halo, evaluator = step.action, self._clients[step.client or ""], self._evaluators[step.client or ""]
         if action is None:
             raise Undecodable(f"step {step.name!r} has neither a method nor an action")
         operation = step.operation or self._catalogue.find(action.entity, action.method)
-        path = {name: await filler.fill(values, self._evaluator) for name, filler in step.path.items()}
-        query = {name: await filler.fill(values, self._evaluator) for name, filler in step.query.items()}
+        path = {name: await filler.fill(values, evaluator) for name, filler in step.path.items()}
+        query = {name: await filler.fill(values, evaluator) for name, filler in step.query.items()}
         if operation.method == "GET":
             request = replace(build_request(operation, path, query), timeout=step.timeout)
             return read_outcome(await halo.send(request, priority=Priority.RUNBOOK))
-        body = await step.body.fill(values, self._evaluator) if step.body is not None else None
+        body = await step.body.fill(values, evaluator) if step.body is not None else None
         write = Write(path, query, payload_of(operation, body))
+        step.required.check(write.payload, "body.")
         if lacking := action.missing(write.single or {}):
             return Refused(DeadClass.REJECTED, f"not sent: {action.name} needs {', '.join(lacking)}")
         kept = await self._kept(halo, step, action, write.single or {})
         if not isinstance(kept, dict):
             return kept
         write = replace(write, payload=kept | (write.single or {}))
-        writer = GuardedWriter(halo, self._evaluator, operation, step.find, step.in_doubt, Priority.RUNBOOK, step.timeout)
+        writer = GuardedWriter(halo, evaluator, operation, step.find, step.in_doubt, Priority.RUNBOOK, step.timeout)
         return await writer.write(write, values.context(), {}, attempt)
 
     async def _kept(self, halo: Halo, step: Step, action: Action, record: Mapping[str, Any]) -> dict[str, Any] | Outcome:

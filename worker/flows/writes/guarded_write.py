@@ -9,11 +9,12 @@ from typing import Any, Literal
 from worker.catalogue.operation import Operation
 from worker.catalogue.requests import build_request
 from worker.config.compiled import Find
+from worker.core.errors import ExpressionError, LookupUnanswered
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
 from worker.core.ports import Evaluator, Halo
 from worker.flows.writes.attempt import Attempt, Denial
-from worker.flows.writes.lookup import Ambiguous, LookupFailed, Match, NoMatch, lookup
+from worker.flows.writes.lookup import Ambiguous, LookupFailed, Match, NoMatch, lookup, match_of
 from worker.flows.writes.write_request import Write
 
 NOT_FOUND = 404
@@ -42,8 +43,16 @@ class GuardedWriter:
     async def _written(self, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Outcome:
         request = self._request(write)  # a mistake in it must not cost a lookup
         find = self.find if write.creates and write.single is not None else None
+        try:
+            wanted = (
+                {} if find is None else await match_of(find, context, bindings, self.evaluator)
+            )  # also before the first attempt: once sent it would be in doubt
+        except ExpressionError as error:
+            if not attempt.doubtful:
+                raise
+            return Refused(DeadClass.IN_DOUBT, f"an earlier attempt may have created it; {error}")
         if find is not None and (attempt.suspect or find.use == "always"):
-            remaining = await self._looked_up(find, write, context, bindings, attempt)
+            remaining = await self._looked_up(find, wanted, write, context, bindings, attempt)
             if not isinstance(remaining, Write):
                 return remaining
             write, request = remaining, self._request(remaining)
@@ -60,9 +69,9 @@ class GuardedWriter:
     def _request(self, write: Write) -> Request:
         return replace(build_request(self.operation, write.path, write.query, write.payload), timeout=self.timeout)
 
-    async def _looked_up(self, find: Find, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Write | Outcome:
+    async def _looked_up(self, find: Find, wanted: dict[str, Any], write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Write | Outcome:
         """What remains to be written after a lookup, or the outcome where nothing does."""
-        match await lookup(self.halo, find, context, bindings, self.evaluator, priority=self.priority, timeout=self.timeout):
+        match await lookup(self.halo, find, wanted, context, bindings, self.evaluator, priority=self.priority, timeout=self.timeout):
             case Match(record_id):
                 return write.updating(record_id) if find.then == "update" else Done("found: it is there already", body={"id": record_id})
             case NoMatch():
@@ -105,3 +114,11 @@ def failed_lookup(exchange: Exchange) -> Outcome:
             return Unsent(
                 f"the lookup failed: {exchange.reason}", exchange.status, counted=not exchange.down and exchange.fate not in {Fate.NOT_SENT, Fate.THROTTLED}
             )
+
+
+def unanswered(error: LookupUnanswered, *, doubtful: bool) -> Outcome:
+    """What becomes of a message whose `$id` Halo did not answer: as after a failed `find`. A refused question leaves nothing in doubt that was not before."""
+    outcome = failed_lookup(error.exchange)
+    if isinstance(outcome, Refused) and outcome.dead_class is DeadClass.IN_DOUBT and not doubtful:
+        outcome = replace(outcome, dead_class=DeadClass.REJECTED)
+    return replace(outcome, reason=str(error)) if isinstance(outcome, (Refused, Unsent)) else outcome

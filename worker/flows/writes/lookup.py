@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from worker.catalogue.requests import build_request
-from worker.changes.pages import PAGE_SIZE, rows_of
 from worker.config.compiled import Find
-from worker.core.exact_numbers import whole
+from worker.core.errors import ExpressionError
 from worker.core.exchange import Exchange, Priority
 from worker.core.ports import Evaluator, Halo
-
-MOST_PAGES = 10
+from worker.flows.lookups.rows import MOST_PAGES, MatchingRows, RowsUnread, TooManyRows, matching_rows, normal
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +42,20 @@ class LookupFailed:
 Answer = Match | NoMatch | Ambiguous | LookupFailed
 
 
+async def match_of(find: Find, context: Any, bindings: dict[str, Any], evaluator: Evaluator) -> dict[str, Any]:
+    """The members that the record must have. Raises `ExpressionError` where one has no value: nothing can be looked up by it."""
+    wanted = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.match.items()}
+    if not wanted:
+        raise ExpressionError("`find.match` names no member: nothing can be looked up by it")
+    if empty := [name for name, value in wanted.items() if normal(value) in (None, "")]:
+        raise ExpressionError(f"`find.match.{empty[0]}` has no value in this message: nothing can be looked up by it")
+    return wanted
+
+
 async def lookup(
     halo: Halo,
     find: Find,
+    wanted: Mapping[str, Any],
     context: Any,
     bindings: dict[str, Any],
     evaluator: Evaluator,
@@ -54,52 +63,27 @@ async def lookup(
     priority: Priority,
     timeout: float | None,  # noqa: ASYNC109 - part of the requests
 ) -> Answer:
-    """Ask for the rows and compare. `priority` and `timeout` (seconds for each request; None: the client's) are those of the write. Raises `ExpressionError`, `RequestError`."""
+    """Ask for the rows and compare them with `wanted`.
+
+    `priority` and `timeout` (seconds for each request; None: the client's) are those of the write. Raises `ExpressionError`, `RequestError`.
+    """
     path = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.path.items()}
     query = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.query.items()}
-    wanted = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.match.items()}
-    if not wanted or any(normal(value) in (None, "") for value in wanted.values()):
-        return Ambiguous("a member of `find.match` has no value in this message: nothing can be looked up by it")
-    matches: list[dict[str, Any]] = []
-    read, before = 0, None
-    for page in range(1, MOST_PAGES + 1):
-        request = replace(build_request(find.operation, path, query | paging(find, page)), timeout=timeout)
-        exchange = await halo.send(request, priority=priority)
-        found = rows_of(exchange.body, find.operation.listing) if exchange.ok else None
-        if found is None:
+    match await matching_rows(halo, find.operation, path, query, wanted, priority=priority, timeout=timeout):
+        case RowsUnread(exchange):
             return LookupFailed(exchange)
-        rows, count = found
-        if rows == before:  # Halo ignores paging here
-            return verdict(matches, read, count)
-        read, before = read + len(rows), rows
-        matches += [row for row in rows if all(same(row.get(name), value) for name, value in wanted.items())]
-        if not paging(find, page) or not rows or read == count:
-            return verdict(matches, read, count)
-    return Ambiguous(f"`find` brings more than {MOST_PAGES} pages: make its query narrower")
+        case TooManyRows():
+            return Ambiguous(f"`find` brings more than {MOST_PAGES} pages: make its query narrower")
+        case MatchingRows() as found:
+            return verdict(found)
 
 
-def paging(find: Find, page: int) -> dict[str, Any]:
-    listing = find.operation.listing
-    return {"pageinate": True, "page_size": PAGE_SIZE, "page_no": page} if listing is not None and listing.paged else {}
-
-
-def verdict(matches: list[dict[str, Any]], read: int, count: int | None) -> Answer:
-    """What the rows that were read tell; none among fewer than Halo counts is not certainly none."""
-    ids = {str(row.get("id")): row.get("id") for row in matches}
-    if not matches:
-        return NoMatch() if count is None or read >= count else Ambiguous(f"Halo counts {count} rows for `find` but gives {read}")
+def verdict(found: MatchingRows) -> Answer:
+    """The meaning of the rows that match; none among fewer than Halo counts is not certainly none."""
+    ids = {str(row.get("id")): row.get("id") for row in found.rows}
+    if not ids:
+        return NoMatch() if found.complete else Ambiguous(f"Halo counts {found.count} rows for `find` but gives {found.read}")
     if len(ids) > 1:
         return Ambiguous(f"{len(ids)} records match `find`: which one is meant cannot be told")
     record_id = next(iter(ids.values()))
     return Match(record_id) if record_id is not None else Ambiguous("the record that matches `find` has no id")
-
-
-def same(left: Any, right: Any) -> bool:
-    """Equal as Halo writes it: 7, 7.0 and "7" are the same, texts compare without case and outer spaces."""
-    return bool(normal(left) == normal(right))
-
-
-def normal(value: Any) -> Any:
-    if isinstance(value, bool) or value is None or isinstance(value, (dict, list)):
-        return value
-    return str(whole(value)).strip().casefold()

@@ -10,7 +10,7 @@ from worker.catalogue.errors import RequestError, WrongType
 from worker.config.routes import Publisher
 from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState
-from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionError, Undecodable
+from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionError, LookupUnanswered, Undecodable
 from worker.core.exchange import Priority
 from worker.core.ledger import Ledger
 from worker.core.message import Delivery
@@ -21,7 +21,7 @@ from worker.flows.consuming.consumer import Consumption
 from worker.flows.evaluating import unevaluated
 from worker.flows.writes.attempt import DENIED_PAUSE, Attempts
 from worker.flows.writes.deduplicator import Deduplicator
-from worker.flows.writes.guarded_write import GuardedWriter
+from worker.flows.writes.guarded_write import GuardedWriter, unanswered
 from worker.flows.writes.write_request import write_of
 
 
@@ -53,6 +53,8 @@ class PublisherFlow:
             if self._route.when is not None and not await self._route.when.holds(document, bindings, self._evaluator):
                 return Skipped("the route's `when`")
             key = None if self._deduplicator is None else await self._deduplicator.key_of(document, bindings)
+        except LookupUnanswered as error:
+            return unanswered(error, doubtful=state.doubtful)
         except ExpressionError as error:
             return Refused(DeadClass.TRANSFORM, str(error))
         except Undecodable as error:
@@ -83,6 +85,8 @@ class PublisherFlow:
             shaped = document if self._route.transform is None else await self._route.transform.evaluate(document, bindings, self._evaluator)
             write = await write_of(self._route, shaped, document, bindings, self._evaluator)
             return await self._writer.write(write, document, bindings, attempt)
+        except LookupUnanswered as error:
+            return unanswered(error, doubtful=state.doubtful)
         except EvaluatorUnavailable as error:
             return unevaluated(error)
         except (ExpressionError, WrongType) as error:

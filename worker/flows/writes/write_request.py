@@ -64,6 +64,10 @@ async def write_of(route: Publisher, document: Any, context: Any, bindings: dict
     payload = payload_of(route.operation, document.get("payload"))
     if not route.may_be_empty and {} in (payload if isinstance(payload, list) else [payload]):
         raise ExpressionError("`transform` yields a record without any member: nothing in this message is where its expressions look")
+    if lacking := [name for name in route.request.path if parameters["path"].get(name) is None]:
+        raise ExpressionError(f"`request.path.{lacking[0]}` yields nothing, and the message has no `path.{lacking[0]}`")
+    if route.required.members:
+        route.required.check(payload, "payload.")
     return Write(parameters["path"], parameters["query"], payload)
 
 

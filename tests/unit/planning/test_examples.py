@@ -1,0 +1,179 @@
+"""`halo-worker test`: what an example compares, and how it tells what is different."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import orjson
+import pytest
+
+from worker.cli.testing import run_tests
+from worker.config.loader import load_routes
+
+CLIENT = {"main": {"url": "${HALO_URL}", "auth": {"type": "client_credentials", "client_id": "${NOT_SET}", "client_secret": "${file:not_there}"}}}
+PUBLISHER = {
+    "client": "main",
+    "queue": "q",
+    "entity": "Asset",
+    "when": "{{ $exists(serial) }}",
+    "transform": {"payload": {"inventory_number": "{{ serial }}", "client_id?": "{{ customer }}"}},
+}
+SUBSCRIBER = {
+    "client": "main",
+    "entity": "Tickets",
+    "transform": {"id": "{{ id }}", "bad": "{{ bad ? $error('it is bad') : null }}"},
+    "publish": {"routing_key": "t.{{ $change }}"},
+}
+WEBHOOK = {
+    "client": "main",
+    "auth": {"type": "basic", "username": "u", "password": "${SECRET_OF_HOOK}"},
+    "publish": {"routing_key": "hook.{{ event }}"},
+    "wake": {"subscriber": "tickets"},
+    "runbook": "ask",
+    "when": "{{ event != 'other' }}",
+}
+RUNBOOK = {
+    "start": {"queue": "go"},
+    "input": {"Name": "request^name!"},
+    "first": "ask",
+    "steps": {
+        "ask": {"method": "api.ask", "output": {"Text": "response^text!"}, "retry": ["1h"], "in_doubt": "repeat", "next": "note", "on_failure": "gone"},
+        "note": {"action": "create_action", "client": "main", "body": {"ticket_id": 7, "outcome": "Note", "note_html": "<<Text>> <<Name>>"}},
+        "gone": {"end": "failed", "reason": "nobody answers <<Name>>"},
+    },
+}
+INTEGRATION = {"base_url": "https://api.example/v1", "methods": {"ask": {"method": "POST", "path": "/ask", "body": {"q": "<<Name>>"}}}}
+ANSWER = {"api.ask": {"body": {"text": "hello"}}}
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys):
+    """Runs these examples of one kind of route; gives the exit code and what was printed."""
+
+    def running(kind: str, *examples: object, as_json: bool = False, junit: Path | None = None, **members: object):
+        routes = {"publishers": PUBLISHER, "subscribers": SUBSCRIBER, "webhooks": WEBHOOK, "runbooks": RUNBOOK}
+        names = {"publishers": "assets", "subscribers": "tickets", "webhooks": "hook", "runbooks": "ask"}
+        definitions = {section: {names[section]: route} for section, route in routes.items()}
+        definitions[kind] = {names[kind]: routes[kind] | members | {"examples": list(examples)}}
+        folder = tmp_path / "routes"
+        folder.mkdir(exist_ok=True)
+        text = orjson.dumps({"clients": CLIENT, "integrations": {"api": INTEGRATION}, **definitions}, option=orjson.OPT_INDENT_2)
+        (folder / "all.yaml").write_bytes(text)
+        code = run_tests(folder, {}, junit=junit, as_json=as_json)
+        return code, capsys.readouterr().out
+
+    return running
+
+
+BODY = [{"inventory_number": "A1", "client_id": 12}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "example"),
+    [
+        ("publishers", {"given": {"serial": "A1", "customer": 12}, "expect": {"request": {"method": "POST", "path": "/Asset", "body": BODY}}}),
+        ("publishers", {"given": {"serial": "A1", "customer": 12}, "expect": {"request": {"path": "/Asset"}}}),
+        ("publishers", {"given": {"customer": 12}, "expect": {"skipped": True}}),
+        ("publishers", {"given": {"customer": 12}, "expect": {"skipped": True, "reason": "`when`"}}),
+        ("publishers", {"given": {"serial": ["A1"], "customer": 12}, "expect": {"requests": [{"body": [{"inventory_number": ["A1"], "client_id": 12}]}]}}),
+        ("subscribers", {"given": {"id": 7}, "expect": {"event": {"routing_key": "t.created", "body": {"id": 7, "bad": None}}}}),
+        ("subscribers", {"given": {"id": 7}, "change": "updated", "expect": {"event": {"routing_key": "t.updated", "headers": {"cloudEvents_subject": "7"}}}}),
+        ("subscribers", {"given": {"id": 7, "bad": True}, "expect": {"dead": "transform", "reason": "it is bad"}}),
+        ("webhooks", {"given": {"event": "x", "object_id": 7}, "expect": {"event": {"routing_key": "hook.x"}, "runbook": "ask", "wake": {"subscriber": "tickets", "id": 7}}}),
+        ("webhooks", {"given": {"event": "other"}, "expect": {"skipped": True}}),
+        ("webhooks", {"given": {"event": "x" * 300}, "expect": {"dead": "transform", "reason": "255 bytes"}}),
+        ("runbooks", {"given": {"name": "Ada"}, "answers": ANSWER, "expect": {"requests": [{"path": "/ask", "body": {"q": "Ada"}}, {"method": "POST", "path": "/Actions"}]}}),
+        ("runbooks", {"given": {"name": "Ada"}, "answers": {"api.ask": [{"status": 500}, {"body": {"text": "x"}}]}, "expect": {"requests": [{}, {}, {"path": "/Actions"}]}}),
+        ("runbooks", {"given": {"name": "Ada"}, "answers": {"api.ask": {"status": 404}}, "expect": {"dead": "failed", "reason": "nobody answers Ada"}}),
+    ],
+)  # fmt: skip
+def test_what_an_example_expects_of_each_kind_of_route_is_found(run, kind, example):
+    code, out = run(kind, example)
+    assert (code, out.splitlines()[-1]) == (0, "1 example, all passed; offline, nothing was sent"), out
+
+
+@pytest.mark.parametrize(
+    ("kind", "example", "told"),
+    [
+        ("publishers", {"given": {"serial": "A1", "customer": 12}, "expect": {"request": {"body": [{"inventory_number": "A2", "client_id": 12}]}}}, ["request.body[0].inventory_number", '- expected  "A2"', '+ found     "A1"']),
+        ("publishers", {"given": {"serial": "A1", "customer": 12}, "expect": {"request": {"body": [{"inventory_number": "A1"}]}}}, ["request.body[0].client_id", "- expected  (absent)", "+ found     12"]),
+        ("publishers", {"given": {"serial": "A1", "customer": True}, "expect": {"request": {"body": [{"inventory_number": "A1", "client_id": 1}]}}}, ["request.body[0].client_id", "- expected  1", "+ found     true"]),
+        ("publishers", {"given": {"serial": "A1"}, "expect": {"skipped": True}}, ["result", '- expected  "skipped"', '+ found     "request"']),
+        ("publishers", {"given": {}, "expect": {"request": {"path": "/Asset"}}}, ["result", '- expected  "request"', '+ found     "skipped (the route\'s `when`)"']),
+        ("publishers", {"given": {"serial": "A1"}, "expect": {"requests": [{}, {"path": "/Asset"}]}}, ["requests[1]", '- expected  {"path":"/Asset"}', "+ found     (absent)"]),
+        ("publishers", {"given": {"serial": "A1"}, "expect": {"requests": []}}, ["requests[0]", "- expected  (absent)", '+ found     "POST /Asset"']),
+        ("subscribers", {"given": {"id": 7, "bad": True}, "expect": {"dead": "transform", "reason": "it is good"}}, ["reason", '- expected  "… it is good …"']),
+        ("subscribers", {"given": {"id": 7, "bad": True}, "expect": {"dead": "decode"}}, ["result", '- expected  "dead: decode"']),
+        ("subscribers", {"given": {"id": 7}, "expect": {"event": {"headers": {"nothing": "x"}}}}, ["event.headers.nothing", "+ found     (absent)"]),
+        ("webhooks", {"given": {"event": "x", "object_id": 7}, "expect": {"wake": {"subscriber": "tickets", "id": 8}}}, ["wake.id", "- expected  8", "+ found     7"]),
+        ("runbooks", {"given": {"name": "Ada"}, "expect": {"dead": "failed"}}, ["answers.api.ask", '- expected  "an answer"', "+ found     (absent)"]),
+    ],
+)  # fmt: skip
+def test_what_is_different_is_told_by_its_place_with_both_values(run, kind, example, told):
+    code, out = run(kind, example | {"name": "it"})
+    shown = [line.strip() for line in out.splitlines()]
+    assert code == 1
+    assert [line for line in told if line not in shown and not any(each.startswith(line) for each in shown)] == [], out
+    assert shown[0].startswith("FAIL")
+    assert "routes/all.yaml:" in shown[0]
+
+
+def test_a_lookup_finds_what_the_example_says_halo_has(run):
+    find = {"query": {"search": "{{ serial }}"}, "match": {"inventory_number": "{{ serial }}"}, "use": "always"}
+    there = {"answers": {"GET /Asset": {"body": [{"id": 5, "inventory_number": "A1"}]}}}
+    as_records = {"ids": {"Asset": [{"id": 5, "inventory_number": "A1"}, {"id": 6, "inventory_number": "A2"}]}}
+    updated = {"request": {"body": [{"inventory_number": "A1", "client_id": 12, "id": 5}]}}
+    message = {"given": {"serial": "A1", "customer": 12}}
+    created = message | {"expect": {"request": {"body": BODY}}}
+    code, out = run("publishers", message | there | {"expect": updated}, message | as_records | {"expect": updated}, created, find=find)
+    assert code == 0, out
+
+
+def test_examples_do_not_know_of_each_other(run):
+    """The key of `once` is free again in each."""
+    message = {"given": {"serial": "A1"}, "expect": {"request": {"path": "/Asset"}}}
+    code, out = run("publishers", message, message, once="{{ serial }}")
+    assert code == 0, out
+
+
+def test_json_is_an_object_a_line(run):
+    code, out = run("publishers", {"given": {"serial": "A1"}, "expect": {"skipped": True}}, {"given": {}, "expect": {"skipped": True}}, as_json=True)
+    first, second = map(orjson.loads, out.splitlines())
+    assert code == 1
+    assert first["differences"] == [{"place": "result", "expected": "skipped", "found": "request"}]
+    assert {name: second[name] for name in ("route", "kind", "example", "passed")} == {
+        "route": "assets",
+        "kind": "publisher",
+        "example": "example 2",
+        "passed": True,
+    }
+
+
+def test_junit_output_has_a_case_for_each_example_and_the_differences_of_those_that_failed(run, tmp_path):
+    run("publishers", {"given": {"serial": "A1"}, "expect": {"skipped": True}}, {"given": {}, "expect": {"skipped": True}}, junit=tmp_path / "j.xml")
+    root = ET.parse(tmp_path / "j.xml").getroot()
+    assert (root.get("tests"), root.get("failures")) == ("2", "1")
+    assert [case.get("name") for case in root.iter("testcase")] == ["example 1", "example 2"]
+    assert [failure.get("message") for failure in root.iter("failure")] == ["result: expected 'skipped', found 'request'"]
+
+
+def test_route_files_without_examples_are_no_success(run, capsys):
+    code, _ = run("publishers")
+    assert code == 1
+
+
+def test_nothing_in_given_is_filled_or_evaluated(run):
+    message = {"given": {"serial": "${HOME} {{ 1 + 1 }} <<Name>>", "customer": 1}}
+    code, out = run("publishers", message | {"expect": {"request": {"body": [{"inventory_number": "${HOME} {{ 1 + 1 }} <<Name>>", "client_id": 1}]}}})
+    assert code == 0, out
+
+
+def test_the_check_looks_for_no_variable_in_what_is_given_answered_or_expected(run, tmp_path):
+    text = "${NEVER_SET} {{ ) }}"
+    example = {"given": {"serial": text}, "answers": {"GET /Asset": {"body": text}}, "expect": {"request": {"body": [{"inventory_number": text}]}}}
+    run("publishers", example)
+    (tmp_path / "not_there").write_text("secret")
+    variables = {"HALO_URL": "https://acme.haloitsm.com", "NOT_SET": "id", "SECRET_OF_HOOK": "a-secret-of-sixteen-characters"}
+    [loaded] = load_routes(tmp_path / "routes", variables, tmp_path).publishers["assets"].examples
+    assert (loaded.given, loaded.expect["request"]["body"]) == ({"serial": text}, [{"inventory_number": text}])

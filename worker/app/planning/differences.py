@@ -1,0 +1,55 @@
+"""What a planned write would change in Halo: the record that is there now beside what is to be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from worker.catalogue.catalogue import load
+from worker.catalogue.operation import Operation
+from worker.catalogue.requests import build_request
+from worker.core.exchange import Priority, Request
+from worker.core.plan import Difference, PlanFailed, PlannedRequest
+from worker.core.ports import Halo
+from worker.flows.writes.write_request import names_record
+
+NOT_FOUND = 404
+
+
+async def differences_of(halo: Halo, operation: Operation, request: PlannedRequest) -> list[Difference]:
+    """The members that the records of this write change. A create changes nothing that is there. Raises `PlanFailed` when Halo does not answer."""
+    if operation.method == "DELETE":
+        gone = await record_at(halo, Request("GET", request.path)) is None
+        return [] if gone else [Difference(request.path, "(the record)", "exists", "deleted")]
+    details = load().methods_of(f"{operation.entity}/{{id}}").get("GET")
+    records = request.content if isinstance(request.content, list) else [request.content]
+    found: list[Difference] = []
+    for record in records:
+        if details is None or not isinstance(record, Mapping) or not names_record(dict(record)):
+            continue
+        asked = build_request(details, {"id": record["id"]})
+        there = await record_at(halo, asked)
+        if there is None:
+            found.append(Difference(asked.path, "(the record)", "not there", "Halo refuses the update"))
+        else:
+            found += changed(asked.path, there, record)
+    return found
+
+
+async def record_at(halo: Halo, request: Request) -> Mapping[str, Any] | None:
+    """The record, None when there is none. Raises `PlanFailed`."""
+    exchange = await halo.send(request, priority=Priority.POLL)
+    if exchange.status == NOT_FOUND:
+        return None
+    if not exchange.ok or not isinstance(exchange.body, Mapping):
+        raise PlanFailed(f"{request.path} could not be read: {exchange.reason or 'the answer is no record'}")
+    return exchange.body
+
+
+def changed(record: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[Difference]:
+    """Members that differ from those of the record, in the order in which they are sent."""
+    for name, value in then.items():
+        if name not in now:
+            yield Difference(record, name, None, value, absent=True)
+        elif now[name] != value or isinstance(now[name], bool) != isinstance(value, bool):
+            yield Difference(record, name, now[name], value)

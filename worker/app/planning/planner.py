@@ -1,0 +1,139 @@
+"""Makes plans: opens the clients with a transport that holds writes back, and gives each input to the flow of its route."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from worker.app.clients import open_clients
+from worker.app.planning.deliveries import plan_delivery
+from worker.app.planning.differences import differences_of
+from worker.app.planning.messages import plan_message
+from worker.app.planning.records import ChangeKind, plan_record
+from worker.app.planning.runs import plan_run
+from worker.config.automation import Caller, IntegrationAuth, Runbook, Webhook
+from worker.config.config_node import Table
+from worker.config.routes import Publisher, Routes, Subscriber
+from worker.core.answers import Answers
+from worker.core.clock import SystemClock
+from worker.core.entropy import new_id
+from worker.core.errors import Undecodable
+from worker.core.health import Health
+from worker.core.json_codec import decode
+from worker.core.ledger import Ledger
+from worker.core.message import Message
+from worker.core.plan import Plan
+from worker.core.ports import Clock, Evaluator, Halo
+from worker.flows.lookups.evaluator import LookupEvaluator
+from worker.flows.lookups.ids import HaloIds
+from worker.flows.running.step import Performer, clients_of
+from worker.halo.budget import Budgets
+from worker.halo.client import open_client
+from worker.halo.interception import RequestRecorder, offline_client, offline_transport
+from worker.integrations.caller import open_caller
+from worker.metrics import Metrics
+from worker.settings import Settings
+
+Route = Publisher | Subscriber | Webhook | Runbook
+NO_HEADERS: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One message, record, delivery or payload, as its JSON text."""
+
+    body: bytes
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    routing_key: str = ""
+    change: ChangeKind = "created"
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """`asks`: reads go to Halo. One input at a time: the recorder belongs to the one that is planned."""
+
+    clients: Mapping[str, Halo]
+    caller: Caller
+    recorder: RequestRecorder
+    engine: Evaluator
+    tables: Mapping[str, Table]
+    clock: Clock
+    asks: bool = False
+    _remembering: dict[str, LookupEvaluator] = field(default_factory=dict)
+
+    async def plan(self, route: Route, given: Input, ledger: Ledger, answers: Answers | None = None) -> Plan:
+        """`ledger`: the claims of the inputs before. Raises `PlanFailed`, `EvaluatorUnavailable`."""
+        self.recorder.begin(answers)
+        match route:
+            case Publisher():
+                message = Message(given.body, given.headers, message_id=new_id())
+                halo = self.clients[route.client]
+                plan = await plan_message(route, halo, self.recorder, ledger, self._evaluator(route.client), self.clock, message, given.routing_key)
+                return await self._compared(route, plan) if self.asks else plan
+            case Subscriber():
+                source = self.clients[route.client].source(route.operation.path)
+                return await plan_record(route, source, self._evaluator(route.client), self.clock, readable(given), given.change)
+            case Webhook():
+                return await plan_delivery(route, LookupEvaluator(self.engine, self.tables), self.clock, readable(given))
+            case Runbook():
+                performer = Performer(self.caller, self.clients, {name: self._evaluator(name) for name in self.clients})
+                return await plan_run(route, performer, self.recorder, LookupEvaluator(self.engine, self.tables), self.clock, readable(given))
+
+    def _evaluator(self, client: str) -> LookupEvaluator:
+        """Ids that Halo told are remembered; those of an example belong to that example."""
+        if client in self._remembering:
+            return self._remembering[client]
+        made = LookupEvaluator(self.engine, self.tables, HaloIds(self.clients[client], self.clock))
+        if self.asks:
+            self._remembering[client] = made
+        return made
+
+    async def _compared(self, route: Publisher, plan: Plan) -> Plan:
+        """The plan with what its writes change in Halo."""
+        sent, halo = len(self.recorder.requests), self.clients[route.client]
+        differences = [found for request in plan.requests if request.writes for found in await differences_of(halo, route.operation, request)]
+        return replace(plan, diff=differences, asked=tuple(self.recorder.requests[sent:]))
+
+
+def readable(given: Input) -> Any:
+    """The JSON value; None for what is no JSON, which the flows refuse as any other wrong value."""
+    try:
+        return decode(given.body)
+    except Undecodable:
+        return None
+
+
+def clients_used(routes: Routes, used: Iterable[Route]) -> set[str]:
+    """The clients that these routes send to."""
+    found: set[str] = set()
+    for route in used:
+        found |= clients_of(route, routes.integrations) if isinstance(route, Runbook) else set() if isinstance(route, Webhook) else {route.client}
+    return found
+
+
+@asynccontextmanager
+async def open_planner(
+    routes: Routes, settings: Settings, used: Iterable[Route], evaluator: Evaluator, clock: Clock, *, asks: bool = False, strict: bool = False
+) -> AsyncIterator[Planner]:
+    """A planner for these routes. Without `asks` nothing connects. `strict`: requests that examples do not answer are reported."""
+    recorder, metrics, real = RequestRecorder(reads=asks, strict=strict), Metrics(), SystemClock()
+    used = tuple(used)
+    names = clients_used(routes, used)
+    async with AsyncExitStack() as stack:
+        if asks:
+            opening = open_clients(routes, settings, metrics, Health(), real, names=names, intercept=recorder.intercept)
+            clients = await stack.enter_async_context(opening)
+        else:
+            offline = {name: offline_client(client) for name, client in routes.clients.items()}
+            budgets, clients = Budgets(offline.values(), real), {}
+            for name in sorted(names):
+                opened = open_client(offline[name], budgets, metrics, Health(), real, transport=offline_transport, intercept=recorder.intercept)
+                clients[name] = await stack.enter_async_context(opened)
+        needed = {step.method.integration for route in used if isinstance(route, Runbook) for step in route.steps.values() if step.method is not None}
+        bare = {name: replace(routes.integrations[name], auth=IntegrationAuth()) for name in sorted(needed)}
+        caller = await stack.enter_async_context(
+            open_caller(bare, clients, LookupEvaluator(evaluator, routes.tables), metrics, real, intercept=recorder.intercept)
+        )
+        yield Planner(clients, caller, recorder, evaluator, routes.tables, clock, asks)

@@ -1,0 +1,44 @@
+"""What a record of a subscriber causes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from worker.app.planning.publishing import PublishRecorder
+from worker.changes.detect import Change
+from worker.changes.records import content_hash, record_key
+from worker.config.routes import Subscriber
+from worker.core.plan import Plan, PlanFailed
+from worker.core.ports import Clock, Evaluator
+from worker.core.topology import subscriber_dead_queue
+from worker.flows.polling.emit import EmitStopped, Emitter, Tally
+from worker.flows.polling.events import deletion
+from worker.metrics import Metrics
+
+ChangeKind = Literal["created", "updated", "deleted"]
+
+
+async def plan_record(route: Subscriber, source: str, evaluator: Evaluator, clock: Clock, record: Any, kind: ChangeKind) -> Plan:
+    """Emit it as a change of this kind. `source`: the address of the list. Raises `PlanFailed`."""
+    if not isinstance(record, dict):
+        return Plan("skipped", reason="it is no record: a subscriber reads objects")
+    if (key := record_key(record, route.key)) is None:
+        return Plan("skipped", reason=f"the record has no {' and '.join(route.key)}, which identifies it")
+    broker, tally = PublishRecorder(), Tally()
+    try:
+        await Emitter(route, broker, evaluator, clock, Metrics(), source).emit([change_of(route, record, key, kind)], "0.0", tally)
+    except EmitStopped as error:
+        raise PlanFailed(str(error)) from error
+    if not broker.published:
+        return Plan("skipped", reason="the route's `when`")
+    [published] = broker.published
+    if not published.exchange and published.routing_key == subscriber_dead_queue(route.name):
+        headers = published.message.headers
+        return Plan("dead", dead_class=str(headers["dead-class"]), reason=str(headers["dead-reason"]))
+    return Plan("event", event=published.event)
+
+
+def change_of(route: Subscriber, record: dict[str, Any], key: str, kind: ChangeKind) -> Change:
+    """The content before an update is not known: the dedupe key of an update has `new` in its place."""
+    digest = content_hash(record, route.ignore)
+    return deletion(route, key, digest) if kind == "deleted" else Change(kind, key, record, None, digest)

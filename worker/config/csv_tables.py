@@ -1,0 +1,122 @@
+"""Reads a code table from a CSV file, or says in which line it is wrong. Cells are never quoted in errors."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import stat
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+from worker.core.errors import Problem
+
+MAX_BYTES: Final = 4 * 1024 * 1024
+MAX_ROWS: Final = 20_000
+MAX_PROBLEMS: Final = 10  # of one file
+SEPARATORS: Final = ",;\t"
+WHOLE_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
+UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+TWO: Final = 2
+
+
+class CsvTable:
+    """The rows read so far, and the errors with their lines."""
+
+    def __init__(self, name: str) -> None:
+        self.rows: dict[str, Any] = {}
+        self.problems: list[Problem] = []
+        self._name = name
+        self._lines: dict[str, int] = {}
+
+    def add_error(self, line: int, message: str) -> None:
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(self._name, line, 0, message))
+
+    def add_row(self, line: int, header: list[str], cells: list[str]) -> None:
+        if len(cells) != len(header):
+            self.add_error(line, f"the row has {counted(len(cells), 'cell')}, and the header {counted(len(header), 'column')}")
+            return
+        key = cells[0].strip()
+        if not key:
+            self.add_error(line, "the row has no key: its first cell is empty")
+        elif key in self._lines:
+            self.add_error(line, f"the key of this row is in line {self._lines[key]} already")
+        elif len(header) == TWO and not cells[1].strip():
+            self.add_error(line, "the row has no value: its second cell is empty")
+        else:
+            self._lines[key] = line
+            values = {column: cell_value(cell) for column, cell in zip(header[1:], cells[1:], strict=True) if cell.strip()}
+            self.rows[key] = values if len(header) > TWO else values[header[1]]
+
+
+def read_csv_table(path: Path, name: str) -> tuple[dict[str, Any], list[Problem]]:
+    """The rows by key; of two columns the values are those of the second, of more they are objects by header, without empty cells. Raises `OSError`."""
+    table = CsvTable(name)
+    if not stat.S_ISREG(path.stat().st_mode):
+        table.add_error(0, "it is not a file: a directory, pipe or device cannot be a table")
+        return {}, table.problems
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        table.add_error(0, f"the file has more than {MAX_BYTES:,} bytes, the most that a table may have")
+    elif content.startswith(UTF_16):
+        table.add_error(1, "the file is UTF-16: save it as UTF-8 (in Excel: CSV UTF-8)")
+    else:
+        try:
+            read_rows(content.decode("utf-8-sig"), table)
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            table.add_error(line, "the line is not UTF-8 text: save the file as UTF-8 (in Excel: CSV UTF-8)")
+        except csv.Error as error:
+            table.add_error(0, f"the file is not CSV: {error}")
+    return ({} if table.problems else table.rows), table.problems
+
+
+def read_rows(text: str, table: CsvTable) -> None:
+    """Raises `csv.Error`."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator_of(text), strict=True)
+    header: list[str] = []
+    for cells in reader:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if not header:
+            header = [cell.strip() for cell in cells]
+            if problem := header_problem(header):
+                table.add_error(reader.line_num, problem)
+                return
+        elif len(table.rows) == MAX_ROWS:
+            table.add_error(reader.line_num, f"the file has more than {MAX_ROWS:,} rows, the most that a table may have")
+            return
+        else:
+            table.add_row(reader.line_num, header, cells)
+    if not header:
+        table.add_error(0, "the file is empty: it needs a header and rows")
+    elif not table.rows and not table.problems:
+        table.add_error(0, "the file has a header but no rows")
+
+
+def separator_of(text: str) -> str:
+    """The comma, or what the header has more of: programs set to some languages write semicolons."""
+    header = text.lstrip("\r\n").partition("\n")[0]
+    return max(SEPARATORS, key=header.count)
+
+
+def header_problem(header: list[str]) -> str | None:
+    if len(header) < TWO:
+        return "the header has one column: a table needs a key and at least one value"
+    if not all(header):
+        return f"the header has no name for column {header.index('') + 1}"
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    return f"the header names the column `{twice[0]}` twice" if twice else None
+
+
+def cell_value(cell: str) -> Any:
+    """A whole number without leading zeros is a number; everything else is text."""
+    text = cell.strip()
+    return int(text) if WHOLE_NUMBER.fullmatch(text) else text
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

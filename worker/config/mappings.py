@@ -1,0 +1,142 @@
+"""Makes mappings, lists and texts again at run time, and decides what becomes of a member whose expression yields nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from worker.config.source_location import SourceLocation
+from worker.core.errors import ExpressionError, Problem, Undecodable
+from worker.core.evaluation import Undefined
+from worker.core.json_codec import encode
+
+G = TypeVar("G")
+MissingRule = Literal["fail", "omit", "null"]
+MARK = "?"
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """An expression that yielded nothing: its place, such as `the expression at routes/a.yaml:5:3`, and the member that it was to make."""
+
+    place: str
+    member: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Absent(Undefined):
+    """Nothing, with its reasons."""
+
+    gaps: tuple[Gap, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a value in the document that a template makes. `optional`: it may be missing."""
+
+    path: tuple[str, ...] = ()
+    optional: bool = False
+
+    @property
+    def member(self) -> str:
+        return ".".join(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Composer(Generic[G]):
+    """Compiles values; `compile_text` compiles one text."""
+
+    missing: MissingRule
+    compile_text: Callable[[str, SourceLocation, Place], Callable[[G], Any]]
+    problems: list[Problem]
+
+    def part(self, value: Any, location: SourceLocation, place: Place) -> Callable[[G], Any]:
+        """Makes the value, or `Absent`."""
+        if isinstance(value, str):
+            return self.compile_text(value, location, place)
+        if isinstance(value, Mapping):
+            return self._mapping(value, location, place)
+        if isinstance(value, list):
+            items = [self.part(item, location.child(index), Place((*place.path, str(index)))) for index, item in enumerate(value)]
+            return lambda given: self._list([item(given) for item in items])
+        return lambda _given: value
+
+    def _mapping(self, value: Mapping[Any, Any], location: SourceLocation, place: Place) -> Callable[[G], Any]:
+        members: dict[str, tuple[Callable[[G], Any], bool]] = {}
+        for key, member in value.items():
+            name, optional = member_name(str(key))
+            if name in members:
+                self.problems.append(location.child(key).problem(f"`{name}` is given twice: with and without `{MARK}`"))
+            members[name] = self.part(member, location.child(key), Place((*place.path, name), optional)), optional
+
+        def make(given: G) -> Any:
+            made: dict[str, Any] = {}
+            gaps: tuple[Gap, ...] = ()
+            for name, (part, optional) in members.items():
+                result = part(given)
+                if not isinstance(result, Undefined):
+                    made[name] = result
+                elif self.missing == "null" and not optional:
+                    made[name] = None
+                elif self.missing == "fail" and not optional:
+                    gaps += gaps_of(result)
+            return Absent(gaps) if gaps else made
+
+        return make
+
+    def _list(self, results: Sequence[Any]) -> Any:
+        if self.missing == "null":
+            return [None if isinstance(result, Undefined) else result for result in results]
+        gaps = [gap for result in results for gap in gaps_of(result)] if self.missing == "fail" else ()
+        return Absent(tuple(gaps)) if gaps else [result for result in results if not isinstance(result, Undefined)]
+
+
+def member_name(key: str) -> tuple[str, bool]:
+    """The name of a member, and whether it may be missing: `notes?` is an optional `notes`, and `??` at the end is one question mark of the name."""
+    name = key.rstrip(MARK)
+    marks = len(key) - len(name)
+    return name + MARK * (marks // 2), marks % 2 == 1
+
+
+def gaps_of(result: Any) -> tuple[Gap, ...]:
+    return result.gaps if isinstance(result, Absent) else ()
+
+
+def settled(result: Any, missing: MissingRule) -> Any:
+    """The value of a template; null for nothing. Raises `ExpressionError` where nothing may be missing."""
+    if not isinstance(result, Undefined):
+        return result
+    if missing == "fail" and (gaps := gaps_of(result)):
+        told = [f"`{gap.member}` is missing: {gap.place} yields nothing" if gap.member else f"{gap.place} yields nothing" for gap in gaps[:SHOWN]]
+        more = f"; and {len(gaps) - SHOWN} more" if len(gaps) > SHOWN else ""
+        raise ExpressionError("; ".join(told) + more)
+    return None
+
+
+def concatenate(pieces: Sequence[str | Callable[[G], Any]], *, whole: bool = False) -> Callable[[G], Any]:
+    """One text of literal pieces and values. A piece that yields nothing is empty text; with `whole` the text is nothing then."""
+    if all(isinstance(piece, str) for piece in pieces):
+        literal = "".join(map(str, pieces))
+        return lambda _given: literal
+
+    def make(given: G) -> Any:
+        texts = [piece if isinstance(piece, str) else piece(given) for piece in pieces]
+        if whole and (gaps := tuple(gap for text in texts for gap in gaps_of(text))):
+            return Absent(gaps)
+        return "".join(map(as_text, texts))
+
+    return make
+
+
+def as_text(value: Any) -> str:
+    """A value as part of a longer text."""
+    if value is None or isinstance(value, Undefined):
+        return ""
+    if isinstance(value, str):
+        return value
+    try:
+        return encode(value).decode()
+    except Undecodable:
+        raise ExpressionError("a value inside a text cannot be written as JSON") from None

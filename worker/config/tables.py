@@ -1,0 +1,102 @@
+"""Code tables: the `tables` of route files, written out there or in a CSV file beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Any, Final
+
+from worker.config.config_node import ConfigNode, RouteFile, Table
+from worker.config.csv_tables import MAX_ROWS, read_csv_table
+from worker.config.interpolation import Unfilled
+from worker.config.names import NAME, NAME_CHARACTERS
+from worker.core.errors import Problem
+
+SECTION: Final = "tables"
+ABOUT: Final = (
+    "Small code tables, by name, for `$table(name, key)` in expressions: a mapping from keys to values, or the name of a CSV file beside the route file,"
+    " with a header. Its first column is the key; of two columns the second is the value, of more each row is an object by header."
+)
+SCHEMA: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "description": ABOUT,
+        "type": "object",
+        "propertyNames": {"pattern": f"^{NAME.pattern}$"},
+        "additionalProperties": {"anyOf": [{"type": "object", "minProperties": 1}, {"type": "string", "pattern": r"\.csv$"}]},
+        "examples": [{"customers": {"ACME": 12, "GLOBEX": 14}, "models": "models.csv"}],
+    }
+)
+
+
+def read_tables(roots: Iterable[ConfigNode]) -> dict[str, Table]:
+    """The tables of all files by name. The files get an error for what is wrong with one."""
+    tables: dict[str, Table] = {}
+    first: dict[str, ConfigNode] = {}
+    for node in nodes_of(roots):
+        if not NAME.fullmatch(node.name):
+            node.add_key_error(f"`{node.name}` cannot be a name: {NAME_CHARACTERS}")
+        if first.setdefault(node.name, node) is not node:
+            node.add_key_error(f"the table `{node.name}` is defined twice; the first is in {first[node.name].reference()}")
+            continue
+        tables[node.name] = MappingProxyType(rows_of(node))
+    return tables
+
+
+def nodes_of(roots: Iterable[ConfigNode]) -> Iterator[ConfigNode]:
+    for root in roots:
+        section = root.child(SECTION)
+        if isinstance(section.value, dict):
+            yield from section.members.values()
+        elif section.value is not None:
+            section.add_error(f"`{SECTION}` must be a mapping from names to tables")
+
+
+def rows_of(node: ConfigNode) -> dict[str, Any]:
+    """The rows of one table; none after an error."""
+    if isinstance(node.value, str):
+        return csv_rows(node)
+    if not isinstance(node.value, dict) or not node.value:
+        node.add_error(f"the table `{node.name}` must be a mapping from keys to values, or the name of a CSV file")
+        return {}
+    if len(node.members) > MAX_ROWS:
+        node.add_key_error(f"the table `{node.name}` has {len(node.members):,} rows; at most {MAX_ROWS:,} are read")
+        return {}
+    return {key: value_of(member) for key, member in node.members.items()}
+
+
+def value_of(node: ConfigNode) -> Any:
+    """A value with its variables filled in."""
+    if node.value is None:
+        node.add_key_error(f"`{node.name}` has no value")
+    if isinstance(node.value, str):
+        try:
+            return node.file.variables.fill(node.value)
+        except Unfilled as error:
+            node.add_error(str(error), error.start)
+    if not node.children:
+        return node.value
+    values = {key: value_of(child) for key, child in node.children.items()}
+    return values if isinstance(node.value, dict) else list(values.values())
+
+
+def csv_rows(node: ConfigNode) -> dict[str, Any]:
+    name = PurePosixPath(node.fill(node.value))
+    if name.is_absolute() or ".." in name.parts or name.suffix.lower() != ".csv":
+        node.add_error(f"the table `{node.name}` must be a mapping, or the name of a CSV file (*.csv) beside the route file, in its folder or below it")
+        return {}
+    shown = str(Path(node.file.name).parent / name)
+    rows: dict[str, Any] = {}
+    problems: list[Problem] = []
+    try:
+        rows, problems = read_csv_table(node.file.folder / name, shown)
+    except OSError as error:
+        node.add_error(f"the CSV file `{name}` cannot be read: {(error.strerror or 'unknown reason').lower()}")
+    node.file.problems.extend(problems)
+    return rows
+
+
+def share_tables(files: Iterable[RouteFile], tables: Mapping[str, Table]) -> None:
+    """Tell all files which tables there are, for the check of their expressions."""
+    for file in files:
+        file.tables.update(tables)

@@ -1,0 +1,118 @@
+"""What an input would cause, as values: the requests and the event that would be sent, or why nothing would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from worker.core.errors import WorkerError
+
+PlanOutcome = Literal["request", "event", "skipped", "dead"]
+
+
+class PlanFailed(WorkerError):
+    """What an input would cause cannot be told: Halo did not answer a question, or no expression can be evaluated."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRequest:
+    """A request as it goes over the wire.
+
+    `path` is percent-encoded, below the address of the API or integration. `target` is the request target: the path on the host with the query.
+    `body` has the bytes; `content` the same as a JSON value, or as text. `asked`: a read that was really sent. `name`: the method of an integration.
+    `url`: the whole address, for a method of an integration, whose credentials are not in it.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, Any]
+    target: str
+    body: bytes | None = field(default=None, repr=False)
+    content: Any = field(default=None, repr=False)
+    asked: bool = False
+    name: str = ""
+    url: str = ""
+
+    @property
+    def writes(self) -> bool:
+        return self.method != "GET"
+
+    @property
+    def line(self) -> str:
+        """The request line, with the address of another API."""
+        query = self.target.partition("?")[2]
+        return f"{self.method} {self.url or self.path + (f'?{query}' if query else '')}"
+
+    def as_object(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {"method": self.method, "path": self.path}
+        if self.url:
+            shown["url"] = self.url
+        if self.query:
+            shown["query"] = dict(self.query)
+        if self.body is not None:
+            shown["body"] = self.content
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEvent:
+    """A message for RabbitMQ. `body` is what its JSON says; `exchange` is empty for the default exchange, where `routing_key` names a queue."""
+
+    routing_key: str
+    body: Any = field(repr=False)
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    exchange: str = ""
+
+    def as_object(self) -> dict[str, Any]:
+        return {"exchange": self.exchange, "routing_key": self.routing_key, "headers": dict(self.headers), "body": self.body}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A member of a record in Halo that a write changes. `absent`: the record does not have it now."""
+
+    record: str
+    member: str
+    now: Any = None
+    then: Any = None
+    absent: bool = False
+
+    def as_object(self) -> dict[str, Any]:
+        return {"record": self.record, "member": self.member} | ({} if self.absent else {"now": self.now}) | {"then": self.then}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one input causes. `reason` says why it is skipped or dead-lettered. `runbook`: the one that a delivery starts; `wake`: the subscriber and the id that it reads.
+
+    `unanswered`: reads that nothing answered, because the plan was made offline. `diff` is None where Halo was not asked; `asked`: the further reads for it.
+    """
+
+    outcome: PlanOutcome
+    requests: Sequence[PlannedRequest] = ()
+    event: PlannedEvent | None = None
+    dead_class: str = ""
+    reason: str = ""
+    runbook: str = ""
+    wake: Mapping[str, Any] | None = None
+    unanswered: Sequence[str] = ()
+    diff: Sequence[Difference] | None = None
+    asked: Sequence[PlannedRequest] = ()
+
+    def as_object(self, number: int) -> dict[str, Any]:
+        """As `plan --json` prints it: members as they apply."""
+        shown: dict[str, Any] = {"input": number, "outcome": self.outcome}
+        if self.requests:
+            shown["requests"] = [request.as_object() for request in self.requests]
+        if self.event is not None:
+            shown["event"] = self.event.as_object()
+        texts = {"class": self.dead_class, "reason": self.reason, "runbook": self.runbook}
+        shown |= {name: text for name, text in texts.items() if text}
+        if self.wake is not None:
+            shown["wake"] = dict(self.wake)
+        if self.unanswered:
+            shown["unanswered"] = list(self.unanswered)
+        if self.diff is not None:
+            shown["diff"] = [difference.as_object() for difference in self.diff]
+        return shown

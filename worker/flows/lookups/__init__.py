@@ -1,0 +1,1 @@
+"""The lookups of expressions: rows of tables, and ids of records in Halo."""

@@ -1,0 +1,115 @@
+"""Stands before the transport and holds writes back: what leaves here in a plan is what would leave for the network, made by the same code."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from yarl import URL
+
+from worker.config.routes import Client
+from worker.core.answers import Answers
+from worker.core.errors import Undecodable
+from worker.core.exact_numbers import loads
+from worker.core.json_codec import decode, encode
+from worker.core.plan import PlannedRequest
+from worker.halo.transport import Answer, Call, Failure, Send
+
+JSON = {"content-type": "application/json"}
+CREATED = 201
+NOT_FOUND = 404
+PROBE = "/Status"
+Intercept = Callable[[str, Send, str], Send]
+"""Makes a way to send of the address of an API, of the way to the network, and of the name of the query parameter that holds a credential."""
+
+
+def straight(_base: str, send: Send, _credential: str = "") -> Send:
+    """Intercept nothing."""
+    return send
+
+
+@dataclass
+class RequestRecorder:
+    """Records the requests of clients and integrations. `reads`: reads go to the network. `strict`: what nothing answers is a mistake of the example.
+
+    `unanswered`: reads and methods that neither the network nor `answers` answered; a list that nothing answers is empty.
+    """
+
+    reads: bool = False
+    strict: bool = False
+    answers: Answers = field(default_factory=Answers)
+    requests: list[PlannedRequest] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
+
+    def begin(self, answers: Answers | None = None) -> None:
+        """Forget what was recorded, before the next input."""
+        self.requests, self.unanswered, self.answers = [], [], answers or Answers()
+
+    def intercept(self, base: str, send: Send, credential: str = "") -> Send:
+        """Implements `Intercept`."""
+        prefix = URL(base, encoded=True).raw_path.rstrip("/")
+
+        async def held(call: Call) -> Answer | Failure:
+            asked = self.reads and call.method == "GET"
+            path = call.url.raw_path.removeprefix(prefix)
+            if path == PROBE and not asked:
+                return Answer(200, JSON, b"[]", local=True)
+            self.requests.append(recorded(call, path, credential, asked=asked))
+            return await send(call) if asked else self._answer(call, path)
+
+        return held
+
+    def _answer(self, call: Call, path: str) -> Answer:
+        if (canned := self.answers.take(call.method, path, call.name)) is not None:
+            return local_answer(canned.status, canned.body)
+        if call.method == "GET" or call.name:
+            self.unanswered.append(call.name or f"{call.method} {path}")
+            return local_answer(NOT_FOUND if self.strict else 200, [] if call.method == "GET" else None)
+        return local_answer(CREATED, last_record(call.data))
+
+
+def recorded(call: Call, path: str, credential: str, *, asked: bool) -> PlannedRequest:
+    """The request without its credentials."""
+    url = call.url.without_query_params(credential) if credential else call.url
+    query = {name: found[0] if len(found := url.query.getall(name)) == 1 else found for name in url.query}
+    shown = str(url) if call.name else ""
+    return PlannedRequest(call.method, path, query, url.raw_path_qs, call.data, content_of(call), asked, call.name, shown)
+
+
+def content_of(call: Call) -> Any:
+    """The body as a JSON value that is written as the same bytes; text where it is no JSON."""
+    if call.data is None:
+        return None
+    if any(name.lower() == "content-type" and value.startswith("application/json") for name, value in call.headers.items()):
+        return loads(call.data)
+    return call.data.decode(errors="replace")
+
+
+def last_record(data: bytes | None) -> Any:
+    """What Halo answers to a write: the last record as it was sent."""
+    try:
+        sent = None if data is None else decode(data)
+    except Undecodable:
+        return None
+    return sent[-1] if isinstance(sent, list) and sent else sent
+
+
+def local_answer(status: int, body: Any) -> Answer:
+    return Answer(status, JSON, b"" if body is None else encode(body), local=True)
+
+
+def offline_client(client: Client) -> Client:
+    """The client without a budget and without discovery: nothing that it sends leaves this machine."""
+    return replace(client, rate_limit=None, token_url=client.token_url or "https://offline.invalid/token")
+
+
+@asynccontextmanager
+async def offline_transport(_client: Client) -> AsyncIterator[Send]:
+    """Answers every request with a token: the only ones that reach it ask for one."""
+
+    async def send(_call: Call) -> Answer | Failure:
+        return Answer(200, JSON, encode({"access_token": "offline", "expires_in": 30 * 86400}))
+
+    yield send
