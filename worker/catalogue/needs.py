@@ -50,7 +50,9 @@ OF_LISTS: Mapping[str, Need] = MappingProxyType(
     {
         "/Actions": Need(("ticket_id",), "without it Halo answers after a long time, or with no rows"),
         "/AssetChange": Need(("asset_id", "licence_id", "user_id"), "without one of these Halo answers after a long time, or with no rows"),
-        "/AssetSoftware": Need(("device_id", "licence_id", "user_id", "third_party_id"), "without one of these Halo answers after a long time, or with no rows"),
+        "/AssetSoftware": Need(
+            ("device_id", "licence_id", "user_id", "third_party_id"), "without one of these Halo answers after a long time, or with no rows"
+        ),
         "/Attachment": Need(("ticket_id", "action_id", "type", "unique_id", "one_attachment_id"), "without one of these Halo answers with no rows"),
         "/ClientCache": Need(("iscachebuild",), "without it Halo answers 500"),
     }
@@ -58,5 +60,5 @@ OF_LISTS: Mapping[str, Need] = MappingProxyType(
 """Query parameters, by the path of their GET."""
 UPDATING = ("id", "guid")
 """Members with which a POST changes a record that is there."""
-UNPUBLISHED_MEMBERS: Mapping[str, tuple[str, ...]] = MappingProxyType({"/Actions": ("who",)})
+UNPUBLISHED_MEMBERS: Mapping[str, tuple[str, ...]] = MappingProxyType({"/Actions": ("who",), "/CustomTable": ("_add_rows",)})
 """Members that Halo takes although its published schema lacks them, by the path of their POST."""

@@ -22,9 +22,7 @@ WRONG = 2
 HOW = {"by_date": "changes by date", "by_content": "changes by content", "all": "every record"}
 
 
-def check(
-    directory: Path, environment: Mapping[str, str], secrets: Path, *, as_json: bool = False, form: Format | None = None, strict: bool = False
-) -> int:
+def check(directory: Path, environment: Mapping[str, str], secrets: Path, *, as_json: bool = False, form: Format | None = None, strict: bool = False) -> int:
     """The exit code: 2 after a problem, and with `strict` also after a warning.
 
     As text, problems and warnings go to standard error and the table of routes to standard output. Every other form goes to standard output as a whole.

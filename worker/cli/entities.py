@@ -62,7 +62,11 @@ def row_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
 def show_one(catalogue: Catalogue, methods: Mapping[str, Operation], text: str, *, as_json: bool) -> None:
     first = next(iter(methods.values()))
     aliases = [alias for alias, entity in catalogue.aliases.items() if entity == first.entity]
-    facts = facts_of(catalogue, methods) | {"key": list(first.key), "aliases": aliases, "operations": [details(catalogue, operation) for operation in methods.values()]}
+    facts = facts_of(catalogue, methods) | {
+        "key": list(first.key),
+        "aliases": aliases,
+        "operations": [details(catalogue, operation) for operation in methods.values()],
+    }
     if as_json:
         write_json([facts])
         return

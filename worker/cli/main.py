@@ -101,7 +101,9 @@ def sandbox(
 @app.command()
 def entities(
     text: Annotated[str, typer.Argument(help="An entity, or a part of its name. Default: all.")] = "",
-    member: Annotated[str, typer.Option("--member", metavar="NAME", help="Show only the members of its POST whose name has this part; `fields.value` is one inside another.")] = "",
+    member: Annotated[
+        str, typer.Option("--member", metavar="NAME", help="Show only the members of its POST whose name has this part; `fields.value` is one inside another.")
+    ] = "",
     as_json: AsJson = False,
 ) -> int:
     """Show the entities of the Halo API, or one of them with its parameters and with the members that a POST takes."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.needs import OF_LISTS, OF_NEW_RECORDS, UPDATING
-from worker.catalogue.operation import Operation
-from worker.config.automation import Runbook, Step
+from worker.catalogue.operation import Body, Operation
+from worker.config.automation import Integration, Method, Runbook, Step
 from worker.config.config_node import ConfigNode
 from worker.config.documents import DocumentValue
 from worker.config.node_documents import document_of
@@ -26,6 +27,9 @@ def check_with_api(made: Any, node: ConfigNode, references: References) -> None:
         case Runbook():
             for name, step in made.steps.items():
                 check_step(step, node.child("steps").child(name), references)
+        case Integration() if made.auth.type == "halo":
+            for name, method in made.methods.items():
+                check_method(method, node.child("methods").child(name), references.catalogue_of(made.auth.client))
         case _:
             pass
 
@@ -34,7 +38,7 @@ def check_publisher(route: Publisher, node: ConfigNode, references: References) 
     transform = node.child("transform")
     document = document_of(transform, jsonata=True)
     sent = [value for each in document.objects() if (value := each.member("payload")) is not None]
-    check = PayloadCheck.of(references.catalogue_of(route.client), route.operation, node.child("allow_unknown").value)
+    check = PayloadCheck.of(references.catalogue_of(route.client), route.operation, node.child("allow_unknown").value or False)
     for payload in sent if route.operation.method == "POST" else ():
         check.members(payload)
         check_needs(route.operation, payload)
@@ -45,7 +49,7 @@ def check_publisher(route: Publisher, node: ConfigNode, references: References) 
 def check_step(step: Step, node: ConfigNode, references: References) -> None:
     if step.operation is None or step.action is None:
         return
-    check = PayloadCheck.of(references.catalogue_of(step.client), step.operation, node.child("allow_unknown").value)
+    check = PayloadCheck.of(references.catalogue_of(step.client), step.operation, node.child("allow_unknown").value or False)
     body = document_of(node.child("body"))
     if step.operation.method == "POST":
         check.members(body)
@@ -56,6 +60,18 @@ def check_step(step: Step, node: ConfigNode, references: References) -> None:
         check_list(step.operation, [node.child("query")], node.child("action"))
     if step.find is not None:
         check_find(step.find.operation, check, node.child("find"))
+
+
+def check_method(method: Method, node: ConfigNode, catalogue: Catalogue) -> None:
+    """A method of Halo's own API."""
+    path = "".join(part for part in method.path if isinstance(part, str))
+    operation = catalogue.methods_of(path).get("POST") if method.verb == "POST" and "body" in node else None
+    if operation is None or method.body_kind != "json" or len(method.path) > 1:
+        return
+    body = document_of(node.child("body"))
+    PayloadCheck.of(catalogue, operation, None).members(body)
+    if body.kind == "object" and operation.body is Body.ARRAY:
+        node.child("body").add_warning(f"POST {operation.entity} takes an array: Halo refuses one object without brackets around it")
 
 
 def check_find(operation: Operation, check: PayloadCheck, node: ConfigNode) -> None:

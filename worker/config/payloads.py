@@ -26,14 +26,16 @@ class PayloadCheck:
     published: Members | None
     operation: Operation
     allowed: frozenset[str] = field(default_factory=frozenset)
+    allowable: bool = True
+    """Whether the route has a key for further names."""
 
     @classmethod
     def of(cls, catalogue: Catalogue, operation: Operation, allow_unknown: Any) -> Self:
-        """`allow_unknown`: as the route has it; true accepts everything."""
+        """`allow_unknown`: as the route has it; true accepts everything; None: there is no such key."""
         names = allow_unknown if isinstance(allow_unknown, list) else []
         known = {*map(str, names), *UNPUBLISHED_MEMBERS.get(operation.path, ())}
         published = catalogue.body(operation) if allow_unknown is not True and operation.method == "POST" else None
-        return cls(published, operation, frozenset(name.lower() for name in known))
+        return cls(published, operation, frozenset(name.lower() for name in known), allow_unknown is not None)
 
     def members(self, payload: DocumentValue) -> None:
         """A warning for each member that the schema lacks, an error for each literal of another type."""
@@ -65,7 +67,8 @@ class PayloadCheck:
         near = nearest(member.name, schema.kinds, 1)
         how = f"{self.operation.method} {self.operation.entity}"
         advice = f"; did you mean {near[0]}?" if near else f"; `halo-worker entities {self.operation.entity}` shows its members"
-        return f"{how} has no member `{prefix}{member.name}` (Halo would ignore it; if yours knows it, name it in `allow_unknown`){advice}"
+        hint = "; if yours knows it, name it in `allow_unknown`" if self.allowable else ""
+        return f"{how} has no member `{prefix}{member.name}` (Halo would ignore it{hint}){advice}"
 
     def _value(self, value: DocumentValue, kind: str, name: str, schema: Members) -> None:
         inner = schema.inside(kind)

@@ -73,7 +73,7 @@ def unknown(value: Any) -> Any:
     """What `allow_unknown` allows."""
     if isinstance(value, bool) or (isinstance(value, list) and all(isinstance(name, str) and name for name in value)):
         return value
-    raise mistake("must be true, false, or a list of the names of query parameters")
+    raise mistake("must be true, false, or a list of the names of query parameters and members")
 
 
 def header_name(value: str) -> str:
@@ -98,7 +98,7 @@ HeaderName = Annotated[str, AfterValidator(header_name)]
 Unknown = Annotated[
     bool | list[Text],
     BeforeValidator(unknown),
-    Field(description="Query parameters that the route may use although the known API does not have them; true: any entity and parameter."),
+    Field(description="Query parameters and members that the route may use although the known API does not have them; true: any entity, parameter and member."),
     WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 

@@ -55,3 +55,50 @@ def test_a_name_that_is_not_there_exits_1_with_the_nearest(capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "did you mean Tickets" in captured.err
+
+
+def members(capsys, entity, member):
+    assert print_entities(entity, as_json=True, member=member) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_one_entity_is_shown_with_what_its_post_takes(capsys):
+    assert print_entities("asset", as_json=False) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["member", "type", "array", "refers", "to"] in lines
+    assert ["inventory_number", "string"] in lines
+    assert ["client_id", "integer", "Client"] in lines
+    assert ["customfields", "object", "array"] in lines
+
+
+def test_members_are_chosen_by_a_part_of_their_name(capsys):
+    assert members(capsys, "Tickets", "tickettype_") == [
+        {"name": "tickettype_id", "type": "integer", "array": False, "refers_to": "TicketType"},
+        {"name": "tickettype_name", "type": "string", "array": False, "refers_to": None},
+    ]
+
+
+def test_a_whole_name_shows_what_is_inside_and_dots_lead_there(capsys):
+    inside = [member["name"] for member in members(capsys, "asset", "customfields")]
+    assert inside[0] == "customfields"
+    assert "customfields[].value" in inside
+    assert [member["name"] for member in members(capsys, "asset", "fields.valid")] == ["fields[].validate"]
+    assert members(capsys, "asset", "customfields[].value_is") == [
+        {"name": "customfields[].value_is_password_id", "type": "boolean", "array": False, "refers_to": None}
+    ]
+
+
+def test_json_of_an_entity_has_the_members_of_its_post(capsys):
+    assert print_entities("Asset", as_json=True) == 0
+    (entity,) = json.loads(capsys.readouterr().out)
+    taken = {member["name"]: member for operation in entity["operations"] for member in operation["members"]}
+    assert taken["fields"] == {"name": "fields", "type": "object", "array": True, "refers_to": None}
+    assert taken["site_id"]["refers_to"] == "Site"
+
+
+@pytest.mark.parametrize(("entity", "member", "said"), [("asset", "inventry_number", "did you mean inventory_number"), ("AssetChange", "x", "has no POST")])
+def test_a_member_that_is_not_there_exits_1(capsys, entity, member, said):
+    assert print_entities(entity, as_json=False, member=member) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert said in captured.err
