@@ -83,7 +83,7 @@ def test_a_whole_name_shows_what_is_inside_and_dots_lead_there(capsys):
     assert inside[0] == "customfields"
     assert "customfields[].value" in inside
     assert [member["name"] for member in members(capsys, "asset", "fields.valid")] == ["fields[].validate"]
-    assert members(capsys, "asset", "customfields[].value_is") == [
+    assert members(capsys, "asset", "customfields[].value_is_pass") == [
         {"name": "customfields[].value_is_password_id", "type": "boolean", "array": False, "refers_to": None}
     ]
 
@@ -96,7 +96,7 @@ def test_json_of_an_entity_has_the_members_of_its_post(capsys):
     assert taken["site_id"]["refers_to"] == "Site"
 
 
-@pytest.mark.parametrize(("entity", "member", "said"), [("asset", "inventry_number", "did you mean inventory_number"), ("AssetChange", "x", "has no POST")])
+@pytest.mark.parametrize(("entity", "member", "said"), [("asset", "inventry_number", "did you mean inventory_number"), ("workflowstep", "x", "has no POST")])
 def test_a_member_that_is_not_there_exits_1(capsys, entity, member, said):
     assert print_entities(entity, as_json=False, member=member) == 1
     captured = capsys.readouterr()
