@@ -38,6 +38,7 @@ def test_every_route_file_that_is_shown_passes_the_check(document, block, tmp_pa
     (tmp_path / "halo_secret").write_text("secret", "utf-8")
     routes = load_routes(tmp_path, ENVIRONMENT, tmp_path)
     assert routes.clients
+    assert [str(warning) for warning in routes.warnings] == []
 
 
 def test_there_are_route_files_for_every_kind_of_route():

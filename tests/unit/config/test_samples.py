@@ -33,6 +33,11 @@ def routes():
     return load_routes(SAMPLES, ENVIRONMENT, NOBODY)
 
 
+@pytest.mark.parametrize("folder", ["routes", "docker/routes", "worker/cli/project/routes"])
+def test_no_sample_is_blamed(folder):
+    assert load_routes(SAMPLES.parent / folder, {}, NOBODY, placeholders=True).warnings == ()
+
+
 def way_on(step, values):
     """The step that the first branch that holds leads to."""
     return next(branch.go for branch in step.go if branch.when is None or holds(branch.when, values.context(), {}))
