@@ -44,8 +44,7 @@ def compare(source: str, directory: Path, environment: Mapping[str, str], secret
     exist = client is not None or has_routes(directory)
     problems: Sequence[Problem] = ()
     if exist:
-        files.load()
-        problems = files.misfits(Compared(theirs, client))
+        problems = files.misfits(Compared(theirs, client), files.load().warnings)
     if as_json:
         lacking = [as_object(problem) for problem in problems] if exist else None
         write_json({"fits": not problems, "operations": len(theirs.operations()), "differences": [asdict(each) for each in found], "routes": lacking})
@@ -66,13 +65,14 @@ class RouteFiles:
         """Raises `ConfigError`."""
         return load_routes(self.directory, self.environment, self.secrets)
 
-    def misfits(self, compared: Compared) -> Sequence[Problem]:
-        """What the routes use and the catalogue lacks, at its place in the route files."""
+    def misfits(self, compared: Compared, known: Sequence[Problem]) -> Sequence[Problem]:
+        """What the routes use and the catalogue lacks, at its place in the route files. `known`: warnings that have another reason."""
+        problems: Sequence[Problem] = ()
         try:
-            load_routes(self.directory, self.environment, self.secrets, compared)
+            warnings = load_routes(self.directory, self.environment, self.secrets, compared).warnings
         except ConfigError as error:
-            return error.problems
-        return ()
+            problems, warnings = error.problems, error.warnings
+        return sorted({*problems, *warnings} - {*known})
 
 
 def has_routes(directory: Path) -> bool:

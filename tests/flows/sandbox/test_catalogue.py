@@ -97,6 +97,18 @@ def test_what_differs_is_a_table_and_what_the_routes_lack_is_told_at_its_place(c
     assert "routes/all.yaml:10:59: GET Tickets has no query parameter 'mine'" in told.err
 
 
+def test_a_member_that_only_the_tenant_lacks_is_told_too(compared, tmp_path, capsys):
+    document = openapi_document(load())
+    del document["components"]["schemas"]["Device"]["properties"]["inventory_number"]
+    (tmp_path / "older.json").write_text(json.dumps(document), "utf-8")
+    payload = "{inventory_number: a, misspelt_anyway: b}"
+    (tmp_path / "routes" / "more.yaml").write_text(f"publishers:\n  p: {{client: main, queue: q, entity: Asset, transform: {{payload: {payload}}}}}\n", "utf-8")
+    assert compared(str(tmp_path / "older.json")) == 1
+    told = capsys.readouterr().err
+    assert "no member `inventory_number`" in told
+    assert "misspelt_anyway`" not in told
+
+
 def test_programs_get_the_same_as_json(compared, tenant_file, capsys):
     assert compared(tenant_file, as_json=True) == 1
     told = json.loads(capsys.readouterr().out)
