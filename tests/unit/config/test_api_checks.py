@@ -6,7 +6,13 @@ import pytest
 from worker.catalogue.actions import ACTIONS
 from worker.catalogue.catalogue import load as load_catalogue
 from worker.catalogue.openapi import openapi_document
+from worker.config.loader import load_routes
 from worker.core.errors import ConfigError
+
+CLIENT = """
+clients:
+  main: {url: "https://acme.haloitsm.com", auth: {type: client_credentials, client_id: worker, client_secret: hidden-away}}
+"""
 
 
 def found(load, text):
@@ -91,6 +97,15 @@ def test_a_variable_of_the_environment_is_checked_by_its_value_and_never_shown(l
     assert "`client_id` must be a whole number" in problem.message
     assert "planted" not in problem.message + problem.excerpt
     assert load(publisher("{client_id: '${CLIENT}'}"), environment={"CLIENT": "12"}).warnings == ()
+
+
+def test_what_only_stands_for_a_variable_is_no_literal(tmp_path):
+    (tmp_path / "routes").mkdir()
+    query = "subscribers:\n  b: {client: main, entity: Tickets, request: {query: {open_only: '${OPEN}'}}}\n"
+    (tmp_path / "routes" / "a.yaml").write_text(CLIENT + publisher("{client_id: '${CLIENT}'}") + query)
+    assert load_routes(tmp_path / "routes", {}, tmp_path, placeholders=True).warnings == ()
+    with pytest.raises(ConfigError):
+        load_routes(tmp_path / "routes", {"CLIENT": "x", "OPEN": "1"}, tmp_path, placeholders=True)
 
 
 @pytest.mark.parametrize("allowed", ["true", "[brand_new]", "[Brand_New]"])

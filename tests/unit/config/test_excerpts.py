@@ -36,6 +36,7 @@ def test_the_caret_is_under_the_place(load):
         f"    auth: {{colour: red, client_secret: '{SECRET}', type: client_credentials, client_id: a}}",
         f"    auth: {{type: password, client_id: a, username: b, passwrd: {SECRET}}}",
         f"    auth: {{type: client_credentials, client_id: a, client_secret: x}}\n    proxy: http://user:{SECRET}@proxy:x",
+        f"    auth: {{type: client_credentials, client_id: a, client_secret: x}}\n    proxy: http://user:a/{SECRET}@proxy:3128",
         f"    auth: {{type: client_credentials, client_id: a, client_secret: x}}\n    headers: {{X-Own: {SECRET}, 'bad header': x}}",
         f"    auth: {{type: client_credentials, client_id: a, client_secret: {SECRET}, : x]",
         f"    auth:\n      type: client_credentials\n      client_id: a\n      colour: red\n      client_secret: {SECRET} : {SECRET}",
