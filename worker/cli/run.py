@@ -53,6 +53,8 @@ async def serve(settings: Settings, service: partial[Service]) -> bool:
             subscribers=len(worker.routes.subscribers),
             publishers=len(worker.routes.publishers),
         )
+        if worker.routes.warnings:
+            logger.warning("routes.warned", warnings=len(worker.routes.warnings), note="halo-worker check shows them")
         if embedded:
             logger.warning("broker.embedded", note="memory:// lives in this process only: everything in it is lost when it ends")
         keep_what_stays()
