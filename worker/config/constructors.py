@@ -9,6 +9,7 @@ from typing import Any
 
 from worker.config.documents import DocumentValue, Member, Spot
 from worker.config.expression_literals import string_value
+from worker.config.result_types import concatenated, result_example
 from worker.config.template_lexer import Token, tokens
 
 CLOSING = {"(": ")", "[": "]", "{": "}"}
@@ -49,7 +50,7 @@ class Reader:
             return self.enclosed(written[opening:], self.at(written[opening]))  # an object for each value of a path
         if written[0].text == "-" and len(written) == len("-1") and written[1].kind == "number":
             return replace(self.single(written[1], spot), literal=-number(written[1].text))
-        return DocumentValue("computed", spot)
+        return result(written, spot)
 
     def at(self, token: Token) -> Spot:
         return replace(self.spot, offset=self.start + token.start)
@@ -87,6 +88,16 @@ class Reader:
             if len(statement) > len("$v:=") - 1 and statement[0].kind == "variable" and statement[1].text + statement[2].text == ":=":
                 known[statement[0].text] = replace(self, variables=known).value(statement[3:])
         return replace(self, variables=known).value(given[-1]) if given else DocumentValue("computed", self.spot)
+
+
+def result(written: Pieces, spot: Spot) -> DocumentValue:
+    """What is known of a value that only a run computes: its type, or the literal pieces of a text."""
+    around = depths(written)
+    if concatenated(written, around):
+        pieces = (string_value(token.text) for index, token in enumerate(written) if token.kind == "string" and around[index] == 0)
+        return DocumentValue("text", spot, literal=tuple(pieces))
+    example = result_example(written, around)
+    return DocumentValue("computed", spot) if example is None else DocumentValue("result", spot, literal=example)
 
 
 def depths(written: Pieces) -> list[int]:

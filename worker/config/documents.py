@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from worker.config.config_node import ConfigNode
 
-Kind = Literal["object", "array", "literal", "text", "choice", "computed"]
+Kind = Literal["object", "array", "literal", "text", "choice", "result", "computed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class DocumentValue:
-    """One value. `literal`: of a literal, or the literal pieces of a text with expressions. `items`: of an array, or the values of which a run chooses one.
+    """One value. `literal`: of a literal, the literal pieces of a text with expressions, or a value of the type that a result always has. `items`: of an array, or the values of which a run chooses one.
 
     `complete`: False where the names of some members are computed.
     """

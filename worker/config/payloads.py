@@ -91,7 +91,7 @@ def misfit(value: DocumentValue, kind: str, schema: Members) -> str | None:
     if value.kind == "text":
         numeric = one in WHOLE_TYPES and not all(PART_OF_A_NUMBER.fullmatch(piece) for piece in value.literal)
         return "must be a whole number, not text" if numeric else ("must be an array of objects" if kind.startswith(ARRAY) else "must be an object") * objects
-    if value.kind == "literal" and value.literal is not None:
+    if value.kind in {"literal", "result"} and value.literal is not None:
         if objects:
             return "must be an array of objects" if kind.startswith(ARRAY) else "must be an object (names and values)"
         return body_misfit(one, value.literal)
