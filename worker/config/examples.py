@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from worker.catalogue.catalogue import load
+from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.config.compiled import Example
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, mistake
@@ -142,9 +144,17 @@ def compile_example(definition: ExampleDefinition, number: int, node: ConfigNode
         node.place.line,
         definition.headers,
         definition.change,
-        definition.ids,
+        {path_of(entity): records for entity, records in definition.ids.items()},
         {key: [CannedAnswer(answer.status, answer.body) for answer in given] for key, given in definition.answers.items()},
     )
+
+
+def path_of(entity: str) -> str:
+    """The path at which Halo lists an entity; the name as it is where Halo has no such list."""
+    try:
+        return load().find(entity, "GET").path
+    except (UnknownEntity, MethodNotAllowed):
+        return entity
 
 
 def check_given(node: ConfigNode, methods: Sequence[str]) -> None:
@@ -153,6 +163,9 @@ def check_given(node: ConfigNode, methods: Sequence[str]) -> None:
         node.add_key_error("`given` is missing")
     if node.kind != "subscribers" and "change" in node:
         node.child("change").add_key_error("`change` is for subscribers")
+    for member in node.child("ids").members.values():
+        if not load().methods_of(member.name):
+            member.add_key_error(load().advice_on(member.name))
     for key, member in node.child("answers").members.items():
         if not REQUEST_LINE.fullmatch(key) and key not in methods:
             near = choices(key, methods, none="the route calls no method")
