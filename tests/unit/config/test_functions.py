@@ -232,6 +232,7 @@ def test_without_a_client_or_tables_a_lookup_fails():
         ("$id('Site', {code: site})", "f:1:16: the members of `$id` must be written out as an object with names in quotes, so that a missing one is noticed"),
         ("$id('Site')", "f:1:4: `$id` is called as $id('Site', {'name': site})"),
         ("$date('1/2/2025')", "f:1:4: `$date` is called as $date(text, '[D]/[M]/[Y]')"),
+        ("$date(code, '[Q]/[M]/[Y]')", "f:1:16: `$date`: its picture has no component `Q`; valid are Y M D d F W w X x H h P m s f Z z C E"),
         ("$date(code, '[D]/[M]')", "f:1:16: `$date`: its picture needs [Y] and [M], else the date depends on today's"),
         ("$fail()", "f:1:4: `$fail` is called as $fail('the reason')"),
         ("$table('customers', code, 1, 2)", "f:1:4: `$table` is called as $table('name', key)"),
