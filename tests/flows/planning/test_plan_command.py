@@ -12,6 +12,7 @@ import pytest
 from tests.tools.commands import Ended, run_command
 from tests.tools.job import publisher, routes, subscriber
 from tests.tools.process import write_routes
+from worker.cli.documents import read_documents
 from worker.sandbox.faults import Fault, FaultKind
 from worker.sandbox.simulated_halo import SimulatedHalo
 
@@ -61,6 +62,13 @@ async def test_each_message_is_shown_with_its_requests_or_why_there_is_none_and_
         "offline: neither Halo nor RabbitMQ was called",
         "4 inputs: 1 for Halo, 1 skipped, 2 dead-lettered; nothing was sent",
     ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("text", ['[{"id": 7, "summary": "\u00fc"}, {"id": 8}]\r\n', '{"id": 7, "summary": "\u00fc"}\r\n{"id": 8}\r\n'])
+def test_files_of_inputs_are_read_in_every_unicode_encoding(tmp_path, encoding, text):
+    (tmp_path / "m.json").write_bytes(text.encode(encoding))
+    assert list(map(orjson.loads, read_documents(str(tmp_path / "m.json")))) == [{"id": 7, "summary": "\u00fc"}, {"id": 8}]
 
 
 async def test_json_is_an_object_a_line_of_the_shape_that_programs_rely_on(offline, tmp_path):
