@@ -171,6 +171,7 @@ def test_a_row_that_is_not_there_fails_and_its_key_is_not_told(expression, expec
         ("$id('Site', {'name': nope, 'client_id': 12})", "nothing"),
         ("$id('Site', {'name': nil, 'client_id': 12})", "nothing"),
         ("$id('Site', {'name': empty, 'client_id': 12})", "nothing"),
+        ("$id('Site', {'name': ' ', 'client_id': 12})", "nothing"),
         ("$id('Site', {'name': nope, 'client_id': 12}, 3)", 3),
         ("$id('Site', {'name': site}) = 6 ? 'six' : $fail('another')", "six"),
         ("($id := 5; $id + 1)", 6),
