@@ -109,7 +109,7 @@ async def test_headers_and_the_routing_key_are_those_that_are_given(offline):
         (("asets", "-"), 1, "did you mean assets?"),
         (("assets", "/does/not/exist.json"), 1, "cannot be read: no such file"),
         (("assets", "-"), 1, "standard input holds no input"),
-        (("assets", "-", "--header", "tag"), 2, "name=text"),
+        (("assets", "-", "--header", "tag"), 2, "--header: write name=text"),
     ],
 )
 async def test_what_cannot_be_planned_is_said_in_a_sentence(offline, arguments, code, told):
