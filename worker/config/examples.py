@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -172,11 +172,22 @@ def check_given(node: ConfigNode, methods: Sequence[str]) -> None:
             member.add_key_error(f"`{key}` answers nothing: write a request line such as `GET /Asset`, or a method that the route calls{near}")
 
 
+def filled(expect: ConfigNode) -> Iterator[ConfigNode]:
+    """The members of what is expected, and those of its requests and of its event."""
+    for member in expect.members.values():
+        yield member
+        for each in (member, *member.children.values()) if isinstance(member.value, list) else (member,):
+            yield from each.members.values() if member.name in {"request", "requests", "event"} else ()
+
+
 def check_expected(node: ConfigNode) -> None:
     """An example expects something that its route can do, and nothing that excludes itself."""
     expect = node.child("expect")
     if isinstance(expect.value, dict) and not expect.members.keys() - {"reason"}:
         expect.add_key_error(f"`expect` is empty: write `{BY_KIND[node.kind]}`, `skipped: true` or `dead`")
+    for member in filled(expect):
+        if member.value is None and member.name != "body":
+            member.add_key_error(f"`{member.name}` has no value: write one, or leave it out")
     for one, other in CONFLICTS:
         if one in expect and other in expect:
             expect.child(other).add_key_error(f"`{one}` and `{other}` exclude each other: write one of them")

@@ -141,6 +141,31 @@ def test_the_ids_of_an_example_are_found_by_every_name_of_their_entity(run, enti
     assert code == 0, out
 
 
+@pytest.mark.parametrize(
+    ("kind", "expect", "name"),
+    [
+        ("publishers", {"request": None}, "request"),
+        ("publishers", {"requests": None}, "requests"),
+        ("publishers", {"requests": [{}, {"method": None}]}, "method"),
+        ("publishers", {"request": {"path": None}}, "path"),
+        ("publishers", {"dead": None}, "dead"),
+        ("publishers", {"skipped": None}, "skipped"),
+        ("subscribers", {"event": None}, "event"),
+        ("subscribers", {"event": {"headers": None}}, "headers"),
+        ("webhooks", {"event": {}, "runbook": None}, "runbook"),
+        ("webhooks", {"wake": None}, "wake"),
+    ],
+)
+def test_an_expectation_without_a_value_is_refused(run, kind, expect, name):
+    with pytest.raises(ConfigError, match=rf"`{name}` has no value: write one, or leave it out"):
+        run(kind, {"given": {"id": 7}, "expect": expect})
+
+
+def test_the_body_of_an_event_may_be_null(run):
+    code, out = run("subscribers", {"given": {"id": 7}, "expect": {"event": {"body": None}}}, transform="null")
+    assert code == 0, out
+
+
 def test_ids_of_no_entity_are_refused(run):
     with pytest.raises(ConfigError, match=r"there is no entity 'Clint'; did you mean Client"):
         run("publishers", {"given": {"serial": "A1"}, "ids": {"Clint": []}, "expect": {"skipped": True}})
