@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from worker.core.bodies import to_utf8
 from worker.core.errors import Undecodable, WorkerError
 from worker.core.exact_numbers import dumps
 from worker.core.json_codec import decode
@@ -27,10 +27,18 @@ def read_documents(file: str) -> list[bytes]:
         content = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
     except OSError as error:
         raise UnreadableInput(f"{file} cannot be read: {(error.strerror or 'unknown reason').lower()}") from None
-    found = list(documents_of(content.removeprefix(codecs.BOM_UTF8).strip()))
+    found = list(documents_of(text_of(content)))
     if not found:
         raise UnreadableInput(f"{'standard input' if file == STDIN else file} holds no input: give a JSON value, an array of them, or one a line")
     return found
+
+
+def text_of(content: bytes) -> bytes:
+    """In UTF-8, as all bodies are read; bytes that are no text in their own encoding stay, and are told when they are read as an input."""
+    try:
+        return to_utf8(content, "").strip()
+    except Undecodable:
+        return content.strip()
 
 
 def documents_of(text: bytes) -> Iterator[bytes]:

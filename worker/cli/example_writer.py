@@ -31,8 +31,9 @@ def add_examples(directory: Path, section: str, name: str, examples: Sequence[di
         if route.exists:
             lines, number = with_examples(text, route, examples)
             content = "\n".join(lines) + "\n"
+            line_end = "\r\n" if "\r\n" in text else "\n"
             check(content, route, len(examples), examples)
-            path.write_text(content, "utf-8")
+            path.write_text(content, "utf-8", newline=line_end)
             return path, number
     raise NoPlace(f"no route file of {directory} has {section}.{name}")
 

@@ -1,4 +1,4 @@
-"""What is typed after `--input`: `name=text`, `name:=JSON`, and `@file` in place of either for what a file holds."""
+"""What is typed after `--input`, `--header` and `--answer`: `name=text`, `name:=JSON`, and `@file` in place of either for what a file holds."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ INPUT = re.compile(r"\s*(?P<name>[^:=]*[^:=\s])\s*(?P<typed>:?)=(?P<value>.*)", 
 
 
 class WrongInput(ConfigError):
-    """Something after `--input` cannot be used; the text names it and does not repeat its value."""
+    """Something after an option cannot be used; the text names it and does not repeat its value."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__([Problem("--input", 0, 0, message)])
+    def __init__(self, message: str, option: str = "--input") -> None:
+        super().__init__([Problem(option, 0, 0, message)])
 
 
-def read_inputs(inputs: Sequence[str], known: Collection[str] | None = None) -> dict[str, Any]:
+def read_inputs(inputs: Sequence[str], known: Collection[str] | None = None, option: str = "--input") -> dict[str, Any]:
     """The variables by name; the last one of a name counts. Where `known` is given, others are refused. Raises `WrongInput`."""
     found: dict[str, Any] = {}
     for text in inputs:
         parts = INPUT.fullmatch(text)
         if parts is None:
-            raise WrongInput(f"an input is name=text or name:=JSON, not {text.partition('=')[0][:40]!r}")
+            raise WrongInput(f"write name=text or name:=JSON, not {text.partition('=')[0][:40]!r}", option)
         name = parts["name"]
         if known is not None and name not in known:
-            raise WrongInput(f"there is no variable {name!r}{choices(name, known)}")
-        found[name] = read_value(name, parts["value"], typed=bool(parts["typed"]))
+            raise WrongInput(f"there is no variable {name!r}{choices(name, known)}", option)
+        found[name] = read_value(name, parts["value"], option, typed=bool(parts["typed"]))
     return found
 
 
-def read_value(name: str, value: str, *, typed: bool) -> Any:
+def read_value(name: str, value: str, option: str, *, typed: bool) -> Any:
     try:
         data = Path(value[1:]).read_bytes() if value.startswith("@") else value.encode("utf-8", "surrogateescape")
         return read_json(data) if typed else to_utf8(data, "").decode()
     except OSError as error:
-        raise WrongInput(f"{name}: the file {value[1:]!r} cannot be read: {(error.strerror or 'unknown reason').lower()}") from None
+        raise WrongInput(f"{name}: the file {value[1:]!r} cannot be read: {(error.strerror or 'unknown reason').lower()}", option) from None
     except UnicodeDecodeError:
-        raise WrongInput(f"{name}: it is not UTF-8 text") from None
+        raise WrongInput(f"{name}: it is not UTF-8 text", option) from None
     except Undecodable as error:
-        raise WrongInput(f"{name}: {error}") from None
+        raise WrongInput(f"{name}: {error}", option) from None

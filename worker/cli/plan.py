@@ -86,7 +86,7 @@ def load_version(directory: Path, name: str, environment: Mapping[str, str], set
 
 def inputs_of(file: str, route: Route, options: PlanOptions) -> list[Input]:
     """Raises `UnreadableInput`, `ConfigError` for a header that is not name=text, or for a record that is no JSON."""
-    headers = read_inputs(options.headers)
+    headers = read_inputs(options.headers, option="--header")
     bodies = read_documents(file)
     for number, body in enumerate(bodies, 1):
         if not isinstance(route, Publisher):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from worker.cli.example_writer import NoPlace, add_examples
 from worker.config.automation import Runbook
 from worker.config.loader import load_routes
 from worker.config.routes import Publisher, Routes, Subscriber
+from worker.config.yaml_text import LARGEST_INTEGER
 from worker.core.errors import Undecodable, WorkerError
 from worker.core.json_codec import decode, encode
 from worker.core.masking import Masker
@@ -65,9 +67,19 @@ def recordable(routes: Routes, name: str) -> Route:
 
 def masked_input(text: bytes, number: int) -> Any:
     try:
-        return Masker().mask(decode(text))
+        given = decode(text)
     except Undecodable as error:
         raise NotRecorded(f"input {number}: {error}") from None
+    if not fits_yaml(given):
+        raise NotRecorded(f"input {number} has a number with more digits than a route file holds (2^63, or those of a double): have it sent as text")
+    return Masker().mask(given)
+
+
+def fits_yaml(value: Any) -> bool:
+    """Whether a route file holds each of its numbers exactly."""
+    if isinstance(value, (dict, list)):
+        return all(map(fits_yaml, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, Decimal) and not (isinstance(value, int) and abs(value) >= LARGEST_INTEGER)
 
 
 async def expected(routes: Routes, settings: Settings, route: Route, inputs: list[Any]) -> list[dict[str, Any]]:

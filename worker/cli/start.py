@@ -19,6 +19,7 @@ from worker.cli.inputs import WrongInput, read_inputs
 from worker.cli.plan_view import show_request
 from worker.cli.runbook import find_runbook
 from worker.config.automation import Runbook
+from worker.config.examples import REQUEST_LINE
 from worker.config.loader import load_routes
 from worker.config.routes import Routes
 from worker.core.answers import Answers, CannedAnswer
@@ -29,6 +30,7 @@ from worker.core.errors import Undecodable
 from worker.core.outcome import Outcome
 from worker.core.printable import printable
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
+from worker.core.suggest import choices
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
 from worker.flows.local.delivery import LocalLedger
@@ -41,6 +43,7 @@ from worker.logs import configure
 from worker.settings import Settings, load_settings
 
 GOOD, FAILED = 0, 1
+ANSWER = "--answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,9 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
     configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format, hide=routes.secrets.hide)
     runbook = find_runbook(routes.runbooks, name)
     run = first_run(runbook, inputs, payload)
-    recorder = dry_recorder(options) if options.dry_run else None
+    recorder = dry_recorder(options, runbook) if options.dry_run else None
+    if options.answers and recorder is None:
+        raise WrongInput("it is for `--dry-run`: without it the methods themselves answer", ANSWER)
     told = Told(Console(quiet=True) if options.as_json else output(), routes, recorder)
     result = routes.filled.hide_in(asyncio.run(followed(run, runbook, routes, settings, told, options.limit)))
     if options.as_json:
@@ -73,17 +78,21 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
     return GOOD if result["result"] == "done" else FAILED
 
 
-def dry_recorder(options: StartOptions) -> RequestRecorder:
+def dry_recorder(options: StartOptions, runbook: Runbook) -> RequestRecorder:
     """Reads are sent; writes get the given answers. Raises `WrongInput`."""
+    methods = sorted({step.method.full_name for step in runbook.steps.values() if step.method is not None})
     given: dict[str, list[CannedAnswer]] = {}
     for text in options.answers:
-        name, separator, value = text.partition(":=")
+        name, separator, value = (part.strip() for part in text.partition(":="))
         if not separator:
-            raise WrongInput(f"an answer is METHOD:=JSON, such as 'openai.completions:={{}}', not {name[:40]!r}")
+            raise WrongInput(f"an answer is METHOD:=JSON, such as 'openai.completions:={{}}', not {name[:40]!r}", ANSWER)
+        if name not in methods and not REQUEST_LINE.fullmatch(name):
+            near = choices(name, methods, none="the runbook calls no method")
+            raise WrongInput(f"{name[:40]!r} answers nothing: write a request line such as `POST /Actions`, or a method that the runbook calls{near}", ANSWER)
         try:
-            given.setdefault(name.strip(), []).append(CannedAnswer(body=read_json(value.encode("utf-8", "surrogateescape"))))
+            given.setdefault(name, []).append(CannedAnswer(body=read_json(value.encode("utf-8", "surrogateescape"))))
         except Undecodable as error:
-            raise WrongInput(f"the answer of {name.strip()}: {error}") from None
+            raise WrongInput(f"the answer of {name}: {error}", ANSWER) from None
     return RequestRecorder(reads=True, answers=Answers(given))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from worker.catalogue.catalogue import load
+from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
 from worker.config.compiled import Example
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, mistake
@@ -142,9 +144,17 @@ def compile_example(definition: ExampleDefinition, number: int, node: ConfigNode
         node.place.line,
         definition.headers,
         definition.change,
-        definition.ids,
+        {path_of(entity): records for entity, records in definition.ids.items()},
         {key: [CannedAnswer(answer.status, answer.body) for answer in given] for key, given in definition.answers.items()},
     )
+
+
+def path_of(entity: str) -> str:
+    """The path at which Halo lists an entity; the name as it is where Halo has no such list."""
+    try:
+        return load().find(entity, "GET").path
+    except (UnknownEntity, MethodNotAllowed):
+        return entity
 
 
 def check_given(node: ConfigNode, methods: Sequence[str]) -> None:
@@ -153,10 +163,21 @@ def check_given(node: ConfigNode, methods: Sequence[str]) -> None:
         node.add_key_error("`given` is missing")
     if node.kind != "subscribers" and "change" in node:
         node.child("change").add_key_error("`change` is for subscribers")
+    for member in node.child("ids").members.values():
+        if not load().methods_of(member.name):
+            member.add_key_error(load().advice_on(member.name))
     for key, member in node.child("answers").members.items():
         if not REQUEST_LINE.fullmatch(key) and key not in methods:
             near = choices(key, methods, none="the route calls no method")
             member.add_key_error(f"`{key}` answers nothing: write a request line such as `GET /Asset`, or a method that the route calls{near}")
+
+
+def filled(expect: ConfigNode) -> Iterator[ConfigNode]:
+    """The members of what is expected, and those of its requests and of its event."""
+    for member in expect.members.values():
+        yield member
+        for each in (member, *member.children.values()) if isinstance(member.value, list) else (member,):
+            yield from each.members.values() if member.name in {"request", "requests", "event"} else ()
 
 
 def check_expected(node: ConfigNode) -> None:
@@ -164,6 +185,9 @@ def check_expected(node: ConfigNode) -> None:
     expect = node.child("expect")
     if isinstance(expect.value, dict) and not expect.members.keys() - {"reason"}:
         expect.add_key_error(f"`expect` is empty: write `{BY_KIND[node.kind]}`, `skipped: true` or `dead`")
+    for member in filled(expect):
+        if member.value is None and member.name != "body":
+            member.add_key_error(f"`{member.name}` has no value: write one, or leave it out")
     for one, other in CONFLICTS:
         if one in expect and other in expect:
             expect.child(other).add_key_error(f"`{one}` and `{other}` exclude each other: write one of them")

@@ -11,6 +11,7 @@ from itertools import pairwise
 import jsonatapy
 import orjson
 
+from worker.config.function_calls import COMPONENTS, unknown_component
 from worker.config.jsonata_errors import explain
 from worker.config.template_lexer import Token
 
@@ -24,8 +25,6 @@ TRIALS = {
 }
 NUMBER_FIRST = frozenset({"$fromMillis", "$formatNumber", "$formatInteger"})  # a text as first argument is the picture; the number is then the context
 DATES = frozenset({"$fromMillis", "$toMillis"})
-COMPONENTS = "YMDdFWwXxHhPmsfZzCE"
-COMPONENT = re.compile(r"\[\s*(\S)")
 UNKNOWN_COMPONENT, NOT_A_NUMBER_WORD, NOT_A_DATE = "D3132", "D3136", "D3110"
 OF_THE_TEXT = frozenset({NOT_A_NUMBER_WORD, NOT_A_DATE})  # errors of the text that a trial parses, not of its picture
 MATCHES_NOTHING = "D1004"
@@ -109,12 +108,6 @@ def picture_problem(function: str, picture: str, options: str = "") -> str | Non
     if error is None or error[:5] in OF_THE_TEXT:
         return None
     return f"{name}: {explain(error, frozenset())}"
-
-
-def unknown_component(picture: str) -> str | None:
-    """The first component of a date's picture that JSONata does not know. `[[` is a bracket that is shown."""
-    found = COMPONENT.findall(picture.replace("[[", ""))
-    return next((letter for letter in found if letter not in COMPONENTS and letter != "]"), None)
 
 
 def picture_arguments(pieces: Sequence[Token]) -> Iterator[PictureArgument]:

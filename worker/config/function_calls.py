@@ -16,6 +16,8 @@ FAIL: Final = "$fail"
 ID: Final = "$id"
 TABLE: Final = "$table"
 NAMES: Final = frozenset((DATE, FAIL, ID, TABLE))
+COMPONENTS: Final = "YMDdFWwXxHhPmsfZzCE"
+COMPONENT: Final = re.compile(r"\[\s*(\S)")
 CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -91,7 +93,15 @@ def literal_value(text: str) -> str:
 
 def picture_problem(picture: str) -> str | None:
     """What a picture of `$date` lacks or must not have: a date with no year would be one of this year."""
+    if unknown := unknown_component(picture):
+        return f"its picture has no component `{unknown}`; valid are {' '.join(COMPONENTS)}"
     components = {part.strip()[:1] for part in picture.replace("[[", "").split("[")[1:]}
     if components & set("dXxWwF") and not {"Y", "M"} <= components:
         return "its picture needs [Y] and [M]: a day of the year or a week is not checked"
     return None if {"Y", "M"} <= components else "its picture needs [Y] and [M], else the date depends on today's"
+
+
+def unknown_component(picture: str) -> str | None:
+    """The first component of a date's picture that JSONata does not know. `[[` is a bracket that is shown."""
+    found = COMPONENT.findall(picture.replace("[[", ""))
+    return next((letter for letter in found if letter not in COMPONENTS and letter != "]"), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
@@ -133,8 +134,10 @@ class Reader:
         except ValueError:
             value = math.inf
         too_large = isinstance(value, int) and not -LARGEST_INTEGER <= value < LARGEST_INTEGER
-        if too_large or (isinstance(value, float) and not math.isfinite(value)):
+        if isinstance(value, float) and not math.isfinite(value):
             self._add_error(event, "a number that JSON cannot hold; put it in quotes if it is text")
+        elif too_large or (isinstance(value, float) and Decimal(event.value) != Decimal(repr(value))):
+            self._add_error(event, "a number with more digits than a route file holds (2^63, or those of a double); put it in quotes if it is text")
         return value
 
     def _add_error(self, event: Event, message: str) -> None:

@@ -20,7 +20,8 @@ UNPACKED_CHUNK: Final = 256 * 1024
 GZIP_START: Final = b"\x1f\x8b"
 GZIP, ZLIB, RAW_DEFLATE = 31, 15, -15  # zlib's `wbits`
 GZIP_NAMES: Final = frozenset(("gzip", "x-gzip"))
-PLAIN: Final = frozenset(("", "identity"))
+PLAIN: Final = frozenset(("", "identity", "7bit", "8bit", "binary"))  # those of MIME mean no change either
+MOST_MEMBERS: Final = 1000  # of one gzip body: each costs time, also an empty one
 READ_CHARSETS: Final = re.compile(
     r"ascii|utf-(8|16|32)(-sig|-le|-be)?|iso8859-\d+|cp(125\d|437|850|852|858|866|932|949)|koi8-[ru]|shift_jis|euc_(jp|kr)|gb2312|gbk|gb18030|big5"
 )
@@ -107,7 +108,7 @@ class Unpacker:
         self._size = 0
         self._held = b""
         self._member: zlib._Decompress | None = None
-        self._ended = False
+        self._members = 0
         if packing not in GZIP_NAMES and packing != "deflate":
             told = packing if NAME.fullmatch(packing) else "something unknown"
             raise Undecodable(f"the body is compressed with {told}, which is not read: compress with gzip or deflate, or not at all")
@@ -127,14 +128,19 @@ class Unpacker:
                 yield piece
             part = member.unused_data
             if member.eof:
-                self._member, self._ended = None, True
+                self._member = None
 
     def _next_member(self, part: bytes) -> zlib._Decompress | None:
         """For the start of the body, or of a further member of a gzip file; None where more of it is needed to tell."""
         gzipped = self._packing in GZIP_NAMES
-        if self._ended and not (gzipped and GZIP_START.startswith(part[:2])):
+        if self._members and not (gzipped and GZIP_START.startswith(part[:2])):
             raise Undecodable(f"more bytes follow the end of the body's {self._packing} compression")
-        return None if len(part) < len(GZIP_START) else zlib.decompressobj(GZIP if gzipped else deflate_kind(part))
+        if len(part) < len(GZIP_START):
+            return None
+        self._members += 1
+        if self._members > MOST_MEMBERS:
+            raise Oversized(f"the body is compressed in more than {MOST_MEMBERS:,} parts; at most {MOST_MEMBERS:,} are read")
+        return zlib.decompressobj(GZIP if gzipped else deflate_kind(part))
 
     def finish(self) -> None:
         """Whether the last part was the end of the body."""
@@ -190,4 +196,6 @@ def charset_of(body: bytes, content_type: str, content_encoding: str) -> str:
     if not is_charset(name):
         raise Undecodable(f"the content type names the charset {name if NAME.fullmatch(name) else 'of an unknown kind'}, which is not read: send UTF-8")
     found = codecs.lookup(name).name
+    if found in {"utf-16", "utf-32"}:  # without a mark the zeros tell which end comes first
+        return json.detect_encoding(body[:4]) if 0 in body[:4] else found
     return "utf-8" if found in {"utf-8", "utf-8-sig", "ascii"} else found

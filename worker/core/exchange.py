@@ -33,6 +33,10 @@ class Request:
     timeout: float | None = None
 
 
+PROBE = Request("GET", "/Status", {"count": "1"})
+"""Asks whether Halo is up: it is small, needs a token and hardly a permission; a 403 is an answer too."""
+
+
 class Fate(Enum):
     """What became of a request."""
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from worker.core.redaction import MASK, is_secret_name
+from worker.core.redaction import MASK, is_secret_name, redact_text
 
 NOISE = re.compile(r"[^a-z0-9]")
 EMAIL_NAME = re.compile(r"mail(address|s|addresses)?$|^(cc|bcc|to|from)(address)?$")
@@ -17,6 +17,7 @@ TEXT_NAME = re.compile(
 )
 PEOPLE = "user|agent|contact|customer|client|company|organi[sz]ation|site|first|last|sur|fore|given|family|full|display|caller|owner|requester|requestor|author|manager|technician|reporter|assignee"
 PERSON_NAME = re.compile(rf"({PEOPLE})s?name$|^({PEOPLE}|who|by|login|employee|person|sender|createdby|updatedby)$")
+SECRET_NAME = re.compile(r"(pwd|passphrase|passcode)s?$|^(pass|pin)$")
 EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE = re.compile(r"(?<![\w.])(?:\+|00|\(0|0)[\d ()/-]{8,}\d(?!\w)")
 WORDS = re.compile(r"[^\W\d_]{2,}\S*\s+\S+")
@@ -30,36 +31,46 @@ class Masker:
         self._masks: dict[str, str] = {}
         self._counts: dict[str, int] = {}
 
-    def mask(self, value: Any, name: str = "") -> Any:
-        """A copy of the value of the member `name`."""
+    def mask(self, value: Any, name: str = "", parent: str = "") -> Any:
+        """A copy of the value of the member `name` of the member `parent`. Everything below the name of a secret is one."""
+        plain, secret = NOISE.sub("", name.lower()), holds_secret(name)
         match value:
             case Mapping():
-                return {self._embedded(str(key)): self.mask(member, str(key)) for key, member in value.items()}
+                return {self._embedded(str(key)): self.mask(member, name if secret else str(key), name) for key, member in value.items()}
             case list():
-                return [self.mask(item, name) for item in value]
+                return [self.mask(item, name, parent) for item in value]
+            case str() if secret:
+                return MASK if value.strip() else value
             case str():
-                return self._text(value, NOISE.sub("", name.lower())) if value.strip() else value
-            case int() if not isinstance(value, bool) and PHONE_NAME.search(NOISE.sub("", name.lower())):
+                return self._text(value, NOISE.sub("", parent.lower()) + plain if plain == "name" else plain) if value.strip() else value
+            case bool() | None:
+                return value
+            case _ if secret:
+                return 0
+            case int() if PHONE_NAME.search(plain):
                 return int(re.sub(r"\D", "", self._masked("phone", str(value))))
             case _:
                 return value
 
     def _text(self, text: str, name: str) -> str:
-        if is_secret_name(name):
-            return MASK
         kind = kind_of(text, name)
         return self._embedded(text) if kind is None else self._masked(kind, text)
 
     def _embedded(self, text: str) -> str:
-        """Addresses and numbers inside a text that stays."""
+        """Addresses, phone numbers and credentials inside a text that stays."""
         text = EMAIL.sub(lambda found: self._masked("email", found[0]), text)
-        return PHONE.sub(lambda found: self._masked("phone", found[0]), text)
+        return redact_text(PHONE.sub(lambda found: self._masked("phone", found[0]), text))
 
     def _masked(self, kind: str, value: str) -> str:
         if value not in self._masks:
             number = self._counts[kind] = self._counts.get(kind, 0) + 1
             self._masks[value] = mask_text(kind, number)
         return self._masks[value]
+
+
+def holds_secret(name: str) -> bool:
+    """As in logs, and the shorter names and plurals that senders use."""
+    return is_secret_name(name) or is_secret_name(name.rstrip("sS")) or SECRET_NAME.search(NOISE.sub("", name.lower())) is not None
 
 
 def kind_of(text: str, name: str) -> str | None:

@@ -3,6 +3,9 @@
 The engine evaluates an expression several times, each time with other numbers in place of these. A part of the result that is always the same does not depend on
 them. A part that is always what stands in for one of them is that number. Anything else was calculated from lost digits, unless the nearest doubles below and above
 the number give the same: then any number between them does, where all operations are monotonic.
+
+A comparison may be false for each stand-in and true for the number: `$string(iccid) = '89445012345678901234'`, `iccid % 10 = 4`. So an expression that could hold one is also
+evaluated with the number's text: that has the digits where a text is made of it, and fails where it is calculated with.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from worker.core.errors import ExpressionError
-from worker.core.exact_numbers import EXACT
+from worker.core.exact_numbers import EXACT, dumps
 
 HUGE, SMALL = 1e300, 0.7310585786300049  # stand-ins: no calculation with literals yields them
 MEMBER: Final = re.compile(r"[\w.$\[\]-]{1,80}")
@@ -40,9 +43,15 @@ MONOTONIC: Final = frozenset(
         "round",
         "sum",
         "toMillis",
+        "type",
     )
 )
 """Functions that make no text of a number."""
+CALCULATING: Final = frozenset(("abs", "average", "ceil", "floor", "round", "sum"))
+ARITHMETIC: Final = frozenset("+-*/")
+EQUALITY: Final = frozenset(("=", "!=", "in"))
+DIFFERENT: Final = object()
+"""A part that no other equals."""
 
 
 class Changed(Exception):
@@ -76,6 +85,10 @@ class ExactNumbers:
         """The nearest doubles below and above each number."""
         pairs = {number: around(number) if self.varies(number) else (float(number),) * 2 for number in self.members}
         return [{number: pair[side] for number, pair in pairs.items()} for side in (0, 1)]
+
+    def texts(self) -> dict[Decimal, float | str]:
+        """The text of each number."""
+        return {number: dumps(number).decode() if self.varies(number) else float(number) for number in self.members}
 
     def varies(self, number: Decimal) -> bool:
         return self.varied is None or number == self.varied
@@ -120,7 +133,7 @@ def around(number: Decimal) -> tuple[float, float]:
     return below, nearest if Decimal(nearest) > number else math.nextafter(nearest, math.inf)
 
 
-def substituted(value: Any, stand_ins: Mapping[Decimal, float]) -> Any:
+def substituted(value: Any, stand_ins: Mapping[Decimal, float | str]) -> Any:
     """A copy with what stands in for each number."""
     if isinstance(value, dict):
         return {name: substituted(child, stand_ins) for name, child in value.items()}
@@ -134,17 +147,25 @@ def is_monotonic(operators: frozenset[str], functions: frozenset[str]) -> bool:
     return not operators & {"%", "&"} and functions <= MONOTONIC
 
 
-def merged(results: Sequence[Any], restored: Mapping[tuple[Any, ...], Decimal], between: Sequence[Any]) -> Any:
-    """One result of those with the stand-ins; `between`: those with the neighbours, where they prove anything. Raises `Changed`."""
+def equates_sums(marks: frozenset[str], functions: frozenset[str]) -> bool:
+    """Whether the expression may compare what it calculated with a number: that may be equal for one number and unequal for all around it."""
+    return bool(marks & EQUALITY) and bool(marks & ARITHMETIC or functions & CALCULATING)
+
+
+def merged(results: Sequence[Any], restored: Mapping[tuple[Any, ...], Decimal], between: Sequence[Any], texts: Sequence[Any]) -> Any:
+    """One result of those with the stand-ins. `between`: those with the neighbours, `texts`: that with the texts, each where it proves anything. Raises `Changed`."""
     first = results[0]
     if same_type(results):
         if isinstance(first, dict) and all(each.keys() == first.keys() for each in results):
-            return {name: merged([each[name] for each in results], restored, members(between, name)) for name in first}
+            return {name: merged([each[name] for each in results], restored, members(between, name), members_of_text(texts, name)) for name in first}
         if isinstance(first, list) and all(len(each) == len(first) for each in results):
-            return [merged([each[index] for each in results], restored, items(between, index, len(first))) for index in range(len(first))]
+            size = len(first)
+            return [
+                merged([each[index] for each in results], restored, items(between, index, size), items_of_text(texts, index, size)) for index in range(size)
+            ]
     if is_number(first) and (number := restored.get(tuple(results))) is not None:
         return number
-    if same_type(results) and all(each == first for each in results):
+    if same_type(results) and all(each == first for each in (*results, *texts)):
         return first
     if between and same_type(between) and all(each == between[0] for each in between):
         return between[0]
@@ -162,6 +183,14 @@ def is_number(value: Any) -> bool:
 
 def members(values: Sequence[Any], name: str) -> list[Any]:
     return [value[name] for value in values] if all(isinstance(value, dict) and name in value for value in values) else []
+
+
+def members_of_text(texts: Sequence[Any], name: str) -> Sequence[Any]:
+    return texts and (members(texts, name) or [DIFFERENT])
+
+
+def items_of_text(texts: Sequence[Any], index: int, length: int) -> Sequence[Any]:
+    return texts and (items(texts, index, length) or [DIFFERENT])
 
 
 def items(values: Sequence[Any], index: int, length: int) -> list[Any]:

@@ -104,7 +104,7 @@ class Functions:
         written = next(call.members for call in self._calls if call.start == start)
         if not isinstance(entity, str) or not isinstance(members, dict) or not members.keys() <= written:
             raise self._failed("$id needs the name of an entity, and an object with the members of a record")
-        if any(value is None or value == "" for value in members.values()) or len(members) < len(written):
+        if any(value is None or (isinstance(value, str) and not value.strip()) for value in members.values()) or len(members) < len(written):
             return [default] if has_default else []
         if not all(isinstance(value, (str, int, float)) for value in members.values()):
             raise self._failed("$id compares texts, numbers, true and false only; a member has another value")

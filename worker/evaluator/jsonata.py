@@ -9,13 +9,14 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 import jsonatapy
 
-from worker.config.expression_literals import UNKNOWN_COMPONENT, culprits, picture_arguments, unknown_component
-from worker.config.function_calls import literal_value
+from worker.config.expression_literals import UNKNOWN_COMPONENT, culprits, picture_arguments
+from worker.config.function_calls import literal_value, unknown_component
 from worker.config.jsonata_errors import explain
 from worker.config.syntax import enclosed, pad
 from worker.config.template_lexer import Token, tokens
@@ -23,7 +24,7 @@ from worker.core.errors import ExpressionError
 from worker.core.evaluation import UNDEFINED
 from worker.core.exact_numbers import has_long_number, loads
 from worker.core.lookups import LookupAnswer, Needed
-from worker.evaluator.exact import Changed, ExactNumbers, is_monotonic, merged, substituted
+from worker.evaluator.exact import Changed, ExactNumbers, equates_sums, is_monotonic, merged, substituted
 from worker.evaluator.functions import Functions
 from worker.evaluator.limits import MAX_SEQUENCE, MAX_STACK
 
@@ -114,7 +115,9 @@ class Expression:
         for name, host in self._functions.hosts().items():
             self._compiled.register(name, host)
         self._tries = TRIES if self._variables & TIMES else 1
-        self._monotonic = is_monotonic(frozenset(token.text for token in pieces if token.kind == "mark"), self._variables)
+        marks = frozenset(token.text for token in pieces if token.kind not in {"string", "comment"})
+        self._monotonic = is_monotonic(marks, self._variables)
+        self._equates_sums = equates_sums(marks, self._variables)
 
     def evaluate(self, given: Input, bindings: Mapping[str, Any]) -> Any:
         """The value, UNDEFINED, or `Needed` when lookups without an answer come first. Raises `ExpressionError`, `TimedOut`."""
@@ -141,7 +144,9 @@ class Expression:
     def _exactly(self, given: Input, bindings: Mapping[str, Any], exact: ExactNumbers) -> Any:
         """The value with the numbers of the input exact. Raises `Changed`."""
         stand_ins, seed = exact.stand_ins(), random.random()  # noqa: S311 - as above
-        rounds = stand_ins + (exact.neighbours() if self._monotonic else [])
+        between: list[dict[Decimal, float]] = exact.neighbours() if self._monotonic else []
+        with_texts = self._equates_sums or not self._monotonic
+        rounds: list[Mapping[Decimal, float | str]] = [*stand_ins, *between, *([exact.texts()] if with_texts else [])]
         results = []
         for numbers in rounds:
             self._draws.seed(seed)
@@ -149,7 +154,11 @@ class Expression:
         if (needed := needed_by_all(results)) is not None:
             return needed
         restored = {tuple(each[number] for each in stand_ins): number for number in exact.members if exact.varies(number)}
-        value = merged(results[: len(stand_ins)], restored, results[len(stand_ins) :])
+        neighbours, texts = results[len(stand_ins) :][: len(between)], results[len(stand_ins) + len(between) :]
+        if self._monotonic and texts:  # a failure shows a calculation; otherwise the text stood where no text is made of it
+            texts = [each for each in texts if isinstance(each, Failed)]
+            neighbours = [] if texts else neighbours
+        value = merged(results[: len(stand_ins)], restored, neighbours, texts)
         if isinstance(value, Failed):
             raise ExpressionError(value.reason)
         return value

@@ -13,7 +13,7 @@ import structlog
 
 from worker.config.routes import Client, Grant
 from worker.core.entropy import uniform
-from worker.core.exchange import Exchange, Fate, Priority, Request
+from worker.core.exchange import PROBE, Exchange, Fate, Priority, Request
 from worker.core.health import Health
 from worker.core.ports import Clock, Slot
 from worker.core.sending import send_reserved
@@ -28,7 +28,6 @@ from worker.halo.slot import HaloSlot, Reservations, SharedAccess
 from worker.halo.transport import Send, open_transport
 from worker.metrics import Metrics
 
-PROBE = Request("GET", "/Status", {"count": "1"})  # small, needs a token and hardly a permission; a 403 is an answer too
 PROBE_TIMEOUT = 10.0
 PROBE_FIRST = 1.0
 PROBE_LIMIT = 30.0

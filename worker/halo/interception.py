@@ -13,6 +13,7 @@ from worker.config.routes import Client
 from worker.core.answers import Answers
 from worker.core.errors import Undecodable
 from worker.core.exact_numbers import loads
+from worker.core.exchange import PROBE
 from worker.core.json_codec import decode, encode
 from worker.core.plan import PlannedRequest
 from worker.halo.transport import Answer, Call, Failure, Send
@@ -20,7 +21,6 @@ from worker.halo.transport import Answer, Call, Failure, Send
 JSON = {"content-type": "application/json"}
 CREATED = 201
 NOT_FOUND = 404
-PROBE = "/Status"
 Intercept = Callable[[str, Send, str], Send]
 """Makes a way to send of the address of an API, of the way to the network, and of the name of the query parameter that holds a credential."""
 
@@ -54,7 +54,7 @@ class RequestRecorder:
         async def held(call: Call) -> Answer | Failure:
             asked = self.reads and call.method == "GET"
             path = call.url.raw_path.removeprefix(prefix)
-            if path == PROBE and not asked:
+            if path == PROBE.path and dict(call.url.query) == PROBE.query and not asked:
                 return Answer(200, JSON, b"[]", local=True)
             self.requests.append(recorded(call, path, credential, asked=asked))
             return await send(call) if asked else self._answer(call, path)

@@ -72,10 +72,19 @@ async def test_json_has_the_requests_that_were_not_sent_with_their_steps(run):
     assert steps["note"] == [{"method": "POST", "path": "/Actions", "body": [{"ticket_id": 7, "outcome": "Note", "note_html": "hello"}]}]
 
 
-async def test_an_answer_that_is_none_is_refused(run):
-    ended = await run("start", "rb", "--dry-run", "--answer", "api.post")
-    assert ended.code == 2
-    assert "an answer is METHOD:=JSON" in ended.err
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--dry-run", "--answer", "api.post"), "--answer: an answer is METHOD:=JSON"),
+        (("--dry-run", "--answer", "api.pst:={}"), "--answer: 'api.pst' answers nothing: write a request line such as `POST /Actions`, or a method that the runbook calls"),
+        (("--dry-run", "--answer", "api.post:={"), "--answer: the answer of api.post: the body is not JSON"),
+        (("--answer", "api.post:={}"), "--answer: it is for `--dry-run`"),
+    ],
+)  # fmt: skip
+async def test_an_answer_that_would_be_given_to_nothing_is_refused_before_anything_is_sent(run, api, arguments, told):
+    ended = await run("start", "rb", *arguments)
+    assert (ended.code, api.calls) == (2, [])
+    assert ended.err.startswith(told)
 
 
 async def test_a_run_that_waits_for_a_retry_ends_with_the_time_limit_and_says_what_it_waited_for(run, api):

@@ -12,6 +12,7 @@ import pytest
 from tests.tools.commands import Ended, run_command
 from tests.tools.job import publisher, routes, subscriber
 from tests.tools.process import write_routes
+from worker.cli.documents import read_documents
 from worker.sandbox.faults import Fault, FaultKind
 from worker.sandbox.simulated_halo import SimulatedHalo
 
@@ -63,6 +64,13 @@ async def test_each_message_is_shown_with_its_requests_or_why_there_is_none_and_
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("text", ['[{"id": 7, "summary": "\u00fc"}, {"id": 8}]\r\n', '{"id": 7, "summary": "\u00fc"}\r\n{"id": 8}\r\n'])
+def test_files_of_inputs_are_read_in_every_unicode_encoding(tmp_path, encoding, text):
+    (tmp_path / "m.json").write_bytes(text.encode(encoding))
+    assert list(map(orjson.loads, read_documents(str(tmp_path / "m.json")))) == [{"id": 7, "summary": "\u00fc"}, {"id": 8}]
+
+
 async def test_json_is_an_object_a_line_of_the_shape_that_programs_rely_on(offline, tmp_path):
     (tmp_path / "m.json").write_text('[{"serial": "A1"}, {"serial": "skip"}]')
     ended = await offline.plan("assets", str(tmp_path / "m.json"), "--json")
@@ -101,7 +109,7 @@ async def test_headers_and_the_routing_key_are_those_that_are_given(offline):
         (("asets", "-"), 1, "did you mean assets?"),
         (("assets", "/does/not/exist.json"), 1, "cannot be read: no such file"),
         (("assets", "-"), 1, "standard input holds no input"),
-        (("assets", "-", "--header", "tag"), 2, "name=text"),
+        (("assets", "-", "--header", "tag"), 2, "--header: write name=text"),
     ],
 )
 async def test_what_cannot_be_planned_is_said_in_a_sentence(offline, arguments, code, told):

@@ -91,3 +91,15 @@ def test_a_broken_key_does_not_hide_the_next_mistake():
         (2, "`a` is given twice; the first is in line 1"),
         (4, "`b` is given twice; the first is in line 3"),
     ]
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "89445012345678901234", "0.12345678901234567890", "9007199254740993.0", "1e-400"])
+def test_a_number_that_would_become_another_one_is_refused(number):
+    with pytest.raises(ConfigError, match=r"f:1:4: a number with more digits than a route file holds"):
+        read(f"a: {number}\n")
+
+
+def test_a_number_that_a_double_holds_is_read():
+    assert read("a: [1.10, .5, +2.5, 1e3, 1.5e-7, 0.30000000000000004, 9223372036854775807, 1.]\n").value["a"] == [
+        1.1, 0.5, 2.5, 1000, 1.5e-7, 0.30000000000000004, 9223372036854775807, 1
+    ]  # fmt: skip

@@ -38,7 +38,11 @@ def raw_deflate(data: bytes) -> bytes:
         (TEXT.encode("utf-16"), "application/json", ""),
         (TEXT.encode("utf-16-le"), "application/json", ""),
         (TEXT.encode("utf-16-be"), "application/json; charset=utf-16be", ""),
+        (TEXT.encode("utf-16-be"), "application/json; charset=utf-16", ""),
+        (TEXT.encode("utf-32-be"), "application/json; charset=utf-32", ""),
         (TEXT.encode("utf-32"), "application/json", ""),
+        (BODY, "application/json", "binary"),
+        (BODY, "application/json", "8bit"),
         (TEXT.encode("cp1252"), "application/json; charset=windows-1252", ""),
         (gzip.compress(TEXT.encode("iso8859-15"), mtime=0), "text/json; Charset=ISO-8859-15", "gzip"),
         (TEXT.encode("iso8859-15"), "application/json", "iso-8859-15"),
@@ -86,6 +90,14 @@ def test_a_bomb_is_refused_by_its_unpacked_size_without_memory(pack):
         assert tracemalloc.get_traced_memory()[1] < 2 * MIB
     finally:
         tracemalloc.stop()
+
+
+def test_a_body_of_many_empty_parts_is_refused_before_it_costs_time():
+    packed = gzip.compress(b"", mtime=0) * 100_000 + gzip.compress(BODY, mtime=0)
+    with pytest.raises(Oversized, match=r"^the body is compressed in more than 1,000 parts; at most 1,000 are read$"):
+        read_json(packed, "", "gzip")
+    parts = b"".join(gzip.compress(BODY[at : at + 1], mtime=0) for at in range(len(BODY)))
+    assert read_json(gzip.compress(b"", mtime=0) * 900 + parts, "", "gzip") == READ
 
 
 def test_the_size_and_the_values_of_a_compressed_body_are_told_before_it_is_unpacked():

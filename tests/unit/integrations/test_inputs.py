@@ -36,8 +36,8 @@ def test_what_a_file_holds(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("hello", "--input: an input is name=text or name:=JSON, not 'hello'"),
-        ("=x", "--input: an input is name=text or name:=JSON, not ''"),
+        ("hello", "--input: write name=text or name:=JSON, not 'hello'"),
+        ("=x", "--input: write name=text or name:=JSON, not ''"),
         ("Id:=seven-marker", "--input: Id: the body is not JSON"),
         ("T=@no-such-file", "--input: T: the file 'no-such-file' cannot be read: no such file or directory"),
         ("Promt=x", "--input: there is no variable 'Promt'"),

@@ -10,6 +10,7 @@ import pytest
 
 from worker.cli.testing import run_tests
 from worker.config.loader import load_routes
+from worker.core.errors import ConfigError
 
 CLIENT = {"main": {"url": "${HALO_URL}", "auth": {"type": "client_credentials", "client_id": "${NOT_SET}", "client_secret": "${file:not_there}"}}}
 PUBLISHER = {
@@ -128,6 +129,46 @@ def test_a_lookup_finds_what_the_example_says_halo_has(run):
     created = message | {"expect": {"request": {"body": BODY}}}
     code, out = run("publishers", message | there | {"expect": updated}, message | as_records | {"expect": updated}, created, find=find)
     assert code == 0, out
+
+
+@pytest.mark.parametrize(
+    ("entity", "written"), [("Status", "Status"), ("Client", "Clients"), ("Clients", "client"), ("AssetType", "/AssetType"), ("Users", "users")]
+)
+def test_the_ids_of_an_example_are_found_by_every_name_of_their_entity(run, entity, written):
+    transform = {"payload": {"inventory_number": f"{{{{ $id('{entity}', {{'name': serial}}) }}}}"}}
+    example = {"given": {"serial": "New"}, "ids": {written: [{"id": 3, "name": "New"}]}, "expect": {"request": {"body": [{"inventory_number": 3}]}}}
+    code, out = run("publishers", example, transform=transform)
+    assert code == 0, out
+
+
+@pytest.mark.parametrize(
+    ("kind", "expect", "name"),
+    [
+        ("publishers", {"request": None}, "request"),
+        ("publishers", {"requests": None}, "requests"),
+        ("publishers", {"requests": [{}, {"method": None}]}, "method"),
+        ("publishers", {"request": {"path": None}}, "path"),
+        ("publishers", {"dead": None}, "dead"),
+        ("publishers", {"skipped": None}, "skipped"),
+        ("subscribers", {"event": None}, "event"),
+        ("subscribers", {"event": {"headers": None}}, "headers"),
+        ("webhooks", {"event": {}, "runbook": None}, "runbook"),
+        ("webhooks", {"wake": None}, "wake"),
+    ],
+)
+def test_an_expectation_without_a_value_is_refused(run, kind, expect, name):
+    with pytest.raises(ConfigError, match=rf"`{name}` has no value: write one, or leave it out"):
+        run(kind, {"given": {"id": 7}, "expect": expect})
+
+
+def test_the_body_of_an_event_may_be_null(run):
+    code, out = run("subscribers", {"given": {"id": 7}, "expect": {"event": {"body": None}}}, transform="null")
+    assert code == 0, out
+
+
+def test_ids_of_no_entity_are_refused(run):
+    with pytest.raises(ConfigError, match=r"there is no entity 'Clint'; did you mean Client"):
+        run("publishers", {"given": {"serial": "A1"}, "ids": {"Clint": []}, "expect": {"skipped": True}})
 
 
 def test_examples_do_not_know_of_each_other(run):

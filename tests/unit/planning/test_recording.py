@@ -67,6 +67,26 @@ def test_an_example_has_the_masked_message_and_what_it_yields_now(recorded, caps
     assert "read the example before you commit it" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("number", ["89445012345678901234", "9223372036854775808", "0.12345678901234567890", '1, "b": [{"c": 1e-400}]'])
+def test_a_number_that_a_route_file_does_not_hold_is_told_and_nothing_is_written(tmp_path, number):
+    text = BLOCK.format(examples="", clients=CLIENTS)
+    (tmp_path / "a.yaml").write_text(text)
+    (tmp_path / "m.json").write_text(f'{{"serial": "A1", "a": {number}}}')
+    with pytest.raises(NotRecorded, match=r"^input 1 has a number with more digits than a route file holds"):
+        record_example(tmp_path, "assets", tmp_path / "m.json", {})
+    assert (tmp_path / "a.yaml").read_text() == text
+
+
+def test_the_line_ends_of_the_file_stay(tmp_path):
+    text = BLOCK.format(examples="", clients=CLIENTS).replace("\n", "\r\n").encode()
+    (tmp_path / "a.yaml").write_bytes(text)
+    (tmp_path / "m.json").write_bytes(orjson.dumps(MESSAGE))
+    record_example(tmp_path, "assets", tmp_path / "m.json", {})
+    after = (tmp_path / "a.yaml").read_bytes()
+    assert len(after) > len(text)
+    assert b"\n" not in after.replace(b"\r\n", b"")
+
+
 def test_it_is_added_after_the_examples_that_are_there(recorded):
     added = recorded(BLOCK.format(examples=SOME, clients=CLIENTS), MESSAGE, {"serial": "A2"})
     assert [line for line in added if line.startswith("    - name")] == ["    - name: 'recorded: request'"] * 2
