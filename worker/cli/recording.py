@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ def record_example(directory: Path | None, name: str, file: Path, environment: M
     folder = directory or settings.routes
     routes = load_routes(folder, environment, settings.secrets, placeholders=True)
     route = recordable(routes, name)
-    masked = [masked_input(text, number) for number, text in enumerate(read_documents(str(file)), 1)]
+    codes = {str(key) for table in routes.tables.values() for key in table}  # the route files hold them anyway, and a mapping needs them
+    masked = [masked_input(text, number, codes) for number, text in enumerate(read_documents(str(file)), 1)]
     examples = asyncio.run(expected(routes, settings, route, masked))
     section = SECTIONS.get(type(route), "webhooks")
     try:
@@ -63,9 +64,9 @@ def recordable(routes: Routes, name: str) -> Route:
     return known[name]
 
 
-def masked_input(text: bytes, number: int) -> Any:
+def masked_input(text: bytes, number: int, codes: Collection[str]) -> Any:
     try:
-        return Masker().mask(decode(text))
+        return Masker(codes).mask(decode(text))
     except Undecodable as error:
         raise NotRecorded(f"input {number}: {error}") from None
 
