@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.tools.commands import run_command
-from tests.tools.documents import FENCE, text_of
+from tests.tools.documents import FENCE, SAVED, text_of
 from tests.tools.ports import free_ports
 from tests.tools.prefork import NOTHING, ForkedProcess, start
 from tests.tools.process import environment
@@ -23,7 +23,6 @@ from tests.tools.waiting import SOON, until
 TUTORIAL = "docs/tutorial.md"
 BEFORE = ("python3 -m venv", ". .venv/bin/activate", "pip install .", "docker run")
 """Commands that install: the image and the package have tests of their own."""
-SAVED = re.compile(r"Save this as `([^`]+)`[^\n]*:\n\n\Z")
 
 
 @dataclass
