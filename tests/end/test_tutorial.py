@@ -111,6 +111,7 @@ async def reader(tmp_path: Path, rabbitmq: RabbitMQ, amqp_url: str) -> AsyncIter
             await process.wait()
 
 
+@pytest.mark.long
 async def test_the_tutorial_does_what_it_says(reader: Reader):
     text, skipped = text_of(TUTORIAL), []
     for block in FENCE.finditer(text):
