@@ -97,7 +97,9 @@ def test_a_route_that_is_not_there_is_answered_with_the_nearest(recorded, route,
 
 
 def test_a_code_of_a_table_stays_so_that_the_example_yields_what_the_message_yields(recorded):
-    text = CLIENTS + """
+    text = (
+        CLIENTS
+        + """
 tables:
   customers: {ACME: 12}
 publishers:
@@ -107,6 +109,7 @@ publishers:
     entity: Asset
     transform: {payload: {client_id: "{{ $table('customers', customer) }}"}}
 """
+    )
     added = "\n".join(recorded(text, {"customer": "ACME"}))
     assert "customer: ACME" in added
     assert "client_id: 12" in added
