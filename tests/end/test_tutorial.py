@@ -54,6 +54,7 @@ class Reader:
             curl = await asyncio.create_subprocess_exec("curl", "-sS", "--fail", *words[1:], stdout=asyncio.subprocess.PIPE)
             self.shown = (await curl.communicate())[0].decode()
             assert curl.returncode == 0, line
+            assert '"routed":false' not in self.shown, line
 
     async def starts(self, words: list[str]) -> None:
         """In a terminal of its own; the one that ran there is ended first."""
