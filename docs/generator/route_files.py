@@ -91,7 +91,7 @@ def kind(member: Schema, names: Mapping[str, str]) -> str:
         if several in member:
             return " or ".join(filter(None, dict.fromkeys(kind(each, names) for each in member[several])))
     if "const" in member or "enum" in member:
-        return codes(member.get("enum") or [member["const"]])
+        return codes(dict.fromkeys("null" if each is None else each for each in member.get("enum") or [member["const"]]))
     return "duration" if member.get("pattern") == DURATION else plain_kind(member, names)
 
 

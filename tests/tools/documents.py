@@ -8,6 +8,7 @@ PAGES = sorted(path.relative_to(TOP).as_posix() for path in (TOP / "docs").rglob
 GENERATED = [page for page in PAGES if page.startswith("docs/reference/")]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *PAGES]
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```", re.DOTALL | re.MULTILINE)
+SAVED = re.compile(r"Save this as `([^`]+)`[^\n]*:\n\n\Z")
 SPAN = re.compile(r"`([^`\n]+)`")
 
 
@@ -18,6 +19,13 @@ def text_of(document):
 def blocks(document, language):
     """The fenced blocks of one language."""
     return [found["text"] for found in FENCE.finditer(text_of(document)) if found["language"] == language]
+
+
+def saved(document):
+    """The files that a reader saves, by name, as they stand at the end of the page."""
+    text = text_of(document)
+    named = ((SAVED.search(text, 0, found.start()), found["text"]) for found in FENCE.finditer(text))
+    return {name[1]: content for name, content in named if name}
 
 
 def spans(document):

@@ -10,17 +10,18 @@ from ruamel.yaml import YAML
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from tests.tools.documents import DOCUMENTS, TOP, blocks, commands, spans
+from tests.tools.documents import DOCUMENTS, TOP, blocks, commands, saved, spans
 from worker.cli.main import app
 from worker.config.loader import load_routes
 
-ENVIRONMENT = {"HALO_CLIENT_ID": "id", "OPENAI_KEY": "key", "HOOK_SECRET": "a-secret-of-sixteen", "HOOK_SECRET_NEW": "another-of-sixteen"}
+ENVIRONMENT = {"HALO_CLIENT_ID": "id", "OPENAI_KEY": "key", "SPAM_KEY": "key", "HOOK_SECRET": "a-secret-of-sixteen", "HOOK_SECRET_NEW": "another-of-sixteen"}
 SAMPLES = dict.fromkeys(("HALO_URL", "COMPLETIONS_URL"), "https://example.com") | {
     name: f"the-{name}-of-the-tests" for name in ("HALO_CLIENT_ID", "HALO_CLIENT_SECRET", "COMPLETIONS_KEY", "HOOK_SECRET", "ASK_SECRET")
 }
 SAMPLES["COMPLETIONS_HOST"] = "example.com"
 ALONE = {"check", "entities", "actions", "schema", "permissions", "runbook", "version"}
-ROUTES = [(document, block) for document in DOCUMENTS for block in blocks(document, "yaml")]
+TUTORIAL = "docs/tutorial.md"  # its route files are parts of a project, which `tests/end/test_tutorial.py` checks
+ROUTES = [(document, block) for document in DOCUMENTS if document != TUTORIAL for block in blocks(document, "yaml")]
 LINES = [(document, line) for document in DOCUMENTS for line in commands(document)]
 SHOWN = [(document, span) for document in DOCUMENTS for span in spans(document) if span.startswith("halo-worker ")]
 
@@ -35,6 +36,9 @@ def given_to_worker(line):
 @pytest.mark.parametrize(("document", "block"), ROUTES, ids=[f"{document}-{number}" for number, (document, _) in enumerate(ROUTES)])
 def test_every_route_file_that_is_shown_passes_the_check(document, block, tmp_path: Path):
     (tmp_path / "shown.yaml").write_text(block, "utf-8")
+    for name, text in saved(document).items():
+        if name.endswith(".csv"):
+            (tmp_path / name).write_text(text, "utf-8")
     (tmp_path / "halo_secret").write_text("secret", "utf-8")
     routes = load_routes(tmp_path, ENVIRONMENT, tmp_path)
     assert routes.clients
@@ -99,5 +103,5 @@ def test_every_compose_command_names_a_file_and_profiles_that_exist(document, li
 @pytest.mark.parametrize(("document", "line"), LINES)
 def test_every_program_that_a_command_line_begins_with_is_one_that_readers_have(document, line):
     words = [word for word in shlex.split(line, comments=True) if not re.fullmatch(r"[A-Z_]+=.*", word)]
-    assert words[0] in {"make", "halo-worker", "docker", "curl", "kubectl", "rabbitmqctl", ".venv/bin/python", "cd", "cp"}
+    assert words[0] in {"make", "halo-worker", "docker", "curl", "kubectl", "rabbitmqctl", ".venv/bin/python", "cd", "cp", "echo", "python3", ".", "pip"}
     assert [folder for word, folder in pairwise(words) if word == "-k" and not (TOP / folder).exists()] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,8 @@ def record_example(directory: Path | None, name: str, file: Path, environment: M
     folder = directory or settings.routes
     routes = load_routes(folder, environment, settings.secrets, placeholders=True)
     route = recordable(routes, name)
-    masked = [masked_input(text, number) for number, text in enumerate(read_documents(str(file)), 1)]
+    codes = {str(key) for table in routes.tables.values() for key in table}  # the route files hold them anyway, and a mapping needs them
+    masked = [masked_input(text, number, codes) for number, text in enumerate(read_documents(str(file)), 1)]
     examples = asyncio.run(expected(routes, settings, route, masked))
     section = SECTIONS.get(type(route), "webhooks")
     try:
@@ -65,14 +66,14 @@ def recordable(routes: Routes, name: str) -> Route:
     return known[name]
 
 
-def masked_input(text: bytes, number: int) -> Any:
+def masked_input(text: bytes, number: int, codes: Collection[str]) -> Any:
     try:
         given = decode(text)
     except Undecodable as error:
         raise NotRecorded(f"input {number}: {error}") from None
     if not fits_yaml(given):
         raise NotRecorded(f"input {number} has a number with more digits than a route file holds (2^63, or those of a double): have it sent as text")
-    return Masker().mask(given)
+    return Masker(codes).mask(given)
 
 
 def fits_yaml(value: Any) -> bool:

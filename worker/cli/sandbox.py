@@ -62,12 +62,12 @@ def _welcome(console: Console, halo: SimulatedHalo) -> None:
     if not console.is_terminal:
         _line({"event": "sandbox.ready", "url": halo.url, "client_id": settings.client_id, "tickets": halo.store.count("tickets")})
         return
-    console.print(f"[bold]A simulated HaloITSM listens on {halo.url}[/bold] with {halo.store.count('tickets')} tickets. Ctrl-C ends it.\n")
+    console.print(f"[bold]A simulated HaloITSM listens on {halo.url}[/bold] with {halo.store.count('tickets')} tickets. Ctrl-C ends it.\n", soft_wrap=True)
     console.print("A client for your route file:\n")
     for text in client_block(halo):
-        console.print(f"    {text}", markup=False)
-    console.print(f"\nWith a user name: type: password, username: {settings.username}, password: {settings.password}")
-    console.print(f"Faults, journal, settings and records: {halo.url}/_sandbox/journal and its neighbours faults, settings, records/Tickets\n")
+        console.print(f"    {text}", markup=False, soft_wrap=True)  # a line that is cut is no YAML
+    console.print(f"\nWith a user name: type: password, username: {settings.username}, password: {settings.password}", soft_wrap=True)
+    console.print(f"Faults, journal, settings and records: {halo.url}/_sandbox/journal and its neighbours faults, settings, records/Tickets\n", soft_wrap=True)
 
 
 def client_block(halo: SimulatedHalo) -> tuple[str, ...]:

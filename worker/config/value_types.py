@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
@@ -119,12 +119,19 @@ Body = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string", "num
 Outputs = Annotated[dict[str, Text], Compiled(response_variables, jsonata="none")]
 
 
+def missing_rule(value: Any) -> Any:
+    """`missing: null` without quotes is YAML's null."""
+    return "null" if value is None else value
+
+
 Missing = Annotated[
     MissingRule,
+    BeforeValidator(missing_rule),
     Field(
         description="What an expression that yields nothing does to its member: the message fails (`fail`), the member is left out (`omit`) or it is null (`null`)."
         " A `?` at the end of a member's name (`notes?`) leaves out that one member.",
         examples=["omit"],
+        json_schema_extra={"enum": [*get_args(MissingRule), None], "type": ["string", "null"]},
     ),
 ]
 RequiredNames = Annotated[

@@ -190,3 +190,9 @@ def test_parameters_in_a_transform_may_be_missing_under_their_mark(load):
     assert evaluated(load(gone).publishers["gone"].transform, {"n": 7}, {}) == {"path": {"id": 7}, "query": {}}
     with pytest.raises(ConfigError, match="no query parameter 'raeson'"):
         load(gone.replace("reason", "raeson"))
+
+
+@pytest.mark.parametrize("written", ["null", '"null"'])
+def test_null_may_be_written_with_and_without_quotes(load, written):
+    route = f"publishers: {{one: {{client: main, queue: q, entity: Asset, missing: {written}, transform: {{payload: {{notes: '{{{{ n }}}}'}}}}}}}}"
+    assert evaluated(load(route).publishers["one"].transform, {}, {}) == {"payload": {"notes": None}}

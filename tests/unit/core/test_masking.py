@@ -89,3 +89,8 @@ def test_no_e_mail_address_is_left_and_the_shape_stays(value):
     assert "ada@acme.com" not in json.dumps(masked)
     assert Masker().mask(masked["nested"]) is not None
     assert type(masked["given"]) is type(value)
+
+
+def test_a_code_that_the_route_files_hold_stays_and_the_same_name_elsewhere_is_masked():
+    masker = Masker({"ACME"})
+    assert masker.mask({"customer": "ACME", "company": "Globex", "password": "ACME"}) == {"customer": "ACME", "company": "Person 1", "password": "***"}

@@ -114,3 +114,22 @@ def test_a_route_on_one_line_is_left_alone_and_the_example_is_shown_to_be_added_
 def test_a_route_that_is_not_there_is_answered_with_the_nearest(recorded, route, told):
     with pytest.raises(NotRecorded, match=told.replace("?", r"\?")):
         recorded(BLOCK.format(examples="", clients=CLIENTS), {}, route=route)
+
+
+def test_a_code_of_a_table_stays_so_that_the_example_yields_what_the_message_yields(recorded):
+    text = (
+        CLIENTS
+        + """
+tables:
+  customers: {ACME: 12}
+publishers:
+  assets:
+    client: main
+    queue: q
+    entity: Asset
+    transform: {payload: {client_id: "{{ $table('customers', customer) }}"}}
+"""
+    )
+    added = "\n".join(recorded(text, {"customer": "ACME"}))
+    assert "customer: ACME" in added
+    assert "client_id: 12" in added
