@@ -11,7 +11,9 @@ import structlog
 
 from worker.app.clients import Reload, lookup_evaluators, open_clients
 from worker.app.echo_guard import EchoGuard
+from worker.app.flow_keeper import FlowKeeper, tell_pauses
 from worker.app.permits import PermitRegistry
+from worker.app.reporter import Reporter
 from worker.app.wiring import Flow, Wiring
 from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
@@ -21,6 +23,7 @@ from worker.core.entropy import uniform
 from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
+from worker.core.pauses import Pauses
 from worker.core.ports import Broker, Clock, Evaluator, Halo
 from worker.core.topology import Topology, common_topology, retry_topology, union
 from worker.evaluator.evaluators import open_evaluator
@@ -37,11 +40,11 @@ from worker.metrics import Metrics
 from worker.settings import Settings
 from worker.state.current_broker import CurrentBroker
 from worker.state.keys import shared_key
+from worker.state.route_control import RouteControl
 from worker.web.public import Peers, endpoints_of, serve_public
 
 logger = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-FLOW_PAUSE = 5.0
 WATCH_EVERY = 5.0
 
 
@@ -68,8 +71,15 @@ class Service:
     _closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _permits: PermitRegistry = field(init=False)
     _guard: EchoGuard = field(init=False)
+    problems: tuple[str, ...] = ()
+    """Mistakes in route files that this worker does not run."""
+    _since: float = field(init=False)
+    control: RouteControl = field(init=False)
+    """The paused routes."""
 
     def __post_init__(self) -> None:
+        self._since = self.clock.now()
+        self.control = RouteControl(self.clock, self._tell_pauses)
         self._permits = PermitRegistry(self.clock, self.metrics)
         self._current = CurrentBroker(self.metrics)
         self._guard = EchoGuard(self.routes, self.clock, self.metrics)
@@ -85,7 +95,8 @@ class Service:
             opening = open_clients(self.routes, self.settings, self.metrics, self.health, self.clock, reload=self.reload, permits=self._permits.of)
             clients = await stack.enter_async_context(opening)
             caller = await stack.enter_async_context(open_caller(self.routes.integrations, clients, evaluator, self.metrics, self.clock))
-            public = await stack.enter_async_context(self._public(evaluator))
+            intake = DeliveryIntake(self.routes.webhooks, self._current, evaluator, self.clock, self.metrics, self._is_paused)
+            public = await stack.enter_async_context(self._public(intake))
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
                 letting_go = tasks.create_task(self._let_go(public, [*clients.values(), caller]))
                 wiring = Wiring(
@@ -97,6 +108,7 @@ class Service:
                     evaluator,
                     lookup_evaluators(engine, self.routes, clients, self.clock),
                     self._guard,
+                    intake,
                     self._codec,
                     self._memory(),
                     self.clock,
@@ -104,7 +116,8 @@ class Service:
                     self.health,
                     tasks,
                 )
-                misfit = await self._attachments([*wiring.flows(), *self._returning()])
+                keeper = FlowKeeper([*wiring.flows(), *self._returning()], self.control, self.health, self.stop)
+                misfit = await self._attachments(keeper)
                 letting_go.cancel()
         if misfit is not None:
             raise misfit
@@ -115,7 +128,7 @@ class Service:
             return []
         returner = Returner(self.clock, self.health)
         self.health.expect(returner.part)
-        return [Flow(returner.part, retry_topology(()), returner.serve)]
+        return [Flow("", returner.part, retry_topology(()), returner.serve)]
 
     def _memory(self) -> Memory:
         rooms = sum(publisher.order_by is not None for publisher in self.routes.publishers.values())
@@ -130,27 +143,26 @@ class Service:
         self._closed.set()
 
     @asynccontextmanager
-    async def _public(self, evaluator: Evaluator) -> AsyncIterator[AsyncExitStack]:
+    async def _public(self, intake: DeliveryIntake) -> AsyncIterator[AsyncExitStack]:
         """The public port, open until the stack is closed; nothing where no route needs it. Raises `WorkerError` when it cannot listen."""
         async with AsyncExitStack() as opened:
             if endpoints := endpoints_of(self.routes.runbooks, self.routes.webhooks):
-                reception = DeliveryIntake(self.routes.webhooks, self._current, evaluator, self.clock, self.metrics)
                 peers = Peers(self.settings.public_proxies, self.settings.public_peer_connections)
-                serving = serve_public(self.settings.public_host, self.settings.public_port, endpoints, reception.receive, self.metrics, peers)
+                serving = serve_public(self.settings.public_host, self.settings.public_port, endpoints, intake.receive, self.metrics, peers)
                 self.public_port = await opened.enter_async_context(serving)
             yield opened
 
     def _shared_topology(self) -> Topology:
         return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=common_topology() + self._permits.topology + self._guard.topology)
 
-    async def _attachments(self, flows: list[Flow]) -> TopologyMismatch | None:
+    async def _attachments(self, keeper: FlowKeeper) -> TopologyMismatch | None:
         """One broker attachment after the other until `stop`, with growing pauses while there is none; returns at once what does not fit at the start."""
         pause, first = FIRST_PAUSE, True
         while not self.stop.is_set():
             try:
                 async with self._attached() as broker:
                     pause = FIRST_PAUSE
-                    await self._serve(broker, flows)
+                    await self._serve(broker, keeper)
                     first = False
             except TopologyMismatch as error:
                 self.health.down("topology", str(error))
@@ -158,10 +170,10 @@ class Service:
                 if first:
                     return error
             except BrokerUnreachable as error:
-                self._lost("broker.unreachable", str(error), flows)
+                self._lost("broker.unreachable", str(error), keeper.flows)
             except BrokerError as error:
                 first = False
-                self._lost("broker.lost", str(error), flows)
+                self._lost("broker.lost", str(error), keeper.flows)
             if not self.stop.is_set():
                 await race(self.stop.wait(), timeout=pause * uniform(0.5, 1.0))
                 pause = min(LONGEST_PAUSE, pause * 2)
@@ -184,19 +196,21 @@ class Service:
             logger.info("broker.attached")
             yield broker
 
-    async def _serve(self, broker: Broker, flows: list[Flow]) -> None:
+    async def _serve(self, broker: Broker, keeper: FlowKeeper) -> None:
         """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
-        await broker.declare(union([self._shared_topology(), *(flow.topology for flow in flows)]))
+        await broker.declare(union([self._shared_topology(), *(flow.topology for flow in keeper.flows)]))
         self._codec.key = await shared_key(broker, self.clock)
         self.health.up("topology", "as declared")
         claiming = bool(self.routes.publishers or self.routes.runbooks or self.routes.webhooks)
         try:
             async with self._current.attached(broker, self.clock, claiming=claiming), self._guard.attached(broker), asyncio.TaskGroup() as group:
                 background = [group.create_task(self._watch(broker)), group.create_task(self._permits.serve(broker))]
+                background.append(group.create_task(self.control.follow(broker, self._codec.key)))
+                background.append(group.create_task(self._reporter(keeper).serve(broker, self._codec.key)))
+                await race(self.control.wait_loaded(), self.stop.wait(), broker.wait_lost())
                 background.append(group.create_task(tell_all_left_behind(self.routes.publishers.values(), broker)))
                 async with asyncio.TaskGroup() as serving:
-                    for flow in flows:
-                        serving.create_task(self._keep_serving(flow, broker))
+                    serving.create_task(keeper.serve(broker))
                     serving.create_task(self._closed.wait())
                 for task in background:
                     task.cancel()
@@ -212,26 +226,28 @@ class Service:
                 self.health.up("broker", "attached")
         raise ChannelLost(reason)
 
-    async def _keep_serving(self, flow: Flow, broker: Broker) -> None:
-        """Restarts a flow whose own queues fail; the other flows continue."""
-        while not self.stop.is_set():
-            try:
-                await flow.serve(broker, self.stop)
-                if not self.stop.is_set():
-                    await broker.declare(flow.topology)
-            except BrokerError as error:
-                if broker.lost:
-                    raise
-                self.health.down(flow.part, str(error))
-                logger.error("flow.interrupted", part=flow.part, reason=str(error), again_in_s=FLOW_PAUSE)
-                await race(self.stop.wait(), timeout=FLOW_PAUSE)
-                await self._restore(flow, broker)
+    def _reporter(self, keeper: FlowKeeper) -> Reporter:
+        return Reporter(
+            self.settings.instance,
+            lambda: self.routes,
+            lambda: self.problems,
+            keeper,
+            self.control,
+            self.health,
+            self.metrics,
+            self.clock,
+            self._since,
+        )
 
-    async def _restore(self, flow: Flow, broker: Broker) -> None:
-        try:
-            await broker.declare(flow.topology)
-        except TopologyMismatch as error:
-            logger.error("topology.mismatch", part=flow.part, reason=str(error))
+    def _is_paused(self, route: str) -> bool:
+        return self.control.pause_of(route) is not None
+
+    def _tell_pauses(self, before: Pauses, after: Pauses) -> None:
+        tell_pauses(self.metrics, self._names(), before, after)
+
+    def _names(self) -> set[str]:
+        routes = self.routes
+        return {*routes.subscribers, *routes.publishers, *routes.runbooks, *routes.webhooks}
 
 
 def reason_of(group: BaseExceptionGroup[BrokerError]) -> str:

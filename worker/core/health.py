@@ -29,6 +29,10 @@ class Health:
     def down(self, name: str, detail: str) -> None:
         self._parts[name] = Part(ok=False, detail=detail)
 
+    def forget(self, name: str) -> None:
+        """A part that is no more."""
+        self._parts.pop(name, None)
+
     @property
     def parts(self) -> dict[str, Part]:
         return dict(self._parts)

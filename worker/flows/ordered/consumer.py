@@ -81,7 +81,7 @@ class OrderedConsumer:
         self._metrics = metrics
         self._health = health
         runner = DeliveryRunner(
-            route.name, memory.receipts.ledger, memory, clock, metrics.in_hand.labels(route.name), InFlight(), partial(report, metrics, route.name)
+            route.name, memory.receipts.ledger, memory, clock, metrics, InFlight(), partial(report, metrics, route.name)
         )
         self._deps = RunnerDeps(route, self._part, handler, needs, evaluator, codec, clock, metrics, health, tasks, runner, memory)
         self._unread = UnreadDeliveries(route.name, self._part, route.declare, memory, clock, metrics, health)
