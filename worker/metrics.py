@@ -32,15 +32,18 @@ class Metrics:
         self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although one was created", "route")
         self.refused_state = self._counter("refused_state", "Batons, claims, permits and write notices that no worker can have written", "kind")
         self.deliveries = self._counter(
-            "deliveries", "Deliveries to webhooks and to endpoints of runbooks, by result: accepted, known, skipped, parked, held (its webhook is paused)", "route", "result"
+            "deliveries",
+            "Deliveries to webhooks and to endpoints of runbooks, by result: accepted, known, skipped, parked, held (its webhook is paused)",
+            "route",
+            "result",
         )
         self.refused_calls = self._counter("refused_calls", "Refused calls of the public port, by status", "status")
         self.cut_connections = self._counter("cut_connections", "Connections of the public port that the worker closed at a limit")
         self.paused = self._gauge("paused", "1 while an operator has paused the route", "route")
-        self.waiting = self._gauge("waiting", "Messages and polls that have waited for more than 5 s, by cause: budget, token, halo, claim, memory, retry", "route", "cause")
-        self.succeeded = self._gauge(
-            "last_success_timestamp_seconds", "When a publisher's or runbook's last message was done, seconds since 1970", "route"
+        self.waiting = self._gauge(
+            "waiting", "Messages and polls that have waited for more than 5 s, by cause: budget, token, halo, claim, memory, retry", "route", "cause"
         )
+        self.succeeded = self._gauge("last_success_timestamp_seconds", "When a publisher's or runbook's last message was done, seconds since 1970", "route")
         self.retrying = self._gauge("retrying", "Copies that this replica has put into retry queues and that are not due yet", "route")
         self._retries = DueCounts()
         self.unrouted_waiting = Gauge("halo_worker_unrouted_waiting", "Events in halo.unrouted, which no queue took", registry=self.registry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from time import monotonic
 
 import structlog
 
@@ -13,6 +14,7 @@ from worker.core.errors import BrokerError, ChannelLost, TopologyMismatch
 from worker.core.health import Health
 from worker.core.pauses import Pauses, told_pause
 from worker.core.ports import Broker
+from worker.core.repeats import Repeats
 from worker.flows.waiting import race
 from worker.metrics import Metrics
 from worker.state.route_control import RouteControl
@@ -31,6 +33,7 @@ class FlowKeeper:
         self._stop = stop
         self._serving: dict[Flow, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
+        self._repeats = Repeats()
 
     async def serve(self, broker: Broker) -> None:
         """Until all flows have drained after `stop`. Raises `BrokerError`, in a group, when the attachment is lost."""
@@ -76,7 +79,8 @@ class FlowKeeper:
                 if broker.lost:
                     raise
                 self._health.down(flow.part, str(error))
-                logger.error("flow.interrupted", part=flow.part, reason=str(error), again_in_s=FLOW_PAUSE)
+                if self._repeats.due(f"{flow.part}: {error}", monotonic()):
+                    logger.error("flow.interrupted", part=flow.part, reason=str(error), again_in_s=FLOW_PAUSE)
                 await race(self._stop.wait(), flow.retired.wait(), timeout=FLOW_PAUSE)
                 await self._restore(flow, broker)
 

@@ -78,9 +78,19 @@ class Reporter:
             label = (place.name,)
             causes = sorted(cause for (route, cause), count in waiting.items() if route == place.name and count > 0)
             state, reason = self._state(place, consumes=place.kind == "webhook" or consuming.get(label, 0) > 0, causes=causes)
-            counts = {"retrying": int(retrying.get(label, 0)), "waiting": int(ordered.get(label, 0))}
-            times = {"last_success": done.get(label, 0.0), "empty_at": self._empty_at.get(place.name, 0.0)}
-            routes.append(RouteReport(place.name, place.kind, state, reason[:LONGEST], place.queues, place.dead, **times, **counts))
+            told = RouteReport(
+                place.name,
+                place.kind,
+                state,
+                reason[:LONGEST],
+                place.queues,
+                place.dead,
+                last_success=done.get(label, 0.0),
+                empty_at=self._empty_at.get(place.name, 0.0),
+                retrying=int(retrying.get(label, 0)),
+                waiting=int(ordered.get(label, 0)),
+            )
+            routes.append(told)
         problems = tuple(self.problems()[:MOST_PROBLEMS])
         return Report(self.name, __version__, self.since, self.clock.now(), interval, self.health.ready, tuple(routes), self._clients(), problems)
 

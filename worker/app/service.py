@@ -24,7 +24,8 @@ from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, Topo
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.pauses import Pauses
-from worker.core.ports import Broker, Clock, Evaluator, Halo
+from worker.core.ports import Broker, Clock, Halo
+from worker.core.repeats import Repeats
 from worker.core.topology import Topology, common_topology, retry_topology, union
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
@@ -74,6 +75,7 @@ class Service:
     problems: tuple[str, ...] = ()
     """Mistakes in route files that this worker does not run."""
     _since: float = field(init=False)
+    _repeats: Repeats = field(default_factory=Repeats, init=False)
     control: RouteControl = field(init=False)
     """The paused routes."""
 
@@ -86,6 +88,9 @@ class Service:
 
     async def run(self) -> None:
         """Serve until `stop`, waiting for whatever is away. Raises `TopologyMismatch` when the broker's queues do not fit at the start."""
+        self.metrics.route_problems.set(len(self.problems))
+        for name in self._names():
+            self.metrics.paused.labels(name).set(0)
         for name in ("broker", "topology"):
             self.health.expect(name)
         async with AsyncExitStack() as stack:
@@ -185,7 +190,8 @@ class Service:
             if self.health.parts[part].ok:
                 self.health.down(part, "waiting for the broker")
         self.metrics.broker_up.set(0)
-        logger.warning(event, reason=reason)
+        if self._repeats.due(f"{event} {reason}", self.clock.monotonic()):
+            logger.warning(event, reason=reason)
 
     @asynccontextmanager
     async def _attached(self) -> AsyncIterator[Broker]:

@@ -15,6 +15,7 @@ from worker.broker.memory import MemoryServer
 from worker.cli.console import errors
 from worker.config.loader import load_routes
 from worker.config.routes import Grant
+from worker.config.sound_routes import SoundRoutes, load_sound_routes
 from worker.core.errors import ConfigError, Problem, TopologyMismatch
 from worker.logs import configure
 from worker.settings import Settings, load_settings
@@ -30,15 +31,28 @@ def run(environment: Mapping[str, str]) -> int:
     """Run until asked to stop. 0: drained; 1: messages in flight were cut off; 2: it cannot start. Raises `ConfigError`."""
     settings = load_settings(environment)
     configure(settings.log_level, settings.log_format)
-    routes = load_routes(settings.routes, environment, settings.secrets)
+    loaded = loaded_routes(settings, environment)
+    routes = loaded.routes
     configure(settings.log_level, settings.log_format, hide=routes.secrets.hide, final=True)
-    service = partial(Service, settings, routes, reload=partial(grant_anew, settings, environment), address=partial(address_anew, settings, environment))
+    for problem in loaded.problems:
+        logger.error("routes.broken", problem=str(problem), then="its file is not run, and neither is what refers to it")
+    problems = tuple(map(str, loaded.problems))
+    service = partial(
+        Service, settings, routes, problems=problems, reload=partial(grant_anew, settings, environment), address=partial(address_anew, settings, environment)
+    )
     try:
         drained = asyncio.run(serve(settings, service))
     except TopologyMismatch as error:
         errors().print(f"halo-worker: {error}", soft_wrap=True)
         return WRONG_CONFIGURATION
     return GOOD if drained else FAILED
+
+
+def loaded_routes(settings: Settings, environment: Mapping[str, str]) -> SoundRoutes:
+    """All routes, or those that are sound where that is asked for. Raises `ConfigError`."""
+    if settings.on_broken_routes == "skip":
+        return load_sound_routes(settings.routes, environment, settings.secrets, whole_files=True)
+    return SoundRoutes(load_routes(settings.routes, environment, settings.secrets))
 
 
 async def serve(settings: Settings, service: partial[Service]) -> bool:
@@ -74,8 +88,8 @@ def keep_what_stays() -> None:
 
 
 def grant_anew(settings: Settings, environment: Mapping[str, str], client: str) -> Grant:
-    """Read a client's credentials again, since secrets are rotated under a running worker. Raises `ConfigError`."""
-    routes = load_routes(settings.routes, environment, settings.secrets)
+    """Read a client's credentials again, since secrets are rotated under a running worker; a mistake elsewhere does not matter. Raises `ConfigError`."""
+    routes = load_sound_routes(settings.routes, environment, settings.secrets).routes
     if client not in routes.clients:
         raise ConfigError([Problem(str(settings.routes), 0, 0, f"there is no client {client!r} any more")])
     return routes.clients[client].grant

@@ -50,7 +50,9 @@ class Pauses:
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Raises `Undecodable`."""
         try:
-            routes = {str(name): Pause(float(each["since"]), str(each["by"])[:MAX_TEXT], str(each["reason"])[:MAX_TEXT]) for name, each in document["routes"].items()}
+            routes = {
+                str(name): Pause(float(each["since"]), str(each["by"])[:MAX_TEXT], str(each["reason"])[:MAX_TEXT]) for name, each in document["routes"].items()
+            }
             return cls(int(document["revision"]), routes)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise Undecodable(f"a member of the paused routes is missing or wrong: {error!r}") from None

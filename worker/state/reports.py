@@ -71,7 +71,9 @@ class Report:
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Raises `Undecodable`; ignores members of a newer version."""
         try:
-            routes = tuple(RouteReport(**known(RouteReport, each) | {part: tuple(each.get(part, ())) for part in ("queues", "dead")}) for each in document["routes"])
+            routes = tuple(
+                RouteReport(**known(RouteReport, each) | {part: tuple(each.get(part, ())) for part in ("queues", "dead")}) for each in document["routes"]
+            )
             clients = tuple(ClientReport(**known(ClientReport, each)) for each in document["clients"])
             return cls(**known(cls, document) | {"routes": routes, "clients": clients, "problems": tuple(document.get("problems", ()))})
         except (AttributeError, KeyError, TypeError) as error:

@@ -11,6 +11,7 @@ from worker.core.errors import BrokerError, Undecodable
 from worker.core.message import Delivery, Message
 from worker.core.pauses import Pause, Pauses
 from worker.core.ports import Broker, Clock
+from worker.core.repeats import Repeats
 from worker.core.topology import CONTROL, CONTROL_LOCK, control_topology
 from worker.state.sealed import seal, unseal
 from worker.state.stream_follower import SILENCE, open_stream
@@ -28,6 +29,7 @@ class RouteControl:
         self._clock = clock
         self._told = told
         self._pauses = Pauses()
+        self._repeats = Repeats()
         self._changed = asyncio.Event()
         self._loaded = asyncio.Event()
 
@@ -57,7 +59,8 @@ class RouteControl:
                 await broker.declare(control_topology())
                 await self._read(broker, key)
             except BrokerError as error:
-                logger.warning("stream.interrupted", stream=CONTROL, reason=str(error), retry_in_s=RETRY)
+                if self._repeats.due(str(error), self._clock.monotonic()):
+                    logger.warning("stream.interrupted", stream=CONTROL, reason=str(error), retry_in_s=RETRY)
             await self._clock.sleep(RETRY)
 
     async def _read(self, broker: Broker, key: bytes) -> None:
@@ -113,5 +116,3 @@ async def newest_pauses(broker: Broker, key: bytes) -> Pauses:
             found = [pauses for delivery in batch if (pauses := read_pauses(delivery, key)) is not None]
             newest, within = max([newest, *found], key=lambda each: each.revision), QUIET
     return newest
-
-

@@ -57,7 +57,7 @@ class Operator:
 
 
 @pytest.fixture
-def operator(request) -> Operator:  # noqa: F811
+def operator(request) -> Operator:
     name = "memory_job" if "memory_job" in request.fixturenames else "job"
     return Operator(request.getfixturevalue(name))
 

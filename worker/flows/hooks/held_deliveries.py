@@ -11,6 +11,7 @@ from worker.core.errors import EvaluatorUnavailable, Undecodable
 from worker.core.health import Health
 from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel, Clock
+from worker.core.repeats import Repeats
 from worker.core.topology import Topology, browsed, held_queue
 from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.waiting import race
@@ -32,6 +33,7 @@ class HeldDeliveries:
         self._intake = intake
         self._clock = clock
         self._health = health
+        self._repeats = Repeats()
 
     @property
     def part(self) -> str:
@@ -63,13 +65,16 @@ class HeldDeliveries:
         try:
             document = read_message(delivery.message)
         except Undecodable as error:
-            logger.error("delivery.foreign", route=self._webhook, message_id=delivery.message.message_id, reason=f"no worker put it on {delivery.queue}: {error}")
+            logger.error(
+                "delivery.foreign", route=self._webhook, message_id=delivery.message.message_id, reason=f"no worker put it on {delivery.queue}: {error}"
+            )
             return True
         while not stop.is_set():
             try:
                 await self._intake.accept(f"/webhooks/{self._webhook}", document, held=False)
             except EvaluatorUnavailable as error:
-                logger.warning("evaluation.waits", reason=str(error), again_in_s=RETRY)
+                if self._repeats.due(str(error), self._clock.monotonic()):
+                    logger.warning("evaluation.waits", reason=str(error), again_in_s=RETRY)
                 await race(self._clock.sleep(RETRY), stop.wait())
             else:
                 return True
