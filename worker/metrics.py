@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from time import monotonic
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -74,6 +75,12 @@ class Metrics:
         self.tokens = self._counter("token_calls", "Calls of the token endpoint, by result", "client", "result")
         self.client_up = self._gauge("client_up", "1 while Halo answers and gives tokens", "client")
         self.broker_up = Gauge("halo_worker_broker_up", "1 while attached to the broker", registry=self.registry)
+
+    def forget_route(self, route: str) -> None:
+        """Show no state of a route that is no more; what was counted stays."""
+        for gauge in (self.polled, self.succeeded, self.failed_polls, self.known, self.cursor_lost, self.consuming, self.paused, self.in_hand, self.retrying):
+            with suppress(KeyError):
+                gauge.remove(route)
 
     def retry_in(self, route: str, seconds: float) -> None:
         """A copy waits in a retry queue for this long."""

@@ -38,12 +38,13 @@ class FlowKeeper:
     async def serve(self, broker: Broker) -> None:
         """Until all flows have drained after `stop`. Raises `BrokerError`, in a group, when the attachment is lost."""
         try:
+            declared = set(self.flows)
             async with asyncio.TaskGroup() as serving:
                 while not self._stop.is_set():
                     self._changed.clear()
                     for flow in self.flows:
                         if flow not in self._serving:
-                            self._serving[flow] = serving.create_task(self._keep(flow, broker))
+                            self._serving[flow] = serving.create_task(self._keep(flow, broker, declare=flow not in declared))
                     await race(self._stop.wait(), self._changed.wait())
         finally:
             self._serving.clear()
@@ -61,7 +62,7 @@ class FlowKeeper:
         self.flows += begun
         self._changed.set()
 
-    async def _keep(self, flow: Flow, broker: Broker) -> None:
+    async def _keep(self, flow: Flow, broker: Broker, *, declare: bool) -> None:
         """Until `stop` or the retirement of the flow. A flow whose own queues fail begins again."""
         while not self._stop.is_set() and not flow.retired.is_set():
             if (pause := self._control.pause_of(flow.route)) is not None:
@@ -71,6 +72,9 @@ class FlowKeeper:
                     raise ChannelLost(lost)
                 continue
             try:
+                if declare:
+                    await broker.declare(flow.topology)
+                    declare = False
                 async with self._halt(flow) as halt:
                     await flow.serve(broker, halt)
                 if not halt.is_set():
@@ -107,11 +111,14 @@ class FlowKeeper:
             logger.error("topology.mismatch", part=flow.part, reason=str(error))
 
 
-def tell_pauses(metrics: Metrics, names: Iterable[str], before: Pauses, after: Pauses) -> None:
-    """Log which of these routes an operator has paused or resumed, and show it in the metric."""
+def tell_pauses(metrics: Metrics, names: Iterable[str], before: Pauses | None, after: Pauses) -> None:
+    """Show in the metric which of these routes an operator has paused, and log what differs from `before`."""
+    for name in names:
+        metrics.paused.labels(name).set(name in after.routes)
+    if before is None:
+        return
     for name in sorted(set(names) & (after.routes.keys() ^ before.routes.keys())):
         pause = after.routes.get(name)
-        metrics.paused.labels(name).set(pause is not None)
         if pause is not None:
             logger.warning("route.paused", route=name, by=pause.by, reason=pause.reason)
         else:

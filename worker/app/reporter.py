@@ -12,7 +12,7 @@ from worker.app.flow_keeper import FlowKeeper
 from worker.app.route_places import RoutePlaces, places_of
 from worker.config.routes import Routes
 from worker.core.errors import BrokerError
-from worker.core.health import Health
+from worker.core.health import Health, Part
 from worker.core.pauses import told_pause
 from worker.core.ports import Broker, Clock
 from worker.core.topology import UNROUTED
@@ -22,6 +22,7 @@ from worker.state.route_control import RouteControl
 
 logger = structlog.get_logger()
 INTERVAL = 5.0  # seconds
+SOONER = 1.0  # seconds after which a change of state is reported
 MANY = 100  # routes; with more of them a replica reports at a third of the pace
 MOST_ASKED = 20  # questions about queues for one report
 LONGEST = 300  # characters of a reason
@@ -65,19 +66,27 @@ class Reporter:
             places = places_of(self.routes())
             interval = INTERVAL if len(places) <= MANY else 3 * INTERVAL
             await self._look(broker, places)
-            await publish_report(broker, key, self.report(places, interval))
-            await self.clock.sleep(interval)
+            report = self.report(places, interval)
+            await publish_report(broker, key, report)
+            until = self.clock.monotonic() + interval
+            while self.clock.monotonic() < until and standing(self.report(places, interval)) == standing(report):
+                await self.clock.sleep(min(SOONER, interval))
 
     def report(self, places: Sequence[RoutePlaces], interval: float) -> Report:
         """What is known here; asks nobody."""
         consuming, waiting = values_of(self.metrics.consuming), values_of(self.metrics.waiting)
         done = values_of(self.metrics.succeeded) | values_of(self.metrics.polled)
         retrying, ordered = values_of(self.metrics.retrying), values_of(self.metrics.ordered_waiting)
+        parts = self._parts()
+        causes_of: dict[str, list[str]] = {}
+        for (route, cause), count in sorted(waiting.items()):
+            if count > 0:
+                causes_of.setdefault(route, []).append(cause)
         routes = []
         for place in places:
             label = (place.name,)
-            causes = sorted(cause for (route, cause), count in waiting.items() if route == place.name and count > 0)
-            state, reason = self._state(place, consumes=place.kind == "webhook" or consuming.get(label, 0) > 0, causes=causes)
+            consumes = place.kind == "webhook" or consuming.get(label, 0) > 0
+            state, reason = self._state(place, parts.get(place.name, []), consumes=consumes, causes=causes_of.get(place.name, []))
             told = RouteReport(
                 place.name,
                 place.kind,
@@ -94,10 +103,17 @@ class Reporter:
         problems = tuple(self.problems()[:MOST_PROBLEMS])
         return Report(self.name, __version__, self.since, self.clock.now(), interval, self.health.ready, tuple(routes), self._clients(), problems)
 
-    def _state(self, place: RoutePlaces, *, consumes: bool, causes: Sequence[str]) -> tuple[str, str]:
+    def _parts(self) -> dict[str, list[Part]]:
+        """What readiness says, by route."""
+        told, found = self.health.parts, dict[str, list[Part]]()
+        for flow in self.keeper.flows:
+            if flow.part in told:
+                found.setdefault(flow.route, []).append(told[flow.part])
+        return found
+
+    def _state(self, place: RoutePlaces, parts: Sequence[Part], *, consumes: bool, causes: Sequence[str]) -> tuple[str, str]:
         if (pause := self.control.pause_of(place.name)) is not None:
             return "paused", told_pause(pause)
-        parts = [self.health.parts[flow.part] for flow in self.keeper.flows if flow.route == place.name and flow.part in self.health.parts]
         if bad := [part.detail for part in parts if not part.ok]:
             return "down", bad[0]
         if not consumes:
@@ -136,3 +152,8 @@ class Reporter:
             depths = [await broker.queue_depth(queue) for queue in place.queues]
             if not any(depths) and not ordered.get((place.name,), 0):
                 self._empty_at[place.name] = self.clock.now()
+
+
+def standing(report: Report) -> tuple[object, ...]:
+    """What is reported at once when it changes."""
+    return report.ready, [(route.name, route.state, route.reason) for route in report.routes], report.problems

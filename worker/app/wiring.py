@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from worker.app.echo_guard import EchoGuard
@@ -63,17 +63,18 @@ class Wiring:
     health: Health
     tasks: asyncio.TaskGroup
 
-    def flows(self) -> list[Flow]:
-        """All of them, each expected in readiness."""
+    def flows(self, names: Collection[str] | None = None) -> list[Flow]:
+        """Those of these routes (None: of all), each expected in readiness."""
         made = [self._subscriber(route) for route in self.routes.subscribers.values()]
         made += [self._publisher(route) for route in self.routes.publishers.values()]
         for runbook in self.routes.runbooks.values():
             made += self._runbook(runbook)
         made += [self._held(hook) for hook in self.routes.webhooks.values()]
         made += [self._waking(name) for name in sorted({hook.wake.subscriber for hook in self.routes.webhooks.values() if hook.wake is not None})]
-        for flow in made:
+        wanted = [flow for flow in made if names is None or flow.route in names]
+        for flow in wanted:
             self.health.expect(flow.part)
-        return made
+        return wanted
 
     def _subscriber(self, route: Subscriber) -> Flow:
         echoes = self.guard.notices_for(route)

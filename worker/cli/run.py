@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
 
 from worker import __version__
 from worker.app import Service
+from worker.app.reloading import Reloader
 from worker.broker.memory import MemoryServer
 from worker.cli.console import errors
 from worker.config.loader import load_routes
-from worker.config.routes import Grant
+from worker.config.routes import Grant, Routes
 from worker.config.sound_routes import SoundRoutes, load_sound_routes
 from worker.core.errors import ConfigError, Problem, TopologyMismatch
 from worker.logs import configure
 from worker.settings import Settings, load_settings
-from worker.shutdown import run_until, stop_on_signals
+from worker.shutdown import asked_by_hangup, run_until, stop_on_signals
 from worker.web.admin import serve_admin
 
 logger = structlog.get_logger()
@@ -33,7 +35,8 @@ def run(environment: Mapping[str, str]) -> int:
     configure(settings.log_level, settings.log_format)
     loaded = loaded_routes(settings, environment)
     routes = loaded.routes
-    configure(settings.log_level, settings.log_format, hide=routes.secrets.hide, final=True)
+    hidden = HiddenSecrets(routes)
+    configure(settings.log_level, settings.log_format, hide=hidden.hide, final=True)
     for problem in loaded.problems:
         logger.error("routes.broken", problem=str(problem), then="its file is not run, and neither is what refers to it")
     problems = tuple(map(str, loaded.problems))
@@ -41,7 +44,7 @@ def run(environment: Mapping[str, str]) -> int:
         Service, settings, routes, problems=problems, reload=partial(grant_anew, settings, environment), address=partial(address_anew, settings, environment)
     )
     try:
-        drained = asyncio.run(serve(settings, service))
+        drained = asyncio.run(serve(settings, service, partial(loaded_routes, settings, environment), hidden))
     except TopologyMismatch as error:
         errors().print(f"halo-worker: {error}", soft_wrap=True)
         return WRONG_CONFIGURATION
@@ -55,9 +58,19 @@ def loaded_routes(settings: Settings, environment: Mapping[str, str]) -> SoundRo
     return SoundRoutes(load_routes(settings.routes, environment, settings.secrets))
 
 
-async def serve(settings: Settings, service: partial[Service]) -> bool:
+@dataclass(slots=True)
+class HiddenSecrets:
+    """Masks the secrets of the routes that run now."""
+
+    routes: Routes
+
+    def hide(self, text: str) -> str:
+        return self.routes.secrets.hide(text)
+
+
+async def serve(settings: Settings, service: partial[Service], load: Callable[[], SoundRoutes], hidden: HiddenSecrets) -> bool:
     """Serve with the admin port and the signals; True when everything in flight ended."""
-    async with stop_on_signals() as stop:
+    async with stop_on_signals() as stop, asked_by_hangup() as asked:
         embedded = settings.amqp_url.get_secret_value().startswith("memory:")
         worker = service(stop, memory=MemoryServer() if embedded else None)
         logger.info(
@@ -71,9 +84,30 @@ async def serve(settings: Settings, service: partial[Service]) -> bool:
             logger.warning("broker.embedded", note="memory:// lives in this process only: everything in it is lost when it ends")
         keep_what_stays()
         async with serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics):
-            drained = await run_until(stop, settings.shutdown_grace, worker.run)
+            reloading = asyncio.create_task(reload(settings, worker, load, hidden, asked), name="reloading")
+            try:
+                drained = await run_until(stop, settings.shutdown_grace, worker.run)
+            finally:
+                reloading.cancel()
+                await asyncio.wait([reloading])
         logger.info("worker.stopped", drained=drained)
         return drained
+
+
+async def reload(settings: Settings, worker: Service, load: Callable[[], SoundRoutes], hidden: HiddenSecrets, asked: asyncio.Event) -> None:
+    """Take over changed route files until it is cancelled."""
+
+    async def taken(routes: Routes, problems: Sequence[str]) -> None:
+        hidden.routes = replace(routes, secrets=routes.secrets.with_more(hidden.routes.secrets.values))
+        await worker.take_over(routes, problems)
+
+    if settings.reload == "off":
+        while True:
+            await asked.wait()
+            asked.clear()
+            logger.warning("reload.off", reason="WORKER_RELOAD is off: route files are read at the start only")
+    watches = settings.reload == "watch"
+    await Reloader(settings.routes, load, taken, worker.tell_problems, worker.clock, asked, watches).run()
 
 
 def keep_what_stays() -> None:

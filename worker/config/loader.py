@@ -14,7 +14,7 @@ from worker.config.interpolation import Variables
 from worker.config.kinds import KINDS
 from worker.config.names import check_clients, check_exchanges, check_names, check_queues
 from worker.config.references import Compared, References
-from worker.config.routes import Routes
+from worker.config.routes import FILES, Routes
 from worker.config.tables import SECTION, read_tables, share_tables
 from worker.config.validation import validate
 from worker.config.yaml_text import read_yaml
@@ -87,7 +87,10 @@ def compile_directory(
         told = sorted({replace(problem, message=variables.scrub(problem.message)) for problem in problems})
         return CompiledDirectory(routes, tuple(told), tuple(definitions), files)
     known = KnownSecrets(credentials(routes, variables))
-    return CompiledDirectory(replace(routes, secrets=known, filled=known.with_more(values_of(routes, variables))), (), tuple(definitions), files)
+    sources = {node.name: f"{node.kind} {node.value!r}" for node in definitions} | {FILES: repr(sorted(tables.items()))}
+    return CompiledDirectory(
+        replace(routes, sources=sources, secrets=known, filled=known.with_more(values_of(routes, variables))), (), tuple(definitions), files
+    )
 
 
 def key_line(node: ConfigNode) -> int:

@@ -16,6 +16,9 @@ from worker.config.required import Required
 from worker.core.known_secrets import KnownSecrets
 from worker.core.topology import Source
 
+FILES = "*"
+"""No definition can have this name."""
+
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
@@ -131,6 +134,8 @@ class Routes:
     runbooks: Mapping[str, Runbook] = field(default_factory=dict)
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """What each definition says in its file, by name, and under `FILES` what the other files of the directory hold: to tell what a changed file changes."""
     secrets: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)
     """Credentials of secret files and route files, which must not be shown or logged."""
     filled: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)

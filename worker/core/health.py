@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -32,6 +33,10 @@ class Health:
     def forget(self, name: str) -> None:
         """A part that is no more."""
         self._parts.pop(name, None)
+
+    def forget_all(self, kept: Collection[str]) -> None:
+        """Of what is built again, so that each part reports again."""
+        self._parts = {name: part for name, part in self._parts.items() if name in kept}
 
     @property
     def parts(self) -> dict[str, Part]:

@@ -263,7 +263,7 @@ def status_topology() -> Topology:
 def common_topology() -> Topology:
     """What all routes share: where unrouted events are parked (the oldest go first when it is full), and the claims."""
     unrouted = browsed(UNROUTED, **{"x-max-length": UNROUTED_MAX, "x-overflow": "drop-head"})
-    return union([Topology(queues=(unrouted,)), claims_topology(), control_topology(), status_topology()])
+    return union([Topology(queues=(unrouted,)), claims_topology(), status_topology()])
 
 
 def permits_queue(tenant: str) -> str:

@@ -56,7 +56,7 @@ class RouteControl:
         """Read every change until the attachment is lost; a channel that is lost alone is opened again."""
         while not broker.lost:
             try:
-                await broker.declare(control_topology())
+                await ensure_control(broker, self._clock, key)
                 await self._read(broker, key)
             except BrokerError as error:
                 if self._repeats.due(str(error), self._clock.monotonic()):
@@ -64,11 +64,8 @@ class RouteControl:
             await self._clock.sleep(RETRY)
 
     async def _read(self, broker: Broker, key: bytes) -> None:
-        """Raises `BrokerError` in the end. RabbitMQ can pass over what is published while a consumer attaches to an empty stream by anything but "first"."""
-        filled = bool(await broker.queue_depth(CONTROL))
-        async with open_stream(broker, CONTROL, "last" if filled else "first") as reader:
-            if not filled:
-                self._loaded.set()
+        """Raises `BrokerError` in the end."""
+        async with open_stream(broker, CONTROL, "last") as reader:
             while True:
                 for delivery in await reader.batch(None if self._loaded.is_set() else SILENCE):
                     self._note(delivery, key)
@@ -94,7 +91,7 @@ def read_pauses(delivery: Delivery, key: bytes) -> Pauses | None:
 
 async def change_pauses(broker: Broker, clock: Clock, key: bytes, change: Callable[[Pauses], Pauses]) -> tuple[Pauses, Pauses]:
     """The paused routes before and after. Operators change them one after the other. Raises `BrokerError`."""
-    await broker.declare(control_topology())
+    await ensure_control(broker, clock, key)
     while True:
         async with broker.lock(CONTROL_LOCK) as mine:
             if mine:
@@ -108,11 +105,25 @@ async def change_pauses(broker: Broker, clock: Clock, key: bytes, change: Callab
 
 async def newest_pauses(broker: Broker, key: bytes) -> Pauses:
     """What the end of the stream says; nothing is paused where there is no stream. Raises `BrokerError`."""
-    if not await broker.queue_depth(CONTROL):
+    if not await broker.queue_exists(CONTROL):
         return Pauses()
-    async with open_stream(broker, CONTROL, "first") as reader:  # small: a state for each change
+    async with open_stream(broker, CONTROL, "last") as reader:
         newest, within = Pauses(), SILENCE
         while batch := await reader.batch(within):
             found = [pauses for delivery in batch if (pauses := read_pauses(delivery, key)) is not None]
             newest, within = max([newest, *found], key=lambda each: each.revision), QUIET
     return newest
+
+
+async def ensure_control(broker: Broker, clock: Clock, key: bytes) -> None:
+    """Make the stream with a first message, so that a reader need not tell an empty stream from a slow one. Raises `BrokerError`.
+
+    RabbitMQ's count of a stream's messages lags some seconds behind, so it cannot tell either.
+    """
+    while not await broker.queue_exists(CONTROL):
+        async with broker.lock(CONTROL_LOCK) as mine:
+            if mine and not await broker.queue_exists(CONTROL):
+                await broker.declare(control_topology())
+                await broker.publish(Message(seal(Pauses().as_object(), key, CONTROL)), routing_key=CONTROL)
+                return
+        await clock.sleep(LOCK_RETRY)

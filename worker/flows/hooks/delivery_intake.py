@@ -50,11 +50,15 @@ class DeliveryIntake:
         is_paused: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._is_paused = is_paused
-        self._webhooks = {f"/webhooks/{name}": webhook for name, webhook in webhooks.items()}
+        self.replace(webhooks)
         self._broker = broker
         self._evaluator = evaluator
         self._clock = clock
         self._metrics = metrics
+
+    def replace(self, webhooks: Mapping[str, Webhook]) -> None:
+        """Accept by these definitions from now on."""
+        self._webhooks = {f"/webhooks/{name}": webhook for name, webhook in webhooks.items()}
 
     async def receive(self, path: str, documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Accept them in order; return counts by result, and run ids. Raises `BrokerError`, `EvaluatorUnavailable`: the sender must then send all of them again."""
