@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import orjson
 
 from tests.tools.commands import Ended, run_command
 from tests.tools.job import publisher, routes
+from tests.tools.process import write_routes
 from tests.tools.waiting import until
 
 SHAPED = {"path": {}, "query": {}, "payload": {"inventory_number": "{{ serial }}", "client_id": 12}}
@@ -117,3 +119,30 @@ async def test_a_broken_file_refuses_the_start_or_stops_only_itself_where_that_i
         return any("Nonsense" in problem for problem in (await shown(stage))["problems"])
 
     await until(told)
+
+
+async def test_a_running_worker_takes_changed_files_over_at_sighup_and_refuses_a_mistake(stage, halos, other):
+    halo = await halos()
+    worker = await stage.start(routes(halo, publishers={"erp": publisher(transform=SHAPED)}), reload="signal")
+    more = {"erp": publisher(transform=SHAPED), "cmdb": publisher(queue="computers", transform=SHAPED)}
+    write_routes(stage.folder, routes(halo, publishers=more))
+    worker.signal(signal.SIGHUP)
+    await worker.logged("routes.taken_over", publishers=2)
+    await worker.ready()
+    await other.send({"serial": "SN-1"}, "computers")
+    await worker.logged("message.done", route="cmdb", entity="Asset")
+    break_routes(stage.folder)
+    worker.signal(signal.SIGHUP)
+    refused = await worker.logged("routes.refused")
+    assert "Nonsense" in refused["problem"]
+    assert await worker.metric("route_problems") == 1
+    await other.send({"serial": "SN-2"}, "computers")
+    await other.settles("computers")
+    (stage.folder / "routes" / "broken.yaml").unlink()
+    worker.signal(signal.SIGHUP)
+
+    async def mended() -> bool:
+        return await worker.metric("route_problems") == 0
+
+    await until(mended)
+    assert await worker.stop() == 0
