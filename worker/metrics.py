@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from time import monotonic
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from worker.core.due_counts import DueCounts
 
 __all__ = ["Gauge", "Metrics"]
 
@@ -28,10 +33,22 @@ class Metrics:
         self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although one was created", "route")
         self.refused_state = self._counter("refused_state", "Batons, claims, permits and write notices that no worker can have written", "kind")
         self.deliveries = self._counter(
-            "deliveries", "Deliveries to webhooks and to endpoints of runbooks, by result: accepted, known, skipped, parked", "route", "result"
+            "deliveries",
+            "Deliveries to webhooks and to endpoints of runbooks, by result: accepted, known, skipped, parked, held (its webhook is paused)",
+            "route",
+            "result",
         )
         self.refused_calls = self._counter("refused_calls", "Refused calls of the public port, by status", "status")
         self.cut_connections = self._counter("cut_connections", "Connections of the public port that the worker closed at a limit")
+        self.paused = self._gauge("paused", "1 while an operator has paused the route", "route")
+        self.waiting = self._gauge(
+            "waiting", "Messages and polls that have waited for more than 5 s, by cause: budget, token, halo, claim, memory, retry", "route", "cause"
+        )
+        self.succeeded = self._gauge("last_success_timestamp_seconds", "When a publisher's or runbook's last message was done, seconds since 1970", "route")
+        self.retrying = self._gauge("retrying", "Copies that this replica has put into retry queues and that are not due yet", "route")
+        self._retries = DueCounts()
+        self.unrouted_waiting = Gauge("halo_worker_unrouted_waiting", "Events in halo.unrouted, which no queue took", registry=self.registry)
+        self.route_problems = Gauge("halo_worker_route_problems", "Mistakes in route files that the worker does not run", registry=self.registry)
         self.consuming = self._gauge("consuming", "1 while a route's consumer gets deliveries", "route")
         self.in_hand = self._gauge("messages_in_hand", "Messages in flight", "route")
         self.memory_used = self._gauge("memory_used_bytes", "Memory of messages in flight, by kind: bodies, and work on them (estimated)", "kind")
@@ -50,6 +67,7 @@ class Metrics:
         )
         self.integration_requests = self._counter("integration_requests", "Calls of integrations, by fate", "integration", "method", "fate")
         self.budget_used = self._gauge("budget_used", "Requests sent in the current window", "client")
+        self.budget_limit = self._gauge("budget_limit", "Requests of a window that this client may send; 0: no limit", "client")
         self.budget_waiting = self._gauge("budget_waiting", "Requests that wait for budget", "client")
         self.permits_minted = self._counter("permits_minted", "Permits that this replica issued for all replicas", "client")
         self.permits_taken = self._counter("permits_taken", "Permits that this replica took", "client")
@@ -58,8 +76,24 @@ class Metrics:
         self.client_up = self._gauge("client_up", "1 while Halo answers and gives tokens", "client")
         self.broker_up = Gauge("halo_worker_broker_up", "1 while attached to the broker", registry=self.registry)
 
+    def forget_route(self, route: str) -> None:
+        """Show no state of a route that is no more; what was counted stays."""
+        for gauge in (self.polled, self.succeeded, self.failed_polls, self.known, self.cursor_lost, self.consuming, self.paused, self.in_hand, self.retrying):
+            with suppress(KeyError):
+                gauge.remove(route)
+
+    def retry_in(self, route: str, seconds: float) -> None:
+        """A copy waits in a retry queue for this long."""
+        self._retries.add(route, monotonic() + seconds)
+        self.retrying.labels(route).set_function(lambda: self._retries.count(route, monotonic()))
+
     def _counter(self, name: str, sentence: str, *labels: str) -> Counter:
         return Counter(f"halo_worker_{name}", sentence, labels, registry=self.registry)
 
     def _gauge(self, name: str, sentence: str, *labels: str) -> Gauge:
         return Gauge(f"halo_worker_{name}", sentence, labels, registry=self.registry)
+
+
+def values_of(gauge: Gauge | Counter) -> dict[tuple[str, ...], float]:
+    """The values by their labels, in the order in which the metric names them."""
+    return {tuple(sample.labels.values()): sample.value for metric in gauge.collect() for sample in metric.samples if not sample.name.endswith("_created")}

@@ -100,6 +100,12 @@ class Settings(BaseModel):
         SecretStr("amqp://guest:guest@localhost:5672/"), description=f"address of the broker: {BROKER_ADDRESS}"
     )
     routes: Path = Field(Path("routes"), description="directory of the route files")
+    on_broken_routes: Annotated[Literal["refuse", "skip"], BeforeValidator(lower)] = Field(
+        "refuse", description="a route file with a mistake at the start: do not start, or run all other files and what refers to nothing in it"
+    )
+    reload: Annotated[Literal["watch", "signal", "off"], BeforeValidator(lower)] = Field(
+        "watch", description="when changed route files are taken over: within 6 s of a change and at SIGHUP, at SIGHUP only, or never"
+    )
     secrets: Path = Field(Path("/run/secrets"), description="directory of the files that ${file:NAME} in a route file reads")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = Field("info", description="lowest level of the log lines")
     log_format: Annotated[Literal["json", "console"] | None, BeforeValidator(lower)] = Field(

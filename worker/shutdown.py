@@ -35,6 +35,18 @@ async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
+@asynccontextmanager
+async def asked_by_hangup() -> AsyncIterator[asyncio.Event]:
+    """The event that each SIGHUP sets."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
+    try:
+        yield asked
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
 async def run_until(stop: asyncio.Event, grace: float, main: Callable[[], Awaitable[None]]) -> bool:
     """Run `main`, which is to end once `stop` is set; `grace` seconds after that it is cancelled.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -11,7 +11,11 @@ import structlog
 
 from worker.app.clients import Reload, lookup_evaluators, open_clients
 from worker.app.echo_guard import EchoGuard
+from worker.app.flow_keeper import FlowKeeper, tell_pauses
+from worker.app.live_routes import LiveRoutes, PublicDoor
 from worker.app.permits import PermitRegistry
+from worker.app.reporter import Reporter
+from worker.app.shape import changed_names, route_names, shape_of
 from worker.app.wiring import Flow, Wiring
 from worker.broker.memory import MemoryServer
 from worker.broker.open import open_broker
@@ -21,7 +25,9 @@ from worker.core.entropy import uniform
 from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
+from worker.core.pauses import Pauses
 from worker.core.ports import Broker, Clock, Evaluator, Halo
+from worker.core.repeats import Repeats
 from worker.core.topology import Topology, common_topology, retry_topology, union
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
@@ -37,11 +43,10 @@ from worker.metrics import Metrics
 from worker.settings import Settings
 from worker.state.current_broker import CurrentBroker
 from worker.state.keys import shared_key
-from worker.web.public import Peers, endpoints_of, serve_public
+from worker.state.route_control import RouteControl
 
 logger = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-FLOW_PAUSE = 5.0
 WATCH_EVERY = 5.0
 
 
@@ -65,49 +70,100 @@ class Service:
     """The port of webhooks and endpoints while it is open."""
     _current: CurrentBroker = field(init=False)
     _codec: HeaderCodec = field(default_factory=HeaderCodec, init=False)
-    _closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _closed: asyncio.Event = field(init=False)
+    _ending: asyncio.Event = field(init=False)
+    """Set when the routes that are served now are to end: with `stop`, or for others."""
+    _live: LiveRoutes | None = field(default=None, init=False)
+    _next: Routes | None = field(default=None, init=False)
+    _taking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _permits: PermitRegistry = field(init=False)
     _guard: EchoGuard = field(init=False)
+    problems: tuple[str, ...] = ()
+    """Mistakes in route files that this worker does not run."""
+    _since: float = field(init=False)
+    _repeats: Repeats = field(default_factory=Repeats, init=False)
+    control: RouteControl = field(init=False)
+    """The paused routes."""
 
     def __post_init__(self) -> None:
-        self._permits = PermitRegistry(self.clock, self.metrics)
+        self._since = self.clock.now()
+        self.control = RouteControl(self.clock, self._tell_pauses)
         self._current = CurrentBroker(self.metrics)
-        self._guard = EchoGuard(self.routes, self.clock, self.metrics)
 
     async def run(self) -> None:
         """Serve until `stop`, waiting for whatever is away. Raises `TopologyMismatch` when the broker's queues do not fit at the start."""
+        async with open_evaluator(Limits(self.settings.expression_memory), self.metrics, self.health) as engine:
+            kept = self.health.parts
+            while True:
+                misfit = await self._generation(engine)
+                if misfit is not None:
+                    raise misfit
+                if self._next is None or self.stop.is_set():
+                    return
+                self.routes, self._next = self._next, None
+                self.health.forget_all(kept)
+
+    async def take_over(self, routes: Routes, problems: Sequence[str] = ()) -> None:
+        """Run these routes from now on. What changed ends what it has in flight and begins again; other routes go on.
+
+        A change of clients, integrations or tables, and a first or last route of a kind, begin all routes again.
+        """
+        async with self._taking:
+            self.tell_problems(problems)
+            live, changed = self._live, changed_names(self.routes, routes)
+            if not changed and shape_of(self.routes) == shape_of(routes):
+                return
+            logger.info("routes.changed", routes=sorted(changed), all_begin_again=live is None or shape_of(self.routes) != shape_of(routes))
+            for name in changed - route_names(routes):
+                self.metrics.forget_route(name)
+            if live is None or shape_of(self.routes) != shape_of(routes):
+                self._next = routes
+                self._ending.set()
+                return
+            await live.replace(routes, changed)
+            self.routes = routes
+
+    def tell_problems(self, problems: Sequence[str]) -> None:
+        """Mistakes in route files that are not run, for status and metric."""
+        self.problems = tuple(problems)
+        self.metrics.route_problems.set(len(self.problems))
+
+    async def _generation(self, engine: Evaluator) -> TopologyMismatch | None:
+        """Serve one shape of routes, until `stop` or until another shape is to be taken over; returns what does not fit at the start."""
+        self._ending, self._closed = asyncio.Event(), asyncio.Event()
+        self._permits, self._guard = PermitRegistry(self.clock, self.metrics), EchoGuard(self.routes, self.clock, self.metrics)
+        self.tell_problems(self.problems)
+        tell_pauses(self.metrics, route_names(self.routes), None, self.control.pauses)
         for name in ("broker", "topology"):
             self.health.expect(name)
         async with AsyncExitStack() as stack:
-            opened = open_evaluator(Limits(self.settings.expression_memory), self.metrics, self.health)
-            engine = await stack.enter_async_context(opened)
             evaluator = LookupEvaluator(engine, self.routes.tables)
             opening = open_clients(self.routes, self.settings, self.metrics, self.health, self.clock, reload=self.reload, permits=self._permits.of)
             clients = await stack.enter_async_context(opening)
             caller = await stack.enter_async_context(open_caller(self.routes.integrations, clients, evaluator, self.metrics, self.clock))
-            public = await stack.enter_async_context(self._public(evaluator))
+            intake = DeliveryIntake(self.routes.webhooks, self._current, evaluator, self.clock, self.metrics, self._is_paused)
+            public = await stack.enter_async_context(AsyncExitStack())
+            door = PublicDoor(self.settings, intake, self.metrics, public)
+            await door.serve(self.routes)
+            self.public_port = door.port
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
+                ending = tasks.create_task(self._end_with_stop())
                 letting_go = tasks.create_task(self._let_go(public, [*clients.values(), caller]))
-                wiring = Wiring(
-                    self.routes,
-                    self.settings,
-                    clients,
-                    caller,
-                    self._current,
-                    evaluator,
-                    lookup_evaluators(engine, self.routes, clients, self.clock),
-                    self._guard,
-                    self._codec,
-                    self._memory(),
-                    self.clock,
-                    self.metrics,
-                    self.health,
-                    tasks,
-                )
-                misfit = await self._attachments([*wiring.flows(), *self._returning()])
-                letting_go.cancel()
-        if misfit is not None:
-            raise misfit
+                evaluators = lookup_evaluators(engine, self.routes, clients, self.clock)
+                parts = (self._guard, intake, self._codec, self._memory(), self.clock, self.metrics, self.health, tasks)
+                wiring = Wiring(self.routes, self.settings, clients, caller, self._current, evaluator, evaluators, *parts)
+                keeper = FlowKeeper([*wiring.flows(), *self._returning()], self.control, self.health, self._ending)
+                self._live = LiveRoutes(wiring, keeper, door)
+                try:
+                    return await self._attachments(keeper)
+                finally:
+                    self._live = None
+                    for task in (ending, letting_go):
+                        task.cancel()
+
+    async def _end_with_stop(self) -> None:
+        await self.stop.wait()
+        self._ending.set()
 
     def _returning(self) -> list[Flow]:
         """What returns copies from the retry queues; nothing where no route takes messages."""
@@ -115,7 +171,7 @@ class Service:
             return []
         returner = Returner(self.clock, self.health)
         self.health.expect(returner.part)
-        return [Flow(returner.part, retry_topology(()), returner.serve)]
+        return [Flow("", returner.part, retry_topology(()), returner.serve)]
 
     def _memory(self) -> Memory:
         rooms = sum(publisher.order_by is not None for publisher in self.routes.publishers.values())
@@ -123,34 +179,23 @@ class Service:
 
     async def _let_go(self, public: AsyncExitStack, senders: Iterable[Halo | IntegrationCaller]) -> None:
         """When the worker stops: what only waits for its turn goes back to its queue unsent, and the public port closes while there is a broker for the calls in hand."""
-        await self.stop.wait()
+        await self._ending.wait()
         for sender in senders:
             sender.stop_waiting()
         await public.aclose()
         self._closed.set()
 
-    @asynccontextmanager
-    async def _public(self, evaluator: Evaluator) -> AsyncIterator[AsyncExitStack]:
-        """The public port, open until the stack is closed; nothing where no route needs it. Raises `WorkerError` when it cannot listen."""
-        async with AsyncExitStack() as opened:
-            if endpoints := endpoints_of(self.routes.runbooks, self.routes.webhooks):
-                reception = DeliveryIntake(self.routes.webhooks, self._current, evaluator, self.clock, self.metrics)
-                peers = Peers(self.settings.public_proxies, self.settings.public_peer_connections)
-                serving = serve_public(self.settings.public_host, self.settings.public_port, endpoints, reception.receive, self.metrics, peers)
-                self.public_port = await opened.enter_async_context(serving)
-            yield opened
-
     def _shared_topology(self) -> Topology:
         return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=common_topology() + self._permits.topology + self._guard.topology)
 
-    async def _attachments(self, flows: list[Flow]) -> TopologyMismatch | None:
+    async def _attachments(self, keeper: FlowKeeper) -> TopologyMismatch | None:
         """One broker attachment after the other until `stop`, with growing pauses while there is none; returns at once what does not fit at the start."""
         pause, first = FIRST_PAUSE, True
-        while not self.stop.is_set():
+        while not self._ending.is_set():
             try:
                 async with self._attached() as broker:
                     pause = FIRST_PAUSE
-                    await self._serve(broker, flows)
+                    await self._serve(broker, keeper)
                     first = False
             except TopologyMismatch as error:
                 self.health.down("topology", str(error))
@@ -158,12 +203,12 @@ class Service:
                 if first:
                     return error
             except BrokerUnreachable as error:
-                self._lost("broker.unreachable", str(error), flows)
+                self._lost("broker.unreachable", str(error), keeper.flows)
             except BrokerError as error:
                 first = False
-                self._lost("broker.lost", str(error), flows)
-            if not self.stop.is_set():
-                await race(self.stop.wait(), timeout=pause * uniform(0.5, 1.0))
+                self._lost("broker.lost", str(error), keeper.flows)
+            if not self._ending.is_set():
+                await race(self._ending.wait(), timeout=pause * uniform(0.5, 1.0))
                 pause = min(LONGEST_PAUSE, pause * 2)
         return None
 
@@ -173,7 +218,8 @@ class Service:
             if self.health.parts[part].ok:
                 self.health.down(part, "waiting for the broker")
         self.metrics.broker_up.set(0)
-        logger.warning(event, reason=reason)
+        if self._repeats.due(f"{event} {reason}", self.clock.monotonic()):
+            logger.warning(event, reason=reason)
 
     @asynccontextmanager
     async def _attached(self) -> AsyncIterator[Broker]:
@@ -184,19 +230,21 @@ class Service:
             logger.info("broker.attached")
             yield broker
 
-    async def _serve(self, broker: Broker, flows: list[Flow]) -> None:
+    async def _serve(self, broker: Broker, keeper: FlowKeeper) -> None:
         """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
-        await broker.declare(union([self._shared_topology(), *(flow.topology for flow in flows)]))
+        await broker.declare(union([self._shared_topology(), *(flow.topology for flow in keeper.flows)]))
         self._codec.key = await shared_key(broker, self.clock)
         self.health.up("topology", "as declared")
         claiming = bool(self.routes.publishers or self.routes.runbooks or self.routes.webhooks)
         try:
             async with self._current.attached(broker, self.clock, claiming=claiming), self._guard.attached(broker), asyncio.TaskGroup() as group:
                 background = [group.create_task(self._watch(broker)), group.create_task(self._permits.serve(broker))]
+                background.append(group.create_task(self.control.follow(broker, self._codec.key)))
+                background.append(group.create_task(self._reporter(keeper).serve(broker, self._codec.key)))
+                await race(self.control.wait_loaded(), self._ending.wait(), broker.wait_lost())
                 background.append(group.create_task(tell_all_left_behind(self.routes.publishers.values(), broker)))
                 async with asyncio.TaskGroup() as serving:
-                    for flow in flows:
-                        serving.create_task(self._keep_serving(flow, broker))
+                    serving.create_task(keeper.serve(broker))
                     serving.create_task(self._closed.wait())
                 for task in background:
                     task.cancel()
@@ -212,26 +260,24 @@ class Service:
                 self.health.up("broker", "attached")
         raise ChannelLost(reason)
 
-    async def _keep_serving(self, flow: Flow, broker: Broker) -> None:
-        """Restarts a flow whose own queues fail; the other flows continue."""
-        while not self.stop.is_set():
-            try:
-                await flow.serve(broker, self.stop)
-                if not self.stop.is_set():
-                    await broker.declare(flow.topology)
-            except BrokerError as error:
-                if broker.lost:
-                    raise
-                self.health.down(flow.part, str(error))
-                logger.error("flow.interrupted", part=flow.part, reason=str(error), again_in_s=FLOW_PAUSE)
-                await race(self.stop.wait(), timeout=FLOW_PAUSE)
-                await self._restore(flow, broker)
+    def _reporter(self, keeper: FlowKeeper) -> Reporter:
+        return Reporter(
+            self.settings.instance,
+            lambda: self.routes,
+            lambda: self.problems,
+            keeper,
+            self.control,
+            self.health,
+            self.metrics,
+            self.clock,
+            self._since,
+        )
 
-    async def _restore(self, flow: Flow, broker: Broker) -> None:
-        try:
-            await broker.declare(flow.topology)
-        except TopologyMismatch as error:
-            logger.error("topology.mismatch", part=flow.part, reason=str(error))
+    def _is_paused(self, route: str) -> bool:
+        return self.control.pause_of(route) is not None
+
+    def _tell_pauses(self, before: Pauses, after: Pauses) -> None:
+        tell_pauses(self.metrics, route_names(self.routes), before, after)
 
 
 def reason_of(group: BaseExceptionGroup[BrokerError]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
 
 from worker.app.echo_guard import EchoGuard
-from worker.config.automation import Caller, Runbook
+from worker.config.automation import Caller, Runbook, Webhook
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
@@ -17,6 +17,9 @@ from worker.flows.consuming.availability import AllAvailable, Availability
 from worker.flows.consuming.consumer import Consumer, Consumption
 from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.runner import Handler
+from worker.flows.hooks.delivery_intake import DeliveryIntake
+from worker.flows.hooks.effects import webhook_topology
+from worker.flows.hooks.held_deliveries import HeldDeliveries, held_topology
 from worker.flows.hooks.poll_trigger import PollTrigger, wake_topology
 from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology
 from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology
@@ -28,13 +31,16 @@ from worker.settings import Settings
 from worker.state.current_broker import CurrentBroker
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Flow:
-    """One route at work: its name in readiness, what it needs of the broker, and how to serve it through one attachment."""
+    """One route at work: its name and its name in readiness, what it needs of the broker, and how to serve it through one attachment."""
 
+    route: str
     part: str
     topology: Topology
     serve: Callable[[Broker, asyncio.Event], Awaitable[None]]
+    retired: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a changed route file replaces or removes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class Wiring:
     evaluator: Evaluator
     evaluators: Mapping[str, Evaluator]
     guard: EchoGuard
+    intake: DeliveryIntake
     codec: HeaderCodec
     memory: Memory
     clock: Clock
@@ -56,22 +63,24 @@ class Wiring:
     health: Health
     tasks: asyncio.TaskGroup
 
-    def flows(self) -> list[Flow]:
-        """All of them, each expected in readiness."""
+    def flows(self, names: Collection[str] | None = None) -> list[Flow]:
+        """Those of these routes (None: of all), each expected in readiness."""
         made = [self._subscriber(route) for route in self.routes.subscribers.values()]
         made += [self._publisher(route) for route in self.routes.publishers.values()]
         for runbook in self.routes.runbooks.values():
             made += self._runbook(runbook)
+        made += [self._held(hook) for hook in self.routes.webhooks.values()]
         made += [self._waking(name) for name in sorted({hook.wake.subscriber for hook in self.routes.webhooks.values() if hook.wake is not None})]
-        for flow in made:
+        wanted = [flow for flow in made if names is None or flow.route in names]
+        for flow in wanted:
             self.health.expect(flow.part)
-        return made
+        return wanted
 
     def _subscriber(self, route: Subscriber) -> Flow:
         echoes = self.guard.notices_for(route)
         halo, limit = self.clients[route.client], self.settings.turn
         flow = SubscriberFlow(route, halo, self.evaluators[route.client], self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes)
-        return Flow(flow.part, subscriber_topology(route), flow.serve)
+        return Flow(route.name, flow.part, subscriber_topology(route), flow.serve)
 
     def _publisher(self, route: Publisher) -> Flow:
         halo = self.guard.recording(self.clients)[route.client]
@@ -79,7 +88,7 @@ class Wiring:
         if route.order_by is None:
             return self._consumer(what, handler, halo, publisher_topology(route))
         ordered = OrderedConsumer(route, handler, halo, self.evaluator, self.codec, self.memory, self.clock, self.metrics, health=self.health, tasks=self.tasks)
-        return Flow(what.part, ordered_publisher_topology(route), ordered.serve)
+        return Flow(route.name, what.part, ordered_publisher_topology(route), ordered.serve)
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
@@ -92,10 +101,15 @@ class Wiring:
             flows.append(self._consumer(start_consumption(runbook, runbook.queue), Starter(runbook, self.clock).handle, AllAvailable([]), topology))
         return flows
 
+    def _held(self, hook: Webhook) -> Flow:
+        held = HeldDeliveries(hook.name, self.intake, self.clock, self.health)
+        return Flow(hook.name, held.part, webhook_topology(hook) + held_topology(hook.name), held.serve)
+
     def _waking(self, subscriber: str) -> Flow:
+        """Paused with its subscriber, whose baton nobody takes meanwhile."""
         waking = PollTrigger(subscriber, self.clock, self.metrics, self.health)
-        return Flow(waking.part, wake_topology(subscriber), waking.serve)
+        return Flow(subscriber, waking.part, wake_topology(subscriber), waking.serve)
 
     def _consumer(self, what: Consumption, handler: Handler, needs: Availability, topology: Topology) -> Flow:
         consumer = Consumer(what, handler, needs, self.codec, self.memory, self.clock, self.metrics, self.health, tasks=self.tasks)
-        return Flow(what.part, topology, consumer.serve)
+        return Flow(what.route, what.part, topology, consumer.serve)

@@ -14,10 +14,10 @@ from rich.text import Text
 
 from worker.app.clients import open_clients
 from worker.app.route_evaluator import open_route_evaluator
+from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import output, table, write_json
 from worker.cli.inputs import read_inputs
 from worker.config.automation import Caller, Integration, IntegrationAuth, Method, Values
-from worker.config.loader import load_routes
 from worker.config.routes import Routes
 from worker.config.variables import VariablePath
 from worker.core.clock import SystemClock
@@ -55,7 +55,7 @@ def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, li
     """
     settings = load_settings(environment)
     configure("warning")
-    routes = load_routes(settings.routes, environment, settings.secrets)
+    routes = routes_with(name.rpartition(".")[0], settings, environment)
     configure("warning", hide=routes.secrets.hide)
     integration, method = find_method(routes.integrations, name)
     values = values_of(read_inputs(inputs))

@@ -15,8 +15,8 @@ from worker.broker.open import open_broker
 from worker.catalogue.requests import build_request
 from worker.changes.pages import PageFailed, PageReader
 from worker.changes.records import halo_time
+from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import errors, output, write_json
-from worker.config.loader import load_routes
 from worker.config.routes import Routes, Subscriber
 from worker.core.clock import SystemClock
 from worker.core.durations import format_duration, parse_duration
@@ -93,7 +93,7 @@ class Desk:
     def __init__(self, environment: Mapping[str, str], name: str) -> None:
         self._settings: Settings = load_settings(environment)
         configure("error")
-        self._routes: Routes = load_routes(self._settings.routes, environment, self._settings.secrets)
+        self._routes: Routes = routes_with(name, self._settings, environment)
         self.route = find_subscriber(self._routes.subscribers, name)
 
     def require_cursor(self) -> None:

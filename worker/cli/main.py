@@ -16,6 +16,7 @@ from worker.cli.catalogue_commands import catalogue
 from worker.cli.check_formats import Format
 from worker.cli.console import errors
 from worker.cli.dead import dead
+from worker.cli.operating import pause_route, resume_route, show_status
 from worker.cli.problems import print_problems
 from worker.core.errors import ConfigError, WorkerError
 from worker.core.redaction import redact_text
@@ -202,6 +203,9 @@ def cursor_reset(name: SubscriberName, dry_run: CursorDryRun = False) -> int:
 
 
 app.add_typer(dead, name="dead")
+app.command("status")(show_status)
+app.command("pause")(pause_route)
+app.command("resume")(resume_route)
 app.add_typer(catalogue, name="catalogue")
 
 

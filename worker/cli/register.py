@@ -11,9 +11,9 @@ from rich.text import Text
 from yarl import URL
 
 from worker.app.clients import open_clients
+from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import output
 from worker.config.automation import Webhook
-from worker.config.loader import load_routes
 from worker.config.routes import Routes
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem, WorkerError
@@ -39,7 +39,7 @@ def register(name: str, url: str, environment: Mapping[str, str], *, dry_run: bo
     """Register a webhook; `url` is how Halo reaches the public port. 0 when all is done (or shown). Raises `ConfigError`, `NoSuchWebhook`, `CannotRegister`."""
     settings = load_settings(environment)
     configure("error")
-    routes = load_routes(settings.routes, environment, settings.secrets)
+    routes = routes_with(name, settings, environment)
     hook = find_webhook(routes.webhooks, name)
     asyncio.run(registered(routes, settings, hook, address_of(url, hook), dry_run=dry_run, yes=yes))
     return GOOD

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
 
 from worker import __version__
 from worker.app import Service
+from worker.app.reloading import Reloader
 from worker.broker.memory import MemoryServer
 from worker.cli.console import errors
 from worker.config.loader import load_routes
-from worker.config.routes import Grant
+from worker.config.routes import Grant, Routes
+from worker.config.sound_routes import SoundRoutes, load_sound_routes
 from worker.core.errors import ConfigError, Problem, TopologyMismatch
 from worker.logs import configure
 from worker.settings import Settings, load_settings
-from worker.shutdown import run_until, stop_on_signals
+from worker.shutdown import asked_by_hangup, run_until, stop_on_signals
 from worker.web.admin import serve_admin
 
 logger = structlog.get_logger()
@@ -30,20 +33,44 @@ def run(environment: Mapping[str, str]) -> int:
     """Run until asked to stop. 0: drained; 1: messages in flight were cut off; 2: it cannot start. Raises `ConfigError`."""
     settings = load_settings(environment)
     configure(settings.log_level, settings.log_format)
-    routes = load_routes(settings.routes, environment, settings.secrets)
-    configure(settings.log_level, settings.log_format, hide=routes.secrets.hide, final=True)
-    service = partial(Service, settings, routes, reload=partial(grant_anew, settings, environment), address=partial(address_anew, settings, environment))
+    loaded = loaded_routes(settings, environment)
+    routes = loaded.routes
+    hidden = HiddenSecrets(routes)
+    configure(settings.log_level, settings.log_format, hide=hidden.hide, final=True)
+    for problem in loaded.problems:
+        logger.error("routes.broken", problem=str(problem), then="its file is not run, and neither is what refers to it")
+    problems = tuple(map(str, loaded.problems))
+    service = partial(
+        Service, settings, routes, problems=problems, reload=partial(grant_anew, settings, environment), address=partial(address_anew, settings, environment)
+    )
     try:
-        drained = asyncio.run(serve(settings, service))
+        drained = asyncio.run(serve(settings, service, partial(loaded_routes, settings, environment), hidden))
     except TopologyMismatch as error:
         errors().print(f"halo-worker: {error}", soft_wrap=True)
         return WRONG_CONFIGURATION
     return GOOD if drained else FAILED
 
 
-async def serve(settings: Settings, service: partial[Service]) -> bool:
+def loaded_routes(settings: Settings, environment: Mapping[str, str]) -> SoundRoutes:
+    """All routes, or those that are sound where that is asked for. Raises `ConfigError`."""
+    if settings.on_broken_routes == "skip":
+        return load_sound_routes(settings.routes, environment, settings.secrets, whole_files=True)
+    return SoundRoutes(load_routes(settings.routes, environment, settings.secrets))
+
+
+@dataclass(slots=True)
+class HiddenSecrets:
+    """Masks the secrets of the routes that run now."""
+
+    routes: Routes
+
+    def hide(self, text: str) -> str:
+        return self.routes.secrets.hide(text)
+
+
+async def serve(settings: Settings, service: partial[Service], load: Callable[[], SoundRoutes], hidden: HiddenSecrets) -> bool:
     """Serve with the admin port and the signals; True when everything in flight ended."""
-    async with stop_on_signals() as stop:
+    async with stop_on_signals() as stop, asked_by_hangup() as asked:
         embedded = settings.amqp_url.get_secret_value().startswith("memory:")
         worker = service(stop, memory=MemoryServer() if embedded else None)
         logger.info(
@@ -59,9 +86,30 @@ async def serve(settings: Settings, service: partial[Service]) -> bool:
             logger.warning("broker.embedded", note="memory:// lives in this process only: everything in it is lost when it ends")
         keep_what_stays()
         async with serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics):
-            drained = await run_until(stop, settings.shutdown_grace, worker.run)
+            reloading = asyncio.create_task(reload(settings, worker, load, hidden, asked), name="reloading")
+            try:
+                drained = await run_until(stop, settings.shutdown_grace, worker.run)
+            finally:
+                reloading.cancel()
+                await asyncio.wait([reloading])
         logger.info("worker.stopped", drained=drained)
         return drained
+
+
+async def reload(settings: Settings, worker: Service, load: Callable[[], SoundRoutes], hidden: HiddenSecrets, asked: asyncio.Event) -> None:
+    """Take over changed route files until it is cancelled."""
+
+    async def taken(routes: Routes, problems: Sequence[str]) -> None:
+        hidden.routes = replace(routes, secrets=routes.secrets.with_more(hidden.routes.secrets.values))
+        await worker.take_over(routes, problems)
+
+    if settings.reload == "off":
+        while True:
+            await asked.wait()
+            asked.clear()
+            logger.warning("reload.off", reason="WORKER_RELOAD is off: route files are read at the start only")
+    watches = settings.reload == "watch"
+    await Reloader(settings.routes, load, taken, worker.tell_problems, worker.clock, asked, watches).run()
 
 
 def keep_what_stays() -> None:
@@ -76,8 +124,8 @@ def keep_what_stays() -> None:
 
 
 def grant_anew(settings: Settings, environment: Mapping[str, str], client: str) -> Grant:
-    """Read a client's credentials again, since secrets are rotated under a running worker. Raises `ConfigError`."""
-    routes = load_routes(settings.routes, environment, settings.secrets)
+    """Read a client's credentials again, since secrets are rotated under a running worker; a mistake elsewhere does not matter. Raises `ConfigError`."""
+    routes = load_sound_routes(settings.routes, environment, settings.secrets).routes
     if client not in routes.clients:
         raise ConfigError([Problem(str(settings.routes), 0, 0, f"there is no client {client!r} any more")])
     return routes.clients[client].grant

@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.text import Text
 
 from worker.app.clients import open_performer
+from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import errors, output, write_json
 from worker.cli.inputs import WrongInput, read_inputs
 from worker.cli.plan_view import show_request
 from worker.cli.runbook import find_runbook
 from worker.config.automation import Runbook
 from worker.config.examples import REQUEST_LINE
-from worker.config.loader import load_routes
 from worker.config.routes import Routes
 from worker.core.answers import Answers, CannedAnswer
 from worker.core.bodies import read_json
@@ -60,7 +60,7 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
     """Run the runbook. 0 when the run is done, 1 when it failed or did not end in time. Raises `ConfigError`, `NoSuchRunbook`, `WrongInput`."""
     settings = load_settings(environment)
     configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format)
-    routes = load_routes(settings.routes, environment, settings.secrets)
+    routes = routes_with(name, settings, environment)
     configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format, hide=routes.secrets.hide)
     runbook = find_runbook(routes.runbooks, name)
     run = first_run(runbook, inputs, payload)
@@ -118,9 +118,18 @@ class Told:
     routes: Routes
     recorder: RequestRecorder | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
+    _same: int = 0
 
     def step(self, name: str, outcome: Outcome, settlement: Settlement, seconds: float) -> None:
+        """A step that fails again for the same reason is told at growing intervals, and is one step of the result."""
         step = {"step": name, "ms": round(seconds * 1000), **told(settlement, outcome)}
+        if self.recorder is None and isinstance(settlement, Retry) and self.steps and without_times(self.steps[-1]) == without_times(step):
+            self._same += 1
+            self.steps[-1]["times"] = self._same + 1
+            if is_power_of_two(self._same):
+                self.console.print(f"{line(step)}, {self._same + 1} times so far", soft_wrap=True)
+            return
+        self._same = 0
         self.console.print(line(step), soft_wrap=True)
         if self.recorder is not None and self.recorder.requests:
             held = [request for request in self.recorder.requests if not request.asked]
@@ -154,6 +163,15 @@ async def followed(run: Run, runbook: Runbook, routes: Routes, settings: Setting
     if isinstance(end, Bury):
         return {"run": run.id, "result": end.dead_class.value, "reason": end.reason, "steps": told.steps}
     return {"run": run.id, "result": "done", "steps": told.steps}
+
+
+def without_times(step: Mapping[str, Any]) -> dict[str, Any]:
+    """What is the same when a step fails again."""
+    return {member: value for member, value in step.items() if member not in {"ms", "times", "not_sent"}}
+
+
+def is_power_of_two(count: int) -> bool:
+    return count & (count - 1) == 0
 
 
 def told(settlement: Settlement, outcome: object) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from worker.config.interpolation import Variables
 from worker.config.kinds import KINDS
 from worker.config.names import check_clients, check_exchanges, check_names, check_queues
 from worker.config.references import Compared, References
-from worker.config.routes import Routes
+from worker.config.routes import FILES, Routes
 from worker.config.tables import SECTION, read_tables, share_tables
 from worker.config.validation import validate
 from worker.config.yaml_text import read_yaml
@@ -29,41 +29,109 @@ from worker.core.suggest import did_you_mean
 SUFFIXES = frozenset((".yaml", ".yml"))
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Files and definitions that are not read: names of files, and pairs of a file and the line of a definition's key."""
+
+    files: frozenset[str] = frozenset()
+    definitions: frozenset[tuple[str, int]] = frozenset()
+
+    def with_more(self, problems: Iterable[Problem], definitions: Iterable[ConfigNode], *, whole_files: bool) -> LeftOut:
+        """Leave out the definitions that hold these mistakes too; the whole file where that is asked for, or where a mistake is in no definition."""
+        nodes = list(definitions)
+        texts = {node.file.name: node.file.text for node in nodes}
+        files, left = set(self.files), set(self.definitions)
+        for problem in problems:
+            holding = [node for node in nodes if node.file.name == problem.file and key_line(node) <= problem.line <= last_line(node)]
+            if holding and not whole_files:
+                left.add((problem.file, key_line(holding[-1])))
+            else:  # a mistake in a CSV file belongs to the route files that name it
+                files |= {name for name, text in texts.items() if problem.file not in texts and Path(problem.file).name in text} or {problem.file}
+        return LeftOut(frozenset(files), frozenset(left))
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledDirectory:
+    """`routes`: the valid part where there are `problems`. `files`: the names of all route files."""
+
+    routes: Routes
+    problems: tuple[Problem, ...]
+    definitions: tuple[ConfigNode, ...]
+    files: tuple[str, ...]
+    warnings: tuple[Problem, ...] = ()
+
+
 def load_routes(directory: Path, environment: Mapping[str, str], secrets: Path, compared: Compared | None = None, *, placeholders: bool = False) -> Routes:
     """All `*.yaml` and `*.yml` files of the directory, compiled. Raises `ConfigError` with every error of every file.
 
     `compared`: a catalogue to check the routes against, instead of the clients' own. `placeholders`: variables and secrets that are not set are no errors, for
     commands that connect to nothing.
     """
+    compiled = compile_directory(directory, environment, secrets, compared, placeholders=placeholders)
+    if compiled.problems:
+        raise ConfigError(compiled.problems, compiled.warnings)
+    return compiled.routes
+
+
+def compile_directory(
+    directory: Path, environment: Mapping[str, str], secrets: Path, compared: Compared | None = None, *, placeholders: bool = False, left: LeftOut = LeftOut()
+) -> CompiledDirectory:
+    """As `load_routes`, without what is `left` out; mistakes are part of the result."""
     variables = Variables(environment, secrets, placeholders=placeholders)
     problems: list[Problem] = []
     warnings: list[Problem] = []
     excerpts = Excerpts(variables)
-    roots = list(read_files(directory, variables, problems, warnings, excerpts))
-    definitions = [node for root in roots for node in definitions_of(root)]
+    roots = list(read_files(directory, variables, problems, warnings, excerpts, left.files))
+    definitions = [node for root in roots for node in definitions_of(root) if (node.file.name, key_line(node)) not in left.definitions]
     tables = read_tables(roots)
     share_tables((root.file for root in roots), tables)
     if not problems and not definitions:
         problems.append(Problem(directory.name or str(directory), 0, 0, f"the route files define nothing: write one of {', '.join(KINDS)}"))
     routes = replace(compile_routes(definitions, problems, compared), tables=tables)
+    files = tuple(str(path.relative_to(directory.parent)) for path in route_files(directory))
     if problems:
-        raise ConfigError(map(excerpts.shown, problems), map(excerpts.shown, warnings))
+        shown = tuple(sorted(set(map(excerpts.shown, problems))))
+        return CompiledDirectory(routes, shown, tuple(definitions), files, tuple(sorted(set(map(excerpts.shown, warnings)))))
     known = KnownSecrets(credentials(routes, variables))
+    sources = {node.name: f"{node.kind} {node.value!r}" for node in definitions} | {FILES: repr(sorted(tables.items()))}
     found = tuple(sorted(set(map(excerpts.shown, warnings))))
-    return replace(routes, warnings=found, secrets=known, filled=known.with_more(values_of(routes, variables)))
+    filled = known.with_more(values_of(routes, variables))
+    return CompiledDirectory(replace(routes, warnings=found, sources=sources, secrets=known, filled=filled), (), tuple(definitions), files, found)
 
 
-def read_files(directory: Path, variables: Variables, problems: list[Problem], warnings: list[Problem], excerpts: Excerpts) -> Iterator[ConfigNode]:
-    """The root of each file that can be read, in the order of names."""
+def key_line(node: ConfigNode) -> int:
+    """The line on which a definition begins."""
+    return (node.key_place or node.place).line
+
+
+def last_line(node: ConfigNode) -> int:
+    return node.file.text.count("\n", 0, max(node.place.end - 1, 0)) + 1
+
+
+def route_files(directory: Path) -> list[Path]:
+    """In the order of names; none where the directory cannot be read."""
     try:
-        paths = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
+        return sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def read_files(
+    directory: Path, variables: Variables, problems: list[Problem], warnings: list[Problem], excerpts: Excerpts, left: Collection[str] = ()
+) -> Iterator[ConfigNode]:
+    """The root of each file that can be read, in the order of names; `left`: names of files that are left out."""
+    try:
+        next(directory.iterdir(), None)
     except OSError as error:
         problems.append(Problem(str(directory), 0, 0, f"the directory of route files cannot be read: {(error.strerror or 'unknown reason').lower()}"))
         return
+    paths = route_files(directory)
     if not paths:
         problems.append(Problem(str(directory), 0, 0, "there are no route files (*.yaml) here"))
     for path in paths:
         name = str(path.relative_to(directory.parent))
+        if name in left:
+            continue
         if path.exists() and not path.is_file():
             problems.append(Problem(name, 0, 0, "it is not a file: a directory, pipe or device cannot be a route file"))
             continue

@@ -17,6 +17,9 @@ from worker.core.errors import Problem
 from worker.core.known_secrets import KnownSecrets
 from worker.core.topology import Source
 
+FILES = "*"
+"""No definition can have this name."""
+
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
@@ -134,6 +137,8 @@ class Routes:
     tables: Mapping[str, Table] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = field(default=(), repr=False, compare=False)
     """What is probably wrong, sorted by place."""
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """What each definition says in its file, by name, and under `FILES` what the other files of the directory hold: to tell what a changed file changes."""
     secrets: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)
     """Credentials of secret files and route files, which must not be shown or logged."""
     filled: KnownSecrets = field(default_factory=KnownSecrets, repr=False, compare=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -28,6 +29,14 @@ class Health:
 
     def down(self, name: str, detail: str) -> None:
         self._parts[name] = Part(ok=False, detail=detail)
+
+    def forget(self, name: str) -> None:
+        """A part that is no more."""
+        self._parts.pop(name, None)
+
+    def forget_all(self, kept: Collection[str]) -> None:
+        """Of what is built again, so that each part reports again."""
+        self._parts = {name: part for name, part in self._parts.items() if name in kept}
 
     @property
     def parts(self) -> dict[str, Part]:

@@ -24,6 +24,10 @@ class KnownSecrets:
         self._forms = sorted({form for value in self._values for form in forms_of(value)}, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, self._forms)))
 
+    @property
+    def values(self) -> frozenset[str]:
+        return self._values
+
     def with_more(self, values: Iterable[str | None]) -> KnownSecrets:
         """These and others."""
         return KnownSecrets((*self._values, *values))

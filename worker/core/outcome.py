@@ -26,11 +26,13 @@ class DeadClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The effect is in Halo; `body`: what Halo answered."""
+    """The effect is in Halo; `body`: what Halo answered. `entity`, `record`: what was written, and its id as far as that is known."""
 
     detail: str = ""
     status: int | None = None
     body: Any = field(default=None, repr=False)
+    entity: str = ""
+    record: str | int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import structlog
 from worker.core.errors import EvaluatorUnavailable
 from worker.core.outcome import Unsent
 from worker.core.ports import Clock
+from worker.core.repeats import Repeats
 
 logger = structlog.get_logger()
 Value = TypeVar("Value")
@@ -23,9 +24,11 @@ def unevaluated(error: EvaluatorUnavailable) -> Unsent:
 
 async def once_evaluated(evaluate: Callable[[], Awaitable[Value]], clock: Clock) -> Value:
     """What this yields as soon as it can be evaluated, for what cannot go back: the step before it is done, or others wait behind it."""
+    repeats = Repeats()
     while True:
         try:
             return await evaluate()
         except EvaluatorUnavailable as error:
-            logger.warning("evaluation.waits", reason=str(error), again_in_s=AGAIN_AFTER)
+            if repeats.due(str(error), clock.monotonic()):
+                logger.warning("evaluation.waits", reason=str(error), again_in_s=AGAIN_AFTER)
             await clock.sleep(AGAIN_AFTER)

@@ -53,6 +53,7 @@ class Budget:
     def __init__(self, tenant: str, limit: RateLimit | None, clock: Clock, permits: Permits | None = None) -> None:
         self._tenant = tenant
         self._clock = clock
+        self._requests = None if limit is None else limit.requests
         self._window = None if limit is None else Window(limit.requests, limit.seconds)
         self._permit_pool = None
         if permits is not None and limit is not None:
@@ -128,6 +129,11 @@ class Budget:
         if now >= self._paused_until:
             log.warning("budget.paused", tenant=self._tenant, seconds=round(seconds, 1))
         self._paused_until = now + seconds
+
+    @property
+    def limit(self) -> int | None:
+        """Requests of a window; None where there is no limit."""
+        return self._requests
 
     @property
     def used(self) -> int:

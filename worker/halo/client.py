@@ -191,6 +191,7 @@ async def open_client(
     """
     budget = budgets.of(client)
     metrics.budget_used.labels(client.name).set_function(lambda: budget.used)
+    metrics.budget_limit.labels(client.name).set(budget.limit or 0)
     metrics.budget_waiting.labels(client.name).set_function(lambda: budget.waiting)
     async with transport(client) as send:
         auth = AuthManager(

@@ -24,6 +24,7 @@ from worker.halo.grants import NoToken
 from worker.halo.outcome import classify
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Call, Failure, Send
+from worker.waits import waiting_for
 
 STOPPED = "the worker stopped before the request was sent"
 CORRELATION_LIMIT = 128
@@ -87,10 +88,12 @@ class HaloSlot:
     async def _wait(self, access: SharedAccess, stale: str | None) -> Exchange | None:
         try:
             async with access.shutdown.wait():
-                token = await access.auth.token(rejected=stale)
+                with waiting_for("token", f"a token for client {access.client.name}"):
+                    token = await access.auth.token(rejected=stale)
                 if isinstance(token, NoToken):
                     return Exchange(Fate.NOT_SENT, reason=token.reason, down=True)
-                self._turn = await access.budget.acquire(self._priority)
+                with waiting_for("budget", f"the request budget of client {access.client.name}"):
+                    self._turn = await access.budget.acquire(self._priority)
         except TimeoutError:
             self.release()
             return Exchange(Fate.NOT_SENT, reason=STOPPED)

@@ -14,6 +14,7 @@ from worker.core.entropy import uniform
 from worker.core.errors import BrokerError, Undecodable
 from worker.core.json_codec import decode
 from worker.core.ports import Broker, Channel, Clock
+from worker.core.repeats import Repeats
 from worker.core.topology import mint_lock, minted_mark, pause_queue, permits_queue, permits_topology
 from worker.metrics import Metrics
 from worker.state.permit_issuer import PermitIssuer, pause_message
@@ -36,6 +37,7 @@ class SharedPermits:
         self._metrics = metrics
         self._requests: deque[Callable[[Permit], None]] = deque()
         self._pause = 0.0
+        self._repeats = Repeats()
         self._wanted = asyncio.Event()
         self._unserved = asyncio.Event()
         self._served_at = -math.inf
@@ -70,7 +72,8 @@ class SharedPermits:
                 await broker.declare(permits_topology(self._tenant))
                 await work(broker)
             except BrokerError as error:
-                log.warning("permits.interrupted", clients=list(self._names), reason=str(error), retry_in_s=RETRY)
+                if self._repeats.due(str(error), self._clock.monotonic()):
+                    log.warning("permits.interrupted", clients=list(self._names), reason=str(error), retry_in_s=RETRY)
             await self._clock.sleep(RETRY)
 
     async def _take(self, broker: Broker) -> None:

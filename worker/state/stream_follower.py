@@ -14,6 +14,7 @@ import structlog
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel, Clock
+from worker.core.repeats import Repeats
 from worker.core.topology import Topology
 
 logger = structlog.get_logger()
@@ -137,6 +138,7 @@ class StreamFollower:
         self._topology = topology
         self._clock = clock
         self._kept = timedelta(seconds=kept)
+        self._repeats = Repeats()
         self.position = position
 
     async def follow(self, broker: Broker, handle: Handle) -> None:
@@ -146,7 +148,8 @@ class StreamFollower:
                 await broker.declare(self._topology)
                 await self._read(broker, handle)
             except BrokerError as error:
-                logger.warning("stream.interrupted", stream=self._stream, reason=str(error), retry_in_s=RETRY)
+                if self._repeats.due(str(error), self._clock.monotonic()):
+                    logger.warning("stream.interrupted", stream=self._stream, reason=str(error), retry_in_s=RETRY)
                 handle(Batch(interrupted=str(error)))
             await self._clock.sleep(RETRY)
 

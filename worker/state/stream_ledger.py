@@ -22,6 +22,7 @@ from worker.core.topology import CLAIMS, claims_topology
 from worker.metrics import Metrics
 from worker.state.claim_index import KEPT, ClaimIndex, Entry, NotAClaim, decoded, encoded
 from worker.state.stream_follower import MARGIN, Batch, Position, StreamFollower
+from worker.waits import waiting_for
 
 logger = structlog.get_logger()
 T = TypeVar("T", Claim, bool)
@@ -48,7 +49,8 @@ class StreamLedger:
         answer: asyncio.Future[Claim | str] = asyncio.get_running_loop().create_future()
         self._outbox.append((key, owner, answer))
         self._send_soon()
-        return said(await answer)
+        with waiting_for("claim", f"its claim in {CLAIMS}"):
+            return said(await answer)
 
     def _send_soon(self) -> None:
         """Nothing goes out before the stream is read: what is published while the reader attaches might never come back to it."""

@@ -63,6 +63,10 @@ class Authenticator:
     """
 
     def __init__(self, endpoints: Mapping[str, CallerAuth]) -> None:
+        self.replace(endpoints)
+
+    def replace(self, endpoints: Mapping[str, CallerAuth]) -> None:
+        """Authenticate by these from now on."""
         self._endpoints = endpoints
         signed = [auth for auth in endpoints.values() if auth.type == "signature"]
         self._formats = frozenset(SignatureFormat(auth.header.lower(), auth.prefix.encode(), auth.algorithm, auth.digest) for auth in signed)

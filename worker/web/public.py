@@ -134,10 +134,13 @@ def endpoints_of(runbooks: Mapping[str, Runbook], webhooks: Mapping[str, Webhook
 
 @asynccontextmanager
 async def serve_public(
-    host: str, port: int, endpoints: Mapping[str, CallerAuth], receive: Receive, metrics: Metrics, peers: Peers | None = None
+    host: str, port: int, endpoints: Mapping[str, CallerAuth] | Authenticator, receive: Receive, metrics: Metrics, peers: Peers | None = None
 ) -> AsyncIterator[int]:
-    """Serve until the end of the block, then let calls in flight end; yields the port in use. Raises `WorkerError` when it cannot listen."""
-    public = Public(Authenticator(endpoints), receive, metrics, peers or Peers())
+    """Serve until the end of the block, then let calls in flight end; yields the port in use. An `Authenticator` may get other endpoints meanwhile.
+
+    Raises `WorkerError` when it cannot listen.
+    """
+    public = Public(endpoints if isinstance(endpoints, Authenticator) else Authenticator(endpoints), receive, metrics, peers or Peers())
     served = application()
     served.router.add_post("/runbooks/{name}", public.call, expect_handler=on_expect)
     served.router.add_post("/webhooks/{name}", public.call, expect_handler=on_expect)

@@ -78,10 +78,10 @@ class Job:
     other: OtherSystem
     _stack: AsyncExitStack
 
-    async def start(self, routes: dict[str, Any], *, ready: bool = True, url: str | None = None) -> Running:
+    async def start(self, routes: dict[str, Any], *, ready: bool = True, url: str | None = None, **given: Any) -> Running:
         """A worker over these routes."""
         directory = write_routes(self.folder, routes)
-        settings = Settings(amqp_url=url or self.url, routes=directory)
+        settings = Settings(amqp_url=url or self.url, routes=directory, **given)
         service = Service(settings, load_routes(directory, {}, self.folder / "secrets"), asyncio.Event(), memory=self.server)
         running = await self._stack.enter_async_context(serving(service))
         if ready:

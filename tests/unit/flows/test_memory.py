@@ -187,7 +187,7 @@ class Unreadable:
 
 
 async def test_what_waits_for_long_is_told_with_what_it_waits_for(monkeypatch, capsys):
-    monkeypatch.setattr("worker.flows.consuming.memory.TOLD_AFTER", 0.01)
+    monkeypatch.setattr("worker.waits.TOLD_AFTER", 0.01)
     shared = memory()
     held = await shared.work(8 * MEBIBYTE)
     waiting = asyncio.create_task(shared.work(8 * MEBIBYTE))

@@ -61,9 +61,7 @@ class ScriptedJob:
 async def owned(job: ScriptedJob) -> list[Settlement]:
     reported: list[Settlement] = []
     memory, metrics = Memory(Receipts(job.ledger), Metrics()), Metrics()
-    runner = DeliveryRunner(
-        "assets", job.ledger, memory, Impatient(), metrics.in_hand.labels("assets"), InFlight(), lambda _, settlement, *__: reported.append(settlement)
-    )
+    runner = DeliveryRunner("assets", job.ledger, memory, Impatient(), metrics, InFlight(), lambda _, settlement, *__: reported.append(settlement))
     await runner.own(job)
     return reported
 

@@ -14,16 +14,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from worker.app.route_evaluator import open_route_evaluator
 from worker.broker.open import MEMORY, open_broker
+from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import errors
 from worker.config.expressions import compile_condition
-from worker.config.loader import load_routes
 from worker.config.routes import Routes
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem, QueueMissing
 from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker, Clock, Evaluator
 from worker.flows.dead import operations
-from worker.flows.dead.letter import DeadQueue, dead_queues_of
+from worker.flows.dead.letter import UNROUTED, DeadQueue, dead_queues_of
 from worker.flows.dead.letter_selector import LetterSelector, Selection
 from worker.logs import configure
 from worker.settings import Settings, load_settings
@@ -86,7 +86,7 @@ def open_context(route: str, environment: Mapping[str, str]) -> RouteContext:
     """Raises `ConfigError`."""
     settings = load_settings(environment)
     configure("warning", settings.log_format)
-    routes = load_routes(settings.routes, environment, settings.secrets)
+    routes = routes_with(None if "." in route or route == UNROUTED else route, settings, environment)
     dead_queues = dead_queues_of(routes, route)
     if settings.amqp_url.get_secret_value().startswith(MEMORY):
         raise UsageError("memory:// exists within one process and holds no letters: set the URL of the broker that the worker uses", "WORKER_AMQP_URL")

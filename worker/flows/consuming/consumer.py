@@ -72,7 +72,7 @@ class Consumer:
             memory.receipts.ledger,
             memory,
             clock,
-            metrics.in_hand.labels(consumption.route),
+            metrics,
             InFlight(),
             partial(report, metrics, consumption.route),
         )

@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-import structlog
-
 from worker.core.bodies import measure, packing_of
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, Undecodable
@@ -20,15 +18,14 @@ from worker.core.message import Delivery, Message, identity_of
 from worker.core.outcome import DeadClass, Outcome, Refused, Unsent
 from worker.flows.waiting import race
 from worker.metrics import Metrics
+from worker.waits import waiting_for
 
-logger = structlog.get_logger()
 MEBIBYTE = 1024 * 1024
 IN_FLIGHT = 64 * MEBIBYTE
 SMALL = MEBIBYTE  # bytes of a body that does not queue behind larger ones
 FREE = 32 * 1024  # bytes of a body that waits for no memory: the concurrency of its route bounds such bodies well enough
 RECEIPT_LAG = 1.0  # seconds in which another replica's receipt gets here
-STOPPING = "the worker stops: it waited for memory and was not begun"
-TOLD_AFTER = 5.0  # seconds of waiting after which the log says so
+STOPPING = "the worker or its route stops: it waited for memory and was not begun"
 TURNS_BETWEEN = 4  # of the event loop: an answer of /livez takes three
 
 
@@ -188,16 +185,8 @@ class Memory:
 
 async def told(pool: Pool, weight: int, what: str) -> Share:
     """A share in turn; the log says what is waited for when it takes long."""
-    taking = asyncio.ensure_future(pool.take(weight))
-    try:
-        await asyncio.wait([taking], timeout=TOLD_AFTER)
-        if not taking.done():
-            logger.warning("message.waiting", waits_for=what, bytes=weight, before_it=pool.waiting - 1)
-        return await asyncio.shield(taking)
-    except asyncio.CancelledError:
-        if not taking.cancel():
-            taking.result().release()
-        raise
+    with waiting_for("memory", what, bytes=weight, before_it=pool.waiting):
+        return await pool.take(weight)
 
 
 async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awaitable[Outcome]], stop: asyncio.Event | None = None) -> Outcome:

@@ -20,6 +20,7 @@ from worker.flows.consuming.runner import Handler
 from worker.flows.consuming.settlement_executor import SettlementExecutor
 from worker.flows.consuming.unread import too_large
 from worker.flows.waiting import race
+from worker.waits import waiting_for
 
 DELIVERIES = "x-delivery-count"
 SUSPECT = 3  # deliveries, or starts, without an end after which a message may be the one that takes workers down
@@ -78,7 +79,8 @@ class PlainJob:
     async def due(self, settlement: Settlement) -> Settlement:
         """The settlement when its time has come, or at once when the worker stops."""
         if isinstance(settlement, Retry) and settlement.hold > 0:
-            await race(self.clock.sleep(settlement.hold), self.within.stop.wait())
+            with waiting_for("retry", f"its next attempt in {settlement.hold:g} s: {settlement.reason}"):
+                await race(self.clock.sleep(settlement.hold), self.within.stop.wait())
             settlement = without_delay(settlement) if self.within.stop.is_set() else settlement
         if self.within.lost:
             raise ChannelLost("its channel was lost: the message is delivered and settled again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from worker.core.delivery_state import DeliveryState
-from worker.core.outcome import Outcome, Skipped
+from worker.core.outcome import Done, Outcome, Skipped
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.metrics import Metrics
 
@@ -19,9 +19,12 @@ def report(metrics: Metrics, route: str, outcome: Outcome, settlement: Settlemen
     match settlement:
         case Ack() | Forward():
             event = "message.skipped" if isinstance(outcome, Skipped) else "message.done"
-            logger.info(event, **what, status=getattr(outcome, "status", None), detail=getattr(outcome, "detail", ""))
+            record = {"entity": outcome.entity, "record": outcome.record} if isinstance(outcome, Done) and outcome.entity else {}
+            logger.info(event, **what, **record, status=getattr(outcome, "status", None), detail=getattr(outcome, "detail", ""))
+            metrics.succeeded.labels(route).set_to_current_time()
         case Retry(delay, _, doubtful, reason, hold=hold):
             result = "retried"
+            metrics.retry_in(route, hold or delay or 0.0)
             logger.warning("message.retried", **what, delay=hold or delay, doubtful=doubtful, reason=reason)
         case Bury(dead_class, reason, status):
             result = f"dead_{dead_class.value}"

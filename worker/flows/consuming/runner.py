@@ -20,7 +20,8 @@ from worker.core.ports import Clock
 from worker.core.settlement import Ack, Bury, Settlement, settle
 from worker.flows.consuming.memory import Memory
 from worker.flows.evaluating import unevaluated
-from worker.metrics import Gauge
+from worker.metrics import Metrics
+from worker.waits import wait_scope
 
 logger = structlog.get_logger()
 Handler = Callable[[Delivery, DeliveryState], Awaitable[Outcome]]
@@ -150,25 +151,26 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRunner:
-    """The deliveries of one route. `gauge`: how many are in flight."""
+    """The deliveries of one route."""
 
     route: str
     ledger: Ledger
     memory: Memory
     clock: Clock
-    gauge: Gauge
+    metrics: Metrics
     in_flight: InFlight
     report: Report
 
     async def own(self, job: Job) -> None:
         """Settle it, whatever happens to its handler; a delivery whose channel is lost comes again."""
         state, started = job.state, self.clock.monotonic()
-        with structlog.contextvars.bound_contextvars(route=self.route, correlation_id=state.correlation_id):
+        in_hand = self.metrics.in_hand.labels(self.route)
+        with structlog.contextvars.bound_contextvars(route=self.route, correlation_id=state.correlation_id), wait_scope(self.route, self.metrics):
             execution = self.in_flight.adopt(job.key, job.session) if job.may_adopt else None
             adopted = execution is not None
             if execution is None:
                 execution = self.in_flight.start(job.key, job.session)
-            self.gauge.inc()
+            in_hand.inc()
             try:
                 outcome = await (execution.outcome() if adopted else execution.run(handled(job)))
                 settlement = await self._settled(job, execution, outcome)
@@ -178,7 +180,7 @@ class DeliveryRunner:
                 self._end(job, execution, lost=True)
                 return
             finally:
-                self.gauge.dec()
+                in_hand.dec()
             self._end(job, execution)
             self.report(outcome, settlement, state, self.clock.monotonic() - started)
 

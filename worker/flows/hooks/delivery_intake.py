@@ -7,7 +7,7 @@ Without it (the first copy crashed, or the broker was lost), the second copy pub
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -15,10 +15,11 @@ import structlog
 from worker.config.automation import Webhook
 from worker.core.entropy import new_id
 from worker.core.errors import ExpressionError, Unroutable
+from worker.core.json_codec import encode
 from worker.core.ledger import Claim, Ledger, delivered_key, delivery_key
 from worker.core.message import Message
 from worker.core.ports import Clock, Evaluator
-from worker.core.topology import UNROUTED
+from worker.core.topology import UNROUTED, held_queue
 from worker.flows.hooks.effects import Effect, delivery_effects, delivery_identity, parked_delivery, passes_filter
 from worker.flows.polling.events import unrouted_headers
 from worker.flows.running.run_message import run_id_of, run_queue, start_message
@@ -37,30 +38,47 @@ class IntakeBroker(Ledger, Protocol):
 
 
 class DeliveryIntake:
-    """Accepts deliveries. `path`: `/webhooks/<name>` or `/runbooks/<name>`."""
+    """Accepts deliveries. `path`: `/webhooks/<name>` or `/runbooks/<name>`. `is_paused`: whether the deliveries of a webhook are to wait."""
 
-    def __init__(self, webhooks: Mapping[str, Webhook], broker: IntakeBroker, evaluator: Evaluator, clock: Clock, metrics: Metrics) -> None:
-        self._webhooks = {f"/webhooks/{name}": webhook for name, webhook in webhooks.items()}
+    def __init__(
+        self,
+        webhooks: Mapping[str, Webhook],
+        broker: IntakeBroker,
+        evaluator: Evaluator,
+        clock: Clock,
+        metrics: Metrics,
+        is_paused: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self._is_paused = is_paused
+        self.replace(webhooks)
         self._broker = broker
         self._evaluator = evaluator
         self._clock = clock
         self._metrics = metrics
+
+    def replace(self, webhooks: Mapping[str, Webhook]) -> None:
+        """Accept by these definitions from now on."""
+        self._webhooks = {f"/webhooks/{name}": webhook for name, webhook in webhooks.items()}
 
     async def receive(self, path: str, documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Accept them in order; return counts by result, and run ids. Raises `BrokerError`, `EvaluatorUnavailable`: the sender must then send all of them again."""
         results: Counter[str] = Counter()
         runs = []
         for document in documents:
-            result, run = await self._accept(path, document)
+            result, run = await self.accept(path, document, held=True)
             results[result] += 1
             if run:
                 runs.append(run)
         return {**results, "runs": runs}
 
-    async def _accept(self, path: str, document: dict[str, Any]) -> tuple[str, str | None]:
-        """The result for one delivery, and the id of the run that this copy or an earlier one started."""
+    async def accept(self, path: str, document: dict[str, Any], *, held: bool) -> tuple[str, str | None]:
+        """The result for one delivery, and the id of the run that this copy or an earlier one started. `held`: while its webhook is paused it is stored to wait."""
         route = path.rpartition("/")[2]
         hook = self._webhooks.get(path)
+        if held and hook is not None and self._is_paused(route):
+            await self._broker.publish(Message(encode(document), message_id=new_id()), routing_key=held_queue(route))
+            self._told(route, "", "held")
+            return "held", None
         delivery, result, run = new_id(), "accepted", None
         try:
             delivery = run_id_of(path, await delivery_identity(hook, document, self._evaluator))
@@ -77,9 +95,12 @@ class DeliveryIntake:
             result = "known"
         if result in {"accepted", "known"} and (hook is None or hook.runbook is not None):
             run = delivery
+        self._told(route, delivery, result)
+        return result, run
+
+    def _told(self, route: str, delivery: str, result: str) -> None:
         self._metrics.deliveries.labels(route, result).inc()
         logger.info("delivery.received", route=route, delivery=delivery, result=result)
-        return result, run
 
     async def _publish_once(self, route: str, delivery: str, effects: Sequence[Effect]) -> bool:
         """False if an earlier copy did it."""

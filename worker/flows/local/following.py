@@ -84,8 +84,7 @@ class RunFollower:
         def tell(outcome: Outcome, settlement: Settlement, _: DeliveryState, seconds: float) -> None:
             self.told(step_of(delivery), outcome, settlement, seconds)
 
-        in_hand = metrics.in_hand.labels(self.runbook.name)
-        runner = DeliveryRunner(self.runbook.name, ledger, Memory(Receipts(ledger), metrics), self.clock, in_hand, InFlight(), tell)
+        runner = DeliveryRunner(self.runbook.name, ledger, Memory(Receipts(ledger), metrics), self.clock, metrics, InFlight(), tell)
         for _ in range(MOST_TURNS):
             self.waits_for = f"an answer in step {step_of(delivery)!r}"
             job = LocalJob(self.handler, delivery, codec.read(delivery), self.runbook.delays)

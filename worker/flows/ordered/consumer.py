@@ -80,9 +80,7 @@ class OrderedConsumer:
         self._clock = clock
         self._metrics = metrics
         self._health = health
-        runner = DeliveryRunner(
-            route.name, memory.receipts.ledger, memory, clock, metrics.in_hand.labels(route.name), InFlight(), partial(report, metrics, route.name)
-        )
+        runner = DeliveryRunner(route.name, memory.receipts.ledger, memory, clock, metrics, InFlight(), partial(report, metrics, route.name))
         self._deps = RunnerDeps(route, self._part, handler, needs, evaluator, codec, clock, metrics, health, tasks, runner, memory)
         self._unread = UnreadDeliveries(route.name, self._part, route.declare, memory, clock, metrics, health)
         self._session = 0
@@ -176,11 +174,16 @@ class OrderedConsumer:
 
     async def _tell(self, lanes: Lanes[WaitingMessage], mover: Intake) -> None:
         """Show how it stands, and let the mover know when there is room again."""
+        told = False
         waiting, held_up = self._metrics.ordered_waiting.labels(self._route.name), self._metrics.keys_held_up.labels(self._route.name)
         try:
             while True:
                 waiting.set(len(lanes))
-                held_up.set(lanes.held_up(self._clock.now()))
+                keys = lanes.held_up(self._clock.now())
+                held_up.set(keys)
+                if keys and not told:
+                    logger.warning("order.held_up", route=self._route.name, keys=keys, reason="the first message of a key waits for its next attempt")
+                told = bool(keys)
                 mover.changed()
                 await self._clock.sleep(TOLD_EVERY)
         finally:

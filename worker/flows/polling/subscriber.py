@@ -27,6 +27,7 @@ from worker.state.bootstrap import baton_visible, ensure_baton, restart_baton
 from worker.state.known_stream import KnownLost, KnownStream
 from worker.state.record_index import RecordIndex
 from worker.state.write_notices import WriteNotices
+from worker.waits import wait_scope, waiting_for
 
 logger = structlog.get_logger()
 UNAVAILABLE_WAIT = 30.0  # seconds that a replica holds a baton while Halo is down, before another one may try
@@ -107,7 +108,8 @@ class SubscriberFlow:
                 await self._turn(broker, lease, held, stop)
 
     async def _turn(self, broker: Broker, lease: BatonLease, held: HeldBaton, stop: asyncio.Event) -> None:
-        successor = await self._successor(broker, held.baton, stop)
+        with structlog.contextvars.bound_contextvars(route=self._route.name), wait_scope(self._route.name, self._metrics):
+            successor = await self._successor(broker, held.baton, stop)
         try:
             await lease.put(held, successor)
         except ChannelLost:
@@ -117,7 +119,8 @@ class SubscriberFlow:
 
     async def _successor(self, broker: Broker, baton: Baton, stop: asyncio.Event) -> Baton:
         """Do the work of a turn and return the next baton. It holds failures of Halo and of records; failures of the broker are raised."""
-        await race(self._halo.wait_available(), stop.wait(), timeout=UNAVAILABLE_WAIT)
+        with waiting_for("halo", f"Halo, which client {self._halo.name} cannot use"):
+            await race(self._halo.wait_available(), stop.wait(), timeout=UNAVAILABLE_WAIT)
         now = self._clock.now()
         if not self._halo.available:
             return replace(baton, due=now)

@@ -38,7 +38,13 @@ class GuardedWriter:
 
     async def write(self, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Outcome:
         """Send it, after a lookup where that is needed. Raises `RequestError`, `ExpressionError`."""
-        return await attempt.with_history(await self._written(write, context, bindings, attempt))
+        return self._named(await attempt.with_history(await self._written(write, context, bindings, attempt)), write)
+
+    def _named(self, outcome: Outcome, write: Write) -> Outcome:
+        """The outcome with what was written: the id that Halo answered, or else the one that was asked for."""
+        if not isinstance(outcome, Done):
+            return outcome
+        return replace(outcome, entity=self.operation.entity.partition("/")[0], record=record_id(outcome.body, write))
 
     async def _written(self, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Outcome:
         request = self._request(write)  # a mistake in it must not cost a lookup
@@ -80,6 +86,18 @@ class GuardedWriter:
                 return Refused(DeadClass.IN_DOUBT, reason)
             case LookupFailed(exchange):
                 return failed_lookup(exchange)
+
+
+def record_id(body: Any, write: Write) -> str | int | None:
+    """The id of the one record that was written; None where the write has several, or nothing names it."""
+    answered = body[0] if isinstance(body, list) and len(body) == 1 else body
+    candidates = (answered, write.single, write.path)
+    found = next((each["id"] for each in candidates if isinstance(each, dict) and each.get("id") not in (None, "", 0)), None) if answers_one(write) else None
+    return found if isinstance(found, (str, int)) else None
+
+
+def answers_one(write: Write) -> bool:
+    return write.payload is None or write.single is not None
 
 
 def outcome_of(exchange: Exchange, write: Write, *, repeatable: bool) -> Outcome:

@@ -1,0 +1,49 @@
+"""What waits for long says what for, once for each message, and is counted as long as it waits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from worker.metrics import Metrics, values_of
+from worker.waits import wait_scope, waiting_for
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    monkeypatch.setattr("worker.waits.TOLD_AFTER", 0.0)
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_a_long_wait_is_told_once_for_a_message_and_counted_while_it_lasts(soon):
+    metrics = Metrics()
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logged, structlog.contextvars.bound_contextvars(correlation_id="c-1"):
+        with wait_scope("erp", metrics):
+            for _ in range(3):
+                with waiting_for("budget", "the request budget of client main"):
+                    await turns()
+                    assert values_of(metrics.waiting) == {("erp", "budget"): 1}
+        assert values_of(metrics.waiting) == {("erp", "budget"): 0}
+    assert [(line["event"], line["waits_for"], line["correlation_id"]) for line in logged] == [("message.waiting", "the request budget of client main", "c-1")]
+
+
+async def test_two_messages_that_wait_are_told_twice(soon):
+    with capture_logs() as logged:
+        for _ in range(2):
+            with wait_scope("erp", Metrics()), waiting_for("claim"):
+                await turns()
+    assert len(logged) == 2
+
+
+async def test_a_short_wait_is_not_told():
+    metrics = Metrics()
+    with capture_logs() as logged, wait_scope("erp", metrics), waiting_for("budget"):
+        await turns()
+    assert (logged, values_of(metrics.waiting)) == ([], {})

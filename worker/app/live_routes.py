@@ -1,0 +1,58 @@
+"""The routes that are served now: changed ones are replaced while the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+
+from worker.app.flow_keeper import FlowKeeper
+from worker.app.wiring import Wiring
+from worker.config.routes import Routes
+from worker.flows.hooks.delivery_intake import DeliveryIntake
+from worker.metrics import Metrics
+from worker.settings import Settings
+from worker.web.authentication import Authenticator
+from worker.web.public import Peers, endpoints_of, serve_public
+
+
+class PublicDoor:
+    """The public port: opened with the first route that needs it, until `opened` is closed. `port`: None while it is not open."""
+
+    def __init__(self, settings: Settings, intake: DeliveryIntake, metrics: Metrics, opened: AsyncExitStack) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._metrics = metrics
+        self._opened = opened
+        self._authenticator = Authenticator({})
+        self.port: int | None = None
+
+    async def serve(self, routes: Routes) -> None:
+        """Take calls for these routes from now on. Raises `WorkerError` when it cannot listen."""
+        endpoints = endpoints_of(routes.runbooks, routes.webhooks)
+        self._authenticator.replace(endpoints)
+        self._intake.replace(routes.webhooks)
+        if endpoints and self.port is None:
+            settings = self._settings
+            peers = Peers(settings.public_proxies, settings.public_peer_connections)
+            serving = serve_public(settings.public_host, settings.public_port, self._authenticator, self._intake.receive, self._metrics, peers)
+            self.port = await self._opened.enter_async_context(serving)
+
+
+@dataclass(slots=True)
+class LiveRoutes:
+    wiring: Wiring
+    keeper: FlowKeeper
+    door: PublicDoor
+
+    async def replace(self, routes: Routes, changed: Collection[str]) -> None:
+        """Serve `routes`, which have the same shape: flows of the `changed` ones drain, and begin again where they are still defined."""
+        self.wiring = replace(self.wiring, routes=routes)
+        retired = [flow for flow in self.keeper.flows if flow.route in changed]
+        begun = self.wiring.flows(changed)
+        await self.door.serve(routes)
+        await self.keeper.replace(retired, begun)
+        kept = {flow.part for flow in self.keeper.flows}
+        for flow in retired:
+            if flow.part not in kept:
+                self.wiring.health.forget(flow.part)

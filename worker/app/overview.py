@@ -1,0 +1,111 @@
+"""The whole state of the worker as one value: what replicas report, and what the broker counts. The command and the page show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from worker.app.route_places import RoutePlaces
+from worker.core.pauses import Pauses, told_pause
+from worker.core.ports import Broker, Clock
+from worker.core.topology import UNROUTED
+from worker.state.reports import ClientReport, Report, RouteReport, newest_reports
+from worker.state.route_control import newest_pauses
+
+ABSENT = "no replica reports this route"
+PREFERENCE = ("running", "waiting", "down")
+"""Of a route on several replicas the first of these counts: one replica that works is enough."""
+FAILURE_COUNTS = frozenset({"subscriber"})
+"""Of these kinds one replica polls for all, so that a failure on one of them is that of the route."""
+
+
+async def overview(broker: Broker, clock: Clock, key: bytes, places: Sequence[RoutePlaces] = ()) -> dict[str, Any]:
+    """The JSON of `halo-worker status`. `places`: of route files that are at hand; reports add theirs. Raises `BrokerError`.
+
+    {"replicas": [{"name", "version", "since", "ready"}],
+     "routes": [{"name", "kind", "state": "running" | "paused" | "waiting" | "down", "reason", "backlog", "oldest_s", "retrying", "dead", "last_success", "lag_s"}],
+     "unrouted", "clients": [{"name", "up", "budget_used", "budget_limit"}], "problems": [text]}
+
+    `since`, `last_success`: seconds since 1970. `oldest_s`, `lag_s`: seconds; `oldest_s` is a maximum. null: not known, or the route has none.
+    """
+    reports, pauses = await newest_reports(broker, clock, key), await newest_pauses(broker, key)
+    now = clock.now()
+    fresh = [report for report in reports if report.fresh(now)]
+    routes = []
+    for place in known_places(places, fresh or reports):
+        backlog = await total(broker, place.queues) if place.queues else None
+        dead = await total(broker, place.dead)
+        routes.append(route_object(place, reports, fresh, pauses, now, backlog=backlog, dead=dead or 0))
+    return {
+        "replicas": [{"name": each.name, "version": each.version, "since": each.since, "ready": each.ready} for each in fresh],
+        "routes": routes,
+        "unrouted": await broker.queue_depth(UNROUTED) or 0,
+        "clients": [client_object(reported) for reported in by_client(fresh)],
+        "problems": sorted({problem for each in fresh for problem in each.problems}),
+    }
+
+
+def known_places(places: Iterable[RoutePlaces], reports: Iterable[Report]) -> list[RoutePlaces]:
+    """Those that replicas report, then those that only the route files have."""
+    found = {each.name: RoutePlaces(each.name, each.kind, each.queues, each.dead) for report in reports for each in report.routes}
+    return list((found | {place.name: place for place in places if place.name not in found}).values())
+
+
+async def total(broker: Broker, queues: Iterable[str]) -> int | None:
+    """Messages ready in these queues; None where none of them exists. Raises `BrokerError`."""
+    depths = [depth for queue in queues if (depth := await broker.queue_depth(queue)) is not None]
+    return sum(depths) if depths else None
+
+
+def route_object(
+    place: RoutePlaces, reports: Sequence[Report], fresh: Sequence[Report], pauses: Pauses, now: float, *, backlog: int | None, dead: int
+) -> dict[str, Any]:
+    """One route over all replicas. What only replicas know comes from the last reports while none is there."""
+    told = [route for report in reports for route in report.routes if route.name == place.name]
+    current = [route for report in fresh for route in report.routes if route.name == place.name]
+    state, reason = state_of(place, current, pauses)
+    waits = None if backlog is None else backlog + max((route.waiting for route in current), default=0)
+    success = max((route.last_success for route in told), default=0.0) or None
+    empty_at = max((route.empty_at for route in told), default=0.0)
+    return {
+        "name": place.name,
+        "kind": place.kind,
+        "state": state,
+        "reason": reason,
+        "backlog": waits,
+        "oldest_s": max(0, round(now - empty_at)) if waits and empty_at else None,
+        "retrying": sum(route.retrying for route in current),
+        "dead": dead,
+        "last_success": success,
+        "lag_s": max(0, round(now - success)) if success and place.kind == "subscriber" else None,
+    }
+
+
+def state_of(place: RoutePlaces, current: Sequence[RouteReport], pauses: Pauses) -> tuple[str, str]:
+    if not current:
+        paused = pauses.routes.get(place.name)
+        return "down", f"{ABSENT}; {told_pause(paused)}" if paused is not None else ABSENT
+    if (pause := pauses.routes.get(place.name)) is not None:
+        return "paused", told_pause(pause)
+    order = tuple(reversed(PREFERENCE)) if place.kind in FAILURE_COUNTS else PREFERENCE
+    best = min(current, key=lambda route: order.index(route.state) if route.state in order else len(order))
+    return (best.state, best.reason) if best.state in PREFERENCE else ("waiting", "it is about to be resumed")
+
+
+def by_client(reports: Iterable[Report]) -> list[list[ClientReport]]:
+    """What replicas say about each client, by name."""
+    found: dict[str, list[ClientReport]] = {}
+    for report in reports:
+        for client in report.clients:
+            found.setdefault(client.name, []).append(client)
+    return [found[name] for name in sorted(found)]
+
+
+def client_object(told: Sequence[ClientReport]) -> dict[str, Any]:
+    """Up where any replica can use it; each replica counts its own requests against the one limit."""
+    return {
+        "name": told[0].name,
+        "up": any(each.up for each in told),
+        "budget_used": sum(each.budget_used for each in told),
+        "budget_limit": told[0].budget_limit,
+    }

@@ -1,0 +1,90 @@
+"""Takes over changed route files while the worker runs: reads, checks and compiles them, and keeps the old routes where there is a mistake."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from worker.config.routes import Routes
+from worker.config.sound_routes import SoundRoutes
+from worker.core.errors import ConfigError
+from worker.core.ports import Clock
+from worker.flows.waiting import race
+
+logger = structlog.get_logger()
+LOOK_EVERY = 5.0  # seconds between two looks at the directory
+SETTLED = 0.5  # seconds without a further change, so that a half-written file or half of several files is not taken
+Signature = Mapping[str, tuple[int, int, int]]
+
+
+@dataclass(slots=True)
+class Reloader:
+    """`load`: reads the route files and compiles them, in a thread of its own. `taken`: has them served. `refused`: is told the mistakes.
+
+    `asked`: set to reload now. `watches`: whether the directory is looked at by itself.
+    """
+
+    directory: Path
+    load: Callable[[], SoundRoutes]
+    taken: Callable[[Routes, Sequence[str]], Awaitable[None]]
+    refused: Callable[[Sequence[str]], None]
+    clock: Clock
+    asked: asyncio.Event
+    watches: bool = True
+    _seen: Signature = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        self._seen = await asyncio.to_thread(signature_of, self.directory)
+        while True:
+            await race(self.asked.wait(), timeout=LOOK_EVERY if self.watches else None)
+            was_asked = self.asked.is_set()
+            self.asked.clear()
+            if await self._has_changed() or was_asked:
+                await self.reload()
+
+    async def _has_changed(self) -> bool:
+        if not self.watches:
+            return False
+        found = await asyncio.to_thread(signature_of, self.directory)
+        if found == self._seen:
+            return False
+        while True:
+            await self.clock.sleep(SETTLED)
+            later = await asyncio.to_thread(signature_of, self.directory)
+            if later == found:
+                self._seen = found
+                return True
+            found = later
+
+    async def reload(self) -> None:
+        """Take over what the files say now, or say why not."""
+        try:
+            loaded = await asyncio.to_thread(self.load)
+        except ConfigError as error:
+            told = tuple(map(str, error.problems))
+            self.refused(told)
+            for problem in told:
+                logger.error("routes.refused", problem=problem, then="the routes run on as they were")
+            return
+        await self.taken(loaded.routes, tuple(map(str, loaded.problems)))
+        logger.info("routes.taken_over", subscribers=len(loaded.routes.subscribers), publishers=len(loaded.routes.publishers), problems=len(loaded.problems))
+
+
+def signature_of(directory: Path) -> Signature:
+    """Size, time and inode of each file in it, below it too. A link counts as what it leads to, as in a volume of a Kubernetes ConfigMap."""
+    found = {}
+    for folder, folders, files in os.walk(directory):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            try:
+                stat = (Path(folder) / name).stat()
+            except OSError:
+                continue
+            found[str(Path(folder) / name)] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    return found

@@ -1,0 +1,159 @@
+"""Reports the state of this replica to the broker, so that `status` can be asked anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from worker import __version__
+from worker.app.flow_keeper import FlowKeeper
+from worker.app.route_places import RoutePlaces, places_of
+from worker.config.routes import Routes
+from worker.core.errors import BrokerError
+from worker.core.health import Health, Part
+from worker.core.pauses import told_pause
+from worker.core.ports import Broker, Clock
+from worker.core.topology import UNROUTED
+from worker.metrics import Metrics, values_of
+from worker.state.reports import ClientReport, Report, RouteReport, newest_reports, publish_report
+from worker.state.route_control import RouteControl
+
+logger = structlog.get_logger()
+INTERVAL = 5.0  # seconds
+SOONER = 1.0  # seconds after which a change of state is reported
+MANY = 100  # routes; with more of them a replica reports at a third of the pace
+MOST_ASKED = 20  # questions about queues for one report
+LONGEST = 300  # characters of a reason
+MOST_PROBLEMS = 20
+POLL_TOLD = "the last poll"
+
+
+@dataclass(slots=True)
+class Reporter:
+    """`routes`, `problems`: what the replica runs now, and the mistakes in files that it does not run."""
+
+    name: str
+    routes: Callable[[], Routes]
+    problems: Callable[[], Sequence[str]]
+    keeper: FlowKeeper
+    control: RouteControl
+    health: Health
+    metrics: Metrics
+    clock: Clock
+    since: float
+    _empty_at: dict[str, float] = field(default_factory=dict)
+    _settled: dict[str, float] = field(default_factory=dict)
+
+    async def serve(self, broker: Broker, key: bytes) -> None:
+        """Report until the attachment is lost. A report that fails costs nothing but itself."""
+        while True:
+            try:
+                for report in await newest_reports(broker, self.clock, key):  # what the replicas before this one saw
+                    for route in report.routes:
+                        self._empty_at[route.name] = max(self._empty_at.get(route.name, 0.0), route.empty_at)
+                await self._report_often(broker, key)
+            except BrokerError as error:
+                if broker.lost:
+                    raise
+                logger.warning("status.unpublished", reason=str(error), again_in_s=INTERVAL)
+                await self.clock.sleep(INTERVAL)
+
+    async def _report_often(self, broker: Broker, key: bytes) -> None:
+        """Raises `BrokerError`."""
+        while True:
+            places = places_of(self.routes())
+            interval = INTERVAL if len(places) <= MANY else 3 * INTERVAL
+            await self._look(broker, places)
+            report = self.report(places, interval)
+            await publish_report(broker, key, report)
+            until = self.clock.monotonic() + interval
+            while self.clock.monotonic() < until and standing(self.report(places, interval)) == standing(report):
+                await self.clock.sleep(min(SOONER, interval))
+
+    def report(self, places: Sequence[RoutePlaces], interval: float) -> Report:
+        """What is known here; asks nobody."""
+        consuming, waiting = values_of(self.metrics.consuming), values_of(self.metrics.waiting)
+        done = values_of(self.metrics.succeeded) | values_of(self.metrics.polled)
+        retrying, ordered = values_of(self.metrics.retrying), values_of(self.metrics.ordered_waiting)
+        parts = self._parts()
+        causes_of: dict[str, list[str]] = {}
+        for (route, cause), count in sorted(waiting.items()):
+            if count > 0:
+                causes_of.setdefault(route, []).append(cause)
+        routes = []
+        for place in places:
+            label = (place.name,)
+            consumes = place.kind == "webhook" or consuming.get(label, 0) > 0
+            state, reason = self._state(place, parts.get(place.name, []), consumes=consumes, causes=causes_of.get(place.name, []))
+            told = RouteReport(
+                place.name,
+                place.kind,
+                state,
+                reason[:LONGEST],
+                place.queues,
+                place.dead,
+                last_success=done.get(label, 0.0),
+                empty_at=self._empty_at.get(place.name, 0.0),
+                retrying=int(retrying.get(label, 0)),
+                waiting=int(ordered.get(label, 0)),
+            )
+            routes.append(told)
+        problems = tuple(self.problems()[:MOST_PROBLEMS])
+        return Report(self.name, __version__, self.since, self.clock.now(), interval, self.health.ready, tuple(routes), self._clients(), problems)
+
+    def _parts(self) -> dict[str, list[Part]]:
+        """What readiness says, by route."""
+        told, found = self.health.parts, dict[str, list[Part]]()
+        for flow in self.keeper.flows:
+            if flow.part in told:
+                found.setdefault(flow.route, []).append(told[flow.part])
+        return found
+
+    def _state(self, place: RoutePlaces, parts: Sequence[Part], *, consumes: bool, causes: Sequence[str]) -> tuple[str, str]:
+        if (pause := self.control.pause_of(place.name)) is not None:
+            return "paused", told_pause(pause)
+        if bad := [part.detail for part in parts if not part.ok]:
+            return "down", bad[0]
+        if not consumes:
+            return "waiting", parts[0].detail if parts else "starting"
+        if causes:
+            return "waiting", f"messages wait for {', '.join(causes)}"
+        return "running", next((part.detail for part in parts if part.detail.startswith(POLL_TOLD)), "")
+
+    def _clients(self) -> tuple[ClientReport, ...]:
+        up, used, limit = values_of(self.metrics.client_up), values_of(self.metrics.budget_used), values_of(self.metrics.budget_limit)
+        return tuple(ClientReport(name, value > 0, int(used.get((name,), 0)), int(limit.get((name,), 0)) or None) for (name,), value in sorted(up.items()))
+
+    async def _look(self, broker: Broker, places: Sequence[RoutePlaces]) -> None:
+        """Note which routes have nothing to do. The broker is asked only about those that are busy or do not consume. Raises `BrokerError`."""
+        unrouted = await broker.queue_depth(UNROUTED) or 0
+        self.metrics.unrouted_waiting.set(unrouted)
+        if unrouted:
+            self.health.up("unrouted", f"{unrouted} in {UNROUTED}: no queue took these events; see `halo-worker dead list unrouted`")
+        else:
+            self.health.forget("unrouted")
+        in_hand, consuming = values_of(self.metrics.in_hand), values_of(self.metrics.consuming)
+        settled: dict[str, float] = {}
+        for (route, _), count in values_of(self.metrics.messages).items():
+            settled[route] = settled.get(route, 0.0) + count
+        ordered = values_of(self.metrics.ordered_waiting)
+        busy = []
+        for place in places:
+            label, count = (place.name,), settled.get(place.name, 0.0)
+            idle = consuming.get(label, 0) > 0 and not in_hand.get(label, 0) and self._settled.get(place.name) == count
+            if idle and not ordered.get(label, 0):
+                self._empty_at[place.name] = self.clock.now()
+            elif place.queues:
+                busy.append(place)
+        self._settled = settled | {place.name: settled.get(place.name, 0.0) for place in places}
+        for place in sorted(busy, key=lambda each: self._empty_at.get(each.name, 0.0))[-MOST_ASKED:]:
+            depths = [await broker.queue_depth(queue) for queue in place.queues]
+            if not any(depths) and not ordered.get((place.name,), 0):
+                self._empty_at[place.name] = self.clock.now()
+
+
+def standing(report: Report) -> tuple[object, ...]:
+    """What is reported at once when it changes."""
+    return report.ready, [(route.name, route.state, route.reason) for route in report.routes], report.problems

@@ -1,0 +1,29 @@
+"""Where the messages of each route wait: its kind, its queues and its dead queues, for those who count them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from worker.config.routes import Routes
+from worker.core.topology import dead_queue, held_queue, subscriber_dead_queue
+from worker.flows.running.run_message import run_queue
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePlaces:
+    """`queues`: what is to be done. A subscriber has none: its events are for others."""
+
+    name: str
+    kind: str
+    queues: tuple[str, ...]
+    dead: tuple[str, ...]
+
+
+def places_of(routes: Routes) -> list[RoutePlaces]:
+    """In the order of kinds, then of names."""
+    found = [RoutePlaces(name, "subscriber", (), (subscriber_dead_queue(name),)) for name in sorted(routes.subscribers)]
+    found += [RoutePlaces(name, "publisher", (route.queue,), (dead_queue(route.queue),)) for name, route in sorted(routes.publishers.items())]
+    for name, runbook in sorted(routes.runbooks.items()):
+        queues = (run_queue(name), *([runbook.queue] if runbook.queue else []))
+        found.append(RoutePlaces(name, "runbook", queues, tuple(map(dead_queue, queues))))
+    return found + [RoutePlaces(name, "webhook", (held_queue(name),), (subscriber_dead_queue(name),)) for name in sorted(routes.webhooks)]

@@ -1,0 +1,31 @@
+"""What a worker builds once for all its routes, as a value: while it stays the same, changed routes are replaced one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from worker.app.clients import used_clients
+from worker.config.routes import FILES, Routes
+from worker.flows.echoes.guard import guarded
+
+
+def shape_of(routes: Routes) -> Hashable:
+    """Clients in use, integrations, tables, whose writes are recorded, which shared queues are served, and how memory is divided."""
+    clients = sorted(set(used_clients(routes)))
+    shared = tuple(routes.sources.get(name, "") for name in (FILES, *clients, *sorted(routes.integrations)))
+    tenants = tuple(sorted((name, repr(client)) for name, client in routes.clients.items()))  # clients of one tenant share its budget
+    takes = bool(routes.publishers or routes.runbooks)
+    rooms = sum(publisher.order_by is not None for publisher in routes.publishers.values())
+    return shared, tenants, tuple(sorted((name, tuple(sorted(spaces))) for name, spaces in guarded(routes).items())), takes, bool(routes.webhooks), rooms
+
+
+def changed_names(before: Routes, after: Routes) -> set[str]:
+    """Routes that are new, gone or different. A change of a webhook also concerns the subscribers that it wakes."""
+    names = route_names(before) | route_names(after)
+    changed = {name for name in names if before.sources.get(name) != after.sources.get(name)}
+    hooks = [hook for routes in (before, after) for name, hook in routes.webhooks.items() if name in changed]
+    return changed | {hook.wake.subscriber for hook in hooks if hook.wake is not None}
+
+
+def route_names(routes: Routes) -> set[str]:
+    return {*routes.subscribers, *routes.publishers, *routes.runbooks, *routes.webhooks}

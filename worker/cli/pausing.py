@@ -1,0 +1,99 @@
+"""`halo-worker pause` and `resume`: for all replicas, until they are resumed."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import socket
+from collections.abc import Callable, Mapping
+
+from worker.app.route_places import places_of
+from worker.broker.open import open_broker
+from worker.cli.console import output
+from worker.cli.status import require_broker
+from worker.config.sound_routes import load_sound_routes
+from worker.core.clock import SystemClock
+from worker.core.errors import ConfigError, Problem
+from worker.core.pauses import MAX_TEXT, Pause, Pauses, told_pause
+from worker.core.ports import Broker
+from worker.core.suggest import choices
+from worker.logs import configure
+from worker.settings import Settings, load_settings
+from worker.state.keys import shared_key
+from worker.state.reports import newest_reports
+from worker.state.route_control import change_pauses
+
+GOOD = 0
+MEANS = {
+    "publisher": "its messages wait in their queue",
+    "subscriber": "it polls nothing, and finds what changed meanwhile once it is resumed",
+    "runbook": "runs stop before their next step, and new runs wait",
+    "webhook": "its deliveries are stored and wait",
+}
+
+
+def pause(name: str, reason: str, environment: Mapping[str, str]) -> int:
+    """Raises `ConfigError`, `BrokerError`."""
+    clock = SystemClock()
+    made = Pause(clock.now(), whoami(), reason[:MAX_TEXT])
+    return asyncio.run(changed(name, environment, lambda pauses: pauses.with_pause(name, made), paused=True))
+
+
+def resume(name: str, environment: Mapping[str, str]) -> int:
+    """Raises `ConfigError`, `BrokerError`. A route that is defined no more can be resumed too."""
+    clock = SystemClock()
+    return asyncio.run(changed(name, environment, lambda pauses: pauses.without(name, clock.now()), paused=False))
+
+
+async def changed(name: str, environment: Mapping[str, str], change: Callable[[Pauses], Pauses], *, paused: bool) -> int:
+    settings, clock = load_settings(environment), SystemClock()
+    configure("error")
+    require_broker(settings)
+    async with open_broker(settings.amqp_url.get_secret_value(), name="halo-worker pause", heartbeat=settings.heartbeat) as broker:
+        key = await shared_key(broker, clock)
+        kinds = await known_kinds(broker, key, settings, environment)
+
+        def checked(pauses: Pauses) -> Pauses:
+            if name not in kinds and name not in pauses.routes:
+                raise ConfigError(
+                    [
+                        Problem(
+                            "ROUTE",
+                            0,
+                            0,
+                            f"there is no route {name!r}{choices(name, kinds, none='; no replica reports any, and the route files here have none')}",
+                        )
+                    ]
+                )
+            return change(pauses)
+
+        before, after = await change_pauses(broker, clock, key, checked)
+    output().print(told(name, kinds.get(name, ""), before, after, paused=paused), soft_wrap=True)
+    return GOOD
+
+
+async def known_kinds(broker: Broker, key: bytes, settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """The kinds of the routes that replicas report or the route files here have, by name. A broken file does not matter."""
+    found = {route.name: route.kind for report in await newest_reports(broker, SystemClock(), key) for route in report.routes}
+    try:
+        routes = load_sound_routes(settings.routes, environment, settings.secrets).routes
+    except ConfigError:
+        return found
+    return {place.name: place.kind for place in places_of(routes)} | found
+
+
+def told(name: str, kind: str, before: Pauses, after: Pauses, *, paused: bool) -> str:
+    if before is after:
+        return f"{name}: nothing to do, it is {told_pause(before.routes[name]) if paused else 'not paused'}"
+    if not paused:
+        return f"{name}: resumed on all replicas"
+    return f"{name}: paused on all replicas until `halo-worker resume {name}`; what is in flight ends, {MEANS.get(kind, 'and nothing new begins')}"
+
+
+def whoami() -> str:
+    """The user and the machine, for whoever meets the pause later."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user id may have no name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,51 @@
+"""Loads what is sound in a directory of route files, for commands and workers that are to go on beside a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.config.loader import LeftOut, compile_directory
+from worker.config.routes import Routes
+from worker.core.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class SoundRoutes:
+    """`routes`: what has no mistake and refers to nothing that has one. `problems`: the mistakes in the rest."""
+
+    routes: Routes
+    problems: tuple[Problem, ...] = ()
+
+    def requiring(self, name: str) -> Routes:
+        """The routes. Raises `ConfigError` with the mistakes where they may be why no definition has this name."""
+        routes = self.routes
+        kinds: tuple[Mapping[str, object], ...] = (routes.subscribers, routes.publishers, routes.runbooks, routes.webhooks, routes.integrations)
+        if self.problems and not any(name in kind for kind in kinds):
+            raise ConfigError(self.problems)
+        return routes
+
+    @property
+    def told(self) -> str:
+        """One sentence about what is left out; empty where nothing is."""
+        files = sorted({problem.file for problem in self.problems})
+        count = len(self.problems)
+        return f"{', '.join(files)}: {count} mistake{'' if count == 1 else 's'}; what it concerns is left out (`halo-worker check` lists it)" if files else ""
+
+
+def load_sound_routes(directory: Path, environment: Mapping[str, str], secrets: Path, *, whole_files: bool = False) -> SoundRoutes:
+    """Leave out each definition with a mistake, or with `whole_files` the file that holds it, and then what refers to something that is left out.
+
+    Raises `ConfigError` where a mistake belongs to no route file, and where nothing sound is left.
+    """
+    left, told = LeftOut(), list[Problem]()
+    while True:
+        compiled = compile_directory(directory, environment, secrets, left=left)
+        if not compiled.problems:
+            return SoundRoutes(compiled.routes, tuple(told))
+        told += compiled.problems if not told else []
+        more = left.with_more(compiled.problems, compiled.definitions, whole_files=whole_files and left == LeftOut())
+        if more == left or not more.files <= set(compiled.files):
+            raise ConfigError(told)
+        left = more

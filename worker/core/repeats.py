@@ -1,0 +1,26 @@
+"""Decides when a state that repeats is worth another log line: at once, then at growing intervals: pure."""
+
+from __future__ import annotations
+
+FIRST = 30.0  # seconds
+LONGEST = 3600.0
+MOST = 50  # states that are remembered
+
+
+class Repeats:
+    """Of one place in the code. A state is a text, such as a reason; one that returns after it was gone for long is new."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, tuple[float, float]] = {}
+
+    def due(self, state: str, now: float) -> bool:
+        """Whether to log this state now; `now`: monotonic seconds."""
+        at, pause = self._states.get(state, (now, 0.0))
+        if now < at:
+            return False
+        pause = FIRST if not pause or now > at + pause else min(2 * pause, LONGEST)
+        self._states.pop(state, None)
+        while len(self._states) >= MOST:
+            del self._states[next(iter(self._states))]
+        self._states[state] = (now + pause, pause)
+        return True

@@ -1,0 +1,81 @@
+"""Deliveries to a paused webhook: stored in a queue of their own, since Halo sends nothing again, and accepted when the webhook is resumed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from worker.core.bodies import read_message
+from worker.core.errors import EvaluatorUnavailable, Undecodable
+from worker.core.health import Health
+from worker.core.message import Delivery
+from worker.core.ports import Broker, Channel, Clock
+from worker.core.repeats import Repeats
+from worker.core.topology import Topology, browsed, held_queue
+from worker.flows.hooks.delivery_intake import DeliveryIntake
+from worker.flows.waiting import race
+
+logger = structlog.get_logger()
+PREFETCH = 10
+RETRY = 1.0  # seconds until a delivery is accepted again for which nothing could be evaluated
+
+
+def held_topology(webhook: str) -> Topology:
+    return Topology(queues=(browsed(held_queue(webhook)),))
+
+
+class HeldDeliveries:
+    """Accepts what waits for one webhook, in its order. A delivery that is accepted twice has its effects once."""
+
+    def __init__(self, webhook: str, intake: DeliveryIntake, clock: Clock, health: Health) -> None:
+        self._webhook = webhook
+        self._intake = intake
+        self._clock = clock
+        self._health = health
+        self._repeats = Repeats()
+
+    @property
+    def part(self) -> str:
+        """Its name in the readiness report."""
+        return f"webhook {self._webhook}"
+
+    async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
+        """Until `stop`, which a pause sets as well. Raises `BrokerError`."""
+        while not stop.is_set():
+            async with broker.channel(prefetch=PREFETCH) as channel:
+                arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+                await channel.consume(held_queue(self._webhook), arrived.put_nowait)
+                self._health.up(self.part, "accepting deliveries")
+                await self._accept_all(channel, arrived, stop)
+
+    async def _accept_all(self, channel: Channel, arrived: asyncio.Queue[Delivery], stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            delivery = await race(arrived.get(), channel.wait_closed(), stop.wait())
+            if isinstance(delivery, str):
+                self._health.down(self.part, f"its channel was closed: {delivery}")
+                return
+            if isinstance(delivery, bool):
+                return
+            if await self._accepted(delivery, stop):
+                await delivery.ack()
+
+    async def _accepted(self, delivery: Delivery, stop: asyncio.Event) -> bool:
+        """False when the worker or the route stops first: the delivery then waits in its queue."""
+        try:
+            document = read_message(delivery.message)
+        except Undecodable as error:
+            logger.error(
+                "delivery.foreign", route=self._webhook, message_id=delivery.message.message_id, reason=f"no worker put it on {delivery.queue}: {error}"
+            )
+            return True
+        while not stop.is_set():
+            try:
+                await self._intake.accept(f"/webhooks/{self._webhook}", document, held=False)
+            except EvaluatorUnavailable as error:
+                if self._repeats.due(str(error), self._clock.monotonic()):
+                    logger.warning("evaluation.waits", reason=str(error), again_in_s=RETRY)
+                await race(self._clock.sleep(RETRY), stop.wait())
+            else:
+                return True
+        return False

@@ -1,0 +1,121 @@
+"""What replicas tell about themselves: published to the stream `halo.status`, and read by whoever shows the state of the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from worker.core.errors import BrokerError, Undecodable
+from worker.core.message import Delivery, Message
+from worker.core.ports import Broker, Clock
+from worker.core.topology import STATUS
+from worker.state.sealed import seal, unseal
+from worker.state.stream_follower import open_stream
+
+FRESH = 3  # intervals after which a replica that is silent counts as down
+LOOK_BACK = timedelta(minutes=2)
+FIRST_WITHIN = 2.0  # seconds within which RabbitMQ delivers what the stream holds
+QUIET = 0.3  # seconds without a further report after which the end is reached
+
+
+@dataclass(frozen=True, slots=True)
+class RouteReport:
+    """One route on one replica. `queues`, `dead`: where its messages wait. `empty_at`: when no message waited, seconds since 1970; 0: never seen.
+
+    `last_success`: of a subscriber the last complete poll. `waiting`: messages in the waiting queue of an ordered route.
+    """
+
+    name: str
+    kind: str
+    state: str = "down"
+    reason: str = ""
+    queues: tuple[str, ...] = ()
+    dead: tuple[str, ...] = ()
+    last_success: float = 0.0
+    empty_at: float = 0.0
+    retrying: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClientReport:
+    """`budget_limit`: requests of a window; None: no limit."""
+
+    name: str
+    up: bool
+    budget_used: int
+    budget_limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One replica. Times are seconds since 1970. `interval`: seconds until its next report. `problems`: mistakes in route files that it does not run."""
+
+    name: str
+    version: str
+    since: float
+    at: float
+    interval: float
+    ready: bool
+    routes: tuple[RouteReport, ...] = ()
+    clients: tuple[ClientReport, ...] = ()
+    problems: tuple[str, ...] = field(default=())
+
+    def fresh(self, now: float) -> bool:
+        """Whether the replica is there. Clocks that differ by more than 5 s hide it."""
+        return now - self.at <= FRESH * self.interval + 5
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Raises `Undecodable`; ignores members of a newer version."""
+        try:
+            routes = tuple(
+                RouteReport(**known(RouteReport, each) | {part: tuple(each.get(part, ())) for part in ("queues", "dead")}) for each in document["routes"]
+            )
+            clients = tuple(ClientReport(**known(ClientReport, each)) for each in document["clients"])
+            return cls(**known(cls, document) | {"routes": routes, "clients": clients, "problems": tuple(document.get("problems", ()))})
+        except (AttributeError, KeyError, TypeError) as error:
+            raise Undecodable(f"a member of the report is missing or wrong: {error!r}") from None
+
+
+def known(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name in kind.__dataclass_fields__}  # type: ignore[attr-defined]
+
+
+async def publish_report(broker: Broker, key: bytes, report: Report) -> None:
+    """Raises `BrokerError`."""
+    await broker.publish(Message(seal(asdict(report), key, STATUS)), routing_key=STATUS)
+
+
+async def newest_reports(broker: Broker, clock: Clock, key: bytes) -> list[Report]:
+    """The last report of each replica of the last minutes; where there is none, of those at the end of the stream. Raises `BrokerError`."""
+    if not await broker.queue_exists(STATUS):  # its depth lags some seconds behind
+        return []
+    since = datetime.fromtimestamp(clock.now(), UTC) - LOOK_BACK
+    return await read_reports(broker, key, since) or await read_reports(broker, key, "last")
+
+
+async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> list[Report]:
+    """By name, the newest of each replica. What no worker wrote is passed over."""
+    newest: dict[str, Report] = {}
+    try:
+        async with open_stream(broker, STATUS, start) as reader:
+            within = FIRST_WITHIN
+            while batch := await reader.batch(within):
+                within = QUIET
+                for report in filter(None, (report_in(delivery, key) for delivery in batch)):
+                    if report.name not in newest or report.at >= newest[report.name].at:
+                        newest[report.name] = report
+    except BrokerError:
+        if broker.lost:
+            raise
+    return [newest[name] for name in sorted(newest)]
+
+
+def report_in(delivery: Delivery, key: bytes) -> Report | None:
+    try:
+        return Report.of(unseal(delivery.message.body, key, STATUS))
+    except Undecodable:
+        return None

@@ -1,0 +1,129 @@
+"""The paused routes, shared by all replicas: read from the stream `halo.control`, and changed by an operator under a lock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from worker.core.errors import BrokerError, Undecodable
+from worker.core.message import Delivery, Message
+from worker.core.pauses import Pause, Pauses
+from worker.core.ports import Broker, Clock
+from worker.core.repeats import Repeats
+from worker.core.topology import CONTROL, CONTROL_LOCK, control_topology
+from worker.state.sealed import seal, unseal
+from worker.state.stream_follower import SILENCE, open_stream
+
+logger = structlog.get_logger()
+RETRY = 1.0  # seconds until the stream is read again after its channel was lost
+LOCK_RETRY = 0.1
+QUIET = 0.5  # seconds without a further message after which the end of a small stream is reached
+
+
+class RouteControl:
+    """What is paused now, as far as this replica has read. It keeps its knowledge while there is no broker. `told`: called with what was paused before and after each change."""
+
+    def __init__(self, clock: Clock, told: Callable[[Pauses, Pauses], None] = lambda *_: None) -> None:
+        self._clock = clock
+        self._told = told
+        self._pauses = Pauses()
+        self._repeats = Repeats()
+        self._changed = asyncio.Event()
+        self._loaded = asyncio.Event()
+
+    @property
+    def pauses(self) -> Pauses:
+        return self._pauses
+
+    def pause_of(self, route: str) -> Pause | None:
+        return self._pauses.routes.get(route)
+
+    async def wait_paused(self, route: str) -> None:
+        while self.pause_of(route) is None:
+            await self._changed.wait()
+
+    async def wait_resumed(self, route: str) -> None:
+        while self.pause_of(route) is not None:
+            await self._changed.wait()
+
+    async def wait_loaded(self) -> None:
+        """Until the paused routes are known: no route may begin before."""
+        await self._loaded.wait()
+
+    async def follow(self, broker: Broker, key: bytes) -> None:
+        """Read every change until the attachment is lost; a channel that is lost alone is opened again."""
+        while not broker.lost:
+            try:
+                await ensure_control(broker, self._clock, key)
+                await self._read(broker, key)
+            except BrokerError as error:
+                if self._repeats.due(str(error), self._clock.monotonic()):
+                    logger.warning("stream.interrupted", stream=CONTROL, reason=str(error), retry_in_s=RETRY)
+            await self._clock.sleep(RETRY)
+
+    async def _read(self, broker: Broker, key: bytes) -> None:
+        """Raises `BrokerError` in the end."""
+        async with open_stream(broker, CONTROL, "last") as reader:
+            while True:
+                for delivery in await reader.batch(None if self._loaded.is_set() else SILENCE):
+                    self._note(delivery, key)
+                self._loaded.set()
+
+    def _note(self, delivery: Delivery, key: bytes) -> None:
+        pauses = read_pauses(delivery, key)
+        if pauses is not None and pauses.revision > self._pauses.revision:
+            before, self._pauses = self._pauses, pauses
+            self._told(before, pauses)
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+
+def read_pauses(delivery: Delivery, key: bytes) -> Pauses | None:
+    """None for what no worker and no operator wrote, which is logged."""
+    try:
+        return Pauses.of(unseal(delivery.message.body, key, CONTROL))
+    except Undecodable as error:
+        logger.error("control.refused", offset=delivery.offset, reason=str(error))
+        return None
+
+
+async def change_pauses(broker: Broker, clock: Clock, key: bytes, change: Callable[[Pauses], Pauses]) -> tuple[Pauses, Pauses]:
+    """The paused routes before and after. Operators change them one after the other. Raises `BrokerError`."""
+    await ensure_control(broker, clock, key)
+    while True:
+        async with broker.lock(CONTROL_LOCK) as mine:
+            if mine:
+                before = await newest_pauses(broker, key)
+                after = change(before)
+                if after is not before:
+                    await broker.publish(Message(seal(after.as_object(), key, CONTROL)), routing_key=CONTROL)
+                return before, after
+        await clock.sleep(LOCK_RETRY)
+
+
+async def newest_pauses(broker: Broker, key: bytes) -> Pauses:
+    """What the end of the stream says; nothing is paused where there is no stream. Raises `BrokerError`."""
+    if not await broker.queue_exists(CONTROL):
+        return Pauses()
+    async with open_stream(broker, CONTROL, "last") as reader:
+        newest, within = Pauses(), SILENCE
+        while batch := await reader.batch(within):
+            found = [pauses for delivery in batch if (pauses := read_pauses(delivery, key)) is not None]
+            newest, within = max([newest, *found], key=lambda each: each.revision), QUIET
+    return newest
+
+
+async def ensure_control(broker: Broker, clock: Clock, key: bytes) -> None:
+    """Make the stream with a first message, so that a reader need not tell an empty stream from a slow one. Raises `BrokerError`.
+
+    RabbitMQ's count of a stream's messages lags some seconds behind, so it cannot tell either.
+    """
+    while not await broker.queue_exists(CONTROL):
+        async with broker.lock(CONTROL_LOCK) as mine:
+            if mine and not await broker.queue_exists(CONTROL):
+                await broker.declare(control_topology())
+                await broker.publish(Message(seal(Pauses().as_object(), key, CONTROL)), routing_key=CONTROL)
+                return
+        await clock.sleep(LOCK_RETRY)

@@ -1,0 +1,75 @@
+"""Says what a message or a poll waits for: once in the log after some seconds, and in a metric for as long as it waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from worker.metrics import Metrics
+
+logger = structlog.get_logger()
+TOLD_AFTER = 5.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WaitScope:
+    """One message or poll of a route. `told`: what the log already says that it waits for."""
+
+    route: str
+    metrics: Metrics
+    told: set[str] = field(default_factory=set)
+
+
+SCOPE: ContextVar[WaitScope | None] = ContextVar("wait_scope", default=None)
+
+
+@contextmanager
+def wait_scope(route: str, metrics: Metrics) -> Iterator[None]:
+    """Around the work on one message or poll: each thing that it waits for is logged once."""
+    token = SCOPE.set(WaitScope(route, metrics))
+    try:
+        yield
+    finally:
+        SCOPE.reset(token)
+
+
+@contextmanager
+def waiting_for(cause: str, detail: str = "", **fields: Any) -> Iterator[None]:
+    """Around a wait. `cause`: budget, token, halo, claim, order, memory or retry; `detail`: the same for people, with names."""
+    scope = SCOPE.get()
+    wait = _Wait(cause, detail or cause, scope, fields)
+    timer = asyncio.get_running_loop().call_later(TOLD_AFTER, wait.tell)  # in the context of the message, which its line then names
+    try:
+        yield
+    finally:
+        timer.cancel()
+        wait.end()
+
+
+@dataclass(slots=True, eq=False)
+class _Wait:
+    cause: str
+    detail: str
+    scope: WaitScope | None
+    fields: dict[str, Any]
+    counted: bool = False
+
+    def tell(self) -> None:
+        scope = self.scope
+        if scope is not None:
+            self.counted = True
+            scope.metrics.waiting.labels(scope.route, self.cause).inc()
+            if self.detail in scope.told:
+                return
+            scope.told.add(self.detail)
+        logger.warning("message.waiting", waits_for=self.detail, **self.fields)
+
+    def end(self) -> None:
+        if self.counted and self.scope is not None:
+            self.scope.metrics.waiting.labels(self.scope.route, self.cause).dec()
