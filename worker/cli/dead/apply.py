@@ -90,7 +90,7 @@ def replay_letters(
         return {
             dead_queue: ReplayThroughRoute(replay_effects(context, dead_queue, evaluator, stack), broker, context.clock)
             if dead_queue.home is None
-            else ReplayToQueue(dead_queue, dead_queue.home, planners[dead_queue], broker, context.codec)
+            else ReplayToQueue(dead_queue, dead_queue.home, planners[dead_queue], broker, context.codec, context.clock)
             for dead_queue in context.dead_queues
         }
 
