@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import structlog
@@ -22,7 +22,8 @@ from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, Topo
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Evaluator, Halo
-from worker.core.topology import Topology, common_topology, retry_topology, union
+from worker.core.topology import Topology, common_topology, retry_topology, trace_topology, union
+from worker.core.trace import NO_TRACE
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
 from worker.flows.consuming.memory import Memory, Receipts
@@ -37,6 +38,7 @@ from worker.metrics import Metrics
 from worker.settings import Settings
 from worker.state.current_broker import CurrentBroker
 from worker.state.keys import shared_key
+from worker.state.trace_stream import TraceRecorder
 from worker.web.public import Peers, endpoints_of, serve_public
 
 logger = structlog.get_logger()
@@ -68,11 +70,13 @@ class Service:
     _closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _permits: PermitRegistry = field(init=False)
     _guard: EchoGuard = field(init=False)
+    _tracer: TraceRecorder | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._permits = PermitRegistry(self.clock, self.metrics)
         self._current = CurrentBroker(self.metrics)
         self._guard = EchoGuard(self.routes, self.clock, self.metrics)
+        self._tracer = TraceRecorder(self.clock, self.metrics) if self.settings.trace else None
 
     async def run(self) -> None:
         """Serve until `stop`, waiting for whatever is away. Raises `TopologyMismatch` when the broker's queues do not fit at the start."""
@@ -103,6 +107,7 @@ class Service:
                     self.metrics,
                     self.health,
                     tasks,
+                    self._tracer or NO_TRACE,
                 )
                 misfit = await self._attachments([*wiring.flows(), *self._returning()])
                 letting_go.cancel()
@@ -141,7 +146,8 @@ class Service:
             yield opened
 
     def _shared_topology(self) -> Topology:
-        return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=common_topology() + self._permits.topology + self._guard.topology)
+        shared = common_topology() + self._permits.topology + self._guard.topology + (Topology() if self._tracer is None else trace_topology())
+        return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=shared)
 
     async def _attachments(self, flows: list[Flow]) -> TopologyMismatch | None:
         """One broker attachment after the other until `stop`, with growing pauses while there is none; returns at once what does not fit at the start."""
@@ -191,7 +197,12 @@ class Service:
         self.health.up("topology", "as declared")
         claiming = bool(self.routes.publishers or self.routes.runbooks or self.routes.webhooks)
         try:
-            async with self._current.attached(broker, self.clock, claiming=claiming), self._guard.attached(broker), asyncio.TaskGroup() as group:
+            async with (
+                self._current.attached(broker, self.clock, claiming=claiming),
+                self._guard.attached(broker),
+                self._traced(broker),
+                asyncio.TaskGroup() as group,
+            ):
                 background = [group.create_task(self._watch(broker)), group.create_task(self._permits.serve(broker))]
                 background.append(group.create_task(tell_all_left_behind(self.routes.publishers.values(), broker)))
                 async with asyncio.TaskGroup() as serving:
@@ -202,6 +213,9 @@ class Service:
                     task.cancel()
         except* BrokerError as lost:
             raise ChannelLost(reason_of(lost)) from None
+
+    def _traced(self, broker: Broker) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._tracer is None else self._tracer.attached(broker)
 
     async def _watch(self, broker: Broker) -> None:
         """Raises `ChannelLost` when the attachment is lost; meanwhile readiness tells whether the broker lets us publish."""

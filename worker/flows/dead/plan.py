@@ -140,7 +140,7 @@ def replay_state(letter: Letter, verdict: Verdict | None = None, now: float | No
     `tries` stays, and `replay` names the letter: a command can die between its publish and its ack, and of the two copies only one may make the next attempt.
     A letter that is old enough does not wait for an attempt that may have had its effect: it is looked up at once.
     """
-    old = now is not None and letter.at is not None and now - letter.at.timestamp() > ENDED_AFTER
+    old = letter.effect_unknown and now is not None and letter.at is not None and now - letter.at.timestamp() > ENDED_AFTER
     known = replace(letter.state, message_id=letter.id, replays=letter.replays + 1, replay=letter.fingerprint.hex())
     state = replace(known, attempts=0, reason="", waited=old, order=None, death=None)
     if verdict is Verdict.NOT_SENT:

@@ -18,6 +18,7 @@ from worker.core.ledger import Claim, Ledger, attempt_key, receipt_key
 from worker.core.message import Delivery, identity_of
 from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused, Unsent, marked
 from worker.core.ports import Clock, Reserve
+from worker.core.trace import NO_TRACE, Note, Tracer
 
 SEND_WITHIN = 5.0  # seconds between the claim and the first byte: enough for a handshake; other copies add it to their wait
 LIST_LAG = 5.0  # seconds after which Halo's lists are taken to show what was created
@@ -43,6 +44,7 @@ class Attempts:
     name: str
     ledger: Ledger
     clock: Clock
+    tracer: Tracer = NO_TRACE
 
     def of(self, delivery: Delivery, state: DeliveryState, delays: tuple[float, ...], *, remembered: bool | None = None, holder: int | None = None) -> Attempt:
         """The attempt of this delivery. `delays`: seconds between attempts.
@@ -58,6 +60,7 @@ class Attempt:
     """One delivery's right to send: `send` reserves, begins and sends; `with_history` adds to the outcome what the next copy must know."""
 
     def __init__(self, attempts: Attempts, identity: str, state: DeliveryState, delays: tuple[float, ...], *, remembered: bool | None, unnamed: bool) -> None:
+        self._attempts = attempts
         self._ledger = attempts.ledger
         self._clock = attempts.clock
         self._identity = identity
@@ -80,8 +83,8 @@ class Attempt:
 
     @property
     def suspect(self) -> bool:
-        """The write may be done already: the message was delivered or attempted before."""
-        return self._state.doubtful or self._state.redelivered
+        """The write may be done already: the message was delivered or attempted before, or is the edit of one that was."""
+        return self._state.doubtful or self._state.redelivered or bool(self._state.edited)
 
     @property
     def waited(self) -> bool:
@@ -121,7 +124,15 @@ class Attempt:
             denial = await self._claimed(check_receipt=without_lookup and self._state.redelivered and self._begun == 0)
         except BrokerError:
             return Denial.UNCLAIMED
-        return until if denial is None else denial
+        if denial is not None:
+            return denial
+        self.tell()
+        return until
+
+    def tell(self) -> None:
+        """Note in the trace that a request is about to be sent."""
+        number = (("attempt", self._state.attempts + 1),)
+        self._attempts.tracer.note(Note("attempted", self._attempts.name, self._state.message_id, self._state.correlation_id, more=number))
 
     async def _claimed(self, *, check_receipt: bool) -> Denial | None:
         """Raises `BrokerError`."""

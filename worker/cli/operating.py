@@ -1,0 +1,24 @@
+"""The options of commands that look at a running system; what a command does is imported when it runs, so that `--help` is fast."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def trace(
+    subject: Annotated[str, typer.Argument(metavar="ENTITY", help="An entity of Halo such as Tickets, before ID; or alone a message id or a correlation id.")],
+    record: Annotated[str | None, typer.Argument(metavar="ID", help="The id of the record; a key of several members as 7/3.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Tell what happened to one record or one message: seen in a poll, published, received, written, dead-lettered, replayed.
+
+    Reads the stream halo.trace, which workers keep unless WORKER_TRACE is off. Exit code 1: nothing is known of it.
+    """
+    from worker.cli.trace import trace as tell
+
+    return tell(subject, record, os.environ, as_json=as_json)
