@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -81,9 +81,8 @@ class TraceRecorder:
                 return
 
 
-async def write_notes(broker: Broker, clock: Clock, notes: Iterable[Note]) -> None:
-    """For a command, which has no recorder: best effort, and only where a worker has made the stream."""
-    batch = [(clock.now(), note) for note in notes]
+async def write_notes(broker: Broker, batch: Sequence[tuple[float, Note]]) -> None:
+    """For a command, which has no recorder: best effort, and only where a worker has made the stream. Each note with its seconds since 1970."""
     with suppress(BrokerError):
         for start in range(0, len(batch), TOGETHER):
             if await broker.queue_exists(TRACE):

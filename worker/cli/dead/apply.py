@@ -161,10 +161,10 @@ async def apply(context: RouteContext, task: Task) -> int:
         if not task.options.yes and not await confirm(f"{task.verb.capitalize()} {describe_selection(context, selector)}?"):
             errors().print("nothing was changed")
             return 1
-        notes: list[Note] = []
+        notes: list[tuple[float, Note]] = []
         error, settlers = (
             "",
-            {queue: noting(notes, queue, sparing(selector.superseded, each)) for queue, each in task.settlers(broker, evaluator, stack).items()},
+            {queue: noting(context, notes, queue, sparing(selector.superseded, each)) for queue, each in task.settlers(broker, evaluator, stack).items()},
         )
         async with stop_on_signals() as stop:
             with progress_bar(task.verb, selector.count) as advance:
@@ -174,18 +174,19 @@ async def apply(context: RouteContext, task: Task) -> int:
                     )
                 except SettlementInterrupted as interrupted:
                     tally, error = interrupted.tally, str(interrupted)
-        await write_notes(broker, context.clock, notes)
+        await write_notes(broker, notes)
         return report_outcome(context, task, tally, error)
 
 
-def noting(notes: list[Note], dead_queue: DeadQueue, settle: SettleLetter) -> SettleLetter:
+def noting(context: RouteContext, notes: list[tuple[float, Note]], dead_queue: DeadQueue, settle: SettleLetter) -> SettleLetter:
     """Gathers for the trace what became of each letter."""
 
     async def settled(letter: Letter, message: Message) -> Removed | Retain:
+        at = context.clock.now()  # before a worker gets the copy
         result = await settle(letter, message)
         if isinstance(result, Removed):
             more = (("dead_class", str(letter.dead_class)), ("replays", letter.replays + 1 if result.result == "replayed" else None))
-            notes.append(Note(result.result, dead_queue.route, letter.id, letter.state.correlation_id, more=more))
+            notes.append((at, Note(result.result, dead_queue.route, letter.id, letter.state.correlation_id, more=more)))
         return result
 
     return settled

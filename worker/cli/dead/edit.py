@@ -75,18 +75,18 @@ async def edit(context: RouteContext, letter: str, changes: Sequence[str], file:
             errors().print("nothing was changed")
             return 1
         settle = EditLetter(found.dead_queue, body, broker, context.codec, context.clock)
-        notes: list[Note] = []
+        notes: list[tuple[float, Note]] = []
         tally = await operations.settle_letters(
             broker,
             context.clock,
             context.codec,
             selector.fingerprints,
-            {found.dead_queue: noting(notes, found.dead_queue, settle)},
+            {found.dead_queue: noting(context, notes, found.dead_queue, settle)},
             asyncio.Event(),
             lambda _: None,
             largest=context.settings.max_message,
         )
-        await write_notes(broker, context.clock, notes)
+        await write_notes(broker, notes)
         if not tally.removed:
             errors().print("nothing was changed: " + ("; ".join(kept.reason for kept in tally.kept) or "the letter is gone"), soft_wrap=True)
             return 1
