@@ -22,3 +22,13 @@ def trace(
     from worker.cli.trace import trace as tell
 
     return tell(subject, record, os.environ, as_json=as_json)
+
+
+def doctor(as_json: AsJson = False) -> int:
+    """Check from outside that the worker can run: Halo, its token and scopes, each list, the broker and its queues, the public port.
+
+    Writes nothing to Halo. Tells what was tried, and a remedy for each failure. Exit code 1: a check failed.
+    """
+    from worker.cli.doctor import doctor as examine
+
+    return examine(os.environ, as_json=as_json)
