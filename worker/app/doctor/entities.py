@@ -95,9 +95,9 @@ async def answered(session: ClientSession, what: str, request: Request, few: dic
             return about.failed(
                 what, tried, "429: the tenant's request limit is used up", "lower `rate_limit`, or stop what else calls this tenant; then try again"
             )
-    return about.failed(
-        what, tried, f"status {answer.status}{said(answer)}", "correct the query of the route where Halo names it; otherwise look into Halo's own log"
-    )
+        case _:
+            fix = "correct the query of the route where Halo names it; otherwise look into Halo's own log"
+            return about.failed(what, tried, f"status {answer.status}{said(answer)}", fix)
 
 
 def said(answer: Answer) -> str:
