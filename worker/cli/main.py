@@ -15,7 +15,7 @@ from worker.cli.authoring import AsJson, call, init, plan, run_examples, start
 from worker.cli.catalogue_commands import catalogue
 from worker.cli.console import errors
 from worker.cli.dead import dead
-from worker.cli.operating import doctor, trace
+from worker.cli.operating import asyncapi, doctor, trace
 from worker.core.errors import ConfigError, WorkerError
 from worker.core.redaction import redact_text
 
@@ -191,6 +191,7 @@ def cursor_reset(name: SubscriberName, dry_run: CursorDryRun = False) -> int:
 app.add_typer(dead, name="dead")
 app.command("trace")(trace)
 app.command("doctor")(doctor)
+app.command("asyncapi")(asyncapi)
 app.add_typer(catalogue, name="catalogue")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,3 +33,13 @@ def doctor(as_json: AsJson = False) -> int:
     from worker.cli.doctor import doctor as examine
 
     return examine(os.environ, as_json=as_json)
+
+
+def asyncapi(
+    directory: Annotated[Path | None, typer.Argument(metavar="DIR", help="Directory of the route files. Default: WORKER_ROUTES.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of YAML.")] = False,
+) -> int:
+    """Print an AsyncAPI 3 document of the queues, exchanges and messages of the routes; connects to nothing."""
+    from worker.cli.asyncapi import print_asyncapi
+
+    return print_asyncapi(directory, os.environ, as_json=as_json)

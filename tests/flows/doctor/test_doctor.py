@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.tools.broker_user import PASSWORD
+from tests.tools.broker_user import PASSWORD, broker_user
 from tests.tools.job import client, publisher, subscriber
 from tests.tools.process import write_routes
 from worker.app.doctor.check import Check, Verdict, healthy
 from worker.app.doctor.examination import examine
+from worker.app.permissions import Account
 from worker.broker.open import open_broker
 from worker.config.loader import load_routes
 from worker.core.clock import SystemClock
@@ -117,7 +118,7 @@ async def test_a_server_without_tls_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("change", "result", "fix"),
     [
-        (lambda url: url.rpartition("/")[0] + "/absent", "", "create the virtual host"),
+        (lambda url: url.rpartition("/")[0] + "/absent", "", "create the virtual host and"),
         (lambda url: "amqp://nobody:wrong@" + url.partition("@")[2], "", "correct user and password"),
         (lambda _: "amqp://guest:guest@127.0.0.1:1/", "", "check host and port"),
     ],
@@ -129,6 +130,14 @@ async def test_a_broker_that_cannot_be_used_is_told_with_its_remedy(tmp_path, am
     assert result in check.result
     assert fix in check.fix
     assert PASSWORD not in check.result
+
+
+async def test_a_user_without_rights_is_told(tmp_path, rabbitmq, amqp_url):
+    with broker_user(rabbitmq, amqp_url, Account("doctor-patient", "worker", "may nothing")) as user:
+        found = await checks(tmp_path, {"runbooks": {"r": CALLED}}, user.url)
+    for name in ("configure", "write"):
+        assert of(found, name).verdict is Verdict.FAILED
+        assert "halo-worker permissions" in of(found, name).fix
 
 
 async def test_a_queue_of_another_kind_is_told(tmp_path, amqp_url):
