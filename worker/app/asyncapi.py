@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from worker import __version__
 from worker.config.routes import Publisher, Routes, Subscriber
@@ -107,7 +107,7 @@ def servers(amqp_url: str) -> dict[str, Any]:
     if url.scheme not in {"amqp", "amqps"}:
         return {}
     host = (url.hostname or "localhost") + (f":{url.port}" if url.port else "")
-    return {"servers": {"broker": {"host": host, "protocol": url.scheme, "pathname": f"/{unquote(url.path.removeprefix('/')) or '/'}"}}}
+    return {"servers": {"broker": {"host": host, "protocol": url.scheme, "pathname": url.path or "/"}}}
 
 
 def events(routes: Routes) -> Iterator[Place]:
