@@ -147,6 +147,9 @@ class Settings(BaseModel):
         le=16 * UNITS["gib"],
         description="bytes of bodies in flight over all consumers; the worker takes about 100 MiB and up to 4 times this",
     )
+    management_url: SecretStr | None = Field(
+        None, description="address of RabbitMQ's management API, for `doctor` only: http://user:password@host:15672; the user needs the tag monitoring"
+    )
     trace: bool = Field(
         default=True, description="keep what happens to each record and message for `halo-worker trace`, ids only, in the stream halo.trace (at most 128 MiB)"
     )

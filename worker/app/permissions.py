@@ -62,10 +62,12 @@ def worker(routes: Routes) -> Account:
 
 
 def operator(routes: Routes) -> Account:
-    """What `halo-worker dead` and `cursor` need: the dead letters, and the worker's own queues."""
+    """What `halo-worker dead`, `cursor` and `trace` need: the dead letters, and the worker's own queues."""
     dead = [dead_queue(queue) for queue in work_queues(routes)]
     locks = [f"{queue}.lock" for queue in dead]
-    return Account("halo-operator", "operator", "runs `dead` and `cursor`", whole([OWN], locks), whole([DEFAULT_EXCHANGE], outlets(routes)), whole([OWN], dead))
+    return Account(
+        "halo-operator", "operator", "runs `dead`, `cursor` and `trace`", whole([OWN], locks), whole([DEFAULT_EXCHANGE], outlets(routes)), whole([OWN], dead)
+    )
 
 
 def sender(exchange: str) -> Account:

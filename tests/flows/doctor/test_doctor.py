@@ -5,14 +5,17 @@ from __future__ import annotations
 import socket
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 
 from tests.tools.broker_user import PASSWORD, broker_user
 from tests.tools.job import client, publisher, subscriber
 from tests.tools.process import write_routes
-from worker.app.doctor.check import Check, Verdict, healthy
+from tests.tools.rabbitmq import vhost_of
+from worker.app.doctor.check import Check, Subject, Verdict, healthy
 from worker.app.doctor.examination import examine
+from worker.app.doctor.management import cluster, members
 from worker.app.permissions import Account
 from worker.broker.open import open_broker
 from worker.config.loader import load_routes
@@ -138,6 +141,46 @@ async def test_a_user_without_rights_is_told(tmp_path, rabbitmq, amqp_url):
     for name in ("configure", "write"):
         assert of(found, name).verdict is Verdict.FAILED
         assert "halo-worker permissions" in of(found, name).fix
+
+
+async def test_a_policy_that_drops_messages_of_the_worker_is_told(tmp_path, rabbitmq, amqp_url):
+    async with open_broker(amqp_url, name="test") as broker:
+        await broker.declare(common_topology())
+    vhost = quote(vhost_of(amqp_url), safe="")
+    policy = {"pattern": "^halo", "definition": {"max-length": 5}, "apply-to": "queues", "priority": 1}
+    rabbitmq.api.call("PUT", f"/api/policies/{vhost}/short", policy)
+    parts = urlsplit(rabbitmq.api.base)
+    management = urlunsplit(parts._replace(netloc=f"{rabbitmq.api.user}:{rabbitmq.api.password}@{parts.netloc.rpartition('@')[2]}", path=""))
+    found = await checks(tmp_path, {"runbooks": {"r": CALLED}}, amqp_url, management_url=management)
+    assert of(found, "cluster").verdict is Verdict.WARNING
+    assert "1 of 3 nodes" in of(found, "cluster").result
+    assert of(found, "policies").verdict is Verdict.FAILED
+    assert "max-length of policy short" in of(found, "policies").result
+    assert of(found, "members").verdict is Verdict.GOOD
+    wrong = await checks(tmp_path, {"runbooks": {"r": CALLED}}, amqp_url, management_url=management.replace(f":{rabbitmq.api.password}@", ":not-this@"))
+    assert of(wrong, "cluster").result == "status 401"
+    assert "not-this" not in str(wrong)
+
+
+NODE = {"name": "rabbit@a", "running": True, "mem_alarm": False, "disk_free_alarm": False}
+QUEUE = {"name": "halo.claims", "members": ["a", "b", "c"], "online": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize(
+    ("check", "verdict", "part"),
+    [
+        (cluster([NODE, NODE | {"name": "rabbit@b", "running": False}], Subject("broker")), Verdict.FAILED, "not running: rabbit@b"),
+        (cluster([NODE | {"disk_free_alarm": True}], Subject("broker")), Verdict.FAILED, "an alarm stops publishing: rabbit@a"),
+        (cluster([NODE] * 3, Subject("broker")), Verdict.GOOD, "3 nodes run"),
+        (members([QUEUE | {"online": ["a"]}], 3, Subject("broker")), Verdict.FAILED, "not online: halo.claims"),
+        (members([QUEUE | {"members": ["a"], "online": ["a"]}], 3, Subject("broker")), Verdict.WARNING, "1 queues have fewer"),
+        (members([QUEUE], 3, Subject("broker")), Verdict.GOOD, "1 queues"),
+    ],
+)
+def test_the_state_of_a_cluster_is_told(check, verdict, part):
+    assert check.verdict is verdict
+    assert part in check.result
+    assert bool(check.fix) == (verdict is not Verdict.GOOD)
 
 
 async def test_a_queue_of_another_kind_is_told(tmp_path, amqp_url):

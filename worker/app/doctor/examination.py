@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from yarl import URL
 
 from worker.app.clients import used_clients
-from worker.app.doctor.broker import broker_checks
+from worker.app.doctor.broker import broker_checks, topology_of
 from worker.app.doctor.check import Check, Subject, Verdict
 from worker.app.doctor.entities import entity_checks
 from worker.app.doctor.halo import ClientSession, agent_checks, token_checks
+from worker.app.doctor.management import management_checks
 from worker.app.doctor.network import network_checks
 from worker.app.doctor.ports import port_checks
 from worker.app.route_evaluator import open_route_evaluator
@@ -33,6 +34,8 @@ async def examine(routes: Routes, settings: Settings, clock: Clock) -> AsyncIter
         async for check in client_checks(routes.clients[name], routes, settings, clock):
             yield check
     async for check in broker_checks(settings, routes):
+        yield check
+    async for check in management_checks(settings, {queue.name for queue in topology_of(routes).queues}):
         yield check
     async for check in port_checks(settings, routes):
         yield check
