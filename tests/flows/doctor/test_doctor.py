@@ -13,6 +13,7 @@ from tests.tools.broker_user import PASSWORD, broker_user
 from tests.tools.job import client, publisher, subscriber
 from tests.tools.process import write_routes
 from tests.tools.rabbitmq import vhost_of
+from tests.tools.waiting import until
 from worker.app.doctor.check import Check, Subject, Verdict, healthy
 from worker.app.doctor.examination import examine
 from worker.app.doctor.management import cluster, members
@@ -149,6 +150,11 @@ async def test_a_policy_that_drops_messages_of_the_worker_is_told(tmp_path, rabb
     vhost = quote(vhost_of(amqp_url), safe="")
     policy = {"pattern": "^halo", "definition": {"max-length": 5}, "apply-to": "queues", "priority": 1}
     rabbitmq.api.call("PUT", f"/api/policies/{vhost}/short", policy)
+
+    async def applied() -> bool:
+        return any(queue.get("effective_policy_definition") for queue in rabbitmq.api.call("GET", f"/api/queues/{vhost}"))
+
+    await until(applied)  # the management API tells it some seconds late
     parts = urlsplit(rabbitmq.api.base)
     management = urlunsplit(parts._replace(netloc=f"{rabbitmq.api.user}:{rabbitmq.api.password}@{parts.netloc.rpartition('@')[2]}", path=""))
     found = await checks(tmp_path, {"runbooks": {"r": CALLED}}, amqp_url, management_url=management)
