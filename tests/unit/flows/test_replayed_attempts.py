@@ -114,3 +114,12 @@ async def test_a_letter_that_may_have_been_sent_long_ago_is_created_after_one_lo
     assert isinstance(await handled(letter, ledger, NONE_FOUND, SENT, looks=True), Done)
     young = replayed(message(), await handled(message(), Ledger(), exhausted, looks=True), now=AT.timestamp() + 1)
     assert isinstance(await handled(young, Ledger(), NONE_FOUND, SENT, looks=True), Unsent)
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["original first", "redelivered first"])
+async def test_of_two_letters_that_one_message_left_since_it_was_delivered_again_one_is_sent(first: int):
+    ledger, refused = Ledger(), Refused(DeadClass.TRANSFORM, "no")
+    letters = [replayed(message(), refused), replayed(message(redelivered=True), refused, AT + timedelta(seconds=1))]
+    outcomes = [await handled(letters[number], ledger) for number in (first, 1 - first)]
+    assert sum(isinstance(outcome, Done) for outcome in outcomes) <= 1
+    assert isinstance(outcomes[1], Refused)
