@@ -32,6 +32,11 @@ class Metrics:
         self.known = self._gauge("known_records", "Records that a subscriber knows", "route")
         self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although one was created", "route")
         self.refused_state = self._counter("refused_state", "Batons, claims, permits and write notices that no worker can have written", "kind")
+        self.trace_dropped = Counter(
+            "halo_worker_trace_dropped",
+            "Stages of records and messages that `halo-worker trace` will not show: the broker took them too late",
+            registry=self.registry,
+        )
         self.deliveries = self._counter(
             "deliveries",
             "Deliveries to webhooks and to endpoints of runbooks, by result: accepted, known, skipped, parked, held (its webhook is paused)",

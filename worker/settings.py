@@ -153,6 +153,12 @@ class Settings(BaseModel):
         le=16 * UNITS["gib"],
         description="bytes of bodies in flight over all consumers; the worker takes about 100 MiB and up to 4 times this",
     )
+    management_url: SecretStr | None = Field(
+        None, description="address of RabbitMQ's management API, for `doctor` only: http://user:password@host:15672; the user needs the tag monitoring"
+    )
+    trace: bool = Field(
+        default=True, description="keep what happens to each record and message for `halo-worker trace`, ids only, in the stream halo.trace (at most 128 MiB)"
+    )
     turn: Seconds = Field(
         300.0, ge=10, le=1500, description="longest turn of a subscriber; keep it well below the broker's acknowledgement timeout of 30 minutes"
     )

@@ -81,8 +81,8 @@ BREAKS = (
     Break(
         "whoever finds an attempt begun waits until it must have come to its end",
         "worker/flows/writes/attempt.py",
-        "after=SEND_WITHIN + limit + LIST_LAG",
-        "after=0.0",
+        "wait = SEND_WITHIN + limit + LIST_LAG",
+        "wait = 0.0",
         (f"{END}/test_once_only.py::test_a_post_under_way_in_a_replica_that_lost_the_broker_is_waited_for_by_the_one_that_got_its_message",),
     ),
     Break(

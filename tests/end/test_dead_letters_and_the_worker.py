@@ -135,6 +135,21 @@ async def test_of_two_copies_that_a_killed_command_left_one_is_created(stage, ha
     assert len([row for row in halo.store.rows("asset") if row.get("inventory_number") == "SN-1"]) == 1
 
 
+@pytest.mark.parametrize("looks", [True, False], ids=["with find", "without find"])
+async def test_two_letters_with_one_id_and_one_content_are_replayed_without_waiting(stage, halos, other, looks):
+    halo = await halos()
+    worker = await stage.start(routes(halo, retry=["50ms"], **({"find": FIND} if looks else {})))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=2, status=400))
+    for number in (1, 2):
+        await other.send({"serial": "SN-1", "size": 1}, message_id="m1")
+        await other.settles("assets.dead", number)
+    assert (await dead(stage, "replay", "erp", "--all", "--yes")).code == 0
+    await until(lambda: settled_twice(worker))
+    assert not worker.log("attempt.waits")
+    assert not worker.log("message.retried")
+    assert await other.depth("assets.dead") == 0
+
+
 async def settled_twice(worker: Any) -> bool:
     return len(worker.log("message.done")) >= 2
 

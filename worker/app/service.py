@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import structlog
@@ -28,7 +28,8 @@ from worker.core.health import Health
 from worker.core.pauses import Pauses
 from worker.core.ports import Broker, Clock, Evaluator, Halo
 from worker.core.repeats import Repeats
-from worker.core.topology import Topology, common_topology, retry_topology, union
+from worker.core.topology import Topology, common_topology, retry_topology, trace_topology, union
+from worker.core.trace import NO_TRACE
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
 from worker.flows.consuming.memory import Memory, Receipts
@@ -44,6 +45,7 @@ from worker.settings import Settings
 from worker.state.current_broker import CurrentBroker
 from worker.state.keys import shared_key
 from worker.state.route_control import RouteControl
+from worker.state.trace_stream import TraceRecorder
 
 logger = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -84,11 +86,13 @@ class Service:
     _repeats: Repeats = field(default_factory=Repeats, init=False)
     control: RouteControl = field(init=False)
     """The paused routes."""
+    _tracer: TraceRecorder | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._since = self.clock.now()
         self.control = RouteControl(self.clock, self._tell_pauses)
         self._current = CurrentBroker(self.metrics)
+        self._tracer = TraceRecorder(self.clock, self.metrics) if self.settings.trace else None
 
     async def run(self) -> None:
         """Serve until `stop`, waiting for whatever is away. Raises `TopologyMismatch` when the broker's queues do not fit at the start."""
@@ -150,7 +154,7 @@ class Service:
                 ending = tasks.create_task(self._end_with_stop())
                 letting_go = tasks.create_task(self._let_go(public, [*clients.values(), caller]))
                 evaluators = lookup_evaluators(engine, self.routes, clients, self.clock)
-                parts = (self._guard, intake, self._codec, self._memory(), self.clock, self.metrics, self.health, tasks)
+                parts = (self._guard, intake, self._codec, self._memory(), self.clock, self.metrics, self.health, tasks, self._tracer or NO_TRACE)
                 wiring = Wiring(self.routes, self.settings, clients, caller, self._current, evaluator, evaluators, *parts)
                 keeper = FlowKeeper([*wiring.flows(), *self._returning()], self.control, self.health, self._ending)
                 self._live = LiveRoutes(wiring, keeper, door)
@@ -186,7 +190,8 @@ class Service:
         self._closed.set()
 
     def _shared_topology(self) -> Topology:
-        return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=common_topology() + self._permits.topology + self._guard.topology)
+        shared = common_topology() + self._permits.topology + self._guard.topology + (Topology() if self._tracer is None else trace_topology())
+        return sum((webhook_topology(hook) for hook in self.routes.webhooks.values()), start=shared)
 
     async def _attachments(self, keeper: FlowKeeper) -> TopologyMismatch | None:
         """One broker attachment after the other until `stop`, with growing pauses while there is none; returns at once what does not fit at the start."""
@@ -237,7 +242,12 @@ class Service:
         self.health.up("topology", "as declared")
         claiming = bool(self.routes.publishers or self.routes.runbooks or self.routes.webhooks)
         try:
-            async with self._current.attached(broker, self.clock, claiming=claiming), self._guard.attached(broker), asyncio.TaskGroup() as group:
+            async with (
+                self._current.attached(broker, self.clock, claiming=claiming),
+                self._guard.attached(broker),
+                self._traced(broker),
+                asyncio.TaskGroup() as group,
+            ):
                 background = [group.create_task(self._watch(broker)), group.create_task(self._permits.serve(broker))]
                 background.append(group.create_task(self.control.follow(broker, self._codec.key)))
                 background.append(group.create_task(self._reporter(keeper).serve(broker, self._codec.key)))
@@ -250,6 +260,9 @@ class Service:
                     task.cancel()
         except* BrokerError as lost:
             raise ChannelLost(reason_of(lost)) from None
+
+    def _traced(self, broker: Broker) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._tracer is None else self._tracer.attached(broker)
 
     async def _watch(self, broker: Broker) -> None:
         """Raises `ChannelLost` when the attachment is lost; meanwhile readiness tells whether the broker lets us publish."""

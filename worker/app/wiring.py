@@ -13,6 +13,7 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Evaluator, Halo
 from worker.core.topology import Topology
+from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.consuming.availability import AllAvailable, Availability
 from worker.flows.consuming.consumer import Consumer, Consumption
 from worker.flows.consuming.memory import Memory
@@ -62,6 +63,7 @@ class Wiring:
     metrics: Metrics
     health: Health
     tasks: asyncio.TaskGroup
+    tracer: Tracer = NO_TRACE
 
     def flows(self, names: Collection[str] | None = None) -> list[Flow]:
         """Those of these routes (None: of all), each expected in readiness."""
@@ -79,22 +81,25 @@ class Wiring:
     def _subscriber(self, route: Subscriber) -> Flow:
         echoes = self.guard.notices_for(route)
         halo, limit = self.clients[route.client], self.settings.turn
-        flow = SubscriberFlow(route, halo, self.evaluators[route.client], self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes)
+        evaluator = self.evaluators[route.client]
+        flow = SubscriberFlow(route, halo, evaluator, self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes, tracer=self.tracer)
         return Flow(route.name, flow.part, subscriber_topology(route), flow.serve)
 
     def _publisher(self, route: Publisher) -> Flow:
         halo = self.guard.recording(self.clients)[route.client]
-        what, handler = consumption_of(route), PublisherFlow(route, halo, self.current, self.evaluators[route.client], self.clock).handle
+        flow = PublisherFlow(route, halo, self.current, self.evaluators[route.client], self.clock, self.tracer)
+        what, handler = consumption_of(route), flow.handle
         if route.order_by is None:
             return self._consumer(what, handler, halo, publisher_topology(route))
-        ordered = OrderedConsumer(route, handler, halo, self.evaluator, self.codec, self.memory, self.clock, self.metrics, health=self.health, tasks=self.tasks)
+        kept = (self.evaluator, self.codec, self.memory, self.clock, self.metrics)
+        ordered = OrderedConsumer(route, handler, halo, *kept, health=self.health, tasks=self.tasks, tracer=self.tracer)
         return Flow(route.name, what.part, ordered_publisher_topology(route), ordered.serve)
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
         needs = AllAvailable([self.clients[name] for name in sorted(used)])
         performer = Performer(self.caller, self.guard.recording(self.clients), self.evaluators)
-        steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.clock, self.routes.secrets.hide)
+        steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.clock, self.routes.secrets.hide, self.tracer)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:
@@ -111,5 +116,5 @@ class Wiring:
         return Flow(subscriber, waking.part, wake_topology(subscriber), waking.serve)
 
     def _consumer(self, what: Consumption, handler: Handler, needs: Availability, topology: Topology) -> Flow:
-        consumer = Consumer(what, handler, needs, self.codec, self.memory, self.clock, self.metrics, self.health, tasks=self.tasks)
+        consumer = Consumer(what, handler, needs, self.codec, self.memory, self.clock, self.metrics, self.health, tasks=self.tasks, tracer=self.tracer)
         return Flow(what.route, what.part, topology, consumer.serve)

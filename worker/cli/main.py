@@ -16,7 +16,7 @@ from worker.cli.catalogue_commands import catalogue
 from worker.cli.check_formats import Format
 from worker.cli.console import errors
 from worker.cli.dead import dead
-from worker.cli.operating import pause_route, resume_route, show_status
+from worker.cli.operating import asyncapi, doctor, pause_route, resume_route, show_status, trace
 from worker.cli.problems import print_problems
 from worker.core.errors import ConfigError, WorkerError
 from worker.core.redaction import redact_text
@@ -206,6 +206,9 @@ app.add_typer(dead, name="dead")
 app.command("status")(show_status)
 app.command("pause")(pause_route)
 app.command("resume")(resume_route)
+app.command("trace")(trace)
+app.command("doctor")(doctor)
+app.command("asyncapi")(asyncapi)
 app.add_typer(catalogue, name="catalogue")
 
 

@@ -45,7 +45,8 @@ class DeliveryState:
     """One delivery, as its history and its headers tell.
 
     `attempts`: counted attempts before this one. `doubtful`: one of them may have had its effect. `redelivered`: another consumer had the message before and may still
-    work on it. `replays`: how often an operator replayed it. `tries`: attempts that were claimed, counted or not. `waited`: whatever was in flight when this copy was
+    work on it. `replays`: how often an operator replayed it. `replay`: stands for the dead letter that was replayed. `edited`: stands for
+    the dead letter that an operator changed into this one. `tries`: attempts that were claimed, counted or not. `waited`: whatever was in flight when this copy was
     made has ended since. `holder`: which holder of its `once` key it is, if it is one. `origin`: stands for the id of a message that its sender gave none.
     `reason`: why it is tried again. `headers`: the sender's own, as sent.
 
@@ -61,6 +62,8 @@ class DeliveryState:
     doubtful: bool = False
     redelivered: bool = False
     replays: int = 0
+    replay: str = ""
+    edited: str = ""
     tries: int = 0
     waited: bool = False
     holder: int | None = None

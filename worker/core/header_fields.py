@@ -82,6 +82,8 @@ STATE = (
     Field("halo-doubtful", "doubtful", flag, absent=False),
     Field("halo-redelivered", "redelivered", flag, absent=False),
     Field("replays", "replays", count, 0),
+    Field("halo-replay", "replay", name, "", clean),
+    Field("halo-edited", "edited", name, "", clean),
     Field("halo-tries", "tries", count, 0),
     Field("halo-waited", "waited", flag, absent=False),
     Field("halo-once", "holder", count),

@@ -71,6 +71,10 @@ class Ledger(Protocol):
         """
         ...
 
+    async def claimed_at(self, key: Key) -> float | None:
+        """When its owner took the key, in seconds since 1970 by the clock of the replica that did; None: it has no owner. Raises `BrokerError`."""
+        ...
+
 
 def once_key(route: str, number: int, key: str) -> Key:
     """`number`: 0 for the first holder, 1 for the one that takes over when the first is a dead letter."""

@@ -28,6 +28,9 @@ ECHOES = "halo.echoes"
 CONTROL = "halo.control"
 CONTROL_LOCK = "halo.control.lock"
 STATUS = "halo.status"
+TRACE = "halo.trace"
+EDITED = "halo.edits.dead"
+EDITED_MAX = 10_000
 KEYS = "halo.keys"
 KEYS_LOCK = "halo.keys.lock"
 KEYS_MADE = "halo.keys.made"
@@ -38,7 +41,7 @@ ORDER_MARK = "halo.ordered"  # there where a route has, or had, `order_by`
 RETRIES_DUE = "halo.retry.due"
 HOME = "halo-home"  # the header that says to which queue a copy in a retry queue returns; no sender's, since all names that begin with `halo-` are ours
 HELD_BACK = 60.0  # seconds until a copy is returned again to a queue that is missing or full
-OWN = ("state", "dead", "run", "wake", "claims", "echoes", "control", "status", "held", "keys", "budget", "retry", "ordered", "unrouted")
+OWN = ("state", "dead", "run", "wake", "claims", "echoes", "control", "status", "held", "keys", "budget", "retry", "ordered", "unrouted", "edits", "trace")
 
 
 def is_own(queue: str) -> bool:
@@ -245,6 +248,11 @@ def echoes_topology() -> Topology:
     return Topology(queues=(stream(ECHOES, max_bytes=64 * MEBIBYTE, segment_bytes=4 * MEBIBYTE),))
 
 
+def trace_topology() -> Topology:
+    """The stream of what happened to records and messages: of about a million stages."""
+    return Topology(queues=(stream(TRACE, max_bytes=128 * MEBIBYTE, segment_bytes=8 * MEBIBYTE),))
+
+
 def keys_topology() -> Topology:
     """The stream with the key of the worker's own headers: one small message, kept for ever."""
     return Topology(queues=(Queue(KEYS, {"x-queue-type": "stream"}),))
@@ -264,6 +272,11 @@ def common_topology() -> Topology:
     """What all routes share: where unrouted events are parked (the oldest go first when it is full), and the claims."""
     unrouted = browsed(UNROUTED, **{"x-max-length": UNROUTED_MAX, "x-overflow": "drop-head"})
     return union([Topology(queues=(unrouted,)), claims_topology(), status_topology()])
+
+
+def edited_topology() -> Topology:
+    """Where the originals of edited dead letters stay (the oldest go first when it is full)."""
+    return Topology(queues=(browsed(EDITED, **{"x-max-length": EDITED_MAX, "x-overflow": "drop-head"}),))
 
 
 def permits_queue(tenant: str) -> str:

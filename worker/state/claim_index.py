@@ -116,8 +116,12 @@ class ClaimIndex:
 
     def knows(self, key: str, now: float) -> bool:
         """Whether the key is claimed."""
+        return self.claimed_at(key, now) is not None
+
+    def claimed_at(self, key: str, now: float) -> int | None:
+        """When the key was claimed, in seconds since 1970; None where it is not."""
         holder = self._holder(int(digest(key, KEY_BYTES), 16))
-        return holder is not None and now - (holder & TIME_MASK) <= self._kept
+        return holder & TIME_MASK if holder is not None and now - (holder & TIME_MASK) <= self._kept else None
 
     def _holder(self, key: int) -> int | None:
         found = self._young.get(key)

@@ -53,3 +53,8 @@ class CurrentBroker:
         if self._ledger is None:
             raise ChannelLost(NONE)
         return await self._ledger.knows(key, within=within)
+
+    async def claimed_at(self, key: Key) -> float | None:
+        if self._ledger is None:
+            raise ChannelLost(NONE)
+        return await self._ledger.claimed_at(key)

@@ -95,6 +95,10 @@ class StreamLedger:
             if not self._awaited[wanted]:
                 del self._awaited[wanted]
 
+    async def claimed_at(self, key: Key) -> float | None:
+        self._require_open()
+        return self._index.claimed_at(str(key), self._clock.now())
+
     async def follow(self) -> None:
         """Read the stream as long as the attachment lives."""
         follower = StreamFollower(CLAIMS, claims_topology(), self._clock, kept=KEPT, position=self._index.last)

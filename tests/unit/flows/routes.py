@@ -123,6 +123,7 @@ class Ledger:
     owners: dict[Key, str] = field(default_factory=dict)
     waited: list[float] = field(default_factory=list)
     lost: bool = False
+    at: float | None = None
 
     async def claim(self, key: Key, owner: str) -> Claim:
         if self.lost:
@@ -135,6 +136,9 @@ class Ledger:
     async def knows(self, key: Key, *, within: float = 0.0) -> bool:
         self.waited.append(within)
         return key in self.owners
+
+    async def claimed_at(self, key: Key) -> float | None:
+        return self.at if key in self.owners else None
 
 
 class Impatient(SystemClock):

@@ -125,6 +125,7 @@ def test_a_replayed_message_is_as_it_first_came_and_counts():
     again = copy(buried, correlation_id="c1", reply_to="r", type="t", expiration=5.0)
     assert {name: value for name, value in again.headers.items() if name != "halo-mac"} == {
         "order-id": 7, "nested": {"a": [1]}, "original-exchange": "erp", "original-routing-key": "asset.new", "halo-tries": 3, "halo-doubtful": True, "replays": 2,
+        "halo-replay": letter_of(ASSETS, Message(b'{"a": 1}', buried, message_id="m1", correlation_id="c1"), CODEC).fingerprint.hex(),
     }  # fmt: skip
     assert (again.body, again.message_id, again.correlation_id, again.reply_to, again.type, again.expiration) == (b'{"a": 1}', "m1", "c1", "r", "t", None)
     state = opened(Arrived(again, queue="erp.assets", exchange="", routing_key="erp.assets"))

@@ -27,6 +27,9 @@ class NoLedger:
     async def knows(self, key, *, within=0.0):
         return False
 
+    async def claimed_at(self, key):
+        return None
+
 
 def memory(**given_):
     return Memory(Receipts(NoLedger()), Metrics(), **({"in_flight": 8 * MEBIBYTE} | given_))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from worker.core.errors import WorkerError
 from worker.core.health import Health
 from worker.core.message import Message
 from worker.core.ports import Broker, Evaluator, Reader
+from worker.core.trace import Note
 from worker.flows.dead import operations
 from worker.flows.dead.letter import DeadQueue, Letter
 from worker.flows.dead.letter_selector import LetterSelector, Selection
@@ -26,6 +27,7 @@ from worker.flows.dead.operations import SettlementInterrupted, SettlementTally
 from worker.flows.dead.plan import MarkDone, Replay, ReplayPlan, Retain, Verdict, planner
 from worker.flows.dead.replay import (
     FetchDetails,
+    Removed,
     ReplayEffects,
     ReplayThroughRoute,
     ReplayToQueue,
@@ -40,7 +42,9 @@ from worker.flows.requests import subscriber_request
 from worker.halo.addresses import api_address
 from worker.metrics import Metrics
 from worker.shutdown import stop_on_signals
+from worker.state.trace_stream import write_notes
 
+SUPERSEDED_REASON = "its edit lies beside it: discard this one, or the edit"
 RESULT_TEXTS = {"filtered": "left out by the route's `when`", "done": "taken as done"}
 
 
@@ -90,7 +94,7 @@ def replay_letters(
         return {
             dead_queue: ReplayThroughRoute(replay_effects(context, dead_queue, evaluator, stack), broker, context.clock)
             if dead_queue.home is None
-            else ReplayToQueue(dead_queue, dead_queue.home, planners[dead_queue], broker, context.codec)
+            else ReplayToQueue(dead_queue, dead_queue.home, planners[dead_queue], broker, context.codec, context.clock)
             for dead_queue in context.dead_queues
         }
 
@@ -157,7 +161,11 @@ async def apply(context: RouteContext, task: Task) -> int:
         if not task.options.yes and not await confirm(f"{task.verb.capitalize()} {describe_selection(context, selector)}?"):
             errors().print("nothing was changed")
             return 1
-        error, settlers = "", task.settlers(broker, evaluator, stack)
+        notes: list[tuple[float, Note]] = []
+        error, settlers = (
+            "",
+            {queue: noting(context, notes, queue, sparing(selector.superseded, each)) for queue, each in task.settlers(broker, evaluator, stack).items()},
+        )
         async with stop_on_signals() as stop:
             with progress_bar(task.verb, selector.count) as advance:
                 try:
@@ -166,7 +174,32 @@ async def apply(context: RouteContext, task: Task) -> int:
                     )
                 except SettlementInterrupted as interrupted:
                     tally, error = interrupted.tally, str(interrupted)
+        await write_notes(broker, notes)
         return report_outcome(context, task, tally, error)
+
+
+def noting(context: RouteContext, notes: list[tuple[float, Note]], dead_queue: DeadQueue, settle: SettleLetter) -> SettleLetter:
+    """Gathers for the trace what became of each letter."""
+
+    async def settled(letter: Letter, message: Message) -> Removed | Retain:
+        at = context.clock.now()  # before a worker gets the copy
+        result = await settle(letter, message)
+        if isinstance(result, Removed):
+            more = (("dead_class", str(letter.dead_class)), ("replays", letter.replays + 1 if result.result == "replayed" else None))
+            notes.append((at, Note(result.result, dead_queue.route, letter.id, letter.state.correlation_id, more=more)))
+        return result
+
+    return settled
+
+
+def sparing(superseded: Collection[str], settle: SettleLetter) -> SettleLetter:
+    """Leaves a letter of which an edit lies beside it: the command that made the edit was interrupted before it took the original away."""
+
+    async def settled(letter: Letter, message: Message) -> Removed | Retain:
+        edited = letter.fingerprint.hex() in superseded and settle is not discard
+        return Retain(SUPERSEDED_REASON) if edited else await settle(letter, message)
+
+    return settled
 
 
 def require_applicable(selector: LetterSelector, *, by_name: bool) -> None:

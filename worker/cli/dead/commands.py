@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-dead = typer.Typer(help="List, show, replay or discard dead letters.", no_args_is_help=True, rich_markup_mode=None)
+dead = typer.Typer(help="List, show, edit, replay or discard dead letters.", no_args_is_help=True, rich_markup_mode=None)
 RouteName = Annotated[str, typer.Argument(metavar="ROUTE", help="A publisher, runbook, subscriber or webhook, `unrouted`, or the name of a dead queue.")]
 LetterIds = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Message ids, or the beginnings of message ids.", show_default=False)]
 AllOption = Annotated[bool, typer.Option("--all", help="All letters.")]
@@ -25,7 +26,9 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")
 
 @dead.command("list")
 def dead_list(
-    route: RouteName,
+    route: Annotated[
+        str | None, typer.Argument(metavar="ROUTE", help="As in the other commands. Default: every route, and `unrouted`.", show_default=False)
+    ] = None,
     ids: LetterIds = None,
     where: WhereOption = None,
     limit: Annotated[
@@ -33,9 +36,12 @@ def dead_list(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """List dead letters, and count them by class. Changes nothing."""
+    """List dead letters, and count them by class; without ROUTE those of all routes. Changes nothing."""
+    from worker.cli.dead.everywhere import list_everywhere
     from worker.cli.dead.inspect import list_letters
 
+    if route is None:
+        return list_everywhere(where, limit, os.environ, as_json=as_json)
     return list_letters(route, ids or [], where, limit, os.environ, as_json=as_json)
 
 
@@ -73,6 +79,28 @@ def dead_replay(
     from worker.cli.dead.apply import ApplyOptions, replay_letters
 
     return replay_letters(route, ids or [], where, verdict, os.environ, everything=everything, options=ApplyOptions(dry_run, yes, as_json))
+
+
+@dead.command("edit")
+def dead_edit(
+    route: RouteName,
+    letter: Annotated[str, typer.Argument(metavar="ID", help="A message id, or the beginning of one.")],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PATH=VALUE", help="Set a member: payload.client_id=12. VALUE is JSON where it parses, otherwise text.", show_default=False
+        ),
+    ] = None,
+    file: Annotated[Path | None, typer.Option(metavar="FILE", help="Take the new body from a file; - is standard input.", show_default=False)] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> int:
+    """Change the body of a dead letter: by --set, from --file, or in $EDITOR. Shows the difference; the original stays in halo.edits.dead."""
+    from worker.cli.dead.apply import ApplyOptions
+    from worker.cli.dead.edit import edit_letter
+
+    return edit_letter(route, letter, changes or [], file, os.environ, options=ApplyOptions(dry_run, yes, as_json))
 
 
 @dead.command("discard")

@@ -23,7 +23,7 @@ from worker.core.errors import ConfigError, Problem, QueueMissing
 from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker, Clock, Evaluator
 from worker.flows.dead import operations
-from worker.flows.dead.letter import UNROUTED, DeadQueue, dead_queues_of
+from worker.flows.dead.letter import UNROUTED, DeadQueue, all_dead_queues, dead_queues_of
 from worker.flows.dead.letter_selector import LetterSelector, Selection
 from worker.logs import configure
 from worker.settings import Settings, load_settings
@@ -82,12 +82,12 @@ class RouteContext:
         return sum(depth or 0 for depth in depths.values())
 
 
-def open_context(route: str, environment: Mapping[str, str]) -> RouteContext:
-    """Raises `ConfigError`."""
+def open_context(route: str | None, environment: Mapping[str, str]) -> RouteContext:
+    """`route` None: all routes. Raises `ConfigError`."""
     settings = load_settings(environment)
     configure("warning", settings.log_format)
-    routes = routes_with(None if "." in route or route == UNROUTED else route, settings, environment)
-    dead_queues = dead_queues_of(routes, route)
+    routes = routes_with(None if route is None or "." in route or route == UNROUTED else route, settings, environment)
+    dead_queues = all_dead_queues(routes) if route is None else dead_queues_of(routes, route)
     if settings.amqp_url.get_secret_value().startswith(MEMORY):
         raise UsageError("memory:// exists within one process and holds no letters: set the URL of the broker that the worker uses", "WORKER_AMQP_URL")
     return RouteContext(settings, routes, dead_queues, SystemClock())

@@ -16,6 +16,7 @@ from worker.config.jsonable import to_jsonable
 from worker.core.json_codec import MAX_DEPTH
 from worker.core.message import Message
 from worker.core.redaction import redact
+from worker.core.topology import EDITED
 from worker.flows.dead import operations
 from worker.flows.dead.letter import Letter, decoded_body, summary
 from worker.flows.dead.letter_selector import LetterSelector, SelectedLetter, shortest_prefixes
@@ -119,7 +120,8 @@ def print_letter(found: SelectedLetter, message: Message, now: float, *, reveal:
     console, letter = output(), found.letter
     console.print(Text(one_line(letter.id, MAX_SHOWN_TEXT), style="bold"), soft_wrap=True)
     about = {"queue": found.dead_queue.name, "class": letter.dead_class, "reason": letter.reason, "status": letter.status, "attempts": letter.attempts}
-    more = {"replays": letter.replays or None, "age": age(letter.age(now)) or None, "buried": letter.at, **properties(message)}
+    edited = f"by an operator; the original is in {EDITED}" if letter.state.edited else None
+    more = {"edited": edited, "replays": letter.replays or None, "age": age(letter.age(now)) or None, "buried": letter.at, **properties(message)}
     for name, value in (about | more).items():
         if value is not None:
             console.print(Text(f"{name:12} {one_line(str(value), MAX_SHOWN_TEXT)}"), soft_wrap=True)
@@ -131,7 +133,7 @@ def print_letter(found: SelectedLetter, message: Message, now: float, *, reveal:
 
 def letter_object(letter: Letter, queue: str, now: float) -> dict[str, Any]:
     """The letter of a list as JSON."""
-    return summary(letter, now) | {"buried": letter.at, "queue": queue}
+    return summary(letter, now) | {"buried": letter.at, "queue": queue, "edited": bool(letter.state.edited)}
 
 
 def full_object(found: SelectedLetter, message: Message, now: float, *, reveal: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel, Clock
+from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.memory import Memory, Share
@@ -56,6 +57,7 @@ class Consumer:
         health: Health,
         *,
         tasks: asyncio.TaskGroup,
+        tracer: Tracer = NO_TRACE,
     ) -> None:
         self._what = consumption
         self._handler = handler
@@ -75,6 +77,7 @@ class Consumer:
             metrics,
             InFlight(),
             partial(report, metrics, consumption.route),
+            tracer,
         )
         self._sessions = 0
         self._arrivals = 0

@@ -18,8 +18,10 @@ from worker.core.message import UNREADABLE_HEADERS, Delivery
 from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused
 from worker.core.ports import Clock
 from worker.core.settlement import Ack, Bury, Settlement, settle
+from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.consuming.memory import Memory
 from worker.flows.evaluating import unevaluated
+from worker.flows.tracing import received, settled
 from worker.metrics import Metrics
 from worker.waits import wait_scope
 
@@ -160,6 +162,7 @@ class DeliveryRunner:
     metrics: Metrics
     in_flight: InFlight
     report: Report
+    tracer: Tracer = NO_TRACE
 
     async def own(self, job: Job) -> None:
         """Settle it, whatever happens to its handler; a delivery whose channel is lost comes again."""
@@ -171,6 +174,7 @@ class DeliveryRunner:
             if execution is None:
                 execution = self.in_flight.start(job.key, job.session)
             in_hand.inc()
+            self.tracer.note(received(self.route, state))
             try:
                 outcome = await (execution.outcome() if adopted else execution.run(handled(job)))
                 settlement = await self._settled(job, execution, outcome)
@@ -183,6 +187,7 @@ class DeliveryRunner:
                 in_hand.dec()
             self._end(job, execution)
             self.report(outcome, settlement, state, self.clock.monotonic() - started)
+            self.tracer.note(settled(self.route, outcome, settlement, state))
 
     async def _settled(self, job: Job, execution: Execution, outcome: Outcome) -> Settlement:
         """What was carried out, by this delivery or by the one whose run it adopted: then only the acknowledgement is missing. Raises `ChannelLost`."""

@@ -64,6 +64,12 @@ def dead_queues_of(routes: Routes, name: str) -> tuple[DeadQueue, ...]:
     raise ConfigError([Problem("ROUTE", 0, 0, f"there is no route {name!r}{choices(name, [*known, UNROUTED])}")])
 
 
+def all_dead_queues(routes: Routes) -> tuple[DeadQueue, ...]:
+    """Those of every route, of events that no queue took, and of retries that could not be returned to their queues."""
+    names = [*routes.publishers, *routes.runbooks, *routes.subscribers, *routes.webhooks, UNROUTED, topology.dead_queue(topology.RETRIES_DUE)]
+    return tuple({each.name: each for name in names for each in dead_queues_of(routes, name)}.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """All that a list shows. `dead_class`: a `DeadClass`, or `unrouted`, or `unknown` for a message that another system put into the dead queue.

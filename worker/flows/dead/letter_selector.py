@@ -65,6 +65,8 @@ class LetterSelector:
     """Selected letters that a replay marks as done."""
     kept: Counter[Retain] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
+    superseded: set[str] = field(default_factory=set)
+    """Fingerprints of the letters whose edits are in the queue."""
     _candidates: dict[str, dict[str, list[SelectedLetter]]] = field(default_factory=dict)
 
     @property
@@ -82,6 +84,8 @@ class LetterSelector:
         message = delivery.message
         letter = letter_of(dead_queue, message, self.codec, delivery.unread)
         self.ids.append(letter.id)
+        if letter.state.edited:
+            self.superseded.add(letter.state.edited)
         prefixes = [text for text in self.selection.ids if letter.id.startswith(text)]
         if self.selection.ids and not prefixes:
             return

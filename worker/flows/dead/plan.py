@@ -16,6 +16,7 @@ from worker.flows.dead.letter import DeadQueue, Letter
 from worker.flows.running.run_message import Run
 
 SENDING_KINDS = frozenset({"publisher", "steps"})  # dead queues whose messages have an effect outside the broker
+ENDED_AFTER = 120.0  # seconds after its death in which an attempt of a letter has ended, and Halo's lists show what it left
 EXTRA_TRIES = 100  # more attempts than can have been claimed for a letter without its headers saying so
 
 
@@ -133,12 +134,15 @@ def answer_use(step: Step) -> str:
     return "decides by it" if step.go and step.go[0].when is not None else ""
 
 
-def replay_state(letter: Letter, verdict: Verdict | None = None) -> DeliveryState:
-    """The state of a replayed letter: as it first arrived, with `replays` counted and attempts reset.
+def replay_state(letter: Letter, verdict: Verdict | None = None, now: float | None = None) -> DeliveryState:
+    """The state of a replayed letter: as it first arrived, with `replays` counted and attempts reset. `now`: seconds since 1970.
 
-    `tries` stays: a command can die between its publish and its ack, and of the two copies only one may make the next attempt.
+    `tries` stays, and `replay` names the letter: a command can die between its publish and its ack, and of the two copies only one may make the next attempt.
+    A letter that is old enough does not wait for an attempt that may have had its effect: it is looked up at once.
     """
-    state = replace(letter.state, message_id=letter.id, replays=letter.replays + 1, attempts=0, reason="", waited=False, order=None, death=None)
+    old = letter.effect_unknown and now is not None and letter.at is not None and now - letter.at.timestamp() > ENDED_AFTER
+    known = replace(letter.state, message_id=letter.id, replays=letter.replays + 1, replay=letter.fingerprint.hex())
+    state = replace(known, attempts=0, reason="", waited=old, order=None, death=None)
     if verdict is Verdict.NOT_SENT:
         return replace(state, doubtful=False, redelivered=False, tries=state.tries + EXTRA_TRIES)
     if verdict is Verdict.LOOK:

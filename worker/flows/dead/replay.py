@@ -14,6 +14,7 @@ from worker.changes.records import content_hash
 from worker.config.automation import Webhook
 from worker.config.routes import Subscriber
 from worker.core.bodies import read_message
+from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionError, PublishRefused, QueueMissing, Undecodable, Unpublishable, Unroutable
 from worker.core.header_codec import HeaderCodec
 from worker.core.message import Message
@@ -50,12 +51,13 @@ ReplayEffects = Callable[[Letter, Message, float], Awaitable[Sequence[Effect]]]
 class ReplayToQueue:
     """Replays letters that came from a queue into that queue only: other queues of its exchange received the message before."""
 
-    def __init__(self, dead_queue: DeadQueue, home: str, plan: ReplayPlanner, broker: Broker, codec: HeaderCodec) -> None:
+    def __init__(self, dead_queue: DeadQueue, home: str, plan: ReplayPlanner, broker: Broker, codec: HeaderCodec, clock: Clock | None = None) -> None:
         self._dead_queue = dead_queue
         self._home = home
         self._plan = plan
         self._broker = broker
         self._codec = codec
+        self._clock = SystemClock() if clock is None else clock
 
     async def __call__(self, letter: Letter, message: Message) -> Removed | Retain:
         plan = incomplete_letter(letter) or self._plan(letter, message)
@@ -69,7 +71,7 @@ class ReplayToQueue:
                 return Removed("done")
             case Replay(verdict):
                 try:
-                    await self._publish(self._codec.copy(message, self._home, replay_state(letter, verdict)))
+                    await self._publish(self._codec.copy(message, self._home, replay_state(letter, verdict, self._clock.now())))
                 except Unpublishable as error:
                     return Retain(str(error))
                 return Removed("replayed")

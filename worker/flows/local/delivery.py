@@ -51,6 +51,9 @@ class LocalLedger:
     async def knows(self, key: Key, *, within: float = 0.0) -> bool:  # noqa: ARG002 - no other process adds claims
         return str(key) in self._owners
 
+    async def claimed_at(self, key: Key) -> float | None:  # noqa: ARG002 - one attempt is made in this process
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class StillClock:

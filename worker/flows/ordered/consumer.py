@@ -14,6 +14,7 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator
 from worker.core.topology import ORDER_MARK, Topology, order_lock, order_room, ordered_topology
+from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.report import report
@@ -71,6 +72,7 @@ class OrderedConsumer:
         *,
         health: Health,
         tasks: asyncio.TaskGroup,
+        tracer: Tracer = NO_TRACE,
     ) -> None:
         self._route = route
         self._part = consumption_of(route).part
@@ -80,7 +82,7 @@ class OrderedConsumer:
         self._clock = clock
         self._metrics = metrics
         self._health = health
-        runner = DeliveryRunner(route.name, memory.receipts.ledger, memory, clock, metrics, InFlight(), partial(report, metrics, route.name))
+        runner = DeliveryRunner(route.name, memory.receipts.ledger, memory, clock, metrics, InFlight(), partial(report, metrics, route.name), tracer)
         self._deps = RunnerDeps(route, self._part, handler, needs, evaluator, codec, clock, metrics, health, tasks, runner, memory)
         self._unread = UnreadDeliveries(route.name, self._part, route.declare, memory, clock, metrics, health)
         self._session = 0

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -18,6 +19,7 @@ from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Clock, Evaluator, Publishing
 from worker.core.topology import UNROUTED, subscriber_dead_queue
+from worker.core.trace import NO_TRACE, Note, Tracer
 from worker.flows.polling.events import Event, event_of, parked_headers, unrouted_headers, wanted
 from worker.metrics import Metrics
 
@@ -48,13 +50,21 @@ class Tally:
 class Emitter:
     """Publishes the events of one subscriber."""
 
-    def __init__(self, route: Subscriber, broker: Publishing, evaluator: Evaluator, clock: Clock, metrics: Metrics, source: str) -> None:
+    def __init__(
+        self, route: Subscriber, broker: Publishing, evaluator: Evaluator, clock: Clock, metrics: Metrics, source: str, tracer: Tracer = NO_TRACE
+    ) -> None:
         self._route = route
         self._broker = broker
         self._evaluator = evaluator
         self._clock = clock
         self._metrics = metrics
         self._source = source
+        self._tracer = tracer
+
+    def _note(self, event: str, change: Change, message: Message | None = None, **more: Any) -> None:
+        ids = ("", "") if message is None else (message.message_id, message.correlation_id or "")
+        told = {"change": change.kind, **more}
+        self._tracer.note(Note(event, self._route.name, *ids, self._route.operation.id_space, (change.key,), tuple(told.items())))
 
     async def emit(self, changes: Sequence[Change], position: str, tally: Tally) -> None:
         """Publish all changes. Raises `EmitStopped` after it tried all and some failed, and `BrokerError` when the broker is lost."""
@@ -68,8 +78,10 @@ class Emitter:
             raise EmitStopped(str(errors[0]), settled)
 
     async def _one(self, change: Change, position: str, tally: Tally) -> None:
+        self._note("seen", change)
         try:
             if not await wanted(self._route, change, self._evaluator):
+                self._note("filtered", change)
                 tally.add("filtered")
                 return
             now = datetime.fromtimestamp(self._clock.now(), UTC)
@@ -86,12 +98,14 @@ class Emitter:
             await self._confirmed(event.message, event.routing_key, event.exchange)
         except Unroutable as error:
             await self._unrouted(event, error)
+            self._note("unrouted", change, event.message, then=self._route.unrouted)
             tally.add("unrouted")
             return
         except Unpublishable as error:
             await self.park(change, f"its event cannot be published: {error}", tally)
             return
         tally.add(change.kind)
+        self._note("published", change, event.message)
         self._metrics.events.labels(self._route.name, change.kind).inc()
         logger.info(
             "event.published",
@@ -124,6 +138,7 @@ class Emitter:
             left_out = {"dead-left-out": f"the record, of which only its key is kept: {error}"}
             await self._confirmed(Message(encode(identity(change.key, self._route.key)), headers | left_out), dead)
         tally.add("parked")
+        self._note("parked", change, dead_class=dead_class.value, status=status)
         self._metrics.parked.labels(self._route.name).inc()
         logger.warning("record.parked", record=change.key, change=change.kind, dead_class=dead_class.value, status=status, reason=reason)
 

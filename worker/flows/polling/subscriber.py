@@ -12,6 +12,7 @@ from worker.core.errors import BrokerError, ChannelLost
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator, Halo
 from worker.core.topology import Topology, browsed, common_topology, events_topology, state_queue, subscriber_dead_queue
+from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.consuming.watchdog import stalled
 from worker.flows.echoes.filter import EchoFilter
 from worker.flows.polling.emit import Emitter
@@ -55,6 +56,7 @@ class SubscriberFlow:
         *,
         turn_limit: float = 300.0,
         echoes: WriteNotices | None = None,
+        tracer: Tracer = NO_TRACE,
     ) -> None:
         self._route = route
         self._halo = halo
@@ -64,6 +66,7 @@ class SubscriberFlow:
         self._health = health
         self._turn_limit = turn_limit
         self._echoes = echoes
+        self._tracer = tracer
         self._schedule: Schedule = schedule_of(route)
         self._cached: tuple[KnownRef, RecordIndex] | None = None
         self._last_seen = clock.monotonic()
@@ -170,7 +173,7 @@ class SubscriberFlow:
 
     async def _work(self, broker: Broker, baton: Baton, known: RecordIndex, stop: asyncio.Event) -> TurnResult:
         source = self._halo.source(self._route.operation.path)
-        emitter = Emitter(self._route, broker, self._evaluator, self._clock, self._metrics, source)
+        emitter = Emitter(self._route, broker, self._evaluator, self._clock, self._metrics, source, self._tracer)
         limit = self._clock.monotonic() + self._turn_limit
         check = EchoFilter(self._route, self._echoes, self._clock, self._metrics) if self._echoes is not None else None
         reader = RetryingReader(self._halo, self._clock, stop)

@@ -19,6 +19,7 @@ from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
 from worker.core.ports import Clock, Evaluator
 from worker.core.topology import Topology, work_topology
+from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.consuming.consumer import Consumption
 from worker.flows.evaluating import once_evaluated
 from worker.flows.running.run_message import Run, run_queue, start_message, started_by
@@ -67,7 +68,16 @@ class Starter:
 class RunbookFlow:
     """The handler of one runbook's steps."""
 
-    def __init__(self, runbook: Runbook, performer: Performer, ledger: Ledger, evaluator: Evaluator, clock: Clock, hide: Callable[[str], str] = str) -> None:
+    def __init__(
+        self,
+        runbook: Runbook,
+        performer: Performer,
+        ledger: Ledger,
+        evaluator: Evaluator,
+        clock: Clock,
+        hide: Callable[[str], str] = str,
+        tracer: Tracer = NO_TRACE,
+    ) -> None:
         """`hide` masks secrets in a reason that the route makes of an answer."""
         self._hide = hide
         self._runbook = runbook
@@ -75,7 +85,7 @@ class RunbookFlow:
         self._ledger = ledger
         self._evaluator = evaluator
         self._clock = clock
-        self._attempts = Attempts(runbook.name, ledger, clock)
+        self._attempts = Attempts(runbook.name, ledger, clock, tracer)
 
     async def handle(self, delivery: Delivery, state: DeliveryState) -> Outcome:
         """Take one step. Every way ends in an `Outcome`."""

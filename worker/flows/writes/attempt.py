@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import structlog
+
 from worker.core.delivery_state import DeliveryState
 from worker.core.entropy import new_id
 from worker.core.errors import BrokerError
@@ -16,12 +18,15 @@ from worker.core.ledger import Claim, Ledger, attempt_key, receipt_key
 from worker.core.message import Delivery, identity_of
 from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused, Unsent, marked
 from worker.core.ports import Clock, Reserve
+from worker.core.trace import NO_TRACE, Note, Tracer
 
 SEND_WITHIN = 5.0  # seconds between the claim and the first byte: enough for a handshake; other copies add it to their wait
 LIST_LAG = 5.0  # seconds after which Halo's lists are taken to show what was created
 DENIED_PAUSE = 1.0  # seconds that a denied message stays in hand: a lost channel shows meanwhile
 RECEIPT_AFTER = 0.05  # seconds in which an attempt that need not wait is begun
-FIRST = "the first delivery"
+FIRST, REPLAYED = "the first delivery", "a replay"
+CLOCKS = 60.0  # seconds by which clocks of replicas may differ before an attempt that has ended is taken to be under way, or the reverse
+logger = structlog.get_logger()
 
 
 class Denial(Enum):
@@ -39,6 +44,7 @@ class Attempts:
     name: str
     ledger: Ledger
     clock: Clock
+    tracer: Tracer = NO_TRACE
 
     def of(self, delivery: Delivery, state: DeliveryState, delays: tuple[float, ...], *, remembered: bool | None = None, holder: int | None = None) -> Attempt:
         """The attempt of this delivery. `delays`: seconds between attempts.
@@ -54,6 +60,7 @@ class Attempt:
     """One delivery's right to send: `send` reserves, begins and sends; `with_history` adds to the outcome what the next copy must know."""
 
     def __init__(self, attempts: Attempts, identity: str, state: DeliveryState, delays: tuple[float, ...], *, remembered: bool | None, unnamed: bool) -> None:
+        self._attempts = attempts
         self._ledger = attempts.ledger
         self._clock = attempts.clock
         self._identity = identity
@@ -62,7 +69,9 @@ class Attempt:
         self._remembered = remembered
         self._unnamed = unnamed
         # Two first deliveries with one id and one content are two messages of the sender: they share an owner, so that neither is taken for a copy.
-        self._owner = new_id() if state.copied or state.redelivered else FIRST
+        # So are two dead letters with one id and one content. A claim of the letter's own tells the copies of one replay from each other.
+        self._replay = state.replay if not (state.redelivered or state.doubtful) else ""
+        self._owner = REPLAYED if self._replay else new_id() if state.copied or state.redelivered else FIRST
         self._begun = 0
         self._waits = False
         self._leaving: asyncio.Task[None] | None = None
@@ -74,8 +83,8 @@ class Attempt:
 
     @property
     def suspect(self) -> bool:
-        """The write may be done already: the message was delivered or attempted before."""
-        return self._state.doubtful or self._state.redelivered
+        """The write may be done already: the message was delivered or attempted before, or is the edit of one that was."""
+        return self._state.doubtful or self._state.redelivered or bool(self._state.edited)
 
     @property
     def waited(self) -> bool:
@@ -115,13 +124,25 @@ class Attempt:
             denial = await self._claimed(check_receipt=without_lookup and self._state.redelivered and self._begun == 0)
         except BrokerError:
             return Denial.UNCLAIMED
-        return until if denial is None else denial
+        if denial is not None:
+            return denial
+        self.tell()
+        return until
+
+    def tell(self) -> None:
+        """Note in the trace that a request is about to be sent."""
+        number = (("attempt", self._state.attempts + 1),)
+        self._attempts.tracer.note(Note("attempted", self._attempts.name, self._state.message_id, self._state.correlation_id, more=number))
 
     async def _claimed(self, *, check_receipt: bool) -> Denial | None:
         """Raises `BrokerError`."""
-        claim = await self._ledger.claim(attempt_key(self._identity, self._state.tries + self._begun), self._owner)
+        number = self._state.tries + self._begun
+        claims = [self._ledger.claim(attempt_key(self._identity, number), self._owner)]
+        if self._replay:
+            claims.append(self._ledger.claim(attempt_key(f"{self._identity}:{self._replay}", number), new_id()))
+        answers = await asyncio.gather(*claims)
         self._begun += 1
-        if claim is Claim.TAKEN:
+        if Claim.TAKEN in answers:
             return Denial.STARTED
         # After a returned claim of our own the ledger knows every earlier one, so that an absent receipt means something.
         return Denial.UNKNOWN if check_receipt and not await self._is_remembered() else None
@@ -147,14 +168,30 @@ class Attempt:
         return Unsent(reason, counted=False, after=max(delay, LIST_LAG), marks={"doubtful": True, "waited": True})
 
     async def denied(self, denial: Denial, limit: float, *, park: bool) -> Outcome:
-        """The outcome of a denied attempt. `limit`: seconds that Halo has for an answer; `park`: the write cannot be looked up."""
+        """The outcome of a denied attempt. `limit`: seconds that Halo has for an answer; `park`: the write cannot be looked up.
+
+        A replay of an operator does not wait for an attempt whose claim is old enough to have ended on every clock; it is looked up at once.
+        """
         await self._clock.sleep(DENIED_PAUSE)
         if denial is Denial.UNCLAIMED:
             return Unsent(denial.value, counted=False)
         if park:
             return Refused(DeadClass.IN_DOUBT, f"{denial.value}, and it cannot be looked up", marks={"doubtful": True})
         reason = f"{denial.value}: it waits until that must have come to its end"
-        return Unsent(reason, counted=False, after=SEND_WITHIN + limit + LIST_LAG, marks={"doubtful": True, "waited": True})
+        wait = SEND_WITHIN + limit + LIST_LAG
+        if self._state.replay and await self._has_ended(wait + CLOCKS):
+            wait = 0.0
+        else:
+            logger.warning("attempt.waits", message_id=self._state.message_id, seconds=wait, reason=reason)
+        return Unsent(reason, counted=False, after=wait, marks={"doubtful": True, "waited": True})
+
+    async def _has_ended(self, seconds: float) -> bool:
+        """Whether the attempt that denied this one was claimed longer ago than this."""
+        try:
+            at = await self._ledger.claimed_at(attempt_key(self._identity, self._state.tries + max(0, self._begun - 1)))
+        except BrokerError:
+            return False
+        return at is not None and self._clock.now() - at > seconds
 
     async def with_history(self, outcome: Outcome) -> Outcome:
         """The outcome with the number of begun attempts, for the next copy of the message.

@@ -14,11 +14,13 @@ from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionErro
 from worker.core.exchange import Priority
 from worker.core.ledger import Ledger
 from worker.core.message import Delivery
-from worker.core.outcome import DeadClass, Outcome, Refused, Skipped, Unsent, marked, releasing
+from worker.core.outcome import DeadClass, Done, Outcome, Refused, Skipped, Unsent, marked, releasing
 from worker.core.ports import Clock, Evaluator, Halo
 from worker.core.topology import Topology, work_topology
+from worker.core.trace import NO_TRACE, Note, Tracer
 from worker.flows.consuming.consumer import Consumption
 from worker.flows.evaluating import unevaluated
+from worker.flows.tracing import written
 from worker.flows.writes.attempt import DENIED_PAUSE, Attempts
 from worker.flows.writes.deduplicator import Deduplicator
 from worker.flows.writes.guarded_write import GuardedWriter, unanswered
@@ -36,12 +38,13 @@ def consumption_of(route: Publisher) -> Consumption:
 class PublisherFlow:
     """The handler of one publisher's messages."""
 
-    def __init__(self, route: Publisher, halo: Halo, ledger: Ledger, evaluator: Evaluator, clock: Clock) -> None:
+    def __init__(self, route: Publisher, halo: Halo, ledger: Ledger, evaluator: Evaluator, clock: Clock, tracer: Tracer = NO_TRACE) -> None:
         self._route = route
         self._evaluator = evaluator
         self._clock = clock
         self._deduplicator = None if route.once is None else Deduplicator(route.name, route.once, ledger, evaluator)
-        self._attempts = Attempts(route.name, ledger, clock)
+        self._attempts = Attempts(route.name, ledger, clock, tracer)
+        self._tracer = tracer
         ordered = route.order_by is not None
         self._writer = GuardedWriter(halo, evaluator, route.operation, route.find, route.in_doubt, Priority.WRITE, claim_all=ordered)
 
@@ -84,7 +87,8 @@ class PublisherFlow:
         try:
             shaped = document if self._route.transform is None else await self._route.transform.evaluate(document, bindings, self._evaluator)
             write = await write_of(self._route, shaped, document, bindings, self._evaluator)
-            return await self._writer.write(write, document, bindings, attempt)
+            self._tracer.note(Note("transformed", self._route.name, state.message_id, state.correlation_id))
+            outcome = await self._writer.write(write, document, bindings, attempt)
         except LookupUnanswered as error:
             return unanswered(error, doubtful=state.doubtful)
         except EvaluatorUnavailable as error:
@@ -93,6 +97,9 @@ class PublisherFlow:
             return Refused(DeadClass.TRANSFORM, str(error))
         except (Undecodable, RequestError) as error:
             return Refused(DeadClass.DECODE, str(error))
+        if isinstance(outcome, Done):
+            self._tracer.note(written(self._route, write, outcome, state))
+        return outcome
 
 
 def message_bindings(route: Publisher, delivery: Delivery, state: DeliveryState) -> dict[str, Any]:

@@ -1,0 +1,69 @@
+"""Notes are written in batches and read back; a broker that is away costs notes, and holds nobody up."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from worker.core.clock import SystemClock
+from worker.core.errors import ChannelLost
+from worker.core.topology import TRACE, trace_topology
+from worker.core.trace import IDS, LONGEST, Note
+from worker.metrics import Metrics
+from worker.state import trace_stream
+from worker.state.trace_stream import MOST, TraceRecorder, encoded, read_notes, write_notes
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    monkeypatch.setattr(trace_stream, "EVERY", 0.0)
+    return TraceRecorder(SystemClock(), Metrics())
+
+
+def dropped(recorder):
+    return recorder._metrics.trace_dropped._value.get()
+
+
+async def notes_of(broker):
+    return [note for batch in await read_notes(broker) for note in orjson.loads(batch)]
+
+
+async def test_what_is_noted_is_read_back_in_order_also_what_was_noted_last(recorder, broker):
+    await broker.declare(trace_topology())
+    recorder.note(Note("received", "r", "m0"))
+    async with recorder.attached(broker):
+        for number in range(1, 1200):
+            recorder.note(Note("received", "r", f"m{number}"))
+    found = await notes_of(broker)
+    assert [note["m"] for note in found] == [f"m{number}" for number in range(1200)]
+    assert dropped(recorder) == 0
+    await write_notes(broker, [(1.0, Note("replayed", "r", "m1"))])
+    assert (await notes_of(broker))[-1] == {"v": 1, "t": 1.0, "e": "replayed", "r": "r", "m": "m1"}
+
+
+async def test_without_the_stream_nothing_is_read_or_written(broker):
+    await write_notes(broker, [(1.0, Note("replayed", "r", "m1"))])
+    assert await read_notes(broker) == []
+    assert not await broker.queue_exists(TRACE)
+
+
+async def test_a_broker_that_takes_nothing_costs_the_notes_and_raises_nothing(recorder):
+    class Away:
+        async def publish(self, message, **_):
+            raise ChannelLost("away")
+
+    recorder.note(Note("received", "r", "m1"))
+    async with recorder.attached(Away()):
+        recorder.note(Note("received", "r", "m2"))
+    assert dropped(recorder) >= 1
+
+
+async def test_without_a_broker_the_oldest_notes_are_dropped_and_counted(recorder):
+    for number in range(MOST + 5):
+        recorder.note(Note("received", "r", f"m{number}"))
+    assert dropped(recorder) == 5
+
+
+def test_a_note_holds_ids_and_no_empty_members_and_long_ids_are_cut():
+    [told] = orjson.loads(encoded([(1.23456, Note("written", "r", "m" * 500, "\ud800", "asset", tuple("i" * 40), (("status", 201), ("delay", None))))]))
+    assert told == {"v": 1, "t": 1.235, "e": "written", "r": "r", "m": "m" * LONGEST, "c": "?", "s": "asset", "i": ["i"] * IDS, "status": 201}

@@ -1,0 +1,121 @@
+"""What the routes of one client read and write: each list is asked for one row, with the parameters of its route."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from http import HTTPStatus
+
+from worker.app.doctor.check import Check, Subject
+from worker.app.doctor.halo import WHOLE, ClientSession, document
+from worker.catalogue.catalogue import load
+from worker.catalogue.errors import RequestError
+from worker.catalogue.operation import Operation
+from worker.catalogue.requests import build_request
+from worker.config.routes import Publisher, Routes, Subscriber
+from worker.core.errors import EvaluatorUnavailable, ExpressionError
+from worker.core.exchange import Request
+from worker.core.ports import Evaluator
+from worker.flows.requests import subscriber_request
+from worker.halo.transport import Answer, Failure
+
+ASKED = 1000  # rows of a page that is asked for to see the largest page
+FORBIDDEN_FIX = "grant the scope to the API application in Halo, and let the role of its agent see this area"
+
+
+async def entity_checks(session: ClientSession, routes: Routes, evaluator: Evaluator, about: Subject) -> AsyncIterator[Check]:
+    """Every list that a subscriber of the client polls, and every entity that a publisher writes."""
+    name, paged = session.client.name, None
+    for route in routes.subscribers.values():
+        if route.client == name:
+            yield await polled(session, route, evaluator, about)
+            if paged is None and route.operation.listing is not None and route.operation.listing.paged and not route.operation.path_parameters:
+                paged = route.operation
+    if paged is not None:
+        yield await page_cap(session, paged, about)
+    written = {route.operation.entity: route for route in routes.publishers.values() if route.client == name}
+    for publisher in written.values():
+        for check in [await readable(session, publisher, about), *writable(session, publisher, about)]:
+            yield check
+
+
+async def polled(session: ClientSession, route: Subscriber, evaluator: Evaluator, about: Subject) -> Check:
+    """One row of a subscriber's list, by its own parameters."""
+    what = f"subscriber {route.name}"
+    try:
+        parameters = await subscriber_request(route, evaluator)
+        request = build_request(route.operation, parameters["path"], parameters["query"])
+    except (ExpressionError, RequestError, EvaluatorUnavailable) as error:
+        return about.failed(what, f"evaluate the request of {route.name}", str(error), "correct `request` or `input_transform` of the route")
+    listing = route.operation.listing
+    few = {"pageinate": "true", "page_size": "1", "page_no": "1"} if listing is not None and listing.paged else {"count": "1"}
+    return await answered(session, what, request, few, about)
+
+
+async def readable(session: ClientSession, route: Publisher, about: Subject) -> Check:
+    """The entity that a publisher writes is asked for one row where it has a list of its own."""
+    what, entity = f"publisher {route.name}", route.operation.entity
+    operation: Operation | None = load().methods_of(entity).get("GET")
+    if operation is None or operation.path_parameters or operation.listing is None:
+        return about.unknown(what, f"look for a list of {entity}", "it has none: whether it can be read cannot be told")
+    few = {"pageinate": "true", "page_size": "1", "page_no": "1"} if operation.listing.paged else {"count": "1"}
+    return await answered(session, what, build_request(operation, {}, {}), few, about)
+
+
+def writable(session: ClientSession, route: Publisher, about: Subject) -> Iterator[Check]:
+    """As far as the scopes tell: nothing is written."""
+    tried = f"look for a scope that may write {route.operation.entity}, without writing"
+    if session.scopes is None:
+        yield about.unknown(f"{route.name} writes", tried, "Halo does not tell the scopes of the token")
+    elif session.scopes & WHOLE or any(scope.startswith("edit") for scope in session.scopes):
+        yield about.good(f"{route.name} writes", tried, "the token has one; whether the agent's role may is seen at the first write")
+    else:
+        fix = "add a scope such as edit:assets to the API application and to `scopes` of the client"
+        yield about.failed(f"{route.name} writes", tried, "no scope of the token may write", fix)
+
+
+async def answered(session: ClientSession, what: str, request: Request, few: dict[str, str], about: Subject) -> Check:
+    tried = f"GET {request.path} for one row"
+    answer = await session.get(request.path, dict(request.query) | few)
+    if isinstance(answer, Failure):
+        return about.failed(what, tried, answer.reason, "raise `timeout` of the client, or narrow the query, where it takes long; otherwise check the network")
+    match answer.status:
+        case HTTPStatus.OK if document(answer) is not None:
+            return about.good(what, tried, "readable")
+        case HTTPStatus.OK:
+            return about.failed(what, tried, "the answer is not JSON", "check `api_url` of the client: a portal or a proxy answers in place of the API")
+        case HTTPStatus.UNAUTHORIZED:
+            return about.failed(
+                what, tried, "401 with a fresh token: there is no user behind the token for this entity", "choose an agent for the API application in Halo"
+            )
+        case HTTPStatus.FORBIDDEN:
+            return about.failed(what, tried, "403: the token or its agent may not read it", FORBIDDEN_FIX)
+        case HTTPStatus.NOT_FOUND:
+            return about.failed(what, tried, "404: this Halo does not have it", "check `entity` and `path` of the route, and the version of Halo")
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return about.failed(
+                what, tried, "429: the tenant's request limit is used up", "lower `rate_limit`, or stop what else calls this tenant; then try again"
+            )
+        case _:
+            fix = "correct the query of the route where Halo names it; otherwise look into Halo's own log"
+            return about.failed(what, tried, f"status {answer.status}{said(answer)}", fix)
+
+
+def said(answer: Answer) -> str:
+    """Halo's sentence about a query, which holds no record; a page is not repeated."""
+    found = document(answer)
+    return f": {found[:200]}" if isinstance(found, str) else ""
+
+
+async def page_cap(session: ClientSession, operation: Operation, about: Subject) -> Check:
+    """How many rows Halo gives where more are asked for."""
+    tried = f"GET {operation.path} with page_size={ASKED}"
+    answer = await session.get(build_request(operation, {}, {}).path, {"pageinate": "true", "page_size": str(ASKED), "page_no": "1"})
+    found = document(answer) if isinstance(answer, Answer) and answer.status == HTTPStatus.OK else None
+    rows = next((value for value in found.values() if isinstance(value, list)), None) if isinstance(found, dict) else None
+    if rows is None:
+        return about.unknown("page cap", tried, "no page came")
+    count = found.get("record_count") if isinstance(found, dict) else None
+    cut = isinstance(count, int) and count > len(rows)
+    return about.good(
+        "page cap", tried, f"{len(rows)} of {count} rows came: a page has at most {len(rows)}" if cut else f"all {len(rows)} rows came in one page"
+    )

@@ -1,0 +1,91 @@
+"""One record's story: the notes of the trace that belong to a record, a message or a correlation id, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+ROUNDS = 8  # hops from message to message: steps of a runbook, replays, answers of other systems
+Told = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is asked for: a record by its id space and key, or any id of a message."""
+
+    space: str = ""
+    key: str = ""
+    ids: frozenset[str] = frozenset()
+
+    def named_in(self, note: Told) -> bool:
+        if self.space:
+            return note.get("s") == self.space and self.key in note.get("i", ())
+        return bool(self.ids & ids_of(note))
+
+
+@dataclass(slots=True)
+class Story:
+    """`notes`: in the order of time, as `worker.state.trace_stream` writes them."""
+
+    notes: list[Told] = field(default_factory=list)
+    _seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def add(self, found: Iterable[tuple[tuple[int, int], Told]]) -> list[Told]:
+        """The new ones among these."""
+        new = [(place, note) for place, note in found if place not in self._seen]
+        self._seen.update(place for place, _ in new)
+        self.notes += [note for _, note in new]
+        return [note for _, note in new]
+
+
+def story_of(batches: Sequence[bytes], subject: Subject) -> list[Told]:
+    """Direct notes, those that share a message id or a correlation id with them, and what subscribers saw of the records that they wrote."""
+    story = Story()
+    texts = [subject.key] if subject.space else list(subject.ids)
+    follow(batches, story, story.add(matching(batches, texts, subject.named_in)))
+    written = [note for note in story.notes if note["e"] == "written"]
+    back: list[Told] = []
+    for note in written:
+        for key in note.get("i", ()):
+
+            def seen_again(each: Told, key: str = key, since: Told = note) -> bool:
+                return each["e"] in {"seen", "published"} and each["t"] >= since["t"] and each.get("s") == since.get("s") and key in each.get("i", ())
+
+            back += story.add(matching(batches, [key], seen_again))
+    follow(batches, story, back)
+    return sorted(story.notes, key=lambda note: note["t"])
+
+
+def follow(batches: Sequence[bytes], story: Story, start: list[Told]) -> None:
+    """Add what shares an id with these notes, and with what was added."""
+    known: set[str] = set()
+    news = start
+    for _ in range(ROUNDS):
+        ids = {each for note in news for each in ids_of(note)} - known
+        if not ids:
+            return
+        known |= ids
+        news = story.add(matching(batches, list(ids), lambda note: bool(ids & ids_of(note))))  # noqa: B023 - called in this round
+
+
+def ids_of(note: Told) -> set[str]:
+    """Of the message, and of the one that it went on as."""
+    return {note[name] for name in ("m", "c", "next") if note.get(name)}
+
+
+def matching(batches: Sequence[bytes], texts: Sequence[str], wanted: Callable[[Told], bool]) -> Iterable[tuple[tuple[int, int], Told]]:
+    """The notes with their places. A batch in which none of the texts stands is not parsed."""
+    needles = [orjson.dumps(text)[1:-1] for text in texts]
+    for number, batch in enumerate(batches):
+        if not any(needle in batch for needle in needles):
+            continue
+        try:
+            notes = orjson.loads(batch)
+        except orjson.JSONDecodeError:
+            continue
+        for place, note in enumerate(notes if isinstance(notes, list) else ()):
+            if isinstance(note, dict) and {"t", "e", "r"} <= note.keys() and wanted(note):
+                yield (number, place), note

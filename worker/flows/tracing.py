@@ -1,0 +1,57 @@
+"""What the flows note in the trace of a message: when it arrives, what was written for it, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from worker.changes.records import record_key
+from worker.config.routes import Publisher
+from worker.core.delivery_state import DeliveryState
+from worker.core.outcome import Done, Outcome, Skipped
+from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
+from worker.core.trace import Note
+from worker.flows.writes.write_request import Write
+
+
+def received(route: str, state: DeliveryState) -> Note:
+    more = (("attempt", state.attempts + 1), ("replays", state.replays or None))
+    return Note("received", route, state.message_id, state.correlation_id, more=more)
+
+
+def settled(route: str, outcome: Outcome, settlement: Settlement, state: DeliveryState) -> Note:
+    """What becomes of it."""
+    event, more = told(outcome, settlement)
+    return Note(event, route, state.message_id, state.correlation_id, more=tuple(more.items()))
+
+
+def told(outcome: Outcome, settlement: Settlement) -> tuple[str, dict[str, Any]]:
+    """The stage and its details. Total over the settlements."""
+    match settlement:
+        case Ack():
+            return "skipped" if isinstance(outcome, Skipped) else "done", {"status": getattr(outcome, "status", None)}
+        case Forward(message, queue):
+            return "passed", {"next": message.correlation_id, "queue": queue}
+        case Retry(delay, hold=hold):
+            return "retried", {"delay": hold or delay}
+        case Bury(dead_class, _, status, attempts):
+            return "dead", {"dead_class": dead_class.value, "status": status, "attempts": attempts}
+
+
+def written(route: Publisher, write: Write, outcome: Done, state: DeliveryState) -> Note:
+    """Halo has it: the records by the ids of its answer, otherwise by those that were sent."""
+    key = route.operation.key
+    records = tuple(keys_of(outcome.body, key)) or tuple(keys_of(write.payload, key)) or path_key(write)
+    more = (("method", route.operation.method), ("status", outcome.status))
+    return Note("written", route.name, state.message_id, state.correlation_id, route.operation.id_space, records, more)
+
+
+def keys_of(document: Any, key: tuple[str, ...]) -> Iterator[str]:
+    """The keys of the records in an answer or a payload, as subscribers write them."""
+    for record in document if isinstance(document, list) else [document]:
+        if isinstance(record, dict) and (found := record_key(record, key)) is not None:
+            yield found
+
+
+def path_key(write: Write) -> tuple[str, ...]:
+    return tuple(str(value) for value in write.path.values() if value is not None)[-1:]

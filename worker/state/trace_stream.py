@@ -1,0 +1,121 @@
+"""The stream of what happened to records and messages: written in batches, best effort, and read back by `halo-worker trace`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import orjson
+import structlog
+
+from worker.core.entropy import new_id
+from worker.core.errors import BrokerError
+from worker.core.message import Message
+from worker.core.ports import Broker, Clock
+from worker.core.topology import TRACE
+from worker.core.trace import IDS, LONGEST, Note
+from worker.metrics import Metrics
+from worker.state.stream_follower import open_stream
+
+logger = structlog.get_logger()
+MOST = 20_000  # notes in memory while no broker takes them: some megabytes; beyond it the oldest are dropped
+TOGETHER = 500  # notes in one message of the stream
+EVERY = 0.5  # seconds in which notes are gathered
+LAST = 2.0  # seconds that the last notes have when the worker stops
+READ_WITHIN = 60.0  # seconds in which a whole stream is read
+VERSION = 1
+
+
+class TraceRecorder:
+    """Implements `Tracer`. `attached` writes what was noted; a note costs its caller one append."""
+
+    def __init__(self, clock: Clock, metrics: Metrics) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._notes: deque[tuple[float, Note]] = deque()
+        self._some = asyncio.Event()
+        self._told = False
+
+    def note(self, note: Note) -> None:
+        self._notes.append((self._clock.now(), note))
+        if len(self._notes) > MOST:
+            self._notes.popleft()
+            self._metrics.trace_dropped.inc()
+        self._some.set()
+
+    @asynccontextmanager
+    async def attached(self, broker: Broker) -> AsyncIterator[None]:
+        """Write through this attachment."""
+        writing = asyncio.create_task(self._write(broker), name="trace")
+        try:
+            yield
+        finally:
+            writing.cancel()
+            await asyncio.wait([writing])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST):
+                    await self._flush(broker)
+
+    async def _write(self, broker: Broker) -> None:
+        while True:
+            await self._some.wait()
+            await self._clock.sleep(EVERY)
+            self._some.clear()
+            await self._flush(broker)
+
+    async def _flush(self, broker: Broker) -> None:
+        """A batch that the broker does not take is dropped: nothing waits for it."""
+        while self._notes:
+            batch = [self._notes.popleft() for _ in range(min(TOGETHER, len(self._notes)))]
+            try:
+                await broker.publish(Message(encoded(batch)), routing_key=TRACE)
+                self._told = False
+            except BrokerError as error:
+                self._metrics.trace_dropped.inc(len(batch))
+                if not self._told:
+                    logger.warning("trace.not_kept", notes=len(batch), reason=str(error))
+                self._told = True
+                return
+
+
+async def write_notes(broker: Broker, batch: Sequence[tuple[float, Note]]) -> None:
+    """For a command, which has no recorder: best effort, and only where a worker has made the stream. Each note with its seconds since 1970."""
+    with suppress(BrokerError):
+        for start in range(0, len(batch), TOGETHER):
+            if await broker.queue_exists(TRACE):
+                await broker.publish(Message(encoded(batch[start : start + TOGETHER])), routing_key=TRACE)
+
+
+def encoded(batch: Iterable[tuple[float, Note]]) -> bytes:
+    """An array of objects with short names; what is empty is left out."""
+    return orjson.dumps([document(at, note) for at, note in batch], default=str)
+
+
+def document(at: float, note: Note) -> dict[str, Any]:
+    told: dict[str, Any] = {"v": VERSION, "t": round(at, 3), "e": note.event, "r": note.route}
+    for name, text in (("m", note.message_id), ("c", note.correlation_id), ("s", note.space)):
+        if text:
+            told[name] = text[:LONGEST].encode(errors="replace").decode()
+    if note.records:
+        told["i"] = [each[:LONGEST].encode(errors="replace").decode() for each in note.records[:IDS]]
+    return told | {name: value for name, value in note.more if value is not None}
+
+
+async def read_notes(broker: Broker) -> list[bytes]:
+    """Every batch of the stream, oldest first; empty where no worker keeps one. Raises `BrokerError`, `TimeoutError`.
+
+    A mark is published and read back: whatever was written before it has been read by then.
+    """
+    if not await broker.queue_exists(TRACE):
+        return []
+    mark, batches = new_id(), list[bytes]()
+    async with asyncio.timeout(READ_WITHIN), open_stream(broker, TRACE, "first") as reader:
+        await broker.publish(Message(b"[]", message_id=mark), routing_key=TRACE)
+        while True:
+            for delivery in await reader.batch():
+                if delivery.message.message_id == mark:
+                    return batches
+                batches.append(delivery.message.body)
