@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.tools.process import AUTHORITIES
@@ -17,6 +19,17 @@ LONG = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # 
 settings.register_profile("long", LONG)
 settings.register_profile("quick", LONG, max_examples=25)
 settings.load_profile("long")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Commands set up logging for their process, and some tests call them in this one."""
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**before)
+    logging.captureWarnings(capture=False)
+    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture(scope="session")

@@ -501,7 +501,7 @@ BREAKS = (
     Break(
         "the work on a message waits for memory",
         "worker/flows/consuming/memory.py",
-        "    share = memory.work_now(weight)\n",
+        "    share = memory.work_now(needed)\n",
         "    share = Share()\n",
         (f"{END}/test_memory.py::test_what_waited_for_memory_when_its_worker_was_killed_is_done_and_not_in_doubt",),
     ),

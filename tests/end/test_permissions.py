@@ -203,7 +203,9 @@ async def test_readers_get_the_events(halo, stage, company):
     assert await reader.may_bind("billing", "halo")
     halo.store.create("Asset", {"inventory_number": "SN-9"})
     async with open_broker(reader.url, name="a reader") as broker:
-        assert (await OtherSystem(broker).take("billing")).body["inventory_number"] == "SN-9"
+        billing = OtherSystem(broker)
+        while (await billing.take("billing")).body.get("inventory_number") != "SN-9":  # events of the route of tickets are there too
+            pass
     async with open_broker(company.served.url, name="a reader") as broker:
         assert {letter.body["id"] for letter in await OtherSystem(broker).take_all("events.tickets", 3)} == {1, 2, 3}
 

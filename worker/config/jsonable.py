@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from worker.core.exact_numbers import fraction
+from worker.core.exact_numbers import Numbers
 
 PLAIN = frozenset((str, int, float, bool, type(None)))
 
@@ -28,5 +28,5 @@ def to_jsonable(value: Any) -> Any:
     if isinstance(value, (bytes, bytearray)):
         return value.decode("utf-8", "replace")
     if isinstance(value, Decimal):
-        return fraction(str(value)) if value.is_finite() else str(value)
+        return Numbers().fraction(str(value)) if value.is_finite() else str(value)
     return str(value)

@@ -12,7 +12,7 @@ import jsonatapy
 
 from worker.config.jsonata_errors import explain
 from worker.config.template_lexer import Token, tokens
-from worker.core.exact_numbers import EXACT, fraction, integer
+from worker.core.exact_numbers import EXACT, Numbers
 from worker.core.suggest import did_you_mean
 
 NEAR_THE_END: Final = 200  # pieces
@@ -60,7 +60,7 @@ def check_numbers(pieces: Sequence[Token]) -> None:
 
 
 def number_of(text: str) -> float | Decimal:
-    return integer(text) if text.isdecimal() else fraction(text)
+    return Numbers().integer(text) if text.isdecimal() else Numbers().fraction(text)
 
 
 def check_functions(pieces: Sequence[Token]) -> None:

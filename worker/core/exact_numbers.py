@@ -13,6 +13,9 @@ from worker.core.errors import Undecodable
 
 EXACT: Final = 2**53  # floats are whole numbers without gaps up to here
 MAX_DIGITS: Final = 1000  # characters of one number
+MAX_EXACT: Final = 50_000  # numbers of one text: some 200 ms, in which the event loop does nothing else
+SHORT: Final = 19  # characters: an integer has 64 bits
+SHORTEST: Final = 16  # characters: a double holds any 15 digits
 INTEGER_TEXT: Final = 10**21  # from here on a float is written with an exponent, as JavaScript writes it
 INT64, UINT64 = -(2**63), 2**64 - 1
 DIGITS: Final = bytes.maketrans(b"0123456789.E", b"00000000000e")
@@ -46,28 +49,41 @@ def loads(text: bytes) -> Any:
 
 def reread(text: bytes) -> Any:
     """The value of a text that orjson has read, with its long numbers exact."""
-    return json.loads(text, parse_int=integer, parse_float=fraction, parse_constant=refuse)
+    numbers = Numbers()
+    return json.loads(text, parse_int=numbers.integer, parse_float=numbers.fraction, parse_constant=refuse)
 
 
-def integer(text: str) -> int | Decimal:
-    """An `int` within 64 bits, otherwise a `Decimal`."""
-    value = decimal(text)
-    return int(value) if INT64 <= value <= UINT64 else value
+class Numbers:
+    """Reads the numbers of one text. Exact ones take fifty times as long as others, so that their number is limited: the event loop waits for them."""
 
+    def __init__(self) -> None:
+        self._exact = 0
 
-def fraction(text: str) -> float | Decimal:
-    """A `float` that is written with the value of this text, otherwise a `Decimal`."""
-    value, nearest = decimal(text), float(text)
-    return nearest if value == Decimal(repr(nearest)) else value
+    def integer(self, text: str) -> int | Decimal:
+        """An `int` within 64 bits, otherwise a `Decimal`."""
+        if len(text) < SHORT:
+            return int(text)
+        value = self._decimal(text)
+        return int(value) if INT64 <= value <= UINT64 else value
 
+    def fraction(self, text: str) -> float | Decimal:
+        """A `float` that is written with the value of this text, otherwise a `Decimal`."""
+        nearest = float(text)
+        if repr(nearest) == text or (len(text) < SHORTEST and "e" not in text and "E" not in text):
+            return nearest
+        value = self._decimal(text)
+        return nearest if value == Decimal(repr(nearest)) else value
 
-def decimal(text: str) -> Decimal:
-    if len(text) > MAX_DIGITS:
-        raise Undecodable(f"the body has a number of {len(text):,} characters; at most {MAX_DIGITS:,} are read")
-    try:
-        return Decimal(text)
-    except DecimalException:
-        raise Undecodable("the body has a number whose exponent is too large to be read") from None
+    def _decimal(self, text: str) -> Decimal:
+        if len(text) > MAX_DIGITS:
+            raise Undecodable(f"the body has a number of {len(text):,} characters; at most {MAX_DIGITS:,} are read")
+        self._exact += 1
+        if self._exact > MAX_EXACT:
+            raise Undecodable(f"the body has more than {MAX_EXACT:,} numbers that need more digits than a double holds; send them as text")
+        try:
+            return Decimal(text)
+        except DecimalException:
+            raise Undecodable("the body has a number whose exponent is too large to be read") from None
 
 
 def refuse(_text: str) -> NoReturn:

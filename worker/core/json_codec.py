@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from typing import Any
 
@@ -18,6 +19,7 @@ MAX_DEPTH = 64  # orjson reads 1,024 levels but writes fewer than 300
 WEIGHT_OF_BYTE = 4  # the decoder's copy, strings of four bytes a character, the text to send
 WEIGHT_OF_VALUE = 100  # measured: 31 to 123
 CONTAINERS = frozenset({dict, list})  # exact types, as the decoder makes them: the check runs once per value
+LARGE = 64 * 1024  # bytes
 MARKS = b",:[{"
 """A JSON text has one of these for each name, value and container except one."""
 
@@ -33,7 +35,7 @@ def decode(body: bytes, max_bytes: int = LARGEST, max_depth: int = MAX_DEPTH, ma
         raise Oversized(f"the body has more than {max_values:,} names and values; at most {max_values:,} are read")
     body = body.removeprefix(BOM)
     try:
-        value = orjson.loads(body)
+        value = parsed(body)
     except orjson.JSONDecodeError as error:
         if (mended := repaired(body)) is not None:
             return decode(mended, LARGEST, max_depth, max_values)
@@ -47,6 +49,17 @@ def decode(body: bytes, max_bytes: int = LARGEST, max_depth: int = MAX_DEPTH, ma
         return value
     del value  # only one of the two is held
     return reread(body)
+
+
+def parsed(body: bytes) -> Any:
+    """What orjson reads. A garbage collection in the midst of a large text would only walk through what is made so far, again and again: JSON has no cycles."""
+    if len(body) < LARGE or not gc.isenabled():
+        return orjson.loads(body)
+    gc.disable()
+    try:
+        return orjson.loads(body)
+    finally:
+        gc.enable()
 
 
 def count_values(body: bytes, enough: int = MAX_VALUES) -> int:

@@ -22,8 +22,6 @@ HOSTILE = {
     "65 levels": b'{"payload":' + b"[" * 65 + b"]" * 65 + b"}",
     "NaN": b'{"payload": {"count": NaN}}',
     "Infinity": b'{"payload": {"count": -Infinity}}',
-    "half a surrogate pair": b'{"payload": {"name": "\\ud800"}}',
-    "UTF-16": '{"payload": {}}'.encode("utf-16"),
     "a byte order mark": b"\xef\xbb\xbf{}",
     "null": b"null",
     "a number": b"4711",

@@ -107,7 +107,7 @@ async def test_a_record_that_halo_cannot_answer_holds_up_no_other_and_is_parked_
 async def test_a_missing_permission_for_all_details_parks_nothing_and_is_told(memory_job, halos):
     halo = await halos(tickets=20)
     refused = halo.fault(Fault(FaultKind.ANSWER, "GET", "/Tickets/*", times=None, status=403))
-    running = await memory_job.start(routes(halo, subscribers={"tickets": subscriber(details=True, every="20ms")}))
+    running = await memory_job.start(routes(halo, subscribers={"tickets": subscriber(details=True, every="20ms")}), ready=False)
     await running.polled("tickets", 2, "failed")
     assert "refuses every record" in detail(running)
     assert await memory_job.other.depth(DEAD) == 0

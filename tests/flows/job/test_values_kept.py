@@ -21,7 +21,7 @@ def asset(serial: str, **members: object) -> dict[str, object]:
 
 
 MAPPING = {
-    "payload": {"inventory_number": "{{ serial }}", "assettype_id": 1, "client_id": "{{ customer }}", "fields": "{{ attributes.{'id': id, 'value': value} }}"}
+    "payload": {"inventory_number": "{{ serial }}", "assettype_id": 1, "client_id": "{{ customer }}", "fields?": "{{ attributes.{'id': id, 'value': value} }}"}
 }
 
 

@@ -101,3 +101,14 @@ def test_half_of_a_surrogate_pair_is_read_as_the_replacement_character(sent: byt
 
 def test_a_byte_order_mark_is_no_content():
     assert decode(b"\xef\xbb\xbf" + json.dumps({"serial": "B1"}).encode()) == {"serial": "B1"}
+
+
+def test_a_text_has_a_limited_number_of_exact_numbers_since_the_event_loop_waits_for_them():
+    one = b"0.12345678901234567891"
+    assert len(decode(b"[" + b",".join([one] * 50_000) + b"]")) == 50_000
+    with pytest.raises(Undecodable, match=r"more than 50,000 numbers .* send them as text"):
+        decode(b"[" + b",".join([one] * 50_001) + b"]")
+
+
+def test_numbers_that_a_double_holds_do_not_count_however_many():
+    assert len(decode(b"[0.12345678901234567891" + b",33.333333333333336,1.5,7" * 20_000 + b"]")) == 60_001
