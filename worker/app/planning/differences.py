@@ -8,6 +8,7 @@ from typing import Any
 from worker.catalogue.catalogue import load
 from worker.catalogue.operation import Operation
 from worker.catalogue.requests import build_request
+from worker.core.comparison import mismatches
 from worker.core.exchange import Priority, Request
 from worker.core.plan import Difference, PlanFailed, PlannedRequest
 from worker.core.ports import Halo
@@ -51,5 +52,5 @@ def changed(record: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Ite
     for name, value in then.items():
         if name not in now:
             yield Difference(record, name, None, value, absent=True)
-        elif now[name] != value or isinstance(now[name], bool) != isinstance(value, bool):
+        elif any(mismatches(name, now[name], value)):
             yield Difference(record, name, now[name], value)
