@@ -32,11 +32,7 @@ class Metrics:
         self.known = self._gauge("known_records", "Records that a subscriber knows", "route")
         self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although one was created", "route")
         self.refused_state = self._counter("refused_state", "Batons, claims, permits and write notices that no worker can have written", "kind")
-        self.trace_dropped = Counter(
-            "halo_worker_trace_dropped",
-            "Stages of records and messages that `halo-worker trace` will not show: the broker took them too late",
-            registry=self.registry,
-        )
+        self.trace_dropped = self._counter("trace_dropped", "Stages of records and messages that the broker did not take for `halo-worker trace`")
         self.deliveries = self._counter(
             "deliveries",
             "Deliveries to webhooks and to endpoints of runbooks, by result: accepted, known, skipped, parked, held (its webhook is paused)",
@@ -67,9 +63,7 @@ class Metrics:
             "evaluator_restarts", "Replaced processes for expressions, by cause: time, memory, failed, killed, retired", "cause"
         )
         self.requests = self._counter("halo_requests", "Requests to Halo, by fate", "client", "method", "fate")
-        self.request_seconds = Histogram(
-            "halo_worker_halo_request_seconds", "Duration of requests to Halo", ["client"], registry=self.registry, buckets=BUCKETS
-        )
+        self.request_seconds = self._histogram("halo_request_seconds", "Duration of requests to Halo", "client")
         self.integration_requests = self._counter("integration_requests", "Calls of integrations, by fate", "integration", "method", "fate")
         self.budget_used = self._gauge("budget_used", "Requests sent in the current window", "client")
         self.budget_limit = self._gauge("budget_limit", "Requests of a window that this client may send; 0: no limit", "client")
@@ -94,6 +88,9 @@ class Metrics:
 
     def _counter(self, name: str, sentence: str, *labels: str) -> Counter:
         return Counter(f"halo_worker_{name}", sentence, labels, registry=self.registry)
+
+    def _histogram(self, name: str, sentence: str, *labels: str) -> Histogram:
+        return Histogram(f"halo_worker_{name}", sentence, labels, registry=self.registry, buckets=BUCKETS)
 
     def _gauge(self, name: str, sentence: str, *labels: str) -> Gauge:
         return Gauge(f"halo_worker_{name}", sentence, labels, registry=self.registry)

@@ -54,6 +54,8 @@ def test_every_setting_can_be_set():
         "WORKER_TURN": "90",
         "WORKER_MAX_MESSAGE": "32 mib",
         "WORKER_IN_FLIGHT": "100000000",
+        "WORKER_TRACE": "off",
+        "WORKER_MANAGEMENT_URL": "http://u:p@broker:15672",
     }
     assert set(given_values) | {"WORKER_AMQP_URL_FILE"} == set(variables())
     settings = load_settings(given_values)
@@ -79,6 +81,8 @@ def test_every_setting_can_be_set():
         turn=90.0,
         max_message=32 * 1024 * 1024,
         in_flight=100_000_000,
+        trace=False,
+        management_url="http://u:p@broker:15672",
     )
 
 

@@ -44,7 +44,7 @@ async def examine(routes: Routes, settings: Settings, clock: Clock) -> AsyncIter
 async def client_checks(client: Client, routes: Routes, settings: Settings, clock: Clock) -> AsyncIterator[Check]:
     about = Subject(f"client {client.name}")
     failed = False
-    async for check in network_checks(client, about):
+    async for check in network_checks(client, about, clock):
         failed |= check.verdict is Verdict.FAILED
         yield check
     if failed:

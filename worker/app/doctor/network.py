@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import AsyncIterator
 
 from yarl import URL
 
 from worker.app.doctor.check import Check, Subject
 from worker.config.routes import Client
+from worker.core.ports import Clock
 
 WITHIN = 15.0  # seconds for a connection and a handshake
 SOON = 21  # days before its end in which a certificate is worth a warning
@@ -19,7 +19,7 @@ DAY = 86_400
 LOOPBACK = ("127.", "localhost", "::1")
 
 
-async def network_checks(client: Client, about: Subject) -> AsyncIterator[Check]:
+async def network_checks(client: Client, about: Subject, clock: Clock) -> AsyncIterator[Check]:
     """DNS, then TLS where the address has it. Through a proxy only the proxy's own name is looked up."""
     address = URL(client.proxy or client.api_url or client.url or "")
     host, port = address.host or "", address.port or 443
@@ -34,12 +34,12 @@ async def network_checks(client: Client, about: Subject) -> AsyncIterator[Check]
     if client.proxy:
         yield about.unknown("tls", f"connect to {host}", "the proxy speaks TLS with Halo: the checks below show whether it works")
     elif address.scheme == "https":
-        yield await certificate(client, about, host, port)
+        yield await certificate(client, about, host, port, clock)
     elif not host.startswith(LOOPBACK):
         yield about.warning("tls", f"read the address {address.origin()}", "credentials travel unencrypted", "use https://")
 
 
-async def certificate(client: Client, about: Subject, host: str, port: int) -> Check:
+async def certificate(client: Client, about: Subject, host: str, port: int, clock: Clock) -> Check:
     """The certificate is believed, and lasts."""
     tried = f"connect to {host}:{port} and check its certificate"
     try:
@@ -62,7 +62,7 @@ async def certificate(client: Client, about: Subject, host: str, port: int) -> C
         return about.failed("tls", tried, f"no connection: {(error.strerror or 'refused').lower()}", "open the way out to this host and port, or set `proxy`")
     ends = (writer.get_extra_info("peercert") or {}).get("notAfter")
     writer.close()
-    days = int((ssl.cert_time_to_seconds(ends) - time.time()) // DAY) if ends else SOON
+    days = int((ssl.cert_time_to_seconds(ends) - clock.now()) // DAY) if ends else SOON
     if days < SOON:
         return about.warning("tls", tried, f"the certificate ends in {days} days", "have it renewed")
     return about.good("tls", tried, f"believed, {days} days left")
