@@ -40,15 +40,7 @@ class Metrics:
         )
         self.refused_calls = self._counter("refused_calls", "Refused calls of the public port, by status", "status")
         self.cut_connections = self._counter("cut_connections", "Connections of the public port that the worker closed at a limit")
-        self.paused = self._gauge("paused", "1 while an operator has paused the route", "route")
-        self.waiting = self._gauge(
-            "waiting", "Messages and polls that have waited for more than 5 s, by cause: budget, token, halo, claim, memory, retry", "route", "cause"
-        )
-        self.succeeded = self._gauge("last_success_timestamp_seconds", "When a publisher's or runbook's last message was done, seconds since 1970", "route")
-        self.retrying = self._gauge("retrying", "Copies that this replica has put into retry queues and that are not due yet", "route")
-        self._retries = DueCounts()
-        self.unrouted_waiting = Gauge("halo_worker_unrouted_waiting", "Events in halo.unrouted, which no queue took", registry=self.registry)
-        self.route_problems = Gauge("halo_worker_route_problems", "Mistakes in route files that the worker does not run", registry=self.registry)
+        self._show_routes()
         self.consuming = self._gauge("consuming", "1 while a route's consumer gets deliveries", "route")
         self.in_hand = self._gauge("messages_in_hand", "Messages in flight", "route")
         self.memory_used = self._gauge("memory_used_bytes", "Memory of messages in flight, by kind: bodies, and work on them (estimated)", "kind")
@@ -75,6 +67,18 @@ class Metrics:
         self.tokens = self._counter("token_calls", "Calls of the token endpoint, by result", "client", "result")
         self.client_up = self._gauge("client_up", "1 while Halo answers and gives tokens", "client")
         self.broker_up = Gauge("halo_worker_broker_up", "1 while attached to the broker", registry=self.registry)
+
+    def _show_routes(self) -> None:
+        """What `status` shows of routes, beside their counts."""
+        self.paused = self._gauge("paused", "1 while an operator has paused the route", "route")
+        self.waiting = self._gauge(
+            "waiting", "Messages and polls that have waited for more than 5 s, by cause: budget, token, halo, claim, memory, retry", "route", "cause"
+        )
+        self.succeeded = self._gauge("last_success_timestamp_seconds", "When a publisher's or runbook's last message was done, seconds since 1970", "route")
+        self.retrying = self._gauge("retrying", "Copies that this replica has put into retry queues and that are not due yet", "route")
+        self._retries = DueCounts()
+        self.unrouted_waiting = Gauge("halo_worker_unrouted_waiting", "Events in halo.unrouted, which no queue took", registry=self.registry)
+        self.route_problems = Gauge("halo_worker_route_problems", "Mistakes in route files that the worker does not run", registry=self.registry)
 
     def forget_route(self, route: str) -> None:
         """Show no state of a route that is no more; what was counted stays."""
