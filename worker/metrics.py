@@ -58,9 +58,7 @@ class Metrics:
             "halo_worker_halo_request_seconds", "Duration of requests to Halo", ["client"], registry=self.registry, buckets=BUCKETS
         )
         self.integration_requests = self._counter("integration_requests", "Calls of integrations, by fate", "integration", "method", "fate")
-        self.budget_used = self._gauge("budget_used", "Requests sent in the current window", "client")
-        self.budget_limit = self._gauge("budget_limit", "Requests of a window that this client may send; 0: no limit", "client")
-        self.budget_waiting = self._gauge("budget_waiting", "Requests that wait for budget", "client")
+        self._show_budgets()
         self.permits_minted = self._counter("permits_minted", "Permits that this replica issued for all replicas", "client")
         self.permits_taken = self._counter("permits_taken", "Permits that this replica took", "client")
         self.minting = self._gauge("minting", "1 while this replica issues the permits for all replicas", "client")
@@ -79,6 +77,11 @@ class Metrics:
         self._retries = DueCounts()
         self.unrouted_waiting = Gauge("halo_worker_unrouted_waiting", "Events in halo.unrouted, which no queue took", registry=self.registry)
         self.route_problems = Gauge("halo_worker_route_problems", "Mistakes in route files that the worker does not run", registry=self.registry)
+
+    def _show_budgets(self) -> None:
+        self.budget_used = self._gauge("budget_used", "Requests sent in the current window", "client")
+        self.budget_limit = self._gauge("budget_limit", "Requests of a window that this client may send; 0: no limit", "client")
+        self.budget_waiting = self._gauge("budget_waiting", "Requests that wait for budget", "client")
 
     def forget_route(self, route: str) -> None:
         """Show no state of a route that is no more; what was counted stays."""
