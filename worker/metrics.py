@@ -53,17 +53,7 @@ class Metrics:
         self.evaluator_restarts = self._counter(
             "evaluator_restarts", "Replaced processes for expressions, by cause: time, memory, failed, killed, retired", "cause"
         )
-        self.requests = self._counter("halo_requests", "Requests to Halo, by fate", "client", "method", "fate")
-        self.request_seconds = Histogram(
-            "halo_worker_halo_request_seconds", "Duration of requests to Halo", ["client"], registry=self.registry, buckets=BUCKETS
-        )
-        self.integration_requests = self._counter("integration_requests", "Calls of integrations, by fate", "integration", "method", "fate")
-        self._show_budgets()
-        self.permits_minted = self._counter("permits_minted", "Permits that this replica issued for all replicas", "client")
-        self.permits_taken = self._counter("permits_taken", "Permits that this replica took", "client")
-        self.minting = self._gauge("minting", "1 while this replica issues the permits for all replicas", "client")
-        self.tokens = self._counter("token_calls", "Calls of the token endpoint, by result", "client", "result")
-        self.client_up = self._gauge("client_up", "1 while Halo answers and gives tokens", "client")
+        self._show_clients()
         self.broker_up = Gauge("halo_worker_broker_up", "1 while attached to the broker", registry=self.registry)
 
     def _show_routes(self) -> None:
@@ -78,10 +68,21 @@ class Metrics:
         self.unrouted_waiting = Gauge("halo_worker_unrouted_waiting", "Events in halo.unrouted, which no queue took", registry=self.registry)
         self.route_problems = Gauge("halo_worker_route_problems", "Mistakes in route files that the worker does not run", registry=self.registry)
 
-    def _show_budgets(self) -> None:
+    def _show_clients(self) -> None:
+        """Requests, budgets and tokens."""
+        self.requests = self._counter("halo_requests", "Requests to Halo, by fate", "client", "method", "fate")
+        self.request_seconds = Histogram(
+            "halo_worker_halo_request_seconds", "Duration of requests to Halo", ["client"], registry=self.registry, buckets=BUCKETS
+        )
+        self.integration_requests = self._counter("integration_requests", "Calls of integrations, by fate", "integration", "method", "fate")
         self.budget_used = self._gauge("budget_used", "Requests sent in the current window", "client")
         self.budget_limit = self._gauge("budget_limit", "Requests of a window that this client may send; 0: no limit", "client")
         self.budget_waiting = self._gauge("budget_waiting", "Requests that wait for budget", "client")
+        self.permits_minted = self._counter("permits_minted", "Permits that this replica issued for all replicas", "client")
+        self.permits_taken = self._counter("permits_taken", "Permits that this replica took", "client")
+        self.minting = self._gauge("minting", "1 while this replica issues the permits for all replicas", "client")
+        self.tokens = self._counter("token_calls", "Calls of the token endpoint, by result", "client", "result")
+        self.client_up = self._gauge("client_up", "1 while Halo answers and gives tokens", "client")
 
     def forget_route(self, route: str) -> None:
         """Show no state of a route that is no more; what was counted stays."""
