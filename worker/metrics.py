@@ -41,15 +41,7 @@ class Metrics:
         )
         self.refused_calls = self._counter("refused_calls", "Refused calls of the public port, by status", "status")
         self.cut_connections = self._counter("cut_connections", "Connections of the public port that the worker closed at a limit")
-        self.paused = self._gauge("paused", "1 while an operator has paused the route", "route")
-        self.waiting = self._gauge(
-            "waiting", "Messages and polls that have waited for more than 5 s, by cause: budget, token, halo, claim, memory, retry", "route", "cause"
-        )
-        self.succeeded = self._gauge("last_success_timestamp_seconds", "When a publisher's or runbook's last message was done, seconds since 1970", "route")
-        self.retrying = self._gauge("retrying", "Copies that this replica has put into retry queues and that are not due yet", "route")
-        self._retries = DueCounts()
-        self.unrouted_waiting = Gauge("halo_worker_unrouted_waiting", "Events in halo.unrouted, which no queue took", registry=self.registry)
-        self.route_problems = Gauge("halo_worker_route_problems", "Mistakes in route files that the worker does not run", registry=self.registry)
+        self._show_routes()
         self.consuming = self._gauge("consuming", "1 while a route's consumer gets deliveries", "route")
         self.in_hand = self._gauge("messages_in_hand", "Messages in flight", "route")
         self.memory_used = self._gauge("memory_used_bytes", "Memory of messages in flight, by kind: bodies, and work on them (estimated)", "kind")
@@ -62,6 +54,23 @@ class Metrics:
         self.evaluator_restarts = self._counter(
             "evaluator_restarts", "Replaced processes for expressions, by cause: time, memory, failed, killed, retired", "cause"
         )
+        self._show_clients()
+        self.broker_up = Gauge("halo_worker_broker_up", "1 while attached to the broker", registry=self.registry)
+
+    def _show_routes(self) -> None:
+        """What `status` shows of routes, beside their counts."""
+        self.paused = self._gauge("paused", "1 while an operator has paused the route", "route")
+        self.waiting = self._gauge(
+            "waiting", "Messages and polls that have waited for more than 5 s, by cause: budget, token, halo, claim, memory, retry", "route", "cause"
+        )
+        self.succeeded = self._gauge("last_success_timestamp_seconds", "When a publisher's or runbook's last message was done, seconds since 1970", "route")
+        self.retrying = self._gauge("retrying", "Copies that this replica has put into retry queues and that are not due yet", "route")
+        self._retries = DueCounts()
+        self.unrouted_waiting = Gauge("halo_worker_unrouted_waiting", "Events in halo.unrouted, which no queue took", registry=self.registry)
+        self.route_problems = Gauge("halo_worker_route_problems", "Mistakes in route files that the worker does not run", registry=self.registry)
+
+    def _show_clients(self) -> None:
+        """Requests, budgets and tokens."""
         self.requests = self._counter("halo_requests", "Requests to Halo, by fate", "client", "method", "fate")
         self.request_seconds = self._histogram("halo_request_seconds", "Duration of requests to Halo", "client")
         self.integration_requests = self._counter("integration_requests", "Calls of integrations, by fate", "integration", "method", "fate")
@@ -73,7 +82,6 @@ class Metrics:
         self.minting = self._gauge("minting", "1 while this replica issues the permits for all replicas", "client")
         self.tokens = self._counter("token_calls", "Calls of the token endpoint, by result", "client", "result")
         self.client_up = self._gauge("client_up", "1 while Halo answers and gives tokens", "client")
-        self.broker_up = Gauge("halo_worker_broker_up", "1 while attached to the broker", registry=self.registry)
 
     def forget_route(self, route: str) -> None:
         """Show no state of a route that is no more; what was counted stays."""

@@ -41,7 +41,7 @@ def wait_scope(route: str, metrics: Metrics) -> Iterator[None]:
 
 @contextmanager
 def waiting_for(cause: str, detail: str = "", **fields: Any) -> Iterator[None]:
-    """Around a wait. `cause`: budget, token, halo, claim, order, memory or retry; `detail`: the same for people, with names."""
+    """Around a wait. `cause`: budget, token, halo, claim, memory or retry; `detail`: the same for people, with names."""
     scope = SCOPE.get()
     wait = _Wait(cause, detail or cause, scope, fields)
     timer = asyncio.get_running_loop().call_later(TOLD_AFTER, wait.tell)  # in the context of the message, which its line then names

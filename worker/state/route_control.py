@@ -19,6 +19,7 @@ from worker.state.stream_follower import SILENCE, open_stream
 logger = structlog.get_logger()
 RETRY = 1.0  # seconds until the stream is read again after its channel was lost
 LOCK_RETRY = 0.1
+SOON = 0.1  # the same for a replica, which goes on reading
 QUIET = 0.5  # seconds without a further message after which the end of a small stream is reached
 
 
@@ -65,15 +66,20 @@ class RouteControl:
 
     async def _read(self, broker: Broker, key: bytes) -> None:
         """Raises `BrokerError` in the end."""
+        if not self._loaded.is_set():
+            self._apply(await newest_pauses(broker, key, quiet=SOON))
+            self._loaded.set()
         async with open_stream(broker, CONTROL, "last") as reader:
             while True:
-                for delivery in await reader.batch(None if self._loaded.is_set() else SILENCE):
+                for delivery in await reader.batch():
                     self._note(delivery, key)
-                self._loaded.set()
 
     def _note(self, delivery: Delivery, key: bytes) -> None:
-        pauses = read_pauses(delivery, key)
-        if pauses is not None and pauses.revision > self._pauses.revision:
+        if (pauses := read_pauses(delivery, key)) is not None:
+            self._apply(pauses)
+
+    def _apply(self, pauses: Pauses) -> None:
+        if pauses.revision > self._pauses.revision:
             before, self._pauses = self._pauses, pauses
             self._told(before, pauses)
             self._changed.set()
@@ -103,16 +109,25 @@ async def change_pauses(broker: Broker, clock: Clock, key: bytes, change: Callab
         await clock.sleep(LOCK_RETRY)
 
 
-async def newest_pauses(broker: Broker, key: bytes) -> Pauses:
-    """What the end of the stream says; nothing is paused where there is no stream. Raises `BrokerError`."""
+async def newest_pauses(broker: Broker, key: bytes, quiet: float = QUIET) -> Pauses:
+    """What the end of the stream says; the whole of it is read where its end is not an operator's. Nothing is paused where there is no stream.
+
+    `quiet`: seconds without a further message that end the reading. Raises `BrokerError`.
+    """
     if not await broker.queue_exists(CONTROL):
         return Pauses()
-    async with open_stream(broker, CONTROL, "last") as reader:
-        newest, within = Pauses(), SILENCE
+    return await read_newest(broker, key, "last", quiet) or await read_newest(broker, key, "first", quiet) or Pauses()
+
+
+async def read_newest(broker: Broker, key: bytes, start: str, quiet: float) -> Pauses | None:
+    """The highest revision from here on; None where there is none."""
+    found: list[Pauses] = []
+    async with open_stream(broker, CONTROL, start) as reader:
+        within = SILENCE
         while batch := await reader.batch(within):
-            found = [pauses for delivery in batch if (pauses := read_pauses(delivery, key)) is not None]
-            newest, within = max([newest, *found], key=lambda each: each.revision), QUIET
-    return newest
+            found += [pauses for delivery in batch if (pauses := read_pauses(delivery, key)) is not None]
+            within = quiet
+    return max(found, key=lambda each: each.revision, default=None)
 
 
 async def ensure_control(broker: Broker, clock: Clock, key: bytes) -> None:
