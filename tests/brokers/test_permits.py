@@ -13,7 +13,7 @@ from worker.core.allowance import Allowance
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError
 from worker.core.message import Message
-from worker.core.topology import mint_lock, minted_mark, permits_queue, permits_topology
+from worker.core.permit_topology import mint_lock, minted_mark, permits_queue, permits_topology
 from worker.metrics import Metrics
 from worker.state.permits import SharedPermits
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from worker.config.routes import RateLimit
 from worker.core.allowance import Allowance
+from worker.core.permit_topology import permits_topology
 from worker.core.ports import Broker, Clock
-from worker.core.topology import Topology, permits_topology
+from worker.core.topology import Topology
 from worker.metrics import Metrics
 from worker.state.permits import SharedPermits
 

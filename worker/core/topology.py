@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import Any, Literal
 
 from worker.core.durations import format_duration
@@ -34,8 +33,6 @@ EDITED_MAX = 10_000
 KEYS = "halo.keys"
 KEYS_LOCK = "halo.keys.lock"
 KEYS_MADE = "halo.keys.made"
-PERMITS_MAX = 10
-DAY = 24 * 60 * 60 * 1000  # milliseconds
 MEBIBYTE = 1024 * 1024
 ORDER_MARK = "halo.ordered"  # there where a route has, or had, `order_by`
 RETRIES_DUE = "halo.retry.due"
@@ -277,31 +274,3 @@ def common_topology() -> Topology:
 def edited_topology() -> Topology:
     """Where the originals of edited dead letters stay (the oldest go first when it is full)."""
     return Topology(queues=(browsed(EDITED, **{"x-max-length": EDITED_MAX, "x-overflow": "drop-head"}),))
-
-
-def permits_queue(tenant: str) -> str:
-    """Where the permits of one Halo tenant wait for its senders; a digest, since tenants are known by their addresses."""
-    return f"halo.budget.{sha256(tenant.encode()).hexdigest()[:12]}"
-
-
-def minted_mark(tenant: str) -> str:
-    """Holds a message as long as a replica issues permits."""
-    return f"{permits_queue(tenant)}.minted"
-
-
-def mint_lock(tenant: str) -> str:
-    return f"{permits_queue(tenant)}.lock"
-
-
-def pause_queue(tenant: str) -> str:
-    """Tells the issuer that Halo refused a request."""
-    return f"{permits_queue(tenant)}.pause"
-
-
-def permits_topology(tenant: str) -> Topology:
-    """Short-lived messages whose loss does no harm. The same arguments for every rate limit: each message carries its lifetime, so that a limit may change."""
-
-    def short(name: str, length: int) -> Queue:
-        return Queue(name, {"x-queue-type": "classic", "x-max-length": length, "x-expires": DAY})
-
-    return Topology(queues=(short(permits_queue(tenant), PERMITS_MAX), short(minted_mark(tenant), 1), short(pause_queue(tenant), 1)))

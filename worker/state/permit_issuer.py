@@ -27,8 +27,8 @@ from worker.core.allowance import Allowance, Pace
 from worker.core.errors import Undecodable
 from worker.core.json_codec import decode
 from worker.core.message import Delivery, Message
+from worker.core.permit_topology import minted_mark, pause_queue, permits_queue, permits_topology
 from worker.core.ports import Broker, Channel, Clock
-from worker.core.topology import minted_mark, pause_queue, permits_queue, permits_topology
 from worker.metrics import Metrics
 
 PAUSE_POLL = 0.5  # seconds between two reads of the pause queue

@@ -13,9 +13,9 @@ from worker.core.allowance import Allowance, Permit
 from worker.core.entropy import uniform
 from worker.core.errors import BrokerError, Undecodable
 from worker.core.json_codec import decode
+from worker.core.permit_topology import mint_lock, minted_mark, pause_queue, permits_queue, permits_topology
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.repeats import Repeats
-from worker.core.topology import mint_lock, minted_mark, pause_queue, permits_queue, permits_topology
 from worker.metrics import Metrics
 from worker.state.permit_issuer import PermitIssuer, pause_message
 

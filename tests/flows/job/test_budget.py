@@ -12,7 +12,7 @@ from tests.tools.process import write_routes
 from worker.app import Service
 from worker.config.loader import load_routes
 from worker.core.errors import TopologyMismatch
-from worker.core.topology import minted_mark, pause_queue, permits_queue
+from worker.core.permit_topology import minted_mark, pause_queue, permits_queue
 from worker.sandbox.faults import Fault, FaultKind
 from worker.settings import Settings
 

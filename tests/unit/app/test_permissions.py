@@ -15,18 +15,8 @@ from worker.app.permissions import NOTHING, accounts_of, warnings_of
 from worker.cli.main import main
 from worker.config.loader import load_routes
 from worker.core.errors import ConfigError
-from worker.core.topology import (
-    Topology,
-    baton_topology,
-    birth_lock,
-    born_marker,
-    common_topology,
-    dead_queue,
-    echoes_topology,
-    mint_lock,
-    order_lock,
-    permits_topology,
-)
+from worker.core.permit_topology import mint_lock, permits_topology
+from worker.core.topology import Topology, baton_topology, birth_lock, born_marker, common_topology, dead_queue, echoes_topology, order_lock
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.ordered.consumer import ordered_publisher_topology
 from worker.flows.polling.subscriber import subscriber_topology

@@ -27,6 +27,6 @@ async def test_warnings_of_route_files_are_told_once(monkeypatch, warnings):
         monkeypatch.setattr(run, name, stand_in)
     service = SimpleNamespace(routes=Routes(warnings=warnings), health=None, metrics=None, run=None)
     with capture_logs() as logs:
-        assert await run.serve(load_settings({}), lambda _stop, memory=None: service)
+        assert await run.serve(load_settings({}), lambda _stop, memory=None: service, None, None)
     told = [line for line in logs if line["event"] == "routes.warned"]
     assert [(line["log_level"], line["warnings"]) for line in told] == ([("warning", 2)] if warnings else [])

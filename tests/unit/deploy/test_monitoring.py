@@ -11,18 +11,8 @@ import pytest
 from tests.unit.deploy.manifests import TOP, document
 from tests.unit.deploy.promql import families, mistakes, parsed, result_labels, selectors
 from worker.cli.main import app
-from worker.core.topology import (
-    CLAIMS,
-    UNROUTED,
-    dead_queue,
-    known_stream,
-    pause_queue,
-    permits_queue,
-    retry_queue,
-    state_queue,
-    subscriber_dead_queue,
-    wait_queue,
-)
+from worker.core.permit_topology import pause_queue, permits_queue
+from worker.core.topology import CLAIMS, UNROUTED, dead_queue, known_stream, retry_queue, state_queue, subscriber_dead_queue, wait_queue
 from worker.settings import Settings
 
 MONITORING = TOP / "docker" / "monitoring"

@@ -17,7 +17,7 @@ from worker.config.routes import Client, Grant, RateLimit
 from worker.core.allowance import Allowance, Permit
 from worker.core.exchange import Priority
 from worker.core.message import Message
-from worker.core.topology import minted_mark, permits_queue, permits_topology
+from worker.core.permit_topology import minted_mark, permits_queue, permits_topology
 from worker.halo.budget import FIRST, Budget, Budgets
 from worker.metrics import Metrics
 from worker.state.permit_issuer import PermitIssuer, pause_message, remaining

@@ -1,0 +1,38 @@
+"""The queues through which the replicas share the request budget of one Halo tenant."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from worker.core.topology import Queue, Topology
+
+PERMITS_MAX = 10
+DAY = 24 * 60 * 60 * 1000  # milliseconds
+
+
+def permits_queue(tenant: str) -> str:
+    """Where the permits of one Halo tenant wait for its senders; a digest, since tenants are known by their addresses."""
+    return f"halo.budget.{sha256(tenant.encode()).hexdigest()[:12]}"
+
+
+def minted_mark(tenant: str) -> str:
+    """Holds a message as long as a replica issues permits."""
+    return f"{permits_queue(tenant)}.minted"
+
+
+def mint_lock(tenant: str) -> str:
+    return f"{permits_queue(tenant)}.lock"
+
+
+def pause_queue(tenant: str) -> str:
+    """Tells the issuer that Halo refused a request."""
+    return f"{permits_queue(tenant)}.pause"
+
+
+def permits_topology(tenant: str) -> Topology:
+    """Short-lived messages whose loss does no harm. The same arguments for every rate limit: each message carries its lifetime, so that a limit may change."""
+
+    def short(name: str, length: int) -> Queue:
+        return Queue(name, {"x-queue-type": "classic", "x-max-length": length, "x-expires": DAY})
+
+    return Topology(queues=(short(permits_queue(tenant), PERMITS_MAX), short(minted_mark(tenant), 1), short(pause_queue(tenant), 1)))
