@@ -59,8 +59,16 @@ class ForkedProcess:
         self.send_signal(signal.SIGTERM)
 
 
-async def start(arguments: Sequence[str], environment: Mapping[str, str], *, stdin: int, stdout: int, stderr: int, directory: Path = ROOT) -> ForkedProcess:
-    """`python -m worker ARGUMENTS` in `directory`, as the leader of a session. The descriptors are inherited."""
+async def start(
+    arguments: Sequence[str], environment: Mapping[str, str], *, stdin: int, stdout: int, stderr: int, directory: Path = ROOT
+) -> ForkedProcess | asyncio.subprocess.Process:
+    """`python -m worker ARGUMENTS` in `directory`, as the leader of a session. The descriptors are inherited.
+
+    With a `PYTHONPATH` it is a new interpreter, since a fork would not import what lies there.
+    """
+    if "PYTHONPATH" in environment:
+        command = (sys.executable, "-m", "worker", *arguments)
+        return await asyncio.create_subprocess_exec(*command, cwd=directory, env=environment, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True)
     address = await asyncio.to_thread(server)
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(address)

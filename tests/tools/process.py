@@ -32,7 +32,7 @@ def environment(folder: Path, variables: Mapping[str, str], **settings: Any) -> 
 class WorkerProcess:
     """One replica. `output` is the file that holds what it wrote, standard output and standard error together."""
 
-    process: ForkedProcess
+    process: ForkedProcess | asyncio.subprocess.Process
     output: Path
     _port: int = field(default=0, init=False)
     _lines: list[dict[str, Any]] = field(default_factory=list, init=False)
