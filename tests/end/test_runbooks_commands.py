@@ -107,7 +107,7 @@ async def test_a_run_in_doubt_says_at_which_step(shell, halo, tmp_path):
         (("start", "ask-chatgp"), 1, "there is no runbook 'ask-chatgp'; did you mean ask-chatgpt?"),
         (("start", "zzz"), 1, "there are ask-chatgpt, mark-as-spam"),
         (("start", "ask-chatgpt", "--input", "Promt=x"), 2, "did you mean Prompt?"),
-        (("start", "ask-chatgpt", "--input", "nonsense"), 2, "an input is name=text or name:=JSON"),
+        (("start", "ask-chatgpt", "--input", "nonsense"), 2, "--input: write name=text or name:=JSON, not 'nonsense'"),
         (("start", "ask-chatgpt", "--payload", "/does/not/exist.json"), 1, "cannot be read"),
         (("runbook", "show", "mark-as-span"), 1, "did you mean mark-as-spam?"),
         (("actions", "creat_ticket"), 1, "did you mean create_ticket"),

@@ -16,7 +16,7 @@ from tests.tools.rabbitmq import RabbitMQ, vhost_of
 from worker.sandbox.journal import ExecutedOperation
 
 KEY = re.compile(r"key-[a-z]+-\d+")
-OURS = ("events", "halo.claims", "halo.control", "halo.echoes", "halo.keys", "halo.keys.made", "halo.ordered", "halo.unrouted")
+OURS = ("events", "halo.claims", "halo.control", "halo.echoes", "halo.keys", "halo.keys.made", "halo.ordered", "halo.status", "halo.trace", "halo.unrouted")
 
 
 def keys_in(body: Any) -> set[str]:

@@ -19,6 +19,8 @@ OWNER = "Consumer._own"
 LAST = ("halo/transport.py", "on_request_headers_sent")
 VALUES = "core/"
 """The room of values and pure functions: they return before the message goes on."""
+RECORDS = ("flows/tracing.py", "state/trace_stream.py", "waits.py")
+"""These only record what happens to the message, as logs and metrics do."""
 
 
 @dataclass
@@ -61,11 +63,11 @@ def traced(queue: str) -> Iterator[Traced]:
 
 
 def note(found: Traced, calling: str | None, file: str) -> None:
-    if file.startswith(VALUES):
+    if file.startswith(VALUES) or file in RECORDS:
         return
     if file not in found.files:
         found.files.append(file)
-    if calling is not None and calling != file and not calling.startswith(VALUES):
+    if calling is not None and calling != file and not calling.startswith(VALUES) and calling not in RECORDS:
         found.hops.add((calling, file))
 
 

@@ -11,8 +11,8 @@ from worker.catalogue.arrays import ARRAY, Schemas
 from worker.catalogue.parameter_types import FITS, is_number, misfit
 from worker.catalogue.published import unpacked
 
-SCALARS = frozenset({"string", "date-span", "byte", "binary", "uri", *FITS})
-"""Types of which neither an object nor an array is a value."""
+SCALARS = frozenset({"string", "date-span", "byte", "uri", *FITS})
+"""Types of which neither an object nor an array is a value. A file (`binary`) is an object with its content in Base64."""
 
 
 @dataclass(frozen=True)

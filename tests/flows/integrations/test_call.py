@@ -129,7 +129,7 @@ async def test_our_own_api_with_the_token_of_a_client(press, api):
     ("arguments", "code", "sentence"),
     [
         (["openai.completion"], 1, "halo-worker: there is no method 'openai.completion'; did you mean openai.completions?"),
-        (["openai.completions", "Prompt"], 2, "--input: an input is name=text or name:=JSON, not 'Prompt'"),
+        (["openai.completions", "Prompt"], 2, "--input: write name=text or name:=JSON, not 'Prompt'"),
         (["openai.completions", "Model=../x"], 1, "halo-worker: openai.completions: a variable of the path holds a slash"),
     ],
 )

@@ -163,5 +163,5 @@ async def test_documents_arrive_as_they_were_sent_or_are_refused_with_the_reason
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("quarter", range(4))
-async def test_20_000_documents_arrive_as_they_were_sent_or_are_refused_with_the_reason(tmp_path: Path, quarter: int):
-    await carried(tmp_path, 5_000)
+async def test_5_000_documents_arrive_as_they_were_sent_or_are_refused_with_the_reason(tmp_path: Path, quarter: int):
+    await carried(tmp_path, 1_250)

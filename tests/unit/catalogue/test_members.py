@@ -31,7 +31,7 @@ def test_members_are_found_without_regard_to_case_and_lead_to_what_they_hold():
         ("string", ["a", 12, True, None], [{}, []]),
         ("any", [{}, [], "a", 1], []),
         ("object", [{}, [], "a"], []),
-        ("binary", ["YQ=="], [{}]),
+        ("binary", ["YQ==", {"data_base64": "YQ=="}], []),
     ],
 )
 def test_a_value_fits_where_halo_can_read_it(kind, good, bad):

@@ -140,7 +140,7 @@ class Attempt:
         claims = [self._ledger.claim(attempt_key(self._identity, number), self._owner)]
         if self._replay:
             claims.append(self._ledger.claim(attempt_key(f"{self._identity}:{self._replay}", number), new_id()))
-        answers = await asyncio.gather(*claims)
+        answers = await asyncio.gather(*claims) if self._replay else [await claims[0]]
         self._begun += 1
         if Claim.TAKEN in answers:
             return Denial.STARTED
