@@ -12,6 +12,7 @@ from tests.flows.order.conftest import Stuck, applied, ordered, send_steps
 from tests.tools.headers import CODEC
 from tests.tools.job import publisher, routes, subscriber
 from tests.tools.waiting import SOON
+from worker.broker.memory.channel import MemoryChannel
 from worker.core.message import STATE_LIMIT, Unread, digest
 from worker.core.topology import CLAIMS, known_stream
 from worker.flows.dead.letter import DeadQueue, letter_of
@@ -93,6 +94,18 @@ async def test_large_messages_of_an_ordered_route_keep_their_order_though_few_of
     await running.settled("erp", "done", 24)
     assert applied(halo) == {key: [step for step in range(1, 25) if step % 3 + 1 == key] for key in (1, 2, 3)}
     assert await job.other.drain("assets.dead") == []
+
+
+async def test_large_messages_keep_their_order_though_a_closed_channel_returns_what_it_held_late(memory_job, halos, monkeypatch):
+    """As a busy RabbitMQ does: what came later was seen to overtake what was still on its way back."""
+    close = MemoryChannel.close
+    monkeypatch.setattr(MemoryChannel, "close", lambda channel, why: asyncio.get_running_loop().call_later(0.3, close, channel, why))
+    halo = await halos()
+    running = await start(memory_job, routes(halo, publishers={"erp": ordered()}), in_flight=16 * MEBIBYTE)
+    for step in range(1, 25):
+        await memory_job.other.send({"id": step % 3 + 1, "step": step, "weight": "x" * (MEBIBYTE + MEBIBYTE // 2)}, message_id="")
+    await running.settled("erp", "done", 24)
+    assert applied(halo) == {key: [step for step in range(1, 25) if step % 3 + 1 == key] for key in (1, 2, 3)}
 
 
 async def test_a_message_of_somebody_else_in_the_waiting_room_that_is_too_large_stays_there_and_stops_nothing(job, halos):

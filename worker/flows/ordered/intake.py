@@ -10,7 +10,7 @@ import structlog
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import ChannelLost, PublishDoubtful, PublishRefused, Unpublishable
 from worker.core.json_codec import WEIGHT_OF_BYTE
-from worker.core.message import Announced, Delivery, Message, digest_of, memory_of
+from worker.core.message import Announced, Delivery, Message, memory_of
 from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Broker, Channel
 from worker.core.settlement import Bury
@@ -22,6 +22,7 @@ from worker.flows.consuming.report import report
 from worker.flows.consuming.runner import tell_unproven
 from worker.flows.consuming.settlement_executor import FIRST_PAUSE, LONGEST_PAUSE, SettlementExecutor
 from worker.flows.consuming.unread import UnreadDeliveries
+from worker.flows.ordered.given_back import GivenBack
 from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import WaitingMessage, key_of, moved
@@ -75,7 +76,7 @@ class Intake:
         self._newest = newest
         self._room = asyncio.Event()
         self._one_by_one = 0
-        self._unstarted: set[tuple[str, bytes]] = set()
+        self._given_back = GivenBack()
         self.changed()
 
     def changed(self) -> None:
@@ -116,36 +117,36 @@ class Intake:
             delivery = arrived.get_nowait()
             if left or not await self._taken(channel, delivery, ahead, arrivals):
                 left = True
-                self._goes_back(delivery)
+                self._given_back.add(delivery)
 
     async def _taken(self, channel: Channel, delivery: Delivery, ahead: Ahead, arrivals: Arrivals) -> bool:
         """False where it came without its body, since too much was in hand: from here on all goes back, and is taken one by one."""
+        if pause := self._given_back.pause_before(delivery):
+            await self._clock.sleep(pause)
+            self._given_back.add(delivery)
+            ahead.settled(len(delivery.message.body))
+            await delivery.give_back()
+            return True
         if delivery.unread is None:
-            await self._move(channel, delivery)
+            await self._move(channel, delivery, unbegun=self._given_back.take(delivery))
             ahead.settled(len(delivery.message.body))
             self._one_by_one = max(0, self._one_by_one - 1)
             return True
         if delivery.unread.size > self._memory.largest:
             await self._unread.refuse(delivery, delivery.unread, arrivals)
             return True
-        self._goes_back(delivery)
+        self._given_back.add(delivery)
         self._one_by_one = STAYS_NARROW
         return False
 
-    def _goes_back(self, delivery: Delivery) -> None:
-        """It goes back when the channel closes, and was not moved."""
-        if not delivery.redelivered:
-            self._unstarted.add(known_by(delivery))
-
-    async def _move(self, channel: Channel, delivery: Delivery) -> None:
+    async def _move(self, channel: Channel, delivery: Delivery, *, unbegun: bool) -> None:
         newest, self._newest = self._newest, None
         if newest is not None and newest.is_copy_of(delivery):
             await delivery.ack()
             return
         state = self._codec.read(delivery)
         tell_unproven(self._route.name, state)
-        if delivery.redelivered and self._unstarted and (known := known_by(delivery)) in self._unstarted:
-            self._unstarted.discard(known)
+        if unbegun:
             state = replace(state, redelivered=False)
         async with self._memory.working(size_of(delivery.message, self._memory.largest), WEIGHT_OF_BYTE):
             key = await key_of(self._route, delivery, state, self._evaluator, self._clock, self._memory.largest)
@@ -198,7 +199,3 @@ class Ahead:
 
     def settled(self, size: int) -> None:
         self._size -= size
-
-
-def known_by(delivery: Delivery) -> tuple[str, bytes]:
-    return delivery.message.message_id, digest_of(delivery)

@@ -1,0 +1,54 @@
+"""Messages that went back before they were moved come again before anything behind them, unless they are gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.core.message import Message
+from worker.flows.ordered.given_back import PAUSES, GivenBack
+
+from .routes import Arrived
+
+
+def arrived(number: int, *, redelivered: bool = False) -> Arrived:
+    return Arrived(Message(b"%d" % number, message_id=str(number)), redelivered=redelivered)
+
+
+@pytest.fixture
+def given_back() -> GivenBack:
+    given = GivenBack()
+    for number, redelivered in ((1, False), (2, True), (3, False)):
+        given.add(arrived(number, redelivered=redelivered))
+    return given
+
+
+def test_without_any_a_message_has_its_turn_at_once():
+    given = GivenBack()
+    assert given.pause_before(arrived(1)) == 0
+    assert not given.take(arrived(1, redelivered=True))
+
+
+def test_they_come_again_in_their_order_and_only_those_that_were_new_count_as_never_begun(given_back):
+    for number, unbegun in ((1, True), (2, False), (3, True)):
+        assert given_back.pause_before(arrived(number, redelivered=True)) == 0
+        assert given_back.take(arrived(number, redelivered=True)) is unbegun
+
+
+def test_what_overtook_them_waits_and_comes_after_them(given_back):
+    assert given_back.pause_before(arrived(4)) == PAUSES[0]
+    given_back.add(arrived(4))
+    assert given_back.pause_before(arrived(4, redelivered=True)) == PAUSES[1], "it went back as well, and is still too early"
+    for number in (1, 2, 3):
+        assert given_back.pause_before(arrived(number, redelivered=True)) == 0
+        given_back.take(arrived(number, redelivered=True))
+    assert given_back.pause_before(arrived(4, redelivered=True)) == 0
+    assert given_back.take(arrived(4, redelivered=True))
+
+
+@pytest.mark.parametrize("number", [3, 4])
+def test_those_that_are_gone_hold_up_the_others_for_a_limited_time_and_once(given_back, number):
+    pauses = [given_back.pause_before(arrived(number, redelivered=True)) for _ in PAUSES]
+    assert pauses == list(PAUSES)
+    assert given_back.pause_before(arrived(number, redelivered=True)) == 0
+    given_back.take(arrived(number, redelivered=True))
+    assert given_back.pause_before(arrived(5)) == 0
