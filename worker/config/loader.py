@@ -105,7 +105,9 @@ def key_line(node: ConfigNode) -> int:
 
 
 def last_line(node: ConfigNode) -> int:
-    return node.file.text.count("\n", 0, max(node.place.end - 1, 0)) + 1
+    """The line on which a definition ends; the place of a mapping without braces is that of its key."""
+    own = node.file.text.count("\n", 0, max(node.place.end - 1, 0)) + 1
+    return max([own, *map(last_line, node.children.values())])
 
 
 def route_files(directory: Path) -> list[Path]:

@@ -46,6 +46,36 @@ def test_a_definition_with_a_mistake_is_left_out_and_its_neighbours_in_the_same_
     assert "1 mistake" in loaded.told
 
 
+BLOCK = """
+publishers:
+  erp:
+    client: main
+    queue: erp
+    entity: Asset
+  bad:
+    client: main
+    queue: bad
+    entity: Asset
+    transform:
+      payload:
+        notes: |
+          first
+          {{ broken(
+    {mistake}
+  cmdb:
+    client: main
+    queue: cmdb
+    entity: Asset
+"""
+
+
+@pytest.mark.parametrize("mistake", ["retry: []", "evry: 5s", "retry: [soon]"], ids=["in a text", "a key", "an item of a list"])
+def test_the_same_holds_where_a_definition_is_written_over_many_lines(tmp_path, mistake):
+    loaded = load(write(tmp_path, a=CLIENT.format(name="main") + BLOCK.replace("{mistake}", mistake)))
+    assert set(loaded.routes.publishers) == {"erp", "cmdb"}
+    assert {problem.file for problem in loaded.problems} == {f"{tmp_path.name}/a.yaml"}
+
+
 def test_with_whole_files_a_mistake_stops_every_route_of_its_file_and_no_other(tmp_path):
     bad = publishers(("erp", "main", "Asset"), ("bad", "main", "Asett"))
     loaded = load(write(tmp_path, a=CLIENT.format(name="main"), b=bad, c=publishers(("cmdb", "main", "Asset"))), whole_files=True)
