@@ -83,7 +83,7 @@ format: $(VENV)/ready-to-develop  ## put the code into its format, and mend what
 lock:  ## resolve the dependencies again (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: install it with 'pip install uv', or name it with UV=..." >&2; exit 1; }
 	@$(LOCK) pyproject.toml --upgrade --output-file requirements.lock
-	@$(LOCK) pyproject.toml --upgrade --group dev --output-file requirements-dev.lock
+	@$(LOCK) pyproject.toml --upgrade --extra otel --group dev --output-file requirements-dev.lock
 	@$(LOCK) --group pyproject.toml:build --constraint requirements-dev.lock --upgrade --output-file requirements-build.lock
 	@$(LOCK) --group pyproject.toml:audit --upgrade --output-file requirements-audit.lock
 
