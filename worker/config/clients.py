@@ -15,7 +15,8 @@ from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, mistake
 from worker.config.references import References
 from worker.config.routes import Client, Grant, RateLimit
-from worker.config.value_types import HEADER, Duration, Text, seconds
+from worker.config.value_types import Duration, Text, seconds
+from worker.core.header_names import HEADER
 from worker.core.text_files import UnreadableFile, read_regular
 from worker.core.url_credentials import is_encoded
 
