@@ -44,7 +44,7 @@ def address(value: str, *, credentials: bool = False, query: bool = False) -> st
         host = port = None
         url = URL()
     if url.scheme not in {"http", "https"} or not host or port is None:
-        raise mistake("must be an address such as https://acme.haloitsm.com")
+        raise mistake(f"must be an address such as {'http://proxy:3128' if credentials else 'https://acme.haloitsm.com'}")
     hidden = "@" in value and not is_encoded(value.strip())  # yarl may read part of a password as the host or path
     if credentials and hidden:
         raise mistake("must have special characters in its user name and password percent-encoded, such as %40 for @ and %2F for /")
