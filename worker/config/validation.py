@@ -16,7 +16,6 @@ from worker.core.suggest import did_you_mean
 
 LATER: Mapping[str, frozenset[str]] = {
     "subscribers": frozenset(("for_each",)),
-    "publishers": frozenset(("result",)),
 }
 NESTED = frozenset(("methods", "steps"))
 PLACEHOLDER = "-"

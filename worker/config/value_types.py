@@ -57,6 +57,16 @@ def broker_name(value: Any) -> Any:
     return value
 
 
+def reply_pattern(value: Any) -> Any:
+    """A pattern of queues for results: it begins with a text of its own, so that it can be no queue of the worker or of the broker."""
+    broker_name(value)
+    if value.startswith(("*", "halo.")):
+        raise mistake("must begin with text that only reply queues have, such as `replies.*`: not with `*` or `halo.`")
+    if any(name.startswith(value.partition("*")[0]) for name in ("halo.", "amq.")) and "*" in value:
+        raise mistake("also fits queues of the worker or of the broker: write a longer text before the `*`, such as `replies.*`")
+    return value
+
+
 def exchange_name(value: Any) -> Any:
     """The name of an exchange: the broker's own that every virtual host has may be used too."""
     return value if value in STANDARD_EXCHANGES else broker_name(value)
@@ -92,6 +102,7 @@ Concurrency = Annotated[int, Field(ge=1, le=1000)]
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 BrokerName = Annotated[str, BeforeValidator(broker_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
+ReplyPattern = Annotated[str, BeforeValidator(reply_pattern), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
 ExchangeName = Annotated[str, BeforeValidator(exchange_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
 HeaderName = Annotated[str, AfterValidator(header_name)]
 
