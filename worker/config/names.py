@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from worker.config.config_node import ConfigNode
 from worker.config.references import References, check_reference
-from worker.config.routes import Routes
+from worker.config.routes import Routes, Subscriber
+from worker.core.route_names import meant
 from worker.core.topology import AmqpExchange, dead_queue, is_own, order_lock, order_room, outlet, work_topology
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -33,8 +34,10 @@ def check_clients(references: References) -> None:
     clients = references.names("clients")
     for node in references.definitions:
         client = node.child("client")
-        if node.kind != "clients" and isinstance(client.value, str) and (name := client.fill(client.value)):
-            check_reference(name, "client", clients, client)
+        several = client.children.values() if isinstance(client.value, list) else [client]
+        for each in several if node.kind != "clients" else ():
+            if isinstance(each.value, str) and (name := each.fill(each.value)):
+                check_reference(name, "client", clients, each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def check_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
 def served_queues(definitions: Sequence[ConfigNode], routes: Routes) -> Iterator[tuple[str, str, ConfigNode]]:
     """The queues that routes declare for others to consume: name, exchange and place."""
     for node in definitions:
-        if node.kind == "subscribers" and (subscriber := routes.subscribers.get(node.name)) and subscriber.queue is not None:
+        if node.kind == "subscribers" and (subscriber := first_of(node, routes)) and subscriber.queue is not None:
             yield subscriber.queue, subscriber.exchange, node.child("queue") if "queue" in node else node.child("publish").child("queue")
         elif node.kind == "publishers" and (publisher := routes.publishers.get(node.name)) and publisher.result and publisher.result.queue:
             yield publisher.result.queue, publisher.result.exchange, node.child("result").child("queue")
@@ -103,13 +106,18 @@ def check_exchanges(definitions: Sequence[ConfigNode], routes: Routes) -> None:
                 place.add_error(f"the exchange `{exchange.name}` has the type {kind} in {first.reference()} and {exchange.type} here: write the same `type`")
 
 
+def first_of(node: ConfigNode, routes: Routes) -> Subscriber | None:
+    """The subscriber of this definition; over several clients that of the first, which has the exchange and queue of all."""
+    return next((routes.subscribers[name] for name in meant(node.name, routes.subscribers)), None)
+
+
 def exchanges_of(node: ConfigNode, routes: Routes) -> Iterator[tuple[AmqpExchange, ConfigNode]]:
     """The exchanges that a definition declares, with their places."""
     if node.kind == "publishers" and (publisher := routes.publishers.get(node.name)):
         yield from ((source.exchange, node.child("bind").child(index)) for index, source in enumerate(publisher.bind))
         if publisher.result is not None:
             yield outlet(publisher.result.exchange), node.child("result")
-    elif node.kind == "subscribers" and (subscriber := routes.subscribers.get(node.name)):
+    elif node.kind == "subscribers" and (subscriber := first_of(node, routes)):
         yield outlet(subscriber.exchange), node.child("publish")
     elif node.kind == "webhooks" and (webhook := routes.webhooks.get(node.name)) and webhook.exchange:
         yield outlet(webhook.exchange), node.child("publish")

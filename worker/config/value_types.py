@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints, WithJsonSchema
 
 from worker.config.definition import Compiled, Definition, mistake
 from worker.config.mappings import MissingRule
@@ -67,6 +67,21 @@ def reply_pattern(value: Any) -> Any:
     return value
 
 
+def client_names(value: Any) -> Any:
+    """The name of a client, or of several."""
+    if not isinstance(value, list):
+        if not isinstance(value, str):
+            raise mistake("must be text; put it in quotes")
+        if not value:
+            raise mistake("must not be empty")
+        return value
+    if not value or not all(isinstance(name, str) and name for name in value):
+        raise mistake("must be the name of a client, or a list of names")
+    if len(set(value)) < len(value):
+        raise mistake("names a client twice")
+    return tuple(value)
+
+
 def exchange_name(value: Any) -> Any:
     """The name of an exchange: the broker's own that every virtual host has may be used too."""
     return value if value in STANDARD_EXCHANGES else broker_name(value)
@@ -104,6 +119,11 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 BrokerName = Annotated[str, BeforeValidator(broker_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
 ReplyPattern = Annotated[str, BeforeValidator(reply_pattern), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
 ExchangeName = Annotated[str, BeforeValidator(exchange_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
+ClientNames = Annotated[
+    str | tuple[str, ...],
+    PlainValidator(client_names),
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}]}),
+]
 HeaderName = Annotated[str, AfterValidator(header_name)]
 
 Unknown = Annotated[
