@@ -92,8 +92,27 @@ def sandbox(
     activity: Annotated[float, typer.Option(min=0, help="Changes per second that other users make.")] = 0.0,
     page_cap: Annotated[int, typer.Option(min=0, help="Maximum rows of a page, whatever a request asks for (0 = no limit).")] = 100,
     rate_limit: Annotated[int, typer.Option(min=0, help="Maximum requests in any five minutes (0 = no limit).")] = 700,
+    record: Annotated[
+        str | None, typer.Option(metavar="URL", help="Pass requests on to this Halo, and write its answers without personal data.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The new file of --record.")] = Path("recording.ndjson"),
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep", metavar="NAME", help="Keep the name of this member in a recording, though the published API does not have it.", show_default=False
+        ),
+    ] = None,
+    writes: Annotated[bool, typer.Option("--writes", help="Let --record pass on other requests than reads; they are never recorded.")] = False,
+    replay: Annotated[Path | None, typer.Option(metavar="FILE", help="Serve a recording: reads only.", show_default=False)] = None,
 ) -> int:
-    """Run a simulated HaloITSM server, for developing routes."""
+    """Run a simulated HaloITSM server, for developing routes.
+
+    With --record it is a proxy in front of a real Halo instead, and with --replay it serves what the proxy recorded.
+    """
+    if record is not None or replay is not None:
+        from worker.cli.recorded_halo import run_recorded
+
+        return run_recorded(record, replay, out, host=host, port=port, keep=keep or [], writes=writes)
     from worker.cli.sandbox import run_sandbox
 
     return run_sandbox(host=host, port=port, seed=seed, tickets=tickets, activity=activity, page_cap=page_cap or None, rate_limit=rate_limit or None)
