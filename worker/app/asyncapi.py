@@ -21,7 +21,7 @@ from worker.flows.polling.events import TYPE_PREFIX
 from worker.flows.running.run_message import run_queue
 
 VERSION, BINDING = "3.0.0", "0.3.0"
-CHANGES = ["created", "updated", "deleted"]
+CHANGES = ["created", "updated", "deleted", "backfilled"]
 UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 TEXT, COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
 SHAPED = {
@@ -44,6 +44,7 @@ EVENT_HEADERS = {
         "cloudEvents_type": TEXT,
         "cloudEvents_subject": {"type": "string", "description": "The key of the record."},
         "cloudEvents_time": {"type": "string", "format": "date-time"},
+        "cloudEvents_backfill": {"type": "string", "description": "The id of the backfill that read the record; absent on live events."},
         "dedupe-key": {"type": "string", "description": "Equal on copies of one event."},
     },
 }

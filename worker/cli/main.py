@@ -92,8 +92,27 @@ def sandbox(
     activity: Annotated[float, typer.Option(min=0, help="Changes per second that other users make.")] = 0.0,
     page_cap: Annotated[int, typer.Option(min=0, help="Maximum rows of a page, whatever a request asks for (0 = no limit).")] = 100,
     rate_limit: Annotated[int, typer.Option(min=0, help="Maximum requests in any five minutes (0 = no limit).")] = 700,
+    record: Annotated[
+        str | None, typer.Option(metavar="URL", help="Pass requests on to this Halo, and write its answers without personal data.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The new file of --record.")] = Path("recording.ndjson"),
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep", metavar="NAME", help="Keep the name of this member in a recording, though the published API does not have it.", show_default=False
+        ),
+    ] = None,
+    writes: Annotated[bool, typer.Option("--writes", help="Let --record pass on other requests than reads; they are never recorded.")] = False,
+    replay: Annotated[Path | None, typer.Option(metavar="FILE", help="Serve a recording: reads only.", show_default=False)] = None,
 ) -> int:
-    """Run a simulated HaloITSM server, for developing routes."""
+    """Run a simulated HaloITSM server, for developing routes.
+
+    With --record it is a proxy in front of a real Halo instead, and with --replay it serves what the proxy recorded.
+    """
+    if record is not None or replay is not None:
+        from worker.cli.recorded_halo import run_recorded
+
+        return run_recorded(record, replay, out, host=host, port=port, keep=keep or [], writes=writes)
     from worker.cli.sandbox import run_sandbox
 
     return run_sandbox(host=host, port=port, seed=seed, tickets=tickets, activity=activity, page_cap=page_cap or None, rate_limit=rate_limit or None)
@@ -200,6 +219,27 @@ def cursor_reset(name: SubscriberName, dry_run: CursorDryRun = False) -> int:
     from worker.cli.cursor import reset
 
     return reset(name, os.environ, dry_run=dry_run)
+
+
+@app.command("backfill")
+def backfill(
+    name: SubscriberName,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", metavar="ISO", help="Publish every record that was updated since this date or time; UTC without a zone.", show_default=False),
+    ] = None,
+    status: Annotated[bool, typer.Option("--status", help="Show how far it is, and when it will end.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="End it; what is published stays.")] = False,
+    wait: Annotated[bool | None, typer.Option("--wait/--no-wait", help="Follow it to its end. Default: on a terminal.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Read the history of a subscriber below its live work, and publish it as events of type backfilled.
+
+    The worker does it, between polls, and goes on after a restart; this command only starts, shows and ends it.
+    """
+    from worker.cli.backfill import backfill as run_backfill
+
+    return run_backfill(name, since, os.environ, status=status, cancel=cancel, wait=wait, as_json=as_json)
 
 
 app.add_typer(dead, name="dead")
