@@ -28,7 +28,7 @@ async def shown(stage):
 async def test_every_record_comes_at_least_once_and_live_changes_come_meanwhile(halos, stage, broker, count):
     halo = await halos(tickets=count)
     defined = routes(halo, subscribers={"feed": LIVE})
-    live, forecasts = [], []
+    live = []
     async with listening(broker) as listener:
         worker = await stage.start(defined, name="worker-0")
         assert (await backfill(stage, "--from", "2000-01-01")).code == 0
@@ -39,15 +39,16 @@ async def test_every_record_comes_at_least_once_and_live_changes_come_meanwhile(
             worker = await stage.start(name=f"worker-{number}")
             await live_change(listener, f"live {number}")
             told = await shown(stage)
-            live.append((told["state"], told["rows"]))
-            forecasts.append(told["left_s"])
+            live.append(told["state"])
         finished = await backfill(stage, "--status", "--wait")
         assert finished.code == 0, finished.err
         await heard(listener, count)
     history = [letter for letter in listener.letters if letter.change == "backfilled"]
-    assert {letter.body["id"] for letter in history} == set(range(1, count + 1))
+    assert listener.ids == set(range(1, count + 1)), "what changed before its page was read is live work"
+    assert listener.ids - {letter.body["id"] for letter in history} <= {1, 2, 3, 4, 5}
     assert len(history) <= count + 5 * 200, "a death repeats a page, and not more"
-    assert [state for state, _ in live][:3] == ["running"] * 3, "live changes came while it was under way"
+    meanwhile = 5 if count > 10_000 else 1  # a small one may end while a worker starts
+    assert live[:meanwhile] == ["running"] * meanwhile, "live changes came while it was under way"
     closed = [each for each in halo.journal.received("GET", "/Tickets") if each.query.get("lastupdatetodate")]
     assert len(closed) <= count // 100 + 3 * 6, "it goes on from its page"
 
@@ -55,7 +56,7 @@ async def test_every_record_comes_at_least_once_and_live_changes_come_meanwhile(
 async def heard(listener, count):
     async def so_many() -> bool:
         await asyncio.sleep(0)
-        return len({letter.body["id"] for letter in listener.letters if letter.change == "backfilled"}) >= count
+        return len(listener.letters) >= count and len(listener.ids) >= count
 
     await until(so_many, 600)
 

@@ -142,6 +142,15 @@ async def test_a_backfill_takes_the_lowest_place_in_the_budget(memory_job, halos
     assert {priority for closed, priority in asked if not closed} == {Priority.POLL}
 
 
+async def test_a_page_that_takes_longer_than_the_time_between_two_polls_is_read_all_the_same(memory_job, halos, monkeypatch):
+    monkeypatch.setattr("worker.flows.polling.backfilling.LATE", 0.05)
+    halo, _ = await known(memory_job, halos, 250, every="300ms")
+    halo.fault(Fault(FaultKind.DELAY, "GET", "/Tickets", times=None, seconds=0.5))
+    await begin(memory_job.other.broker)
+    found = await ended(memory_job.other.broker)
+    assert (found.state, found.published) == ("done", 250)
+
+
 async def test_writes_go_on_beside_it(memory_job, halos):
     halo = await halos(tickets=450)
     defined = routes(halo, subscribers={"feed": subscriber(**LIVE)}, publishers={"erp": publisher()})

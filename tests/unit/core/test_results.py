@@ -64,6 +64,11 @@ def test_a_sender_may_name_no_other_queue(address):
     assert RULE.refusal(address)
 
 
+@pytest.mark.parametrize("address", ["halo.state.tickets", "amq.gen-1", "amq.rabbitmq.reply-to", "erp.assets.dead"])
+def test_no_pattern_leads_to_the_worker_the_broker_or_a_route(address):
+    assert ReplyRule(("*",), frozenset({"erp.assets.dead"})).refusal(address)
+
+
 def test_a_route_without_patterns_answers_on_the_senders_own_channel_only():
     rule = ReplyRule(())
     assert rule.refusal("replies.billing") == "the route allows no queue"
