@@ -15,6 +15,7 @@ from worker.cli.authoring import AsJson, call, init, plan, run_examples, start
 from worker.cli.catalogue_commands import catalogue
 from worker.cli.check_formats import Format
 from worker.cli.console import errors
+from worker.cli.cursor_commands import backfill, cursor
 from worker.cli.dead import dead
 from worker.cli.operating import asyncapi, doctor, pause_route, resume_route, show_status, trace
 from worker.cli.problems import print_problems
@@ -177,71 +178,8 @@ def runbook_show(
     return show_runbook(name, settings.routes, os.environ, settings.secrets, mermaid=mermaid)
 
 
-cursor = typer.Typer(help="Show the cursor of a subscriber, or move it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cursor, name="cursor")
-SubscriberName = Annotated[str, typer.Argument(metavar="SUBSCRIBER")]
-CursorDryRun = Annotated[bool, typer.Option("--dry-run", help="Ask Halo how many records the subscriber would read again, and change nothing.")]
-
-
-@cursor.command("show")
-def cursor_show(name: SubscriberName, as_json: AsJson = False) -> int:
-    """Show how far a subscriber is."""
-    from worker.cli.cursor import show
-
-    return show(name, os.environ, as_json=as_json)
-
-
-@cursor.command("set")
-def cursor_set(
-    name: SubscriberName,
-    at: Annotated[str, typer.Option(metavar="ISO", help="A date or a time, in UTC unless it has a zone: 2026-03-01T14:30:00Z.")],
-    dry_run: CursorDryRun = False,
-) -> int:
-    """Publish again what was updated since a moment; also creates a lost baton."""
-    from worker.cli.cursor import set_to
-
-    return set_to(name, at, os.environ, dry_run=dry_run)
-
-
-@cursor.command("rewind")
-def cursor_rewind(
-    name: SubscriberName, by: Annotated[str, typer.Option(metavar="DURATION", help="A duration: 30m, 2h, 1d.")], dry_run: CursorDryRun = False
-) -> int:
-    """Publish again what was updated in this time before the cursor."""
-    from worker.cli.cursor import rewind
-
-    return rewind(name, by, os.environ, dry_run=dry_run)
-
-
-@cursor.command("reset")
-def cursor_reset(name: SubscriberName, dry_run: CursorDryRun = False) -> int:
-    """Start as on the first day."""
-    from worker.cli.cursor import reset
-
-    return reset(name, os.environ, dry_run=dry_run)
-
-
-@app.command("backfill")
-def backfill(
-    name: SubscriberName,
-    since: Annotated[
-        str | None,
-        typer.Option("--from", metavar="ISO", help="Publish every record that was updated since this date or time; UTC without a zone.", show_default=False),
-    ] = None,
-    status: Annotated[bool, typer.Option("--status", help="Show how far it is, and when it will end.")] = False,
-    cancel: Annotated[bool, typer.Option("--cancel", help="End it; what is published stays.")] = False,
-    wait: Annotated[bool | None, typer.Option("--wait/--no-wait", help="Follow it to its end. Default: on a terminal.", show_default=False)] = None,
-    as_json: AsJson = False,
-) -> int:
-    """Read the history of a subscriber below its live work, and publish it as events of type backfilled.
-
-    The worker does it, between polls, and goes on after a restart; this command only starts, shows and ends it.
-    """
-    from worker.cli.backfill import backfill as run_backfill
-
-    return run_backfill(name, since, os.environ, status=status, cancel=cancel, wait=wait, as_json=as_json)
-
-
+app.command("backfill")(backfill)
 app.add_typer(dead, name="dead")
 app.command("status")(show_status)
 app.command("pause")(pause_route)
