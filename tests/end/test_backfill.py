@@ -40,9 +40,9 @@ async def test_every_record_comes_at_least_once_and_live_changes_come_meanwhile(
             await live_change(listener, f"live {number}")
             told = await shown(stage)
             live.append(told["state"])
+        await heard(listener, count)
         finished = await backfill(stage, "--status", "--wait")
         assert finished.code == 0, finished.err
-        await heard(listener, count)
     history = [letter for letter in listener.letters if letter.change == "backfilled"]
     assert listener.ids == set(range(1, count + 1)), "what changed before its page was read is live work"
     assert listener.ids - {letter.body["id"] for letter in history} <= {1, 2, 3, 4, 5}

@@ -16,7 +16,7 @@ from worker.cli.catalogue_commands import catalogue
 from worker.cli.check_formats import Format
 from worker.cli.console import errors
 from worker.cli.dead import dead
-from worker.cli.operating import asyncapi, doctor, pause_route, resume_route, show_status, trace
+from worker.cli.operating import asyncapi, backfill, doctor, pause_route, resume_route, show_status, trace
 from worker.cli.problems import print_problems
 from worker.core.errors import ConfigError, WorkerError
 from worker.core.redaction import redact_text
@@ -221,32 +221,12 @@ def cursor_reset(name: SubscriberName, dry_run: CursorDryRun = False) -> int:
     return reset(name, os.environ, dry_run=dry_run)
 
 
-@app.command("backfill")
-def backfill(
-    name: SubscriberName,
-    since: Annotated[
-        str | None,
-        typer.Option("--from", metavar="ISO", help="Publish every record that was updated since this date or time; UTC without a zone.", show_default=False),
-    ] = None,
-    status: Annotated[bool, typer.Option("--status", help="Show how far it is, and when it will end.")] = False,
-    cancel: Annotated[bool, typer.Option("--cancel", help="End it; what is published stays.")] = False,
-    wait: Annotated[bool | None, typer.Option("--wait/--no-wait", help="Follow it to its end. Default: on a terminal.", show_default=False)] = None,
-    as_json: AsJson = False,
-) -> int:
-    """Read the history of a subscriber below its live work, and publish it as events of type backfilled.
-
-    The worker does it, between polls, and goes on after a restart; this command only starts, shows and ends it.
-    """
-    from worker.cli.backfill import backfill as run_backfill
-
-    return run_backfill(name, since, os.environ, status=status, cancel=cancel, wait=wait, as_json=as_json)
-
-
 app.add_typer(dead, name="dead")
 app.command("status")(show_status)
 app.command("pause")(pause_route)
 app.command("resume")(resume_route)
 app.command("trace")(trace)
+app.command("backfill")(backfill)
 app.command("doctor")(doctor)
 app.command("asyncapi")(asyncapi)
 app.add_typer(catalogue, name="catalogue")

@@ -166,6 +166,7 @@ PLACES = {
     "PublisherDefinition": in_publisher_key,
     "PushDefinition": lambda key, value: in_webhook(publish={key: value}),
     "Request": in_request,
+    "Result": lambda key, value: in_publisher(result={"routing_key": "results.assets"} | {key: value}),
     "RunbookDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"input": {"TicketId": "request^id"}} | {key: value}}),
     "StartDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"start": {key: value}}}),
     "StepDefinition": in_step,
