@@ -15,8 +15,9 @@ from worker.cli.authoring import AsJson, call, init, plan, run_examples, start
 from worker.cli.catalogue_commands import catalogue
 from worker.cli.check_formats import Format
 from worker.cli.console import errors
+from worker.cli.cursor_commands import backfill, cursor
 from worker.cli.dead import dead
-from worker.cli.operating import asyncapi, backfill, doctor, pause_route, resume_route, show_status, trace
+from worker.cli.operating import asyncapi, doctor, pause_route, resume_route, show_status, trace
 from worker.cli.problems import print_problems
 from worker.core.errors import ConfigError, WorkerError
 from worker.core.redaction import redact_text
@@ -177,56 +178,13 @@ def runbook_show(
     return show_runbook(name, settings.routes, os.environ, settings.secrets, mermaid=mermaid)
 
 
-cursor = typer.Typer(help="Show the cursor of a subscriber, or move it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cursor, name="cursor")
-SubscriberName = Annotated[str, typer.Argument(metavar="SUBSCRIBER")]
-CursorDryRun = Annotated[bool, typer.Option("--dry-run", help="Ask Halo how many records the subscriber would read again, and change nothing.")]
-
-
-@cursor.command("show")
-def cursor_show(name: SubscriberName, as_json: AsJson = False) -> int:
-    """Show how far a subscriber is."""
-    from worker.cli.cursor import show
-
-    return show(name, os.environ, as_json=as_json)
-
-
-@cursor.command("set")
-def cursor_set(
-    name: SubscriberName,
-    at: Annotated[str, typer.Option(metavar="ISO", help="A date or a time, in UTC unless it has a zone: 2026-03-01T14:30:00Z.")],
-    dry_run: CursorDryRun = False,
-) -> int:
-    """Publish again what was updated since a moment; also creates a lost baton."""
-    from worker.cli.cursor import set_to
-
-    return set_to(name, at, os.environ, dry_run=dry_run)
-
-
-@cursor.command("rewind")
-def cursor_rewind(
-    name: SubscriberName, by: Annotated[str, typer.Option(metavar="DURATION", help="A duration: 30m, 2h, 1d.")], dry_run: CursorDryRun = False
-) -> int:
-    """Publish again what was updated in this time before the cursor."""
-    from worker.cli.cursor import rewind
-
-    return rewind(name, by, os.environ, dry_run=dry_run)
-
-
-@cursor.command("reset")
-def cursor_reset(name: SubscriberName, dry_run: CursorDryRun = False) -> int:
-    """Start as on the first day."""
-    from worker.cli.cursor import reset
-
-    return reset(name, os.environ, dry_run=dry_run)
-
-
+app.command("backfill")(backfill)
 app.add_typer(dead, name="dead")
 app.command("status")(show_status)
 app.command("pause")(pause_route)
 app.command("resume")(resume_route)
 app.command("trace")(trace)
-app.command("backfill")(backfill)
 app.command("doctor")(doctor)
 app.command("asyncapi")(asyncapi)
 app.add_typer(catalogue, name="catalogue")

@@ -78,23 +78,3 @@ def asyncapi(
     from worker.cli.asyncapi import print_asyncapi
 
     return print_asyncapi(directory, os.environ, as_json=as_json)
-
-
-def backfill(
-    name: Annotated[str, typer.Argument(metavar="SUBSCRIBER", help="A subscriber; of one over several clients a route such as tickets@second.")],
-    since: Annotated[
-        str | None,
-        typer.Option("--from", metavar="ISO", help="Publish every record that was updated since this date or time; UTC without a zone.", show_default=False),
-    ] = None,
-    status: Annotated[bool, typer.Option("--status", help="Show how far it is, and when it will end.")] = False,
-    cancel: Annotated[bool, typer.Option("--cancel", help="End it; what is published stays.")] = False,
-    wait: Annotated[bool | None, typer.Option("--wait/--no-wait", help="Follow it to its end. Default: on a terminal.", show_default=False)] = None,
-    as_json: AsJson = False,
-) -> int:
-    """Read the history of a subscriber below its live work, and publish it as events of type backfilled.
-
-    The worker does it, between polls, and goes on after a restart; this command only starts, shows and ends it.
-    """
-    from worker.cli.backfill import backfill as run_backfill
-
-    return run_backfill(name, since, os.environ, status=status, cancel=cancel, wait=wait, as_json=as_json)

@@ -20,7 +20,6 @@ VALUES = {
     ("halo_worker_messages_total", "result"): {kind.__name__.lower() for kind in (Done, Skipped, Passed)}
     | {"retried"}
     | {f"dead_{dead.value}" for dead in DeadClass},
-    ("halo_worker_results_total", "result"): {"sent", "unrouted", "refused", "failed"},
     ("halo_worker_polls_total", "result"): {"complete", "incomplete", "failed"},
     ("halo_worker_deliveries_total", "result"): {"accepted", "known", "skipped", "parked", "held"},
     ("halo_worker_waiting", "cause"): {"budget", "token", "halo", "claim", "memory", "retry"},
