@@ -104,6 +104,10 @@ def exchanges_of(node: ConfigNode, routes: Routes) -> Iterator[tuple[AmqpExchang
         yield from ((source.exchange, node.child("bind").child(index)) for index, source in enumerate(publisher.bind))
     elif node.kind == "subscribers" and (subscriber := routes.subscribers.get(node.name)):
         yield outlet(subscriber.exchange), node.child("publish")
+    elif node.kind == "runbooks" and (runbook := routes.runbooks.get(node.name)):
+        yield from ((source.exchange, node.child("start").child("bind").child(index)) for index, source in enumerate(runbook.bind))
+        published = [(step.publish.exchange, step.name) for step in runbook.steps.values() if step.publish is not None]
+        yield from ((outlet(exchange), node.child("steps").child(name).child("publish")) for exchange, name in published)
     elif node.kind == "webhooks" and (webhook := routes.webhooks.get(node.name)) and webhook.exchange:
         yield outlet(webhook.exchange), node.child("publish")
 

@@ -1,0 +1,49 @@
+"""Compiled parts of the steps that call nothing: publish, start of another runbook, and iteration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker.config.automation import RunTemplate
+
+MOST_STARTS = 10  # runbooks that one run may start below each other, and iterations within each other
+JOIN_DELAY = 60.0  # seconds between two looks of a finished lane at the others
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A message that a step publishes. `headers`: a mapping from names to text, numbers, true or false."""
+
+    exchange: str
+    routing_key: RunTemplate
+    headers: RunTemplate | None = None
+    body: RunTemplate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubRunbook:
+    """Another runbook that a step starts. `input`: a mapping of its variables; `waits`: the step ends with that run."""
+
+    runbook: str
+    input: RunTemplate | None = None
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ForEach:
+    """An iteration: one sub-run for each element of `items`, at the step `first`, with the element in the variable `item`.
+
+    `parallel`: how many elements are under way at once. `into`: a mapping from variables to what each element adds to them. `failures`: the variable that collects
+    failed elements; empty: the first failed element fails the step.
+    """
+
+    items: RunTemplate
+    item: str
+    first: str
+    parallel: int = 1
+    into: RunTemplate | None = None
+    results: tuple[str, ...] = ()
+    """The variables of `into`."""
+    failures: str = ""
