@@ -38,7 +38,25 @@ ORDER_MARK = "halo.ordered"  # there where a route has, or had, `order_by`
 RETRIES_DUE = "halo.retry.due"
 HOME = "halo-home"  # the header that says to which queue a copy in a retry queue returns; no sender's, since all names that begin with `halo-` are ours
 HELD_BACK = 60.0  # seconds until a copy is returned again to a queue that is missing or full
-OWN = ("state", "dead", "run", "wake", "claims", "echoes", "control", "status", "held", "keys", "budget", "retry", "ordered", "unrouted", "edits", "trace")
+OWN = (
+    "state",
+    "dead",
+    "run",
+    "wake",
+    "claims",
+    "echoes",
+    "control",
+    "status",
+    "held",
+    "keys",
+    "budget",
+    "retry",
+    "ordered",
+    "unrouted",
+    "edits",
+    "trace",
+    "join",
+)
 
 
 def is_own(queue: str) -> bool:
@@ -210,6 +228,11 @@ def retry_topology(retry: Iterable[float]) -> Topology:
     due = handing_on(RETRIES_DUE, dead_queue(RETRIES_DUE), BROWSED_LIMIT)
     delays = [handing_on(retry_queue(delay), RETRIES_DUE, BROWSED_LIMIT, **{"x-message-ttl": round(delay * 1000)}) for delay in sorted({*retry, HELD_BACK})]
     return Topology(queues=(browsed(dead_queue(RETRIES_DUE)), due, *delays))
+
+
+def lanes_queue(runbook: str) -> str:
+    """Where the parallel lanes of a runbook's iterations leave their results for the last one."""
+    return f"halo.join.{runbook}"
 
 
 def baton_topology(subscriber: str) -> Topology:
