@@ -25,6 +25,7 @@ from worker.flows.hooks.poll_trigger import PollTrigger, wake_topology
 from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology
 from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology
 from worker.flows.running.runbook import RunbookFlow
+from worker.flows.running.schedule import ScheduleFlow, schedule_topology
 from worker.flows.running.starting import Starter, runbook_topology, start_consumption, step_consumption
 from worker.flows.running.step import Performer, clients_of
 from worker.flows.writes.publisher import PublisherFlow, consumption_of, publisher_topology
@@ -105,6 +106,9 @@ class Wiring:
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:
             flows.append(self._consumer(start_consumption(runbook, runbook.queue), Starter(runbook, self.clock).handle, AllAvailable([]), topology))
+        if runbook.schedule is not None:
+            schedule = ScheduleFlow(runbook, runbook.schedule, self.clock, self.metrics, self.health)
+            flows.append(Flow(runbook.name, schedule.part, topology + schedule_topology(runbook), schedule.serve))
         return flows
 
     def _held(self, hook: Webhook) -> Flow:

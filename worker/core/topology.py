@@ -235,15 +235,11 @@ def lanes_queue(runbook: str) -> str:
     return f"halo.join.{runbook}"
 
 
-def baton_topology(subscriber: str) -> Topology:
-    """Where a subscriber's state lives: the baton's two queues and the stream of its known records."""
-    return Topology(
-        queues=(
-            browsed(state_queue(subscriber)),
-            handing_on(wait_queue(subscriber), state_queue(subscriber), BROWSED_LIMIT),
-            stream(known_stream(subscriber), max_bytes=512 * MEBIBYTE, segment_bytes=8 * MEBIBYTE),
-        )
-    )
+def baton_topology(route: str, *, records: bool = True) -> Topology:
+    """Where the state of a subscriber or a schedule lives: the baton's two queues, and the stream of the known `records` where there are any."""
+    queues = (browsed(state_queue(route)), handing_on(wait_queue(route), state_queue(route), BROWSED_LIMIT))
+    known = stream(known_stream(route), max_bytes=512 * MEBIBYTE, segment_bytes=8 * MEBIBYTE)
+    return Topology(queues=(*queues, known) if records else queues)
 
 
 def outlet(exchange: str) -> AmqpExchange:

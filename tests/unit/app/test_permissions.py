@@ -20,7 +20,7 @@ from worker.core.topology import Topology, baton_topology, birth_lock, born_mark
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.ordered.consumer import ordered_publisher_topology
 from worker.flows.polling.subscriber import subscriber_topology
-from worker.flows.running.runbook import runbook_topology
+from worker.flows.running.starting import runbook_topology
 from worker.flows.writes.publisher import publisher_topology
 
 CLIENT = {"url": "http://127.0.0.1:1", "auth": {"type": "client_credentials", "client_id": "id", "client_secret": "planted-secret"}}
