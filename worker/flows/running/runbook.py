@@ -14,6 +14,7 @@ from worker.config.control_steps import ForEach, SubRunbook
 from worker.config.mappings import as_text
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, LookupUnanswered, Undecodable
+from worker.core.known_secrets import KnownSecrets, secret_texts
 from worker.core.lanes import RunBroker
 from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
 from worker.core.message import Delivery
@@ -220,7 +221,8 @@ class RunbookFlow:
         """Raises `ExpressionError`."""
         if step.end == "done":
             return self._over(run, values)
-        reason = self._hide(as_text(await step.reason.fill(values, self._evaluator))) if step.reason is not None else ""
+        told = as_text(await step.reason.fill(values, self._evaluator)) if step.reason is not None else ""
+        reason = KnownSecrets(secret_texts(values.variables)).hide(self._hide(told))
         return Refused(DeadClass.FAILED, reason[:LONGEST_REASON] or f"the run ended at step {step.name!r}")
 
     def _over(self, run: Run, values: Values, status: int | None = None) -> Outcome:
