@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from worker.app.echo_guard import EchoGuard
-from worker.config.automation import Caller, Runbook, Webhook
+from worker.config.automation import Runbook, Webhook
+from worker.config.method_caller import Caller
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
