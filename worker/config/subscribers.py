@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from worker.catalogue.operation import Operation
 from worker.config.config_node import ConfigNode
+from worker.config.cron import Cron
 from worker.config.definition import Definition, build, compile_members, mistake
 from worker.config.examples import Examples, compile_examples
 from worker.config.node_values import transform
@@ -36,23 +36,11 @@ from worker.config.value_types import (
 from worker.core.route_names import name_for
 
 EVERY = 60.0
-CRON_FIELDS = 5
 NOT_FILTERING = ("include", "order")
 FILTERING = ("only", "include_this_id")
 SHOWING = frozenset({"cf_display_values_only"})
 
 Changes = Literal["by_date", "by_content", "all"]
-
-
-def cron(value: str) -> str:
-    """A cron expression of five fields."""
-    if len(value.split()) != CRON_FIELDS:
-        raise mistake('must be five fields, such as "*/5 * * * *"')
-    try:
-        CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
-    except CronSimError as error:
-        raise mistake(f"is not a cron expression: {str(error).lower()}") from None
-    return value
 
 
 def start(value: Any) -> Any:
@@ -72,7 +60,6 @@ def one_or_more(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Cron = Annotated[str, AfterValidator(cron)]
 Start = Annotated[
     Literal["now", "beginning"] | datetime, BeforeValidator(start), WithJsonSchema({"type": "string", "examples": ["now", "beginning", "2026-01-31"]})
 ]
