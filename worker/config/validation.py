@@ -15,10 +15,9 @@ from worker.config.template_lexer import Embedded, Unclosed, parts
 from worker.core.suggest import did_you_mean
 
 LATER: Mapping[str, frozenset[str]] = {
-    "subscribers": frozenset(("for_each",)),
     "publishers": frozenset(("result",)),
 }
-NESTED = frozenset(("methods", "steps"))
+NESTED = frozenset(("methods", "steps", "report", "include", "for_each"))
 PLACEHOLDER = "-"
 PLACEHOLDERS: Mapping[str, Mapping[str, Any]] = {
     "subscribers": {"client": PLACEHOLDER},
