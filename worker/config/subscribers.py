@@ -22,6 +22,7 @@ from worker.config.required import compile_required
 from worker.config.routes import Subscriber
 from worker.config.value_types import (
     BrokerName,
+    ClientNames,
     ConditionText,
     Duration,
     DurationOrNothing,
@@ -35,6 +36,7 @@ from worker.config.value_types import (
     Transform,
     Unknown,
 )
+from worker.core.route_names import name_for
 
 EVERY = 60.0
 CRON_FIELDS = 5
@@ -95,7 +97,9 @@ class Publish(Definition):
 class SubscriberDefinition(Definition):
     """Polls one GET of Halo's API and publishes what changed."""
 
-    client: Text = Field(description="The client to read from.")
+    client: ClientNames = Field(
+        description="The client to read from. A list makes one route for each, called `name@client`, with its own cursor, budget and dead queue."
+    )
     entity: Text | None = Field(
         default=None,
         description="Any GET of the API; beside `report`: what the rows are, if they are records of the API.",
@@ -142,8 +146,15 @@ class SubscriberDefinition(Definition):
     examples: Examples = Field(default=[], description="Inputs and their expected results; `halo-worker test` runs them offline.")
 
 
+def for_each_client(definition: SubscriberDefinition) -> list[SubscriberDefinition]:
+    """The definition once for each of its clients."""
+    clients = [definition.client] if isinstance(definition.client, str) else definition.client
+    return [definition.model_copy(update={"client": client}) for client in clients]
+
+
 def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, references: References) -> Subscriber | None:
-    """None where the operation is not known."""
+    """None where the operation is not known. The definition has one client, also where the file lists several."""
+    client = str(definition.client)
     compiled = compile_members(SubscriberDefinition, node) | {
         "transform": transform(node.child("transform"), definition.missing),
         "required": compile_required(node.child("required"), node.child("transform")),
@@ -151,7 +162,7 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
     publish = node.child("publish")
     routing_key = compile_members(Publish, publish)["routing_key"]
     check_alternatives(definition, node)
-    catalogue = references.catalogue_of(definition.client)
+    catalogue = references.catalogue_of(client)
     reading = report_reading(definition, node, catalogue) if definition.report is not None else list_reading(definition, node, catalogue)
     if reading is None:
         return None
@@ -162,7 +173,7 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
         Subscriber,
         definition,
         compiled,
-        name=node.name,
+        name=name_for(node.name, client) if isinstance(node.child("client").value, list) else node.name,
         every=None if definition.cron else definition.every or EVERY,
         exchange=definition.publish.exchange,
         routing_key=route_named(node.name) if nameless else routing_key,

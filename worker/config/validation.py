@@ -14,9 +14,6 @@ from worker.config.interpolation import Unfilled
 from worker.config.template_lexer import Embedded, Unclosed, parts
 from worker.core.suggest import did_you_mean
 
-LATER: Mapping[str, frozenset[str]] = {
-    "publishers": frozenset(("result",)),
-}
 NESTED = frozenset(("methods", "steps", "report", "include", "for_each"))
 PLACEHOLDER = "-"
 PLACEHOLDERS: Mapping[str, Mapping[str, Any]] = {
@@ -46,12 +43,6 @@ def validate(model: type[D], node: ConfigNode) -> D | None:
     if not isinstance(given, dict):
         node.add_error(f"`{node.name}` must be a mapping (names and values)")
         return None
-    for name in LATER.get(node.kind, frozenset()) & given.keys():
-        node.child(name).add_key_error(f"`{name}` is not available in this version")
-        del given[name]
-    if node.kind == "subscribers" and isinstance(given.get("client"), list):
-        node.child("client").add_error("a list under `client` is not available in this version: write one route for each client")
-        given["client"] = PLACEHOLDER
     try:
         return model.model_validate(given)
     except ValidationError as error:
