@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 
 from worker.app.echo_guard import EchoGuard
 from worker.config.automation import Runbook, Webhook
@@ -26,6 +27,7 @@ from worker.flows.hooks.effects import webhook_topology
 from worker.flows.hooks.held_deliveries import HeldDeliveries, held_topology
 from worker.flows.hooks.poll_trigger import PollTrigger, wake_topology
 from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology
+from worker.flows.polling.shared_reads import SharedReads
 from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology
 from worker.flows.running.runbook import RunbookFlow
 from worker.flows.running.schedule import ScheduleFlow, schedule_topology
@@ -69,6 +71,8 @@ class Wiring:
     health: Health
     tasks: asyncio.TaskGroup
     tracer: Tracer = NO_TRACE
+    shared: SharedReads = field(default_factory=lambda: SharedReads(monotonic))
+    """What subscribers of this replica read together."""
 
     def flows(self, names: Collection[str] | None = None) -> list[Flow]:
         """Those of these routes (None: of all), each expected in readiness."""
@@ -87,7 +91,9 @@ class Wiring:
         echoes = self.guard.notices_for(route)
         halo, limit = self.clients[route.client], self.settings.turn
         evaluator = self.evaluators[route.client]
-        flow = SubscriberFlow(route, halo, evaluator, self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes, tracer=self.tracer)
+        flow = SubscriberFlow(
+            route, halo, evaluator, self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes, tracer=self.tracer, shared=self.shared
+        )
         return Flow(route.name, flow.part, subscriber_topology(route), flow.serve)
 
     def _publisher(self, route: Publisher) -> Flow:
