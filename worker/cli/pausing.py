@@ -7,6 +7,7 @@ import getpass
 import socket
 from collections.abc import Callable, Mapping
 
+from worker.app.pausing import UnknownRoute, known_only, told
 from worker.app.route_places import places_of
 from worker.broker.open import open_broker
 from worker.cli.console import output
@@ -14,9 +15,8 @@ from worker.cli.status import require_broker
 from worker.config.sound_routes import load_sound_routes
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem
-from worker.core.pauses import MAX_TEXT, Pause, Pauses, told_pause
+from worker.core.pauses import MAX_TEXT, Pause, Pauses
 from worker.core.ports import Broker
-from worker.core.suggest import choices
 from worker.logs import configure
 from worker.settings import Settings, load_settings
 from worker.state.keys import shared_key
@@ -24,12 +24,6 @@ from worker.state.reports import newest_reports
 from worker.state.route_control import change_pauses
 
 GOOD = 0
-MEANS = {
-    "publisher": "its messages wait in their queue",
-    "subscriber": "it polls nothing, and finds what changed meanwhile once it is resumed",
-    "runbook": "runs stop before their next step, and new runs wait",
-    "webhook": "its deliveries are stored and wait",
-}
 
 
 def pause(name: str, reason: str, environment: Mapping[str, str]) -> int:
@@ -52,22 +46,10 @@ async def changed(name: str, environment: Mapping[str, str], change: Callable[[P
     async with open_broker(settings.amqp_url.get_secret_value(), name="halo-worker pause", heartbeat=settings.heartbeat) as broker:
         key = await shared_key(broker, clock)
         kinds = await known_kinds(broker, key, settings, environment)
-
-        def checked(pauses: Pauses) -> Pauses:
-            if name not in kinds and name not in pauses.routes:
-                raise ConfigError(
-                    [
-                        Problem(
-                            "ROUTE",
-                            0,
-                            0,
-                            f"there is no route {name!r}{choices(name, kinds, none='; no replica reports any, and the route files here have none')}",
-                        )
-                    ]
-                )
-            return change(pauses)
-
-        before, after = await change_pauses(broker, clock, key, checked)
+        try:
+            before, after = await change_pauses(broker, clock, key, known_only(name, kinds, change))
+        except UnknownRoute as error:
+            raise ConfigError([Problem("ROUTE", 0, 0, str(error))]) from None
     output().print(told(name, kinds.get(name, ""), before, after, paused=paused), soft_wrap=True)
     return GOOD
 
@@ -80,14 +62,6 @@ async def known_kinds(broker: Broker, key: bytes, settings: Settings, environmen
     except ConfigError:
         return found
     return {place.name: place.kind for place in places_of(routes)} | found
-
-
-def told(name: str, kind: str, before: Pauses, after: Pauses, *, paused: bool) -> str:
-    if before is after:
-        return f"{name}: nothing to do, it is {told_pause(before.routes[name]) if paused else 'not paused'}"
-    if not paused:
-        return f"{name}: resumed on all replicas"
-    return f"{name}: paused on all replicas until `halo-worker resume {name}`; what is in flight ends, {MEANS.get(kind, 'and nothing new begins')}"
 
 
 def whoami() -> str:

@@ -10,16 +10,14 @@ from typing import Any
 from rich.text import Text
 
 from worker.app.letters.context import LettersContext
+from worker.app.letters.shown import headers_and_body, properties
 from worker.cli.call import one_line, pretty
 from worker.cli.console import errors, output, table, write_json
 from worker.cli.dead.context import attached, open_context, required_selection, scan, selection
-from worker.config.jsonable import to_jsonable
-from worker.core.json_codec import MAX_DEPTH
 from worker.core.message import Message
-from worker.core.redaction import redact
 from worker.core.topology import EDITED
 from worker.flows.dead import operations
-from worker.flows.dead.letter import Letter, decoded_body, summary
+from worker.flows.dead.letter import Letter, summary
 from worker.flows.dead.letter_selector import LetterSelector, SelectedLetter, shortest_prefixes
 
 MAX_LISTED = 50
@@ -141,21 +139,6 @@ def full_object(found: SelectedLetter, message: Message, now: float, *, reveal: 
     """One letter in full as JSON."""
     headers, body = headers_and_body(found.letter, message, reveal=reveal)
     return letter_object(found.letter, found.dead_queue.name, now) | properties(message) | {"headers": headers, "body": body}
-
-
-def properties(message: Message) -> dict[str, Any]:
-    return {"correlation_id": message.correlation_id, "reply_to": message.reply_to, "content_type": message.content_type, "type": message.type} | {
-        "content_encoding": message.content_encoding,
-        "app_id": message.app_id,
-        "priority": message.priority,
-    }
-
-
-def headers_and_body(letter: Letter, message: Message, *, reveal: bool) -> tuple[Any, Any]:
-    """Masks the values of members with a secret's name, unless `reveal`."""
-    headers = to_jsonable(message.headers)
-    body = f"({letter.unread:,} bytes, not read: raise WORKER_MAX_MESSAGE)" if letter.unread else decoded_body(message)
-    return (headers, body) if reveal else (redact(headers, MAX_DEPTH), redact(body, MAX_DEPTH))
 
 
 def age(seconds: int | None) -> str:

@@ -16,7 +16,7 @@ from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, LookupUnanswered, Undecodable
 from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
 from worker.core.message import Delivery
-from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
+from worker.core.outcome import ARROW, DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
 from worker.core.ports import Clock, Evaluator
 from worker.core.topology import Topology, work_topology
 from worker.core.trace import NO_TRACE, Tracer
@@ -183,7 +183,7 @@ class RunbookFlow:
 
     def _to(self, run: Run, name: str, values: Values, status: int | None = None) -> Outcome:
         """Raises `Undecodable` when the run has grown too large."""
-        return Passed(run.next(name, values).message(), run_queue(self._runbook.name), f"{run.step or 'start'} → {name}", status)
+        return Passed(run.next(name, values).message(), run_queue(self._runbook.name), f"{run.step or 'start'}{ARROW}{name}", status)
 
 
 async def ended(step: Step, values: Values, evaluator: Evaluator, hide: Callable[[str], str]) -> Outcome:
