@@ -105,7 +105,7 @@ def host_names(value: Any) -> Any:
     return names
 
 
-def admin_token(value: Any) -> Any:
+def token_text(value: Any) -> Any:
     """Refuse a token that can be guessed. The error quotes nothing of it."""
     if isinstance(value, str):
         value = value.strip()
@@ -147,7 +147,7 @@ class Settings(BaseModel):
     shutdown_grace: Seconds = Field(25.0, gt=0, le=3600, description="time for messages in flight to end after SIGTERM")
     admin_host: str = Field("127.0.0.1", min_length=1, description="interface of the admin port; 0.0.0.0 in a container")
     admin_port: int = Field(8080, ge=0, le=65535, description="port of the status page, /livez, /readyz and /metrics; 0 takes a free port, which the log names")
-    admin_token: Annotated[SecretStr | None, BeforeValidator(admin_token)] = Field(
+    admin_token: Annotated[SecretStr | None, BeforeValidator(token_text)] = Field(
         None,
         description=f"what an operator gives to the status page to act and to see bodies, at least {SHORTEST_TOKEN} characters; without one the page only shows",
     )

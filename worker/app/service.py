@@ -23,7 +23,7 @@ from worker.broker.open import open_broker
 from worker.config.routes import Routes
 from worker.core.clock import SystemClock
 from worker.core.entropy import uniform
-from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch
+from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch, reason_of
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.pauses import Pauses
@@ -86,9 +86,7 @@ class Service:
     _since: float = field(init=False)
     _repeats: Repeats = field(default_factory=Repeats, init=False)
     control: RouteControl = field(init=False)
-    """The paused routes."""
     history: History = field(init=False)
-    """The last day of each route, for the charts of the status page."""
     _tracer: TraceRecorder | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -142,8 +140,8 @@ class Service:
         self._permits, self._guard = PermitRegistry(self.clock, self.metrics), EchoGuard(self.routes, self.clock, self.metrics)
         self.tell_problems(self.problems)
         tell_pauses(self.metrics, route_names(self.routes), None, self.control.pauses)
-        for name in ("broker", "topology"):
-            self.health.expect(name)
+        self.health.expect("broker")
+        self.health.expect("topology")
         async with AsyncExitStack() as stack:
             evaluator = LookupEvaluator(engine, self.routes.tables)
             opening = open_clients(self.routes, self.settings, self.metrics, self.health, self.clock, reload=self.reload, permits=self._permits.of)
@@ -239,7 +237,7 @@ class Service:
             yield broker
 
     def attach(self, name: str) -> AbstractAsyncContextManager[Broker]:
-        """Another attachment to the broker of this worker. Raises `BrokerUnreachable`."""
+        """As `open_broker`, for this worker's address."""
         url = self.settings.amqp_url.get_secret_value() if self.address is None else self.address()
         return open_broker(url, name=name, server=self.memory, heartbeat=self.settings.heartbeat)
 
@@ -300,9 +298,3 @@ class Service:
 
     def _tell_pauses(self, before: Pauses, after: Pauses) -> None:
         tell_pauses(self.metrics, route_names(self.routes), before, after)
-
-
-def reason_of(group: BaseExceptionGroup[BrokerError]) -> str:
-    """The first sentence in a group of failures."""
-    first = group.exceptions[0]
-    return reason_of(first) if isinstance(first, BaseExceptionGroup) else str(first)

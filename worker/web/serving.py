@@ -62,7 +62,8 @@ def server_log() -> logging.Logger:
 
 def application(around: Sequence[Middleware] = (), *, largest: int = 1024**2) -> web.Application:
     """An application without routes. `around`: middlewares that see every answer, refusals too; `largest`: bytes of a body."""
-    made = web.Application(middlewares=[*around, refusals_as_json], client_max_size=largest)
+    stack: list[Any] = [*around, refusals_as_json]  # aiohttp's own type of a middleware is private
+    made = web.Application(middlewares=stack, client_max_size=largest)
     made.on_response_prepare.append(hide_versions)
     return made
 

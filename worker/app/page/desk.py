@@ -24,7 +24,6 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker, Clock
 from worker.flows.dead.letter import UNROUTED, all_dead_queues
 from worker.flows.story import Subject, story_of
-from worker.flows.waiting import race
 from worker.settings import Settings
 from worker.state.trace_stream import read_notes
 from worker.web.page.model import Chart, ChartStep, LetterContent, LetterRow, Letters, Overview, RunSeen, Seen, Series
@@ -87,8 +86,13 @@ class PageDesk:
         return Seen(Letters(rows, len(rows), [note for note in seen.value.notes if route in note]), seen.at, seen.trouble)
 
     async def letter(self, row: LetterRow) -> LetterContent | None:
+        broker = await self._attached()
         async with self._lock:
-            return await content_of(await self._attached(), self._clock, self.context(row.queue), row)
+            content = await content_of(broker, self._clock, self.context(row.queue), row)
+        if content is None:
+            self._index.forget(row.queue)
+            await self._letters.renew()
+        return content
 
     async def story(self, subject: str, record: str | None) -> Sequence[Mapping[str, Any]]:
         wanted = Subject.of(subject, record)
@@ -128,13 +132,13 @@ class PageDesk:
         return self._service.history.of("budget", client)
 
     async def replay(self, rows: Sequence[LetterRow], verdict: str | None) -> str:
-        return await self._acted(await self._operator.replay(rows, verdict, await self._superseded()))
+        return await self._acted(await self._operator.replay(rows, verdict, await self._superseded()), rows)
 
     async def discard(self, rows: Sequence[LetterRow]) -> str:
-        return await self._acted(await self._operator.discard(rows))
+        return await self._acted(await self._operator.discard(rows), rows)
 
     async def edit(self, row: LetterRow, text: str) -> str:
-        return await self._acted(await self._operator.edit(row, text))
+        return await self._acted(await self._operator.edit(row, text), [row])
 
     async def pause(self, route: str, reason: str, by: str) -> str:
         return await self._acted(await self._operator.pause(route, reason, by, await self._kinds()))
@@ -153,10 +157,13 @@ class PageDesk:
         reported = {route["name"]: route["kind"] for route in seen.value.found["routes"]} if seen.value is not None else {}
         return reported | {place.name: place.kind for place in places_of(self._service.routes)}
 
-    async def _acted(self, sentence: str) -> str:
-        """What was shown before is old."""
-        await race(self._overview.get(fresh=True), timeout=1.0)
-        await self._letters.get(fresh=True)
+    async def _acted(self, sentence: str, rows: Sequence[LetterRow] = ()) -> str:
+        """What was shown before is out of date."""
+        for row in rows:
+            self._index.forget(row.queue)
+        if rows:
+            await self._letters.renew()
+        await self._overview.renew()
         return sentence
 
     async def _attached(self) -> Broker:

@@ -11,6 +11,7 @@ from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec
 from worker.core.message import Delivery, Message, up_to
 from worker.core.ports import Broker, Clock
+from worker.core.topology import letters_lock
 from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.queue_scan import open_scan
 from worker.flows.running.run_message import Run
@@ -42,16 +43,16 @@ class LetterIndex:
         self._codec = codec
         self._listed: dict[str, ListedQueue] = {}
 
-    async def read(self, broker: Broker, dead_queues: Sequence[DeadQueue], *, fresh: bool = False) -> Letters:
+    async def read(self, broker: Broker, dead_queues: Sequence[DeadQueue]) -> Letters:
         """Raises `BrokerError`."""
         notes: list[str] = []
         for route, group in groupby(dead_queues, key=lambda dead_queue: dead_queue.route):
             queues = list(group)
             depths = {each: await broker.queue_depth(each.name) or 0 for each in queues}
-            changed = [each for each, depth in depths.items() if self._is_old(each, depth, fresh=fresh)]
+            changed = [each for each, depth in depths.items() if self._is_old(each, depth)]
             if not changed:
                 continue
-            async with broker.lock(f"{queues[0].name}.lock") as mine:  # as the commands: a letter that is looked at is missing from another's list
+            async with broker.lock(letters_lock(queues[0].name)) as mine:  # as the commands: a letter that is looked at is missing from another's list
                 if mine:
                     for each in changed:
                         self._listed[each.name] = await self._scan(broker, each, depths[each])
@@ -65,11 +66,15 @@ class LetterIndex:
         rows = sorted((row for each in listed for row in each.rows), key=lambda row: row.at or 0.0, reverse=True)
         return Letters(rows, sum(each.depth for each in listed), notes)
 
-    def _is_old(self, dead_queue: DeadQueue, depth: int, *, fresh: bool) -> bool:
+    def _is_old(self, dead_queue: DeadQueue, depth: int) -> bool:
         known = self._listed.get(dead_queue.name)
         if known is None or known.depth != depth:
             return bool(depth or known)
-        return bool(depth) and (fresh or self._clock.monotonic() - known.read_at > OLD)
+        return bool(depth) and self._clock.monotonic() - known.read_at > OLD
+
+    def forget(self, queue: str) -> None:
+        """Read it again, whatever its depth: letters were settled."""
+        self._listed.pop(queue, None)
 
     async def _scan(self, broker: Broker, dead_queue: DeadQueue, depth: int) -> ListedQueue:
         runs = dead_queue.kind == "steps"

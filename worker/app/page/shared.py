@@ -30,9 +30,15 @@ class Shared(Generic[T]):
         self._next = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
-    async def get(self, *, fresh: bool = False) -> Seen[T]:
-        """`fresh`: read it again, also where the last value is young."""
-        if self._reading is None and (fresh or self._clock.monotonic() >= self._next):
+    async def renew(self) -> None:
+        """What was read before is out of date."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+        self._next = float("-inf")
+        await self.get()
+
+    async def get(self) -> Seen[T]:
+        if self._reading is None and self._clock.monotonic() >= self._next:
             self._reading = asyncio.create_task(self._refresh(), name="status page")
         if self._reading is not None:
             await asyncio.wait([self._reading], timeout=self._patience)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from worker.web.page.model import Overview
+from worker.web.page.model import LetterRow, Overview
 from worker.web.page.words import age, counted
 
 NAMED = 3
-SLOW_CHANGE = "A changed route file is taken over within 6 s. `halo-worker check` finds mistakes, `halo-worker plan ROUTE FILE` shows each request before."
-UNDO = "Put the old route file back. A paused route is resumed here. An edited letter is kept in halo.edits.dead. A discarded letter is gone."
+REASONS = 2
+LONGEST = 90  # characters of a reason
+NO_CHANGE = "No change waits. A changed route file is taken over within 6 s; `halo-worker plan ROUTE FILE` shows its requests before."
+UNDO = "Put the old file back. Resume what is paused. An edit keeps its original. A discard is final."
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`state`: good, warn or bad. `links`: names of routes that the answer is about. `more`: how many others there are."""
+    """`state`: good, warn or bad. `links`: names of routes that the answer is about. `more`: how many others there are; `more_at`: where all are listed."""
 
     question: str
     state: str
@@ -23,10 +26,12 @@ class Answer:
     details: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     more: int = 0
+    more_at: str = ""
 
 
-def answers_of(overview: Overview) -> list[Answer]:
-    return [running(overview), late(overview), failed(overview), change(overview), undo(overview)]
+def answers_of(overview: Overview, letters: Sequence[LetterRow] = ()) -> list[Answer]:
+    """`letters`: those that are known, for why something failed."""
+    return [running(overview), late(overview), failed(overview, letters), change(overview), undo(overview)]
 
 
 def running(overview: Overview) -> Answer:
@@ -61,21 +66,27 @@ def waits(route: dict[str, float | None]) -> float:
     return max(route["oldest_s"] or 0.0, route["lag_s"] or 0.0)
 
 
-def failed(overview: Overview) -> Answer:
+def failed(overview: Overview, letters: Sequence[LetterRow] = ()) -> Answer:
     holding = sorted((each for each in overview.found["routes"] if each["dead"]), key=lambda each: -each["dead"])
     count, unrouted = sum(each["dead"] for each in holding), overview.found["unrouted"]
-    details = (f"{counted(unrouted, 'event')} that no queue took",) if unrouted else ()
+    details = tuple(f"{why} ({number})" for why, number in Counter(map(why_of, letters)).most_common(REASONS))
+    details += (f"{counted(unrouted, 'event')} that no queue took",) if unrouted else ()
     if count or unrouted:
         text = f"{counted(count, 'dead letter')} of {counted(len(holding), 'route')}." if count else "Events have no queue."
-        return Answer("What failed, and why?", "bad", text, details, *named([each["name"] for each in holding]))
+        return Answer("What failed, and why?", "bad", text, details, *named([each["name"] for each in holding]), more_at="/dead")
     return Answer("What failed, and why?", "good", "Nothing. There are no dead letters.")
+
+
+def why_of(letter: LetterRow) -> str:
+    reason = letter.reason if len(letter.reason) <= LONGEST else f"{letter.reason[:LONGEST]}…"
+    return f"{letter.dead_class}: {reason}"
 
 
 def change(overview: Overview) -> Answer:
     problems = tuple(overview.found["problems"])
     if problems:
         return Answer("What will a change do?", "bad", "Route files have mistakes:", problems[:NAMED], (), len(problems[NAMED:]))
-    return Answer("What will a change do?", "good", SLOW_CHANGE)
+    return Answer("What will a change do?", "good", NO_CHANGE)
 
 
 def undo(overview: Overview) -> Answer:

@@ -36,7 +36,9 @@ class Pages:
         text, kind = request.query.get("q", ""), request.query.get("kind", "")
         found = (seen.value or Overview(EMPTY)).found
         routes = portion(sorted(routes_named(found["routes"], text, kind), key=urgency), request.query.get("page", ""))
-        answers = answers_of(seen.value) if seen.value is not None else []
+        failed = any(route["dead"] for route in found["routes"])
+        letters = (await self._desk.letters(None)).value if failed else None
+        answers = answers_of(seen.value, letters.rows if letters is not None else ()) if seen.value is not None else []
         late = seen.value.late if seen.value is not None else frozenset()
         return self._page(
             request, "overview.html", seen, live=True, found=found, routes=routes, answers=answers, late=late, q=text, kind=kind, budgets=self._budgets(found)

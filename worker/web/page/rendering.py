@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -10,12 +11,14 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from worker import __version__
 from worker.core.printable import printable
 from worker.web.page import words
 from worker.web.page.sessions import Session
 
+CODE = re.compile("`([^`]+)`")
 FOLDER = Path(__file__).parent
 STATIC = {"page.css": "text/css", "live.js": "text/javascript", "htmx.min.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
@@ -37,6 +40,7 @@ class Rendering:
             finalize=visible,
         )
         made.filters |= {name: getattr(words, name) for name in ("age", "moment", "iso", "number", "mark")}
+        made.filters["code"] = with_code
         made.globals |= {
             "counted": words.counted,
             "link": link,
@@ -71,6 +75,11 @@ class Rendering:
 def visible(value: Any) -> Any:
     """A text whose control characters show, but for line ends."""
     return printable(value) if type(value) is str else value
+
+
+def with_code(text: str) -> Markup:
+    """Escaped, with what stands between backticks as code."""
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(printable(text)))))  # noqa: S704 - escaped before
 
 
 def link(path: str, parameters: Mapping[str, object] | None = None, /, **more: object) -> str:
