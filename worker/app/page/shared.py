@@ -14,7 +14,7 @@ from worker.web.page.model import Seen
 
 logger = structlog.get_logger()
 T = TypeVar("T")
-PATIENCE = 0.7  # seconds that a viewer waits for a fresh value; then the last one is shown with its age
+PATIENCE = 0.5  # seconds that a viewer waits for a fresh value; then the last one is shown with its age
 
 
 class Shared(Generic[T]):

@@ -53,7 +53,7 @@ def area(columns: Sequence[float], top: float) -> str:
                 parts.append(f"V{HEIGHT}Z")
             inside = False
             continue
-        y = round(HEIGHT - value / top * (HEIGHT - 2), 1)
+        y = round(HEIGHT - max(1.0, value / top * (HEIGHT - 2)), 1)  # nothing is a thin line, and unknown is a gap
         parts.append(f"V{y}" if inside else f"M{x} {HEIGHT}V{y}")
         parts.append(f"H{round(x + width, 1)}")
         inside = True
