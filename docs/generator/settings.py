@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from docs.generator.markdown import code, codes, page, sentence, table
 from worker.core.durations import format_duration
-from worker.settings import PREFIX, UNITS, TOKEN_FILE, URL_FILE, Settings, host_names, seconds, size, token_text, variables
+from worker.settings import PREFIX, TOKEN_FILE, UNITS, URL_FILE, Settings, host_names, seconds, size, token_text, variables
 
 INTRO = """Set these as environment variables of `halo-worker run`. The worker checks all of them before it starts.
 An unknown or invalid `WORKER_*` variable ends it with exit code 2, and each mistake has a line of its own.

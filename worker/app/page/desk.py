@@ -47,7 +47,7 @@ class RunningService(Protocol):
 
 
 class PageDesk:
-    """Every read of the broker goes through one lock: a scan of dead letters would be missing in the counts of another."""
+    """Counts and letters are read under one lock: a scan of dead letters would be missing in the counts of another."""
 
     def __init__(self, service: RunningService, settings: Settings, attach: Attach, clock: Clock) -> None:
         self._service = service
@@ -56,7 +56,7 @@ class PageDesk:
         self._codec = HeaderCodec()
         self._page_broker = PageBroker(attach, clock)
         self._index = LetterIndex(clock, self._codec)
-        self._lock = asyncio.Lock()
+        self._lock, self._trace_lock = asyncio.Lock(), asyncio.Lock()
         self._overview = Shared(self._read_overview, clock, every=OVERVIEW_EVERY)
         self._letters = Shared(self._read_letters, clock, every=LETTERS_EVERY, rest=20.0)
         self._notes: tuple[float, list[bytes]] = (float("-inf"), [])
@@ -198,7 +198,7 @@ class PageDesk:
 
     async def _batches(self) -> list[bytes]:
         """The newest stages of the trace; read once for all who ask within some seconds. Raises `WorkerError`."""
-        async with self._lock:
+        async with self._trace_lock:
             read_at, batches = self._notes
             if self._clock.monotonic() - read_at > TRACE_EVERY:
                 batches = await read_notes(await self._attached(), TRACE_BYTES)

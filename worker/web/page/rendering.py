@@ -53,9 +53,8 @@ class Rendering:
 
     def page(self, request: web.Request, session: Session | None, template: str, status: int = 200, **values: Any) -> web.Response:
         """The whole page, or its live part alone for a request of htmx."""
-        fragment = request.headers.get("HX-Request") == "true"
         text = self._environment.get_template(template).render(
-            layout="fragment.html" if fragment else "page.html",
+            fragment=request.headers.get("HX-Request") == "true",
             here=request.rel_url.path_qs,
             path=request.path,
             session=session,
