@@ -116,7 +116,10 @@ async def test_a_broken_file_refuses_the_start_or_stops_only_itself_where_that_i
     await skipping.logged("message.done", route="erp")
 
     async def told() -> bool:
-        return any("Nonsense" in problem and problem.endswith("(its file is not run, and neither is what refers to it)") for problem in (await shown(stage))["problems"])
+        return any(
+            "Nonsense" in problem and problem.endswith("(its file is not run, and neither is what refers to it)")
+            for problem in (await shown(stage))["problems"]
+        )
 
     await until(told)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.async_api import expect
 
 from tests.tools.waiting import until
@@ -133,6 +134,7 @@ async def test_a_run_is_shown_step_by_step_on_its_flow_chart(scene):
     assert await page.locator("g.at text").all_text_contents() == ["refused", "dead here"]
 
 
+@pytest.mark.long
 async def test_the_broker_that_is_away_is_told_with_the_age_of_what_is_shown(scene, rabbitmq):
     page = await scene.page()
     await scene.overview_shows(page, "computers")

@@ -31,7 +31,9 @@ async def test_the_overview_has_the_members_of_its_contract_and_is_json(job, hal
     assert (erp["kind"], erp["lag_s"], tickets["kind"], tickets["backlog"]) == ("publisher", None, "subscriber", None)
     assert erp["last_success"] > found["replicas"][0]["since"]
     assert 0 <= tickets["lag_s"] < 60
-    assert found["clients"] == [{"name": "main", "up": True, "reason": "Halo answers and gives tokens", "budget_used": found["clients"][0]["budget_used"], "budget_limit": 600}]
+    assert found["clients"] == [
+        {"name": "main", "up": True, "reason": "Halo answers and gives tokens", "budget_used": found["clients"][0]["budget_used"], "budget_limit": 600}
+    ]
     assert found["clients"][0]["budget_used"] > 0
 
 
