@@ -35,6 +35,7 @@ from worker.settings import Settings
 from worker.state.reports import ClientReport, Report, RouteReport
 
 FOLDER = Path(__file__).parents[1] / "pictures"
+MOST_BYTES = 500_000  # of all pictures: they are in the repository for ever
 WIDE, PHONE = {"width": 1180, "height": 760}, {"width": 390, "height": 760}
 AWAY = range(600, 720)  # minutes ago
 NOTE = {"ticket_id": "<<TicketId>>", "outcome": "Note", "note_html": "Welcome, <<Name>>"}
@@ -144,9 +145,12 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     with rabbitmq() as broker, tempfile.TemporaryDirectory() as folder:
         asyncio.run(pictures(broker.new_vhost(), Path(folder)))
-    for path in sorted(FOLDER.glob("*.png")):
-        sys.stdout.write(f"{path.relative_to(FOLDER.parents[1])}: {path.stat().st_size:,} bytes\n")
-    return os.EX_OK
+    sizes = {path: path.stat().st_size for path in sorted(FOLDER.glob("*.png"))}
+    sys.stdout.writelines(f"{path.relative_to(FOLDER.parents[1])}: {size:,} bytes\n" for path, size in sizes.items())
+    if sum(sizes.values()) <= MOST_BYTES:
+        return os.EX_OK
+    sys.stderr.write(f"the pictures have more than {MOST_BYTES:,} bytes: make them smaller\n")
+    return 1
 
 
 if __name__ == "__main__":
