@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 
 from worker.core.errors import WorkerError
 from worker.core.pauses import Pauses, told_pause
+from worker.core.route_names import meant
 from worker.core.suggest import choices
 
 MEANS = {
@@ -20,19 +22,20 @@ class UnknownRoute(WorkerError):
     """Neither a replica nor a route file has a route of this name, and none is paused."""
 
 
-def known_only(name: str, kinds: Mapping[str, str], change: Callable[[Pauses], Pauses]) -> Callable[[Pauses], Pauses]:
-    """The change, which raises `UnknownRoute` for a route that is neither known nor paused. `kinds`: of the known routes, by name."""
+def of_known(name: str, kinds: Mapping[str, str], change: Callable[[Pauses, str], Pauses]) -> Callable[[Pauses], Pauses]:
+    """The change of every route that the name stands for; it raises `UnknownRoute` where none is known or paused. `kinds`: of the known routes, by name."""
 
     def checked(pauses: Pauses) -> Pauses:
-        if name not in kinds and name not in pauses.routes:
+        routes = meant(name, [*kinds, *pauses.routes])
+        if not routes:
             raise UnknownRoute(f"there is no route {name!r}{choices(name, kinds, none='; no replica reports any, and the route files here have none')}")
-        return change(pauses)
+        return reduce(change, routes, pauses)
 
     return checked
 
 
 def told(name: str, kind: str, before: Pauses, after: Pauses, *, paused: bool) -> str:
-    if before is after:
+    if before.routes.get(name) == after.routes.get(name):
         return f"{name}: nothing to do, it is {told_pause(before.routes[name]) if paused else 'not paused'}"
     if not paused:
         return f"{name}: resumed on all replicas"

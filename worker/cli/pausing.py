@@ -7,7 +7,7 @@ import getpass
 import socket
 from collections.abc import Callable, Mapping
 
-from worker.app.pausing import UnknownRoute, known_only, told
+from worker.app.pausing import UnknownRoute, of_known, told
 from worker.app.route_places import places_of
 from worker.broker.open import open_broker
 from worker.cli.console import output
@@ -17,6 +17,7 @@ from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem
 from worker.core.pauses import MAX_TEXT, Pause, Pauses
 from worker.core.ports import Broker
+from worker.core.route_names import meant
 from worker.logs import configure
 from worker.settings import Settings, load_settings
 from worker.state.keys import shared_key
@@ -27,19 +28,19 @@ GOOD = 0
 
 
 def pause(name: str, reason: str, environment: Mapping[str, str]) -> int:
-    """Raises `ConfigError`, `BrokerError`."""
+    """Of a subscriber over several clients, one route or all. Raises `ConfigError`, `BrokerError`."""
     clock = SystemClock()
     made = Pause(clock.now(), whoami(), reason[:MAX_TEXT])
-    return asyncio.run(changed(name, environment, lambda pauses: pauses.with_pause(name, made), paused=True))
+    return asyncio.run(changed(name, environment, lambda pauses, route: pauses.with_pause(route, made), paused=True))
 
 
 def resume(name: str, environment: Mapping[str, str]) -> int:
     """Raises `ConfigError`, `BrokerError`. A route that is defined no more can be resumed too."""
     clock = SystemClock()
-    return asyncio.run(changed(name, environment, lambda pauses: pauses.without(name, clock.now()), paused=False))
+    return asyncio.run(changed(name, environment, lambda pauses, route: pauses.without(route, clock.now()), paused=False))
 
 
-async def changed(name: str, environment: Mapping[str, str], change: Callable[[Pauses], Pauses], *, paused: bool) -> int:
+async def changed(name: str, environment: Mapping[str, str], change: Callable[[Pauses, str], Pauses], *, paused: bool) -> int:
     settings, clock = load_settings(environment), SystemClock()
     configure("error")
     require_broker(settings)
@@ -47,10 +48,11 @@ async def changed(name: str, environment: Mapping[str, str], change: Callable[[P
         key = await shared_key(broker, clock)
         kinds = await known_kinds(broker, key, settings, environment)
         try:
-            before, after = await change_pauses(broker, clock, key, known_only(name, kinds, change))
+            before, after = await change_pauses(broker, clock, key, of_known(name, kinds, change))
         except UnknownRoute as error:
             raise ConfigError([Problem("ROUTE", 0, 0, str(error))]) from None
-    output().print(told(name, kinds.get(name, ""), before, after, paused=paused), soft_wrap=True)
+    for route in meant(name, [*kinds, *before.routes]):
+        output().print(told(route, kinds.get(route, ""), before, after, paused=paused), soft_wrap=True)
     return GOOD
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from worker.config.jsonable import to_jsonable
 from worker.core.json_codec import MAX_DEPTH
+from worker.core.known_secrets import redacted
 from worker.core.message import Message
 from worker.core.redaction import redact
 from worker.flows.dead.letter import Letter, decoded_body
@@ -23,4 +24,4 @@ def headers_and_body(letter: Letter, message: Message, *, reveal: bool) -> tuple
     """Masks the values of members with a secret's name, unless `reveal`."""
     headers = to_jsonable(message.headers)
     body = f"({letter.unread:,} bytes, not read: raise WORKER_MAX_MESSAGE)" if letter.unread else decoded_body(message)
-    return (headers, body) if reveal else (redact(headers, MAX_DEPTH), redact(body, MAX_DEPTH))
+    return (headers, body) if reveal else (redact(headers, MAX_DEPTH), redacted(body, MAX_DEPTH))

@@ -11,7 +11,7 @@ import structlog
 
 from worker.app.letters.context import LettersContext
 from worker.app.letters.settling import LOCKED, LettersLocked, Work, discarding, editing, replaying, settle
-from worker.app.pausing import known_only, told
+from worker.app.pausing import of_known, told
 from worker.core.errors import Undecodable, WorkerError
 from worker.core.json_codec import decode, encode
 from worker.core.pauses import MAX_TEXT, Pause, Pauses
@@ -70,14 +70,14 @@ class Operator:
     async def pause(self, route: str, reason: str, by: str, kinds: Mapping[str, str]) -> str:
         """`kinds`: of the known routes. Raises `UnknownRoute`, `BrokerError`."""
         made = Pause(self._clock.now(), by[:MAX_TEXT], reason[:MAX_TEXT])
-        return await self._paused(route, kinds, lambda pauses: pauses.with_pause(route, made), paused=True)
+        return await self._paused(route, kinds, lambda pauses, name: pauses.with_pause(name, made), paused=True)
 
     async def resume(self, route: str, kinds: Mapping[str, str]) -> str:
-        return await self._paused(route, kinds, lambda pauses: pauses.without(route, self._clock.now()), paused=False)
+        return await self._paused(route, kinds, lambda pauses, name: pauses.without(name, self._clock.now()), paused=False)
 
-    async def _paused(self, route: str, kinds: Mapping[str, str], change: Callable[[Pauses], Pauses], *, paused: bool) -> str:
+    async def _paused(self, route: str, kinds: Mapping[str, str], change: Callable[[Pauses, str], Pauses], *, paused: bool) -> str:
         broker = await self._attached()
-        before, after = await change_pauses(broker, self._clock, self._context("").codec.key, known_only(route, kinds, change))
+        before, after = await change_pauses(broker, self._clock, self._context("").codec.key, of_known(route, kinds, change))
         logger.warning("operator.acted", action="pause" if paused else "resume", route=route)
         return told(route, kinds.get(route, ""), before, after, paused=paused)
 
