@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from worker import __version__
+from worker.config.control_steps import Publication
+from worker.config.reports import PATH
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core import topology
 from worker.core.outcome import DeadClass
@@ -132,10 +134,10 @@ def servers(amqp_url: str) -> dict[str, Any]:
 
 
 def events(routes: Routes) -> Iterator[Place]:
-    """What subscribers and webhooks publish."""
+    """What subscribers, webhooks and steps of runbooks publish."""
     for route in routes.subscribers.values():
         name = key_of("subscriber", route.name)
-        yield Place(name, exchange_channel(outlet(route.exchange), *address_of(route)), name, "send", f"Changes of {route.operation.entity} in Halo.")
+        yield Place(name, exchange_channel(outlet(route.exchange), *address_of(route)), name, "send", f"Changes of {records_of(route)} in Halo.")
         if route.queue is not None:
             yield Place(key_of("queue", route.queue), queue_channel(route.queue), name, None, "")
     for hook in routes.webhooks.values():
@@ -143,6 +145,17 @@ def events(routes: Routes) -> Iterator[Place]:
             name = key_of("webhook", hook.name)
             fixed = (f"webhooks.{hook.name}", {}) if hook.routing_key is None else free_key()
             yield Place(name, exchange_channel(outlet(hook.exchange), *fixed), name, "send", "Deliveries of Halo, as events.")
+    for key, runbook, step, publication in publications(routes):
+        channel = exchange_channel(outlet(publication.exchange), *free_key())
+        yield Place(key, channel, key, "send", f"What step {step} of runbook {runbook} publishes.")
+
+
+def publications(routes: Routes) -> Iterator[tuple[str, str, str, Publication]]:
+    """The steps that publish: key, runbook, step and message."""
+    for runbook in routes.runbooks.values():
+        for step in runbook.steps.values():
+            if step.publish is not None:
+                yield key_of("step", f"{runbook.name}.{step.name}"), runbook.name, step.name, step.publish
 
 
 def inputs(routes: Routes) -> Iterator[Place]:
@@ -156,7 +169,10 @@ def inputs(routes: Routes) -> Iterator[Place]:
             yield Place(f"{name}.source{number}", channel, name, None, "")
     for runbook in routes.runbooks.values():
         if runbook.queue is not None:
-            yield Place(key_of("queue", runbook.queue), queue_channel(runbook.queue), key_of("runbook", runbook.name), "receive", "Each message starts a run.")
+            name = key_of("runbook", runbook.name)
+            yield Place(key_of("queue", runbook.queue), queue_channel(runbook.queue), name, "receive", "Each message starts a run.")
+            for number, source in enumerate(runbook.bind):
+                yield Place(f"{name}.source{number}", exchange_channel(source.exchange, source.routing_key, {}), name, None, "")
 
 
 def results(routes: Routes) -> Iterator[Place]:
@@ -182,13 +198,15 @@ def dead_letters(routes: Routes) -> Iterator[Place]:
 
 def messages_of(routes: Routes) -> Iterator[tuple[str, dict[str, Any]]]:
     for route in routes.subscribers.values():
-        record: dict[str, Any] = {"type": "object", "description": f"A record of {route.operation.entity}; a deleted one has its key only."}
+        record: dict[str, Any] = {"type": "object", "description": f"A record of {records_of(route)}; a deleted one has its key only."}
         payload = record if route.transform is None else {"description": "What `transform` of the route yields."}
         title = f"{TYPE_PREFIX}.{route.operation.resource}.…"
         yield key_of("subscriber", route.name), {"title": title, "headers": EVENT_HEADERS, "payload": payload} | examples(route)
     for hook in routes.webhooks.values():
         if hook.exchange is not None:
             yield key_of("webhook", hook.name), {"headers": EVENT_HEADERS, "payload": {"type": "object", "description": "A delivery of Halo."}}
+    for key, _, step, _ in publications(routes):
+        yield key, {"payload": {"description": f"What `body` of step {step} yields."}}
     for publisher in routes.publishers.values():
         taken = SHAPED if publisher.transform is None else {"description": "What `transform` of the route takes: any JSON."}
         yield key_of("publisher", publisher.name), {"payload": taken} | examples(publisher)
@@ -208,6 +226,11 @@ def examples(route: Subscriber | Publisher) -> dict[str, Any]:
     return {"examples": given} if given else {}
 
 
+def records_of(route: Subscriber) -> str:
+    """What the records are: an entity of the API, or the rows of a report without one."""
+    return "the rows of a report" if route.report is not None and route.operation.path == PATH else route.operation.entity
+
+
 def address_of(route: Subscriber) -> tuple[str, dict[str, Any]]:
     if route.routing_key is not None:
         return free_key()
@@ -215,7 +238,7 @@ def address_of(route: Subscriber) -> tuple[str, dict[str, Any]]:
 
 
 def free_key() -> tuple[str, dict[str, Any]]:
-    return "{routingKey}", {"routingKey": {"description": "What `publish.routing_key` of the route yields."}}
+    return "{routingKey}", {"routingKey": {"description": "What `publish.routing_key` of the route or step yields."}}
 
 
 def exchange_channel(exchange: AmqpExchange, address: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

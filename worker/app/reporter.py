@@ -27,7 +27,8 @@ MANY = 100  # routes; with more of them a replica reports at a third of the pace
 MOST_ASKED = 20  # questions about queues for one report
 LONGEST = 300  # characters of a reason
 MOST_PROBLEMS = 20
-POLL_TOLD = "the last poll"
+TOLD = ("the last poll", "a backfill")
+"""What readiness says of a route that works, and `status` repeats."""
 
 
 @dataclass(slots=True)
@@ -121,7 +122,7 @@ class Reporter:
             return "waiting", parts[0].detail if parts else "starting"
         if causes:
             return "waiting", f"messages wait for {', '.join(causes)}"
-        return "running", next((part.detail for part in parts if part.detail.startswith(POLL_TOLD)), "")
+        return "running", next((part.detail for part in parts if part.detail.startswith(TOLD)), "")
 
     def _clients(self) -> tuple[ClientReport, ...]:
         up, used, limit = values_of(self.metrics.client_up), values_of(self.metrics.budget_used), values_of(self.metrics.budget_limit)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 
 from worker.app.echo_guard import EchoGuard
-from worker.config.automation import Caller, Runbook, Webhook
+from worker.config.automation import Runbook, Webhook
+from worker.config.method_caller import Caller
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
@@ -25,8 +27,11 @@ from worker.flows.hooks.effects import webhook_topology
 from worker.flows.hooks.held_deliveries import HeldDeliveries, held_topology
 from worker.flows.hooks.poll_trigger import PollTrigger, wake_topology
 from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology
+from worker.flows.polling.shared_reads import SharedReads
 from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology
-from worker.flows.running.runbook import RunbookFlow, Starter, runbook_topology, start_consumption, step_consumption
+from worker.flows.running.runbook import RunbookFlow
+from worker.flows.running.schedule import ScheduleFlow, schedule_topology
+from worker.flows.running.starting import Starter, runbook_topology, start_consumption, step_consumption
 from worker.flows.running.step import Performer, clients_of
 from worker.flows.writes.publisher import PublisherFlow, consumption_of, publisher_topology
 from worker.metrics import Metrics
@@ -66,6 +71,8 @@ class Wiring:
     health: Health
     tasks: asyncio.TaskGroup
     tracer: Tracer = NO_TRACE
+    shared: SharedReads = field(default_factory=lambda: SharedReads(monotonic))
+    """What subscribers of this replica read together."""
 
     def flows(self, names: Collection[str] | None = None) -> list[Flow]:
         """Those of these routes (None: of all), each expected in readiness."""
@@ -84,7 +91,9 @@ class Wiring:
         echoes = self.guard.notices_for(route)
         halo, limit = self.clients[route.client], self.settings.turn
         evaluator = self.evaluators[route.client]
-        flow = SubscriberFlow(route, halo, evaluator, self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes, tracer=self.tracer)
+        flow = SubscriberFlow(
+            route, halo, evaluator, self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes, tracer=self.tracer, shared=self.shared
+        )
         return Flow(route.name, flow.part, subscriber_topology(route), flow.serve)
 
     def _publisher(self, route: Publisher) -> Flow:
@@ -105,11 +114,14 @@ class Wiring:
         used = clients_of(runbook, self.routes.integrations)
         needs = AllAvailable([self.clients[name] for name in sorted(used)])
         performer = Performer(self.caller, self.guard.recording(self.clients), self.evaluators)
-        steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.clock, self.routes.secrets.hide, self.tracer)
+        steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.clock, self.routes.secrets.hide, self.tracer, broker=self.current)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:
             flows.append(self._consumer(start_consumption(runbook, runbook.queue), Starter(runbook, self.clock).handle, AllAvailable([]), topology))
+        if runbook.schedule is not None:
+            schedule = ScheduleFlow(runbook, runbook.schedule, self.clock, self.metrics, self.health)
+            flows.append(Flow(runbook.name, schedule.part, topology + schedule_topology(runbook), schedule.serve))
         return flows
 
     def _held(self, hook: Webhook) -> Flow:

@@ -85,7 +85,16 @@ def rows_of(routes: Routes) -> list[tuple[str, ...]]:
 def subscriber_row(route: Subscriber) -> tuple[str, ...]:
     when = f"every {format_duration(route.every)}" if route.every else f"at {route.cron}"
     target = f"exchange {route.exchange}" + (f", queue {route.queue}" if route.queue else "")
-    return (route.name, "subscriber", route.client, f"GET {route.operation.entity} {when}, {HOW[route.changes]} → {target}")
+    return (route.name, "subscriber", route.client, f"{reads(route)} {when}, {HOW[route.changes]} → {target}")
+
+
+def reads(route: Subscriber) -> str:
+    """What a subscriber reads, with what it costs beside its list."""
+    if route.report is not None:
+        return "a report (one request a poll)"
+    below = f" of each changed {route.for_each.operation.entity} record (one request each)" if route.for_each is not None else ""
+    lists = f" with {', '.join(route.include)} (one request a changed record and list)" if route.include else ""
+    return f"GET {route.operation.entity}{below}{lists}"
 
 
 def publisher_row(route: Publisher) -> tuple[str, ...]:
@@ -104,7 +113,10 @@ def integration_row(integration: Integration) -> tuple[str, ...]:
 def runbook_row(runbook: Runbook, routes: Routes) -> tuple[str, ...]:
     started = [f"queue {runbook.queue}"] if runbook.queue else []
     started += [f"POST /runbooks/{runbook.name}"] if runbook.endpoint else []
+    started += [f"schedule {runbook.schedule}"] if runbook.schedule else []
     started += [f"webhook {webhook.name}" for webhook in routes.webhooks.values() if webhook.runbook == runbook.name]
+    above = [other.name for other in routes.runbooks.values() if any(step.start and step.start.runbook == runbook.name for step in other.steps.values())]
+    started += [f"runbook {name}" for name in above]
     clients = dict.fromkeys(step.client for step in runbook.steps.values() if step.client)
     return (runbook.name, "runbook", ", ".join(clients), f"{', '.join(started)} → {counted(len(runbook.steps), 'step')}, {runbook.concurrency} at a time")
 

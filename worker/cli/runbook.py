@@ -9,13 +9,23 @@ from pathlib import Path
 from rich.tree import Tree
 
 from worker.cli.console import output
-from worker.config.automation import Runbook
-from worker.config.flow_outline import described, edges, kind, starts
+from worker.config.automation import Runbook, StepKind
+from worker.config.flow_outline import described, edges, starts
 from worker.config.loader import load_routes
 from worker.core.errors import WorkerError
 from worker.core.suggest import choices
 
-SHAPES = {"end": ("([", "])"), "condition": ("{", "}"), "action": ("[[", "]]"), "method": ("[", "]")}
+SHAPES: Mapping[StepKind, tuple[str, str]] = {
+    "end": ("([", "])"),
+    "condition": ("{", "}"),
+    "action": ("[[", "]]"),
+    "method": ("[", "]"),
+    "set": ("[/", "/]"),
+    "wait": ("(", ")"),
+    "publish": (">", "]"),
+    "start": ("[[", "]]"),
+    "for_each": ("{{", "}}"),
+}
 
 
 class NoSuchRunbook(WorkerError):
@@ -40,7 +50,7 @@ def find_runbook(runbooks: Mapping[str, Runbook], name: str) -> Runbook:
 
 def as_tree(runbook: Runbook) -> Tree:
     """Each step once, where the flow reaches it first; elsewhere it is only named."""
-    tree = Tree(f"{runbook.name}  (started by {', '.join(starts(runbook)) or 'webhooks'})")
+    tree = Tree(f"{runbook.name}  (started by {', '.join(starts(runbook)) or 'webhooks or other runbooks'})")
     _grow(tree, runbook, runbook.first, "", set())
     return tree
 
@@ -59,9 +69,9 @@ def _grow(branch: Tree, runbook: Runbook, name: str, label: str, drawn: set[str]
 
 def as_mermaid(runbook: Runbook) -> str:
     """A flow chart that documentation can hold."""
-    lines = ["flowchart TD", f'  start(["{escaped(", ".join(starts(runbook)) or "webhook")}"]) --> {identifier(runbook.first)}']
+    lines = ["flowchart TD", f'  start(["{escaped(", ".join(starts(runbook)) or "webhook or runbook")}"]) --> {identifier(runbook.first)}']
     for step in runbook.steps.values():
-        opening, closing = SHAPES[kind(step)]
+        opening, closing = SHAPES[step.kind]
         lines.append(f'  {identifier(step.name)}{opening}"{escaped(described(step))}"{closing}')
         for target, why in edges(step):
             label = f'|"{escaped(why)}"|' if why else ""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from worker.catalogue.actions import Action
 from worker.catalogue.operation import Operation
 from worker.config.compiled import Condition, Example, Find, Template
+from worker.config.control_steps import Branch, ForEach, Publication, SubRunbook
 from worker.config.required import Required
 from worker.config.variables import VariablePath
-from worker.core.exchange import Exchange
 from worker.core.media_types import BodyKind
-from worker.core.ports import Evaluator, Slot
+from worker.core.ports import Evaluator
+from worker.core.topology import Source
 
 DEFAULT_STEP_LIMIT = 100
+StepKind = Literal["method", "action", "set", "wait", "publish", "start", "for_each", "end", "condition"]
 THROTTLED_WAITS = (30.0, 120.0, 300.0, 900.0)  # seconds; a longer `Retry-After` is waited for in parts
 
 
@@ -180,19 +181,10 @@ class CallerAuth:
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
-    """The run goes to the first branch whose `when` is true; None is always true. `label`: the text of the condition, for drawings."""
-
-    when: Condition | None
-    go: str
-    label: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the flow chart: a method, an action, a condition (neither), or an end.
+    """One step of the flow chart; `kind` says which. A condition has only branches.
 
-    `go`: its branches; without any the run is done after a method or action. `retry`, `in_doubt`, `find`, `timeout` as a publisher's.
+    `go`: its branches; without any the run is done after this step. `retry`, `in_doubt`, `find`, `timeout` as a publisher's.
     """
 
     name: str
@@ -214,6 +206,28 @@ class Step:
     in_doubt: Literal["park", "repeat"] = "park"
     find: Find | None = None
     timeout: float | None = None
+    set: RunTemplate | None = None
+    """A mapping from variables to their values; `sets` are its variables."""
+    sets: tuple[str, ...] = ()
+    wait: float | None = None
+    """Seconds."""
+    publish: Publication | None = None
+    start: SubRunbook | None = None
+    each: ForEach | None = None
+
+    @property
+    def kind(self) -> StepKind:
+        found: Mapping[StepKind, Any] = {
+            "end": self.end,
+            "method": self.method,
+            "action": self.action,
+            "set": self.set,
+            "wait": self.wait,
+            "publish": self.publish,
+            "start": self.start,
+            "for_each": self.each,
+        }
+        return next((kind for kind, value in found.items() if value is not None), "condition")
 
     @property
     def waits(self) -> tuple[float, ...]:
@@ -230,6 +244,10 @@ class Runbook:
     steps: Mapping[str, Step]
     input: Mapping[str, VariablePath] = field(default_factory=dict)
     queue: str | None = None
+    bind: tuple[Source, ...] = ()
+    """The exchanges from which `queue` gets messages."""
+    schedule: str | None = None
+    """A cron line, UTC."""
     endpoint: CallerAuth | None = None
     step_limit: int = DEFAULT_STEP_LIMIT
     concurrency: int = 4
@@ -238,9 +256,16 @@ class Runbook:
     @property
     def delays(self) -> tuple[float, ...]:
         """The delays of all steps, for the retry queues."""
-        methods = {delay for step in self.steps.values() if step.method is not None for delay in step.waits}
-        actions = {delay for step in self.steps.values() if step.action is not None for delay in step.retry}
-        return tuple(sorted(methods | actions))
+        steps = self.steps.values()
+        found = {delay for step in steps if step.method is not None for delay in step.waits}
+        found |= {delay for step in steps if step.action is not None or step.publish is not None for delay in step.retry}
+        found |= {step.wait for step in steps if step.wait is not None}
+        return tuple(sorted(found))
+
+    @property
+    def outlets(self) -> tuple[str, ...]:
+        """The exchanges to which its steps publish."""
+        return tuple(sorted({step.publish.exchange for step in self.steps.values() if step.publish is not None}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,21 +292,3 @@ class Webhook:
     routing_key: Template | None = None
     wake: Wake | None = None
     examples: tuple[Example, ...] = ()
-
-
-class Caller(Protocol):
-    """Calls methods of integrations. Implemented by `worker.integrations`."""
-
-    def reserve(
-        self, method: Method, values: Values, *, timeout: float | None = None, after: Exchange | None = None
-    ) -> AbstractAsyncContextManager[Slot | Exchange]:
-        """As `Halo.reserve`; raises what `call` raises."""
-        ...
-
-    async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request
-        """One exchange; `status` and `body` (JSON, or text) are set after any response, whatever its status. `timeout` overrides the method's own, in seconds.
-
-        Fates: DONE for 2xx, REJECTED for other responses below 500, AUTH for 401 and 403, THROTTLED for 429, AMBIGUOUS for 5xx and for a failure after sending, NOT_SENT.
-        Raises `ExpressionError` (a template failed), `EvaluatorUnavailable`, `CallRefused` (a path segment, a host or a header is not allowed).
-        """
-        ...

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping
 
 from worker.config.automation import Method, Runbook, RunTemplate, Step
 from worker.config.config_node import ConfigNode
+from worker.config.graph import Edges, after, round_trip
 from worker.config.run_templates import names_in
 from worker.core.suggest import choices
 
-USED = ("path", "query", "body", "reason", "find")
-Edges = Mapping[str, Collection[str]]
+USED = ("path", "query", "body", "reason", "find", "set", "publish", "input", "for_each")
 
 
 def check_flow_graph(runbook: Runbook, node: ConfigNode) -> None:
@@ -22,28 +22,31 @@ def check_flow_graph(runbook: Runbook, node: ConfigNode) -> None:
     for name in edges:
         if name not in reached:
             steps.child(name).add_key_error(f"no step leads to `{name}`")
-    check_ends(runbook, edges, [name for name in edges if name in reached and name in beyond[name]], steps)
+    looping = [name for name in edges if name in reached and name in beyond[name]]
+    elements = {name: (step.each, {step.each.first} | beyond[step.each.first]) for name, step in runbook.steps.items() if step.each is not None}
+    for name in [name for name, (_, inside) in elements.items() if name in inside]:
+        steps.child(name).child("do").add_error(f"an element of `{name}` leads to `{name}` again: end its steps where the element is done")
+        return
+    endless = check_ends(runbook, {name: following(step) for name, step in runbook.steps.items()}, looping, steps)
+    check_pauses(runbook, [name for name in looping if name not in endless], beyond, steps)
     for name, step in runbook.steps.items():
         before = [other for other in edges if name in beyond[other]]
         known = {*runbook.input, *(variable for other in before for variable in outputs(runbook.steps[other]))}
+        known |= {each.item for each, inside in elements.values() if name in inside}
         check_variables(step, known, steps.child(name))
+        if step.each is not None:
+            inside = {variable for other in elements[name][1] for variable in outputs(runbook.steps[other])}
+            check_uses(steps.child(name).child("into"), known | inside | {step.each.item})
 
 
 def targets(step: Step) -> list[str]:
-    """The steps that a step may lead to."""
+    """The steps that a step may lead to; those of its elements too."""
+    return [*following(step), *([step.each.first] if step.each is not None else [])]
+
+
+def following(step: Step) -> list[str]:
+    """The steps that may come after a step has ended."""
     return [*(branch.go for branch in step.go), *([step.on_failure] if step.on_failure is not None else [])]
-
-
-def after(start: str, edges: Edges) -> set[str]:
-    """The steps that can come after one, itself among them when it is in a loop."""
-    found: set[str] = set()
-    waiting = list(edges[start])
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += edges[name]
-    return found
 
 
 def may_end(step: Step) -> bool:
@@ -51,8 +54,8 @@ def may_end(step: Step) -> bool:
     return step.end is not None or not step.go or all(branch.when is not None for branch in step.go)
 
 
-def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], steps: ConfigNode) -> None:
-    """A loop that no branch and no `on_failure` leaves never ends; `looping` are the steps that can come back to themselves."""
+def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], steps: ConfigNode) -> Collection[str]:
+    """The steps of loops that no branch and no `on_failure` leaves, and an error for each loop; `looping` are the steps that can come back to themselves."""
     ends = {name for name, step in runbook.steps.items() if may_end(step)}
     while grown := {name for name, others in edges.items() if name not in ends and ends.intersection(others)}:
         ends |= grown
@@ -62,25 +65,24 @@ def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], steps: 
             reported |= after(name, edges)
             way = " → ".join(round_trip(name, edges))
             steps.child(name).add_key_error(f"the steps {way} never end: give one of them a branch or an `on_failure` that leads out")
+    return reported
 
 
-def round_trip(name: str, edges: Edges) -> list[str]:
-    """The shortest way from a step back to itself."""
-    ways = [[name]]
-    seen: set[str] = set()
-    for way in ways:
-        for target in edges[way[-1]]:
-            if target == name:
-                return [*way, name]
-            if target not in seen:
-                seen.add(target)
-                ways.append([*way, target])
-    return [name]
+def check_pauses(runbook: Runbook, looping: Collection[str], beyond: Mapping[str, Collection[str]], steps: ConfigNode) -> None:
+    """Warns of a loop in which no step waits: it takes its rounds as fast as the answers come."""
+    told: set[str] = set()
+    for name in looping:
+        loop = {other for other in looping if other in beyond[name] and name in beyond[other]}
+        if name not in told and not any(runbook.steps[other].wait is not None for other in loop):
+            way = " → ".join(round_trip(name, {other: targets(runbook.steps[other]) for other in runbook.steps}))
+            steps.child(name).add_warning(f"the steps {way} repeat without a pause: put a step with `wait` between two rounds", key=True)
+        told |= loop
 
 
 def outputs(step: Step) -> set[str]:
-    """The variables that a step may set."""
-    return {*step.output, *(step.method.output if step.method is not None else ())}
+    """The variables that a step may set for the steps after it."""
+    found = {*step.output, *(step.method.output if step.method is not None else ()), *step.sets}
+    return found | ({*step.each.results, *filter(None, [step.each.failures])} if step.each is not None else set())
 
 
 def method_names(method: Method) -> set[str]:
@@ -92,13 +94,18 @@ def method_names(method: Method) -> set[str]:
 
 def check_variables(step: Step, known: Collection[str], node: ConfigNode) -> None:
     """The input or an earlier step may set every variable that a step uses."""
-    for name, place, offset in [use for member in USED for use in uses(node.child(member))]:
-        if name not in known:
-            place.add_error(f"no input and no earlier step sets `<<{name}>>`{choices(name, sorted(known))}", offset)
+    for member in USED:
+        check_uses(node.child(member), known)
     if step.method is not None:
         for name in sorted(method_names(step.method) - set(known)):
             rest = f"which no input and no earlier step sets{choices(name, sorted(known))}"
             node.child("method").add_error(f"{step.method.full_name} uses `<<{name}>>`, {rest}")
+
+
+def check_uses(node: ConfigNode, known: Collection[str]) -> None:
+    for name, place, offset in uses(node):
+        if name not in known:
+            place.add_error(f"no input and no earlier step sets `<<{name}>>`{choices(name, sorted(known))}", offset)
 
 
 def uses(node: ConfigNode) -> Iterator[tuple[str, ConfigNode, int]]:

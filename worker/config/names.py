@@ -73,9 +73,8 @@ def check_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
     for name, exchange, queue in served_queues(definitions, routes):
         if not check_own(name, queue) and name in owners:
             owner = owners[name]
-            mend = f"give the publisher a `bind` to the exchange `{exchange}`"
-            if owner.noun == "runbook":
-                mend = f"bind it to the exchange `{exchange}` with the broker's tools"
+            bind = "`bind`" if owner.noun == "publisher" else "`start.bind`"
+            mend = f"give the {owner.noun} a {bind} to the exchange `{exchange}`"
             queue.add_error(f"the queue `{name}` {owner.owns}: leave `queue` out here and {mend}")
 
 
@@ -119,6 +118,10 @@ def exchanges_of(node: ConfigNode, routes: Routes) -> Iterator[tuple[AmqpExchang
             yield outlet(publisher.result.exchange), node.child("result")
     elif node.kind == "subscribers" and (subscriber := first_of(node, routes)):
         yield outlet(subscriber.exchange), node.child("publish")
+    elif node.kind == "runbooks" and (runbook := routes.runbooks.get(node.name)):
+        yield from ((source.exchange, node.child("start").child("bind").child(index)) for index, source in enumerate(runbook.bind))
+        published = [(step.publish.exchange, step.name) for step in runbook.steps.values() if step.publish is not None]
+        yield from ((outlet(exchange), node.child("steps").child(name).child("publish")) for exchange, name in published)
     elif node.kind == "webhooks" and (webhook := routes.webhooks.get(node.name)) and webhook.exchange:
         yield outlet(webhook.exchange), node.child("publish")
 

@@ -88,16 +88,21 @@ def request_variables(node: ConfigNode) -> Mapping[str, VariablePath]:
 def compile_variables(node: ConfigNode, roots: tuple[str, ...]) -> Mapping[str, VariablePath]:
     found: dict[str, VariablePath] = {}
     for name, member in node.members.items():
-        if not VARIABLE.fullmatch(name):
-            member.add_key_error(f"`{name}` cannot be the name of a variable: {VARIABLE_CHARACTERS}")
-        elif name in RUN_NAMES:
-            member.add_key_error(f"`{name}` cannot be the name of a variable: every run defines it")
+        if reason := no_variable(name):
+            member.add_key_error(reason)
         path = compile_variable_path(member)
         if path is not None and path.root not in roots:
             member.add_error(f"`{path.root}` is not available here: the expression must begin with `{roots[0]}`")
         elif path is not None:
             found[name] = path
     return found
+
+
+def no_variable(name: str) -> str:
+    """The reason why no variable of a run can have this name; empty for a name that fits."""
+    if not VARIABLE.fullmatch(name):
+        return f"`{name}` cannot be the name of a variable: {VARIABLE_CHARACTERS}"
+    return f"`{name}` cannot be the name of a variable: every run defines it" if name in RUN_NAMES else ""
 
 
 def compile_variable_path(node: ConfigNode) -> VariablePath | None:

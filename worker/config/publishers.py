@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from worker.catalogue.operation import Operation
+from worker.config.binds import Bind, compile_bind
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, compile_members
 from worker.config.examples import Examples, compile_examples
@@ -33,18 +34,9 @@ from worker.config.value_types import (
     Unknown,
 )
 from worker.core.results import REPLIES, ResultTarget
-from worker.core.topology import STANDARD_EXCHANGES, AmqpExchange, ExchangeType, Source
 
 SHAPE = ("path", "query", "payload")
 NEW_TICKETS = "/Tickets"
-
-
-class Bind(Definition):
-    """One binding of the route's queue."""
-
-    exchange: ExchangeName = Field(description="An exchange; the worker takes one that exists as it is, and declares an absent one.")
-    routing_key: Annotated[str, Field(max_length=255)] = Field(default="#", description="Which messages; in a topic exchange `*` is one word, `#` any number.")
-    type: ExchangeType | None = Field(default=None, description="The type with which the worker declares an absent exchange; default: topic.")
 
 
 class Result(Definition):
@@ -130,15 +122,6 @@ def compile_publisher(definition: PublisherDefinition, node: ConfigNode, referen
         result=None if definition.result is None else ResultTarget(definition.result.exchange, definition.result.routing_key, definition.result.queue),
         examples=compile_examples(definition.examples, node.child("examples")),
     )
-
-
-def compile_bind(definition: Bind, node: ConfigNode) -> Source:
-    kind = definition.type or STANDARD_EXCHANGES.get(definition.exchange) or "topic"
-    if kind == "direct" and {"*", "#"} & set(definition.routing_key.split(".")):
-        node.add_error(
-            f"a direct exchange compares whole routing keys, so `{definition.routing_key}` matches no message: write `routing_key` without wildcards"
-        )
-    return Source(AmqpExchange(definition.exchange, kind), definition.routing_key)
 
 
 def payload_node(transform: ConfigNode) -> ConfigNode:

@@ -192,6 +192,15 @@ def split_references(literal: LiteralText) -> list[LiteralText | Embedded | Refe
     return found
 
 
+def whole_value(text: str) -> bool:
+    """Whether a text is one variable or one expression and nothing else, so that its value keeps its type. True for a broken text, which compilation reports."""
+    try:
+        visible = [piece for piece in split(text) if not isinstance(piece, LiteralText) or piece.text.strip()]
+    except Unclosed:
+        return True
+    return len(visible) == 1 and not isinstance(visible[0], LiteralText)
+
+
 def names_in(text: str) -> list[tuple[str, int]]:
     """The variables that a text uses, with their offsets; empty when it is broken, which compilation reports."""
     try:

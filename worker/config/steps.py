@@ -1,77 +1,71 @@
-"""Steps of a runbook: each calls a method, does an action, ends the run, or is a condition."""
+"""Steps of a runbook: each calls a method, does an action, publishes, starts, iterates, waits, sets variables, ends the run, or is a condition."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import Field
 
 from worker.catalogue.actions import Action, UnknownAction, find_action
 from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
-from worker.config.automation import Branch, Method, RunTemplate, Step
+from worker.config.automation import Method, RunTemplate, Step
+from worker.config.branches import Next, compile_branches
 from worker.config.compiled import Find
 from worker.config.config_node import ConfigNode
-from worker.config.definition import Compiled, Definition, build, compile_members, mistake
+from worker.config.control_steps import SubRunbook
+from worker.config.definition import Compiled, Definition, build, compile_members
 from worker.config.lookups import FindDefinition, compile_find
-from worker.config.node_values import condition, optional_run_template, run_template
+from worker.config.node_values import optional_run_template, run_template
 from worker.config.parameters import Checks, missing_path, named, path_nodes, query_nodes
 from worker.config.references import References, check_reference
 from worker.config.required import compile_required
 from worker.config.run_templates import BoundRunTemplate
-from worker.config.template_lexer import Unclosed, whole
-from worker.config.value_types import Body, CallTimeout, ConditionText, Missing, Outputs, Parameters, RequiredNames, Retry, Text, Unknown
+from worker.config.step_parts import (
+    MOST_PARALLEL,
+    Items,
+    PublicationDefinition,
+    RunValues,
+    Wait,
+    compile_each,
+    compile_publication,
+    compile_set,
+    compile_start,
+)
+from worker.config.value_types import Body, CallTimeout, Missing, Outputs, Parameters, RequiredNames, Retry, Text, Unknown
 from worker.core.suggest import did_you_mean
 
-STEP_KINDS = ("method", "action", "end")
 CALLS = ("next", "on_failure", "retry", "in_doubt", "timeout", "output")
 MEMBERS = {
     "method": ("method", *CALLS),
     "action": ("action", "client", "path", "query", "body", "missing", "required", "find", "allow_unknown", *CALLS),
+    "set": ("set", "missing", "next"),
+    "wait": ("wait", "next"),
+    "publish": ("publish", "missing", "next", "on_failure", "retry"),
+    "start": ("start", "input", "wait", "missing", "output", "next", "on_failure"),
+    "for_each": ("for_each", "as", "do", "parallel", "into", "failures", "missing", "next", "on_failure"),
     "end": ("end", "reason"),
     "condition": ("next",),
 }
-DOES = {"method": "calls a method", "action": "does an action", "end": "ends the run", "condition": "is a condition"}
+STEP_KINDS = tuple(kind for kind in MEMBERS if kind != "condition")
+DOES = {
+    "method": "calls a method",
+    "action": "does an action",
+    "set": "sets variables",
+    "wait": "waits",
+    "publish": "publishes a message",
+    "start": "starts another runbook",
+    "for_each": "iterates",
+    "end": "ends the run",
+    "condition": "is a condition",
+}
 NO_BODY = ("GET", "DELETE")
 RunText = Annotated[Text, Compiled(optional_run_template)]
 
 
-class BranchDefinition(Definition):
-    """One branch."""
-
-    when: ConditionText | None = Field(default=None, description="JSONata over the variables, `status`, `response` and `request`; default: always true.")
-    go: Text = Field(description="The step to go to.")
-
-
-def branches(value: Any) -> Any:
-    """The name of a step alone is one branch that is always taken."""
-    if isinstance(value, str):
-        return [{"go": value}]
-    if not isinstance(value, list):
-        raise mistake("must be the name of a step, or a list of branches ({when: …, go: …})")
-    return value
-
-
-BRANCH = {
-    "type": "object",
-    "properties": {
-        "when": {"type": "string", "description": "JSONata over the variables, `status`, `response` and `request`.", "examples": ["{{ status = 200 }}"]},
-        "go": {"type": "string", "description": "The step to go to.", "examples": ["give_up"]},
-    },
-    "required": ["go"],
-    "additionalProperties": False,
-}
-Next = Annotated[
-    list[BranchDefinition],
-    BeforeValidator(branches),
-    Field(min_length=1),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": BRANCH}]}),
-]
-
-
 class StepDefinition(Definition):
-    """One step of the flow chart: a `method`, an `action`, an `end`, or with `next` alone a condition."""
+    """One step of the flow chart: one of `method`, `action`, `set`, `wait`, `publish`, `start`, `for_each` and `end`, or with `next` alone a condition."""
 
     method: Text | None = Field(default=None, description="A method to call, as integration.method.", examples=["openai.completions"])
     action: Text | None = Field(default=None, description="A Halo API action; `halo-worker actions` shows them.", examples=["create_action"])
@@ -81,6 +75,31 @@ class StepDefinition(Definition):
     body: Body = Field(default=None, description="The body of the action; it may hold <<Name>> and {{ JSONata }}.")
     missing: Missing = "fail"
     required: RequiredNames = Field(default=[])
+    set: RunValues | None = Field(
+        default=None,
+        description="Variables and their values, with <<Name>> and {{ JSONata }}; each sees the variables as they were before the step.",
+        examples=[{"Sum": "{{ $sum(response.items.price) }}"}],
+    )
+    wait: Wait | None = Field(default=None, description="A duration: the run waits this long, in a queue. With `start`: true waits for the end of that run.")
+    publish: PublicationDefinition | None = Field(default=None, description="A message to publish.")
+    start: Text | None = Field(default=None, description="Another runbook to start.", examples=["onboarding"])
+    input: RunValues | None = Field(default=None, description="Variables of the runbook that `start` names.", examples=[{"TicketId": "<<TicketId>>"}])
+    for_each: Items = Field(
+        default=None, description="A list: each element is a run of its own of the steps from `do` on.", examples=["{{ response.items }}", "<<Items>>"]
+    )
+    item: Text = Field(default="Item", alias="as", description="The variable that holds the element.", examples=["Order"])
+    do: Text | None = Field(default=None, description="The first step of each element; its steps end where a step has no `next`, or at an `end`.")
+    parallel: Annotated[int, Field(ge=1, le=MOST_PARALLEL)] = Field(default=1, description="Maximum elements under way at once; 1 keeps their order.")
+    into: RunValues | None = Field(
+        default=None,
+        description="Variables that collect a value of each element, in the order of the list; the values see the element's variables at its end.",
+        examples=[{"Bookings": "{{ response.id }}"}],
+    )
+    failures: Text | None = Field(
+        default=None,
+        description="The variable that collects failed elements, and the iteration goes on. Default: the first failed element fails the step.",
+        examples=["Failed"],
+    )
     output: Outputs = Field(default={}, description="Variables of the response, in Halo's grammar; those of the method are set too.")
     next: Next | None = Field(
         default=None,
@@ -125,12 +144,18 @@ def compile_step(context: StepContext) -> Step:
         compile_members(StepDefinition, node) | {"required": compile_required(node.child("required"), node.child("body"))},
         body=optional_run_template(node.child("body"), definition.missing),
         name=node.name,
+        set=optional_run_template(node.child("set"), definition.missing) if definition.set is not None else None,
+        sets=compile_set(node.child("set")) if definition.set is not None else (),
+        wait=definition.wait if kind == "wait" and not isinstance(definition.wait, bool) else None,
+        publish=compile_publication(definition.publish, node.child("publish"), definition.missing) if definition.publish is not None else None,
+        start=compile_sub_runbook(context) if definition.start is not None else None,
+        each=compile_each(members_of(definition), node, context.names, definition.missing) if "for_each" in node else None,
         method=find_method(definition.method, context) if definition.method is not None else None,
         action=action,
         operation=checks.operation if checks is not None else None,
         path=path,
         query=query,
-        go=compile_branches(context),
+        go=compile_branches(definition.next or (), node.child("next"), context.names),
         find=compile_step_find(context, checks) if checks is not None else None,
     )
 
@@ -138,24 +163,50 @@ def compile_step(context: StepContext) -> Step:
 def kind_of(node: ConfigNode) -> str | None:
     """The kind of the step; None after an error."""
     found = [kind for kind in STEP_KINDS if kind in node]
+    if set(found) == {"start", "wait"}:
+        return "start"
     if len(found) > 1:
         node.child(found[1]).add_key_error(f"`{found[0]}` and `{found[1]}` are both given: write one of them")
         return None
     if not found and "next" not in node:
-        node.add_key_error("a step needs `method`, `action` or `end`, or `next` alone (a condition)")
+        node.add_key_error(f"a step needs {one_of(STEP_KINDS)}, or `next` alone (a condition)")
         return None
     return found[0] if found else "condition"
 
 
+def one_of(names: Sequence[str]) -> str:
+    """The names as a choice, for a sentence."""
+    *most, last = [f"`{name}`" for name in names]
+    return f"{', '.join(most)} or {last}" if most else last
+
+
 def check_members(context: StepContext, kind: str) -> None:
     """Members that mean nothing for this kind of step."""
-    node = context.node
-    for name in type(context.definition).model_fields:
-        if name in node and name not in MEMBERS[kind]:
-            owners = " or ".join(f"`{owner}`" for owner, members in MEMBERS.items() if name in members and owner != "condition")
-            node.child(name).add_key_error(f"`{name}` is for steps with {owners}; this one {DOES[kind]}")
-    if context.definition.end == "done" and "reason" in node:
+    node, definition = context.node, context.definition
+    for name, field in type(definition).model_fields.items():
+        key = field.alias or name
+        if key in node and key not in MEMBERS[kind]:
+            owners = [owner for owner, members in MEMBERS.items() if key in members and owner != "condition"]
+            node.child(key).add_key_error(f"`{key}` is for steps with {one_of(owners)}; this one {DOES[kind]}")
+    if definition.end == "done" and "reason" in node:
         node.child("reason").add_key_error("`reason` is for `end: failed`")
+    if kind == "wait" and isinstance(definition.wait, bool):
+        node.child("wait").add_error("`wait` must be a duration such as 30s, 5m, 2h or 1d; true is for steps with `start`")
+
+
+def compile_sub_runbook(context: StepContext) -> SubRunbook:
+    definition, node = context.definition, context.node
+    waits = definition.wait is True
+    if isinstance(definition.wait, float):
+        node.child("wait").add_error("`wait` must be true or false in a step with `start`; a duration is a step of its own")
+    for name in ("output", "on_failure"):
+        if name in node and not waits:
+            node.child(name).add_key_error(f"`{name}` needs `wait: true`: without it the run does not know how the other one ends")
+    return compile_start(str(definition.start), node, context.references, definition.missing, waits=waits)
+
+
+def members_of(definition: Definition) -> dict[str, Any]:
+    return {name: getattr(definition, name) for name in type(definition).model_fields}
 
 
 def check_action_output(node: ConfigNode) -> None:
@@ -225,24 +276,3 @@ def compile_step_find(context: StepContext, checks: Checks) -> Find | None:
     if definition.find is not None and definition.in_doubt == "repeat":
         context.node.child("in_doubt").add_key_error("`in_doubt: repeat` is for steps without `find`")
     return compile_find(definition.find, checks, node, lambda member, missing: BoundRunTemplate(run_template(member, missing), context.plain))
-
-
-def compile_branches(context: StepContext) -> tuple[Branch, ...]:
-    found: list[Branch] = []
-    node = context.node.child("next")
-    for index, branch in enumerate(context.definition.next or ()):
-        place = node if isinstance(node.value, str) else node.child(index)
-        check_reference(branch.go, "step", context.names, place if place is node else place.child("go"))
-        if found and not found[-1].label:
-            place.add_error("this branch is never taken: the one before it has no `when`")
-        found.append(Branch(condition(place.child("when")) if branch.when is not None else None, branch.go, label(branch.when or "")))
-    return tuple(found)
-
-
-def label(when: str) -> str:
-    """A condition as the file has it, without its braces."""
-    try:
-        embedded = whole(when)
-    except Unclosed:
-        embedded = None
-    return (embedded.text if embedded else when).strip()

@@ -40,12 +40,16 @@ ARROW = " → "
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """It is done, and `message` goes on to `queue` for what is next. `detail`: of a run the steps, with `ARROW` between them."""
+    """It is done, and `message` goes on to `queue` for what is next, after `delay` seconds in a retry queue.
+
+    `detail`: of a run the two steps, with `ARROW` between them.
+    """
 
     message: Message
     queue: str
     detail: str = ""
     status: int | None = None
+    delay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

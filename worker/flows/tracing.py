@@ -30,9 +30,9 @@ def told(outcome: Outcome, settlement: Settlement) -> tuple[str, dict[str, Any]]
     match settlement:
         case Ack():
             return "skipped" if isinstance(outcome, Skipped) else "done", {"status": getattr(outcome, "status", None)}
-        case Forward(message, queue):
+        case Forward(message, queue, delay):
             way = outcome.detail if isinstance(outcome, Passed) and ARROW in outcome.detail else None
-            return "passed", {"next": message.correlation_id, "queue": queue, "way": way}
+            return "passed", {"next": message.correlation_id, "queue": queue, "delay": delay or None, "way": way}
         case Retry(delay, hold=hold):
             return "retried", {"delay": hold or delay}
         case Bury(dead_class, _, status, attempts):

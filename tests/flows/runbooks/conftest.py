@@ -158,12 +158,13 @@ class Scene:
 
 
 async def play(stage: Job, api: Api, steps: dict[str, Any], halo: SimulatedHalo | None = None, methods: dict[str, Any] | None = None, **more: Any) -> Scene:
-    """Put a runbook of these steps to work on this stage; `rate_limit` and `timeout` are the client's, `auth` is the integration's."""
+    """Put a runbook of these steps to work on this stage; `rate_limit` and `timeout` are the client's, `auth` is the integration's, `others` are further runbooks."""
     members = {name: more.pop(name) for name in ("rate_limit", "timeout") if name in more}
     proof = {"auth": more.pop("auth")} if "auth" in more else {}
+    others = more.pop("others", {})
     definition = {
         "clients": {"main": client(halo, **members)} if halo is not None else {},
         "integrations": {"api": integration(api, **(methods or {})) | proof},
-        "runbooks": {"rb": runbook(steps, **more)},
+        "runbooks": {"rb": runbook(steps, **more)} | others,
     }
     return Scene(stage, await stage.start(definition))

@@ -31,7 +31,13 @@ ROUTES = {
             "examples": [{"name": "one", "given": {"serial": "A1"}, "expect": {"request": {"method": "POST"}}}],
         },
     },
-    "runbooks": {"book": {"first": "end", "steps": END, "start": {"queue": "starts"}}},
+    "runbooks": {
+        "book": {
+            "first": "tell",
+            "steps": {"tell": {"publish": {"exchange": "reports", "routing_key": "done"}, "next": "end"}} | END,
+            "start": {"queue": "starts", "bind": [{"exchange": "desk", "routing_key": "book.#"}]},
+        }
+    },
 }
 
 
@@ -87,9 +93,9 @@ def test_every_queue_and_exchange_of_the_routes_is_in_it(document):
         "q 1 results",
     }  # fmt: skip
     assert {(each["exchange"]["name"], each["exchange"]["type"]) for each in bindings if "exchange" in each} == {
-        ("halo", "topic"), ("other", "topic"), ("erp", "topic"), ("answers", "topic"),
+        ("halo", "topic"), ("other", "topic"), ("erp", "topic"), ("answers", "topic"), ("reports", "topic"), ("desk", "topic"),
     }  # fmt: skip
-    assert document["channels"]["subscriber.tickets"]["parameters"]["change"]["enum"] == ["created", "updated", "deleted"]
+    assert document["channels"]["subscriber.tickets"]["parameters"]["change"]["enum"] == ["created", "updated", "deleted", "backfilled"]
 
 
 def test_a_publisher_without_a_transform_takes_its_shape_and_one_with_examples_shows_them(document):

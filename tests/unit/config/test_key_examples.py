@@ -39,7 +39,7 @@ def in_runbook(step, **more):
     """A step with a way to every other step."""
     ways = {"next": [{"when": "{{ status = 200 }}", "go": "tell"}, {"go": "give_up"}]} if "end" not in step and "next" not in step else {}
     first = {"next": [{"when": "{{ Id }}", "go": "here"}, {"when": "{{ X }}", "go": "tell"}, {"go": "give_up"}]}
-    inputs = {name: f"request^{name}" for name in ("Id", "id", "X", "TicketId", "ResponseText", "CustomerId", "OrderId", "Name")}
+    inputs = {name: f"request^{name}" for name in ("Items", "Id", "id", "X", "TicketId", "ResponseText", "CustomerId", "OrderId", "Name")}
     steps = {"first": first, "here": {**step, **ways}, **STEPS}
     return files(runbooks={"book": {"start": {"queue": "book.q"}, "input": inputs, "first": "first", "steps": steps}}, **more)
 
@@ -62,6 +62,14 @@ def in_step(key, value):
         return in_runbook({key: value}, integrations={"openai": {**ERP, "methods": {"completions": ERP["methods"]["call"]}}})
     if key in {"end", "reason"}:
         return in_runbook({"end": "failed"} | {key: value})
+    if key in {"set", "wait", "publish"}:
+        return in_step("start", "onboarding") if value is True else in_runbook({key: value})
+    if key in {"start", "input"}:
+        other = {"input": {"TicketId": "request^id"}, "first": "end", "steps": {"end": {"end": "done"}}}
+        given = {"start": "onboarding", "input": {"TicketId": 1}} | {key: value}
+        return in_runbook(given) | {"runbooks": in_runbook(given)["runbooks"] | {"onboarding": other}}
+    if key in {"for_each", "as", "do", "parallel", "into", "failures"}:
+        return in_runbook({"for_each": "<<X>>", "do": "tell", "next": "give_up"} | {key: value} | ({"next": "tell"} if key == "do" else {}))
     if key == "query":
         return in_runbook(ACTION | {key: value, "allow_unknown": True})
     if key == "required":
@@ -127,6 +135,12 @@ def in_publisher_key(key, value):
 
 def in_subscriber_key(key, value):
     more = {}
+    if key == "report":
+        return files(subscribers={"rows": {"client": "main", "key": ["id"], key: value}})
+    if key == "for_each":
+        return in_for_each(**value)
+    if key == "deletes_limit":
+        more = {"deletes": True}
     if key == "entity" and "{" in value:
         more = {"request": {"path": {"id": 1}}}
     if key == "input_transform":
@@ -134,6 +148,24 @@ def in_subscriber_key(key, value):
     if key == "required":
         more = {"transform": dict.fromkeys(value, 1)}
     return files(subscribers={"tickets": SUBSCRIBER | more | {key: value}})
+
+
+def in_for_each(**parents):
+    route = {"client": "main", "entity": "Actions", "request": {"query": {"ticket_id": "{{ $parent.id }}"}}, "for_each": {"entity": "Tickets"} | parents}
+    return files(subscribers={"notes": route})
+
+
+def in_include(key, value):
+    entity = "Client/{id}/devices" if key == "path" else "Actions"
+    needed = {"path": {"id": "{{ client_id }}"}} if key == "path" else {"query": {"ticket_id": "{{ id }}"}}
+    route = SUBSCRIBER | {"allow_unknown": True, "include": {"list": {"entity": entity} | needed | {key: value}}}
+    return files(subscribers={"tickets": route})
+
+
+def in_report(key, value):
+    sql = "SELECT TOP 5000 id, changed FROM t WHERE changed >= '{{ $cursor }}' ORDER BY changed"
+    route = {"client": "main", "report": {"sql": sql, "cursor": "changed"} | {key: value}, "key": ["id"]}
+    return files(subscribers={"rows": route})
 
 
 def in_example(**members):
@@ -144,6 +176,8 @@ def in_expect(key, value):
     """The example of a route that has such a result."""
     expect = {"dead": "transform", key: value} if key == "reason" else {key: value}
     example = {"given": {"id": 1}, "expect": expect}
+    if key == "events":
+        return files(runbooks={"close": CLOSE | {"examples": [example]}})
     if key == "event":
         return files(subscribers={"tickets": SUBSCRIBER | {"examples": [example]}})
     return in_webhook(examples=[example]) if key in {"runbook", "wake"} else in_publisher(examples=[example])
@@ -191,10 +225,14 @@ PLACES = {
     "Result": lambda key, value: in_publisher(result={"routing_key": "results"} | {key: value}),
     "PublisherDefinition": in_publisher_key,
     "PushDefinition": lambda key, value: in_webhook(publish={key: value}),
+    "ForEachDefinition": lambda key, value: in_for_each(**{key: value}),
+    "IncludeDefinition": in_include,
+    "ReportDefinition": in_report,
     "Request": in_request,
     "RunbookDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"input": {"TicketId": "request^id"}} | {key: value}}),
-    "StartDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"start": {key: value}}}),
+    "StartDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"start": {"queue": "close.q"} | {key: value}}}),
     "StepDefinition": in_step,
+    "PublicationDefinition": lambda key, value: in_runbook({"publish": {"routing_key": "k", key: value}}),
     "SubscriberDefinition": in_subscriber_key,
     "WakeDefinition": lambda key, value: in_webhook(wake={"subscriber": "tickets"} | {key: value}),
     "WebhookDefinition": lambda key, value: in_webhook(**{key: value}),

@@ -34,7 +34,8 @@ from worker.flows.dead.replay import (
     unrouted_effects,
     webhook_effects,
 )
-from worker.flows.polling.details import Unfetched, fetch_whole
+from worker.flows.polling.completing import Completer
+from worker.flows.polling.details import Unfetched
 from worker.flows.requests import subscriber_request
 from worker.halo.addresses import api_address
 from worker.metrics import Metrics
@@ -131,9 +132,9 @@ def replay_effects(context: LettersContext, dead_queue: DeadQueue, evaluator: Ev
 
 
 def details_fetcher(context: LettersContext, route: Subscriber, evaluator: Evaluator, stack: AsyncExitStack) -> FetchDetails | None:
-    """None for a route without `details`. The client is opened for the first letter that needs it."""
-    details, opened = route.details, dict[str, Reader]()
-    if details is None:
+    """None for a route that wants no more than the row. The client is opened for the first letter that needs it."""
+    opened = dict[str, Reader]()
+    if not Completer.needed(route):
         return None
 
     async def fetch(change: Change) -> Change | Unfetched:
@@ -141,8 +142,8 @@ def details_fetcher(context: LettersContext, route: Subscriber, evaluator: Evalu
             opened.update(
                 await stack.enter_async_context(open_clients(context.routes, context.settings, Metrics(), Health(), context.clock, names=[route.client]))
             )
-        query = (await subscriber_request(route, evaluator))["query"]
-        return await fetch_whole(opened[route.client], details, change, query)
+        query = {} if route.for_each is not None else (await subscriber_request(route, evaluator))["query"]
+        return await Completer(route, opened[route.client], evaluator, query).complete(change)
 
     return fetch
 

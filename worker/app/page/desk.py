@@ -18,7 +18,7 @@ from worker.app.page.operator import Operator
 from worker.app.page.run_list import runs_of
 from worker.app.page.shared import Shared
 from worker.app.route_places import places_of
-from worker.config.flow_outline import described, edges, kind, starts
+from worker.config.flow_outline import described, edges, starts
 from worker.config.routes import Routes
 from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker, Clock
@@ -114,7 +114,7 @@ class PageDesk:
         found = self._service.routes.runbooks.get(runbook)
         if found is None:
             return None
-        steps = tuple(ChartStep(step.name, described(step), kind(step), tuple(edges(step))) for step in found.steps.values())
+        steps = tuple(ChartStep(step.name, described(step), step.kind, tuple(edges(step))) for step in found.steps.values())
         return Chart(found.first, tuple(starts(found)), steps)
 
     def client_of(self, route: str) -> str:

@@ -36,7 +36,7 @@ def runs_of(batches: Sequence[bytes], runbook: str) -> list[RunSeen]:
 def take(run: Run, note: Mapping[str, Any]) -> None:
     event = note["e"]
     if event == "passed" and note.get("way"):
-        run.step, run.ended = note["way"].rpartition(ARROW)[2], ""
+        run.step, run.ended = note["way"].rpartition(ARROW)[2].partition(", element")[0], ""
         run.ways.append(note["way"])
     elif event == "replayed":
         run.ended = ""

@@ -11,16 +11,17 @@ from worker.config.routes import Subscriber
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator, Halo
-from worker.core.topology import Topology, browsed, common_topology, events_topology, state_queue, subscriber_dead_queue
+from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
 from worker.core.trace import NO_TRACE, Tracer
-from worker.flows.consuming.watchdog import stalled
 from worker.flows.echoes.filter import EchoFilter
 from worker.flows.polling.backfilling import Backfiller, pause_after
 from worker.flows.polling.emit import Emitter
 from worker.flows.polling.poll import Poller
 from worker.flows.polling.retrying import RetryingReader
 from worker.flows.polling.schedule import Schedule, schedule_of
+from worker.flows.polling.shared_reads import SharedReads
 from worker.flows.polling.turn import TurnResult
+from worker.flows.polling.turns import next_arrival
 from worker.flows.waiting import race
 from worker.metrics import Metrics
 from worker.state.backfill import Backfill
@@ -45,7 +46,10 @@ def subscriber_topology(route: Subscriber) -> Topology:
 
 
 class SubscriberFlow:
-    """One subscriber. `turn_limit`: seconds after which a long scan continues in the next turn. `echoes`: notices of our own writes, for routes that skip them."""
+    """One subscriber. `turn_limit`: seconds after which a long scan continues in the next turn. `echoes`: notices of our own writes, for routes that skip them.
+
+    `shared`: what the routes of this replica read together.
+    """
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class SubscriberFlow:
         turn_limit: float = 300.0,
         echoes: WriteNotices | None = None,
         tracer: Tracer = NO_TRACE,
+        shared: SharedReads | None = None,
     ) -> None:
         self._route = route
         self._halo = halo
@@ -69,6 +74,8 @@ class SubscriberFlow:
         self._turn_limit = turn_limit
         self._echoes = echoes
         self._tracer = tracer
+        self._shared = shared
+        self._held = ""
         self._schedule: Schedule = schedule_of(route)
         self._cached: tuple[KnownRef, RecordIndex] | None = None
         self._last_seen = clock.monotonic()
@@ -98,8 +105,7 @@ class SubscriberFlow:
 
     async def _turns(self, broker: Broker, lease: BatonLease, channel: Channel, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            stalls = stalled(broker, self._clock, state_queue(self._route.name), arrivals=int, has_room=lambda: True, well=lambda: None)
-            arrived = await race(lease.arrival(), channel.wait_closed(), stop.wait(), stalls, timeout=self._turn_limit)
+            arrived = await next_arrival(broker, self._clock, self._route.name, lease, channel, stop, self._turn_limit)
             if isinstance(arrived, str):
                 self._health.down(self.part, f"it gets no turns: {arrived}")
                 logger.warning("consumer.lost", route=self._route.name, reason=arrived)
@@ -174,6 +180,8 @@ class SubscriberFlow:
         if not result.ended:
             return
         self._metrics.failed_polls.labels(self._route.name).set(failures)
+        if result.held is not None:
+            self._report_held(result.held)
         self._failing = result.ambiguous or failures >= FAILURES_TOLD
         if self._failing:
             count = f"{failures} polls in a row failed, the last one: " if failures > 1 else ""
@@ -181,7 +189,17 @@ class SubscriberFlow:
         elif result.error:
             self._health.up(self.part, f"the last poll failed: {result.error}")
         else:
-            self._health.up(self.part, f"the last poll is not complete: {result.incomplete}" if result.incomplete else "polling")
+            held = f"the last poll reports no deletions: {self._held}" if self._held else "polling"
+            self._health.up(self.part, f"the last poll is not complete: {result.incomplete}" if result.incomplete else held)
+
+    def _report_held(self, held: str) -> None:
+        """Say once that deletions are held back, and once that they no longer are."""
+        self._metrics.deletes_held.labels(self._route.name).set(bool(held))
+        if held and not self._held:
+            logger.error("deletes.held", route=self._route.name, reason=held)
+        elif self._held and not held:
+            logger.info("deletes.resumed", route=self._route.name)
+        self._held = held
 
     def _leave_to_others(self) -> None:
         """Forget failures that another replica may have seen the end of: this one has had no turn for longer than one of its own would take to come."""
@@ -195,7 +213,7 @@ class SubscriberFlow:
         limit = self._clock.monotonic() + self._turn_limit
         check = EchoFilter(self._route, self._echoes, self._clock, self._metrics) if self._echoes is not None else None
         reader = RetryingReader(self._halo, self._clock, stop)
-        poller = Poller(self._route, reader, emitter, self._evaluator, self._clock, self._metrics, check)
+        poller = Poller(self._route, reader, emitter, self._evaluator, self._clock, self._metrics, check, self._shared)
         try:
             result = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)
         except BrokerError:

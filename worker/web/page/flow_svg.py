@@ -92,4 +92,4 @@ def shortened(text: str) -> str:
 
 def visited(ways: Mapping[str, int] | tuple[str, ...]) -> frozenset[tuple[str, str]]:
     """The ways of a run as pairs of steps."""
-    return frozenset((before, after) for before, _, after in (way.partition(" → ") for way in ways))
+    return frozenset((before, after.partition(", element")[0]) for before, _, after in (way.partition(" → ") for way in ways))

@@ -1,0 +1,62 @@
+"""Compiled parts of steps: branches, and what steps do that call nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker.config.automation import RunTemplate
+    from worker.config.compiled import Condition
+
+MOST_STARTS = 10  # runbooks that one run may start below each other, and iterations within each other
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The run goes to the first branch whose `when` is true; None is always true. `label`: the text of the condition, for drawings."""
+
+    when: Condition | None
+    go: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A message that a step publishes. `headers`: a mapping from names to text, numbers, true or false."""
+
+    exchange: str
+    routing_key: RunTemplate
+    headers: RunTemplate | None = None
+    body: RunTemplate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubRunbook:
+    """Another runbook that a step starts. `input`: a mapping of its variables; `waits`: the step ends with that run."""
+
+    runbook: str
+    input: RunTemplate | None = None
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ForEach:
+    """An iteration: one sub-run for each element of `items`, at the step `first`, with the element in the variable `item`.
+
+    `parallel`: how many elements are under way at once. `into`: a mapping from variables to what each element adds to them. `failures`: the variable that collects
+    failed elements; empty: the first failed element fails the step.
+    """
+
+    items: RunTemplate
+    item: str
+    first: str
+    parallel: int = 1
+    into: RunTemplate | None = None
+    results: tuple[str, ...] = ()
+    """The variables of `into`."""
+    failures: str = ""
+    single: bool = False
+    """Whether `items` is an expression, which yields a list of one element as that element."""
+    may_be_missing: bool = False
+    """Whether nothing, or null, is an empty list."""
