@@ -13,6 +13,7 @@ from worker.app.clients import Reload, lookup_evaluators, open_clients
 from worker.app.echo_guard import EchoGuard
 from worker.app.flow_keeper import FlowKeeper, tell_pauses
 from worker.app.live_routes import LiveRoutes, PublicDoor
+from worker.app.page.history import History
 from worker.app.permits import PermitRegistry
 from worker.app.reporter import Reporter
 from worker.app.shape import changed_names, route_names, shape_of
@@ -22,7 +23,7 @@ from worker.broker.open import open_broker
 from worker.config.routes import Routes
 from worker.core.clock import SystemClock
 from worker.core.entropy import uniform
-from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch
+from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch, reason_of
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.pauses import Pauses
@@ -85,12 +86,13 @@ class Service:
     _since: float = field(init=False)
     _repeats: Repeats = field(default_factory=Repeats, init=False)
     control: RouteControl = field(init=False)
-    """The paused routes."""
+    history: History = field(init=False)
     _tracer: TraceRecorder | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._since = self.clock.now()
         self.control = RouteControl(self.clock, self._tell_pauses)
+        self.history = History(self.clock)
         self._current = CurrentBroker(self.metrics)
         self._tracer = TraceRecorder(self.clock, self.metrics) if self.settings.trace else None
 
@@ -138,8 +140,8 @@ class Service:
         self._permits, self._guard = PermitRegistry(self.clock, self.metrics), EchoGuard(self.routes, self.clock, self.metrics)
         self.tell_problems(self.problems)
         tell_pauses(self.metrics, route_names(self.routes), None, self.control.pauses)
-        for name in ("broker", "topology"):
-            self.health.expect(name)
+        self.health.expect("broker")
+        self.health.expect("topology")
         async with AsyncExitStack() as stack:
             evaluator = LookupEvaluator(engine, self.routes.tables)
             opening = open_clients(self.routes, self.settings, self.metrics, self.health, self.clock, reload=self.reload, permits=self._permits.of)
@@ -228,12 +230,16 @@ class Service:
 
     @asynccontextmanager
     async def _attached(self) -> AsyncIterator[Broker]:
-        url = self.settings.amqp_url.get_secret_value() if self.address is None else self.address()
-        async with open_broker(url, name=f"halo-worker {self.settings.instance}", server=self.memory, heartbeat=self.settings.heartbeat) as broker:
+        async with self.attach(f"halo-worker {self.settings.instance}") as broker:
             self.health.up("broker", "attached")
             self.metrics.broker_up.set(1)
             logger.info("broker.attached")
             yield broker
+
+    def attach(self, name: str) -> AbstractAsyncContextManager[Broker]:
+        """As `open_broker`, for this worker's address."""
+        url = self.settings.amqp_url.get_secret_value() if self.address is None else self.address()
+        return open_broker(url, name=name, server=self.memory, heartbeat=self.settings.heartbeat)
 
     async def _serve(self, broker: Broker, keeper: FlowKeeper) -> None:
         """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
@@ -251,6 +257,7 @@ class Service:
                 background = [group.create_task(self._watch(broker)), group.create_task(self._permits.serve(broker))]
                 background.append(group.create_task(self.control.follow(broker, self._codec.key)))
                 background.append(group.create_task(self._reporter(keeper).serve(broker, self._codec.key)))
+                background.append(group.create_task(self.history.follow(broker, self._codec.key)))
                 await race(self.control.wait_loaded(), self._ending.wait(), broker.wait_lost())
                 background.append(group.create_task(tell_all_left_behind(self.routes.publishers.values(), broker)))
                 async with asyncio.TaskGroup() as serving:
@@ -291,9 +298,3 @@ class Service:
 
     def _tell_pauses(self, before: Pauses, after: Pauses) -> None:
         tell_pauses(self.metrics, route_names(self.routes), before, after)
-
-
-def reason_of(group: BaseExceptionGroup[BrokerError]) -> str:
-    """The first sentence in a group of failures."""
-    first = group.exceptions[0]
-    return reason_of(first) if isinstance(first, BaseExceptionGroup) else str(first)

@@ -12,7 +12,8 @@ import structlog
 
 from worker import __version__
 from worker.app import Service
-from worker.app.reloading import Reloader
+from worker.app.page.desk import PageDesk
+from worker.app.reloading import Reloader, skipped
 from worker.broker.memory import MemoryServer
 from worker.cli.console import errors
 from worker.config.loader import load_routes
@@ -22,7 +23,7 @@ from worker.core.errors import ConfigError, Problem, TopologyMismatch
 from worker.logs import configure
 from worker.settings import Settings, load_settings
 from worker.shutdown import asked_by_hangup, run_until, stop_on_signals
-from worker.web.admin import serve_admin
+from worker.web.admin import PageSettings, serve_admin
 
 logger = structlog.get_logger()
 GOOD, FAILED, WRONG_CONFIGURATION = 0, 1, 2
@@ -39,7 +40,7 @@ def run(environment: Mapping[str, str]) -> int:
     configure(settings.log_level, settings.log_format, hide=hidden.hide, final=True)
     for problem in loaded.problems:
         logger.error("routes.broken", problem=str(problem), then="its file is not run, and neither is what refers to it")
-    problems = tuple(map(str, loaded.problems))
+    problems = tuple(skipped(str(problem)) for problem in loaded.problems)
     service = partial(
         Service, settings, routes, problems=problems, reload=partial(grant_anew, settings, environment), address=partial(address_anew, settings, environment)
     )
@@ -85,7 +86,10 @@ async def serve(settings: Settings, service: partial[Service], load: Callable[[]
         if embedded:
             logger.warning("broker.embedded", note="memory:// lives in this process only: everything in it is lost when it ends")
         keep_what_stays()
-        async with serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics):
+        desk = PageDesk(worker, settings, partial(worker.attach, f"halo-worker page of {settings.instance}"), worker.clock)
+        token = None if settings.admin_token is None else settings.admin_token.get_secret_value()
+        page = PageSettings(desk, worker.clock.now, token, settings.admin_hosts)
+        async with desk.serving(), serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics, page):
             reloading = asyncio.create_task(reload(settings, worker, load, hidden, asked), name="reloading")
             try:
                 drained = await run_until(stop, settings.shutdown_grace, worker.run)

@@ -18,7 +18,7 @@ from worker.core.known_secrets import KnownSecrets, secret_texts
 from worker.core.lanes import RunBroker
 from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
 from worker.core.message import Delivery
-from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
+from worker.core.outcome import ARROW, DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
 from worker.core.ports import Clock, Evaluator
 from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.evaluating import once_evaluated
@@ -163,7 +163,7 @@ class RunbookFlow:
         if isinstance(child, Refused):
             return self._failed(run, step, values, child, attempts)
         if started.waits:
-            return Passed(child.message(), run_queue(child.runbook), f"{step.name} → runbook {child.runbook}")
+            return Passed(child.message(), run_queue(child.runbook), f"{step.name}{ARROW}runbook {child.runbook}")
         try:
             await self._broker.publish(child.message(), routing_key=run_queue(child.runbook))
         except BrokerError as error:
@@ -243,4 +243,4 @@ class RunbookFlow:
 
     def _to(self, run: Run, name: str, values: Values, status: int | None = None) -> Outcome:
         """Raises `Undecodable` when the run has grown too large."""
-        return Passed(run.next(name, values).message(), run_queue(self._runbook.name), f"{run.step or 'start'} → {name}", status)
+        return Passed(run.next(name, values).message(), run_queue(self._runbook.name), f"{run.step or 'start'}{ARROW}{name}", status)
