@@ -69,7 +69,7 @@ def cost(route: Subscriber, words: str, about: Subject) -> Check:
 async def reported(session: ClientSession, route: Subscriber, report: Report, about: Subject) -> Check:
     """The statement of a report with the present time as cursor: it answers few rows."""
     what, tried = f"subscriber {route.name}", f"POST {PATH} with its statement, which stores nothing"
-    answer = await session.post(report_request(report, datetime.now(UTC)))
+    answer = await session.post(report_request(report, datetime.fromtimestamp(session.clock.now(), UTC)))
     if isinstance(answer, Failure):
         return about.failed(what, tried, answer.reason, TOO_SLOW)
     page = rows_of_report(classify(answer))
