@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos import away, cluster, fuzz, rounds, schedule, soak
+from tests.chaos import away, cluster, fuzz, reloads, rounds, schedule, soak
 from tests.chaos.screen import Screen
 from tests.tools.invariants import Verdict
 from tests.tools.rabbitmq import rabbitmq
@@ -30,6 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--cluster", type=int, default=0, help="instead of everything: so many faults of the nodes of a cluster of three, during --messages creates"
     )
+    parser.add_argument("--reloads", type=int, default=0, help="instead of faults: so many changes of a route file under load, of one replica")
     parser.add_argument("--failing", action="store_true", help="with --kills: Halo executes and then resets, cuts, answers 500 or HTML")
     parser.add_argument("--soak", type=int, default=0, help="instead of faults: so many messages, with --reconnects, and whether memory stays flat")
     parser.add_argument("--reconnects", type=int, default=500)
@@ -65,6 +66,8 @@ def main() -> int:
             return 1 if fuzzed.broken else 0
         if asked.kills:
             running = rounds.kills(broker, folder, seed, asked.kills, asked.messages, asked.replicas, say, failing=asked.failing)
+        elif asked.reloads:
+            running = reloads.reloads(broker, folder, seed, asked.reloads, say)
         elif asked.away:
             running = away.away(broker, folder, seed, asked.away, asked.replicas, say)
         else:

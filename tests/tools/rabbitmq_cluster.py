@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ cluster_formation.peer_discovery_backend = classic_config
 cluster_partition_handling = pause_minority
 """
 WHOLE_SECONDS = 120.0
+RESTART_SECONDS, TRIES = 60.0, 3
 
 
 class Network:
@@ -136,9 +137,29 @@ class Cluster:
         self.nodes[number].kill()
 
     def restart(self, number: int) -> None:
-        """Start a node that was killed."""
-        self.nodes[number].start()
+        """Start a node that was killed. One that hangs while it starts is killed and started again, as a liveness probe does: Erlang's `global` can wait for ever."""
+        node = self.nodes[number]
+        for left in reversed(range(TRIES)):
+            try:
+                node.start(RESTART_SECONDS)
+                break
+            except RuntimeError:
+                node.kill()
+                if not left:
+                    raise
         self._back(number)
+
+    def recover(self) -> None:
+        """Bring back whatever is away, in whatever way it went."""
+        for number in list(self.away):
+            self._network.heal(number)
+            self.nodes[number].signal(signal.SIGCONT)
+            if self.nodes[number].running:
+                with suppress(TimeoutError):
+                    self._back(number)
+                    continue
+                self.nodes[number].kill()
+            self.restart(number)
 
     def freeze(self, number: int) -> None:
         self.away.add(number)

@@ -112,8 +112,8 @@ class Node:
         self.api = f"http://127.0.0.1:{self.ports.api}"
         self._environment = self._prepare(conf, cookie or secrets.token_hex(16))
 
-    def start(self) -> None:
-        """Returns when AMQP and the management API answer."""
+    def start(self, within: float = START_SECONDS) -> None:
+        """Returns when AMQP and the management API answer. Raises `RuntimeError`, and leaves the process as it is, when they do not."""
         with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 [self._commands / "rabbitmq-server"],
@@ -123,7 +123,7 @@ class Node:
             ["/bin/sh", "-c", WATCH, "watch", str(self._process.pid), str(self.epmd_port), str(self.folder)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        until = time.monotonic() + START_SECONDS
+        until = time.monotonic() + within
         while not answers(f"{self.api}/api/index.html") or not listens(self.port):
             if self._process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"RabbitMQ did not start; it said:\n{(self.folder / 'output').read_text(errors='replace')[-3000:]}")
@@ -138,8 +138,12 @@ class Node:
 
     def signal(self, number: signal.Signals) -> None:
         """To its whole process group: SIGSTOP and SIGCONT pause it and let it go on."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.running:
             os.killpg(self._process.pid, number)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def close(self) -> None:
         """End it for good, with its epmd, which otherwise outlives it. Nobody needs its data: a graceful stop takes six seconds."""

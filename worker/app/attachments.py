@@ -39,8 +39,8 @@ class Attachments:
 
     @property
     def node(self) -> str:
-        """Host and port that were tried last."""
-        return self._rotation.place
+        """Host and port that were tried last; `memory` for the embedded broker."""
+        return self._rotation.place or "memory"
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Broker]:

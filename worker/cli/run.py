@@ -12,15 +12,16 @@ import structlog
 
 from worker import __version__
 from worker.app import Service
-from worker.app.reading.content import Files
-from worker.app.reading.reader import RouteReader
 from worker.app.reloading import Reloader
+from worker.app.route_reader import RouteReader
 from worker.broker.memory import MemoryServer
 from worker.cli.console import errors
+from worker.config.rereading import Files
 from worker.config.routes import Grant, Routes
 from worker.config.sound_routes import load_sound_routes
 from worker.core.errors import ConfigError, Problem, TopologyMismatch
 from worker.logs import configure
+from worker.otel import tracing
 from worker.settings import Settings, load_settings
 from worker.shutdown import asked_by_hangup, run_until, stop_on_signals
 from worker.web.admin import serve_admin
@@ -34,7 +35,7 @@ def run(environment: Mapping[str, str]) -> int:
     """Run until asked to stop. 0: drained; 1: messages in flight were cut off; 2: it cannot start. Raises `ConfigError`."""
     settings = load_settings(environment)
     configure(settings.log_level, settings.log_format)
-    files = Files(settings.routes, settings.secrets, environment, skip=settings.on_broken_routes == "skip")
+    files = Files(settings.routes, settings.secrets, dict(environment), skip=settings.on_broken_routes == "skip")
     loaded = files.load()
     routes = loaded.routes
     hidden = HiddenSecrets(routes)
@@ -46,7 +47,8 @@ def run(environment: Mapping[str, str]) -> int:
         Service, settings, routes, problems=problems, reload=partial(grant_anew, settings, environment), address=partial(address_anew, settings, environment)
     )
     try:
-        drained = asyncio.run(serve(settings, service, files, hidden))
+        with tracing(environment, settings.instance):
+            drained = asyncio.run(serve(settings, service, files, hidden))
     except TopologyMismatch as error:
         errors().print(f"halo-worker: {error}", soft_wrap=True)
         return WRONG_CONFIGURATION

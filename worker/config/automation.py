@@ -103,6 +103,8 @@ class Integration:
     auth: IntegrationAuth
     methods: Mapping[str, Method]
     allow_hosts: tuple[tuple[str, int | None], ...] = ()
+    trace_context: bool = False
+    """Whether its requests carry the trace context."""
 
 
 @dataclass(frozen=True, slots=True)

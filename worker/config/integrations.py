@@ -115,6 +115,9 @@ class IntegrationDefinition(Definition):
     allow_hosts: list[Host] = Field(
         default=[], description="Private or other hosts that the integration may call, as host or host:port; default: only the public host of the base URL."
     )
+    trace_context: bool = Field(
+        default=False, description="Whether requests carry the W3C trace context (`traceparent`, `tracestate`) where spans are recorded; not for Halo."
+    )
     methods: Annotated[dict[str, MethodDefinition], Field(min_length=1)] = Field(description="The calls, by name.")
 
 
@@ -142,8 +145,10 @@ def compile_integration(definition: IntegrationDefinition, node: ConfigNode, ref
         node.add_key_error("`base_url` is missing")
     if client is not None and definition.base_url is not None:
         check_halo_address(definition.base_url, client, node.child("base_url"))
+    if definition.trace_context and compiled_auth.type == "halo":
+        node.child("trace_context").add_error("`trace_context` is for APIs that continue a trace: Halo does not, so leave it out")
     methods = {name: compile_method(method, node.name, node.child("methods").child(name)) for name, method in definition.methods.items()}
-    return Integration(name=node.name, base_url=base_url, auth=compiled_auth, methods=methods, allow_hosts=hosts)
+    return Integration(name=node.name, base_url=base_url, auth=compiled_auth, methods=methods, allow_hosts=hosts, trace_context=definition.trace_context)
 
 
 def check_grant(auth: OAuth2Auth, node: ConfigNode) -> None:

@@ -15,6 +15,7 @@ from worker.core.errors import CallRefused
 from worker.core.exchange import Exchange, Fate
 from worker.core.ports import Clock, Evaluator, Slot
 from worker.core.sending import send_reserved
+from worker.core.spans import span, trace_context
 from worker.halo.client import HaloClient
 from worker.halo.interception import Intercept, straight
 from worker.halo.shutdown_gate import ShutdownGate
@@ -109,7 +110,17 @@ class IntegrationSlot:
         """Raises `CallRefused`."""
         if self.authorized.turn is not None:
             self.authorized.turn.unused = False  # a cancelled request may have left
-        result = await self.connection.send(replace(self.authorized.call, not_after=until))
+        method, integration = self.method, self.connection.integration
+        about = {"http.request.method": method.verb, "halo.integration": integration.name, "halo.method": method.name}
+        with span(f"{method.verb} {method.full_name}", "client", about) as traced:
+            call = replace(self.authorized.call, not_after=until)
+            if integration.trace_context:
+                call = replace(call, headers={**call.headers, **trace_context()})
+            result = await self.connection.send(call)
+            if isinstance(result, Answer):
+                traced.set({"http.response.status_code": result.status})
+            if isinstance(result, Failure) or result.status >= HTTPStatus.BAD_REQUEST:
+                traced.fail("no_answer" if isinstance(result, Failure) else str(result.status))
         self.connection.authorization.answered(self.authorized, result)
         return self.caller.answered(self.connection, self.method, result, self.started, self.authorized.token if self.renewable else "")
 

@@ -18,6 +18,7 @@ from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
 from worker.core.ports import Clock, Evaluator
+from worker.core.spans import span
 from worker.core.topology import Topology, work_topology
 from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.consuming.consumer import Consumption
@@ -146,7 +147,8 @@ class RunbookFlow:
         if step.method is None and step.action is None:
             return await self._onward(run, step, values)
         try:
-            performed = await self._performer.perform(step, values, attempt)
+            with span(f"step {step.name}", attributes={"halo.route": run.runbook, "halo.run": run.id, "halo.visit": run.visit}):
+                performed = await self._performer.perform(step, values, attempt)
         except (RequestError, CallRefused) as error:
             dead = DeadClass.TRANSFORM if isinstance(error, WrongType) else DeadClass.REJECTED
             return self._failed(run, step, values, await attempt.with_history(Refused(dead, f"not sent: {error}")), attempts)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from worker.app.shape import route_names
 from worker.config.loader import load_routes
 from worker.config.routes import FILES, Routes
 from worker.config.sound_routes import SoundRoutes, load_sound_routes
@@ -63,8 +62,9 @@ def answer(asked: Asked) -> Told:
     before = Routes(sources=asked.known)
     changed = changed_among(before, routes)
     alone: dict[str, Any] = {kind: {name: made for name, made in getattr(routes, kind).items() if name in changed} for kind in KINDS}
-    sources = {name: text for name, text in routes.sources.items() if name in changed or name == FILES}
-    return Told(SoundRoutes(replace(routes, sources=sources, **alone), loaded.problems), names)
+    sources = {name: text for name, text in routes.sources.items() if asked.known.get(name) != text}
+    tables = routes.tables if FILES in sources else {}
+    return Told(SoundRoutes(replace(routes, sources=sources, tables=tables, **alone), loaded.problems), names)
 
 
 def changed_among(before: Routes, after: Routes) -> set[str]:
@@ -72,7 +72,7 @@ def changed_among(before: Routes, after: Routes) -> set[str]:
     others = {FILES, *after.clients, *after.integrations}
     if any(before.sources.get(name) != after.sources.get(name) for name in others):
         return set(after.sources)
-    return {name for name in route_names(after) if before.sources.get(name) != after.sources.get(name)}
+    return {name for name in after.sources if before.sources.get(name) != after.sources.get(name)}
 
 
 def merged(before: Routes, told: Told) -> SoundRoutes:
@@ -84,4 +84,5 @@ def merged(before: Routes, told: Told) -> SoundRoutes:
         kind: {name: getattr(new, kind)[name] if name in getattr(new, kind) else getattr(before, kind)[name] for name in told.names[kind]} for kind in KINDS
     }
     sources = {name: new.sources[name] if name in new.sources else before.sources[name] for names in (*told.names.values(), (FILES,)) for name in names}
-    return SoundRoutes(replace(new, sources=sources, **kinds), told.loaded.problems)
+    tables = new.tables if FILES in new.sources else before.tables
+    return SoundRoutes(replace(new, sources=sources, tables=tables, **kinds), told.loaded.problems)

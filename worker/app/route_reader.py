@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from worker.app.reading.content import Asked, Files, Told, merged
+from worker.config.rereading import Asked, Files, Told, merged
 from worker.config.routes import Routes
 from worker.config.sound_routes import SoundRoutes
 from worker.core.errors import ConfigError, Problem
 from worker.evaluator.process import environment
 
-MODULE: Final = "worker.app.reading.child"
+MODULE: Final = "worker.config.reread_child"
 LONGEST: Final = 300.0  # seconds; 500 routes take about 3
 
 
@@ -35,7 +35,10 @@ class RouteReader:
             raise self._failed(f"did not end within {LONGEST:.0f} s") from None
         except OSError as error:
             raise self._failed(f"cannot be started: {error.strerror or error}") from None
-        told = pickle.loads(data)  # noqa: S301  from a process of our own
+        try:
+            told = pickle.loads(data)  # noqa: S301  from a process of our own
+        except (pickle.UnpicklingError, EOFError):
+            told = None
         if not isinstance(told, Told):
             raise self._failed("gave no answer")
         return merged(before, told)

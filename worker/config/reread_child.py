@@ -6,7 +6,7 @@ import os
 import pickle
 import sys
 
-from worker.app.reading.content import Asked, answer
+from worker.config.rereading import Asked, answer
 
 BEHIND = 10  # of `nice`: what runs goes before what will
 
