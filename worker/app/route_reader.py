@@ -37,7 +37,7 @@ class RouteReader:
             raise self._failed(f"cannot be started: {error.strerror or error}") from None
         try:
             told = pickle.loads(data)  # noqa: S301  from a process of our own
-        except (pickle.UnpicklingError, EOFError):
+        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError):  # it stopped in the middle, or runs other code than we do
             told = None
         if not isinstance(told, Told):
             raise self._failed("gave no answer")
