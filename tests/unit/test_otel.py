@@ -54,3 +54,10 @@ def test_a_state_that_is_too_long_or_not_printable_is_left_out_and_the_parent_st
         assert claimed_context({"traceparent": parent, "tracestate": state}) == {"traceparent": parent}
     assert claimed_context({"traceparent": parent, "tracestate": "a=1"}) == {"traceparent": parent, "tracestate": "a=1"}
     assert claimed_context({"tracestate": "a=1"}) == {}
+
+
+@pytest.mark.parametrize(
+    "parent", ["", "x", 17, None, "00-" + "0" * 32 + "-b7ad6b7169203331-01", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "0" * 10_000]
+)
+def test_what_is_no_parent_goes_no_further(parent):
+    assert claimed_context({"traceparent": parent, "tracestate": "a=1"}) == {}

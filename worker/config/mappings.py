@@ -32,9 +32,6 @@ class Absent(Undefined):
 
     gaps: tuple[Gap, ...]
 
-    def __reduce__(self) -> tuple[type[Absent], tuple[tuple[Gap, ...]]]:  # type: ignore[override]
-        return Absent, (self.gaps,)
-
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -18,9 +18,6 @@ class Undefined:
     def __bool__(self) -> bool:
         return False
 
-    def __reduce__(self) -> str:
-        return "UNDEFINED"  # the one of the process that reads the pickle: it is compared by identity
-
 
 UNDEFINED: Final = Undefined()
 
