@@ -51,6 +51,7 @@ class AnswerDefinition(Definition):
 
     status: Annotated[int, Field(ge=100, le=599)] = Field(default=200, description="The HTTP status.")
     body: Any = Field(default=None, description="The body; default: empty.")
+    headers: dict[str, str] = Field(default={}, description="Headers, for output variables and `pages`.")
 
 
 def one_or_more_schema(schema: dict[str, Any]) -> None:
@@ -111,7 +112,7 @@ class ExampleDefinition(Definition):
     name: Text | None = Field(default=None, description="What it shows; default: its number.")
     given: Any = Field(default=None, description="The message, record, delivery or starting payload.")
     headers: LiteralObject = Field(default={}, description="Headers of the message.")
-    change: Literal["created", "updated", "deleted"] = Field(default="created", description="The kind of change of a subscriber's record.")
+    change: Literal["created", "updated", "deleted", "backfilled"] = Field(default="created", description="The kind of change of a subscriber's record.")
     ids: dict[str, list[dict[str, Any]]] = Field(
         default={}, description="Records that a lookup finds, by entity.", examples=[{"Site": [{"id": 7, "name": "Berlin", "client_id": 12}]}]
     )
@@ -145,7 +146,10 @@ def compile_example(definition: ExampleDefinition, number: int, node: ConfigNode
         definition.headers,
         definition.change,
         {path_of(entity): records for entity, records in definition.ids.items()},
-        {key: [CannedAnswer(answer.status, answer.body) for answer in given] for key, given in definition.answers.items()},
+        {
+            key: [CannedAnswer(answer.status, answer.body, {name.lower(): text for name, text in answer.headers.items()}) for answer in given]
+            for key, given in definition.answers.items()
+        },
     )
 
 

@@ -24,6 +24,7 @@ from worker.config.value_types import (
     ExchangeName,
     ExpressionText,
     Missing,
+    ReplyPattern,
     Request,
     RequiredNames,
     Retry,
@@ -31,6 +32,7 @@ from worker.config.value_types import (
     Transform,
     Unknown,
 )
+from worker.core.results import REPLIES, ResultTarget
 from worker.core.topology import STANDARD_EXCHANGES, AmqpExchange, ExchangeType, Source
 
 SHAPE = ("path", "query", "payload")
@@ -43,6 +45,14 @@ class Bind(Definition):
     exchange: ExchangeName = Field(description="An exchange; the worker takes one that exists as it is, and declares an absent one.")
     routing_key: Annotated[str, Field(max_length=255)] = Field(default="#", description="Which messages; in a topic exchange `*` is one word, `#` any number.")
     type: ExchangeType | None = Field(default=None, description="The type with which the worker declares an absent exchange; default: topic.")
+
+
+class Result(Definition):
+    """Where the result of each message goes."""
+
+    exchange: ExchangeName = Field(default="halo", description="An exchange; the worker takes one that exists as it is, and declares an absent one.")
+    routing_key: Annotated[Text, Field(max_length=255)] = Field(description="The routing key of the results.", examples=["results.assets"])
+    queue: BrokerName | None = Field(default=None, description="A queue to declare and bind for the results.")
 
 
 class PublisherDefinition(Definition):
@@ -80,6 +90,12 @@ class PublisherDefinition(Definition):
         description="Ordering key: the worker applies messages with the same value one after the other, also across retries and replicas.",
         examples=["{{ serial }}"],
     )
+    result: Result | None = Field(default=None, description="Publish what became of each message, as JSON, when it has ended.")
+    reply_to: list[ReplyPattern] = Field(
+        default=[*REPLIES],
+        description="The queues that a sender's `reply_to` may name, besides direct reply-to; `*` is any text. [] allows no queue.",
+        examples=[["replies.*"]],
+    )
     allow_unknown: Unknown = False
     examples: Examples = Field(default=[], description="Inputs and their expected results; `halo-worker test` runs them offline.")
 
@@ -111,6 +127,7 @@ def compile_publisher(definition: PublisherDefinition, node: ConfigNode, referen
         find=None if definition.method == "DELETE" else compile_find(definition.find, checks, node.child("find")),
         concurrency=definition.concurrency or default_concurrency(operation),
         may_be_empty=may_be_empty(node.child("transform")),
+        result=None if definition.result is None else ResultTarget(definition.result.exchange, definition.result.routing_key, definition.result.queue),
         examples=compile_examples(definition.examples, node.child("examples")),
     )
 

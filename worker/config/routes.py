@@ -9,12 +9,14 @@ from typing import Literal
 
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
-from worker.config.automation import Integration, Runbook, Webhook
+from worker.config.automation import ClientAuth, Integration, Runbook, Webhook
 from worker.config.compiled import Condition, Example, Find, RequestParameters, Template
 from worker.config.config_node import Table
 from worker.config.required import Required
 from worker.core.errors import Problem
 from worker.core.known_secrets import KnownSecrets
+from worker.core.redaction import is_secret_name
+from worker.core.results import REPLIES, ResultTarget
 from worker.core.topology import Source
 
 FILES = "*"
@@ -39,6 +41,20 @@ class Grant:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     scopes: tuple[str, ...] = ("all",)
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further fields of each token request, such as `audience`."""
+    client_auth: ClientAuth = "client_secret_post"
+    private_key: str | None = field(default=None, repr=False)
+    """PEM, for `private_key_jwt`."""
+    key_id: str | None = None
+    algorithm: str = "RS256"
+    assertion_audience: str | None = None
+    """None: the token address."""
+
+    @property
+    def secret_parameters(self) -> tuple[str, ...]:
+        """The values of `parameters` whose names say that they are secret."""
+        return tuple(value for name, value in self.parameters.items() if is_secret_name(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +135,10 @@ class Publisher:
     """The ordering key; None: messages have no order."""
     once: Template | None = None
     """The idempotency key: of messages with the same one only the first is sent; None: all are sent."""
+    result: ResultTarget | None = None
+    """Where results go besides the sender's reply address."""
+    reply_to: tuple[str, ...] = REPLIES
+    """Patterns of the queues that a sender may name for its results."""
     may_be_empty: bool = True
     """Whether the route asks for an empty payload; otherwise its transform did not fit the message."""
     examples: tuple[Example, ...] = ()

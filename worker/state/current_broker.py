@@ -9,6 +9,7 @@ from worker.core.errors import BrokerUnreachable, ChannelLost
 from worker.core.ledger import Claim, Key, Ledger
 from worker.core.message import Message
 from worker.core.ports import Broker, Clock
+from worker.core.topology import Topology
 from worker.metrics import Metrics
 from worker.state.claim_index import ClaimIndex
 from worker.state.stream_ledger import open_ledger
@@ -43,6 +44,12 @@ class CurrentBroker:
         if self._broker is None:
             raise BrokerUnreachable(NONE)
         await self._broker.publish(message, routing_key=routing_key, exchange=exchange)
+
+    async def declare(self, topology: Topology) -> None:
+        """As `Broker.declare`. Raises `BrokerUnreachable` at once while there is none."""
+        if self._broker is None:
+            raise BrokerUnreachable(NONE)
+        await self._broker.declare(topology)
 
     async def claim(self, key: Key, owner: str) -> Claim:
         if self._ledger is None:

@@ -167,3 +167,13 @@ async def test_without_a_recorder_messages_carry_nothing_of_ours_and_a_sender_s_
         lambda: bool(running.messages("erp", "dead_transform") + running.messages("erp", "dead_rejected") + running.messages("erp", "dead_decode"))
     )
     assert (await memory_job.other.take("assets.dead")).headers["traceparent"] == SENT
+
+
+async def test_a_reply_carries_the_trace_of_its_message(memory_job, halos, spans):
+    halo = await halos()
+    await memory_job.other.declare("replies")
+    await memory_job.start(routes(halo, publishers={"erp": publisher(transform=SHAPED)}))
+    await memory_job.other.send({"serial": "SN-1"}, headers={"traceparent": SENT}, reply_to="replies")
+    reply = await memory_job.other.take("replies")
+    message = await spans.one("process erp")
+    assert reply.headers["traceparent"].split("-")[1:3] == [f"{TRACE:032x}", f"{message.context.span_id:016x}"]
