@@ -169,11 +169,12 @@ async def test_without_a_recorder_messages_carry_nothing_of_ours_and_a_sender_s_
     assert (await memory_job.other.take("assets.dead")).headers["traceparent"] == SENT
 
 
-async def test_a_reply_carries_the_trace_of_its_message(memory_job, halos, spans):
+async def test_a_result_carries_the_trace_of_its_message(memory_job, halos, spans):
     halo = await halos()
-    await memory_job.other.declare("replies")
-    await memory_job.start(routes(halo, publishers={"erp": publisher(transform=SHAPED)}))
-    await memory_job.other.send({"serial": "SN-1"}, headers={"traceparent": SENT}, reply_to="replies")
-    reply = await memory_job.other.take("replies")
+    result = {"exchange": "halo", "routing_key": "results.assets"}
+    async with listening(memory_job.other.broker, routing_key="results.#") as listener:
+        await memory_job.start(routes(halo, publishers={"erp": publisher(transform=SHAPED, result=result)}))
+        await memory_job.other.send({"serial": "SN-1"}, headers={"traceparent": SENT})
+        await listener.hears(1)
     message = await spans.one("process erp")
-    assert reply.headers["traceparent"].split("-")[1:3] == [f"{TRACE:032x}", f"{message.context.span_id:016x}"]
+    assert listener.letters[0].headers["traceparent"].split("-")[1:3] == [f"{TRACE:032x}", f"{message.context.span_id:016x}"]
