@@ -11,13 +11,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
-from yarl import URL
 
+from worker.core.broker_addresses import VALID, addresses_of, mistake_in
 from worker.core.durations import parse_duration
 from worker.core.errors import ConfigError, Problem
 from worker.core.suggest import nearest
 from worker.core.text_files import UnreadableFile, read_text
-from worker.core.url_credentials import NOT_ENCODED, is_encoded
 
 PREFIX = "WORKER_"
 SECRET = frozenset({"amqp_url", "admin_token"})  # never quoted in an error
@@ -27,7 +26,6 @@ URL_FILE = "WORKER_AMQP_URL_FILE"
 TOKEN_FILE = "WORKER_ADMIN_TOKEN_FILE"  # noqa: S105 - the name of a variable
 FILES = {URL_FILE: "amqp_url", TOKEN_FILE: "admin_token"}
 SHORTEST_TOKEN = 16  # characters
-BROKER_ADDRESS = "amqp://user:password@host:5672/vhost, amqps://user:password@host:5671/vhost, or memory:// for the embedded broker"
 FOREIGN = re.compile(r"WORKER_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT(_.*)?)")  # our tests' own, and what Kubernetes sets beside a Service called `worker`
 
 
@@ -56,21 +54,12 @@ def lower(value: Any) -> Any:
 
 
 def broker_address(value: Any) -> Any:
-    """Refuse what is not an address of a broker. The error quotes nothing of the value, since it holds a password."""
-    if isinstance(value, str) and not is_encoded(value.strip()):
-        raise PydanticCustomError("broker_address", "{reason}", {"reason": NOT_ENCODED})
-    try:
-        url = URL(value.strip())
-        usable = url.scheme == "memory" or (url.scheme in {"amqp", "amqps"} and bool(url.host) and url.port != 0)
-    except (AttributeError, ValueError):
-        usable = False
-    if not usable:
-        raise PydanticCustomError(
-            "broker_address",
-            "it is not an address of a broker; valid are {valid}; special characters in the password are percent-encoded",
-            {"valid": BROKER_ADDRESS},
-        )
-    return value.strip()
+    """Refuse what is no list of addresses of one broker. The error quotes nothing of the value, since it holds a password."""
+    if not isinstance(value, str):
+        return value
+    if (mistake := mistake_in(value.strip())) is not None:
+        raise PydanticCustomError("broker_address", "{reason}", {"reason": mistake})
+    return ",".join(addresses_of(value))
 
 
 def networks(value: Any) -> Any:
@@ -130,7 +119,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     amqp_url: Annotated[SecretStr, BeforeValidator(broker_address)] = Field(
-        SecretStr("amqp://guest:guest@localhost:5672/"), description=f"address of the broker: {BROKER_ADDRESS}"
+        SecretStr("amqp://guest:guest@localhost:5672/"), description=f"address of the broker: {VALID}"
     )
     routes: Path = Field(Path("routes"), description="directory of the route files")
     on_broken_routes: Annotated[Literal["refuse", "skip"], BeforeValidator(lower)] = Field(
@@ -208,7 +197,7 @@ def variables() -> dict[str, str]:
     """Return the description of every variable."""
     known = {PREFIX + name.upper(): field.description or "" for name, field in Settings.model_fields.items()}
     return known | {
-        URL_FILE: "file that holds the address of the broker, instead of WORKER_AMQP_URL; read again at each connection",
+        URL_FILE: "file that holds the address or addresses of the broker, instead of WORKER_AMQP_URL; read again at each connection",
         TOKEN_FILE: "file that holds the token of the status page, instead of WORKER_ADMIN_TOKEN; read at the start",
     }
 

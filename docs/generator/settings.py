@@ -26,7 +26,9 @@ NOTES = """## Notations
 | host names | names without scheme and port, separated by commas: `worker.example.com, ops` |
 
 Special characters of the broker's user name and password are percent-encoded: `%40` for `@`, `%2F` for `/`.
-The worker refuses an address in which they are not. `amqps://` addresses take `?cafile=`, and `&certfile=` and
+The worker refuses an address in which they are not. Several addresses are the nodes of one cluster, with commas
+between them: [A cluster of RabbitMQ](../operations/cluster.md) has the rules. A comma inside an address is `%2C`.
+`amqps://` addresses take `?cafile=`, and `&certfile=` and
 `&keyfile=` where the broker asks for a certificate."""
 
 

@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from worker import __version__
 from worker.config.control_steps import Publication
 from worker.config.reports import PATH
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core import topology
+from worker.core.broker_addresses import addresses_of
 from worker.core.outcome import DeadClass
 from worker.core.results import RESULT_TYPE
 from worker.core.topology import AmqpExchange, outlet
@@ -126,11 +127,16 @@ def document_of(routes: Routes, amqp_url: str) -> dict[str, Any]:
 
 def servers(amqp_url: str) -> dict[str, Any]:
     """Nothing for the embedded broker."""
-    url = urlsplit(amqp_url)
-    if url.scheme not in {"amqp", "amqps"}:
+    urls = [urlsplit(address) for address in addresses_of(amqp_url)]
+    if urls[0].scheme not in {"amqp", "amqps"}:
         return {}
+    named = zip(("broker", *(f"broker-{number}" for number in range(2, len(urls) + 1))), urls, strict=True)
+    return {"servers": {name: server_of(url) for name, url in named}}
+
+
+def server_of(url: SplitResult) -> dict[str, Any]:
     host = (url.hostname or "localhost") + (f":{url.port}" if url.port else "")
-    return {"servers": {"broker": {"host": host, "protocol": url.scheme, "pathname": url.path or "/"}}}
+    return {"host": host, "protocol": url.scheme, "pathname": url.path or "/"}
 
 
 def events(routes: Routes) -> Iterator[Place]:

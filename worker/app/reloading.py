@@ -24,13 +24,13 @@ Signature = Mapping[str, tuple[int, int, int]]
 
 @dataclass(slots=True)
 class Reloader:
-    """`load`: reads the route files and compiles them, in a thread of its own. `taken`: has them served. `refused`: is told the mistakes.
+    """`load`: reads the route files and compiles them, in a process of its own. `taken`: has them served. `refused`: is told the mistakes.
 
     `asked`: set to reload now. `watches`: whether the directory is looked at by itself.
     """
 
     directory: Path
-    load: Callable[[], SoundRoutes]
+    load: Callable[[], Awaitable[SoundRoutes]]
     taken: Callable[[Routes, Sequence[str]], Awaitable[None]]
     refused: Callable[[Sequence[str]], None]
     clock: Clock
@@ -65,7 +65,7 @@ class Reloader:
     async def reload(self) -> None:
         """Take over what the files say now, or say why not."""
         try:
-            loaded = await asyncio.to_thread(self.load)
+            loaded = await self.load()
         except ConfigError as error:
             told = tuple(map(str, error.problems))
             self.refused(tuple(map(refused, told)))

@@ -18,6 +18,7 @@ from worker.core.json_codec import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Clock, Evaluator, Publishing
+from worker.core.spans import Value, carrying, span
 from worker.core.topology import UNROUTED, subscriber_dead_queue
 from worker.core.trace import NO_TRACE, Note, Tracer
 from worker.flows.polling.events import UNREAD_CHILDREN, Event, event_of, parked_headers, unrouted_headers, wanted, with_parent
@@ -105,7 +106,9 @@ class Emitter:
 
     async def _publish(self, event: Event, change: Change, tally: Tally) -> None:
         try:
-            await self._confirmed(event.message, event.routing_key, event.exchange)
+            with span(f"publish {event.exchange}", "producer", about(event, change, self._route)):
+                event = replace(event, message=carrying(event.message))
+                await self._confirmed(event.message, event.routing_key, event.exchange)
         except Unroutable as error:
             await self._unrouted(event, error)
             self._note("unrouted", change, event.message, then=self._route.unrouted)
@@ -175,3 +178,18 @@ class Emitter:
                     raise EmitStopped(f"the broker does not confirm events: {error}") from error
             else:
                 return
+
+
+def about(event: Event, change: Change, route: Subscriber) -> Mapping[str, Value]:
+    """What its span says of an event: ids and names."""
+    return {
+        "messaging.system": "rabbitmq",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": event.exchange,
+        "messaging.message.id": event.message.message_id,
+        "messaging.message.conversation_id": event.message.correlation_id,
+        "halo.route": route.name,
+        "halo.entity": route.operation.entity,
+        "halo.record": change.key,
+        "halo.change": change.kind,
+    }

@@ -11,6 +11,7 @@ from worker.config.routes import Subscriber
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator, Halo
+from worker.core.spans import span
 from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
 from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.echoes.filter import EchoFilter
@@ -215,7 +216,10 @@ class SubscriberFlow:
         reader = RetryingReader(self._halo, self._clock, stop)
         poller = Poller(self._route, reader, emitter, self._evaluator, self._clock, self._metrics, check, self._shared)
         try:
-            result = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)
+            with span(f"poll {self._route.name}", attributes={"halo.route": self._route.name, "halo.entity": self._route.operation.entity}) as traced:
+                result = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)
+                if result.error:
+                    traced.fail("poll_failed")
         except BrokerError:
             raise
         except Exception as error:
