@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import structlog
@@ -63,16 +65,20 @@ class OtelSpans:
             name, context, self._kinds[kind], bounded(attributes), record_exception=False, set_status_on_exception=False
         ) as inner:
             made = RecordedSpan(inner)
-            try:
+            with ExitStack() as ending:
+                ending.push(partial(failed_by, made))
                 yield made
-            except BaseException as error:
-                made.fail(type(error).__name__)
-                raise
 
     def context(self) -> Mapping[str, str]:
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier)
         return carrier
+
+
+def failed_by(span: RecordedSpan, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+    """The end of a span's block. An exception goes on."""
+    if kind is not None:
+        span.fail(kind.__name__)
 
 
 def bounded(attributes: Mapping[str, Value]) -> dict[str, str | int | float | bool]:
