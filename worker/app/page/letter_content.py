@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 
 import orjson
 
@@ -19,6 +21,7 @@ from worker.flows.dead.plan import SENDING_KINDS, MarkDone, Replay, ReplayPlan, 
 from worker.flows.dead.queue_scan import open_scan
 from worker.web.page.model import LetterContent, LetterRow
 
+LARGEST = 512 * 1024  # bytes of a body that is shown: masking and writing a larger one would hold up the worker
 LONGEST = 100_000  # characters that are shown
 MOST_EDITED = 200_000  # characters of a body that a form takes
 SEARCHED = MOST + 1000  # letters; some may have come before it since the list was made
@@ -43,20 +46,23 @@ async def content_of(broker: Broker, clock: Clock, context: LettersContext, row:
             async for delivery in deliveries:
                 letter = letter_of(dead_queue, delivery.message, context.codec, delivery.unread)
                 if letter.fingerprint.hex() == row.key:
-                    return told(context, dead_queue, letter, delivery)
+                    return await asyncio.to_thread(told, context, dead_queue, letter, delivery)
     return None
 
 
 def told(context: LettersContext, dead_queue: DeadQueue, letter: Letter, delivery: Delivery) -> LetterContent:
     message = delivery.message
-    headers, body = headers_and_body(letter, message, reveal=False)
+    large = len(message.body) > LARGEST
+    headers, body = headers_and_body(letter, replace(message, body=b"null") if large else message, reveal=False)
+    if large:
+        body = f"({len(message.body):,} bytes, too large for this page: `halo-worker dead show --json`)"
     plan = incomplete_letter(letter) or planner(dead_queue, context.routes, None)(letter, message)
     if dead_queue.kind == "orphaned":
         plan = Retain("no route in the route files has this dead queue: restore the route to replay its letters, or discard them")
     return LetterContent(
         shortened(text_of(headers)),
         shortened(text_of(body)),
-        editable(letter, message),
+        "" if large else editable(letter, message),
         {name: value for name, value in properties(message).items() if value is not None},
         sentence(plan, dead_queue),
         needs_verdict=letter.effect_unknown and dead_queue.kind in SENDING_KINDS,
