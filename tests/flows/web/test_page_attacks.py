@@ -98,6 +98,25 @@ async def test_the_bearer_token_acts_for_programs(attacker):
     assert attacker.desk.done == [("replay", ["aa"], None)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("application/x-www-form-urlencoded; charset=nonsense", b"token=x"),
+        ("application/x-www-form-urlencoded; charset=zlib", b"token=x"),
+        ("multipart/form-data", b"token=x"),
+        ("multipart/form-data; boundary=b", b"token=x"),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="token"\r\nContent-Type: text/plain; charset=nonsense\r\n\r\nx\r\n--b--\r\n',
+        ),
+    ],
+)
+async def test_a_form_that_is_none_is_refused_and_puts_no_traceback_into_the_log(attacker, caplog, kind, data):
+    status, text, _ = await attacker.send("POST", "/login", {"Content-Type": kind}, data)
+    assert (status, text) == (400, '{"error":"bad request"}\n')
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_the_session_is_http_only_strict_limited_and_fits_its_own_forms_only(attacker):
     cookie, value, csrf = await attacker.sign_in()
     assert {"HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=28800"} <= {part.strip() for part in cookie.split(";")}

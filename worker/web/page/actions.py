@@ -155,8 +155,12 @@ def session_of(sessions: Sessions, request: web.Request) -> Session | None:
 
 
 async def form_of(request: web.Request) -> Form:
-    """The text fields of a form."""
-    return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    """The text fields of a form. Raises `web.HTTPBadRequest` for what is none."""
+    try:
+        fields = await request.post()
+    except (LookupError, ValueError):  # an unknown charset, a multipart body without its boundary
+        raise web.HTTPBadRequest from None
+    return {name: value for name, value in fields.items() if isinstance(value, str)}
 
 
 def seconds_of(text: str) -> float | None:
