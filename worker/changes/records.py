@@ -92,7 +92,12 @@ def parse_stamp(value: Any) -> datetime | None:
         return None
     if stamp.year < FIRST_REAL_YEAR:
         return None
-    return datetime.combine(stamp, stamp.time(), UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)  # five times as fast as `replace`
+    if stamp.tzinfo is None:
+        return datetime.combine(stamp, stamp.time(), UTC)  # five times as fast as `replace`
+    try:
+        return stamp.astimezone(UTC)
+    except OverflowError:  # the zone leads out of the years that a date can have
+        return None
 
 
 def first_stamp(row: Mapping[str, Any], names: Sequence[str]) -> datetime | None:

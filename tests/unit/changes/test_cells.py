@@ -56,6 +56,8 @@ def test_a_cell_that_fits_has_its_type(kind, given, value):
         ("time", "Mar  1 2026  8:00AM"),
         ("time", "20260301"),
         ("time", 46000),
+        ("time", "9999-12-31T23:59:59-01:00"),
+        ("time", "0001-01-01T00:00:00+01:00"),
         ("text", 12),
     ],
 )

@@ -134,7 +134,9 @@ def test_a_date_long_ago_is_not_set(value: str):
     assert parse_stamp(value) is None
 
 
-@pytest.mark.parametrize("value", ["", "soon", None, 20261003, 1.5, True, {}, [], "2026-13-45T00:00:00", "0001-01-01T00:00:00+14:00"])
+@pytest.mark.parametrize(
+    "value", ["", "soon", None, 20261003, 1.5, True, {}, [], "2026-13-45T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00"]
+)
 def test_what_is_no_date_is_none(value: Any):
     assert parse_stamp(value) is None
 

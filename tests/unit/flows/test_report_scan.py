@@ -49,6 +49,16 @@ class Database:
         return Exchange(Fate.DONE, 200, body={"report": {"rows": found[::-1] if self.backwards else found, "loaded": True}})
 
 
+@dataclass
+class Unfiltered:
+    """Answers with these rows whatever the statement asks for."""
+
+    rows: list[dict[str, str]]
+
+    async def send(self, request: Request, *, priority: Priority) -> Exchange:
+        return Exchange(Fate.DONE, 200, body={"report": {"rows": self.rows, "loaded": True}}, date=START)
+
+
 def report(top: int | None = None, cursor: str | None = "changed") -> Report:
     return Report(("", ""), cursor, {"id": "int", "changed": "time"}, top)
 
@@ -125,6 +135,16 @@ def test_a_failure_that_an_operator_can_mend_names_the_remedy(exchange: Exchange
 def test_an_answer_may_be_an_array_of_one():
     page = rows_of_report(Exchange(Fate.DONE, 200, body=[{"report": {"rows": [{"id": "1"}], "loaded": True}}]))
     assert page.rows == [{"id": "1"}]
+
+
+async def test_a_row_whose_cursor_is_an_unset_date_moves_no_position():
+    """From the year 1 nothing can be subtracted: each later poll would fail."""
+    for unset in ("0001-01-01T00:00:00", "1899-12-30T00:00:00"):
+        row = {"id": "no number", "changed": unset}  # a row that does not fit stays as it is
+        scan = ReportScan(Unfiltered([row]), report(), ("id",), None, lambda *_: None)
+        [step] = [step async for step in scan.steps(Position(), Seen())]
+        assert (step.position.state, step.position.newest, len(step.rows)) == ("complete", None, 1)
+        assert step.position.reached == step.position.started
 
 
 async def test_a_column_that_no_row_has_fails_the_poll_and_names_those_that_there_are():

@@ -26,6 +26,7 @@ from worker.core.ports import Reader
 PATH = "/Report"
 TIMEOUT = 90.0  # seconds: Halo itself gives up after about 60
 BEGINNING = "1900-01-01T00:00:00.000"
+FIRST_YEAR = 1900  # an unset date is no position: what is subtracted from it would lead out of the years that a date can have
 MAX_ANSWERS = 20_000
 GATEWAY_TIMEOUT, FORBIDDEN = 504, 403
 SCOPES = "grant the scopes read:reporting and edit:reporting to the application, and reports to the role of its agent; without them, read by `for_each`"
@@ -88,7 +89,8 @@ class ReportScan:
         return [record for record, _ in found], {number: reason for number, (_, reason) in enumerate(found) if reason}
 
     def _after(self, position: Position, page: Page, rows: Sequence[dict[str, Any]], since: datetime | None, *, keyless: bool) -> Position:
-        stamps = [] if self._report.cursor is None else [stamp for row in rows if (stamp := moment(row.get(self._report.cursor))) is not None]
+        cursor = self._report.cursor
+        stamps = [] if cursor is None else [stamp for row in rows if (stamp := moment(row.get(cursor))) is not None and stamp.year >= FIRST_YEAR]
         newest = max([*stamps, position.newest] if position.newest else stamps, default=None)
         position = replace(
             position,
