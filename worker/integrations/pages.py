@@ -133,7 +133,7 @@ def own_address(target: str, current: URL, base: URL) -> URL:
 def climbs(path: str) -> bool:
     """Whether a server could read a path as one that leads up, after repeated decoding."""
     for _ in range(MAX_DECODINGS + 1):
-        if any(part in {".", ".."} for part in SEPARATOR.split(path)):
+        if any(part.partition(";")[0] in {".", ".."} for part in SEPARATOR.split(path)):  # a servlet drops what stands behind a semicolon
             return True
         path = unquote(path)
     return False

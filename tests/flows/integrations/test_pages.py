@@ -89,7 +89,7 @@ async def test_every_page_has_the_authorization_and_the_headers_of_the_first(row
         "http://evil.example/v1/rows", "https://127.0.0.1/v1/rows", "//evil.example/v1/rows", "http://127.0.0.1:1/v1/rows", "http://127.0.0.1/v1/rows",
         "http://user:pass@{host}/v1/rows", "http://{host}@evil.example/v1/rows", "http://localhost:{port}/v1/rows", "file:///etc/passwd", "ftp://{host}/v1/rows",
         "javascript:alert(1)", "http://[::1]:{port}/v1/rows", "http://127.1:{port}/v1/rows", "http://2130706433:{port}/v1/rows",
-        "/admin", "../admin", "/v1/../admin", "/v1/%2e%2e/admin", "/v1/%252e%252e/admin", "/v1/..%2fadmin", "/v1/..%5cadmin", "/v10/rows", "/",
+        "/admin", "../admin", "/v1/../admin", "/v1/%2e%2e/admin", "/v1/%252e%252e/admin", "/v1/..%2fadmin", "/v1/..%5cadmin", "/v1/..;/admin", "/v1/..;x=1/admin", "/v1/%2e%2e%3b/admin", "/v10/rows", "/",
         "/v1/rows\r\nX-Evil: 1", "/v1/rows\x00", "http://[bad/v1", "/v1/" + "a" * 9000,
     ],
 )  # fmt: skip
