@@ -11,6 +11,8 @@ import orjson
 from worker.catalogue.catalogue import load
 
 ROUNDS = 8  # hops from message to message: steps of a runbook, replays, answers of other systems
+LATEST = 253_402_300_799  # seconds since 1970: the end of the year 9999
+TEXTS = {"e": None, "r": None, "m": "", "c": "", "s": "", "next": "", "way": ""}  # with what stands for one that is not there
 Told = dict[str, Any]
 
 
@@ -86,6 +88,14 @@ def ids_of(note: Told) -> set[str]:
     return {note[name] for name in ("m", "c", "next") if note.get(name)}
 
 
+def fits(note: Any) -> bool:
+    """Whether it is a note as the worker writes them: others may write to the stream, too."""
+    if not isinstance(note, dict) or type(note.get("t")) not in {int, float} or not 0 <= note["t"] <= LATEST:
+        return False
+    texts = all(isinstance(note.get(name, absent), str) for name, absent in TEXTS.items())
+    return texts and isinstance(note.get("i", []), list) and all(isinstance(key, str) for key in note.get("i", ()))
+
+
 def matching(batches: Sequence[bytes], texts: Sequence[str], wanted: Callable[[Told], bool]) -> Iterable[tuple[tuple[int, int], Told]]:
     """The notes with their places. A batch in which none of the texts stands is not parsed."""
     needles = [orjson.dumps(text)[1:-1] for text in texts]
@@ -97,5 +107,5 @@ def matching(batches: Sequence[bytes], texts: Sequence[str], wanted: Callable[[T
         except orjson.JSONDecodeError:
             continue
         for place, note in enumerate(notes if isinstance(notes, list) else ()):
-            if isinstance(note, dict) and {"t", "e", "r"} <= note.keys() and wanted(note):
+            if fits(note) and wanted(note):
                 yield (number, place), note

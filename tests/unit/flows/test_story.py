@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 
+from worker.app.page.run_list import runs_of
 from worker.flows.story import Subject, story_of
 
 
@@ -59,3 +61,16 @@ def test_what_is_no_batch_of_notes_is_passed_over():
 def test_an_id_with_a_quote_is_found():
     told = note(1, "received", m='a"b')
     assert story(ids('a"b'), [told]) == [told]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"t": "x"}, {"t": None}, {"t": True}, {"t": 1e300}, {"t": -1}, {"e": ["x"]}, {"r": 5}, {"c": ["c1"]}, {"m": {"a": 1}}, {"way": 5}, {"i": 5}, {"i": [5]}],
+    ids=str,
+)
+def test_what_others_write_into_the_stream_is_no_note_and_hides_none(wrong: dict[str, Any]):
+    forged = RECEIVED | {"next": "m1", "s": "tickets", "i": ["7"]} | wrong
+    assert story(ids("m1"), [forged, RECEIVED]) == [RECEIVED]
+    assert story(Subject("tickets", "7"), [forged, SEEN]) == [SEEN]
+    [batch] = [orjson.dumps([forged | {"r": forged["r"] if "r" in wrong else "rb"}, note(1, "passed", "rb", c="run", way="a → b")])]
+    assert [(run.id, run.step) for run in runs_of([batch], "rb")] == [("run", "b")]
