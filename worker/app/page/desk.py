@@ -56,7 +56,7 @@ class PageDesk:
         self._codec = HeaderCodec()
         self._page_broker = PageBroker(attach, clock)
         self._index = LetterIndex(clock, self._codec)
-        self._lock, self._trace_lock = asyncio.Lock(), asyncio.Lock()
+        self._lock, self._trace_lock, self._story_lock = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
         self._overview = Shared(self._read_overview, clock, every=OVERVIEW_EVERY)
         self._letters = Shared(self._read_letters, clock, every=LETTERS_EVERY, rest=20.0)
         self._notes: tuple[float, list[bytes]] = (float("-inf"), [])
@@ -96,8 +96,8 @@ class PageDesk:
 
     async def story(self, subject: str, record: str | None) -> Sequence[Mapping[str, Any]]:
         wanted = Subject.of(subject, record)
-        batches = await self._batches()
-        return await asyncio.to_thread(story_of, batches, wanted)
+        async with self._story_lock:  # anybody may ask; several searches at once would leave the event loop little of the processor
+            return await asyncio.to_thread(story_of, await self._batches(), wanted)
 
     async def runs(self, runbook: str) -> Seen[Sequence[RunSeen]]:
         if runbook not in self._service.routes.runbooks:

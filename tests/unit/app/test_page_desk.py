@@ -1,0 +1,37 @@
+"""What the status page may cost the worker, however many ask."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any
+
+from worker.app.page import desk
+from worker.app.page.desk import PageDesk
+from worker.core.clock import SystemClock
+from worker.settings import Settings
+
+
+async def test_stories_are_searched_one_after_another(monkeypatch):
+    running, most, guard = 0, 0, threading.Lock()
+
+    def searched(*_: Any) -> list[dict[str, Any]]:
+        nonlocal running, most
+        with guard:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.02)
+        with guard:
+            running -= 1
+        return []
+
+    async def no_batches(_: PageDesk) -> list[bytes]:
+        return []
+
+    monkeypatch.setattr(desk, "story_of", searched)
+    monkeypatch.setattr(PageDesk, "_batches", no_batches)
+    page: Any = PageDesk(SimpleNamespace(stop=asyncio.Event()), Settings(), None, SystemClock())  # type: ignore[arg-type]
+    await asyncio.gather(*(page.story("m1", None) for _ in range(8)))
+    assert most == 1
