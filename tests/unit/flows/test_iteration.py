@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from base64 import b64encode
 from dataclasses import replace
@@ -29,6 +30,24 @@ def test_every_element_is_found_also_when_the_part_before_it_is_gone(items, done
     assert [elements.at(position) for position in range(done, len(items))] == items[done:]
 
 
+async def test_a_long_list_lets_other_work_go_on_while_it_is_packed():
+    items = list(range(TOGETHER * 100))
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    assert await ElementList.paced(items) == ElementList.of(items)
+    assert turns > 1
+    [first, second] = await lane_items(items, 2)
+    assert (first, second) == (ElementList.of(items[::2]), ElementList.of(items[1::2]))
+    beside.cancel()
+
+
 @pytest.mark.parametrize("position", [-1, 2, TOGETHER, 10**9])
 def test_an_element_that_is_not_there_is_refused(position):
     with pytest.raises(Undecodable):
@@ -39,7 +58,7 @@ def test_an_element_that_is_not_there_is_refused(position):
 def test_lanes_have_each_element_once_and_results_come_together_in_the_order_of_the_list(items, lanes):
     lanes = max(1, min(lanes, len(items)))
     parts = {}
-    for lane, mine in enumerate(lane_items(items, lanes)):
+    for lane, mine in enumerate(asyncio.run(lane_items(items, lanes))):
         iteration = Iteration(mine, lane=lane, lanes=lanes, origin="r", results={"All": []})
         while not iteration.over:
             iteration = iteration.advanced({"All": iteration.element()}, Failure("failed", "no") if iteration.element() is None else None)

@@ -75,10 +75,10 @@ class Iterator:
         results: Mapping[str, list[Any]] = {name: [] for name in each.results}
         lanes = min(each.parallel, len(items))
         if lanes <= 1:
-            begun = Iteration(ElementList.of(items), results=results)
+            begun = Iteration(await ElementList.paced(items), results=results)
             run = replace(run, each=begun)
             return self._over(run, each, begun) if begun.over else self._element(run, step, each, begun)
-        first, *others = [self._lane(run, lane, lanes, part, results) for lane, part in enumerate(lane_items(items, lanes))]
+        first, *others = [self._lane(run, lane, lanes, part, results) for lane, part in enumerate(await lane_items(items, lanes))]
         for lane in others:  # a copy of this step puts them again: their first visits tell the copies
             await self._broker.publish(lane, routing_key=self._queue)
         return Passed(first, self._queue, f"{step.name}: {len(items)} elements in {lanes} lanes")

@@ -93,9 +93,9 @@ def failed_element(index: int, item: Any, failure: Failure) -> dict[str, Any]:
     }
 
 
-def lane_items(items: Sequence[Any], lanes: int) -> list[ElementList]:
+async def lane_items(items: Sequence[Any], lanes: int) -> list[ElementList]:
     """The elements of each lane: every one of so many, so that all lanes go through the list at the same pace. Raises `Undecodable`."""
-    return [ElementList.of(items[lane::lanes]) for lane in range(lanes)]
+    return [await ElementList.paced(items[lane::lanes]) for lane in range(lanes)]
 
 
 def merged(parts: Mapping[int, Mapping[str, Any]], iteration: Iteration) -> Iteration:
