@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.flows.routes import Arrived
 from worker.config.automation import Values
+from worker.config.control_steps import MOST_STARTS
 from worker.core.errors import Undecodable
 from worker.core.message import Message
 from worker.flows.running import run_message
@@ -81,6 +82,28 @@ def test_a_member_that_is_missing_is_named(member: str):
     del document[member]
     with pytest.raises(Undecodable, match=f"lacks its member '{member}'"):
         Run.read(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"dead_class": "nonsense"}, {"dead_class": 5}, {"reason": 6}, {"status": "x"}, {"status": True}, {"step": None}, {"more": 1}], ids=str
+)
+def test_a_failure_of_another_shape_is_refused_and_never_read_as_one(wrong: dict[str, Any]):
+    failure = {"dead_class": "rejected", "reason": "no", "status": 400, "step": "a"}
+    document = json.loads(whole.message().body)
+    read = Run.read(json.dumps(document | {"returned": {"run": None, "failure": failure}}).encode())
+    assert read.returned is not None
+    assert read.returned.failure is not None
+    with pytest.raises(Undecodable, match="wrong type"):
+        Run.read(json.dumps(document | {"returned": {"run": None, "failure": failure | wrong}}).encode())
+
+
+def test_a_run_below_more_runs_than_a_runbook_may_start_is_refused_before_they_are_unpacked(monkeypatch: pytest.MonkeyPatch):
+    caller = json.loads(json.dumps(replace(whole, callers=()).waiting().document()))
+    document = json.loads(whole.message().body)
+    assert len(Run.read(json.dumps(document | {"callers": [caller] * MOST_STARTS}).encode()).callers) == MOST_STARTS
+    monkeypatch.setattr(run_message, "unpacked", pytest.fail)
+    with pytest.raises(Undecodable, match="wrong type"):
+        Run.read(json.dumps(document | {"callers": [caller] * (MOST_STARTS + 1)}).encode())
 
 
 def test_a_run_of_another_version_is_refused():

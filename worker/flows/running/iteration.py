@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from worker.core.errors import Undecodable
+from worker.core.outcome import DeadClass
 from worker.flows.running.elements import ElementList
 
 
@@ -18,6 +19,12 @@ class Failure:
     reason: str
     status: int | None = None
     step: str = ""
+
+    def check(self) -> None:
+        """Raises `ValueError` for a class that no dead letter has, or a member of the wrong type: it came in a message."""
+        DeadClass(self.dead_class)
+        if not (isinstance(self.reason, str) and isinstance(self.step, str) and (self.status is None or type(self.status) is int)):
+            raise ValueError
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,9 @@ class Run:
         ended, failure = document.get("run"), document.get("failure")
         try:
             told = None if failure is None else Failure(**failure)
-        except TypeError:
+            if told is not None:
+                told.check()
+        except (TypeError, ValueError):
             raise Undecodable("the run has a member of the wrong type") from None
         return Returned(None if ended is None else cls.of(ended, alone=True), told)
 

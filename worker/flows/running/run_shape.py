@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from worker.config.control_steps import MOST_STARTS
 from worker.core.errors import Undecodable
 
 LATER: Mapping[str, Any] = {"steps": None, "depth": 0, "removed": [], "catches": False, "each": None, "callers": [], "returned": None}
@@ -45,5 +46,10 @@ def fits(values: Mapping[str, Any]) -> bool:
     counts = all(type(values[name]) is int and values[name] >= 0 for name in ("visit", "steps", "depth"))
     numbers = counts and (values["status"] is None or type(values["status"]) is int)
     names = all(isinstance(values[name], list) and all(isinstance(each, str) for each in values[name]) for name in ("plain", "removed"))
-    nested = isinstance(values["callers"], list) and isinstance(values["returned"], dict | None) and isinstance(values["catches"], bool)
+    nested = (
+        isinstance(values["callers"], list)
+        and len(values["callers"]) <= MOST_STARTS
+        and isinstance(values["returned"], dict | None)
+        and isinstance(values["catches"], bool)
+    )
     return texts and numbers and names and nested and isinstance(values["variables"], dict) and isinstance(values["step"], str | None)
