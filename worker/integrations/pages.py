@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import unquote
 
 from yarl import URL
 
@@ -16,15 +15,14 @@ from worker.core.errors import CallRefused
 from worker.core.exchange import Exchange, Fate
 from worker.core.header_names import CONTROL_CHARACTERS
 from worker.core.json_codec import MAX_VALUES, marks_in
+from worker.core.url_paths import climbs
 from worker.halo.transport import Answer, Call
 from worker.integrations.guard import MAX_RESPONSE_BYTES, same_place
-from worker.integrations.request_builder import MAX_DECODINGS
 
 LONGEST_LINK = 8 * 1024
 LONGEST_HEADER = 64 * 1024
 LINK = re.compile(r"""<([^<>]*)>((?:\s*+;\s*+[\w!#$&+.^`|~*-]++\s*+(?:=\s*+(?:"[^"]*"|[^\s";,]*+))?)*+)""")
 RELATION = re.compile(r""";\s*+rel\s*+=\s*+(?:"([^"]*)"|([^\s";,]++))""", re.IGNORECASE)
-SEPARATOR = re.compile(r"[/\\]")
 
 
 @dataclass(slots=True)
@@ -128,12 +126,3 @@ def own_address(target: str, current: URL, base: URL) -> URL:
     if not f"{url.raw_path}/".startswith(f"{base.raw_path.rstrip('/')}/") or climbs(url.raw_path):
         raise CallRefused("the answer's next page leads away from the base_url")
     return url
-
-
-def climbs(path: str) -> bool:
-    """Whether a server could read a path as one that leads up, after repeated decoding."""
-    for _ in range(MAX_DECODINGS + 1):
-        if any(part.partition(";")[0] in {".", ".."} for part in SEPARATOR.split(path)):  # a servlet drops what stands behind a semicolon
-            return True
-        path = unquote(path)
-    return False

@@ -16,12 +16,12 @@ from worker.core.header_names import header_problem, is_credential_header
 from worker.core.json_codec import decode, encode
 from worker.core.media_types import disagreement, is_json
 from worker.core.ports import Evaluator
+from worker.core.url_paths import MAX_DECODINGS
 from worker.halo.forms import encode_form, file_bytes
 from worker.halo.transport import Call
 
 PATH_SAFE = "/:@!$&'()*+,;=~%-._"
 MAX_FILE_BODY = 8 * 1024 * 1024
-MAX_DECODINGS = 3  # proxies decode a path once, some servers twice
 
 
 async def build_call(integration: Integration, method: Method, values: Values, evaluator: Evaluator, timeout: float | None = None) -> Call:  # noqa: ASYNC109 - part of the call

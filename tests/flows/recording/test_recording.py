@@ -167,6 +167,9 @@ async def test_a_recorder_lets_nothing_through_that_writes_or_leads_elsewhere(ha
         for method, path in refused:
             async with session.request(method, url + path, json=[{"id": 1}]) as answer:
                 assert answer.status == 405, path
+        for path in ("/auth/../api/Tickets", "/auth/%2e%2e/api/Tickets", "/auth/..%2fapi/Tickets", "/auth/..%5capi/Tickets", "/auth/%252e%252e/api/Tickets"):
+            async with session.post(URL(url + path, encoded=True), json=[{"id": 1}]) as answer:
+                assert answer.status == 405, path
         async with session.get(f"{url}/api/authinfo") as answer:
             assert (await answer.json())["auth_url"] == f"{url}/auth"
     assert halo.journal.executed() == []

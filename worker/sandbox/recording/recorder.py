@@ -15,6 +15,7 @@ from yarl import URL
 
 from worker.core.errors import Undecodable
 from worker.core.json_codec import decode
+from worker.core.url_paths import climbs
 from worker.sandbox.recording.exchange_file import ExchangeWriter, RecordedExchange
 from worker.sandbox.recording.scrubbing import Scrubber
 from worker.sandbox.responses import json_answer
@@ -75,6 +76,8 @@ class Recorder:
         return self._seen(request.method, path, answer, api=api)
 
     def _allowed(self, method: str, path: str, sent: bytes, *, api: bool) -> bool:
+        if climbs(path):  # Halo would read it as another path than the one that is looked at here
+            return False
         if not api:
             return path.lower().startswith("/auth/")
         return self._writes or method in {"GET", "HEAD", "OPTIONS"} or (method == "POST" and is_report(path) and only_loads(sent))

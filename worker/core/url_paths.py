@@ -1,0 +1,18 @@
+"""Tells paths of URLs that lead up from others, in every way in which a server may read them. Pure."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+MAX_DECODINGS = 3  # proxies decode a path once, some servers twice
+SEPARATOR = re.compile(r"[/\\]")
+
+
+def climbs(path: str) -> bool:
+    """Whether a server could read a path as one that leads up, after repeated decoding."""
+    for _ in range(MAX_DECODINGS + 1):
+        if any(part.partition(";")[0] in {".", ".."} for part in SEPARATOR.split(path)):  # a servlet drops what stands behind a semicolon
+            return True
+        path = unquote(path)
+    return False
