@@ -10,9 +10,10 @@ import pytest
 
 from tests.tools.evaluating import InProcess, now
 from tests.tools.headers import CODEC
-from tests.unit.flows.routes import Given, Holding, subscriber
+from tests.unit.flows.routes import TICKETS, Given, Holding, subscriber
 from worker.changes.detect import Change
 from worker.config.automation import CallerAuth, Webhook
+from worker.config.compiled import Include, Report
 from worker.core.errors import ExpressionError, Undecodable
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
@@ -82,6 +83,30 @@ def test_a_record_that_halo_still_refuses_stays_a_letter_and_says_why():
 def test_a_record_whose_expression_failed_is_whole_already():
     [effect] = worked_out(subscriber_effects(subscriber(), SOURCE, InProcess(), refused), {"id": 7}, PARKED)
     assert json.loads(effect.message.body) == {"id": 7}
+
+
+def test_a_record_that_lacks_a_list_of_the_route_is_asked_for_although_it_was_an_expression_that_failed():
+    """The parameters of that list could not be evaluated; without it the event would be another one."""
+    route = subscriber(include={"whole": Include(TICKETS)})
+    [effect] = worked_out(subscriber_effects(route, SOURCE, InProcess(), whole), {"id": 7}, PARKED)
+    assert json.loads(effect.message.body) == {"id": 7, "whole": True}
+    [effect] = worked_out(subscriber_effects(route, SOURCE, InProcess(), refused), {"id": 7, "whole": []}, PARKED)
+    assert json.loads(effect.message.body) == {"id": 7, "whole": []}
+
+
+def test_a_row_of_a_report_has_its_types_again_before_the_filter_sees_it():
+    report = Report(("", ""), "changed", {"id": "int", "open": "bool", "changed": "time"})
+    route = subscriber(report=report, when=Holding(lambda record: record["open"] is False))
+    effects = subscriber_effects(route, SOURCE, InProcess())
+    row = {"id": "7", "open": "0", "changed": "2026-03-01T08:00:00"}
+    [effect] = worked_out(effects, row)
+    assert json.loads(effect.message.body) == {"id": 7, "open": False, "changed": "2026-03-01T08:00:00Z"}
+    [again] = worked_out(effects, json.loads(effect.message.body))
+    assert again.message.body == effect.message.body
+    for reason, unfit in (("column `id` is not a whole number", {"id": "x"}), ("column `changed` is not an ISO date", {"changed": "soon"})):
+        with pytest.raises(Undecodable, match=reason):
+            worked_out(effects, row | unfit)
+    assert len(worked_out(effects, {"id": "7"}, PARKED | {"change": "deleted"})) == 1
 
 
 def fails(_: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast, get_args
 
 import structlog
 
+from worker.changes.cells import typed
 from worker.changes.detect import Change, Kind
 from worker.changes.records import content_hash
 from worker.config.automation import Webhook
@@ -130,9 +131,13 @@ def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator, fet
             raise Undecodable("the letter holds a parent whose children could not be read: `cursor rewind` reads them again; then discard the letter")
         if kind not in get_args(Kind) or not isinstance(key, str):
             raise Undecodable("the headers `change` and `record` are missing or invalid: discard the letter")
+        if route.report is not None and kind != "deleted":  # a row that did not fit is parked with its cells as text
+            record, reason = typed(record, route.report.types)
+            if reason:
+                raise Undecodable(f"{reason}: edit the letter, or change `types` of the route")
         digest = None if kind == "deleted" else content_hash(record, route.ignore)
         change = Change(cast("Kind", kind), key, record, letter.id, digest, parent=parent)
-        if fetch is not None and kind != "deleted" and letter.dead_class != DeadClass.TRANSFORM:
+        if fetch is not None and kind != "deleted" and (letter.dead_class != DeadClass.TRANSFORM or not route.include.keys() <= record.keys()):
             whole = await fetch(change)
             if isinstance(whole, Unfetched):
                 raise Undecodable(f"{whole.reason}; the record stays")
