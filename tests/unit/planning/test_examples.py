@@ -257,3 +257,22 @@ def test_the_check_looks_for_no_variable_in_what_is_given_answered_or_expected(r
     variables = {"HALO_URL": "https://acme.haloitsm.com", "NOT_SET": "id", "SECRET_OF_HOOK": "a-secret-of-sixteen-characters"}
     [loaded] = load_routes(tmp_path / "routes", variables, tmp_path).publishers["assets"].examples
     assert (loaded.given, loaded.expect["request"]["body"]) == ({"serial": text}, [{"inventory_number": text}])
+
+
+@pytest.mark.parametrize(
+    ("given", "expect"),
+    [
+        ({"id": "7", "status": "9"}, {"event": {"body": {"id": 7, "next": 10}}}),
+        ({"id": 7, "status": 9}, {"event": {"body": {"id": 7, "next": 10}}}),
+        ({"id": "7", "status": "8"}, {"skipped": True}),
+        ({"id": "7", "status": "open"}, {"dead": "transform", "reason": "column `status` is not a whole number"}),
+    ],
+    ids=str,
+)
+def test_a_row_of_a_report_has_its_types_before_the_filter_and_the_transform_see_it(tmp_path: Path, capsys, given, expect):
+    """Halo writes cells as text: an example that is green with text must not be another thing than the run."""
+    report = {"sql": "SELECT id, status FROM t", "types": {"id": "int", "status": "int"}}
+    route = {"client": "main", "report": report, "key": "id", "when": "{{ status = 9 }}", "transform": {"id": "{{ id }}", "next": "{{ status + 1 }}"}}
+    written = {"clients": CLIENT, "subscribers": {"rows": route | {"examples": [{"given": given, "expect": expect}]}}}
+    (tmp_path / "all.yaml").write_bytes(orjson.dumps(written))
+    assert run_tests(tmp_path, {}, junit=None, as_json=False) == 0, capsys.readouterr().out

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from worker.app.planning.publishing import PublishRecorder
+from worker.changes.cells import typed
 from worker.changes.detect import Change
 from worker.changes.records import content_hash, record_key
 from worker.config.routes import Subscriber
+from worker.core.outcome import DeadClass
 from worker.core.plan import Plan, PlanFailed
 from worker.core.ports import Clock, Evaluator
 from worker.core.topology import subscriber_dead_queue
@@ -24,6 +26,10 @@ async def plan_record(route: Subscriber, source: str, evaluator: Evaluator, cloc
     if not isinstance(record, dict):
         return Plan("skipped", reason="it is no record: a subscriber reads objects")
     record, parent = apart_from_parent(record)
+    if route.report is not None and kind != "deleted":
+        record, reason = typed(record, route.report.types)
+        if reason:
+            return Plan("dead", dead_class=DeadClass.TRANSFORM.value, reason=reason)
     if (key := record_key(record, route.key)) is None:
         return Plan("skipped", reason=f"the record has no {' and '.join(route.key)}, which identifies it")
     broker, tally = PublishRecorder(), Tally()
