@@ -11,6 +11,7 @@ from worker.config.loader import load_routes
 from worker.config.routes import FILES, Routes
 from worker.config.sound_routes import SoundRoutes, load_sound_routes
 from worker.core.errors import ConfigError, Problem
+from worker.core.route_names import defined_name
 
 KINDS = ("clients", "subscribers", "publishers", "integrations", "runbooks", "webhooks")
 
@@ -61,7 +62,7 @@ def answer(asked: Asked) -> Told:
     names = {kind: tuple(getattr(routes, kind)) for kind in KINDS}
     before = Routes(sources=asked.known)
     changed = changed_among(before, routes)
-    alone: dict[str, Any] = {kind: {name: made for name, made in getattr(routes, kind).items() if name in changed} for kind in KINDS}
+    alone: dict[str, Any] = {kind: {name: made for name, made in getattr(routes, kind).items() if defined_name(name) in changed} for kind in KINDS}
     sources = {name: text for name, text in routes.sources.items() if asked.known.get(name) != text}
     tables = routes.tables if FILES in sources else {}
     return Told(SoundRoutes(replace(routes, sources=sources, tables=tables, **alone), loaded.problems), names)
@@ -83,6 +84,7 @@ def merged(before: Routes, told: Told) -> SoundRoutes:
     kinds: dict[str, Any] = {
         kind: {name: getattr(new, kind)[name] if name in getattr(new, kind) else getattr(before, kind)[name] for name in told.names[kind]} for kind in KINDS
     }
-    sources = {name: new.sources[name] if name in new.sources else before.sources[name] for names in (*told.names.values(), (FILES,)) for name in names}
+    defined = {defined_name(name) for names in (*told.names.values(), (FILES,)) for name in names}
+    sources = {name: new.sources[name] if name in new.sources else before.sources[name] for name in defined}
     tables = new.tables if FILES in new.sources else before.tables
     return SoundRoutes(replace(new, sources=sources, tables=tables, **kinds), told.loaded.problems)

@@ -75,6 +75,30 @@ async def test_a_change_of_a_client_makes_everything_again(tmp_path):
     assert all(found.publishers[name] is not before.publishers[name] for name in before.publishers)
 
 
+async def test_a_definition_over_several_clients_is_a_route_for_each_and_changes_as_one(tmp_path):
+    second = CLIENTS | {"second": CLIENTS["main"] | {"url": "https://b.example.com"}}
+
+    def over(*names: str, **more: Any) -> dict[str, Any]:
+        return defined(1, clients=second, subscribers={"t": {"client": list(names), "entity": "Tickets"} | more})
+
+    before = files(tmp_path, over("main")).load().routes
+    found = (await read_again(tmp_path, before, over("main", every="90s"))).routes
+    assert {name: route.every for name, route in found.subscribers.items()} == {"t@main": 90.0}
+    assert changed_names(before, found) == {"t@main"}
+    assert found.publishers["p0"] is before.publishers["p0"]
+    more = (await read_again(tmp_path, found, over("main", "second", every="90s"))).routes
+    assert list(more.subscribers) == ["t@main", "t@second"]
+    less = (await read_again(tmp_path, more, over("second", every="90s"))).routes
+    assert list(less.subscribers) == ["t@second"]
+    same = (await read_again(tmp_path, less, over("second", every="90s"))).routes
+    assert same.subscribers["t@second"] is less.subscribers["t@second"]
+    assert same.sources == files(tmp_path, over("second", every="90s")).load().routes.sources
+    slow = over("second", every="90s") | {"clients": second | {"second": second["second"] | {"timeout": "5s"}}}
+    again = (await read_again(tmp_path, same, slow)).routes
+    assert again.clients["second"].timeout == 5
+    assert again.subscribers["t@second"] is not same.subscribers["t@second"]
+
+
 async def test_mistakes_are_those_of_check(tmp_path):
     before = files(tmp_path, defined()).load().routes
     wrong = defined()
