@@ -50,6 +50,30 @@ async def test_an_event_that_is_too_large_is_parked_with_its_key_and_the_others_
     assert "only its key is kept" in letter.headers["dead-left-out"]
 
 
+@dataclass
+class SmallHeaders:
+    """A broker that takes headers up to so many characters, as those of AMQP fit into one frame."""
+
+    most: int
+    published: list[tuple[str, Message]] = field(default_factory=list)
+
+    async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
+        if sum(len(str(value)) for value in message.headers.values()) > self.most:
+            raise Unpublishable("the headers do not fit into one frame")
+        self.published.append((routing_key, message))
+
+
+async def test_a_record_whose_key_fits_into_no_header_is_parked_and_the_others_are_published():
+    """Otherwise each poll would end at this record."""
+    broker = SmallHeaders(5000)
+    tally = await emitted(broker, {"id": "k" * 10_000}, {"id": 8})  # type: ignore[arg-type]
+    assert tally.counts == {"parked": 1, "created": 1}
+    [(queue, letter), (_, event)] = broker.published
+    assert (queue, len(letter.headers["record"]), len(json.loads(letter.body)["id"])) == ("halo.dead.tickets", 1000, 10_000)
+    assert "only its key is kept" in letter.headers["dead-left-out"]
+    assert json.loads(event.body) == {"id": 8}
+
+
 async def test_a_record_that_fits_as_a_letter_is_kept_whole():
     broker = Small(10**6)
     tally = await emitted(broker, {"id": 7})

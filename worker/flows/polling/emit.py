@@ -26,6 +26,7 @@ from worker.metrics import Metrics
 
 logger = structlog.get_logger()
 ATTEMPTS = 3
+LONGEST_KEY = 1000  # characters of a key in the headers of what is left of a record: a longer one fits into no message
 
 
 class EmitStopped(WorkerError):
@@ -157,7 +158,7 @@ class Emitter:
         try:
             await self._confirmed(Message(encode(body), headers), dead)
         except Unpublishable as error:  # Halo has the record
-            left_out = {"dead-left-out": f"the record, of which only its key is kept: {error}"}
+            left_out = {"dead-left-out": f"the record, of which only its key is kept: {error}", "record": change.key[:LONGEST_KEY]}
             await self._confirmed(Message(encode(remainder), headers | left_out), dead)
         tally.add("parked")
         self._note("parked", change, dead_class=parked.dead_class.value, status=parked.status)
