@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.tools.evaluating import InProcess, now
 from tests.unit.flows.routes import Given, Holding, subscriber
 from worker.changes.detect import Change
+from worker.config.compiled import Report
 from worker.config.routes import Subscriber
 from worker.core.errors import ExpressionError, Undecodable
 from worker.flows.polling.events import Event, deletion, event_of, wanted
@@ -43,6 +45,13 @@ def test_the_headers_are_those_of_cloudevents_in_binary_mode():
 
 def test_a_record_without_a_stamp_was_changed_now():
     assert headers(Change("created", "7", {"id": 7}, None, "bb"))["cloudEvents_time"] == "2026-03-01T12:00:00Z"
+
+
+def test_rows_of_two_reports_that_are_alike_are_events_of_their_own():
+    """Two lookup tables have the same key and the same content: a reader that drops copies must not drop one of them."""
+    report = Report(("", ""), None, {"id": "int"})
+    keys = {made(replace(subscriber(report=report), name=name), CHANGE).message.headers["dedupe-key"] for name in ("states", "sites@main", "sites@second")}
+    assert keys == {"main/Tickets/states/7:aa:bb", "main/Tickets/sites/7:aa:bb"}, "the client is in the key already"
 
 
 def test_copies_of_an_event_share_the_dedupe_key_and_differ_in_their_message_id():

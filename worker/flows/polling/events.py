@@ -19,6 +19,7 @@ from worker.core.json_codec import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Evaluator
+from worker.core.route_names import defined_name
 
 TYPE_PREFIX = "com.haloitsm"
 PARENT = "$parent"
@@ -69,7 +70,8 @@ async def event_of(route: Subscriber, change: Change, source: str, now: datetime
     if not isinstance(routing_key, str) or len(routing_key.encode()) > 255:  # noqa: PLR2004 - AMQP's short string
         raise ExpressionError("publish.routing_key must yield a text of at most 255 bytes")
     previous = position if route.changes == "all" else change.previous
-    key = dedupe_key(route.client, route.operation.entity, change.key, previous, change.digest)
+    entity = route.operation.entity if route.report is None else f"{route.operation.entity}/{defined_name(route.name)}"  # rows of two reports may be alike
+    key = dedupe_key(route.client, entity, change.key, previous, change.digest)
     headers = {
         "cloudEvents_specversion": "1.0",
         "cloudEvents_id": key,
