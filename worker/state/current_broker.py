@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from worker.core.errors import BrokerUnreachable, ChannelLost
 from worker.core.lanes import LanePart, Onward
-from worker.core.ledger import Claim, Key, Ledger
+from worker.core.ledger import Claim, Key, Ledger, visit_key
 from worker.core.message import Message
 from worker.core.ports import Broker, Clock
 from worker.core.topology import Topology
@@ -17,6 +17,7 @@ from worker.state.claim_index import ClaimIndex
 from worker.state.lane_results import join_lanes
 from worker.state.stream_ledger import open_ledger
 
+LONGEST_VISIT = 10  # digits
 NONE = "there is no broker at the moment"
 
 
@@ -54,7 +55,12 @@ class CurrentBroker:
         if self._broker is None or self._clock is None:
             raise BrokerUnreachable(NONE)
         async with self._joining:
-            return await join_lanes(self._broker, self._clock, queue, part, onward)
+            return await join_lanes(self._broker, self._clock, queue, part, onward, self._is_over)
+
+    async def _is_over(self, key: str) -> bool:
+        """Whether the visit after the one that iterates has begun. Raises `BrokerError`."""
+        run, _, visit = key.rpartition(":")
+        return self._ledger is not None and visit.isdecimal() and len(visit) < LONGEST_VISIT and await self._ledger.knows(visit_key(run, int(visit) + 1))
 
     async def declare(self, topology: Topology) -> None:
         """As `Broker.declare`. Raises `BrokerUnreachable` at once while there is none."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from tests.flows.job.conftest import Job
 from worker.broker.open import open_broker
 from worker.core.clock import SystemClock
 from worker.core.lanes import LanePart
+from worker.core.ledger import visit_key
 from worker.core.message import Message
-from worker.core.topology import Topology, browsed
+from worker.core.topology import Topology, browsed, claims_topology
+from worker.metrics import Metrics
 from worker.state.current_broker import CurrentBroker
 from worker.state.lane_results import join_lanes
 
@@ -33,6 +36,19 @@ async def test_of_lanes_that_end_together_on_several_replicas_one_finds_all_part
     assert sorted(ends) == [False] * (LANES - 1) + [True]
     assert (await job.other.take(NEXT)).message.body == b"012345"
     assert (await job.other.depth(NEXT), await job.other.depth(MEETING)) == (0, 0)
+
+
+async def test_parts_of_an_iteration_that_failed_are_taken_off_by_the_next_lane_that_ends(memory_job: Job):
+    """Otherwise each lane that ends would read all that were ever left there."""
+    await memory_job.other.broker.declare(Topology(queues=(browsed(MEETING), browsed(NEXT))) + claims_topology())
+    current = CurrentBroker(Metrics())
+    async with open_broker(memory_job.url, name="one", server=memory_job.server) as one, current.attached(one, SystemClock(), claiming=True):
+        for key in ("failed:1", "waits:1", "failed:2", "odd", "odd:x", f"odd:{'9' * 5000}"):
+            assert not await current.join(MEETING, part(0, key), onward)
+        await current.claim(visit_key("failed", 2), "the run went on to `on_failure`")
+        assert not await current.join(MEETING, part(0), onward)
+    keys = [json.loads(each.message.body)["key"][:10] for each in await memory_job.other.drain(MEETING)]
+    assert sorted(keys) == ["failed:2", "odd", "odd:999999", "odd:x", "r:1", "waits:1"]
 
 
 async def test_a_part_twice_is_one_and_parts_of_another_iteration_stay(memory_job: Job):
