@@ -62,7 +62,8 @@ def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, li
     line, exchange, tokens = asyncio.run(exchanged(routes, settings, integration, method, values, limit))
     line = routes.secrets.hide(line)
     known = routes.filled.with_more(tokens)
-    exchange = replace(exchange, reason=known.hide(exchange.reason), body=known.hide_in(exchange.body))
+    shown = {"body": known.hide_in(exchange.body), "headers": known.hide_in(exchange.headers), "cookies": dict.fromkeys(exchange.cookies, MASK)}
+    exchange = replace(exchange, reason=known.hide(exchange.reason), **shown)
     if as_json:
         write_json(as_object(line, exchange, method, values))
     else:
@@ -167,7 +168,7 @@ def as_object(line: str, exchange: Exchange, method: Method, values: Values) -> 
 
 
 def root_of(path: VariablePath, exchange: Exchange, values: Values) -> Any:
-    return values.request if path.root == PAYLOAD else exchange.body
+    return values.request if path.root == PAYLOAD else exchange.documents.get(path.root)
 
 
 def value_of(path: VariablePath, exchange: Exchange, values: Values) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from worker.catalogue.actions import Action
@@ -14,6 +14,7 @@ from worker.config.control_steps import JOIN_DELAY, ForEach, Publication, SubRun
 from worker.config.required import Required
 from worker.config.variables import VariablePath
 from worker.core.exchange import Exchange
+from worker.core.media_types import BodyKind
 from worker.core.ports import Evaluator, Slot
 from worker.core.topology import Source
 
@@ -57,11 +58,26 @@ class RunTemplate(Protocol):
         ...
 
 
+ClientAuth = Literal["client_secret_post", "client_secret_basic", "private_key_jwt", "tls_client_auth"]
+"""How an application proves itself to a token endpoint; the names of RFC 7591."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A method of the integration that gives a token. `token`, `expires_in` (seconds): where its answer holds them; `header`, `prefix`: how the token is sent."""
+
+    method: str
+    token: VariablePath
+    expires_in: VariablePath
+    header: str = "Authorization"
+    prefix: str = "Bearer "
+
+
 @dataclass(frozen=True, slots=True)
 class IntegrationAuth:
     """The worker's credentials at an integration's API; the repr shows no secret."""
 
-    type: Literal["none", "basic", "bearer", "api_key", "oauth2", "halo"] = "none"
+    type: Literal["none", "basic", "bearer", "api_key", "oauth2", "login", "halo"] = "none"
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
@@ -73,8 +89,34 @@ class IntegrationAuth:
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
     scopes: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further fields of each token request."""
+    client_auth: ClientAuth = "client_secret_post"
+    private_key: str | None = field(default=None, repr=False)
+    key_id: str | None = None
+    algorithm: str = "RS256"
+    assertion_audience: str | None = None
+    login: Login | None = None
     client: str | None = None
     """The Halo client that lends its token (`halo`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """How the further pages of a list are asked for: exactly one of `link` (the header `Link`), `next`, `page` and `cursor`.
+
+    `next`: where an answer holds the address of the next page; `page`: the query parameter that counts from `first`; `cursor`: the query parameter that takes what
+    an answer holds at `value`. `items`: the list in each answer; `most`: pages of one call.
+    """
+
+    items: VariablePath
+    most: int = 100
+    link: bool = False
+    next: VariablePath | None = None
+    page: str = ""
+    first: int = 1
+    cursor: str = ""
+    value: VariablePath | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +130,9 @@ class Method:
     query: Mapping[str, RunTemplate] = field(default_factory=dict)
     headers: Mapping[str, RunTemplate] = field(default_factory=dict)
     body: RunTemplate | None = None
-    body_kind: Literal["json", "text", "form"] = "json"
+    body_kind: BodyKind = "json"
+    response_kind: Literal["auto", "base64"] = "auto"
+    pages: Pages | None = None
     timeout: float = 30.0
     output: Mapping[str, VariablePath] = field(default_factory=dict)
 
@@ -99,13 +143,28 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """A custom integration: an API's address and authorization, with its methods. `allow_hosts`: (host, port or None) of private or other hosts that it may call."""
+    """A custom integration: an API's address and authorization, with its methods. `allow_hosts`: (host, port or None) of private or other hosts that it may call.
+
+    `proxy`, and the PEM files `ca_file`, `cert_file` and `key_file`, are for its API and for its token endpoint.
+    """
 
     name: str
     base_url: str
     auth: IntegrationAuth
     methods: Mapping[str, Method]
     allow_hosts: tuple[tuple[str, int | None], ...] = ()
+    proxy: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+    def offline(self) -> Integration:
+        """The same methods without what only a connection needs."""
+        return replace(self, auth=IntegrationAuth(), proxy=None, ca_file=None, cert_file=None, key_file=None)
+
+    def sets_credentials(self, method: str) -> bool:
+        """Whether the headers of a method may carry credentials: nothing else sends any with it."""
+        return self.auth.type == "none" or (self.auth.login is not None and self.auth.login.method == method)
 
 
 @dataclass(frozen=True, slots=True)

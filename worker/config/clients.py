@@ -15,7 +15,8 @@ from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, mistake
 from worker.config.references import References
 from worker.config.routes import Client, Grant, RateLimit
-from worker.config.value_types import HEADER, Duration, Text, seconds
+from worker.config.value_types import Duration, Text, seconds
+from worker.core.header_names import HEADER
 from worker.core.text_files import UnreadableFile, read_regular
 from worker.core.url_credentials import is_encoded
 
@@ -43,7 +44,7 @@ def address(value: str, *, credentials: bool = False, query: bool = False) -> st
         host = port = None
         url = URL()
     if url.scheme not in {"http", "https"} or not host or port is None:
-        raise mistake("must be an address such as https://acme.haloitsm.com")
+        raise mistake(f"must be an address such as {'http://proxy:3128' if credentials else 'https://acme.haloitsm.com'}")
     hidden = "@" in value and not is_encoded(value.strip())  # yarl may read part of a password as the host or path
     if credentials and hidden:
         raise mistake("must have special characters in its user name and password percent-encoded, such as %40 for @ and %2F for /")

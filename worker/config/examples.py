@@ -51,6 +51,7 @@ class AnswerDefinition(Definition):
 
     status: Annotated[int, Field(ge=100, le=599)] = Field(default=200, description="The HTTP status.")
     body: Any = Field(default=None, description="The body; default: empty.")
+    headers: dict[str, str] = Field(default={}, description="Headers, for output variables and `pages`.")
 
 
 def one_or_more_schema(schema: dict[str, Any]) -> None:
@@ -145,7 +146,10 @@ def compile_example(definition: ExampleDefinition, number: int, node: ConfigNode
         definition.headers,
         definition.change,
         {path_of(entity): records for entity, records in definition.ids.items()},
-        {key: [CannedAnswer(answer.status, answer.body) for answer in given] for key, given in definition.answers.items()},
+        {
+            key: [CannedAnswer(answer.status, answer.body, {name.lower(): text for name, text in answer.headers.items()}) for answer in given]
+            for key, given in definition.answers.items()
+        },
     )
 
 

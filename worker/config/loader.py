@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from yarl import URL
+
 from worker.catalogue.catalogue import load
 from worker.config.api_checks import check_with_api
 from worker.config.bound_names import check_bound_names
@@ -198,10 +200,11 @@ def credentials(routes: Routes, variables: Variables) -> Iterator[str | None]:
     for client in routes.clients.values():
         yield from (client.grant.client_secret, client.grant.password, *(text for name, text in client.headers.items() if is_secret_name(name)))
     for integration in routes.integrations.values():
-        yield from (integration.auth.password, integration.auth.token, integration.auth.value, integration.auth.client_secret)
-    for auth in (*(runbook.endpoint for runbook in routes.runbooks.values()), *(webhook.auth for webhook in routes.webhooks.values())):
-        if auth is not None:
-            yield from (auth.password, *auth.secrets)
+        auth = integration.auth
+        yield from (auth.password, auth.token, auth.value, auth.client_secret, auth.private_key, URL(integration.proxy or "").password)
+    for caller in (*(runbook.endpoint for runbook in routes.runbooks.values()), *(webhook.auth for webhook in routes.webhooks.values())):
+        if caller is not None:
+            yield from (caller.password, *caller.secrets)
 
 
 def values_of(routes: Routes, variables: Variables) -> Iterator[str]:

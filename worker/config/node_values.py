@@ -12,7 +12,7 @@ from worker.config.expressions import compile_condition, compile_expression, com
 from worker.config.mappings import MissingRule
 from worker.config.run_templates import VARIABLE, compile_run_template
 from worker.config.template_lexer import OPEN
-from worker.config.variables import VariablePath, VariableSyntaxError, parse_variable
+from worker.config.variables import KNOWN, VariablePath, VariableSyntaxError, parse_variable
 from worker.core.errors import ConfigError
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ def run_templates(node: ConfigNode) -> Mapping[str, RunTemplate]:
 
 def response_variables(node: ConfigNode) -> Mapping[str, VariablePath]:
     """Variables of a run by name, with the paths of their values."""
-    return compile_variables(node, ("response", "request"))
+    return compile_variables(node, KNOWN)
 
 
 def request_variables(node: ConfigNode) -> Mapping[str, VariablePath]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
-from worker.config.automation import Integration, Runbook, Webhook
+from worker.config.automation import ClientAuth, Integration, Runbook, Webhook
 from worker.config.compiled import Condition, Example, Find, RequestParameters, Template
 from worker.config.config_node import Table
 from worker.config.required import Required
@@ -39,6 +39,15 @@ class Grant:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     scopes: tuple[str, ...] = ("all",)
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further fields of each token request, such as `audience`."""
+    client_auth: ClientAuth = "client_secret_post"
+    private_key: str | None = field(default=None, repr=False)
+    """PEM, for `private_key_jwt`."""
+    key_id: str | None = None
+    algorithm: str = "RS256"
+    assertion_audience: str | None = None
+    """None: the token address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,8 @@ def compile_step(context: StepContext) -> Step:
     if definition.on_failure is not None:
         check_reference(definition.on_failure, "step", context.names, node.child("on_failure"))
     action = compile_action(context) if definition.action is not None else None
+    if definition.action is not None:
+        check_action_output(node.child("output"))
     checks = action_checks(action, context) if action is not None else None
     path, query = compile_parameters(node, checks) if checks is not None else ({}, {})
     return build(
@@ -200,6 +202,13 @@ def compile_sub_runbook(context: StepContext) -> SubRunbook:
 
 def members_of(definition: Definition) -> dict[str, Any]:
     return {name: getattr(definition, name) for name in type(definition).model_fields}
+
+
+def check_action_output(node: ConfigNode) -> None:
+    """An action of Halo has a status and a response; headers and cookies are of the answers to methods."""
+    for member in node.members.values():
+        if isinstance(member.value, str) and member.value.strip().startswith(("headers^", "cookies^")):
+            member.add_error("headers and cookies are there for methods only: the expression must begin with `response`, `request` or `status`")
 
 
 def find_method(name: str, context: StepContext) -> Method | None:

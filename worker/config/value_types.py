@@ -9,14 +9,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from worker.config.definition import Compiled, Definition, mistake
 from worker.config.mappings import MissingRule
-from worker.config.node_values import condition, expression, response_variables, text_template, transform
+from worker.config.node_values import compile_variable_path, condition, expression, response_variables, text_template, transform
 from worker.core.durations import PATTERN, format_duration, parse_duration
+from worker.core.header_names import HEADER
 from worker.core.topology import STANDARD_EXCHANGES
 
 LONGEST = 30 * 86400.0
 LONGEST_CALL = 600.0
 BROKER_NAME = re.compile(r"[^\x00-\x1f]{1,255}")
-HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def seconds(value: Any) -> float:
@@ -116,6 +116,7 @@ Transform = Annotated[Any, TRANSFORM_SCHEMA, Compiled(jsonata="all")]
 """The compiler of the kind compiles it, since `missing` stands beside it."""
 Body = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string", "number", "boolean"]}), Compiled()]
 """As `Transform`."""
+VariableText = Annotated[Text, Compiled(compile_variable_path, jsonata="none")]
 Outputs = Annotated[dict[str, Text], Compiled(response_variables, jsonata="none")]
 
 

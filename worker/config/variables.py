@@ -3,6 +3,8 @@
 `response` or `request` is the whole document; `^name` is a member of an object; `[n]` an element of an array, from 0; `[name=value]` the first element of an array
 whose member `name` is `value`. They follow each other in any order. A trailing `!` removes the quotes around a text. A name ends at the next `^` or `[`, a value at
 the next `]`.
+
+Beyond Halo's grammar, of the answers of other APIs: `headers^Location!` is a header (in any case), `cookies^session!` a cookie that the answer sets, `status` its number.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from typing import Any
 from worker.core.suggest import did_you_mean
 
 ROOTS = ("response", "request")
+ANSWER_ROOTS = ("headers", "cookies", "status")
+"""Of the answer to a method; a run does not keep them."""
+KNOWN = (*ROOTS, *ANSWER_ROOTS)
 NAME = re.compile(r"[^\^\[\]\x00-\x1f\x7f]+")
 ROOT = re.compile(r"[^\^\[\]!]*")
 INDEX = re.compile(r"[0-9]{1,9}")
@@ -93,7 +98,7 @@ def written(value: Any, text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class VariablePath:
-    """A parsed expression. `root`: `response` or `request`; `plain`: it ended in `!`. Its text is the expression again."""
+    """A parsed expression. `root`: one of `ROOTS` and `ANSWER_ROOTS`; `plain`: it ended in `!`. Its text is the expression again."""
 
     root: str
     parts: tuple[MemberPart | ElementPart | MatchPart, ...]
@@ -141,20 +146,32 @@ def parse_variable(text: str) -> VariablePath:
     while at < end:
         part, at = read_child(text, at, end) if text[at] == "^" else read_brackets(text, at, end)
         parts.append(part)
+    if root in ANSWER_ROOTS:
+        return answer_path(root, parts, start, plain=plain)
     return VariablePath(root, tuple(parts), plain)
+
+
+def answer_path(root: str, parts: list[MemberPart | ElementPart | MatchPart], start: int, *, plain: bool) -> VariablePath:
+    """`status` alone, or one header or cookie by its name; names of headers are in lower case."""
+    wanted = 0 if root == "status" else 1
+    if len(parts) != wanted or not all(isinstance(part, MemberPart) for part in parts):
+        expected = "`status` stands alone" if root == "status" else f"`{root}` is followed by one name, as in `{root}^name!`"
+        raise VariableSyntaxError(expected, start + len(root) + 1)
+    named = [MemberPart(part.name.strip().lower()) if root == "headers" else part for part in parts if isinstance(part, MemberPart)]
+    return VariablePath(root, tuple(named), plain)
 
 
 def read_root(text: str, start: int, end: int) -> str:
     found = ROOT.match(text, start, end)
     root = found[0] if found else ""
-    if root in ROOTS:
+    if root in KNOWN:
         return root
     word = root.strip()
-    if word in ROOTS:
+    if word in KNOWN:
         raise VariableSyntaxError(f"after `{word}` comes `^name`, `[…]` or the end, not a space", start + len(word) + 1)
-    if word.startswith(tuple(f"{name}." for name in ROOTS)):
+    if word.startswith(tuple(f"{name}." for name in KNOWN)):
         raise VariableSyntaxError("a member is written with `^`, as in `response^name`", start + word.index(".") + 1)
-    near = did_you_mean(word, ROOTS) if word else ""
+    near = did_you_mean(word, KNOWN) if word else ""
     raise VariableSyntaxError(f"a variable's expression begins with `response` or `request`{near}", start + 1)
 
 

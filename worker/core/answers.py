@@ -9,10 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class CannedAnswer:
-    """A response: its status, and its body as a JSON value; None for an empty one."""
+    """A response: its status, its body as a JSON value (None for an empty one), and its headers with names in lower case."""
 
     status: int = 200
     body: Any = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Answers:

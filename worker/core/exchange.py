@@ -56,6 +56,7 @@ class Exchange:
     `down` says that the failure concerns Halo as a whole (unreachable, 502, 503, 504, no token), not this request.
     `date` is Halo's own clock (the Date header), UTC. `duration` is in seconds.
     `oversized`: the answer has more bytes or values than the worker reads; the same request brings the same again.
+    `headers` (names in lower case), `cookies`: of the answer of another API.
     `stale_token`: the token that Halo refused with a 401; the request may be reserved and sent again, once. Empty otherwise.
     """
 
@@ -69,6 +70,13 @@ class Exchange:
     duration: float = 0.0
     oversized: bool = False
     stale_token: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def documents(self) -> dict[str, Any]:
+        """What the expressions of output variables find in the answer, by their first word."""
+        return {"response": self.body, "status": self.status, "headers": self.headers, "cookies": self.cookies}
 
     @property
     def ok(self) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from worker.core.redaction import MASK
+from worker.core.redaction import MASK, MAX_DEPTH, is_secret_name, redact
 
 SHORTEST = 8  # characters; a shorter value would take parts of ordinary words with it
 SHORTEST_IN_BASE64 = 8
@@ -50,6 +50,24 @@ class KnownSecrets:
                 return [self.hide_in(item) for item in value]
             case _:
                 return value
+
+
+def redacted(document: Any, depth: int = MAX_DEPTH) -> Any:
+    """As `redact`, and the texts below the names of secrets are masked wherever else in the document they stand: the answer to a login repeats the token."""
+    return KnownSecrets(secret_texts(document)).hide_in(redact(document, depth))
+
+
+def secret_texts(value: Any, *, secret: bool = False) -> Iterator[str]:
+    """The texts below names of secrets."""
+    match value:
+        case str() if secret:
+            yield value
+        case Mapping():
+            for name, member in value.items():
+                yield from secret_texts(member, secret=secret or (isinstance(name, str) and is_secret_name(name)))
+        case list() | tuple():
+            for item in value:
+                yield from secret_texts(item, secret=secret)
 
 
 def forms_of(value: str) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-BodyKind = Literal["json", "text", "form"]
+BodyKind = Literal["json", "text", "form", "multipart", "base64"]
 FORM: Final = "application/x-www-form-urlencoded"
 CHARSET: Final = re.compile(r";\s*charset\s*=\s*[\"']?([^\s;\"']+)", re.IGNORECASE)
 UTF8: Final = frozenset(("utf-8", "utf8"))
@@ -30,6 +30,8 @@ def disagreement(content_type: str, kind: BodyKind) -> str:
         return f"`Content-Type: {media_type}` contradicts the body, which is sent as JSON: leave the header out, or write the body as text (`body_kind: text`)"
     if kind == "form" and media_type != FORM:
         return f"`Content-Type: {media_type}` contradicts the body, which is sent as a form: leave the header out"
+    if kind == "multipart" and media_type:
+        return "`Content-Type` of a multipart body must be left out: the worker writes it with the boundary"
     if kind == "text" and media_type.startswith("multipart/"):
         return f"`Content-Type: {media_type}` contradicts the body: a text has no parts"
     return ""

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from math import isfinite
 
 import structlog
 
-from worker.config.routes import Grant
 from worker.core.entropy import uniform
-from worker.core.errors import ConfigError
 from worker.core.ports import Clock
-from worker.halo.addresses import FindAddress, TokenAddress
-from worker.halo.budget import FIRST, Budget
-from worker.halo.grants import UNKNOWN_LIFE, Granted, NoToken, TokenErrorKind, form, read_answer
-from worker.halo.transport import Answer, Call, Failure, Send
-from worker.metrics import Metrics
+from worker.halo.grants import UNKNOWN_LIFE, Granted, NoToken
+from worker.halo.token_source import TokenSource
 
 RENEW_AT = (0.72, 0.8)  # of its life: replicas that started together do not renew together
 FLOOR_FIRST = 5.0
@@ -58,34 +52,14 @@ class AuthManager:
 
     A token is renewed in the background once most of its life is over, while callers go on with it. After a call that brought no token, callers get the same answer
     without another call until the floor is over. A refresh that a rejected token asks for happens at once, but not again within its own floor: a Halo that
-    rejects every token costs a call a minute. `name` is for logs and metrics; `timeout` bounds one token call.
+    rejects every token costs a call a minute. `name` is for logs.
     """
 
-    def __init__(
-        self,
-        name: str,
-        grant: Grant,
-        find_address: FindAddress,
-        *,
-        send: Send,
-        timeout: float,
-        budget: Budget,
-        metrics: Metrics,
-        clock: Clock,
-        reload: Callable[[], Grant] | None = None,
-    ) -> None:
+    def __init__(self, name: str, source: TokenSource, clock: Clock) -> None:
         self._name = name
-        self._grant = grant
-        self._find_address = find_address
-        self._send = send
-        self._timeout = timeout
-        self._budget = budget
-        self._metrics = metrics
+        self._source = source
         self._clock = clock
-        self._reload = reload
-        self._address: TokenAddress | None = None
         self._current: Token | None = None
-        self._refresh: str | None = None
         self._trouble: NoToken | None = None
         self._after_error = Backoff()
         self._after_rejection = Backoff()
@@ -119,7 +93,7 @@ class AuthManager:
     def secrets(self) -> tuple[str | None, ...]:
         """What is sent to prove who we are, as of now."""
         token = self._current.value if self._current else None
-        return (self._grant.client_secret, self._grant.password, token, self._refresh)
+        return (*self._source.secrets, token)
 
     @property
     def patience(self) -> float:
@@ -147,9 +121,9 @@ class AuthManager:
         if rejection:
             await self._await_floor()  # others go on with it meanwhile: it may be one endpoint that rejects it
             self._current = None
-            self._refresh = None  # the session that the token belonged to is over, most likely
+            self._source.forget_session()
         started = self._clock.monotonic()
-        result = await self._obtain()
+        result = await self._source.obtain()
         if isinstance(result, NoToken):
             self._trouble = result
             self._after_error.raise_from(self._clock.monotonic())
@@ -167,50 +141,9 @@ class AuthManager:
             await self._clock.sleep(wait)
         self._after_rejection.raise_from(self._clock.monotonic())
 
-    async def _obtain(self) -> Granted | NoToken:
-        """One token call; a second one only when the first brought the news that its refresh token or secret is out of date."""
-        if self._address is None:
-            found = await self._find_address()
-            if isinstance(found, NoToken):
-                return found
-            self._address = found
-        if self._refresh is not None:
-            refreshed = await self._ask(self._address, form(self._grant, self._refresh))
-            if isinstance(refreshed, Granted) or refreshed.trouble is TokenErrorKind.UNREACHABLE:
-                return refreshed
-            self._refresh = None
-        result = await self._ask(self._address, form(self._grant))
-        if isinstance(result, NoToken) and result.code in {"invalid_client", "invalid_grant"} and self._reloaded():
-            return await self._ask(self._address, form(self._grant))
-        return result
-
-    async def _ask(self, address: TokenAddress, fields: dict[str, str]) -> Granted | NoToken:
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        async with self._budget.turn(FIRST) as turn:
-            answer: Answer | Failure = await self._send(Call("POST", address.url, headers, urlencode(fields).encode(), self._timeout))
-            turn.unused = isinstance(answer, Failure) and not answer.sent
-        result = read_answer(answer, self._grant, address.place)
-        self._metrics.tokens.labels(self._name, result.trouble.value if isinstance(result, NoToken) else "ok").inc()
-        return result
-
-    def _reloaded(self) -> bool:
-        """Whether the secret has changed where it is kept."""
-        try:
-            grant = self._reload() if self._reload else self._grant
-        except ConfigError:
-            return False
-        changed = grant != self._grant
-        self._grant = grant
-        return changed
-
     def _accept(self, granted: Granted, started: float) -> Token:
-        name = self._name
         if granted.life is None:
-            log.warning("token.life_unknown", client=name, assumed_seconds=UNKNOWN_LIFE)
-        missing = frozenset(self._grant.scopes) - granted.scopes if granted.scopes is not None else frozenset()
-        if missing:
-            log.warning("token.scopes_narrowed", client=name, missing=sorted(missing))
+            log.warning("token.life_unknown", client=self._name, assumed_seconds=UNKNOWN_LIFE)
         life = granted.life or UNKNOWN_LIFE
-        log.info("token.refreshed", client=name, seconds=round(life))
-        self._refresh = granted.refresh or self._refresh
+        log.info("token.refreshed", client=self._name, seconds=round(life) if isfinite(life) else None)
         return Token(granted.value, started + life * uniform(*RENEW_AT), started + life)

@@ -25,6 +25,7 @@ from worker.halo.grants import NoToken
 from worker.halo.interception import Intercept, straight
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.slot import HaloSlot, Reservations, SharedAccess
+from worker.halo.token_source import GrantSource, TokenEndpoint
 from worker.halo.transport import Send, open_transport
 from worker.metrics import Metrics
 
@@ -194,17 +195,8 @@ async def open_client(
     metrics.budget_limit.labels(client.name).set(budget.limit or 0)
     metrics.budget_waiting.labels(client.name).set_function(lambda: budget.waiting)
     async with transport(client) as send:
-        auth = AuthManager(
-            client.name,
-            client.grant,
-            finder(client, send, budget),
-            send=send,
-            timeout=client.timeout,
-            budget=budget,
-            metrics=metrics,
-            clock=clock,
-            reload=reload,
-        )
+        endpoint = TokenEndpoint(client.name, finder(client, send, budget), send, client.timeout, budget, metrics, clock)
+        auth = AuthManager(client.name, GrantSource(client.grant, endpoint, reload), clock)
         held = intercept(api_address(client), send, "")
         halo = HaloClient(client, send=held, auth=auth, budget=budget, circuit=Circuit(client.name, health, metrics), metrics=metrics, clock=clock)
         watching = asyncio.create_task(halo.watch(), name=f"watch of client {client.name}")

@@ -15,8 +15,8 @@ from worker.core.message import digest
 FILE = "data_base64"
 
 
-async def encode_form(fields: Any) -> tuple[bytes, str]:
-    """The body and its content type. A member is a field: text as it is, an object with `data_base64` (and `filename`, `content_type`) a file, anything else JSON.
+async def encode_form(fields: Any, file_member: str = FILE) -> tuple[bytes, str]:
+    """The body and its content type. A member is a field: text as it is, an object with `file_member` (and `filename`, `content_type`) a file, anything else JSON.
 
     Raises `Undecodable` for what is no object, a file that is not Base64, and names that cannot stand in a form.
     """
@@ -25,7 +25,7 @@ async def encode_form(fields: Any) -> tuple[bytes, str]:
     try:
         with MultipartWriter("form-data", boundary=boundary_of(fields)) as writer:
             for name, value in fields.items():
-                _append(writer, name, value)
+                _append(writer, name, value, file_member)
         return await writer.as_bytes(), writer.content_type
     except ValueError:
         raise Undecodable("a field's name, text or content type holds characters that cannot stand in a form") from None
@@ -36,10 +36,10 @@ def boundary_of(fields: Mapping[str, Any]) -> str:
     return f"halo-worker-{digest(encode(fields)).hex()}"
 
 
-def _append(writer: MultipartWriter, name: str, value: Any) -> None:
-    if isinstance(value, dict) and FILE in value:
+def _append(writer: MultipartWriter, name: str, value: Any, file_member: str) -> None:
+    if isinstance(value, dict) and file_member in value:
         kind = str(value.get("content_type") or "application/octet-stream")
-        part = writer.append(file_bytes(name, value[FILE]), {"Content-Type": kind})
+        part = writer.append(file_bytes(name, value[file_member], file_member), {"Content-Type": kind})
         part.set_content_disposition("form-data", quote_fields=False, name=_quoted(name), filename=_quoted(str(value.get("filename") or name)))
     else:
         part = writer.append(value if isinstance(value, str) else encode(value).decode())
@@ -51,10 +51,10 @@ def _quoted(text: str) -> str:
     return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def file_bytes(name: str, text: Any) -> bytes:
+def file_bytes(name: str, text: Any, member: str = FILE) -> bytes:
     """Plain Base64, or a data URL as browsers make them."""
     encoded = str(text).partition(";base64,")[2] or str(text)
     try:
         return base64.b64decode(encoded, validate=True)
     except ValueError:
-        raise Undecodable(f"the file {name!r} is not Base64 in its member {FILE}") from None
+        raise Undecodable(f"the file {name!r} is not Base64 in its member {member}") from None

@@ -47,14 +47,10 @@ class Granted:
 
 
 def form(grant: Grant, refresh: str | None = None) -> dict[str, str]:
-    """The fields of a token request; with a refresh token in place of the grant when one is given."""
-    fields: dict[str, str] = {"grant_type": "refresh_token" if refresh else grant.type}
-    if grant.client_id:
-        fields["client_id"] = grant.client_id
-    if grant.client_secret is not None:
-        fields["client_secret"] = grant.client_secret
+    """The fields of a token request, without those that prove the client; with a refresh token in place of the grant when one is given."""
     if refresh:
-        return fields | {"refresh_token": refresh}
+        return dict(grant.parameters) | {"grant_type": "refresh_token", "refresh_token": refresh}
+    fields = dict(grant.parameters) | {"grant_type": grant.type}
     if grant.type == "password":
         fields |= {"username": grant.username or "", "password": grant.password or ""}
     return fields | ({"scope": " ".join(grant.scopes)} if grant.scopes else {})
@@ -107,13 +103,14 @@ def _granted(value: Any) -> Granted | None:
     refresh, scope = value.get("refresh_token"), value.get("scope")
     return Granted(
         token,
-        _life(value.get("expires_in")),
+        life_of(value.get("expires_in")),
         refresh if isinstance(refresh, str) and refresh else None,
         frozenset(scope.split()) if isinstance(scope, str) and scope.strip() else None,
     )
 
 
-def _life(value: Any) -> float | None:
+def life_of(value: Any) -> float | None:
+    """The seconds that an answer gives; None for what makes no sense."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +19,7 @@ from worker.core.plan import PlannedRequest
 from worker.halo.transport import Answer, Call, Failure, Send
 
 JSON = {"content-type": "application/json"}
+NO_HEADERS: Mapping[str, str] = {}
 CREATED = 201
 NOT_FOUND = 404
 Intercept = Callable[[str, Send, str], Send]
@@ -63,7 +64,7 @@ class RequestRecorder:
 
     def _answer(self, call: Call, path: str) -> Answer:
         if (canned := self.answers.take(call.method, path, call.name)) is not None:
-            return local_answer(canned.status, canned.body)
+            return local_answer(canned.status, canned.body, canned.headers)
         if call.method == "GET" or call.name:
             self.unanswered.append(call.name or f"{call.method} {path}")
             return local_answer(NOT_FOUND if self.strict else 200, [] if call.method == "GET" else None)
@@ -96,8 +97,14 @@ def last_record(data: bytes | None) -> Any:
     return sent[-1] if isinstance(sent, list) and sent else sent
 
 
-def local_answer(status: int, body: Any) -> Answer:
-    return Answer(status, JSON, b"" if body is None else encode(body), local=True)
+def local_answer(status: int, body: Any, headers: Mapping[str, str] = NO_HEADERS) -> Answer:
+    return Answer(status, {**JSON, **headers}, b"" if body is None else encode(body), local=True, cookies=cookies_of(headers.get("set-cookie", "")))
+
+
+def cookies_of(text: str) -> dict[str, str]:
+    """The cookie that one `Set-Cookie` sets."""
+    name, equals, value = text.partition(";")[0].partition("=")
+    return {name.strip(): value.strip()} if equals else {}
 
 
 def offline_client(client: Client) -> Client:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
 from types import SimpleNamespace
 
 import aiohttp
@@ -20,6 +19,7 @@ from worker.config.routes import Client
 from worker.core.bodies import Unpacker, packing_of
 from worker.core.errors import ConfigError, Oversized, Problem, Undecodable
 from worker.halo.failures import NETWORK_ERRORS, Interrupted, describe, is_refused
+from worker.halo.tls import tls_context
 
 ANSWER_LIMIT = 64 * 1024 * 1024  # a list without paging has been seen to weigh 36 MB
 ANSWER_VALUES = 4_000_000  # as many as such a list has; most of Halo's are numbers and flags, of some 40 bytes each
@@ -57,10 +57,11 @@ class Answer:
 
     status: int
     headers: dict[str, str] = field(default_factory=dict, repr=False)
-    """With names in lower case."""
+    """With names in lower case: of a header that came several times the last one, of `link` all in one text."""
     body: bytes | None = field(default=b"", repr=False)
     problem: str = ""
     local: bool = False
+    cookies: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def oversized(self) -> bool:
@@ -122,7 +123,7 @@ async def open_transport(client: Client, answer_limit: int = ANSWER_LIMIT, socke
     connect = min(CONNECT_LIMIT, client.timeout)
     limits = aiohttp.ClientTimeout(total=connect + TOTAL_FACTOR * client.timeout, connect=connect, sock_connect=connect, sock_read=client.timeout)
     headers = {"Accept": "application/json"} | _own_headers(client)
-    connector = new_connector(_tls(client), socket_factory or giving_up_after(client.timeout))
+    connector = new_connector(tls_context(f"client {client.name}", client.ca_file), socket_factory or giving_up_after(client.timeout))
     async with open_session(connector, limits, headers, answer_limit, proxy=client.proxy) as send:
         yield send
 
@@ -184,8 +185,11 @@ async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -
     try:
         async with asyncio.timeout(call.timeout), request as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
+            if "link" in headers:
+                headers["link"] = ", ".join(response.headers.getall("link"))
+            cookies = {name: morsel.value for name, morsel in response.cookies.items()} if "set-cookie" in headers else {}
             body, problem = await _read(response, answer_limit if response.status < 400 else ERROR_LIMIT, headers.get("content-encoding", ""))  # noqa: PLR2004 - errors start at 400
-            return Answer(response.status, headers, body, problem)
+            return Answer(response.status, headers, body, problem, cookies=cookies)
     except TooLate:
         return Failure("it could not be sent in time, and must not be sent later", sent=False, withheld=True)
     except NETWORK_ERRORS as error:
@@ -256,16 +260,3 @@ def _own_headers(client: Client) -> dict[str, str]:
         if name.lower() in OURS or not (name + value).isprintable():
             raise ConfigError([Problem("", 0, 0, f"client {client.name}: the header {name!r} cannot be set, or its value holds control characters")])
     return dict(client.headers)
-
-
-def _tls(client: Client) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if client.ca_file is not None:
-        if Path(client.ca_file).exists() and not Path(client.ca_file).is_file():  # opening a pipe would wait without end
-            raise ConfigError([Problem("", 0, 0, f"client {client.name}: ca_file {client.ca_file} cannot be used: it is not a file")])
-        try:
-            context.load_verify_locations(client.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            reason = error.strerror or "it holds no certificate"
-            raise ConfigError([Problem("", 0, 0, f"client {client.name}: ca_file {client.ca_file} cannot be used: {reason}")]) from None
-    return context

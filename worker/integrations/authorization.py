@@ -55,12 +55,15 @@ class FixedAuthorization:
     def secrets(self) -> tuple[str | None, ...]:
         return (*self.headers.values(), *self.query.values())
 
-    @asynccontextmanager
-    async def reserve(self, call: Call, stale_token: str) -> AsyncIterator[Authorized | Failure]:  # noqa: ARG002 - there is no other
+    def added_to(self, call: Call) -> Call:
         ours = {name.lower() for name in self.headers}
         headers = {name: value for name, value in call.headers.items() if name.lower() not in ours} | dict(self.headers)
         url = call.url.update_query(self.query) if self.query else call.url
-        yield Authorized(replace(call, url=url, headers=headers))
+        return replace(call, url=url, headers=headers)
+
+    @asynccontextmanager
+    async def reserve(self, call: Call, stale_token: str) -> AsyncIterator[Authorized | Failure]:  # noqa: ARG002 - there is no other
+        yield Authorized(self.added_to(call))
 
     def answered(self, authorized: Authorized, result: Answer | Failure) -> None:
         """There is no rate limit of ours."""
@@ -69,7 +72,7 @@ class FixedAuthorization:
 def fixed_authorization(auth: IntegrationAuth) -> FixedAuthorization:
     """For the kinds of `auth` that need no token endpoint."""
     match auth.type:
-        case "basic":
+        case "basic" | "login":
             credentials = base64.b64encode(f"{auth.username or ''}:{auth.password or ''}".encode()).decode()
             return FixedAuthorization({"Authorization": f"Basic {credentials}"})
         case "bearer":
@@ -83,9 +86,13 @@ def fixed_authorization(auth: IntegrationAuth) -> FixedAuthorization:
 
 
 class TokenAuthorization:
-    """A bearer token that is asked for and renewed. With a `budget` each request waits for its turn, and a 429 holds up all callers."""
+    """A token that is asked for and renewed. With a `budget` each request waits for its turn, and a 429 holds up all callers."""
 
-    def __init__(self, tokens: AuthManager, shutdown: ShutdownGate, budget: Budget | None = None) -> None:
+    def __init__(
+        self, tokens: AuthManager, shutdown: ShutdownGate, budget: Budget | None = None, *, header: str = "Authorization", prefix: str = "Bearer "
+    ) -> None:
+        self._header = header
+        self._prefix = prefix
         self._tokens = tokens
         self._shutdown = shutdown
         self._budget = budget
@@ -93,6 +100,11 @@ class TokenAuthorization:
     @property
     def secrets(self) -> tuple[str | None, ...]:
         return self._tokens.secrets
+
+    async def first_token(self) -> NoToken | None:
+        """Asks for a token where there is none yet; why there is none."""
+        token = await self._tokens.token()
+        return token if isinstance(token, NoToken) else None
 
     @asynccontextmanager
     async def reserve(self, call: Call, stale_token: str) -> AsyncIterator[Authorized | Failure]:
@@ -114,8 +126,8 @@ class TokenAuthorization:
             self._release(authorized)
             return Failure(STOPPED, sent=False, withheld=True)
         current = self._tokens.ready() or token  # it may have been renewed during the wait for the turn
-        headers = {name: value for name, value in authorized.call.headers.items() if name.lower() != "authorization"}
-        authorized.call = replace(authorized.call, headers=headers | {"Authorization": f"Bearer {current.value}"})
+        headers = {name: value for name, value in authorized.call.headers.items() if name.lower() != self._header.lower()}
+        authorized.call = replace(authorized.call, headers=headers | {self._header: f"{self._prefix}{current.value}"})
         authorized.token = current.value
         return None
 

@@ -9,18 +9,22 @@ from functools import partial
 from http import HTTPStatus
 
 import structlog
+from yarl import URL
 
 from worker.config.automation import Integration, IntegrationAuth, Method, Values
 from worker.core.errors import CallRefused
 from worker.core.exchange import Exchange, Fate
+from worker.core.known_secrets import KnownSecrets
 from worker.core.ports import Clock, Evaluator, Slot
 from worker.core.sending import send_reserved
 from worker.halo.client import HaloClient
+from worker.halo.grants import NoToken
 from worker.halo.interception import Intercept, straight
 from worker.halo.shutdown_gate import ShutdownGate
-from worker.halo.transport import Answer, Failure
-from worker.integrations.authorization import Authorized
+from worker.halo.transport import Answer, Call, Failure
+from worker.integrations.authorization import Authorized, TokenAuthorization
 from worker.integrations.connections import ApiConnection, ConnectionDeps, open_connection
+from worker.integrations.pages import PageCollector
 from worker.integrations.request_builder import build_call
 from worker.integrations.responses import to_exchange
 from worker.metrics import Metrics
@@ -75,6 +79,15 @@ class IntegrationCaller:
         """The worker stops: calls that wait for a token end as NOT_SENT, those under way are not disturbed. (Calls with a Halo client's token stop with the client.)"""
         self._shutdown.close()
 
+    async def first_token(self, integration: str) -> NoToken | None:
+        """Asks for the token of an integration, where it has one that is fetched; why there is none."""
+        authorization = self._connections[integration].authorization
+        return await authorization.first_token() if isinstance(authorization, TokenAuthorization) else None
+
+    def remaining(self, method: Method, authorized: Authorized, started: float) -> float:
+        """Seconds that are left for the further pages of a call."""
+        return (authorized.call.timeout or method.timeout) - (self._clock.monotonic() - started)
+
     def answered(self, connection: ApiConnection, method: Method, result: Answer | Failure, started: float, token: str = "") -> Exchange:
         """The exchange of a result. `token`: the one that was sent, where another can replace it. Raises `CallRefused`."""
         if isinstance(result, Failure) and result.refused:
@@ -82,7 +95,7 @@ class IntegrationCaller:
             raise CallRefused(f"{method.full_name}: {result.reason}")
         if token and isinstance(result, Answer) and result.status == HTTPStatus.UNAUTHORIZED:
             return Exchange(Fate.AUTH, result.status, stale_token=token)
-        exchange = to_exchange(connection.origin.authority, result)
+        exchange = to_exchange(connection.origin.authority, result, method.response_kind)
         if isinstance(result, Failure) and result.withheld:  # no fault of the call: it counts as no attempt
             exchange = replace(exchange, down=True)
         self._record(connection, method, exchange.fate.value, exchange.status, started)
@@ -109,9 +122,55 @@ class IntegrationSlot:
         """Raises `CallRefused`."""
         if self.authorized.turn is not None:
             self.authorized.turn.unused = False  # a cancelled request may have left
-        result = await self.connection.send(replace(self.authorized.call, not_after=until))
-        self.connection.authorization.answered(self.authorized, result)
-        return self.caller.answered(self.connection, self.method, result, self.started, self.authorized.token if self.renewable else "")
+        pages = self.method.pages
+        if pages is None:
+            return (await self._exchange(replace(self.authorized.call, not_after=until), self.authorized))[0]
+        collector = PageCollector(pages, URL(self.connection.integration.base_url))
+        return await self._all_pages(collector, collector.begin(replace(self.authorized.call, not_after=until)))
+
+    async def _exchange(self, call: Call, authorized: Authorized) -> tuple[Exchange, Answer | Failure]:
+        result = without_secrets(await self.connection.send(call), self.connection)
+        self.connection.authorization.answered(authorized, result)
+        return self.caller.answered(self.connection, self.method, result, self.started, authorized.token if self.renewable else ""), result
+
+    async def _all_pages(self, collector: PageCollector, first: Call) -> Exchange:
+        """One exchange with the items of all pages, or the one that failed. Each further page waits for its own turn."""
+        call: Call | None = first
+        exchange, result = await self._exchange(first, self.authorized)
+        while call is not None:
+            if exchange.fate is not Fate.DONE or not isinstance(result, Answer):
+                return exchange
+            if problem := collector.add(call, exchange, result):
+                return replace(exchange, fate=Fate.REJECTED, body=None, reason=f"{self.connection.origin.authority}: {problem}")
+            try:
+                call = collector.following(call, exchange)
+            except CallRefused as error:
+                raise CallRefused(f"{self.method.full_name}: {error}") from None
+            if call is not None:
+                exchange, result = await self._further(call)
+        return replace(collector.merged(), duration=exchange.duration)
+
+    async def _further(self, call: Call) -> tuple[Exchange, Answer | Failure]:
+        left = self.caller.remaining(self.method, self.authorized, self.started)
+        late = Failure("its pages did not come to their end in time: raise `timeout` of the method", sent=True)
+        if left <= 0:
+            return self.caller.answered(self.connection, self.method, late, self.started), late
+        async with self.connection.authorization.reserve(replace(call, timeout=left), "") as authorized:
+            if isinstance(authorized, Failure):
+                return self.caller.answered(self.connection, self.method, authorized, self.started), authorized
+            if authorized.turn is not None:
+                authorized.turn.unused = False
+            return await self._exchange(authorized.call, authorized)
+
+
+def without_secrets(result: Answer | Failure, connection: ApiConnection) -> Answer | Failure:
+    """A refusal may quote what was sent, and any answer the token of a login: it travels in no message."""
+    if isinstance(result, Failure) or (result.status < HTTPStatus.BAD_REQUEST and connection.integration.auth.type != "login"):
+        return result
+    known = KnownSecrets(connection.authorization.secrets)
+    headers = {name: known.hide(value) for name, value in result.headers.items()}
+    cookies = {name: known.hide(value) for name, value in result.cookies.items()}
+    return replace(result, headers=headers, cookies=cookies, body=known.hide_bytes(result.body) if result.body else result.body)
 
 
 @asynccontextmanager
@@ -131,7 +190,7 @@ async def open_caller(
     Raises `ConfigError` for an invalid address or authorization.
     """
     shutdown = ShutdownGate()
-    shared = ConnectionDeps(clients, shutdown, metrics, clock)
+    shared = ConnectionDeps(clients, shutdown, evaluator, metrics, clock)
     async with AsyncExitStack() as stack:
         opened = {name: await stack.enter_async_context(open_connection(integration, shared)) for name, integration in integrations.items()}
         connections = {

@@ -11,17 +11,20 @@ from yarl import URL
 from worker.config.automation import Integration, IntegrationAuth
 from worker.config.routes import Grant
 from worker.core.errors import ConfigError, Problem
-from worker.core.ports import Clock
+from worker.core.header_names import CONTROL_CHARACTERS, header_problem
+from worker.core.ports import Clock, Evaluator
 from worker.halo.addresses import TokenAddress, api_address, token_address
 from worker.halo.auth import AuthManager
 from worker.halo.budget import Budget
 from worker.halo.client import HaloClient
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.slot import SharedAccess
+from worker.halo.tls import tls_context
+from worker.halo.token_source import GrantSource, TokenEndpoint, TokenSource
 from worker.halo.transport import Send, open_transport
 from worker.integrations.authorization import Authorization, FixedAuthorization, TokenAuthorization, fixed_authorization
-from worker.integrations.guard import MAX_RESPONSE_BYTES, AddressGuard, guard_of, open_guarded
-from worker.integrations.request_builder import CONTROL_CHARACTERS, HEADER_NAME
+from worker.integrations.guard import MAX_RESPONSE_BYTES, AddressGuard, Way, guard_of, open_guarded
+from worker.integrations.login import LoginSource
 from worker.metrics import Metrics
 
 CONNECTION_TIMEOUT = 600.0
@@ -45,6 +48,7 @@ class ConnectionDeps:
 
     clients: Mapping[str, HaloClient]
     shutdown: ShutdownGate
+    evaluator: Evaluator
     metrics: Metrics
     clock: Clock
 
@@ -55,18 +59,26 @@ async def open_connection(integration: Integration, shared: ConnectionDeps) -> A
     origin = http_url(integration, "base_url", integration.base_url).origin()
     guard = guard_of(origin, integration.allow_hosts)
     async with AsyncExitStack() as stack:
+        if integration.auth.type == "halo":
+            access = halo_access(integration, shared.clients, origin)
+            send = await stack.enter_async_context(open_with_client(access, guard))
+            yield ApiConnection(integration, origin, send, TokenAuthorization(access.auth, access.shutdown, access.budget))
+            return
+        send = await stack.enter_async_context(open_guarded(origin, guard, way_of(integration)))
         match integration.auth.type:
-            case "halo":
-                access = halo_access(integration, shared.clients, origin)
-                send = await stack.enter_async_context(open_with_client(access, guard))
-                authorization: Authorization = TokenAuthorization(access.auth, access.shutdown, access.budget)
             case "oauth2":
-                send = await stack.enter_async_context(open_guarded(guard))
-                authorization = await stack.enter_async_context(open_oauth2(integration, shared))
+                authorization: Authorization = await stack.enter_async_context(open_oauth2(integration, shared))
+            case "login":
+                authorization = await stack.enter_async_context(open_login(integration, send, shared))
             case _:
-                send = await stack.enter_async_context(open_guarded(guard))
                 authorization = check_authorization(integration, fixed_authorization(integration.auth))
         yield ApiConnection(integration, origin, send, authorization)
+
+
+def way_of(integration: Integration) -> Way:
+    """Raises `ConfigError` for files that cannot be used."""
+    files = (integration.ca_file, integration.cert_file, integration.key_file)
+    return Way(tls_context(f"integration {integration.name}", *files), integration.proxy)
 
 
 @asynccontextmanager
@@ -90,17 +102,50 @@ async def open_oauth2(integration: Integration, shared: ConnectionDeps) -> Async
     async def find_address() -> TokenAddress:
         return address
 
-    async with open_guarded(guard_of(address.url.origin(), integration.allow_hosts)) as send:
-        budget = Budget(name, None, shared.clock)
-        tokens = AuthManager(name, grant_of(auth), find_address, send=send, timeout=TOKEN_TIMEOUT, budget=budget, metrics=shared.metrics, clock=shared.clock)
-        try:
+    origin = address.url.origin()
+    async with open_guarded(origin, guard_of(origin, integration.allow_hosts), way_of(integration)) as send:
+        endpoint = TokenEndpoint(name, find_address, send, TOKEN_TIMEOUT, Budget(name, None, shared.clock), shared.metrics, shared.clock)
+        async with manager(name, GrantSource(grant_of(auth), endpoint), shared) as tokens:
             yield TokenAuthorization(tokens, shared.shutdown)
-        finally:
-            await tokens.close()
+
+
+@asynccontextmanager
+async def open_login(integration: Integration, send: Send, shared: ConnectionDeps) -> AsyncIterator[TokenAuthorization]:
+    """The auth manager for a login by a method of the integration."""
+    login = integration.auth.login
+    if login is None or login.method not in integration.methods:
+        raise integration_error(integration, "auth names no method that logs in")
+    if problem := header_problem(login.header, login.prefix):
+        raise integration_error(integration, f"auth cannot be sent: {problem}")
+    source = LoginSource(integration, login, send, shared.evaluator, shared.metrics)
+    async with manager(integration.name, source, shared) as tokens:
+        yield TokenAuthorization(tokens, shared.shutdown, header=login.header, prefix=login.prefix)
+
+
+@asynccontextmanager
+async def manager(name: str, source: TokenSource, shared: ConnectionDeps) -> AsyncIterator[AuthManager]:
+    tokens = AuthManager(name, source, shared.clock)
+    try:
+        yield tokens
+    finally:
+        await tokens.close()
 
 
 def grant_of(auth: IntegrationAuth) -> Grant:
-    return Grant(auth.grant, auth.client_id or "", auth.client_secret, auth.username, auth.password, auth.scopes)
+    return Grant(
+        auth.grant,
+        auth.client_id or "",
+        auth.client_secret,
+        auth.username,
+        auth.password,
+        auth.scopes,
+        auth.parameters,
+        auth.client_auth,
+        auth.private_key,
+        auth.key_id,
+        auth.algorithm,
+        auth.assertion_audience,
+    )
 
 
 def halo_access(integration: Integration, clients: Mapping[str, HaloClient], origin: URL) -> SharedAccess:
@@ -116,7 +161,7 @@ def halo_access(integration: Integration, clients: Mapping[str, HaloClient], ori
 
 def check_authorization(integration: Integration, authorization: FixedAuthorization) -> FixedAuthorization:
     for name, value in authorization.headers.items():
-        if not HEADER_NAME.fullmatch(name) or name.lower() in {"host", "content-length", "transfer-encoding", "connection"}:
+        if header_problem(name, ""):
             raise integration_error(integration, f"auth cannot use the header {name!r}")
         if CONTROL_CHARACTERS.search(value):
             raise integration_error(integration, "the secret of auth contains a line break or another control character")

@@ -1,4 +1,4 @@
-"""Checks the address of every socket: connections go only to public addresses, or to hosts that the integration lists."""
+"""Checks where every call and every socket goes: to the integration's own address, and there only to public addresses or to hosts that it lists."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import aiohttp
 from aiohttp.connector import AddrInfoType
 from yarl import URL
 
+from worker.config.hosts import local
 from worker.core.addresses import METADATA, is_public, read_address
 from worker.halo.failures import AddressRefused
-from worker.halo.transport import CONNECT_LIMIT, Send, new_connector, open_session
+from worker.halo.transport import CONNECT_LIMIT, Answer, Call, Failure, Send, new_connector, open_session
 
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 NOT_LISTED = "its address is not on the public internet: name the host under allow_hosts if that is intended"
 NOT_BY_NAME = "its name resolves to a cloud metadata service: to allow that, list the address itself under allow_hosts"
+ELSEWHERE = "this is not the host of the integration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class AddressGuard:
         """Raises `AddressRefused` for a forbidden address."""
         address = read_address(text)
         if address is None or port != self.port:
-            raise AddressRefused("this is not the host of the integration")
+            raise AddressRefused(ELSEWHERE)
         if is_public(address) or self._lists(str(address)):
             return
         if address in METADATA and self._lists(self.host):
@@ -47,8 +49,26 @@ class AddressGuard:
         if not self._lists(self.host):
             raise AddressRefused(NOT_LISTED)
 
+    def written_refusal(self) -> str:
+        """Why a proxy must not be asked for the host as it is written; empty where it may. It looks up names itself."""
+        return NOT_LISTED if local(self.host) and not self._lists(self.host) else ""
+
     def _lists(self, host: str) -> bool:
         return (host, None) in self.allowed or (host, self.port) in self.allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How calls leave: by these certificates, and through a proxy where there is one. The socket to a proxy counts as listed: the route file names it."""
+
+    tls: ssl.SSLContext
+    proxy: str | None = None
+
+    def socket_guard(self, guard: AddressGuard) -> AddressGuard:
+        if self.proxy is None:
+            return guard
+        host, port = canonical_host(URL(self.proxy).host or ""), URL(self.proxy).port or 0
+        return AddressGuard(host, port, frozenset({(host, port)}))
 
 
 def guard_of(url: URL, allow_hosts: Iterable[tuple[str, int | None]]) -> AddressGuard:
@@ -68,9 +88,27 @@ def canonical_host(host: str) -> str:
 
 
 @asynccontextmanager
-async def open_guarded(guard: AddressGuard) -> AsyncIterator[Send]:
-    """Sends calls to one destination. A call's own timeout limits its total duration."""
-    connector = new_connector(ssl.create_default_context(), guard.new_socket)
+async def open_guarded(origin: URL, guard: AddressGuard, way: Way) -> AsyncIterator[Send]:
+    """Sends calls to one origin. A call's own timeout limits its total duration. A proxy is asked for nothing but this origin: it looks up the name itself."""
+    connector = new_connector(way.tls, way.socket_guard(guard).new_socket)
     limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_LIMIT, sock_connect=CONNECT_LIMIT)
-    async with open_session(connector, limits, {"Accept": "application/json, */*;q=0.5"}, MAX_RESPONSE_BYTES) as send:
-        yield send
+    async with open_session(connector, limits, {"Accept": "application/json, */*;q=0.5"}, MAX_RESPONSE_BYTES, proxy=way.proxy) as send:
+
+        async def guarded(call: Call) -> Answer | Failure:
+            if reason := refusal(call.url, origin, None if way.proxy is None else guard):
+                return Failure(f"{call.url.host}:{call.url.port} cannot be reached: {reason}", sent=False, refused=True)
+            return await send(call)
+
+        yield guarded
+
+
+def refusal(url: URL, origin: URL, proxied: AddressGuard | None) -> str:
+    """Why a call must not leave; empty where it may. `proxied`: the guard of a destination whose address no socket of ours shows."""
+    if not same_place(url, origin) or url.raw_user is not None:
+        return ELSEWHERE
+    return proxied.written_refusal() if proxied is not None else ""
+
+
+def same_place(url: URL, origin: URL) -> bool:
+    """Whether an address has this scheme, host and port."""
+    return (url.scheme, url.raw_host, url.port) == (origin.scheme, origin.raw_host, origin.port)

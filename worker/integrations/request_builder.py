@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
@@ -13,33 +12,15 @@ from worker.catalogue.errors import RequestError
 from worker.catalogue.values import is_text, segment_problem
 from worker.config.automation import Integration, Method, Values
 from worker.core.errors import CallRefused, Undecodable
+from worker.core.header_names import header_problem, is_credential_header
 from worker.core.json_codec import decode, encode
 from worker.core.media_types import disagreement, is_json
 from worker.core.ports import Evaluator
+from worker.halo.forms import encode_form, file_bytes
 from worker.halo.transport import Call
 
-HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-RESERVED_HEADERS = frozenset(
-    {
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "cookie",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Headers that the connection or `auth` controls."""
 PATH_SAFE = "/:@!$&'()*+,;=~%-._"
+MAX_FILE_BODY = 8 * 1024 * 1024
 MAX_DECODINGS = 3  # proxies decode a path once, some servers twice
 
 
@@ -48,7 +29,7 @@ async def build_call(integration: Integration, method: Method, values: Values, e
     try:
         url = await build_url(integration, method, values, evaluator)
         kind, data = await fill_body(method, values, evaluator)
-        headers = await fill_headers(method, values, evaluator)
+        headers = await fill_headers(method, values, evaluator, credentials=integration.sets_credentials(method.name))
     except RequestError as error:
         raise CallRefused(f"{method.full_name}: {error}") from None
     try:
@@ -110,17 +91,18 @@ async def fill_query(method: Method, values: Values, evaluator: Evaluator) -> li
     ]
 
 
-async def fill_headers(method: Method, values: Values, evaluator: Evaluator) -> dict[str, str]:
+async def fill_headers(method: Method, values: Values, evaluator: Evaluator, *, credentials: bool = False) -> dict[str, str]:
+    """`credentials`: whether the method may set the headers that carry them."""
     filled = {name: parameter_text(f"the header {name}", await filler.fill(values, evaluator)) for name, filler in method.headers.items()}
-    return {name: checked_header(name, text) for name, text in filled.items() if text is not None}
+    return {name: checked_header(name, text, credentials=credentials) for name, text in filled.items() if text is not None}
 
 
-def checked_header(name: str, text: str) -> str:
+def checked_header(name: str, text: str, *, credentials: bool = False) -> str:
     """The value without surrounding spaces. Raises `RequestError`, which names the header and never its value."""
-    if not HEADER_NAME.fullmatch(name) or name.lower() in RESERVED_HEADERS:
-        raise RequestError(f"the header {name!r} cannot be set by a method")
-    if CONTROL_CHARACTERS.search(text):
-        raise RequestError(f"the header {name} holds a line break or another control character")
+    if is_credential_header(name) and not credentials:
+        raise RequestError(f"the header {name!r} cannot be set by a method: it belongs to `auth`")
+    if problem := header_problem(name, text):
+        raise RequestError(problem)
     return text.strip()
 
 
@@ -129,6 +111,8 @@ async def fill_body(method: Method, values: Values, evaluator: Evaluator) -> tup
     body = None if method.body is None else await method.body.fill(values, evaluator)
     if body is None:
         return "", None
+    if method.body_kind in {"multipart", "base64"}:
+        return await fill_file_body(body, method.body_kind)
     if method.body_kind == "text":
         return "text/plain; charset=utf-8", (parameter_text("the body", body) or "").encode()
     if method.body_kind == "form":
@@ -140,6 +124,23 @@ async def fill_body(method: Method, values: Values, evaluator: Evaluator) -> tup
         return "application/json", encode(body)
     except Undecodable as error:
         raise RequestError(f"the body: {error}") from None
+
+
+async def fill_file_body(body: Any, kind: str) -> tuple[str, bytes]:
+    """A form with files, or the bytes of one file. Raises `RequestError`."""
+    try:
+        if kind == "base64":
+            if not isinstance(body, str):
+                raise RequestError("the body is no text: a file is written in Base64")
+            content_type, data = "application/octet-stream", file_bytes("body", body, "base64")
+        else:
+            parts = {name: part for name, part in body.items() if part is not None} if isinstance(body, Mapping) else body
+            data, content_type = await encode_form(parts, "base64")
+    except Undecodable as error:
+        raise RequestError(f"the body: {error}") from None
+    if len(data) > MAX_FILE_BODY:
+        raise RequestError(f"the body has {len(data):,} bytes; at most {MAX_FILE_BODY:,} are sent with files")
+    return content_type, data
 
 
 def parameter_texts(name: str, value: Any) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from worker.core.bodies import read_json, to_utf8
 from worker.core.errors import Oversized, Undecodable
@@ -21,28 +22,41 @@ STATUS_FATES: dict[int, Fate] = {
     HTTPStatus.REQUEST_TIMEOUT: Fate.AMBIGUOUS,
     HTTPStatus.TOO_MANY_REQUESTS: Fate.THROTTLED,
 }
+MAX_FILE_BYTES = 4 * 1024 * 1024
 ASKED_TO_WAIT = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
-def to_exchange(host: str, result: Answer | Failure) -> Exchange:
-    """The exchange for a response, without its duration. Its reason quotes nothing from the response, which may contain secrets."""
+def to_exchange(host: str, result: Answer | Failure, kind: Literal["auto", "base64"] = "auto") -> Exchange:
+    """The exchange for a response, without its duration. Its reason quotes nothing from the response, which may contain secrets. `kind`: how a success is read."""
     if isinstance(result, Failure):
         return Exchange(Fate.AMBIGUOUS if result.sent else Fate.NOT_SENT, reason=result.reason)
     date = parse_date(result.headers.get("date"))
     wait = retry_after(result, date) if result.status in ASKED_TO_WAIT else None
     fate = fate_of(result.status)
     reason = "" if fate is Fate.DONE else f"{host} answered {status_text(result)}"
-    body, problem = None, result.problem
-    if result.body is not None:
-        try:
-            body, problem = read_body(result), ""
-        except Oversized as error:
-            problem = str(error)
-        except Undecodable as error:
-            problem, fate = f"not with what its content type says: {error}", Fate.REJECTED if fate is Fate.DONE else fate
+    if kind == "base64" and fate is Fate.DONE:
+        fate, body, problem = read_file(result)
+    else:
+        body, problem = None, result.problem
+        if result.body is not None:
+            try:
+                body, problem = read_body(result), ""
+            except Oversized as error:
+                problem = str(error)
+            except Undecodable as error:
+                problem, fate = f"not with what its content type says: {error}", Fate.REJECTED if fate is Fate.DONE else fate
     if problem:
         fate, reason = Fate.DONE_UNREAD if fate is Fate.DONE else fate, f"{host} answered {result.status}, but {problem}"
-    return Exchange(fate, result.status, reason, body=body, date=date, retry_after=wait)
+    return Exchange(fate, result.status, reason, body=body, date=date, retry_after=wait, headers=result.headers, cookies=result.cookies)
+
+
+def read_file(answer: Answer) -> tuple[Fate, str | None, str]:
+    """The bytes in Base64: a variable of a run travels in its messages as JSON. Without its file the call has failed."""
+    if answer.body is None:
+        return Fate.REJECTED, None, answer.problem
+    if len(answer.body) > MAX_FILE_BYTES:
+        return Fate.REJECTED, None, f"the file has {len(answer.body):,} bytes; at most {MAX_FILE_BYTES:,} are read"
+    return Fate.DONE, b64encode(answer.body).decode(), ""
 
 
 def fate_of(status: int) -> Fate:

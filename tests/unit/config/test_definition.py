@@ -4,13 +4,14 @@ import dataclasses
 
 import pytest
 
-from worker.config.automation import CallerAuth, IntegrationAuth, Method, Runbook, Step, Wake, Webhook
+from worker.config.automation import CallerAuth, IntegrationAuth, Login, Method, Pages, Runbook, Step, Wake, Webhook
 from worker.config.callers import CallerBasic, CallerSignature
 from worker.config.clients import ClientCredentials, ClientDefinition, Password
 from worker.config.compiled import Find
 from worker.config.definition import annotation_of, mark_of
-from worker.config.integrations import ApiKeyAuth, BasicAuth, BearerAuth, HaloAuth, NoAuth, OAuth2Auth
+from worker.config.integration_auth import ApiKeyAuth, BasicAuth, BearerAuth, HaloAuth, LoginAuth, NoAuth, OAuth2Auth
 from worker.config.lookups import FindDefinition
+from worker.config.method_pages import PagesDefinition
 from worker.config.methods import MethodDefinition
 from worker.config.publishers import PublisherDefinition
 from worker.config.routes import Client, Grant, Publisher, Subscriber
@@ -28,6 +29,8 @@ MADE = [
     (PublisherDefinition, Publisher, {"method", "entity", "allow_unknown", "missing"}),
     (FindDefinition, Find, set()),
     *((auth, IntegrationAuth, set()) for auth in (NoAuth, BasicAuth, BearerAuth, ApiKeyAuth, OAuth2Auth, HaloAuth)),
+    (LoginAuth, Login, {"type", "username", "password"}),
+    (PagesDefinition, Pages, {"max"}),
     (MethodDefinition, Method, {"method", "missing"}),
     (StepDefinition, Step, {"next", "allow_unknown", "missing"}),
     (RunbookDefinition, Runbook, {"start"}),
@@ -37,7 +40,7 @@ MADE = [
     (WakeDefinition, Wake, set()),
 ]
 """Definition, object, and the members that the compiler gives another name or shape."""
-RESOLVED = {"every", "changes", "details", "key", "ignore", "concurrency", "body_kind", "secrets", "find", "method", "request", "required"}
+RESOLVED = {"every", "changes", "details", "key", "ignore", "concurrency", "body_kind", "secrets", "find", "method", "request", "required", "page", "cursor"}
 """Members whose value depends on others."""
 
 

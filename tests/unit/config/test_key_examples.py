@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.certificates import private_key
 from worker.config.key_examples import SECTIONS, read_examples
 from worker.config.kinds import KINDS
 from worker.config.loader import load_routes
 from worker.config.schema import json_schema
 
 SCHEMA = json_schema()
+PEM = private_key()
 OPENAPI = Path(__file__).parents[1] / "catalogue" / "tiny_openapi.json"
 CLIENT = {"url": "https://acme.haloitsm.com", "auth": {"type": "client_credentials", "client_id": "a", "client_secret": "b"}}
 SIGNATURE = {"type": "signature", "header": "X-Signature", "secret": "${HOOK_SECRET}"}
@@ -85,7 +87,31 @@ def in_method(key, value):
         del method["body"]
     if key == "body_kind":
         method["body"] = "text" if value == "text" else {"a": "1"}
+    if key == "pages":
+        method = {"method": "GET", "path": "/orders", key: value}
     return in_runbook({"method": "erp.call"}, integrations={"erp": ERP | {"methods": {"call": method}}})
+
+
+def in_login(key, value):
+    auth = {"type": "login", "method": "login", "token": "response^token!", "username": "u", "password": "p"} | {key: value}
+    return files(integrations={"erp": ERP | {"auth": auth, "methods": {**ERP["methods"], "login": {"method": "POST", "path": "/login"}}}})
+
+
+def in_oauth2(key, value):
+    auth = {"type": "oauth2", "token_url": "https://erp.example.com/token", "client_id": "a"} | {key: value}
+    if key in {"private_key", "key_id", "algorithm", "assertion_audience"}:
+        return in_integration({"client_auth": "private_key_jwt", "private_key": "${file:own.pem}"} | auth)
+    password = {"grant": "password", "username": "u", "password": "p"} if key in {"username", "password", "grant"} else {}
+    return in_integration({"client_secret": "b"} | password | auth)
+
+
+def in_pages(key, value):
+    pages = {} if key in {"next", "page", "cursor"} else {"page": "p"} if key == "first" else {"next": "link"}
+    return in_list(pages | {key: value})
+
+
+def in_list(pages):
+    return files(integrations={"erp": ERP | {"methods": {"list": {"method": "GET", "path": "/", "pages": pages}}}})
 
 
 def in_publisher_key(key, value):
@@ -150,17 +176,16 @@ PLACES = {
     ),
     "ClientCredentials": lambda key, value: in_client(auth=CLIENT["auth"] | {key: value}),
     "ClientDefinition": lambda key, value: in_client(**{key: value}),
+    "CursorDefinition": lambda key, value: in_list({"cursor": {"parameter": "after", "value": "response^next"} | {key: value}}),
     "EndpointDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"start": {"endpoint": {key: value}}}}),
     "FindDefinition": in_find,
     "HaloAuth": lambda key, value: files(integrations={"own": {"auth": {"type": "halo", "client": "main"} | {key: value}, "methods": ERP["methods"]}}),
-    "IntegrationDefinition": lambda key, value: files(integrations={"erp": ERP | {key: value}}),
+    "IntegrationDefinition": lambda key, value: files(integrations={"erp": ERP | ({"cert_file": "c.pem"} if key == "key_file" else {}) | {key: value}}),
+    "LoginAuth": in_login,
     "MethodDefinition": in_method,
     "NoAuth": lambda key, value: in_integration({key: value}),
-    "OAuth2Auth": lambda key, value: in_integration(
-        {"type": "oauth2", "token_url": "https://erp.example.com/token", "client_id": "a", "client_secret": "b"}
-        | ({"grant": "password", "username": "u", "password": "p"} if key in {"username", "password", "grant"} else {})
-        | {key: value}
-    ),
+    "OAuth2Auth": in_oauth2,
+    "PagesDefinition": in_pages,
     "Password": lambda key, value: in_client(auth={"type": "password", "client_id": "a", "username": "u", "password": "p"} | {key: value}),
     "Publish": lambda key, value: files(subscribers={"a": SUBSCRIBER | {"publish": {key: value}}}),
     "PublisherDefinition": in_publisher_key,
@@ -193,7 +218,7 @@ def accepted(tmp_path):
         (tmp_path / "routes" / "openapi.json").write_bytes(OPENAPI.read_bytes())
         (tmp_path / "routes" / "models.csv").write_text("code,name\nX1,Thinkpad\n")
         for name in re.findall(r"\$\{file:([\w.-]+)\}", text):
-            (tmp_path / name).write_text("a-secret-of-the-test")
+            (tmp_path / name).write_text(PEM if name.endswith(".pem") else "a-secret-of-the-test")
         environment = {name: f"a-value-of-the-test-{name}" for name in re.findall(r"\$\{(\w+)\}", text)}
         return load_routes(tmp_path / "routes", environment, tmp_path).warnings
 

@@ -12,6 +12,7 @@ from worker.halo.addresses import finder
 from worker.halo.auth import AuthManager, Token
 from worker.halo.budget import Budget
 from worker.halo.grants import NoToken, TokenErrorKind
+from worker.halo.token_source import GrantSource, TokenEndpoint
 from worker.halo.transport import Answer, Failure
 from worker.metrics import Metrics
 
@@ -44,8 +45,8 @@ def manager(server, reload=None, grant=GRANT):
     client = Client("main", "https://acme.example", grant, token_url="https://acme.example/auth/token", tenant="acme")
     budget = Budget("acme", None, server.clock)
     address = finder(client, server.send, budget)
-    shared = {"send": server.send, "budget": budget, "metrics": Metrics(), "clock": server.clock}
-    return AuthManager("main", grant, address, timeout=client.timeout, reload=reload, **shared)
+    endpoint = TokenEndpoint("main", address, server.send, client.timeout, budget, Metrics(), server.clock)
+    return AuthManager("main", GrantSource(grant, endpoint, reload), server.clock)
 
 
 def test_callers_that_come_together_share_one_call(virtually):

@@ -1,6 +1,7 @@
 """What a method sends for the values of a run, and what it refuses to send."""
 
 import string
+from base64 import b64encode
 
 import pytest
 from hypothesis import given
@@ -17,12 +18,12 @@ from worker.integrations.request_builder import build_call
 PLAIN = frozenset(string.ascii_letters)
 
 
-def build(path=("/",), base="https://api.example.com/v1", values=None, **parts):
+def build(path=("/",), base="https://api.example.com/v1", values=None, auth=None, **parts):
     fillers = {name: {key: compile_run_template(value) for key, value in parts.pop(name, {}).items()} for name in ("query", "headers")}
     body = compile_run_template(parts.pop("body")) if "body" in parts else None
     pieces = tuple(compile_run_template(piece) if "<<" in piece else piece for piece in path)
     method = Method("list", "api", parts.pop("verb", "POST"), pieces, body=body, **fillers, **parts)
-    integration = Integration("api", base, IntegrationAuth(), {"list": method})
+    integration = Integration("api", base, auth or IntegrationAuth(), {"list": method})
     return now(build_call(integration, method, Values(variables=values or {}, plain=PLAIN), InProcess()))
 
 
@@ -123,10 +124,53 @@ def test_a_header_that_would_become_two_is_refused_without_its_value(value):
     assert "marker" not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "AUTHORIZATION", "Cookie", "Connection", "X\r\nEvil", "X:", ""])
-def test_headers_of_the_connection_and_of_auth_are_not_the_methods(name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Host", "content-length", "Transfer-Encoding", "Transfer_Encoding", "Connection", "Keep-Alive", "TE", "Trailer", "Upgrade", "HTTP2-Settings"),
+        *("Proxy-Authorization", "Proxy-Connection", "Proxy-Authenticate", "Accept-Encoding", "Expect", "X\r\nEvil", "X:", ""),
+    ],
+)
+def test_headers_of_the_connection_are_not_the_methods(name):
     with pytest.raises(CallRefused, match="cannot be set"):
         build(headers={name: "x"})
+
+
+@pytest.mark.parametrize("name", ["AUTHORIZATION", "Cookie"])
+def test_headers_with_credentials_are_the_methods_only_where_nothing_else_sends_any(name):
+    assert build(headers={name: "x"}).headers == {name: "x"}
+    with pytest.raises(CallRefused, match="cannot be set"):
+        build(headers={name: "x"}, auth=IntegrationAuth("bearer", token="t"))
+
+
+def test_a_file_is_sent_as_its_bytes_or_as_a_part_of_a_form():
+    encoded = b64encode(b"\x00\xff\r\n").decode()
+    sent = build(body_kind="base64", body="<<a>>", values={"a": encoded})
+    assert (sent.data, sent.headers) == (b"\x00\xff\r\n", {"Content-Type": "application/octet-stream"})
+    parts = {"file": {"base64": "<<a>>", "filename": "<<n>>", "content_type": "image/png"}, "note": "hi <<n>>", "count": 3, "none": "<<nothing>>"}
+    sent = build(body_kind="multipart", body=parts, values={"a": encoded, "n": 'a".png\r\nX: 1'})
+    assert sent.headers["Content-Type"].startswith("multipart/form-data; boundary=")
+    assert b'name="file"; filename="a%22.png%0D%0AX: 1"' in sent.data
+    assert b"\r\n\r\n\x00\xff\r\n\r\n" in sent.data
+    assert b'name="count"\r\n\r\n3\r\n' in sent.data.replace(b"Content-Type: text/plain; charset=utf-8\r\n", b"").replace(b"Content-Length: 1\r\n", b"")
+    assert b"none" not in sent.data
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "values"),
+    [
+        ("base64", "<<a>>", {"a": "not base64!"}),
+        ("base64", "<<a>>", {"a": 7}),
+        ("base64", "<<a>>", {"a": "A" * (12 * 1024 * 1024)}),
+        ("multipart", {"file": {"base64": "<<a>>"}}, {"a": "%"}),
+        ("multipart", {"file": {"base64": "", "content_type": "<<a>>"}}, {"a": "text/plain\r\nX-Evil: 1"}),
+        ("multipart", "<<a>>", {"a": ["x"]}),
+    ],
+)
+def test_files_that_are_none_or_too_large_are_not_sent(kind, body, values):
+    with pytest.raises(CallRefused) as refused:
+        build(body_kind=kind, body=body, values=values)
+    assert "evil" not in str(refused.value).lower()
 
 
 @pytest.mark.parametrize(

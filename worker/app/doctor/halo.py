@@ -17,6 +17,7 @@ from worker.core.bodies import read_json
 from worker.core.errors import Undecodable
 from worker.core.ports import Clock
 from worker.halo.addresses import TokenAddress, api_address, discover, token_address
+from worker.halo.client_proof import prove_client
 from worker.halo.grants import Granted, NoToken, TokenErrorKind, form, read_answer
 from worker.halo.transport import Answer, Call, Failure, Send
 
@@ -68,8 +69,9 @@ async def token_checks(session: ClientSession, about: Subject) -> AsyncIterator[
 async def grant(session: ClientSession, about: Subject, address: TokenAddress) -> Check:
     client = session.client
     tried = f"ask {address.place} for a token ({client.grant.type})"
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = await session.send(Call("POST", address.url, headers, urlencode(form(client.grant)).encode(), client.timeout))
+    headers, proof = prove_client(client.grant, address.url, session.clock.now())
+    headers["Content-Type"] = "application/x-www-form-urlencoded"
+    answer = await session.send(Call("POST", address.url, headers, urlencode(form(client.grant) | proof).encode(), client.timeout))
     result = read_answer(answer, client.grant, address.place)
     if isinstance(result, Granted):
         session.token, session.scopes = result.value, result.scopes

@@ -13,7 +13,7 @@ from worker.app.planning.differences import differences_of
 from worker.app.planning.messages import plan_message
 from worker.app.planning.records import ChangeKind, plan_record
 from worker.app.planning.runs import plan_run
-from worker.config.automation import Caller, IntegrationAuth, Runbook, Webhook
+from worker.config.automation import Caller, Runbook, Webhook
 from worker.config.config_node import Table
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.answers import Answers
@@ -132,7 +132,7 @@ async def open_planner(
                 opened = open_client(offline[name], budgets, metrics, Health(), real, transport=offline_transport, intercept=recorder.intercept)
                 clients[name] = await stack.enter_async_context(opened)
         needed = {step.method.integration for route in used if isinstance(route, Runbook) for step in route.steps.values() if step.method is not None}
-        bare = {name: replace(routes.integrations[name], auth=IntegrationAuth()) for name in sorted(needed)}
+        bare = {name: routes.integrations[name].offline() for name in sorted(needed)}
         caller = await stack.enter_async_context(
             open_caller(bare, clients, LookupEvaluator(evaluator, routes.tables), metrics, real, intercept=recorder.intercept)
         )

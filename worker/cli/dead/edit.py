@@ -24,7 +24,7 @@ from worker.core.errors import Undecodable
 from worker.core.exact_numbers import dumps
 from worker.core.json_codec import MAX_DEPTH, decode, encode
 from worker.core.printable import printable
-from worker.core.redaction import redact
+from worker.core.known_secrets import redacted
 from worker.core.trace import Note
 from worker.flows.dead import operations
 from worker.flows.dead.edit import CannotSet, EditLetter, Step, with_value
@@ -166,7 +166,7 @@ def value_of(text: str) -> Any:
 
 def lines_of(before: Any, after: Any) -> list[str]:
     """The difference, with what looks like a secret masked; a change of a secret alone still shows that there is one."""
-    old, new = ([] if each is None else shown(redact(each, MAX_DEPTH)) for each in (before, after))
+    old, new = ([] if each is None else shown(redacted(each, MAX_DEPTH)) for each in (before, after))
     lines = list(unified_diff(old, new, "letter", "edited", lineterm=""))
     return lines or ([] if dumps(before) == dumps(after) else ["(a masked value changes)"])
 

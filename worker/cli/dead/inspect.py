@@ -15,6 +15,7 @@ from worker.cli.dead.context import RouteContext, open_context, required_selecti
 from worker.config.jsonable import to_jsonable
 from worker.core.json_codec import MAX_DEPTH
 from worker.core.message import Message
+from worker.core.known_secrets import redacted
 from worker.core.redaction import redact
 from worker.core.topology import EDITED
 from worker.flows.dead import operations
@@ -154,7 +155,7 @@ def headers_and_body(letter: Letter, message: Message, *, reveal: bool) -> tuple
     """Masks the values of members with a secret's name, unless `reveal`."""
     headers = to_jsonable(message.headers)
     body = f"({letter.unread:,} bytes, not read: raise WORKER_MAX_MESSAGE)" if letter.unread else decoded_body(message)
-    return (headers, body) if reveal else (redact(headers, MAX_DEPTH), redact(body, MAX_DEPTH))
+    return (headers, body) if reveal else (redact(headers, MAX_DEPTH), redacted(body, MAX_DEPTH))
 
 
 def age(seconds: int | None) -> str:

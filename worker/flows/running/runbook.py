@@ -14,6 +14,7 @@ from worker.config.mappings import as_text
 from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, LookupUnanswered, Undecodable
+from worker.core.known_secrets import KnownSecrets, secret_texts
 from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
@@ -190,7 +191,8 @@ async def ended(step: Step, values: Values, evaluator: Evaluator, hide: Callable
     """Raises `ExpressionError`."""
     if step.end == "done":
         return Done("the run is done")
-    reason = hide(as_text(await step.reason.fill(values, evaluator))) if step.reason is not None else ""
+    told = as_text(await step.reason.fill(values, evaluator)) if step.reason is not None else ""
+    reason = KnownSecrets(secret_texts(values.variables)).hide(hide(told))
     return Refused(DeadClass.FAILED, reason[:LONGEST_REASON] or f"the run ended at step {step.name!r}")
 
 

@@ -62,13 +62,17 @@ class Performer:
                 return Performed(await attempt.with_history(await attempt.denied(sent, 0.0, park=True)), values)
             exchange = sent
         answered = replace(values, status=exchange.status, response=exchange.body)
-        performed = self._with_output(step, as_asked(method_outcome(exchange, repeatable=repeatable), step), answered, method.output)
+        outcome = as_asked(method_outcome(exchange, repeatable=repeatable), step)
+        performed = self._with_output(step, outcome, answered, method.output, exchange.documents)
         return replace(performed, outcome=await attempt.with_history(performed.outcome))
 
-    def _with_output(self, step: Step, outcome: Outcome, values: Values, output: Mapping[str, Any] | None = None) -> Performed:
+    def _with_output(
+        self, step: Step, outcome: Outcome, values: Values, output: Mapping[str, Any] | None = None, answer: Mapping[str, Any] | None = None
+    ) -> Performed:
+        """`answer`: the documents of a method's answer, where it has more than a response."""
         if not isinstance(outcome, Done):
             return Performed(outcome, values)
-        documents = {"response": values.response, "request": values.request}
+        documents = {"response": values.response, "status": values.status, **(answer or {}), "request": values.request}
         return Performed(outcome, taken(values, {**(output or {}), **step.output}, documents))
 
     async def _action(self, step: Step, values: Values, attempt: Attempt) -> Outcome:

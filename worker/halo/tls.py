@@ -1,0 +1,41 @@
+"""TLS contexts of connections: which certificates are believed, and which one the worker shows."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from worker.core.errors import ConfigError, Problem
+
+
+def tls_context(owner: str, ca_file: str | None = None, cert_file: str | None = None, key_file: str | None = None) -> ssl.SSLContext:
+    """The system's authorities and those of `ca_file`; with the certificate of `cert_file`. Raises `ConfigError` for a file that cannot be used; `owner`: for its text."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        require_file(owner, "ca_file", ca_file)
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise unusable(owner, "ca_file", ca_file, error.strerror or "it holds no certificate") from None
+    if cert_file is not None:
+        require_file(owner, "cert_file", cert_file)
+        if key_file is not None:
+            require_file(owner, "key_file", key_file)
+        try:
+            context.load_cert_chain(cert_file, key_file, password=lambda: "")  # without one OpenSSL asks on the terminal
+        except ssl.SSLError:
+            reason = "it must be a certificate in PEM, and its key must fit it and have no passphrase"
+            raise unusable(owner, "cert_file", cert_file, reason) from None
+        except OSError as error:
+            raise unusable(owner, "cert_file", cert_file, error.strerror or "it cannot be read") from None
+    return context
+
+
+def require_file(owner: str, member: str, path: str) -> None:
+    """Opening a pipe would wait without end."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise unusable(owner, member, path, "it is not a file")
+
+
+def unusable(owner: str, member: str, path: str, reason: str) -> ConfigError:
+    return ConfigError([Problem("", 0, 0, f"{owner}: {member} {path} cannot be used: {reason}")])

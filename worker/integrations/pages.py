@@ -1,0 +1,138 @@
+"""Follows the pages of a list: the next request of each answer, kept on the integration's own address, and one answer with the items of all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import unquote
+
+from yarl import URL
+
+from worker.config.automation import Pages
+from worker.config.variables import VariablePath
+from worker.core.errors import CallRefused
+from worker.core.exchange import Exchange, Fate
+from worker.core.header_names import CONTROL_CHARACTERS
+from worker.core.json_codec import MAX_VALUES, marks_in
+from worker.halo.transport import Answer, Call
+from worker.integrations.guard import MAX_RESPONSE_BYTES, same_place
+from worker.integrations.request_builder import MAX_DECODINGS
+
+LONGEST_LINK = 8 * 1024
+LINK = re.compile(r"""<([^<>]*)>((?:\s*+;\s*+[\w!#$&+.^`|~*-]++\s*+(?:=\s*+(?:"[^"]*"|[^\s";,]*+))?)*+)""")
+RELATION = re.compile(r""";\s*+rel\s*+=\s*+(?:"([^"]*)"|([^\s";,]++))""", re.IGNORECASE)
+SEPARATOR = re.compile(r"[/\\]")
+
+
+@dataclass(slots=True)
+class PageCollector:
+    """The pages of one call so far. `base`: the integration's base URL, below which every page lies."""
+
+    pages: Pages
+    base: URL
+    items: list[Any] = field(default_factory=list)
+    count: int = 0
+    _size: int = 0
+    _values: int = 0
+    _first: Exchange | None = None
+    _seen: set[URL] = field(default_factory=set)
+    _last: list[Any] | None = None
+
+    def begin(self, call: Call) -> Call:
+        """The call of the first page."""
+        return replace(call, url=call.url.update_query({self.pages.page: str(self.pages.first)})) if self.pages.page else call
+
+    def add(self, call: Call, exchange: Exchange, answer: Answer) -> str:
+        """Take over one page; why it cannot be used, or empty."""
+        self.count += 1
+        self._seen.add(call.url)
+        self._first = self._first or exchange
+        found = self.pages.items.find(exchange.body).value
+        if not isinstance(found, list):
+            return f"page {self.count} holds no list at {self.pages.items}"
+        if self.pages.page and found and found == self._last:
+            return f"page {self.count} is the same as the one before: the API does not know the query parameter {self.pages.page}"
+        self._last = found
+        self._size += len(answer.body or b"")
+        self._values += marks_in(answer.body or b"")
+        if self._size > MAX_RESPONSE_BYTES or self._values > MAX_VALUES:
+            return f"its pages have more than {MAX_RESPONSE_BYTES:,} bytes or {MAX_VALUES:,} values together: narrow the query"
+        self.items += found
+        return ""
+
+    def following(self, call: Call, exchange: Exchange) -> Call | None:
+        """The call of the next page; None after the last. Raises `CallRefused` for one that leads elsewhere, or in a circle."""
+        url = self._next_url(call.url, exchange)
+        if url is None:
+            return None
+        if self.count >= self.pages.most:
+            raise CallRefused(f"the list has more than {self.pages.most} pages: raise `max` of `pages`, or narrow the query")
+        if url in self._seen:
+            raise CallRefused(f"page {self.count} leads back to a page that was read already")
+        return replace(call, url=url)
+
+    def _next_url(self, current: URL, exchange: Exchange) -> URL | None:
+        pages = self.pages
+        if pages.page:
+            return current.update_query({pages.page: str(pages.first + self.count)}) if self._last else None
+        if pages.cursor:
+            mark = scalar(pages.value, exchange)
+            return current.update_query({pages.cursor: mark}) if mark else None
+        target = next_link(exchange.headers.get("link", "")) if pages.link else scalar(pages.next, exchange)
+        return own_address(target, current, self.base) if target else None
+
+    def merged(self) -> Exchange:
+        """The first answer with the items of all pages in place of its own."""
+        if self._first is None:
+            return Exchange(Fate.NOT_SENT, reason="no page was read")
+        return replace(self._first, body=with_items(self._first.body, [str(getattr(part, "name", "")) for part in self.pages.items.parts], self.items))
+
+
+def scalar(path: VariablePath | None, exchange: Exchange) -> str:
+    """A text or number of the answer; empty for null and where there is none."""
+    value = None if path is None else path.find(exchange.documents.get(path.root)).value
+    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+
+
+def with_items(document: Any, names: list[str], items: list[Any]) -> Any:
+    if not names:
+        return items
+    return {**document, names[0]: with_items(document[names[0]], names[1:], items)}
+
+
+def next_link(header: str) -> str:
+    """The target of the link with the relation `next`, as RFC 8288 writes it; empty where there is none."""
+    return next((target for target, relation in links(header) if "next" in relation.lower().split()), "")
+
+
+def links(header: str) -> Iterator[tuple[str, str]]:
+    for found in LINK.finditer(header):
+        relation = RELATION.search(found[2])
+        yield found[1].strip(), (relation[1] or relation[2] or "") if relation else ""
+
+
+def own_address(target: str, current: URL, base: URL) -> URL:
+    """The address of the next page. Raises `CallRefused` unless it has the scheme, host and port of `base` and lies below its path; it quotes nothing of it."""
+    try:
+        url = current.join(URL(target)).with_fragment(None)
+        same = same_place(url, base) and url.raw_user is None and url.raw_password is None
+    except (ValueError, TypeError):
+        same, url = False, URL()
+    if len(target) > LONGEST_LINK or CONTROL_CHARACTERS.search(target) or not url.raw_host:
+        raise CallRefused("the answer's next page is no address")
+    if not same:
+        raise CallRefused("the answer's next page leads to another scheme, host or port than the integration's own")
+    if not f"{url.raw_path}/".startswith(f"{base.raw_path.rstrip('/')}/") or climbs(url.raw_path):
+        raise CallRefused("the answer's next page leads away from the base_url")
+    return url
+
+
+def climbs(path: str) -> bool:
+    """Whether a server could read a path as one that leads up, after repeated decoding."""
+    for _ in range(MAX_DECODINGS + 1):
+        if any(part in {".", ".."} for part in SEPARATOR.split(path)):
+            return True
+        path = unquote(path)
+    return False
