@@ -18,6 +18,7 @@ from worker.cli.console import errors
 from worker.cli.dead import dead
 from worker.cli.operating import asyncapi, doctor, pause_route, resume_route, show_status, trace
 from worker.cli.problems import print_problems
+from worker.cli.runbook_commands import runbook
 from worker.core.errors import ConfigError, WorkerError
 from worker.core.redaction import redact_text
 
@@ -141,23 +142,7 @@ def register(
     return register_webhook(name, url, os.environ, dry_run=dry_run, yes=yes)
 
 
-runbook = typer.Typer(help="Show runbooks.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(runbook, name="runbook")
-
-
-@runbook.command("show")
-def runbook_show(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print Mermaid text for documentation.")] = False,
-) -> int:
-    """Draw a runbook as a flow chart."""
-    from worker.cli.runbook import show_runbook
-    from worker.settings import load_settings
-
-    settings = load_settings(os.environ)
-    return show_runbook(name, settings.routes, os.environ, settings.secrets, mermaid=mermaid)
-
-
 cursor = typer.Typer(help="Show the cursor of a subscriber, or move it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cursor, name="cursor")
 SubscriberName = Annotated[str, typer.Argument(metavar="SUBSCRIBER")]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from worker.core.errors import WorkerError
+import orjson
+
+from worker.core.errors import Undecodable, WorkerError
+from worker.core.exact_numbers import fragment
+from worker.core.json_codec import decode
 from worker.core.text_files import UnreadableFile, read_regular
 from worker.translation.secrets import marked, written
 
@@ -40,7 +43,12 @@ class Copy:
     def text(self) -> str:
         names = {str(number): name for number, name in self.names.items()}
         more = {"methods": list(self.methods), "inside": self.inside} if self.kind == "integration" else {"added": list(self.added), "client": self.client}
-        return json.dumps(written({"document": self.document, "names": names} | more), ensure_ascii=False, indent=1) + "\n"
+        return json_text(written({"document": self.document, "names": names} | more))
+
+
+def json_text(value: Any) -> str:
+    """Indented JSON, so that versions can be compared line by line; numbers stay exact."""
+    return f"{orjson.dumps(value, fragment, orjson.OPT_INDENT_2).decode()}\n"
 
 
 def copy_path(directory: Path, kind: Kind, name: str) -> Path:
@@ -53,7 +61,7 @@ def read_copy(directory: Path, kind: Kind, name: str) -> Copy | None:
     if not path.exists():
         return None
     try:
-        content = marked(json.loads(read_regular(path, LARGEST)))
+        content = marked(decode(read_regular(path, LARGEST), LARGEST))
         names = {int(number): str(each) for number, each in content["names"].items()}
         return Copy(
             kind,
@@ -64,7 +72,7 @@ def read_copy(directory: Path, kind: Kind, name: str) -> Copy | None:
             bool(content.get("inside")),
             str(content.get("client", "main")),
         )
-    except (UnreadableFile, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (UnreadableFile, Undecodable, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BrokenCopy(f"the copy {path} cannot be read ({type(error).__name__}): restore it, or delete it and export without it") from None
 
 

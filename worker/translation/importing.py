@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker.config.graph import after, round_trip
 from worker.translation.copies import Copy
 from worker.translation.documents import Documents
 from worker.translation.integration_import import import_integration
@@ -14,7 +15,6 @@ from worker.translation.naming import slug, unique
 from worker.translation.report import Report
 from worker.translation.runbook_import import import_runbook
 from worker.translation.secrets import RESERVED, SecretTaker, holds_reserved
-from worker.config.graph import after, round_trip
 
 
 @dataclass(frozen=True)
@@ -43,23 +43,31 @@ class Translation:
         return all(report.sound for report in self.reports)
 
 
-def translate(given: Documents, client: str, present: Mapping[str, Collection[str]] | None = None) -> Translation:
-    """`client`: the Halo client of actions. `present`: names that other definitions have, by section."""
+def translate(
+    given: Documents, client: str, present: Mapping[str, Collection[str]] | None = None, imported_before: Mapping[str, str] | None = None
+) -> Translation:
+    """`client`: the Halo client of actions. `present`: names that other definitions have: `integrations`, `routes`.
+
+    `imported_before`: names of runbooks by Halo's id, from earlier imports; a document that comes again keeps its name.
+    """
     taker, made = SecretTaker(), Translation(reports=list(given.unknown))
     documents = cleaned(given, taker, made)
     known: dict[int, KnownMethod] = {}
     refused: dict[int, str] = {}
+    present = present or {}
     for document in documents.integrations:
-        take_integration(document, documents, made, known, refused)
+        take_integration(document, documents, made, Names(known, refused, frozenset(present.get("integrations", ()))))
     for method in documents.lonely_methods():
         report = Report("integration", str(method.get("name")))
         report.refuse(str(method.get("name")), f"the integration {method.get('integration_id')!r} of the method is not among the documents")
         made.reports.append(report)
-    taken = {each.lower() for each in (present or {}).get("routes", ())}
+    taken = set(present.get("routes", ()))
     names: list[str] = []
+    before = imported_before or {}
     for document in documents.runbooks:
-        names.append(unique(slug(str(document.get("name") or ""), "runbook"), {*taken, *names}))
-    around = Surroundings(known, refused, runbook_ids(documents, names), client)
+        same = before.get(str(document.get("id", "")).lower())
+        names.append(same if same and same not in names else unique(slug(str(document.get("name") or ""), "runbook"), {*taken, *names, *before.values()}))
+    around = Surroundings(known, refused, {**before, **runbook_ids(documents, names)}, client)
     reports = [Report("runbook", str(document.get("name") or name), target=name) for document, name in zip(documents.runbooks, names, strict=True)]
     refuse_repeated(documents, reports)
     refuse_circles(documents, names, around, reports)
@@ -91,20 +99,27 @@ def cleaned(given: Documents, taker: SecretTaker, made: Translation) -> Document
     return found
 
 
-def take_integration(
-    document: Mapping[str, Any], documents: Documents, made: Translation, known: dict[int, KnownMethod], refused: dict[int, str]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The methods of all integrations by Halo's id, why others were refused, and the names that integrations elsewhere have."""
+
+    known: dict[int, KnownMethod]
+    refused: dict[int, str]
+    taken: frozenset[str]
+
+
+def take_integration(document: Mapping[str, Any], documents: Documents, made: Translation, names: Names) -> None:
     title = str(document.get("name") or "integration")
-    name = unique(slug(title, "integration"), made.integrations)
+    name = unique(slug(title, "integration"), {*made.integrations, *names.taken})
     report = Report("integration", title, target=name)
     made.reports.append(report)
     methods = documents.methods_of(document)
     imported = import_integration(document, methods, name, report)
     for method in methods:
         if isinstance(identifier := method.get("id"), int) and (imported is None or identifier in imported.refused):
-            refused[identifier] = f"its integration `{title}` was refused" if imported is None else imported.refused[identifier]
+            names.refused[identifier] = f"its integration `{title}` was refused" if imported is None else imported.refused[identifier]
     if imported is not None:
-        known |= imported.known
+        names.known.update(imported.known)
         inside = isinstance(document.get("methods"), list)
         made.integrations[name] = Result(imported.definition, Copy("integration", document, imported.methods, methods=tuple(methods), inside=inside), report)
 
@@ -137,13 +152,17 @@ def refuse_circles(documents: Documents, names: list[str], around: Surroundings,
             report.refuse(report.name, f"the runbooks {' → '.join(round_trip(name, starts))} start each other in a circle: here a run ends 10 runs below its first")
 
 
+def refused_names(made: Translation) -> set[str]:
+    return {report.target for report in made.reports if report.kind == "runbook" and report.target not in made.runbooks}
+
+
 def refuse_starts(made: Translation) -> None:
     """A runbook that starts a refused one is refused too."""
     while broken := {
         name: step["start"]
         for name, result in made.runbooks.items()
         for step in result.definition["steps"].values()
-        if "start" in step and step["start"] not in made.runbooks
+        if "start" in step and step["start"] in refused_names(made)
     }:
         for name, target in broken.items():
             result = made.runbooks.pop(name)
