@@ -11,7 +11,7 @@ from worker.config.loader import CompiledDirectory, compile_directory, route_fil
 from worker.core.errors import ConfigError, Problem, Undecodable
 from worker.core.json_codec import decode
 from worker.core.text_files import UnreadableFile, read_regular
-from worker.translation.copies import FOLDER, LARGEST, all_copies, copy_path
+from worker.translation.copies import FOLDER, LARGEST, Kind, all_copies, copy_path
 from worker.translation.documents import Documents
 from worker.translation.importing import Result, Translation
 from worker.translation.route_text import route_text
@@ -100,7 +100,9 @@ def problems_of(translation: Translation, directory: Path, client: str | None, e
 def place_of(result: Result, problem: Problem) -> str:
     """The name that the place of a mistake has in Halo, as near as the line tells it."""
     lines = text_of(result).splitlines()[: problem.line]
-    within = next((line.strip()[:-1] for line in reversed(lines) if line.startswith("      ") and not line.startswith("       ") and line.rstrip().endswith(":")), "")
+    within = next(
+        (line.strip()[:-1] for line in reversed(lines) if line.startswith("      ") and not line.startswith("       ") and line.rstrip().endswith(":")), ""
+    )
     numbers = [number for number, name in result.copy.names.items() if name == within]
     rows: Sequence[Any] = result.copy.methods if result.copy.kind == "integration" else result.copy.document.get("steps") or ()
     member = "id" if result.copy.kind == "integration" else "step_id"
@@ -115,7 +117,7 @@ def present_names(directory: Path, environment: Mapping[str, str], secrets: Path
         return found
     compiled: CompiledDirectory = compile_directory(directory, environment, secrets, placeholders=True)
     for node in compiled.definitions:
-        kind = "integration" if node.kind == "integrations" else "runbook"
+        kind: Kind = "integration" if node.kind == "integrations" else "runbook"
         if not copy_path(directory, kind, node.name).exists():
             found[node.kind if node.kind in found else "routes"].add(node.name)
     return found

@@ -32,7 +32,8 @@ def show(
 @runbook.command("import")
 def import_documents(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="JSON of Halo: runbooks, integrations and methods, alone, in lists, or as {runbooks, integrations, methods}.")
+        list[Path],
+        typer.Argument(metavar="FILE", help="JSON of Halo: runbooks, integrations and methods, alone, in lists, or as {runbooks, integrations, methods}."),
     ],
     out: Out = None,
     client: Client = "main",
@@ -54,7 +55,9 @@ def pull(
     client: Annotated[str, typer.Argument(metavar="CLIENT", help="A client of the route files: its Halo is asked.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="A runbook, as Halo names it. Default: all.")] = "",
     out: Out = None,
-    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the documents to this file, without secrets, and no route files.", show_default=False)] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the documents to this file, without secrets, and no route files.", show_default=False)
+    ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> int:
@@ -68,7 +71,9 @@ def pull(
 @runbook.command("export")
 def export(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A runbook or an integration of the route files.")],
-    directory: Annotated[Path | None, typer.Option("--routes", metavar="DIR", help="Directory of the route files. Default: WORKER_ROUTES.", show_default=False)] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--routes", metavar="DIR", help="Directory of the route files. Default: WORKER_ROUTES.", show_default=False)
+    ] = None,
 ) -> int:
     """Print Halo's document of a runbook or an integration; connects to nothing.
 

@@ -105,7 +105,9 @@ def literal(row: Mapping[str, Any]) -> str:
     text, number = row.get("value_string"), row.get("value_int")
     if isinstance(text, str) and text:
         if "<<" in text:
-            raise Untranslatable(f"`{shown(text)}` is compared as the literal text, since Halo compares no variable with a variable: the condition would never hold")
+            raise Untranslatable(
+                f"`{shown(text)}` is compared as the literal text, since Halo compares no variable with a variable: the condition would never hold"
+            )
         return text
     if isinstance(number, int) and not isinstance(number, bool):
         return str(number)

@@ -13,7 +13,7 @@ from worker.core.errors import Undecodable, WorkerError
 from worker.core.exact_numbers import fragment
 from worker.core.json_codec import decode
 from worker.core.text_files import UnreadableFile, read_regular
-from worker.translation.secrets import marked, written
+from worker.translation.secrets import marked, stored
 
 FOLDER = "halo"
 """The directory of the copies, in the one of the route files; the worker reads none of them."""
@@ -43,7 +43,7 @@ class Copy:
     def text(self) -> str:
         names = {str(number): name for number, name in self.names.items()}
         more = {"methods": list(self.methods), "inside": self.inside} if self.kind == "integration" else {"added": list(self.added), "client": self.client}
-        return json_text(written({"document": self.document, "names": names} | more))
+        return json_text(stored({"document": self.document, "names": names} | more))
 
 
 def json_text(value: Any) -> str:

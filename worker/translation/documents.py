@@ -31,7 +31,9 @@ class Documents:
             elif kind := kind_of(document):
                 {"runbook": self.runbooks, "integration": self.integrations, "method": self.methods}[kind].append(document)
             else:
-                self._refuse(place, "it is no document of a runbook, integration or method: a runbook has `steps`, an integration `resourcebaseurl`, a method `path`")
+                self._refuse(
+                    place, "it is no document of a runbook, integration or method: a runbook has `steps`, an integration `resourcebaseurl`, a method `path`"
+                )
 
     def _refuse(self, place: str, reason: str) -> None:
         report = Report("file", place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from worker.translation.report import Report
 
@@ -113,7 +113,7 @@ def read_ways(name: str, number: int, edges: Sequence[Mapping[str, Any]], report
     found: dict[int, int] = {}
     for edge in edges:
         result, start, end = (edge.get(member) for member in ("approval_result", "start_step", "end_step"))
-        if result not in (0, 1) or not is_number(result) or not is_number(end):
+        if not is_number(result) or result not in {0, 1} or not is_number(end):
             report.refuse(name, "a way out of the step has no `approval_result` of 0 or 1, or no number of the next step (`end_step`)")
             return None
         if start is not None and start != number:
@@ -140,5 +140,5 @@ def problems(step: HaloStep, steps: Mapping[int, HaloStep]) -> Iterator[str]:
         yield "the iteration does not go on with its next element: the second way must lead to -98"
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -149,7 +149,9 @@ def refuse_circles(documents: Documents, names: list[str], around: Surroundings,
         starts[name] = {around.runbooks[target.lower()] for target in targets if isinstance(target, str) and target.lower() in around.runbooks}
     for name, report in zip(names, reports, strict=True):
         if name in after(name, starts):
-            report.refuse(report.name, f"the runbooks {' → '.join(round_trip(name, starts))} start each other in a circle: here a run ends 10 runs below its first")
+            report.refuse(
+                report.name, f"the runbooks {' → '.join(round_trip(name, starts))} start each other in a circle: here a run ends 10 runs below its first"
+            )
 
 
 def refused_names(made: Translation) -> set[str]:

@@ -76,7 +76,9 @@ def path_and_query(document: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
         raise Untranslatable("the method has no path")
     written = written.strip()
     if re.match(r"(?i)[a-z][a-z0-9+.-]*://|//", written) or written.startswith("<<"):
-        raise Untranslatable(f"the path `{shown(written)}` is an address, or begins with a variable: the base address of the integration decides which host is called")
+        raise Untranslatable(
+            f"the path `{shown(written)}` is an address, or begins with a variable: the base address of the integration decides which host is called"
+        )
     path, _, inline = written.partition("?")
     values = dict(keyed(document.get("uri_params")))
     filled: set[str] = set()

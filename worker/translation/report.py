@@ -55,6 +55,16 @@ class Report:
 
     def as_json(self) -> Mapping[str, Any]:
         """`translated` is a list of `{place, halo, here, difference?}`, `refused` one of `{place, reason}`, `set` a mapping from variables to their meaning."""
-        lines = [{"place": each.place, "halo": each.halo, "here": each.here} | ({"difference": each.difference} if each.difference else {}) for each in self.lines]
+        lines = [
+            {"place": each.place, "halo": each.halo, "here": each.here} | ({"difference": each.difference} if each.difference else {}) for each in self.lines
+        ]
         refused = [{"place": each.place, "reason": each.reason} for each in self.refusals]
-        return {"kind": self.kind, "name": self.name, "target": self.target, "file": self.file, "translated": lines, "refused": refused, "set": dict(self.settings)}
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "target": self.target,
+            "file": self.file,
+            "translated": lines,
+            "refused": refused,
+            "set": dict(self.settings),
+        }

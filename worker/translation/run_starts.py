@@ -22,7 +22,9 @@ def start_of(document: Mapping[str, Any], name: str, report: Report) -> dict[str
     if document.get("active") is False:
         report.add("active", "the runbook is switched off", "it runs: pause it with `halo-worker pause`", "the route file has no member for it")
     if kind == FROM_HALO:
-        report.add("start", "an event of Halo, or by hand", f"start.queue: {queue['queue']}", "name the runbook in a webhook, and register it, for events of Halo")
+        report.add(
+            "start", "an event of Halo, or by hand", f"start.queue: {queue['queue']}", "name the runbook in a webhook, and register it, for events of Halo"
+        )
         return queue
     if kind != PUBLIC:
         raise Untranslatable(f"the kind of start {kind!r} is not known (`runbook_start_type`)")
@@ -43,7 +45,9 @@ def auth_of(document: Mapping[str, Any], name: str, report: Report) -> dict[str,
     secret = setting(name, "signature", "key")
     report.settings[secret] = f"the key with which callers of {name} sign: at least 32 random bytes"
     if kind == NONE:
-        report.add("start", "callers without authentication", f"callers sign with the header {HEADER}", "a public address without authentication has no counterpart")
+        report.add(
+            "start", "callers without authentication", f"callers sign with the header {HEADER}", "a public address without authentication has no counterpart"
+        )
         return {"type": "signature", "header": HEADER, "secret": f"${{{secret}}}"}
     algorithm, digest = document.get("algorithm") or 0, document.get("digest") or 0
     if algorithm not in ALGORITHMS or digest not in DIGESTS:
@@ -53,3 +57,16 @@ def auth_of(document: Mapping[str, Any], name: str, report: Report) -> dict[str,
     prefix = document.get("signature_prefix")
     made |= {"prefix": prefix} if isinstance(prefix, str) and prefix else {}
     return made | ({"digest": DIGESTS[digest]} if digest else {})
+
+
+def document_start(start: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of the document for `start` of a route file; secrets are not among them."""
+    endpoint = start.get("endpoint")
+    if not endpoint:
+        return {"runbook_start_type": FROM_HALO, "inbound_authentication_type": NONE}
+    auth = endpoint["auth"]
+    if auth["type"] == "basic":
+        return {"runbook_start_type": PUBLIC, "inbound_authentication_type": BASIC, "basic_username": auth["username"]}
+    made = {"runbook_start_type": PUBLIC, "inbound_authentication_type": SIGNATURE, "authentication_header": auth["header"], "algorithm": 0}
+    digests = {name: number for number, name in DIGESTS.items()}
+    return made | {"digest": digests[auth.get("digest", "base64")], "signature_prefix": auth.get("prefix", "")}

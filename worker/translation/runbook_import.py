@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker.translation.conditions import ordered
 from worker.translation.halo_steps import HaloStep, HaloSteps, read_steps
 from worker.translation.inputs import Inputs, read_inputs
 from worker.translation.iterations import Iteration, find_iterations
@@ -147,7 +148,7 @@ def target(number: int | None, chart: Chart, *, branch: bool) -> str:
 
 def iteration_step(step: HaloStep, chart: Chart, taken: Collection[str], report: Report) -> dict[str, Any]:
     iteration, name = chart.iterations[step.number], chart.names[step.number]
-    made, values = each_of(step, iteration, taken)
+    made, values = each_of(step, taken)
     first = target(iteration.first, chart, branch=True)
     if values:
         first = chart.add(f"{name}-values", {"set": values, "next": first})
@@ -159,7 +160,7 @@ def iteration_step(step: HaloStep, chart: Chart, taken: Collection[str], report:
     items = made["for_each"][2:-2]
     begin = chart.add(f"{name}-elements", step_made)
     empty = target(iteration.empty, chart, branch=True)
-    return {"next": [{"when": f"{{{{ $count({items_expression(items)}) > 0 }}}}", "go": begin}, {"go": empty}]}
+    return {"next": [{"when": f"{{{{ {ordered(items_expression(items), '>', '0')} }}}}", "go": begin}, {"go": empty}]}
 
 
 def items_expression(text: str) -> str:

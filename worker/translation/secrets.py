@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from worker.core.redaction import is_secret_name
@@ -12,6 +12,7 @@ from worker.translation.naming import setting, unique
 BEGIN, END = "\ue000", "\ue001"
 """Around the name of a variable, where a secret stood: characters that no document uses. What is written has `${NAME}`."""
 MARK = re.compile(f"{BEGIN}([A-Z0-9_]+){END}")
+STORED = re.compile(r"\$\$\{|\$\{([A-Z][A-Z0-9_]*)\}")
 PARAMETER = r"password|passwd|pwd|client_secret|secret|access_token|refresh_token|id_token|token|api_?key|signature|sig"
 SECRETS = (
     re.compile(r"(?<=://)(?P<secret>[^\s/?#@<\ue000]+)(?=@)"),
@@ -43,8 +44,8 @@ class SecretTaker:
                 return [self._taken(item, owner, name) for item in value]
             case Mapping():
                 key = value.get("key")
-                named = {"value": key} if isinstance(key, str) else {}
-                return {member: self._taken(inner, owner, named.get(member, member)) for member, inner in value.items()}
+                named: dict[str, str] = {"value": key} if isinstance(key, str) else {}
+                return {member: self._taken(inner, owner, named.get(str(member)) or str(member)) for member, inner in value.items()}
             case _:
                 return value
 
@@ -85,26 +86,28 @@ class SecretTaker:
 
 def written(value: Any) -> Any:
     """A copy as it may be written down: `${NAME}` for each mark."""
-    match value:
-        case str():
-            return MARK.sub(r"${\1}", value)
-        case list():
-            return [written(item) for item in value]
-        case Mapping():
-            return {name: written(inner) for name, inner in value.items()}
-        case _:
-            return value
+    return texts_of(value, lambda text: MARK.sub(r"${\1}", text))
+
+
+def stored(value: Any) -> Any:
+    """As `written`, with `$${` for the characters `${` of the document itself, so that `marked` can tell them from secrets."""
+    return written(texts_of(value, lambda text: text.replace("${", "$${")))
 
 
 def marked(value: Any) -> Any:
-    """The inverse of `written`, for documents that it wrote."""
+    """The inverse of `stored`."""
+    return texts_of(value, lambda text: STORED.sub(lambda found: "${" if found[1] is None else f"{BEGIN}{found[1]}{END}", text))
+
+
+def texts_of(value: Any, change: Callable[[str], str]) -> Any:
+    """A copy with each text changed."""
     match value:
         case str():
-            return re.sub(r"\$\{([A-Z][A-Z0-9_]*)\}", lambda found: f"{BEGIN}{found[1]}{END}", value)
+            return change(value)
         case list():
-            return [marked(item) for item in value]
+            return [texts_of(item, change) for item in value]
         case Mapping():
-            return {name: marked(inner) for name, inner in value.items()}
+            return {name: texts_of(inner, change) for name, inner in value.items()}
         case _:
             return value
 

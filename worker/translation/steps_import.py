@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from worker.config.variables import parse_variable
 from worker.translation.conditions import condition
 from worker.translation.halo_steps import HaloStep, is_number
-from worker.translation.iterations import Iteration
 from worker.translation.json_bodies import read_body
 from worker.translation.known_methods import Surroundings
 from worker.translation.outputs import keyed, read_outputs
 from worker.translation.report import Report, Untranslatable
-from worker.translation.texts import jsonata_name, jsonata_path, read_variable, ours, unwrapped
-from worker.config.variables import parse_variable
+from worker.translation.texts import jsonata_name, jsonata_path, ours, read_variable, unwrapped
 
 ACTIONS: Mapping[int, str] = {1: "create_ticket", 2: "update_ticket", 3: "create_action", 4: "create_user", 5: "create_user"}
 """Halo API actions by `auto_action_type`."""
@@ -86,7 +85,9 @@ class StepTranslation:
             duration = 0
         if not is_number(duration) or not 0 <= duration <= LONGEST_SLEEP:
             raise Untranslatable(f"the duration of the sleep is not a whole number of seconds up to {LONGEST_SLEEP:,}")
-        self._report.add(step.name, f"sleep {duration} s", f"wait: {duration}s" if duration else "a condition that always holds, since there is nothing to wait for")
+        self._report.add(
+            step.name, f"sleep {duration} s", f"wait: {duration}s" if duration else "a condition that always holds, since there is nothing to wait for"
+        )
         return {"wait": f"{duration}s"} if duration else {}
 
     def _start(self, step: HaloStep) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def condition_of(step: HaloStep) -> str:
     return condition(rows or ())
 
 
-def each_of(step: HaloStep, iteration: Iteration, taken: Collection[str]) -> tuple[dict[str, Any], dict[str, str]]:
+def each_of(step: HaloStep, taken: Collection[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """`for_each` and `as` of an iteration, and the variables that a first step of each element sets. Raises `Untranslatable`.
 
     In a mapping of this step, `response` is the element.
