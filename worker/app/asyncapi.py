@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from worker import __version__
+from worker.config.control_steps import Publication
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core import topology
 from worker.core.topology import AmqpExchange, outlet
@@ -111,7 +112,7 @@ def servers(amqp_url: str) -> dict[str, Any]:
 
 
 def events(routes: Routes) -> Iterator[Place]:
-    """What subscribers and webhooks publish."""
+    """What subscribers, webhooks and steps of runbooks publish."""
     for route in routes.subscribers.values():
         name = key_of("subscriber", route.name)
         yield Place(name, exchange_channel(outlet(route.exchange), *address_of(route)), name, "send", f"Changes of {route.operation.entity} in Halo.")
@@ -122,6 +123,17 @@ def events(routes: Routes) -> Iterator[Place]:
             name = key_of("webhook", hook.name)
             fixed = (f"webhooks.{hook.name}", {}) if hook.routing_key is None else free_key()
             yield Place(name, exchange_channel(outlet(hook.exchange), *fixed), name, "send", "Deliveries of Halo, as events.")
+    for key, runbook, step, publication in publications(routes):
+        channel = exchange_channel(outlet(publication.exchange), *free_key())
+        yield Place(key, channel, key, "send", f"What step {step} of runbook {runbook} publishes.")
+
+
+def publications(routes: Routes) -> Iterator[tuple[str, str, str, Publication]]:
+    """The steps that publish: key, runbook, step and message."""
+    for runbook in routes.runbooks.values():
+        for step in runbook.steps.values():
+            if step.publish is not None:
+                yield key_of("step", f"{runbook.name}.{step.name}"), runbook.name, step.name, step.publish
 
 
 def inputs(routes: Routes) -> Iterator[Place]:
@@ -135,7 +147,10 @@ def inputs(routes: Routes) -> Iterator[Place]:
             yield Place(f"{name}.source{number}", channel, name, None, "")
     for runbook in routes.runbooks.values():
         if runbook.queue is not None:
-            yield Place(key_of("queue", runbook.queue), queue_channel(runbook.queue), key_of("runbook", runbook.name), "receive", "Each message starts a run.")
+            name = key_of("runbook", runbook.name)
+            yield Place(key_of("queue", runbook.queue), queue_channel(runbook.queue), name, "receive", "Each message starts a run.")
+            for number, source in enumerate(runbook.bind):
+                yield Place(f"{name}.source{number}", exchange_channel(source.exchange, source.routing_key, {}), name, None, "")
 
 
 def dead_letters(routes: Routes) -> Iterator[Place]:
@@ -158,6 +173,8 @@ def messages_of(routes: Routes) -> Iterator[tuple[str, dict[str, Any]]]:
     for hook in routes.webhooks.values():
         if hook.exchange is not None:
             yield key_of("webhook", hook.name), {"headers": EVENT_HEADERS, "payload": {"type": "object", "description": "A delivery of Halo."}}
+    for key, _, step, _ in publications(routes):
+        yield key, {"payload": {"description": f"What `body` of step {step} yields."}}
     for publisher in routes.publishers.values():
         taken = SHAPED if publisher.transform is None else {"description": "What `transform` of the route takes: any JSON."}
         yield key_of("publisher", publisher.name), {"payload": taken} | examples(publisher)
@@ -182,7 +199,7 @@ def address_of(route: Subscriber) -> tuple[str, dict[str, Any]]:
 
 
 def free_key() -> tuple[str, dict[str, Any]]:
-    return "{routingKey}", {"routingKey": {"description": "What `publish.routing_key` of the route yields."}}
+    return "{routingKey}", {"routingKey": {"description": "What `publish.routing_key` of the route or step yields."}}
 
 
 def exchange_channel(exchange: AmqpExchange, address: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,11 +61,11 @@ async def open_clients(
 
 @asynccontextmanager
 async def open_performer(
-    routes: Routes, settings: Settings, runbook: Runbook, evaluator: Evaluator, clock: Clock, recorder: RequestRecorder | None = None
+    routes: Routes, settings: Settings, runbooks: Iterable[Runbook], evaluator: Evaluator, clock: Clock, recorder: RequestRecorder | None = None
 ) -> AsyncIterator[Performer]:
-    """What performs the steps of one runbook, for a run outside of the service. `evaluator`: the engine's own. With `recorder` writes are recorded instead of sent."""
+    """What performs the steps of these runbooks, for a run outside of the service. `evaluator`: the engine's own. With `recorder` writes are recorded instead of sent."""
     metrics, intercept = Metrics(), straight if recorder is None else recorder.intercept
-    names = clients_of(runbook, routes.integrations)
+    names = set().union(*(clients_of(runbook, routes.integrations) for runbook in runbooks))
     async with (
         open_clients(routes, settings, metrics, Health(), clock, names=names, intercept=intercept) as clients,
         open_caller(routes.integrations, clients, LookupEvaluator(evaluator, routes.tables), metrics, clock, intercept=intercept) as caller,

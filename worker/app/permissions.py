@@ -49,6 +49,7 @@ def worker(routes: Routes) -> Account:
     """What `halo-worker run` needs."""
     served = [route for route in routes.subscribers.values() if route.queue]
     bound = {str(route.queue) for route in served} | {route.queue for route in routes.publishers.values() if route.bind}
+    bound |= {str(runbook.queue) for runbook in routes.runbooks.values() if runbook.bind}
     foreign = {route.queue for route in routes.publishers.values() if not route.declare}
     work = set(work_queues(routes))
     return Account(
@@ -108,10 +109,12 @@ def warnings_of(routes: Routes) -> tuple[str, ...]:
         if not route.bind:
             told.append(unbound(route.queue, f"publisher {name}", "give the route a `bind` to an exchange of the sender"))
     for name, runbook in routes.runbooks.items():
-        if runbook.queue:
-            told.append(unbound(runbook.queue, f"runbook {name}", "bind it to an exchange of the sender with the broker's tools"))
+        if runbook.queue and not runbook.bind:
+            told.append(unbound(runbook.queue, f"runbook {name}", "give the runbook a `start.bind` to an exchange of the sender"))
     both = sorted(inlets(routes) & outlets(routes))
-    told += [f"exchange {exchange} carries the worker's events and feeds a publisher: a user who may write to it can forge events" for exchange in both]
+    told += [
+        f"exchange {exchange} carries the worker's events and feeds a queue of the worker: a user who may write to it can forge events" for exchange in both
+    ]
     return tuple(told)
 
 
@@ -120,14 +123,15 @@ def unbound(queue: str, owner: str, remedy: str) -> str:
 
 
 def inlets(routes: Routes) -> set[str]:
-    """The exchanges from which publishers get messages."""
-    return {source.exchange.name for route in routes.publishers.values() for source in route.bind}
+    """The exchanges from which publishers and runbooks get messages."""
+    return {source.exchange.name for route in (*routes.publishers.values(), *routes.runbooks.values()) for source in route.bind}
 
 
 def outlets(routes: Routes) -> set[str]:
     """The exchanges to which the worker publishes."""
     hooks = {hook.exchange for hook in routes.webhooks.values() if hook.exchange}
-    return {route.exchange for route in routes.subscribers.values()} | hooks
+    steps = {exchange for runbook in routes.runbooks.values() for exchange in runbook.outlets}
+    return {route.exchange for route in routes.subscribers.values()} | hooks | steps
 
 
 def work_queues(routes: Routes) -> list[str]:

@@ -24,7 +24,9 @@ from worker.flows.hooks.held_deliveries import HeldDeliveries, held_topology
 from worker.flows.hooks.poll_trigger import PollTrigger, wake_topology
 from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology
 from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology
-from worker.flows.running.runbook import RunbookFlow, Starter, runbook_topology, start_consumption, step_consumption
+from worker.flows.running.runbook import RunbookFlow
+from worker.flows.running.schedule import ScheduleFlow, schedule_topology
+from worker.flows.running.starting import Starter, runbook_topology, start_consumption, step_consumption
 from worker.flows.running.step import Performer, clients_of
 from worker.flows.writes.publisher import PublisherFlow, consumption_of, publisher_topology
 from worker.metrics import Metrics
@@ -99,11 +101,14 @@ class Wiring:
         used = clients_of(runbook, self.routes.integrations)
         needs = AllAvailable([self.clients[name] for name in sorted(used)])
         performer = Performer(self.caller, self.guard.recording(self.clients), self.evaluators)
-        steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.clock, self.routes.secrets.hide, self.tracer)
+        steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.clock, self.routes.secrets.hide, self.tracer, broker=self.current)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:
             flows.append(self._consumer(start_consumption(runbook, runbook.queue), Starter(runbook, self.clock).handle, AllAvailable([]), topology))
+        if runbook.schedule is not None:
+            schedule = ScheduleFlow(runbook, runbook.schedule, self.clock, self.metrics, self.health)
+            flows.append(Flow(runbook.name, schedule.part, topology + schedule_topology(runbook), schedule.serve))
         return flows
 
     def _held(self, hook: Webhook) -> Flow:

@@ -104,7 +104,10 @@ def integration_row(integration: Integration) -> tuple[str, ...]:
 def runbook_row(runbook: Runbook, routes: Routes) -> tuple[str, ...]:
     started = [f"queue {runbook.queue}"] if runbook.queue else []
     started += [f"POST /runbooks/{runbook.name}"] if runbook.endpoint else []
+    started += [f"schedule {runbook.schedule}"] if runbook.schedule else []
     started += [f"webhook {webhook.name}" for webhook in routes.webhooks.values() if webhook.runbook == runbook.name]
+    above = [other.name for other in routes.runbooks.values() if any(step.start and step.start.runbook == runbook.name for step in other.steps.values())]
+    started += [f"runbook {name}" for name in above]
     clients = dict.fromkeys(step.client for step in runbook.steps.values() if step.client)
     return (runbook.name, "runbook", ", ".join(clients), f"{', '.join(started)} → {counted(len(runbook.steps), 'step')}, {runbook.concurrency} at a time")
 

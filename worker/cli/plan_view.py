@@ -11,7 +11,7 @@ from rich.text import Text
 
 from worker.core.exact_numbers import dumps
 from worker.core.known_secrets import KnownSecrets
-from worker.core.plan import Difference, Plan, PlannedRequest
+from worker.core.plan import Difference, Plan, PlannedEvent, PlannedRequest
 
 WIDE = 100  # characters; a longer body is written on several lines
 
@@ -26,11 +26,8 @@ def plan_lines(plan: Plan, secrets: KnownSecrets) -> Iterator[Text]:
     """The lines about one input: what is sent, then why nothing is."""
     for request in plan.requests:
         yield from request_lines(request, secrets)
-    if plan.event is not None:
-        where = f"exchange {plan.event.exchange}, routing key" if plan.event.exchange else "queue"
-        yield Text(f"event to {where} {plan.event.routing_key}", style="green")
-        yield from (Text(f"  {name}: {secrets.hide(str(value))}", style="dim") for name, value in plan.event.headers.items())
-        yield from body_lines(plan.event.body, secrets)
+    for event in (plan.event, *plan.events):
+        yield from event_lines(event, secrets) if event is not None else ()
     if plan.runbook:
         yield Text(f"starts runbook {plan.runbook}", style="green")
     if plan.wake is not None:
@@ -51,6 +48,19 @@ def request_lines(request: PlannedRequest, secrets: KnownSecrets) -> Iterator[Te
     yield Text(secrets.hide(request.line), style="cyan" if request.asked or not request.writes else "green")
     if request.body is not None:
         yield from body_lines(request.content, secrets)
+
+
+def event_lines(event: PlannedEvent, secrets: KnownSecrets) -> Iterator[Text]:
+    where = f"exchange {event.exchange}, routing key" if event.exchange else "queue"
+    yield Text(f"event to {where} {event.routing_key}", style="green")
+    yield from (Text(f"  {name}: {secrets.hide(str(value))}", style="dim") for name, value in event.headers.items())
+    yield from body_lines(event.body, secrets)
+
+
+def show_event(console: Console, event: PlannedEvent, secrets: KnownSecrets) -> None:
+    """A message that is not published, indented below its step."""
+    for text in event_lines(event, secrets):
+        console.print(Text.assemble("    ", text), soft_wrap=True)
 
 
 def show_request(console: Console, request: PlannedRequest, secrets: KnownSecrets) -> None:

@@ -8,14 +8,27 @@ from pathlib import Path
 
 from rich.tree import Tree
 
+from worker.catalogue.actions import Action
 from worker.cli.console import output
-from worker.config.automation import Runbook, Step
+from worker.config.automation import Method, Runbook, Step, StepKind
+from worker.config.control_steps import ForEach, Publication, SubRunbook
 from worker.config.loader import load_routes
+from worker.core.durations import format_duration
 from worker.core.errors import WorkerError
 from worker.core.suggest import choices
 
 LABEL_LENGTH = 60
-SHAPES = {"end": ("([", "])"), "condition": ("{", "}"), "action": ("[[", "]]"), "method": ("[", "]")}
+SHAPES: Mapping[StepKind, tuple[str, str]] = {
+    "end": ("([", "])"),
+    "condition": ("{", "}"),
+    "action": ("[[", "]]"),
+    "method": ("[", "]"),
+    "set": ("[/", "/]"),
+    "wait": ("(", ")"),
+    "publish": (">", "]"),
+    "start": ("[[", "]]"),
+    "for_each": ("{{", "}}"),
+}
 
 
 class NoSuchRunbook(WorkerError):
@@ -40,7 +53,7 @@ def find_runbook(runbooks: Mapping[str, Runbook], name: str) -> Runbook:
 
 def as_tree(runbook: Runbook) -> Tree:
     """Each step once, where the flow reaches it first; elsewhere it is only named."""
-    tree = Tree(f"{runbook.name}  (started by {', '.join(starts(runbook)) or 'webhooks'})")
+    tree = Tree(f"{runbook.name}  (started by {', '.join(starts(runbook)) or 'webhooks or other runbooks'})")
     _grow(tree, runbook, runbook.first, "", set())
     return tree
 
@@ -59,9 +72,9 @@ def _grow(branch: Tree, runbook: Runbook, name: str, label: str, drawn: set[str]
 
 def as_mermaid(runbook: Runbook) -> str:
     """A flow chart that documentation can hold."""
-    lines = ["flowchart TD", f'  start(["{escaped(", ".join(starts(runbook)) or "webhook")}"]) --> {identifier(runbook.first)}']
+    lines = ["flowchart TD", f'  start(["{escaped(", ".join(starts(runbook)) or "webhook or runbook")}"]) --> {identifier(runbook.first)}']
     for step in runbook.steps.values():
-        opening, closing = SHAPES[kind(step)]
+        opening, closing = SHAPES[step.kind]
         lines.append(f'  {identifier(step.name)}{opening}"{escaped(described(step))}"{closing}')
         for target, why in edges(step):
             label = f'|"{escaped(why)}"|' if why else ""
@@ -72,28 +85,38 @@ def as_mermaid(runbook: Runbook) -> str:
 def starts(runbook: Runbook) -> list[str]:
     """What starts it, apart from webhooks."""
     found = [f"queue {runbook.queue}"] if runbook.queue else []
+    found += [f"schedule {runbook.schedule}"] if runbook.schedule else []
     return [*found, f"POST /runbooks/{runbook.name}"] if runbook.endpoint else found
-
-
-def kind(step: Step) -> str:
-    if step.end is not None:
-        return "end"
-    if step.method is not None:
-        return "method"
-    return "action" if step.action is not None else "condition"
 
 
 def described(step: Step) -> str:
     """The step in a few words."""
-    if step.end is not None:
-        return f"{step.name}: ends, {step.end}"
-    if step.method is not None:
-        return f"{step.name}: {step.method.full_name} ({step.method.verb})"
-    return f"{step.name}: {step.action.name} on {step.client}" if step.action is not None else f"{step.name}: which way?"
+    match step:
+        case Step(end=str() as end):
+            told = f"ends, {end}"
+        case Step(method=Method() as method):
+            told = f"{method.full_name} ({method.verb})"
+        case Step(action=Action() as action):
+            told = f"{action.name} on {step.client}"
+        case Step(wait=float() as seconds):
+            told = f"waits {format_duration(seconds)}"
+        case Step(publish=Publication() as publication):
+            told = f"publishes to exchange {publication.exchange}"
+        case Step(start=SubRunbook() as started):
+            told = f"starts runbook {started.runbook}{' and waits for its end' if started.waits else ''}"
+        case Step(each=ForEach() as each):
+            told = f"for each {each.item}{f', {each.parallel} at a time' if each.parallel > 1 else ''}"
+        case Step(sets=names) if names:
+            told = f"sets {', '.join(names)}"
+        case _:
+            told = "which way?"
+    return f"{step.name}: {told}"
 
 
 def edges(step: Step) -> Iterator[tuple[str, str]]:
     """Where it leads, and when."""
+    if step.each is not None:
+        yield step.each.first, "each"
     for branch in step.go:
         yield branch.go, shortened(branch.label) if branch.when is not None else "else" if len(step.go) > 1 else ""
     if step.on_failure is not None:

@@ -13,30 +13,27 @@ from uuid import uuid4
 from rich.console import Console
 from rich.text import Text
 
-from worker.app.clients import open_performer
+from worker.app.local_runs import open_follower
 from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import errors, output, write_json
 from worker.cli.inputs import WrongInput, read_inputs
-from worker.cli.plan_view import show_request
+from worker.cli.plan_view import show_event, show_request
 from worker.cli.runbook import find_runbook
 from worker.config.automation import Runbook
 from worker.config.examples import REQUEST_LINE
 from worker.config.routes import Routes
 from worker.core.answers import Answers, CannedAnswer
 from worker.core.bodies import read_json
-from worker.core.clock import SystemClock
 from worker.core.durations import format_duration
 from worker.core.errors import Undecodable
 from worker.core.outcome import Outcome
 from worker.core.printable import printable
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.core.suggest import choices
-from worker.evaluator.evaluators import open_evaluator
-from worker.evaluator.limits import Limits
-from worker.flows.local.delivery import LocalLedger
+from worker.flows.local.broker import EventRecorder
 from worker.flows.local.following import RunFollower, pause_before
 from worker.flows.running.run_message import Run
-from worker.flows.running.runbook import RunbookFlow
+from worker.flows.running.starting import with_started
 from worker.flows.running.variables import taken
 from worker.halo.interception import RequestRecorder
 from worker.logs import configure
@@ -64,23 +61,24 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
     configure(settings.log_level if settings.log_level == "debug" else "error", settings.log_format, hide=routes.secrets.hide)
     runbook = find_runbook(routes.runbooks, name)
     run = first_run(runbook, inputs, payload)
-    recorder = dry_recorder(options, runbook) if options.dry_run else None
+    recorder = dry_recorder(options, runbook, routes.runbooks) if options.dry_run else None
     if options.answers and recorder is None:
         raise WrongInput("it is for `--dry-run`: without it the methods themselves answer", ANSWER)
-    told = Told(Console(quiet=True) if options.as_json else output(), routes, recorder)
+    told = Told(Console(quiet=True) if options.as_json else output(), routes, recorder, None if recorder is None else EventRecorder())
     result = routes.filled.hide_in(asyncio.run(followed(run, runbook, routes, settings, told, options.limit)))
     if options.as_json:
         write_json(result, indent=False)
     elif result["result"] == "timeout":
         errors().print(result["reason"], soft_wrap=True)
     elif recorder is not None:
-        told.console.print("dry run: no write was sent", soft_wrap=True)
+        told.console.print("dry run: no write was sent, and no message published", soft_wrap=True)
     return GOOD if result["result"] == "done" else FAILED
 
 
-def dry_recorder(options: StartOptions, runbook: Runbook) -> RequestRecorder:
+def dry_recorder(options: StartOptions, runbook: Runbook, runbooks: Mapping[str, Runbook]) -> RequestRecorder:
     """Reads are sent; writes get the given answers. Raises `WrongInput`."""
-    methods = sorted({step.method.full_name for step in runbook.steps.values() if step.method is not None})
+    steps = [step for each in with_started([runbook], runbooks) for step in each.steps.values()]
+    methods = sorted({step.method.full_name for step in steps if step.method is not None})
     given: dict[str, list[CannedAnswer]] = {}
     for text in options.answers:
         name, separator, value = (part.strip() for part in text.partition(":="))
@@ -117,6 +115,7 @@ class Told:
     console: Console
     routes: Routes
     recorder: RequestRecorder | None = None
+    events: EventRecorder | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
     _same: int = 0
 
@@ -141,6 +140,11 @@ class Told:
                 )
             step["not_sent"] = [request.as_object() for request in held]
             self.recorder.requests, self.recorder.unanswered = [], []
+        if self.events is not None and self.events.events:
+            for event in self.events.events:
+                show_event(self.console, event, self.routes.secrets)
+            step["not_published"] = [event.as_object() for event in self.events.events]
+            self.events.events = []
         self.steps.append(step)
 
 
@@ -148,13 +152,7 @@ async def followed(run: Run, runbook: Runbook, routes: Routes, settings: Setting
     """The end of the run with its steps; `timeout` when it does not end in time."""
     follower: RunFollower | None = None
     try:
-        async with (
-            asyncio.timeout(limit),
-            open_evaluator(Limits(settings.expression_memory)) as evaluator,
-            open_performer(routes, settings, runbook, evaluator, SystemClock(), told.recorder) as performer,
-        ):
-            flow = RunbookFlow(runbook, performer, LocalLedger(), evaluator, SystemClock(), routes.filled.hide)
-            follower = RunFollower(runbook, flow.handle, told.step)
+        async with asyncio.timeout(limit), open_follower(routes, settings, runbook, told.step, told.recorder, told.events) as follower:
             end = await follower.follow(run)
     except TimeoutError:
         waited = "the expression engine" if follower is None else follower.waits_for
@@ -167,7 +165,7 @@ async def followed(run: Run, runbook: Runbook, routes: Routes, settings: Setting
 
 def without_times(step: Mapping[str, Any]) -> dict[str, Any]:
     """What is the same when a step fails again."""
-    return {member: value for member, value in step.items() if member not in {"ms", "times", "not_sent"}}
+    return {member: value for member, value in step.items() if member not in {"ms", "times", "not_sent", "not_published"}}
 
 
 def is_power_of_two(count: int) -> bool:
@@ -179,8 +177,9 @@ def told(settlement: Settlement, outcome: object) -> dict[str, Any]:
     status = getattr(outcome, "status", None)
     found: dict[str, Any] = {} if status is None else {"status": status}
     match settlement:
-        case Forward():
-            return found | {"then": str(getattr(outcome, "detail", ""))}
+        case Forward(delay=delay):
+            then = str(getattr(outcome, "detail", ""))
+            return found | {"then": f"{then}, in {format_duration(delay)}" if delay else then}
         case Retry(reason=reason):
             return found | {"then": f"tried again in {pause_before(settlement):g} s", "reason": reason}
         case Bury(dead_class, reason):

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from worker.catalogue.actions import Action
 from worker.catalogue.operation import Operation
 from worker.config.compiled import Condition, Example, Find, Template
-from worker.config.control_steps import JOIN_DELAY, ForEach, Publication, SubRunbook
+from worker.config.control_steps import ForEach, Publication, SubRunbook
 from worker.config.required import Required
 from worker.config.variables import VariablePath
 from worker.core.exchange import Exchange
@@ -271,7 +271,6 @@ class Runbook:
         found = {delay for step in steps if step.method is not None for delay in step.waits}
         found |= {delay for step in steps if step.action is not None or step.publish is not None for delay in step.retry}
         found |= {step.wait for step in steps if step.wait is not None}
-        found |= {JOIN_DELAY for step in steps if step.each is not None and step.each.parallel > 1}
         return tuple(sorted(found))
 
     @property

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from worker.config.automation import RunTemplate
 
 MOST_STARTS = 10  # runbooks that one run may start below each other, and iterations within each other
-JOIN_DELAY = 60.0  # seconds between two looks of a finished lane at the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +46,7 @@ class ForEach:
     results: tuple[str, ...] = ()
     """The variables of `into`."""
     failures: str = ""
+    single: bool = False
+    """Whether `items` is an expression, which yields a list of one element as that element."""
+    may_be_missing: bool = False
+    """Whether nothing, or null, is an empty list."""

@@ -27,8 +27,8 @@ def check_flow_graph(runbook: Runbook, node: ConfigNode) -> None:
     for name in [name for name, (_, inside) in elements.items() if name in inside]:
         steps.child(name).child("do").add_error(f"an element of `{name}` leads to `{name}` again: end its steps where the element is done")
         return
-    check_ends(runbook, {name: following(step) for name, step in runbook.steps.items()}, looping, steps)
-    check_pauses(runbook, looping, beyond, steps)
+    endless = check_ends(runbook, {name: following(step) for name, step in runbook.steps.items()}, looping, steps)
+    check_pauses(runbook, [name for name in looping if name not in endless], beyond, steps)
     for name, step in runbook.steps.items():
         before = [other for other in edges if name in beyond[other]]
         known = {*runbook.input, *(variable for other in before for variable in outputs(runbook.steps[other]))}
@@ -54,8 +54,8 @@ def may_end(step: Step) -> bool:
     return step.end is not None or not step.go or all(branch.when is not None for branch in step.go)
 
 
-def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], steps: ConfigNode) -> None:
-    """A loop that no branch and no `on_failure` leaves never ends; `looping` are the steps that can come back to themselves."""
+def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], steps: ConfigNode) -> Collection[str]:
+    """The steps of loops that no branch and no `on_failure` leaves, and an error for each loop; `looping` are the steps that can come back to themselves."""
     ends = {name for name, step in runbook.steps.items() if may_end(step)}
     while grown := {name for name, others in edges.items() if name not in ends and ends.intersection(others)}:
         ends |= grown
@@ -65,6 +65,7 @@ def check_ends(runbook: Runbook, edges: Edges, looping: Collection[str], steps: 
             reported |= after(name, edges)
             way = " → ".join(round_trip(name, edges))
             steps.child(name).add_key_error(f"the steps {way} never end: give one of them a branch or an `on_failure` that leads out")
+    return reported
 
 
 def check_pauses(runbook: Runbook, looping: Collection[str], beyond: Mapping[str, Collection[str]], steps: ConfigNode) -> None:

@@ -74,9 +74,8 @@ def check_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
         queue = node.child("queue") if "queue" in node else node.child("publish").child("queue")
         if not check_own(subscriber.queue, queue) and subscriber.queue in owners:
             owner = owners[subscriber.queue]
-            mend = f"give the publisher a `bind` to the exchange `{subscriber.exchange}`"
-            if owner.noun == "runbook":
-                mend = f"bind it to the exchange `{subscriber.exchange}` with the broker's tools"
+            bind = "`bind`" if owner.noun == "publisher" else "`start.bind`"
+            mend = f"give the {owner.noun} a {bind} to the exchange `{subscriber.exchange}`"
             queue.add_error(f"the queue `{subscriber.queue}` {owner.owns}: leave `queue` out here and {mend}")
 
 

@@ -15,6 +15,7 @@ from worker.config.mappings import MissingRule, member_name
 from worker.config.node_values import no_variable, optional_run_template, run_template
 from worker.config.references import References, check_reference
 from worker.config.run_templates import whole_value
+from worker.config.template_lexer import OPEN
 from worker.config.value_types import DURATION, Body, exchange_name, positive_seconds
 from worker.core.header_fields import is_reserved
 from worker.core.suggest import choices
@@ -125,4 +126,5 @@ def compile_each(members: Mapping[str, Any], node: ConfigNode, steps: tuple[str,
     if repeated := next((name for index, name in enumerate(given) if name in given[:index]), None):
         node.add_key_error(f"the variable `{repeated}` is named twice: `as`, `into` and `failures` need different names")
     into = optional_run_template(node.child("into"), "null")
-    return ForEach(run_template(items, missing), item, first or "", members["parallel"], into, results, members["failures"] or "")
+    single = isinstance(items.value, str) and OPEN in items.value
+    return ForEach(run_template(items, missing), item, first or "", members["parallel"], into, results, members["failures"] or "", single, missing != "fail")

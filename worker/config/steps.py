@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -169,10 +169,15 @@ def kind_of(node: ConfigNode) -> str | None:
         node.child(found[1]).add_key_error(f"`{found[0]}` and `{found[1]}` are both given: write one of them")
         return None
     if not found and "next" not in node:
-        kinds = [f"`{kind}`" for kind in STEP_KINDS]
-        node.add_key_error(f"a step needs {', '.join(kinds[:-1])} or {kinds[-1]}, or `next` alone (a condition)")
+        node.add_key_error(f"a step needs {one_of(STEP_KINDS)}, or `next` alone (a condition)")
         return None
     return found[0] if found else "condition"
+
+
+def one_of(names: Sequence[str]) -> str:
+    """The names as a choice, for a sentence."""
+    *most, last = [f"`{name}`" for name in names]
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def check_members(context: StepContext, kind: str) -> None:
@@ -181,8 +186,8 @@ def check_members(context: StepContext, kind: str) -> None:
     for name, field in type(definition).model_fields.items():
         key = field.alias or name
         if key in node and key not in MEMBERS[kind]:
-            owners = " or ".join(f"`{owner}`" for owner, members in MEMBERS.items() if key in members and owner != "condition")
-            node.child(key).add_key_error(f"`{key}` is for steps with {owners}; this one {DOES[kind]}")
+            owners = [owner for owner, members in MEMBERS.items() if key in members and owner != "condition"]
+            node.child(key).add_key_error(f"`{key}` is for steps with {one_of(owners)}; this one {DOES[kind]}")
     if definition.end == "done" and "reason" in node:
         node.child("reason").add_key_error("`reason` is for `end: failed`")
     if kind == "wait" and isinstance(definition.wait, bool):

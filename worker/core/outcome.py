@@ -37,12 +37,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """It is done, and `message` goes on to `queue` for what is next."""
+    """It is done, and `message` goes on to `queue` for what is next, after `delay` seconds in a retry queue."""
 
     message: Message
     queue: str
     detail: str = ""
     status: int | None = None
+    delay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one input causes. `reason` says why it is skipped or dead-lettered. `runbook`: the one that a delivery starts; `wake`: the subscriber and the id that it reads.
+    """What one input causes. `events`: what the steps of a run publish. `reason` says why it is skipped or dead-lettered. `runbook`: the one that a delivery starts; `wake`: the subscriber and the id that it reads.
 
     `unanswered`: reads that nothing answered, because the plan was made offline. `diff` is None where Halo was not asked; `asked`: the further reads for it.
     """
@@ -92,6 +92,7 @@ class Plan:
     outcome: PlanOutcome
     requests: Sequence[PlannedRequest] = ()
     event: PlannedEvent | None = None
+    events: Sequence[PlannedEvent] = ()
     dead_class: str = ""
     reason: str = ""
     runbook: str = ""
@@ -107,6 +108,8 @@ class Plan:
             shown["requests"] = [request.as_object() for request in self.requests]
         if self.event is not None:
             shown["event"] = self.event.as_object()
+        if self.events:
+            shown["events"] = [event.as_object() for event in self.events]
         texts = {"class": self.dead_class, "reason": self.reason, "runbook": self.runbook}
         shown |= {name: text for name, text in texts.items() if text}
         if self.wake is not None:

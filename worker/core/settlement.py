@@ -20,10 +20,11 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Put `message` on `queue`, confirmed, then take this one off."""
+    """Put `message` on `queue`, or into the retry queue of `delay` seconds that returns it there, confirmed; then take this one off."""
 
     message: Message
     queue: str
+    delay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ def settle(outcome: Outcome, *, attempts: int, doubtful: bool, delays: Sequence[
     match outcome:
         case Done() | Skipped():
             return Ack()
-        case Passed(message, queue):
-            return Forward(message, queue)
+        case Passed(message, queue, delay=delay):
+            return Forward(message, queue, delay)
         case Refused(dead_class, reason, status):
             return Bury(dead_class, reason, status, attempts + 1, doubtful=doubtful and dead_class in UNDECIDED, marks=outcome.marks, release=outcome.release)
         case Doubtful(reason, repeatable=False, status=status):

@@ -38,7 +38,25 @@ ORDER_MARK = "halo.ordered"  # there where a route has, or had, `order_by`
 RETRIES_DUE = "halo.retry.due"
 HOME = "halo-home"  # the header that says to which queue a copy in a retry queue returns; no sender's, since all names that begin with `halo-` are ours
 HELD_BACK = 60.0  # seconds until a copy is returned again to a queue that is missing or full
-OWN = ("state", "dead", "run", "wake", "claims", "echoes", "control", "status", "held", "keys", "budget", "retry", "ordered", "unrouted", "edits", "trace")
+OWN = (
+    "state",
+    "dead",
+    "run",
+    "wake",
+    "claims",
+    "echoes",
+    "control",
+    "status",
+    "held",
+    "keys",
+    "budget",
+    "retry",
+    "ordered",
+    "unrouted",
+    "edits",
+    "trace",
+    "join",
+)
 
 
 def is_own(queue: str) -> bool:
@@ -212,15 +230,16 @@ def retry_topology(retry: Iterable[float]) -> Topology:
     return Topology(queues=(browsed(dead_queue(RETRIES_DUE)), due, *delays))
 
 
-def baton_topology(subscriber: str) -> Topology:
-    """Where a subscriber's state lives: the baton's two queues and the stream of its known records."""
-    return Topology(
-        queues=(
-            browsed(state_queue(subscriber)),
-            handing_on(wait_queue(subscriber), state_queue(subscriber), BROWSED_LIMIT),
-            stream(known_stream(subscriber), max_bytes=512 * MEBIBYTE, segment_bytes=8 * MEBIBYTE),
-        )
-    )
+def lanes_queue(runbook: str) -> str:
+    """Where the parallel lanes of a runbook's iterations leave their results for the last one."""
+    return f"halo.join.{runbook}"
+
+
+def baton_topology(route: str, *, records: bool = True) -> Topology:
+    """Where the state of a subscriber or a schedule lives: the baton's two queues, and the stream of the known `records` where there are any."""
+    queues = (browsed(state_queue(route)), handing_on(wait_queue(route), state_queue(route), BROWSED_LIMIT))
+    known = stream(known_stream(route), max_bytes=512 * MEBIBYTE, segment_bytes=8 * MEBIBYTE)
+    return Topology(queues=(*queues, known) if records else queues)
 
 
 def outlet(exchange: str) -> AmqpExchange:

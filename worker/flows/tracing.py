@@ -30,8 +30,8 @@ def told(outcome: Outcome, settlement: Settlement) -> tuple[str, dict[str, Any]]
     match settlement:
         case Ack():
             return "skipped" if isinstance(outcome, Skipped) else "done", {"status": getattr(outcome, "status", None)}
-        case Forward(message, queue):
-            return "passed", {"next": message.correlation_id, "queue": queue}
+        case Forward(message, queue, delay):
+            return "passed", {"next": message.correlation_id, "queue": queue, "delay": delay or None}
         case Retry(delay, hold=hold):
             return "retried", {"delay": hold or delay}
         case Bury(dead_class, _, status, attempts):

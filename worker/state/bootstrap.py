@@ -13,19 +13,19 @@ logger = structlog.get_logger()
 LOCK_RETRY = 0.2
 
 
-async def ensure_baton(broker: Broker, clock: Clock, subscriber: str) -> None:
-    """Declare the subscriber's state, and put its first baton unless a replica has done so before. Raises `TopologyMismatch`."""
+async def ensure_baton(broker: Broker, clock: Clock, subscriber: str, *, records: bool = True) -> None:
+    """Declare the subscriber's state, and put its first baton unless a replica has done so before. `records`: whether it knows records. Raises `TopologyMismatch`."""
     while True:
         async with broker.lock(birth_lock(subscriber)) as mine:
             if mine:
-                await _bootstrap(broker, clock, subscriber)
+                await _bootstrap(broker, clock, subscriber, records=records)
                 return
         await clock.sleep(LOCK_RETRY)
 
 
-async def _bootstrap(broker: Broker, clock: Clock, subscriber: str) -> None:
+async def _bootstrap(broker: Broker, clock: Clock, subscriber: str, *, records: bool) -> None:
     born = await broker.queue_exists(born_marker(subscriber))
-    await broker.declare(baton_topology(subscriber))
+    await broker.declare(baton_topology(subscriber, records=records))
     if born:
         return
     await put_new_baton(broker, subscriber, Baton(due=clock.now()))

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from worker.core.errors import BrokerUnreachable, ChannelLost
+from worker.core.lanes import LanePart, Onward
 from worker.core.ledger import Claim, Key, Ledger
 from worker.core.message import Message
 from worker.core.ports import Broker, Clock
 from worker.metrics import Metrics
 from worker.state.claim_index import ClaimIndex
+from worker.state.lane_results import join_lanes
 from worker.state.stream_ledger import open_ledger
 
 NONE = "there is no broker at the moment"
 
 
 class CurrentBroker:
-    """Publishes and claims through whichever attachment there is; implements `Ledger`."""
+    """Publishes, claims and joins lanes through whichever attachment there is; implements `Ledger` and `RunBroker`."""
 
     def __init__(self, metrics: Metrics | None = None) -> None:
         self._metrics = metrics
         self._broker: Broker | None = None
         self._ledger: Ledger | None = None
+        self._clock: Clock | None = None
         self._index = ClaimIndex()
+        self._joining = asyncio.Lock()  # the broker's lock belongs to a connection, which all handlers share
 
     @asynccontextmanager
     async def attached(self, broker: Broker, clock: Clock, *, claiming: bool) -> AsyncIterator[None]:
         """While this attachment lasts; `claiming`: whether anybody needs claims."""
-        self._broker = broker
+        self._broker, self._clock = broker, clock
         try:
             if not claiming:
                 yield
@@ -43,6 +48,12 @@ class CurrentBroker:
         if self._broker is None:
             raise BrokerUnreachable(NONE)
         await self._broker.publish(message, routing_key=routing_key, exchange=exchange)
+
+    async def join(self, queue: str, part: LanePart, onward: Onward) -> bool:
+        if self._broker is None or self._clock is None:
+            raise BrokerUnreachable(NONE)
+        async with self._joining:
+            return await join_lanes(self._broker, self._clock, queue, part, onward)
 
     async def claim(self, key: Key, owner: str) -> Claim:
         if self._ledger is None:

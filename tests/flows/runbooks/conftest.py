@@ -157,11 +157,12 @@ class Scene:
 
 
 async def play(stage: Job, api: Api, steps: dict[str, Any], halo: SimulatedHalo | None = None, methods: dict[str, Any] | None = None, **more: Any) -> Scene:
-    """Put a runbook of these steps to work on this stage; `rate_limit` and `timeout` are the client's."""
+    """Put a runbook of these steps to work on this stage; `rate_limit` and `timeout` are the client's, `others` are further runbooks."""
     members = {name: more.pop(name) for name in ("rate_limit", "timeout") if name in more}
+    others = more.pop("others", {})
     definition = {
         "clients": {"main": client(halo, **members)} if halo is not None else {},
         "integrations": {"api": integration(api, **(methods or {}))},
-        "runbooks": {"rb": runbook(steps, **more)},
+        "runbooks": {"rb": runbook(steps, **more)} | others,
     }
     return Scene(stage, await stage.start(definition))

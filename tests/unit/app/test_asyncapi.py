@@ -30,7 +30,13 @@ ROUTES = {
             "examples": [{"name": "one", "given": {"serial": "A1"}, "expect": {"request": {"method": "POST"}}}],
         },
     },
-    "runbooks": {"book": {"first": "end", "steps": END, "start": {"queue": "starts"}}},
+    "runbooks": {
+        "book": {
+            "first": "tell",
+            "steps": {"tell": {"publish": {"exchange": "reports", "routing_key": "done"}, "next": "end"}} | END,
+            "start": {"queue": "starts", "bind": [{"exchange": "desk", "routing_key": "book.#"}]},
+        }
+    },
 }
 
 
@@ -85,7 +91,7 @@ def test_every_queue_and_exchange_of_the_routes_is_in_it(document):
         "events", "q 1", "q2", "starts", "q 1.dead", "q2.dead", "starts.dead", "halo.run.book.dead", "halo.dead.tickets", "halo.dead.assets", "halo.unrouted",
     }  # fmt: skip
     assert {(each["exchange"]["name"], each["exchange"]["type"]) for each in bindings if "exchange" in each} == {
-        ("halo", "topic"), ("other", "topic"), ("erp", "topic"),
+        ("halo", "topic"), ("other", "topic"), ("erp", "topic"), ("reports", "topic"), ("desk", "topic"),
     }  # fmt: skip
     assert document["channels"]["subscriber.tickets"]["parameters"]["change"]["enum"] == ["created", "updated", "deleted"]
 

@@ -20,7 +20,7 @@ from worker.core.topology import Topology, baton_topology, birth_lock, born_mark
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.ordered.consumer import ordered_publisher_topology
 from worker.flows.polling.subscriber import subscriber_topology
-from worker.flows.running.runbook import runbook_topology
+from worker.flows.running.starting import runbook_topology
 from worker.flows.writes.publisher import publisher_topology
 
 CLIENT = {"url": "http://127.0.0.1:1", "auth": {"type": "client_credentials", "client_id": "id", "client_secret": "planted-secret"}}
@@ -35,7 +35,18 @@ DEFINITION = {
         "theirs": publisher(queue="legacy.inbox", declare=False),
         "odd": publisher(queue="a(b)|.*[x]"),
     },
-    "runbooks": {"ask": RUNBOOK},
+    "runbooks": {
+        "ask": RUNBOOK,
+        "nightly": {
+            "start": {"queue": "nightly.starts", "schedule": "0 3 * * *", "bind": [{"exchange": "clock", "routing_key": "night"}]},
+            "first": "each",
+            "steps": {
+                "each": {"for_each": "{{ request.items }}", "do": "tell", "parallel": 2},
+                "tell": {"publish": {"exchange": "reports", "routing_key": "done"}, "next": "pause"},
+                "pause": {"wait": "3d"},
+            },
+        },
+    },
     "webhooks": {"hook": {"client": "main", "auth": SIGNED, "runbook": "ask", "publish": {"exchange": "hooks"}}},
 }
 
@@ -110,14 +121,14 @@ def test_an_operator_reads_dead_letters_and_not_the_work(routes, accounts):
 
 def test_a_sender_may_publish_to_its_exchange_and_do_nothing_else(accounts):
     senders = {name: account for name, account in accounts.items() if account.role == "sender"}
-    assert list(senders) == ["sender-erp"]
+    assert list(senders) == ["sender-clock", "sender-erp"]
     assert (senders["sender-erp"].configure, senders["sender-erp"].write, senders["sender-erp"].read) == (NOTHING, "^erp$", NOTHING)
 
 
 def test_a_reader_may_consume_its_queue_or_declare_its_own(accounts):
     served, own, narrow = accounts["reader-events.tickets"], accounts["reader-billing"], accounts["reader-stock"]
     assert (served.configure, served.write, served.read) == (NOTHING, NOTHING, r"^events\.tickets$")
-    assert (own.configure, own.write, own.read) == (r"^billing(\..*)?$", r"^billing(\..*)?$", r"^(billing(\..*)?|halo|hooks|people)$")
+    assert (own.configure, own.write, own.read) == (r"^billing(\..*)?$", r"^billing(\..*)?$", r"^(billing(\..*)?|halo|hooks|people|reports)$")
     assert narrow.read == r"^(stock(\..*)?|halo)$"
 
 
@@ -144,7 +155,7 @@ def test_queues_that_no_sender_can_reach_narrowly_and_mixed_exchanges_are_told(t
     assert [line.split()[1] for line in told] == ["legacy.inbox", "a(b)|.*[x]", "desk.asks"]
     mixed = DEFINITION | {"publishers": {"erp": publisher(bind=[{"exchange": "halo", "routing_key": "#"}])}, "runbooks": {}, "webhooks": {}}
     both = load_routes(write_routes(tmp_path, mixed), {}, tmp_path)
-    assert warnings_of(both) == ("exchange halo carries the worker's events and feeds a publisher: a user who may write to it can forge events",)
+    assert warnings_of(both) == ("exchange halo carries the worker's events and feeds a queue of the worker: a user who may write to it can forge events",)
     assert [account.user for account in accounts_of(both) if account.role == "sender"] == []
 
 

@@ -32,7 +32,7 @@ MADE = [
     (LoginAuth, Login, {"type", "username", "password"}),
     (PagesDefinition, Pages, {"max"}),
     (MethodDefinition, Method, {"method", "missing"}),
-    (StepDefinition, Step, {"next", "allow_unknown", "missing"}),
+    (StepDefinition, Step, {"next", "allow_unknown", "missing", *["for_each", "item", "do", "parallel", "into", "failures", "input"]}),
     (RunbookDefinition, Runbook, {"start"}),
     (CallerBasic, CallerAuth, set()),
     (CallerSignature, CallerAuth, {"secret"}),
@@ -104,6 +104,6 @@ def test_a_step_is_a_step_whatever_its_name(load):
     with pytest.raises(ConfigError) as raised:
         load("runbooks:\n  book: {start: {queue: q}, first: find, steps: {find: {end: done, entity: x, reasn: x}}}\n")
     assert [problem.message for problem in raised.value.problems] == [
-        "unknown key `entity`; valid are method, action, client, path, query, body, missing, required, output, next, on_failure, end, reason, retry, in_doubt, find, allow_unknown, timeout",
+        "unknown key `entity`; valid are method, action, client, path, query, body, missing, required, set, wait, publish, start, input, for_each, as, do, parallel, into, failures, output, next, on_failure, end, reason, retry, in_doubt, find, allow_unknown, timeout",
         "unknown key `reasn`; did you mean reason?",
     ]

@@ -39,7 +39,7 @@ def in_runbook(step, **more):
     """A step with a way to every other step."""
     ways = {"next": [{"when": "{{ status = 200 }}", "go": "tell"}, {"go": "give_up"}]} if "end" not in step and "next" not in step else {}
     first = {"next": [{"when": "{{ Id }}", "go": "here"}, {"when": "{{ X }}", "go": "tell"}, {"go": "give_up"}]}
-    inputs = {name: f"request^{name}" for name in ("Id", "id", "X", "TicketId", "ResponseText", "CustomerId", "OrderId", "Name")}
+    inputs = {name: f"request^{name}" for name in ("Items", "Id", "id", "X", "TicketId", "ResponseText", "CustomerId", "OrderId", "Name")}
     steps = {"first": first, "here": {**step, **ways}, **STEPS}
     return files(runbooks={"book": {"start": {"queue": "book.q"}, "input": inputs, "first": "first", "steps": steps}}, **more)
 
@@ -62,6 +62,14 @@ def in_step(key, value):
         return in_runbook({key: value}, integrations={"openai": {**ERP, "methods": {"completions": ERP["methods"]["call"]}}})
     if key in {"end", "reason"}:
         return in_runbook({"end": "failed"} | {key: value})
+    if key in {"set", "wait", "publish"}:
+        return in_step("start", "onboarding") if value is True else in_runbook({key: value})
+    if key in {"start", "input"}:
+        other = {"input": {"TicketId": "request^id"}, "first": "end", "steps": {"end": {"end": "done"}}}
+        given = {"start": "onboarding", "input": {"TicketId": 1}} | {key: value}
+        return in_runbook(given) | {"runbooks": in_runbook(given)["runbooks"] | {"onboarding": other}}
+    if key in {"for_each", "as", "do", "parallel", "into", "failures"}:
+        return in_runbook({"for_each": "<<X>>", "do": "tell", "next": "give_up"} | {key: value} | ({"next": "tell"} if key == "do" else {}))
     if key == "query":
         return in_runbook(ACTION | {key: value, "allow_unknown": True})
     if key == "required":
@@ -192,8 +200,9 @@ PLACES = {
     "PushDefinition": lambda key, value: in_webhook(publish={key: value}),
     "Request": in_request,
     "RunbookDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"input": {"TicketId": "request^id"}} | {key: value}}),
-    "StartDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"start": {key: value}}}),
+    "StartDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"start": {"queue": "close.q"} | {key: value}}}),
     "StepDefinition": in_step,
+    "PublicationDefinition": lambda key, value: in_runbook({"publish": {"routing_key": "k", key: value}}),
     "SubscriberDefinition": in_subscriber_key,
     "WakeDefinition": lambda key, value: in_webhook(wake={"subscriber": "tickets"} | {key: value}),
     "WebhookDefinition": lambda key, value: in_webhook(**{key: value}),

@@ -22,9 +22,11 @@ from worker.core.ledger import visit_key
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
 from worker.core.settlement import Bury, settle
+from worker.flows.local.broker import EventRecorder, LocalBroker
 from worker.flows.running import runbook as module
+from worker.flows.running.endings import is_final
 from worker.flows.running.run_message import Run
-from worker.flows.running.runbook import RunbookFlow, is_final
+from worker.flows.running.runbook import RunbookFlow
 from worker.flows.running.step import Performed
 from worker.flows.writes.attempt import Attempt
 
@@ -62,7 +64,7 @@ async def handled(
 ) -> Outcome:
     """The outcome; what the ledger is to learn with a dead letter is learnt, as the runner does."""
     ledger = ledger or Ledger()
-    flow = RunbookFlow(runbook, performer, ledger, InProcess(), Impatient())  # type: ignore[arg-type]
+    flow = RunbookFlow(runbook, performer, ledger, InProcess(), Impatient(), broker=LocalBroker(EventRecorder()))  # type: ignore[arg-type]
     delivery = Arrived(replace(run.message(), message_id=message_id), queue="halo.run.rb", redelivered=redelivered)
     outcome = await flow.handle(delivery, replace(opened(delivery), attempts=attempts))
     settlement = settle(outcome, attempts=attempts, doubtful=False, delays=runbook.delays)
@@ -204,9 +206,9 @@ async def test_without_claims_a_step_stays_undone_and_uncounted():
 async def test_the_step_limit_counts_steps_and_lets_a_run_end():
     steps = (ASK, Step("end", end="done"))
     runbook = book(*steps, step_limit=3)
-    assert isinstance(await handled(runbook, at("ask", visit=3), Scripted(Done())), Done)
-    assert await handled(runbook, at("ask", visit=4), Scripted(Done())) == Refused(DeadClass.FAILED, "the run has taken 3 steps, which is its limit")
-    assert isinstance(await handled(runbook, at("end", visit=4), Scripted(Done())), Done)
+    assert isinstance(await handled(runbook, at("ask", visit=3, steps=3), Scripted(Done())), Done)
+    assert await handled(runbook, at("ask", visit=4, steps=4), Scripted(Done())) == Refused(DeadClass.FAILED, "the run has taken 3 steps, which is its limit")
+    assert isinstance(await handled(runbook, at("end", visit=4, steps=4), Scripted(Done())), Done)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +232,7 @@ async def test_a_condition_that_fails_tells_the_step_and_not_the_data():
 
 async def test_garbage_is_buried_without_a_claim():
     ledger = Ledger()
-    flow = RunbookFlow(book(ASK), Scripted(Done()), ledger, InProcess(), Impatient())  # type: ignore[arg-type]
+    flow = RunbookFlow(book(ASK), Scripted(Done()), ledger, InProcess(), Impatient(), broker=LocalBroker(EventRecorder()))  # type: ignore[arg-type]
     delivery = Arrived(Message(b"{"))
     outcome = await flow.handle(delivery, opened(delivery))
     assert isinstance(outcome, Refused)
@@ -241,7 +243,9 @@ async def test_garbage_is_buried_without_a_claim():
 async def test_the_reason_of_a_run_that_ends_holds_no_secret_that_an_answer_quoted():
     step = Step("give_up", end="failed", reason=compile_run_template("the API said <<Text>>"))
     performer = Scripted(Done())
-    flow = RunbookFlow(book(step), performer, Ledger(), InProcess(), Impatient(), lambda text: text.replace("key-of-eight", "***"))  # type: ignore[arg-type]
+    flow = RunbookFlow(
+        book(step), performer, Ledger(), InProcess(), Impatient(), lambda text: text.replace("key-of-eight", "***"), broker=LocalBroker(EventRecorder())
+    )  # type: ignore[arg-type]
     delivery = Arrived(at("give_up", variables={"Text": "no key-of-eight"}, plain=("Text",)).message(), queue="halo.run.rb", redelivered=False)
     outcome = await flow.handle(delivery, opened(delivery))
     assert isinstance(outcome, Refused)

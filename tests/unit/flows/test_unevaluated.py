@@ -21,6 +21,7 @@ from worker.core.message import Message
 from worker.core.outcome import Done, Passed, Unsent
 from worker.core.settlement import Retry, settle
 from worker.flows.consuming.runner import handled
+from worker.flows.local.broker import EventRecorder, LocalBroker
 from worker.flows.local.following import LocalJob
 from worker.flows.ordered.messages import key_of
 from worker.flows.polling.emit import EmitStopped, Emitter, Tally
@@ -71,7 +72,9 @@ async def test_a_step_that_was_done_waits_for_its_next_one_and_is_not_done_again
     away, performer = Away(vain=3), Scripted(Done())
     step = Step("ask", method=object(), go=(Branch(compile_condition("1 + 1 = 2"), "next"),))
     delivery = Arrived(at("ask").message(), queue="halo.run.rb")
-    outcome = await RunbookFlow(book(step, Step("next", end="done")), performer, Ledger(), away, Impatient(), 1000).handle(delivery, opened(delivery))
+    outcome = await RunbookFlow(book(step, Step("next", end="done")), performer, Ledger(), away, Impatient(), broker=LocalBroker(EventRecorder())).handle(
+        delivery, opened(delivery)
+    )
     assert isinstance(outcome, Passed)
     assert led_to(outcome) == "next"
     assert (away.asked, len(performer.performed)) == (4, 1)
@@ -79,7 +82,7 @@ async def test_a_step_that_was_done_waits_for_its_next_one_and_is_not_done_again
 
 async def test_a_step_that_was_not_begun_is_tried_again_uncounted():
     delivery = Arrived(at("ask").message(), queue="halo.run.rb")
-    flow = RunbookFlow(book(ASK), Scripted(EvaluatorUnavailable(REASON)), Ledger(), Away(), Impatient())
+    flow = RunbookFlow(book(ASK), Scripted(EvaluatorUnavailable(REASON)), Ledger(), Away(), Impatient(), broker=LocalBroker(EventRecorder()))
     outcome = await handled(LocalJob(flow.handle, delivery, opened(delivery), ()))
     assert isinstance(outcome, Unsent)
     assert not outcome.counted

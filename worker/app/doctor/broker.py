@@ -15,7 +15,7 @@ from worker.core.ports import Broker
 from worker.core.topology import CLAIMS, Topology, baton_topology, common_topology, keys_topology, retry_topology, union
 from worker.flows.ordered.consumer import ordered_publisher_topology
 from worker.flows.polling.subscriber import subscriber_topology
-from worker.flows.running.runbook import runbook_topology
+from worker.flows.running.starting import runbook_topology
 from worker.flows.writes.publisher import publisher_topology
 from worker.settings import Settings
 from worker.state.stream_follower import open_stream

@@ -28,6 +28,7 @@ from worker.core.plan import Plan
 from worker.core.ports import Clock, Evaluator, Halo
 from worker.flows.lookups.evaluator import LookupEvaluator
 from worker.flows.lookups.ids import HaloIds
+from worker.flows.running.starting import with_started
 from worker.flows.running.step import Performer, clients_of
 from worker.halo.budget import Budgets
 from worker.halo.client import open_client
@@ -60,6 +61,7 @@ class Planner:
     engine: Evaluator
     tables: Mapping[str, Table]
     clock: Clock
+    runbooks: Mapping[str, Runbook] = field(default_factory=dict)
     asks: bool = False
     _remembering: dict[str, LookupEvaluator] = field(default_factory=dict)
 
@@ -79,7 +81,9 @@ class Planner:
                 return await plan_delivery(route, LookupEvaluator(self.engine, self.tables), self.clock, readable(given))
             case Runbook():
                 performer = Performer(self.caller, self.clients, {name: self._evaluator(name) for name in self.clients})
-                return await plan_run(route, performer, self.recorder, LookupEvaluator(self.engine, self.tables), self.clock, readable(given))
+                return await plan_run(
+                    with_started([route], self.runbooks), performer, self.recorder, LookupEvaluator(self.engine, self.tables), self.clock, readable(given)
+                )
 
     def _evaluator(self, client: str) -> LookupEvaluator:
         """Ids that Halo told are remembered; those of an example belong to that example."""
@@ -119,7 +123,10 @@ async def open_planner(
 ) -> AsyncIterator[Planner]:
     """A planner for these routes. Without `asks` nothing connects. `strict`: requests that examples do not answer are reported."""
     recorder, metrics, real = RequestRecorder(reads=asks, strict=strict), Metrics(), SystemClock()
-    used = tuple(used)
+    used = (
+        *(route for route in used if not isinstance(route, Runbook)),
+        *with_started((route for route in used if isinstance(route, Runbook)), routes.runbooks),
+    )
     names = clients_used(routes, used)
     async with AsyncExitStack() as stack:
         if asks:
@@ -136,4 +143,4 @@ async def open_planner(
         caller = await stack.enter_async_context(
             open_caller(bare, clients, LookupEvaluator(evaluator, routes.tables), metrics, real, intercept=recorder.intercept)
         )
-        yield Planner(clients, caller, recorder, evaluator, routes.tables, clock, asks)
+        yield Planner(clients, caller, recorder, evaluator, routes.tables, clock, routes.runbooks, asks)

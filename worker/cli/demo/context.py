@@ -21,7 +21,7 @@ from worker.core.message import Delivery, Message
 from worker.core.ports import Broker, Channel
 from worker.core.topology import AmqpExchange, Topology, baton_topology, born_marker, browsed, dead_queue, subscriber_dead_queue
 from worker.flows.polling.subscriber import subscriber_topology
-from worker.flows.running.runbook import runbook_topology
+from worker.flows.running.starting import runbook_topology
 from worker.flows.writes.publisher import publisher_topology
 from worker.sandbox.fake_completions_api import serve_completions
 from worker.sandbox.server import serve

@@ -64,6 +64,8 @@ class SettlementExecutor:
             match settlement:
                 case Ack():
                     pass
+                case Forward(message, queue, delay) if delay > 0:
+                    await self.confirmed(for_return(message, queue), retry_queue(delay))
                 case Forward(message, queue):
                     await self.confirmed(message, queue)
                 case Retry(delay):

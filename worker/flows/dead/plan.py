@@ -57,6 +57,8 @@ ANSWER_NEEDED_REASON = (
     "its request was sent, but the answer is lost, and step {step!r} {needs}: check it in the other system, then discard it, or say `--as not-sent`"
 )
 
+CALLER_WAITS_REASON = "step {step!r} ends a run that another one waits for: give the step a `next` that leads to an `end: done`, or say `--as not-sent`"
+
 
 def incomplete_letter(letter: Letter) -> Retain | None:
     """A letter with a missing part stays: its body is too large to read, or the worker left something out when it dead-lettered the message."""
@@ -113,6 +115,8 @@ def plan_done(dead_queue: DeadQueue, routes: Routes, message: Message) -> Replay
             return Retain("the run was not at a step that sends a request: replay it without `--as sent`")
         if needs := answer_use(step):
             return Retain(ANSWER_NEEDED_REASON.format(step=step.name, needs=needs))
+        if not step.go and run.callers:
+            return Retain(CALLER_WAITS_REASON.format(step=step.name))
         if not step.go:
             return MarkDone()
         values = replace(run.values(), status=None, response=None)

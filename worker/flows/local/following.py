@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from worker.config.automation import Runbook
@@ -19,12 +20,13 @@ from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
 from worker.flows.consuming.copies import retried
 from worker.flows.consuming.memory import Memory, Receipts
 from worker.flows.consuming.runner import DeliveryRunner, Handler, InFlight
+from worker.flows.local.broker import LocalBroker
 from worker.flows.local.delivery import LocalDelivery, LocalLedger
 from worker.flows.running.run_message import Run, run_queue
 from worker.metrics import Metrics
 from worker.state.keys import KEY_BYTES
 
-MOST_TURNS = 12_000  # more than the steps of any run with its retries; a run that is retried uncounted for ever ends here
+MOST_TRIES = 12_000  # more than the retries of any run; a run that is retried uncounted for ever ends here
 Told = Callable[[str, Outcome, Settlement, float], None]
 """Called after each step with its name, its outcome, its settlement and its seconds."""
 
@@ -68,41 +70,59 @@ class LocalJob:
 
 @dataclass
 class RunFollower:
-    """Takes the steps of one run. `waits_for` says at any time what the run waits for, as the end of a sentence."""
+    """Takes the steps of one run, and of those that it starts. `waits_for` says at any time what the run waits for, as the end of a sentence.
 
-    runbook: Runbook
-    handler: Handler
+    `runbooks`: by name, with their handlers; all of them publish to `broker`. `pauses`: whether a step with `wait` really waits.
+    """
+
+    runbooks: Mapping[str, tuple[Runbook, Handler]]
+    broker: LocalBroker
     told: Told
     clock: Clock = field(default_factory=SystemClock)
+    pauses: bool = True
     waits_for: str = field(default="its first step", init=False)
 
     async def follow(self, run: Run) -> Ack | Bury:
-        """The settlement of the last step. Raises `RunNeverEnds`."""
-        queue, codec, metrics, ledger = run_queue(self.runbook.name), HeaderCodec(secret(KEY_BYTES)), Metrics(), LocalLedger()
-        delivery: Delivery = LocalDelivery(run.message(), queue)
+        """The settlement of its last step, or of the first step that failed for good, in this run or in one that it started. Raises `RunNeverEnds`."""
+        codec, metrics, ledger, tries = HeaderCodec(secret(KEY_BYTES)), Metrics(), LocalLedger(), 0
+        queues = {run_queue(name): found for name, found in self.runbooks.items()}
+        deliveries: deque[Delivery] = deque([LocalDelivery(run.message(), run_queue(run.runbook))])
+        ends: list[Ack | Bury] = []
+        while deliveries:
+            delivery = deliveries.popleft()
+            runbook, handler = queues[delivery.queue]
+            step = step_of(delivery, run.runbook)
+            self.waits_for = f"an answer in step {step!r}"
 
-        def tell(outcome: Outcome, settlement: Settlement, _: DeliveryState, seconds: float) -> None:
-            self.told(step_of(delivery), outcome, settlement, seconds)
+            def tell(outcome: Outcome, settlement: Settlement, _: DeliveryState, seconds: float, step: str = step) -> None:
+                self.told(step, outcome, settlement, seconds)
 
-        runner = DeliveryRunner(self.runbook.name, ledger, Memory(Receipts(ledger), metrics), self.clock, metrics, InFlight(), tell)
-        for _ in range(MOST_TURNS):
-            self.waits_for = f"an answer in step {step_of(delivery)!r}"
-            job = LocalJob(self.handler, delivery, codec.read(delivery), self.runbook.delays)
-            await runner.own(job)
+            job = LocalJob(handler, delivery, codec.read(delivery), runbook.delays)
+            await DeliveryRunner(runbook.name, ledger, Memory(Receipts(ledger), metrics), self.clock, metrics, InFlight(), tell).own(job)
+            started = [LocalDelivery(message, queue) for message, queue in self.broker.waiting]
+            self.broker.waiting.clear()
             match job.settlement:
-                case Forward(message, _):
-                    delivery = LocalDelivery(message, queue)
+                case Forward(message, queue, delay):
+                    if delay and self.pauses:
+                        self.waits_for = f"the end of step {step!r}, which waits {format_duration(delay)}"
+                        await self.clock.sleep(delay)
+                    deliveries.appendleft(LocalDelivery(message, queue))
                 case Retry() as retry:
-                    self.waits_for = f"the next attempt of step {step_of(delivery)!r} in {format_duration(pause_before(retry))} ({retry.reason})"
+                    if (tries := tries + 1) >= MOST_TRIES:
+                        raise RunNeverEnds(f"the run was given up: it waited for {self.waits_for}")
+                    self.waits_for = f"the next attempt of step {step!r} in {format_duration(pause_before(retry))} ({retry.reason})"
                     await self.clock.sleep(pause_before(retry))
-                    delivery = LocalDelivery(codec.copy(delivery.message, queue, retried(job.state, retry)), queue)
+                    deliveries.appendleft(LocalDelivery(codec.copy(delivery.message, delivery.queue, retried(job.state, retry)), delivery.queue))
                 case Ack() | Bury() as end:
-                    return end
-        raise RunNeverEnds(f"the run was given up: it waited for {self.waits_for}")
+                    ends.append(end)
+            deliveries.extend(started)
+        return next((end for end in ends if isinstance(end, Bury)), Ack())
 
 
-def step_of(delivery: Delivery) -> str:
-    return str(Run.read(delivery.message.body).step)
+def step_of(delivery: Delivery, main: str) -> str:
+    """The step, with the name of its runbook where that is not the main one."""
+    run = Run.read(delivery.message.body)
+    return str(run.step) if run.runbook == main else f"{run.runbook}: {run.step}"
 
 
 def pause_before(retry: Retry) -> float:

@@ -11,15 +11,15 @@ from worker.config.routes import Subscriber
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator, Halo
-from worker.core.topology import Topology, browsed, common_topology, events_topology, state_queue, subscriber_dead_queue
+from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
 from worker.core.trace import NO_TRACE, Tracer
-from worker.flows.consuming.watchdog import stalled
 from worker.flows.echoes.filter import EchoFilter
 from worker.flows.polling.emit import Emitter
 from worker.flows.polling.poll import Poller
 from worker.flows.polling.retrying import RetryingReader
 from worker.flows.polling.schedule import Schedule, schedule_of
 from worker.flows.polling.turn import TurnResult
+from worker.flows.polling.turns import next_arrival
 from worker.flows.waiting import race
 from worker.metrics import Metrics
 from worker.state.baton import Baton, KnownRef
@@ -96,8 +96,7 @@ class SubscriberFlow:
 
     async def _turns(self, broker: Broker, lease: BatonLease, channel: Channel, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            stalls = stalled(broker, self._clock, state_queue(self._route.name), arrivals=int, has_room=lambda: True, well=lambda: None)
-            arrived = await race(lease.arrival(), channel.wait_closed(), stop.wait(), stalls, timeout=self._turn_limit)
+            arrived = await next_arrival(broker, self._clock, self._route.name, lease, channel, stop, self._turn_limit)
             if isinstance(arrived, str):
                 self._health.down(self.part, f"it gets no turns: {arrived}")
                 logger.warning("consumer.lost", route=self._route.name, reason=arrived)

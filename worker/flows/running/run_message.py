@@ -1,9 +1,9 @@
-"""A run of a runbook as a message: which step is next, and everything that the steps before it found."""
+"""A run of a runbook as a message: which step is next, everything that the steps before it found, and the runs that wait for its end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID, uuid5
@@ -13,16 +13,31 @@ from worker.core.entropy import new_id
 from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode
 from worker.core.message import Delivery, Message, identity_of
+from worker.flows.running.iteration import Failure, Iteration
+from worker.flows.running.run_shape import LATER, document_of, fits, later_members, plain_members
 
 VERSION = 1
 RESPONSE_LIMIT = 256 * 1024
-DEEPEST = MAX_DEPTH + 2  # a variable may be as deep as any document, and stands two levels down
+DEEPEST = MAX_DEPTH + 6  # a variable may be as deep as any document, and stands at most six levels down: in the run that a returning run brings
 STARTS = UUID("6f1c2f4e-7f0a-4c57-9c0e-1f5b8f6a7d11")  # the namespace of run ids that follow from what started them
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """The end of a run that this one waited for: its last state, or why it failed."""
+
+    run: Run | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
-    """`step` None: nothing is done yet, `request` is the starting payload. `visit` counts the steps that were begun. `status`, `response`: of the last method or action."""
+    """`step` None: nothing is done yet, `request` is the starting payload. `status`, `response`: of the last method or action.
+
+    `visit` counts the messages of the run, `steps` the steps of it that were begun; each element of an iteration begins at 0. `callers`: the runs that wait for its end,
+    outermost first. Where the last one iterates, this run is one of its elements: `variables` and `plain` hold what differs from that run's, `removed` what it no longer has,
+    and `request` is that run's. `each`: the iteration of the step, once it has begun. `catches`: of a caller, whether a failure below goes to it. `depth`: the starts above.
+    """
 
     id: str
     runbook: str
@@ -34,32 +49,69 @@ class Run:
     response: Any = None
     request: Any = None
     started: str = ""
+    steps: int = 0
+    depth: int = 0
+    removed: tuple[str, ...] = ()
+    catches: bool = False
+    each: Iteration | None = None
+    callers: tuple[Run, ...] = ()
+    returned: Returned | None = None
 
     def values(self) -> Values:
-        return Values(self.variables, frozenset(self.plain), self.status, self.response, self.request)
+        base = self._base()
+        variables = {name: value for name, value in base.variables.items() if name not in self.removed} | dict(self.variables)
+        plain = {name for name in base.plain if name in variables and name not in self.variables} | set(self.plain)
+        return Values(variables, frozenset(plain), self.status, self.response, base.request if self.is_element else self.request)
+
+    @property
+    def is_element(self) -> bool:
+        return bool(self.callers) and self.callers[-1].each is not None
+
+    @property
+    def root(self) -> str:
+        """The id of the run above all others: the correlation id of their messages."""
+        top = self.callers[0] if self.callers else self
+        return top.each.origin or top.id if top.each is not None else top.id
 
     def next(self, step: str, values: Values) -> Self:
         """The run at its next step; an answer that is too large to travel stays behind."""
-        response = values.response if len(encode(values.response)) <= RESPONSE_LIMIT else None
-        return replace(
-            self,
-            step=step,
-            visit=self.visit + 1,
-            variables=dict(values.variables),
-            plain=tuple(sorted(values.plain)),
-            status=values.status,
-            response=response,
-        )
+        begun = self.with_values(values).light()
+        return replace(begun, step=step, visit=self.visit + 1, steps=self.steps + 1, each=None, returned=None)
+
+    def light(self) -> Self:
+        """Without an answer that is too large to travel."""
+        return self if len(encode(self.response)) <= RESPONSE_LIMIT else replace(self, response=None)
+
+    def with_values(self, values: Values) -> Self:
+        """The run with these variables. A value that an element has from the run above is not copied."""
+        base = self._base()
+        own = {name: value for name, value in values.variables.items() if not same(name, values, base)}
+        plain = tuple(sorted(values.plain & own.keys())) if self.is_element else tuple(sorted(values.plain))
+        removed = tuple(sorted(base.variables.keys() - values.variables.keys()))
+        return replace(self, variables=own, plain=plain, removed=removed, status=values.status, response=values.response)
+
+    def _base(self) -> Values:
+        """The values of the run whose element this is."""
+        return replace(self.callers[-1], callers=self.callers[:-1]).values() if self.is_element else Values()
 
     def message(self) -> Message:
         """Without an id, so that each time that it is put somewhere it gets one of its own: of several copies one is to win its claim.
 
         Raises `Undecodable` when it is too large to travel.
         """
-        body = encode({"v": VERSION} | {item.name: getattr(self, item.name) for item in fields(self)})
+        body = encode({"v": VERSION} | self.document())
         if len(body) > MAX_BYTES:
             raise Undecodable(f"the run with its payload and variables has {len(body):,} bytes; at most {MAX_BYTES:,} can travel")
-        return Message(body, correlation_id=self.id)
+        return Message(body, correlation_id=self.root)
+
+    def document(self) -> dict[str, Any]:
+        """Its members as JSON values. What only some runs have is left out where it is absent."""
+        returned = None
+        if self.returned is not None:
+            ended, failure = self.returned.run, self.returned.failure
+            returned = {"run": None if ended is None else ended.document(), "failure": None if failure is None else asdict(failure)}
+        each = None if self.each is None else self.each.document()
+        return document_of(self, {"each": each, "returned": returned, "callers": [caller.document() for caller in self.callers]})
 
     @classmethod
     def read(cls, body: bytes) -> Self:
@@ -67,21 +119,42 @@ class Run:
         document = decode(body, max_depth=DEEPEST)
         if not isinstance(document, dict) or document.get("v") != VERSION:
             raise Undecodable("the message is not a run of a runbook")
+        return cls.of(document)
+
+    @classmethod
+    def of(cls, document: Any, *, alone: bool = False) -> Self:
+        """The run of a document; `alone`: one of those inside another, which has no callers. Raises `Undecodable`."""
+        if not isinstance(document, dict):
+            raise Undecodable("the run has a member of the wrong type")
         try:
-            values = {item.name: document[item.name] for item in fields(cls)}
+            values = {item.name: document[item.name] for item in fields(cls) if item.name not in LATER}
         except KeyError as missing:
             raise Undecodable(f"the run lacks its member {missing}") from None
-        if not fits(values):
+        later = later_members(document)
+        if not fits(values | later) or (alone and (later["callers"] or later["returned"])):
             raise Undecodable("the run has a member of the wrong type")
-        return cls(**values | {"plain": tuple(values["plain"])})
+        return cls(
+            **plain_members(values | later),
+            each=None if later["each"] is None else Iteration.read(later["each"]),
+            callers=tuple(cls.of(caller, alone=True) for caller in later["callers"]),
+            returned=cls._returned(later["returned"]),
+        )
+
+    @classmethod
+    def _returned(cls, document: Mapping[str, Any] | None) -> Returned | None:
+        if document is None:
+            return None
+        ended, failure = document.get("run"), document.get("failure")
+        try:
+            told = None if failure is None else Failure(**failure)
+        except TypeError:
+            raise Undecodable("the run has a member of the wrong type") from None
+        return Returned(None if ended is None else cls.of(ended, alone=True), told)
 
 
-def fits(values: Mapping[str, Any]) -> bool:
-    """Whether the members of a run are of the types that it has."""
-    texts = all(isinstance(values[name], str) and values[name] for name in ("id", "runbook")) and isinstance(values["started"], str)
-    numbers = type(values["visit"]) is int and values["visit"] >= 0 and (values["status"] is None or type(values["status"]) is int)
-    plain = isinstance(values["plain"], list) and all(isinstance(name, str) for name in values["plain"])
-    return texts and numbers and plain and isinstance(values["variables"], dict) and isinstance(values["step"], str | None)
+def same(name: str, values: Values, base: Values) -> bool:
+    """Whether an element has this variable from the run above."""
+    return name in base.variables and values.variables[name] is base.variables[name] and (name in values.plain) == (name in base.plain)
 
 
 def run_queue(runbook: str) -> str:
@@ -90,7 +163,11 @@ def run_queue(runbook: str) -> str:
 
 def start_message(runbook: str, run_id: str, request: Any, now: float) -> Message:
     """What starts a run with this payload; put it on `run_queue(runbook)`. The same run id twice is one run."""
-    return Run(run_id, runbook, request=request, started=datetime.fromtimestamp(now, UTC).isoformat()).message()
+    return Run(run_id, runbook, request=request, started=iso(now)).message()
+
+
+def iso(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).isoformat()
 
 
 def run_id_of(source: str, identity: str) -> str:

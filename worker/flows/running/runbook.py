@@ -10,60 +10,31 @@ import structlog
 from worker.catalogue.errors import RequestError, WrongType
 from worker.config.automation import Runbook, Step, Values
 from worker.config.compiled import Condition
+from worker.config.control_steps import ForEach, SubRunbook
 from worker.config.mappings import as_text
-from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, LookupUnanswered, Undecodable
 from worker.core.known_secrets import KnownSecrets, secret_texts
+from worker.core.lanes import RunBroker
 from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
 from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
 from worker.core.ports import Clock, Evaluator
-from worker.core.topology import Topology, work_topology
 from worker.core.trace import NO_TRACE, Tracer
-from worker.flows.consuming.consumer import Consumption
 from worker.flows.evaluating import once_evaluated
-from worker.flows.running.run_message import Run, run_queue, start_message, started_by
-from worker.flows.running.step import Performer
+from worker.flows.running.endings import LONGEST_REASON, ended_well, failure_above, is_final
+from worker.flows.running.iterating import ElementFailed, Iterator, Over
+from worker.flows.running.publishing import publish
+from worker.flows.running.run_message import Returned, Run, run_queue
+from worker.flows.running.starting import starting_values, sub_run
+from worker.flows.running.step import Performed, Performer
 from worker.flows.running.variables import taken
 from worker.flows.writes.attempt import Attempt, Attempts
 from worker.flows.writes.guarded_write import unanswered
 
 logger = structlog.get_logger()
-START_DELAYS = (10.0, 60.0, 600.0)
 PATIENCE = 1.0  # seconds in which the step after one that was delivered again may show that it is finished
 PAUSE = 1.0  # seconds that a step stays in hand when it cannot be claimed: it would come back at once
-LONGEST_REASON = 1000  # characters; a header that outgrows a frame would cost the connection
-
-
-def runbook_topology(runbook: Runbook) -> Topology:
-    """The queue of its steps, and the one that starts it where it has one, each with its companions."""
-    steps = work_topology(run_queue(runbook.name), runbook.delays)
-    return steps if runbook.queue is None else steps + work_topology(runbook.queue, START_DELAYS)
-
-
-def step_consumption(runbook: Runbook) -> Consumption:
-    return Consumption(runbook.name, run_queue(runbook.name), runbook.concurrency, runbook.delays, f"runbook {runbook.name}")
-
-
-def start_consumption(runbook: Runbook, queue: str) -> Consumption:
-    return Consumption(runbook.name, queue, runbook.concurrency, START_DELAYS, f"runbook {runbook.name} (starts)")
-
-
-class Starter:
-    """The handler of the queue that starts a runbook: any JSON becomes the starting payload of a run."""
-
-    def __init__(self, runbook: Runbook, clock: Clock) -> None:
-        self._runbook = runbook
-        self._clock = clock
-
-    async def handle(self, delivery: Delivery, _: DeliveryState) -> Outcome:
-        run_id = started_by(delivery)
-        try:
-            message = start_message(self._runbook.name, run_id, read_message(delivery.message), self._clock.now())
-        except Undecodable as error:
-            return Refused(DeadClass.DECODE, str(error))
-        return Passed(message, run_queue(self._runbook.name), f"run {run_id}")
 
 
 class RunbookFlow:
@@ -78,6 +49,8 @@ class RunbookFlow:
         clock: Clock,
         hide: Callable[[str], str] = str,
         tracer: Tracer = NO_TRACE,
+        *,
+        broker: RunBroker,
     ) -> None:
         """`hide` masks secrets in a reason that the route makes of an answer."""
         self._hide = hide
@@ -86,6 +59,8 @@ class RunbookFlow:
         self._ledger = ledger
         self._evaluator = evaluator
         self._clock = clock
+        self._broker = broker
+        self._iterator = Iterator(runbook, ledger, broker, evaluator)
         self._attempts = Attempts(runbook.name, ledger, clock, tracer)
 
     async def handle(self, delivery: Delivery, state: DeliveryState) -> Outcome:
@@ -114,9 +89,6 @@ class RunbookFlow:
             return Refused(DeadClass.FAILED, "the run is one of another runbook")
         if run.step is not None and run.step not in self._runbook.steps:
             return Refused(DeadClass.FAILED, f"the runbook has no step {run.step!r} any more")
-        ends = run.step is not None and self._runbook.steps[run.step].end is not None
-        if run.visit > self._runbook.step_limit and not ends:
-            return Refused(DeadClass.FAILED, f"the run has taken {self._runbook.step_limit} steps, which is its limit")
         return None
 
     async def _is_due(self, run: Run, claim: Claim, *, redelivered: bool) -> bool:
@@ -132,22 +104,48 @@ class RunbookFlow:
         return claim is Claim.AGAIN or await self._ledger.knows(visit_released(run.id, run.visit))
 
     async def _taken(self, run: Run, attempt: Attempt, attempts: int) -> Outcome:
+        """A failure that no run above has a use for stays here with all of them: its replay goes on from this step."""
         try:
-            return await self._take(run, attempt, attempts)
-        except (ExpressionError, Undecodable) as error:
+            try:
+                outcome = await self._take(run, attempt, attempts)
+            except ExpressionError as error:
+                outcome = Refused(DeadClass.TRANSFORM, f"step {run.step!r}: {error}")
+            return failure_above(run, outcome, attempts)
+        except Undecodable as error:
             return Refused(DeadClass.TRANSFORM, f"step {run.step!r}: {error}")
 
     async def _take(self, run: Run, attempt: Attempt, attempts: int) -> Outcome:
-        values = run.values()
         if run.step is None:
-            return self._to(run, self._runbook.first, taken(values, self._runbook.input, {"request": run.request}))
-        step = self._runbook.steps[run.step]
-        if step.end is not None:
-            return await ended(step, values, self._evaluator, self._hide)
-        if step.method is None and step.action is None:
-            return await self._onward(run, step, values)
+            return self._to(run, self._runbook.first, starting_values(self._runbook, run))
+        step, values = self._runbook.steps[run.step], run.values()
+        if run.steps > self._runbook.step_limit and step.end is None:
+            return Refused(DeadClass.FAILED, f"the run has taken {self._runbook.step_limit} steps, which is its limit")
+        match step:
+            case Step(end=str()):
+                return await self._ended(run, step, values)
+            case Step(wait=float() as seconds):
+                outcome = await self._onward(run, step, values)
+                return replace(outcome, delay=seconds) if isinstance(outcome, Passed) else outcome
+            case Step(set=template) if template is not None:
+                found = await template.fill(values, self._evaluator)
+                kept = {name: value for name, value in values.variables.items() if name not in step.sets}
+                return await self._onward(run, step, replace(values, variables=kept | found, plain=values.plain | found.keys()))
+            case Step(start=SubRunbook() as started):
+                return await self._start(run, step, started, values, attempts)
+            case Step(each=ForEach() as each):
+                return await self._iterate(run, step, each, attempts)
+            case Step(method=None, action=None, publish=None):
+                return await self._onward(run, step, values)
+            case _:
+                return await self._perform(run, step, values, attempt, attempts)
+
+    async def _perform(self, run: Run, step: Step, values: Values, attempt: Attempt, attempts: int) -> Outcome:
+        """What a step sends, and what follows on its outcome."""
         try:
-            performed = await self._performer.perform(step, values, attempt)
+            if step.publish is not None:
+                performed = Performed(await publish(step.publish, run, values, self._broker, self._evaluator, self._clock), values)
+            else:
+                performed = await self._performer.perform(step, values, attempt)
         except (RequestError, CallRefused) as error:
             dead = DeadClass.TRANSFORM if isinstance(error, WrongType) else DeadClass.REJECTED
             return self._failed(run, step, values, await attempt.with_history(Refused(dead, f"not sent: {error}")), attempts)
@@ -157,10 +155,59 @@ class RunbookFlow:
             return await self._onward(run, step, performed.values, performed.outcome.status)
         return self._failed(run, step, performed.values, performed.outcome, attempts)
 
+    async def _start(self, run: Run, step: Step, started: SubRunbook, values: Values, attempts: int) -> Outcome:
+        """Another runbook: the run goes on at once, or where that one has ended."""
+        if run.returned is not None:
+            return await self._returned(run, step, run.returned, attempts)
+        child = await sub_run(started, run, step, values, self._evaluator, self._clock)
+        if isinstance(child, Refused):
+            return self._failed(run, step, values, child, attempts)
+        if started.waits:
+            return Passed(child.message(), run_queue(child.runbook), f"{step.name} → runbook {child.runbook}")
+        try:
+            await self._broker.publish(child.message(), routing_key=run_queue(child.runbook))
+        except BrokerError as error:
+            return await self._later(error)
+        return await self._onward(run, step, values)
+
+    async def _returned(self, run: Run, step: Step, ended: Returned, attempts: int) -> Outcome:
+        """The variables of the other run are the response."""
+        values = run.values()
+        if ended.failure is not None or ended.run is None:
+            failure = ended.failure
+            told = (
+                Refused(DeadClass.FAILED, "its run brought nothing")
+                if failure is None
+                else Refused(DeadClass(failure.dead_class), failure.reason, failure.status)
+            )
+            return self._failed(run, step, values, replace(told, reason=f"runbook {step.start.runbook if step.start else ''!s}: {told.reason}"), attempts)
+        answered = replace(values, status=None, response=dict(ended.run.variables))
+        documents = {"response": answered.response, "request": answered.request}
+        return await self._onward(run, step, taken(answered, step.output, documents))
+
+    async def _iterate(self, run: Run, step: Step, each: ForEach, attempts: int) -> Outcome:
+        try:
+            progress = await self._iterator.progress(run, step, each)
+        except BrokerError as error:
+            return await self._later(error)
+        match progress:
+            case Over(whole, values):
+                return await self._onward(whole, step, values)
+            case ElementFailed(whole, failure, index):
+                refused = Refused(DeadClass(failure.dead_class), f"element {index}: {failure.reason}", failure.status)
+                return self._failed(whole, step, whole.values(), refused, attempts)
+            case outcome:
+                return outcome
+
+    async def _later(self, error: BrokerError) -> Unsent:
+        """Nothing but copies was put: the step is taken again as soon as the broker lets us."""
+        await self._clock.sleep(PAUSE)
+        return Unsent(str(error), counted=False)
+
     async def _onward(self, run: Run, step: Step, values: Values, status: int | None = None) -> Outcome:
         """To the first branch that holds."""
         if not step.go:
-            return Done("the run is done", status)
+            return self._over(run, values, status)
         for branch in step.go:
             if branch.when is None or await self._holds(branch.when, values):
                 return self._to(run, branch.go, values, status)
@@ -169,6 +216,18 @@ class RunbookFlow:
     async def _holds(self, when: Condition, values: Values) -> bool:
         """What the step does is done already: it must not go back for want of an evaluator."""
         return await once_evaluated(lambda: when.holds(values.context(), {}, self._evaluator), self._clock)
+
+    async def _ended(self, run: Run, step: Step, values: Values) -> Outcome:
+        """Raises `ExpressionError`."""
+        if step.end == "done":
+            return self._over(run, values)
+        told = as_text(await step.reason.fill(values, self._evaluator)) if step.reason is not None else ""
+        reason = KnownSecrets(secret_texts(values.variables)).hide(self._hide(told))
+        return Refused(DeadClass.FAILED, reason[:LONGEST_REASON] or f"the run ended at step {step.name!r}")
+
+    def _over(self, run: Run, values: Values, status: int | None = None) -> Outcome:
+        """The run has ended well: the one that waits for it goes on. Raises `Undecodable`."""
+        return ended_well(run, values, status) if run.callers else Done("the run is done", status)
 
     def _failed(self, run: Run, step: Step, values: Values, outcome: Outcome, attempts: int) -> Outcome:
         """A failure waits for its retry, goes to `on_failure`, or ends the run; what is in doubt is parked in any case."""
@@ -185,23 +244,3 @@ class RunbookFlow:
     def _to(self, run: Run, name: str, values: Values, status: int | None = None) -> Outcome:
         """Raises `Undecodable` when the run has grown too large."""
         return Passed(run.next(name, values).message(), run_queue(self._runbook.name), f"{run.step or 'start'} → {name}", status)
-
-
-async def ended(step: Step, values: Values, evaluator: Evaluator, hide: Callable[[str], str]) -> Outcome:
-    """Raises `ExpressionError`."""
-    if step.end == "done":
-        return Done("the run is done")
-    told = as_text(await step.reason.fill(values, evaluator)) if step.reason is not None else ""
-    reason = KnownSecrets(secret_texts(values.variables)).hide(hide(told))
-    return Refused(DeadClass.FAILED, reason[:LONGEST_REASON] or f"the run ended at step {step.name!r}")
-
-
-def is_final(outcome: Unsent | Doubtful | Refused, attempts: int) -> bool:
-    """Whether no further attempt follows and no operator has to decide whether it was done."""
-    match outcome:
-        case Refused(dead_class):
-            return dead_class is not DeadClass.IN_DOUBT
-        case Doubtful(repeatable=False):
-            return False
-        case _:
-            return outcome.counted and attempts >= len(outcome.delays or ())

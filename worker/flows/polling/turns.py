@@ -1,0 +1,27 @@
+"""Waits for a baton, whatever its holder does with it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from worker.core.message import Delivery
+from worker.core.ports import Broker, Channel, Clock
+from worker.core.topology import state_queue
+from worker.flows.consuming.watchdog import stalled
+from worker.flows.waiting import race
+from worker.state.baton_lease import BatonLease
+
+
+async def next_arrival(
+    broker: Broker,
+    clock: Clock,
+    name: str,
+    lease: BatonLease,
+    channel: Channel,
+    stop: asyncio.Event,
+    patience: float,
+) -> Delivery | str | bool | None:
+    """The delivery with the baton; a text is why the channel gives none, True is `stop`, and None: none came within `patience` seconds."""
+    stalls = stalled(broker, clock, state_queue(name), arrivals=int, has_room=lambda: True, well=lambda: None)
+    arrived: Delivery | str | bool | None = await race(lease.arrival(), channel.wait_closed(), stop.wait(), stalls, timeout=patience)
+    return arrived

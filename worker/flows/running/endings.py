@@ -1,0 +1,62 @@
+"""The end of a run below another: a message that takes the run above further, or makes its step fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from worker.config.automation import Step, Values
+from worker.core.outcome import DeadClass, Doubtful, Outcome, Passed, Refused, Unsent
+from worker.flows.running.iteration import Failure
+from worker.flows.running.run_message import Returned, Run, run_queue
+
+LONGEST_REASON = 1000  # characters; a header that outgrows a frame would cost the connection
+
+
+def ended_well(run: Run, values: Values, status: int | None = None) -> Passed:
+    """The run above goes on. Raises `Undecodable` when it is too large to travel."""
+    last = replace(run.with_values(values).light(), callers=(), each=None, returned=None, request=None)
+    return returned(run, Returned(last), status)
+
+
+def failure_above(run: Run, outcome: Outcome, attempts: int) -> Outcome:
+    """The outcome, or what tells a final failure to the run above that has a use for it; otherwise the letter holds all the runs, and its replay goes on from there.
+
+    Raises `Undecodable` when the run above is too large to travel.
+    """
+    run = whole(run)
+    caught = bool(run.callers) and run.callers[-1].catches
+    if not caught or not isinstance(outcome, (Unsent, Doubtful, Refused)) or not is_final(outcome, attempts):
+        return outcome
+    dead = outcome.dead_class if isinstance(outcome, Refused) else DeadClass.RETRIES_EXHAUSTED
+    failure = Failure(dead.value, outcome.reason[:LONGEST_REASON], outcome.status, run.step or "")
+    return returned(run, Returned(failure=failure), outcome.status)
+
+
+def returned(run: Run, ended: Returned, status: int | None = None) -> Passed:
+    """An element has the messages of its run counted on; another runbook counts its own."""
+    caller = run.callers[-1]
+    visit = (run if run.is_element else caller).visit + 1
+    above = replace(caller, callers=run.callers[:-1], visit=visit, returned=ended, catches=False)
+    return Passed(above.message(), run_queue(above.runbook), f"{run.step} → {above.step}", status)
+
+
+def waiting(run: Run, step: Step) -> Run:
+    """The run as the caller of one that its step begins."""
+    catches = step.on_failure is not None or bool(step.each is not None and step.each.failures)
+    return replace(run, callers=(), returned=None, catches=catches or bool(run.callers and run.callers[-1].catches))
+
+
+def whole(run: Run) -> Run:
+    """The run that iterates, of one of its lanes."""
+    return replace(run, id=run.each.origin, visit=run.each.visit) if run.each is not None and run.each.lanes > 1 else run
+
+
+def is_final(outcome: Unsent | Doubtful | Refused, attempts: int) -> bool:
+    """Whether no further attempt follows and no operator has to decide whether it was done."""
+    match outcome:
+        case Refused(dead_class):
+            return dead_class is not DeadClass.IN_DOUBT
+        case Doubtful(repeatable=False):
+            return False
+        case _:
+            return outcome.counted and attempts >= len(outcome.delays or ())

@@ -1,0 +1,147 @@
+"""Takes an iteration further: one message for each element's end, from which the next element begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from worker.config.automation import Runbook, Step, Values
+from worker.config.control_steps import MOST_STARTS, ForEach
+from worker.core.errors import ExpressionError
+from worker.core.lanes import LanePart, RunBroker
+from worker.core.ledger import Ledger, visit_key
+from worker.core.message import Message
+from worker.core.outcome import DeadClass, Done, Outcome, Passed, Refused, Skipped
+from worker.core.ports import Evaluator
+from worker.core.topology import lanes_queue
+from worker.flows.running.elements import ElementList
+from worker.flows.running.endings import waiting, whole
+from worker.flows.running.iteration import Failure, Iteration, lane_items, merged
+from worker.flows.running.run_message import Returned, Run, run_queue
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """All elements are done, and the run goes on with these values."""
+
+    run: Run
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class ElementFailed:
+    """An element failed, and with it the step."""
+
+    run: Run
+    failure: Failure
+    index: int
+
+
+Progress = Outcome | Over | ElementFailed
+
+
+class Iterator:
+    """The iterations of one runbook."""
+
+    def __init__(self, runbook: Runbook, ledger: Ledger, broker: RunBroker, evaluator: Evaluator) -> None:
+        self._queue = run_queue(runbook.name)
+        self._meeting = lanes_queue(runbook.name)
+        self._ledger = ledger
+        self._broker = broker
+        self._evaluator = evaluator
+
+    async def progress(self, run: Run, step: Step, each: ForEach) -> Progress:
+        """Begin it, or take in the element that has ended. Raises `ExpressionError`, `EvaluatorUnavailable`, `Undecodable`, `BrokerError`."""
+        if run.each is None:
+            return await self._begin(run, step, each)
+        iteration = run.each
+        if iteration.lanes > 1 and await self._ledger.knows(visit_key(iteration.origin, iteration.visit + 1)):
+            return Skipped("another lane has ended the iteration")
+        if run.returned is not None:
+            results, failure = await self._result(run, each, run.returned)
+            if failure is not None and not each.failures:
+                return ElementFailed(whole(run), failure, iteration.index)
+            iteration = iteration.advanced(results, failure)
+            run = replace(run, each=iteration, returned=None)
+        if not iteration.over:
+            return self._element(run, step, each, iteration)
+        return await self._join(run, iteration) if iteration.lanes > 1 else self._over(run, each, iteration)
+
+    async def _begin(self, run: Run, step: Step, each: ForEach) -> Progress:
+        if len(run.callers) >= MOST_STARTS:
+            return Refused(DeadClass.FAILED, f"{MOST_STARTS} runs are below each other, which is the limit")
+        items = elements_of(await each.items.fill(run.values(), self._evaluator), each)
+        results: Mapping[str, list[Any]] = {name: [] for name in each.results}
+        lanes = min(each.parallel, len(items))
+        if lanes <= 1:
+            begun = Iteration(ElementList.of(items), results=results)
+            run = replace(run, each=begun)
+            return self._over(run, each, begun) if begun.over else self._element(run, step, each, begun)
+        first, *others = [self._lane(run, lane, lanes, part, results) for lane, part in enumerate(lane_items(items, lanes))]
+        for lane in others:  # a copy of this step puts them again: their first visits tell the copies
+            await self._broker.publish(lane, routing_key=self._queue)
+        return Passed(first, self._queue, f"{step.name}: {len(items)} elements in {lanes} lanes")
+
+    def _lane(self, run: Run, lane: int, lanes: int, items: ElementList, results: Mapping[str, list[Any]]) -> Message:
+        each = Iteration(items, lane=lane, lanes=lanes, origin=run.id, visit=run.visit, results=results)
+        return replace(run, id=f"{run.id}.{run.visit}.{lane}", visit=0, each=each).message()
+
+    def _element(self, run: Run, step: Step, each: ForEach, iteration: Iteration) -> Passed:
+        element = Run(
+            run.id,
+            run.runbook,
+            step=each.first,
+            visit=run.visit + 1,
+            variables={each.item: iteration.element()},
+            plain=(each.item,),
+            started=run.started,
+            steps=1,
+            depth=run.depth,
+            callers=(*run.callers, waiting(run, step)),
+        )
+        return Passed(element.message(), self._queue, f"{step.name} → {each.first}, element {iteration.index}")
+
+    async def _result(self, run: Run, each: ForEach, ended: Returned) -> tuple[Mapping[str, Any], Failure | None]:
+        """What the element adds to each variable of `into`, or why it failed."""
+        nothing = dict.fromkeys(each.results)
+        if ended.failure is not None or ended.run is None:
+            return nothing, ended.failure or Failure(DeadClass.FAILED.value, "its run brought nothing")
+        if each.into is None:
+            return nothing, None
+        values = replace(ended.run, callers=(*run.callers, replace(run, callers=(), returned=None))).values()
+        try:
+            return await each.into.fill(values, self._evaluator), None
+        except ExpressionError as error:
+            if not each.failures:
+                raise
+            return nothing, Failure(DeadClass.TRANSFORM.value, f"`into`: {error}", step=run.step or "")
+
+    async def _join(self, run: Run, iteration: Iteration) -> Outcome:
+        """The last lane to end goes on with the results of all."""
+        origin = whole(run)
+
+        def onward(parts: Mapping[int, Mapping[str, Any]]) -> tuple[Message, str]:
+            return replace(origin, visit=origin.visit + 1, each=merged(parts, iteration)).message(), self._queue
+
+        document = {"count": iteration.items.count, "results": iteration.results, "failures": iteration.failures}
+        part = LanePart(f"{iteration.origin}:{iteration.visit}", iteration.lane, iteration.lanes, document)
+        last = await self._broker.join(self._meeting, part, onward)
+        return Done(f"lane {iteration.lane} of {iteration.lanes} has ended" + (", the last one" if last else ""))
+
+    def _over(self, run: Run, each: ForEach, iteration: Iteration) -> Over:
+        values = run.values()
+        found = dict(iteration.results) | ({each.failures: list(iteration.failures)} if each.failures else {})
+        changed = replace(values, variables=dict(values.variables) | found, plain=values.plain | found.keys())
+        return Over(replace(run, each=None, returned=None), changed)
+
+
+def elements_of(value: Any, each: ForEach) -> list[Any]:
+    """JSONata makes one value of a list with one element, so a single value of an expression is a list of one. Raises `ExpressionError`."""
+    if isinstance(value, list):
+        return value
+    if value is None and each.may_be_missing:
+        return []
+    if value is None or not each.single:
+        raise ExpressionError("`for_each` yields no list; an expression in brackets always yields one: {{ [ … ] }}")
+    return [value]

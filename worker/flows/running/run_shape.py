@@ -1,0 +1,37 @@
+"""The members of a run's JSON document: their types, and those that the first versions of the worker did not write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+LATER: Mapping[str, Any] = {"steps": None, "depth": 0, "removed": [], "catches": False, "each": None, "callers": [], "returned": None}
+"""What stands for a member that is not there. `steps`: those of a run without iterations are its visits."""
+
+
+def document_of(run: Any, nested: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a run; `nested`: the documents of those that are no JSON values."""
+    members = {item.name: getattr(run, item.name) for item in fields(run)} | dict(nested)
+    return {name: value for name, value in members.items() if name not in LATER or name == "steps" or value not in (LATER[name], ())}
+
+
+def later_members(document: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: document.get(name, absent) for name, absent in LATER.items()}
+    return found | {"steps": document.get("visit") if found["steps"] is None else found["steps"]}
+
+
+def plain_members(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a document that are JSON values, as a run has them."""
+    found = {name: value for name, value in members.items() if name not in {"each", "callers", "returned"}}
+    return found | {"plain": tuple(found["plain"]), "removed": tuple(found["removed"])}
+
+
+def fits(values: Mapping[str, Any]) -> bool:
+    """Whether the members of a run are of the types that it has."""
+    texts = all(isinstance(values[name], str) and values[name] for name in ("id", "runbook")) and isinstance(values["started"], str)
+    counts = all(type(values[name]) is int and values[name] >= 0 for name in ("visit", "steps", "depth"))
+    numbers = counts and (values["status"] is None or type(values["status"]) is int)
+    names = all(isinstance(values[name], list) and all(isinstance(each, str) for each in values[name]) for name in ("plain", "removed"))
+    nested = isinstance(values["callers"], list) and isinstance(values["returned"], dict | None) and isinstance(values["catches"], bool)
+    return texts and numbers and names and nested and isinstance(values["variables"], dict) and isinstance(values["step"], str | None)
