@@ -10,11 +10,14 @@ from ruamel.yaml import YAML
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from tests.tools.certificates import private_key
 from tests.tools.documents import DOCUMENTS, TOP, blocks, commands, saved, spans
 from worker.cli.main import app
 from worker.config.loader import load_routes
 
 ENVIRONMENT = {"HALO_CLIENT_ID": "id", "OPENAI_KEY": "key", "SPAM_KEY": "key", "HOOK_SECRET": "a-secret-of-sixteen", "HOOK_SECRET_NEW": "another-of-sixteen"}
+ENVIRONMENT["ERP_PASSWORD"] = "a-password-of-the-tests"
+KEY = private_key()
 SAMPLES = dict.fromkeys(("HALO_URL", "COMPLETIONS_URL"), "https://example.com") | {
     name: f"the-{name}-of-the-tests" for name in ("HALO_CLIENT_ID", "HALO_CLIENT_SECRET", "COMPLETIONS_KEY", "HOOK_SECRET", "ASK_SECRET")
 }
@@ -40,6 +43,7 @@ def test_every_route_file_that_is_shown_passes_the_check(document, block, tmp_pa
         if name.endswith(".csv"):
             (tmp_path / name).write_text(text, "utf-8")
     (tmp_path / "halo_secret").write_text("secret", "utf-8")
+    (tmp_path / "erp_key.pem").write_text(KEY, "utf-8")
     routes = load_routes(tmp_path, ENVIRONMENT, tmp_path)
     assert routes.clients
     assert [str(warning) for warning in routes.warnings] == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
@@ -28,7 +28,7 @@ from worker.core.exchange import Exchange, Fate
 from worker.core.health import Health
 from worker.core.ports import Evaluator, Slot
 from worker.core.printable import printable
-from worker.core.redaction import MASK, redact_text
+from worker.core.redaction import MASK, is_secret_name, redact_text
 from worker.core.sending import send_reserved
 from worker.core.suggest import choices
 from worker.integrations.caller import open_caller
@@ -61,7 +61,7 @@ def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, li
     values = values_of(read_inputs(inputs))
     line, exchange, tokens = asyncio.run(exchanged(routes, settings, integration, method, values, limit))
     line = routes.secrets.hide(line)
-    known = routes.filled.with_more(tokens)
+    known = routes.filled.with_more((*tokens, *given_credentials(integration, method, exchange)))
     shown = {"body": known.hide_in(exchange.body), "headers": known.hide_in(exchange.headers), "cookies": dict.fromkeys(exchange.cookies, MASK)}
     exchange = replace(exchange, reason=known.hide(exchange.reason), **shown)
     if as_json:
@@ -97,6 +97,16 @@ async def exchanged(
     ):
         line = await request_line(integration, method, values, evaluator)
         return line, await in_time(caller, integration, method, values, limit), caller.secrets(integration.name)
+
+
+def given_credentials(integration: Integration, method: Method, exchange: Exchange) -> Iterator[str]:
+    """The token that a login gives, and what output variables with the name of a secret find."""
+    login = integration.auth.login
+    paths = [path for name, path in method.output.items() if is_secret_name(name)]
+    if login is not None and login.method == method.name:
+        paths.append(login.token)
+    found = [path.find(exchange.documents.get(path.root)).value for path in paths]
+    yield from (value for value in found if isinstance(value, str))
 
 
 async def in_time(caller: Caller, integration: Integration, method: Method, values: Values, limit: float) -> Exchange:

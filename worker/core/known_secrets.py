@@ -68,6 +68,8 @@ def secret_texts(value: Any, *, secret: bool = False) -> Iterator[str]:
         case list() | tuple():
             for item in value:
                 yield from secret_texts(item, secret=secret)
+        case _:
+            pass
 
 
 def forms_of(value: str) -> set[str]:

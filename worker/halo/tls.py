@@ -15,8 +15,10 @@ def tls_context(owner: str, ca_file: str | None = None, cert_file: str | None = 
         require_file(owner, "ca_file", ca_file)
         try:
             context.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise unusable(owner, "ca_file", ca_file, error.strerror or "it holds no certificate") from None
+        except ssl.SSLError:
+            raise unusable(owner, "ca_file", ca_file, "it holds no certificate") from None
+        except OSError as error:
+            raise unusable(owner, "ca_file", ca_file, error.strerror or "it cannot be read") from None
     if cert_file is not None:
         require_file(owner, "cert_file", cert_file)
         if key_file is not None:

@@ -72,7 +72,7 @@ class FixedAuthorization:
 def fixed_authorization(auth: IntegrationAuth) -> FixedAuthorization:
     """For the kinds of `auth` that need no token endpoint."""
     match auth.type:
-        case "basic" | "login":
+        case "basic" | "login" if auth.username is not None:
             credentials = base64.b64encode(f"{auth.username or ''}:{auth.password or ''}".encode()).decode()
             return FixedAuthorization({"Authorization": f"Basic {credentials}"})
         case "bearer":

@@ -22,7 +22,7 @@ from worker.halo.grants import NoToken
 from worker.halo.interception import Intercept, straight
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Call, Failure
-from worker.integrations.authorization import Authorized, TokenAuthorization
+from worker.integrations.authorization import Authorization, Authorized, TokenAuthorization
 from worker.integrations.connections import ApiConnection, ConnectionDeps, open_connection
 from worker.integrations.pages import PageCollector
 from worker.integrations.request_builder import build_call
@@ -61,11 +61,12 @@ class IntegrationCaller:
             self._record(connection, method, REFUSED_FATE, None, started)
             raise
         stale_token = "" if after is None else after.stale_token
-        async with connection.authorization.reserve(call, stale_token) as authorized:
+        authorization = connection.authorization_of(method)
+        async with authorization.reserve(call, stale_token) as authorized:
             if isinstance(authorized, Failure):
                 yield self.answered(connection, method, authorized, started)
             else:
-                yield IntegrationSlot(self, connection, method, authorized, started, renewable=not stale_token)
+                yield IntegrationSlot(self, connection, authorization, method, authorized, started, renewable=not stale_token)
 
     async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request
         """One exchange, its `duration` with the wait for a token or the budget. It is sent again only after a 401, once, with a new token."""
@@ -113,6 +114,7 @@ class IntegrationSlot:
 
     caller: IntegrationCaller
     connection: ApiConnection
+    authorization: Authorization
     method: Method
     authorized: Authorized
     started: float
@@ -130,7 +132,7 @@ class IntegrationSlot:
 
     async def _exchange(self, call: Call, authorized: Authorized) -> tuple[Exchange, Answer | Failure]:
         result = without_secrets(await self.connection.send(call), self.connection)
-        self.connection.authorization.answered(authorized, result)
+        self.authorization.answered(authorized, result)
         return self.caller.answered(self.connection, self.method, result, self.started, authorized.token if self.renewable else ""), result
 
     async def _all_pages(self, collector: PageCollector, first: Call) -> Exchange:
@@ -155,7 +157,7 @@ class IntegrationSlot:
         late = Failure("its pages did not come to their end in time: raise `timeout` of the method", sent=True)
         if left <= 0:
             return self.caller.answered(self.connection, self.method, late, self.started), late
-        async with self.connection.authorization.reserve(replace(call, timeout=left), "") as authorized:
+        async with self.authorization.reserve(replace(call, timeout=left), "") as authorized:
             if isinstance(authorized, Failure):
                 return self.caller.answered(self.connection, self.method, authorized, self.started), authorized
             if authorized.turn is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from yarl import URL
 
-from worker.config.automation import Integration, IntegrationAuth
+from worker.config.automation import Integration, IntegrationAuth, Method
 from worker.config.routes import Grant
 from worker.core.errors import ConfigError, Problem
 from worker.core.header_names import CONTROL_CHARACTERS, header_problem
@@ -40,6 +40,11 @@ class ApiConnection:
     origin: URL
     send: Send
     authorization: Authorization
+
+    def authorization_of(self, method: Method) -> Authorization:
+        """A method that logs in goes without the token that it gives."""
+        login = self.integration.auth.login
+        return self.authorization if login is None or login.method != method.name else fixed_authorization(self.integration.auth)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -56,8 +56,7 @@ class LoginSource:
             return NoToken(f"no token: {error}", TokenErrorKind.UNUSABLE)
         except EvaluatorUnavailable as error:
             return NoToken(f"no token: {error}", TokenErrorKind.UNREACHABLE)
-        if self._integration.auth.username is not None:
-            call = fixed_authorization(self._integration.auth).added_to(call)
+        call = fixed_authorization(self._integration.auth).added_to(call)
         exchange = to_exchange(call.url.authority, await self._send(call))
         if not exchange.ok:
             return NoToken(f"no token: the login {method.full_name} failed: {exchange.reason}", TROUBLE.get(exchange.fate, TokenErrorKind.UNREACHABLE))

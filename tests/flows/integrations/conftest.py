@@ -23,6 +23,7 @@ class Api:
         self.grants = []
         self.on_call = None
         self.on_token = None
+        self.token_requests = []
         self.port = 0
 
     @property
@@ -35,6 +36,7 @@ class Api:
 
     async def answer(self, request):
         if request.path == "/token":
+            self.token_requests.append(request)
             self.grants.append(dict(await request.post()))
             return await self.on_token(request)
         self.calls.append(request)
@@ -62,18 +64,31 @@ def metrics():
 
 @pytest.fixture
 async def call(api, metrics):
-    """Call one method of an integration that is described by its parts; by itself a GET of the api that is listed as allowed."""
+    """Call one method of an integration that is described by its parts; by itself a GET of the api that is listed as allowed. `beside`: further methods of it."""
     async with AsyncExitStack() as stack:
 
         async def made(
-            *, base_url=None, auth=None, allow=(("127.0.0.1", None),), clients=None, verb="GET", path=("/",), variables=None, clock=None, seconds=10.0, **parts
+            *,
+            base_url=None,
+            auth=None,
+            allow=(("127.0.0.1", None),),
+            clients=None,
+            verb="GET",
+            path=("/",),
+            variables=None,
+            clock=None,
+            seconds=10.0,
+            beside=(),
+            connection=None,
+            **parts,
         ):
             plain = parts.pop("plain", frozenset())
             fillers = {name: {key: compile_run_template(value) for key, value in parts.pop(name, {}).items()} for name in ("query", "headers")}
             body = compile_run_template(parts.pop("body")) if "body" in parts else None
             pieces = tuple(compile_run_template(piece) if "<<" in piece else piece for piece in path)
             method = Method("method", "api", verb, pieces, body=body, timeout=seconds, **fillers, **parts)
-            integration = Integration("api", base_url or api.url, auth or IntegrationAuth(), {"method": method}, allow)
+            methods = {"method": method} | {each.name: each for each in beside}
+            integration = Integration("api", base_url or api.url, auth or IntegrationAuth(), methods, allow, **(connection or {}))
             caller = await stack.enter_async_context(open_caller({"api": integration}, clients or {}, InProcess(), metrics, clock or SystemClock()))
             made.callers.append(caller)
             made.methods.append(method)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -32,6 +32,7 @@ class Call:
     path: str
     query: dict[str, str]
     body: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def readable(body: bytes) -> Any:
@@ -57,7 +58,7 @@ class Api:
 
     async def answer(self, request: web.Request) -> web.Response:
         body = await request.read()
-        call = Call(request.method, request.path, dict(request.query), readable(body))
+        call = Call(request.method, request.path, dict(request.query), readable(body), request.headers)
         self.calls.append(call)
         try:
             status, answer = await self.on_call(call) if self.on_call else (200, {"name": "Ada", "items": [{"id": 1, "text": "one"}, {"id": 2, "text": "two"}]})
@@ -157,12 +158,13 @@ class Scene:
 
 
 async def play(stage: Job, api: Api, steps: dict[str, Any], halo: SimulatedHalo | None = None, methods: dict[str, Any] | None = None, **more: Any) -> Scene:
-    """Put a runbook of these steps to work on this stage; `rate_limit` and `timeout` are the client's, `others` are further runbooks."""
+    """Put a runbook of these steps to work on this stage; `rate_limit` and `timeout` are the client's, `auth` is the integration's, `others` are further runbooks."""
     members = {name: more.pop(name) for name in ("rate_limit", "timeout") if name in more}
+    proof = {"auth": more.pop("auth")} if "auth" in more else {}
     others = more.pop("others", {})
     definition = {
         "clients": {"main": client(halo, **members)} if halo is not None else {},
-        "integrations": {"api": integration(api, **(methods or {}))},
+        "integrations": {"api": integration(api, **(methods or {})) | proof},
         "runbooks": {"rb": runbook(steps, **more)} | others,
     }
     return Scene(stage, await stage.start(definition))

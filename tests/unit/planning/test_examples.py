@@ -44,7 +44,17 @@ RUNBOOK = {
         "gone": {"end": "failed", "reason": "nobody answers <<Name>>"},
     },
 }
-INTEGRATION = {"base_url": "https://api.example/v1", "methods": {"ask": {"method": "POST", "path": "/ask", "body": {"q": "<<Name>>"}}}}
+INTEGRATION = {
+    "base_url": "https://api.example/v1",
+    "auth": {"type": "login", "method": "login", "token": "response^token!"},
+    "proxy": "http://proxy.invalid:3128",
+    "ca_file": "/not/on/this/machine.pem",
+    "methods": {
+        "ask": {"method": "POST", "path": "/ask", "body": {"q": "<<Name>>"}},
+        "login": {"method": "POST", "path": "/login"},
+        "list": {"method": "GET", "path": "/list", "pages": {"next": "link", "items": "response^items"}},
+    },
+}
 ANSWER = {"api.ask": {"body": {"text": "hello"}}}
 
 
@@ -65,6 +75,35 @@ def run(tmp_path: Path, capsys):
         return code, capsys.readouterr().out
 
     return running
+
+
+def test_answers_have_headers_and_pages_and_need_no_login_no_proxy_and_no_certificate(run):
+    steps = {
+        "ask": {
+            "method": "api.ask",
+            "in_doubt": "repeat",
+            "output": {"Where": "headers^Location!", "Session": "cookies^sid!", "Code": "status"},
+            "next": "list",
+        },
+        "list": {"method": "api.list", "output": {"Last": "response^items[2]"}, "next": "note"},
+        "note": {
+            "action": "create_action",
+            "client": "main",
+            "body": {"ticket_id": 7, "outcome": "Note", "note_html": "<<Where>> <<Session>> <<Code>> <<Last>>"},
+        },
+    }
+    answers = {
+        "api.ask": {"status": 201, "headers": {"Location": "/orders/7", "Set-Cookie": "sid=abc; Path=/"}},
+        "api.list": [{"body": {"items": [1, 2]}, "headers": {"Link": '</v1/list?page=2>; rel="next"'}}, {"body": {"items": [3]}}],
+    }
+    requests = [
+        {"path": "/ask"},
+        {"path": "/list", "query": {}},
+        {"path": "/list", "query": {"page": "2"}},
+        {"body": [{"ticket_id": 7, "outcome": "Note", "note_html": "/orders/7 abc 201 3"}]},
+    ]
+    code, out = run("runbooks", {"given": {"name": "Ada"}, "answers": answers, "expect": {"requests": requests}}, steps=steps)
+    assert code == 0, out
 
 
 BODY = [{"inventory_number": "A1", "client_id": 12}]

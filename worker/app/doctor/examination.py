@@ -11,8 +11,9 @@ from worker.app.doctor.broker import broker_checks, topology_of
 from worker.app.doctor.check import Check, Subject, Verdict
 from worker.app.doctor.entities import entity_checks
 from worker.app.doctor.halo import ClientSession, agent_checks, token_checks
+from worker.app.doctor.integrations import integration_checks
 from worker.app.doctor.management import management_checks
-from worker.app.doctor.network import network_checks
+from worker.app.doctor.network import client_endpoint, network_checks
 from worker.app.doctor.ports import port_checks
 from worker.app.route_evaluator import open_route_evaluator
 from worker.catalogue.catalogue import load
@@ -29,9 +30,12 @@ from worker.settings import Settings
 
 
 async def examine(routes: Routes, settings: Settings, clock: Clock) -> AsyncIterator[Check]:
-    """Every check as it ends. Sends one token call and some GETs to each Halo."""
+    """Every check as it ends. Sends one token call and some GETs to each Halo, and to each integration one token call or login."""
     for name in sorted(set(used_clients(routes))):
         async for check in client_checks(routes.clients[name], routes, settings, clock):
+            yield check
+    for name in sorted(routes.integrations):
+        async for check in integration_checks(routes.integrations[name], routes, settings, clock):
             yield check
     async for check in broker_checks(settings, routes):
         yield check
@@ -44,7 +48,7 @@ async def examine(routes: Routes, settings: Settings, clock: Clock) -> AsyncIter
 async def client_checks(client: Client, routes: Routes, settings: Settings, clock: Clock) -> AsyncIterator[Check]:
     about = Subject(f"client {client.name}")
     failed = False
-    async for check in network_checks(client, about, clock):
+    async for check in network_checks(client_endpoint(client), about, clock):
         failed |= check.verdict is Verdict.FAILED
         yield check
     if failed:

@@ -1,4 +1,4 @@
-"""Names and certificates: whether the host of a client can be found, and whether its certificate is believed."""
+"""Names and certificates: whether a host can be found, and whether its certificate is believed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 
 from yarl import URL
 
 from worker.app.doctor.check import Check, Subject
+from worker.config.automation import Integration
 from worker.config.routes import Client
+from worker.core.errors import ConfigError
 from worker.core.ports import Clock
+from worker.halo.tls import tls_context
 
 WITHIN = 15.0  # seconds for a connection and a handshake
 SOON = 21  # days before its end in which a certificate is worth a warning
@@ -19,42 +23,66 @@ DAY = 86_400
 LOOPBACK = ("127.", "localhost", "::1")
 
 
-async def network_checks(client: Client, about: Subject, clock: Clock) -> AsyncIterator[Check]:
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address of a route file. `owner`: such as `client main`; `member`: the key that holds the address; `peer`: who answers there."""
+
+    owner: str
+    member: str
+    peer: str
+    url: URL
+    proxy: str | None = field(default=None, repr=False)
+    files: tuple[str | None, str | None, str | None] = (None, None, None)
+    """`ca_file`, `cert_file` and `key_file`."""
+
+
+def client_endpoint(client: Client) -> Endpoint:
+    return Endpoint(f"client {client.name}", "url", "Halo", URL(client.api_url or client.url or ""), client.proxy, (client.ca_file, None, None))
+
+
+def integration_endpoint(integration: Integration) -> Endpoint:
+    files = (integration.ca_file, integration.cert_file, integration.key_file)
+    return Endpoint(f"integration {integration.name}", "base_url", "the API", URL(integration.base_url), integration.proxy, files)
+
+
+async def network_checks(endpoint: Endpoint, about: Subject, clock: Clock) -> AsyncIterator[Check]:
     """DNS, then TLS where the address has it. Through a proxy only the proxy's own name is looked up."""
-    address = URL(client.proxy or client.api_url or client.url or "")
+    address = URL(endpoint.proxy) if endpoint.proxy else endpoint.url
     host, port = address.host or "", address.port or 443
-    tried = f"look up {host}" + (" (the proxy)" if client.proxy else "")
+    tried = f"look up {host}" + (" (the proxy)" if endpoint.proxy else "")
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
-        where = f"`proxy` of client {client.name}" if client.proxy else f"`url` of client {client.name}: it is the address in the browser"
+        browser = ": it is the address in the browser" if endpoint.member == "url" else ""
+        where = f"`proxy` of {endpoint.owner}" if endpoint.proxy else f"`{endpoint.member}` of {endpoint.owner}{browser}"
         yield about.failed("dns", tried, f"the name {host} is not known here", f"check {where}; a container may need a `dns` setting of its own")
         return
     yield about.good("dns", tried, ", ".join(sorted({str(each[4][0]) for each in found})[:4]))
-    if client.proxy:
-        yield about.unknown("tls", f"connect to {host}", "the proxy speaks TLS with Halo: the checks below show whether it works")
+    if endpoint.proxy:
+        yield about.unknown("tls", f"connect to {host}", f"the proxy speaks TLS with {endpoint.peer}: the checks below show whether it works")
     elif address.scheme == "https":
-        yield await certificate(client, about, host, port, clock)
+        yield await certificate(endpoint, about, host, port, clock)
     elif not host.startswith(LOOPBACK):
         yield about.warning("tls", f"read the address {address.origin()}", "credentials travel unencrypted", "use https://")
 
 
-async def certificate(client: Client, about: Subject, host: str, port: int, clock: Clock) -> Check:
+async def certificate(endpoint: Endpoint, about: Subject, host: str, port: int, clock: Clock) -> Check:
     """The certificate is believed, and lasts."""
-    tried = f"connect to {host}:{port} and check its certificate"
+    tried, owner, member = f"connect to {host}:{port} and check its certificate", endpoint.owner, endpoint.member
     try:
-        context = ssl.create_default_context(cafile=client.ca_file)
-    except OSError:
-        return about.failed("tls", tried, "the file of `ca_file` cannot be used", f"mount a PEM file at the `ca_file` of client {client.name}")
+        context = tls_context(owner, *endpoint.files)
+    except ConfigError as error:
+        reason = "; ".join(problem.message.removeprefix(f"{owner}: ") for problem in error.problems)
+        return about.failed("tls", tried, reason, f"mount PEM files where {owner} names them")
     try:
         async with asyncio.timeout(WITHIN):
             _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
-        fix = "let `ca_file` of the client name a PEM file with the authority that signed it; where the name differs, correct `url`"
+        fix = f"let `ca_file` of the {owner.partition(' ')[0]} name a PEM file with the authority that signed it; where the name differs, correct `{member}`"
         return about.failed("tls", tried, f"the certificate is not believed: {error.verify_message}", fix)
     except ssl.SSLError as error:
         return about.failed(
-            "tls", tried, f"no TLS: {error.reason or 'the server does not speak it'}", "check the port of `url`, or a firewall that takes TLS apart"
+            "tls", tried, f"no TLS: {error.reason or 'the server does not speak it'}", f"check the port of `{member}`, or a firewall that takes TLS apart"
         )
     except TimeoutError:
         return about.failed("tls", tried, f"no connection within {WITHIN:.0f} s", "open the way out to this host and port in the firewall, or set `proxy`")

@@ -23,8 +23,8 @@ from worker.cli.dead.context import RouteContext, UsageError, confirm, open_cont
 from worker.core.errors import Undecodable
 from worker.core.exact_numbers import dumps
 from worker.core.json_codec import MAX_DEPTH, decode, encode
-from worker.core.printable import printable
 from worker.core.known_secrets import redacted
+from worker.core.printable import printable
 from worker.core.trace import Note
 from worker.flows.dead import operations
 from worker.flows.dead.edit import CannotSet, EditLetter, Step, with_value

@@ -14,8 +14,8 @@ from worker.cli.console import errors, output, table, write_json
 from worker.cli.dead.context import RouteContext, open_context, required_selection, selection
 from worker.config.jsonable import to_jsonable
 from worker.core.json_codec import MAX_DEPTH
-from worker.core.message import Message
 from worker.core.known_secrets import redacted
+from worker.core.message import Message
 from worker.core.redaction import redact
 from worker.core.topology import EDITED
 from worker.flows.dead import operations

@@ -1,0 +1,89 @@
+"""One integration: its host, whether the worker may call it, its certificate, and a token where it fetches one. No method is called but the one that logs in."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+from yarl import URL
+
+from worker.app.doctor.check import Check, Subject, Verdict
+from worker.app.doctor.network import integration_endpoint, network_checks
+from worker.app.route_evaluator import open_route_evaluator
+from worker.config.automation import Integration
+from worker.config.routes import Routes
+from worker.core.errors import ConfigError
+from worker.core.ports import Clock
+from worker.halo.failures import AddressRefused
+from worker.halo.grants import TokenErrorKind
+from worker.integrations.caller import open_caller
+from worker.integrations.guard import guard_of
+from worker.metrics import Metrics
+from worker.settings import Settings
+
+SENT_AS_IT_IS = ("basic", "bearer", "api_key")
+FIX = {
+    TokenErrorKind.REFUSED: "check the credentials under `auth` of the integration, and what its API allows them",
+    TokenErrorKind.UNREACHABLE: "check `token_url` or `base_url`, `proxy` and the way out of this machine, and whether the API is up",
+    TokenErrorKind.UNUSABLE: "check `auth` of the integration: the address, and where the answer holds the token",
+}
+
+
+async def integration_checks(integration: Integration, routes: Routes, settings: Settings, clock: Clock) -> AsyncIterator[Check]:
+    """Nothing for an integration with the token of a client, which is checked itself."""
+    if integration.auth.type == "halo":
+        return
+    about = Subject(f"integration {integration.name}")
+    if integration.proxy is None and (refused := await address_check(integration, about)) is not None:
+        yield refused
+        return
+    failed = False
+    async for check in network_checks(integration_endpoint(integration), about, clock):
+        failed |= check.verdict is Verdict.FAILED
+        yield check
+    if not failed:
+        yield await credentials(integration, routes, settings, clock, about)
+
+
+async def address_check(integration: Integration, about: Subject) -> Check | None:
+    """Before anything connects. None where the worker may connect to the host, and where its name is not known, which the check of the name tells."""
+    origin = URL(integration.base_url).origin()
+    guard = guard_of(origin, integration.allow_hosts)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return None
+    for each in found:
+        try:
+            guard.admit(str(each[4][0]), int(each[4][1]))
+        except AddressRefused as error:
+            return about.failed(
+                "address", f"compare the address of {origin.host} with `allow_hosts`", str(error), "list the host under `allow_hosts` if you trust it"
+            )
+    return None
+
+
+async def credentials(integration: Integration, routes: Routes, settings: Settings, clock: Clock, about: Subject) -> Check:
+    """A token is fetched where `auth` says how."""
+    kind = integration.auth.type
+    if kind in SENT_AS_IT_IS or kind == "none":
+        what = "nothing is sent to prove who the worker is" if kind == "none" else "they are sent as they are"
+        return about.unknown("token", f"read `auth` ({kind})", f"{what}: `halo-worker call {integration.name}.METHOD` tries them")
+    tried = f"log in by {integration.name}.{integration.auth.login.method}" if integration.auth.login else f"ask {place(integration)} for a token"
+    try:
+        async with (
+            open_route_evaluator(routes, settings, None, clock) as evaluator,
+            open_caller({integration.name: integration}, {}, evaluator, Metrics(), clock) as caller,
+        ):
+            refused = await caller.first_token(integration.name)
+    except ConfigError as error:
+        return about.failed("token", tried, "; ".join(problem.message for problem in error.problems), "correct the integration in the route files")
+    if refused is not None:
+        return about.failed("token", tried, refused.reason.removeprefix("no token: "), FIX[refused.trouble])
+    return about.good("token", tried, "given")
+
+
+def place(integration: Integration) -> str:
+    """The token address without its query."""
+    return str(URL(integration.auth.token_url or "").with_query(None))
