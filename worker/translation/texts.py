@@ -16,7 +16,7 @@ from worker.translation.secrets import MARK
 
 REFERENCE = re.compile(r"<<(.*?)>>", re.DOTALL)
 PAYLOAD = re.compile(r"\s*(?:request|response)\s*(?:[\^\[!]|$)")
-TICKET = re.compile(r"\s*ticket(?=[\^\[!]|\s*$)")
+TICKET = re.compile(r"\A\s*ticket(?=[\^\[!]|\s*$)")
 REQUEST_TICKET = "request^ticket"
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 KEYWORDS = frozenset(("and", "or", "in", "true", "false", "null", "function"))
