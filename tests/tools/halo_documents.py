@@ -114,13 +114,21 @@ def method(number: int, name: str, verb: int, path: str, **more: Any) -> Row:
 def vendor(**more: Any) -> Row:
     """The integration that most documents call."""
     methods = [
-        method(11, "List orders", 0, "/orders?state=open", output_variables=[output("Orders", "<<response^items>>", 1), output("First", "<<response^items[0]^id!>>")]),
+        method(
+            11,
+            "List orders",
+            0,
+            "/orders?state=open",
+            output_variables=[output("Orders", "<<response^items>>", 1), output("First", "<<response^items[0]^id!>>")],
+        ),
         method(12, "Book order", 1, "/orders/{OrderId}/book", requestbody='{"order": <<OrderId>>, "note": "for <<Customer>>"}'),
         method(13, "Read order", 0, "/orders/{order}", uri_params=[{"key": "order", "value": "<<OrderId>>"}, {"key": "with", "value": "lines"}]),
         method(14, "Replace order", 2, "/orders/<<OrderId>>", requestbody='{"state": "<<Customer>>"}'),
         method(15, "Remove order", 3, "/orders/<<OrderId>>"),
         method(16, "Change order", 4, "/orders/<<OrderId>>", requestbody="[<<OrderId>>]"),
-        method(17, "Ping", 1, "/ping", requestbody='{"ping": true}', output_variables=[output("State", "<<response^state!>>"), output("Answer", "<<response>>", 0)]),
+        method(
+            17, "Ping", 1, "/ping", requestbody='{"ping": true}', output_variables=[output("State", "<<response^state!>>"), output("Answer", "<<response>>", 0)]
+        ),
         method(18, "Tell", 1, "/tell/{Mark}"),
     ]
     common = {"id": 5, "name": "Vendor API", "authorizationtype": 2, "headerprefix": "Bearer", "resourcebaseurl": API, "module_id": 0, "icon": "fas fa-cube"}
@@ -196,12 +204,47 @@ def sound() -> dict[str, Case]:
         name="Shop",
         authorizationtype=0,
         methods=[
-            method(21, "Log in", 1, "/login", integration_id=6, requestbody='{"user": "app", "password": "S3cret/Pass-word"}', output_variables=[output("Token", "<<response^token!>>")]),
-            method(22, "Orders", 0, "/orders", integration_id=6, headers=[{"key": "Authorization", "value": "Bearer <<Token>>"}], output_variables=[output("Count", "<<response^count>>", 3)]),
-            method(23, "Form", 1, "/form", integration_id=6, headers=[{"key": "Content-Type", "value": "application/x-www-form-urlencoded"}], requestbody="count=<<Count>>&kind=a b"),
+            method(
+                21,
+                "Log in",
+                1,
+                "/login",
+                integration_id=6,
+                requestbody='{"user": "app", "password": "S3cret/Pass-word"}',
+                output_variables=[output("Token", "<<response^token!>>")],
+            ),
+            method(
+                22,
+                "Orders",
+                0,
+                "/orders",
+                integration_id=6,
+                headers=[{"key": "Authorization", "value": "Bearer <<Token>>"}],
+                output_variables=[output("Count", "<<response^count>>", 3)],
+            ),
+            method(
+                23,
+                "Form",
+                1,
+                "/form",
+                integration_id=6,
+                headers=[{"key": "Content-Type", "value": "application/x-www-form-urlencoded"}],
+                requestbody="count=<<Count>>&kind=a+b",
+            ),
         ],
     )
-    odd = vendor(methods=[method(31, "Odd", 1, "/odd/{My Var}", requestbody='{"text": "{{x}} ${HOME} <<My Var>> ü \\" \\\\", "n": <<Number.of-it>>}', headers=[{"key": "X-Note", "value": "100% {{y}} ${Z}"}])])
+    odd = vendor(
+        methods=[
+            method(
+                31,
+                "Odd",
+                1,
+                "/odd/{My Var}",
+                requestbody='{"text": "{{x}} ${HOME} <<My Var>> ü \\" \\\\", "n": <<Number.of-it>>}',
+                headers=[{"key": "X-Note", "value": "100% {{y}} ${Z}"}],
+            )
+        ]
+    )
     return {
         "one call": Case([runbook("One call", [call(1, "Ping", 17, DONE, FAIL), *ends()])]),
         "a note on the ticket of the event": Case(
@@ -210,7 +253,14 @@ def sound() -> dict[str, Case]:
                     "Note",
                     [
                         call(1, "Ask", 17, 2, FAIL),
-                        act(2, "Add note", 3, '{"ticket_id": <<ticket^id>>, "outcome": "Internal Note", "hiddenfromuser": true, "note_html": "<p><<State>> for <<ticket^summary!>></p>"}', DONE, FAIL),
+                        act(
+                            2,
+                            "Add note",
+                            3,
+                            '{"ticket_id": <<ticket^id>>, "outcome": "Internal Note", "hiddenfromuser": true, "note_html": "<p><<State>> for <<ticket^summary!>></p>"}',
+                            DONE,
+                            FAIL,
+                        ),
                         *ends(),
                     ],
                 )
@@ -226,7 +276,13 @@ def sound() -> dict[str, Case]:
         ),
         "all comparisons": Case([runbook("Compare", marks(COMPARISONS), [declare("Value", "<<request^v>>", 0)])], [marking(COMPARISONS)], VALUES),
         "two criteria are both needed": Case(
-            [runbook("Both", [condition(1, "Both?", [variable("Customer", 0, "Ada"), variable("OrderId", 5, 4000)], 2, DONE), call(2, "Ping", 17, DONE, FAIL), *ends()], CUSTOMER)],
+            [
+                runbook(
+                    "Both",
+                    [condition(1, "Both?", [variable("Customer", 0, "Ada"), variable("OrderId", 5, 4000)], 2, DONE), call(2, "Ping", 17, DONE, FAIL), *ends()],
+                    CUSTOMER,
+                )
+            ],
             payloads=[{"customer": "Ada", "order": 4711}, {"customer": "Ada", "order": 1}, {"customer": "Bob", "order": 4711}],
         ),
         "a condition without criteria holds": Case([runbook("Empty", [condition(1, "Always", [], 2, FAIL), call(2, "Ping", 17, DONE, FAIL), *ends()])]),
@@ -279,10 +335,17 @@ def sound() -> dict[str, Case]:
             ],
             answers=lambda path, _: (422 if path.endswith("/2") else 200, {}),
         ),
-        "a sleep and a hop": Case([runbook("Sleep", [call(1, "Ping", 17, 2, FAIL), sleep(2, "Hop", 0, 3), sleep(3, "Wait", 1, 4), call(4, "Ping again", 17, DONE, FAIL), *ends()])]),
+        "a sleep and a hop": Case(
+            [runbook("Sleep", [call(1, "Ping", 17, 2, FAIL), sleep(2, "Hop", 0, 3), sleep(3, "Wait", 1, 4), call(4, "Ping again", 17, DONE, FAIL), *ends()])]
+        ),
         "a chain of runbooks": Case(
             [
-                runbook("First", [call(1, "Ping", 17, 2, FAIL), chain(2, "Go on", "Second", input_values=[{"key": "OrderId", "value": "<<OrderId>>"}]), *ends()][:2] + ends()[1:], CUSTOMER),
+                runbook(
+                    "First",
+                    [call(1, "Ping", 17, 2, FAIL), chain(2, "Go on", "Second", input_values=[{"key": "OrderId", "value": "<<OrderId>>"}]), *ends()][:2]
+                    + ends()[1:],
+                    CUSTOMER,
+                ),
                 runbook("Second", [call(1, "Remove", 15, DONE, FAIL), *ends()], [declare("OrderId", "<<request^order!>>")]),
             ]
         ),
@@ -296,7 +359,15 @@ def sound() -> dict[str, Case]:
                 runbook(
                     "Make ticket",
                     [
-                        act(1, "Make", 1, '{"summary": "Order <<OrderId>> of <<Customer>>", "client_id": "2", "tickettype_id": 1, "customfields": []}', 2, FAIL, runbook_variable_mappings=[output("TicketId", "<<response^id>>", 3)]),
+                        act(
+                            1,
+                            "Make",
+                            1,
+                            '{"summary": "Order <<OrderId>> of <<Customer>>", "client_id": "2", "tickettype_id": 1, "customfields": []}',
+                            2,
+                            FAIL,
+                            runbook_variable_mappings=[output("TicketId", "<<response^id>>", 3)],
+                        ),
                         act(2, "Note", 3, '{"ticket_id": <<TicketId>>, "outcome": "Note", "note_html": "made"}', DONE, FAIL),
                         *ends(),
                     ],
@@ -317,27 +388,72 @@ def sound() -> dict[str, Case]:
             ],
             payloads=[TICKET, {"ticket": {"id": 6, "summary": "x", "status_id": 9}}],
         ),
-        "a user is made": Case([runbook("User", [act(1, "Make", 4, '{"firstname": "<<Customer>>", "surname": "L", "site_id": 2, "client_id": 2}', DONE, FAIL), *ends()], CUSTOMER)]),
-        "all HTTP methods": Case(
-            [runbook("Verbs", [call(1, "Read", 13, 2, FAIL), call(2, "Replace", 14, 3, FAIL), call(3, "Change", 16, 4, FAIL), call(4, "Remove", 15, DONE, FAIL), *ends()], CUSTOMER)]
+        "a user is made": Case(
+            [runbook("User", [act(1, "Make", 4, '{"firstname": "<<Customer>>", "surname": "L", "site_id": 2, "client_id": 2}', DONE, FAIL), *ends()], CUSTOMER)]
         ),
-        "odd characters": Case([runbook("Odd {{ ${ <<: ü", [call(1, "Odd “step” {{x}}", 31, DONE, FAIL), *ends()], [declare("My Var", "a/b ?ü"), declare("Number.of-it", "12", 3)])], [odd]),
+        "all HTTP methods": Case(
+            [
+                runbook(
+                    "Verbs",
+                    [call(1, "Read", 13, 2, FAIL), call(2, "Replace", 14, 3, FAIL), call(3, "Change", 16, 4, FAIL), call(4, "Remove", 15, DONE, FAIL), *ends()],
+                    CUSTOMER,
+                )
+            ]
+        ),
+        "odd characters": Case(
+            [
+                runbook(
+                    "Odd {{ ${ <<: ü", [call(1, "Odd “step” {{x}}", 31, DONE, FAIL), *ends()], [declare("My Var", "a b?%ü"), declare("Number.of-it", "12", 3)]
+                )
+            ],
+            [odd],
+        ),
         "typed values": Case(
             [
                 runbook(
                     "Typed",
                     [call(1, "Typed", 41, DONE, FAIL), *ends()],
-                    [declare("I", "3", 3), declare("F", "2.5", 4), declare("B", "1", 5), declare("L", '["a", {"b": null}]', 1), declare("O", '{"c": [1]}', 0), declare("T", "text"), declare("Empty")],
+                    [
+                        declare("I", "3", 3),
+                        declare("F", "2.5", 4),
+                        declare("B", "1", 5),
+                        declare("L", '["a", {"b": null}]', 1),
+                        declare("O", '{"c": [1]}', 0),
+                        declare("T", "text"),
+                        declare("Empty"),
+                    ],
                 )
             ],
-            [vendor(methods=[method(41, "Typed", 1, "/typed", requestbody='{"i": <<I>>, "f": <<F>>, "b": <<B>>, "l": <<L>>, "o": <<O>>, "t": "<<T>>", "e": "<<Empty>>", "s": "n <<I>>"}')])],
+            [
+                vendor(
+                    methods=[
+                        method(
+                            41,
+                            "Typed",
+                            1,
+                            "/typed",
+                            requestbody='{"i": <<I>>, "f": <<F>>, "b": <<B>>, "l": <<L>>, "o": <<O>>, "t": "<<T>>", "e": "<<Empty>>", "s": "n <<I>>"}',
+                        )
+                    ]
+                )
+            ],
         ),
         "asking until it is done": Case(
             [runbook("Poll", [call(1, "Ask", 17, 2, FAIL), condition(2, "Done?", [variable("State", 0, "done")], DONE, 3), sleep(3, "Wait", 1, 1), *ends()])],
-            answers=lambda _, count: (200, {"state": "done" if count >= 4 else "busy"}),  # noqa: PLR2004  the fourth call
+            answers=lambda _, count: (200, {"state": "done" if count >= 4 else "busy"}),
         ),
         "a public start with a signature": Case(
-            [runbook("Public", [call(1, "Ping", 17, DONE, FAIL), *ends()], runbook_start_type=1, inbound_authentication_type=3, authentication_header="X-Sign", digest=1, signature_prefix="sha256=")],
+            [
+                runbook(
+                    "Public",
+                    [call(1, "Ping", 17, DONE, FAIL), *ends()],
+                    runbook_start_type=1,
+                    inbound_authentication_type=3,
+                    authentication_header="X-Sign",
+                    digest=1,
+                    signature_prefix="sha256=",
+                )
+            ],
         ),
         "a step that nothing leads to": Case([runbook("Island", [call(1, "Ping", 17, DONE, FAIL), call(7, "Island", 12, DONE, FAIL), *ends()], CUSTOMER)]),
     }
@@ -379,31 +495,86 @@ def hostile() -> dict[str, Case]:
         "a message that is no JSON": one("Message", [act(1, "Do", 1, "summary: x", DONE, FAIL), *ends()], "Do", "not JSON"),
         "a member twice": one("Members", [act(1, "Do", 1, '{"summary": "a", "summary": "b"}', DONE, FAIL), *ends()], "Do", "twice"),
         "a method that is not there": one("Gone", [call(1, "Ping", 999, DONE, FAIL), *ends()], "Ping", "method 999"),
-        "a variable against a variable": one("Vars", [condition(1, "Same?", [variable("Customer", 0, "<<OrderId>>")], DONE, FAIL), *ends()], "Same?", "no variable with a variable", CUSTOMER),
-        "a criterion without marks": one("Marks", [condition(1, "Is?", [variable("Customer", 0, "x") | {"fieldname": "Customer"}], DONE, FAIL), *ends()], "Is?", "not in `<<>>`", CUSTOMER),
-        "a criterion of another table": one("Table", [condition(1, "Is?", [variable("name", 0, "x", table="users")], DONE, FAIL), *ends()], "Is?", "criteria over `users`"),
+        "a variable against a variable": one(
+            "Vars", [condition(1, "Same?", [variable("Customer", 0, "<<OrderId>>")], DONE, FAIL), *ends()], "Same?", "no variable with a variable", CUSTOMER
+        ),
+        "a criterion without marks": one(
+            "Marks", [condition(1, "Is?", [variable("Customer", 0, "x") | {"fieldname": "Customer"}], DONE, FAIL), *ends()], "Is?", "not in `<<>>`", CUSTOMER
+        ),
+        "a criterion of another table": one(
+            "Table", [condition(1, "Is?", [variable("name", 0, "x", table="users")], DONE, FAIL), *ends()], "Is?", "criteria over `users`"
+        ),
         "an unknown comparison": one("Compare", [condition(1, "Is?", [variable("Customer", 99, "x")], DONE, FAIL), *ends()], "Is?", "comparison 99", CUSTOMER),
         "an order of texts": one("Order", [condition(1, "Is?", [variable("Customer", 5, "x")], DONE, FAIL), *ends()], "Is?", "not a number", CUSTOMER),
-        "a criterion below a variable": one("Below", [condition(1, "Is?", [variable("response^x", 0, "x")], DONE, FAIL), *ends()], "Is?", "not the name of a variable"),
+        "a criterion below a variable": one(
+            "Below", [condition(1, "Is?", [variable("response^x", 0, "x")], DONE, FAIL), *ends()], "Is?", "not the name of a variable"
+        ),
         "a variable that nothing sets": one("Unset", [call(1, "Book", 12, DONE, FAIL), *ends()], "Book", "no input and no earlier step sets", customer),
-        "an expression that is none": one("Expression", [ping | {"runbook_variable_mappings": [output("X", "<<response.items>>")]}, *ends()], "Ping", "written with `^`"),
+        "an expression that is none": one(
+            "Expression", [ping | {"runbook_variable_mappings": [output("X", "<<response.items>>")]}, *ends()], "Ping", "written with `^`"
+        ),
         "a name that no variable has": one("Name", [act(1, "Do", 1, '{"summary": "<<a^b>>"}', DONE, FAIL), *ends()], "Do", "cannot be the name"),
         "an address in a variable": with_method("Ping", "the base address of the integration decides", path="<<Url>>/ping"),
         "another address": with_method("Ping", "the base address of the integration decides", path="https://evil.example/ping"),
         "a header of the connection": with_method("Ping", "belongs to the connection", headers=[{"key": "Host", "value": "evil.example"}]),
         "an unknown HTTP method": with_method("Ping", "HTTP method 9", verb=9),
         "an authorization of a method": with_method("Ping", "an integration of its own", authorizationtype=0),
-        "a base address in a variable": Case([runbook("Based", [ping, *ends()])], [vendor(resourcebaseurl="https://<<Host>>/v1")], refused=("Vendor API", "holds a variable")),
-        "a placeholder as a base address": Case([runbook("Based", [ping, *ends()])], [vendor(resourcebaseurl="{{azure-endpoint}}")], refused=("Vendor API", "holds a variable")),
-        "a grant for people": Case([runbook("Person", [ping, *ends()])], [vendor(authorizationtype=4, granttype=2, tokenurl="https://id.example/token")], refused=("Vendor API", "needs a person")),
+        "a base address in a variable": Case(
+            [runbook("Based", [ping, *ends()])], [vendor(resourcebaseurl="https://<<Host>>/v1")], refused=("Vendor API", "holds a variable")
+        ),
+        "a placeholder as a base address": Case(
+            [runbook("Based", [ping, *ends()])], [vendor(resourcebaseurl="{{azure-endpoint}}")], refused=("Vendor API", "holds a variable")
+        ),
+        "a grant for people": Case(
+            [runbook("Person", [ping, *ends()])],
+            [vendor(authorizationtype=4, granttype=2, tokenurl="https://id.example/token")],
+            refused=("Vendor API", "needs a person"),
+        ),
         "an unknown authorization": Case([runbook("JWT", [ping, *ends()])], [vendor(authorizationtype=7)], refused=("Vendor API", "a JWT (7)")),
-        "a success within an iteration": one("Leave", [orders, each, call(3, "Book", 12, DONE, FAIL), following(4, "Next", "<<Orders>>", DONE), *ends()], "Leave", "has no step `Next iteration`", customer),
-        "a break out of an iteration": one("Break", [orders, each, condition(3, "Enough?", [variable("OrderId", 0, "7")], DONE, 4), body[1], *ends()], "Break", "ends the run within the iteration", customer),
-        "a way into an iteration": one("Jump", [condition(1, "Skip?", [variable("Customer", 0, "x")], 5, 3), call(5, "Orders", 11, 2, FAIL), each, *body, *ends()], "Skip?", "into the middle", customer),
+        "a success within an iteration": one(
+            "Leave",
+            [orders, each, call(3, "Book", 12, DONE, FAIL), following(4, "Next", "<<Orders>>", DONE), *ends()],
+            "Leave",
+            "has no step `Next iteration`",
+            customer,
+        ),
+        "a break out of an iteration": one(
+            "Break",
+            [orders, each, condition(3, "Enough?", [variable("OrderId", 0, "7")], DONE, 4), body[1], *ends()],
+            "Break",
+            "ends the run within the iteration",
+            customer,
+        ),
+        "a way into an iteration": one(
+            "Jump",
+            [condition(1, "Skip?", [variable("Customer", 0, "x")], 5, 3), call(5, "Orders", 11, 2, FAIL), each, *body, *ends()],
+            "Skip?",
+            "into the middle",
+            customer,
+        ),
         "an iteration in batches": one("Batches", [orders, each | {"iteration_batch_size": 10}, *body, *ends()], "Each", "in batches", customer),
-        "an iteration without an end": one("Open", [orders, each | {"actions": [edge(22, 2, 3, 1), edge(22, 2, DONE, 0)]}, call(3, "Book", 12, FAIL, FAIL), *ends()], "Open", "has no step", customer),
+        "an iteration without an end": one(
+            "Open",
+            [orders, each | {"actions": [edge(22, 2, 3, 1), edge(22, 2, DONE, 0)]}, call(3, "Book", 12, FAIL, FAIL), *ends()],
+            "Open",
+            "has no step",
+            customer,
+        ),
         "the end of no iteration": one("Lost", [orders | {"actions": [edge(17, 1, 4, 1)]}, body[1], *ends()], "Lost", "ends no iteration"),
-        "a value of an element after the iteration": one("After", [orders, begin(2, "Each", "<<Orders>>", 3, 5, [output("OrderId", "<<response^id>>")]), body[0], following(4, "Next", "<<Orders>>", 5), call(5, "Last", 15, DONE, FAIL), *ends()], "Last", "ends with each element", customer),
+        "a value of an element after the iteration": one(
+            "After",
+            [
+                orders,
+                begin(2, "Each", "<<Orders>>", 3, 5, [output("OrderId", "<<response^id>>")]),
+                body[0],
+                following(4, "Next", "<<Orders>>", 5),
+                call(5, "Last", 15, DONE, FAIL),
+                *ends(),
+            ],
+            "Last",
+            "ends with each element",
+            customer,
+        ),
         "a value of the element before": one(
             "Before",
             [
@@ -418,7 +589,10 @@ def hostile() -> dict[str, Case]:
             [declare("List", "<<request^list>>", 1), declare("Mark", "none")],
         ),
         "a runbook that is not there": one("Chain", [chain(1, "Go on", "Missing")], "Go on", "not among the documents"),
-        "runbooks in a circle": Case([runbook("A", [call(1, "Ping", 17, 2, FAIL), chain(2, "To B", "B"), *ends()[1:]]), runbook("B", [chain(1, "To A", "A")])], refused=("A", "in a circle")),
+        "runbooks in a circle": Case(
+            [runbook("A", [call(1, "Ping", 17, 2, FAIL), chain(2, "To B", "B"), *ends()[1:]]), runbook("B", [chain(1, "To A", "A")])],
+            refused=("A", "in a circle"),
+        ),
         "a GUID twice": Case([runbook("A", [ping, *ends()]), runbook("B", [ping, *ends()], id=guid("A"))], refused=("B", "same `id`")),
         "an unknown caller": one("Caller", [ping, *ends()], "Caller", "authentication of callers 2", runbook_start_type=1, inbound_authentication_type=2),
         "a text for a number": one("Typed", [ping, *ends()], "Count", "not of its type", [declare("Count", "many", 3)]),

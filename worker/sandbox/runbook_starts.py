@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -55,7 +54,7 @@ def known(runbook: Row, request: web.Request, body: bytes) -> bool:
             scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
             try:
                 pair = base64.b64decode(encoded)
-            except binascii.Error:
+            except ValueError:
                 return False
             return scheme.lower() == "basic" and compare_digest(pair, f"{runbook.get('basic_username') or ''}:{secret}".encode())
         case 3:

@@ -65,7 +65,7 @@ def read_steps(document: Mapping[str, Any], report: Report) -> HaloSteps | None:
         elif step is not None:
             found[step.number] = step
     firsts = [step for step in found.values() if step.document.get("isstart") is True]
-    if len(firsts) != 1:
+    if len(firsts) != 1 and len(report.refusals) == before:
         names = ", ".join(f"`{step.name}`" for step in firsts)
         report.refuse("steps", f"{len(firsts)} steps begin the runbook (`isstart`): {names}" if firsts else "no step begins the runbook (`isstart`)")
     for step in found.values():

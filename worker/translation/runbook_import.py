@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker.config.graph import after
 from worker.translation.conditions import ordered
 from worker.translation.halo_steps import HaloStep, HaloSteps, read_steps
 from worker.translation.inputs import Inputs, read_inputs
@@ -18,6 +19,9 @@ from worker.translation.run_starts import start_of
 from worker.translation.steps_import import StepTranslation, condition_of, each_of
 from worker.translation.texts import jsonata_name, jsonata_path, read_variable
 from worker.translation.variable_scopes import check_scopes
+
+MOST_STEPS = 10_000
+"""The largest `step_limit`: Halo's own limit is not known."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,9 @@ def import_runbook(document: Mapping[str, Any], name: str, around: Surroundings,
         first = chart.add("variables", {"set": inputs.values, "next": first})
         report.add("input_variables", ", ".join(inputs.values), f"the step `{first}` sets them")
     definition: dict[str, Any] = {"start": start} | ({"input": inputs.paths} if inputs.paths else {}) | {"first": first}
+    if any(number in after(number, {each.number: each.ways for each in steps.steps.values()}) for number in reached):
+        definition["step_limit"] = MOST_STEPS
+        report.add("steps", "steps that repeat", f"step_limit: {MOST_STEPS}", "a run fails after this number of steps")
     ordered = {first: chart.steps[first]} | chart.steps
     return ImportedRunbook(definition | {"steps": ordered}, dict(chart.names), tuple(chart.added))
 

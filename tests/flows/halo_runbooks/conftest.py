@@ -38,7 +38,9 @@ class RecordingApi:
     counts: Counter[str] = field(default_factory=Counter)
 
     async def answer(self, request: web.Request) -> web.Response:
-        self.requests.append((request.method, request.raw_path, {name: request.headers[name] for name in HEADERS if name in request.headers}, await request.read()))
+        self.requests.append(
+            (request.method, request.raw_path, {name: request.headers[name] for name in HEADERS if name in request.headers}, await request.read())
+        )
         self.counts[request.path] += 1
         status, body = self.case.answers(request.path, self.counts[request.path]) if self.case.answers else (200, {"state": "ok"})
         return web.Response(status=status, body=encode(body), content_type="application/json")
@@ -77,13 +79,19 @@ def settle_in(case: Case, halo: SimulatedHalo) -> dict[str, str]:
     """Puts the documents into Halo, which gives its own numbers. Returns the GUIDs there by those of the documents."""
     methods: dict[int, int] = {}
     for integration in copy_of(case.integrations):
-        made = halo.store.create("customintegration", {name: value for name, value in integration.items() if name not in {"id", "methods"}} | {"new_client_secret": TOKEN})
+        made = halo.store.create(
+            "customintegration", {name: value for name, value in integration.items() if name not in {"id", "methods"}} | {"new_client_secret": TOKEN}
+        )
         for method in integration["methods"]:
             row = halo.store.create("customintegrationmethod", {name: value for name, value in method.items() if name != "id"} | {"integration_id": made["id"]})
             methods[method["id"]] = row["id"]
     guids = {book["id"]: halo.store.create("webhook", {"name": book["name"], "type": 1})["id"] for book in case.runbooks}
     for book in copy_of(case.runbooks):
-        halo.store.update("webhook", guids[book["id"]], {name: value for name, value in book.items() if name != "id"} | {"steps": [renumbered(step, methods, guids) for step in book["steps"]]})
+        halo.store.update(
+            "webhook",
+            guids[book["id"]],
+            {name: value for name, value in book.items() if name != "id"} | {"steps": [renumbered(step, methods, guids) for step in book["steps"]]},
+        )
     return guids
 
 
@@ -117,7 +125,7 @@ async def run_in_halo(case: Case, halo: SimulatedHalo, api: RecordingApi) -> Obs
     """Each payload starts the first runbook by hand, one after the other."""
     guids = settle_in(case, halo)
     first = guids[case.runbooks[0]["id"]]
-    from worker.sandbox.runbooks.runs import start  # noqa: PLC0415  the fixture's module is imported by tests that need no executor
+    from worker.sandbox.runbooks.runs import start
 
     for payload in case.payloads:
         start(halo, halo.store.get("webhook", first), payload)

@@ -37,7 +37,10 @@ def test_an_export_after_an_import_gives_the_document_back_member_by_member(tmp_
         assert filled(exported("integration", target, directory), case.known) == document
 
 
-@pytest.mark.parametrize("name", [name for name, case in SOUND.items() if not any(step["auto_action"] == 24 for book in case.runbooks for step in book["steps"] if "auto_action" in step)])
+@pytest.mark.parametrize(
+    "name",
+    [name for name, case in SOUND.items() if not any(step["auto_action"] == 24 for book in case.runbooks for step in book["steps"] if "auto_action" in step)],
+)
 def test_a_runbook_without_its_copy_becomes_a_document_that_means_the_same(tmp_path, name):
     """Numbers, drawing and names of steps are new; imported again, it is the same runbook but for the names. A chain needs the GUIDs of the copies."""
     case, directory = SOUND[name], tmp_path / "routes"
@@ -68,7 +71,11 @@ def shape(definition):
     def renamed(value):
         match value:
             case dict():
-                return {key: order.get(inner, inner) if key in {"next", "go", "do", "on_failure"} and isinstance(inner, str) else renamed(inner) for key, inner in value.items() if key not in {"as", "reason"}}
+                return {
+                    key: order.get(inner, inner) if key in {"next", "go", "do", "on_failure"} and isinstance(inner, str) else renamed(inner)
+                    for key, inner in value.items()
+                    if key not in {"as", "reason"}
+                }
             case list():
                 return [renamed(item) for item in value]
             case _:
@@ -87,7 +94,9 @@ def test_a_changed_step_is_written_again_and_all_others_keep_their_members(tmp_p
     assert [new for new, old in zip(document["steps"], original["steps"], strict=True) if new != old] == [
         original["steps"][1] | {"message": '{"ticket_id": <<TicketId>>, "outcome": "Note", "note_html": "seen"}'}
     ]
-    assert {member: value for member, value in document.items() if member != "steps"} == {member: value for member, value in original.items() if member != "steps"}
+    assert {member: value for member, value in document.items() if member != "steps"} == {
+        member: value for member, value in original.items() if member != "steps"
+    }
 
 
 def test_a_changed_method_is_written_again_and_all_others_keep_their_members(tmp_path):
@@ -113,9 +122,9 @@ def test_a_changed_method_is_written_again_and_all_others_keep_their_members(tmp
     ],
 )
 def test_what_halo_cannot_do_is_refused_by_the_name_of_the_step(tmp_path, step, reason):
-    (tmp_path / "a.yaml").write_text(json.dumps({"runbooks": {"rb": {"first": "odd", "input": {"Items": "request^items"}, "steps": {"odd": step, "fin": {"end": "done"}}}}}), "utf-8")
+    (tmp_path / "a.yaml").write_text(
+        json.dumps({"runbooks": {"rb": {"first": "odd", "input": {"Items": "request^items"}, "steps": {"odd": step, "fin": {"end": "done"}}}}}), "utf-8"
+    )
     found, report = definitions(tmp_path), Report("runbook", "rb")
     assert export("runbook", "rb", found["integrations"], found["runbooks"], tmp_path, report) is None
     assert [(refusal.place, reason in refusal.reason) for refusal in report.refusals] == [("odd", True)]
-
-
