@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from worker.translation.halo_steps import is_number
 from worker.translation.report import Untranslatable
 from worker.translation.texts import jsonata_name, read_variable, shown, unwrapped
 
@@ -74,7 +75,7 @@ def read_criterion(row: Any) -> Criterion:
     if not isinstance(row, Mapping):
         raise Untranslatable("a criterion is not an object")
     kind = row.get("type")
-    if kind not in {EQUALS, DIFFERS, CONTAINS, LACKS, *ORDER, IN_SET, NOT_IN_SET, HAS_VALUE, NO_VALUE} or isinstance(kind, bool):
+    if not is_number(kind) or kind not in {EQUALS, DIFFERS, CONTAINS, LACKS, *ORDER, IN_SET, NOT_IN_SET, HAS_VALUE, NO_VALUE}:
         raise Untranslatable(f"the comparison {kind!r} is not known")
     value = "" if kind in {HAS_VALUE, NO_VALUE} else literal(row)
     if kind in ORDER and not re.fullmatch(r"-?\d+(\.\d+)?", value):

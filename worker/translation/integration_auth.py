@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from worker.translation.halo_steps import is_number
 from worker.translation.naming import setting
 from worker.translation.report import Report, Untranslatable
 from worker.translation.secrets import MARK
@@ -52,9 +53,9 @@ def header_auth(document: Mapping[str, Any], name: str, kind: int, report: Repor
 
 def oauth2(document: Mapping[str, Any], name: str, report: Report) -> dict[str, Any]:
     grant = document.get("granttype") or 0
-    if grant in PEOPLE:
+    if is_number(grant) and grant in PEOPLE:
         raise Untranslatable(f"the grant {PEOPLE[grant]} needs a person: use client credentials")
-    if grant not in GRANTS or isinstance(grant, bool):
+    if not is_number(grant) or grant not in GRANTS:
         raise Untranslatable(f"the grant {grant!r} is not known (`granttype`)")
     answer = text(document, "response_token_name")
     if answer not in {"", "access_token"}:

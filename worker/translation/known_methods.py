@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from worker.translation.halo_steps import HaloStep, is_number
+
 
 @dataclass(frozen=True, slots=True)
 class KnownMethod:
@@ -27,3 +29,8 @@ class Surroundings:
     refused: Mapping[int, str] = field(default_factory=dict)
     runbooks: Mapping[str, str] = field(default_factory=dict)
     client: str = "main"
+
+    def method_of(self, step: HaloStep) -> KnownMethod | None:
+        """The method that a step calls; None where it calls none, or one that is not known."""
+        number = step.document.get("auto_action_type")
+        return self.methods.get(number) if step.kind == "method" and is_number(number) else None

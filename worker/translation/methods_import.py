@@ -28,7 +28,7 @@ def import_method(document: Mapping[str, Any], integration: Mapping[str, Any], r
     number = 0 if number is None else number
     if not is_number(number) or number not in VERBS:
         raise Untranslatable(f"the HTTP method {number!r} is not known (`method`)")
-    if document.get("authorizationtype") not in {None, INHERIT, integration.get("authorizationtype") or 0}:
+    if document.get("authorizationtype") not in (None, INHERIT, integration.get("authorizationtype") or 0):
         raise Untranslatable("the method has an authorization of its own: give it an integration of its own")
     if keyed(document.get("body_mappings")):
         raise Untranslatable("the body is made of mappings (`body_mappings`): write it as `requestbody`")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from worker.translation.halo_steps import is_number
 from worker.translation.naming import setting
 from worker.translation.report import Report, Untranslatable
 
@@ -50,7 +51,7 @@ def auth_of(document: Mapping[str, Any], name: str, report: Report) -> dict[str,
         )
         return {"type": "signature", "header": HEADER, "secret": f"${{{secret}}}"}
     algorithm, digest = document.get("algorithm") or 0, document.get("digest") or 0
-    if algorithm not in ALGORITHMS or digest not in DIGESTS:
+    if not (is_number(algorithm) and is_number(digest) and algorithm in ALGORITHMS and digest in DIGESTS):
         raise Untranslatable(f"the signature of callers is not known (`algorithm` {algorithm!r}, `digest` {digest!r})")
     header = document.get("authentication_header")
     made = {"type": "signature", "header": header if isinstance(header, str) and header else HEADER, "secret": f"${{{secret}}}"}

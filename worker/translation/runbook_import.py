@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.config.graph import after
 from worker.translation.conditions import ordered
 from worker.translation.halo_steps import HaloStep, HaloSteps, read_steps
 from worker.translation.inputs import Inputs, read_inputs
@@ -18,7 +17,7 @@ from worker.translation.report import Report, Untranslatable
 from worker.translation.run_starts import start_of
 from worker.translation.steps_import import StepTranslation, condition_of, each_of
 from worker.translation.texts import jsonata_name, jsonata_path, read_variable
-from worker.translation.variable_scopes import check_scopes
+from worker.translation.variable_scopes import after_of, check_scopes
 
 MOST_STEPS = 10_000
 """The largest `step_limit`: Halo's own limit is not known."""
@@ -82,7 +81,7 @@ def import_runbook(document: Mapping[str, Any], name: str, around: Surroundings,
         first = chart.add("variables", {"set": inputs.values, "next": first})
         report.add("input_variables", ", ".join(inputs.values), f"the step `{first}` sets them")
     definition: dict[str, Any] = {"start": start} | ({"input": inputs.paths} if inputs.paths else {}) | {"first": first}
-    if any(number in after(number, {each.number: each.ways for each in steps.steps.values()}) for number in reached):
+    if any(after_of(steps.steps[number].ways, number, steps, beyond=None) for number in reached):
         definition["step_limit"] = MOST_STEPS
         report.add("steps", "steps that repeat", f"step_limit: {MOST_STEPS}", "a run fails after this number of steps")
     ordered = {first: chart.steps[first]} | chart.steps
@@ -182,7 +181,7 @@ def variables_set(steps: HaloSteps, around: Surroundings) -> Iterator[str]:
                 yield from read_outputs(step.document.get(member))
             except Untranslatable:
                 continue  # the translation of the step reports it
-        method = around.methods.get(step.document.get("auto_action_type") or 0) if step.kind == "method" else None
+        method = around.method_of(step)
         yield from method.sets if method is not None else ()
 
 
@@ -197,7 +196,7 @@ def plain_variables(steps: HaloSteps, inputs: Inputs, around: Surroundings) -> f
                 continue
             for name, path in outputs.items():
                 (texts if path.endswith("!") else others).add(name)
-        method = around.methods.get(step.document.get("auto_action_type") or 0) if step.kind == "method" else None
+        method = around.method_of(step)
         if method is not None:
             texts |= method.plain
             others |= method.sets - method.plain

@@ -67,12 +67,12 @@ def sets(step: HaloStep, around: Surroundings) -> set[str]:
             found |= read_outputs(step.document.get(member)).keys()
         except Untranslatable:
             continue  # the translation of the step reports it
-    method = around.methods.get(step.document.get("auto_action_type") or 0) if step.kind == "method" else None
+    method = around.method_of(step)
     return found | (set(method.sets) if method is not None else set())
 
 
 def uses(step: HaloStep, around: Surroundings) -> set[str]:
     texts = [step.document.get("message") if step.kind != "continue" else None, step.document.get("step_conditions"), step.document.get("input_values")]
     found = variables_of(" ".join(json.dumps(text, ensure_ascii=False, default=str) for text in texts if text is not None))
-    method = around.methods.get(step.document.get("auto_action_type") or 0) if step.kind == "method" else None
+    method = around.method_of(step)
     return found | (set(method.uses) if method is not None else set())
