@@ -59,6 +59,7 @@ def resident(worker):
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("count", "kills", "parallel"),
     [(60, 3, 1), pytest.param(10_000, 20, 1, marks=pytest.mark.long), pytest.param(1_000, 10, 4, marks=pytest.mark.long)],

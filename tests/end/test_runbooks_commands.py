@@ -166,4 +166,4 @@ async def test_actions_are_listed_and_each_shows_the_json_that_it_expects(shell)
     as_json = orjson.loads((await shell.run("actions", "update_ticket", "--json")).out)
     assert as_json["keeps"] == ["tickettype_id", "client_id"]
     assert as_json["template"]["id"] == 4242
-    assert len(orjson.loads((await shell.run("actions", "--json")).out)) == len(ACTIONS) == 19
+    assert len(orjson.loads((await shell.run("actions", "--json")).out)) == len(ACTIONS) == 20

@@ -124,7 +124,8 @@ def unbound(queue: str, owner: str, remedy: str) -> str:
 
 def inlets(routes: Routes) -> set[str]:
     """The exchanges from which publishers and runbooks get messages."""
-    return {source.exchange.name for route in (*routes.publishers.values(), *routes.runbooks.values()) for source in route.bind}
+    bound = [*(route.bind for route in routes.publishers.values()), *(runbook.bind for runbook in routes.runbooks.values())]
+    return {source.exchange.name for sources in bound for source in sources}
 
 
 def outlets(routes: Routes) -> set[str]:

@@ -105,7 +105,7 @@ EVERY = (
     *pair("ticket_rule", "a ticket rule", "TicketRules", TICKET_RULE, "name"),
     Action(
         "edit_custom_table",
-        "Add rows to a custom table (its definition's `db_name` must not be sent)",
+        "Add rows to a custom table, whose other rows stay (its definition's `db_name` must not be sent)",
         "POST",
         "CustomTable",
         {"id": 12, "_add_rows": [{"column_1": "value"}]},
@@ -129,6 +129,14 @@ EVERY = (
         "Actions",
         {"ticket_id": 4242, "outcome": "Note", "note_html": "<p>Text</p>", "hiddenfromuser": True, "sendemail": False},
         ("ticket_id", ("outcome", "outcome_id")),
+    ),
+    Action(
+        "create_attachment",
+        "Attach a file to a ticket or an action; `data_base64` is its content as Base64 text",
+        "POST",
+        "Attachment",
+        {"ticket_id": 4242, "filename": "report.txt", "data_base64": "cmVwb3J0"},
+        ("filename", "data_base64", ("ticket_id", "action_id")),
     ),
 )
 ACTIONS: Mapping[str, Action] = MappingProxyType({action.name: action for action in EVERY})

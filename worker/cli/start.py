@@ -71,7 +71,8 @@ def start(name: str, inputs: Sequence[str], payload: Path | None, environment: M
     elif result["result"] == "timeout":
         errors().print(result["reason"], soft_wrap=True)
     elif recorder is not None:
-        told.console.print("dry run: no write was sent, and no message published", soft_wrap=True)
+        publishes = any(each.outlets for each in with_started([runbook], routes.runbooks))
+        told.console.print("dry run: no write was sent" + (" and no message published" if publishes else ""), soft_wrap=True)
     return GOOD if result["result"] == "done" else FAILED
 
 

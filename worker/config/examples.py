@@ -26,12 +26,15 @@ CONFLICTS = (
     ("skipped", "request"),
     ("skipped", "requests"),
     ("dead", "event"),
+    ("event", "events"),
+    ("skipped", "events"),
     ("dead", "request"),
 )
 ONLY = {
     "request": ("publishers", "runbooks"),
     "requests": ("publishers", "runbooks"),
     "event": ("subscribers", "webhooks"),
+    "events": ("runbooks",),
     "runbook": ("webhooks",),
     "wake": ("webhooks",),
 }
@@ -97,6 +100,7 @@ class ExpectDefinition(Definition):
     request: ExpectedRequest | None = Field(default=None, description="The one request that changes something; lookups are not counted.")
     requests: list[ExpectedRequest] | None = Field(default=None, description="All requests in their order, with lookups; [] for none.")
     event: ExpectedEvent | None = Field(default=None, description="The published event.")
+    events: list[ExpectedEvent] | None = Field(default=None, description="All messages that the steps of a run publish, in their order; [] for none.")
     runbook: Text | None = Field(default=None, description="The runbook that a webhook's delivery starts.")
     wake: LiteralObject | None = Field(
         default=None, description="The subscriber that a delivery wakes, and the id of the record.", examples=[{"subscriber": "tickets", "id": 7}]
@@ -181,7 +185,7 @@ def filled(expect: ConfigNode) -> Iterator[ConfigNode]:
     for member in expect.members.values():
         yield member
         for each in (member, *member.children.values()) if isinstance(member.value, list) else (member,):
-            yield from each.members.values() if member.name in {"request", "requests", "event"} else ()
+            yield from each.members.values() if member.name in {"request", "requests", "event", "events"} else ()
 
 
 def check_expected(node: ConfigNode) -> None:

@@ -15,6 +15,7 @@ from worker.config.cron import Cron
 from worker.config.definition import Compiled, Definition, build, compile_members
 from worker.config.examples import Examples, compile_examples
 from worker.config.flow_graph import check_flow_graph, targets
+from worker.config.graph import after
 from worker.config.mappings import member_name
 from worker.config.names import NAME, NAME_CHARACTERS
 from worker.config.node_values import request_variables
@@ -77,6 +78,7 @@ def compile_runbook(definition: RunbookDefinition, node: ConfigNode, references:
     warn_of_cycles(node, references)
     auth = compile_caller(endpoint.auth, start.child("endpoint").child("auth")) if endpoint else None
     called = [step.method.full_name for step in steps.values() if step.method is not None]
+    called += methods_below(node, references)
     examples = compile_examples(definition.examples, node.child("examples"), called)
     runbook = build(
         Runbook,
@@ -102,6 +104,14 @@ def started_by_others(references: References) -> set[str]:
     books = [node for node in references.definitions if node.kind == "runbooks"]
     nodes += [step.child("start") for book in books for step in book.child("steps").members.values()]
     return {node.fill(node.value) for node in nodes if isinstance(node.value, str)}
+
+
+def methods_below(node: ConfigNode, references: References) -> list[str]:
+    """The methods that the runbooks call which the steps of this one start, and those that they start."""
+    books = {each.name: each.child("steps").members.values() for each in references.definitions if each.kind == "runbooks"}
+    started = {name: {step.child("start").value for step in steps} & books.keys() for name, steps in books.items()}
+    below = after(node.name, started) - {node.name} if node.name in started else set()
+    return [method for name in below for step in books[name] if isinstance(method := step.child("method").value, str)]
 
 
 def plain_names(inputs: Mapping[str, VariablePath], definition: RunbookDefinition, references: References) -> frozenset[str]:

@@ -38,8 +38,9 @@ def run(tmp_path, halo, api: Api):
         "runbooks": {"rb": {"start": {"queue": "go"}, "first": "read", "steps": STEPS}},
     }
 
-    async def command(*arguments: str, **steps: object):
+    async def command(*arguments: str, others: dict[str, object] | None = None, **steps: object):
         definitions["runbooks"]["rb"]["steps"] = STEPS | steps
+        definitions["runbooks"] |= others or {}
         return await run_command(tmp_path, *arguments, routes=write_routes(tmp_path, definitions))
 
     return command
@@ -56,6 +57,22 @@ async def test_reads_are_sent_writes_are_shown_and_a_given_answer_leads_the_run_
     assert "POST /Actions" in shown
     assert '[{"ticket_id":7,"outcome":"Note","note_html":"hello"}]' in shown
     assert shown[-1] == "dry run: no write was sent"
+
+
+async def test_a_dry_run_waits_for_nothing_publishes_nothing_and_follows_what_it_starts(run, api):
+    tell = {"publish": {"exchange": "billing", "routing_key": "done", "body": "<<Name>>"}, "next": "more"}
+    more = {"start": "other", "input": {"Id": "{{ 9 }}"}, "wait": True, "next": "ask"}
+    child = {"input": {"Id": "request^id"}, "first": "drop", "steps": {"drop": {"method": "api.delete"}}}
+    ended = await run(
+        "start", "rb", "--dry-run", "--answer", 'api.post:={"text": "hello"}', others={"other": child},
+        read=STEPS["read"] | {"next": "pause"}, pause={"wait": "30d", "next": "tell"}, tell=tell, more=more,
+    )  # fmt: skip
+    assert (ended.code, ended.err) == (0, "")
+    shown = [line.strip() for line in ended.out.splitlines()]
+    assert any(line.startswith("pause") and line.endswith("pause → tell, in 30d") for line in shown)
+    assert "event to exchange billing, routing key done" in shown
+    assert any(line.startswith("other: drop") for line in shown)
+    assert shown[-1] == "dry run: no write was sent and no message published"
 
 
 async def test_without_an_answer_the_run_says_what_it_took_for_one(run, api):

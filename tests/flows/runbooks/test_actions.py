@@ -27,6 +27,7 @@ OURS: dict[str, dict[str, Any]] = {
     "create_ticket": {"client_id": 2, "site_id": 2, "user_id": 2},
     "update_ticket": {"id": 5},
     "create_action": {"ticket_id": 5},
+    "create_attachment": {"ticket_id": 5},
 }
 """What of each template must be of the simulated tenant."""
 WRITING = [name for name, one in ACTIONS.items() if one.method == "POST"]

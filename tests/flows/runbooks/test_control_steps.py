@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.flows.runbooks.conftest import DEAD, GO, RUN, call, integration, play, runbook
+from tests.flows.runbooks.conftest import GO, call, integration, play, runbook
 from worker.core.topology import AmqpExchange, Binding, Topology, browsed, retry_queue
 from worker.flows.running.run_message import Run
 
@@ -81,19 +81,6 @@ async def test_a_header_that_amqp_cannot_carry_fails_the_run_by_name(memory_job,
     letter = await scene.letter()
     assert letter.headers["dead-class"] == "transform"
     assert "the header 'x-name'" in letter.headers["dead-reason"]
-
-
-async def test_a_message_is_published_again_under_the_same_id_by_a_copy_of_its_step(memory_job, api):
-    await memory_job.other.broker.declare(Topology((AmqpExchange("out"),), (browsed("billing"),), (Binding("out", "#", "billing"),)))
-    scene = await play(memory_job, api, {"tell": {"publish": {"exchange": "out", "routing_key": "k"}}})
-    for run in ("same", "same", "other"):
-        message = Run(run, "rb", step="tell", visit=1, steps=1, request={}).message()
-        await memory_job.other.broker.publish(message, routing_key=RUN)
-    await scene.done(2)
-    ids = [(await memory_job.other.take("billing")).message.message_id for _ in range(2)]
-    assert ids[0] != ids[1]
-    assert await memory_job.other.depth("billing") == 0  # the copy was told by its claim
-    assert await memory_job.other.depth(DEAD) == 0
 
 
 async def test_a_queue_that_is_bound_gets_the_messages_of_its_exchange(job, api):

@@ -28,6 +28,7 @@ NAMED = {
     "create_ticket",
     "update_ticket",
     "create_action",
+    "create_attachment",
 }
 each = pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
 

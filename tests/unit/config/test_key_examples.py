@@ -152,6 +152,8 @@ def in_expect(key, value):
     """The example of a route that has such a result."""
     expect = {"dead": "transform", key: value} if key == "reason" else {key: value}
     example = {"given": {"id": 1}, "expect": expect}
+    if key == "events":
+        return files(runbooks={"close": CLOSE | {"examples": [example]}})
     if key == "event":
         return files(subscribers={"tickets": SUBSCRIBER | {"examples": [example]}})
     return in_webhook(examples=[example]) if key in {"runbook", "wake"} else in_publisher(examples=[example])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -11,11 +12,15 @@ from tests.unit.flows.routes import Arrived, Holding, find, publisher
 from worker.catalogue.actions import ACTIONS
 from worker.cli.dead.commands import dead_replay
 from worker.config.automation import Branch, Method, Runbook, Step
+from worker.config.control_steps import ForEach
 from worker.config.routes import Routes
+from worker.config.run_templates import compile_run_template
 from worker.config.variables import VariablePath
 from worker.core.message import Message
 from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.plan import MarkDone, Replay, ReplayPlan, Retain, Verdict, incomplete_letter, planner, replay_state
+from worker.flows.running.elements import ElementList
+from worker.flows.running.iteration import Iteration
 from worker.flows.running.run_message import Run
 
 ASSETS = DeadQueue("assets", "publisher", "erp.assets.dead", "erp.assets")
@@ -81,6 +86,35 @@ def test_a_run_whose_step_was_done_goes_on_with_the_next_and_without_an_answer()
 
 def test_a_run_whose_last_step_was_done_is_done():
     assert sent(Step("ask", action=ACTIONS["create_ticket"], client="main")) == MarkDone()
+
+
+def element_of(runbook: str = "rb", step: str = "each") -> bytes:
+    """A run below one that iterates, or waits for another runbook."""
+    above = Run("r1", runbook, step, 2, {"A": 1}, each=Iteration(ElementList.of([1, 2])) if runbook == "rb" else None)
+    return Run("r1", "rb", "ask", 3, {"Item": 1}, callers=(above,)).message().body
+
+
+EACH = Step("each", each=ForEach(compile_run_template([1, 2]), "Item", "ask"))
+
+
+def test_an_element_whose_last_step_was_done_lets_its_iteration_go_on():
+    plan = sent(Step("ask", method=POST), EACH, body=element_of())
+    assert isinstance(plan, MarkDone)
+    assert plan.onward is not None
+    onward = Run.read(plan.onward.body)
+    assert (onward.step, onward.visit, onward.callers) == ("each", 4, ())
+    assert onward.returned is not None
+    assert onward.returned.failure is None
+
+
+def test_the_end_of_an_element_of_which_a_value_is_collected_and_of_a_run_of_another_runbook_is_left():
+    collecting = replace(EACH, each=replace(EACH.each, into=compile_run_template({"Found": 1})))
+    plan = sent(Step("ask", method=POST), collecting, body=element_of())
+    assert isinstance(plan, Retain)
+    assert "collects a value" in plan.reason
+    plan = sent(Step("ask", method=POST), body=element_of("other", "more"))
+    assert isinstance(plan, Retain)
+    assert "runbook 'other' waits" in plan.reason
 
 
 @pytest.mark.parametrize(

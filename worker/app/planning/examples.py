@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from worker.app.planning.planner import Input, Planner, Route
 from worker.config.automation import Runbook, Webhook
@@ -14,11 +14,12 @@ from worker.core.answers import Answers
 from worker.core.comparison import ABSENT, Mismatch, mismatches
 from worker.core.errors import EvaluatorUnavailable
 from worker.core.json_codec import encode
-from worker.core.plan import Plan, PlanFailed, PlannedRequest
+from worker.core.plan import Plan, PlanFailed, PlannedEvent, PlannedRequest
 from worker.flows.local.delivery import LocalLedger
 from worker.flows.local.following import RunNeverEnds
 
 ENDS = ("skipped", "dead")
+Planned = TypeVar("Planned", PlannedRequest, PlannedEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,8 @@ def compared(expect: Mapping[str, Any], plan: Plan, *, strict: bool) -> Iterator
     if named_end is not None and told(plan) != wanted:
         yield Mismatch("result", wanted, told(plan, reason=True))
         return
-    if named_end is None and plan.outcome in ENDS and not (plan.outcome == "skipped" and expect.get("requests") == []):
-        yield Mismatch("result", "event" if {"event", "runbook", "wake"} & expect.keys() else "request", told(plan, reason=True))
+    if named_end is None and plan.outcome in ENDS and not (plan.outcome == "skipped" and [] in (expect.get("requests"), expect.get("events"))):
+        yield Mismatch("result", "event" if {"event", "events", "runbook", "wake"} & expect.keys() else "request", told(plan, reason=True))
         return
     if "reason" in expect and expect["reason"] not in plan.reason:
         yield Mismatch("reason", f"… {expect['reason']} …", plan.reason)
@@ -84,21 +85,32 @@ def compared_members(expect: Mapping[str, Any], plan: Plan) -> Iterator[Mismatch
         else:
             yield Mismatch("request", "one request", [request.line for request in writes])
     if "requests" in expect:
-        wanted = expect["requests"]
-        for number in range(max(len(wanted), len(plan.requests))):
-            place = f"requests[{number}]"
-            if number >= len(plan.requests):
-                yield Mismatch(place, wanted[number], ABSENT)
-            elif number >= len(wanted):
-                yield Mismatch(place, ABSENT, plan.requests[number].line)
-            else:
-                yield from compared_request(place, wanted[number], plan.requests[number])
+        yield from compared_lists("requests", expect["requests"], plan.requests, compared_request)
     if "event" in expect:
-        yield from compared_event(expect["event"], plan)
+        yield from compared_event("event", expect["event"], plan.event)
+    if "events" in expect:
+        yield from compared_lists("events", expect["events"], plan.events, compared_event)
     if "runbook" in expect:
         yield from mismatches("runbook", expect["runbook"], plan.runbook or ABSENT)
     if "wake" in expect:
         yield from mismatches("wake", expect["wake"], ABSENT if plan.wake is None else plan.wake)
+
+
+def compared_lists(
+    name: str, wanted: Sequence[Any], found: Sequence[Planned], compare: Callable[[str, Any, Planned], Iterator[Mismatch]]
+) -> Iterator[Mismatch]:
+    for number in range(max(len(wanted), len(found))):
+        place = f"{name}[{number}]"
+        if number >= len(found):
+            yield Mismatch(place, wanted[number], ABSENT)
+        elif number >= len(wanted):
+            yield Mismatch(place, ABSENT, line_of(found[number]))
+        else:
+            yield from compare(place, wanted[number], found[number])
+
+
+def line_of(planned: PlannedRequest | PlannedEvent) -> Any:
+    return planned.line if isinstance(planned, PlannedRequest) else planned.as_object()
 
 
 def compared_request(place: str, wanted: Mapping[str, Any], request: PlannedRequest) -> Iterator[Mismatch]:
@@ -108,17 +120,17 @@ def compared_request(place: str, wanted: Mapping[str, Any], request: PlannedRequ
         yield from mismatches(f"{place}.{member}", value, found[member])
 
 
-def compared_event(wanted: Mapping[str, Any], plan: Plan) -> Iterator[Mismatch]:
-    if plan.event is None:
-        yield Mismatch("event", wanted, ABSENT)
+def compared_event(place: str, wanted: Mapping[str, Any], event: PlannedEvent | None) -> Iterator[Mismatch]:
+    if event is None:
+        yield Mismatch(place, wanted, ABSENT)
         return
-    found = plan.event.as_object()
+    found = event.as_object()
     for member, value in wanted.items():
         if member == "headers":
             for name, text in value.items():
-                yield from mismatches(f"event.headers.{name}", text, found["headers"].get(name, ABSENT))
+                yield from mismatches(f"{place}.headers.{name}", text, found["headers"].get(name, ABSENT))
         else:
-            yield from mismatches(f"event.{member}", value, found[member])
+            yield from mismatches(f"{place}.{member}", value, found[member])
 
 
 def told(plan: Plan, *, reason: bool = False) -> str:
@@ -136,7 +148,9 @@ def expectation_of(route: Route, plan: Plan) -> dict[str, Any]:
     if isinstance(route, Publisher) and len([request for request in plan.requests if request.writes]) == 1:
         return {"request": next(request.as_object() for request in plan.requests if request.writes)}
     if isinstance(route, (Publisher, Runbook)):
-        return {"requests": [{name: value for name, value in request.as_object().items() if name != "url"} for request in plan.requests]}
+        requests = [{name: value for name, value in request.as_object().items() if name != "url"} for request in plan.requests]
+        events = [{"exchange": event.exchange, "routing_key": event.routing_key, "body": event.body} for event in plan.events]
+        return {"requests": requests} | ({"events": events} if events else {})
     expect: dict[str, Any] = {}
     if plan.event is not None:
         expect["event"] = {"routing_key": plan.event.routing_key, "body": plan.event.body}

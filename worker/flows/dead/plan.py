@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from worker.config.automation import Runbook, Step
+from worker.config.automation import Runbook, Step, Values
 from worker.config.routes import Routes
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.flows.dead.letter import DeadQueue, Letter
+from worker.flows.running.endings import ended_well
 from worker.flows.running.run_message import Run
 
 SENDING_KINDS = frozenset({"publisher", "steps"})  # dead queues whose messages have an effect outside the broker
@@ -57,7 +58,9 @@ ANSWER_NEEDED_REASON = (
     "its request was sent, but the answer is lost, and step {step!r} {needs}: check it in the other system, then discard it, or say `--as not-sent`"
 )
 
-CALLER_WAITS_REASON = "step {step!r} ends a run that another one waits for: give the step a `next` that leads to an `end: done`, or say `--as not-sent`"
+CALLER_WAITS_REASON = (
+    "step {step!r} ends a run for which one of runbook {runbook!r} waits: say `--as not-sent`, or give the step a `next` that leads to an `end: done`"
+)
 
 
 def incomplete_letter(letter: Letter) -> Retain | None:
@@ -115,14 +118,25 @@ def plan_done(dead_queue: DeadQueue, routes: Routes, message: Message) -> Replay
             return Retain("the run was not at a step that sends a request: replay it without `--as sent`")
         if needs := answer_use(step):
             return Retain(ANSWER_NEEDED_REASON.format(step=step.name, needs=needs))
+        values = replace(run.values(), status=None, response=None)
         if not step.go and run.callers:
-            return Retain(CALLER_WAITS_REASON.format(step=step.name))
+            return plan_end(runbook, run, step, values)
         if not step.go:
             return MarkDone()
-        values = replace(run.values(), status=None, response=None)
         return MarkDone(run.next(step.go[0].go, values).message())
     except Undecodable as error:
         return Retain(str(error))
+
+
+def plan_end(runbook: Runbook, run: Run, step: Step, values: Values) -> ReplayPlan:
+    """An element whose last step is done lets its iteration go on; another runbook's run has a queue of its own. Raises `Undecodable`."""
+    above = run.callers[-1]
+    if above.runbook != run.runbook:
+        return Retain(CALLER_WAITS_REASON.format(step=step.name, runbook=above.runbook))
+    iterating = runbook.steps.get(above.step or "")
+    if iterating is not None and iterating.each is not None and iterating.each.into is not None:
+        return Retain(ANSWER_NEEDED_REASON.format(step=step.name, needs=f"ends an element of which step {iterating.name!r} collects a value"))
+    return MarkDone(ended_well(run, values).message)
 
 
 def step_of(runbook: Runbook, run: Run) -> Step | None:

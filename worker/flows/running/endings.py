@@ -43,7 +43,7 @@ def returned(run: Run, ended: Returned, status: int | None = None) -> Passed:
 def waiting(run: Run, step: Step) -> Run:
     """The run as the caller of one that its step begins."""
     catches = step.on_failure is not None or bool(step.each is not None and step.each.failures)
-    return replace(run, callers=(), returned=None, catches=catches or bool(run.callers and run.callers[-1].catches))
+    return replace(run.waiting(), callers=(), returned=None, catches=catches or bool(run.callers and run.callers[-1].catches))
 
 
 def whole(run: Run) -> Run:

@@ -14,7 +14,8 @@ from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode
 from worker.core.message import Delivery, Message, identity_of
 from worker.flows.running.iteration import Failure, Iteration
-from worker.flows.running.run_shape import LATER, document_of, fits, later_members, plain_members
+from worker.flows.running.packing import packed, unpacked
+from worker.flows.running.run_shape import LATER, STILL, document_of, fits, later_members, plain_members, still_members
 
 VERSION = 1
 RESPONSE_LIMIT = 256 * 1024
@@ -56,6 +57,8 @@ class Run:
     each: Iteration | None = None
     callers: tuple[Run, ...] = ()
     returned: Returned | None = None
+    packed: str = field(default="", compare=False, repr=False)
+    """The text of the members that do not change while the run waits, once it is written."""
 
     def values(self) -> Values:
         base = self._base()
@@ -80,7 +83,7 @@ class Run:
 
     def light(self) -> Self:
         """Without an answer that is too large to travel."""
-        return self if len(encode(self.response)) <= RESPONSE_LIMIT else replace(self, response=None)
+        return self if len(encode(self.response)) <= RESPONSE_LIMIT else replace(self, response=None, packed="")
 
     def with_values(self, values: Values) -> Self:
         """The run with these variables. A value that an element has from the run above is not copied."""
@@ -88,7 +91,7 @@ class Run:
         own = {name: value for name, value in values.variables.items() if not same(name, values, base)}
         plain = tuple(sorted(values.plain & own.keys())) if self.is_element else tuple(sorted(values.plain))
         removed = tuple(sorted(base.variables.keys() - values.variables.keys()))
-        return replace(self, variables=own, plain=plain, removed=removed, status=values.status, response=values.response)
+        return replace(self, variables=own, plain=plain, removed=removed, status=values.status, response=values.response, packed="")
 
     def _base(self) -> Values:
         """The values of the run whose element this is."""
@@ -104,6 +107,10 @@ class Run:
             raise Undecodable(f"the run with its payload and variables has {len(body):,} bytes; at most {MAX_BYTES:,} can travel")
         return Message(body, correlation_id=self.root)
 
+    def waiting(self) -> Self:
+        """The run as it waits for others: what does not change meanwhile is written once. Raises `Undecodable`."""
+        return self if self.packed else replace(self, packed=packed({name: getattr(self, name) for name in STILL}))
+
     def document(self) -> dict[str, Any]:
         """Its members as JSON values. What only some runs have is left out where it is absent."""
         returned = None
@@ -111,6 +118,8 @@ class Run:
             ended, failure = self.returned.run, self.returned.failure
             returned = {"run": None if ended is None else ended.document(), "failure": None if failure is None else asdict(failure)}
         each = None if self.each is None else self.each.document()
+        if each is not None:
+            self = self.waiting()  # noqa: PLW0642 - the same run
         return document_of(self, {"each": each, "returned": returned, "callers": [caller.document() for caller in self.callers]})
 
     @classmethod
@@ -124,10 +133,12 @@ class Run:
     @classmethod
     def of(cls, document: Any, *, alone: bool = False) -> Self:
         """The run of a document; `alone`: one of those inside another, which has no callers. Raises `Undecodable`."""
+        if isinstance(document, dict) and isinstance(text := document.get("packed"), str):
+            document = document | still_members(unpacked(text))
         if not isinstance(document, dict):
             raise Undecodable("the run has a member of the wrong type")
         try:
-            values = {item.name: document[item.name] for item in fields(cls) if item.name not in LATER}
+            values = {item.name: document[item.name] for item in fields(cls) if item.name not in LATER and item.name != "packed"}
         except KeyError as missing:
             raise Undecodable(f"the run lacks its member {missing}") from None
         later = later_members(document)
@@ -138,6 +149,7 @@ class Run:
             each=None if later["each"] is None else Iteration.read(later["each"]),
             callers=tuple(cls.of(caller, alone=True) for caller in later["callers"]),
             returned=cls._returned(later["returned"]),
+            packed=document["packed"] if isinstance(document.get("packed"), str) else "",
         )
 
     @classmethod

@@ -6,14 +6,26 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from worker.core.errors import Undecodable
+
 LATER: Mapping[str, Any] = {"steps": None, "depth": 0, "removed": [], "catches": False, "each": None, "callers": [], "returned": None}
 """What stands for a member that is not there. `steps`: those of a run without iterations are its visits."""
+STILL = ("variables", "plain", "status", "response", "request", "started", "removed")
+"""The members that do not change while a run waits for others."""
 
 
 def document_of(run: Any, nested: Mapping[str, Any]) -> dict[str, Any]:
     """The members of a run; `nested`: the documents of those that are no JSON values."""
-    members = {item.name: getattr(run, item.name) for item in fields(run)} | dict(nested)
+    left = STILL if run.packed else ("packed",)
+    members = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in left} | dict(nested)
     return {name: value for name, value in members.items() if name not in LATER or name == "steps" or value not in (LATER[name], ())}
+
+
+def still_members(document: Any) -> dict[str, Any]:
+    """Those of an unpacked text. Raises `Undecodable`."""
+    if not isinstance(document, dict):
+        raise Undecodable("the run has a member of the wrong type")
+    return {name: document[name] for name in STILL if name in document}
 
 
 def later_members(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,124 @@
+"""The progress of an iteration inside a run's message: what travels is position and rest, and what is read back is what was written."""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64encode
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.config.automation import Step
+from worker.core.errors import Undecodable
+from worker.core.json_codec import MAX_BYTES, encode
+from worker.flows.running.elements import TOGETHER, ElementList
+from worker.flows.running.endings import returned, waiting, whole
+from worker.flows.running.iteration import Failure, Iteration, lane_items, merged
+from worker.flows.running.packing import packed, unpacked
+from worker.flows.running.run_message import Returned, Run
+
+VALUES = st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3), max_leaves=5)
+LISTS = st.lists(VALUES, max_size=3 * TOGETHER)
+
+
+@given(LISTS, st.integers(0, 3 * TOGETHER))
+def test_every_element_is_found_also_when_the_part_before_it_is_gone(items, done):
+    elements = ElementList.of(items).since(done)
+    assert [elements.at(position) for position in range(done, len(items))] == items[done:]
+
+
+@pytest.mark.parametrize("position", [-1, 2, TOGETHER, 10**9])
+def test_an_element_that_is_not_there_is_refused(position):
+    with pytest.raises(Undecodable):
+        ElementList.of([1, 2]).at(position)
+
+
+@given(LISTS, st.integers(1, 7))
+def test_lanes_have_each_element_once_and_results_come_together_in_the_order_of_the_list(items, lanes):
+    lanes = max(1, min(lanes, len(items)))
+    parts = {}
+    for lane, mine in enumerate(lane_items(items, lanes)):
+        iteration = Iteration(mine, lane=lane, lanes=lanes, origin="r", results={"All": []})
+        while not iteration.over:
+            iteration = iteration.advanced({"All": iteration.element()}, Failure("failed", "no") if iteration.element() is None else None)
+        parts[lane] = {"count": mine.count, "results": iteration.results, "failures": iteration.failures}
+    together = merged(parts, Iteration(ElementList(), results={"All": []}))
+    assert together.results["All"] == items
+    assert [failure["index"] for failure in together.failures] == [index for index, item in enumerate(items) if item is None]
+    assert together.over
+
+
+def test_the_message_of_an_element_does_not_grow_from_element_to_element():
+    run = Run("r", "rb", step="each", request={"items": ["x" * 100] * 1000}, variables={"A": "y" * 10_000})
+    iteration = Iteration(ElementList.of(["x" * 100] * 1000), results={}, failures=())
+    sizes = []
+    while not iteration.over:
+        at = replace(run, each=iteration)
+        element = Run("r", "rb", step="book", variables={"Item": iteration.element()}, callers=(waiting(at, Step("each")),))
+        sizes.append(len(element.message().body))
+        iteration = iteration.advanced({})
+    assert max(sizes) <= sizes[0] + 10
+
+
+def test_an_element_keeps_apart_what_it_sets_and_removes():
+    above = replace(Run("r", "rb", step="each", variables={"A": "a", "B": [1], "C": 1}, plain=("A",), request={"q": 1}), each=Iteration(ElementList.of([7])))
+    element = Run("r", "rb", step="book", variables={"Item": 7}, plain=("Item",), callers=(waiting(above, Step("each")),))
+    values = element.values()
+    assert values.variables == {"A": "a", "B": [1], "C": 1, "Item": 7}
+    assert values.plain == {"A", "Item"}
+    assert values.request == {"q": 1}
+    changed = replace(values, variables={"A": "z", "B": values.variables["B"], "Item": 8}, plain=frozenset())
+    following = Run.read(element.next("more", changed).message().body)
+    assert following.variables == {"A": "z", "Item": 8}
+    assert following.removed == ("C",)
+    assert following.values().variables == {"A": "z", "B": [1], "Item": 8}
+    back = Run.read(returned(following, Returned(replace(following, callers=()))).message.body)
+    assert back.values().variables == {"A": "a", "B": [1], "C": 1}
+    assert (back.step, back.visit) == ("each", following.visit + 1)
+
+
+def test_a_run_comes_back_as_it_went_out_with_everything_that_it_carries():
+    inner = replace(
+        Run("r.1.0", "rb", step="inner", visit=4, variables={"X": 2**70}),
+        each=Iteration(ElementList.of([1, 2]), 1, 0, 2, "r", 1, {"F": [None]}, [{"index": 0}]),
+    )
+    child = Run("c", "child", step="ask", depth=1, callers=(waiting(inner, Step("inner")), waiting(Run("r.1.0", "rb", step="more"), Step("more"))))
+    assert Run.read(child.message().body) == child
+    assert child.root == "r"
+    assert whole(inner).id == "r"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no base64!", b64encode(b"no zlib").decode(), packed([1])[:-8], b64encode(zlib.compress(b"[" + b" " * (MAX_BYTES + 1) + b"]")).decode()],
+    ids=["empty", "base64", "zlib", "cut", "bomb"],
+)
+def test_what_cannot_be_unpacked_is_refused(text):
+    with pytest.raises(Undecodable):
+        unpacked(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"callers": [7]},
+        {"callers": {}},
+        {"callers": [{"id": "x"}]},
+        {"each": []},
+        {"each": {"count": -1}},
+        {"each": {"chunks": [1], "count": 1, "dropped": 0, "position": 0, "lane": 0, "lanes": 0, "origin": "", "visit": 0, "results": {}, "failures": []}},
+        {"packed": "x"},
+        {"packed": packed(7)},
+        {"returned": []},
+        {"returned": {"failure": {"nonsense": 1}}},
+        {"removed": [1]},
+        {"steps": -1},
+        {"depth": "1"},
+        {"catches": 1},
+    ],
+)
+def test_a_forged_run_is_refused_as_undecodable(change):
+    with pytest.raises(Undecodable):
+        Run.read(encode({"v": 1} | Run("r", "rb").document() | change))
