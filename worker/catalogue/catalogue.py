@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 from worker.catalogue.advice import Advice, unknown_query
-from worker.catalogue.arrays import ARRAY, Schemas
 from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
-from worker.catalogue.members import Members
+from worker.catalogue.members import PackedSchemas, Schemas
 from worker.catalogue.operation import Operation
 from worker.catalogue.operations import permissive_operation, read_data, read_operations, read_schemas
+from worker.catalogue.published import ARRAY
 
 
 class Catalogue:
     """Finds operations without regard to case; the first segment of a path may be an alias (`Assets` is `Asset`)."""
 
-    def __init__(self, data: Mapping[str, Any], schemas: Callable[[], Schemas] | None = None) -> None:
+    def __init__(self, data: Mapping[str, Any], schemas: Callable[[], PackedSchemas] | None = None) -> None:
         """`schemas`: reads the members of bodies when they are first needed; None: `data` has them."""
         self._data = data
-        self._read_schemas = schemas or (lambda: data["schemas"])
+        self._schemas = Schemas(schemas or (lambda: data["schemas"]))
         self._methods: dict[str, dict[str, Operation]] = {}
-        for operation in read_operations(data):
+        for operation in read_operations(data, self._schemas):
             self._methods.setdefault(operation.path.lower(), {})[operation.method] = operation
         self.aliases: Mapping[str, str] = data["aliases"]
         """Other names of first path segments: alias to published name."""
@@ -31,12 +31,8 @@ class Catalogue:
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """What it was made of: aliases, arrays, paths and schemas, as `worker.catalogue.generate` writes them."""
-        return {**self._data, "schemas": self._schemas}
-
-    @cached_property
-    def _schemas(self) -> Schemas:
-        return self._read_schemas()
+        """What it was made of: aliases, paths and schemas, as `worker.catalogue.generate` writes them."""
+        return {**self._data, "schemas": self._schemas.packed}
 
     def operations(self) -> tuple[Operation, ...]:
         return tuple(operation for methods in self._methods.values() for operation in methods.values())
@@ -81,16 +77,10 @@ class Catalogue:
 
     def body_members(self, operation: Operation) -> Mapping[str, str]:
         """Top-level members of the object that the operation's body holds (of each item for an array): name to type. Empty where Halo publishes none."""
-        taken = self.body(operation)
+        taken = operation.members
         if taken is None:
             return {}
-        return {name: "array" if kind.startswith(ARRAY) else "object" if kind in self._schemas else kind for name, kind in taken.kinds.items()}
-
-    def body(self, operation: Operation) -> Members | None:
-        """What the operation's body takes, of each item for an array; None where Halo publishes nothing about it."""
-        facts = self._data["paths"].get(operation.path, {}).get(operation.method.lower(), {})
-        name = facts.get("of")
-        return Members(name, self._schemas) if name in self._schemas else None
+        return {name: "array" if kind.startswith(ARRAY) else "object" if taken.inside(kind) else kind for name, kind in taken.kinds.items()}
 
     def _path(self, entity: str) -> str:
         """The path of this name in lower case, whether or not it is published."""

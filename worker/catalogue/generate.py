@@ -19,7 +19,6 @@ from worker.catalogue.published import (
     METHODS,
     PARAMETER,
     Document,
-    array_schemas,
     body_schema,
     by_name,
     member_schemas,
@@ -110,13 +109,7 @@ def catalogue_data(document: Document, rows: Mapping[str, str]) -> dict[str, Any
             for tag in document["paths"][path].get(method, {}).get("tags", ()):
                 tags.setdefault(tag, set()).add(path.split("/")[1])
     entities = {path.split("/")[1] for path in paths}
-    holders = {its["of"] for facts in paths.values() for method in METHODS if "of" in (its := facts.get(method, {}))}
-    return {
-        "aliases": alias_table(entities, tags),
-        "arrays": array_schemas(document, holders),
-        "paths": paths,
-        "schemas": member_schemas(document, bodies),
-    }
+    return {"aliases": alias_table(entities, tags), "paths": paths, "schemas": member_schemas(document, bodies)}
 
 
 def text_of(data: Mapping[str, Mapping[str, Any]]) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker.catalogue.arrays import ARRAY, Schemas
 from worker.catalogue.catalogue import Catalogue
-from worker.catalogue.published import DATES, METHODS, unpacked
+from worker.catalogue.members import PackedSchemas
+from worker.catalogue.published import ARRAY, DATES, METHODS, unpacked
 
 FORMATS = {"int64": "integer", **dict.fromkeys(("date-time", "uuid", "byte", "binary", "date-span"), "string")}
 ANY_RECORD = "AnyRecord"
@@ -58,11 +58,11 @@ def body(shape: str, name: str, schemas: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": {"type": "array", "items": its} if shape == "array" else its}}
 
 
-def properties(groups: Mapping[str, str], schemas: Schemas) -> dict[str, Any]:
+def properties(groups: Mapping[str, str], schemas: PackedSchemas) -> dict[str, Any]:
     return {name: member(kind, schemas) for name, kind in unpacked(groups).items()}
 
 
-def member(kind: str, schemas: Schemas) -> dict[str, Any]:
+def member(kind: str, schemas: PackedSchemas) -> dict[str, Any]:
     if kind.startswith(ARRAY):
         return {"type": "array", "items": member(kind.removeprefix(ARRAY), schemas)}
     return reference(kind) if kind in schemas else schema(kind)

@@ -8,7 +8,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Self
 
-from worker.catalogue.arrays import Shape
+from worker.catalogue.members import NO_SCHEMAS, Members, Schemas
 
 SHARED_IDS: Mapping[str, str] = MappingProxyType({"opportunities": "tickets", "projects": "tickets"})  # all three are rows of one table, Faults
 
@@ -51,10 +51,16 @@ class Operation:
     """The body of a POST; None where Halo publishes none: the worker sends the payload unchanged."""
     listing: Listing | None = None
     """For every GET whose path does not end in a parameter; None for the GET of one record."""
-    shape: Shape | None = None
-    """The schema of what a POST's body holds; None where it is not published."""
+    schema: str = ""
+    """The name in `schemas` of what a POST's body holds, or its type; empty where it is not published."""
+    schemas: Schemas = field(default=NO_SCHEMAS, repr=False, compare=False)
     key: tuple[str, ...] = ("id",)
     """The members that identify one of its records; several where an id alone is not unique (actions: ticket_id, id)."""
+
+    @property
+    def members(self) -> Members | None:
+        """What the body takes, of each item for an array; None where Halo publishes nothing about it."""
+        return self.schemas.find(self.schema)
 
     @property
     def entity(self) -> str:

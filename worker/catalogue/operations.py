@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from worker.catalogue.arrays import Schemas, Shape
 from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
+from worker.catalogue.members import PackedSchemas, Schemas
 from worker.catalogue.operation import Body, Listing, Operation
 from worker.catalogue.published import METHODS, PARAMETER, unpacked
 
@@ -26,9 +26,9 @@ def read_data() -> Mapping[str, Any]:
     return read_file("data.json")
 
 
-def read_schemas() -> Schemas:
-    """The members of bodies: a file of its own, which only `check`, the reference and the simulated Halo read."""
-    schemas: Schemas = read_file("schemas.json")["schemas"]
+def read_schemas() -> PackedSchemas:
+    """The members of bodies: a file of its own, which is read when the first body is checked or built."""
+    schemas: PackedSchemas = read_file("schemas.json")["schemas"]
     return schemas
 
 
@@ -54,16 +54,17 @@ def read_operation(path: str, method: str, facts: Mapping[str, Any], schemas: Sc
         query_parameters=query,
         body=Body(its["body"]) if "body" in its else None,
         listing=listing_of(path, query, its.get("rows")) if method == "get" else None,
-        shape=Shape(its["of"], schemas) if its.get("of") in schemas else None,
+        schema=its.get("of", ""),
+        schemas=schemas,
         key=tuple(facts["key"].split(" ")) if "key" in facts else ("id",),
     )
 
 
-def read_operations(data: Mapping[str, Any]) -> Iterator[Operation]:
+def read_operations(data: Mapping[str, Any], schemas: Schemas) -> Iterator[Operation]:
     for path, facts in data["paths"].items():
         for method in METHODS:
             if method in facts:
-                yield read_operation(path, method, facts, data["arrays"])
+                yield read_operation(path, method, facts, schemas)
 
 
 def permissive_operation(entity: str, method: str) -> Operation:

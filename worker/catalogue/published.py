@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from worker.catalogue.arrays import ARRAY
-
 METHODS = ("get", "post", "delete")
+ARRAY = "[]"
 PARAMETER = re.compile(r"\{([^{}]+)\}")
 TYPE_IN_WORDS = re.compile(r"\(([\w<> ]+)\)")
 DATES = frozenset({"lastupdatefromdate", "lastupdatetodate", "invoicedatestart", "invoicedateend"})  # declared as bool; Halo takes dates
@@ -113,30 +112,6 @@ def member_schemas(document: Document, found: dict[str, dict[str, str]]) -> dict
             complete[name] = packed(members(document, schemas[name]))
             waiting += complete[name]
     return {name: complete[name] for name in by_name(complete)}
-
-
-def array_schemas(document: Document, roots: Iterable[str]) -> dict[str, dict[str, str]]:
-    """What `worker.catalogue.arrays` knows of these schemas and of all that they hold: only those with an array somewhere inside."""
-    schemas, found, waiting = document["components"]["schemas"], dict[str, dict[str, str]](), sorted(roots)
-    while waiting:
-        if (name := waiting.pop()) in found or "properties" not in schemas.get(name, {}):
-            continue
-        kinds = {member: array_kind(its) for member, its in schemas[name]["properties"].items()}
-        found[name] = {member: kind for member, kind in kinds.items() if kind}
-        waiting += [kind.removeprefix(ARRAY) for kind in found[name].values()]
-    known = {name for name, kinds in found.items() if any(kind.startswith(ARRAY) for kind in kinds.values())}
-    while more := {name for name, kinds in found.items() if name not in known and not known.isdisjoint(kinds.values())}:
-        known |= more
-    return {
-        name: {member: kind for member in by_name(found[name]) if (kind := found[name][member]).startswith(ARRAY) or kind in known} for name in by_name(known)
-    }
-
-
-def array_kind(schema: Mapping[str, Any]) -> str:
-    """`[]Name`, `[]` or `Name`; empty for a scalar."""
-    if schema.get("type") == "array":
-        return ARRAY + (schema_name(schema.get("items", {})) or "")
-    return schema_name(schema) or ""
 
 
 def rows_member(document: Document, operation: Mapping[str, Any]) -> str | None:

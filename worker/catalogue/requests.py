@@ -72,7 +72,7 @@ def build_body(operation: Operation, payload: Any) -> Any:
         if payload is not None:
             raise RequestError(f"{place(operation)} takes no payload, but {kind(payload)} is given")
         return None
-    payload = payload if operation.shape is None else operation.shape.wrap(payload)
+    payload = operation.schemas.wrap(operation.schema, payload)
     if operation.body is Body.ARRAY:
         return array_of(operation, payload)
     if operation.body in {Body.OBJECT, Body.MULTIPART}:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from worker.catalogue.arrays import ARRAY
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.members import Members
 from worker.catalogue.operation import Operation
+from worker.catalogue.published import ARRAY
 
 ID = re.compile(r"(?P<entity>[a-z]\w*?)_?ids?")
 PREFIXES = re.compile(r"(new|default|previous|from|to|original)_")
@@ -21,7 +21,7 @@ def members_of(catalogue: Catalogue, operation: Operation, wanted: str = "") -> 
 
     `wanted`: a part of a name; a whole name also shows the members inside it, and `fields.val` those inside `fields` with this part.
     """
-    published = catalogue.body(operation)
+    published = operation.members
     if published is None:
         return []
     return [described(catalogue, published, path, kind) for path, kind in selected(published, wanted.strip().lower())]

@@ -21,12 +21,12 @@ def check_with_api(made: Any, node: ConfigNode, references: References) -> None:
     """`made`: the compiled definition of the node."""
     match made:
         case Publisher():
-            check_publisher(made, node, references)
+            check_publisher(made, node)
         case Subscriber():
             check_list(made.operation, [node.child("request").child("query"), node.child("input_transform").child("query")], node.child("entity"))
         case Runbook():
             for name, step in made.steps.items():
-                check_step(step, node.child("steps").child(name), references)
+                check_step(step, node.child("steps").child(name))
         case Integration() if made.auth.type == "halo":
             for name, method in made.methods.items():
                 check_method(method, node.child("methods").child(name), references.catalogue_of(made.auth.client))
@@ -34,11 +34,11 @@ def check_with_api(made: Any, node: ConfigNode, references: References) -> None:
             pass
 
 
-def check_publisher(route: Publisher, node: ConfigNode, references: References) -> None:
+def check_publisher(route: Publisher, node: ConfigNode) -> None:
     transform = node.child("transform")
     document = document_of(transform, jsonata=True)
     sent = [value for each in document.objects() if (value := each.member("payload")) is not None]
-    check = PayloadCheck.of(references.catalogue_of(route.client), route.operation, node.child("allow_unknown").value or False)
+    check = PayloadCheck.of(route.operation, node.child("allow_unknown").value or False)
     for payload in sent if route.operation.method == "POST" else ():
         check.members(payload)
         check_needs(route.operation, payload)
@@ -46,10 +46,10 @@ def check_publisher(route: Publisher, node: ConfigNode, references: References) 
         check_find(route.find.operation, check, node.child("find"))
 
 
-def check_step(step: Step, node: ConfigNode, references: References) -> None:
+def check_step(step: Step, node: ConfigNode) -> None:
     if step.operation is None or step.action is None:
         return
-    check = PayloadCheck.of(references.catalogue_of(step.client), step.operation, node.child("allow_unknown").value or False)
+    check = PayloadCheck.of(step.operation, node.child("allow_unknown").value or False)
     body = document_of(node.child("body"))
     if step.operation.method == "POST":
         check.members(body)
@@ -69,7 +69,7 @@ def check_method(method: Method, node: ConfigNode, catalogue: Catalogue) -> None
     if operation is None or method.body_kind != "json" or len(method.path) > 1:
         return
     body = document_of(node.child("body"))
-    PayloadCheck.of(catalogue, operation, None).members(body)
+    PayloadCheck.of(operation, None).members(body)
     if body.kind == "object" and operation.body is Body.ARRAY:
         node.child("body").add_warning(f"POST {operation.entity} takes an array: Halo refuses one object without brackets around it")
 

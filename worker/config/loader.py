@@ -202,6 +202,7 @@ def credentials(routes: Routes, variables: Variables) -> Iterator[str | None]:
     for integration in routes.integrations.values():
         auth = integration.auth
         yield from (auth.password, auth.token, auth.value, auth.client_secret, auth.private_key, URL(integration.proxy or "").password)
+        yield from (value for name, value in auth.parameters.items() if is_secret_name(name))
     for caller in (*(runbook.endpoint for runbook in routes.runbooks.values()), *(webhook.auth for webhook in routes.webhooks.values())):
         if caller is not None:
             yield from (caller.password, *caller.secrets)

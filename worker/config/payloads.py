@@ -6,11 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from worker.catalogue.arrays import ARRAY
-from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.members import Members, body_misfit
 from worker.catalogue.needs import UNPUBLISHED_MEMBERS
 from worker.catalogue.operation import Operation
+from worker.catalogue.published import ARRAY
 from worker.config.config_node import ConfigNode
 from worker.config.documents import DocumentValue, Member
 from worker.core.suggest import nearest
@@ -30,11 +29,11 @@ class PayloadCheck:
     """Whether the route has a key for further names."""
 
     @classmethod
-    def of(cls, catalogue: Catalogue, operation: Operation, allow_unknown: Any) -> Self:
+    def of(cls, operation: Operation, allow_unknown: Any) -> Self:
         """`allow_unknown`: as the route has it; true accepts everything; None: there is no such key."""
         names = allow_unknown if isinstance(allow_unknown, list) else []
         known = {*map(str, names), *UNPUBLISHED_MEMBERS.get(operation.path, ())}
-        published = catalogue.body(operation) if allow_unknown is not True and operation.method == "POST" else None
+        published = operation.members if allow_unknown is not True and operation.method == "POST" else None
         return cls(published, operation, frozenset(name.lower() for name in known), allow_unknown is not None)
 
     def members(self, payload: DocumentValue) -> None:

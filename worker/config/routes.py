@@ -15,6 +15,7 @@ from worker.config.config_node import Table
 from worker.config.required import Required
 from worker.core.errors import Problem
 from worker.core.known_secrets import KnownSecrets
+from worker.core.redaction import is_secret_name
 from worker.core.topology import Source
 
 FILES = "*"
@@ -48,6 +49,11 @@ class Grant:
     algorithm: str = "RS256"
     assertion_audience: str | None = None
     """None: the token address."""
+
+    @property
+    def secret_parameters(self) -> tuple[str, ...]:
+        """The values of `parameters` whose names say that they are secret."""
+        return tuple(value for name, value in self.parameters.items() if is_secret_name(name))
 
 
 @dataclass(frozen=True, slots=True)

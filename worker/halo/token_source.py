@@ -76,7 +76,7 @@ class GrantSource:
 
     @property
     def secrets(self) -> tuple[str | None, ...]:
-        return (self._grant.client_secret, self._grant.password, self._refresh, *self._grant.parameters.values())
+        return (self._grant.client_secret, self._grant.password, self._refresh, *self._grant.secret_parameters)
 
     def forget_session(self) -> None:
         self._refresh = None

@@ -131,7 +131,7 @@ class IntegrationSlot:
         return await self._all_pages(collector, collector.begin(replace(self.authorized.call, not_after=until)))
 
     async def _exchange(self, call: Call, authorized: Authorized) -> tuple[Exchange, Answer | Failure]:
-        result = without_secrets(await self.connection.send(call), self.connection)
+        result = without_secrets(await self.connection.send(call), self.connection, authorized.token)
         self.authorization.answered(authorized, result)
         return self.caller.answered(self.connection, self.method, result, self.started, authorized.token if self.renewable else ""), result
 
@@ -165,11 +165,11 @@ class IntegrationSlot:
             return await self._exchange(authorized.call, authorized)
 
 
-def without_secrets(result: Answer | Failure, connection: ApiConnection) -> Answer | Failure:
-    """A refusal may quote what was sent, and any answer the token of a login: it travels in no message."""
+def without_secrets(result: Answer | Failure, connection: ApiConnection, token: str) -> Answer | Failure:
+    """A refusal may quote what was sent, and any answer the token of a login: it travels in no message. `token`: the one that was sent, which may be renewed by now."""
     if isinstance(result, Failure) or (result.status < HTTPStatus.BAD_REQUEST and connection.integration.auth.type != "login"):
         return result
-    known = KnownSecrets(connection.authorization.secrets)
+    known = KnownSecrets((*connection.authorization.secrets, token))
     headers = {name: known.hide(value) for name, value in result.headers.items()}
     cookies = {name: known.hide(value) for name, value in result.cookies.items()}
     return replace(result, headers=headers, cookies=cookies, body=known.hide_bytes(result.body) if result.body else result.body)

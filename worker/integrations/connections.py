@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from worker.halo.tls import tls_context
 from worker.halo.token_source import GrantSource, TokenEndpoint, TokenSource
 from worker.halo.transport import Send, open_transport
 from worker.integrations.authorization import Authorization, FixedAuthorization, TokenAuthorization, fixed_authorization
-from worker.integrations.guard import MAX_RESPONSE_BYTES, AddressGuard, Way, guard_of, open_guarded
+from worker.integrations.guard import MAX_RESPONSE_BYTES, AddressGuard, guard_of, guarded, open_guarded, socket_guard
 from worker.integrations.login import LoginSource
 from worker.metrics import Metrics
 
@@ -66,10 +67,10 @@ async def open_connection(integration: Integration, shared: ConnectionDeps) -> A
     async with AsyncExitStack() as stack:
         if integration.auth.type == "halo":
             access = halo_access(integration, shared.clients, origin)
-            send = await stack.enter_async_context(open_with_client(access, guard))
+            send = await stack.enter_async_context(open_with_client(access, origin, guard))
             yield ApiConnection(integration, origin, send, TokenAuthorization(access.auth, access.shutdown, access.budget))
             return
-        send = await stack.enter_async_context(open_guarded(origin, guard, way_of(integration)))
+        send = await stack.enter_async_context(open_guarded(origin, guard, tls_of(integration), integration.proxy))
         match integration.auth.type:
             case "oauth2":
                 authorization: Authorization = await stack.enter_async_context(open_oauth2(integration, shared))
@@ -80,22 +81,19 @@ async def open_connection(integration: Integration, shared: ConnectionDeps) -> A
         yield ApiConnection(integration, origin, send, authorization)
 
 
-def way_of(integration: Integration) -> Way:
+def tls_of(integration: Integration) -> ssl.SSLContext:
     """Raises `ConfigError` for files that cannot be used."""
-    files = (integration.ca_file, integration.cert_file, integration.key_file)
-    return Way(tls_context(f"integration {integration.name}", *files), integration.proxy)
+    return tls_context(f"integration {integration.name}", integration.ca_file, integration.cert_file, integration.key_file)
 
 
 @asynccontextmanager
-async def open_with_client(access: SharedAccess, guard: AddressGuard) -> AsyncIterator[Send]:
-    """With the TLS, the headers and the proxy of the Halo client. Its host counts as listed: a self-hosted Halo is often on a private address.
-
-    With a proxy, sockets go to the proxy, which resolves the names.
-    """
+async def open_with_client(access: SharedAccess, origin: URL, guard: AddressGuard) -> AsyncIterator[Send]:
+    """With the TLS, the headers and the proxy of the Halo client. Its host counts as listed: a self-hosted Halo is often on a private address."""
+    proxy = access.client.proxy
     guard = replace(guard, allowed=guard.allowed | {(guard.host, guard.port)})
-    factory = None if access.client.proxy else guard.new_socket
-    async with open_transport(replace(access.client, timeout=CONNECTION_TIMEOUT), MAX_RESPONSE_BYTES, factory) as send:
-        yield send
+    sockets = socket_guard(guard, proxy).new_socket
+    async with open_transport(replace(access.client, timeout=CONNECTION_TIMEOUT), MAX_RESPONSE_BYTES, sockets) as send:
+        yield guarded(send, origin, guard if proxy is not None else None)
 
 
 @asynccontextmanager
@@ -108,7 +106,7 @@ async def open_oauth2(integration: Integration, shared: ConnectionDeps) -> Async
         return address
 
     origin = address.url.origin()
-    async with open_guarded(origin, guard_of(origin, integration.allow_hosts), way_of(integration)) as send:
+    async with open_guarded(origin, guard_of(origin, integration.allow_hosts), tls_of(integration), integration.proxy) as send:
         endpoint = TokenEndpoint(name, find_address, send, TOKEN_TIMEOUT, Budget(name, None, shared.clock), shared.metrics, shared.clock)
         async with manager(name, GrantSource(grant_of(auth), endpoint), shared) as tokens:
             yield TokenAuthorization(tokens, shared.shutdown)

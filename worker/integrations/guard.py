@@ -57,18 +57,12 @@ class AddressGuard:
         return (host, None) in self.allowed or (host, self.port) in self.allowed
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How calls leave: by these certificates, and through a proxy where there is one. The socket to a proxy counts as listed: the route file names it."""
-
-    tls: ssl.SSLContext
-    proxy: str | None = None
-
-    def socket_guard(self, guard: AddressGuard) -> AddressGuard:
-        if self.proxy is None:
-            return guard
-        host, port = canonical_host(URL(self.proxy).host or ""), URL(self.proxy).port or 0
-        return AddressGuard(host, port, frozenset({(host, port)}))
+def socket_guard(guard: AddressGuard, proxy: str | None) -> AddressGuard:
+    """The guard of the sockets themselves. Those to a proxy count as listed: the route file names it."""
+    if proxy is None:
+        return guard
+    host, port = canonical_host(URL(proxy).host or ""), URL(proxy).port or 0
+    return AddressGuard(host, port, frozenset({(host, port)}))
 
 
 def guard_of(url: URL, allow_hosts: Iterable[tuple[str, int | None]]) -> AddressGuard:
@@ -88,22 +82,27 @@ def canonical_host(host: str) -> str:
 
 
 @asynccontextmanager
-async def open_guarded(origin: URL, guard: AddressGuard, way: Way) -> AsyncIterator[Send]:
-    """Sends calls to one origin. A call's own timeout limits its total duration. A proxy is asked for nothing but this origin: it looks up the name itself."""
-    connector = new_connector(way.tls, way.socket_guard(guard).new_socket)
+async def open_guarded(origin: URL, guard: AddressGuard, tls: ssl.SSLContext, proxy: str | None = None) -> AsyncIterator[Send]:
+    """Sends calls to one origin. A call's own timeout limits its total duration."""
+    connector = new_connector(tls, socket_guard(guard, proxy).new_socket)
     limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_LIMIT, sock_connect=CONNECT_LIMIT)
-    async with open_session(connector, limits, {"Accept": "application/json, */*;q=0.5"}, MAX_RESPONSE_BYTES, proxy=way.proxy) as send:
+    async with open_session(connector, limits, {"Accept": "application/json, */*;q=0.5"}, MAX_RESPONSE_BYTES, proxy=proxy) as send:
+        yield guarded(send, origin, guard if proxy is not None else None)
 
-        async def guarded(call: Call) -> Answer | Failure:
-            if reason := refusal(call.url, origin, None if way.proxy is None else guard):
-                return Failure(f"{call.url.host}:{call.url.port} cannot be reached: {reason}", sent=False, refused=True)
-            return await send(call)
 
-        yield guarded
+def guarded(send: Send, origin: URL, proxied: AddressGuard | None) -> Send:
+    """Lets calls to one origin pass, and no others. `proxied`: the guard of a destination whose address no socket of ours shows: a proxy looks up the name itself."""
+
+    async def send_guarded(call: Call) -> Answer | Failure:
+        if reason := refusal(call.url, origin, proxied):
+            return Failure(f"{call.url.host}:{call.url.port} cannot be reached: {reason}", sent=False, refused=True)
+        return await send(call)
+
+    return send_guarded
 
 
 def refusal(url: URL, origin: URL, proxied: AddressGuard | None) -> str:
-    """Why a call must not leave; empty where it may. `proxied`: the guard of a destination whose address no socket of ours shows."""
+    """Why a call must not leave; empty where it may."""
     if not same_place(url, origin) or url.raw_user is not None:
         return ELSEWHERE
     return proxied.written_refusal() if proxied is not None else ""

@@ -21,6 +21,7 @@ from worker.integrations.guard import MAX_RESPONSE_BYTES, same_place
 from worker.integrations.request_builder import MAX_DECODINGS
 
 LONGEST_LINK = 8 * 1024
+LONGEST_HEADER = 64 * 1024
 LINK = re.compile(r"""<([^<>]*)>((?:\s*+;\s*+[\w!#$&+.^`|~*-]++\s*+(?:=\s*+(?:"[^"]*"|[^\s";,]*+))?)*+)""")
 RELATION = re.compile(r""";\s*+rel\s*+=\s*+(?:"([^"]*)"|([^\s";,]++))""", re.IGNORECASE)
 SEPARATOR = re.compile(r"[/\\]")
@@ -104,7 +105,7 @@ def with_items(document: Any, names: list[str], items: list[Any]) -> Any:
 
 def next_link(header: str) -> str:
     """The target of the link with the relation `next`, as RFC 8288 writes it; empty where there is none."""
-    return next((target for target, relation in links(header) if "next" in relation.lower().split()), "")
+    return next((target for target, relation in links(header[:LONGEST_HEADER]) if "next" in relation.lower().split()), "")
 
 
 def links(header: str) -> Iterator[tuple[str, str]]:

@@ -9,8 +9,9 @@ import structlog
 from aiohttp import web
 
 from tests.tools.ports import free_port
-from worker.config.automation import IntegrationAuth
+from worker.config.automation import IntegrationAuth, Pages
 from worker.config.routes import Client, Grant, RateLimit
+from worker.config.variables import parse_variable
 from worker.core.clock import SystemClock
 from worker.core.errors import CallRefused, ConfigError
 from worker.core.exchange import Fate
@@ -221,6 +222,20 @@ async def test_a_429_of_our_own_api_holds_up_the_client_too(call, api, checks, h
     exchange = await (await call(auth=IntegrationAuth("halo", client="main"), clients={"main": client}))()
     assert (exchange.fate, exchange.retry_after) == (Fate.THROTTLED, 7.0)
     assert client.access.budget._delay() > 5
+
+
+async def test_each_page_of_our_own_api_takes_a_turn_of_the_clients_budget(call, api, checks, halo):
+    client = await halo(RateLimit(100, 300.0))
+
+    async def on_call(request):
+        number = int(request.query.get("after", "0"))
+        return web.json_response({"items": [number], "mark": number + 1 if number < 4 else None})
+
+    api.on_call = on_call
+    pages = Pages(parse_variable("response^items"), cursor="after", value=parse_variable("response^mark"))
+    exchange = await (await call(auth=IntegrationAuth("halo", client="main"), clients={"main": client}, allow=(), pages=pages))()
+    assert exchange.body["items"] == [0, 1, 2, 3, 4]
+    assert client.access.budget.used == 6  # five pages and the token
 
 
 async def test_what_was_not_sent_is_not_counted_in_the_clients_budget(call, checks, halo):

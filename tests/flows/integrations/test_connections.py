@@ -77,6 +77,17 @@ async def test_an_https_address_is_asked_for_as_a_tunnel_that_shows_the_proxy_no
         assert api.last.headers["Authorization"] == "Bearer marker"
 
 
+@pytest.mark.parametrize("target", ["http://api.example.com", "https://127.0.0.1"])
+async def test_the_way_to_the_proxy_itself_may_be_tls(call, secure, certificate, authority, api, target):
+    """Its certificate is checked with the same files."""
+    port = secure if target.startswith("https") else api.port
+    async with http_proxy(port, serving(authority.good())) as proxy:
+        base = f"{target}:{secure}" if target.startswith("https") else target
+        go = await call(base_url=base, connection={"proxy": f"https://127.0.0.1:{proxy.port}", **certificate})
+        assert (await go()).ok
+        assert len(proxy.asked) == 1
+
+
 async def test_tokens_are_asked_for_through_the_proxy_too(call, proxy, api):
     async def on_token(_):
         return web.json_response({"access_token": "token", "expires_in": 3600})

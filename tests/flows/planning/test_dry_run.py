@@ -38,7 +38,8 @@ def run(tmp_path, halo, api: Api):
         "runbooks": {"rb": {"start": {"queue": "go"}, "first": "read", "steps": STEPS}},
     }
 
-    async def command(*arguments: str, others: dict[str, object] | None = None, **steps: object):
+    async def command(*arguments: str, auth: object = None, others: dict[str, object] | None = None, **steps: object):
+        definitions["integrations"]["api"] = integration(api, login={"method": "POST", "path": "/login"}) | ({"auth": auth} if auth else {})
         definitions["runbooks"]["rb"]["steps"] = STEPS | steps
         definitions["runbooks"] |= others or {}
         return await run_command(tmp_path, *arguments, routes=write_routes(tmp_path, definitions))
@@ -128,3 +129,16 @@ async def test_a_time_limit_that_is_none_is_refused(run, limit):
     ended = await run("start", "rb", "--timeout", limit)
     assert ended.code == 2
     assert ended.err.startswith("--timeout: ")
+
+
+async def test_a_login_is_done_for_the_reads_and_its_token_is_shown_nowhere(run, api):
+    async def on_call(asked):
+        if asked.path == "/login":
+            return 200, {"token": "marker-token-91"}
+        return (200, {"name": "Ada"}) if asked.headers["Authorization"] == "Bearer marker-token-91" else (401, {})
+
+    api.on_call = on_call
+    auth = {"type": "login", "method": "login", "token": "response^token!"}
+    ended = await run("start", "rb", "--dry-run", "--json", "--answer", 'api.post:={"text": "hello"}', auth=auth)
+    assert (ended.code, [(call.method, call.path) for call in api.calls]) == (0, [("POST", "/login"), ("GET", "/things")])
+    assert "marker-token" not in ended.out + ended.err

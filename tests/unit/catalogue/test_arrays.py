@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.catalogue.arrays import Shape
 from worker.catalogue.catalogue import load
+from worker.catalogue.members import Schemas
 from worker.catalogue.requests import build_request
 
 ROW = {"id": 101, "value": "a"}
@@ -42,7 +42,7 @@ def test_members_are_wrapped_where_the_schema_says_so(sent, written):
     assert body("Tickets", sent) == [written]
 
 
-SHAPE = Shape("A", {"A": {"many": "[]A", "tags": "[]", "one": "A"}})
+A = Schemas(lambda: {"A": {"[]A": "many", "[]any": "tags", "A": "one"}}).find("A")
 VALUES = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["many", "tags", "one", "other"]), inner, max_size=3),
@@ -52,8 +52,8 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_wrapping_twice_is_wrapping_once_and_loses_nothing(value):
-    wrapped = SHAPE.wrap(value)
-    assert SHAPE.wrap(wrapped) == wrapped
+    wrapped = A.wrap(value)
+    assert A.wrap(wrapped) == wrapped
     assert leaves(wrapped) == leaves(value)
 
 

@@ -3,14 +3,14 @@
 import pytest
 
 from worker.catalogue.catalogue import Catalogue, load
-from worker.catalogue.members import Members, body_misfit
+from worker.catalogue.members import Schemas, body_misfit
 from worker.catalogue.operations import read_data, read_schemas
 
 SCHEMAS = {"Box": {"integer": "Id", "[]Lid": "lids", "Box": "inner", "any": "rest"}, "Lid": {"string": "name", "[]integer": "sizes"}}
 
 
 def test_members_are_found_without_regard_to_case_and_lead_to_what_they_hold():
-    box = Members("Box", SCHEMAS)
+    box = Schemas(lambda: SCHEMAS).find("Box")
     assert [box.kind(name) for name in ("id", "LIDS", "lid")] == ["integer", "[]Lid", None]
     lid = box.inside("[]Lid")
     assert lid is not None
@@ -57,7 +57,7 @@ def test_the_members_are_read_only_when_they_are_asked_for():
     made = Catalogue(read_data(), lambda: asked.append(1) or read_schemas())
     operation = made.find("Asset", "POST")
     assert asked == []
-    assert made.body(operation) is not None
-    assert made.body(made.find("Asset", "GET")) is None
+    assert operation.members is not None
+    assert made.find("Asset", "GET").members is None
     assert made.body_members(operation)["fields"] == "array"
     assert asked == [1]

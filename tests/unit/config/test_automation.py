@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.tools.certificates import private_key
 from tests.tools.evaluating import evaluated, filled, holds
 from worker.config.automation import CallerAuth, IntegrationAuth, Values
 from worker.config.events import EVENTS, event_name
@@ -301,3 +302,48 @@ def test_definitions_may_stand_in_any_order_and_file(load):
         z_api=API,
     )
     assert routes.runbooks["book"].steps["a"].method is routes.integrations["api"].methods["ask"]
+
+
+def test_a_variable_in_a_header_of_a_key_is_a_warning_unless_its_name_is_masked(load):
+    text = "{method: GET, path: /, headers: {X-Api-Key: '<<Key>>', X-Auth-Token: '<<SessionToken>>'}}\n"
+    routes = load("integrations:\n  api:\n    base_url: https://api.example.com\n    auth: {type: bearer, token: hidden}\n    methods:\n      it: " + text)
+    [warning] = routes.warnings
+    assert "the value of `Key` is a credential here" in warning.message
+
+
+def test_a_login_has_a_prefix_for_the_header_of_authorization_only(load):
+    text = "integrations:\n  api:\n    base_url: https://api.example.com\n    auth: {{type: login, method: l, token: response^t!{more}}}\n    methods: {{l: {{method: POST, path: /l}}}}\n"
+    made = [load(text.format(more=more)).integrations["api"].auth.login for more in ("", ", header: X-Token", ", header: X-Token, prefix: 'T '")]
+    assert [(each.header, each.prefix, str(each.expires_in)) for each in made] == [
+        ("Authorization", "Bearer ", "response^expires_in"), ("X-Token", "", "response^expires_in"), ("X-Token", "T ", "response^expires_in"),
+    ]  # fmt: skip
+
+
+def test_proofs_and_connections_are_taken_and_show_no_secret(load, tmp_path):
+    key = private_key()
+    (tmp_path / "key.pem").write_text(key)
+    auth = (
+        "{type: oauth2, token_url: 'https://t.example', client_id: a, client_auth: private_key_jwt, private_key: '${file:key.pem}', parameters: {audience: x}}"
+    )
+    more = "    proxy: http://me:hidden-secret@proxy:3128\n    ca_file: ca.pem\n    cert_file: c.pem\n    key_file: k.pem\n"
+    routes = load(f"{API}    auth: {auth}\n{more}", secrets=tmp_path)
+    made = routes.integrations["api"]
+    assert (made.auth.private_key, made.auth.parameters, made.ca_file, made.cert_file, made.key_file) == (
+        key.strip(),
+        {"audience": "x"},
+        "ca.pem",
+        "c.pem",
+        "k.pem",
+    )
+    assert "hidden" not in repr(made)
+    assert key[60:90] not in repr(made)
+    assert routes.secrets.hide("the proxy refused hidden-secret") == "the proxy refused ***"
+    bare = made.offline()
+    assert (bare.auth, bare.proxy, bare.ca_file, bare.cert_file, bare.methods) == (IntegrationAuth(), None, None, None, made.methods)
+
+
+def test_bodies_with_files_name_their_kind_by_their_only_member(load):
+    assert method(load, "{method: POST, path: /, body: {base64: '<<F>>'}}").body_kind == "base64"
+    assert method(load, "{method: POST, path: /, body: {multipart: {file: {base64: '<<F>>'}}}}").body_kind == "multipart"
+    assert method(load, "{method: POST, path: /, body: {base64: '<<F>>'}, body_kind: json}").body_kind == "json"
+    assert method(load, "{method: POST, path: /, body: {base64: '<<F>>', name: a}}").body_kind == "json"

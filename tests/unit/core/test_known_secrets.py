@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.known_secrets import KnownSecrets
+from worker.core.known_secrets import KnownSecrets, redacted
 from worker.core.redaction import MASK
 
 SECRET = 'pä$$"wörd/+&<\\ 7f'
@@ -74,3 +74,12 @@ def test_they_never_show():
     known = KnownSecrets(["key-of-eight"]).with_more(["another-key"])
     assert "key" not in f"{known!r} {known}"
     assert known.hide("another-key key-of-eight") == f"{MASK} {MASK}"
+
+
+def test_a_text_below_the_name_of_a_secret_is_masked_wherever_else_it_stands():
+    document = {"variables": {"Token": "abcdefgh-1", "Name": "Ada"}, "response": {"sid": "abcdefgh-1", "all": ["x abcdefgh-1 y", {"abcdefgh-1": 1}]}}
+    assert redacted(document) == {"variables": {"Token": MASK, "Name": "Ada"}, "response": {"sid": MASK, "all": [f"x {MASK} y", {MASK: 1}]}}
+
+
+def test_a_short_text_below_the_name_of_a_secret_takes_no_words_with_it():
+    assert redacted({"token": "a", "name": "anna"}) == {"token": MASK, "name": "anna"}
