@@ -16,7 +16,6 @@ from worker.translation.documents import Documents
 from worker.translation.importing import Result, Translation
 from worker.translation.route_text import route_text
 
-PREFIX = {"runbook": "runbook", "integration": "integration"}
 SECTION = {"runbook": "runbooks", "integration": "integrations"}
 CLIENTS = "clients.yaml"
 CLIENT_SETTINGS = {
@@ -40,7 +39,7 @@ def read_documents(files: Sequence[Path]) -> Documents:
 
 
 def file_of(result: Result) -> str:
-    return f"{PREFIX[result.copy.kind]}-{result.report.target}.yaml"
+    return f"{result.copy.kind}-{result.report.target}.yaml"
 
 
 def text_of(result: Result) -> str:

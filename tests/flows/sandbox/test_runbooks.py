@@ -116,3 +116,14 @@ async def test_a_sleep_takes_as_long_as_the_switch_says(visit):
     async with visit(runbook_second=0.0) as visitor:
         await visitor.post(f"/Automation/{await made(visitor, runbook('Sleeps', [sleep(1, 'Wait', 86400, DONE), *ends()]))}", {})
         assert (await run_of(visitor))["status"] == 2
+
+
+@pytest.mark.parametrize(
+    "steps", [[7], [{"step_id": 1, "isstart": True, "steptype": 1, "step_conditions": [7], "actions": []}], [sleep(1, "Hop", 0, 2) | {"actions": 7}]]
+)
+async def test_a_document_that_cannot_be_run_fails_and_the_next_run_goes_on(visit, steps):
+    async with visit() as visitor:
+        await visitor.post(f"/Automation/{await made(visitor, runbook('Broken', steps))}", {})
+        assert (await run_of(visitor))["error"].startswith("The document cannot be run")
+        await visitor.post(f"/Automation/{await made(visitor, runbook('Sound', [sleep(1, 'Hop', 0, DONE), *ends()]))}", {})
+        assert (await run_of(visitor, 2))["status"] == 2

@@ -36,9 +36,9 @@ class IntegrationCalls:
         body = values.fill(method["requestbody"]) if method.get("requestbody") and method.get("method") else None
         if body is not None and body.lstrip()[:1] in {"{", "["}:
             headers.setdefault("Content-Type", "application/json")
-        headers |= await self._authorization(integration, method)
         verb, data = VERBS.get(method.get("method") or 0, "GET"), None if body is None else body.encode()
         try:
+            headers |= await self._authorization(integration, method)
             async with self._session.request(verb, url, data=data, headers=headers, allow_redirects=False, skip_auto_headers=("Content-Type",)) as answer:
                 values.response = readable(await answer.read())
                 good = 200 <= answer.status < 300  # noqa: PLR2004  the name of the way: Successful Response (200 - 299)

@@ -61,7 +61,7 @@ async def _carry_out(halo: SimulatedHalo, calls: IntegrationCalls) -> None:
         else:
             try:
                 end = await RunbookExecutor(halo, calls, runbook).run(begun.request, begun.given)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:  # a document that Halo would refuse to draw
+            except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:  # a document that Halo would refuse to draw
                 end = RunEnd(f"The document cannot be run: {type(error).__name__}")
         _record(halo, begun.run, end)
         if end.chained:
