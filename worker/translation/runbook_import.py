@@ -19,6 +19,7 @@ from worker.translation.steps_import import StepTranslation, condition_of, each_
 from worker.translation.texts import jsonata_name, jsonata_path, read_variable
 from worker.translation.variable_scopes import after_of, check_scopes
 
+ELEMENTS = "variables that an element sets end with it; its texts are put into longer text without quotes, also without `!`"
 MOST_STEPS = 10_000
 """The largest `step_limit`: Halo's own limit is not known."""
 
@@ -160,7 +161,7 @@ def iteration_step(step: HaloStep, chart: Chart, taken: Collection[str], report:
         first = chart.add(f"{name}-values", {"set": values, "next": first})
     after = target(iteration.after, chart, branch=False)
     step_made = made | {"do": first} | ({"next": after} if after else {})
-    report.add(step.name, f"iteration over {made['for_each']}", f"for_each, each element in `{made['as']}`", "variables that an element sets end with it")
+    report.add(step.name, f"iteration over {made['for_each']}", f"for_each, each element in `{made['as']}`", ELEMENTS)
     if iteration.empty == iteration.after:
         return step_made
     items = made["for_each"][2:-2]
