@@ -20,6 +20,9 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.messages = self._counter("messages", "Messages that a publisher or a runbook settled, by result", "route", "result")
+        self.results = self._counter(
+            "results", "Results for senders, by fate: sent, unrouted, refused (their reply_to is not allowed), failed", "route", "result"
+        )
         self.events = self._counter("events", "Events of a subscriber that the broker confirmed", "route", "change")
         self.echoes = self._counter("echoes", "Changes that a subscriber did not publish, since the worker made them itself", "route")
         self.parked = self._counter("parked_records", "Records that a subscriber put into its dead queue", "route")

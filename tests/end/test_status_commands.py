@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from tests.tools.commands import Ended, run_command
-from tests.tools.job import publisher, routes
+from tests.tools.job import client, publisher, routes, subscriber
 from tests.tools.process import write_routes
 from tests.tools.waiting import until
 
@@ -146,3 +146,21 @@ async def test_a_running_worker_takes_changed_files_over_at_sighup_and_refuses_a
 
     await until(mended)
     assert await worker.stop() == 0
+
+
+async def test_commands_take_one_client_of_a_subscriber_and_pause_takes_all_of_them(stage, halos):
+    defined = routes(await halos(), subscribers={"feed": subscriber(client=["main", "second"])})
+    defined["clients"]["second"] = client(await halos())
+    await stage.start(defined, name="one")
+    paused = await command(stage, "pause", "feed")
+    assert [line.partition(":")[0] for line in paused.out.splitlines()] == ["feed@main", "feed@second"], paused.err
+    resumed = await command(stage, "resume", "feed@second")
+    assert resumed.out == "feed@second: resumed on all replicas\n"
+    found = {route["name"]: route["state"] for route in (await shown(stage))["routes"]}
+    assert found["feed@main"] == "paused"
+    one = await command(stage, "cursor", "show", "feed@second", "--json")
+    assert orjson.loads(one.out)["subscriber"] == "feed@second"
+    both = await command(stage, "cursor", "show", "feed")
+    assert (both.code, "did you mean feed@main or feed@second?" in both.err) == (2, True)
+    letters = await command(stage, "dead", "list", "feed@main")
+    assert letters.code == 0, letters.err

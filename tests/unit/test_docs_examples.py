@@ -16,10 +16,10 @@ from worker.cli.main import app
 from worker.config.loader import load_routes
 
 ENVIRONMENT = {"HALO_CLIENT_ID": "id", "OPENAI_KEY": "key", "SPAM_KEY": "key", "HOOK_SECRET": "a-secret-of-sixteen", "HOOK_SECRET_NEW": "another-of-sixteen"}
+ENVIRONMENT |= dict.fromkeys(("DIRECTORY_TOKEN", "APPS_TOKEN", "VENDOR_KEY", "CMDB_TOKEN"), "a-token")
 ENVIRONMENT["ERP_PASSWORD"] = "a-password-of-the-tests"
 ENVIRONMENT["VENDOR_TOKEN"] = "a-token-of-the-tests"
 KEY = private_key()
-ENVIRONMENT |= dict.fromkeys(("DIRECTORY_TOKEN", "APPS_TOKEN", "VENDOR_KEY", "CMDB_TOKEN"), "a-token")
 SAMPLES = dict.fromkeys(("HALO_URL", "COMPLETIONS_URL"), "https://example.com") | {
     name: f"the-{name}-of-the-tests" for name in ("HALO_CLIENT_ID", "HALO_CLIENT_SECRET", "COMPLETIONS_KEY", "HOOK_SECRET", "ASK_SECRET")
 }

@@ -15,12 +15,14 @@ from worker import __version__
 from worker.config.control_steps import Publication
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core import topology
+from worker.core.outcome import DeadClass
+from worker.core.results import RESULT_TYPE
 from worker.core.topology import AmqpExchange, outlet
 from worker.flows.polling.events import TYPE_PREFIX
 from worker.flows.running.run_message import run_queue
 
 VERSION, BINDING = "3.0.0", "0.3.0"
-CHANGES = ["created", "updated", "deleted"]
+CHANGES = ["created", "updated", "deleted", "backfilled"]
 UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 TEXT, COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
 SHAPED = {
@@ -43,6 +45,7 @@ EVENT_HEADERS = {
         "cloudEvents_type": TEXT,
         "cloudEvents_subject": {"type": "string", "description": "The key of the record."},
         "cloudEvents_time": {"type": "string", "format": "date-time"},
+        "cloudEvents_backfill": {"type": "string", "description": "The id of the backfill that read the record; absent on live events."},
         "dedupe-key": {"type": "string", "description": "Equal on copies of one event."},
     },
 }
@@ -61,6 +64,24 @@ DEAD_HEADERS = {
         "replays": COUNT,
     },
 }
+RESULT: dict[str, Any] = {
+    "name": RESULT_TYPE,
+    "title": "The result of a message",
+    "correlationId": {"location": "$message.header#/correlation_id"},
+    "payload": {
+        "type": "object",
+        "required": ["outcome", "route", "message_id"],
+        "properties": {
+            "outcome": {"enum": ["done", "skipped", "dead"]},
+            "route": TEXT,
+            "message_id": {"type": "string", "description": "Of the message that this is the result of."},
+            "id": {"type": ["integer", "string"], "description": "Halo's id of the record."},
+            "status": COUNT,
+            "class": {"enum": [each.value for each in DeadClass], "description": "Why the message is a dead letter."},
+            "reason": TEXT,
+        },
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +97,7 @@ class Place:
 
 def document_of(routes: Routes, amqp_url: str) -> dict[str, Any]:
     """The document as JSON values. Of the broker's address it holds host, port and virtual host, and no credentials."""
-    places = [*events(routes), *inputs(routes), *dead_letters(routes)]
+    places = [*events(routes), *inputs(routes), *results(routes), *dead_letters(routes)]
     messages: dict[str, Any] = dict(messages_of(routes))
     return {
         "asyncapi": VERSION,
@@ -153,6 +174,16 @@ def inputs(routes: Routes) -> Iterator[Place]:
                 yield Place(f"{name}.source{number}", exchange_channel(source.exchange, source.routing_key, {}), name, None, "")
 
 
+def results(routes: Routes) -> Iterator[Place]:
+    """What publishers tell the senders of their messages; replies go to addresses that only the senders know."""
+    for route in routes.publishers.values():
+        if route.result is not None:
+            name = key_of("result", route.name)
+            yield Place(name, exchange_channel(outlet(route.result.exchange), route.result.routing_key, {}), "result", "send", "What became of each message.")
+            if route.result.queue is not None:
+                yield Place(key_of("queue", route.result.queue), queue_channel(route.result.queue), "result", None, "")
+
+
 def dead_letters(routes: Routes) -> Iterator[Place]:
     queues = [topology.dead_queue(route.queue) for route in routes.publishers.values()]
     queues += [topology.dead_queue(runbook.queue) for runbook in routes.runbooks.values() if runbook.queue is not None]
@@ -178,6 +209,8 @@ def messages_of(routes: Routes) -> Iterator[tuple[str, dict[str, Any]]]:
     for publisher in routes.publishers.values():
         taken = SHAPED if publisher.transform is None else {"description": "What `transform` of the route takes: any JSON."}
         yield key_of("publisher", publisher.name), {"payload": taken} | examples(publisher)
+    if any(publisher.result is not None for publisher in routes.publishers.values()):
+        yield "result", RESULT
     for runbook in routes.runbooks.values():
         if runbook.queue is not None:
             yield key_of("runbook", runbook.name), {"payload": {"description": "The starting payload of a run: any JSON."}}

@@ -39,7 +39,7 @@ def accounts_of(routes: Routes, readers: Sequence[str] = ()) -> tuple[Account, .
     Raises `ConfigError` for a reader's queue that would give it the worker's own, or for an exchange without events.
     """
     senders = [sender(exchange) for exchange in sorted(inlets(routes) - outlets(routes))]
-    served = [served_reader(queue) for queue in sorted({route.queue for route in routes.subscribers.values() if route.queue})]
+    served = [served_reader(queue) for queue in sorted({queue for queue, _ in served_queues(routes)})]
     own = [own_reader(routes, text) for text in readers]
     monitoring = Account("halo-monitoring", "monitoring", "counts messages in the management API", tag="monitoring")
     return (worker(routes), operator(routes), *senders, *served, *own, monitoring)
@@ -47,8 +47,8 @@ def accounts_of(routes: Routes, readers: Sequence[str] = ()) -> tuple[Account, .
 
 def worker(routes: Routes) -> Account:
     """What `halo-worker run` needs."""
-    served = [route for route in routes.subscribers.values() if route.queue]
-    bound = {str(route.queue) for route in served} | {route.queue for route in routes.publishers.values() if route.bind}
+    served = served_queues(routes)
+    bound = {queue for queue, _ in served} | {route.queue for route in routes.publishers.values() if route.bind}
     bound |= {str(runbook.queue) for runbook in routes.runbooks.values() if runbook.bind}
     foreign = {route.queue for route in routes.publishers.values() if not route.declare}
     work = set(work_queues(routes))
@@ -56,9 +56,9 @@ def worker(routes: Routes) -> Account:
         "halo-worker",
         "worker",
         "runs the service",
-        whole([OWN], {str(route.queue) for route in served} | inlets(routes) | outlets(routes), work - foreign, beside=foreign),
+        whole([OWN], {queue for queue, _ in served} | inlets(routes) | outlets(routes), work - foreign, beside=foreign),
         whole([DEFAULT_EXCHANGE], outlets(routes) | bound),
-        whole([OWN], {route.exchange for route in served} | inlets(routes), work),  # read: to consume, and to declare what dead-letters
+        whole([OWN], {exchange for _, exchange in served} | inlets(routes), work),  # read: to consume, and to declare what dead-letters
     )
 
 
@@ -131,8 +131,16 @@ def inlets(routes: Routes) -> set[str]:
 def outlets(routes: Routes) -> set[str]:
     """The exchanges to which the worker publishes."""
     hooks = {hook.exchange for hook in routes.webhooks.values() if hook.exchange}
+    results = {route.result.exchange for route in routes.publishers.values() if route.result is not None}
     steps = {exchange for runbook in routes.runbooks.values() for exchange in runbook.outlets}
-    return {route.exchange for route in routes.subscribers.values()} | hooks | steps
+    return {route.exchange for route in routes.subscribers.values()} | hooks | results | steps
+
+
+def served_queues(routes: Routes) -> list[tuple[str, str]]:
+    """The queues that the worker declares for others, each with the exchange that it is bound to."""
+    events = [(route.queue, route.exchange) for route in routes.subscribers.values() if route.queue]
+    results = [(route.result.queue, route.result.exchange) for route in routes.publishers.values() if route.result is not None and route.result.queue]
+    return events + results
 
 
 def work_queues(routes: Routes) -> list[str]:
@@ -142,7 +150,7 @@ def work_queues(routes: Routes) -> list[str]:
 
 def names_of(routes: Routes) -> set[str]:
     """What no reader may get by a prefix; `halo.` stands for all that begins with it."""
-    served = {route.queue for route in routes.subscribers.values() if route.queue}
+    served = {queue for queue, _ in served_queues(routes)}
     return {"halo.", "amq.default", *served, *work_queues(routes), *inlets(routes), *outlets(routes)}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 from worker.app.clients import used_clients
 from worker.config.routes import FILES, Routes
+from worker.core.route_names import defined_name
 from worker.flows.echoes.guard import guarded
 
 
@@ -22,9 +23,14 @@ def shape_of(routes: Routes) -> Hashable:
 def changed_names(before: Routes, after: Routes) -> set[str]:
     """Routes that are new, gone or different. A change of a webhook also concerns the subscribers that it wakes."""
     names = route_names(before) | route_names(after)
-    changed = {name for name in names if before.sources.get(name) != after.sources.get(name)}
+    changed = {name for name in names if source_of(before, name) != source_of(after, name)}
     hooks = [hook for routes in (before, after) for name, hook in routes.webhooks.items() if name in changed]
     return changed | {hook.wake.subscriber for hook in hooks if hook.wake is not None}
+
+
+def source_of(routes: Routes, name: str) -> str | None:
+    """What the route's definition says; None where there is no such route (any more)."""
+    return routes.sources.get(defined_name(name)) if name in route_names(routes) else None
 
 
 def route_names(routes: Routes) -> set[str]:

@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from worker.app.echo_guard import EchoGuard
-from worker.config.automation import Caller, Runbook, Webhook
+from worker.config.automation import Runbook, Webhook
+from worker.config.method_caller import Caller
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.ports import Broker, Clock, Evaluator, Halo
-from worker.core.topology import Topology
+from worker.core.results import ReplyRule
+from worker.core.topology import Topology, dead_queue, order_room
 from worker.core.trace import NO_TRACE, Tracer
+from worker.flows.consuming.answering import Answer, ResultSender, no_answer
 from worker.flows.consuming.availability import AllAvailable, Availability
 from worker.flows.consuming.consumer import Consumer, Consumption
 from worker.flows.consuming.memory import Memory
@@ -92,10 +95,14 @@ class Wiring:
         flow = PublisherFlow(route, halo, self.current, self.evaluators[route.client], self.clock, self.tracer)
         what, handler = consumption_of(route), flow.handle
         if route.order_by is None:
-            return self._consumer(what, handler, halo, publisher_topology(route))
+            return self._consumer(what, handler, halo, publisher_topology(route), self._answer(route))
         kept = (self.evaluator, self.codec, self.memory, self.clock, self.metrics)
-        ordered = OrderedConsumer(route, handler, halo, *kept, health=self.health, tasks=self.tasks, tracer=self.tracer)
+        ordered = OrderedConsumer(route, handler, halo, *kept, health=self.health, tasks=self.tasks, tracer=self.tracer, answer=self._answer(route))
         return Flow(route.name, what.part, ordered_publisher_topology(route), ordered.serve)
+
+    def _answer(self, route: Publisher) -> Answer:
+        rule = ReplyRule(route.reply_to, queues_of(self.routes))
+        return ResultSender(route.name, route.result, rule, self.current, self.clock, self.metrics).send
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
@@ -120,6 +127,14 @@ class Wiring:
         waking = PollTrigger(subscriber, self.clock, self.metrics, self.health)
         return Flow(subscriber, waking.part, wake_topology(subscriber), waking.serve)
 
-    def _consumer(self, what: Consumption, handler: Handler, needs: Availability, topology: Topology) -> Flow:
-        consumer = Consumer(what, handler, needs, self.codec, self.memory, self.clock, self.metrics, self.health, tasks=self.tasks, tracer=self.tracer)
+    def _consumer(self, what: Consumption, handler: Handler, needs: Availability, topology: Topology, answer: Answer = no_answer) -> Flow:
+        kept = (self.codec, self.memory, self.clock, self.metrics, self.health)
+        consumer = Consumer(what, handler, needs, *kept, tasks=self.tasks, tracer=self.tracer, answer=answer)
         return Flow(what.route, what.part, topology, consumer.serve)
+
+
+def queues_of(routes: Routes) -> frozenset[str]:
+    """Every queue of the routes, with what stands beside it: no sender may have a result put there."""
+    work = [publisher.queue for publisher in routes.publishers.values()] + [runbook.queue for runbook in routes.runbooks.values() if runbook.queue]
+    beside = [name for queue in work for name in (dead_queue(queue), order_room(queue))]
+    return frozenset([*work, *beside, *(route.queue for route in routes.subscribers.values() if route.queue)])

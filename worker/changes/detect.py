@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from worker.changes.records import created_at, updated_at
 
-Kind = Literal["created", "updated", "deleted"]
+Kind = Literal["created", "updated", "deleted", "backfilled"]
 
 
 @dataclass(frozen=True, slots=True)

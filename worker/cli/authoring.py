@@ -34,7 +34,9 @@ def plan(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="JSON, an array of inputs, or one JSON text a line (NDJSON); - reads standard input.")],
     headers: Annotated[list[str] | None, typer.Option("--header", metavar="NAME=TEXT", help="A header of every message.", show_default=False)] = None,
     routing_key: Annotated[str, typer.Option(help="The routing key of every message. Default: the route's queue.", show_default=False)] = "",
-    change: Annotated[Literal["created", "updated", "deleted"], typer.Option(help="The kind of change of every record of a subscriber.")] = "created",
+    change: Annotated[
+        Literal["created", "updated", "deleted", "backfilled"], typer.Option(help="The kind of change of every record of a subscriber.")
+    ] = "created",
     ask: Annotated[bool, typer.Option("--ask", help="Read from Halo (GET only) what lookups find and what updates change.")] = False,
     against: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Another version of the route files: show only the inputs whose plans differ.", show_default=False)

@@ -29,6 +29,7 @@ from worker.flows.requests import subscriber_request
 from worker.logs import configure
 from worker.metrics import Metrics
 from worker.settings import Settings, load_settings
+from worker.state.backfill import Backfill
 from worker.state.baton import Baton, KnownRef
 from worker.state.cursor_admin import BatonStatus, read_status, replace_baton, with_cursor, with_readable_known
 
@@ -101,14 +102,14 @@ class Desk:
             raise CannotMove(f"{self.route.name} publishes every record at every poll (`changes: all`): it has no cursor to move")
 
     @property
-    def _longest(self) -> float:
+    def longest(self) -> float:
         return self._settings.turn + LEEWAY
 
-    def _broker(self) -> Any:
+    def broker(self) -> Any:
         return open_broker(self._settings.amqp_url.get_secret_value(), name="halo-worker cursor", heartbeat=self._settings.heartbeat)
 
     async def show(self, *, as_json: bool) -> int:
-        async with self._broker() as broker:
+        async with self.broker() as broker:
             status = await read_status(broker, SystemClock(), self.route.name)
         told = described(self.route, status)
         if as_json:
@@ -119,7 +120,7 @@ class Desk:
         return GOOD
 
     async def move(self, move: Move, *, dry_run: bool) -> int:
-        async with self._broker() as broker:
+        async with self.broker() as broker:
             status = await self._status(broker, move)
             if dry_run:
                 count = await self._count(move.since(status.baton))
@@ -132,7 +133,7 @@ class Desk:
                 found = move.successor(baton)
                 return replace(found, known=KnownRef()) if forgets else found
 
-            patience = self._longest if move.waits and status.baton is not None else 0.0  # the command has already waited for one that it did not see
+            patience = self.longest if move.waits and status.baton is not None else 0.0  # the command has already waited for one that it did not see
             baton = await replace_baton(broker, SystemClock(), self.route.name, successor, patience=patience)
         output().print(f"{self.route.name}: {move.sentence(baton)}.", soft_wrap=True)
         return GOOD
@@ -143,12 +144,12 @@ class Desk:
         if status.baton is not None or not status.bootstrapped or not move.waits:
             return status
         console = errors()
-        told = f"a replica holds the baton of {self.route.name}, or it is gone: waiting for at most {format_duration(round(self._longest))}"
+        told = f"a replica holds the baton of {self.route.name}, or it is gone: waiting for at most {format_duration(round(self.longest))}"
         with console.status(told) if console.is_terminal else nullcontext():
             if not console.is_terminal:
                 console.print(told, soft_wrap=True)
             clock = SystemClock()
-            until = clock.monotonic() + self._longest
+            until = clock.monotonic() + self.longest
             while status.baton is None and clock.monotonic() < until:
                 await clock.sleep(0.2)
                 status = await read_status(broker, SystemClock(), self.route.name)
@@ -230,4 +231,6 @@ def described(route: Subscriber, status: BatonStatus) -> dict[str, Any]:
     scan = "none under way" if baton.scan is None else f"page {baton.scan['position']['page']}"
     known = {"known_records": baton.known.size, "polls": baton.polls, "turn": f"{baton.epoch}.{baton.generation}"}
     again = {} if baton.again is None else {"again_since": stamp(baton.again)}
+    backfill = Backfill.of(baton.backfill)
+    again |= {} if backfill is None else {"backfill": f"{backfill.state}, since {stamp(backfill.since)}"}
     return {"subscriber": route.name, "state": status.place, "cursor": stamp(baton.cursor), "learnt": baton.learnt, **at, "scan": scan, **known, **again}

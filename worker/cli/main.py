@@ -15,6 +15,7 @@ from worker.cli.authoring import AsJson, call, init, plan, run_examples, start
 from worker.cli.catalogue_commands import catalogue
 from worker.cli.check_formats import Format
 from worker.cli.console import errors
+from worker.cli.cursor_commands import backfill, cursor
 from worker.cli.dead import dead
 from worker.cli.operating import asyncapi, doctor, pause_route, resume_route, show_status, trace
 from worker.cli.problems import print_problems
@@ -93,8 +94,27 @@ def sandbox(
     activity: Annotated[float, typer.Option(min=0, help="Changes per second that other users make.")] = 0.0,
     page_cap: Annotated[int, typer.Option(min=0, help="Maximum rows of a page, whatever a request asks for (0 = no limit).")] = 100,
     rate_limit: Annotated[int, typer.Option(min=0, help="Maximum requests in any five minutes (0 = no limit).")] = 700,
+    record: Annotated[
+        str | None, typer.Option(metavar="URL", help="Pass requests on to this Halo, and write its answers without personal data.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The new file of --record.")] = Path("recording.ndjson"),
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep", metavar="NAME", help="Keep the name of this member in a recording, though the published API does not have it.", show_default=False
+        ),
+    ] = None,
+    writes: Annotated[bool, typer.Option("--writes", help="Let --record pass on other requests than reads; they are never recorded.")] = False,
+    replay: Annotated[Path | None, typer.Option(metavar="FILE", help="Serve a recording: reads only.", show_default=False)] = None,
 ) -> int:
-    """Run a simulated HaloITSM server, for developing routes."""
+    """Run a simulated HaloITSM server, for developing routes.
+
+    With --record it is a proxy in front of a real Halo instead, and with --replay it serves what the proxy recorded.
+    """
+    if record is not None or replay is not None:
+        from worker.cli.recorded_halo import run_recorded
+
+        return run_recorded(record, replay, out, host=host, port=port, keep=keep or [], writes=writes)
     from worker.cli.sandbox import run_sandbox
 
     return run_sandbox(host=host, port=port, seed=seed, tickets=tickets, activity=activity, page_cap=page_cap or None, rate_limit=rate_limit or None)
@@ -143,50 +163,8 @@ def register(
 
 
 app.add_typer(runbook, name="runbook")
-cursor = typer.Typer(help="Show the cursor of a subscriber, or move it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cursor, name="cursor")
-SubscriberName = Annotated[str, typer.Argument(metavar="SUBSCRIBER")]
-CursorDryRun = Annotated[bool, typer.Option("--dry-run", help="Ask Halo how many records the subscriber would read again, and change nothing.")]
-
-
-@cursor.command("show")
-def cursor_show(name: SubscriberName, as_json: AsJson = False) -> int:
-    """Show how far a subscriber is."""
-    from worker.cli.cursor import show
-
-    return show(name, os.environ, as_json=as_json)
-
-
-@cursor.command("set")
-def cursor_set(
-    name: SubscriberName,
-    at: Annotated[str, typer.Option(metavar="ISO", help="A date or a time, in UTC unless it has a zone: 2026-03-01T14:30:00Z.")],
-    dry_run: CursorDryRun = False,
-) -> int:
-    """Publish again what was updated since a moment; also creates a lost baton."""
-    from worker.cli.cursor import set_to
-
-    return set_to(name, at, os.environ, dry_run=dry_run)
-
-
-@cursor.command("rewind")
-def cursor_rewind(
-    name: SubscriberName, by: Annotated[str, typer.Option(metavar="DURATION", help="A duration: 30m, 2h, 1d.")], dry_run: CursorDryRun = False
-) -> int:
-    """Publish again what was updated in this time before the cursor."""
-    from worker.cli.cursor import rewind
-
-    return rewind(name, by, os.environ, dry_run=dry_run)
-
-
-@cursor.command("reset")
-def cursor_reset(name: SubscriberName, dry_run: CursorDryRun = False) -> int:
-    """Start as on the first day."""
-    from worker.cli.cursor import reset
-
-    return reset(name, os.environ, dry_run=dry_run)
-
-
+app.command("backfill")(backfill)
 app.add_typer(dead, name="dead")
 app.command("status")(show_status)
 app.command("pause")(pause_route)

@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import socket
 from collections.abc import Callable, Mapping
+from functools import reduce
 
 from worker.app.route_places import places_of
 from worker.broker.open import open_broker
@@ -16,6 +17,7 @@ from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem
 from worker.core.pauses import MAX_TEXT, Pause, Pauses, told_pause
 from worker.core.ports import Broker
+from worker.core.route_names import meant
 from worker.core.suggest import choices
 from worker.logs import configure
 from worker.settings import Settings, load_settings
@@ -33,19 +35,19 @@ MEANS = {
 
 
 def pause(name: str, reason: str, environment: Mapping[str, str]) -> int:
-    """Raises `ConfigError`, `BrokerError`."""
+    """Of a subscriber over several clients, one route or all. Raises `ConfigError`, `BrokerError`."""
     clock = SystemClock()
     made = Pause(clock.now(), whoami(), reason[:MAX_TEXT])
-    return asyncio.run(changed(name, environment, lambda pauses: pauses.with_pause(name, made), paused=True))
+    return asyncio.run(changed(name, environment, lambda pauses, route: pauses.with_pause(route, made), paused=True))
 
 
 def resume(name: str, environment: Mapping[str, str]) -> int:
     """Raises `ConfigError`, `BrokerError`. A route that is defined no more can be resumed too."""
     clock = SystemClock()
-    return asyncio.run(changed(name, environment, lambda pauses: pauses.without(name, clock.now()), paused=False))
+    return asyncio.run(changed(name, environment, lambda pauses, route: pauses.without(route, clock.now()), paused=False))
 
 
-async def changed(name: str, environment: Mapping[str, str], change: Callable[[Pauses], Pauses], *, paused: bool) -> int:
+async def changed(name: str, environment: Mapping[str, str], change: Callable[[Pauses, str], Pauses], *, paused: bool) -> int:
     settings, clock = load_settings(environment), SystemClock()
     configure("error")
     require_broker(settings)
@@ -54,7 +56,7 @@ async def changed(name: str, environment: Mapping[str, str], change: Callable[[P
         kinds = await known_kinds(broker, key, settings, environment)
 
         def checked(pauses: Pauses) -> Pauses:
-            if name not in kinds and name not in pauses.routes:
+            if not meant(name, [*kinds, *pauses.routes]):
                 raise ConfigError(
                     [
                         Problem(
@@ -65,10 +67,11 @@ async def changed(name: str, environment: Mapping[str, str], change: Callable[[P
                         )
                     ]
                 )
-            return change(pauses)
+            return reduce(change, meant(name, [*kinds, *pauses.routes]), pauses)
 
         before, after = await change_pauses(broker, clock, key, checked)
-    output().print(told(name, kinds.get(name, ""), before, after, paused=paused), soft_wrap=True)
+    for route in meant(name, [*kinds, *before.routes]):
+        output().print(told(route, kinds.get(route, ""), before, after, paused=paused), soft_wrap=True)
     return GOOD
 
 
@@ -83,7 +86,7 @@ async def known_kinds(broker: Broker, key: bytes, settings: Settings, environmen
 
 
 def told(name: str, kind: str, before: Pauses, after: Pauses, *, paused: bool) -> str:
-    if before is after:
+    if before.routes.get(name) == after.routes.get(name):
         return f"{name}: nothing to do, it is {told_pause(before.routes[name]) if paused else 'not paused'}"
     if not paused:
         return f"{name}: resumed on all replicas"

@@ -21,6 +21,7 @@ from worker.config.yaml_text import LARGEST_INTEGER
 from worker.core.errors import Undecodable, WorkerError
 from worker.core.json_codec import decode, encode
 from worker.core.masking import Masker
+from worker.core.route_names import defined_name
 from worker.core.suggest import choices
 from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
@@ -47,7 +48,7 @@ def record_example(directory: Path | None, name: str, file: Path, environment: M
     examples = asyncio.run(expected(routes, settings, route, masked))
     section = SECTIONS.get(type(route), "webhooks")
     try:
-        path, line = add_examples(folder, section, name, examples)
+        path, line = add_examples(folder, section, defined_name(name), examples)
         load_routes(folder, environment, settings.secrets, placeholders=True)
     except NoPlace as error:
         raise NotRecorded(str(error)) from None

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from worker.catalogue.actions import Action
 from worker.catalogue.operation import Operation
 from worker.config.compiled import Condition, Example, Find, Template
-from worker.config.control_steps import ForEach, Publication, SubRunbook
+from worker.config.control_steps import Branch, ForEach, Publication, SubRunbook
 from worker.config.required import Required
 from worker.config.variables import VariablePath
-from worker.core.exchange import Exchange
 from worker.core.media_types import BodyKind
-from worker.core.ports import Evaluator, Slot
+from worker.core.ports import Evaluator
 from worker.core.topology import Source
 
 DEFAULT_STEP_LIMIT = 100
@@ -183,15 +181,6 @@ class CallerAuth:
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
-    """The run goes to the first branch whose `when` is true; None is always true. `label`: the text of the condition, for drawings."""
-
-    when: Condition | None
-    go: str
-    label: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """One step of the flow chart; `kind` says which. A condition has only branches.
 
@@ -303,21 +292,3 @@ class Webhook:
     routing_key: Template | None = None
     wake: Wake | None = None
     examples: tuple[Example, ...] = ()
-
-
-class Caller(Protocol):
-    """Calls methods of integrations. Implemented by `worker.integrations`."""
-
-    def reserve(
-        self, method: Method, values: Values, *, timeout: float | None = None, after: Exchange | None = None
-    ) -> AbstractAsyncContextManager[Slot | Exchange]:
-        """As `Halo.reserve`; raises what `call` raises."""
-        ...
-
-    async def call(self, method: Method, values: Values, *, timeout: float | None = None) -> Exchange:  # noqa: ASYNC109 - part of the request
-        """One exchange; `status` and `body` (JSON, or text) are set after any response, whatever its status. `timeout` overrides the method's own, in seconds.
-
-        Fates: DONE for 2xx, REJECTED for other responses below 500, AUTH for 401 and 403, THROTTLED for 429, AMBIGUOUS for 5xx and for a failure after sending, NOT_SENT.
-        Raises `ExpressionError` (a template failed), `EvaluatorUnavailable`, `CallRefused` (a path segment, a host or a header is not allowed).
-        """
-        ...

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from worker.config.automation import Branch
 from worker.config.config_node import ConfigNode
+from worker.config.control_steps import Branch
 from worker.config.definition import Definition, mistake
 from worker.config.node_values import condition
 from worker.config.references import check_reference

@@ -58,6 +58,6 @@ class Example:
     place: str = ""
     line: int = 0
     headers: Mapping[str, Any] = field(default_factory=dict)
-    change: Literal["created", "updated", "deleted"] = "created"
+    change: Literal["created", "updated", "deleted", "backfilled"] = "created"
     ids: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     answers: Mapping[str, Sequence[CannedAnswer]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Compiled parts of the steps that call nothing: publish, start of another runbook, and iteration."""
+"""Compiled parts of steps: branches, and what steps do that call nothing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from worker.config.automation import RunTemplate
+    from worker.config.compiled import Condition
 
 MOST_STARTS = 10  # runbooks that one run may start below each other, and iterations within each other
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The run goes to the first branch whose `when` is true; None is always true. `label`: the text of the condition, for drawings."""
+
+    when: Condition | None
+    go: str
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

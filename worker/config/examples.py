@@ -116,7 +116,7 @@ class ExampleDefinition(Definition):
     name: Text | None = Field(default=None, description="What it shows; default: its number.")
     given: Any = Field(default=None, description="The message, record, delivery or starting payload.")
     headers: LiteralObject = Field(default={}, description="Headers of the message.")
-    change: Literal["created", "updated", "deleted"] = Field(default="created", description="The kind of change of a subscriber's record.")
+    change: Literal["created", "updated", "deleted", "backfilled"] = Field(default="created", description="The kind of change of a subscriber's record.")
     ids: dict[str, list[dict[str, Any]]] = Field(
         default={}, description="Records that a lookup finds, by entity.", examples=[{"Site": [{"id": 7, "name": "Berlin", "client_id": 12}]}]
     )

@@ -181,9 +181,10 @@ def compile_routes(definitions: list[ConfigNode], problems: list[Problem], compa
             definition = validate(kind.model, node)
             complete = len(problems) == before
             references = References(catalogue, definitions, compiled["clients"], compiled["integrations"], complete, compared)
-            if definition is not None and (made := kind.compile(definition, node, references)) is not None:
-                compiled[section][node.name] = made
-                check_with_api(made, node, references)
+            for each in () if definition is None else kind.each(definition):
+                if (made := kind.compile(each, node, references)) is not None:
+                    compiled[section][made.name] = made
+                    check_with_api(made, node, references)
             check_bound_names(kind.model, node)
     routes = Routes(**compiled)
     check_names(definitions)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from worker.config.config_node import ConfigNode
 from worker.config.references import References, check_reference
-from worker.config.routes import Routes
+from worker.config.routes import Routes, Subscriber
+from worker.core.route_names import meant
 from worker.core.topology import AmqpExchange, dead_queue, is_own, order_lock, order_room, outlet, work_topology
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -33,8 +34,10 @@ def check_clients(references: References) -> None:
     clients = references.names("clients")
     for node in references.definitions:
         client = node.child("client")
-        if node.kind != "clients" and isinstance(client.value, str) and (name := client.fill(client.value)):
-            check_reference(name, "client", clients, client)
+        several = client.children.values() if isinstance(client.value, list) else [client]
+        for each in several if node.kind != "clients" else ():
+            if isinstance(each.value, str) and (name := each.fill(each.value)):
+                check_reference(name, "client", clients, each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class QueueConsumer:
 
 
 def check_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
-    """No two routes consume from one queue or its companions, and no subscriber declares such a queue, since its arguments would differ."""
+    """No two routes consume from one queue or its companions, and no route declares such a queue for events or results, since its arguments would differ."""
     owners: dict[str, QueueConsumer] = {}
     for consumer in queue_consumers(definitions, routes):
         if check_own(consumer.queue, consumer.queue_node):
@@ -67,16 +70,21 @@ def check_queues(definitions: Sequence[ConfigNode], routes: Routes) -> None:
             if owner is not consumer:
                 consumer.queue_node.add_error(f"the queue `{name}` {owner.owns}: each {consumer.noun} needs its own")
                 break
-    for node in definitions:
-        subscriber = routes.subscribers.get(node.name) if node.kind == "subscribers" else None
-        if subscriber is None or subscriber.queue is None:
-            continue
-        queue = node.child("queue") if "queue" in node else node.child("publish").child("queue")
-        if not check_own(subscriber.queue, queue) and subscriber.queue in owners:
-            owner = owners[subscriber.queue]
+    for name, exchange, queue in served_queues(definitions, routes):
+        if not check_own(name, queue) and name in owners:
+            owner = owners[name]
             bind = "`bind`" if owner.noun == "publisher" else "`start.bind`"
-            mend = f"give the {owner.noun} a {bind} to the exchange `{subscriber.exchange}`"
-            queue.add_error(f"the queue `{subscriber.queue}` {owner.owns}: leave `queue` out here and {mend}")
+            mend = f"give the {owner.noun} a {bind} to the exchange `{exchange}`"
+            queue.add_error(f"the queue `{name}` {owner.owns}: leave `queue` out here and {mend}")
+
+
+def served_queues(definitions: Sequence[ConfigNode], routes: Routes) -> Iterator[tuple[str, str, ConfigNode]]:
+    """The queues that routes declare for others to consume: name, exchange and place."""
+    for node in definitions:
+        if node.kind == "subscribers" and (subscriber := first_of(node, routes)) and subscriber.queue is not None:
+            yield subscriber.queue, subscriber.exchange, node.child("queue") if "queue" in node else node.child("publish").child("queue")
+        elif node.kind == "publishers" and (publisher := routes.publishers.get(node.name)) and publisher.result and publisher.result.queue:
+            yield publisher.result.queue, publisher.result.exchange, node.child("result").child("queue")
 
 
 def check_own(queue: str, node: ConfigNode) -> bool:
@@ -97,11 +105,18 @@ def check_exchanges(definitions: Sequence[ConfigNode], routes: Routes) -> None:
                 place.add_error(f"the exchange `{exchange.name}` has the type {kind} in {first.reference()} and {exchange.type} here: write the same `type`")
 
 
+def first_of(node: ConfigNode, routes: Routes) -> Subscriber | None:
+    """The subscriber of this definition; over several clients that of the first, which has the exchange and queue of all."""
+    return next((routes.subscribers[name] for name in meant(node.name, routes.subscribers)), None)
+
+
 def exchanges_of(node: ConfigNode, routes: Routes) -> Iterator[tuple[AmqpExchange, ConfigNode]]:
     """The exchanges that a definition declares, with their places."""
     if node.kind == "publishers" and (publisher := routes.publishers.get(node.name)):
         yield from ((source.exchange, node.child("bind").child(index)) for index, source in enumerate(publisher.bind))
-    elif node.kind == "subscribers" and (subscriber := routes.subscribers.get(node.name)):
+        if publisher.result is not None:
+            yield outlet(publisher.result.exchange), node.child("result")
+    elif node.kind == "subscribers" and (subscriber := first_of(node, routes)):
         yield outlet(subscriber.exchange), node.child("publish")
     elif node.kind == "runbooks" and (runbook := routes.runbooks.get(node.name)):
         yield from ((source.exchange, node.child("start").child("bind").child(index)) for index, source in enumerate(runbook.bind))

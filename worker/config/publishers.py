@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -22,8 +22,10 @@ from worker.config.value_types import (
     BrokerName,
     Concurrency,
     ConditionText,
+    ExchangeName,
     ExpressionText,
     Missing,
+    ReplyPattern,
     Request,
     RequiredNames,
     Retry,
@@ -31,9 +33,18 @@ from worker.config.value_types import (
     Transform,
     Unknown,
 )
+from worker.core.results import REPLIES, ResultTarget
 
 SHAPE = ("path", "query", "payload")
 NEW_TICKETS = "/Tickets"
+
+
+class Result(Definition):
+    """Where the result of each message goes."""
+
+    exchange: ExchangeName = Field(default="halo", description="An exchange; the worker takes one that exists as it is, and declares an absent one.")
+    routing_key: Annotated[Text, Field(max_length=255)] = Field(description="The routing key of the results.", examples=["results.assets"])
+    queue: BrokerName | None = Field(default=None, description="A queue to declare and bind for the results.")
 
 
 class PublisherDefinition(Definition):
@@ -71,6 +82,12 @@ class PublisherDefinition(Definition):
         description="Ordering key: the worker applies messages with the same value one after the other, also across retries and replicas.",
         examples=["{{ serial }}"],
     )
+    result: Result | None = Field(default=None, description="Publish what became of each message, as JSON, when it has ended.")
+    reply_to: list[ReplyPattern] = Field(
+        default=[*REPLIES],
+        description="The queues that a sender's `reply_to` may name, besides direct reply-to; `*` is any text. [] allows no queue.",
+        examples=[["replies.*"]],
+    )
     allow_unknown: Unknown = False
     examples: Examples = Field(default=[], description="Inputs and their expected results; `halo-worker test` runs them offline.")
 
@@ -102,6 +119,7 @@ def compile_publisher(definition: PublisherDefinition, node: ConfigNode, referen
         find=None if definition.method == "DELETE" else compile_find(definition.find, checks, node.child("find")),
         concurrency=definition.concurrency or default_concurrency(operation),
         may_be_empty=may_be_empty(node.child("transform")),
+        result=None if definition.result is None else ResultTarget(definition.result.exchange, definition.result.routing_key, definition.result.queue),
         examples=compile_examples(definition.examples, node.child("examples")),
     )
 

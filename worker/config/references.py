@@ -9,6 +9,7 @@ from worker.catalogue.catalogue import Catalogue
 from worker.config.automation import Integration, Method
 from worker.config.config_node import ConfigNode
 from worker.config.routes import Client
+from worker.core.route_names import name_for
 from worker.core.suggest import choices
 
 
@@ -44,6 +45,12 @@ class References:
     def names(self, kind: str) -> list[str]:
         """The names that are defined in a section of the route files."""
         return [node.name for node in self.definitions if node.kind == kind]
+
+    def subscribers(self) -> list[str]:
+        """The names of all subscribers: over several clients one for each."""
+        found = [(node, node.child("client")) for node in self.definitions if node.kind == "subscribers"]
+        several = [name_for(node.name, each.fill(str(each.value))) for node, client in found for each in client.children.values()]
+        return [node.name for node, client in found if not isinstance(client.value, list)] + several
 
     def methods(self) -> list[str]:
         """The full names of all methods."""

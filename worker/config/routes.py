@@ -16,6 +16,7 @@ from worker.config.required import Required
 from worker.core.errors import Problem
 from worker.core.known_secrets import KnownSecrets
 from worker.core.redaction import is_secret_name
+from worker.core.results import REPLIES, ResultTarget
 from worker.core.topology import Source
 
 FILES = "*"
@@ -134,6 +135,10 @@ class Publisher:
     """The ordering key; None: messages have no order."""
     once: Template | None = None
     """The idempotency key: of messages with the same one only the first is sent; None: all are sent."""
+    result: ResultTarget | None = None
+    """Where results go besides the sender's reply address."""
+    reply_to: tuple[str, ...] = REPLIES
+    """Patterns of the queues that a sender may name for its results."""
     may_be_empty: bool = True
     """Whether the route asks for an empty payload; otherwise its transform did not fit the message."""
     examples: tuple[Example, ...] = ()

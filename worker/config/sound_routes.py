@@ -9,6 +9,7 @@ from pathlib import Path
 from worker.config.loader import LeftOut, compile_directory
 from worker.config.routes import Routes
 from worker.core.errors import ConfigError, Problem
+from worker.core.route_names import meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class SoundRoutes:
         """The routes. Raises `ConfigError` with the mistakes where they may be why no definition has this name."""
         routes = self.routes
         kinds: tuple[Mapping[str, object], ...] = (routes.subscribers, routes.publishers, routes.runbooks, routes.webhooks, routes.integrations)
-        if self.problems and not any(name in kind for kind in kinds):
+        if self.problems and not any(meant(name, kind) for kind in kinds):
             raise ConfigError(self.problems)
         return routes
 

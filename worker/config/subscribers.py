@@ -19,6 +19,7 @@ from worker.config.required import compile_required
 from worker.config.routes import Subscriber
 from worker.config.value_types import (
     BrokerName,
+    ClientNames,
     ConditionText,
     Duration,
     DurationOrNothing,
@@ -32,6 +33,7 @@ from worker.config.value_types import (
     Transform,
     Unknown,
 )
+from worker.core.route_names import name_for
 
 EVERY = 60.0
 NOT_FILTERING = ("include", "order")
@@ -84,7 +86,9 @@ class Publish(Definition):
 class SubscriberDefinition(Definition):
     """Polls one GET of Halo's API and publishes what changed."""
 
-    client: Text = Field(description="The client to read from.")
+    client: ClientNames = Field(
+        description="The client to read from. A list makes one route for each, called `name@client`, with its own cursor, budget and dead queue."
+    )
     entity: Text = Field(description="Any GET of the API.", examples=["Tickets", "Asset", "Actions/{id}"])
     every: Duration | None = Field(default=None, description="The time between two polls; default: 60s without `cron`.")
     cron: Cron | None = Field(default=None, description="The times to poll, in the five fields of cron, UTC.")
@@ -116,8 +120,15 @@ class SubscriberDefinition(Definition):
     examples: Examples = Field(default=[], description="Inputs and their expected results; `halo-worker test` runs them offline.")
 
 
+def for_each_client(definition: SubscriberDefinition) -> list[SubscriberDefinition]:
+    """The definition once for each of its clients."""
+    clients = [definition.client] if isinstance(definition.client, str) else definition.client
+    return [definition.model_copy(update={"client": client}) for client in clients]
+
+
 def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, references: References) -> Subscriber | None:
-    """None where the operation is not known."""
+    """None where the operation is not known. The definition has one client, also where the file lists several."""
+    client = str(definition.client)
     compiled = compile_members(SubscriberDefinition, node) | {
         "transform": transform(node.child("transform"), definition.missing),
         "required": compile_required(node.child("required"), node.child("transform")),
@@ -125,7 +136,7 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
     publish = node.child("publish")
     routing_key = compile_members(Publish, publish)["routing_key"]
     check_alternatives(definition, node)
-    catalogue = references.catalogue_of(definition.client)
+    catalogue = references.catalogue_of(client)
     operation = find_operation(node, catalogue, definition.entity, "GET", allow_unknown=definition.allow_unknown)
     if operation is None:
         return None
@@ -144,7 +155,7 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
         Subscriber,
         definition,
         compiled,
-        name=node.name,
+        name=name_for(node.name, client) if isinstance(node.child("client").value, list) else node.name,
         operation=operation,
         every=None if definition.cron else definition.every or EVERY,
         request=request,

@@ -16,7 +16,6 @@ from worker.core.suggest import did_you_mean
 
 LATER: Mapping[str, frozenset[str]] = {
     "subscribers": frozenset(("for_each",)),
-    "publishers": frozenset(("result",)),
 }
 NESTED = frozenset(("methods", "steps"))
 PLACEHOLDER = "-"
@@ -50,9 +49,6 @@ def validate(model: type[D], node: ConfigNode) -> D | None:
     for name in LATER.get(node.kind, frozenset()) & given.keys():
         node.child(name).add_key_error(f"`{name}` is not available in this version")
         del given[name]
-    if node.kind == "subscribers" and isinstance(given.get("client"), list):
-        node.child("client").add_error("a list under `client` is not available in this version: write one route for each client")
-        given["client"] = PLACEHOLDER
     try:
         return model.model_validate(given)
     except ValidationError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints, WithJsonSchema
 
 from worker.config.definition import Compiled, Definition, mistake
 from worker.config.mappings import MissingRule
@@ -57,6 +57,31 @@ def broker_name(value: Any) -> Any:
     return value
 
 
+def reply_pattern(value: Any) -> Any:
+    """A pattern of queues for results: it begins with a text of its own, so that it can be no queue of the worker or of the broker."""
+    broker_name(value)
+    if value.startswith(("*", "halo.")):
+        raise mistake("must begin with text that only reply queues have, such as `replies.*`: not with `*` or `halo.`")
+    if any(name.startswith(value.partition("*")[0]) for name in ("halo.", "amq.")) and "*" in value:
+        raise mistake("also fits queues of the worker or of the broker: write a longer text before the `*`, such as `replies.*`")
+    return value
+
+
+def client_names(value: Any) -> Any:
+    """The name of a client, or of several."""
+    if not isinstance(value, list):
+        if not isinstance(value, str):
+            raise mistake("must be text; put it in quotes")
+        if not value:
+            raise mistake("must not be empty")
+        return value
+    if not value or not all(isinstance(name, str) and name for name in value):
+        raise mistake("must be the name of a client, or a list of names")
+    if len(set(value)) < len(value):
+        raise mistake("names a client twice")
+    return tuple(value)
+
+
 def exchange_name(value: Any) -> Any:
     """The name of an exchange: the broker's own that every virtual host has may be used too."""
     return value if value in STANDARD_EXCHANGES else broker_name(value)
@@ -92,7 +117,13 @@ Concurrency = Annotated[int, Field(ge=1, le=1000)]
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 BrokerName = Annotated[str, BeforeValidator(broker_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
+ReplyPattern = Annotated[str, BeforeValidator(reply_pattern), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
 ExchangeName = Annotated[str, BeforeValidator(exchange_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
+ClientNames = Annotated[
+    str | tuple[str, ...],
+    PlainValidator(client_names),
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}]}),
+]
 HeaderName = Annotated[str, AfterValidator(header_name)]
 
 Unknown = Annotated[

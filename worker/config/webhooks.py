@@ -15,6 +15,7 @@ from worker.config.examples import Examples, compile_examples
 from worker.config.expressions import compile_template
 from worker.config.references import References, check_reference
 from worker.config.value_types import ConditionText, ExchangeName, TemplateText, Text
+from worker.core.route_names import name_for
 from worker.core.suggest import did_you_mean
 
 DELIVERY_ID = "{{ id }}"
@@ -89,11 +90,15 @@ def compile_webhook(definition: WebhookDefinition, node: ConfigNode, references:
         id=compiled["id"] or compile_template(DELIVERY_ID),
         exchange=publish.exchange if publish else None,
         routing_key=routing_key if publish else None,
-        wake=compile_wake(definition.wake, node.child("wake"), references) if definition.wake else None,
+        wake=compile_wake(definition.wake, definition.client, node.child("wake"), references) if definition.wake else None,
         examples=compile_examples(definition.examples, node.child("examples")),
     )
 
 
-def compile_wake(definition: WakeDefinition, node: ConfigNode, references: References) -> Wake:
-    check_reference(definition.subscriber, "subscriber", references.names("subscribers"), node.child("subscriber"))
-    return build(Wake, definition, id=compile_members(WakeDefinition, node)["id"] or compile_template(definition.id))
+def compile_wake(definition: WakeDefinition, client: str, node: ConfigNode, references: References) -> Wake:
+    """A subscriber over several clients is woken for the client whose Halo delivers."""
+    names = references.subscribers()
+    own = name_for(definition.subscriber, client)
+    name = own if own in names else definition.subscriber
+    check_reference(name, "subscriber", names, node.child("subscriber"))
+    return build(Wake, definition, subscriber=name, id=compile_members(WakeDefinition, node)["id"] or compile_template(definition.id))

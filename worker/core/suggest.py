@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from worker.core.route_names import meant
+
 
 def nearest(name: str, valid: Iterable[str], count: int = 3) -> list[str]:
-    """Up to `count` of `valid`, best first, compared without case."""
+    """Up to `count` of `valid`, best first, compared without case. The routes that a name over several clients stands for come first."""
     by_lower = {candidate.lower(): candidate for candidate in valid}
+    if several := meant(name, by_lower.values()):
+        return several[:count]
     return [by_lower[found] for found in get_close_matches(name.lower(), by_lower, count, 0.6)]
 
 

@@ -26,8 +26,10 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     "full_due": NUMBER,
     "scan": (dict, type(None)),
     "failures": (int,),
+    "backfill": (dict, type(None)),
+    "poll_due": NUMBER,
 }
-LATER: Mapping[str, Any] = {"again": None, "failures": 0, "key": []}  # the first versions of the worker did not write these
+LATER: Mapping[str, Any] = {"again": None, "failures": 0, "key": [], "backfill": None, "poll_due": 0.0}  # the first versions of the worker did not write these
 KNOWN_KINDS: Mapping[str, tuple[type, ...]] = {"last": (str, type(None)), "offset": (int,), "size": (int,), "appended": (int,), "snapshot": (int,)}
 
 
@@ -65,6 +67,7 @@ class Baton:
     - `known`: where the known records are.
     - `failures`: number of polls in a row that failed, up to the last one.
     - `key`: the members that make the keys of the known records; empty in the baton of an older worker.
+    - `backfill`: a backfill under way, or the last one, as `Backfill.as_object` writes it. `poll_due`: the next poll, while turns of a backfill come before it.
     - `again`: an operator moved the cursor here. The next scan publishes every record updated since then, known or not.
     """
 
@@ -81,6 +84,8 @@ class Baton:
     again: datetime | None = None
     failures: int = 0
     key: tuple[str, ...] = ()
+    backfill: dict[str, Any] | None = None
+    poll_due: float = 0.0
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -94,7 +99,13 @@ class Baton:
         """The reason why no worker can have written this baton; empty for a plausible one. `now`: seconds since 1970."""
         moments = {"cursor": self.cursor, "again": self.again}
         late = [name for name, moment in moments.items() if moment is not None and moment.timestamp() > now + MAX_AHEAD]
-        times = {"epoch": self.epoch, "polled": self.polled, "due": self.due - LONGEST_WAIT, "full_due": self.full_due - LONGEST_WAIT}
+        times = {
+            "epoch": self.epoch,
+            "polled": self.polled,
+            "due": self.due - LONGEST_WAIT,
+            "poll_due": self.poll_due - LONGEST_WAIT,
+            "full_due": self.full_due - LONGEST_WAIT,
+        }
         late += [name for name, value in times.items() if value > now + MAX_AHEAD]
         if late:
             return f"its {' and '.join(late)} lies too far in the future"

@@ -11,6 +11,7 @@ from worker.core.lanes import LanePart, Onward
 from worker.core.ledger import Claim, Key, Ledger
 from worker.core.message import Message
 from worker.core.ports import Broker, Clock
+from worker.core.topology import Topology
 from worker.metrics import Metrics
 from worker.state.claim_index import ClaimIndex
 from worker.state.lane_results import join_lanes
@@ -54,6 +55,12 @@ class CurrentBroker:
             raise BrokerUnreachable(NONE)
         async with self._joining:
             return await join_lanes(self._broker, self._clock, queue, part, onward)
+
+    async def declare(self, topology: Topology) -> None:
+        """As `Broker.declare`. Raises `BrokerUnreachable` at once while there is none."""
+        if self._broker is None:
+            raise BrokerUnreachable(NONE)
+        await self._broker.declare(topology)
 
     async def claim(self, key: Key, owner: str) -> Claim:
         if self._ledger is None:

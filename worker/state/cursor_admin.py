@@ -71,7 +71,7 @@ async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor
 
 def outranking(baton: Baton, others: list[Baton], now: float) -> Baton:
     """The baton in an epoch above those of `others`, and above that of one that is away and may come back."""
-    return replace(baton, epoch=max([int(now), *(other.epoch + 1 for other in others)]), generation=0, due=now)
+    return replace(baton, epoch=max([int(now), *(other.epoch + 1 for other in others)]), generation=0, due=now, poll_due=0.0)
 
 
 def with_cursor(baton: Baton | None, moment: datetime) -> Baton:

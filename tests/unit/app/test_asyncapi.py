@@ -14,6 +14,7 @@ from worker.config.loader import load_routes
 
 AUTH = {"type": "client_credentials", "client_id": "i", "client_secret": "s"}
 END = {"end": {"end": "done"}}
+RESULT = {"exchange": "answers", "routing_key": "results.plain", "queue": "q 1 results"}
 ROUTES = {
     "clients": {"main": {"url": "https://halo.example.com", "auth": AUTH}},
     "subscribers": {
@@ -21,7 +22,7 @@ ROUTES = {
         "assets": {"client": "main", "entity": "Asset", "publish": {"exchange": "other", "routing_key": "{{ 'x' }}"}},
     },
     "publishers": {
-        "plain": {"client": "main", "queue": "q 1", "entity": "Asset", "bind": [{"exchange": "erp", "routing_key": "asset.#"}]},
+        "plain": {"client": "main", "queue": "q 1", "entity": "Asset", "bind": [{"exchange": "erp", "routing_key": "asset.#"}], "result": RESULT},
         "made": {
             "client": "main",
             "queue": "q2",
@@ -89,9 +90,10 @@ def test_every_queue_and_exchange_of_the_routes_is_in_it(document):
     bindings = [channel["bindings"]["amqp"] for channel in document["channels"].values()]
     assert {each["queue"]["name"] for each in bindings if "queue" in each} == {
         "events", "q 1", "q2", "starts", "q 1.dead", "q2.dead", "starts.dead", "halo.run.book.dead", "halo.dead.tickets", "halo.dead.assets", "halo.unrouted",
+        "q 1 results",
     }  # fmt: skip
     assert {(each["exchange"]["name"], each["exchange"]["type"]) for each in bindings if "exchange" in each} == {
-        ("halo", "topic"), ("other", "topic"), ("erp", "topic"), ("reports", "topic"), ("desk", "topic"),
+        ("halo", "topic"), ("other", "topic"), ("erp", "topic"), ("answers", "topic"), ("reports", "topic"), ("desk", "topic"),
     }  # fmt: skip
     assert document["channels"]["subscriber.tickets"]["parameters"]["change"]["enum"] == ["created", "updated", "deleted"]
 
@@ -100,6 +102,12 @@ def test_a_publisher_without_a_transform_takes_its_shape_and_one_with_examples_s
     messages = document["components"]["messages"]
     assert set(messages["publisher.plain"]["payload"]["properties"]) == {"path", "query", "payload"}
     assert messages["publisher.made"]["examples"] == [{"payload": {"serial": "A1"}}]
+
+
+def test_a_route_with_results_says_where_they_are_sent(document):
+    channel = document["channels"]["result.plain"]
+    assert (channel["address"], document["operations"]["send.result.plain"]["action"]) == ("results.plain", "send")
+    assert document["components"]["messages"]["result"]["payload"]["properties"]["outcome"] == {"enum": ["done", "skipped", "dead"]}
 
 
 def test_the_broker_is_named_without_its_credentials(document):

@@ -26,11 +26,12 @@ from worker.flows.writes.publisher import publisher_topology
 CLIENT = {"url": "http://127.0.0.1:1", "auth": {"type": "client_credentials", "client_id": "id", "client_secret": "planted-secret"}}
 SIGNED = {"type": "signature", "header": "Token", "secret": "planted-secret-of-the-door"}
 RUNBOOK = {"start": {"queue": "desk.asks"}, "first": "end", "steps": {"end": {"end": "done"}}}
+RESULT = {"exchange": "answers", "routing_key": "results.erp", "queue": "erp.answers"}
 DEFINITION = {
     "clients": {"main": CLIENT},
     "subscribers": {"tickets": subscriber(queue="events.tickets"), "agents": subscriber(entity="Agent", queue=None, publish={"exchange": "people"})},
     "publishers": {
-        "erp": publisher(queue="erp.assets", bind=[{"exchange": "erp", "routing_key": "asset.#"}], retry=["500ms", "5s", "10m", "1h", "2d"]),
+        "erp": publisher(queue="erp.assets", bind=[{"exchange": "erp", "routing_key": "asset.#"}], retry=["500ms", "5s", "10m", "1h", "2d"], result=RESULT),
         "kept": publisher(queue="erp.contracts", bind=[{"exchange": "erp", "routing_key": "contract.#"}], order_by="{{ id }}"),
         "theirs": publisher(queue="legacy.inbox", declare=False),
         "odd": publisher(queue="a(b)|.*[x]"),
@@ -88,7 +89,7 @@ def test_the_worker_may_bind_publish_and_consume_what_its_routes_need(routes, ac
     whole, may = topology_of(routes), accounts["halo-worker"]
     handing_on = [queue.name for queue in whole.queues if "x-dead-letter-exchange" in queue.arguments]
     consumed = ["halo.claims", "halo.echoes", "halo.keys", "halo.state.tickets", "halo.state.tickets.known", "legacy.inbox", "erp.contracts.order"]
-    written = ["amq.default", "halo", "people", "hooks", *(binding.queue for binding in whole.bindings)]
+    written = ["amq.default", "halo", "people", "hooks", "answers", *(binding.queue for binding in whole.bindings)]
     assert [name for name in (*handing_on, *consumed, *(binding.exchange for binding in whole.bindings)) if not allows(may.read, name)] == []
     assert [name for name in written if not allows(may.write, name)] == []
 
@@ -125,10 +126,14 @@ def test_a_sender_may_publish_to_its_exchange_and_do_nothing_else(accounts):
     assert (senders["sender-erp"].configure, senders["sender-erp"].write, senders["sender-erp"].read) == (NOTHING, "^erp$", NOTHING)
 
 
+def test_a_queue_for_results_has_a_reader(accounts):
+    assert accounts["reader-erp.answers"].read == r"^erp\.answers$"
+
+
 def test_a_reader_may_consume_its_queue_or_declare_its_own(accounts):
     served, own, narrow = accounts["reader-events.tickets"], accounts["reader-billing"], accounts["reader-stock"]
     assert (served.configure, served.write, served.read) == (NOTHING, NOTHING, r"^events\.tickets$")
-    assert (own.configure, own.write, own.read) == (r"^billing(\..*)?$", r"^billing(\..*)?$", r"^(billing(\..*)?|halo|hooks|people|reports)$")
+    assert (own.configure, own.write, own.read) == (r"^billing(\..*)?$", r"^billing(\..*)?$", r"^(billing(\..*)?|answers|halo|hooks|people|reports)$")
     assert narrow.read == r"^(stock(\..*)?|halo)$"
 
 

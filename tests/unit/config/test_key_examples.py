@@ -198,6 +198,7 @@ PLACES = {
     "PagesDefinition": in_pages,
     "Password": lambda key, value: in_client(auth={"type": "password", "client_id": "a", "username": "u", "password": "p"} | {key: value}),
     "Publish": lambda key, value: files(subscribers={"a": SUBSCRIBER | {"publish": {key: value}}}),
+    "Result": lambda key, value: in_publisher(result={"routing_key": "results"} | {key: value}),
     "PublisherDefinition": in_publisher_key,
     "PushDefinition": lambda key, value: in_webhook(publish={key: value}),
     "Request": in_request,

@@ -11,8 +11,8 @@ from tests.tools.headers import CODEC, opened
 from tests.unit.flows.routes import Arrived, Holding, find, publisher
 from worker.catalogue.actions import ACTIONS
 from worker.cli.dead.commands import dead_replay
-from worker.config.automation import Branch, Method, Runbook, Step
-from worker.config.control_steps import ForEach
+from worker.config.automation import Method, Runbook, Step
+from worker.config.control_steps import Branch, ForEach
 from worker.config.routes import Routes
 from worker.config.run_templates import compile_run_template
 from worker.config.variables import VariablePath

@@ -13,7 +13,8 @@ from tests.tools.headers import opened
 from tests.unit.flows.routes import Arrived, Given, Impatient, Ledger, ScriptedHalo, answered, publisher, subscriber
 from tests.unit.flows.test_runbook import ASK, Scripted, at, book, led_to
 from worker.changes.detect import Change
-from worker.config.automation import Branch, Step
+from worker.config.automation import Step
+from worker.config.control_steps import Branch
 from worker.config.expressions import compile_condition, compile_template
 from worker.core.errors import EvaluatorUnavailable
 from worker.core.evaluation import Question

@@ -13,8 +13,9 @@ from worker.app.planning.differences import differences_of
 from worker.app.planning.messages import plan_message
 from worker.app.planning.records import ChangeKind, plan_record
 from worker.app.planning.runs import plan_run
-from worker.config.automation import Caller, Runbook, Webhook
+from worker.config.automation import Runbook, Webhook
 from worker.config.config_node import Table
+from worker.config.method_caller import Caller
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.answers import Answers
 from worker.core.clock import SystemClock

@@ -15,7 +15,7 @@ from worker.flows.polling.emit import EmitStopped, Emitter, Tally
 from worker.flows.polling.events import deletion
 from worker.metrics import Metrics
 
-ChangeKind = Literal["created", "updated", "deleted"]
+ChangeKind = Literal["created", "updated", "deleted", "backfilled"]
 
 
 async def plan_record(route: Subscriber, source: str, evaluator: Evaluator, clock: Clock, record: Any, kind: ChangeKind) -> Plan:

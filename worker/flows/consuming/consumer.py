@@ -13,6 +13,7 @@ from worker.core.health import Health
 from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.trace import NO_TRACE, Tracer
+from worker.flows.consuming.answering import Answer, no_answer
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.memory import Memory, Share
@@ -58,6 +59,7 @@ class Consumer:
         *,
         tasks: asyncio.TaskGroup,
         tracer: Tracer = NO_TRACE,
+        answer: Answer = no_answer,
     ) -> None:
         self._what = consumption
         self._handler = handler
@@ -78,6 +80,7 @@ class Consumer:
             InFlight(),
             partial(report, metrics, consumption.route),
             tracer,
+            answer,
         )
         self._sessions = 0
         self._arrivals = 0

@@ -19,6 +19,7 @@ from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused
 from worker.core.ports import Clock
 from worker.core.settlement import Ack, Bury, Settlement, settle
 from worker.core.trace import NO_TRACE, Tracer
+from worker.flows.consuming.answering import Answer, no_answer
 from worker.flows.consuming.memory import Memory
 from worker.flows.evaluating import unevaluated
 from worker.flows.tracing import received, settled
@@ -86,12 +87,14 @@ class Job(Protocol):
 class Execution:
     """A handler's run for one delivery, in the consumer's `session` (one channel's life).
 
-    `settlement`: what was carried out. Its copy is in the retry or dead-letter queue, and only the acknowledgement is missing.
+    `settlement`: what was carried out. Its copy is in the retry or dead-letter queue, and only the result and the acknowledgement are missing. `answered`: the
+    result is sent, or cannot be.
     """
 
     key: Hashable
     session: int
     settlement: Settlement | None = None
+    answered: bool = False
     _outcome: Outcome | None = None
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -163,6 +166,7 @@ class DeliveryRunner:
     in_flight: InFlight
     report: Report
     tracer: Tracer = NO_TRACE
+    answer: Answer = no_answer
 
     async def own(self, job: Job) -> None:
         """Settle it, whatever happens to its handler; a delivery whose channel is lost comes again."""
@@ -178,6 +182,9 @@ class DeliveryRunner:
             try:
                 outcome = await (execution.outcome() if adopted else execution.run(handled(job)))
                 settlement = await self._settled(job, execution, outcome)
+                if not execution.answered:
+                    await self.answer(outcome, settlement, job.delivery, state)
+                    execution.answered = True
                 await job.ack()
             except ChannelLost as error:
                 logger.warning("message.unsettled", message_id=state.message_id, reason=str(error))

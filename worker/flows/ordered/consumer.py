@@ -15,6 +15,7 @@ from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator
 from worker.core.topology import ORDER_MARK, Topology, order_lock, order_room, ordered_topology
 from worker.core.trace import NO_TRACE, Tracer
+from worker.flows.consuming.answering import Answer, no_answer
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.report import report
@@ -27,7 +28,7 @@ from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import WaitingMessage
 from worker.flows.ordered.waiting_queue import PREFETCH, WaitingQueue
 from worker.flows.waiting import race
-from worker.flows.writes.publisher import consumption_of
+from worker.flows.writes.publisher import consumption_of, results_topology
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
@@ -38,7 +39,7 @@ TOLD_EVERY = 1.0
 
 
 def ordered_publisher_topology(route: Publisher) -> Topology:
-    return ordered_topology(route.queue, route.bind, declare=route.declare)
+    return ordered_topology(route.queue, route.bind, declare=route.declare) + results_topology(route)
 
 
 async def tell_all_left_behind(routes: Iterable[Publisher], broker: Broker) -> None:
@@ -73,6 +74,7 @@ class OrderedConsumer:
         health: Health,
         tasks: asyncio.TaskGroup,
         tracer: Tracer = NO_TRACE,
+        answer: Answer = no_answer,
     ) -> None:
         self._route = route
         self._part = consumption_of(route).part
@@ -82,7 +84,7 @@ class OrderedConsumer:
         self._clock = clock
         self._metrics = metrics
         self._health = health
-        runner = DeliveryRunner(route.name, memory.receipts.ledger, memory, clock, metrics, InFlight(), partial(report, metrics, route.name), tracer)
+        runner = DeliveryRunner(route.name, memory.receipts.ledger, memory, clock, metrics, InFlight(), partial(report, metrics, route.name), tracer, answer)
         self._deps = RunnerDeps(route, self._part, handler, needs, evaluator, codec, clock, metrics, health, tasks, runner, memory)
         self._unread = UnreadDeliveries(route.name, self._part, route.declare, memory, clock, metrics, health)
         self._session = 0

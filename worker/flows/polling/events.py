@@ -62,6 +62,8 @@ async def event_of(route: Subscriber, change: Change, source: str, now: datetime
         "cloudEvents_time": (updated_at(change.record) or now).astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "dedupe-key": key,
     }
+    if change.kind == "backfilled":
+        headers["cloudEvents_backfill"] = str(change.previous).rpartition("/")[2]
     message = Message(encode(body), headers, message_id=new_id(), correlation_id=new_id(), timestamp=now)
     return Event(message, route.exchange, routing_key)
 

@@ -59,18 +59,25 @@ def planned(route: Subscriber, baton: Baton, now: float) -> Plan:
 
 def resumed(scan: dict[str, Any]) -> tuple[Plan, Position]:
     """Return the unfinished scan of a baton."""
-    values = {item.name: scan["position"][IN_BATON.get(item.name, item.name)] for item in fields(Position)}
-    for name in TIMES:
-        values[name] = datetime.fromisoformat(values[name]) if values[name] else None
-    position = Position(**values)
     since, again = (datetime.fromisoformat(text) if (text := scan.get(name)) else None for name in ("since", "again"))
-    return Plan(scan["full"], since, scan["learning"], again), position
+    return Plan(scan["full"], since, scan["learning"], again), position_of(scan["position"])
+
+
+def position_of(document: dict[str, Any]) -> Position:
+    """Return the position that `position_document` wrote; moments may be text."""
+    values = {item.name: document[IN_BATON.get(item.name, item.name)] for item in fields(Position)}
+    for name in TIMES:
+        values[name] = datetime.fromisoformat(str(values[name])) if values[name] else None
+    return Position(**values)
+
+
+def position_document(position: Position) -> dict[str, Any]:
+    return {IN_BATON.get(name, name): value for name, value in asdict(position).items()}
 
 
 def suspended(plan: Plan, position: Position) -> dict[str, Any]:
     """Return a scan in the form that the baton carries; `resumed` reads it."""
-    written = {IN_BATON.get(name, name): value for name, value in asdict(position).items()}
-    return {"full": plan.full, "since": plan.since, "learning": plan.baseline, "again": plan.again, "position": written}
+    return {"full": plan.full, "since": plan.since, "learning": plan.baseline, "again": plan.again, "position": position_document(position)}
 
 
 def next_cursor(route: Subscriber, baton: Baton, plan: Plan, position: Position, now: float) -> datetime | None:

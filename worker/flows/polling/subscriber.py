@@ -14,6 +14,7 @@ from worker.core.ports import Broker, Channel, Clock, Evaluator, Halo
 from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
 from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.echoes.filter import EchoFilter
+from worker.flows.polling.backfilling import Backfiller, pause_after
 from worker.flows.polling.emit import Emitter
 from worker.flows.polling.poll import Poller
 from worker.flows.polling.retrying import RetryingReader
@@ -22,6 +23,7 @@ from worker.flows.polling.turn import TurnResult
 from worker.flows.polling.turns import next_arrival
 from worker.flows.waiting import race
 from worker.metrics import Metrics
+from worker.state.backfill import Backfill
 from worker.state.baton import Baton, KnownRef
 from worker.state.baton_lease import BatonLease, HeldBaton, open_lease
 from worker.state.bootstrap import baton_visible, ensure_baton, restart_baton
@@ -128,6 +130,9 @@ class SubscriberFlow:
             return replace(baton, due=now)
         if baton.due > now and baton.scan is None and baton.polled:
             return replace(baton, due=baton.due)  # it came early: another replica drained the waiting queue
+        backfill = Backfill.of(baton.backfill)
+        if backfill is not None and backfill.running and baton.scan is None and baton.polled and baton.poll_due > now:
+            return await self._backfilled(broker, baton, backfill, stop)
         try:
             stream = KnownStream(broker, self._route.name)
             known = await self._known(stream, baton)
@@ -142,7 +147,21 @@ class SubscriberFlow:
         self._cached = (ref, known)
         failures = baton.failures if not result.ended else baton.failures + 1 if result.error else 0
         self._report(result, failures)
-        return baton.advanced(known=ref, due=self._due(result), failures=failures, key=self._route.key, **result.changes)
+        due = self._due(result)
+        if result.ended and backfill is not None and backfill.running:  # the backfill has the time until the next poll
+            return baton.advanced(
+                known=ref, due=min(due, self._clock.now() + pause_after(backfill)), poll_due=due, failures=failures, key=self._route.key, **result.changes
+            )
+        return baton.advanced(known=ref, due=due, failures=failures, key=self._route.key, **result.changes)
+
+    async def _backfilled(self, broker: Broker, baton: Baton, backfill: Backfill, stop: asyncio.Event) -> Baton:
+        """Take a turn of the backfill; the next poll stays due when it was."""
+        emitter, reader = self._emitter(broker), RetryingReader(self._halo, self._clock, stop)
+        self._health.up(self.part, f"a backfill reads its history (`halo-worker backfill {self._route.name} --status`)")
+        backfiller = Backfiller(self._route, reader, emitter, self._evaluator, self._clock, self._metrics)
+        backfill = await backfiller.take_turn(backfill, baton.poll_due, stop.is_set)
+        due = min(baton.poll_due, self._clock.now() + pause_after(backfill)) if backfill.running else baton.poll_due
+        return baton.advanced(backfill=backfill.as_object(), due=due)
 
     async def _known(self, stream: KnownStream, baton: Baton) -> RecordIndex:
         if self._cached is not None and self._cached[0] == baton.known:
@@ -171,8 +190,7 @@ class SubscriberFlow:
             self._health.up(self.part, "waiting for its turn")
 
     async def _work(self, broker: Broker, baton: Baton, known: RecordIndex, stop: asyncio.Event) -> TurnResult:
-        source = self._halo.source(self._route.operation.path)
-        emitter = Emitter(self._route, broker, self._evaluator, self._clock, self._metrics, source, self._tracer)
+        emitter = self._emitter(broker)
         limit = self._clock.monotonic() + self._turn_limit
         check = EchoFilter(self._route, self._echoes, self._clock, self._metrics) if self._echoes is not None else None
         reader = RetryingReader(self._halo, self._clock, stop)
@@ -189,6 +207,10 @@ class SubscriberFlow:
         if result.unroutable:
             await self._declare_again(broker)
         return result
+
+    def _emitter(self, broker: Broker) -> Emitter:
+        source = self._halo.source(self._route.operation.path)
+        return Emitter(self._route, broker, self._evaluator, self._clock, self._metrics, source, self._tracer)
 
     async def _declare_again(self, broker: Broker) -> None:
         """Declare the route's topology, which may have been deleted. A failure must not stop the baton."""
@@ -210,7 +232,7 @@ class SubscriberFlow:
         now = self._clock.now()
         if self._route.on_lost_cursor == "start":
             logger.warning("known.lost", route=self._route.name, reason=str(error), then="starts as on the first day")
-            return Baton(epoch=baton.epoch, generation=baton.generation + 1, due=now)
+            return Baton(epoch=baton.epoch, generation=baton.generation + 1, due=now, backfill=baton.backfill)
         self._alarm(f"{error}; nothing is polled until `halo-worker cursor set|reset {self._route.name}`, or the route says `on_lost_cursor: start`")
         return replace(baton, due=now + self._turn_limit)
 

@@ -28,7 +28,12 @@ from worker.flows.writes.write_request import write_of
 
 
 def publisher_topology(route: Publisher) -> Topology:
-    return work_topology(route.queue, route.retry, route.bind, declare=route.declare)
+    return work_topology(route.queue, route.retry, route.bind, declare=route.declare) + results_topology(route)
+
+
+def results_topology(route: Publisher) -> Topology:
+    """Where the results of its messages go."""
+    return Topology() if route.result is None else route.result.topology
 
 
 def consumption_of(route: Publisher) -> Consumption:

@@ -1,0 +1,83 @@
+"""The answer to the sender of a message: what became of it, as a value; and which addresses a sender may name for it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from worker.core.delivery_state import DeliveryState
+from worker.core.message import Delivery, identity_of
+from worker.core.outcome import Done, Outcome, Skipped
+from worker.core.settlement import Ack, Bury, Settlement
+from worker.core.topology import Topology, events_topology
+
+RESULT_TYPE = "com.haloitsm.result"
+DIRECT = "amq.rabbitmq.reply-to."
+"""RabbitMQ gives a request with direct reply-to such an address: it leads to the sender's own channel, and nobody can guess it."""
+REPLIES = ("replies.*",)
+RESERVED = ("amq.", "halo.")
+LONGEST_ADDRESS = 255  # bytes of a routing key in AMQP
+
+
+@dataclass(frozen=True, slots=True)
+class ResultTarget:
+    """Where a route publishes the results of its messages. `queue`: one to declare and bind."""
+
+    exchange: str
+    routing_key: str
+    queue: str | None = None
+
+    @property
+    def topology(self) -> Topology:
+        return events_topology(self.exchange, self.queue, self.routing_key)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRule:
+    """Which queues a sender's `reply_to` may name besides its direct reply-to. `patterns`: names in which `*` stands for any text. `taken`: queues of routes."""
+
+    patterns: tuple[str, ...] = REPLIES
+    taken: frozenset[str] = frozenset()
+
+    def refusal(self, address: str) -> str:
+        """Why no reply goes to this address; empty where it may."""
+        if address.startswith(DIRECT):
+            return ""
+        if len(address.encode(errors="replace")) > LONGEST_ADDRESS or not address.isprintable():
+            return "it cannot be the name of a queue"
+        if address.startswith(RESERVED):
+            return "it begins with `amq.` or `halo.`"
+        if address in self.taken:
+            return "it is a queue of a route"
+        if not any(matches(pattern, address) for pattern in self.patterns):
+            return f"it fits none of {', '.join(self.patterns)}" if self.patterns else "the route allows no queue"
+        return ""
+
+
+def matches(pattern: str, name: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL) is not None
+
+
+def result_of(outcome: Outcome, settlement: Settlement, route: str, state: DeliveryState) -> dict[str, Any] | None:
+    """The body of the result: members as they apply. None while the message has not ended."""
+    about: dict[str, Any] = {"route": route, "message_id": state.message_id}
+    match settlement:
+        case Ack():
+            told = {"reason": outcome.detail} if isinstance(outcome, Skipped) else {}
+            done = {"id": outcome.record, "status": outcome.status} if isinstance(outcome, Done) else {}
+            body = {"outcome": "skipped" if isinstance(outcome, Skipped) else "done"} | about | done | told
+        case Bury(dead_class, reason, status):
+            body = {"outcome": "dead"} | about | {"status": status, "class": dead_class.value, "reason": reason}
+        case _:
+            return None
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def result_id(route: str, delivery: Delivery, state: DeliveryState) -> str:
+    """The message id of a result: the same for every copy of the message, another one after an operator's replay."""
+    _, message_id, content = identity_of(delivery)
+    told: Sequence[Any] = (route, state.origin or message_id, content.hex(), state.replays, state.replay)
+    return blake2b(ascii(told).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,116 @@
+"""Sends the result of a message to the route's own target and to the sender's reply address, before the message leaves its queue."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+
+from worker.core.delivery_state import DeliveryState
+from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, PublishRefused, Unroutable
+from worker.core.json_codec import encode
+from worker.core.message import Delivery, Message
+from worker.core.outcome import Outcome
+from worker.core.ports import Clock
+from worker.core.results import DIRECT, RESULT_TYPE, ReplyRule, ResultTarget, result_id, result_of
+from worker.core.settlement import Settlement
+from worker.core.topology import Topology
+from worker.metrics import Metrics
+
+logger = structlog.get_logger()
+ATTEMPTS = 3
+SHOWN = 100  # characters of an address that a sender chose
+
+Answer = Callable[[Outcome, Settlement, Delivery, DeliveryState], Awaitable[None]]
+"""Tells the sender what became of its message. Raises `ChannelLost` when the broker is lost: the message is then delivered again."""
+
+
+async def no_answer(_: Outcome, __: Settlement, ___: Delivery, ____: DeliveryState) -> None:
+    """For routes whose senders are told nothing."""
+
+
+class AnsweringBroker(Protocol):
+    """What results need of a broker; it outlives attachments."""
+
+    async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
+        """As `Broker.publish`. Raises `BrokerUnreachable` while there is no attachment."""
+        ...
+
+    async def declare(self, topology: Topology) -> None:
+        """As `Broker.declare`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ResultSender:
+    """The results of one route. A result that the broker does not take is logged and counted: it never holds up its message."""
+
+    route: str
+    target: ResultTarget | None
+    rule: ReplyRule
+    broker: AnsweringBroker
+    clock: Clock
+    metrics: Metrics
+
+    async def send(self, outcome: Outcome, settlement: Settlement, delivery: Delivery, state: DeliveryState) -> None:
+        """Publish the result, confirmed. Raises `ChannelLost`."""
+        reply_to = delivery.message.reply_to
+        if self.target is None and not reply_to:
+            return
+        body = result_of(outcome, settlement, self.route, state)
+        if body is None:
+            return
+        now = datetime.fromtimestamp(self.clock.now(), UTC)
+        number = result_id(self.route, delivery, state)
+        message = Message(encode(body), message_id=number, correlation_id=state.correlation_id, type=RESULT_TYPE, timestamp=now)
+        if self.target is not None:
+            await self._publish(message, self.target.exchange, self.target.routing_key)
+        if reply_to:
+            if refusal := self.rule.refusal(reply_to):
+                self._tell("refused", "", reply_to, f"no result goes to the sender's `reply_to`: {refusal}")
+            else:
+                await self._publish(message, "", reply_to)
+
+    async def _publish(self, message: Message, exchange: str, routing_key: str) -> None:
+        reason = ""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self.broker.publish(message, routing_key=routing_key, exchange=exchange)
+            except Unroutable:
+                if routing_key.startswith(DIRECT) and not exchange:  # the broker calls a direct reply unrouted also when it has passed it on
+                    break
+                self._tell("unrouted", exchange, routing_key, "no queue takes the result: bind one, or the sender has deleted its reply queue")
+                return
+            except BrokerUnreachable as error:
+                raise ChannelLost(str(error)) from error
+            except PublishRefused as error:
+                reason = str(error)
+                if attempt == ATTEMPTS or not await self._declared_again(exchange):
+                    break
+            except BrokerError as error:  # a channel that another publish closed, or no confirm in time
+                reason = str(error)
+            else:
+                reason = ""
+                break
+        if reason:
+            self._tell("failed", exchange, routing_key, reason)
+        else:
+            self.metrics.results.labels(self.route, "sent").inc()
+
+    async def _declared_again(self, exchange: str) -> bool:
+        """Whether the route's exchange, which may have been deleted, is there again."""
+        if self.target is None or exchange != self.target.exchange:
+            return False
+        try:
+            await self.broker.declare(self.target.topology)
+        except BrokerError as error:
+            logger.error("topology.not_restored", route=self.route, reason=str(error))
+            return False
+        return True
+
+    def _tell(self, result: str, exchange: str, routing_key: str, reason: str) -> None:
+        self.metrics.results.labels(self.route, result).inc()
+        logger.warning("result.not_sent", exchange=exchange, routing_key=routing_key[:SHOWN], reason=reason)

@@ -1,0 +1,1 @@
+"""Records what a real Halo answers, without personal data, and serves it again."""
