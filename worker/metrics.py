@@ -32,6 +32,7 @@ class Metrics:
         self.polled = self._gauge("last_complete_poll_timestamp_seconds", "When a subscriber's last complete poll ended, seconds since 1970", "route")
         self.failed_polls = self._gauge("failed_polls_in_a_row", "Polls of a subscriber that failed since the last one that did not", "route")
         self.ambiguous_keys = self._counter("ambiguous_keys", "Polls that published nothing: the key does not identify a record", "route", "key")
+        self.deletes_held = self._gauge("deletes_held", "1 while a subscriber reports no deletions, since too many records are missing at once", "route")
         self.known = self._gauge("known_records", "Records that a subscriber knows", "route")
         self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although one was created", "route")
         self.refused_state = self._counter("refused_state", "Batons, claims, permits and write notices that no worker can have written", "kind")
@@ -88,7 +89,18 @@ class Metrics:
 
     def forget_route(self, route: str) -> None:
         """Show no state of a route that is no more; what was counted stays."""
-        for gauge in (self.polled, self.succeeded, self.failed_polls, self.known, self.cursor_lost, self.consuming, self.paused, self.in_hand, self.retrying):
+        for gauge in (
+            self.polled,
+            self.succeeded,
+            self.failed_polls,
+            self.deletes_held,
+            self.known,
+            self.cursor_lost,
+            self.consuming,
+            self.paused,
+            self.in_hand,
+            self.retrying,
+        ):
             with suppress(KeyError):
                 gauge.remove(route)
 

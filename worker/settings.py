@@ -11,18 +11,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
-from yarl import URL
 
+from worker.core.broker_addresses import VALID, addresses_of, mistake_in
 from worker.core.durations import parse_duration
 from worker.core.errors import ConfigError, Problem
 from worker.core.suggest import nearest
 from worker.core.text_files import UnreadableFile, read_text
-from worker.core.url_credentials import NOT_ENCODED, is_encoded
 
 PREFIX = "WORKER_"
+SECRET = frozenset({"amqp_url", "admin_token"})  # never quoted in an error
+OWN_WORDS = frozenset({"duration", "size", "broker_address", "networks", "host_names", "admin_token"})  # errors whose sentences are ours
 UNITS = {"kib": 1024, "mib": 1024**2, "gib": 1024**3}
 URL_FILE = "WORKER_AMQP_URL_FILE"
-BROKER_ADDRESS = "amqp://user:password@host:5672/vhost, amqps://user:password@host:5671/vhost, or memory:// for the embedded broker"
+TOKEN_FILE = "WORKER_ADMIN_TOKEN_FILE"  # noqa: S105 - the name of a variable
+FILES = {URL_FILE: "amqp_url", TOKEN_FILE: "admin_token"}
+SHORTEST_TOKEN = 16  # characters
 FOREIGN = re.compile(r"WORKER_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT(_.*)?)")  # our tests' own, and what Kubernetes sets beside a Service called `worker`
 
 
@@ -51,21 +54,12 @@ def lower(value: Any) -> Any:
 
 
 def broker_address(value: Any) -> Any:
-    """Refuse what is not an address of a broker. The error quotes nothing of the value, since it holds a password."""
-    if isinstance(value, str) and not is_encoded(value.strip()):
-        raise PydanticCustomError("broker_address", "{reason}", {"reason": NOT_ENCODED})
-    try:
-        url = URL(value.strip())
-        usable = url.scheme == "memory" or (url.scheme in {"amqp", "amqps"} and bool(url.host) and url.port != 0)
-    except (AttributeError, ValueError):
-        usable = False
-    if not usable:
-        raise PydanticCustomError(
-            "broker_address",
-            "it is not an address of a broker; valid are {valid}; special characters in the password are percent-encoded",
-            {"valid": BROKER_ADDRESS},
-        )
-    return value.strip()
+    """Refuse what is no list of addresses of one broker. The error quotes nothing of the value, since it holds a password."""
+    if not isinstance(value, str):
+        return value
+    if (mistake := mistake_in(value.strip())) is not None:
+        raise PydanticCustomError("broker_address", "{reason}", {"reason": mistake})
+    return ",".join(addresses_of(value))
 
 
 def networks(value: Any) -> Any:
@@ -85,6 +79,34 @@ def networks(value: Any) -> Any:
     return tuple(found)
 
 
+def host_names(value: Any) -> Any:
+    """Names of hosts, separated by commas."""
+    if not isinstance(value, str):
+        return value
+    names = tuple(each.strip().lower().rstrip(".") for each in value.split(",") if each.strip())
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name):
+            raise PydanticCustomError(
+                "host_names",
+                "{given} is not the name of a host; valid are such as worker.example.com, without scheme and port, separated by commas",
+                {"given": repr(name[:60])},
+            )
+    return names
+
+
+def token_text(value: Any) -> Any:
+    """Refuse a token that can be guessed. The error quotes nothing of it."""
+    if isinstance(value, str):
+        value = value.strip()
+        if len(value) < SHORTEST_TOKEN or not value.isascii():
+            raise PydanticCustomError(
+                "admin_token",
+                "the token is shorter than {least} characters or holds others than ASCII: make one with `openssl rand -hex 32`",
+                {"least": SHORTEST_TOKEN},
+            )
+    return value
+
+
 Seconds = Annotated[float, BeforeValidator(seconds), Field(allow_inf_nan=False)]
 
 
@@ -97,7 +119,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     amqp_url: Annotated[SecretStr, BeforeValidator(broker_address)] = Field(
-        SecretStr("amqp://guest:guest@localhost:5672/"), description=f"address of the broker: {BROKER_ADDRESS}"
+        SecretStr("amqp://guest:guest@localhost:5672/"), description=f"address of the broker: {VALID}"
     )
     routes: Path = Field(Path("routes"), description="directory of the route files")
     on_broken_routes: Annotated[Literal["refuse", "skip"], BeforeValidator(lower)] = Field(
@@ -113,7 +135,14 @@ class Settings(BaseModel):
     )
     shutdown_grace: Seconds = Field(25.0, gt=0, le=3600, description="time for messages in flight to end after SIGTERM")
     admin_host: str = Field("127.0.0.1", min_length=1, description="interface of the admin port; 0.0.0.0 in a container")
-    admin_port: int = Field(8080, ge=0, le=65535, description="port of /livez, /readyz and /metrics; 0 takes a free port, which the log names")
+    admin_port: int = Field(8080, ge=0, le=65535, description="port of the status page, /livez, /readyz and /metrics; 0 takes a free port, which the log names")
+    admin_token: Annotated[SecretStr | None, BeforeValidator(token_text)] = Field(
+        None,
+        description=f"what an operator gives to the status page to act and to see bodies, at least {SHORTEST_TOKEN} characters; without one the page only shows",
+    )
+    admin_hosts: Annotated[tuple[str, ...], BeforeValidator(host_names)] = Field(
+        (), description="names under which browsers reach the status page, separated by commas; localhost and IP addresses are always valid"
+    )
     public_host: str = Field("127.0.0.1", min_length=1, description="interface of the public port; 0.0.0.0 in a container")
     public_port: int = Field(
         8081, ge=0, le=65535, description="port of webhooks and endpoints of runbooks, open only when a route has one; 0 takes a free port"
@@ -167,7 +196,10 @@ class Settings(BaseModel):
 def variables() -> dict[str, str]:
     """Return the description of every variable."""
     known = {PREFIX + name.upper(): field.description or "" for name, field in Settings.model_fields.items()}
-    return known | {URL_FILE: "file that holds the address of the broker, instead of WORKER_AMQP_URL; read again at each connection"}
+    return known | {
+        URL_FILE: "file that holds the address or addresses of the broker, instead of WORKER_AMQP_URL; read again at each connection",
+        TOKEN_FILE: "file that holds the token of the status page, instead of WORKER_ADMIN_TOKEN; read at the start",
+    }
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
@@ -175,9 +207,10 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     given = {name: value for name, value in environment.items() if name.startswith(PREFIX) and value.strip() and not FOREIGN.fullmatch(name)}
     known = variables()
     problems = [Problem(name, 0, 0, _unknown(name, known)) for name in given if name not in known]
-    values = {name.removeprefix(PREFIX).lower(): value for name, value in given.items() if name in known and name != URL_FILE}
-    if URL_FILE in given:
-        problems += _read_url_file(given[URL_FILE], values)
+    values = {name.removeprefix(PREFIX).lower(): value for name, value in given.items() if name in known and name not in FILES}
+    for name in FILES:
+        if name in given:
+            problems += _read_file(name, given[name], values)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
@@ -193,21 +226,19 @@ def _unknown(name: str, known: Mapping[str, str]) -> str:
     return f"there is no such setting; {hint}"
 
 
-def _read_url_file(path: str, values: dict[str, str]) -> list[Problem]:
-    if "amqp_url" in values:
-        return [Problem(URL_FILE, 0, 0, "WORKER_AMQP_URL is set as well; keep one of the two")]
+def _read_file(name: str, path: str, values: dict[str, str]) -> list[Problem]:
+    if FILES[name] in values:
+        return [Problem(name, 0, 0, f"{PREFIX}{FILES[name].upper()} is set as well; keep one of the two")]
     try:
-        values["amqp_url"] = read_text(Path(path.strip()))
+        values[FILES[name]] = read_text(Path(path.strip()))
     except UnreadableFile as error:
-        return [Problem(URL_FILE, 0, 0, f"the file {path!r} {error}")]
+        return [Problem(name, 0, 0, f"the file {path!r} {error}")]
     return []
 
 
 def _problems(error: ValidationError, values: Mapping[str, str]) -> Iterator[Problem]:
     for detail in error.errors(include_url=False, include_input=False):
         name = str(detail["loc"][0])
-        said = f"{values[name]!r} is not valid: " if name != "amqp_url" else ""
-        message = (
-            detail["msg"] if detail["type"] in {"duration", "size", "broker_address", "networks"} else f"{said}{detail['msg'][:1].lower()}{detail['msg'][1:]}"
-        )
+        said = f"{values[name]!r} is not valid: " if name not in SECRET else ""
+        message = detail["msg"] if detail["type"] in OWN_WORDS else f"{said}{detail['msg'][:1].lower()}{detail['msg'][1:]}"
         yield Problem(PREFIX + name.upper(), 0, 0, message)

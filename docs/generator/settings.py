@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from docs.generator.markdown import code, codes, page, sentence, table
 from worker.core.durations import format_duration
-from worker.settings import PREFIX, UNITS, URL_FILE, Settings, seconds, size, variables
+from worker.settings import PREFIX, TOKEN_FILE, UNITS, URL_FILE, Settings, host_names, seconds, size, token_text, variables
 
 INTRO = """Set these as environment variables of `halo-worker run`. The worker checks all of them before it starts.
 An unknown or invalid `WORKER_*` variable ends it with exit code 2, and each mistake has a line of its own.
@@ -23,9 +23,12 @@ NOTES = """## Notations
 | duration | `500ms`, `25s`, `5m`, `1h`, or a number of seconds |
 | size | `64KiB`, `16MiB`, `1GiB`, or a number of bytes |
 | networks | addresses and networks, separated by commas: `10.0.0.5, 10.244.0.0/16, fd00::/8` |
+| host names | names without scheme and port, separated by commas: `worker.example.com, ops` |
 
 Special characters of the broker's user name and password are percent-encoded: `%40` for `@`, `%2F` for `/`.
-The worker refuses an address in which they are not. `amqps://` addresses take `?cafile=`, and `&certfile=` and
+The worker refuses an address in which they are not. Several addresses are the nodes of one cluster, with commas
+between them: [A cluster of RabbitMQ](../operations/cluster.md) has the rules. A comma inside an address is `%2C`.
+`amqps://` addresses take `?cafile=`, and `&certfile=` and
 `&keyfile=` where the broker asks for a certificate."""
 
 
@@ -33,7 +36,7 @@ def settings_page() -> str:
     rows = [
         (code(PREFIX + name.upper()), default_of(name, field), valid(field), sentence(field.description or "")) for name, field in Settings.model_fields.items()
     ]
-    rows.append((code(URL_FILE), "", "path", sentence(variables()[URL_FILE])))
+    rows += [(code(name), "", "path", sentence(variables()[name])) for name in (URL_FILE, TOKEN_FILE)]
     return page("Settings", INTRO, table(("variable", "default", "valid", "meaning"), rows), NOTES)
 
 
@@ -73,6 +76,10 @@ def kind(field: FieldInfo) -> str:
         return "duration"
     if parses(field, size):
         return "size"
+    if parses(field, host_names):
+        return "host names"
+    if parses(field, token_text):
+        return "secret text"
     names = {"int": "whole number", "float": "number", "Path": "path", "SecretStr": "address", "str": "text"}
     return names.get(getattr(field.annotation, "__name__", ""), "networks")
 

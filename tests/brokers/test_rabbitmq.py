@@ -370,3 +370,17 @@ async def test_a_channel_that_is_left_in_haste_costs_nobody_the_attachment(amqp_
         await broker.declare(Topology(queues=(browsed("asked"),)))
         assert await broker.queue_depth("asked") == 0
         assert not broker.lost
+
+
+async def test_after_a_refusal_messages_go_over_another_channel_and_those_in_flight_on_the_old_one_are_confirmed(broker: Broker):
+    """RabbitMQ 3.10 refuses for ever on a channel whose first message to a quorum queue came while the queue had no leader."""
+    full = Queue("full", {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish"})
+    await broker.declare(Topology(queues=(full,)))
+    await broker.publish(Message(b"1"), routing_key="in")
+    old = broker._own_channel
+    results = await asyncio.gather(*(broker.publish(Message(b"x"), routing_key=name) for name in ["full"] * 30 + ["in"] * 30), return_exceptions=True)
+    assert any(isinstance(result, PublishRefused) for result in results[:30])
+    assert results[30:] == [None] * 30
+    assert broker._own_channel is not old
+    await broker.publish(Message(b"2"), routing_key="in")
+    assert (await broker.queue_depth("in"), broker._retired, old.closed) == (32, [], True)

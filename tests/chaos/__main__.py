@@ -10,10 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos import away, fuzz, rounds, schedule, soak
+from tests.chaos import away, cluster, fuzz, reloads, rounds, schedule, soak
 from tests.chaos.screen import Screen
 from tests.tools.invariants import Verdict
 from tests.tools.rabbitmq import rabbitmq
+from tests.tools.rabbitmq_cluster import rabbitmq_cluster
 
 
 def arguments() -> argparse.Namespace:
@@ -25,7 +26,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pace", type=float, default=1.0, help="how much there is to do, as a multiple of about 20 things a second")
     parser.add_argument("--without", default="", help=f"faults to leave out, with commas between them: {', '.join(schedule.KINDS)}")
     parser.add_argument("--kills", type=int, default=0, help="instead of everything: so many SIGKILLs during creates")
-    parser.add_argument("--messages", type=int, default=2000, help="with --kills: how many creates")
+    parser.add_argument("--messages", type=int, default=2000, help="with --kills or --cluster: how many creates")
+    parser.add_argument(
+        "--cluster", type=int, default=0, help="instead of everything: so many faults of the nodes of a cluster of three, during --messages creates"
+    )
+    parser.add_argument("--reloads", type=int, default=0, help="instead of faults: so many changes of a route file under load, of one replica")
     parser.add_argument("--failing", action="store_true", help="with --kills: Halo executes and then resets, cuts, answers 500 or HTML")
     parser.add_argument("--soak", type=int, default=0, help="instead of faults: so many messages, with --reconnects, and whether memory stays flat")
     parser.add_argument("--reconnects", type=int, default=500)
@@ -46,6 +51,10 @@ def main() -> int:
     say = Screen()
     for library in ("aio_pika", "aiormq"):
         logging.getLogger(library).setLevel(logging.CRITICAL)  # what they say of outages is what we make
+    if asked.cluster:
+        with rabbitmq_cluster() as (broker, nodes):
+            verdict = asyncio.run(cluster.cluster_faults(broker, nodes, folder, seed, asked.cluster, asked.messages, asked.replicas, say))
+        return report(verdict, seed, folder)
     with rabbitmq() as broker:
         if asked.soak:
             soaked = asyncio.run(soak.soak(broker, folder, asked.soak, asked.reconnects, say))
@@ -57,6 +66,8 @@ def main() -> int:
             return 1 if fuzzed.broken else 0
         if asked.kills:
             running = rounds.kills(broker, folder, seed, asked.kills, asked.messages, asked.replicas, say, failing=asked.failing)
+        elif asked.reloads:
+            running = reloads.reloads(broker, folder, seed, asked.reloads, say)
         elif asked.away:
             running = away.away(broker, folder, seed, asked.away, asked.replicas, say)
         else:

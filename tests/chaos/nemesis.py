@@ -45,7 +45,7 @@ class Nemesis:
         self._world.halo.faults.clear()
         self._world.halo.settings = replace(self._world.halo.settings, list_lag=0.0)
         for each in self._world.replicas:
-            for proxy in (each.broker, each.halo):
+            for proxy in (*each.brokers, each.halo):
                 proxy.refusing, proxy.latency, proxy.watch = False, 0.0, None
                 proxy.release()
             each.signal(signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""The stage of the chaos: replicas of the worker, each behind proxies of its own to the broker and to the simulated Halo."""
+"""The stage of the chaos: replicas of the worker, each behind proxies of its own to each node of the broker and to the simulated Halo."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Replica:
 
     number: int
     broker_url: str
-    broker: Proxy
+    brokers: tuple[Proxy, ...]
     halo_url: str
     halo: Proxy
     worker: WorkerProcess | None = None
@@ -44,6 +44,10 @@ class Replica:
     hindrances: int = 0
     hindered: bool = False
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def broker(self) -> Proxy:
+        return self.brokers[0]
 
     @property
     def alive(self) -> bool:
@@ -142,10 +146,10 @@ async def world(folder: Path, rabbitmq: RabbitMQ, definition: dict[str, Any], re
         simulated = await stack.enter_async_context(serve(settings))
         places = []
         for number in range(replicas):
-            broker_url, broker = await stack.enter_async_context(through_proxy(url))
+            ways = [await stack.enter_async_context(through_proxy(address)) for address in url.split(",")]
             halo_url, to_halo = await stack.enter_async_context(through_proxy(simulated.url))
             to_halo.forgets = True
-            places.append(Replica(number, broker_url, broker, halo_url.rstrip("/"), to_halo))
+            places.append(Replica(number, ",".join(way for way, _ in ways), tuple(proxy for _, proxy in ways), halo_url.rstrip("/"), to_halo))
         made = World(folder, rabbitmq, url, simulated, places, log_level)
         try:
             yield made

@@ -116,7 +116,10 @@ async def test_a_broken_file_refuses_the_start_or_stops_only_itself_where_that_i
     await skipping.logged("message.done", route="erp")
 
     async def told() -> bool:
-        return any("Nonsense" in problem for problem in (await shown(stage))["problems"])
+        return any(
+            "Nonsense" in problem and problem.endswith("(its file is not run, and neither is what refers to it)")
+            for problem in (await shown(stage))["problems"]
+        )
 
     await until(told)
 
@@ -136,6 +139,11 @@ async def test_a_running_worker_takes_changed_files_over_at_sighup_and_refuses_a
     refused = await worker.logged("routes.refused")
     assert "Nonsense" in refused["problem"]
     assert await worker.metric("route_problems") == 1
+
+    async def told() -> bool:
+        return any(problem.endswith("(the change is not taken over: the routes run on as they were)") for problem in (await shown(stage))["problems"])
+
+    await until(told)
     await other.send({"serial": "SN-2"}, "computers")
     await other.settles("computers")
     (stage.folder / "routes" / "broken.yaml").unlink()

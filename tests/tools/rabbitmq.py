@@ -60,11 +60,11 @@ class RabbitMQ:
         self._names = count(1)
 
     def new_vhost(self) -> str:
-        """The URL of a fresh virtual host."""
+        """The URL of a fresh virtual host; of a cluster, the URLs of its nodes with commas between them."""
         name = f"test-{os.getpid()}-{next(self._names)}"
         self.api.call("PUT", f"/api/vhosts/{name}")
         self.api.call("PUT", f"/api/permissions/{name}/{quote(self.api.user, safe='')}", {"configure": ".*", "write": ".*", "read": ".*"})
-        return f"{self.url.rstrip('/')}/{name}"
+        return ",".join(f"{url.rstrip('/')}/{name}" for url in self.url.split(","))
 
     def drop_vhost(self, url: str) -> None:
         """Also closes the connections to it."""
@@ -103,7 +103,7 @@ class RabbitMQ:
 
 
 def vhost_of(url: str) -> str:
-    return unquote(urlsplit(url).path.removeprefix("/")) or "/"
+    return unquote(urlsplit(url.partition(",")[0]).path.removeprefix("/")) or "/"
 
 
 class Say(Protocol):

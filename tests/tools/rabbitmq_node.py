@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.tools.ports import free_ports
@@ -76,23 +77,43 @@ rm -rf "$3"
 """
 
 
-class Node:
-    """One node with its own name, ports, cookie, port mapper (epmd) and folder."""
+@dataclass(frozen=True)
+class Ports:
+    """Where a node listens, and where its port mapper (epmd) does."""
 
-    def __init__(self, commands: Path, folder: Path, conf: str = "") -> None:
+    amqp: int
+    distribution: int
+    epmd: int
+    api: int
+
+    @classmethod
+    def free(cls) -> Ports:
+        return cls(*free_ports(4))
+
+    @property
+    def name(self) -> str:
+        """The node's name without its host."""
+        return f"test{self.amqp}"
+
+
+class Node:
+    """One node with its own name, ports, cookie and folder. `shared_epmd`: its port mapper is not its own to end."""
+
+    def __init__(self, commands: Path, folder: Path, conf: str = "", ports: Ports | None = None, *, cookie: str = "", shared_epmd: bool = False) -> None:
         self._commands = commands
         self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
-        port, dist_port, epmd_port, api_port = free_ports(4)
-        self.port = port
-        self.epmd_port = epmd_port
-        self.url = f"amqp://guest:guest@127.0.0.1:{port}"
-        self.api = f"http://127.0.0.1:{api_port}"
-        self._environment = self._prepare(port, dist_port, epmd_port, api_port, conf)
+        self.ports = ports or Ports.free()
+        self._shared_epmd = shared_epmd
+        self.port = self.ports.amqp
+        self.epmd_port = self.ports.epmd
+        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}"
+        self.api = f"http://127.0.0.1:{self.ports.api}"
+        self._environment = self._prepare(conf, cookie or secrets.token_hex(16))
 
-    def start(self) -> None:
-        """Returns when AMQP and the management API answer."""
+    def start(self, within: float = START_SECONDS) -> None:
+        """Returns when AMQP and the management API answer. Raises `RuntimeError`, and leaves the process as it is, when they do not."""
         with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 [self._commands / "rabbitmq-server"],
@@ -102,7 +123,7 @@ class Node:
             ["/bin/sh", "-c", WATCH, "watch", str(self._process.pid), str(self.epmd_port), str(self.folder)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        until = time.monotonic() + START_SECONDS
+        until = time.monotonic() + within
         while not answers(f"{self.api}/api/index.html") or not listens(self.port):
             if self._process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"RabbitMQ did not start; it said:\n{(self.folder / 'output').read_text(errors='replace')[-3000:]}")
@@ -115,10 +136,19 @@ class Node:
         """As if the power failed."""
         self._end(signal.SIGKILL)
 
+    def signal(self, number: signal.Signals) -> None:
+        """To its whole process group: SIGSTOP and SIGCONT pause it and let it go on."""
+        if self._process is not None and self.running:
+            os.killpg(self._process.pid, number)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def close(self) -> None:
         """End it for good, with its epmd, which otherwise outlives it. Nobody needs its data: a graceful stop takes six seconds."""
         self._end(signal.SIGKILL)
-        epmd = shutil.which("epmd")
+        epmd = None if self._shared_epmd else shutil.which("epmd")
         until = time.monotonic() + STOP_SECONDS
         while epmd and accepts(self.epmd_port) and time.monotonic() < until:  # it refuses until it has noticed that the node is gone
             subprocess.run([epmd, "-port", str(self.epmd_port), "-kill"], capture_output=True, check=False, timeout=STOP_SECONDS)
@@ -155,22 +185,22 @@ class Node:
             time.sleep(0.02)
         self._process = None
 
-    def _prepare(self, port: int, dist_port: int, epmd_port: int, api_port: int, conf: str) -> dict[str, str]:
+    def _prepare(self, conf: str, shared: str) -> dict[str, str]:
         home = self.folder / "home"
         home.mkdir()
         cookie = home / ".erlang.cookie"
-        cookie.write_text(secrets.token_hex(16))
+        cookie.write_text(shared)
         cookie.chmod(0o400)
-        (self.folder / "rabbitmq.conf").write_text(CONF.format(port=port, api_port=api_port) + conf)
+        (self.folder / "rabbitmq.conf").write_text(CONF.format(port=self.port, api_port=self.ports.api) + conf)
         (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))}
         return inherited | {
             "HOME": str(home),
-            "ERL_EPMD_PORT": str(epmd_port),
+            "ERL_EPMD_PORT": str(self.ports.epmd),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": f"test{port}@localhost",
-            "RABBITMQ_NODE_PORT": str(port),
-            "RABBITMQ_DIST_PORT": str(dist_port),
+            "RABBITMQ_NODENAME": f"{self.ports.name}@localhost",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self.ports.distribution),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
             "RABBITMQ_PLUGINS_EXPAND_DIR": str(self.folder / "plugins"),
@@ -178,7 +208,8 @@ class Node:
             "RABBITMQ_PID_FILE": str(self.folder / "pid"),
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2",
+            # a node that came back soon could wait for `global` for ever; RabbitMQ sets this itself from 3.11 on
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} -kernel prevent_overlapping_partitions false +S 2:2",
         }
 
 

@@ -45,3 +45,10 @@ def test_the_package_carries_the_sample_routes_and_they_are_good(installed):
 
 def test_the_package_has_the_worker_and_its_own_description_only(installed):
     assert sorted(path.name.partition("-")[0] for path in installed.iterdir()) == ["halo_worker", "worker"]
+
+
+def test_the_package_carries_the_status_page_with_its_templates_and_the_licence_of_htmx(installed):
+    inside = Path("worker") / "web" / "page"
+    files = {path.relative_to(TOP / inside) for path in (TOP / inside).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert {path.suffix for path in files} == {".py", ".html", ".css", ".js", ".svg", ".txt"}
+    assert [path for path in files if not (installed / inside / path).is_file()] == []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from worker.core.errors import ConfigError
 from worker.settings import Settings, load_settings, variables
@@ -43,6 +44,8 @@ def test_every_setting_can_be_set():
         "WORKER_SHUTDOWN_GRACE": "1m",
         "WORKER_ADMIN_HOST": "0.0.0.0",
         "WORKER_ADMIN_PORT": "0",
+        "WORKER_ADMIN_TOKEN": "0123456789abcdef",
+        "WORKER_ADMIN_HOSTS": "Worker.example.com, ops",
         "WORKER_PUBLIC_HOST": "::",
         "WORKER_PUBLIC_PORT": "8443",
         "WORKER_PUBLIC_PROXIES": "10.0.0.5, fd00::/8",
@@ -57,7 +60,7 @@ def test_every_setting_can_be_set():
         "WORKER_TRACE": "off",
         "WORKER_MANAGEMENT_URL": "http://u:p@broker:15672",
     }
-    assert set(given_values) | {"WORKER_AMQP_URL_FILE"} == set(variables())
+    assert set(given_values) | {"WORKER_AMQP_URL_FILE", "WORKER_ADMIN_TOKEN_FILE"} == set(variables())
     settings = load_settings(given_values)
     assert settings == Settings(
         amqp_url="amqps://u:p@broker:5671/v",
@@ -70,6 +73,8 @@ def test_every_setting_can_be_set():
         shutdown_grace=60.0,
         admin_host="0.0.0.0",
         admin_port=0,
+        admin_token=SecretStr("0123456789abcdef"),
+        admin_hosts=("worker.example.com", "ops"),
         public_host="::",
         public_proxies=(ip_network("10.0.0.5/32"), ip_network("fd00::/8")),
         public_peer_connections=8,
@@ -212,3 +217,30 @@ def test_no_value_makes_anything_but_settings_or_a_sentence_about_it(name, value
     else:
         blamed = set()
     assert blamed <= {name, "WORKER_AMQP_URL"}
+
+
+@pytest.mark.parametrize("token", ["tiny-one", "fifteen-letters", "ünreadable-in-a-header"])
+def test_a_token_that_can_be_guessed_is_refused_without_being_quoted(token):
+    with pytest.raises(ConfigError) as wrong:
+        load_settings({"WORKER_ADMIN_TOKEN": token})
+    (problem,) = wrong.value.problems
+    assert problem.file == "WORKER_ADMIN_TOKEN"
+    assert "shorter than 16 characters" in problem.message
+    assert token not in str(problem)
+
+
+def test_the_token_comes_from_a_file_too_and_from_one_place_only(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("0123456789abcdef\n")
+    settings = load_settings({"WORKER_ADMIN_TOKEN_FILE": str(file)})
+    assert settings.admin_token is not None
+    assert settings.admin_token.get_secret_value() == "0123456789abcdef"
+    assert "0123456789abcdef" not in repr(settings)
+    with pytest.raises(ConfigError, match="keep one of the two"):
+        load_settings({"WORKER_ADMIN_TOKEN_FILE": str(file), "WORKER_ADMIN_TOKEN": "0123456789abcdef"})
+
+
+@pytest.mark.parametrize("hosts", ["http://worker", "worker:8080", "a b", "*"])
+def test_hosts_of_the_page_are_names_and_nothing_else(hosts):
+    with pytest.raises(ConfigError, match="is not the name of a host"):
+        load_settings({"WORKER_ADMIN_HOSTS": hosts})

@@ -9,12 +9,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from worker import __version__
 from worker.config.control_steps import Publication
+from worker.config.reports import PATH
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core import topology
+from worker.core.broker_addresses import addresses_of
 from worker.core.outcome import DeadClass
 from worker.core.results import RESULT_TYPE
 from worker.core.topology import AmqpExchange, outlet
@@ -125,18 +127,23 @@ def document_of(routes: Routes, amqp_url: str) -> dict[str, Any]:
 
 def servers(amqp_url: str) -> dict[str, Any]:
     """Nothing for the embedded broker."""
-    url = urlsplit(amqp_url)
-    if url.scheme not in {"amqp", "amqps"}:
+    urls = [urlsplit(address) for address in addresses_of(amqp_url)]
+    if urls[0].scheme not in {"amqp", "amqps"}:
         return {}
+    named = zip(("broker", *(f"broker-{number}" for number in range(2, len(urls) + 1))), urls, strict=True)
+    return {"servers": {name: server_of(url) for name, url in named}}
+
+
+def server_of(url: SplitResult) -> dict[str, Any]:
     host = (url.hostname or "localhost") + (f":{url.port}" if url.port else "")
-    return {"servers": {"broker": {"host": host, "protocol": url.scheme, "pathname": url.path or "/"}}}
+    return {"host": host, "protocol": url.scheme, "pathname": url.path or "/"}
 
 
 def events(routes: Routes) -> Iterator[Place]:
     """What subscribers, webhooks and steps of runbooks publish."""
     for route in routes.subscribers.values():
         name = key_of("subscriber", route.name)
-        yield Place(name, exchange_channel(outlet(route.exchange), *address_of(route)), name, "send", f"Changes of {route.operation.entity} in Halo.")
+        yield Place(name, exchange_channel(outlet(route.exchange), *address_of(route)), name, "send", f"Changes of {records_of(route)} in Halo.")
         if route.queue is not None:
             yield Place(key_of("queue", route.queue), queue_channel(route.queue), name, None, "")
     for hook in routes.webhooks.values():
@@ -197,7 +204,7 @@ def dead_letters(routes: Routes) -> Iterator[Place]:
 
 def messages_of(routes: Routes) -> Iterator[tuple[str, dict[str, Any]]]:
     for route in routes.subscribers.values():
-        record: dict[str, Any] = {"type": "object", "description": f"A record of {route.operation.entity}; a deleted one has its key only."}
+        record: dict[str, Any] = {"type": "object", "description": f"A record of {records_of(route)}; a deleted one has its key only."}
         payload = record if route.transform is None else {"description": "What `transform` of the route yields."}
         title = f"{TYPE_PREFIX}.{route.operation.resource}.…"
         yield key_of("subscriber", route.name), {"title": title, "headers": EVENT_HEADERS, "payload": payload} | examples(route)
@@ -223,6 +230,11 @@ def examples(route: Subscriber | Publisher) -> dict[str, Any]:
     """What the examples of a publisher give; those of a subscriber give records and not events."""
     given = [{"payload": example.given} for example in route.examples] if isinstance(route, Publisher) else []
     return {"examples": given} if given else {}
+
+
+def records_of(route: Subscriber) -> str:
+    """What the records are: an entity of the API, or the rows of a report without one."""
+    return "the rows of a report" if route.report is not None and route.operation.path == PATH else route.operation.entity
 
 
 def address_of(route: Subscriber) -> tuple[str, dict[str, Any]]:

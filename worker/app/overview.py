@@ -24,7 +24,7 @@ async def overview(broker: Broker, clock: Clock, key: bytes, places: Sequence[Ro
 
     {"replicas": [{"name", "version", "since", "ready"}],
      "routes": [{"name", "kind", "state": "running" | "paused" | "waiting" | "down", "reason", "backlog", "oldest_s", "retrying", "dead", "last_success", "lag_s"}],
-     "unrouted", "clients": [{"name", "up", "budget_used", "budget_limit"}], "problems": [text]}
+     "unrouted", "clients": [{"name", "up", "reason", "budget_used", "budget_limit"}], "problems": [text]}
 
     `since`, `last_success`: seconds since 1970. `oldest_s`, `lag_s`: seconds; `oldest_s` is a maximum. null: not known, or the route has none.
     """
@@ -106,6 +106,7 @@ def client_object(told: Sequence[ClientReport]) -> dict[str, Any]:
     return {
         "name": told[0].name,
         "up": any(each.up for each in told),
+        "reason": next((each.reason for each in sorted(told, key=lambda each: not each.up)), ""),
         "budget_used": sum(each.budget_used for each in told),
         "budget_limit": told[0].budget_limit,
     }

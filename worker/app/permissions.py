@@ -65,12 +65,11 @@ def worker(routes: Routes) -> Account:
 def operator(routes: Routes) -> Account:
     """What `halo-worker dead`, `cursor`, `status`, `pause`, `resume` and `trace` need: the dead letters, and the worker's own queues."""
     dead = [dead_queue(queue) for queue in work_queues(routes)]
-    locks = [f"{queue}.lock" for queue in dead]
     return Account(
         "halo-operator",
         "operator",
         "runs `dead`, `cursor`, `status`, `pause`, `resume` and `trace`",
-        whole([OWN], locks),
+        whole([OWN]),
         whole([DEFAULT_EXCHANGE], outlets(routes)),
         whole([OWN], dead),
     )

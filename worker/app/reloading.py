@@ -24,13 +24,13 @@ Signature = Mapping[str, tuple[int, int, int]]
 
 @dataclass(slots=True)
 class Reloader:
-    """`load`: reads the route files and compiles them, in a thread of its own. `taken`: has them served. `refused`: is told the mistakes.
+    """`load`: reads the route files and compiles them, in a process of its own. `taken`: has them served. `refused`: is told the mistakes.
 
     `asked`: set to reload now. `watches`: whether the directory is looked at by itself.
     """
 
     directory: Path
-    load: Callable[[], SoundRoutes]
+    load: Callable[[], Awaitable[SoundRoutes]]
     taken: Callable[[Routes, Sequence[str]], Awaitable[None]]
     refused: Callable[[Sequence[str]], None]
     clock: Clock
@@ -65,15 +65,25 @@ class Reloader:
     async def reload(self) -> None:
         """Take over what the files say now, or say why not."""
         try:
-            loaded = await asyncio.to_thread(self.load)
+            loaded = await self.load()
         except ConfigError as error:
             told = tuple(map(str, error.problems))
-            self.refused(told)
+            self.refused(tuple(map(refused, told)))
             for problem in told:
                 logger.error("routes.refused", problem=problem, then="the routes run on as they were")
             return
-        await self.taken(loaded.routes, tuple(map(str, loaded.problems)))
+        await self.taken(loaded.routes, tuple(skipped(str(problem)) for problem in loaded.problems))
         logger.info("routes.taken_over", subscribers=len(loaded.routes.subscribers), publishers=len(loaded.routes.publishers), problems=len(loaded.problems))
+
+
+def refused(problem: str) -> str:
+    """For status: a mistake because of which a change is not taken over."""
+    return f"{problem} (the change is not taken over: the routes run on as they were)"
+
+
+def skipped(problem: str) -> str:
+    """For status: a mistake in a file that is left out."""
+    return f"{problem} (its file is not run, and neither is what refers to it)"
 
 
 def signature_of(directory: Path) -> Signature:

@@ -27,7 +27,8 @@ MANY = 100  # routes; with more of them a replica reports at a third of the pace
 MOST_ASKED = 20  # questions about queues for one report
 LONGEST = 300  # characters of a reason
 MOST_PROBLEMS = 20
-POLL_TOLD = "the last poll"
+TOLD = ("the last poll", "a backfill")
+"""What readiness says of a route that works, and `status` repeats."""
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ class Reporter:
         consuming, waiting = values_of(self.metrics.consuming), values_of(self.metrics.waiting)
         done = values_of(self.metrics.succeeded) | values_of(self.metrics.polled)
         retrying, ordered = values_of(self.metrics.retrying), values_of(self.metrics.ordered_waiting)
-        parts = self._parts()
+        parts, settled = self._parts(), self._counts()
         causes_of: dict[str, list[str]] = {}
         for (route, cause), count in sorted(waiting.items()):
             if count > 0:
@@ -98,6 +99,7 @@ class Reporter:
                 empty_at=self._empty_at.get(place.name, 0.0),
                 retrying=int(retrying.get(label, 0)),
                 waiting=int(ordered.get(label, 0)),
+                settled=int(settled.get(place.name, 0)),
             )
             routes.append(told)
         problems = tuple(self.problems()[:MOST_PROBLEMS])
@@ -120,11 +122,23 @@ class Reporter:
             return "waiting", parts[0].detail if parts else "starting"
         if causes:
             return "waiting", f"messages wait for {', '.join(causes)}"
-        return "running", next((part.detail for part in parts if part.detail.startswith(POLL_TOLD)), "")
+        return "running", next((part.detail for part in parts if part.detail.startswith(TOLD)), "")
 
     def _clients(self) -> tuple[ClientReport, ...]:
         up, used, limit = values_of(self.metrics.client_up), values_of(self.metrics.budget_used), values_of(self.metrics.budget_limit)
-        return tuple(ClientReport(name, value > 0, int(used.get((name,), 0)), int(limit.get((name,), 0)) or None) for (name,), value in sorted(up.items()))
+        parts, told = self.health.parts, []
+        for (name,), value in sorted(up.items()):
+            reason = parts[part].detail[:LONGEST] if (part := f"client {name}") in parts else ""
+            told.append(ClientReport(name, value > 0, int(used.get((name,), 0)), int(limit.get((name,), 0)) or None, reason))
+        return tuple(told)
+
+    def _counts(self) -> dict[str, float]:
+        """Settled messages, deliveries or published events of each route since the start."""
+        found: dict[str, float] = {}
+        for counter in (self.metrics.messages, self.metrics.events, self.metrics.deliveries):
+            for (route, _), count in values_of(counter).items():
+                found[route] = found.get(route, 0.0) + count
+        return found
 
     async def _look(self, broker: Broker, places: Sequence[RoutePlaces]) -> None:
         """Note which routes have nothing to do. The broker is asked only about those that are busy or do not consume. Raises `BrokerError`."""
@@ -135,9 +149,7 @@ class Reporter:
         else:
             self.health.forget("unrouted")
         in_hand, consuming = values_of(self.metrics.in_hand), values_of(self.metrics.consuming)
-        settled: dict[str, float] = {}
-        for (route, _), count in values_of(self.metrics.messages).items():
-            settled[route] = settled.get(route, 0.0) + count
+        settled = self._counts()
         ordered = values_of(self.metrics.ordered_waiting)
         busy = []
         for place in places:

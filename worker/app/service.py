@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 
 import structlog
 
+from worker.app.attachments import Attachments
 from worker.app.clients import Reload, lookup_evaluators, open_clients
 from worker.app.echo_guard import EchoGuard
 from worker.app.flow_keeper import FlowKeeper, tell_pauses
 from worker.app.live_routes import LiveRoutes, PublicDoor
+from worker.app.page.history import History
 from worker.app.permits import PermitRegistry
 from worker.app.reporter import Reporter
 from worker.app.shape import changed_names, route_names, shape_of
 from worker.app.wiring import Flow, Wiring
 from worker.broker.memory import MemoryServer
-from worker.broker.open import open_broker
 from worker.config.routes import Routes
 from worker.core.clock import SystemClock
-from worker.core.entropy import uniform
-from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch
+from worker.core.errors import BrokerError, BrokerUnreachable, ChannelLost, TopologyMismatch, reason_of
 from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.pauses import Pauses
@@ -48,7 +48,6 @@ from worker.state.route_control import RouteControl
 from worker.state.trace_stream import TraceRecorder
 
 logger = structlog.get_logger()
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 WATCH_EVERY = 5.0
 
 
@@ -84,14 +83,17 @@ class Service:
     """Mistakes in route files that this worker does not run."""
     _since: float = field(init=False)
     _repeats: Repeats = field(default_factory=Repeats, init=False)
+    _attaching: Attachments = field(init=False)
     control: RouteControl = field(init=False)
-    """The paused routes."""
+    history: History = field(init=False)
     _tracer: TraceRecorder | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._since = self.clock.now()
         self.control = RouteControl(self.clock, self._tell_pauses)
+        self.history = History(self.clock)
         self._current = CurrentBroker(self.metrics)
+        self._attaching = Attachments(self.settings, self.address, self.memory, self.health, self.metrics)
         self._tracer = TraceRecorder(self.clock, self.metrics) if self.settings.trace else None
 
     async def run(self) -> None:
@@ -138,8 +140,8 @@ class Service:
         self._permits, self._guard = PermitRegistry(self.clock, self.metrics), EchoGuard(self.routes, self.clock, self.metrics)
         self.tell_problems(self.problems)
         tell_pauses(self.metrics, route_names(self.routes), None, self.control.pauses)
-        for name in ("broker", "topology"):
-            self.health.expect(name)
+        self.health.expect("broker")
+        self.health.expect("topology")
         async with AsyncExitStack() as stack:
             evaluator = LookupEvaluator(engine, self.routes.tables)
             opening = open_clients(self.routes, self.settings, self.metrics, self.health, self.clock, reload=self.reload, permits=self._permits.of)
@@ -195,11 +197,10 @@ class Service:
 
     async def _attachments(self, keeper: FlowKeeper) -> TopologyMismatch | None:
         """One broker attachment after the other until `stop`, with growing pauses while there is none; returns at once what does not fit at the start."""
-        pause, first = FIRST_PAUSE, True
+        first = True
         while not self._ending.is_set():
             try:
-                async with self._attached() as broker:
-                    pause = FIRST_PAUSE
+                async with self._attaching.open() as broker:
                     await self._serve(broker, keeper)
                     first = False
             except TopologyMismatch as error:
@@ -211,10 +212,10 @@ class Service:
                 self._lost("broker.unreachable", str(error), keeper.flows)
             except BrokerError as error:
                 first = False
+                self._attaching.lost()
                 self._lost("broker.lost", str(error), keeper.flows)
             if not self._ending.is_set():
-                await race(self._ending.wait(), timeout=pause * uniform(0.5, 1.0))
-                pause = min(LONGEST_PAUSE, pause * 2)
+                await self._attaching.wait(self._ending)
         return None
 
     def _lost(self, event: str, reason: str, flows: list[Flow]) -> None:
@@ -224,22 +225,18 @@ class Service:
                 self.health.down(part, "waiting for the broker")
         self.metrics.broker_up.set(0)
         if self._repeats.due(f"{event} {reason}", self.clock.monotonic()):
-            logger.warning(event, reason=reason)
+            logger.warning(event, node=self._attaching.node, reason=reason)
 
-    @asynccontextmanager
-    async def _attached(self) -> AsyncIterator[Broker]:
-        url = self.settings.amqp_url.get_secret_value() if self.address is None else self.address()
-        async with open_broker(url, name=f"halo-worker {self.settings.instance}", server=self.memory, heartbeat=self.settings.heartbeat) as broker:
-            self.health.up("broker", "attached")
-            self.metrics.broker_up.set(1)
-            logger.info("broker.attached")
-            yield broker
+    def attach(self, name: str) -> AbstractAsyncContextManager[Broker]:
+        """As `open_broker`, for this worker's address."""
+        return self._attaching.beside(name)
 
     async def _serve(self, broker: Broker, keeper: FlowKeeper) -> None:
         """Serve all flows until they have drained after `stop`, or raise `BrokerError` when the attachment is lost."""
         await broker.declare(union([self._shared_topology(), *(flow.topology for flow in keeper.flows)]))
         self._codec.key = await shared_key(broker, self.clock)
         self.health.up("topology", "as declared")
+        self._attaching.settled()
         claiming = bool(self.routes.publishers or self.routes.runbooks or self.routes.webhooks)
         try:
             async with (
@@ -251,6 +248,7 @@ class Service:
                 background = [group.create_task(self._watch(broker)), group.create_task(self._permits.serve(broker))]
                 background.append(group.create_task(self.control.follow(broker, self._codec.key)))
                 background.append(group.create_task(self._reporter(keeper).serve(broker, self._codec.key)))
+                background.append(group.create_task(self.history.follow(broker, self._codec.key)))
                 await race(self.control.wait_loaded(), self._ending.wait(), broker.wait_lost())
                 background.append(group.create_task(tell_all_left_behind(self.routes.publishers.values(), broker)))
                 async with asyncio.TaskGroup() as serving:
@@ -291,9 +289,3 @@ class Service:
 
     def _tell_pauses(self, before: Pauses, after: Pauses) -> None:
         tell_pauses(self.metrics, route_names(self.routes), before, after)
-
-
-def reason_of(group: BaseExceptionGroup[BrokerError]) -> str:
-    """The first sentence in a group of failures."""
-    first = group.exceptions[0]
-    return reason_of(first) if isinstance(first, BaseExceptionGroup) else str(first)

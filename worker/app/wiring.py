@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
+from typing import TypeVar
 
 from worker.app.echo_guard import EchoGuard
 from worker.config.automation import Runbook, Webhook
@@ -26,6 +28,7 @@ from worker.flows.hooks.effects import webhook_topology
 from worker.flows.hooks.held_deliveries import HeldDeliveries, held_topology
 from worker.flows.hooks.poll_trigger import PollTrigger, wake_topology
 from worker.flows.ordered.consumer import OrderedConsumer, ordered_publisher_topology
+from worker.flows.polling.shared_reads import SharedReads
 from worker.flows.polling.subscriber import SubscriberFlow, subscriber_topology
 from worker.flows.running.runbook import RunbookFlow
 from worker.flows.running.schedule import ScheduleFlow, schedule_topology
@@ -35,6 +38,8 @@ from worker.flows.writes.publisher import PublisherFlow, consumption_of, publish
 from worker.metrics import Metrics
 from worker.settings import Settings
 from worker.state.current_broker import CurrentBroker
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,25 +74,29 @@ class Wiring:
     health: Health
     tasks: asyncio.TaskGroup
     tracer: Tracer = NO_TRACE
+    shared: SharedReads = field(default_factory=lambda: SharedReads(monotonic))
+    """What subscribers of this replica read together."""
 
     def flows(self, names: Collection[str] | None = None) -> list[Flow]:
         """Those of these routes (None: of all), each expected in readiness."""
-        made = [self._subscriber(route) for route in self.routes.subscribers.values()]
-        made += [self._publisher(route) for route in self.routes.publishers.values()]
-        for runbook in self.routes.runbooks.values():
+        made = [self._subscriber(route) for route in wanted(self.routes.subscribers, names)]
+        made += [self._publisher(route) for route in wanted(self.routes.publishers, names)]
+        for runbook in wanted(self.routes.runbooks, names):
             made += self._runbook(runbook)
-        made += [self._held(hook) for hook in self.routes.webhooks.values()]
-        made += [self._waking(name) for name in sorted({hook.wake.subscriber for hook in self.routes.webhooks.values() if hook.wake is not None})]
-        wanted = [flow for flow in made if names is None or flow.route in names]
-        for flow in wanted:
+        made += [self._held(hook) for hook in wanted(self.routes.webhooks, names)]
+        woken = {hook.wake.subscriber for hook in self.routes.webhooks.values() if hook.wake is not None}
+        made += [self._waking(name) for name in sorted(woken) if names is None or name in names]
+        for flow in made:
             self.health.expect(flow.part)
-        return wanted
+        return made
 
     def _subscriber(self, route: Subscriber) -> Flow:
         echoes = self.guard.notices_for(route)
         halo, limit = self.clients[route.client], self.settings.turn
         evaluator = self.evaluators[route.client]
-        flow = SubscriberFlow(route, halo, evaluator, self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes, tracer=self.tracer)
+        flow = SubscriberFlow(
+            route, halo, evaluator, self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes, tracer=self.tracer, shared=self.shared
+        )
         return Flow(route.name, flow.part, subscriber_topology(route), flow.serve)
 
     def _publisher(self, route: Publisher) -> Flow:
@@ -131,6 +140,11 @@ class Wiring:
         kept = (self.codec, self.memory, self.clock, self.metrics, self.health)
         consumer = Consumer(what, handler, needs, *kept, tasks=self.tasks, tracer=self.tracer, answer=answer)
         return Flow(what.route, what.part, topology, consumer.serve)
+
+
+def wanted(routes: Mapping[str, R], names: Collection[str] | None) -> list[R]:
+    """Those of these names. No other one is made only to be thrown away: a reload of one route must not cost what all of them cost."""
+    return list(routes.values()) if names is None else [routes[name] for name in routes if name in names]
 
 
 def queues_of(routes: Routes) -> frozenset[str]:

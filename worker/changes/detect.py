@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from worker.changes.records import created_at, updated_at
+from worker.changes.records import created_at, parse_stamp, updated_at
 
 Kind = Literal["created", "updated", "deleted", "backfilled"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change to publish. `previous` and `digest` are content hashes, None where there is none. `trace`: what the echo guard stores with the record."""
+    """A change to publish. `previous` and `digest` are content hashes, None where there is none. `trace`: what the echo guard stores with the record.
+
+    `parent`, `owner`: under `for_each`, the record of the parent (None where it is not known) and its key.
+    """
 
     kind: Kind
     key: str
@@ -22,6 +25,8 @@ class Change:
     previous: str | None
     digest: str | None
     trace: str = ""
+    parent: Mapping[str, Any] | None = field(default=None, repr=False)
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +36,24 @@ class ScanContext:
     `baseline`: the first scan of `start: now`; unknown records existed before. `since`: start of the window of a scan by date.
     `cursor`: newest stamp of earlier scans; a full scan of a subscriber by date reads older records that it has never seen and does not publish them.
     `again`: an operator asks for every record updated since then; a record without a stamp counts as updated.
+    `newer_than`: of unknown children of a parent that is read for the first time, older ones existed before the start.
+    `column`: the member with the update stamp, where it is not one of the API's.
     """
 
     baseline: bool = False
     since: datetime | None = None
     cursor: datetime | None = None
     again: datetime | None = None
+    newer_than: datetime | None = None
+    column: str | None = None
+
+    def updated_at(self, row: Mapping[str, Any]) -> datetime | None:
+        return updated_at(row) if self.column is None else parse_stamp(row.get(self.column))
 
 
 def classify_change(row: Mapping[str, Any], previous: str | None, digest: str, context: ScanContext) -> Literal["created", "updated", "baseline"] | None:
     """Return the kind of event to publish, `baseline` for a record to store without an event, or None for an unchanged record."""
-    if context.again is not None and not before(updated_at(row), context.again):
+    if context.again is not None and not before(context.updated_at(row), context.again):
         return "updated" if before(created_at(row), context.again, unknown=previous is not None) else "created"
     if previous is not None:
         return None if previous == digest else "updated"
@@ -50,7 +62,9 @@ def classify_change(row: Mapping[str, Any], previous: str | None, digest: str, c
     if context.since is not None:
         born = created_at(row)
         return "created" if born is None or born >= context.since else "updated"
-    stamp = updated_at(row)
+    stamp = context.updated_at(row)
+    if context.newer_than is not None:
+        return "baseline" if before(max(filter(None, (stamp, created_at(row))), default=None), context.newer_than) else "created"
     if context.cursor is not None and stamp is not None and stamp < context.cursor:
         return "baseline"
     return "created"

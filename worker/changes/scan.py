@@ -13,7 +13,7 @@ Without a record count the scan reads forwards to find the last page; a forward 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import pairwise
@@ -40,7 +40,7 @@ class Seen:
 class Step:
     """The rows of one page with their keys (None: no key), the keys that are new in this scan, and the position after the page.
 
-    `ambiguous`: the key does not identify the records of this list; the scan has ended.
+    `ambiguous`: the key does not identify the records of this list; the scan has ended. `unfit`: by key, why a row cannot become a record.
     """
 
     rows: list[dict[str, Any]]
@@ -49,6 +49,7 @@ class Step:
     position: Position
     failure: Exchange | None = None
     ambiguous: bool = False
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
 
 class Scan:

@@ -46,6 +46,9 @@ class BackfillDesk(Desk):
 
     def require_list(self) -> None:
         """Raises `CannotBackfill`."""
+        if self.route.report is not None or self.route.for_each is not None:
+            way = "a report" if self.route.report is not None else "children of other records"
+            raise CannotBackfill(f"{self.route.name} reads {way}, and a backfill reads one list: use `halo-worker cursor set {self.route.name} --at ISO`")
         if self.route.operation.listing is None:
             raise CannotBackfill(f"{self.route.name} reads one record, which has no history: use `halo-worker cursor reset {self.route.name}`")
 

@@ -85,7 +85,16 @@ def rows_of(routes: Routes) -> list[tuple[str, ...]]:
 def subscriber_row(route: Subscriber) -> tuple[str, ...]:
     when = f"every {format_duration(route.every)}" if route.every else f"at {route.cron}"
     target = f"exchange {route.exchange}" + (f", queue {route.queue}" if route.queue else "")
-    return (route.name, "subscriber", route.client, f"GET {route.operation.entity} {when}, {HOW[route.changes]} → {target}")
+    return (route.name, "subscriber", route.client, f"{reads(route)} {when}, {HOW[route.changes]} → {target}")
+
+
+def reads(route: Subscriber) -> str:
+    """What a subscriber reads, with what it costs beside its list."""
+    if route.report is not None:
+        return "a report (one request a poll)"
+    below = f" of each changed {route.for_each.operation.entity} record (one request each)" if route.for_each is not None else ""
+    lists = f" with {', '.join(route.include)} (one request a changed record and list)" if route.include else ""
+    return f"GET {route.operation.entity}{below}{lists}"
 
 
 def publisher_row(route: Publisher) -> tuple[str, ...]:

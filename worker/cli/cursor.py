@@ -12,20 +12,25 @@ from typing import Any
 from worker.app.clients import open_clients
 from worker.app.route_evaluator import open_route_evaluator
 from worker.broker.open import open_broker
+from worker.catalogue.operation import Operation
 from worker.catalogue.requests import build_request
-from worker.changes.pages import PageFailed, PageReader
+from worker.changes.pages import Page, PageFailed, PageReader
 from worker.changes.records import halo_time
 from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import errors, output, write_json
+from worker.config.compiled import Report
 from worker.config.routes import Routes, Subscriber
+from worker.config.statements import MAX_ROWS
 from worker.core.clock import SystemClock
 from worker.core.durations import format_duration, parse_duration
 from worker.core.errors import ConfigError, Problem, WorkerError
+from worker.core.exchange import Priority, Request
 from worker.core.health import Health
-from worker.core.ports import Broker
+from worker.core.ports import Broker, Evaluator, Reader
 from worker.core.suggest import choices
 from worker.flows.polling.plan import CLOCKS_APART
-from worker.flows.requests import subscriber_request
+from worker.flows.polling.report_scan import report_request, rows_of_report
+from worker.flows.requests import evaluated, subscriber_request
 from worker.logs import configure
 from worker.metrics import Metrics
 from worker.settings import Settings, load_settings
@@ -157,18 +162,43 @@ class Desk:
 
     async def _count(self, since: datetime | None) -> str:
         """Return how many records the subscriber would read again, as a sentence."""
-        async with open_route_evaluator(self._routes, self._settings, self.route.client, SystemClock()) as evaluator:
-            parameters = await subscriber_request(self.route, evaluator)
-        request = build_request(self.route.operation, parameters["path"], parameters["query"])
-        more = {"lastupdatefromdate": halo_time(since)} if since is not None and self.route.changes == "by_date" else {}
         async with open_clients(self._routes, self._settings, Metrics(), Health(), SystemClock(), names=[self.route.client]) as clients:
-            page = await PageReader(clients[self.route.client], request, self.route.operation.listing, lambda *_: None).read(1, more)
-        if isinstance(page, PageFailed):
-            raise CannotMove(f"Halo did not say how many records that are: {page.exchange.reason}")
-        count = len(page.rows) if page.count is None else page.count
-        return f"{count:,} record{'' if count == 1 else 's'} would be read again" + (
+            reader = clients[self.route.client]
+            if self.route.report is not None:
+                return await self._count_rows(reader, self.route.report, since)
+            async with open_route_evaluator(self._routes, self._settings, self.route.client, SystemClock()) as evaluator:
+                operation, request = await counted_list(self.route, evaluator)
+            more = {"lastupdatefromdate": halo_time(since)} if since is not None and self.route.changes == "by_date" else {}
+            page = await PageReader(reader, request, operation.listing, lambda *_: None).read(1, more)
+        count = page_count(page)
+        what = "record" if self.route.for_each is None else "parent"
+        below = "" if self.route.for_each is None else ", with the list of its children each: one request a parent"
+        return f"{count:,} {what}{'' if count == 1 else 's'} would be read again{below}" + (
             "" if more or since is None else ", and those published that changed since"
         )
+
+    async def _count_rows(self, reader: Reader, report: Report, since: datetime | None) -> str:
+        """Run the statement once; an answer that is cut tells the least number."""
+        page = rows_of_report(await reader.send(report_request(report, since), priority=Priority.POLL))
+        count = page_count(page)
+        least = "at least " if count >= (report.top or MAX_ROWS) else ""
+        return f"{least}{count:,} row{'' if count == 1 else 's'} of the report would be read again"
+
+
+async def counted_list(route: Subscriber, evaluator: Evaluator) -> tuple[Operation, Request]:
+    """The list that tells how much a subscriber reads: its own, or that of its parents."""
+    if route.for_each is None:
+        parameters = await subscriber_request(route, evaluator)
+        return route.operation, build_request(route.operation, parameters["path"], parameters["query"])
+    parameters = await evaluated(route.for_each.request, {}, {"route": route.name, "client": route.client}, evaluator)
+    return route.for_each.operation, build_request(route.for_each.operation, parameters["path"], parameters["query"])
+
+
+def page_count(page: Page | PageFailed) -> int:
+    """Raises `CannotMove`."""
+    if isinstance(page, PageFailed):
+        raise CannotMove(f"Halo did not say how many records that are: {page.exchange.reason}")
+    return len(page.rows) if page.count is None else page.count
 
 
 def find_subscriber(subscribers: Mapping[str, Subscriber], name: str) -> Subscriber:

@@ -6,8 +6,8 @@ import asyncio
 import getpass
 import socket
 from collections.abc import Callable, Mapping
-from functools import reduce
 
+from worker.app.pausing import UnknownRoute, of_known, told
 from worker.app.route_places import places_of
 from worker.broker.open import open_broker
 from worker.cli.console import output
@@ -15,10 +15,9 @@ from worker.cli.status import require_broker
 from worker.config.sound_routes import load_sound_routes
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError, Problem
-from worker.core.pauses import MAX_TEXT, Pause, Pauses, told_pause
+from worker.core.pauses import MAX_TEXT, Pause, Pauses
 from worker.core.ports import Broker
 from worker.core.route_names import meant
-from worker.core.suggest import choices
 from worker.logs import configure
 from worker.settings import Settings, load_settings
 from worker.state.keys import shared_key
@@ -26,12 +25,6 @@ from worker.state.reports import newest_reports
 from worker.state.route_control import change_pauses
 
 GOOD = 0
-MEANS = {
-    "publisher": "its messages wait in their queue",
-    "subscriber": "it polls nothing, and finds what changed meanwhile once it is resumed",
-    "runbook": "runs stop before their next step, and new runs wait",
-    "webhook": "its deliveries are stored and wait",
-}
 
 
 def pause(name: str, reason: str, environment: Mapping[str, str]) -> int:
@@ -54,22 +47,10 @@ async def changed(name: str, environment: Mapping[str, str], change: Callable[[P
     async with open_broker(settings.amqp_url.get_secret_value(), name="halo-worker pause", heartbeat=settings.heartbeat) as broker:
         key = await shared_key(broker, clock)
         kinds = await known_kinds(broker, key, settings, environment)
-
-        def checked(pauses: Pauses) -> Pauses:
-            if not meant(name, [*kinds, *pauses.routes]):
-                raise ConfigError(
-                    [
-                        Problem(
-                            "ROUTE",
-                            0,
-                            0,
-                            f"there is no route {name!r}{choices(name, kinds, none='; no replica reports any, and the route files here have none')}",
-                        )
-                    ]
-                )
-            return reduce(change, meant(name, [*kinds, *pauses.routes]), pauses)
-
-        before, after = await change_pauses(broker, clock, key, checked)
+        try:
+            before, after = await change_pauses(broker, clock, key, of_known(name, kinds, change))
+        except UnknownRoute as error:
+            raise ConfigError([Problem("ROUTE", 0, 0, str(error))]) from None
     for route in meant(name, [*kinds, *before.routes]):
         output().print(told(route, kinds.get(route, ""), before, after, paused=paused), soft_wrap=True)
     return GOOD
@@ -83,14 +64,6 @@ async def known_kinds(broker: Broker, key: bytes, settings: Settings, environmen
     except ConfigError:
         return found
     return {place.name: place.kind for place in places_of(routes)} | found
-
-
-def told(name: str, kind: str, before: Pauses, after: Pauses, *, paused: bool) -> str:
-    if before.routes.get(name) == after.routes.get(name):
-        return f"{name}: nothing to do, it is {told_pause(before.routes[name]) if paused else 'not paused'}"
-    if not paused:
-        return f"{name}: resumed on all replicas"
-    return f"{name}: paused on all replicas until `halo-worker resume {name}`; what is in flight ends, {MEANS.get(kind, 'and nothing new begins')}"
 
 
 def whoami() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,17 +12,20 @@ import structlog
 
 from worker import __version__
 from worker.app import Service
-from worker.app.reloading import Reloader
+from worker.app.page.desk import PageDesk
+from worker.app.reloading import Reloader, skipped
+from worker.app.route_reader import RouteReader
 from worker.broker.memory import MemoryServer
 from worker.cli.console import errors
-from worker.config.loader import load_routes
+from worker.config.rereading import Files
 from worker.config.routes import Grant, Routes
-from worker.config.sound_routes import SoundRoutes, load_sound_routes
+from worker.config.sound_routes import load_sound_routes
 from worker.core.errors import ConfigError, Problem, TopologyMismatch
 from worker.logs import configure
+from worker.otel import tracing
 from worker.settings import Settings, load_settings
 from worker.shutdown import asked_by_hangup, run_until, stop_on_signals
-from worker.web.admin import serve_admin
+from worker.web.admin import PageSettings, serve_admin
 
 logger = structlog.get_logger()
 GOOD, FAILED, WRONG_CONFIGURATION = 0, 1, 2
@@ -33,29 +36,24 @@ def run(environment: Mapping[str, str]) -> int:
     """Run until asked to stop. 0: drained; 1: messages in flight were cut off; 2: it cannot start. Raises `ConfigError`."""
     settings = load_settings(environment)
     configure(settings.log_level, settings.log_format)
-    loaded = loaded_routes(settings, environment)
+    files = Files(settings.routes, settings.secrets, dict(environment), skip=settings.on_broken_routes == "skip")
+    loaded = files.load()
     routes = loaded.routes
     hidden = HiddenSecrets(routes)
     configure(settings.log_level, settings.log_format, hide=hidden.hide, final=True)
     for problem in loaded.problems:
         logger.error("routes.broken", problem=str(problem), then="its file is not run, and neither is what refers to it")
-    problems = tuple(map(str, loaded.problems))
+    problems = tuple(skipped(str(problem)) for problem in loaded.problems)
     service = partial(
         Service, settings, routes, problems=problems, reload=partial(grant_anew, settings, environment), address=partial(address_anew, settings, environment)
     )
     try:
-        drained = asyncio.run(serve(settings, service, partial(loaded_routes, settings, environment), hidden))
+        with tracing(environment, settings.instance):
+            drained = asyncio.run(serve(settings, service, files, hidden))
     except TopologyMismatch as error:
         errors().print(f"halo-worker: {error}", soft_wrap=True)
         return WRONG_CONFIGURATION
     return GOOD if drained else FAILED
-
-
-def loaded_routes(settings: Settings, environment: Mapping[str, str]) -> SoundRoutes:
-    """All routes, or those that are sound where that is asked for. Raises `ConfigError`."""
-    if settings.on_broken_routes == "skip":
-        return load_sound_routes(settings.routes, environment, settings.secrets, whole_files=True)
-    return SoundRoutes(load_routes(settings.routes, environment, settings.secrets))
 
 
 @dataclass(slots=True)
@@ -68,7 +66,7 @@ class HiddenSecrets:
         return self.routes.secrets.hide(text)
 
 
-async def serve(settings: Settings, service: partial[Service], load: Callable[[], SoundRoutes], hidden: HiddenSecrets) -> bool:
+async def serve(settings: Settings, service: partial[Service], files: Files, hidden: HiddenSecrets) -> bool:
     """Serve with the admin port and the signals; True when everything in flight ended."""
     async with stop_on_signals() as stop, asked_by_hangup() as asked:
         embedded = settings.amqp_url.get_secret_value().startswith("memory:")
@@ -85,8 +83,11 @@ async def serve(settings: Settings, service: partial[Service], load: Callable[[]
         if embedded:
             logger.warning("broker.embedded", note="memory:// lives in this process only: everything in it is lost when it ends")
         keep_what_stays()
-        async with serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics):
-            reloading = asyncio.create_task(reload(settings, worker, load, hidden, asked), name="reloading")
+        desk = PageDesk(worker, settings, partial(worker.attach, f"halo-worker page of {settings.instance}"), worker.clock)
+        token = None if settings.admin_token is None else settings.admin_token.get_secret_value()
+        page = PageSettings(desk, worker.clock.now, token, settings.admin_hosts)
+        async with desk.serving(), serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics, page):
+            reloading = asyncio.create_task(reload(settings, worker, files, hidden, asked), name="reloading")
             try:
                 drained = await run_until(stop, settings.shutdown_grace, worker.run)
             finally:
@@ -96,7 +97,7 @@ async def serve(settings: Settings, service: partial[Service], load: Callable[[]
         return drained
 
 
-async def reload(settings: Settings, worker: Service, load: Callable[[], SoundRoutes], hidden: HiddenSecrets, asked: asyncio.Event) -> None:
+async def reload(settings: Settings, worker: Service, files: Files, hidden: HiddenSecrets, asked: asyncio.Event) -> None:
     """Take over changed route files until it is cancelled."""
 
     async def taken(routes: Routes, problems: Sequence[str]) -> None:
@@ -109,7 +110,8 @@ async def reload(settings: Settings, worker: Service, load: Callable[[], SoundRo
             asked.clear()
             logger.warning("reload.off", reason="WORKER_RELOAD is off: route files are read at the start only")
     watches = settings.reload == "watch"
-    await Reloader(settings.routes, load, taken, worker.tell_problems, worker.clock, asked, watches).run()
+    reader = RouteReader(files, lambda: worker.routes)
+    await Reloader(settings.routes, reader.read, taken, worker.tell_problems, worker.clock, asked, watches).run()
 
 
 def keep_what_stays() -> None:

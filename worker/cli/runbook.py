@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.tree import Tree
 
-from worker.catalogue.actions import Action
 from worker.cli.console import output
-from worker.config.automation import Method, Runbook, Step, StepKind
-from worker.config.control_steps import ForEach, Publication, SubRunbook
+from worker.config.automation import Runbook, StepKind
+from worker.config.flow_outline import described, edges, starts
 from worker.config.loader import load_routes
-from worker.core.durations import format_duration
 from worker.core.errors import WorkerError
 from worker.core.suggest import choices
 
-LABEL_LENGTH = 60
 SHAPES: Mapping[StepKind, tuple[str, str]] = {
     "end": ("([", "])"),
     "condition": ("{", "}"),
@@ -80,52 +77,6 @@ def as_mermaid(runbook: Runbook) -> str:
             label = f'|"{escaped(why)}"|' if why else ""
             lines.append(f"  {identifier(step.name)} -->{label} {identifier(target)}")
     return "\n".join(lines)
-
-
-def starts(runbook: Runbook) -> list[str]:
-    """What starts it, apart from webhooks."""
-    found = [f"queue {runbook.queue}"] if runbook.queue else []
-    found += [f"schedule {runbook.schedule}"] if runbook.schedule else []
-    return [*found, f"POST /runbooks/{runbook.name}"] if runbook.endpoint else found
-
-
-def described(step: Step) -> str:
-    """The step in a few words."""
-    match step:
-        case Step(end=str() as end):
-            told = f"ends, {end}"
-        case Step(method=Method() as method):
-            told = f"{method.full_name} ({method.verb})"
-        case Step(action=Action() as action):
-            told = f"{action.name} on {step.client}"
-        case Step(wait=float() as seconds):
-            told = f"waits {format_duration(seconds)}"
-        case Step(publish=Publication() as publication):
-            told = f"publishes to exchange {publication.exchange}"
-        case Step(start=SubRunbook() as started):
-            told = f"starts runbook {started.runbook}{' and waits for its end' if started.waits else ''}"
-        case Step(each=ForEach() as each):
-            told = f"for each {each.item}{f', {each.parallel} at a time' if each.parallel > 1 else ''}"
-        case Step(sets=names) if names:
-            told = f"sets {', '.join(names)}"
-        case _:
-            told = "which way?"
-    return f"{step.name}: {told}"
-
-
-def edges(step: Step) -> Iterator[tuple[str, str]]:
-    """Where it leads, and when."""
-    if step.each is not None:
-        yield step.each.first, "each"
-    for branch in step.go:
-        yield branch.go, shortened(branch.label) if branch.when is not None else "else" if len(step.go) > 1 else ""
-    if step.on_failure is not None:
-        yield step.on_failure, "on failure"
-
-
-def shortened(text: str) -> str:
-    plain = re.sub(r"\s+", " ", text.strip().removeprefix("{{").removesuffix("}}")).strip()
-    return plain if len(plain) <= LABEL_LENGTH else plain[: LABEL_LENGTH - 1] + "…"
 
 
 def escaped(text: str) -> str:

@@ -93,14 +93,14 @@ def rendered(found: Mapping[str, Any], console: Console, now: float) -> Renderab
             shown.add_row(route["name"], route["kind"], state, *numbers, moment(route["last_success"]), ages[1], route["reason"])
         parts.append(shown)
     if found["clients"]:
-        shown = table(console, "client", "halo", "budget used", "limit")
+        shown = table(console, "client", "halo", "budget used", "limit", "reason")
         for client in found["clients"]:
             up = Text("up", style="green") if client["up"] else Text("down", style="red")
-            shown.add_row(client["name"], up, str(client["budget_used"]), number(client["budget_limit"]) or "none")
+            shown.add_row(client["name"], up, str(client["budget_used"]), number(client["budget_limit"]) or "none", "" if client["up"] else client["reason"])
         parts.append(shown)
     if found["unrouted"]:
         parts.append(Text(f"{counted(found['unrouted'], 'event')} in halo.unrouted: no queue took them (`halo-worker dead list unrouted`)", style="red"))
-    parts += [Text(f"not run: {problem}", style="red") for problem in found["problems"]]
+    parts += [Text(problem, style="red") for problem in found["problems"]]
     return Group(*parts)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from rich.text import Text
 
 from worker.broker.open import MEMORY, open_broker
-from worker.catalogue.catalogue import load
 from worker.catalogue.errors import UnknownEntity
 from worker.cli.call import one_line
 from worker.cli.console import errors, output, table, write_json
@@ -50,10 +49,8 @@ def subject_of(subject: str, record: str | None) -> Subject:
     """A record where there are two words, otherwise any id of a message. Raises `UsageError`."""
     if not subject or record == "":
         raise UsageError("an id cannot be empty")
-    if record is None:
-        return Subject(ids=frozenset({subject}))
     try:
-        return Subject(load().find(subject, next(iter(load().methods_of(subject)), "GET")).id_space, record)
+        return Subject.of(subject, record)
     except UnknownEntity as error:
         raise UsageError(str(error), "ENTITY") from None
 

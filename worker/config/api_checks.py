@@ -23,7 +23,7 @@ def check_with_api(made: Any, node: ConfigNode, references: References) -> None:
         case Publisher():
             check_publisher(made, node)
         case Subscriber():
-            check_list(made.operation, [node.child("request").child("query"), node.child("input_transform").child("query")], node.child("entity"))
+            check_subscriber(made, node)
         case Runbook():
             for name, step in made.steps.items():
                 check_step(step, node.child("steps").child(name))
@@ -32,6 +32,17 @@ def check_with_api(made: Any, node: ConfigNode, references: References) -> None:
                 check_method(method, node.child("methods").child(name), references.catalogue_of(made.auth.client))
         case _:
             pass
+
+
+def check_subscriber(route: Subscriber, node: ConfigNode) -> None:
+    """Every list that it reads."""
+    if route.report is None:
+        check_list(route.operation, [node.child("request").child("query"), node.child("input_transform").child("query")], node.child("entity"))
+    if route.for_each is not None:
+        check_list(route.for_each.operation, [node.child("for_each").child("request").child("query")], node.child("for_each").child("entity"))
+    for member, include in route.include.items():
+        place = node.child("include").child(member)
+        check_list(include.operation, [place.child("query")], place.child("entity"))
 
 
 def check_publisher(route: Publisher, node: ConfigNode) -> None:

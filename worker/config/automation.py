@@ -155,6 +155,8 @@ class Integration:
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
+    trace_context: bool = False
+    """Whether its requests carry the trace context."""
 
     def offline(self) -> Integration:
         """The same methods without what only a connection needs."""

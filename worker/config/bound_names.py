@@ -18,7 +18,7 @@ BOUND: Mapping[str, tuple[str, ...]] = {
     "webhooks": ALWAYS,
 }
 """Names that the worker binds, by section; runbooks and integrations have none: their variables are members of the context."""
-REQUESTS = ("request", "input_transform")
+REQUESTS = ("request", "input_transform", "for_each")
 """Members of a subscriber that are evaluated before there is a record."""
 EXPLANATIONS: Mapping[str, str] = {
     "parent": "`$parent` is the parent's record under `for_each`",
@@ -31,8 +31,10 @@ EXPLANATIONS: Mapping[str, str] = {
 def check_bound_names(model: type[Definition], node: ConfigNode) -> None:
     """Adds an error for each variable in the definition's expressions that nothing binds."""
     for key, child in node.children.items():
+        if key == "report":
+            continue  # `worker.config.reports` allows one expression in it
         for place, text, start in expressions(child, member_types([model], key)):
-            names = names_at(node.kind, key) | ({"parent"} if "for_each" in node else set())
+            names = names_at(node.kind, key) | ({"parent"} if "for_each" in node and key != "for_each" else set())
             check_expression(place, text, start, names)
 
 

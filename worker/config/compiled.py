@@ -48,6 +48,39 @@ class Find:
     then: Literal["update", "skip"] = "update"
 
 
+CellType = Literal["int", "number", "bool", "time", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """SQL over Halo's reporting database. `pieces`: the statement, cut where `$cursor` stands. `cursor`: the column that orders the rows; None: the whole table is read.
+
+    `top`: the maximum number of rows that the statement asks for; None without one.
+    """
+
+    pieces: tuple[str, ...]
+    cursor: str | None = None
+    types: Mapping[str, CellType] = field(default_factory=dict)
+    top: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parents:
+    """The list whose changed records are the parents of `for_each`."""
+
+    operation: Operation
+    request: RequestParameters = field(default_factory=RequestParameters)
+    key: tuple[str, ...] = ("id",)
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """A list that becomes a member of each changed record; its parameters are evaluated with the record as context."""
+
+    operation: Operation
+    request: RequestParameters = field(default_factory=RequestParameters)
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """A checked example. `expect` has only the members that are written; `place` is file and line."""

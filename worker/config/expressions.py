@@ -1,9 +1,13 @@
-"""Templates and conditions: values of route files that may hold expressions, compiled."""
+"""Templates and conditions: values of route files that may hold expressions, compiled.
+
+They are made of functions of modules, never of functions within functions: another process compiles changed routes and sends them over.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from worker.config.compiled import Condition, Template
@@ -126,7 +130,12 @@ def expression_part(embedded: Embedded, location: SourceLocation, compilation: C
     compilation.problems += call_problems(text, embedded.start, location)
     index = compilation.batch.add(BatchedExpression(text, variables, simple_path(text), f"`{member}`: {place}" if member else place))
     absent = Absent((Gap(place, member),))
-    return lambda values: absent if (value := values[index]) is UNDEFINED else value
+    return partial(value_or_absent, index, absent)
+
+
+def value_or_absent(index: int, absent: Absent, values: Sequence[Any]) -> Any:
+    value = values[index]
+    return absent if value is UNDEFINED else value
 
 
 def nothing(_given: Any) -> Any:

@@ -35,6 +35,9 @@ class IntegrationDefinition(Definition):
     ca_file: Text | None = Field(default=None, description="A PEM file of trusted certificates, besides those of the system.")
     cert_file: Text | None = Field(default=None, description="A PEM file with the worker's certificate, for APIs that ask for one (mutual TLS).")
     key_file: Text | None = Field(default=None, description="A PEM file with the key of `cert_file`; default: `cert_file` holds it too.")
+    trace_context: bool = Field(
+        default=False, description="Whether requests carry the W3C trace context (`traceparent`, `tracestate`) where spans are recorded; not for Halo."
+    )
     methods: Annotated[dict[str, MethodDefinition], Field(min_length=1)] = Field(description="The calls, by name.")
 
 
@@ -49,10 +52,14 @@ def compile_integration(definition: IntegrationDefinition, node: ConfigNode, ref
         node.add_key_error("`base_url` is missing")
     if client is not None and definition.base_url is not None:
         check_halo_address(definition.base_url, client, node.child("base_url"))
+    if definition.trace_context and auth.type == "halo":
+        node.child("trace_context").add_error("`trace_context` is for APIs that continue a trace: Halo does not, so leave it out")
     check_connection(definition, auth, node)
     members = node.child("methods")
     methods = {name: compile_method(method, node.name, members.child(name)) for name, method in definition.methods.items()}
-    integration = Integration(node.name, base_url, auth, methods, hosts, definition.proxy, definition.ca_file, definition.cert_file, definition.key_file)
+    integration = Integration(
+        node.name, base_url, auth, methods, hosts, definition.proxy, definition.ca_file, definition.cert_file, definition.key_file, definition.trace_context
+    )
     for name, member in members.members.items():
         check_credentials(member, allowed=integration.sets_credentials(name))
     if auth.login is not None and auth.login.method in methods:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
 from worker.config.source_location import SourceLocation
@@ -60,8 +61,8 @@ class Composer(Generic[G]):
             return self._mapping(value, location, place)
         if isinstance(value, list):
             items = [self.part(item, location.child(index), Place((*place.path, str(index)))) for index, item in enumerate(value)]
-            return lambda given: self._list([item(given) for item in items])
-        return lambda _given: value
+            return partial(made_list, items, self.missing)
+        return partial(literal_value, value)
 
     def _mapping(self, value: Mapping[Any, Any], location: SourceLocation, place: Place) -> Callable[[G], Any]:
         members: dict[str, tuple[Callable[[G], Any], bool]] = {}
@@ -70,27 +71,33 @@ class Composer(Generic[G]):
             if name in members:
                 self.problems.append(location.child(key).problem(f"`{name}` is given twice: with and without `{MARK}`"))
             members[name] = self.part(member, location.child(key), Place((*place.path, name), optional)), optional
+        return partial(made_mapping, members, self.missing)
 
-        def make(given: G) -> Any:
-            made: dict[str, Any] = {}
-            gaps: tuple[Gap, ...] = ()
-            for name, (part, optional) in members.items():
-                result = part(given)
-                if not isinstance(result, Undefined):
-                    made[name] = result
-                elif self.missing == "null" and not optional:
-                    made[name] = None
-                elif self.missing == "fail" and not optional:
-                    gaps += gaps_of(result)
-            return Absent(gaps) if gaps else made
 
-        return make
+def literal_value(value: Any, _given: Any) -> Any:
+    return value
 
-    def _list(self, results: Sequence[Any]) -> Any:
-        if self.missing == "null":
-            return [None if isinstance(result, Undefined) else result for result in results]
-        gaps = [gap for result in results for gap in gaps_of(result)] if self.missing == "fail" else ()
-        return Absent(tuple(gaps)) if gaps else [result for result in results if not isinstance(result, Undefined)]
+
+def made_list(items: Sequence[Callable[[G], Any]], missing: MissingRule, given: G) -> Any:
+    results = [item(given) for item in items]
+    if missing == "null":
+        return [None if isinstance(result, Undefined) else result for result in results]
+    gaps = [gap for result in results for gap in gaps_of(result)] if missing == "fail" else ()
+    return Absent(tuple(gaps)) if gaps else [result for result in results if not isinstance(result, Undefined)]
+
+
+def made_mapping(members: Mapping[str, tuple[Callable[[G], Any], bool]], missing: MissingRule, given: G) -> Any:
+    made: dict[str, Any] = {}
+    gaps: tuple[Gap, ...] = ()
+    for name, (part, optional) in members.items():
+        result = part(given)
+        if not isinstance(result, Undefined):
+            made[name] = result
+        elif missing == "null" and not optional:
+            made[name] = None
+        elif missing == "fail" and not optional:
+            gaps += gaps_of(result)
+    return Absent(gaps) if gaps else made
 
 
 def member_name(key: str) -> tuple[str, bool]:
@@ -118,16 +125,15 @@ def settled(result: Any, missing: MissingRule) -> Any:
 def concatenate(pieces: Sequence[str | Callable[[G], Any]], *, whole: bool = False) -> Callable[[G], Any]:
     """One text of literal pieces and values. A piece that yields nothing is empty text; with `whole` the text is nothing then."""
     if all(isinstance(piece, str) for piece in pieces):
-        literal = "".join(map(str, pieces))
-        return lambda _given: literal
+        return partial(literal_value, "".join(map(str, pieces)))
+    return partial(made_text, pieces, whole)
 
-    def make(given: G) -> Any:
-        texts = [piece if isinstance(piece, str) else piece(given) for piece in pieces]
-        if whole and (gaps := tuple(gap for text in texts for gap in gaps_of(text))):
-            return Absent(gaps)
-        return "".join(map(as_text, texts))
 
-    return make
+def made_text(pieces: Sequence[str | Callable[[G], Any]], whole: bool, given: G) -> Any:
+    texts = [piece if isinstance(piece, str) else piece(given) for piece in pieces]
+    if whole and (gaps := tuple(gap for text in texts for gap in gaps_of(text))):
+        return Absent(gaps)
+    return "".join(map(as_text, texts))
 
 
 def as_text(value: Any) -> str:

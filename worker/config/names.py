@@ -10,7 +10,7 @@ from worker.config.config_node import ConfigNode
 from worker.config.references import References, check_reference
 from worker.config.routes import Routes, Subscriber
 from worker.core.route_names import meant
-from worker.core.topology import AmqpExchange, dead_queue, is_own, order_lock, order_room, outlet, work_topology
+from worker.core.topology import AmqpExchange, is_own, order_lock, order_room, outlet, work_topology
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 NAME_CHARACTERS = "letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
@@ -138,5 +138,5 @@ def queue_consumers(definitions: Sequence[ConfigNode], routes: Routes) -> Iterat
 
 
 def companions(queue: str) -> tuple[str, ...]:
-    """The queues that belong to this route alone: its dead queue beside it, and that one's lock. Retry queues are shared."""
-    return (*(found.name for found in work_topology(queue, ()).queues), f"{dead_queue(queue)}.lock")
+    """The queues that belong to this route alone: its dead queue beside it. Retry queues are shared."""
+    return tuple(found.name for found in work_topology(queue, ()).queues)

@@ -10,7 +10,7 @@ from typing import Literal
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
 from worker.config.automation import ClientAuth, Integration, Runbook, Webhook
-from worker.config.compiled import Condition, Example, Find, RequestParameters, Template
+from worker.config.compiled import Condition, Example, Find, Include, Parents, Report, RequestParameters, Template
 from worker.config.config_node import Table
 from worker.config.required import Required
 from worker.core.errors import Problem
@@ -92,7 +92,15 @@ class Subscriber:
     overlap: float = 300.0
     details: Operation | None = None
     """The `/{id}` operation that fetches each changed record before it is published; None: publish the row."""
+    report: Report | None = None
+    """The statement whose rows are the records; `operation` then only names what they are."""
+    for_each: Parents | None = None
+    """The parents whose lists are read; `changes` then tells how changed parents are found, and the children are compared by content."""
+    include: Mapping[str, Include] = field(default_factory=dict)
+    """Lists that become members of each changed record, by the member."""
     deletes: bool = False
+    deletes_limit: int = 10
+    """The maximum share of the known records, in percent, that one poll reports as deleted."""
     unrouted: Literal["park", "stop", "drop"] = "park"
     when: Condition | None = None
     transform: Template | None = None

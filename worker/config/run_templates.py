@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -117,19 +118,19 @@ def compile_json_text(text: str, location: SourceLocation, missing: MissingRule 
 
 def within_quotes(part: RunPart) -> RunPart:
     """The text of a value between quotes. Raises `ExpressionError` for one that JSON writes otherwise."""
+    return partial(quoted_text, part)
 
-    def text_of(given: RunInput) -> Any:
-        value = part(given)
-        if isinstance(value, Undefined):
-            return value
-        text = as_text(value)
-        if encode(text) != f'"{text}"'.encode(errors="surrogatepass"):
-            raise ExpressionError(
-                "a value inside the quotes of the JSON text holds a quote, a backslash or a line break, which would change the JSON: write the body as a mapping"
-            )
-        return text
 
-    return text_of
+def quoted_text(part: RunPart, given: RunInput) -> Any:
+    value = part(given)
+    if isinstance(value, Undefined):
+        return value
+    text = as_text(value)
+    if encode(text) != f'"{text}"'.encode(errors="surrogatepass"):
+        raise ExpressionError(
+            "a value inside the quotes of the JSON text holds a quote, a backslash or a line break, which would change the JSON: write the body as a mapping"
+        )
+    return text
 
 
 def variable_template(name: str) -> RunTemplate:
@@ -159,7 +160,7 @@ def run_text_part(text: str, location: SourceLocation, place: Place, compilation
     visible = [piece for piece in pieces if not isinstance(piece, LiteralText) or piece.text.strip()]
     if len(visible) == 1 and not isinstance(visible[0], LiteralText):
         part = piece_part(visible[0], location, compilation, place.member, alone=True)
-        return part if isinstance(visible[0], Embedded) or not place.optional else lambda given: UNDEFINED if (value := part(given)) is None else value
+        return part if isinstance(visible[0], Embedded) or not place.optional else partial(nothing_for_null, part)
     return concatenate(
         [
             location.fill(piece.text) if isinstance(piece, LiteralText) else piece_part(piece, location, compilation, place.member, alone=False)
@@ -167,6 +168,15 @@ def run_text_part(text: str, location: SourceLocation, place: Place, compilation
         ],
         whole=whole,
     )
+
+
+def nothing_for_null(part: RunPart, given: RunInput) -> Any:
+    value = part(given)
+    return UNDEFINED if value is None else value
+
+
+def of_results(part: Callable[[Sequence[Any]], Any], given: RunInput) -> Any:
+    return part(given.results)
 
 
 def split(text: str) -> list[LiteralText | Embedded | Reference]:
@@ -213,8 +223,7 @@ def names_in(text: str) -> list[tuple[str, int]]:
 
 def piece_part(piece: Embedded | Reference, location: SourceLocation, compilation: Compilation, member: str, *, alone: bool) -> RunPart:
     if isinstance(piece, Embedded):
-        expression = expression_part(piece, location, compilation, member)
-        return lambda given: expression(given.results)
+        return partial(of_results, expression_part(piece, location, compilation, member))
     name = piece.text.strip()
     if PAYLOADS.match(name):
         return payload_part(piece, location, compilation, alone=alone)
@@ -233,7 +242,11 @@ def payload_part(piece: Reference, location: SourceLocation, compilation: Compil
     except VariableSyntaxError as error:
         compilation.problems.append(location.problem(f"`<<…>>` is not an expression of a variable: {error}", piece.start + error.column - 1))
         return nothing
-    return lambda given: inserted(str(path), value_at(path, given.values), alone=alone, plain=path.plain)
+    return partial(payload_value, path, alone)
+
+
+def payload_value(path: VariablePath, alone: bool, given: RunInput) -> Any:
+    return inserted(str(path), value_at(path, given.values), alone=alone, plain=path.plain)
 
 
 def value_at(path: VariablePath, values: Values) -> Any:
@@ -243,7 +256,11 @@ def value_at(path: VariablePath, values: Values) -> Any:
 
 
 def variable_part(name: str, *, alone: bool) -> RunPart:
-    return lambda given: inserted(name, given.values.variables.get(name, UNDEFINED), alone=alone, plain=name in given.values.plain)
+    return partial(variable_value, name, alone)
+
+
+def variable_value(name: str, alone: bool, given: RunInput) -> Any:
+    return inserted(name, given.values.variables.get(name, UNDEFINED), alone=alone, plain=name in given.values.plain)
 
 
 def inserted(name: str, value: Any, *, alone: bool, plain: bool) -> Any:

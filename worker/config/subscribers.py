@@ -7,14 +7,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from worker.catalogue.operation import Operation
+from worker.config.children import ForEachDefinition, IncludeDefinition, compile_includes
+from worker.config.compiled import Template
 from worker.config.config_node import ConfigNode
 from worker.config.cron import Cron
 from worker.config.definition import Definition, build, compile_members, mistake
 from worker.config.examples import Examples, compile_examples
+from worker.config.expressions import compile_template
 from worker.config.node_values import transform
-from worker.config.parameters import Checks, check_transform, find_operation, own_parameters, request_parameters, require_path, supplies_any_path
+from worker.config.reading import check_start, list_reading, report_reading
 from worker.config.references import References
+from worker.config.reports import ReportDefinition
 from worker.config.required import compile_required
 from worker.config.routes import Subscriber
 from worker.config.value_types import (
@@ -36,11 +39,6 @@ from worker.config.value_types import (
 from worker.core.route_names import name_for
 
 EVERY = 60.0
-NOT_FILTERING = ("include", "order")
-FILTERING = ("only", "include_this_id")
-SHOWING = frozenset({"cf_display_values_only"})
-
-Changes = Literal["by_date", "by_content", "all"]
 
 
 def start(value: Any) -> Any:
@@ -89,7 +87,18 @@ class SubscriberDefinition(Definition):
     client: ClientNames = Field(
         description="The client to read from. A list makes one route for each, called `name@client`, with its own cursor, budget and dead queue."
     )
-    entity: Text = Field(description="Any GET of the API.", examples=["Tickets", "Asset", "Actions/{id}"])
+    entity: Text | None = Field(
+        default=None,
+        description="Any GET of the API; beside `report`: what the rows are, if they are records of the API.",
+        examples=["Tickets", "Asset", "Actions/{id}"],
+    )
+    report: ReportDefinition | None = Field(default=None, description="Read a table of Halo's reporting database by SQL instead of a list of the API.")
+    for_each: ForEachDefinition | None = Field(
+        default=None, description="Read the list once for each changed record of another list, which expressions see as `$parent`."
+    )
+    include: dict[str, IncludeDefinition] = Field(
+        default={}, description="Lists that the worker reads for each changed record, by the member that they become."
+    )
     every: Duration | None = Field(default=None, description="The time between two polls; default: 60s without `cron`.")
     cron: Cron | None = Field(default=None, description="The times to poll, in the five fields of cron, UTC.")
     request: Request = Field(default=Request(), description="Path and query parameters.")
@@ -103,6 +112,10 @@ class SubscriberDefinition(Definition):
     overlap: DurationOrNothing = Field(default=300.0, description="The date filter starts this long before the last poll.")
     details: bool = Field(default=False, description="Fetch each changed record by its id before publishing it.")
     deletes: bool = Field(default=False, description="Report records that are missing from two complete scans in a row.")
+    deletes_limit: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=10,
+        description="The maximum share of the known records, in percent, that one poll reports as deleted; beyond it none is, and the worker raises an alert.",
+    )
     unrouted: Literal["park", "stop", "drop"] = Field(default="park", description="The action for events that no queue receives.")
     when: ConditionText | None = Field(default=None, description="The worker publishes only records for which this is true.")
     transform: Transform = Field(default=None, description="The body of the events: a mapping with expressions, or one JSONata text; default: the record.")
@@ -137,38 +150,32 @@ def compile_subscriber(definition: SubscriberDefinition, node: ConfigNode, refer
     routing_key = compile_members(Publish, publish)["routing_key"]
     check_alternatives(definition, node)
     catalogue = references.catalogue_of(client)
-    operation = find_operation(node, catalogue, definition.entity, "GET", allow_unknown=definition.allow_unknown)
-    if operation is None:
+    reading = report_reading(definition, node, catalogue) if definition.report is not None else list_reading(definition, node, catalogue)
+    if reading is None:
         return None
-    changes = resolve_changes(definition, operation, node)
-    checks = Checks(catalogue, operation, definition.allow_unknown, own_parameters(operation, by_date=changes == "by_date"))
-    request = request_parameters(node.child("request"), checks)
-    input_transform = node.child("input_transform")
-    supplied = {*request.path, *check_transform(input_transform, ("path", "query"), checks)}
-    if not supplies_any_path(input_transform):
-        require_path(node, checks, supplied, "`request.path`")
-    check_changes(definition, operation, changes, node)
-    details = catalogue.details_of(operation) if definition.details else None
-    if definition.details and details is None:
-        node.child("details").add_error(f"Halo has no single record to fetch for {operation.entity}: leave `details` out")
+    operation = reading["operation"]
+    check_start(definition, reading["changes"], node)
+    nameless = definition.report is not None and definition.entity is None and routing_key is None
     return build(
         Subscriber,
         definition,
         compiled,
         name=name_for(node.name, client) if isinstance(node.child("client").value, list) else node.name,
-        operation=operation,
         every=None if definition.cron else definition.every or EVERY,
-        request=request,
-        changes=changes,
-        details=details,
         exchange=definition.publish.exchange,
-        routing_key=routing_key,
+        routing_key=route_named(node.name) if nameless else routing_key,
         queue=definition.queue or definition.publish.queue,
-        queue_binding=binding_pattern(operation.resource, publish.child("routing_key")),
-        key=tuple(definition.key or operation.key),
+        queue_binding=f"{node.name}.*" if nameless else binding_pattern(operation.resource, publish.child("routing_key")),
         ignore=frozenset(definition.ignore or ()),
+        include=compile_includes(definition.include, node.child("include"), catalogue, definition.allow_unknown),
         examples=compile_examples(definition.examples, node.child("examples")),
+        **reading,
     )
+
+
+def route_named(name: str) -> Template:
+    """The routing key of a report whose rows have no entity: the name of the route in its place."""
+    return compile_template(f"{name}.{{{{ $change }}}}")
 
 
 def check_alternatives(definition: SubscriberDefinition, node: ConfigNode) -> None:
@@ -177,41 +184,6 @@ def check_alternatives(definition: SubscriberDefinition, node: ConfigNode) -> No
         node.child("cron").add_key_error("both `every` and `cron` are given: write one of them")
     if definition.queue is not None and definition.publish.queue is not None:
         node.child("queue").add_key_error("both `queue` and `publish.queue` are given: write one of them")
-
-
-def resolve_changes(definition: SubscriberDefinition, operation: Operation, node: ConfigNode) -> Changes:
-    """`auto` means by date where Halo can filter, and otherwise by content."""
-    dated = operation.listing is not None and operation.listing.dated
-    if definition.changes == "auto":
-        return "by_date" if dated else "by_content"
-    if definition.changes == "by_date" and not dated and definition.allow_unknown is not True:
-        node.child("changes").add_error(f"Halo cannot filter {operation.entity} by date: write by_content, all or auto")
-    return definition.changes
-
-
-def check_changes(definition: SubscriberDefinition, operation: Operation, changes: Changes, node: ConfigNode) -> None:
-    """What depends on how changes are found."""
-    if isinstance(definition.start, datetime) and changes != "by_date":
-        node.child("start").add_error(
-            f"`start` can be a date only where changes are found by date, which is not so for this route ({changes}): write now or beginning"
-        )
-    if definition.deletes:
-        check_deletes(operation, node)
-
-
-def check_deletes(operation: Operation, node: ConfigNode) -> None:
-    """A record that a filter hides would look deleted."""
-    if operation.listing is None:
-        node.child("deletes").add_error(f"`deletes` is for lists; {operation.entity} is one record")
-    for holder in ("request", "input_transform"):
-        for name, member in node.child(holder).child("query").members.items():
-            if filtering(name):
-                member.add_key_error(f"`{name}` may filter: with `deletes: true` the worker would report hidden records as deleted")
-
-
-def filtering(name: str) -> bool:
-    lower = name.lower()
-    return lower not in SHOWING and (not lower.startswith(NOT_FILTERING) or lower.endswith(FILTERING))
 
 
 def binding_pattern(resource: str, routing_key: ConfigNode) -> str:

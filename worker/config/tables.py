@@ -39,7 +39,7 @@ def read_tables(roots: Iterable[ConfigNode]) -> dict[str, Table]:
         if first.setdefault(node.name, node) is not node:
             node.add_key_error(f"the table `{node.name}` is defined twice; the first is in {first[node.name].reference()}")
             continue
-        tables[node.name] = MappingProxyType(rows_of(node))
+        tables[node.name] = rows_of(node)
     return tables
 
 

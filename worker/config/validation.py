@@ -14,10 +14,7 @@ from worker.config.interpolation import Unfilled
 from worker.config.template_lexer import Embedded, Unclosed, parts
 from worker.core.suggest import did_you_mean
 
-LATER: Mapping[str, frozenset[str]] = {
-    "subscribers": frozenset(("for_each",)),
-}
-NESTED = frozenset(("methods", "steps"))
+NESTED = frozenset(("methods", "steps", "report", "include", "for_each"))
 PLACEHOLDER = "-"
 PLACEHOLDERS: Mapping[str, Mapping[str, Any]] = {
     "subscribers": {"client": PLACEHOLDER},
@@ -46,9 +43,6 @@ def validate(model: type[D], node: ConfigNode) -> D | None:
     if not isinstance(given, dict):
         node.add_error(f"`{node.name}` must be a mapping (names and values)")
         return None
-    for name in LATER.get(node.kind, frozenset()) & given.keys():
-        node.child(name).add_key_error(f"`{name}` is not available in this version")
-        del given[name]
     try:
         return model.model_validate(given)
     except ValidationError as error:

@@ -135,3 +135,9 @@ class Undecodable(WorkerError):
 
 class Oversized(Undecodable):
     """A body has more bytes or values than are read; whether it is JSON was not looked at."""
+
+
+def reason_of(group: BaseExceptionGroup[BrokerError]) -> str:
+    """The first sentence in a group of failures."""
+    first = group.exceptions[0]
+    return reason_of(first) if isinstance(first, BaseExceptionGroup) else str(first)

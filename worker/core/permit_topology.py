@@ -12,7 +12,7 @@ DAY = 24 * 60 * 60 * 1000  # milliseconds
 
 def permits_queue(tenant: str) -> str:
     """Where the permits of one Halo tenant wait for its senders; a digest, since tenants are known by their addresses."""
-    return f"halo.budget.{sha256(tenant.encode()).hexdigest()[:12]}"
+    return f"halo.budget.{sha256(tenant.encode()).hexdigest()[:12]}.permits"
 
 
 def minted_mark(tenant: str) -> str:
@@ -30,9 +30,13 @@ def pause_queue(tenant: str) -> str:
 
 
 def permits_topology(tenant: str) -> Topology:
-    """Short-lived messages whose loss does no harm. The same arguments for every rate limit: each message carries its lifetime, so that a limit may change."""
+    """Short-lived messages whose loss does no harm. The same arguments for every rate limit: each message carries its lifetime, so that a limit may change.
+
+    Quorum queues all the same: a classic queue whose node is away can be neither declared, read nor deleted, at any node of a cluster, and no replica would
+    start (tried on 3.10.8 and 4.0.5).
+    """
 
     def short(name: str, length: int) -> Queue:
-        return Queue(name, {"x-queue-type": "classic", "x-max-length": length, "x-expires": DAY})
+        return Queue(name, {"x-queue-type": "quorum", "x-max-length": length, "x-expires": DAY})
 
     return Topology(queues=(short(permits_queue(tenant), PERMITS_MAX), short(minted_mark(tenant), 1), short(pause_queue(tenant), 1)))

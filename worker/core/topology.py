@@ -135,6 +135,11 @@ def retry_queue(delay: float) -> str:
     return f"halo.retry.{format_duration(delay)}"
 
 
+def letters_lock(queue: str) -> str:
+    """Held by whoever looks at the letters of a dead queue or settles them: a letter in one hand is missing from another's list."""
+    return f"halo.control.letters.{queue}"
+
+
 def order_room(queue: str) -> str:
     """Where messages that are kept in order by key wait for their turn."""
     return f"{queue}.order"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import orjson
+
+from worker.catalogue.catalogue import load
 
 ROUNDS = 8  # hops from message to message: steps of a runbook, replays, answers of other systems
 Told = dict[str, Any]
@@ -19,6 +21,14 @@ class Subject:
     space: str = ""
     key: str = ""
     ids: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, subject: str, record: str | None = None) -> Self:
+        """A record where there are two words, otherwise any id of a message. Raises `UnknownEntity`."""
+        if record is None:
+            return cls(ids=frozenset({subject}))
+        catalogue = load()
+        return cls(catalogue.find(subject, next(iter(catalogue.methods_of(subject)), "GET")).id_space, record)
 
     def named_in(self, note: Told) -> bool:
         if self.space:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -17,6 +17,7 @@ from worker.core.exchange import Exchange, Fate, Request
 from worker.core.json_codec import encode
 from worker.core.known_secrets import KnownSecrets
 from worker.core.ports import Clock
+from worker.core.spans import Value, span
 from worker.halo.auth import AuthManager, Token
 from worker.halo.budget import Budget, Turn
 from worker.halo.forms import encode_form
@@ -131,8 +132,12 @@ class HaloSlot:
         if turn is None or call is None:
             raise RuntimeError("a slot is sent once, within its reservation")
         turn.unused = False  # a cancelled request may have left
-        result = await self._source.send(replace(call, not_after=until))
-        exchange = replace(classify(self._without_our_secrets(result)), duration=self._source.clock.monotonic() - turn.started)
+        with span(f"{self.request.method} {entity_of(self.request.path)}", "client", about(self.request, self._source.access.client.name)) as traced:
+            result = await self._source.send(replace(call, not_after=until))
+            exchange = replace(classify(self._without_our_secrets(result)), duration=self._source.clock.monotonic() - turn.started)
+            traced.set({"http.response.status_code": exchange.status})
+            if not exchange.ok:
+                traced.fail(exchange.fate.value)
         turn.unused = exchange.fate is Fate.NOT_SENT or (isinstance(result, Answer) and result.local)
         self.release()
         if exchange.fate is Fate.THROTTLED:
@@ -146,6 +151,16 @@ class HaloSlot:
         access = self._source.access
         known = KnownSecrets((*access.auth.secrets, *access.client.headers.values()))
         return replace(result, body=known.hide_bytes(result.body))
+
+
+def entity_of(path: str) -> str:
+    """The first segment of a path: the others may be ids and codes."""
+    return path.split("/", 2)[1]
+
+
+def about(request: Request, client: str) -> Mapping[str, Value]:
+    """What its span says of a request. The trace goes no further: Halo hands no trace context on, and a tenant's log is no place for it."""
+    return {"http.request.method": request.method, "halo.client": client, "halo.entity": entity_of(request.path)}
 
 
 async def build_http_call(request: Request, api: str, token: str, seconds: float | None) -> Call:

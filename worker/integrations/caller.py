@@ -17,6 +17,7 @@ from worker.core.exchange import Exchange, Fate
 from worker.core.known_secrets import KnownSecrets
 from worker.core.ports import Clock, Evaluator, Slot
 from worker.core.sending import send_reserved
+from worker.core.spans import span, trace_context
 from worker.halo.client import HaloClient
 from worker.halo.grants import NoToken
 from worker.halo.interception import Intercept, straight
@@ -131,7 +132,15 @@ class IntegrationSlot:
         return await self._all_pages(collector, collector.begin(replace(self.authorized.call, not_after=until)))
 
     async def _exchange(self, call: Call, authorized: Authorized) -> tuple[Exchange, Answer | Failure]:
-        result = without_secrets(await self.connection.send(call), self.connection, authorized.token)
+        method, integration = self.method, self.connection.integration
+        about = {"http.request.method": call.method, "halo.integration": integration.name, "halo.method": method.name}
+        with span(f"{call.method} {method.full_name}", "client", about) as traced:
+            sent = replace(call, headers={**call.headers, **trace_context()}) if integration.trace_context else call
+            result = without_secrets(await self.connection.send(sent), self.connection, authorized.token)
+            if isinstance(result, Answer):
+                traced.set({"http.response.status_code": result.status})
+            if isinstance(result, Failure) or result.status >= HTTPStatus.BAD_REQUEST:
+                traced.fail("no_answer" if isinstance(result, Failure) else str(result.status))
         self.authorization.answered(authorized, result)
         return self.caller.answered(self.connection, self.method, result, self.started, authorized.token if self.renewable else ""), result
 

@@ -22,6 +22,11 @@ def naive(moment: datetime) -> str:
     return (text.rstrip("0") if "." in text else text[:19]).removesuffix(".")
 
 
+def comparable(moment: datetime) -> str:
+    """As in the cells of a report: always three decimals, so that texts compare as the times do."""
+    return moment.isoformat(timespec="milliseconds")[:23]
+
+
 def zoned(moment: datetime) -> str:
     """As in the answer to a POST: with a Z, and as many decimals as needed."""
     text = moment.isoformat()[:26]

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from worker.sandbox.report_functions import register_functions
 from worker.sandbox.report_sql import translated
-from worker.sandbox.report_tables import ENTITY_OF, TooMuch, load_table, members_of, published_member
+from worker.sandbox.report_tables import ENTITY_OF, TooMuch, custom_tables, load_custom_table, load_table, members_of, published_member
 from worker.sandbox.report_tokens import SqlError, tokens_of
 from worker.sandbox.store import Store
 
@@ -74,7 +74,11 @@ class Report:
 
     def _load(self) -> None:
         """Creates the tables that the statement names, and fills the columns that it reads."""
-        names = {token.text.strip('[]"').lower() for token in tokens_of(self._statement)} & ENTITY_OF.keys()
+        words = {token.text.strip('[]"').lower() for token in tokens_of(self._statement)}
+        names = words & ENTITY_OF.keys()
+        for name, rows in custom_tables(self._store).items():
+            if name in words and name not in names:
+                load_custom_table(name, rows, self._connection)
         for name in names:
             columns = ", ".join(f'"{member}"' for member in sorted(members_of(self._store, name)))
             self._connection.execute(f'CREATE TABLE "{name}" ({columns})')

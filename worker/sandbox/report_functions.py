@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlite3 import Connection
 from typing import Any
 
-from worker.sandbox.dates import naive, parse_moment
+from worker.sandbox.dates import comparable, parse_moment
 
 UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 BUILT_IN = frozenset(
@@ -21,8 +21,8 @@ BUILT_IN = frozenset(
 def functions(now: datetime) -> dict[str, tuple[int, Callable[..., Any]]]:
     """Functions by name, with the number of their arguments (-1: any)."""
     return {
-        "getdate": (0, lambda: naive(now)),
-        "getutcdate": (0, lambda: naive(now)),
+        "getdate": (0, lambda: comparable(now)),
+        "getutcdate": (0, lambda: comparable(now)),
         "isnull_value": (2, lambda value, other: other if value is None else value),
         "len": (1, lambda value: None if value is None else len(str(value).rstrip(" "))),
         "charindex": (2, lambda wanted, text: None if text is None else str(text).lower().find(str(wanted).lower()) + 1),
@@ -51,7 +51,7 @@ def _part(text: Any, start: int, stop: int) -> int | None:
 
 def _dateadd(unit: str, count: int, text: Any) -> str | None:
     moment = parse_moment(str(text)) if text is not None else None
-    return None if moment is None else naive(moment + timedelta(seconds=UNITS[unit] * count))
+    return None if moment is None else comparable(moment + timedelta(seconds=UNITS[unit] * count))
 
 
 def _datediff(unit: str, first: Any, last: Any) -> int | None:

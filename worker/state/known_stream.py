@@ -74,7 +74,7 @@ class KnownStream:
         """Begin a new chain, and find the offset from which to read it."""
         begun = await self._append(replace(ref, last=None, appended=0), [{"snapshot": True}])
         offset = await self._offset_of(begun.last or "", ref.offset)
-        whole = {"put": known.hashes, "trace": known.traces, "missing": sorted(known.missing)}
+        whole = {"put": known.hashes, "trace": known.traces, "owner": known.owners, "missing": sorted(known.missing)}
         documents = [*parts(whole), *({"seen": chunk} for chunk in chunked(seen or ()))]
         done = await self._append(begun, documents)
         return replace(done, offset=offset, snapshot=done.appended, appended=0)
@@ -124,9 +124,9 @@ def chunked(keys: Iterable[str]) -> Iterator[list[str]]:
 def parts(delta: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """A delta in pieces of at most `PART` records, in an order in which they can be applied."""
     yield from ({"gone": chunk} for chunk in chunked(delta.get("gone", ())))
-    puts, traces = delta.get("put", {}), delta.get("trace", {})
+    puts = delta.get("put", {})
     for chunk in chunked(puts):
-        traced = {key: traces[key] for key in chunk if key in traces}
-        yield {"put": {key: puts[key] for key in chunk}} | ({"trace": traced} if traced else {})
+        beside = {name: {key: values[key] for key in chunk if key in values} for name in ("trace", "owner") if (values := delta.get(name))}
+        yield {"put": {key: puts[key] for key in chunk}} | {name: values for name, values in beside.items() if values}
     for name in ("missing", "met"):
         yield from ({name: chunk} for chunk in chunked(delta.get(name, ())))

@@ -25,6 +25,7 @@ class RouteReport:
     """One route on one replica. `queues`, `dead`: where its messages wait. `empty_at`: when no message waited, seconds since 1970; 0: never seen.
 
     `last_success`: of a subscriber the last complete poll. `waiting`: messages in the waiting queue of an ordered route.
+    `settled`: messages that ended, or events that were published, since the replica started.
     """
 
     name: str
@@ -37,16 +38,18 @@ class RouteReport:
     empty_at: float = 0.0
     retrying: int = 0
     waiting: int = 0
+    settled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ClientReport:
-    """`budget_limit`: requests of a window; None: no limit."""
+    """`budget_limit`: requests of a window; None: no limit. `reason`: why it is down, or what its token allows."""
 
     name: str
     up: bool
     budget_used: int
     budget_limit: int | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,18 +104,21 @@ def document(at: float, note: Note) -> dict[str, Any]:
     return told | {name: value for name, value in note.more if value is not None}
 
 
-async def read_notes(broker: Broker) -> list[bytes]:
+async def read_notes(broker: Broker, most: int | None = None) -> list[bytes]:
     """Every batch of the stream, oldest first; empty where no worker keeps one. Raises `BrokerError`, `TimeoutError`.
 
-    A mark is published and read back: whatever was written before it has been read by then.
+    `most`: bytes of the newest batches that are kept; None: all. A mark is published and read back: whatever was written before it has been read by then.
     """
     if not await broker.queue_exists(TRACE):
         return []
-    mark, batches = new_id(), list[bytes]()
+    mark, batches, size = new_id(), deque[bytes](), 0
     async with asyncio.timeout(READ_WITHIN), open_stream(broker, TRACE, "first") as reader:
         await broker.publish(Message(b"[]", message_id=mark), routing_key=TRACE)
         while True:
             for delivery in await reader.batch():
                 if delivery.message.message_id == mark:
-                    return batches
+                    return list(batches)
                 batches.append(delivery.message.body)
+                size += len(batches[-1])
+                while most is not None and size > most and len(batches) > 1:
+                    size -= len(batches.popleft())

@@ -1,9 +1,10 @@
-"""The admin port: liveness, readiness and metrics."""
+"""The admin port: liveness, readiness, metrics, and the status page."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import web
@@ -11,9 +12,13 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from worker.core.health import Health
 from worker.metrics import Metrics
+from worker.web.page.application import add_page
+from worker.web.page.defence import defended
+from worker.web.page.model import Desk
 from worker.web.serving import answer, application, listening
 
 log = structlog.get_logger()
+LARGEST_FORM = 2 * 1024 * 1024  # bytes: the edited body of a dead letter, percent-encoded
 PUBLIC_NEEDS = frozenset({"broker", "topology"})  # parts that a public endpoint needs to accept a call
 
 
@@ -44,20 +49,32 @@ class Admin:
         return answer(200 if ready else 503, {"status": "ready" if ready else "not ready", "parts": shown})
 
 
-def admin_application(health: Health, metrics: Metrics) -> web.Application:
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    """`desk`: what the status page asks. `token`: with which somebody may act, None: nobody may. `hosts`: names under which browsers reach the port."""
+
+    desk: Desk
+    now: Callable[[], float]
+    token: str | None = field(default=None, repr=False)
+    hosts: tuple[str, ...] = ()
+
+
+def admin_application(health: Health, metrics: Metrics, page: PageSettings | None = None) -> web.Application:
     """The routes of the admin port; each answers HEAD as well as GET."""
     admin = Admin(health, metrics)
-    served = application()
+    served = application([defended(() if page is None else page.hosts)], largest=LARGEST_FORM)
     served.router.add_get("/livez", admin.live)
     served.router.add_get("/readyz", admin.ready)
     served.router.add_get("/readyz/public", admin.ready_public)
     served.router.add_get("/metrics", admin.metrics)
+    if page is not None:
+        add_page(served, page.desk, page.token, page.now)
     return served
 
 
 @asynccontextmanager
-async def serve_admin(host: str, port: int, health: Health, metrics: Metrics) -> AsyncIterator[int]:
+async def serve_admin(host: str, port: int, health: Health, metrics: Metrics, page: PageSettings | None = None) -> AsyncIterator[int]:
     """Serve until the end of the block; yields the port in use, which differs from `port` when that is 0. Raises `WorkerError` when it cannot listen."""
-    async with listening(admin_application(health, metrics), host, port, name="admin") as bound:
+    async with listening(admin_application(health, metrics, page), host, port, name="admin") as bound:
         log.info("admin.listening", host=host, port=bound)
         yield bound

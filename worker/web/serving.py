@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from worker.core.printable import printable_json
 
 CLOSE_SECONDS = 1.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 NewProtocol = Callable[[], asyncio.Protocol]
 ProtocolWrapper = Callable[[NewProtocol], NewProtocol]
 
@@ -59,9 +60,10 @@ def server_log() -> logging.Logger:
     return server
 
 
-def application() -> web.Application:
-    """An application without routes."""
-    made = web.Application(middlewares=[refusals_as_json])
+def application(around: Sequence[Middleware] = (), *, largest: int = 1024**2) -> web.Application:
+    """An application without routes. `around`: middlewares that see every answer, refusals too; `largest`: bytes of a body."""
+    stack: list[Any] = [*around, refusals_as_json]  # aiohttp's own type of a middleware is private
+    made = web.Application(middlewares=stack, client_max_size=largest)
     made.on_response_prepare.append(hide_versions)
     return made
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.flows.job.conftest import Job, halos, job, memory_job, soon_again  # noqa: F401 - fixtures
+from tests.flows.control.conftest import operator  # noqa: F401 - a fixture
+from tests.flows.job.conftest import halos, job, memory_job, soon_again  # noqa: F401 - fixtures
 from tests.tools.waiting import SOON, until
 from worker.core.clock import SystemClock
 from worker.core.ports import Broker

@@ -151,6 +151,15 @@ async def test_a_page_that_takes_longer_than_the_time_between_two_polls_is_read_
     assert (found.state, found.published) == ("done", 250)
 
 
+async def test_status_says_that_a_backfill_is_under_way(memory_job, halos, operator):
+    halo, _ = await known(memory_job, halos, 450, every="1h")
+    halo.fault(Fault(FaultKind.DELAY, "GET", "/Tickets", times=None, seconds=1.0))
+    await begin(memory_job.other.broker)
+    await operator.route_is("feed", state="running", reason="a backfill reads its history (`halo-worker backfill feed --status`)")
+    halo.faults.clear()
+    assert (await ended(memory_job.other.broker)).state == "done"
+
+
 async def test_writes_go_on_beside_it(memory_job, halos):
     halo = await halos(tickets=450)
     defined = routes(halo, subscribers={"feed": subscriber(**LIVE)}, publishers={"erp": publisher()})

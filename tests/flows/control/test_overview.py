@@ -31,8 +31,21 @@ async def test_the_overview_has_the_members_of_its_contract_and_is_json(job, hal
     assert (erp["kind"], erp["lag_s"], tickets["kind"], tickets["backlog"]) == ("publisher", None, "subscriber", None)
     assert erp["last_success"] > found["replicas"][0]["since"]
     assert 0 <= tickets["lag_s"] < 60
-    assert found["clients"] == [{"name": "main", "up": True, "budget_used": found["clients"][0]["budget_used"], "budget_limit": 600}]
+    assert found["clients"] == [
+        {"name": "main", "up": True, "reason": "Halo answers and gives tokens", "budget_used": found["clients"][0]["budget_used"], "budget_limit": 600}
+    ]
     assert found["clients"][0]["budget_used"] > 0
+
+
+async def test_a_client_that_is_down_says_why(memory_job, halos, operator):
+    halo = await halos()
+    defined = routes(halo, publishers={"erp": publisher(transform=SHAPED)})
+    defined["clients"]["main"]["auth"]["client_secret"] = "a-secret-that-was-rotated"
+    await memory_job.start(defined, ready=False)
+    await operator.route_is("erp", state="waiting")
+    (client,) = (await operator.overview())["clients"]
+    assert (client["up"], "invalid_client" in client["reason"]) == (False, True)
+    assert "rotated" not in client["reason"]
 
 
 async def test_a_worker_that_is_gone_still_shows_its_routes_and_what_waits_for_them(job, halos, operator, monkeypatch):

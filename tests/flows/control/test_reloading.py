@@ -134,7 +134,7 @@ class Stage:
         self.folder, self.taken, self.refused, self.broken = folder, asyncio.Queue(), asyncio.Queue(), False
         self.reloader = Reloader(folder, self.load, self.take, self.refused.put_nowait, SystemClock(), asyncio.Event(), watches)
 
-    def load(self):
+    async def load(self):
         if self.broken:
             raise ConfigError([])
         return SoundRoutes(routes="routes")

@@ -136,6 +136,19 @@ async def test_a_broker_that_cannot_be_used_is_told_with_its_remedy(tmp_path, am
     assert PASSWORD not in check.result
 
 
+async def test_each_of_several_addresses_is_tried_and_the_queues_are_examined_once(tmp_path, amqp_url):
+    away = f"{amqp_url.partition('@')[0]}@127.0.0.1:1/{amqp_url.rpartition('/')[2]}"
+    found = await checks(tmp_path, {"runbooks": {"r": CALLED}}, f"{away},{amqp_url},{amqp_url.replace('127.0.0.1', 'localhost')}")
+    told = [(check.verdict, check.tried) for check in found if check.name == "connection"]
+    port = amqp_url.partition("@")[2].partition("/")[0].rpartition(":")[2]
+    assert told == [
+        (Verdict.FAILED, "connect to 127.0.0.1:1"),
+        (Verdict.GOOD, f"connect to 127.0.0.1:{port}"),
+        (Verdict.GOOD, f"connect to localhost:{port}"),
+    ]
+    assert [check.verdict for check in found if check.name == "queues"] == [Verdict.GOOD]
+
+
 async def test_a_user_without_rights_is_told(tmp_path, rabbitmq, amqp_url):
     with broker_user(rabbitmq, amqp_url, Account("doctor-patient", "worker", "may nothing")) as user:
         found = await checks(tmp_path, {"runbooks": {"r": CALLED}}, user.url)

@@ -95,7 +95,7 @@ def test_every_queue_and_exchange_of_the_routes_is_in_it(document):
     assert {(each["exchange"]["name"], each["exchange"]["type"]) for each in bindings if "exchange" in each} == {
         ("halo", "topic"), ("other", "topic"), ("erp", "topic"), ("answers", "topic"), ("reports", "topic"), ("desk", "topic"),
     }  # fmt: skip
-    assert document["channels"]["subscriber.tickets"]["parameters"]["change"]["enum"] == ["created", "updated", "deleted"]
+    assert document["channels"]["subscriber.tickets"]["parameters"]["change"]["enum"] == ["created", "updated", "deleted", "backfilled"]
 
 
 def test_a_publisher_without_a_transform_takes_its_shape_and_one_with_examples_shows_them(document):

@@ -16,7 +16,7 @@ from worker.cli.main import main
 from worker.config.loader import load_routes
 from worker.core.errors import ConfigError
 from worker.core.permit_topology import mint_lock, permits_topology
-from worker.core.topology import Topology, baton_topology, birth_lock, born_marker, common_topology, dead_queue, echoes_topology, order_lock
+from worker.core.topology import Topology, baton_topology, birth_lock, born_marker, common_topology, dead_queue, echoes_topology, letters_lock, order_lock
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.ordered.consumer import ordered_publisher_topology
 from worker.flows.polling.subscriber import subscriber_topology
@@ -116,8 +116,10 @@ def test_an_operator_reads_dead_letters_and_not_the_work(routes, accounts):
     may = accounts["halo-operator"]
     queues = [route.queue for route in routes.publishers.values()] + ["desk.asks"]
     assert [name for queue in queues for name in (queue, f"{queue}.retry.5s", f"{queue}.order") if allows(may.read, name) or allows(may.configure, name)] == []
-    assert [name for name in map(dead_queue, queues) if not allows(may.read, name) or not allows(may.configure, f"{name}.lock")] == []
+    assert [name for name in map(dead_queue, queues) if not allows(may.read, name) or not allows(may.configure, letters_lock(name))] == []
     assert [name for name in map(dead_queue, queues) if allows(may.configure, name)] == []
+    worker = accounts["halo-worker"]
+    assert [name for name in map(dead_queue, queues) if not allows(worker.configure, letters_lock(name)) or not allows(worker.read, name)] == []
 
 
 def test_a_sender_may_publish_to_its_exchange_and_do_nothing_else(accounts):

@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from worker.cli import run
 from worker.config.routes import Routes
+from worker.core.clock import SystemClock
 from worker.core.errors import Problem
 from worker.settings import load_settings
 
@@ -25,7 +26,7 @@ async def stopped_at_once(*_given):
 async def test_warnings_of_route_files_are_told_once(monkeypatch, warnings):
     for name, stand_in in {"stop_on_signals": nothing, "serve_admin": nothing, "run_until": stopped_at_once, "keep_what_stays": lambda: None}.items():
         monkeypatch.setattr(run, name, stand_in)
-    service = SimpleNamespace(routes=Routes(warnings=warnings), health=None, metrics=None, run=None)
+    service = SimpleNamespace(routes=Routes(warnings=warnings), health=None, metrics=None, run=None, clock=SystemClock(), stop=None, attach=nothing)
     with capture_logs() as logs:
         assert await run.serve(load_settings({}), lambda _stop, memory=None: service, None, None)
     told = [line for line in logs if line["event"] == "routes.warned"]

@@ -135,6 +135,12 @@ def in_publisher_key(key, value):
 
 def in_subscriber_key(key, value):
     more = {}
+    if key == "report":
+        return files(subscribers={"rows": {"client": "main", "key": ["id"], key: value}})
+    if key == "for_each":
+        return in_for_each(**value)
+    if key == "deletes_limit":
+        more = {"deletes": True}
     if key == "entity" and "{" in value:
         more = {"request": {"path": {"id": 1}}}
     if key == "input_transform":
@@ -142,6 +148,24 @@ def in_subscriber_key(key, value):
     if key == "required":
         more = {"transform": dict.fromkeys(value, 1)}
     return files(subscribers={"tickets": SUBSCRIBER | more | {key: value}})
+
+
+def in_for_each(**parents):
+    route = {"client": "main", "entity": "Actions", "request": {"query": {"ticket_id": "{{ $parent.id }}"}}, "for_each": {"entity": "Tickets"} | parents}
+    return files(subscribers={"notes": route})
+
+
+def in_include(key, value):
+    entity = "Client/{id}/devices" if key == "path" else "Actions"
+    needed = {"path": {"id": "{{ client_id }}"}} if key == "path" else {"query": {"ticket_id": "{{ id }}"}}
+    route = SUBSCRIBER | {"allow_unknown": True, "include": {"list": {"entity": entity} | needed | {key: value}}}
+    return files(subscribers={"tickets": route})
+
+
+def in_report(key, value):
+    sql = "SELECT TOP 5000 id, changed FROM t WHERE changed >= '{{ $cursor }}' ORDER BY changed"
+    route = {"client": "main", "report": {"sql": sql, "cursor": "changed"} | {key: value}, "key": ["id"]}
+    return files(subscribers={"rows": route})
 
 
 def in_example(**members):
@@ -201,6 +225,9 @@ PLACES = {
     "Result": lambda key, value: in_publisher(result={"routing_key": "results"} | {key: value}),
     "PublisherDefinition": in_publisher_key,
     "PushDefinition": lambda key, value: in_webhook(publish={key: value}),
+    "ForEachDefinition": lambda key, value: in_for_each(**{key: value}),
+    "IncludeDefinition": in_include,
+    "ReportDefinition": in_report,
     "Request": in_request,
     "RunbookDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"input": {"TicketId": "request^id"}} | {key: value}}),
     "StartDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"start": {"queue": "close.q"} | {key: value}}}),

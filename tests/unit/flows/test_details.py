@@ -36,7 +36,7 @@ class Answering:
 
 
 async def fetch(reader: Answering, count: int, *, before: int = 0) -> Found:
-    return await fetch_all(reader, DETAILS, [change(number) for number in range(count)], {}, before=before)
+    return await fetch_all(lambda each: fetch_whole(reader, DETAILS, each, {}), [change(number) for number in range(count)], before=before)
 
 
 async def test_a_record_is_published_whole():

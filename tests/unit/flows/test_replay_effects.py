@@ -132,3 +132,14 @@ def test_an_event_that_nobody_took_goes_where_it_was_going_as_it_was():
 def test_an_event_that_does_not_say_where_it_was_going_is_left(headers: dict[str, Any]):
     with pytest.raises(Undecodable):
         worked_out(unrouted_effects, {"id": 7}, headers)
+
+
+def test_a_child_is_replayed_with_the_parent_that_its_letter_holds():
+    effects = subscriber_effects(subscriber(transform=Given(lambda record: record)), SOURCE, InProcess())
+    [effect] = worked_out(effects, {"id": 7, "$parent": {"id": 3, "summary": "Printer"}})
+    assert json.loads(effect.message.body) == {"id": 7}
+
+
+def test_a_parent_whose_children_could_not_be_read_is_no_record_to_publish():
+    with pytest.raises(Undecodable, match="cursor rewind"):
+        worked_out(subscriber_effects(subscriber(), SOURCE, InProcess()), {"id": 3}, PARKED | {"unread-children": True})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 from worker.app.doctor.check import Check, Subject
 from worker.broker.open import MEMORY, open_broker
 from worker.config.routes import Routes
+from worker.core.broker_addresses import addresses_of, place_of
 from worker.core.entropy import new_id
 from worker.core.errors import BrokerError, BrokerUnreachable, TopologyMismatch, Unroutable
 from worker.core.message import Message
@@ -38,18 +38,32 @@ async def broker_checks(settings: Settings, routes: Routes) -> AsyncIterator[Che
     if url.startswith(MEMORY):
         yield about.warning("connection", "read WORKER_AMQP_URL", "memory:// keeps nothing: all state ends with the process", "use RabbitMQ in production")
         return
-    place = urlsplit(url).hostname or ""
-    try:
-        async with open_broker(url, name="halo-worker doctor", heartbeat=settings.heartbeat) as broker:
-            yield about.good("connection", f"connect to {place}", "connected and logged in")
-            yield await configuring(broker, about)
-            yield await writing(broker, about)
-            async for check in queues(broker, routes, about):
-                yield check
-    except BrokerUnreachable as error:
-        yield about.failed("connection", f"connect to {place}", str(error), next((fix for text, fix in REACH if text.lower() in str(error).lower()), OTHERWISE))
-    except BrokerError as error:
-        yield about.failed("connection", f"use {place}", str(error), OTHERWISE)
+    examined = False
+    for address in addresses_of(url):
+        place = place_of(address)
+        try:
+            async with open_broker(address, name="halo-worker doctor", heartbeat=settings.heartbeat) as broker:
+                yield about.good("connection", f"connect to {place}", "connected and logged in")
+                if not examined:
+                    examined = True
+                    async for check in use_checks(broker, routes, about):
+                        yield check
+        except BrokerUnreachable as error:
+            yield about.failed("connection", f"connect to {place}", str(error), remedy_of(str(error)))
+        except BrokerError as error:
+            yield about.failed("connection", f"use {place}", str(error), OTHERWISE)
+
+
+def remedy_of(reason: str) -> str:
+    return next((fix for text, fix in REACH if text.lower() in reason.lower()), OTHERWISE)
+
+
+async def use_checks(broker: Broker, routes: Routes, about: Subject) -> AsyncIterator[Check]:
+    """Rights and queues, which all nodes of a cluster share."""
+    yield await configuring(broker, about)
+    yield await writing(broker, about)
+    async for check in queues(broker, routes, about):
+        yield check
 
 
 async def configuring(broker: Broker, about: Subject) -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from worker.app.doctor.check import Check, Subject
@@ -11,11 +12,15 @@ from worker.catalogue.catalogue import load
 from worker.catalogue.errors import RequestError
 from worker.catalogue.operation import Operation
 from worker.catalogue.requests import build_request
+from worker.changes.pages import PageFailed
+from worker.config.compiled import Report
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.errors import EvaluatorUnavailable, ExpressionError
 from worker.core.exchange import Request
 from worker.core.ports import Evaluator
-from worker.flows.requests import subscriber_request
+from worker.flows.polling.report_scan import PATH, SCOPES, TOO_SLOW, report_request, rows_of_report
+from worker.flows.requests import evaluated, subscriber_request
+from worker.halo.outcome import classify
 from worker.halo.transport import Answer, Failure
 
 ASKED = 1000  # rows of a page that is asked for to see the largest page
@@ -27,8 +32,15 @@ async def entity_checks(session: ClientSession, routes: Routes, evaluator: Evalu
     name, paged = session.client.name, None
     for route in routes.subscribers.values():
         if route.client == name:
-            yield await polled(session, route, evaluator, about)
-            if paged is None and route.operation.listing is not None and route.operation.listing.paged and not route.operation.path_parameters:
+            for check in await read_by(session, route, evaluator, about):
+                yield check
+            if (
+                paged is None
+                and route.report is None
+                and route.operation.listing is not None
+                and route.operation.listing.paged
+                and not route.operation.path_parameters
+            ):
                 paged = route.operation
     if paged is not None:
         yield await page_cap(session, paged, about)
@@ -38,15 +50,51 @@ async def entity_checks(session: ClientSession, routes: Routes, evaluator: Evalu
             yield check
 
 
+async def read_by(session: ClientSession, route: Subscriber, evaluator: Evaluator, about: Subject) -> list[Check]:
+    """What a subscriber reads, with the cost of a poll where it is more than the pages of a list."""
+    if route.report is not None:
+        return [await reported(session, route, route.report, about), cost(route, "one request, whatever the number of records", about)]
+    found = [await polled(session, route, evaluator, about)]
+    if route.for_each is not None:
+        found.append(cost(route, "one request for up to 100 changed parents, and one for the children of each of them; a `report` needs one in all", about))
+    if route.include:
+        found.append(cost(route, f"{len(route.include)} more for each changed record ({', '.join(route.include)})", about))
+    return found
+
+
+def cost(route: Subscriber, words: str, about: Subject) -> Check:
+    return about.good(f"subscriber {route.name} costs", "count the requests of a poll", words)
+
+
+async def reported(session: ClientSession, route: Subscriber, report: Report, about: Subject) -> Check:
+    """The statement of a report with the present time as cursor: it answers few rows."""
+    what, tried = f"subscriber {route.name}", f"POST {PATH} with its statement, which stores nothing"
+    answer = await session.post(report_request(report, datetime.fromtimestamp(session.clock.now(), UTC)))
+    if isinstance(answer, Failure):
+        return about.failed(what, tried, answer.reason, TOO_SLOW)
+    page = rows_of_report(classify(answer))
+    if isinstance(page, PageFailed):
+        fix = (
+            SCOPES
+            if answer.status == HTTPStatus.FORBIDDEN
+            else "correct the statement of the route where Halo names it, and see whether this Halo runs reports"
+        )
+        return about.failed(what, tried, page.exchange.reason, fix)
+    return about.good(what, tried, f"{len(page.rows):,} rows")
+
+
 async def polled(session: ClientSession, route: Subscriber, evaluator: Evaluator, about: Subject) -> Check:
     """One row of a subscriber's list, by its own parameters."""
-    what = f"subscriber {route.name}"
+    what, operation = f"subscriber {route.name}", route.operation if route.for_each is None else route.for_each.operation
     try:
-        parameters = await subscriber_request(route, evaluator)
-        request = build_request(route.operation, parameters["path"], parameters["query"])
+        if route.for_each is None:
+            parameters = await subscriber_request(route, evaluator)
+        else:
+            parameters = await evaluated(route.for_each.request, {}, {"route": route.name, "client": route.client}, evaluator)
+        request = build_request(operation, parameters["path"], parameters["query"])
     except (ExpressionError, RequestError, EvaluatorUnavailable) as error:
         return about.failed(what, f"evaluate the request of {route.name}", str(error), "correct `request` or `input_transform` of the route")
-    listing = route.operation.listing
+    listing = operation.listing
     few = {"pageinate": "true", "page_size": "1", "page_no": "1"} if listing is not None and listing.paged else {"count": "1"}
     return await answered(session, what, request, few, about)
 

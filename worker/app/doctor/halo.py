@@ -1,4 +1,4 @@
-"""One client of Halo: where tokens are given, the grant, its scopes, the agent behind it, the clock, and what the routes read. Only GETs, and one token call."""
+"""One client of Halo: where tokens are given, the grant, its scopes, the agent behind it, the clock, and what the routes read. Only GETs, reports that store nothing, and one token call."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from worker.app.doctor.check import Check, Subject
 from worker.config.routes import Client
 from worker.core.bodies import read_json
 from worker.core.errors import Undecodable
+from worker.core.exchange import Request
+from worker.core.json_codec import encode
 from worker.core.ports import Clock
 from worker.halo.addresses import TokenAddress, api_address, discover, token_address
 from worker.halo.client_proof import prove_client
@@ -50,6 +52,12 @@ class ClientSession:
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer | Failure:
         url = URL(api_address(self.client) + path).update_query(query or {})
         return await self.send(Call("GET", url, {"Authorization": f"Bearer {self.token}"}, timeout=self.client.timeout))
+
+    async def post(self, request: Request) -> Answer | Failure:
+        """For reports, which Halo runs by POST without storing anything."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        url = URL(api_address(self.client) + request.path)
+        return await self.send(Call(request.method, url, headers, encode(request.body), timeout=request.timeout))
 
 
 async def token_checks(session: ClientSession, about: Subject) -> AsyncIterator[Check]:

@@ -6,13 +6,14 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Collection
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from yarl import URL
 
 from worker.app.doctor.check import Check, Subject
 from worker.app.doctor.halo import document
 from worker.config.routes import Client, Grant
+from worker.core.broker_addresses import virtual_host
 from worker.core.topology import is_own
 from worker.halo.transport import Answer, Call, Failure, Send, open_transport
 from worker.settings import Settings
@@ -48,7 +49,7 @@ async def management_checks(settings: Settings, queues: Collection[str]) -> Asyn
     url = URL(settings.management_url.get_secret_value())
     plain = url.with_user(None)
     login = b64encode(f"{url.user or ''}:{url.password or ''}".encode()).decode()
-    vhost = quote(unquote(urlsplit(settings.amqp_url.get_secret_value()).path.removeprefix("/")) or "/", safe="")
+    vhost = quote(virtual_host(settings.amqp_url.get_secret_value()), safe="")
     async with open_transport(Client("management", str(plain).rstrip("/"), Grant("client_credentials", ""))) as send:
         nodes = await asked(send, plain, "/api/nodes", login)
         if isinstance(nodes, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from worker.app.planning.publishing import PublishRecorder
@@ -12,7 +13,7 @@ from worker.core.plan import Plan, PlanFailed
 from worker.core.ports import Clock, Evaluator
 from worker.core.topology import subscriber_dead_queue
 from worker.flows.polling.emit import EmitStopped, Emitter, Tally
-from worker.flows.polling.events import deletion
+from worker.flows.polling.events import apart_from_parent, deletion
 from worker.metrics import Metrics
 
 ChangeKind = Literal["created", "updated", "deleted", "backfilled"]
@@ -22,11 +23,12 @@ async def plan_record(route: Subscriber, source: str, evaluator: Evaluator, cloc
     """Emit it as a change of this kind. `source`: the address of the list. Raises `PlanFailed`."""
     if not isinstance(record, dict):
         return Plan("skipped", reason="it is no record: a subscriber reads objects")
+    record, parent = apart_from_parent(record)
     if (key := record_key(record, route.key)) is None:
         return Plan("skipped", reason=f"the record has no {' and '.join(route.key)}, which identifies it")
     broker, tally = PublishRecorder(), Tally()
     try:
-        await Emitter(route, broker, evaluator, clock, Metrics(), source).emit([change_of(route, record, key, kind)], "0.0", tally)
+        await Emitter(route, broker, evaluator, clock, Metrics(), source).emit([replace(change_of(route, record, key, kind), parent=parent)], "0.0", tally)
     except EmitStopped as error:
         raise PlanFailed(str(error)) from error
     if not broker.published:

@@ -14,7 +14,7 @@ from worker.broker.rabbitmq.connection import CLOSE_TIMEOUT, Link, linked
 from worker.broker.rabbitmq.declare import Inspector, declare
 from worker.broker.rabbitmq.failures import explain, translated
 from worker.broker.rabbitmq.lenient_decoding import read_leniently
-from worker.core.errors import ChannelLost, QueueMissing
+from worker.core.errors import ChannelLost, PublishRefused, QueueMissing
 from worker.core.message import Message
 from worker.core.topology import Topology
 
@@ -30,6 +30,7 @@ class RabbitBroker:
         self._patience = patience
         self._own = AsyncExitStack()
         self._own_channel: RabbitChannel | None = None
+        self._retired: list[tuple[RabbitChannel, AsyncExitStack]] = []
         self._own_guard = asyncio.Lock()
         self._inspector = Inspector(consuming, patience)
         self._locks: set[str] = set()
@@ -47,7 +48,11 @@ class RabbitBroker:
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
         channel = await self._publisher()
-        await channel.publish(message, routing_key=routing_key, exchange=exchange)
+        try:
+            await channel.publish(message, routing_key=routing_key, exchange=exchange)
+        except PublishRefused:
+            self._retire(channel)
+            raise
 
     async def declare(self, topology: Topology) -> None:
         await declare(self._consuming, topology, self._patience)
@@ -119,10 +124,25 @@ class RabbitBroker:
             await asyncio.wait(self._asking, timeout=CLOSE_TIMEOUT)
         if not self._asking:
             await self._inspector.close()
+        for _, opened in self._retired:
+            await opened.aclose()
         await self._own.aclose()
+
+    def _retire(self, channel: RabbitChannel) -> None:
+        """Publish over another channel from now on.
+
+        A channel whose first message to a quorum queue comes while the queue has no leader is refused there for ever, also when there is one (RabbitMQ 3.10.8).
+        It is closed when nothing is in flight on it.
+        """
+        if self._own_channel is channel:
+            self._retired.append((channel, self._own))
+            self._own_channel, self._own = None, AsyncExitStack()
 
     async def _publisher(self) -> RabbitChannel:
         async with self._own_guard:
+            for channel, opened in [each for each in self._retired if not each[0].publishing]:
+                self._retired.remove((channel, opened))
+                await opened.aclose()
             if self._own_channel is None or self._own_channel.closed:
                 await self._own.aclose()
                 self._own_channel = await self._own.enter_async_context(self.channel(publishing=True))

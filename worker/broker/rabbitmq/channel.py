@@ -111,6 +111,11 @@ class RabbitChannel:
         return await asyncio.shield(self._end)
 
     @property
+    def publishing(self) -> bool:
+        """Whether a message is on its way to its confirm."""
+        return bool(self._in_flight)
+
+    @property
     def closed(self) -> bool:
         return self._end.done()
 

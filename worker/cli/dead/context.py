@@ -6,27 +6,25 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from worker.app.route_evaluator import open_route_evaluator
+from worker.app.letters.context import LettersContext
 from worker.broker.open import MEMORY, open_broker
 from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import errors
 from worker.config.expressions import compile_condition
-from worker.config.routes import Routes
 from worker.core.clock import SystemClock
-from worker.core.errors import ConfigError, Problem, QueueMissing
-from worker.core.header_codec import HeaderCodec
-from worker.core.ports import Broker, Clock, Evaluator
+from worker.core.errors import ConfigError, Problem
+from worker.core.ports import Broker
 from worker.flows.dead import operations
-from worker.flows.dead.letter import UNROUTED, DeadQueue, all_dead_queues, dead_queues_of
+from worker.flows.dead.letter import UNROUTED, all_dead_queues, dead_queues_of
 from worker.flows.dead.letter_selector import LetterSelector, Selection
 from worker.logs import configure
-from worker.settings import Settings, load_settings
+from worker.settings import load_settings
 from worker.state.keys import shared_key
 
 READS_BODY = re.compile(r"body|[*%]|\$(?!\w)")  # an expression that names `body`, or that uses the letter as a whole
@@ -39,50 +37,23 @@ class UsageError(ConfigError):
         super().__init__([Problem(place, 0, 0, message)])
 
 
-@dataclass(frozen=True, slots=True)
-class RouteContext:
-    """One route's dead queues, and what the commands need to work on them."""
-
-    settings: Settings
-    routes: Routes
-    dead_queues: tuple[DeadQueue, ...]
-    clock: Clock
-    codec: HeaderCodec = field(default_factory=HeaderCodec)
-    """Has its key once `broker` is open."""
-
-    @property
-    def route(self) -> str:
-        return self.dead_queues[0].route
-
-    @asynccontextmanager
-    async def broker(self) -> AsyncIterator[Broker]:
-        """Raises `BrokerUnreachable`."""
-        url = self.settings.amqp_url.get_secret_value()
-        async with open_broker(url, name="halo-worker dead", heartbeat=self.settings.heartbeat) as broker:
-            self.codec.key = await shared_key(broker, self.clock)
-            yield broker
-
-    async def scan(self, broker: Broker, selector: LetterSelector) -> None:
-        """Offer all letters to the selector. Raises `BrokerError`, `NoSuchLetter`."""
-        async with self.evaluator() as selector.evaluator:
-            with progress_bar("reading", await self.depth(broker)) as advance:
-                await operations.scan_letters(broker, self.clock, self.dead_queues, selector, advance, largest=self.settings.max_message)
-
-    def evaluator(self) -> AbstractAsyncContextManager[Evaluator]:
-        """Starts its processes with the first expression, and asks Halo nothing before an expression does."""
-        route = self.routes.subscribers.get(self.route)
-        return open_route_evaluator(self.routes, self.settings, route.client if route is not None else None, self.clock)
-
-    async def depth(self, broker: Broker) -> int:
-        """Letters in all dead queues. Raises `QueueMissing` if an orphaned queue does not exist."""
-        depths = {dead_queue: await broker.queue_depth(dead_queue.name) for dead_queue in self.dead_queues}
-        for dead_queue, depth in depths.items():
-            if depth is None and dead_queue.kind == "orphaned":
-                raise QueueMissing(f"there is no queue {dead_queue.name!r}, and no route has a dead queue of this name")
-        return sum(depth or 0 for depth in depths.values())
+@asynccontextmanager
+async def attached(context: LettersContext) -> AsyncIterator[Broker]:
+    """Raises `BrokerUnreachable`."""
+    url = context.settings.amqp_url.get_secret_value()
+    async with open_broker(url, name="halo-worker dead", heartbeat=context.settings.heartbeat) as broker:
+        context.codec.key = await shared_key(broker, context.clock)
+        yield broker
 
 
-def open_context(route: str | None, environment: Mapping[str, str]) -> RouteContext:
+async def scan(context: LettersContext, broker: Broker, selector: LetterSelector) -> None:
+    """Offer all letters to the selector, with a progress bar. Raises `BrokerError`, `NoSuchLetter`."""
+    async with context.evaluator() as selector.evaluator:
+        with progress_bar("reading", await context.depth(broker)) as advance:
+            await operations.scan_letters(broker, context.clock, context.dead_queues, selector, advance, largest=context.settings.max_message)
+
+
+def open_context(route: str | None, environment: Mapping[str, str]) -> LettersContext:
     """`route` None: all routes. Raises `ConfigError`."""
     settings = load_settings(environment)
     configure("warning", settings.log_format)
@@ -90,7 +61,7 @@ def open_context(route: str | None, environment: Mapping[str, str]) -> RouteCont
     dead_queues = all_dead_queues(routes) if route is None else dead_queues_of(routes, route)
     if settings.amqp_url.get_secret_value().startswith(MEMORY):
         raise UsageError("memory:// exists within one process and holds no letters: set the URL of the broker that the worker uses", "WORKER_AMQP_URL")
-    return RouteContext(settings, routes, dead_queues, SystemClock())
+    return LettersContext(settings, routes, dead_queues, SystemClock())
 
 
 def required_selection(ids: Sequence[str], where: str | None, *, everything: bool) -> Selection:

@@ -17,21 +17,21 @@ from typing import Any
 import orjson
 from rich.text import Text
 
+from worker.app.letters.context import LettersContext
+from worker.app.letters.settling import LOCKED, LettersLocked, editing, settle
 from worker.cli.console import errors, output, write_json
-from worker.cli.dead.apply import ApplyOptions, LettersLocked, noting
-from worker.cli.dead.context import RouteContext, UsageError, confirm, open_context, selection
-from worker.core.errors import Undecodable
+from worker.cli.dead.apply import ApplyOptions
+from worker.cli.dead.context import UsageError, attached, confirm, open_context, scan, selection
+from worker.core.errors import BrokerError, Undecodable
 from worker.core.exact_numbers import dumps
 from worker.core.json_codec import MAX_DEPTH, decode, encode
 from worker.core.known_secrets import redacted
 from worker.core.printable import printable
-from worker.core.trace import Note
 from worker.flows.dead import operations
-from worker.flows.dead.edit import CannotSet, EditLetter, Step, with_value
+from worker.flows.dead.edit import CannotSet, Step, with_value
 from worker.flows.dead.letter import decoded_body
 from worker.flows.dead.letter_selector import LetterSelector, SelectedLetter
 from worker.flows.dead.plan import Retain, incomplete_letter
-from worker.state.trace_stream import write_notes
 
 STEP = re.compile(r"\[(?P<index>\d+)\]|(?:^|\.)(?P<name>[^.\[\]=]+)")
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -52,12 +52,12 @@ def edit_letter(route: str, letter: str, changes: Sequence[str], file: Path | No
     return asyncio.run(edit(context, letter, changes, file, options))
 
 
-async def edit(context: RouteContext, letter: str, changes: Sequence[str], file: Path | None, options: ApplyOptions) -> int:
-    async with context.broker() as broker, operations.exclusive_access(broker, context.clock, context.dead_queues) as exclusive:
+async def edit(context: LettersContext, letter: str, changes: Sequence[str], file: Path | None, options: ApplyOptions) -> int:
+    async with attached(context) as broker, operations.exclusive_access(broker, context.clock, context.dead_queues) as exclusive:
         if not exclusive:
-            raise LettersLocked("another `dead` command is working on the letters of this route: run this one again when it has ended")
+            raise LettersLocked(LOCKED)
         selector = LetterSelector(selection((letter,), None), context.clock.now(), context.codec, keep=2, bodies=True)
-        await context.scan(broker, selector)
+        await scan(context, broker, selector)
         found = the_one(selector)
         before = decoded_body(found.message) if found.message is not None else None
         after = read_back(before, changes, file, os.environ)
@@ -74,19 +74,11 @@ async def edit(context: RouteContext, letter: str, changes: Sequence[str], file:
         if not options.yes and not await confirm(f"Edit letter {found.letter.id} of {context.route}?"):
             errors().print("nothing was changed")
             return 1
-        settle = EditLetter(found.dead_queue, body, broker, context.codec, context.clock)
-        notes: list[tuple[float, Note]] = []
-        tally = await operations.settle_letters(
-            broker,
-            context.clock,
-            context.codec,
-            selector.fingerprints,
-            {found.dead_queue: noting(context, notes, found.dead_queue, settle)},
-            asyncio.Event(),
-            lambda _: None,
-            largest=context.settings.max_message,
-        )
-        await write_notes(broker, notes)
+        work = editing(context, found.dead_queue, body)
+        async with context.evaluator() as evaluator:
+            tally, error = await settle(context, broker, evaluator, work, selector.fingerprints, (), asyncio.Event())
+        if error:
+            raise BrokerError(error)
         if not tally.removed:
             errors().print("nothing was changed: " + ("; ".join(kept.reason for kept in tally.kept) or "the letter is gone"), soft_wrap=True)
             return 1
@@ -175,7 +167,7 @@ def shown(value: Any) -> list[str]:
     return (value if isinstance(value, str) else dumps(value, orjson.OPT_INDENT_2).decode()).splitlines()
 
 
-def told(context: RouteContext, found: SelectedLetter, difference: Sequence[str], code: int, options: ApplyOptions, sentence: str) -> int:
+def told(context: LettersContext, found: SelectedLetter, difference: Sequence[str], code: int, options: ApplyOptions, sentence: str) -> int:
     if options.as_json:
         write_json({"route": context.route, "id": found.letter.id, "dry_run": options.dry_run, "difference": list(difference)})
     else:

@@ -11,9 +11,10 @@ from typing import Any
 
 from rich.text import Text
 
+from worker.app.letters.context import LettersContext
 from worker.cli.call import one_line
 from worker.cli.console import errors, output, table, write_json
-from worker.cli.dead.context import RouteContext, open_context, selection
+from worker.cli.dead.context import attached, open_context, selection
 from worker.cli.dead.inspect import MAX_LISTED, MAX_REASON, age, by_class, letter_count, letter_object, print_unreadable
 from worker.core.ports import Broker, Evaluator
 from worker.flows.dead import operations
@@ -36,10 +37,10 @@ def list_everywhere(where: str | None, limit: int | None, environment: Mapping[s
     return 0
 
 
-async def scan_routes(context: RouteContext, wanted: Selection, keep: int | None) -> dict[str, LetterSelector]:
+async def scan_routes(context: LettersContext, wanted: Selection, keep: int | None) -> dict[str, LetterSelector]:
     """By route; a route without letters is left out."""
     found: dict[str, LetterSelector] = {}
-    async with context.broker() as broker, context.evaluator() as evaluator:
+    async with attached(context) as broker, context.evaluator() as evaluator:
         for route, group in groupby(context.dead_queues, key=lambda dead_queue: dead_queue.route):
             queues = list(group)
             if sum([await broker.queue_depth(each.name) or 0 for each in queues]):
@@ -48,7 +49,7 @@ async def scan_routes(context: RouteContext, wanted: Selection, keep: int | None
     return found
 
 
-async def scan_route(context: RouteContext, broker: Broker, evaluator: Evaluator, queues: list[DeadQueue], selector: LetterSelector) -> None:
+async def scan_route(context: LettersContext, broker: Broker, evaluator: Evaluator, queues: list[DeadQueue], selector: LetterSelector) -> None:
     selector.evaluator = evaluator
     async with operations.exclusive_access(broker, context.clock, queues) as exclusive:
         if not exclusive:
@@ -56,7 +57,7 @@ async def scan_route(context: RouteContext, broker: Broker, evaluator: Evaluator
         await operations.scan_letters(broker, context.clock, queues, selector, lambda _: None, largest=context.settings.max_message)
 
 
-def document(context: RouteContext, found: Mapping[str, LetterSelector], shown: list[SelectedLetter]) -> dict[str, Any]:
+def document(context: LettersContext, found: Mapping[str, LetterSelector], shown: list[SelectedLetter]) -> dict[str, Any]:
     """As the list of one route, with the route of each letter."""
     routes = {route: {"chosen": selector.count, "classes": dict(selector.classes)} for route, selector in found.items()}
     counts = {"total": sum(len(selector.ids) for selector in found.values()), "chosen": sum(selector.count for selector in found.values())}

@@ -9,17 +9,15 @@ from typing import Any
 
 from rich.text import Text
 
+from worker.app.letters.context import LettersContext
+from worker.app.letters.shown import headers_and_body, properties
 from worker.cli.call import one_line, pretty
 from worker.cli.console import errors, output, table, write_json
-from worker.cli.dead.context import RouteContext, open_context, required_selection, selection
-from worker.config.jsonable import to_jsonable
-from worker.core.json_codec import MAX_DEPTH
-from worker.core.known_secrets import redacted
+from worker.cli.dead.context import attached, open_context, required_selection, scan, selection
 from worker.core.message import Message
-from worker.core.redaction import redact
 from worker.core.topology import EDITED
 from worker.flows.dead import operations
-from worker.flows.dead.letter import Letter, decoded_body, summary
+from worker.flows.dead.letter import Letter, summary
 from worker.flows.dead.letter_selector import LetterSelector, SelectedLetter, shortest_prefixes
 
 MAX_LISTED = 50
@@ -33,7 +31,7 @@ def list_letters(route: str, ids: Sequence[str], where: str | None, limit: int |
     context = open_context(route, environment)
     keep = (None if as_json else MAX_LISTED) if limit is None else limit or None
     selector = LetterSelector(selection(tuple(ids), where), context.clock.now(), context.codec, keep=keep)
-    others = asyncio.run(scan(context, selector))
+    others = asyncio.run(scanned(context, selector))
     if as_json:
         counts = {"total": len(selector.ids), "chosen": selector.count, "classes": dict(selector.classes), "replayed": selector.replayed}
         letters = [letter_object(each.letter, each.dead_queue.name, selector.now) for each in selector.chosen]
@@ -51,7 +49,7 @@ def show_letters(
     """Returns the exit code: 1 if there is no letter. Raises as `list_letters`."""
     context = open_context(route, environment)
     selector = LetterSelector(required_selection(ids, where, everything=everything), context.clock.now(), context.codec, keep=limit, bodies=True)
-    asyncio.run(scan(context, selector))
+    asyncio.run(scanned(context, selector))
     chosen = [(found, found.message) for found in selector.chosen if found.message is not None]
     if as_json:
         write_json([full_object(found, message, selector.now, reveal=reveal) for found, message in chosen])
@@ -66,12 +64,12 @@ def show_letters(
     return 0 if chosen else 1
 
 
-async def scan(context: RouteContext, selector: LetterSelector) -> bool:
+async def scanned(context: LettersContext, selector: LetterSelector) -> bool:
     """Offer all letters to the selector. True if another command holds letters, which the selector then misses."""
-    async with context.broker() as broker, operations.exclusive_access(broker, context.clock, context.dead_queues) as exclusive:
+    async with attached(context) as broker, operations.exclusive_access(broker, context.clock, context.dead_queues) as exclusive:
         if not exclusive:
             errors().print("another `dead` command holds letters of this route: those are missing here until it ends", soft_wrap=True)
-        await context.scan(broker, selector)
+        await scan(context, broker, selector)
         return not exclusive
 
 
@@ -141,21 +139,6 @@ def full_object(found: SelectedLetter, message: Message, now: float, *, reveal: 
     """One letter in full as JSON."""
     headers, body = headers_and_body(found.letter, message, reveal=reveal)
     return letter_object(found.letter, found.dead_queue.name, now) | properties(message) | {"headers": headers, "body": body}
-
-
-def properties(message: Message) -> dict[str, Any]:
-    return {"correlation_id": message.correlation_id, "reply_to": message.reply_to, "content_type": message.content_type, "type": message.type} | {
-        "content_encoding": message.content_encoding,
-        "app_id": message.app_id,
-        "priority": message.priority,
-    }
-
-
-def headers_and_body(letter: Letter, message: Message, *, reveal: bool) -> tuple[Any, Any]:
-    """Masks the values of members with a secret's name, unless `reveal`."""
-    headers = to_jsonable(message.headers)
-    body = f"({letter.unread:,} bytes, not read: raise WORKER_MAX_MESSAGE)" if letter.unread else decoded_body(message)
-    return (headers, body) if reveal else (redact(headers, MAX_DEPTH), redacted(body, MAX_DEPTH))
 
 
 def age(seconds: int | None) -> str:

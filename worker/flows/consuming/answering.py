@@ -17,6 +17,7 @@ from worker.core.outcome import Outcome
 from worker.core.ports import Clock
 from worker.core.results import DIRECT, RESULT_TYPE, ReplyRule, ResultTarget, result_id, result_of
 from worker.core.settlement import Settlement
+from worker.core.spans import carrying
 from worker.core.topology import Topology
 from worker.metrics import Metrics
 
@@ -65,7 +66,7 @@ class ResultSender:
             return
         now = datetime.fromtimestamp(self.clock.now(), UTC)
         number = result_id(self.route, delivery, state)
-        message = Message(encode(body), message_id=number, correlation_id=state.correlation_id, type=RESULT_TYPE, timestamp=now)
+        message = carrying(Message(encode(body), message_id=number, correlation_id=state.correlation_id, type=RESULT_TYPE, timestamp=now))
         if self.target is not None:
             await self._publish(message, self.target.exchange, self.target.routing_key)
         if reply_to:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,14 +15,15 @@ from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, ChannelLost, EvaluatorUnavailable
 from worker.core.ledger import Ledger
 from worker.core.message import UNREADABLE_HEADERS, Delivery
-from worker.core.outcome import DeadClass, Doubtful, Outcome, Refused
+from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused
 from worker.core.ports import Clock
 from worker.core.settlement import Ack, Bury, Settlement, settle
+from worker.core.spans import Span, Value, span
 from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.consuming.answering import Answer, no_answer
 from worker.flows.consuming.memory import Memory
 from worker.flows.evaluating import unevaluated
-from worker.flows.tracing import received, settled
+from worker.flows.tracing import received, settled, told
 from worker.metrics import Metrics
 from worker.waits import wait_scope
 
@@ -172,7 +173,11 @@ class DeliveryRunner:
         """Settle it, whatever happens to its handler; a delivery whose channel is lost comes again."""
         state, started = job.state, self.clock.monotonic()
         in_hand = self.metrics.in_hand.labels(self.route)
-        with structlog.contextvars.bound_contextvars(route=self.route, correlation_id=state.correlation_id), wait_scope(self.route, self.metrics):
+        with (
+            structlog.contextvars.bound_contextvars(route=self.route, correlation_id=state.correlation_id),
+            wait_scope(self.route, self.metrics),
+            span(f"process {self.route}", "consumer", about(self.route, job), state.headers) as traced,
+        ):
             execution = self.in_flight.adopt(job.key, job.session) if job.may_adopt else None
             adopted = execution is not None
             if execution is None:
@@ -188,6 +193,7 @@ class DeliveryRunner:
                 await job.ack()
             except ChannelLost as error:
                 logger.warning("message.unsettled", message_id=state.message_id, reason=str(error))
+                traced.fail("channel_lost")
                 self._end(job, execution, lost=True)
                 return
             finally:
@@ -195,6 +201,7 @@ class DeliveryRunner:
             self._end(job, execution)
             self.report(outcome, settlement, state, self.clock.monotonic() - started)
             self.tracer.note(settled(self.route, outcome, settlement, state))
+            tell_span(traced, outcome, settlement)
 
     async def _settled(self, job: Job, execution: Execution, outcome: Outcome) -> Settlement:
         """What was carried out, by this delivery or by the one whose run it adopted: then only the acknowledgement is missing. Raises `ChannelLost`."""
@@ -218,6 +225,29 @@ class DeliveryRunner:
             self.in_flight.unsettled(execution, job.session)
         else:
             self.in_flight.settled(execution)
+
+
+def about(route: str, job: Job) -> Mapping[str, Value]:
+    """What its span says of a message: ids, names and numbers."""
+    state = job.state
+    return {
+        "messaging.system": "rabbitmq",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": job.delivery.queue,
+        "messaging.message.id": state.message_id,
+        "messaging.message.conversation_id": state.correlation_id,
+        "halo.route": route,
+        "halo.attempt": state.attempts + 1,
+    }
+
+
+def tell_span(traced: Span, outcome: Outcome, settlement: Settlement) -> None:
+    """What became of it."""
+    event, more = told(outcome, settlement)
+    record = {"halo.entity": outcome.entity, "halo.record": str(outcome.record)} if isinstance(outcome, Done) and outcome.entity else {}
+    traced.set({"halo.outcome": event, "halo.status": more.get("status")} | record)
+    if isinstance(settlement, Bury):
+        traced.fail(settlement.dead_class.value)
 
 
 async def handled(job: Job) -> Outcome:

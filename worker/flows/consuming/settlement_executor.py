@@ -15,6 +15,7 @@ from worker.core.message import Delivery, Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Broker, Clock
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
+from worker.core.spans import carrying
 from worker.core.topology import companion_topology, dead_queue, retry_queue
 from worker.flows.consuming.copies import buried, retried
 from worker.flows.consuming.returning import for_return
@@ -67,7 +68,7 @@ class SettlementExecutor:
                 case Forward(message, queue, delay) if delay > 0:
                     await self.confirmed(for_return(message, queue), retry_queue(delay))
                 case Forward(message, queue):
-                    await self.confirmed(message, queue)
+                    await self.confirmed(carrying(message), queue)
                 case Retry(delay):
                     copy = self.codec.copy(delivery.message, self.queue, retried(state, settlement))
                     if delay is None:

@@ -13,6 +13,7 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.json_codec import MAX_BYTES
 from worker.core.message import up_to
 from worker.core.ports import Broker, Clock
+from worker.core.topology import letters_lock
 from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.letter_selector import LetterSelector
 from worker.flows.dead.plan import Retain
@@ -52,7 +53,7 @@ Progress = Callable[[int], None]
 @asynccontextmanager
 async def exclusive_access(broker: Broker, clock: Clock, dead_queues: Sequence[DeadQueue]) -> AsyncIterator[bool]:
     """True while no other command works on the same letters. False if another one holds the lock for longer than `LOCK_WAIT`."""
-    name = f"{dead_queues[0].name}.lock"
+    name = letters_lock(dead_queues[0].name)
     deadline = clock.monotonic() + LOCK_WAIT
     while True:
         async with broker.lock(name) as locked:

@@ -134,12 +134,15 @@ class QueueScan:
 
 
 @asynccontextmanager
-async def open_scan(broker: Broker, clock: Clock, queue: str, *, leaving: int = 0, keep: Keep = OURS) -> AsyncIterator[QueueScan]:
+async def open_scan(broker: Broker, clock: Clock, queue: str, *, leaving: int = 0, keep: Keep = OURS, most: int | None = None) -> AsyncIterator[QueueScan]:
     """A scan of what is in the queue now; a missing queue counts as empty. `leaving`: how many messages will be acked; `keep`: which bodies are read.
+
+    `most`: messages from the head of the queue after which it ends; None: all.
 
     Raises `BrokerError`.
     """
-    scan = QueueScan(broker, clock, queue, await broker.queue_depth(queue) or 0, leaving, keep)
+    depth = await broker.queue_depth(queue) or 0
+    scan = QueueScan(broker, clock, queue, depth if most is None else min(depth, most), leaving, keep)
     try:
         yield scan
     finally:

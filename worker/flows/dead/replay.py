@@ -120,16 +120,18 @@ FetchDetails = Callable[[Change], Awaitable[Change | Unfetched]]
 def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator, fetch: FetchDetails | None = None) -> ReplayEffects:
     """For a record whose event could not be built. The letter's id stands in for the earlier content hash, which the letter does not hold.
 
-    `fetch` is for routes with `details`: it is asked for letters of records whose details Halo refused.
+    `fetch` is for routes with `details` or `include`: it is asked for letters of records that Halo did not give whole.
     """
 
     async def effects(letter: Letter, message: Message, now: float) -> list[Effect]:
         kind, key = message.headers.get("change"), message.headers.get("record")
-        record = body_object(message)
+        record, parent = events.apart_from_parent(body_object(message))
+        if events.UNREAD_CHILDREN in message.headers:
+            raise Undecodable("the letter holds a parent whose children could not be read: `cursor rewind` reads them again; then discard the letter")
         if kind not in get_args(Kind) or not isinstance(key, str):
             raise Undecodable("the headers `change` and `record` are missing or invalid: discard the letter")
         digest = None if kind == "deleted" else content_hash(record, route.ignore)
-        change = Change(cast("Kind", kind), key, record, letter.id, digest)
+        change = Change(cast("Kind", kind), key, record, letter.id, digest, parent=parent)
         if fetch is not None and kind != "deleted" and letter.dead_class != DeadClass.TRANSFORM:
             whole = await fetch(change)
             if isinstance(whole, Unfetched):

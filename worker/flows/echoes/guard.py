@@ -18,8 +18,8 @@ def guarded(routes: Routes) -> dict[str, frozenset[str]]:
 
 
 def drops_echoes(route: Subscriber) -> bool:
-    """Whether the subscriber drops echoes. One with `changes: all` publishes every record at every poll."""
-    return not route.echo and route.changes != "all" and is_about_records(route.operation)
+    """Whether the subscriber drops echoes. One with `changes: all` publishes every record at every poll; the rows of a report have no stamp of the API."""
+    return not route.echo and route.changes != "all" and route.report is None and is_about_records(route.operation)
 
 
 def written(routes: Routes) -> Iterator[tuple[str, str]]:

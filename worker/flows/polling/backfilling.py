@@ -21,6 +21,7 @@ from worker.config.routes import Subscriber
 from worker.core.errors import EvaluatorUnavailable, ExpressionError, WorkerError
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.ports import Clock, Evaluator, Reader
+from worker.flows.polling.completing import Completer
 from worker.flows.polling.details import PATIENCE, DetailsFailed, DetailsStopped, fetch_all
 from worker.flows.polling.emit import EmitStopped, Emitter, Tally
 from worker.flows.polling.plan import position_document, position_of
@@ -120,7 +121,7 @@ class Backfiller:
 
     async def _published(self, backfill: Backfill, step: Step, query: Mapping[str, Any]) -> Backfill:
         changes, tally = list(self._changes(backfill, step)), Tally()
-        if self._route.details is not None and changes:
+        if Completer.needed(self._route) and changes:
             changes = await self._fetched(backfill, changes, query, tally)
         await self._emitter.emit(changes, mark(backfill), tally)
         return replace(backfill, rows=backfill.rows + len(step.rows), published=backfill.published + tally.counts.get("backfilled", 0))
@@ -131,11 +132,9 @@ class Backfiller:
         return [Change("backfilled", key, row, mark(backfill), content_hash(row, self._route.ignore)) for key, row in rows]
 
     async def _fetched(self, backfill: Backfill, changes: Sequence[Change], query: Mapping[str, Any], tally: Tally) -> list[Change]:
-        """The records with their details, as a poll fetches them. Raises `DetailsFailed`, `DetailsStopped`."""
-        details = self._route.details
-        if details is None:
-            return list(changes)
-        found = await fetch_all(self._reader, details, changes, query, before=backfill.published)
+        """The whole records, as a poll fetches them. Raises `DetailsFailed`, `DetailsStopped`."""
+        completer = Completer(self._route, self._reader, self._evaluator, query)
+        found = await fetch_all(completer.complete, changes, before=backfill.published)
         if found.gave_up:
             raise DetailsFailed(found.gave_up)
         passing = [each for each in found.unfetched if not each.lasting and backfill.failures < PATIENCE]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,6 +48,10 @@ class Found:
     gave_up: str = ""
 
 
+Fetch = Callable[[Change], Awaitable[Change | Unfetched]]
+"""Asks Halo for what a change lacks. Raises `DetailsStopped`."""
+
+
 def details_request(operation: Operation, record: Mapping[str, Any], request_query: Mapping[str, Any]) -> Request:
     """Build the request for one record, with the parameters of the list that `/{id}` takes too. Raises `RequestError`."""
     query = {"includedetails": True} if "includedetails" in operation.query_parameters else {}
@@ -68,28 +72,34 @@ async def fetch_whole(reader: Reader, operation: Operation, change: Change, requ
     return unfetched(change, exchange)
 
 
-async def fetch_all(reader: Reader, operation: Operation, changes: Sequence[Change], request_query: Mapping[str, Any], *, before: int) -> Found:
+async def fetch_all(fetch: Fetch, changes: Sequence[Change], *, before: int) -> Found:
     """Fetch the records one after the other. `before`: number of records that this turn has fetched already. Raises `DetailsStopped`."""
     found = Found()
     for change in changes:
-        result = await fetch_whole(reader, operation, change, request_query)
+        result = await fetch(change)
         if isinstance(result, Change):
             found.fetched.append(result)
             continue
         found.unfetched.append(result)
-        refused = sum(each.lasting for each in found.unfetched)
-        if refused >= ALL_REFUSED and not found.fetched and not before:
-            found.gave_up = f"Halo refuses every record that was asked for, {refused} so far; the last one: {result.reason}"
-        elif len(found.unfetched) - refused >= UNANSWERED:
-            found.gave_up = f"{UNANSWERED} records could not be read; the last one: {result.reason}"
+        found.gave_up = gave_up(found.unfetched, succeeded=bool(found.fetched) or bool(before))
         if found.gave_up:
             break
     return found
 
 
-def unfetched(change: Change, exchange: Exchange) -> Unfetched:
+def gave_up(failures: Sequence[Unfetched], *, succeeded: bool) -> str:
+    """Return why no further record is asked for, empty to go on."""
+    refused = sum(each.lasting for each in failures)
+    if refused >= ALL_REFUSED and not succeeded:
+        return f"Halo refuses every record that was asked for, {refused} so far; the last one: {failures[-1].reason}"
+    if len(failures) - refused >= UNANSWERED:
+        return f"{UNANSWERED} records could not be read; the last one: {failures[-1].reason}"
+    return ""
+
+
+def unfetched(change: Change, exchange: Exchange, what: str = "its details") -> Unfetched:
     """What an exchange without a record means. Total over the fates. Raises `DetailsStopped`."""
-    status, reason = exchange.status, f"its details: {exchange.reason}"
+    status, reason = exchange.status, f"{what}: {exchange.reason}"
     match exchange.fate:
         case Fate.NOT_SENT if not exchange.down:
             raise DetailsStopped(exchange.reason)
@@ -98,7 +108,7 @@ def unfetched(change: Change, exchange: Exchange) -> Unfetched:
         case Fate.REJECTED:
             return Unfetched(change, DeadClass.REJECTED, reason, status)
         case Fate.DONE:
-            return Unfetched(change, DeadClass.REJECTED, "its details: Halo answers no record", status)
+            return Unfetched(change, DeadClass.REJECTED, f"{what}: Halo answers no record", status)
         case Fate.DONE_UNREAD if exchange.oversized:
             return Unfetched(change, DeadClass.REJECTED, reason, status)
         case Fate.NOT_SENT | Fate.THROTTLED | Fate.AMBIGUOUS | Fate.DONE_UNREAD:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,9 +18,10 @@ from worker.core.json_codec import encode
 from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Clock, Evaluator, Publishing
+from worker.core.spans import Value, carrying, span
 from worker.core.topology import UNROUTED, subscriber_dead_queue
 from worker.core.trace import NO_TRACE, Note, Tracer
-from worker.flows.polling.events import Event, event_of, parked_headers, unrouted_headers, wanted
+from worker.flows.polling.events import UNREAD_CHILDREN, Event, event_of, parked_headers, unrouted_headers, wanted, with_parent
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
@@ -45,6 +46,16 @@ class Tally:
 
     def add(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """Why a record is put into the dead queue, with further headers."""
+
+    reason: str
+    dead_class: DeadClass
+    status: int | None = None
+    marks: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Emitter:
@@ -95,7 +106,9 @@ class Emitter:
 
     async def _publish(self, event: Event, change: Change, tally: Tally) -> None:
         try:
-            await self._confirmed(event.message, event.routing_key, event.exchange)
+            with span(f"publish {event.exchange}", "producer", about(event, change, self._route)):
+                event = replace(event, message=carrying(event.message))
+                await self._confirmed(event.message, event.routing_key, event.exchange)
         except Unroutable as error:
             await self._unrouted(event, error)
             self._note("unrouted", change, event.message, then=self._route.unrouted)
@@ -129,18 +142,27 @@ class Emitter:
 
     async def park(self, change: Change, reason: str, tally: Tally, dead_class: DeadClass = DeadClass.TRANSFORM, status: int | None = None) -> None:
         """Put the record into the dead queue of the subscriber. Raises `EmitStopped`, `BrokerError`."""
-        headers = dict(parked_headers(reason, dead_class, self._route.name, datetime.fromtimestamp(self._clock.now(), UTC), status))
-        headers |= {"record": change.key, "change": change.kind}
+        await self._park(change, Parked(reason, dead_class, status), with_parent(change.record, change.parent), identity(change.key, self._route.key), tally)
+
+    async def park_parent(self, change: Change, reason: str, tally: Tally, dead_class: DeadClass, status: int | None = None) -> None:
+        """Put a parent whose children cannot be read into the dead queue. Raises `EmitStopped`, `BrokerError`."""
+        await self._park(change, Parked(reason, dead_class, status, {UNREAD_CHILDREN: True}), change.record, {"key": change.key}, tally)
+
+    async def _park(self, change: Change, parked: Parked, body: Mapping[str, Any], remainder: Mapping[str, Any], tally: Tally) -> None:
+        """`remainder`: what is kept of a record that is too large for a message."""
+        died = datetime.fromtimestamp(self._clock.now(), UTC)
+        headers = dict(parked_headers(parked.reason, parked.dead_class, self._route.name, died, parked.status))
+        headers |= {"record": change.key, "change": change.kind, **parked.marks}
         dead = subscriber_dead_queue(self._route.name)
         try:
-            await self._confirmed(Message(encode(change.record), headers), dead)
+            await self._confirmed(Message(encode(body), headers), dead)
         except Unpublishable as error:  # Halo has the record
             left_out = {"dead-left-out": f"the record, of which only its key is kept: {error}"}
-            await self._confirmed(Message(encode(identity(change.key, self._route.key)), headers | left_out), dead)
+            await self._confirmed(Message(encode(remainder), headers | left_out), dead)
         tally.add("parked")
-        self._note("parked", change, dead_class=dead_class.value, status=status)
+        self._note("parked", change, dead_class=parked.dead_class.value, status=parked.status)
         self._metrics.parked.labels(self._route.name).inc()
-        logger.warning("record.parked", record=change.key, change=change.kind, dead_class=dead_class.value, status=status, reason=reason)
+        logger.warning("record.parked", record=change.key, change=change.kind, dead_class=parked.dead_class.value, status=parked.status, reason=parked.reason)
 
     async def _confirmed(self, message: Message, routing_key: str, exchange: str = "") -> None:
         """Publish until confirmed; a copy from an unconfirmed attempt has the same dedupe key. Raises `Unpublishable`, `EmitStopped`."""
@@ -156,3 +178,18 @@ class Emitter:
                     raise EmitStopped(f"the broker does not confirm events: {error}") from error
             else:
                 return
+
+
+def about(event: Event, change: Change, route: Subscriber) -> Mapping[str, Value]:
+    """What its span says of an event: ids and names."""
+    return {
+        "messaging.system": "rabbitmq",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": event.exchange,
+        "messaging.message.id": event.message.message_id,
+        "messaging.message.conversation_id": event.message.correlation_id,
+        "halo.route": route.name,
+        "halo.entity": route.operation.entity,
+        "halo.record": change.key,
+        "halo.change": change.kind,
+    }

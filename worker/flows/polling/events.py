@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from worker.changes.cells import moment
 from worker.changes.detect import Change, dedupe_key
 from worker.changes.records import identity, updated_at
 from worker.config.routes import Subscriber
@@ -20,6 +21,10 @@ from worker.core.outcome import DeadClass
 from worker.core.ports import Evaluator
 
 TYPE_PREFIX = "com.haloitsm"
+PARENT = "$parent"
+"""The member of a dead letter or of an example that holds the parent of the record, under `for_each`."""
+UNREAD_CHILDREN = "unread-children"
+"""The header of a dead letter that holds a parent whose children could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,19 @@ class Event:
 
 def bindings_of(route: Subscriber, change: Change) -> dict[str, Any]:
     """Return the variables of a subscriber's expressions besides the record."""
-    return {"route": route.name, "client": route.client, "change": change.kind}
+    bindings = {"route": route.name, "client": route.client, "change": change.kind}
+    return bindings if change.parent is None else bindings | {"parent": change.parent}
+
+
+def with_parent(record: Mapping[str, Any], parent: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the record with its parent as a member, for messages and files that hold both."""
+    return dict(record) if parent is None else {**record, PARENT: parent}
+
+
+def apart_from_parent(record: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
+    """Return the record and its parent: the inverse of `with_parent`."""
+    parent = record.get(PARENT)
+    return {name: value for name, value in record.items() if name != PARENT}, parent if isinstance(parent, dict) else None
 
 
 async def wanted(route: Subscriber, change: Change, evaluator: Evaluator) -> bool:
@@ -59,13 +76,19 @@ async def event_of(route: Subscriber, change: Change, source: str, now: datetime
         "cloudEvents_source": source,
         "cloudEvents_type": f"{TYPE_PREFIX}.{resource}.{change.kind}",
         "cloudEvents_subject": change.key,
-        "cloudEvents_time": (updated_at(change.record) or now).astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "cloudEvents_time": (stamp_of(route, change) or now).astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "dedupe-key": key,
     }
     if change.kind == "backfilled":
         headers["cloudEvents_backfill"] = str(change.previous).rpartition("/")[2]
     message = Message(encode(body), headers, message_id=new_id(), correlation_id=new_id(), timestamp=now)
     return Event(message, route.exchange, routing_key)
+
+
+def stamp_of(route: Subscriber, change: Change) -> datetime | None:
+    """Return when Halo changed the record, None where it does not say."""
+    column = route.report.cursor if route.report is not None else None
+    return updated_at(change.record) if column is None else moment(change.record.get(column))
 
 
 def deletion(route: Subscriber, key: str, previous: str) -> Change:

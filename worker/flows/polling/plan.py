@@ -37,7 +37,7 @@ class Plan:
 
     def context(self, route: Subscriber, baton: Baton) -> ScanContext:
         if self.since is not None:
-            return ScanContext(self.baseline, since=self.since, again=self.again)
+            return ScanContext(self.baseline, since=self.since, again=self.again, column=None if route.report is None else route.report.cursor)
         known_until = baton.cursor - timedelta(seconds=route.overlap) if baton.cursor and baton.learnt and route.changes == "by_date" else None
         return ScanContext(self.baseline, cursor=known_until, again=self.again)
 
@@ -52,7 +52,7 @@ def planned(route: Subscriber, baton: Baton, now: float) -> Plan:
         return Plan(full, None if full or baton.cursor is None else baton.cursor - timedelta(seconds=route.overlap), baseline=False, again=baton.again)
     if isinstance(route.start, datetime):
         return Plan(full=False, since=route.start.astimezone(UTC), baseline=False)
-    if baseline and not route.deletes and route.operation.resource in STAMPED_AT_BIRTH:
+    if baseline and not route.deletes and (route.operation.resource in STAMPED_AT_BIRTH or route.report is not None or route.for_each is not None):
         return Plan(full=False, since=datetime.fromtimestamp(now, UTC) - BASELINE_WINDOW, baseline=True)
     return Plan(full=True, since=None, baseline=baseline)
 

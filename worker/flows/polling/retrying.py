@@ -15,6 +15,7 @@ logger = structlog.get_logger()
 PAUSES = (0.5, 2.0, 5.0)  # seconds before the second, third and fourth attempt
 AWAY_WAIT = 20.0  # seconds that a read waits while Halo as a whole is away; a longer outage fails the poll
 BY_CHANCE = frozenset({Fate.AMBIGUOUS, Fate.DONE_UNREAD, Fate.THROTTLED})
+UNDONE = frozenset({Fate.NOT_SENT, Fate.THROTTLED})
 STOPPED = "the worker stopped before the read was repeated"
 
 
@@ -30,8 +31,8 @@ class RetryingReader:
         """Return the first exchange that is conclusive, or the last one. After `stop` the exchange is NOT_SENT and not `down`."""
         exchange = await self._halo.send(request, priority=priority)
         for attempt, pause in enumerate(PAUSES, start=2):
-            if not by_chance(exchange):
-                return exchange
+            if not by_chance(exchange) or (request.method != "GET" and exchange.fate not in UNDONE):
+                return exchange  # a report that was sent is not sent again in this poll: it may take Halo a minute each time
             logger.warning("read.repeated", path=request.path, attempt=attempt, status=exchange.status, reason=exchange.reason)
             await self._wait(exchange, pause)
             if self._stop.is_set():

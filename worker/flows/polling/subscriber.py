@@ -11,6 +11,7 @@ from worker.config.routes import Subscriber
 from worker.core.errors import BrokerError, ChannelLost
 from worker.core.health import Health
 from worker.core.ports import Broker, Channel, Clock, Evaluator, Halo
+from worker.core.spans import span
 from worker.core.topology import Topology, browsed, common_topology, events_topology, subscriber_dead_queue
 from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.echoes.filter import EchoFilter
@@ -19,6 +20,7 @@ from worker.flows.polling.emit import Emitter
 from worker.flows.polling.poll import Poller
 from worker.flows.polling.retrying import RetryingReader
 from worker.flows.polling.schedule import Schedule, schedule_of
+from worker.flows.polling.shared_reads import SharedReads
 from worker.flows.polling.turn import TurnResult
 from worker.flows.polling.turns import next_arrival
 from worker.flows.waiting import race
@@ -45,7 +47,10 @@ def subscriber_topology(route: Subscriber) -> Topology:
 
 
 class SubscriberFlow:
-    """One subscriber. `turn_limit`: seconds after which a long scan continues in the next turn. `echoes`: notices of our own writes, for routes that skip them."""
+    """One subscriber. `turn_limit`: seconds after which a long scan continues in the next turn. `echoes`: notices of our own writes, for routes that skip them.
+
+    `shared`: what the routes of this replica read together.
+    """
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class SubscriberFlow:
         turn_limit: float = 300.0,
         echoes: WriteNotices | None = None,
         tracer: Tracer = NO_TRACE,
+        shared: SharedReads | None = None,
     ) -> None:
         self._route = route
         self._halo = halo
@@ -69,6 +75,8 @@ class SubscriberFlow:
         self._turn_limit = turn_limit
         self._echoes = echoes
         self._tracer = tracer
+        self._shared = shared
+        self._held = ""
         self._schedule: Schedule = schedule_of(route)
         self._cached: tuple[KnownRef, RecordIndex] | None = None
         self._last_seen = clock.monotonic()
@@ -173,6 +181,8 @@ class SubscriberFlow:
         if not result.ended:
             return
         self._metrics.failed_polls.labels(self._route.name).set(failures)
+        if result.held is not None:
+            self._report_held(result.held)
         self._failing = result.ambiguous or failures >= FAILURES_TOLD
         if self._failing:
             count = f"{failures} polls in a row failed, the last one: " if failures > 1 else ""
@@ -180,7 +190,17 @@ class SubscriberFlow:
         elif result.error:
             self._health.up(self.part, f"the last poll failed: {result.error}")
         else:
-            self._health.up(self.part, f"the last poll is not complete: {result.incomplete}" if result.incomplete else "polling")
+            held = f"the last poll reports no deletions: {self._held}" if self._held else "polling"
+            self._health.up(self.part, f"the last poll is not complete: {result.incomplete}" if result.incomplete else held)
+
+    def _report_held(self, held: str) -> None:
+        """Say once that deletions are held back, and once that they no longer are."""
+        self._metrics.deletes_held.labels(self._route.name).set(bool(held))
+        if held and not self._held:
+            logger.error("deletes.held", route=self._route.name, reason=held)
+        elif self._held and not held:
+            logger.info("deletes.resumed", route=self._route.name)
+        self._held = held
 
     def _leave_to_others(self) -> None:
         """Forget failures that another replica may have seen the end of: this one has had no turn for longer than one of its own would take to come."""
@@ -194,9 +214,12 @@ class SubscriberFlow:
         limit = self._clock.monotonic() + self._turn_limit
         check = EchoFilter(self._route, self._echoes, self._clock, self._metrics) if self._echoes is not None else None
         reader = RetryingReader(self._halo, self._clock, stop)
-        poller = Poller(self._route, reader, emitter, self._evaluator, self._clock, self._metrics, check)
+        poller = Poller(self._route, reader, emitter, self._evaluator, self._clock, self._metrics, check, self._shared)
         try:
-            result = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)
+            with span(f"poll {self._route.name}", attributes={"halo.route": self._route.name, "halo.entity": self._route.operation.entity}) as traced:
+                result = await poller.take_turn(baton, known, lambda: stop.is_set() or self._clock.monotonic() >= limit)
+                if result.error:
+                    traced.fail("poll_failed")
         except BrokerError:
             raise
         except Exception as error:

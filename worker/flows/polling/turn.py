@@ -19,7 +19,10 @@ class Turn:
     """The state of the current turn. `published`: per record the content before this turn and the contents it has published since.
 
     `error`: why the poll fails. `fetched`: number of records whose details this turn has read. `interrupted`: the worker stopped while pages were processed.
-    `ambiguous`: the key does not identify the records of the list.
+    `paused`: the turn ended within a page of parents.
+    `ambiguous`: the key does not identify the records of the list. `held`: why deletions are held back; empty: they are not,
+    None: this turn does not tell. `gone`: children that two reads of
+    their parent in a row did not meet; `compared`: known children of the parents that this turn has read.
     """
 
     baton: Baton
@@ -32,7 +35,11 @@ class Turn:
     stopped: bool = False
     fetched: int = 0
     interrupted: bool = False
+    paused: bool = False
     ambiguous: bool = False
+    held: str | None = None
+    gone: list[str] = field(default_factory=list)
+    compared: int = 0
     published: dict[str, list[str | None]] = field(default_factory=dict)
 
     def dedupe_base(self, key: str, previous: str | None, digest: str) -> str | None:
@@ -53,6 +60,7 @@ class TurnResult:
 
     `ambiguous`: it published nothing, because the key does not identify a record. `incomplete`: why the scan does not prove that it read every record.
     `unroutable`: an event found no queue or no exchange, so the route's topology may have been deleted.
+    `held`: why deletions are held back; empty: they are not, None: this turn does not tell.
     """
 
     changes: dict[str, Any]
@@ -62,3 +70,4 @@ class TurnResult:
     ambiguous: bool = False
     incomplete: str = ""
     unroutable: bool = False
+    held: str | None = None

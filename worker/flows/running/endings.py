@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from worker.config.automation import Step, Values
-from worker.core.outcome import DeadClass, Doubtful, Outcome, Passed, Refused, Unsent
+from worker.core.outcome import ARROW, DeadClass, Doubtful, Outcome, Passed, Refused, Unsent
 from worker.flows.running.iteration import Failure
 from worker.flows.running.run_message import Returned, Run, run_queue
 
@@ -37,7 +37,7 @@ def returned(run: Run, ended: Returned, status: int | None = None) -> Passed:
     caller = run.callers[-1]
     visit = (run if run.is_element else caller).visit + 1
     above = replace(caller, callers=run.callers[:-1], visit=visit, returned=ended, catches=False)
-    return Passed(above.message(), run_queue(above.runbook), f"{run.step} → {above.step}", status)
+    return Passed(above.message(), run_queue(above.runbook), f"{run.step}{ARROW}{above.step}", status)
 
 
 def waiting(run: Run, step: Step) -> Run:

@@ -12,7 +12,7 @@ from worker.core.errors import ExpressionError
 from worker.core.lanes import LanePart, RunBroker
 from worker.core.ledger import Ledger, visit_key
 from worker.core.message import Message
-from worker.core.outcome import DeadClass, Done, Outcome, Passed, Refused, Skipped
+from worker.core.outcome import ARROW, DeadClass, Done, Outcome, Passed, Refused, Skipped
 from worker.core.ports import Evaluator
 from worker.core.topology import lanes_queue
 from worker.flows.running.elements import ElementList
@@ -100,7 +100,7 @@ class Iterator:
             depth=run.depth,
             callers=(*run.callers, waiting(run, step)),
         )
-        return Passed(element.message(), self._queue, f"{step.name} → {each.first}, element {iteration.index}")
+        return Passed(element.message(), self._queue, f"{step.name}{ARROW}{each.first}, element {iteration.index}")
 
     async def _result(self, run: Run, each: ForEach, ended: Returned) -> tuple[Mapping[str, Any], Failure | None]:
         """What the element adds to each variable of `into`, or why it failed."""

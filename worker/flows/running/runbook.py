@@ -18,8 +18,9 @@ from worker.core.known_secrets import KnownSecrets, secret_texts
 from worker.core.lanes import RunBroker
 from worker.core.ledger import Claim, Entry, Ledger, visit_key, visit_released
 from worker.core.message import Delivery
-from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
+from worker.core.outcome import ARROW, DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent, releasing
 from worker.core.ports import Clock, Evaluator
+from worker.core.spans import span
 from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.evaluating import once_evaluated
 from worker.flows.running.endings import LONGEST_REASON, ended_well, failure_above, is_final
@@ -142,10 +143,11 @@ class RunbookFlow:
     async def _perform(self, run: Run, step: Step, values: Values, attempt: Attempt, attempts: int) -> Outcome:
         """What a step sends, and what follows on its outcome."""
         try:
-            if step.publish is not None:
-                performed = Performed(await publish(step.publish, run, values, self._broker, self._evaluator, self._clock), values)
-            else:
-                performed = await self._performer.perform(step, values, attempt)
+            with span(f"step {step.name}", attributes={"halo.route": run.runbook, "halo.run": run.id, "halo.visit": run.visit}):
+                if step.publish is not None:
+                    performed = Performed(await publish(step.publish, run, values, self._broker, self._evaluator, self._clock), values)
+                else:
+                    performed = await self._performer.perform(step, values, attempt)
         except (RequestError, CallRefused) as error:
             dead = DeadClass.TRANSFORM if isinstance(error, WrongType) else DeadClass.REJECTED
             return self._failed(run, step, values, await attempt.with_history(Refused(dead, f"not sent: {error}")), attempts)
@@ -163,7 +165,7 @@ class RunbookFlow:
         if isinstance(child, Refused):
             return self._failed(run, step, values, child, attempts)
         if started.waits:
-            return Passed(child.message(), run_queue(child.runbook), f"{step.name} → runbook {child.runbook}")
+            return Passed(child.message(), run_queue(child.runbook), f"{step.name}{ARROW}runbook {child.runbook}")
         try:
             await self._broker.publish(child.message(), routing_key=run_queue(child.runbook))
         except BrokerError as error:
@@ -243,4 +245,4 @@ class RunbookFlow:
 
     def _to(self, run: Run, name: str, values: Values, status: int | None = None) -> Outcome:
         """Raises `Undecodable` when the run has grown too large."""
-        return Passed(run.next(name, values).message(), run_queue(self._runbook.name), f"{run.step or 'start'} → {name}", status)
+        return Passed(run.next(name, values).message(), run_queue(self._runbook.name), f"{run.step or 'start'}{ARROW}{name}", status)

@@ -1,0 +1,31 @@
+"""Which routes are late: subscribers by their own interval, others by how long their oldest message waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from worker.config.routes import Routes, Subscriber
+from worker.flows.polling.schedule import Schedule
+
+PATIENCE = 300.0  # seconds; shorter waits are no reason to get up
+MISSED = 3.0  # intervals of a subscriber
+
+
+def late_routes(found: Mapping[str, Any], routes: Routes, now: float) -> frozenset[str]:
+    """The names. `found`: as `overview` returns it; `now`: seconds since 1970. A paused route is not late: an operator wants it so."""
+    return frozenset(route["name"] for route in found["routes"] if route["state"] != "paused" and is_late(route, routes.subscribers.get(route["name"]), now))
+
+
+def is_late(route: Mapping[str, Any], subscriber: Subscriber | None, now: float) -> bool:
+    if route["kind"] != "subscriber":
+        return (route["oldest_s"] or 0) > PATIENCE
+    period = interval(subscriber, now) if subscriber is not None else 0.0
+    return (route["lag_s"] or 0) > max(PATIENCE, MISSED * period)
+
+
+def interval(subscriber: Subscriber, now: float) -> float:
+    """Seconds from the next poll to the one after it."""
+    schedule = Schedule(subscriber.every, subscriber.cron)
+    due = schedule.due(now)
+    return schedule.due(due) - due

@@ -1,0 +1,93 @@
+"""One dead letter in full, with what a replay would do: read from its queue, to which all letters go back."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+import orjson
+
+from worker.app.letters.context import LettersContext
+from worker.app.letters.settling import LOCKED, LettersLocked
+from worker.app.letters.shown import headers_and_body, properties
+from worker.app.page.letter_index import MOST
+from worker.core.exact_numbers import dumps
+from worker.core.message import Announced, Delivery, Message
+from worker.core.ports import Broker, Clock
+from worker.flows.dead import operations
+from worker.flows.dead.letter import DeadQueue, Letter, decoded_body, letter_of
+from worker.flows.dead.plan import SENDING_KINDS, MarkDone, Replay, ReplayPlan, Retain, incomplete_letter, planner
+from worker.flows.dead.queue_scan import open_scan
+from worker.web.page.model import LetterContent, LetterRow
+
+LONGEST = 100_000  # characters that are shown
+MOST_EDITED = 200_000  # characters of a body that a form takes
+SEARCHED = MOST + 1000  # letters; some may have come before it since the list was made
+
+
+async def content_of(broker: Broker, clock: Clock, context: LettersContext, row: LetterRow) -> LetterContent | None:
+    """None where it is gone. Raises `BrokerError`, `LettersLocked`."""
+    dead_queue = next((each for each in context.dead_queues if each.name == row.queue), None)
+    if dead_queue is None:
+        return None
+
+    def wanted(announced: Announced) -> bool:
+        return announced.message_id in {row.id, ""} and announced.size <= context.settings.max_message
+
+    async with operations.exclusive_access(broker, clock, context.dead_queues) as exclusive:
+        if not exclusive:
+            raise LettersLocked(LOCKED)
+        async with (
+            open_scan(broker, clock, dead_queue.name, keep=wanted, most=SEARCHED) as scan,
+            aclosing(scan.deliveries()) as deliveries,
+        ):
+            async for delivery in deliveries:
+                letter = letter_of(dead_queue, delivery.message, context.codec, delivery.unread)
+                if letter.fingerprint.hex() == row.key:
+                    return told(context, dead_queue, letter, delivery)
+    return None
+
+
+def told(context: LettersContext, dead_queue: DeadQueue, letter: Letter, delivery: Delivery) -> LetterContent:
+    message = delivery.message
+    headers, body = headers_and_body(letter, message, reveal=False)
+    plan = incomplete_letter(letter) or planner(dead_queue, context.routes, None)(letter, message)
+    if dead_queue.kind == "orphaned":
+        plan = Retain("no route in the route files has this dead queue: restore the route to replay its letters, or discard them")
+    return LetterContent(
+        shortened(text_of(headers)),
+        shortened(text_of(body)),
+        editable(letter, message),
+        {name: value for name, value in properties(message).items() if value is not None},
+        sentence(plan, dead_queue),
+        needs_verdict=letter.effect_unknown and dead_queue.kind in SENDING_KINDS,
+    )
+
+
+def sentence(plan: ReplayPlan, dead_queue: DeadQueue) -> str:
+    """What a replay does."""
+    match plan:
+        case Retain(reason):
+            return f"A replay leaves it: {reason}."
+        case MarkDone():
+            return "A replay takes it as done and sends nothing."
+        case Replay() if dead_queue.home is not None:
+            return f"A replay puts it back into {dead_queue.home}, as a new attempt with the route as it is now. Other queues do not get it."
+        case Replay():
+            return f"A replay publishes what {dead_queue.route} makes of it with the route as it is now."
+
+
+def editable(letter: Letter, message: Message) -> str:
+    """The JSON text of the body; empty where it is incomplete, too long, or not JSON."""
+    body = None if incomplete_letter(letter) else decoded_body(message)
+    if body is None or isinstance(body, str):
+        return ""
+    text = text_of(body)
+    return text if len(text) <= MOST_EDITED else ""
+
+
+def text_of(value: object) -> str:
+    return value if isinstance(value, str) else dumps(value, orjson.OPT_INDENT_2).decode()
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n… {len(text) - LONGEST:,} more characters: `halo-worker dead show --json`"

@@ -1,0 +1,126 @@
+"""The dead letters of the routes without their bodies, read from the broker in bounded portions; every letter goes back to its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from itertools import groupby
+
+from worker.core.errors import Undecodable
+from worker.core.header_codec import HeaderCodec
+from worker.core.message import Delivery, Message, up_to
+from worker.core.ports import Broker, Clock
+from worker.core.topology import letters_lock
+from worker.flows.dead.letter import DeadQueue, letter_of
+from worker.flows.dead.queue_scan import open_scan
+from worker.flows.running.run_message import Run
+from worker.web.page.model import LetterRow, Letters
+
+MOST = 10_000
+"""Letters of one dead queue that are listed; the oldest."""
+MOST_BYTES = 32 * 1024 * 1024  # of bodies that pass by: the list is cut there, and the scan of a queue stays short
+RUN_BYTES = 64 * 1024  # a larger run is listed without its step
+OLD = 300.0  # seconds after which a queue is read again although its depth is the same
+BUSY = "another `dead` command works on the letters of {route}: they are as they were before"
+CUT = "{queue} holds {depth:,} letters: the oldest {listed:,} are listed"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedQueue:
+    """What was read of one dead queue. `read_at`: monotonic. `depth`: its letters at that time."""
+
+    rows: tuple[LetterRow, ...]
+    depth: int
+    read_at: float
+
+
+class LetterIndex:
+    """A queue is read again when its depth has changed or the last read is old."""
+
+    def __init__(self, clock: Clock, codec: HeaderCodec) -> None:
+        self._clock = clock
+        self._codec = codec
+        self._listed: dict[str, ListedQueue] = {}
+
+    async def read(self, broker: Broker, dead_queues: Sequence[DeadQueue]) -> Letters:
+        """Raises `BrokerError`."""
+        notes: list[str] = []
+        for route, group in groupby(dead_queues, key=lambda dead_queue: dead_queue.route):
+            queues = list(group)
+            depths = {each: await broker.queue_depth(each.name) or 0 for each in queues}
+            changed = [each for each, depth in depths.items() if self._is_old(each, depth)]
+            if not changed:
+                continue
+            async with broker.lock(letters_lock(queues[0].name)) as mine:  # as the commands: a letter that is looked at is missing from another's list
+                if mine:
+                    for each in changed:
+                        self._listed[each.name] = await self._scan(broker, each, depths[each])
+                else:
+                    notes.append(BUSY.format(route=route))
+        listed = [self._listed[each.name] for each in dead_queues if each.name in self._listed]
+        names = [each.name for each in dead_queues if each.name in self._listed]
+        notes += [
+            CUT.format(queue=name, depth=each.depth, listed=len(each.rows)) for name, each in zip(names, listed, strict=True) if each.depth > len(each.rows)
+        ]
+        rows = sorted((row for each in listed for row in each.rows), key=lambda row: row.at or 0.0, reverse=True)
+        return Letters(rows, sum(each.depth for each in listed), notes)
+
+    def _is_old(self, dead_queue: DeadQueue, depth: int) -> bool:
+        known = self._listed.get(dead_queue.name)
+        if known is None or known.depth != depth:
+            return bool(depth or known)
+        return bool(depth) and self._clock.monotonic() - known.read_at > OLD
+
+    def forget(self, queue: str) -> None:
+        """Read it again, whatever its depth: letters were settled."""
+        self._listed.pop(queue, None)
+
+    async def _scan(self, broker: Broker, dead_queue: DeadQueue, depth: int) -> ListedQueue:
+        runs = dead_queue.kind == "steps"
+        texts: dict[str, str] = {}  # reasons repeat
+        rows: list[LetterRow] = []
+        passed = 0
+        async with (
+            open_scan(broker, self._clock, dead_queue.name, keep=up_to(RUN_BYTES if runs else 0), most=MOST) as scan,
+            aclosing(scan.deliveries()) as deliveries,
+        ):
+            async for delivery in deliveries:
+                rows.append(self._row(dead_queue, delivery, texts, runs=runs))
+                passed += len(delivery.message.body) if delivery.unread is None else delivery.unread.size
+                if passed > MOST_BYTES:
+                    break
+        return ListedQueue(tuple(rows), depth, self._clock.monotonic())
+
+    def _row(self, dead_queue: DeadQueue, delivery: Delivery, texts: dict[str, str], *, runs: bool) -> LetterRow:
+        letter = letter_of(dead_queue, delivery.message, self._codec, delivery.unread)
+        run = run_in(delivery.message) if runs and delivery.unread is None else None
+        return LetterRow(
+            letter.fingerprint.hex(),
+            dead_queue.name,
+            dead_queue.route,
+            letter.id,
+            texts.setdefault(str(letter.dead_class), str(letter.dead_class)),
+            texts.setdefault(letter.reason, letter.reason),
+            letter.status,
+            letter.attempts,
+            letter.replays,
+            None if letter.at is None else letter.at.timestamp(),
+            letter.state.edited,
+            texts.setdefault(run.step or "", run.step or "") if run is not None else "",
+            run.id if run is not None else "",
+        )
+
+
+def run_in(message: Message) -> Run | None:
+    try:
+        return Run.read(message.body)
+    except Undecodable:
+        return None
+
+
+def holding(dead_queues: Sequence[DeadQueue], depths: Mapping[str, int]) -> Iterator[DeadQueue]:
+    """Those whose route has letters. `depths`: by route; a route that is not in it may have some."""
+    for each in dead_queues:
+        if depths.get(each.route, 1):
+            yield each

@@ -1,0 +1,47 @@
+"""The runs of a runbook as the trace tells them: where each is, and which way it went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from worker.core.outcome import ARROW
+from worker.flows.story import matching
+from worker.web.page.model import RunSeen
+
+MOST = 200
+ENDS = {"done": "done", "skipped": "done", "dead": "dead", "discarded": "discarded"}
+
+
+@dataclass(slots=True)
+class Run:
+    """`ended`: empty while it goes on."""
+
+    step: str = ""
+    at: float = 0.0
+    ended: str = ""
+    ways: list[str] = field(default_factory=list)
+
+
+def runs_of(batches: Sequence[bytes], runbook: str) -> list[RunSeen]:
+    """Newest first, at most `MOST`. A run that was skipped as a copy counts by what its first message did."""
+    found: dict[str, Run] = {}
+    for _, note in sorted(matching(batches, [runbook], lambda each: each["r"] == runbook and bool(each.get("c"))), key=lambda each: each[1]["t"]):
+        take(found.setdefault(note["c"], Run()), note)
+    seen = [RunSeen(name, run.ended or "waiting", run.step, run.at, tuple(run.ways)) for name, run in found.items() if run.ways]
+    return sorted(seen, key=lambda each: each.at, reverse=True)[:MOST]
+
+
+def take(run: Run, note: Mapping[str, Any]) -> None:
+    event = note["e"]
+    if event == "passed" and note.get("way"):
+        run.step, run.ended = note["way"].rpartition(ARROW)[2].partition(", element")[0], ""
+        run.ways.append(note["way"])
+    elif event == "replayed":
+        run.ended = ""
+    elif event in ENDS and (event != "skipped" or not run.ways):
+        run.ended = ENDS[event]
+    else:
+        return
+    run.at = note["t"]

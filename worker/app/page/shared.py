@@ -1,0 +1,64 @@
+"""One value for many viewers: read at most once in a while, by a task of its own, and never waited for longer than people do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import structlog
+
+from worker.core.errors import WorkerError
+from worker.core.ports import Clock
+from worker.web.page.model import Seen
+
+logger = structlog.get_logger()
+T = TypeVar("T")
+PATIENCE = 0.5  # seconds that a viewer waits for a fresh value; then the last one is shown with its age
+
+
+class Shared(Generic[T]):
+    """`read`: reads the value; raises `WorkerError`. `every`: seconds for which a value counts as fresh; `rest`: at least this many times as long as its read took."""
+
+    def __init__(self, read: Callable[[], Awaitable[T]], clock: Clock, *, every: float, rest: float = 4.0, patience: float = PATIENCE) -> None:
+        self._read = read
+        self._clock = clock
+        self._every = every
+        self._rest = rest
+        self._patience = patience
+        self._seen: Seen[T] = Seen(None)
+        self._next = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+
+    async def renew(self) -> None:
+        """What was read before is out of date."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+        self._next = float("-inf")
+        await self.get()
+
+    async def get(self) -> Seen[T]:
+        if self._reading is None and self._clock.monotonic() >= self._next:
+            self._reading = asyncio.create_task(self._refresh(), name="status page")
+        if self._reading is not None:
+            await asyncio.wait([self._reading], timeout=self._patience)
+        return self._seen
+
+    async def close(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+
+    async def _refresh(self) -> None:
+        begun = self._clock.monotonic()
+        try:
+            value = await self._read()
+            self._seen = Seen(value, self._clock.now())
+        except WorkerError as error:
+            self._seen = Seen(self._seen.value, self._seen.at, str(error) or type(error).__name__)
+        except TimeoutError:
+            self._seen = Seen(self._seen.value, self._seen.at, "the broker did not answer in time")
+        finally:
+            took = self._clock.monotonic() - begun
+            self._next = self._clock.monotonic() + max(self._every, self._rest * took)
+            self._reading = None

@@ -1,0 +1,67 @@
+"""Has the route files read, checked and compiled in a process of its own: in a thread it held up the event loop for as long as it took."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from worker.config.rereading import Asked, Files, Told, merged
+from worker.config.routes import Routes
+from worker.config.sound_routes import SoundRoutes
+from worker.core.errors import ConfigError, Problem
+from worker.evaluator.process import environment
+
+MODULE: Final = "worker.config.reread_child"
+LONGEST: Final = 300.0  # seconds; 500 routes take about 3
+
+
+class RouteReader:
+    """`running`: the routes that are served now."""
+
+    def __init__(self, files: Files, running: Callable[[], Routes]) -> None:
+        self._files = files
+        self._running = running
+
+    async def read(self) -> SoundRoutes:
+        """What the files say now. Definitions that run already are the same objects. Raises `ConfigError`, also where the process does not end well."""
+        before = self._running()
+        try:
+            async with asyncio.timeout(LONGEST):
+                data = await self._asked(pickle.dumps(Asked(self._files, dict(before.sources)), pickle.HIGHEST_PROTOCOL))
+        except TimeoutError:
+            raise self._failed(f"did not end within {LONGEST:.0f} s") from None
+        except OSError as error:
+            raise self._failed(f"cannot be started: {error.strerror or error}") from None
+        try:
+            told = pickle.loads(data)  # noqa: S301  from a process of our own
+        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError):  # it stopped in the middle, or runs other code than we do
+            told = None
+        if not isinstance(told, Told):
+            raise self._failed("gave no answer")
+        return merged(before, told)
+
+    async def _asked(self, question: bytes) -> bytes:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", MODULE),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment(),
+            start_new_session=True,  # so that a terminal's Ctrl-C reaches only the worker
+        )
+        try:
+            data, _ = await process.communicate(question)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode or not data:
+            raise self._failed(f"ended with exit code {process.returncode}")
+        return data
+
+    def _failed(self, how: str) -> ConfigError:
+        return ConfigError(
+            [Problem(str(self._files.directory), 0, 0, f"the process that reads the route files {how}; the files are read again at the next change")]
+        )

@@ -1,0 +1,32 @@
+"""Which node of the broker is tried next: one after the other, beginning with any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from worker.core.broker_addresses import place_of
+from worker.core.entropy import uniform
+
+
+class Rotation:
+    """Keeps its place from one attachment to the next.
+
+    It begins at random: replicas that all begin with the first address would leave the other nodes without work, and would move to the next one together.
+    """
+
+    def __init__(self, begin: float | None = None) -> None:
+        """`begin`: where in the list, from 0 to 1; None takes any place."""
+        self._begin = uniform(0.0, 1.0) if begin is None else begin
+        self._last: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Host and port of the address that was tried last."""
+        return "" if self._last is None else place_of(self._last)
+
+    def round(self, addresses: Sequence[str]) -> Iterator[str]:
+        """Each address once, beginning behind the one that was tried last."""
+        first = addresses.index(self._last) + 1 if self._last in addresses else int(self._begin * len(addresses))
+        for step in range(len(addresses)):
+            self._last = addresses[(first + step) % len(addresses)]
+            yield self._last

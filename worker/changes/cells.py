@@ -1,0 +1,105 @@
+"""Gives the cells of a report, which Halo writes as text, the types that a route names. A cell that does not fit is never guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from worker.changes.records import FIRST_REAL_YEAR
+from worker.core.exact_numbers import loads
+
+INT = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+LONGEST = 400  # characters of a number
+BOOLS = {"true": True, "1": True, "false": False, "0": False}
+EXPECTED = {
+    "int": "a whole number such as 12",
+    "number": "a number such as 12.5",
+    "bool": "True, False, 1 or 0",
+    "time": "an ISO date: write CONVERT(varchar(33), …, 126) in the SQL",
+    "text": "text",
+}
+
+
+class Unfit(ValueError):
+    """A cell that does not fit its type."""
+
+
+def typed(row: Mapping[str, Any], types: Mapping[str, str]) -> tuple[dict[str, Any], str]:
+    """Return the record, and the reason why the row does not fit (empty: it does); the record is then the row as it is. The reason holds no data."""
+    record = dict(row)
+    for name, kind in types.items():
+        try:
+            record[name] = cell(row.get(name), kind)  # Halo leaves out members that are null
+        except Unfit:
+            return dict(row), f"column `{name}` is not {EXPECTED[kind]}"
+    return record, ""
+
+
+def cell(value: Any, kind: str) -> Any:
+    """Return the value; an empty cell is null, but for a text. Raises `Unfit`."""
+    if kind == "text":
+        return text(value)
+    if value is None or value == "":
+        return None
+    match kind:
+        case "int":
+            return whole_number(value)
+        case "number":
+            return number(value)
+        case "bool":
+            return boolean(value)
+        case _:
+            return iso_time(value)
+
+
+def text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise Unfit
+
+
+def whole_number(value: Any) -> int:
+    if type(value) is int:
+        return value
+    if isinstance(value, str) and len(value) <= LONGEST and INT.fullmatch(value):
+        return int(value)
+    raise Unfit
+
+
+def number(value: Any) -> Any:
+    """Every digit stays: the result is `int`, `float`, or `Decimal` where a double does not hold it."""
+    if isinstance(value, str) and len(value) <= LONGEST and NUMBER.fullmatch(value):
+        return loads(value.encode())
+    if isinstance(value, (bool, str, list, dict)):
+        raise Unfit
+    return value
+
+
+def boolean(value: Any) -> bool:
+    found = BOOLS.get(str(value).lower())
+    if found is None:
+        raise Unfit
+    return found
+
+
+def iso_time(value: Any) -> str | None:
+    """Return the time in UTC with its zone; null for a date that Halo writes for *unset*."""
+    found = moment(value)
+    if found is None:
+        raise Unfit
+    return None if found.year < FIRST_REAL_YEAR else found.isoformat().replace("+00:00", "Z")
+
+
+def moment(value: Any) -> datetime | None:
+    """Return the time of a cell in UTC, None for anything but an ISO date. Halo's database omits the zone: UTC."""
+    if not isinstance(value, str) or not DATE.match(value):
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

@@ -1,0 +1,19 @@
+"""Tells deletions from a list that hides records: a permission that was taken away must not look like a mass deletion. Pure."""
+
+from __future__ import annotations
+
+FEW = 5  # records that may be deleted at once from any list of which more than half stays
+
+
+def too_many(missing: int, known: int, percent: int) -> bool:
+    """Return whether so many of the `known` records are missing at once that they are rather hidden than deleted. `percent`: share that is allowed; 100: any."""
+    allowed = max(known * percent // 100, FEW if missing * 2 < known else 1)
+    return percent < 100 and missing > allowed  # noqa: PLR2004 - per cent
+
+
+def held_reason(missing: int, known: int, percent: int) -> str:
+    """Return the reason for an operator."""
+    return (
+        f"{missing:,} of {known:,} known records are missing at once, more than `deletes_limit: {percent}` (percent) allows: none is reported as deleted. "
+        "Check the permissions of the application and of its agent's role. If the records are really deleted, raise `deletes_limit` of the route"
+    )

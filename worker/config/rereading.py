@@ -1,0 +1,88 @@
+"""What the process that reads route files is asked, and what it answers: only what changed, so that the rest costs the worker nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from worker.config.loader import load_routes
+from worker.config.routes import FILES, Routes
+from worker.config.sound_routes import SoundRoutes, load_sound_routes
+from worker.core.errors import ConfigError, Problem
+
+KINDS = ("clients", "subscribers", "publishers", "integrations", "runbooks", "webhooks")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the route files are and what fills them. `skip`: leave out files with a mistake. Its repr shows no secret."""
+
+    directory: Path
+    secrets: Path
+    environment: Mapping[str, str]
+    skip: bool = False
+
+    def __repr__(self) -> str:
+        return f"Files({str(self.directory)!r})"
+
+    def load(self) -> SoundRoutes:
+        """All routes, or those that are sound where that is asked for. Raises `ConfigError`."""
+        if self.skip:
+            return load_sound_routes(self.directory, self.environment, self.secrets, whole_files=True)
+        return SoundRoutes(load_routes(self.directory, self.environment, self.secrets))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`known`: what each definition says that runs now, by name."""
+
+    files: Files
+    known: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """`loaded`: the definitions that are not known, alone. `names`: those of all, for each kind in their order. `mistakes`: set where nothing could be loaded."""
+
+    loaded: SoundRoutes | None = None
+    names: Mapping[str, tuple[str, ...]] | None = None
+    mistakes: tuple[Problem, ...] = ()
+
+
+def answer(asked: Asked) -> Told:
+    """Read, check and compile all files."""
+    try:
+        loaded = asked.files.load()
+    except ConfigError as error:
+        return Told(mistakes=tuple(error.problems))
+    routes = loaded.routes
+    names = {kind: tuple(getattr(routes, kind)) for kind in KINDS}
+    before = Routes(sources=asked.known)
+    changed = changed_among(before, routes)
+    alone: dict[str, Any] = {kind: {name: made for name, made in getattr(routes, kind).items() if name in changed} for kind in KINDS}
+    sources = {name: text for name, text in routes.sources.items() if asked.known.get(name) != text}
+    tables = routes.tables if FILES in sources else {}
+    return Told(SoundRoutes(replace(routes, sources=sources, tables=tables, **alone), loaded.problems), names)
+
+
+def changed_among(before: Routes, after: Routes) -> set[str]:
+    """Definitions that differ from what is known, or all where one differs that routes are made of."""
+    others = {FILES, *after.clients, *after.integrations}
+    if any(before.sources.get(name) != after.sources.get(name) for name in others):
+        return set(after.sources)
+    return {name for name in after.sources if before.sources.get(name) != after.sources.get(name)}
+
+
+def merged(before: Routes, told: Told) -> SoundRoutes:
+    """The routes as they are now: what is known stays the same object. Raises `ConfigError`."""
+    if told.loaded is None or told.names is None:
+        raise ConfigError(told.mistakes)
+    new = told.loaded.routes
+    kinds: dict[str, Any] = {
+        kind: {name: getattr(new, kind)[name] if name in getattr(new, kind) else getattr(before, kind)[name] for name in told.names[kind]} for kind in KINDS
+    }
+    sources = {name: new.sources[name] if name in new.sources else before.sources[name] for names in (*told.names.values(), (FILES,)) for name in names}
+    tables = new.tables if FILES in new.sources else before.tables
+    return SoundRoutes(replace(new, sources=sources, tables=tables, **kinds), told.loaded.problems)

@@ -1,0 +1,1 @@
+"""The status page: what the admin port shows to people."""

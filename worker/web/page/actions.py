@@ -1,0 +1,180 @@
+"""The forms that act: sign in and out, replay, discard, edit, pause and resume. Only with a session, and only from a page of this worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import structlog
+from aiohttp import web
+
+from worker.core.errors import WorkerError
+from worker.web.page.lists import chosen
+from worker.web.page.model import Desk, LetterRow, Letters
+from worker.web.page.pages import Pages
+from worker.web.page.rendering import Rendering
+from worker.web.page.sessions import COOKIE, LIFE, Session, Sessions, TooManyAttempts
+from worker.web.serving import answer
+
+logger = structlog.get_logger()
+BULK = 500
+"""Letters of one click: some seconds of work."""
+VERDICTS = frozenset({"sent", "not-sent", "look"})
+NO_TOKEN = "nobody may act here: set WORKER_ADMIN_TOKEN or WORKER_ADMIN_TOKEN_FILE, and start the worker again"  # noqa: S105 - a sentence
+SIGN_IN = "sign in with the admin token first"
+OLD_FORM = "the form is old or was not made for this session; nothing was done: open the page again"
+Form = Mapping[str, str]
+
+
+class NotDone(WorkerError):
+    """Why an action was refused, as a sentence."""
+
+    def __init__(self, reason: str, status: int = 409) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Actions:
+    """`pages`: for those that a refused action leads back to."""
+
+    def __init__(self, desk: Desk, pages: Pages, rendering: Rendering, sessions: Sessions) -> None:
+        self._desk = desk
+        self._pages = pages
+        self._rendering = rendering
+        self._sessions = sessions
+
+    async def sign_in_page(self, request: web.Request) -> web.Response:
+        return self._rendering.page(request, session_of(self._sessions, request), "login.html", next=local(request.query.get("next", "")), wrong="")
+
+    async def sign_in(self, request: web.Request) -> web.Response:
+        form = await form_of(request)
+        onward = local(form.get("next", ""))
+        try:
+            cookie = self._sessions.begin(form.get("token", "").strip(), request.remote or "")
+            wrong = "" if self._sessions.possible else NO_TOKEN
+        except TooManyAttempts as error:
+            return self._rendering.page(request, None, "login.html", 429, next=onward, wrong=str(error))
+        if cookie is None:
+            logger.warning("operator.refused", peer=request.remote)
+            return self._rendering.page(request, None, "login.html", 403, next=onward, wrong=wrong or "the token is wrong")
+        response = web.Response(status=303, headers={"Location": onward})
+        response.set_cookie(COOKIE, cookie, max_age=LIFE, path="/", httponly=True, samesite="Strict", secure=is_encrypted(request))
+        return response
+
+    async def sign_out(self, _: web.Request) -> web.Response:
+        response = web.Response(status=303, headers={"Location": "/"})
+        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
+        return response
+
+    async def confirm(self, request: web.Request) -> web.Response:
+        """Asks before letters are discarded, or many are replayed."""
+        session = session_of(self._sessions, request)
+        action = request.query.get("action", "")
+        try:
+            self._required(session)
+            rows = await self._asked(action, request.query)
+        except NotDone as refused:
+            return self._told(request, session, refused)
+        newest = max((row.at or 0.0 for row in rows), default=0.0)
+        return self._rendering.page(request, session, "confirm.html", action=action, rows=rows, until=newest, given=dict(request.query), bulk=BULK)
+
+    async def act(self, request: web.Request) -> web.Response:
+        session = None
+        try:
+            session = self._required(self._sessions.of(request.cookies, request.headers.get("Authorization", ""), request.remote or ""))
+            form = await form_of(request)
+            self._require_own(session, form)
+            sentence = await self._done(form, request.remote or "unknown")
+        except TooManyAttempts as error:
+            return self._told(request, None, NotDone(str(error), 429))
+        except NotDone as refused:
+            return self._told(request, session, refused)
+        except (WorkerError, TimeoutError) as error:
+            return self._told(request, session, NotDone(str(error) or "the broker did not answer in time"))
+        if wants_json(request):
+            return answer(200, {"outcome": sentence})
+        return self._rendering.page(request, session, "told.html", title="Done", text=f"{sentence}.", back=local(form.get("back", "/")))
+
+    def _require_own(self, session: Session, form: Form) -> None:
+        if not self._sessions.fits(session, form.get("csrf", "")):
+            raise NotDone(OLD_FORM, 403)
+
+    async def _asked(self, action: str, given: Mapping[str, str]) -> Sequence[LetterRow]:
+        if action not in {"replay", "discard"}:
+            raise NotDone("there is no such action", 404)
+        return await self._rows(given)
+
+    def _required(self, session: Session | None) -> Session:
+        if session is None:
+            raise NotDone(SIGN_IN if self._sessions.possible else NO_TOKEN, 403)
+        return session
+
+    async def _done(self, form: Form, peer: str) -> str:
+        match form.get("action"):
+            case "pause":
+                return await self._desk.pause(form.get("route", ""), form.get("reason", "").strip(), f"the status page, from {peer}")
+            case "resume":
+                return await self._desk.resume(form.get("route", ""))
+            case "replay":
+                verdict = form.get("verdict") or None
+                if verdict is not None and verdict not in VERDICTS:
+                    raise NotDone("there is no such verdict", 400)
+                return await self._desk.replay(await self._rows(form), verdict)
+            case "discard":
+                return await self._desk.discard(await self._rows(form))
+            case "edit":
+                return await self._desk.edit((await self._rows(form))[0], form.get("body", ""))
+            case _:
+                raise NotDone("there is no such action", 404)
+
+    async def _rows(self, given: Mapping[str, str]) -> Sequence[LetterRow]:
+        """One letter by its queue and key, or those of a route and a class that were dead when the list was shown; the oldest first. Never empty."""
+        if given.get("key"):
+            row = await self._pages.row_of(given.get("queue", ""), given["key"])
+            rows = [] if row is None else [row]
+        else:
+            seen = await self._desk.letters(None)
+            until = seconds_of(given.get("until", ""))
+            rows = chosen((seen.value or Letters()).rows, given.get("route", ""), given.get("class", ""), until)[::-1][:BULK]
+        if not rows:
+            raise NotDone("nothing was done: the letter is not there any more", 404)
+        return rows
+
+    def _told(self, request: web.Request, session: Session | None, refused: NotDone) -> web.Response:
+        if wants_json(request):
+            return answer(refused.status, {"error": str(refused)})
+        back = "/login" if session is None and self._sessions.possible else "/"
+        return self._rendering.page(request, session, "told.html", refused.status, title="Not done", text=f"Not done: {refused}.", back=back)
+
+
+def session_of(sessions: Sessions, request: web.Request) -> Session | None:
+    """None also for a peer that gave too many wrong tokens: reading needs none."""
+    try:
+        return sessions.of(request.cookies, request.headers.get("Authorization", ""), request.remote or "")
+    except TooManyAttempts:
+        return None
+
+
+async def form_of(request: web.Request) -> Form:
+    """The text fields of a form."""
+    return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+
+
+def seconds_of(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def local(address: str) -> str:
+    """An address of this page; anything else is its start."""
+    return address if address.startswith("/") and not address.startswith("//") and "\\" not in address and address.isprintable() else "/"
+
+
+def wants_json(request: web.Request) -> bool:
+    return "application/json" in request.headers.get("Accept", "")
+
+
+def is_encrypted(request: web.Request) -> bool:
+    """Whether the browser speaks TLS, to us or to a proxy. A program that says so falsely only locks itself out."""
+    return request.secure or request.headers.get("X-Forwarded-Proto", "") == "https"

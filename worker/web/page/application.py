@@ -1,0 +1,38 @@
+"""The addresses of the status page, on the application of the admin port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from aiohttp import web
+
+from worker.web.page.actions import Actions, session_of
+from worker.web.page.model import Desk
+from worker.web.page.pages import Pages
+from worker.web.page.rendering import Rendering
+from worker.web.page.sessions import Sessions
+
+
+def add_page(served: web.Application, desk: Desk, token: str | None, now: Callable[[], float]) -> None:
+    """`token`: with which somebody may act; None: nobody may."""
+    sessions, rendering = Sessions(token, now), Rendering(now, possible=token is not None)
+    pages = Pages(desk, rendering, partial(session_of, sessions))
+    actions = Actions(desk, pages, rendering, sessions)
+    shown = {
+        "/": pages.overview,
+        "/route": pages.route,
+        "/dead": pages.dead,
+        "/letter": pages.letter,
+        "/runs": pages.runs,
+        "/run": pages.run,
+        "/story": pages.story,
+        "/clients": pages.clients,
+        "/confirm": actions.confirm,
+        "/login": actions.sign_in_page,
+        "/static/{name}": rendering.static,
+    }
+    for path, show in shown.items():
+        served.router.add_get(path, show)
+    for path, act in {"/login": actions.sign_in, "/logout": actions.sign_out, "/act": actions.act}.items():
+        served.router.add_post(path, act)
