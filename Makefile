@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE  # without kept bytecode each process of pytest
 phase = @begin=$$(date +%s); echo "== $(1)"; $(2) || { echo "== $(1): failed after $$(($$(date +%s) - begin)) s" >&2; exit 1; }; echo "== $(1): $$(($$(date +%s) - begin)) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format-check lint types imports bench chaos audit docs reference image image-test pin pinned format lock setup clean
+.PHONY: help demo test test-all large check format-check lint types imports bench chaos audit docs reference image image-test pin pinned format lock setup clean
 
 help:  ## show this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ test: $(VENV)/ready-to-develop  ## prove each promise once, in a few minutes, ag
 
 test-all: $(VENV)/ready-to-develop  ## run all tests: also those with more seeds, repetitions and the second broker
 	$(call phase,all tests,$(BIN)/python -m pytest $(PYTEST_FLAGS) || { echo "== what failed beside others is run again by itself: it must pass there"; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; })
+
+large: $(VENV)/ready-to-develop  ## run at full size what test-all runs smaller: an iteration over 10,000 elements, a backfill of 100,000 records
+	$(call phase,large runs,WORKER_TEST_LARGE=1 $(BIN)/python -m pytest -n 2 tests/end/test_iterations.py tests/end/test_backfill.py -k large)
 
 check: format-check lint types imports docs test-all  ## everything that CI runs: format, lint, types, import contracts, documentation, all tests
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.tools.commands import run_command
 from tests.tools.job import listening, routes, subscriber
+from tests.tools.large import large
 from tests.tools.waiting import until
 
 LIVE = subscriber(every="1s", start="now", queue=None)
@@ -25,7 +26,7 @@ async def shown(stage):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.timeout(1800))])
+@pytest.mark.parametrize("count", [3_000, *large(100_000)])
 async def test_every_record_comes_at_least_once_and_live_changes_come_meanwhile(halos, stage, broker, count):
     halo = await halos(tickets=count)
     defined = routes(halo, subscribers={"feed": LIVE})

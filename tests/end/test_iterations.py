@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from tests.flows.runbooks.conftest import api  # noqa: F401 - a fixture: an API whose answers the test writes
+from tests.tools.large import large
 from tests.tools.waiting import until
 from worker.core.topology import dead_queue, lanes_queue
 from worker.flows.running.run_message import run_queue
@@ -59,10 +60,9 @@ def resident(worker):
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
 
 
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("count", "kills", "parallel"),
-    [(60, 3, 1), pytest.param(10_000, 20, 1, marks=pytest.mark.long), pytest.param(1_000, 10, 4, marks=pytest.mark.long)],
+    [(60, 3, 1), pytest.param(600, 6, 1, marks=pytest.mark.long), pytest.param(300, 4, 4, marks=pytest.mark.long), *large(10_000, 20, 1)],
 )
 async def test_killed_over_and_over_every_element_is_done_and_no_finished_one_is_repeated(stage, other, api, count, kills, parallel):  # noqa: F811
     rng, calls = Random(7), Calls()

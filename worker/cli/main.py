@@ -19,6 +19,7 @@ from worker.cli.cursor_commands import backfill, cursor
 from worker.cli.dead import dead
 from worker.cli.operating import asyncapi, doctor, pause_route, resume_route, show_status, trace
 from worker.cli.problems import print_problems
+from worker.cli.runbook_commands import runbook
 from worker.core.errors import ConfigError, WorkerError
 from worker.core.redaction import redact_text
 
@@ -161,23 +162,7 @@ def register(
     return register_webhook(name, url, os.environ, dry_run=dry_run, yes=yes)
 
 
-runbook = typer.Typer(help="Show runbooks.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(runbook, name="runbook")
-
-
-@runbook.command("show")
-def runbook_show(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print Mermaid text for documentation.")] = False,
-) -> int:
-    """Draw a runbook as a flow chart."""
-    from worker.cli.runbook import show_runbook
-    from worker.settings import load_settings
-
-    settings = load_settings(os.environ)
-    return show_runbook(name, settings.routes, os.environ, settings.secrets, mermaid=mermaid)
-
-
 app.add_typer(cursor, name="cursor")
 app.command("backfill")(backfill)
 app.add_typer(dead, name="dead")

@@ -33,7 +33,7 @@ def permits_topology(tenant: str) -> Topology:
     """Short-lived messages whose loss does no harm. The same arguments for every rate limit: each message carries its lifetime, so that a limit may change.
 
     Quorum queues all the same: a classic queue whose node is away can be neither declared, read nor deleted, at any node of a cluster, and no replica would
-    start (tried on 3.10.8 and 4.0.5).
+    start (tried on 3.10.8).
     """
 
     def short(name: str, length: int) -> Queue:

@@ -25,6 +25,7 @@ from worker.sandbox.record_schema import post_members
 from worker.sandbox.rendering import answer_row, detail_row
 from worker.sandbox.reports import report_answer
 from worker.sandbox.responses import json_answer, refusal_answer
+from worker.sandbox.runbook_starts import start_runbook, started_runbook
 from worker.sandbox.scopes import permits
 from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.sandbox.special_endpoints import public_answer, special_answer
@@ -62,7 +63,9 @@ class Api:
     async def answer(self, request: web.Request, received: ReceivedRequest, query: ListQuery) -> web.StreamResponse:
         halo, path = self._halo, request.rel_url.raw_path[len("/api") :]
         grant = self._find_token(request)
-        public = public_answer(halo, request.method, path.lower(), str(request.url.origin()), grant)
+        if (runbook := started_runbook(request.method, path)) is not None:
+            return await start_runbook(halo, runbook, request, grant)
+        public = public_answer(halo, request.method, path.lower(), str(request.url.origin()))
         if public is not None:
             return public
         try:

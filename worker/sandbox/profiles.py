@@ -153,10 +153,11 @@ PROFILES: Mapping[str, Profile] = {
     "webhook": Profile(
         unique=True,
         dropped=frozenset({"events"}),
-        unpublished={"auto_disable_attempts": "integer", "log_ticket_attempts": "integer", "multiple_execution_mode": "integer"},
+        unpublished={"auto_disable_attempts": "integer", "log_ticket_attempts": "integer", "multiple_execution_mode": "integer", "group_id": "integer"},
         withheld=frozenset({"basic_password"}),
         defaults={"active": True, "type": 0, "method": 0, "last_status": 0},
     ),
+    "customintegration": Profile(withheld=frozenset({"new_client_secret", "new_password"})),
     "customtable": Profile(unique=True, unpublished={"table_type": "integer"}, defaults={"table_type": 0}),
     "lookup": Profile(scope="lookupid"),
     "webhookevent": Profile(newest_first=True),

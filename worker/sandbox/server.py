@@ -17,6 +17,7 @@ from worker.sandbox.faults import ActiveFault
 from worker.sandbox.journal import ReceivedRequest
 from worker.sandbox.list_query import read_list_query
 from worker.sandbox.responses import login_page
+from worker.sandbox.runbooks.runs import run_runbooks
 from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.simulated_halo import NowFunction, SimulatedHalo, utc_now
 from worker.sandbox.webhook_sender import deliver_webhooks
@@ -36,7 +37,7 @@ async def serve(
     application = RequestHandler(halo, watcher).application()
     async with listen(application, host, port, keepalive_timeout=halo.settings.keepalive_seconds) as halo.url:
         try:
-            async with deliver_webhooks(halo):
+            async with deliver_webhooks(halo), run_runbooks(halo):
                 yield halo
         finally:
             halo.faults.clear()

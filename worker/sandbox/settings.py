@@ -78,5 +78,8 @@ class SandboxSettings:
     report_seconds: float = 60.0  # a report that takes longer is answered 504
     webhook_arrays: bool = False  # True: the body of a call is an array of one, as in batched deliveries
     webhook_copies: int = 1  # copies of each call, with the same id
+    runbook_second: float = 1.0  # duration of a second of a sleep step
+    runbook_steps: int = 10_000  # a run that takes more steps fails
+    form_sets_variables: bool = False  # whether a form that starts a runbook by hand also sets its declared variables
     service_token_has_user: bool = False  # False: /Client/me and similar paths answer 401
     incoming_events_allowed: bool = False

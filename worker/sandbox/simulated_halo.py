@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from worker.sandbox.faults import ActiveFault, Fault, Faults
 from worker.sandbox.journal import Journal, ReceivedRequest
@@ -25,6 +27,16 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class RunbookStart:
+    """A run that waits for its beginning. `run`: the id of its row; `runbook`: the GUID; `given`: values of declared variables."""
+
+    run: int
+    runbook: str
+    request: Any = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass
 class SimulatedHalo:
     """`now`: the true time. `clock`: the time on this Halo's clock."""
@@ -39,6 +51,8 @@ class SimulatedHalo:
     tokens: TokenStore = field(init=False)
     hooks: list[RequestHook] = field(default_factory=list)
     creating_tickets: int = 0
+    runs: asyncio.Queue[RunbookStart] = field(default_factory=asyncio.Queue)
+    """Runs of runbooks that are to be carried out; `runs.join()` waits for the end of all."""
 
     def __post_init__(self) -> None:
         tenant = Tenant(self.settings.seed, TenantSize(self.settings.tickets), self.clock(), self.settings.seeded_days)

@@ -16,7 +16,6 @@ from worker.sandbox.paths import PathMatch
 from worker.sandbox.profiles import profile_of
 from worker.sandbox.rendering import detail_row
 from worker.sandbox.responses import json_answer
-from worker.sandbox.runbook_starts import start_runbook
 from worker.sandbox.simulated_halo import SimulatedHalo
 from worker.sandbox.table import Row
 from worker.sandbox.tokens import AccessToken
@@ -37,11 +36,8 @@ BROKEN = frozenset({"addressbook", "ecommerceorder", "tickets/salesmailbox"})
 FOR_USERS = frozenset({"client/me", "users/me", "passwordfield"})
 
 
-def public_answer(halo: SimulatedHalo, method: str, path: str, address: str, grant: AccessToken | None) -> web.Response | None:
-    """The answer of an endpoint that needs no token. `path`: relative to /api, in lower case. `address`: the base URL that the caller used; a container has several.
-
-    `grant`: the caller's rights, if there are any.
-    """
+def public_answer(halo: SimulatedHalo, method: str, path: str, address: str) -> web.Response | None:
+    """The answer of an endpoint that needs no token. `path`: relative to /api, in lower case. `address`: the base URL that the caller used; a container has several."""
     match method, path.strip("/").split("/"):
         case "GET", ["authinfo"]:
             return json_answer({"auth_url": f"{address}/auth", "tenant_id": halo.settings.tenant, "token_url": f"{address}/auth/token"})
@@ -51,8 +47,6 @@ def public_answer(halo: SimulatedHalo, method: str, path: str, address: str, gra
             return json_answer({"status": "Healthy"})
         case "GET", ["swagger", "v2", "swagger.json"]:
             return web.Response(body=openapi_file(), content_type="application/json")
-        case "POST", ["automation", identifier]:
-            return start_runbook(halo, identifier, grant)
         case _:
             return None
 

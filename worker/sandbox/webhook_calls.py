@@ -20,7 +20,7 @@ from worker.sandbox.seeded_tenant import CLOSED
 from worker.sandbox.store import RecordChange, Store
 from worker.sandbox.table import Row
 
-WEBHOOK = 0
+WEBHOOK, RUNBOOK = 0, 1
 TICKET, ACTION = "tickets", "actions"
 HEX = 1
 LOGGED, TICKET_CLOSED, UPDATED, STATUS_CHANGED, DELETED = 3, 39, 61, 76, 1072
@@ -68,6 +68,17 @@ def webhook_calls_of(store: Store, change: RecordChange, moment: datetime, *, in
         if notification.get("eventno") in numbers and webhook is not None and webhook.get("active") and webhook.get("type") == WEBHOOK:
             value = call_body(change, webhook, notification, moment)
             yield WebhookCall(webhook, notification["id"], orjson.dumps([value] if in_array else value))
+
+
+def runbook_events_of(store: Store, change: RecordChange, moment: datetime) -> Iterator[tuple[Row, dict[str, Any]]]:
+    """The active runbooks that a change starts, each with what it is given: one for each of their notifications that names one of the events."""
+    if change.entity != TICKET:
+        return
+    numbers = event_numbers(change)
+    for notification in list(store.rows("notification")):
+        runbook = store.get("webhook", str(notification.get("webhook_id") or ""))
+        if notification.get("eventno") in numbers and runbook is not None and runbook.get("active") and runbook.get("type") == RUNBOOK:
+            yield runbook, call_body(change, runbook, notification, moment)
 
 
 def call_body(change: RecordChange, webhook: Mapping[str, Any], notification: Mapping[str, Any], moment: datetime) -> dict[str, Any]:

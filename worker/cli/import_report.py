@@ -1,0 +1,51 @@
+"""Shows the reports of an import: what was translated how, what was refused, and which variables to set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.text import Text
+
+from worker.cli.console import counted, output, table, write_json
+from worker.translation.importing import Translation
+from worker.translation.report import Report
+
+GOOD, REFUSED = 0, 1
+
+
+def show_import(translation: Translation, directory: Path, files: Sequence[str], settings: dict[str, str], *, as_json: bool) -> int:
+    """0 when everything was translated, 1 when something was refused."""
+    if as_json:
+        documents = [dict(report.as_json()) for report in translation.reports]
+        write_json({"documents": documents, "files": list(files), "set": settings})
+    else:
+        for report in translation.reports:
+            show_report(report)
+        show_end(translation, directory, files, settings)
+    return GOOD if translation.sound else REFUSED
+
+
+def show_report(report: Report) -> None:
+    console = output()
+    console.print(Text.assemble((f"{report.kind} {report.name}", "bold"), f" → {report.file}" if report.file else " → not written"), soft_wrap=True)
+    if report.lines and report.file:
+        lines = table(console, "in Halo", "is", "here", "difference")
+        for line in report.lines:
+            lines.add_row(line.place, line.halo, line.here, line.difference)
+        console.print(lines)
+    for refusal in report.refusals:
+        console.print(Text.assemble(("  refused: ", "red"), f"{refusal.place}: {refusal.reason}"), soft_wrap=True)
+
+
+def show_end(translation: Translation, directory: Path, files: Sequence[str], settings: dict[str, str]) -> None:
+    console = output()
+    if settings:
+        console.print(Text("Set before the worker starts, in its environment:", style="bold"), soft_wrap=True)
+        for name, meaning in sorted(settings.items()):
+            console.print(Text(f"  {name}  {meaning}"), soft_wrap=True)
+    refused = sum(not report.sound for report in translation.reports)
+    written = f"{counted(len(files), 'file')} in {directory}" if files else "nothing was written"
+    console.print(Text(f"{written}; {counted(refused, 'document')} refused, in whole or in part" if refused else written), soft_wrap=True)
+    if files:
+        console.print(Text(f"Next: halo-worker check {directory}"), soft_wrap=True)

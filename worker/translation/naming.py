@@ -1,0 +1,29 @@
+"""Names of route files for the names that people gave in Halo: plain characters, unique, and the same at each translation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+LONGEST = 80
+OTHER = re.compile(r"[^a-z0-9]+")
+
+
+def slug(name: str, fallback: str) -> str:
+    """Letters, digits and `-`: `Ask ChatGPT!` is `ask-chatgpt`."""
+    return OTHER.sub("-", name.lower()).strip("-")[:LONGEST].strip("-") or fallback
+
+
+def unique(name: str, taken: Collection[str]) -> str:
+    """The name, or with a number behind it."""
+    found, number = name, 2
+    while found in taken:
+        found, number = f"{name}-{number}", number + 1
+    return found
+
+
+def setting(*parts: str) -> str:
+    """The name of an environment variable: `ACME_CLIENT_SECRET`."""
+    made = "_".join(filter(None, (OTHER.sub("_", part.lower()).strip("_").upper() for part in parts)))
+    made = made if made[:1].isalpha() else f"HALO_{made}"
+    return f"HALO_{made}" if made.startswith("WORKER_") else made
