@@ -21,9 +21,10 @@ def shape_of(routes: Routes) -> Hashable:
 
 
 def changed_names(before: Routes, after: Routes) -> set[str]:
-    """Routes that are new, gone or different. A change of a webhook also concerns the subscribers that it wakes."""
+    """Routes that are new, gone or different. A change of a webhook also concerns the subscribers that it wakes, and theirs the webhook."""
     names = route_names(before) | route_names(after)
     changed = {name for name in names if source_of(before, name) != source_of(after, name)}
+    changed |= {name for routes in (before, after) for name, hook in routes.webhooks.items() if hook.wake is not None and hook.wake.subscriber in changed}
     hooks = [hook for routes in (before, after) for name, hook in routes.webhooks.items() if name in changed]
     return changed | {hook.wake.subscriber for hook in hooks if hook.wake is not None}
 

@@ -73,7 +73,9 @@ def changed_among(before: Routes, after: Routes) -> set[str]:
     others = {FILES, *after.clients, *after.integrations}
     if any(before.sources.get(name) != after.sources.get(name) for name in others):
         return set(after.sources)
-    return {name for name in after.sources if before.sources.get(name) != after.sources.get(name)}
+    changed = {name for name in after.sources if before.sources.get(name) != after.sources.get(name)}
+    woken = {hook.name for hook in after.webhooks.values() if hook.wake is not None and defined_name(hook.wake.subscriber) in changed}
+    return changed | woken  # which route a webhook wakes depends on the clients of the subscriber
 
 
 def merged(before: Routes, told: Told) -> SoundRoutes:

@@ -99,6 +99,23 @@ async def test_a_definition_over_several_clients_is_a_route_for_each_and_changes
     assert again.subscribers["t@second"] is not same.subscribers["t@second"]
 
 
+async def test_a_webhook_wakes_the_route_that_its_subscriber_has_become(tmp_path):
+    """Otherwise it would put its messages where nobody takes them."""
+    hooks = {"hook": {"client": "main", "auth": {"type": "basic", "username": "u", "password": "p" * 20}, "wake": {"subscriber": "t"}}}
+    second = CLIENTS | {"second": CLIENTS["main"] | {"url": "https://b.example.com"}}
+
+    def over(client: Any) -> dict[str, Any]:
+        return defined(1, clients=second, webhooks=hooks, subscribers={"t": {"client": client, "entity": "Tickets"}})
+
+    before = files(tmp_path, over("main")).load().routes
+    found = (await read_again(tmp_path, before, over(["main", "second"]))).routes
+    expected = files(tmp_path, over(["main", "second"])).load().routes
+    assert found.webhooks["hook"].wake.subscriber == expected.webhooks["hook"].wake.subscriber == "t@main"
+    assert changed_names(before, found) == {"t", "t@main", "t@second", "hook"}
+    back = (await read_again(tmp_path, found, over("main"))).routes
+    assert back.webhooks["hook"].wake.subscriber == "t"
+
+
 async def test_mistakes_are_those_of_check(tmp_path):
     before = files(tmp_path, defined()).load().routes
     wrong = defined()
