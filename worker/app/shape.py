@@ -5,19 +5,35 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from worker.app.clients import used_clients
+from worker.app.wiring import queues_of
 from worker.config.routes import FILES, Routes
+from worker.core.results import matches
 from worker.core.route_names import defined_name
 from worker.flows.echoes.guard import guarded
 
 
 def shape_of(routes: Routes) -> Hashable:
-    """Clients in use, integrations, tables, whose writes are recorded, which shared queues are served, and how memory is divided."""
+    """Clients in use, integrations, tables, whose writes are recorded, which shared queues are served, which queues no reply may go to, how memory is divided."""
     clients = sorted(set(used_clients(routes)))
     shared = tuple(routes.sources.get(name, "") for name in (FILES, *clients, *sorted(routes.integrations)))
     tenants = tuple(sorted((name, repr(client)) for name, client in routes.clients.items()))  # clients of one tenant share its budget
     takes = bool(routes.publishers or routes.runbooks)
     rooms = sum(publisher.order_by is not None for publisher in routes.publishers.values())
-    return shared, tenants, tuple(sorted((name, tuple(sorted(spaces))) for name, spaces in guarded(routes).items())), takes, bool(routes.webhooks), rooms
+    return (
+        shared,
+        tenants,
+        tuple(sorted((name, tuple(sorted(spaces))) for name, spaces in guarded(routes).items())),
+        takes,
+        bool(routes.webhooks),
+        rooms,
+        taken_from_replies(routes),
+    )
+
+
+def taken_from_replies(routes: Routes) -> tuple[str, ...]:
+    """Queues of routes that fit a pattern of `reply_to`: every route that answers has to know of them."""
+    patterns = {pattern for publisher in routes.publishers.values() for pattern in publisher.reply_to}
+    return tuple(sorted(queue for queue in queues_of(routes) if any(matches(pattern, queue) for pattern in patterns)))
 
 
 def changed_names(before: Routes, after: Routes) -> set[str]:

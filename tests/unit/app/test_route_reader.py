@@ -116,6 +116,15 @@ async def test_a_webhook_wakes_the_route_that_its_subscriber_has_become(tmp_path
     assert back.webhooks["hook"].wake.subscriber == "t"
 
 
+def test_a_new_work_queue_that_senders_could_name_for_their_results_begins_all_routes_anew(tmp_path):
+    """A route that runs on would not know of it, and put results there as work."""
+    before = files(tmp_path, defined(1)).load().routes
+    plain, named = defined(2), defined(2)
+    named["publishers"]["p1"]["queue"] = "replies.in"
+    assert shape_of(files(tmp_path, plain).load().routes) == shape_of(before)
+    assert shape_of(files(tmp_path, named).load().routes) != shape_of(before)
+
+
 async def test_mistakes_are_those_of_check(tmp_path):
     before = files(tmp_path, defined()).load().routes
     wrong = defined()
