@@ -96,7 +96,9 @@ class LoginAuth(Definition):
     """A method of the integration gives the token; the worker calls it when it needs one, once for all, and again after a 401."""
 
     type: Literal["login"] = Field(description="The kind of authorization.")
-    method: Text = Field(description="The method of this integration that logs in. It is sent without the token and uses no variables of a run.")
+    method: Text = Field(
+        description="The method of this integration that logs in: `login` or `erp.login`. It is sent without the token and uses no variables of a run."
+    )
     token: VariableText = Field(
         description="Where its answer holds the token: `response^…`, `headers^…` or `cookies^…`.", examples=["response^token!", "cookies^JSESSIONID!"]
     )
@@ -171,7 +173,8 @@ def check_grant(auth: OAuth2Auth, node: ConfigNode) -> None:
 
 def compile_login(auth: LoginAuth, node: ConfigNode, methods: Mapping[str, object]) -> Login | None:
     """None after errors that leave no login."""
-    check_reference(auth.method, "method", sorted(methods), node.child("method"))
+    method = auth.method.removeprefix(f"{node.path[1]}.")
+    check_reference(method, "method", sorted(methods), node.child("method"))
     check_header(auth.header, node.child("header"), "`header` cannot be a header that carries a token")
     if (auth.username is None) != (auth.password is None):
         node.add_key_error("`username` and `password` belong together: write both, or neither")
@@ -183,4 +186,4 @@ def compile_login(auth: LoginAuth, node: ConfigNode, methods: Mapping[str, objec
     if token is None:
         return None
     bare = auth.header.lower() != "authorization" and "prefix" not in node
-    return Login(auth.method, token, expires_in, auth.header, "" if bare else auth.prefix)
+    return Login(method, token, expires_in, auth.header, "" if bare else auth.prefix)

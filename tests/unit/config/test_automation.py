@@ -319,6 +319,11 @@ def test_a_login_has_a_prefix_for_the_header_of_authorization_only(load):
     ]  # fmt: skip
 
 
+def test_a_login_names_its_method_with_or_without_the_integration(load):
+    text = "integrations:\n  api:\n    base_url: https://api.example.com\n    auth: {{type: login, method: {name}, token: response^t!}}\n    methods: {{l: {{method: POST, path: /l}}}}\n"
+    assert [load(text.format(name=name)).integrations["api"].auth.login.method for name in ("l", "api.l")] == ["l", "l"]
+
+
 def test_proofs_and_connections_are_taken_and_show_no_secret(load, tmp_path):
     key = private_key()
     (tmp_path / "key.pem").write_text(key)
