@@ -80,7 +80,9 @@ def kind(field: FieldInfo) -> str:
         return "host names"
     if parses(field, token_text):
         return "secret text"
-    names = {"int": "whole number", "float": "number", "Path": "path", "SecretStr": "address", "str": "text"}
+    names = {"int": "whole number", "float": "number", "Path": "path", "SecretStr": "address", "str": "text", "bool": "`true` or `false`"}
+    if field.annotation == SecretStr | None:
+        return "address"
     return names.get(getattr(field.annotation, "__name__", ""), "networks")
 
 

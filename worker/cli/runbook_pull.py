@@ -81,7 +81,7 @@ async def fetch(halo: Halo, name: str) -> Documents:
     listed = [row for row in rows if isinstance(row, dict) and row.get("id") and row.get("type", 1) == 1] if isinstance(rows, list) else []
     titles = {str(row.get("name")): str(row["id"]) for row in listed}
     if name and name not in titles:
-        raise CannotPull(f"Halo has no runbook {name!r}{choices(name, titles, none=': it has none that the agent of this application may see')}")
+        raise CannotPull(f"Halo has no runbook {name!r}{choices(name, titles, none='it has none that the agent of this application may see')}")
     waiting = [titles[name]] if name else list(titles.values())
     found, seen = Documents(), set[str]()
     while waiting:

@@ -80,7 +80,9 @@ class StepExport:
         if "start" in step:
             return self._start(step)
         kind = next((kind for kind in ("set", "publish") if kind in step), "step")
-        raise Untranslatable(f"`{kind}` has no counterpart in Halo here: values without expressions may be set by the first step alone")
+        raise Untranslatable(
+            f"`{kind}` has no counterpart in Halo here" + (": values without expressions may be set by the first step alone" if kind == "set" else "")
+        )
 
     def _action(self, step: Mapping[str, Any]) -> dict[str, Any]:
         if step["action"] not in ACTION_NUMBERS:

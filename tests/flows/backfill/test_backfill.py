@@ -43,6 +43,16 @@ async def test_every_record_is_published_once_and_says_that_it_is_history(job, h
         assert running.service.health.ready
 
 
+async def test_a_list_whose_last_page_is_full_is_published_once(memory_job, halos):
+    async with listening(memory_job.other.broker, "heard") as listener:
+        await known(memory_job, halos, 200, every="1h")
+        await begin(memory_job.other.broker)
+        found = await ended(memory_job.other.broker)
+        assert (found.state, found.published, found.rows) == ("done", 200, 200)
+        await listener.hears(200)
+        assert set(listener.keys.values()) == {1}
+
+
 async def test_what_changes_meanwhile_is_live_work_and_what_is_history_is_not_published_again(job, halos):
     async with listening(job.other.broker, "heard") as listener:
         halo, running = await known(job, halos, 450)

@@ -208,6 +208,25 @@ async def test_signing_in_leads_to_no_other_site(attacker, onward):
     assert (status, headers["Location"]) == (303, "/")
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"action": "discard"},
+        {"action": "discard", "route": "erp"},
+        {"action": "discard", "route": "erp", "id": "m1"},
+        {"action": "discard", "rout": "erp", "until": "1e12"},
+        {"action": "replay", "route": "erp", "until": "now"},
+        {"action": "edit", "route": "erp", "until": "1e12", "body": "{}"},
+    ],
+)
+async def test_an_action_that_names_no_letter_or_has_an_unknown_field_does_nothing(attacker, form):
+    headers = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json"}
+    status, text, _ = await attacker.send("POST", "/act", headers, form)
+    assert status == 400
+    assert "name the letter" in text or "valid are action" in text
+    assert attacker.desk.done == []
+
+
 async def test_letters_of_one_click_are_bounded_and_those_that_died_later_stay(attacker):
     attacker.desk.rows = [letter_row(f"{number:04x}", at=float(number)) for number in range(800)]
     headers = {"Authorization": f"Bearer {TOKEN}"}

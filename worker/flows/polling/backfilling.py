@@ -73,7 +73,7 @@ class Backfiller:
         try:
             async with asyncio.timeout(poll_due - began + LATE * 2 ** min(backfill.cut, MOST_CUT)):
                 async for page in self._pages(backfill, lambda: stopping() or self._clock.now() >= until):
-                    latest = replace(page, cut=0, failures=0)
+                    latest = replace(page, cut=max(backfill.cut - 1, 0), failures=0)
         except TimeoutError:
             latest = replace(latest, cut=backfill.cut + 1) if latest is backfill else latest
         except DetailsStopped:
@@ -108,7 +108,8 @@ class Backfiller:
                 if step.failure.fate is Fate.NOT_SENT and not step.failure.down:
                     return  # the worker stops, and the next turn reads this page
                 raise BackfillFailed(step.failure.reason)
-            if position.state == "backwards" or step.position.ended:  # a page that is read ahead, to learn how many there are, is read again
+            ahead = step.position.state == "forwards"  # after a full last page the scan looks for more, and then reads this page again
+            if (position.state == "backwards" and not ahead) or step.position.ended:  # what is read ahead, to learn how many there are, is read again
                 backfill = await self._published(backfill, step, query)
             position = step.position
             backfill = moved(backfill, step)

@@ -21,6 +21,8 @@ BULK = 500
 VERDICTS = frozenset({"sent", "not-sent", "look"})
 NO_TOKEN = "nobody may act here: set WORKER_ADMIN_TOKEN or WORKER_ADMIN_TOKEN_FILE, and start the worker again"  # noqa: S105 - a sentence
 SIGN_IN = "sign in with the admin token first"
+FIELDS = ("action", "back", "body", "class", "csrf", "key", "queue", "reason", "route", "until", "verdict")
+UNNAMED = "name the letter by `queue` and `key`, as the address of its page has them; for several, `route`, `class` and `until` (seconds since 1970)"
 OLD_FORM = "the form is old or was not made for this session; nothing was done: open the page again"
 Form = Mapping[str, str]
 
@@ -83,6 +85,7 @@ class Actions:
             session = self._required(self._sessions.of(request.cookies, request.headers.get("Authorization", ""), request.remote or ""))
             form = await form_of(request)
             self._require_own(session, form)
+            require_known(form)
             sentence = await self._done(form, request.remote or "unknown")
         except TooManyAttempts as error:
             return self._told(request, None, NotDone(str(error), 429))
@@ -101,7 +104,7 @@ class Actions:
     async def _asked(self, action: str, given: Mapping[str, str]) -> Sequence[LetterRow]:
         if action not in {"replay", "discard"}:
             raise NotDone("there is no such action", 404)
-        return await self._rows(given)
+        return await self._rows({**given, "until": given.get("until") or "inf"})
 
     def _required(self, session: Session | None) -> Session:
         if session is None:
@@ -122,12 +125,17 @@ class Actions:
             case "discard":
                 return await self._desk.discard(await self._rows(form))
             case "edit":
-                return await self._desk.edit((await self._rows(form))[0], form.get("body", ""))
+                return await self._desk.edit((await self._rows(form, one=True))[0], form.get("body", ""))
             case _:
                 raise NotDone("there is no such action", 404)
 
-    async def _rows(self, given: Mapping[str, str]) -> Sequence[LetterRow]:
-        """One letter by its queue and key, or those of a route and a class that were dead when the list was shown; the oldest first. Never empty."""
+    async def _rows(self, given: Mapping[str, str], *, one: bool = False) -> Sequence[LetterRow]:
+        """One letter by its queue and key, or those of a route and a class that were dead at the time `until`; the oldest first. Never empty.
+
+        A program that forgets to name the letter must not be taken for one that means all.
+        """
+        if not given.get("key") and (one or seconds_of(given.get("until", "")) is None):
+            raise NotDone(UNNAMED, 400)
         if given.get("key"):
             row = await self._pages.row_of(given.get("queue", ""), given["key"])
             rows = [] if row is None else [row]
@@ -136,7 +144,7 @@ class Actions:
             until = seconds_of(given.get("until", ""))
             rows = chosen((seen.value or Letters()).rows, given.get("route", ""), given.get("class", ""), until)[::-1][:BULK]
         if not rows:
-            raise NotDone("nothing was done: the letter is not there any more", 404)
+            raise NotDone("nothing was done: no such letter is there. It may have gone, or died in the last seconds: look again", 404)
         return rows
 
     def _told(self, request: web.Request, session: Session | None, refused: NotDone) -> web.Response:
@@ -161,6 +169,12 @@ async def form_of(request: web.Request) -> Form:
     except (LookupError, ValueError):  # an unknown charset, a multipart body without its boundary
         raise web.HTTPBadRequest from None
     return {name: value for name, value in fields.items() if isinstance(value, str)}
+
+
+def require_known(form: Form) -> None:
+    """A field that is misspelt would widen what an action is about. Raises `NotDone`."""
+    if unknown := sorted(form.keys() - set(FIELDS)):
+        raise NotDone(f"nothing was done: there is no field {unknown[0][:60]!r}; valid are {', '.join(FIELDS)}", 400)
 
 
 def seconds_of(text: str) -> float | None:
