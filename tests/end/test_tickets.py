@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from tests.tools.job import EVENTS, listening, routes, subscriber
 from tests.tools.waiting import SOON, soon, until
+from worker.flows.polling.poll import HELD_PAGES
 from worker.sandbox.faults import Fault, FaultKind
 
 
@@ -83,8 +84,8 @@ async def test_with_a_date_to_start_from_only_what_changed_since_is_published(ha
 
 
 async def test_a_worker_killed_between_confirm_and_baton_publishes_the_same_keys_again_and_loses_none(halos, stage, broker):
-    halo = await halos(tickets=250)
-    held = halo.fault(Fault(FaultKind.HOLD, "GET", "/Tickets", nth=3, times=1))
+    halo = await halos(tickets=1250)
+    held = halo.fault(Fault(FaultKind.HOLD, "GET", "/Tickets", nth=HELD_PAGES + 3, times=1))  # ten of twelve pages are held back, two published
     async with listening(broker) as listener:
         worker = await stage.start(routes(halo, subscribers={"tickets": subscriber()}), ready=False)
         await soon(held.arrived.wait())
@@ -95,11 +96,11 @@ async def test_a_worker_killed_between_confirm_and_baton_publishes_the_same_keys
         assert len(before) == 150
 
         again = await stage.start(name="again")
-        await listener.hears(150 + 250)
+        await listener.hears(150 + 1250)
         await polls(again, 2)
-        assert listener.ids == set(range(1, 251))
-        assert len(listener.letters) == 150 + 250
-        assert len(listener.keys) == 250
+        assert listener.ids == set(range(1, 1251))
+        assert len(listener.letters) == 150 + 1250
+        assert len(listener.keys) == 1250
         assert {key for key, count in listener.keys.items() if count > 1} == set(before)
 
 

@@ -94,7 +94,12 @@ async def test_a_route_is_paused_and_resumed_by_the_keyboard_alone(scene):
     await scene.running.until(lambda: scene.running.service.control.pause_of("computers") is not None)
     pause = scene.running.service.control.pause_of("computers")
     assert (pause.reason, pause.by) == ("the CMDB moves", "the status page, from 127.0.0.1")
-    await page.goto(f"{scene.address}/route?name=computers")
+
+    async def resumable() -> bool:
+        await page.goto(f"{scene.address}/route?name=computers")
+        return await page.get_by_role("button", name="Resume on all replicas").count() == 1
+
+    await until(resumable)
     await tab_to(page, "Resume on all replicas")
     await page.keyboard.press("Enter")
     await page.get_by_text("computers: resumed on all replicas").wait_for()
