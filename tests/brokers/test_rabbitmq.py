@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import pytest
@@ -372,11 +372,37 @@ async def test_a_channel_that_is_left_in_haste_costs_nobody_the_attachment(amqp_
         assert not broker.lost
 
 
+async def filled(broker: Broker) -> None:
+    """A queue `full` that refuses: RabbitMQ takes some more messages than its limit."""
+    await broker.declare(Topology(queues=(Queue("full", {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish"}),)))
+    with suppress(PublishRefused):
+        while True:
+            await broker.publish(Message(b"x"), routing_key="full")
+    await broker.publish(Message(b"1"), routing_key="in")
+
+
+async def test_a_channel_is_publishing_while_messages_of_one_id_wait_for_each_other(broker: Broker):
+    """It would be closed under the second one after a refusal."""
+    await broker.publish(Message(b"0"), routing_key="in")
+    channel = broker._own_channel
+    seen = []
+    alone = channel._in_flight
+
+    class Watched(dict):
+        def pop(self, key):
+            found = super().pop(key)
+            seen.append(channel.publishing)
+            return found
+
+    channel._in_flight = Watched(alone)
+    await asyncio.gather(*(broker.publish(Message(b"x", message_id="1"), routing_key="in") for _ in range(3)))
+    assert seen == [True, True, True]
+    assert not channel.publishing
+
+
 async def test_after_a_refusal_messages_go_over_another_channel_and_those_in_flight_on_the_old_one_are_confirmed(broker: Broker):
     """RabbitMQ 3.10 refuses for ever on a channel whose first message to a quorum queue came while the queue had no leader."""
-    full = Queue("full", {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish"})
-    await broker.declare(Topology(queues=(full,)))
-    await broker.publish(Message(b"1"), routing_key="in")
+    await filled(broker)
     old = broker._own_channel
     results = await asyncio.gather(*(broker.publish(Message(b"x"), routing_key=name) for name in ["full"] * 30 + ["in"] * 30), return_exceptions=True)
     assert any(isinstance(result, PublishRefused) for result in results[:30])

@@ -66,6 +66,7 @@ class RabbitChannel:
         self._room = min(MAX_HEADERS, frame_max - OTHER_PROPERTIES) if frame_max else MAX_HEADERS
         self._content = Content(methods)
         self._in_flight: dict[str, asyncio.Event] = {}
+        self._publishers = 0
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._closing = methods.closing
         self._closing.add_done_callback(self._on_closing)
@@ -112,8 +113,8 @@ class RabbitChannel:
 
     @property
     def publishing(self) -> bool:
-        """Whether a message is on its way to its confirm."""
-        return bool(self._in_flight)
+        """Whether a message is on its way to its confirm, or waits for one with the same id."""
+        return self._publishers > 0
 
     @property
     def closed(self) -> bool:
@@ -138,13 +139,17 @@ class RabbitChannel:
     @asynccontextmanager
     async def _alone(self, message_id: str) -> AsyncIterator[None]:
         """A return names only the message's id: of two equal ones in flight aiormq would tell the wrong publisher."""
-        while message_id in self._in_flight:
-            await self._in_flight[message_id].wait()
-        self._in_flight[message_id] = asyncio.Event()
+        self._publishers += 1
         try:
-            yield
+            while message_id in self._in_flight:
+                await self._in_flight[message_id].wait()
+            self._in_flight[message_id] = asyncio.Event()
+            try:
+                yield
+            finally:
+                self._in_flight.pop(message_id).set()
         finally:
-            self._in_flight.pop(message_id).set()
+            self._publishers -= 1
 
     def _on_closing(self, closing: asyncio.Future[Any]) -> None:
         self.end("the connection was lost" if closing.cancelled() else explain(closing.exception()))
