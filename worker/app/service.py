@@ -180,7 +180,7 @@ class Service:
         return [Flow("", returner.part, retry_topology(()), returner.serve)]
 
     def _memory(self) -> Memory:
-        rooms = sum(publisher.order_by is not None for publisher in self.routes.publishers.values())
+        rooms = sum(publisher.has_waiting_queue for publisher in self.routes.publishers.values())
         return Memory(Receipts(self._current), self.metrics, largest=self.settings.max_message, in_flight=self.settings.in_flight, rooms=rooms)
 
     async def _let_go(self, public: AsyncExitStack, senders: Iterable[Halo | IntegrationCaller]) -> None:

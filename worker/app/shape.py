@@ -18,7 +18,7 @@ def shape_of(routes: Routes) -> Hashable:
     shared = tuple(routes.sources.get(name, "") for name in (FILES, *clients, *sorted(routes.integrations)))
     tenants = tuple(sorted((name, repr(client)) for name, client in routes.clients.items()))  # clients of one tenant share its budget
     takes = bool(routes.publishers or routes.runbooks)
-    rooms = sum(publisher.order_by is not None for publisher in routes.publishers.values())
+    rooms = sum(publisher.has_waiting_queue for publisher in routes.publishers.values())
     return (
         shared,
         tenants,

@@ -103,7 +103,7 @@ class Wiring:
         halo = self.guard.recording(self.clients)[route.client]
         flow = PublisherFlow(route, halo, self.current, self.evaluators[route.client], self.clock, self.tracer)
         what, handler = consumption_of(route), flow.handle
-        if route.order_by is None:
+        if not route.has_waiting_queue:
             return self._consumer(what, handler, halo, publisher_topology(route), self._answer(route))
         kept = (self.evaluator, self.codec, self.memory, self.clock, self.metrics)
         ordered = OrderedConsumer(route, handler, halo, *kept, health=self.health, tasks=self.tasks, tracer=self.tracer, answer=self._answer(route))
