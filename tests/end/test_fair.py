@@ -31,7 +31,7 @@ def executed(halo):
 async def test_kills_during_a_flood_lose_nothing_and_double_nothing(halos, stage, other):
     halo = await halos(create_seconds=0)
     halo.fault(Fault(FaultKind.DELAY, "POST", "/Asset", times=None, seconds=0.01))
-    find = {"query": {"search": NAME}, "match": {"inventory_number": NAME}}
+    find = {"query": {"search": NAME}, "match": {"inventory_number": NAME}, "then": "skip"}
     definition = routes(halo, publishers={"erp": fair(find=find)}, timeout="1s")
     worker = await stage.start(definition, name="worker-0")
     messages = 600

@@ -90,7 +90,7 @@ async def test_an_expression_that_fails_buries_its_message_and_stops_nothing(mem
     await running.settled("erp", "done", 2)
     letter = await memory_job.other.take("assets.dead")
     assert letter.headers["dead-class"] == "transform"
-    assert letter.headers["dead-reason"].startswith("`fair_by`: ")
+    assert letter.headers["dead-reason"].startswith("the expression at routes/routes.yaml:")
     assert "none" not in letter.headers["dead-reason"]
 
 

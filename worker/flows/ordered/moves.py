@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any, NoReturn
 
 import structlog
@@ -22,19 +24,26 @@ from worker.flows.consuming.runner import tell_unproven
 from worker.flows.consuming.settlement_executor import FIRST_PAUSE, LONGEST_PAUSE, SettlementExecutor
 from worker.flows.ordered.ahead import Ahead
 from worker.flows.ordered.lane_runner import RunnerDeps
-from worker.flows.ordered.lanes import Entry, Keys, Lanes
+from worker.flows.ordered.lanes import Entry, Lanes
 from worker.flows.ordered.messages import WaitingMessage, keys_of, moved
 from worker.flows.waiting import race
 
 logger = structlog.get_logger()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Progress:
-    """How far one message is. `placed`: its sequence is given. `done`: it is off the route's queue."""
+@dataclass(eq=False, slots=True)
+class Move:
+    """One message on its way. `placed`: its sequence is given. `stored`: its copy, or its dead letter, is confirmed. `done`: it is off the route's queue.
 
+    `key`: its ordering key. `entry`: its place in the lanes; None for a message that has none, or needs none any more.
+    """
+
+    delivery: Delivery
     placed: asyncio.Event = field(default_factory=asyncio.Event)
+    stored: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
+    key: str | None = None
+    entry: Entry[WaitingMessage] | None = None
 
 
 class Sequence:
@@ -80,24 +89,27 @@ class Moves:
         self._ready = ready
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-        self._last = Progress()
-        self._last.placed.set()
-        self._last.done.set()
-        self._same_key: dict[str, Progress] = {}
+        self._moves: deque[Move] = deque()
+        self._some_stored = asyncio.Event()
+        self._same_key: dict[str, Move] = {}
+        self._begin(self._ack())
 
     def add(self, delivery: Delivery, *, size: int, unbegun: bool) -> None:
         """Begin to move a message. `size`: bytes of its unpacked body. `unbegun`: no worker can have begun it."""
-        before, own = self._next()
-        self._begin(self._move(delivery, before, own, size=size, unbegun=unbegun))
+        before = self._moves[-1] if self._moves else None
+        self._moves.append(Move(delivery))
+        self._begin(self._move(self._moves[-1], before, size=size, unbegun=unbegun))
 
     def drop(self, delivery: Delivery) -> None:
         """Acknowledge a message that was moved before, when those in front of it are done."""
-        before, own = self._next()
-        self._begin(self._finish(delivery, before, own))
+        before = self._moves[-1] if self._moves else None
+        self._moves.append(Move(delivery))
+        self._begin(self._pass(self._moves[-1], before))
 
     async def drain(self) -> None:
         """Wait until all messages are done. Raises what made one of them fail."""
-        await race(self.wait_failed(), self._last.done.wait())
+        if self._moves:
+            await race(self.wait_failed(), self._moves[-1].done.wait())
 
     async def wait_failed(self) -> NoReturn:
         """Raises what made one of them fail, as soon as one does. Those behind it are never done."""
@@ -109,10 +121,6 @@ class Moves:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _next(self) -> tuple[Progress, Progress]:
-        before, self._last = self._last, Progress()
-        return before, self._last
-
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -123,55 +131,70 @@ class Moves:
         if not task.cancelled() and (error := task.exception()) is not None and not self._failed.done():
             self._failed.set_result(error)
 
-    async def _move(self, delivery: Delivery, before: Progress, own: Progress, *, size: int, unbegun: bool) -> None:
-        deps = self._deps
+    async def _move(self, move: Move, before: Move | None, *, size: int, unbegun: bool) -> None:
+        deps, delivery = self._deps, move.delivery
         state = deps.codec.read(delivery)
         tell_unproven(self._route.name, state)
         if unbegun:
             state = replace(state, redelivered=False)
         async with deps.memory.working(size, WEIGHT_OF_BYTE):
             keys = await keys_of(self._route, delivery, state, deps.evaluator, deps.clock, deps.memory.largest)
-            await before.placed.wait()
-            await self._wait_for_same_key(keys, own)
+            if before is not None:
+                await before.placed.wait()
+            await self._wait_for_same_key(move, keys.order)
             entry = self._lanes.expect((self._sequence.next(), state.message_id), keys, memory_of(delivery.message), moving=True)
-            own.placed.set()
+            move.placed.set()
             self._growing()
-            stored = await self._store(entry, delivery, state)
-        await self._finish(delivery, before, own)
-        if keys.order is not None and self._same_key[keys.order] is own:
-            del self._same_key[keys.order]
-        if stored:
-            self._lanes.moved(entry)
-        else:
-            self._lanes.forget(entry)
-        self._ready()
+            move.entry = await self._stored(entry, delivery, state)
+        move.stored = True
+        self._some_stored.set()
 
-    async def _wait_for_same_key(self, keys: Keys, own: Progress) -> None:
-        if keys.order is not None:
-            earlier, self._same_key[keys.order] = self._same_key.get(keys.order), own
+    async def _pass(self, move: Move, before: Move | None) -> None:
+        if before is not None:
+            await before.placed.wait()
+        move.placed.set()
+        move.stored = True
+        self._some_stored.set()
+
+    async def _wait_for_same_key(self, move: Move, key: str | None) -> None:
+        if key is not None:
+            move.key, earlier, self._same_key[key] = key, self._same_key.get(key), move
             if earlier is not None:
                 await earlier.done.wait()
 
-    async def _finish(self, delivery: Delivery, before: Progress, own: Progress) -> None:
-        await before.placed.wait()
-        own.placed.set()
-        await before.done.wait()
-        await delivery.ack()
-        self._ahead.settled(len(delivery.message.body))
-        own.done.set()
+    async def _ack(self) -> None:
+        """Acknowledge those that are stored, up to the first one that is not; then they may start."""
+        while True:
+            await self._some_stored.wait()
+            self._some_stored.clear()
+            stored = list(takewhile(lambda move: move.stored, self._moves))
+            if stored:
+                await self._channel.ack_through(stored[-1].delivery)
+            for move in stored:
+                self._moves.popleft()
+                self._end(move)
+            self._ready()
 
-    async def _store(self, entry: Entry[WaitingMessage], delivery: Delivery, state: DeliveryState) -> bool:
-        """False: it is a dead letter, since there is no room for the stamp of its place."""
+    def _end(self, move: Move) -> None:
+        self._ahead.settled(len(move.delivery.message.body))
+        if move.key is not None and self._same_key[move.key] is move:
+            del self._same_key[move.key]
+        if move.entry is not None:
+            self._lanes.moved(move.entry)
+        move.done.set()
+
+    async def _stored(self, entry: Entry[WaitingMessage], delivery: Delivery, state: DeliveryState) -> Entry[WaitingMessage] | None:
+        """None: it is a dead letter instead, since there is no room for the stamp of its place."""
         sequence, _ = entry.place
         try:
-            copy = self._deps.codec.copy(delivery.message, self._route.queue, moved(delivery, state, sequence, self._deps.clock.now()))
-            await self._confirmed(copy)
+            await self._confirmed(self._deps.codec.copy(delivery.message, self._route.queue, moved(delivery, state, sequence, self._deps.clock.now())))
         except Unpublishable as error:
             refused = Refused(DeadClass.DECODE, f"it cannot be kept in order: {error}")
             bury = Bury(refused.dead_class, refused.reason, None, state.attempts + 1, state.doubtful)
             report(self._deps.metrics, self._route.name, refused, await self._settler.place(delivery, state, bury), state, 0.0)
-            return False
-        return True
+            self._lanes.forget(entry)
+            return None
+        return entry
 
     async def _confirmed(self, copy: Message) -> None:
         """Publish until confirmed: a copy too many has the same place, and is one with it. Raises `Unpublishable`."""
