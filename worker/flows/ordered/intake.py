@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from worker.core.errors import ChannelLost
 from worker.core.message import Delivery
@@ -24,6 +26,31 @@ from worker.flows.waiting import race
 
 IN_HAND = 64  # messages that are taken ahead; after a crash at most this many may have been moved already
 STAYS_NARROW = 100  # messages that are then taken one by one: each that goes back counts as delivered, which must not come often
+
+
+class Arrived:
+    """What the channel of one stretch has handed out. `ending`: done when nothing more is to be taken; yields why where the channel is lost."""
+
+    def __init__(self, ending: asyncio.Task[Any]) -> None:
+        self.deliveries: deque[Delivery] = deque()
+        self._ending = ending
+        self._some = asyncio.Event()
+        ending.add_done_callback(lambda _: self._some.set())
+
+    def put(self, delivery: Delivery) -> None:
+        self.deliveries.append(delivery)
+        self._some.set()
+
+    async def next(self) -> Delivery | None:
+        """The next one; None at the end. Raises `BrokerError`."""
+        while not self._ending.done():
+            if self.deliveries:
+                return self.deliveries.popleft()
+            self._some.clear()
+            await self._some.wait()
+        if isinstance(lost := self._ending.result(), str):
+            raise ChannelLost(lost)
+        return None
 
 
 class Intake:
@@ -76,38 +103,40 @@ class Intake:
                     await self._stretch(channel, closing)
 
     async def _stretch(self, channel: Channel, closing: asyncio.Event) -> None:
+        """As long as there is room."""
         ahead, arrivals = Ahead(self._memory.largest), Arrivals(self._memory)
         moves = Moves(self._deps, self._settler, self._lanes, self._sequence, ahead, channel, growing=self.changed, ready=self._ready)
+        ending = asyncio.create_task(race(channel.wait_closed(), moves.wait_failed(), closing.wait()))
+        arrived = Arrived(ending)
         try:
-            await self._while_room(channel, closing, moves, ahead, arrivals)
+            tag = await channel.consume(self._route.queue, arrived.put, keep=ahead.keep)
+            left = await self._while_room(arrived, moves, ahead, arrivals)
+            arrivals.end()
+            await moves.drain()
+            await self._deps.clock.sleep(ACKS_UNDER_WAY)  # nothing is acknowledged while consuming is cancelled: see `Consumer`
+            await channel.cancel(tag)
+            await asyncio.sleep(0)
+            while arrived.deliveries:
+                delivery = arrived.deliveries.popleft()
+                if left or not await self._taken(delivery, moves, ahead, arrivals):
+                    left = True
+                    self._given_back.add(delivery)
+            await moves.drain()
         finally:
+            ending.cancel()
+            await asyncio.gather(ending, return_exceptions=True)
             await moves.close()
 
-    async def _while_room(self, channel: Channel, closing: asyncio.Event, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> None:
-        """As long as there is room. Nothing is acknowledged while consuming is cancelled: see `Consumer`."""
-        arrived: asyncio.Queue[Delivery] = asyncio.Queue()
-        narrow, left = self._one_by_one > 0, False
-        tag = await channel.consume(self._route.queue, arrived.put_nowait, keep=ahead.keep)
-        while self._room.is_set() and not closing.is_set() and not left and narrow == (self._one_by_one > 0):
-            if arrived.empty():
-                delivery = await race(arrived.get(), channel.wait_closed(), moves.wait_failed(), closing.wait())
-            else:
-                delivery = arrived.get_nowait()
-            if isinstance(delivery, str):
-                raise ChannelLost(delivery)
-            if not isinstance(delivery, bool):
-                left = not await self._taken(delivery, moves, ahead, arrivals)
-        arrivals.end()
-        await moves.drain()
-        await self._deps.clock.sleep(ACKS_UNDER_WAY)
-        await channel.cancel(tag)
-        await asyncio.sleep(0)
-        while not arrived.empty():
-            delivery = arrived.get_nowait()
-            if left or not await self._taken(delivery, moves, ahead, arrivals):
-                left = True
-                self._given_back.add(delivery)
-        await moves.drain()
+    async def _while_room(self, arrived: Arrived, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> bool:
+        """Whether a message is left that came without its body."""
+        narrow = self._one_by_one > 0
+        while self._room.is_set() and narrow == (self._one_by_one > 0):
+            delivery = await arrived.next()
+            if delivery is None:
+                return False
+            if not await self._taken(delivery, moves, ahead, arrivals):
+                return True
+        return False
 
     async def _taken(self, delivery: Delivery, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> bool:
         """False where it came without its body, since too much was in hand: from here on all goes back, and is taken one by one."""

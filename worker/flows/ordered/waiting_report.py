@@ -14,9 +14,9 @@ from worker.flows.ordered.messages import WaitingMessage
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
-MANY = 100  # messages; with fewer of them nobody waits for long
-LONG = 60.0  # seconds for which one customer holds most of the messages before that is told
-AGAIN = 3600.0  # seconds until it is told again
+MANY = 100  # messages; fewer of them make no customer wait for long
+LONG = 60.0  # seconds for which one customer holds most of the messages before the log says so
+AGAIN = 3600.0  # seconds until the log says it again
 DIGITS = 12
 
 
@@ -87,5 +87,5 @@ class WaitingReport:
 
 
 def name_of(customer: str) -> str:
-    """What stands for a customer in logs: the first digits of the SHA-256 of its value. Whoever knows the customers can tell which one it is."""
+    """What stands for a customer in logs: the first digits of the SHA-256 of its value. An operator who knows the customers can tell which one it is."""
     return sha256(customer.encode()).hexdigest()[:DIGITS] if customer else "no value"
