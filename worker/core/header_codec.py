@@ -1,7 +1,7 @@
 """Reads and writes the worker's own headers, and proves them: what a sender writes under their names is believed nowhere.
 
-A keyed MAC covers all headers of ours, the queue that the message belongs to, its id and its body. The key lies in a stream that only workers may read, so whoever
-may write to an exchange cannot make one, and one that was read elsewhere fits no other message and no other queue.
+A keyed MAC covers all headers of ours, the queue that the message belongs to, its id and its body. The key lies in a stream that only workers may read, so a sender
+that may write to an exchange cannot make one, and one that was read elsewhere fits no other message and no other queue.
 """
 
 from __future__ import annotations

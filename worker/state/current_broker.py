@@ -34,7 +34,7 @@ class CurrentBroker:
 
     @asynccontextmanager
     async def attached(self, broker: Broker, clock: Clock, *, claiming: bool) -> AsyncIterator[None]:
-        """While this attachment lasts; `claiming`: whether anybody needs claims."""
+        """While this attachment lasts; `claiming`: whether a route needs claims."""
         self._broker, self._clock = broker, clock
         try:
             if not claiming:

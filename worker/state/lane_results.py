@@ -19,7 +19,7 @@ DEEPER = 72  # levels: a variable may be as deep as any document
 
 
 Over = Callable[[str], Awaitable[bool]]
-"""Whether the run with the iteration of this key has gone on: a lane failed, and nobody takes the parts of the others any more."""
+"""Whether the run with the iteration of this key has gone on: a lane failed, and no replica takes the parts of the others any more."""
 
 
 async def never(_: str) -> bool:

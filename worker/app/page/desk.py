@@ -96,7 +96,7 @@ class PageDesk:
 
     async def story(self, subject: str, record: str | None) -> Sequence[Mapping[str, Any]]:
         wanted = Subject.of(subject, record)
-        async with self._story_lock:  # anybody may ask; several searches at once would leave the event loop little of the processor
+        async with self._story_lock:  # every viewer may ask; several searches at once would leave the event loop little of the processor
             return await asyncio.to_thread(story_of, await self._batches(), wanted)
 
     async def runs(self, runbook: str) -> Seen[Sequence[RunSeen]]:
