@@ -201,7 +201,7 @@ class PageDesk:
         async with self._trace_lock:
             read_at, batches = self._notes
             if self._clock.monotonic() - read_at > TRACE_EVERY:
-                batches = await read_notes(await self._attached(), TRACE_BYTES)
+                batches = await read_notes(await self._attached(), self._codec, TRACE_BYTES)
                 self._notes = (self._clock.monotonic(), batches)
                 asyncio.get_running_loop().call_later(TRACE_EVERY, self._forget_notes)
             return batches
