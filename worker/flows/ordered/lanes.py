@@ -35,8 +35,8 @@ class Keys:
 class Entry(Generic[T]):
     """A message that is in the waiting room, or on its way there.
 
-    `item`: the message in our deps, with so many attempts `made` before, since `since`; None while the copy that counts is still under way. It may run from `due`
-    on, and alone when `careful`. `moving`: its original is still in the route's queue.
+    `item`: the message in our deps, with the attempts `made` before, since `since`; None while the copy that counts is still under way. It may run from `due` on,
+    and alone when `careful`. `moving`: its original is still in the route's queue.
     """
 
     place: Place
