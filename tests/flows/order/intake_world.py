@@ -56,6 +56,8 @@ class ShakyChannel:
             await self._turns()
             chance = self.random.random()
             if chance < 0.1:
+                for _ in range(10):  # those behind it are stored meanwhile
+                    await self._turns()
                 raise PublishRefused("the queue is full")
             await self.channel.publish(message, routing_key=routing_key, exchange=exchange)
             await self._turns()

@@ -124,8 +124,8 @@ class Intake:
             await moves.drain()
         finally:
             ending.cancel()
-            await asyncio.gather(ending, return_exceptions=True)
             await moves.close()
+            await asyncio.gather(ending, return_exceptions=True)
 
     async def _while_room(self, arrived: Arrived, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> bool:
         """Whether a message is left that came without its body."""
