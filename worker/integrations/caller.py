@@ -64,8 +64,10 @@ class IntegrationCaller:
             except ConfigError as error:  # of one customer; those of other integrations are known at the start
                 yield Exchange(Fate.NOT_SENT, reason=f"not sent: {'; '.join(problem.message for problem in error.problems)}")
                 return
-            refused = None if lease.turns is None else await stack.enter_async_context(lease.turns.turn(customer))
-            yield refused or await stack.enter_async_context(self._reserved(lease.connection, customer.own(method), values, timeout, after))
+            if lease.turns is not None and (refused := await stack.enter_async_context(lease.turns.turn(customer))) is not None:
+                yield refused
+                return
+            yield await stack.enter_async_context(self._reserved(lease.connection, customer.own(method), values, timeout, after))
 
     @asynccontextmanager
     async def _reserved(

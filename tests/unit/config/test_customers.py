@@ -138,7 +138,7 @@ def test_the_same_key_twice_is_refused(rmm):
         ({"auth": "{type: bearer, token: '${file:{{ $customer.secret }}}'}"}, "a row names a secret in a folder that the route file names"),
         ({"auth": "{type: bearer, token: '${file:../{{ $customer.secret }}}'}"}, "a row names a secret in a folder that the route file names"),
         ({"auth": "{type: bearer, token: '${RMM_{{ $customer.secret }}}'}"}, "a row names a secret in a folder that the route file names"),
-        ({"row": "{{ $table('map', Customer) }}"}, "`$table` may yield another customer when the step is tried again"),
+        ({"row": "{{ $table('tenants', Customer) }}"}, "`$table` may yield another customer when the step is tried again"),
         ({"row": "{{ $random() }}"}, "`$random` may yield another customer when the step is tried again"),
         ({"row": "x-<<Customer>>"}, "`row` must be one variable or one expression"),
         ({"more": "customer: x"}, "unknown key `customer`; did you mean customers?"),
