@@ -43,15 +43,13 @@ class KnownSecrets:
         return self._pattern.sub(MASK, text) if any(form in text for form in self._forms) else text
 
     def _pieces(self, text: str) -> Iterator[str]:
-        begin = at = 0
-        while at <= len(text) - SHORTEST:
-            found = next((form for form in self._by_start.get(text[at : at + SHORTEST], ()) if text.startswith(form, at)), None)
-            if found is None:
-                at += 1
-                continue
-            yield text[begin:at]
-            yield MASK
-            begin = at = at + len(found)
+        starts, begin = self._by_start, 0
+        for at in [at for at in range(len(text) - SHORTEST + 1) if text[at : at + SHORTEST] in starts]:
+            found = next((form for form in starts[text[at : at + SHORTEST]] if text.startswith(form, at)), None)
+            if found is not None and at >= begin:
+                yield text[begin:at]
+                yield MASK
+                begin = at + len(found)
         yield text[begin:]
 
     def hide_bytes(self, data: bytes) -> bytes:
