@@ -169,7 +169,8 @@ class Service:
 
     def _hide(self, text: str) -> str:
         """The text without the secrets of the routes as they are now."""
-        return self.routes.secrets.hide(text)
+        known = self.routes.secrets
+        return known.hide(text)
 
     async def _end_with_stop(self) -> None:
         await self.stop.wait()

@@ -110,6 +110,23 @@ async def test_a_run_over_all_customers_calls_each_of_them_once(memory_job, know
     assert [[call.body for call in known[name].work] for name in (GOOD, SLOW)] == [[{"text": "to all"}]] * 2
 
 
+async def test_a_login_sends_the_credentials_of_its_own_customer_also_where_a_step_calls_it(memory_job, known, begin):
+    def change(routes):
+        rmm, book = routes["integrations"]["rmm"], routes["runbooks"]["rb"]
+        rmm["auth"] = {"type": "login", "method": "login", "token": "response^access_token!"}
+        rmm["methods"]["login"] = {"method": "POST", "path": "/token", "body": {"password": "${file:rmm/{{ $customer.secret }}}"}}
+        book |= {"first": "login"}
+        book["steps"]["login"] = {"method": "rmm.login", "in_doubt": "repeat", "next": "alert"}
+
+    running = await begin(change=change)
+    for name in (GOOD, SLOW):
+        await memory_job.other.send({"customer": name, "text": "x"}, QUEUE)
+    await running.settled("rb", "done", 2)
+    for name, another in ((GOOD, SLOW), (SLOW, GOOD)):
+        assert [call.body for call in known[name].calls if call.path == "/token"] == [{"password": known[name].secret}] * 2
+        assert [len(known[name].work), another in known[name].seen] == [1, False]
+
+
 async def test_a_retry_stays_with_its_customer_though_the_table_that_chose_it_changed(memory_job, known, begin, reload):
     """The customer is in the run's variables since the step with `set`."""
 

@@ -169,6 +169,16 @@ def test_a_runbook_has_to_set_the_variable_that_names_the_customer(load, rmm):
     assert "rmm.devices uses `<<Customer>>`, which no input and no earlier step sets" in found
 
 
+@pytest.mark.parametrize(("concurrency", "warned"), [(2, True), (3, False)])
+def test_a_runbook_whose_places_one_customer_could_hold_is_warned_of(rmm, load, tmp_path, concurrency, warned):
+    rmm(
+        methods="\nrunbooks: {book: {start: {queue: q}, input: {Customer: 'request^c'}, first: a, steps: {a: {method: rmm.devices}},"
+        f" concurrency: {concurrency}}}}}"
+    )
+    warnings = [str(warning) for warning in load(client=False, secrets=tmp_path / "secrets").warnings]
+    assert [("may hold all 2 places of this runbook" in warning) for warning in warnings] == [True] * warned
+
+
 def test_methods_see_the_row_and_other_integrations_have_none(load, rmm):
     assert rmm(methods="      one: {method: GET, path: '/orgs/{{ $customer.client_id }}'}").methods["one"].path
     with pytest.raises(ConfigError, match=r"`\$customer` is never bound, so it yields nothing: `\$customer` is the row of the customer"):
