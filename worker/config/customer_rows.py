@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from worker.config.config_node import ConfigNode, RouteFile
-from worker.config.row_texts import ABSENT, UnusableCell, filled_text, takes_row, text_problems
+from worker.config.row_texts import ABSENT, UnusableCell, columns_of, filled_text, text_problems
 from worker.config.table_source import TableSource
 from worker.core.errors import Problem
 from worker.core.redaction import is_secret_name
@@ -20,11 +20,12 @@ Position = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class RowPlace:
-    """A text that takes values of the row: where it stands, from its key on, and its name in errors."""
+    """A text that takes values of the row: where it stands, from its key on, its name in errors, and the columns."""
 
     begin: Position
     end: Position
     name: str
+    columns: tuple[str, ...]
 
     def holds(self, problem: Problem) -> bool:
         return self.begin <= (problem.line, problem.column) <= self.end
@@ -53,7 +54,7 @@ class RowView:
     def report(self) -> None:
         for problem in self.node.file.problems:
             if place := next((place for place in self.places if place.holds(problem)), None):
-                self.target.append(Problem(self.table, self.line, 0, f"with the values of this row {place.name} is wrong: {problem.message}"))
+                self.target.append(Problem(self.table, self.line, 0, f"{named(place.columns)} of this row makes {place.name} wrong: {problem.message}"))
         self.node.file.problems.clear()
 
     def report_others(self) -> None:
@@ -80,7 +81,7 @@ class RowReader:
     places: tuple[RowPlace, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.places = tuple(place_of(node) for node in texts(self.node) if self._takes(node) and takes_row(str(node.value)))
+        self.places = tuple(place_of(node) for node in texts(self.node) if self._takes(node) and columns_of(str(node.value)))
 
     def rows(self) -> CustomerRows:
         if wrong := list(self._wrong_texts()):
@@ -110,7 +111,7 @@ class RowReader:
             children = {key: self._filled(child, file, row) if self._takes(child) else child for key, child in node.children.items()}
             values = {key: child.value for key, child in children.items()}
             return replace(node, file=file, children=children, value=values if isinstance(node.value, dict) else list(values.values()))
-        if not isinstance(node.value, str) or not takes_row(node.value):
+        if not isinstance(node.value, str) or not columns_of(node.value):
             return replace(node, file=file)
         return replace(node, file=file, value=ABSENT if row is None else filled_text(node.value, row, file.variables))
 
@@ -151,7 +152,12 @@ def texts(node: ConfigNode) -> Iterator[ConfigNode]:
 def place_of(node: ConfigNode) -> RowPlace:
     begin = node.key_place or node.place
     before = node.file.text[: node.place.end]
-    return RowPlace((begin.line, begin.column), (before.count("\n") + 1, node.place.end - before.rfind("\n")), f"`{'.'.join(map(str, node.path))}`")
+    end = (before.count("\n") + 1, node.place.end - before.rfind("\n"))
+    return RowPlace((begin.line, begin.column), end, f"`{'.'.join(map(str, node.path))}`", columns_of(str(node.value)))
+
+
+def named(columns: Sequence[str]) -> str:
+    return f"the column `{columns[0]}`" if len(columns) == 1 else f"one of the columns {', '.join(f'`{column}`' for column in columns)}"
 
 
 def login_method(node: ConfigNode) -> str | None:

@@ -56,8 +56,9 @@ def read_pieces(text: str) -> list[str | RowPiece]:
     return [piece for piece in found if piece]
 
 
-def takes_row(text: str) -> bool:
-    return any(isinstance(piece, RowPiece) for piece in read_pieces(text))
+def columns_of(text: str) -> tuple[str, ...]:
+    """The columns whose values it takes, each once."""
+    return tuple(dict.fromkeys(piece.column for piece in read_pieces(text) if isinstance(piece, RowPiece)))
 
 
 def text_problems(text: str, table: str, columns: Sequence[str], *, credential: bool, expressions: bool) -> Iterator[tuple[str, int]]:

@@ -91,9 +91,9 @@ def test_a_login_has_the_credentials_of_the_row(rmm):
     [
         (
             "ACME,10.0.0.5,1,acme",
-            "with the values of this row `integrations.rmm.base_url` is wrong: `base_url` leads to `10.0.0.5`, which is not on the public",
+            "the column `url` of this row makes `integrations.rmm.base_url` wrong: `base_url` leads to `10.0.0.5`, which is not on the public",
         ),
-        ("ACME,acme.example.com/x?y,1,acme", "with the values of this row `integrations.rmm.base_url` is wrong: `base_url` must not hold a query"),
+        ("ACME,acme.example.com/x?y,1,acme", "the column `url` of this row makes `integrations.rmm.base_url` wrong: `base_url` must not hold a query"),
         ("ACME,user:pw@acme.example.com,1,acme", "`base_url` must not hold a user name or password"),
         ("ACME,127.1,1,acme", "`base_url` has an ambiguous host"),
         ("ACME,,1,acme", "the column `url` holds no text or number in this row"),
