@@ -54,14 +54,15 @@ class ConnectionPool:
 
     async def replace(self, integrations: Mapping[str, Integration]) -> None:
         """Serve these from now on. A connection that is still wanted as it is goes on with its token; the others end with their last call."""
-        self._want(integrations)
-        for key, lease in list(self._leases.items()):
-            if self._wanted.get(key) != lease.connection.integration:
-                del self._leases[key]
-                lease.retired = True
-                await self._close_unused(lease)
-            elif lease.turns is not None and lease.turns.most != at_once(integrations[key[0]]):
-                lease.turns = self._turns(key)
+        async with self._opening:  # a connection that is being opened is one of those before
+            self._want(integrations)
+            for key, lease in list(self._leases.items()):
+                if self._wanted.get(key) != lease.connection.integration:
+                    del self._leases[key]
+                    lease.retired = True
+                    await self._close_unused(lease)
+                elif lease.turns is not None and lease.turns.most != at_once(integrations[key[0]]):
+                    lease.turns = self._turns(key)
 
     @asynccontextmanager
     async def lease(self, integration: Integration) -> AsyncIterator[Lease]:
@@ -78,8 +79,9 @@ class ConnectionPool:
             await self._close_unused(lease)
 
     async def close(self) -> None:
-        for lease in self._leases.values():
-            await lease.resources.aclose()
+        async with AsyncExitStack() as closing:
+            for lease in self._leases.values():
+                closing.push_async_callback(lease.resources.aclose)
 
     def _want(self, integrations: Mapping[str, Integration]) -> None:
         self._integrations = integrations
@@ -95,7 +97,8 @@ class ConnectionPool:
         return lease
 
     def _turns(self, key: Key) -> CustomerTurns | None:
-        most = at_once(self._integrations[key[0]])
+        integration = self._integrations.get(key[0])
+        most = 0 if integration is None else at_once(integration)
         return CustomerTurns(most, self._shared.clock, self._shared.shutdown) if most else None
 
     async def _close_unused(self, lease: Lease) -> None:
