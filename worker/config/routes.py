@@ -9,9 +9,10 @@ from typing import Literal
 
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
-from worker.config.automation import ClientAuth, Integration, Runbook, Webhook
+from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.compiled import Condition, Example, Find, Include, Parents, Report, RequestParameters, Template
 from worker.config.config_node import Table
+from worker.config.integration_parts import ClientAuth
 from worker.config.required import Required
 from worker.core.errors import Problem
 from worker.core.known_secrets import KnownSecrets

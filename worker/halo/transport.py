@@ -49,6 +49,8 @@ class Call:
     """The monotonic time after which its first byte must not be written any more."""
     name: str = ""
     """The full name of an integration's method; empty for a request to Halo."""
+    customer: str = ""
+    """The key of the customer whom it is for, where the integration has customers."""
 
 
 @dataclass(frozen=True, slots=True)
