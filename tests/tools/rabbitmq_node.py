@@ -22,7 +22,7 @@ from tests.tools.ports import free_ports
 
 TAKEN = re.compile("already_used|eaddrinuse|Address already in use|epmd error")
 PACKAGE = Path("/usr/lib/rabbitmq/bin")  # Debian's wrappers in /usr/sbin switch to another user; these do not
-START_SECONDS = 90
+START_SECONDS = 240  # four nodes may start at once, on a machine that has other work; a node that cannot start ends, and is not waited for
 TRIES = 3  # ports are chosen before the node takes them
 STOP_SECONDS = 30
 CTL_SECONDS = 180  # rabbitmqctl starts a virtual machine of its own, which took more than 60 s at a load of 12

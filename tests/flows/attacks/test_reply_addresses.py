@@ -8,6 +8,7 @@ import pytest
 
 from tests.flows.attacks.conftest import BIND, VICTIM
 from tests.tools.job import publisher, routes, subscriber
+from tests.tools.waiting import SOON
 from worker.core.topology import CLAIMS, CONTROL, state_queue
 
 RECORD = {"payload": {"inventory_number": "SN-1"}}
@@ -22,7 +23,7 @@ async def test_a_request_with_direct_reply_to_is_answered_on_its_own_channel(sta
 
     await stage.stranger.channel.basic_consume("amq.rabbitmq.reply-to", hear, no_ack=True)
     sent = await stage.stranger.send(RECORD, "asset.new", "erp", reply_to="amq.rabbitmq.reply-to", correlation_id="r-1")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SOON):
         body, correlation_id = await answers.get()
     assert sent.encode() in body
     assert correlation_id == "r-1"
