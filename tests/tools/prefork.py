@@ -149,7 +149,7 @@ def serve(address: str) -> list[str]:
     waiting = selectors.DefaultSelector()
     waiting.register(listener, selectors.EVENT_READ)
     waiting.register(0, selectors.EVENT_READ)
-    sys.stdout.write("ready\n")
+    print("ready", flush=True)
     while True:
         for key, _ in waiting.select():
             if key.fileobj == 0:
