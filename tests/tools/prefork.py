@@ -149,7 +149,8 @@ def serve(address: str) -> list[str]:
     waiting = selectors.DefaultSelector()
     waiting.register(listener, selectors.EVENT_READ)
     waiting.register(0, selectors.EVENT_READ)
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     while True:
         for key, _ in waiting.select():
             if key.fileobj == 0:
