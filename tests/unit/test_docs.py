@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 
 from docs.generator.log_calls import log_calls
 from tests.tools.documents import DOCUMENTS, PAGES, TOP, anchors, code, links, spans, text_of
+from tests.tools.every import every
 from worker import __version__
 from worker.cli.main import app
 from worker.cli.permissions import print_permissions
@@ -40,7 +41,7 @@ def test_the_site_has_every_page_in_its_navigation():
     assert sorted(f"docs/{page}" for page in pages(YAML(typ="safe").load(text_of("mkdocs.yml"))["nav"])) == PAGES
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md", "routes/README.md", "docker/kubernetes/README.md"])
+@every("document", [*DOCUMENTS, "CHANGELOG.md", "routes/README.md", "docker/kubernetes/README.md"])
 def test_every_link_leads_to_a_file_and_a_heading_that_exist(document):
     for target in links(document):
         file, _, heading = target.partition("#")
@@ -49,19 +50,19 @@ def test_every_link_leads_to_a_file_and_a_heading_that_exist(document):
         assert not heading or heading in anchors(path), target
 
 
-@pytest.mark.parametrize("page", PAGES)
+@every("page", PAGES)
 def test_a_page_of_the_site_links_only_to_pages_of_the_site(page):
     outside = [target for target in links(page) if not (TOP / page).parent.joinpath(target.partition("#")[0]).resolve().is_relative_to(TOP / "docs")]
     assert outside == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@every("document", DOCUMENTS)
 def test_every_file_that_a_document_names_exists(document):
     named = {found[0] for span in spans(document) if (found := FILE.match(span)) and "*" not in span and "<" not in span}
     assert [name for name in sorted(named) if not (TOP / name).exists()] == []
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, ".ci/run"])
+@every("document", [*DOCUMENTS, ".ci/run"])
 def test_every_make_target_and_variable_that_a_document_shows_exists(document):
     shown = text_of(document) if document == ".ci/run" else code(document)
     assert set(re.findall(r"\bmake ([a-z-]+)", shown)) <= TARGETS
@@ -69,7 +70,7 @@ def test_every_make_target_and_variable_that_a_document_shows_exists(document):
     assert [name for name in given if f"$({name})" not in MAKEFILE] == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@every("document", DOCUMENTS)
 def test_every_setting_metric_and_log_event_that_a_document_names_exists(document):
     settings = set(re.findall(r"\bWORKER_[A-Z_]+[A-Z]\b", text_of(document)))
     assert {name for name in settings if not FOREIGN.fullmatch(name)} <= set(variables()) | {"WORKER_IMAGE"}
@@ -92,7 +93,7 @@ def test_the_reference_names_all_of_them(page, names):
     assert [name for name in names if not re.search(rf"\b{re.escape(name)}(_total)?\b", text_of(page))] == []
 
 
-@pytest.mark.parametrize(("name", "default"), re.findall(r"^\| `(WORKER_[A-Z_]+)` \| `([^`]+)` \|", text_of("docs/reference/settings.md"), re.MULTILINE))
+@every(("name", "default"), re.findall(r"^\| `(WORKER_[A-Z_]+)` \| `([^`]+)` \|", text_of("docs/reference/settings.md"), re.MULTILINE))
 def test_the_reference_shows_the_defaults_as_people_may_write_them(name, default):
     assert load_settings({name: default}) == load_settings({})
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from tests.tools.certificates import private_key
 from tests.tools.documents import DOCUMENTS, TOP, blocks, commands, saved, spans
+from tests.tools.every import every
 from worker.cli.main import app
 from worker.config.loader import load_routes
 
@@ -66,7 +67,7 @@ def command_of(words):
     return command, rest
 
 
-@pytest.mark.parametrize(("document", "line"), [(document, line) for document, line in LINES if given_to_worker(line)])
+@every(("document", "line"), [(document, line) for document, line in LINES if given_to_worker(line)])
 def test_every_command_line_that_is_shown_can_be_typed(document, line):
     command, rest = command_of(given_to_worker(line))
     command.make_context(command.name, rest)
@@ -83,7 +84,7 @@ def test_every_command_that_connects_to_nothing_does_what_is_shown(words, monkey
     assert done.stdout
 
 
-@pytest.mark.parametrize(("document", "span"), SHOWN)
+@every(("document", "span"), SHOWN)
 def test_every_command_that_is_named_has_the_options_that_are_shown(document, span):
     words = span.split()[1:]
     command = get_command(app)
@@ -97,7 +98,7 @@ def test_every_command_that_is_named_has_the_options_that_are_shown(document, sp
     assert {word for word in words if word.startswith("--")} <= known
 
 
-@pytest.mark.parametrize(("document", "line"), [(document, line) for document, line in LINES if line.startswith("docker compose")])
+@every(("document", "line"), [(document, line) for document, line in LINES if line.startswith("docker compose")])
 def test_every_compose_command_names_a_file_and_profiles_that_exist(document, line):
     words = shlex.split(line, comments=True)
     file = TOP / words[words.index("-f") + 1]
@@ -106,7 +107,7 @@ def test_every_compose_command_names_a_file_and_profiles_that_exist(document, li
     assert {after for word, after in pairwise(words) if word == "--profile"} <= profiles
 
 
-@pytest.mark.parametrize(("document", "line"), LINES)
+@every(("document", "line"), LINES)
 def test_every_program_that_a_command_line_begins_with_is_one_that_readers_have(document, line):
     words = [word for word in shlex.split(line, comments=True) if not re.fullmatch(r"[A-Z_]+=.*", word)]
     assert words[0] in {"make", "halo-worker", "docker", "curl", "kubectl", "rabbitmqctl", ".venv/bin/python", "cd", "cp", "echo", "python3", ".", "pip"}
