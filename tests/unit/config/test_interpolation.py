@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from tests.tools.every import every
 from worker.config.interpolation import Unfilled, Variables
 
 
@@ -31,7 +32,7 @@ def test_references_are_replaced_once_and_nothing_else_is(variables, text, resul
     assert variables.fill(text) == result
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "said"),
     [
         ("${NOPE}", "`NOPE` is not set"),

@@ -252,7 +252,7 @@ def accepted(tmp_path):
 
     def run(document):
         text = json.dumps(document)
-        (tmp_path / "routes").mkdir()
+        (tmp_path / "routes").mkdir(exist_ok=True)
         (tmp_path / "routes" / "a.yaml").write_text(text)
         (tmp_path / "routes" / "openapi.json").write_bytes(OPENAPI.read_bytes())
         (tmp_path / "routes" / "models.csv").write_text("code,name\nX1,Thinkpad\n")

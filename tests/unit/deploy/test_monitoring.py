@@ -39,7 +39,7 @@ DEAD = [dead_queue("erp.assets"), dead_queue("halo.run.ask"), subscriber_dead_qu
 
 
 def titled(pairs):
-    return pytest.mark.parametrize(("title", "expression"), pairs, ids=[title for title, _ in pairs])
+    return every(("title", "expression"), pairs, ids=[title for title, _ in pairs])
 
 
 @titled(ASKED)
