@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +21,7 @@ ENVIRONMENT = {"HALO_CLIENT_ID": "id", "OPENAI_KEY": "key", "SPAM_KEY": "key", "
 ENVIRONMENT |= dict.fromkeys(("DIRECTORY_TOKEN", "APPS_TOKEN", "VENDOR_KEY", "CMDB_TOKEN"), "a-token")
 ENVIRONMENT["ERP_PASSWORD"] = "a-password-of-the-tests"
 ENVIRONMENT["VENDOR_TOKEN"] = "a-token-of-the-tests"
-KEY = private_key()
+key = cache(private_key)
 SAMPLES = dict.fromkeys(("HALO_URL", "COMPLETIONS_URL"), "https://example.com") | {
     name: f"the-{name}-of-the-tests" for name in ("HALO_CLIENT_ID", "HALO_CLIENT_SECRET", "COMPLETIONS_KEY", "HOOK_SECRET", "ASK_SECRET")
 }
@@ -46,7 +47,7 @@ def test_every_route_file_that_is_shown_passes_the_check(document, block, tmp_pa
         if name.endswith(".csv"):
             (tmp_path / name).write_text(text, "utf-8")
     (tmp_path / "halo_secret").write_text("secret", "utf-8")
-    (tmp_path / "erp_key.pem").write_text(KEY, "utf-8")
+    (tmp_path / "erp_key.pem").write_text(key(), "utf-8")
     routes = load_routes(tmp_path, ENVIRONMENT, tmp_path)
     assert routes.clients or routes.integrations
     assert [str(warning) for warning in routes.warnings] == []
@@ -57,9 +58,12 @@ def test_there_are_route_files_for_every_kind_of_route():
     assert [kind for kind in ("clients", "subscribers", "publishers", "integrations", "runbooks", "webhooks") if f"{kind}:" not in shown] == []
 
 
+tree = cache(lambda: get_command(app))
+
+
 def command_of(words):
     """The command that the words name, and what they give it."""
-    command, rest = get_command(app), list(words)
+    command, rest = tree(), list(words)
     while inner := getattr(command, "commands", None):
         assert rest, f"which of {', '.join(inner)}?"
         assert rest[0] in inner, f"there is no command {rest[0]}"
@@ -87,7 +91,7 @@ def test_every_command_that_connects_to_nothing_does_what_is_shown(words, monkey
 @every(("document", "span"), SHOWN)
 def test_every_command_that_is_named_has_the_options_that_are_shown(document, span):
     words = span.split()[1:]
-    command = get_command(app)
+    command = tree()
     while words and (inner := getattr(command, "commands", None)):
         name = words.pop(0)
         if "|" in name or name.isupper():
