@@ -2,7 +2,7 @@
 
 import re
 
-from tests.tools.documents import DOCUMENTS, GENERATED, prose
+from tests.tools.documents import DOCUMENTS, GENERATED, TOP, prose
 from tests.tools.every import every
 
 WRITTEN = [document for document in DOCUMENTS if document not in GENERATED]
@@ -26,3 +26,10 @@ def test_no_sentence_is_longer_than_can_be_understood_at_night(document):
 @every("document", WRITTEN)
 def test_no_document_uses_words_that_the_project_avoids(document):
     assert [line for line in prose(document) if AVOIDED.search(line)] == []
+
+
+def test_no_sentence_in_the_code_uses_words_that_the_project_avoids():
+    files = sorted((TOP / "worker").rglob("*.py"))
+    lines = [f"{file.relative_to(TOP)}: {line.strip()}" for file in files for line in file.read_text("utf-8").splitlines() if AVOIDED.search(line)]
+    assert files
+    assert lines == []

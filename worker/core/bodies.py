@@ -188,7 +188,7 @@ def to_utf8(body: bytes, content_type: str, content_encoding: str = "") -> bytes
 
 
 def charset_of(body: bytes, content_type: str, content_encoding: str) -> str:
-    """The Python name of the charset; what is not named is told by the zeros among the first four bytes. Raises `Undecodable`."""
+    """The Python name of the charset; one that is not named is found by the zeros among the first four bytes. Raises `Undecodable`."""
     named = CHARSET.search(content_type)
     name = named[1] if named else next((each.strip() for each in content_encoding.split(",") if is_charset(each.strip())), "")
     if not name:

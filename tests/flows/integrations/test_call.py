@@ -129,14 +129,11 @@ async def test_our_own_api_with_the_token_of_a_client(press, api):
 
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
-    first(
-        1,
-        [
-            (["openai.completion"], 1, "halo-worker: there is no method 'openai.completion'; did you mean openai.completions?"),
-            (["openai.completions", "Prompt"], 2, "--input: write name=text or name:=JSON, not 'Prompt'"),
-            (["openai.completions", "Model=../x"], 1, "halo-worker: openai.completions: a variable of the path holds a slash"),
-        ],
-    ),
+    [
+        (["openai.completion"], 1, "halo-worker: there is no method 'openai.completion'; did you mean openai.completions?"),
+        pytest.param(["openai.completions", "Prompt"], 2, "--input: write name=text or name:=JSON, not 'Prompt'", marks=pytest.mark.long),
+        pytest.param(["openai.completions", "Model=../x"], 1, "halo-worker: openai.completions: a variable of the path holds a slash", marks=pytest.mark.long),
+    ],
 )
 async def test_what_cannot_be_called_is_one_sentence(press, api, arguments, code, sentence):
     ended, said, complained = await press(*arguments)
