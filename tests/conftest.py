@@ -10,9 +10,11 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests.tools.prefork import evaluator
 from tests.tools.process import AUTHORITIES
 from tests.tools.rabbitmq import NoRabbitMQ, RabbitMQ
 from tests.tools.rabbitmq import rabbitmq as running_rabbitmq
+from worker.evaluator import process
 
 os.environ.setdefault(*AUTHORITIES)
 LONG = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # speed is measured elsewhere
@@ -30,6 +32,12 @@ def _logging_as_before() -> Iterator[None]:
     structlog.configure(**before)
     logging.captureWarnings(capture=False)
     root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture(autouse=True)
+def forked_evaluators(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expressions are evaluated in processes of their own, which start without the time that their imports take."""
+    monkeypatch.setattr(process, "spawn", evaluator)
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     rabbitmq: RabbitMQ = request.getfixturevalue("rabbitmq")
     url: str = request.getfixturevalue("amqp_url")
     async with through_proxy(url) as (proxied, proxy):
-        yield World("rabbitmq", partial(open_broker, proxied, name="test", publish_timeout=10), proxy.reset, partial(rabbitmq.delete_queue, url))
+        yield World("rabbitmq", partial(open_broker, proxied, name="test", publish_timeout=SOON), proxy.reset, partial(rabbitmq.delete_queue, url))
 
 
 @pytest.fixture

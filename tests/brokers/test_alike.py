@@ -75,7 +75,7 @@ class Worker:
         return [await self.broker.queue_depth(queue) for queue in QUEUES]
 
 
-@pytest.mark.parametrize("seed", first(3, range(12)))
+@pytest.mark.parametrize("seed", first(1, range(12)))
 async def test_random_work_shows_the_same_on_both(amqp_url: str, seed: int):
     chance = random.Random(seed)
     names = ["publish", "publish", "expire", "route", "get", "get", "get", "ack", "close"]

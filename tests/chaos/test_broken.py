@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.chaos.broken import BREAKS, TOP, Break
 from tests.tools.every import check_every
+from tests.tools.sizes import short_tests
 
 
 def can_be_taken_out(breaking: Break) -> None:
@@ -24,3 +25,12 @@ def test_every_safeguard_can_be_taken_out_at_one_place():
 
 def test_the_tests_that_miss_a_safeguard_exist():
     check_every(BREAKS, is_missed_by_tests, lambda breaking: breaking.safeguard)
+
+
+def is_missed_by_a_short_test(breaking: Break) -> None:
+    named = [test.partition("::") for test in breaking.tests]
+    assert any(not name or name in short_tests(TOP / path) for path, _, name in named)
+
+
+def test_every_safeguard_is_missed_by_a_test_that_make_test_runs():
+    check_every(BREAKS, is_missed_by_a_short_test, lambda breaking: breaking.safeguard)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 
 from tests.tools.commands import Ended, run_command
 from tests.tools.job import client, publisher
-from tests.tools.prefork import ROOT
+from tests.tools.prefork import NOTHING, ForkedProcess, start
 from tests.tools.process import environment, write_routes
 from tests.tools.waiting import SOON, until
 from worker.core.message import Message
@@ -23,6 +22,8 @@ from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.plan import replay_state
 from worker.sandbox.faults import Fault, FaultKind
 
+NOWHERE = os.open(os.devnull, os.O_WRONLY)
+"""For what nobody reads."""
 ASSETS = DeadQueue("erp", "publisher", "assets.dead", "assets")
 SHAPED = {"payload": {"inventory_number": "{{ serial }}", "key_field": "{{ $number(size) }}"}}
 FIND = {"query": {"search": "{{ serial }}"}, "match": {"inventory_number": "{{ serial }}"}}
@@ -158,9 +159,11 @@ async def test_a_command_that_is_killed_in_the_middle_loses_nothing_and_doubles_
     write_routes(stage.folder, routes(await halos()))
     await other.broker.declare(work_topology("assets", [0.05, 0.1]))
     ids = [f"m{number:04}" for number in range(600)]
-    for start in range(0, len(ids), 100):
+    for begin_at in range(0, len(ids), 100):
         headers = {"dead-class": "rejected", "dead-reason": "no", "dead-at": "2026-03-01T12:00:00Z"}
-        await asyncio.gather(*(other.broker.publish(Message(b"{}", headers, message_id=each), routing_key="assets.dead") for each in ids[start : start + 100]))
+        await asyncio.gather(
+            *(other.broker.publish(Message(b"{}", headers, message_id=each), routing_key="assets.dead") for each in ids[begin_at : begin_at + 100])
+        )
     process = await begin(stage, "replay", "erp", "--where", "$not($contains(id, '3'))", "--yes")
     await until(lambda: so_many(other, "assets", 30))
     process.kill()
@@ -183,12 +186,9 @@ async def so_many(other: Any, queue: str, count: int) -> bool:
     return await other.depth(queue) >= count
 
 
-async def begin(stage: Any, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL, output: int = asyncio.subprocess.DEVNULL) -> asyncio.subprocess.Process:
-    given = {"routes": stage.folder / "routes", "amqp_url": stage.amqp_url, "log_format": "console"}
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "worker", "dead", *arguments, cwd=ROOT, env=environment(stage.folder, {}, **given) | {"TERM": "xterm"},
-        stdin=stdin, stdout=output, stderr=output,
-    )  # fmt: skip
+async def begin(stage: Any, *arguments: str, stdin: int = NOTHING, output: int = NOWHERE) -> ForkedProcess | asyncio.subprocess.Process:
+    given = environment(stage.folder, {}, routes=stage.folder / "routes", amqp_url=stage.amqp_url, log_format="console") | {"TERM": "xterm"}
+    return await start(["dead", *arguments], given, stdin=stdin, stdout=output, stderr=output)
 
 
 @pytest.mark.parametrize(("typed", "code", "left"), [("y\n", 0, 0), ("n\n", 1, 2), ("\n", 1, 2), ("\x04", 1, 2)], ids=["yes", "no", "nothing", "end"])

@@ -10,6 +10,11 @@ from worker.metrics import Metrics
 LIMITS = Limits(memory=128, seconds=0.1)
 
 
+@pytest.fixture(autouse=True)
+def forked_evaluators():
+    """Here they start as in practice."""
+
+
 @pytest.fixture
 async def evaluator():
     metrics, health = Metrics(), Health()

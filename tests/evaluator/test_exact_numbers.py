@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tools.evaluating import InProcess, now
+from tests.tools.every import every
 from worker.config.expressions import compile_template
 from worker.core.errors import ConfigError, ExpressionError, ExpressionFailed
 from worker.core.evaluation import Question
@@ -28,7 +29,7 @@ def either(request):
     return InProcess() if request.param == "in this process" else request.getfixturevalue("evaluator")
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "value"),
     [
         ("(iccid)", 8944501234567890123),
@@ -57,7 +58,7 @@ async def test_what_does_not_depend_on_lost_digits_is_exact(either, text, value)
     assert await either.answer(Question((text,), CONTEXT, {})) == [value]
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "member"),
     [
         ("'SIM ' & iccid", "iccid"),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tools.evaluating import InProcess
+from tests.tools.every import every
 from worker.config.expressions import compile_template
 from worker.core.errors import ExpressionError, ExpressionFailed
 from worker.core.evaluation import UNDEFINED, Question
@@ -33,7 +34,7 @@ async def answer(evaluator, text, context=None, **bindings):
     return value
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "context", "value"),
     [
         ("missing", {}, UNDEFINED),
@@ -58,7 +59,7 @@ async def test_a_value_comes_as_it_is(either, text, context, value):
     assert found is value if value is UNDEFINED or value is None or value is True else (found, type(found)) == (value, type(value))
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "context", "said"),
     [
         ("n / 0", {"n": 1}, "a number in the result is not finite (a division by zero?)"),

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import expect
 
+from tests.tools.every import every
 from tests.tools.waiting import until
 
 PATHS = ("/", "/dead", "/route?name=computers", "/route?name=onboarding", "/runs", "/clients", "/story?id=m1", "/login")
@@ -26,9 +27,7 @@ CONTRAST = """() => {
 }"""
 
 
-async def test_every_page_fits_a_phone_and_its_text_has_contrast_in_light_and_dark(scene):
-    await scene.fail("m1")
-    await scene.join("Ann", 999_999)
+async def every_page_fits_a_phone_and_its_text_has_contrast_in_light_and_dark(scene):
     phone = await scene.page(viewport={"width": 360, "height": 740})
     dark = await scene.page(color_scheme="dark")
     await scene.overview_shows(phone, "onboarding")
@@ -43,7 +42,7 @@ async def test_every_page_fits_a_phone_and_its_text_has_contrast_in_light_and_da
     assert len(papers) == 2, "light and dark differ"
 
 
-async def test_every_page_has_one_heading_landmarks_labels_and_a_way_past_the_menu(scene):
+async def every_page_has_one_heading_landmarks_labels_and_a_way_past_the_menu(scene):
     page = await scene.page()
     await scene.overview_shows(page, "computers")
     for path in PATHS:
@@ -57,7 +56,7 @@ async def test_every_page_has_one_heading_landmarks_labels_and_a_way_past_the_me
         assert await page.evaluate("document.activeElement.textContent") == "Skip to the content"
 
 
-async def test_states_show_by_a_word_and_a_sign_not_by_colour_alone(scene):
+async def states_show_by_a_word_and_a_sign_not_by_colour_alone(scene):
     page = await scene.page()
     await scene.overview_shows(page, "tickets")
     texts = await page.locator(".state").all_inner_texts()
@@ -90,9 +89,7 @@ async def test_the_page_is_live_is_silent_while_its_tab_is_hidden_and_says_when_
     await expect(page.locator("#stale")).to_be_hidden()
 
 
-async def test_no_page_loads_anything_from_another_host_and_none_breaks_its_own_policy(scene):
-    await scene.fail("m1")
-    await scene.join("Ann", 999_999)
+async def no_page_loads_anything_from_another_host_and_none_breaks_its_own_policy(scene):
     page = await scene.page()
     broken: list[str] = []
     page.on("console", lambda line: broken.append(line.text) if line.type in {"error", "warning"} else None)
@@ -106,6 +103,26 @@ async def test_no_page_loads_anything_from_another_host_and_none_breaks_its_own_
         await page.evaluate("document.querySelector('[data-live]').dispatchEvent(new CustomEvent('refresh')); true")
     assert {urlsplit(each).netloc for each in scene.requests} == {urlsplit(scene.address).netloc}
     assert broken == []
+
+
+LOOKS = (
+    every_page_fits_a_phone_and_its_text_has_contrast_in_light_and_dark,
+    every_page_has_one_heading_landmarks_labels_and_a_way_past_the_menu,
+    states_show_by_a_word_and_a_sign_not_by_colour_alone,
+    no_page_loads_anything_from_another_host_and_none_breaks_its_own_policy,
+)
+
+
+@pytest.fixture
+async def scene_with_failures(scene):
+    await scene.fail("m1")
+    await scene.join("Ann", 999_999)
+    return scene
+
+
+@every("look", LOOKS, ids=lambda look: look.__name__)
+async def test_pages_with_failures_look_as_they_should(scene_with_failures, look):
+    await look(scene_with_failures)
 
 
 async def test_everything_works_without_javascript(scene):

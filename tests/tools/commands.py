@@ -31,7 +31,7 @@ async def run_command(
     with tempfile.TemporaryFile() as typed, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         typed.write(stdin or b"")
         typed.seek(0)
-        seen = environment(folder, {"PYTHONPATH": str(ROOT)} | dict(variables or {}), **given)
+        seen = environment(folder, variables or {}, **given)
         process = await start(arguments, seen, stdin=typed.fileno(), stdout=out.fileno(), stderr=err.fileno(), directory=directory)
         try:
             async with asyncio.timeout(SOON):

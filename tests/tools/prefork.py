@@ -1,11 +1,13 @@
-"""Starts commands of the worker as forks of one process that has imported everything: a process of its own for each, without the second that the imports take.
+"""Starts commands of the worker, and its processes for expressions, as forks of processes that have imported everything: the imports take most of their time.
 
-`python -m worker` itself is started by `tests/unit/test_command_line.py`, `tests/unit/test_early_end.py` and `tests/flows/integrations/test_call.py`.
+`python -m worker` itself is started by `tests/unit/test_command_line.py`, `tests/unit/test_early_end.py` and `tests/flows/integrations/test_call.py`,
+processes for expressions as the worker starts them by `tests/evaluator`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pkgutil
 import selectors
@@ -16,13 +18,18 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from functools import cache
+from contextlib import ExitStack, suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
+from worker.evaluator import process as evaluator_process
+from worker.evaluator.limits import Limits
+
+Kind = Literal["worker", "evaluator"]
 ROOT = Path(__file__).parents[2]
 NOTHING = os.open(os.devnull, os.O_RDONLY)
 """For a standard input at which nothing is typed."""
@@ -69,32 +76,58 @@ async def start(
     if "PYTHONPATH" in environment:
         command = (sys.executable, "-m", "worker", *arguments)
         return await asyncio.create_subprocess_exec(*command, cwd=directory, env=environment, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True)
-    address = await asyncio.to_thread(server)
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(address)
-    request = orjson.dumps({"arguments": list(arguments), "environment": dict(environment), "directory": str(directory)})
-    socket.send_fds(connection, [len(request).to_bytes(4) + request], [stdin, stdout, stderr])
-    reader, writer = await asyncio.open_unix_connection(sock=connection)
-    return ForkedProcess(int(await reader.readline()), reader, writer)
+    return await forked(await started("worker"), arguments, environment, (stdin, stdout, stderr), directory)
 
 
-LOCK = threading.Lock()
+async def forked(address: str, arguments: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int], directory: Path = ROOT) -> ForkedProcess:
+    with ExitStack() as undo:
+        connection = undo.enter_context(socket.socket(socket.AF_UNIX))
+        connection.connect(address)
+        request = orjson.dumps({"arguments": list(arguments), "environment": dict(environment), "directory": str(directory)})
+        socket.send_fds(connection, [len(request).to_bytes(4) + request], descriptors)
+        reader, writer = await asyncio.open_unix_connection(sock=connection)
+        undo.callback(writer.close)
+        pid = int(await reader.readline())
+        undo.pop_all()
+    return ForkedProcess(pid, reader, writer)
 
 
-def server() -> str:
-    """The address of the one server of this process; it ends with this process, at the latest."""
-    with LOCK:
-        return _server()  # two threads would each start one
+async def evaluator(connection: int, progress: int, stderr: int, limits: Limits) -> ForkedProcess:
+    """In the place of `worker.evaluator.process.spawn`."""
+    return await evaluator_at(await started("evaluator"), connection, progress, stderr, limits)
 
 
-@cache
-def _server() -> str:
+async def evaluator_at(address: str, connection: int, progress: int, stderr: int, limits: Limits) -> ForkedProcess:
+    return await forked(address, [str(limits.memory), str(limits.seconds)], {}, (connection, progress, stderr))
+
+
+LOCK = threading.RLock()
+ADDRESSES: dict[Kind, str] = {}
+
+
+async def started(kind: Kind) -> str:
+    return ADDRESSES.get(kind) or await asyncio.to_thread(server, kind)
+
+
+def server(kind: Kind) -> str:
+    """The address of the one server of this process for what is forked of it; it ends with this process, at the latest."""
+    with LOCK:  # two threads would each start one
+        if kind not in ADDRESSES:
+            ADDRESSES[kind] = new_server(kind)
+        return ADDRESSES[kind]
+
+
+def new_server(kind: Kind) -> str:
     folder = tempfile.TemporaryDirectory(prefix="prefork-")
     address = f"{folder.name}/socket"
+    if kind == "worker":
+        given = {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/"), "PYTHONUNBUFFERED": "1"}
+        words = [address, server("evaluator")]
+    else:
+        given, words = evaluator_process.environment(), [address]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.tools.prefork", address], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-        env={"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/"), "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+        [sys.executable, "-m", "tests.tools.prefork", *words], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=given
+    )
     KEPT.extend((folder, process))
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -106,7 +139,10 @@ KEPT: list[Any] = []
 
 
 def serve(address: str) -> list[str]:
-    """Fork for each request until standard input closes. Returns in the children only: the arguments of the command."""
+    """Fork for each request until standard input closes. Returns in the children only: the arguments."""
+    gc.collect()
+    gc.freeze()  # a collection in a child would otherwise copy all that it shares
+    assert threading.active_count() == 1, "a fork would lose the other threads"
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(128)
@@ -114,6 +150,7 @@ def serve(address: str) -> list[str]:
     waiting.register(listener, selectors.EVENT_READ)
     waiting.register(0, selectors.EVENT_READ)
     sys.stdout.write("ready\n")
+    sys.stdout.flush()
     while True:
         for key, _ in waiting.select():
             if key.fileobj == 0:
@@ -121,6 +158,9 @@ def serve(address: str) -> list[str]:
             if key.fileobj is listener:
                 connection, _ = listener.accept()
                 request, descriptors = received(connection)
+                if not request:  # who asked is gone
+                    connection.close()
+                    continue
                 if (pid := os.fork()) == 0:
                     open_sockets = [listener, connection, *(each.data[1] for each in waiting.get_map().values() if each.data)]
                     waiting.close()
@@ -130,7 +170,8 @@ def serve(address: str) -> list[str]:
                     return list(request["arguments"])
                 for number in descriptors:
                     os.close(number)
-                connection.sendall(b"%d\n" % pid)
+                with suppress(OSError):  # who asked is gone
+                    connection.sendall(b"%d\n" % pid)
                 waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, connection))
             else:
                 told(key, waiting)
@@ -139,7 +180,9 @@ def serve(address: str) -> list[str]:
 def received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     data, descriptors, _, _ = socket.recv_fds(connection, LARGEST, 3)
     while len(data) < 4 + int.from_bytes(data[:4]):
-        data += connection.recv(LARGEST)
+        if not (more := connection.recv(LARGEST)):
+            return {}, []
+        data += more
     return orjson.loads(data[4:]), descriptors
 
 
@@ -160,19 +203,32 @@ def told(key: selectors.SelectorKey, waiting: selectors.BaseSelector) -> None:
     waiting.unregister(key.fileobj)
     os.close(key.fd)
     _, status = os.waitpid(pid, 0)
-    with connection:
+    with connection, suppress(OSError):  # who asked is gone
         connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
 
 
-def main() -> None:
+def serve_workers(address: str, evaluators: str) -> None:
     for module in pkgutil.walk_packages([str(ROOT / "worker")], "worker."):
         if module.name not in NEVER:
             import_module(module.name)
-    assert threading.active_count() == 1, "a fork would lose the other threads"
-    arguments = serve(sys.argv[1])
+    arguments = serve(address)
+    evaluator_process.spawn = partial(evaluator_at, evaluators)
     sys.argv = [str(ROOT / "worker/__main__.py"), *arguments]
     import_module("worker.__main__").main()
 
 
+def serve_evaluators(address: str) -> None:
+    child = import_module("worker.evaluator.child")
+    limits = serve(address)
+    inherited = [os.dup(number) for number in (0, 1)]
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1):
+        os.dup2(nothing, number)
+    os.close(nothing)
+    sys.argv = [str(child.__file__), *map(str, inherited), *limits]
+    child.main()
+    os._exit(0)  # it would only clear up
+
+
 if __name__ == "__main__":
-    main()
+    (serve_workers if len(sys.argv) > 2 else serve_evaluators)(*sys.argv[1:])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
-from tests.tools.every import check_every
+from tests.tools.every import check_every, every
 
 
 def even(number: int) -> None:
@@ -36,3 +38,34 @@ def test_no_item_at_all_fails():
 def test_the_rest_of_many_failures_is_counted():
     with pytest.raises(pytest.fail.Exception, match="and 30 more"):
         check_every(range(100), even)
+
+
+@every("number, more", [(2, 4), (1, 3), (4, 2)])
+def of_each(number, more, tmp_path):
+    assert tmp_path == "a fixture"
+    assert (number + more) % 2 == 1, "it is even"
+
+
+def test_one_test_over_many_values_names_those_that_fail_and_has_its_other_arguments_as_fixtures():
+    assert list(inspect.signature(of_each).parameters) == ["tmp_path"]
+    with pytest.raises(pytest.fail.Exception, match=r"3 of 3 items fail:\nnumber=2, more=4: AssertionError: it is even"):
+        of_each(tmp_path="a fixture")
+
+
+@every("letter", "xy", ids=["the x", "the y"])
+@every("number", [1, 2])
+async def test_values_of_several_kinds_are_all_tried(letter, number, tmp_path):
+    """Once each, or the file would be there."""
+    (tmp_path / f"{letter}{number}").touch(exist_ok=False)
+    if (letter, number) == ("y", 2):
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["x1", "x2", "y1", "y2"]
+
+
+async def test_a_check_that_expects_an_error_and_meets_none_is_named_too():
+    @every("text", ["1", "x"], ids=str.upper)
+    async def refused(text):
+        with pytest.raises(ValueError, match="x"):
+            int(text)
+
+    with pytest.raises(pytest.fail.Exception, match="1 of 2 items fail:\n1: Failed: DID NOT RAISE"):
+        await refused()

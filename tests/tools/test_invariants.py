@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
+from tests.tools.every import every
 from tests.tools.invariants import Effect, Ended, Evidence, Heard, Left, Sent, judge
 
 GOOD = Evidence(
@@ -70,7 +69,7 @@ def test_good_evidence_is_good_and_counted():
     )
 
 
-@pytest.mark.parametrize(("told", "evidence"), BROKEN.items(), ids=[sentence[:60] for sentence in BROKEN])
+@every(("told", "evidence"), BROKEN.items(), ids=[sentence[:60] for sentence in BROKEN])
 def test_each_violation_turns_it_red_and_no_other_line(told, evidence):
     verdict = judge(evidence)
     assert not verdict.good

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
 from tests.tools.every import check_every
-from tests.tools.sizes import every_nth, first, seeds
+from tests.tools.sizes import every_nth, first, seeds, short_tests
 
 TOP = Path(__file__).parents[2]
 PROMISES = re.split(r"^## ", (TOP / "docs/guarantees.md").read_text("utf-8"), flags=re.MULTILINE)[1:]
@@ -25,11 +24,12 @@ def test_the_first_cases_are_short_and_the_others_long():
     assert (more.values, is_long(more)) == ((range(3, 10),), True)
 
 
-def short_tests(path: Path) -> list[str]:
-    """The tests of a file that `make test` runs, at least in part."""
-    functions = [node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    tests = [node for node in functions if node.name.startswith("test_")]
-    return [node.name for node in tests if "pytest.mark.long" not in [ast.unparse(decorator) for decorator in node.decorator_list]]
+def test_what_is_long_as_a_whole_or_by_its_file_is_not_short(tmp_path):
+    file = tmp_path / "test_some.py"
+    file.write_text("@pytest.mark.long\ndef test_a(): ...\n@pytest.mark.parametrize('x', first(1, 'xy'))\nasync def test_b(x): ...\ndef of_c(): ...\n")
+    assert short_tests(file) == {"test_b"}
+    file.write_text(f"pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]\n{file.read_text()}")
+    assert short_tests(file) == set()
 
 
 def is_held_by_short_tests(promise: str) -> None:

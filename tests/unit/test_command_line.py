@@ -10,6 +10,7 @@ import orjson
 import pytest
 from aiohttp import ClientSession
 
+from tests.tools.waiting import SOON
 from worker import __version__
 from worker.cli.main import main
 from worker.core.errors import ConfigError, Problem, WorkerError
@@ -136,7 +137,7 @@ def test_ctrl_c_ends_without_a_traceback(command, service):
 async def test_the_sandbox_serves_until_it_is_asked_to_stop():
     command = [sys.executable, "-m", "worker", "sandbox", "--port", "0", "--tickets", "5", "--page-cap", "0", "--rate-limit", "0"]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(SOON):
         ready = orjson.loads(await process.stdout.readline())
         async with ClientSession() as session, session.get(f"{ready['url']}/api/authinfo") as response:
             assert response.status == 200

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from tests.tools.certificates import private_key
 from tests.tools.documents import DOCUMENTS, TOP, blocks, commands, saved, spans
+from tests.tools.every import every
 from worker.cli.main import app
 from worker.config.loader import load_routes
 
@@ -19,7 +21,7 @@ ENVIRONMENT = {"HALO_CLIENT_ID": "id", "OPENAI_KEY": "key", "SPAM_KEY": "key", "
 ENVIRONMENT |= dict.fromkeys(("DIRECTORY_TOKEN", "APPS_TOKEN", "VENDOR_KEY", "CMDB_TOKEN"), "a-token")
 ENVIRONMENT["ERP_PASSWORD"] = "a-password-of-the-tests"
 ENVIRONMENT["VENDOR_TOKEN"] = "a-token-of-the-tests"
-KEY = private_key()
+key = cache(private_key)
 SAMPLES = dict.fromkeys(("HALO_URL", "COMPLETIONS_URL"), "https://example.com") | {
     name: f"the-{name}-of-the-tests" for name in ("HALO_CLIENT_ID", "HALO_CLIENT_SECRET", "COMPLETIONS_KEY", "HOOK_SECRET", "ASK_SECRET")
 }
@@ -45,7 +47,7 @@ def test_every_route_file_that_is_shown_passes_the_check(document, block, tmp_pa
         if name.endswith(".csv"):
             (tmp_path / name).write_text(text, "utf-8")
     (tmp_path / "halo_secret").write_text("secret", "utf-8")
-    (tmp_path / "erp_key.pem").write_text(KEY, "utf-8")
+    (tmp_path / "erp_key.pem").write_text(key(), "utf-8")
     (tmp_path / "rmm").mkdir()
     for customer in ("acme", "globex"):
         (tmp_path / "rmm" / customer).write_text(f"a-secret-of-{customer}", "utf-8")
@@ -59,9 +61,12 @@ def test_there_are_route_files_for_every_kind_of_route():
     assert [kind for kind in ("clients", "subscribers", "publishers", "integrations", "runbooks", "webhooks") if f"{kind}:" not in shown] == []
 
 
+tree = cache(lambda: get_command(app))
+
+
 def command_of(words):
     """The command that the words name, and what they give it."""
-    command, rest = get_command(app), list(words)
+    command, rest = tree(), list(words)
     while inner := getattr(command, "commands", None):
         assert rest, f"which of {', '.join(inner)}?"
         assert rest[0] in inner, f"there is no command {rest[0]}"
@@ -69,7 +74,7 @@ def command_of(words):
     return command, rest
 
 
-@pytest.mark.parametrize(("document", "line"), [(document, line) for document, line in LINES if given_to_worker(line)])
+@every(("document", "line"), [(document, line) for document, line in LINES if given_to_worker(line)])
 def test_every_command_line_that_is_shown_can_be_typed(document, line):
     command, rest = command_of(given_to_worker(line))
     command.make_context(command.name, rest)
@@ -86,10 +91,10 @@ def test_every_command_that_connects_to_nothing_does_what_is_shown(words, monkey
     assert done.stdout
 
 
-@pytest.mark.parametrize(("document", "span"), SHOWN)
+@every(("document", "span"), SHOWN)
 def test_every_command_that_is_named_has_the_options_that_are_shown(document, span):
     words = span.split()[1:]
-    command = get_command(app)
+    command = tree()
     while words and (inner := getattr(command, "commands", None)):
         name = words.pop(0)
         if "|" in name or name.isupper():
@@ -100,7 +105,7 @@ def test_every_command_that_is_named_has_the_options_that_are_shown(document, sp
     assert {word for word in words if word.startswith("--")} <= known
 
 
-@pytest.mark.parametrize(("document", "line"), [(document, line) for document, line in LINES if line.startswith("docker compose")])
+@every(("document", "line"), [(document, line) for document, line in LINES if line.startswith("docker compose")])
 def test_every_compose_command_names_a_file_and_profiles_that_exist(document, line):
     words = shlex.split(line, comments=True)
     file = TOP / words[words.index("-f") + 1]
@@ -109,7 +114,7 @@ def test_every_compose_command_names_a_file_and_profiles_that_exist(document, li
     assert {after for word, after in pairwise(words) if word == "--profile"} <= profiles
 
 
-@pytest.mark.parametrize(("document", "line"), LINES)
+@every(("document", "line"), LINES)
 def test_every_program_that_a_command_line_begins_with_is_one_that_readers_have(document, line):
     words = [word for word in shlex.split(line, comments=True) if not re.fullmatch(r"[A-Z_]+=.*", word)]
     assert words[0] in {"make", "halo-worker", "docker", "curl", "kubectl", "rabbitmqctl", ".venv/bin/python", "cd", "cp", "echo", "python3", ".", "pip"}

@@ -13,6 +13,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.core.redaction import MASK, is_secret_name, redact, redact_text
 from worker.logs import configure
 
@@ -143,9 +144,7 @@ def test_no_planted_secret_is_written_wherever_it_stands(form):
     assert "x=1" in written
 
 
-@pytest.mark.parametrize(
-    "value", [2**80, "\ud800", object(), {1: "a", (1, 2): "b"}, {"a": {1, 2}}, float("nan"), b"\xff", ValueError("x"), [[[[[[[[[[[1]]]]]]]]]]]]
-)
+@every("value", [2**80, "\ud800", object(), {1: "a", (1, 2): "b"}, {"a": {1, 2}}, float("nan"), b"\xff", ValueError("x"), [[[[[[[[[[[1]]]]]]]]]]]])
 def test_no_value_makes_a_log_line_fail(value):
     stream = io.StringIO()
     configure("info", "json", stream)
@@ -153,9 +152,7 @@ def test_no_value_makes_a_log_line_fail(value):
     assert lines(stream)[0]["event"] == "message.done"
 
 
-@pytest.mark.parametrize(
-    "name", ["password", "Client-Secret", "access_token", "accessToken", "X-API-Key", "Authorization", "Proxy-Authorization", "cookie", "private_key"]
-)
+@every("name", ["password", "Client-Secret", "access_token", "accessToken", "X-API-Key", "Authorization", "Proxy-Authorization", "cookie", "private_key"])
 def test_names_of_secrets_are_recognised(name):
     assert is_secret_name(name)
 
@@ -165,7 +162,7 @@ def test_other_names_are_left_alone(name):
     assert not is_secret_name(name)
 
 
-@pytest.mark.parametrize(
+@every(
     "text",
     [
         "basic authentication failed",
@@ -213,8 +210,8 @@ def raised(text):
     return caught.value
 
 
-@pytest.mark.parametrize("form", ["json", "console"])
-@pytest.mark.parametrize("bad", ["\x1b[2J", "\x9b2J", "\u202egnp", "\x07", "\x7f"])
+@every("form", ["json", "console"])
+@every("bad", ["\x1b[2J", "\x9b2J", "\u202egnp", "\x07", "\x7f"])
 def test_nothing_that_an_id_holds_steers_the_terminal(form, bad):
     stream = io.StringIO()
     configure("info", form, stream)

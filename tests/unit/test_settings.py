@@ -145,7 +145,6 @@ def test_a_password_that_is_not_encoded_is_told_so_and_no_part_of_it_is_quoted(t
         assert PLANTED not in problem
 
 
-@pytest.mark.timeout(20)
 def test_an_address_s_file_that_is_a_pipe_is_refused_without_waiting_for_it(tmp_path):
     os.mkfifo(tmp_path / "url")
     assert refusal(WORKER_AMQP_URL_FILE=str(tmp_path / "url")) == [

@@ -8,7 +8,7 @@ import sys
 import pytest
 from structlog.testing import capture_logs
 
-from tests.tools.waiting import soon
+from tests.tools.waiting import SOON, soon
 from worker.shutdown import run_until, stop_on_signals
 
 
@@ -42,7 +42,7 @@ async def test_a_second_signal_ends_the_process_at_once_whatever_it_is_doing():
         "asyncio.run(main())\n"
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(SOON):
         assert await process.stdout.readline() == b"up\n"
         process.send_signal(signal.SIGTERM)
         while await process.stdout.readline() != b"stopping\n":

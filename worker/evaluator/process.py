@@ -151,17 +151,21 @@ async def _started(limits: Limits) -> Process:
         lasting.enter_context(ours)
         await asyncio.get_running_loop().create_unix_connection(lambda: process, sock=ours)
         lasting.callback(process.disconnect)
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), str(shared), str(limits.memory), str(limits.seconds)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=stderr,
-            pass_fds=(theirs.fileno(), shared),
-            env=environment(),
-            start_new_session=True,  # so that a terminal's Ctrl-C reaches only the worker
-        )
-        process.attach(child, lasting.pop_all())
+        process.attach(await spawn(theirs.fileno(), shared, stderr, limits), lasting.pop_all())
     return process
+
+
+async def spawn(connection: int, progress: int, stderr: int, limits: Limits) -> asyncio.subprocess.Process:
+    """Start the interpreter, which inherits the descriptors. Raises `OSError`."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", MODULE, str(connection), str(progress), str(limits.memory), str(limits.seconds)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=stderr,
+        pass_fds=(connection, progress),
+        env=environment(),
+        start_new_session=True,  # so that a terminal's Ctrl-C reaches only the worker
+    )
 
 
 def memory_file(name: str, stack: ExitStack) -> int:

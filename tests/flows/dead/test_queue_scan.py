@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.flows.dead.conftest import DEAD_QUEUE
+from tests.tools.waiting import SOON
 from worker.core.clock import SystemClock
 from worker.core.errors import ChannelLost
 from worker.flows.dead import queue_scan
@@ -78,7 +79,7 @@ async def test_a_scan_ends_when_other_consumers_hold_the_remaining_messages(plac
     async with place.other.broker.channel() as channel, open_scan(place.broker, SystemClock(), DEAD_QUEUE.name) as scan:
         held = await channel.get(DEAD_QUEUE.name)
         assert held is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SOON):
             met = [delivery.message.message_id async for delivery in scan.deliveries()]
     assert met == LONG[1:5]
     await place.full(5)

@@ -6,6 +6,7 @@ import pytest
 import structlog
 from aiohttp import web
 
+from tests.tools.waiting import SOON
 from worker.config.routes import Grant
 from worker.core.exchange import Fate, Priority, Request
 
@@ -115,7 +116,7 @@ async def test_gateway_errors_everywhere_take_it_down_and_it_comes_back(connect,
     exchange = await get(client)
     assert (exchange.fate, exchange.down, halo.counts["GET /api/Tickets"]) == (Fate.NOT_SENT, True, before)
     failing = False
-    await asyncio.wait_for(client.wait_available(), 10)
+    await asyncio.wait_for(client.wait_available(), SOON)
     assert (await get(client)).ok
 
 
@@ -138,7 +139,7 @@ async def test_a_halo_that_went_away_is_found_again(connect, halo, quick, get):
     assert (await get(client)).down
     await client.wait_unavailable()
     await halo.start()
-    await asyncio.wait_for(client.wait_available(), 10)
+    await asyncio.wait_for(client.wait_available(), SOON)
     assert (await get(client)).ok
 
 
@@ -176,7 +177,7 @@ async def test_a_discovery_that_fails_is_told_and_tried_again(connect, halo, qui
     assert words in health.parts["client main"].detail
     assert halo.grants == []
     broken = False
-    await asyncio.wait_for(client.wait_available(), 10)
+    await asyncio.wait_for(client.wait_available(), SOON)
 
 
 async def test_a_cancelled_request_leaves_the_client_usable(connect, halo, get, until):

@@ -137,7 +137,6 @@ async def test_a_plain_token_address_is_not_taken_from_a_halo_that_is_encrypted(
     assert (plain.grants, halo.grants) == ([], [])
 
 
-@pytest.mark.timeout(20)
 async def test_a_file_of_authorities_that_is_a_pipe_is_refused_without_waiting_for_it(tmp_path):
     os.mkfifo(tmp_path / "ca")
     client = Client("main", "https://halo.example", Grant("client_credentials", "app", "secret"), ca_file=str(tmp_path / "ca"))

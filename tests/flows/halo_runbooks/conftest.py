@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.flows.job.conftest import Job, Running, halos, memory_job  # noqa: F401 - fixtures
 from tests.tools.halo_documents import Case, Row, copy_of
 from tests.tools.job import client
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 from tests.unit.translation.conftest import documents_of, filled, refusals
 from worker.core.json_codec import encode
 from worker.sandbox.server import listen
@@ -129,7 +129,7 @@ async def run_in_halo(case: Case, halo: SimulatedHalo, api: RecordingApi) -> Obs
 
     for payload in case.payloads:
         start(halo, halo.store.get("webhook", first), payload)
-        await asyncio.wait_for(halo.runs.join(), 20)
+        await asyncio.wait_for(halo.runs.join(), SOON)
     rows = list(halo.store.rows("automation"))
     return Observed(api.taken(), writes_of(halo), sum(row["status"] == 2 for row in rows), sum(row["status"] == 1 for row in rows))
 

@@ -186,7 +186,7 @@ async def test_what_breaks_after_it_was_sent(call, raw, pieces, fate, status, ve
 @pytest.mark.parametrize("pieces", [[], [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"]])
 async def test_a_slow_answer_ends_with_the_time_that_the_method_has(call, raw, pieces):
     port = await raw(*pieces, close=False)
-    exchange = await (await call(base_url=f"http://127.0.0.1:{port}", seconds=0.1))()
+    exchange = await (await call(base_url=f"http://127.0.0.1:{port}", seconds=0.5))()
     assert exchange.fate is Fate.AMBIGUOUS
     assert "in time" in exchange.reason
 
@@ -195,7 +195,7 @@ async def test_the_steps_own_time_goes_before_the_methods(call, raw):
     port = await raw(close=False)
     await call(base_url=f"http://127.0.0.1:{port}", seconds=600.0)
     caller, method, values = call.callers[-1], call.methods[-1], call.nothing
-    assert (await caller.call(method, values, timeout=0.1)).fate is Fate.AMBIGUOUS
+    assert (await caller.call(method, values, timeout=0.5)).fate is Fate.AMBIGUOUS
 
 
 async def test_where_nobody_listens_nothing_was_sent(call):

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from tests.tools.http_proxy import http_proxy
 from tests.tools.sizes import every_nth
+from tests.tools.waiting import SOON
 from worker.config.automation import IntegrationAuth, Method
 from worker.config.integration_parts import Login, Pages
 from worker.config.run_templates import compile_run_template
@@ -189,6 +190,6 @@ async def test_without_the_rules_the_server_behind_every_name_would_have_been_me
     place = socket.getaddrinfo(EVIL, 80)[0][4]
     _, writer = await asyncio.open_connection(*place)
     writer.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SOON):
         await watched.met.wait()
     assert len(watched.strangers) == 1

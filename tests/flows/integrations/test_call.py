@@ -9,6 +9,8 @@ import sys
 import pytest
 from aiohttp import web
 
+from tests.tools.sizes import first
+
 MARK = "marker-8f3a"
 ROUTES = """
 clients:
@@ -129,8 +131,8 @@ async def test_our_own_api_with_the_token_of_a_client(press, api):
     ("arguments", "code", "sentence"),
     [
         (["openai.completion"], 1, "halo-worker: there is no method 'openai.completion'; did you mean openai.completions?"),
-        (["openai.completions", "Prompt"], 2, "--input: write name=text or name:=JSON, not 'Prompt'"),
-        (["openai.completions", "Model=../x"], 1, "halo-worker: openai.completions: a variable of the path holds a slash"),
+        pytest.param(["openai.completions", "Prompt"], 2, "--input: write name=text or name:=JSON, not 'Prompt'", marks=pytest.mark.long),
+        pytest.param(["openai.completions", "Model=../x"], 1, "halo-worker: openai.completions: a variable of the path holds a slash", marks=pytest.mark.long),
     ],
 )
 async def test_what_cannot_be_called_is_one_sentence(press, api, arguments, code, sentence):
@@ -148,7 +150,7 @@ def echoing(*texts):
     return on_call
 
 
-@pytest.mark.parametrize("form", [(), ("--json",)])
+@pytest.mark.parametrize("form", first(1, [(), ("--json",)]))
 @pytest.mark.parametrize("method", ["openai.completions", "keyed.get"])
 async def test_an_api_that_quotes_the_key_does_not_get_it_onto_the_screen(press, api, method, form):
     """`press` looks for the key itself; here for its other forms."""

@@ -10,6 +10,7 @@ from yarl import URL
 
 from tests.tools.certificates import Authority, serving
 from tests.tools.http_proxy import http_proxy
+from tests.tools.waiting import SOON
 from worker.config.automation import IntegrationAuth
 from worker.core.errors import CallRefused, ConfigError
 from worker.core.exchange import Fate
@@ -175,4 +176,4 @@ async def test_a_key_with_a_passphrase_is_told_and_nobody_is_asked_for_it(call, 
     key = load_pem_private_key((tmp_path / "key.pem").read_bytes(), None)
     (tmp_path / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"marker")))
     with pytest.raises(ConfigError, match="no passphrase"):
-        await asyncio.wait_for(call(base_url="https://api.example.com", connection=certificate), 10)
+        await asyncio.wait_for(call(base_url="https://api.example.com", connection=certificate), SOON)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.flows.runbooks.conftest import RUN, Call, call, play
+from tests.tools.waiting import SOON
 from worker.core.topology import lanes_queue
 from worker.flows.running.run_message import Run
 
@@ -66,7 +67,7 @@ async def test_lanes_work_side_by_side_and_meet_on_every_broker(job, api):
 
     async def meet(call: Call):
         if call.path.startswith("/book/"):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(SOON):
                 await together.wait()
         return await echo(call)
 
@@ -74,7 +75,7 @@ async def test_lanes_work_side_by_side_and_meet_on_every_broker(job, api):
     steps = {"each": each(parallel=3, into={"Found": "{{ response.id }}"}, failures="Failed", next="sum"), "book": call("book"), "sum": call("sum")}
     scene = await play(job, api, steps, methods=BOOK)
     await scene.begin({"name": "Ada", "items": [1, 2, 3, 4, 5, 6]})
-    await scene.running.until(lambda: any(entry.path == "/sum" for entry in api.calls), within=40)
+    await scene.running.until(lambda: any(entry.path == "/sum" for entry in api.calls))
     assert sorted(booked(api)) == [1, 2, 3, 4, 5, 6]
     assert api.calls[-1].body == {"found": [10, 20, 30, 40, 50, 60], "failed": []}
     await scene.empty()

@@ -8,6 +8,7 @@ import hmac
 import pytest
 
 from tests.tools.halo_documents import CUSTOMER, DONE, FAIL, act, call, chain, condition, declare, ends, runbook, sleep, variable
+from tests.tools.waiting import SOON
 
 
 async def made(visitor, document):
@@ -18,7 +19,7 @@ async def made(visitor, document):
 
 
 async def run_of(visitor, number=1):
-    await asyncio.wait_for(visitor.halo.runs.join(), 10)
+    await asyncio.wait_for(visitor.halo.runs.join(), SOON)
     return (await visitor.get(f"/Automation/{number}")).json
 
 

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import ClientSession, ClientTimeout
 from structlog.testing import capture_logs
 
+from tests.tools.waiting import SOON
 from worker.core.errors import WorkerError
 from worker.web.admin import serve_admin
 
@@ -96,7 +97,7 @@ async def test_bytes_that_are_no_http_are_answered_with_400_and_not_quoted_in_th
     async with serve_admin("127.0.0.1", 0, health, metrics) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(noise)
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), SOON)
         writer.close()
         assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
         assert b"Traceback" not in answer

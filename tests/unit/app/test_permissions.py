@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from tests.tools.every import every
 from tests.tools.job import publisher, subscriber
 from tests.tools.process import write_routes
 from worker.app.permissions import NOTHING, accounts_of, warnings_of
@@ -94,7 +95,7 @@ def test_the_worker_may_bind_publish_and_consume_what_its_routes_need(routes, ac
     assert [name for name in written if not allows(may.write, name)] == []
 
 
-@pytest.mark.parametrize(
+@every(
     "name",
     ["erp.assets.archive", "xerp.assets", "erp.assets.dead.x", "erp", "erpxassets", "billing", "amq.topic", "halox", "my.halo.claims", "erp.assets.retry.5s.old",
      "a(b)|", "x", "legacy.inbox.archive", "events.tickets.dead", "erp.assets.dead.lock"],

@@ -15,6 +15,7 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal, unmarshal
 from pamqp.header import ContentHeader
 
+from tests.tools.every import every
 from worker.broker.amqp_types import from_field, short, to_milliseconds, to_table
 from worker.broker.memory.topics import matches
 from worker.broker.rabbitmq.declare import adopt, different
@@ -56,9 +57,7 @@ class Strange:
         return "strange \ud800"
 
 
-@pytest.mark.parametrize(
-    "value", [Strange(), {Strange(): Strange()}, math.nan, -math.inf, 2**200, timedelta(days=1), datetime.min.replace(tzinfo=UTC), {1, 2}, [[[[1]]]] * 3]
-)
+@every("value", [Strange(), {Strange(): Strange()}, math.nan, -math.inf, 2**200, timedelta(days=1), datetime.min.replace(tzinfo=UTC), {1, 2}, [[[[1]]]] * 3])
 def test_nothing_is_too_strange_for_a_header(value: object):
     carried(value)
 

@@ -8,6 +8,7 @@ import pytest
 from aiormq.base import FutureStore
 from aiormq.exceptions import ChannelClosed, ConnectionClosed
 
+from tests.tools.waiting import SOON
 from worker.broker.rabbitmq.failures import publishing, translated
 from worker.core.errors import ChannelLost
 
@@ -46,7 +47,7 @@ async def test_whoever_is_cancelled_at_the_moment_when_the_answer_comes_stops_al
     async def asking() -> None:
         try:
             with translated("nothing can be consumed"):
-                went_on.append(await asyncio.wait_for(coming, 30) and None)
+                went_on.append(await asyncio.wait_for(coming, SOON) and None)
         except ChannelLost as lost:
             went_on.append(lost)
         went_on.append("after the answer")

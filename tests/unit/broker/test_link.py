@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.tools.waiting import SOON
 from worker.broker.rabbitmq import connection as module
 from worker.broker.rabbitmq.connection import Link, require_supported, within
 from worker.broker.rabbitmq.failures import unreachable
@@ -55,7 +56,7 @@ async def test_a_broker_that_answers_is_left_politely():
 async def test_a_broker_that_does_not_answer_loses_its_socket():
     socket = Socket()
     connection = Connection(socket, answers=False)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SOON):
         await Link(connection, socket).close()
     assert (connection.closed, socket.torn.is_set()) == (True, True)
 
@@ -121,7 +122,7 @@ async def test_whoever_opens_a_channel_when_the_connection_goes_does_not_wait_fo
     await opening.begun.wait()
     closing.set_exception(reason) if reason else closing.cancel()
     with pytest.raises(ChannelLost, match=r"no channel can be opened: ."):
-        await asyncio.wait_for(asking, 10)
+        await asyncio.wait_for(asking, SOON)
     assert opening.cancelled
 
 

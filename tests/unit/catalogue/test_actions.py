@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.tools.every import every
 from worker.catalogue.actions import ACTIONS, UnknownAction, find_action
 from worker.catalogue.catalogue import load
 from worker.catalogue.requests import build_request
@@ -30,7 +31,7 @@ NAMED = {
     "create_action",
     "create_attachment",
 }
-each = pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
+each = every("action", ACTIONS.values(), ids=ACTIONS)
 
 
 def test_the_actions_are_those_of_halo():

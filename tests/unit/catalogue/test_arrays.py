@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.catalogue.catalogue import load
 from worker.catalogue.members import Schemas
 from worker.catalogue.requests import build_request
@@ -17,7 +18,7 @@ def body(entity, payload):
     return build_request(load().find(entity, "POST"), payload=payload).body
 
 
-@pytest.mark.parametrize(
+@every(
     ("entity", "member"),
     [
         ("Asset", "fields"), ("Asset", "customfields"), ("Asset", "users"), ("Tickets", "customfields"), ("Tickets", "assets"), ("Tickets", "Attachments"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.every import every
 from worker.catalogue.aliases import alias_table, other_numbers
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.generate import DATA, main, text_of
@@ -106,7 +107,7 @@ def test_a_catalogue_reads_what_was_generated():
     assert catalogue.body_members(catalogue.find("Box/ids", "POST")) == {}
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "other"),
     [
         ("Asset", "Assets"),

@@ -1,7 +1,6 @@
 """What bodies take, member by member, and which JSON values fit."""
 
-import pytest
-
+from tests.tools.every import every
 from worker.catalogue.catalogue import Catalogue, load
 from worker.catalogue.members import Schemas, body_misfit
 from worker.catalogue.operations import read_data, read_schemas
@@ -19,7 +18,7 @@ def test_members_are_found_without_regard_to_case_and_lead_to_what_they_hold():
     assert [box.inside(kind) for kind in ("integer", "any", "[]integer")] == [None, None, None]
 
 
-@pytest.mark.parametrize(
+@every(
     ("kind", "good", "bad"),
     [
         ("integer", [0, "7", -1, None, ""], ["abc", 12.0, 12.5, True, [1], {}]),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.catalogue.catalogue import load
 from worker.catalogue.errors import RequestError, WrongType
 from worker.catalogue.parameter_types import FITS, misfit, normalized
@@ -35,14 +36,14 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("kind", "value", "text"), [(kind, value, text) for kind, pairs in FITTING.items() for value, text in pairs])
+@every(("kind", "value", "text"), [(kind, value, text) for kind, pairs in FITTING.items() for value, text in pairs])
 def test_a_value_of_the_type_is_sent_as_halo_reads_it(kind, value, text):
     operation = load().find("Status", "GET").accepting([])
     typed = type(operation)("GET", "/X", query_parameters={"p": kind})
     assert build_query(typed, {"P": value}) == {"p": text}
 
 
-@pytest.mark.parametrize(("kind", "value"), [(kind, value) for kind, values in WRONG.items() for value in values])
+@every(("kind", "value"), [(kind, value) for kind, values in WRONG.items() for value in values])
 def test_a_value_of_another_type_is_refused_without_being_told(kind, value):
     typed = type(load().find("Status", "GET"))("GET", "/X", query_parameters={"p": kind})
     with pytest.raises(WrongType) as refused:
@@ -50,7 +51,7 @@ def test_a_value_of_another_type_is_refused_without_being_told(kind, value):
     assert str(refused.value) == f"GET X: query parameter 'p' must be {FITS[kind][1]}"
 
 
-@pytest.mark.parametrize("kind", [*FITS, "any", "string"])
+@every("kind", [*FITS, "any", "string"])
 def test_null_leaves_a_parameter_out_whatever_its_type(kind):
     assert misfit(kind, None) is None
 

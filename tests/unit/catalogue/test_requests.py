@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.catalogue.catalogue import load
 from worker.catalogue.errors import RequestError
 from worker.catalogue.requests import build_path, build_query, build_request
@@ -32,7 +33,7 @@ def refused(*arguments, **named):
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
+@every(
     ("value", "segment"),
     [
         (7, "7"),
@@ -51,7 +52,7 @@ def test_a_path_variable_becomes_one_encoded_segment(value, segment):
     assert build_path(operation("Actions/{id}"), {"ID": value}) == f"/Actions/{segment}"
 
 
-@pytest.mark.parametrize(
+@every(
     "value",
     [
         "",
@@ -118,7 +119,7 @@ def test_missing_and_unknown_path_parameters_are_named():
     assert refused(operation("Tickets/{id}"), {"id": 1, "ID": 2}) == "GET Tickets/{id}: path parameter 'id' is given twice"
 
 
-@pytest.mark.parametrize(
+@every(
     ("value", "text"),
     [
         (True, "true"),
@@ -160,7 +161,7 @@ def test_a_null_leaves_its_query_parameter_out():
     assert build_query(operation("Tickets"), {"search": None, "SEARCH": "x", "count": None}) == {"search": "x"}
 
 
-@pytest.mark.parametrize("value", [[], (), ["a,b", "c"], float("nan"), [float("inf")], "\ud800", b"x", {1, 2}, [{"a": {1}}]])
+@every("value", [[], (), ["a,b", "c"], float("nan"), [float("inf")], "\ud800", b"x", {1, 2}, [{"a": {1}}]])
 def test_a_query_value_that_halo_would_misread_is_refused(value):
     assert refused(operation("Tickets"), {}, {"search": value}).startswith("GET Tickets: query parameter 'search' ")
 

@@ -5,6 +5,7 @@ import json
 import orjson
 import pytest
 
+from tests.tools.every import every
 from worker.catalogue.catalogue import load
 from worker.catalogue.difference import CatalogueDifference, differences
 from worker.catalogue.errors import NotOpenApi
@@ -85,7 +86,7 @@ def test_each_difference_is_told_with_its_place(document):
     assert theirs.find("BrandNew/{id}", "GET").path_parameters == {"id": "string"}, "the file forgot it"
 
 
-@pytest.mark.parametrize(
+@every(
     ("content", "reason"),
     [
         (b"", "is not JSON"),

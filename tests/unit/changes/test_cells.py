@@ -2,12 +2,11 @@
 
 from decimal import Decimal
 
-import pytest
-
+from tests.tools.every import every
 from worker.changes.cells import moment, typed
 
 
-@pytest.mark.parametrize(
+@every(
     ("kind", "given", "value"),
     [
         ("int", "12", 12),
@@ -38,7 +37,7 @@ def test_a_cell_that_fits_has_its_type(kind, given, value):
     assert type(record["c"]) is type(value)
 
 
-@pytest.mark.parametrize(
+@every(
     ("kind", "given"),
     [
         ("int", "12.0"),

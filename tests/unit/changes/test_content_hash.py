@@ -6,10 +6,10 @@ from hashlib import blake2b
 from typing import Any
 
 import orjson
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.changes.records import VOLATILE, content_hash
 
 IGNORED = frozenset({"viewed", "cost"})
@@ -57,7 +57,7 @@ def by_definition(row: dict[str, Any], ignore: frozenset[str]) -> str:
     return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
 
 
-@pytest.mark.parametrize(("text", "plain", "ignoring"), VECTORS)
+@every(("text", "plain", "ignoring"), VECTORS)
 def test_a_record_has_the_hash_that_brokers_already_hold(text: str, plain: str, ignoring: str):
     row = orjson.loads(text)
     assert (content_hash(row), content_hash(row, IGNORED)) == (plain, ignoring)

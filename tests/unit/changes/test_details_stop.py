@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
+from tests.tools.every import every
 from tests.unit.changes.polling import Polling, tickets
 from tests.unit.changes.simulated import Manners, SimulatedHalo
 from worker.catalogue.operation import Operation
@@ -31,8 +30,8 @@ class StoppingHalo(SimulatedHalo):
         return Exchange(Fate.DONE, 200, body=self.rows[int(number)].shown() | {"whole": True})
 
 
-@pytest.mark.parametrize("stops", range(1, ROWS + 1, 3))
-@pytest.mark.parametrize("changes", ["by_date", "by_content"])
+@every("stops", range(1, ROWS + 1, 3))
+@every("changes", ["by_date", "by_content"])
 async def test_every_record_is_published_whole_and_once_wherever_the_worker_stops(stops: int, changes: str):
     halo = StoppingHalo(stops)
     for _ in range(ROWS):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from tests.unit.changes.polling import Polling, tickets
 from tests.unit.changes.simulated import Manners, SimulatedHalo
 from tests.unit.changes.test_scan import halo_of
@@ -33,7 +34,7 @@ def test_lists_whose_ids_repeat_are_told_from_those_that_the_catalogue_has_the_k
     assert not ambiguous(rows, load().find(entity, "GET").key)
 
 
-@pytest.mark.parametrize(
+@every(
     ("entity", "key"),
     [
         ("Timesheet", ("agent_id", "date")),

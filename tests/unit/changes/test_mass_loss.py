@@ -1,11 +1,10 @@
 """A list that hides records is told from deletions."""
 
-import pytest
-
+from tests.tools.every import every
 from worker.changes.mass_loss import held_reason, too_many
 
 
-@pytest.mark.parametrize(
+@every(
     ("missing", "known", "percent", "held"),
     [
         (0, 0, 10, False),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from tests.tools.every import every
 from tests.unit.changes.test_records import JSON
 from worker.catalogue.operation import Listing
 from worker.changes.pages import Page, PageFailed, PageReader, rows_of
@@ -15,7 +16,7 @@ from worker.core.exchange import Exchange, Fate, Request
 ROW = {"id": 1}
 
 
-@pytest.mark.parametrize(
+@every(
     ("body", "rows", "count"),
     [
         ([ROW], [ROW], None),

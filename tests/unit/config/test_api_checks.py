@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from tests.tools.every import every
 from worker.catalogue.actions import ACTIONS
 from worker.catalogue.catalogue import load as load_catalogue
 from worker.catalogue.openapi import openapi_document
@@ -27,7 +28,7 @@ def publisher(payload, entity="Asset", more=""):
     return f"publishers:\n  a:\n    client: main\n    queue: q\n    entity: {entity}\n{more}    transform:\n      payload: {payload}\n"
 
 
-@pytest.mark.parametrize(
+@every(
     ("payload", "said"),
     [
         ("{inventry_number: '{{ a }}'}", "POST Asset has no member `inventry_number`"),
@@ -49,7 +50,7 @@ def test_a_member_that_halo_does_not_have_is_a_warning_with_the_nearest_name(loa
     assert "did you mean" in warning
 
 
-@pytest.mark.parametrize(
+@every(
     "payload",
     [
         "{Inventory_Number: a, INACTIVE: false}",  # Halo reads names without case
@@ -67,7 +68,7 @@ def test_nothing_is_said_about_what_halo_takes_or_only_a_run_can_tell(load, payl
     assert found(load, publisher(payload)) == ([], [])
 
 
-@pytest.mark.parametrize(
+@every(
     ("payload", "said"),
     [
         ("{client_id: ACME}", "`client_id` must be a whole number"),
@@ -143,7 +144,7 @@ CREATES = [
 ]
 
 
-@pytest.mark.parametrize(("entity", "payload", "said"), CREATES)
+@every(("entity", "payload", "said"), CREATES)
 def test_a_new_record_without_what_halo_needs_is_a_warning(load, entity, payload, said):
     problems, warnings = found(load, publisher(payload, entity))
     assert problems == []
@@ -166,7 +167,7 @@ def test_updates_and_records_with_what_they_need_are_not_blamed(load, entity, pa
     assert [warning for warning in found(load, publisher(payload, entity))[1] if "needs" in warning] == []
 
 
-@pytest.mark.parametrize(
+@every(
     ("entity", "query", "said"),
     [
         ("Actions", "", "Actions needs `ticket_id` under `query`"),
@@ -205,7 +206,7 @@ def step(action, body, more=""):
 """
 
 
-@pytest.mark.parametrize("action", [action for action in ACTIONS.values() if action.method == "POST"], ids=lambda action: action.name)
+@every("action", [action for action in ACTIONS.values() if action.method == "POST"], ids=lambda action: action.name)
 def test_no_action_is_blamed_for_its_own_template(load, action):
     assert found(load, step(action.name, str(dict(action.template)).replace("True", "true").replace("False", "false"))) == ([], [])
 

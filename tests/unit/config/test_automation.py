@@ -4,6 +4,7 @@ import pytest
 
 from tests.tools.certificates import private_key
 from tests.tools.evaluating import evaluated, filled, holds
+from tests.tools.every import every
 from worker.config.automation import CallerAuth, IntegrationAuth, Values
 from worker.config.events import EVENTS, event_name
 
@@ -93,7 +94,7 @@ def test_an_internal_address_may_be_called_when_it_is_listed(load, address, host
     assert load(text).integrations["api"].base_url == address
 
 
-@pytest.mark.parametrize(
+@every(
     ("path", "parts"),
     [
         ("/", ["/"]),
@@ -136,7 +137,7 @@ def test_a_method_takes_everything_that_a_file_can_say(load):
     assert (found.verb, found.timeout, list(found.output)) == ("PATCH", 600, ["All", "First Name", "Asked"])
 
 
-@pytest.mark.parametrize(
+@every(
     ("body", "kind", "content_type", "sent"),
     [
         ("{a: 1}", "json", None, {"a": 1}),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.tools.every import every
 from worker.core.errors import ConfigError
 
 
@@ -38,7 +39,7 @@ def test_a_variable_that_nothing_binds_is_a_mistake(load, expression, said):
     assert said in message
 
 
-@pytest.mark.parametrize(
+@every(
     "expression",
     [
         '"{{ $headers.a & $message.id & $route & $client }}"',

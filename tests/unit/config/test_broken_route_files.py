@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.every import every
 from worker.cli.check import check
 
 CASES = Path(__file__).parents[2] / "routes_bad"
@@ -18,6 +19,7 @@ def checked(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(name):
+        shutil.rmtree("routes", ignore_errors=True)
         case = CASES / name
         if case.is_dir():
             shutil.copytree(case, "routes")
@@ -32,7 +34,7 @@ def checked(tmp_path, capsys, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every("name", NAMES)
 def test_check_prints_exactly_this(checked, name):
     assert checked(name) == (2, (CASES / f"{name}.txt").read_text("utf-8"))
 

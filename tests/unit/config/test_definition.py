@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from tests.tools.every import every
 from worker.config.automation import CallerAuth, IntegrationAuth, Method, Runbook, Step, Wake, Webhook
 from worker.config.callers import CallerBasic, CallerSignature
 from worker.config.clients import ClientCredentials, ClientDefinition, Password
@@ -45,12 +46,12 @@ RESOLVED = {"every", "changes", "details", "key", "ignore", "concurrency", "body
 """Members whose value depends on others."""
 
 
-@pytest.mark.parametrize(("definition", "target", "renamed"), MADE, ids=lambda value: getattr(value, "__name__", ""))
+@every(("definition", "target", "renamed"), MADE, ids=lambda value: getattr(value, "__name__", ""))
 def test_no_member_of_a_definition_is_lost(definition, target, renamed):
     assert definition.model_fields.keys() - {field.name for field in dataclasses.fields(target)} == renamed
 
 
-@pytest.mark.parametrize(("definition", "target", "renamed"), MADE, ids=lambda value: getattr(value, "__name__", ""))
+@every(("definition", "target", "renamed"), MADE, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_default_of_a_file_is_the_default_of_the_object(definition, target, renamed):
     objects = {field.name: field for field in dataclasses.fields(target)}
     for name, member in definition.model_fields.items():

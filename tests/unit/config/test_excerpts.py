@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.tools.every import every
 from worker.core.errors import ConfigError
 
 SECRET = "planted-Hunter2"
@@ -28,7 +29,7 @@ def test_the_caret_is_under_the_place(load):
     assert problem.excerpt[problem.caret :] == "Agnt}"
 
 
-@pytest.mark.parametrize(
+@every(
     "line",
     [
         f"    auth: {{type: client_credentials, client_id: a, client_secret: {SECRET}, colour: red}}",

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tools.evaluating import InProcess, evaluated, holds, now
+from tests.tools.every import every
 from worker.config.expressions import compile_condition, compile_expression, compile_template
 from worker.config.paths import NotSimple, Scope, simple_path
 from worker.core.errors import ConfigError, ExpressionError
@@ -40,7 +41,7 @@ def evaluate(template, context=RECORD, **bindings):
     return evaluated(compile_template(template), context, bindings)
 
 
-@pytest.mark.parametrize(
+@every(
     ("expression", "value"),
     [
         ("id", 7),
@@ -73,7 +74,7 @@ def test_a_whole_expression_keeps_the_type_of_its_value(expression, value):
     assert evaluate(f"{{{{ {expression} }}}}") == value
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "result"),
     [
         ("#{{ id }}", "#7"),
@@ -144,14 +145,12 @@ def test_integers_that_are_calculated_with_are_exact_or_refused():
         evaluate("{{ n + 1 }}", {"n": 2**53 + 1})
 
 
-@pytest.mark.parametrize("text", ["id = 7", "{{ id = 7 }}", " {{\n id = 7 }}\n", "name", "rows", "in", "price > 1 and $exists(nil)", "$contains(name, /^a/i)"])
+@every("text", ["id = 7", "{{ id = 7 }}", " {{\n id = 7 }}\n", "name", "rows", "in", "price > 1 and $exists(nil)", "$contains(name, /^a/i)"])
 def test_a_condition_holds(text):
     assert holds(compile_condition(text), RECORD, {}) is True
 
 
-@pytest.mark.parametrize(
-    "text", ["id = 8", "missing", "nil", '""', "0", "[]", "{}", "missing > 1", "missing.x = 1", "$not(yes)", "[0, false]", "$boolean(missing)"]
-)
+@every("text", ["id = 8", "missing", "nil", '""', "0", "[]", "{}", "missing > 1", "missing.x = 1", "$not(yes)", "[0, false]", "$boolean(missing)"])
 def test_a_condition_does_not_hold(text):
     assert holds(compile_condition(text), RECORD, {}) is False
 
@@ -166,7 +165,7 @@ def test_a_bare_text_is_one_expression_that_yields_the_whole_document():
     assert evaluated(compile_expression("{{" + text + "}}"), RECORD, {}) == {"payload": {"n": 2, "curly": {"a": {}}}}
 
 
-@pytest.mark.parametrize(
+@every(
     ("expression", "column", "said"),
     [
         ("a b", 6, "`b` is not expected"),
@@ -243,7 +242,7 @@ def test_a_function_that_the_expression_defines_is_no_mistake():
 SECRET = "s3cr3t-customer-data"
 
 
-@pytest.mark.parametrize(
+@every(
     "expression",
     [
         "$number(s)",
@@ -279,7 +278,7 @@ def test_an_error_never_quotes_data(expression):
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
 
 
-@pytest.mark.parametrize(
+@every(
     ("expression", "said"),
     [
         ("$match(s, /x*/)", "a regular expression matches the empty text (D1004): `/x*/`"),
@@ -301,7 +300,7 @@ def test_an_error_of_a_run_names_the_regular_expression_or_the_picture_but_no_da
     assert "#,#0" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
+@every(
     "expression",
     [
         "$contains(s, /a[bc]/i)",
@@ -324,7 +323,7 @@ def test_literals_that_are_right_or_known_at_run_time_only_are_no_mistake(expres
     compile_expression(expression)
 
 
-@pytest.mark.parametrize(
+@every(
     ("expression", "value"),
     [
         ("$fromMillis(n, p)", "1970"),

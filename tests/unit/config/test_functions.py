@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.tools.evaluating import InProcess
+from tests.tools.every import every
 from worker.config.expressions import compile_template
 from worker.config.function_calls import calls_of, literal_value
 from worker.config.template_lexer import tokens
@@ -63,7 +64,7 @@ def reason(expression, context=MESSAGE, ids=None):
     return str(failed.value).removeprefix("`v`: the expression at f:1:4: ")
 
 
-@pytest.mark.parametrize(
+@every(
     ("expression", "value"),
     [
         (f"$date('31/12/2025', {PICTURE})", "2025-12-31"),
@@ -84,7 +85,7 @@ def test_a_date_by_its_picture(expression, value):
     assert result(expression) == value
 
 
-@pytest.mark.parametrize(
+@every(
     ("expression", "expected"),
     [
         (f"$date('31/02/2025', {PICTURE})", "a text is not a possible date or time of its picture, or the picture lacks what makes up a date (D3136)"),
@@ -103,7 +104,7 @@ def test_a_date_that_is_impossible_or_of_another_form_fails_without_its_text(exp
     assert reason(expression) == expected
 
 
-@pytest.mark.parametrize(
+@every(
     ("expression", "expected"),
     [
         ("$fail('the customer is unknown')", "the customer is unknown"),
@@ -122,7 +123,7 @@ def test_a_text_that_the_author_wrote_out_is_told_and_a_computed_one_is_not(expr
     assert reason(expression) == expected
 
 
-@pytest.mark.parametrize(
+@every(
     ("expression", "value"),
     [
         ("$table('customers', code)", 12),
@@ -161,7 +162,7 @@ def test_a_row_that_is_not_there_fails_and_its_key_is_not_told(expression, expec
     assert reason(expression) == expected
 
 
-@pytest.mark.parametrize(
+@every(
     ("expression", "value"),
     [
         ("$id('Site', {'name': site})", 6),
@@ -221,7 +222,7 @@ def test_without_a_client_or_tables_a_lookup_fails():
         asyncio.run(template.evaluate(MESSAGE, {}, InProcess()))
 
 
-@pytest.mark.parametrize(
+@every(
     ("expression", "message"),
     [
         ("$table('customer', code)", "f:1:11: there is no table `customer`; did you mean customers?"),

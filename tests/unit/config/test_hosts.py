@@ -4,10 +4,11 @@ from ipaddress import ip_address
 
 import pytest
 
+from tests.tools.every import every
 from worker.config.hosts import allowed, host_entry, internal, local, numeric
 
 
-@pytest.mark.parametrize(
+@every(
     "address",
     [
         "127.0.0.1",
@@ -41,7 +42,7 @@ def test_an_address_of_the_public_internet_is_not(address):
     assert not internal(ip_address(address))
 
 
-@pytest.mark.parametrize(
+@every(
     ("host", "expected"),
     [
         ("localhost", True),
@@ -58,7 +59,7 @@ def test_a_host_that_is_written_as_internal_is_seen(host, expected):
     assert local(host) is expected
 
 
-@pytest.mark.parametrize(
+@every(
     ("host", "expected"),
     [
         ("127.1", True),
@@ -76,7 +77,7 @@ def test_odd_spellings_of_addresses_are_seen(host, expected):
     assert numeric(host) is expected
 
 
-@pytest.mark.parametrize(
+@every(
     ("entry", "expected"),
     [
         ("a.b", ("a.b", None)),
@@ -93,9 +94,7 @@ def test_an_entry_is_a_host_and_perhaps_a_port(entry, expected):
     assert host_entry(entry) == expected
 
 
-@pytest.mark.parametrize(
-    "entry", ["", "http://x", "x:99999", "x:0", "x:y", "x y", "*.a", "10.0.0.0/8", "x?y", "x#y", "u@x", "[::1", "127.1", "2130706433", ":80"]
-)
+@every("entry", ["", "http://x", "x:99999", "x:0", "x:y", "x y", "*.a", "10.0.0.0/8", "x?y", "x#y", "u@x", "[::1", "127.1", "2130706433", ":80"])
 def test_what_is_no_host_is_refused_with_a_sentence(entry):
     with pytest.raises(ValueError, match=r"^must be `host`|^must be an address|^is an ambiguous address"):
         host_entry(entry)

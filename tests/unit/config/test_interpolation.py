@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from tests.tools.every import every
 from worker.config.interpolation import Unfilled, Variables
 
 
@@ -31,7 +32,7 @@ def test_references_are_replaced_once_and_nothing_else_is(variables, text, resul
     assert variables.fill(text) == result
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "said"),
     [
         ("${NOPE}", "`NOPE` is not set"),
@@ -112,7 +113,6 @@ def test_a_secret_variable_has_no_white_space_around_it(tmp_path, name, value):
     assert Variables({name: value}, tmp_path).fill(f"${{{name}}}") == "sandbox-secret"
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", ["pipe", "socket", "link to a pipe", "link to a device"])
 def test_what_is_no_file_is_refused_without_waiting_for_it(variables, tmp_path, kind):
     path = tmp_path / "secrets" / "odd"

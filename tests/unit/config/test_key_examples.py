@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from worker.config.loader import load_routes
 from worker.config.schema import json_schema
 
 SCHEMA = json_schema()
-PEM = private_key()
+key = cache(private_key)
 OPENAPI = Path(__file__).parents[1] / "catalogue" / "tiny_openapi.json"
 CLIENT = {"url": "https://acme.haloitsm.com", "auth": {"type": "client_credentials", "client_id": "a", "client_secret": "b"}}
 SIGNATURE = {"type": "signature", "header": "X-Signature", "secret": "${HOOK_SECRET}"}
@@ -260,12 +261,12 @@ def accepted(tmp_path):
 
     def run(document):
         text = json.dumps(document)
-        (tmp_path / "routes").mkdir()
+        (tmp_path / "routes").mkdir(exist_ok=True)
         (tmp_path / "routes" / "a.yaml").write_text(text)
         (tmp_path / "routes" / "openapi.json").write_bytes(OPENAPI.read_bytes())
         (tmp_path / "routes" / "models.csv").write_text("code,name\nX1,Thinkpad\n")
         for name in re.findall(r"\$\{file:([\w.-]+)\}", text):
-            (tmp_path / name).write_text(PEM if name.endswith(".pem") else "a-secret-of-the-test")
+            (tmp_path / name).write_text(key() if name.endswith(".pem") else "a-secret-of-the-test")
         environment = {name: f"a-value-of-the-test-{name}" for name in re.findall(r"\$\{(\w+)\}", text)}
         return load_routes(tmp_path / "routes", environment, tmp_path).warnings
 

@@ -375,7 +375,6 @@ def test_any_bytes_are_loaded_or_refused(tmp_path, content):
         load_routes(directory, {}, tmp_path)
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_a_route_file_that_is_no_file_is_reported_without_waiting(tmp_path, make):
     directory = tmp_path / "any"

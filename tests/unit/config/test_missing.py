@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tools.evaluating import InProcess, evaluated, filled, now
+from tests.tools.every import every
 from worker.config.automation import Values
 from worker.config.expressions import compile_expression, compile_template
 from worker.config.run_templates import compile_run_template
@@ -136,7 +137,7 @@ def required(load, names, transform="    transform: '{\"payload\": $}'\n", **mor
     return load(f"{head}    required: [{names}]\n{transform}", **more).publishers["computers"].required
 
 
-@pytest.mark.parametrize(
+@every(
     ("payload", "reason"),
     [
         ({"a": 1, "b": {"c": 0}}, None),

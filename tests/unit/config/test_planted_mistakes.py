@@ -2,10 +2,12 @@
 
 import time
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from ruamel.yaml import YAML
 
+from tests.tools.every import every
 from worker.app.planning.examples import examples_of, run_example
 from worker.app.planning.planner import open_planner
 from worker.config.loader import load_routes
@@ -41,8 +43,8 @@ def with_mistake(text, mistake):
 @pytest.fixture
 def load(tmp_path):
     def run(text, name="a"):
-        folder = tmp_path / name / "routes"
-        folder.mkdir(parents=True)
+        folder = Path(mkdtemp(prefix=name, dir=tmp_path)) / "routes"
+        folder.mkdir()
         (folder / "a.yaml").write_text(text + CLIENT)
         return load_routes(folder, {}, tmp_path)
 
@@ -68,7 +70,7 @@ def test_there_are_100_mistakes_and_more_in_30_mappings():
     assert len(MISTAKES) >= 100
 
 
-@pytest.mark.parametrize("name", MAPPINGS)
+@every("name", MAPPINGS)
 def test_check_says_nothing_about_a_good_mapping(load, name):
     assert load(MAPPINGS[name]["file"]).warnings == ()
 
@@ -78,7 +80,7 @@ async def test_the_examples_of_good_mappings_pass(load):
     assert {name: text for name, text in found.items() if text} == {}
 
 
-@pytest.mark.parametrize("name", OF_CHECK)
+@every("name", OF_CHECK)
 def test_check_finds_the_mistake_and_shows_its_line(load, name):
     text, mistake = OF_CHECK[name]
     try:

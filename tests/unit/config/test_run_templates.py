@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.tools.evaluating import filled
+from tests.tools.every import every
 from worker.config.automation import Values
 from worker.config.run_templates import compile_run_template, variable_template
 from worker.core.errors import ConfigError, ExpressionError
@@ -82,7 +83,7 @@ FILLED = [
 ]
 
 
-@pytest.mark.parametrize(("value", "expected"), FILLED, ids=lambda value: str(value)[:40])
+@every(("value", "expected"), FILLED, ids=lambda value: str(value)[:40])
 def test_a_value_is_filled(value, expected):
     found = filled(compile_run_template(value), VALUES)
     assert (found, type(found)) == (expected, type(expected))
@@ -113,7 +114,7 @@ def test_the_names_are_those_of_the_variables_used():
     assert filled(variable_template("Number"), VALUES) == 7
 
 
-@pytest.mark.parametrize(
+@every(
     ("value", "column", "said"),
     [
         ("ab <<Name", 4, "`<<` is not closed"),

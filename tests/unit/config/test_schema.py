@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from tests.tools.every import every
 from worker.cli.schema import print_schema
 from worker.config.schema import json_schema
 
@@ -32,7 +33,7 @@ def test_an_editor_finds_the_schema_from_each_sample(sample):
     assert (sample.parent / named[1]).resolve() == SNAPSHOT
 
 
-@pytest.mark.parametrize("definition", json_schema()["$defs"].values(), ids=json_schema()["$defs"])
+@every("definition", json_schema()["$defs"].values(), ids=json_schema()["$defs"])
 def test_every_member_is_described_and_nothing_else_is_allowed(definition):
     assert definition["description"]
     assert definition["additionalProperties"] is False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.tools.every import every
 from worker.config import csv_tables
 from worker.core.errors import ConfigError
 
@@ -85,7 +86,7 @@ def test_a_table_has_limits(table, monkeypatch):
     assert messages(table, "code,id\nA,1\nB,2\n") == ["routes/models.csv: the file has more than 10 bytes, the most that a table may have"]
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "message"),
     [
         ("nope.csv", "the CSV file `nope.csv` cannot be read: no such file or directory"),

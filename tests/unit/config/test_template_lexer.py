@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.config.template_lexer import Embedded, LiteralText, Unclosed, parts, tokens, whole
 
 TRICKY = [
@@ -26,12 +27,12 @@ TRICKY = [
 ]
 
 
-@pytest.mark.parametrize("expression", TRICKY)
+@every("expression", TRICKY)
 def test_the_closing_braces_are_those_that_nothing_inside_owns(expression):
     assert parts(f"x{{{{{expression}}}}}y") == [LiteralText("x", 0), Embedded(expression, 3), LiteralText("y", len(expression) + 5)]
 
 
-@pytest.mark.parametrize("expression", TRICKY)
+@every("expression", TRICKY)
 def test_an_expression_alone_is_the_whole_value_whatever_space_is_around_it(expression):
     assert whole(f" \n{{{{ {expression} }}}}\n") == Embedded(f" {expression} ", 4)
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.config.variables import ElementPart, MatchPart, MemberPart, VariablePath, VariableSyntaxError, parse_variable
 
 COMPLETION = {
@@ -164,14 +165,14 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("text", "document", "expected"), CASES, ids=lambda value: value if isinstance(value, str) else "")
+@every(("text", "document", "expected"), CASES, ids=lambda value: value if isinstance(value, str) else "")
 def test_an_expression_finds(text, document, expected):
     found = parse_variable(text).find(document)
     assert found.there is (expected is not MISSING)
     assert json.dumps(found.value) == json.dumps(None if expected is MISSING else expected)  # 1, 1.0 and true are equal in Python
 
 
-@pytest.mark.parametrize(("text", "column", "said"), BROKEN, ids=[case[0] for case in BROKEN])
+@every(("text", "column", "said"), BROKEN, ids=[case[0] for case in BROKEN])
 def test_a_mistake_is_reported_with_its_column(text, column, said):
     with pytest.raises(VariableSyntaxError) as error:
         parse_variable(text)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.every import every
 from worker.config.config_node import RouteFile
 from worker.config.interpolation import Variables
 from worker.config.yaml_text import read_yaml
@@ -52,7 +53,7 @@ def nodes(root):
     return [root] if isinstance(root.value, str) else [node for child in root.children.values() for node in nodes(child)]
 
 
-@pytest.mark.parametrize("node", [node for node in nodes(read(STYLES)) if "two" in node.value], ids=lambda node: node.name)
+@every("node", [node for node in nodes(read(STYLES)) if "two" in node.value], ids=lambda node: node.name)
 def test_a_place_inside_a_text_is_found_in_every_style(node):
     problem = node.problem("here", node.value.index("two"))
     assert STYLES.splitlines()[problem.line - 1][problem.column - 1 :].startswith("two three")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.core.allowance import Allowance, Pace
 
 LIMITS = st.tuples(st.integers(1, 2000), st.floats(1, 3600))
@@ -32,7 +33,7 @@ def minted(allowance, naps, *, confirms=()):
     return moments
 
 
-@pytest.mark.parametrize(
+@every(
     ("requests", "seconds", "least"),
     [(700, 300, 0.92), (350, 300, 0.9), (100, 60, 0.87), (60, 20, 0.85), (300, 30, 0.89), (7000, 300, 0.92), (10, 60, 0.6), (1000, 3600, 0.93), (1000, 1, 0.4)],
 )

@@ -8,6 +8,7 @@ import zlib
 
 import pytest
 
+from tests.tools.every import every
 from worker.core.bodies import measure, read_json, read_message, unpacked
 from worker.core.errors import Oversized, Undecodable
 from worker.core.message import Message
@@ -22,7 +23,7 @@ def raw_deflate(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-@pytest.mark.parametrize(
+@every(
     ("body", "content_type", "content_encoding"),
     [
         (BODY, "application/json", ""),
@@ -53,7 +54,7 @@ def test_a_body_is_read_whatever_it_is_packed_in(body: bytes, content_type: str,
     assert read_message(Message(body, content_type=content_type, content_encoding=content_encoding)) == READ
 
 
-@pytest.mark.parametrize(
+@every(
     ("body", "content_type", "content_encoding", "reason"),
     [
         (BODY, "", "br", "the body is compressed with br, which is not read: compress with gzip or deflate, or not at all"),

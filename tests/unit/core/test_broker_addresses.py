@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.core.broker_addresses import addresses_of, mistake_in, place_of, virtual_host
 from worker.core.redaction import redact_text
 
@@ -33,7 +34,7 @@ def test_the_addresses_keep_their_order_and_lose_the_spaces_around_them():
     assert addresses_of(" amqp://a , amqp://b\n") == ("amqp://a", "amqp://b")
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "said"),
     [
         (f"amqp://u:{PLANTED},{PLANTED}@a/v", f"address 2 of 2: it is not an address; {COMMA}"),

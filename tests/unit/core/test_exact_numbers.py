@@ -9,6 +9,7 @@ import orjson
 import pytest
 from hypothesis import example, given
 
+from tests.tools.every import every
 from tests.tools.json_documents import DOCUMENTS, NUMBERS, is_too_large, same, value_of
 from worker.core.errors import Undecodable
 from worker.core.exact_numbers import PIECE, digest_text, has_long_number
@@ -33,7 +34,7 @@ def test_what_a_double_holds_stays_a_plain_number(text: str):
         assert type(decode(text.encode())) in ({int, float} if abs(number) < 2**63 else {int, float, Decimal})
 
 
-@pytest.mark.parametrize(
+@every(
     ("sent", "written"),
     [
         ("9007199254740993", "9007199254740993"),

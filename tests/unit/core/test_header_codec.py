@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from tests.tools.headers import CODEC, proven
 from tests.unit.flows.routes import Arrived
 from worker.core.delivery_state import Death, DeliveryState, OrderStamp
@@ -135,7 +136,7 @@ def test_a_reply_address_that_only_its_own_channel_may_publish_is_left_out():
     assert CODEC.copy(replace(given_, reply_to="amq.rabbitmq.reply-to.g1"), "q", DeliveryState("m1", "c1")).reply_to == "amq.rabbitmq.reply-to.g1"
 
 
-@pytest.mark.parametrize("name", ["CC", "BCC", "Cc", "x-death", "x-last-death-queue", "halo-anything", "dead-anything", "original-exchange", "replays"])
+@every("name", ["CC", "BCC", "Cc", "x-death", "x-last-death-queue", "halo-anything", "dead-anything", "original-exchange", "replays"])
 def test_what_routes_or_is_ours_stands_under_its_own_name_on_no_copy(name: str):
     assert is_reserved(name)
     copy = CODEC.copy(message(), "q", DeliveryState("m1", "c1", "e", "k", headers={name: ["x"]}))

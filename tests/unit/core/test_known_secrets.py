@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.core.known_secrets import FEW, KnownSecrets, redacted
 from worker.core.redaction import MASK
 
@@ -34,7 +35,7 @@ FORMS = {
 LOWERABLE = SECRET.lower()
 
 
-@pytest.mark.parametrize("form", FORMS)
+@every("form", FORMS)
 def test_a_secret_is_masked_in_every_form(form):
     told = FORMS[form](LOWERABLE)
     hidden = KnownSecrets([LOWERABLE]).hide(f"you sent <{told}>!")

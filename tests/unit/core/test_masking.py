@@ -2,14 +2,14 @@
 
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.core.masking import Masker
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "value", "masked"),
     [
         ("user_name", "Ada Lovelace", "Person 1"),
@@ -41,7 +41,7 @@ def test_personal_data_is_masked_by_the_name_of_its_member_and_by_its_look(name,
     assert Masker().mask({name: value}) == {name: masked}
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "value"),
     [
         ("id", 12),

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.core.printable import printable, printable_json
 
 DANGEROUS = [*(chr(code) for code in range(0x20) if code not in {9, 10}), "\x7f", *map(chr, range(0x80, 0xA0)), *map(chr, range(0x202A, 0x202F))]
 DANGEROUS += [*map(chr, range(0x2066, 0x206A)), "\u200e", "\u200f", "\u061c", "\u2028", "\u2029"]
 
 
-@pytest.mark.parametrize("character", DANGEROUS, ids=lambda character: f"U+{ord(character):04X}")
+@every("character", DANGEROUS, ids=lambda character: f"U+{ord(character):04X}")
 def test_each_character_that_steers_is_replaced_by_one_that_can_be_seen(character):
     shown = printable(f"a{character}b")
     assert (len(shown), shown[0], shown[2]) == (3, "a", "b")

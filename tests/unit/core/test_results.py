@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.tools.every import every
 from tests.unit.flows.routes import Arrived
 from worker.core.delivery_state import DeliveryState
 from worker.core.message import Message
@@ -42,7 +43,7 @@ def test_a_sender_may_name_reply_queues_and_its_own_channel(address):
     assert RULE.refusal(address) == ""
 
 
-@pytest.mark.parametrize(
+@every(
     "address",
     [
         "halo.state.tickets",

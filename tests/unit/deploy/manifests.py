@@ -1,6 +1,7 @@
 """What `kubectl apply -k` sends, as far as our manifests use kustomize: what they do not use is refused, so that nothing goes unchecked."""
 
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,14 @@ Manifest = dict[str, Any]
 
 def documents(path: Path) -> list[Any]:
     """All documents of a file, read as Kubernetes reads them: YAML 1.1, in which 0440 is octal."""
+    return deepcopy(parsed(path.read_text("utf-8")))
+
+
+@cache
+def parsed(text: str) -> list[Any]:
     yaml = YAML(typ="safe", pure=True)
     yaml.version = (1, 1)
-    return [document for document in yaml.load_all(path.read_text("utf-8")) if document is not None]
+    return [document for document in yaml.load_all(text) if document is not None]
 
 
 def document(path: Path) -> Any:

@@ -6,6 +6,7 @@ import kubernetes_validate
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tests.tools.every import every
 from tests.unit.deploy.manifests import BASE, COMPONENTS, built, documents, kustomization, name_of, named
 
 VERSIONS = ("1.28", kubernetes_validate.latest_version())
@@ -105,8 +106,8 @@ class ServiceMonitor(Strict):
 EXTENSIONS = {model.__name__: model for model in (TriggerAuthentication, ScaledObject, ServiceMonitor)}
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("resource", OWN, ids=name_of)
+@every("version", VERSIONS)
+@every("resource", OWN, ids=name_of)
 def test_kubernetes_takes_the_manifest(resource, version):
     assert kubernetes_validate.validate(resource, version, strict=True) == version.rpartition(".0")[0] or version
 

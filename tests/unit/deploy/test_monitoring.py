@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from tests.tools.every import every
 from tests.unit.deploy.manifests import TOP, document
 from tests.unit.deploy.promql import families, mistakes, parsed, result_labels, selectors
 from worker.cli.main import app
@@ -38,7 +39,7 @@ DEAD = [dead_queue("erp.assets"), dead_queue("halo.run.ask"), subscriber_dead_qu
 
 
 def titled(pairs):
-    return pytest.mark.parametrize(("title", "expression"), pairs, ids=[title for title, _ in pairs])
+    return every(("title", "expression"), pairs, ids=[title for title, _ in pairs])
 
 
 @titled(ASKED)
@@ -46,7 +47,7 @@ def test_an_expression_asks_for_what_the_worker_exports(title, expression):
     assert list(mistakes(expression)) == []
 
 
-@pytest.mark.parametrize("family", sorted(families()))
+@every("family", sorted(families()))
 def test_the_dashboard_shows_every_metric(family):
     shown = {selector.name for _, expression, _ in TARGETS for selector in selectors(expression)}
     assert shown & families()[family], (
@@ -70,13 +71,13 @@ def test_a_wrong_expression_would_be_seen(wrong):
     assert list(mistakes(wrong))
 
 
-@pytest.mark.parametrize(("title", "expression", "legend"), TARGETS)
+@every(("title", "expression", "legend"), TARGETS)
 def test_a_legend_names_labels_of_its_result(title, expression, legend):
     labels = result_labels(expression)
     assert labels is None or set(re.findall(r"\{\{(\w+)\}\}", legend)) <= labels
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+@every("rule", RULES, ids=lambda rule: rule["alert"])
 def test_an_alert_says_what_it_is_and_what_to_do(rule):
     assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
     assert set(rule["annotations"]) == {"summary", "description"}
@@ -96,7 +97,7 @@ def test_every_alert_has_a_name_of_its_own():
     assert [name for name, times in Counter(rule["alert"] for rule in RULES).items() if times > 1] == []
 
 
-@pytest.mark.parametrize(
+@every(
     "fault",
     [
         "broker_up",

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from ruamel.yaml import YAML
 
+from tests.tools.every import every
 from tests.unit.deploy.manifests import BASE, TOP, kustomization
 from worker import __version__
 
@@ -77,7 +78,7 @@ def test_a_run_ends_by_itself_and_does_not_meet_another(name):
     assert [job for job, content in WORKFLOWS[name]["jobs"].items() if "uses" not in content and "timeout-minutes" not in content] == []
 
 
-@pytest.mark.parametrize(("where", "step"), [(where, step) for where, step in STEPS if "run" in step])
+@every(("where", "step"), [(where, step) for where, step in STEPS if "run" in step])
 def test_a_command_takes_what_others_have_written_from_its_environment_only(where, step):
     """A branch or tag may be named like a command."""
     assert "${{" not in step["run"], where

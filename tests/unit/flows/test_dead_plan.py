@@ -7,6 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from tests.tools.every import every
 from tests.tools.headers import CODEC, opened
 from tests.unit.flows.routes import Arrived, Holding, find, publisher
 from worker.catalogue.actions import ACTIONS
@@ -35,8 +36,8 @@ def planned(verdict: Verdict | None, headers: dict[str, Any], body: bytes = b"{}
     return planner(box, Routes(**({"publishers": {"assets": publisher()}} | routes)), verdict)(letter_of(box, message, CODEC), message)
 
 
-@pytest.mark.parametrize("dead_class", CLASSES)
-@pytest.mark.parametrize("verdict", [None, *Verdict])
+@every("dead_class", CLASSES)
+@every("verdict", [None, *Verdict])
 def test_letters_whose_effect_is_known_are_replayed_whatever_the_verdict_on_others(dead_class: str, verdict: Verdict | None):
     assert planned(verdict, {"dead-class": dead_class}) == Replay()
 

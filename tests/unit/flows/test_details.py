@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 
+from tests.tools.every import every
 from worker.catalogue.operation import Operation
 from worker.changes.detect import Change
 from worker.core.exchange import Exchange, Fate, Priority, Request
@@ -78,7 +79,7 @@ async def test_records_without_an_answer_one_after_the_other_end_the_poll_before
     assert LOST.reason in found.gave_up
 
 
-@pytest.mark.parametrize(("fate", "status", "down", "oversized"), list(product(Fate, (None, 200, 400, 403, 404, 500), (False, True), (False, True))))
+@every(("fate", "status", "down", "oversized"), list(product(Fate, (None, 200, 400, 403, 404, 500), (False, True), (False, True))))
 def test_every_exchange_without_a_record_has_a_meaning(fate: Fate, status: int | None, down: bool, oversized: bool):
     exchange = Exchange(fate, status, "why", down=down, oversized=oversized)
     if fate is Fate.NOT_SENT and not down:

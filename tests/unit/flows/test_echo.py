@@ -8,6 +8,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from tests.unit.flows.echo_world import HIDDEN, LISTED, World
 from worker.flows.echoes.footprints import ObservedRow, footprint_of, is_echo, is_own_deletion, microseconds, same_stamp, stamp_of
 from worker.sandbox.dates import naive, precise, stored
@@ -117,7 +118,7 @@ def test_a_change_that_our_write_does_not_explain_is_published_unless_the_route_
     assert is_echo(seen(ignore=frozenset({"colour"})), footprints)
 
 
-@pytest.mark.parametrize(
+@every(
     ("sent", "changes"),
     [
         ({"client_id": 4}, {"client_id": 4, "client_name": "New"}),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.tools.every import every
 from worker.catalogue.actions import ACTIONS
 from worker.catalogue.catalogue import load
 from worker.config.automation import Runbook, Step
@@ -32,8 +33,8 @@ def test_what_is_written_and_watched_is_guarded():
     assert guarded(routes(seen=replace(SEEN, operation=operation("Tickets/{id}", "GET")))) == {"main": {"tickets"}}
 
 
-@pytest.mark.parametrize("watched", ["Tickets", "Opportunities", "Projects"])
-@pytest.mark.parametrize("written", ["Tickets", "Opportunities", "Projects"])
+@every("watched", ["Tickets", "Opportunities", "Projects"])
+@every("written", ["Tickets", "Opportunities", "Projects"])
 def test_tickets_opportunities_and_projects_are_records_of_one_table(watched: str, written: str):
     seen, erp = replace(SEEN, operation=operation(watched, "GET")), replace(ERP, operation=operation(written, "POST"))
     assert guarded(routes(seen, erp)) == {"main": {"tickets"}}

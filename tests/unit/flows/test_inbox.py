@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from tests.tools.evaluating import InProcess
+from tests.tools.every import every
 from tests.tools.headers import CODEC, dead_letter, opened, retry_copy
 from tests.unit.flows.routes import ASSETS, Arrived, Given, Holding, Impatient, Ledger, ScriptedHalo, answered, publisher
 from worker.config.routes import Publisher
@@ -157,6 +158,6 @@ async def test_a_key_that_cannot_be_claimed_is_tried_again_and_counts_as_no_atte
     assert not outcome.counted
 
 
-@pytest.mark.parametrize(("value", "text"), [(7, "7"), (7.0, "7"), ("7", "7"), (False, "false"), (0, "0"), (["a", 1], '["a",1]'), (None, ""), ("", "")])
+@every(("value", "text"), [(7, "7"), (7.0, "7"), ("7", "7"), (False, "false"), (0, "0"), (["a", 1], '["a",1]'), (None, ""), ("", "")])
 def test_a_key_is_its_text(value: Any, text: str):
     assert key_text(value) == text

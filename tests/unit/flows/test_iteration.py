@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.config.automation import Step
 from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, encode
@@ -119,7 +120,7 @@ def test_what_cannot_be_unpacked_is_refused(text):
         unpacked(text)
 
 
-@pytest.mark.parametrize(
+@every(
     "change",
     [
         {"callers": [7]},

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tools.waiting import until
+from tests.tools.waiting import SOON, until
 from worker.core.message import Announced, Message
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.memory import FREE, Memory, Pool, Receipts, Share, with_memory
@@ -97,7 +97,7 @@ async def test_whoever_gives_up_waiting_leaves_nothing_taken_and_holds_up_nobody
     giving_up.cancel()
     await asyncio.gather(giving_up, return_exceptions=True)
     holder.release()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SOON):
         (await next_one).release()
     assert (pool.used, pool.waiting) == (0, 0)
 
@@ -122,7 +122,7 @@ def test_everybody_gets_a_turn_and_the_pool_is_never_overdrawn_but_by_one_alone(
             await asyncio.sleep(0)
             share.release()
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SOON):
             await asyncio.gather(*(take(weight, gives_up) for weight, gives_up in takers))
         assert (pool.used, pool.waiting) == (0, 0)
 

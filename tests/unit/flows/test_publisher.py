@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.tools.evaluating import InProcess
+from tests.tools.every import every
 from tests.tools.headers import opened
 from tests.unit.flows.routes import DELETE, Arrived, Given, Holding, Impatient, Ledger, ScriptedHalo, answered, find, publisher
 from worker.config.compiled import RequestParameters
@@ -36,7 +37,7 @@ def outcome(fate: Fate, kind: str, *, status: int | None = None, down: bool = Fa
     return outcome_of(Exchange(fate, status, "why", down=down), write, repeatable=not write.creates)
 
 
-@pytest.mark.parametrize(("fate", "kind", "down"), list(product(Fate, WRITES, (True, False))))
+@every(("fate", "kind", "down"), list(product(Fate, WRITES, (True, False))))
 def test_every_fate_of_every_write_has_an_outcome_and_a_create_is_never_repeated_blindly(fate: Fate, kind: str, down: bool):
     settlement = settle(outcome(fate, kind, down=down), attempts=0, doubtful=False, delays=(10.0,))
     may_have_happened = fate in {Fate.AMBIGUOUS, Fate.DONE, Fate.DONE_UNREAD}
@@ -46,9 +47,9 @@ def test_every_fate_of_every_write_has_an_outcome_and_a_create_is_never_repeated
         assert settlement == Ack()
 
 
-@pytest.mark.parametrize("kind", WRITES)
-@pytest.mark.parametrize("fate", [Fate.NOT_SENT, Fate.THROTTLED])
-@pytest.mark.parametrize("down", [True, False])
+@every("kind", WRITES)
+@every("fate", [Fate.NOT_SENT, Fate.THROTTLED])
+@every("down", [True, False])
 def test_what_did_not_reach_halo_is_no_fault_of_the_message(fate: Fate, kind: str, down: bool):
     assert outcome(fate, kind, status=429, down=down) == Unsent("why", 429, counted=False)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.tools.every import every
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.flows.polling.retrying import PAUSES, RetryingReader, by_chance
 
@@ -70,8 +71,8 @@ async def read(halo: Any, clock: Clock | None = None) -> Exchange:
     return await RetryingReader(halo, clock, clock.stop).send(REQUEST, priority=Priority.POLL)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("chance", CHANCES.values(), ids=CHANCES.keys())
-@pytest.mark.parametrize("times", [1, 2, 3])
+@every("chance", CHANCES.values(), ids=CHANCES.keys())
+@every("times", [1, 2, 3])
 async def test_what_fails_by_chance_is_read_again(chance: Exchange, times: int):
     halo = Answering([chance] * times + [GOOD])
     assert await read(halo) == GOOD
@@ -114,8 +115,8 @@ async def test_a_worker_that_stops_asks_no_more_and_says_that_nothing_was_sent()
     assert (exchange.fate, exchange.down, halo.asked) == (Fate.NOT_SENT, False, 1)
 
 
-@pytest.mark.parametrize("fate", Fate)
-@pytest.mark.parametrize("down", [False, True])
+@every("fate", Fate)
+@every("down", [False, True])
 def test_a_read_that_was_answered_or_refused_is_never_taken_for_chance(fate: Fate, down: bool):
     if fate in {Fate.DONE, Fate.REJECTED, Fate.AUTH}:
         assert not by_chance(Exchange(fate, down=down))

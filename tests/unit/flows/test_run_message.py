@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from tests.unit.flows.routes import Arrived
 from worker.config.automation import Values
 from worker.config.control_steps import MOST_STARTS
@@ -76,7 +77,7 @@ def test_a_member_of_another_type_never_gets_through_as_it_is(member: str, value
     assert isinstance(run.id + run.runbook + run.started, str)
 
 
-@pytest.mark.parametrize("member", ["id", "runbook", "step", "visit", "variables", "plain", "status", "response", "request", "started"])
+@every("member", ["id", "runbook", "step", "visit", "variables", "plain", "status", "response", "request", "started"])
 def test_a_member_that_is_missing_is_named(member: str):
     document = json.loads(whole.message().body)
     del document[member]

@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 
+from tests.tools.every import every
 from worker.config.automation import Integration, IntegrationAuth, Method, Runbook, Step
 from worker.core.exchange import Exchange, Fate
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent
@@ -19,7 +20,7 @@ def settled(outcome: Outcome) -> object:
     return settle(outcome, attempts=0, doubtful=False, delays=(10.0,))
 
 
-@pytest.mark.parametrize(("fate", "repeatable", "down"), ALL)
+@every(("fate", "repeatable", "down"), ALL)
 def test_every_fate_of_a_method_has_an_outcome(fate: Fate, repeatable: bool, down: bool):
     outcome = method_outcome(Exchange(fate, 200, "why", body={"a": 1}, down=down), repeatable=repeatable)
     expected: dict[Fate, Outcome] = {
@@ -43,7 +44,7 @@ def test_what_may_have_happened_and_may_not_happen_twice_is_never_tried_again(fa
         assert isinstance(settlement, Retry | Bury)
 
 
-@pytest.mark.parametrize(("fate", "down"), list(product(Fate, (True, False))))
+@every(("fate", "down"), list(product(Fate, (True, False))))
 def test_a_read_is_done_only_when_it_was_read(fate: Fate, down: bool):
     outcome = read_outcome(Exchange(fate, 200, "why", down=down))
     assert isinstance(outcome, Done) == (fate is Fate.DONE)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-import pytest
 
+from tests.tools.every import every
 from worker.app.page.run_list import runs_of
 from worker.flows.story import Subject, story_of
 
@@ -63,7 +63,7 @@ def test_an_id_with_a_quote_is_found():
     assert story(ids('a"b'), [told]) == [told]
 
 
-@pytest.mark.parametrize(
+@every(
     "wrong",
     [{"t": "x"}, {"t": None}, {"t": True}, {"t": 1e300}, {"t": -1}, {"e": ["x"]}, {"r": 5}, {"c": ["c1"]}, {"m": {"a": 1}}, {"way": 5}, {"i": 5}, {"i": [5]}],
     ids=str,

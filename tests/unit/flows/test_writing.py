@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.tools.evaluating import InProcess, now
+from tests.tools.every import every
 from tests.unit.flows.routes import DELETE, Given, publisher
 from worker.config.compiled import RequestParameters
 from worker.core.errors import Undecodable
@@ -69,7 +70,7 @@ def test_a_deletion_has_no_payload_whatever_the_message_says():
     assert written({"path": {"id": 7}, "payload": {"a": 1}}, operation=DELETE) == Write({"id": 7}, {}, None)
 
 
-@pytest.mark.parametrize(
+@every(
     ("document", "sentence"),
     [
         ([], "the message must be an object with path, query and payload, not an empty array"),

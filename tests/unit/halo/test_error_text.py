@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.halo.error_text import LIMIT, explain
 
 EXCEPTION = {
@@ -17,7 +18,7 @@ EXCEPTION = {
 }
 
 
-@pytest.mark.parametrize(
+@every(
     ("body", "sentence"),
     [
         ("Name must be unique", "Name must be unique"),

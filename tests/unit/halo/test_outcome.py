@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.core.exchange import Fate
 from worker.halo.outcome import classify
 from worker.halo.transport import Answer, Failure
@@ -14,7 +14,7 @@ PAGE = {"content-type": "text/html; charset=utf-8"}
 JSON = {"content-type": "application/json"}
 
 
-@pytest.mark.parametrize(
+@every(
     ("result", "fate", "down"),
     [
         (Answer(200, JSON, b'{"id": 7}'), Fate.DONE, False),
@@ -65,7 +65,7 @@ def test_reasons_tell_what_to_do():
     assert classify(Answer(502, PAGE, b"<html>secret</html>")).reason == "Halo answered 502"
 
 
-@pytest.mark.parametrize(
+@every(
     ("headers", "seconds"),
     [
         ({}, None),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tools.waiting import SOON
 from worker.broker.memory import MemoryBroker, MemoryServer, attach
 from worker.broker.memory.channel import MemoryDelivery
 from worker.config.routes import Client, Grant, RateLimit
@@ -244,7 +245,7 @@ def test_without_a_broker_only_tokens_and_probes_are_sent(virtually):
         replica = Replica(MemoryServer(), RateLimit(700, 300.0), clock)
         waiting = [asyncio.create_task(replica.send(halo, priority)) for priority in Priority]
         await clock.sleep(60)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(SOON):
             await replica.send(halo, FIRST)
         before = len(halo.counted)
         replica.attach()

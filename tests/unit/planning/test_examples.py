@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import orjson
 import pytest
 
+from tests.tools.every import every
 from worker.cli.testing import run_tests
 from worker.config.loader import load_routes
 from worker.core.errors import ConfigError
@@ -109,7 +110,7 @@ def test_answers_have_headers_and_pages_and_need_no_login_no_proxy_and_no_certif
 BODY = [{"inventory_number": "A1", "client_id": 12}]
 
 
-@pytest.mark.parametrize(
+@every(
     ("kind", "example"),
     [
         ("publishers", {"given": {"serial": "A1", "customer": 12}, "expect": {"request": {"method": "POST", "path": "/Asset", "body": BODY}}}),
@@ -133,7 +134,7 @@ def test_what_an_example_expects_of_each_kind_of_route_is_found(run, kind, examp
     assert (code, out.splitlines()[-1]) == (0, "1 example, all passed; offline, nothing was sent"), out
 
 
-@pytest.mark.parametrize(
+@every(
     ("kind", "example", "told"),
     [
         ("publishers", {"given": {"serial": "A1", "customer": 12}, "expect": {"request": {"body": [{"inventory_number": "A2", "client_id": 12}]}}}, ["request.body[0].inventory_number", '- expected  "A2"', '+ found     "A1"']),
@@ -180,7 +181,7 @@ def test_the_ids_of_an_example_are_found_by_every_name_of_their_entity(run, enti
     assert code == 0, out
 
 
-@pytest.mark.parametrize(
+@every(
     ("kind", "expect", "name"),
     [
         ("publishers", {"request": None}, "request"),

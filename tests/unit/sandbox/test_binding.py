@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.tools.every import every
 from worker.sandbox.binding import BindingError, bind_body
 
 TYPES = {
@@ -26,7 +27,7 @@ def message(body, *, array=True):
     return caught.value.errors
 
 
-@pytest.mark.parametrize(
+@every(
     ("member", "text", "value"),
     [
         ("id", '"7"', 7),
@@ -52,7 +53,7 @@ def test_values_are_converted_as_halo_does(member, text, value):
     assert bound(member, text) == value
 
 
-@pytest.mark.parametrize(
+@every(
     ("member", "text", "beginning"),
     [
         ("id", '"abc"', "Could not convert string to integer: abc."),

@@ -7,8 +7,7 @@ from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
-import pytest
-
+from tests.tools.every import every
 from worker.sandbox.faults import FaultKind
 from worker.sandbox.settings import SandboxSettings
 
@@ -25,7 +24,7 @@ def functions_of(path):
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
-@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact["says"][:60])
+@every("fact", FACTS, ids=lambda fact: fact["says"][:60])
 def test_a_fact_names_tests_switches_and_faults_that_exist(fact):
     assert set(fact) - {"says"} <= EVIDENCE
     assert set(fact) & EVIDENCE, "nothing holds this fact"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.sandbox.activity import make_change
 from worker.sandbox.dates import naive, parse_moment, precise, stored, zoned
 from worker.sandbox.journal import path_matches
@@ -61,7 +62,7 @@ def test_no_window_ever_holds_more_than_the_limit(gaps, limit):
     assert len(admitted) >= min(limit, len(gaps))
 
 
-@pytest.mark.parametrize(
+@every(
     ("asked", "allowed", "given_"),
     [
         (["all"], ["all"], ("all",)),
@@ -184,7 +185,7 @@ SEEDED = [
 ]
 
 
-@pytest.mark.parametrize("entity", SEEDED)
+@every("entity", SEEDED)
 def test_seeded_members_have_the_published_names_and_types(entity):
     store, published = SimulatedHalo(SandboxSettings(tickets=40), lambda: NOON).store, record_members(f"/{entity}")
     wrong = {

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.every import every
 from worker.state.baton import KINDS, KNOWN_KINDS, LATER, VERSION, Baton, BatonUnreadable, KnownRef, highest
 
 NUMBERS = st.integers(0, 2**53)
@@ -58,7 +59,7 @@ def test_garbage_is_unreadable_and_never_newer(body: bytes):
     assert not caught.value.newer
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"v"', b"{}", b'{"v": "1"}', b'{"v": 1}', b'{"v": 1, "known": {}, "cursor": null}', b"\xff"])
+@every("body", [b"", b"[]", b"null", b'"v"', b"{}", b'{"v": "1"}', b'{"v": 1}', b'{"v": 1, "known": {}, "cursor": null}', b"\xff"])
 def test_what_is_no_baton_is_unreadable(body: bytes):
     with pytest.raises(BatonUnreadable):
         Baton.decode(body)
@@ -72,7 +73,7 @@ def test_a_baton_with_a_member_missing_is_unreadable(baton: Baton, name: str):
         Baton.decode(orjson.dumps(document))
 
 
-@pytest.mark.parametrize(
+@every(
     "wrong",
     [
         {"due": "soon"},
@@ -121,7 +122,7 @@ NOW = 1_772_366_400.0
 YEARS = 72 * 365 * 86_400.0
 
 
-@pytest.mark.parametrize(
+@every(
     "wrong",
     [
         {"cursor": datetime.fromtimestamp(NOW + YEARS, UTC)},

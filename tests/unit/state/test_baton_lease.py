@@ -11,6 +11,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from tests.tools.waiting import SOON
 from worker.broker.memory import MemoryBroker, MemoryServer, attach
 from worker.core.errors import ChannelLost, Unroutable
 from worker.core.message import Message
@@ -42,7 +43,7 @@ class Clock:
 
 async def taken(lease: BatonLease) -> HeldBaton | None:
     await lease.listen()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(SOON):
         return await lease.take(await lease.arrival())
 
 
@@ -81,7 +82,7 @@ async def test_a_baton_that_is_not_due_waits_and_comes_when_it_is(declared: Memo
         assert held is not None
         await lease.put(held, held.baton.advanced(due=clock.now() + 0.05))
         assert await depths(declared) == (0, 1)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(SOON):
             again = await lease.take(await lease.arrival())
         assert again is not None
         assert again.baton.generation == 1

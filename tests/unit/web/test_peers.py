@@ -6,6 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from tests.tools.every import every
 from worker.web import peers
 from worker.web.peers import KnownPeers, Proxies, peer_of
 
@@ -27,7 +28,7 @@ def test_a_peer_is_an_address_or_what_one_provider_gives_to_one_subscriber(host,
     assert peer_of(host) == peer
 
 
-@pytest.mark.parametrize(
+@every(
     ("host", "forwarded", "peer"),
     [
         ("192.0.2.9", ["198.51.100.1"], "192.0.2.9"),
