@@ -121,10 +121,10 @@ class RabbitChannel:
         return self._end.done()
 
     async def ack(self, tag: int) -> None:
-        """What `Delivery.ack` does."""
+        """What `Delivery.ack` does: the socket writes it next. The broker does not confirm it, so there is nothing to wait for."""
         with translated("the channel was lost before the message was acknowledged; the broker hands it out again"):
             async with asyncio.timeout(self._patience):
-                await self._methods.basic_ack(tag)
+                await self._methods.basic_ack(tag, wait=False)
 
     async def ack_all(self) -> None:
         with translated("the channel was lost before its deliveries were acknowledged"):
