@@ -98,10 +98,15 @@ def document(at: float, note: Note) -> dict[str, Any]:
     told: dict[str, Any] = {"v": VERSION, "t": round(at, 3), "e": note.event, "r": note.route}
     for name, text in (("m", note.message_id), ("c", note.correlation_id), ("s", note.space)):
         if text:
-            told[name] = text[:LONGEST].encode(errors="replace").decode()
+            told[name] = written(text)
     if note.records:
-        told["i"] = [each[:LONGEST].encode(errors="replace").decode() for each in note.records[:IDS]]
+        told["i"] = [written(each) for each in note.records[:IDS]]
     return told | {name: value for name, value in note.more if value is not None}
+
+
+def written(text: str) -> str:
+    """As much of it as is kept; half of a surrogate pair has no form in UTF-8."""
+    return text[:LONGEST] if text.isascii() else text[:LONGEST].encode(errors="replace").decode()
 
 
 async def read_notes(broker: Broker, most: int | None = None) -> list[bytes]:
