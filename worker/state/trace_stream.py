@@ -67,9 +67,14 @@ class TraceRecorder:
             await self._flush(broker)
 
     async def _flush(self, broker: Broker) -> None:
-        """A batch that the broker does not take is dropped: nothing waits for it."""
-        while self._notes:
-            batch = [self._notes.popleft() for _ in range(min(TOGETHER, len(self._notes)))]
+        """Write what is there now: what comes meanwhile is gathered for the next time, or under load each message would have a publish of its own.
+
+        A batch that the broker does not take is dropped: nothing waits for it.
+        """
+        left = len(self._notes)
+        while left > 0 and self._notes:
+            batch = [self._notes.popleft() for _ in range(min(TOGETHER, left, len(self._notes)))]
+            left -= len(batch)
             try:
                 await broker.publish(Message(encoded(batch)), routing_key=TRACE)
                 self._told = False
