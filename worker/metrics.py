@@ -35,7 +35,9 @@ class Metrics:
         self.deletes_held = self._gauge("deletes_held", "1 while a subscriber reports no deletions, since too many records are missing at once", "route")
         self.known = self._gauge("known_records", "Records that a subscriber knows", "route")
         self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although one was created", "route")
-        self.refused_state = self._counter("refused_state", "Batons, claims, permits and write notices that no worker can have written", "kind")
+        self.refused_state = self._counter(
+            "refused_state", "Batons, claims, permits, write notices and results of lanes that no worker can have written", "kind"
+        )
         self.trace_dropped = self._counter("trace_dropped", "Stages of records and messages that the broker did not take for `halo-worker trace`")
         self.deliveries = self._counter(
             "deliveries",

@@ -23,8 +23,8 @@ from tests.benchmarks.servers import HaloProcess, halo_process
 from tests.tools.rabbitmq import rabbitmq
 from worker.app import Service
 from worker.catalogue.catalogue import load
-from worker.cli.run import keep_what_stays
 from worker.config.routes import Client, Grant, Publisher, Routes
+from worker.garbage import shorten_pauses
 from worker.logs import configure
 from worker.settings import load_settings
 
@@ -143,7 +143,7 @@ def microseconds(speed: Speed) -> float:
 
 def main(messages: int = 2000, runs: int = 3, only: str = "") -> bool:
     configure("info", "json", Path(os.devnull).open("w"), final=True)  # noqa: SIM115 - for the life of the process
-    keep_what_stays()  # as a worker does when it starts
+    shorten_pauses()  # as a worker does when it starts
     shown = []
     with rabbitmq() as broker:
         for case in (case for case in CASES if only in case.name):

@@ -18,8 +18,8 @@ from tests.benchmarks.servers import halo_process
 from worker.app import Service
 from worker.broker.memory import MemoryServer
 from worker.catalogue.catalogue import load
-from worker.cli.run import keep_what_stays
 from worker.config.routes import Client, Grant, Routes, Subscriber
+from worker.garbage import shorten_pauses
 from worker.logs import configure
 from worker.settings import load_settings
 
@@ -73,7 +73,7 @@ async def worker(url: str, records: int) -> Speed:
 
 def measure(sender: Connection, url: str, records: int) -> None:
     configure("info", "json", Path(os.devnull).open("w"), final=True)  # noqa: SIM115 - for the life of the process
-    keep_what_stays()  # as a worker does when it starts
+    shorten_pauses()  # as a worker does when it starts
     speed = asyncio.run(worker(url, records))
     sender.send((speed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 

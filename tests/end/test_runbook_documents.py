@@ -75,12 +75,16 @@ async def test_a_runbook_that_is_pulled_goes_back_to_halo_as_it_was(shell, halos
         row = halo.store.get("webhook", guids[book["id"]])
         assert exported == {member: value for member, value in row.items() if value is not None and member in exported}
         assert exported["steps"] == row["steps"]
+    missed = await shell.run("runbook", "pull", "main", "Frist")
+    assert (missed.code, "no runbook 'Frist'; did you mean First?" in missed.err) == (1, True)
     saved = await shell.run("runbook", "pull", "main", "Second", "--save", str(shell.folder / "saved.json"))
     assert saved.code == 0
     assert [book["name"] for book in orjson.loads((shell.folder / "saved.json").read_bytes())["runbooks"]] == ["Second"]
 
 
-@pytest.mark.parametrize(("arguments", "what"), [(("nobody",), "no client 'nobody'"), (("main", "Nothing"), "no runbook 'Nothing'")])
+@pytest.mark.parametrize(
+    ("arguments", "what"), [(("nobody",), "no client 'nobody'"), (("main", "Nothing"), "Halo shows no runbooks"), (("main",), "Halo shows no runbooks")]
+)
 async def test_what_cannot_be_pulled_is_named(shell, halos, arguments, what):
     write_routes(shell.folder, {"clients": {"main": client(await halos())}})
     ended = await shell.run("runbook", "pull", *arguments)

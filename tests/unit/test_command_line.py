@@ -49,8 +49,9 @@ def raising(error):
     return run
 
 
-def test_the_version_is_printed(command):
-    assert command("version") == (0, f"halo-worker {__version__}\n", "")
+@pytest.mark.parametrize("argument", ["version", "--version"])
+def test_the_version_is_printed(command, argument):
+    assert command(argument) == (0, f"halo-worker {__version__}\n", "")
 
 
 def test_python_dash_m_worker_is_the_same_command():

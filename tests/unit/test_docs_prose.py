@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.tools.documents import DOCUMENTS, GENERATED, prose
+from tests.tools.documents import DOCUMENTS, GENERATED, TOP, prose
 
 WRITTEN = [document for document in DOCUMENTS if document not in GENERATED]
 LINE = 120
@@ -27,3 +27,10 @@ def test_no_sentence_is_longer_than_can_be_understood_at_night(document):
 @pytest.mark.parametrize("document", WRITTEN)
 def test_no_document_uses_words_that_the_project_avoids(document):
     assert [line for line in prose(document) if AVOIDED.search(line)] == []
+
+
+def test_no_sentence_in_the_code_uses_words_that_the_project_avoids():
+    files = sorted((TOP / "worker").rglob("*.py"))
+    lines = [f"{file.relative_to(TOP)}: {line.strip()}" for file in files for line in file.read_text("utf-8").splitlines() if AVOIDED.search(line)]
+    assert files
+    assert lines == []

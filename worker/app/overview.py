@@ -20,7 +20,7 @@ FAILURE_COUNTS = frozenset({"subscriber"})
 
 
 async def overview(broker: Broker, clock: Clock, key: bytes, places: Sequence[RoutePlaces] = ()) -> dict[str, Any]:
-    """The JSON of `halo-worker status`. `places`: of route files that are at hand; reports add theirs. Raises `BrokerError`.
+    """The JSON of `halo-worker status`. `places`: of the route files of this worker; reports add theirs. Raises `BrokerError`.
 
     {"replicas": [{"name", "version", "since", "ready"}],
      "routes": [{"name", "kind", "state": "running" | "paused" | "waiting" | "down", "reason", "backlog", "oldest_s", "retrying", "dead", "last_success", "lag_s"}],

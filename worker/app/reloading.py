@@ -24,9 +24,9 @@ Signature = Mapping[str, tuple[int, int, int]]
 
 @dataclass(slots=True)
 class Reloader:
-    """`load`: reads the route files and compiles them, in a process of its own. `taken`: has them served. `refused`: is told the mistakes.
+    """`load`: reads the route files and compiles them, in a process of its own. `taken`: has them served. `refused`: takes the mistakes.
 
-    `asked`: set to reload now. `watches`: whether the directory is looked at by itself.
+    `asked`: set to reload now. `watches`: whether the directory is looked at without being asked.
     """
 
     directory: Path

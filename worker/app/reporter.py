@@ -74,7 +74,7 @@ class Reporter:
                 await self.clock.sleep(min(SOONER, interval))
 
     def report(self, places: Sequence[RoutePlaces], interval: float) -> Report:
-        """What is known here; asks nobody."""
+        """What this replica knows; sends no request."""
         consuming, waiting = values_of(self.metrics.consuming), values_of(self.metrics.waiting)
         done = values_of(self.metrics.succeeded) | values_of(self.metrics.polled)
         retrying, ordered = values_of(self.metrics.retrying), values_of(self.metrics.ordered_waiting)

@@ -92,9 +92,9 @@ class Service:
         self._since = self.clock.now()
         self.control = RouteControl(self.clock, self._tell_pauses)
         self.history = History(self.clock)
-        self._current = CurrentBroker(self.metrics)
+        self._current = CurrentBroker(self._codec, self.metrics)
         self._attaching = Attachments(self.settings, self.address, self.memory, self.health, self.metrics)
-        self._tracer = TraceRecorder(self.clock, self.metrics) if self.settings.trace else None
+        self._tracer = TraceRecorder(self._codec, self.clock, self.metrics) if self.settings.trace else None
 
     async def run(self) -> None:
         """Serve until `stop`, waiting for whatever is away. Raises `TopologyMismatch` when the broker's queues do not fit at the start."""

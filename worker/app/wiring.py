@@ -132,7 +132,7 @@ class Wiring:
         return Flow(hook.name, held.part, webhook_topology(hook) + held_topology(hook.name), held.serve)
 
     def _waking(self, subscriber: str) -> Flow:
-        """Paused with its subscriber, whose baton nobody takes meanwhile."""
+        """Paused with its subscriber, whose baton no replica takes meanwhile."""
         waking = PollTrigger(subscriber, self.clock, self.metrics, self.health)
         return Flow(subscriber, waking.part, wake_topology(subscriber), waking.serve)
 

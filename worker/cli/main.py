@@ -27,7 +27,7 @@ FAILED = 1
 WRONG_USAGE = 2
 
 
-def end(code: int) -> None:
+def end(code: int, **_: object) -> None:
     """End with the exit code that a command returns: 0 done, 1 failed, 2 wrong configuration or usage."""
     raise typer.Exit(code)
 
@@ -41,6 +41,17 @@ app = typer.Typer(
     rich_markup_mode="rich" if sys.stdout.isatty() else None,
     result_callback=end,
 )
+
+
+def print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"halo-worker {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(*, shown: Annotated[bool, typer.Option("--version", is_eager=True, callback=print_version, help="Print the version.")] = False) -> None:
+    """What may stand before a command."""
 
 
 @app.command()

@@ -67,7 +67,7 @@ async def known_kinds(broker: Broker, key: bytes, settings: Settings, environmen
 
 
 def whoami() -> str:
-    """The user and the machine, for whoever meets the pause later."""
+    """The user and the machine, for operators who see the pause later."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user id may have no name

@@ -85,7 +85,7 @@ def address_of(text: str) -> URL:
 
 
 def require_loopback(host: str) -> None:
-    """Whoever reaches the recorder reaches the real Halo with the credentials that pass through it. Raises `ConfigError`."""
+    """A program that reaches the recorder reaches the real Halo with the credentials that pass through it. Raises `ConfigError`."""
     if not is_loopback(host):
         raise ConfigError([Problem("--host", 0, 0, f"{host!r} lets other machines in: a recorder listens on this machine only, such as 127.0.0.1")])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +20,7 @@ from worker.config.rereading import Files
 from worker.config.routes import Grant, Routes
 from worker.config.sound_routes import load_sound_routes
 from worker.core.errors import ConfigError, Problem, TopologyMismatch
+from worker.garbage import shorten_pauses
 from worker.logs import configure
 from worker.otel import tracing
 from worker.settings import Settings, load_settings
@@ -29,7 +29,6 @@ from worker.web.admin import PageSettings, serve_admin
 
 logger = structlog.get_logger()
 GOOD, FAILED, WRONG_CONFIGURATION = 0, 1, 2
-FULL_COLLECTION_AFTER = 100  # collections of the middle generation
 
 
 def run(environment: Mapping[str, str]) -> int:
@@ -82,7 +81,7 @@ async def serve(settings: Settings, service: partial[Service], files: Files, hid
             logger.warning("routes.warned", warnings=len(worker.routes.warnings), note="halo-worker check shows them")
         if embedded:
             logger.warning("broker.embedded", note="memory:// lives in this process only: everything in it is lost when it ends")
-        keep_what_stays()
+        shorten_pauses()
         desk = PageDesk(worker, settings, partial(worker.attach, f"halo-worker page of {settings.instance}"), worker.clock)
         token = None if settings.admin_token is None else settings.admin_token.get_secret_value()
         page = PageSettings(desk, worker.clock.now, token, settings.admin_hosts)
@@ -112,17 +111,6 @@ async def reload(settings: Settings, worker: Service, files: Files, hidden: Hidd
     watches = settings.reload == "watch"
     reader = RouteReader(files, lambda: worker.routes)
     await Reloader(settings.routes, reader.read, taken, worker.tell_problems, worker.clock, asked, watches).run()
-
-
-def keep_what_stays() -> None:
-    """Leave modules and routes out of garbage collection: a full one with them holds up the loop for about 100 ms, once a second under load.
-
-    What is left is collected in full a tenth as often: up to 60 ms each under a flood of hostile messages. A hundredth as often let a worker grow to 640 MiB there.
-    """
-    gc.collect()
-    gc.freeze()
-    young, middle, _ = gc.get_threshold()
-    gc.set_threshold(young, middle, FULL_COLLECTION_AFTER)
 
 
 def grant_anew(settings: Settings, environment: Mapping[str, str], client: str) -> Grant:

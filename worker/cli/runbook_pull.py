@@ -31,6 +31,7 @@ from worker.translation.secrets import SecretTaker, written
 
 GOOD = 0
 DETAILS = {"includedetails": "true"}
+NONE = "Halo shows no runbooks: the tenant has none, or the agent of this API application may not see integrations and webhooks"
 
 
 class CannotPull(WorkerError):
@@ -80,8 +81,10 @@ async def fetch(halo: Halo, name: str) -> Documents:
     rows = await get(halo, "/Webhook", {"type": "1"})
     listed = [row for row in rows if isinstance(row, dict) and row.get("id") and row.get("type", 1) == 1] if isinstance(rows, list) else []
     titles = {str(row.get("name")): str(row["id"]) for row in listed}
+    if not titles:
+        raise CannotPull(NONE)
     if name and name not in titles:
-        raise CannotPull(f"Halo has no runbook {name!r}{choices(name, titles, none='it has none that the agent of this application may see')}")
+        raise CannotPull(f"Halo has no runbook {name!r}{choices(name, titles)}")
     waiting = [titles[name]] if name else list(titles.values())
     found, seen = Documents(), set[str]()
     while waiting:

@@ -121,7 +121,7 @@ class Told:
     _same: int = 0
 
     def step(self, name: str, outcome: Outcome, settlement: Settlement, seconds: float) -> None:
-        """A step that fails again for the same reason is told at growing intervals, and is one step of the result."""
+        """A step that fails again for the same reason is shown at growing intervals, and is one step of the result."""
         step = {"step": name, "ms": round(seconds * 1000), **told(settlement, outcome)}
         if self.recorder is None and isinstance(settlement, Retry) and self.steps and without_times(self.steps[-1]) == without_times(step):
             self._same += 1

@@ -14,11 +14,14 @@ from worker.catalogue.errors import UnknownEntity
 from worker.cli.call import one_line
 from worker.cli.console import errors, output, table, write_json
 from worker.cli.dead.context import UsageError
+from worker.core.clock import SystemClock
 from worker.core.errors import WorkerError
+from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker
 from worker.flows.story import Subject, Told, story_of
 from worker.logs import configure
 from worker.settings import load_settings
+from worker.state.keys import shared_key
 from worker.state.trace_stream import read_notes
 
 PLAIN = frozenset({"v", "t", "e", "r", "m", "c", "s", "i"})
@@ -57,13 +60,13 @@ def subject_of(subject: str, record: str | None) -> Subject:
 
 async def read(url: str, heartbeat: int, wanted: Subject) -> list[Told]:
     async with open_broker(url, name="halo-worker trace", heartbeat=heartbeat) as broker:
-        return story_of(await batches_of(broker), wanted)
+        return story_of(await batches_of(broker, HeaderCodec(await shared_key(broker, SystemClock()))), wanted)
 
 
-async def batches_of(broker: Broker) -> list[bytes]:
+async def batches_of(broker: Broker, codec: HeaderCodec) -> list[bytes]:
     """Raises `WorkerError` when the stream cannot be read in time."""
     try:
-        return await read_notes(broker)
+        return await read_notes(broker, codec)
     except TimeoutError:
         raise WorkerError("the stream halo.trace could not be read in a minute: is the broker well?") from None
 

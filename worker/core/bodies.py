@@ -190,9 +190,9 @@ def to_utf8(body: bytes, content_type: str, content_encoding: str = "") -> bytes
 
 
 def charset_of(body: bytes, content_type: str, content_encoding: str) -> str:
-    """The Python name of the charset; what is not named is told by the zeros among the first four bytes. Raises `Undecodable`."""
+    """The Python name of the charset; one that is not named is found by the zeros among the first four bytes. Raises `Undecodable`."""
     named = named_charset(content_type, content_encoding)
-    if named in {"", "utf-16", "utf-32"}:  # without a mark the zeros tell which end comes first
+    if named in {"", "utf-16", "utf-32"}:  # without a mark the zeros show which end comes first
         return json.detect_encoding(body[:4]) if 0 in body[:4] else named or "utf-8"
     return named
 

@@ -98,7 +98,7 @@ def weight_of(body: bytes) -> int:
 
 
 def weight(size: int, values: int) -> int:
-    """As `weight_of`, for a text of so many bytes and values."""
+    """As `weight_of`, for a text with this number of bytes and values."""
     return WEIGHT_OF_BYTE * size + (WEIGHT_OF_VALUE * values if values <= MAX_VALUES else 0)
 
 

@@ -16,7 +16,7 @@ from worker.core.topology import Topology, events_topology
 
 RESULT_TYPE = "com.haloitsm.result"
 DIRECT = "amq.rabbitmq.reply-to."
-"""RabbitMQ gives a request with direct reply-to such an address: it leads to the sender's own channel, and nobody can guess it."""
+"""RabbitMQ gives a request with direct reply-to such an address: it leads to the sender's own channel, and it cannot be guessed."""
 REPLIES = ("replies.*",)
 RESERVED = ("amq.", "halo.")
 LONGEST_ADDRESS = 255  # bytes of a routing key in AMQP

@@ -26,7 +26,7 @@ class Span(Protocol):
         ...
 
     def fail(self, kind: str) -> None:
-        """It ended badly. `kind`: a class, no text of anybody's."""
+        """It ended badly. `kind`: a class, no text of a sender's."""
         ...
 
 
@@ -74,7 +74,7 @@ def span(name: str, kind: Kind = "internal", attributes: Mapping[str, Value] = N
 
 
 def trace_context() -> Mapping[str, str]:
-    """The headers that hand the current span on; none where nothing is recorded."""
+    """The headers that pass the current span on; none where nothing is recorded."""
     spans = SPANS.get()
     return NOTHING if spans is None else spans.context()
 

@@ -136,7 +136,7 @@ def retry_queue(delay: float) -> str:
 
 
 def letters_lock(queue: str) -> str:
-    """Held by whoever looks at the letters of a dead queue or settles them: a letter in one hand is missing from another's list."""
+    """Held while the letters of a dead queue are listed or settled: a letter in one hand is missing from another's list."""
     return f"halo.control.letters.{queue}"
 
 

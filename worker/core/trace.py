@@ -1,4 +1,4 @@
-"""What is told of one record or message on its way: the stages, and where they are told."""
+"""The stages of one record or message on its way, and where they are recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts of Halo's own runbooks, by anybody through their public URL or by an application with a form."""
+"""Starts of Halo's own runbooks, by any caller of their public URL or by an application with a form."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from worker.sandbox.seeded_random import seeded_guid
 from worker.sandbox.seeded_tenant import CACHE_SIZE, CLOSED, SUMMARIES, TEAMS, MemberFunctions, Tenant, client_name, custom_fields, user_name
 from worker.sandbox.table import SeededRows
 
-TARGETED = 1000  # one ticket in so many has a target date
+TARGETED = 1000  # one ticket in 1,000 has a target date
 
 
 def tickets(tenant: Tenant) -> SeededRows:

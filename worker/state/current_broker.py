@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from worker.core.errors import BrokerUnreachable, ChannelLost
+from worker.core.header_codec import HeaderCodec
 from worker.core.lanes import LanePart, Onward
 from worker.core.ledger import Claim, Key, Ledger, visit_key
 from worker.core.message import Message
@@ -14,7 +15,7 @@ from worker.core.ports import Broker, Clock
 from worker.core.topology import Topology
 from worker.metrics import Metrics
 from worker.state.claim_index import ClaimIndex
-from worker.state.lane_results import join_lanes
+from worker.state.lane_results import LaneResults
 from worker.state.stream_ledger import open_ledger
 
 LONGEST_VISIT = 10  # digits
@@ -24,7 +25,8 @@ NONE = "there is no broker at the moment"
 class CurrentBroker:
     """Publishes, claims and joins lanes through whichever attachment there is; implements `Ledger` and `RunBroker`."""
 
-    def __init__(self, metrics: Metrics | None = None) -> None:
+    def __init__(self, codec: HeaderCodec, metrics: Metrics) -> None:
+        self._codec = codec
         self._metrics = metrics
         self._broker: Broker | None = None
         self._ledger: Ledger | None = None
@@ -34,7 +36,7 @@ class CurrentBroker:
 
     @asynccontextmanager
     async def attached(self, broker: Broker, clock: Clock, *, claiming: bool) -> AsyncIterator[None]:
-        """While this attachment lasts; `claiming`: whether anybody needs claims."""
+        """While this attachment lasts; `claiming`: whether a route needs claims."""
         self._broker, self._clock = broker, clock
         try:
             if not claiming:
@@ -55,7 +57,7 @@ class CurrentBroker:
         if self._broker is None or self._clock is None:
             raise BrokerUnreachable(NONE)
         async with self._joining:
-            return await join_lanes(self._broker, self._clock, queue, part, onward, self._is_over)
+            return await LaneResults(self._broker, self._clock, self._codec, self._metrics, self._is_over).join(queue, part, onward)
 
     async def _is_over(self, key: str) -> bool:
         """Whether the visit after the one that iterates has begun. Raises `BrokerError`."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from worker.core.errors import Undecodable
+from worker.core.header_codec import HeaderCodec
 from worker.core.json_codec import LARGEST, decode, encode
 from worker.core.lanes import LanePart, Onward
-from worker.core.message import Delivery, Message, up_to
+from worker.core.message import Delivery, Message, digest_of, up_to
 from worker.core.ports import Broker, Channel, Clock
+from worker.metrics import Metrics
 
 logger = structlog.get_logger()
 LOCK_RETRY = 0.1  # seconds
@@ -19,49 +22,67 @@ DEEPER = 72  # levels: a variable may be as deep as any document
 
 
 Over = Callable[[str], Awaitable[bool]]
-"""Whether the run with the iteration of this key has gone on: a lane failed, and nobody takes the parts of the others any more."""
+"""Whether the run with the iteration of this key has gone on: a lane failed, and no replica takes the parts of the others any more."""
 
 
 async def never(_: str) -> bool:
     return False
 
 
-async def join_lanes(broker: Broker, clock: Clock, queue: str, part: LanePart, onward: Onward, over: Over = never) -> bool:
-    """As `RunBroker.join`. A lock lets one lane look at a time: two that each hold a part would both find one missing."""
-    await broker.publish(Message(encode({"key": part.key, "lane": part.lane, "document": part.document})), routing_key=queue)
-    while True:
-        async with broker.lock(f"{queue}.lock") as mine:
-            if mine:
-                async with broker.channel(publishing=True) as channel:
-                    return await _together(channel, queue, part, onward, over)
-        await clock.sleep(LOCK_RETRY)
+@dataclass(frozen=True, slots=True)
+class LaneResults:
+    """`codec`: proves the parts, so that a result which no worker wrote cannot become a variable of a run."""
 
+    broker: Broker
+    clock: Clock
+    codec: HeaderCodec
+    metrics: Metrics
+    over: Over = never
 
-async def _together(channel: Channel, queue: str, part: LanePart, onward: Onward, over: Over) -> bool:
-    """Take, publish and acknowledge on one channel; closing it returns the parts of other iterations to the queue, but for those that are over."""
-    taken: list[Delivery] = []
-    found: dict[int, Any] = {}
-    while (delivery := await channel.get(queue, keep=up_to(LARGEST))) is not None:
-        key, lane, document = read_part(delivery)
-        if key == part.key:
-            taken.append(delivery)
-            found.setdefault(lane, document)
-        elif await over(key):
+    async def join(self, queue: str, part: LanePart, onward: Onward) -> bool:
+        """As `RunBroker.join`. A lock lets one lane look at a time: two that each hold a part would both find one missing."""
+        body = encode({"key": part.key, "lane": part.lane, "document": part.document})
+        await self.broker.publish(self.codec.proven(Message(body), queue), routing_key=queue)
+        while True:
+            async with self.broker.lock(f"{queue}.lock") as mine:
+                if mine:
+                    async with self.broker.channel(publishing=True) as channel:
+                        return await self._together(channel, queue, part, onward)
+            await self.clock.sleep(LOCK_RETRY)
+
+    async def _together(self, channel: Channel, queue: str, part: LanePart, onward: Onward) -> bool:
+        """Take, publish and acknowledge on one channel; closing it returns the parts of other iterations to the queue, but for those that are over."""
+        taken: list[Delivery] = []
+        found: dict[int, Any] = {}
+        while (delivery := await channel.get(queue, keep=up_to(LARGEST))) is not None:
+            read = self._read(delivery, queue)
+            if read is None:
+                await delivery.ack()
+                continue
+            key, lane, document = read
+            if key == part.key:
+                taken.append(delivery)
+                found.setdefault(lane, document)
+            elif await self.over(key):
+                await delivery.ack()
+        if len(found) < part.lanes:
+            return False
+        message, target = onward(found)
+        await channel.publish(message, routing_key=target)
+        for delivery in taken:
             await delivery.ack()
-    if len(found) < part.lanes:
-        return False
-    message, target = onward(found)
-    await channel.publish(message, routing_key=target)
-    for delivery in taken:
-        await delivery.ack()
-    return True
+        return True
 
-
-def read_part(delivery: Delivery) -> tuple[str, int, Any]:
-    """Key, lane and document; no key for a message that is no part."""
-    try:
-        body = decode(delivery.message.body, max_depth=DEEPER)
-        return str(body["key"]), int(body["lane"]), body["document"]
-    except (Undecodable, KeyError, TypeError, ValueError):
-        logger.warning("lane.unreadable", queue=delivery.queue, message_id=delivery.message.message_id)
-        return "", 0, None
+    def _read(self, delivery: Delivery, queue: str) -> tuple[str, int, Any] | None:
+        """Key, lane and document; None for a message that no worker wrote."""
+        if self.codec.is_proven(delivery.message, queue, digest_of(delivery)):
+            try:
+                body = decode(delivery.message.body, max_depth=DEEPER)
+                return str(body["key"]), int(body["lane"]), body["document"]
+            except (Undecodable, KeyError, TypeError, ValueError) as error:
+                reason = f"it is no result of a lane: {type(error).__name__}"
+        else:
+            reason = "no worker wrote it, or the key in halo.keys was lost and made again"
+        self.metrics.refused_state.labels("lane").inc()
+        logger.error("lane.refused", queue=queue, message_id=delivery.message.message_id, reason=reason)
+        return None

@@ -1,4 +1,4 @@
-"""What replicas tell about themselves: published to the stream `halo.status`, and read by whoever shows the state of the worker."""
+"""What replicas tell about themselves: published to the stream `halo.status`, and read by all that show the state of the worker."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ import structlog
 
 from worker.core.entropy import new_id
 from worker.core.errors import BrokerError
-from worker.core.message import Message
+from worker.core.header_codec import HeaderCodec
+from worker.core.message import Message, digest_of
 from worker.core.ports import Broker, Clock
 from worker.core.topology import TRACE
 from worker.core.trace import IDS, LONGEST, Note
@@ -30,9 +31,10 @@ VERSION = 1
 
 
 class TraceRecorder:
-    """Implements `Tracer`. `attached` writes what was noted; a note costs its caller one append."""
+    """Implements `Tracer`. `attached` writes what was noted; a note costs its caller one append. `codec`: proves that a worker wrote it."""
 
-    def __init__(self, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, codec: HeaderCodec, clock: Clock, metrics: Metrics) -> None:
+        self._codec = codec
         self._clock = clock
         self._metrics = metrics
         self._notes: deque[tuple[float, Note]] = deque()
@@ -76,7 +78,7 @@ class TraceRecorder:
             batch = [self._notes.popleft() for _ in range(min(TOGETHER, left, len(self._notes)))]
             left -= len(batch)
             try:
-                await broker.publish(Message(encoded(batch)), routing_key=TRACE)
+                await broker.publish(self._codec.proven(Message(encoded(batch)), TRACE), routing_key=TRACE)
                 self._told = False
             except BrokerError as error:
                 self._metrics.trace_dropped.inc(len(batch))
@@ -86,12 +88,12 @@ class TraceRecorder:
                 return
 
 
-async def write_notes(broker: Broker, batch: Sequence[tuple[float, Note]]) -> None:
+async def write_notes(broker: Broker, codec: HeaderCodec, batch: Sequence[tuple[float, Note]]) -> None:
     """For a command, which has no recorder: best effort, and only where a worker has made the stream. Each note with its seconds since 1970."""
     with suppress(BrokerError):
         for start in range(0, len(batch), TOGETHER):
             if await broker.queue_exists(TRACE):
-                await broker.publish(Message(encoded(batch[start : start + TOGETHER])), routing_key=TRACE)
+                await broker.publish(codec.proven(Message(encoded(batch[start : start + TOGETHER])), TRACE), routing_key=TRACE)
 
 
 def encoded(batch: Iterable[tuple[float, Note]]) -> bytes:
@@ -114,20 +116,27 @@ def written(text: str) -> str:
     return text[:LONGEST] if text.isascii() else text[:LONGEST].encode(errors="replace").decode()
 
 
-async def read_notes(broker: Broker, most: int | None = None) -> list[bytes]:
-    """Every batch of the stream, oldest first; empty where no worker keeps one. Raises `BrokerError`, `TimeoutError`.
+async def read_notes(broker: Broker, codec: HeaderCodec, most: int | None = None) -> list[bytes]:
+    """Every batch of the stream that a worker or an operator wrote, oldest first; empty where no worker keeps one. Raises `BrokerError`, `TimeoutError`.
 
     `most`: bytes of the newest batches that are kept; None: all. A mark is published and read back: whatever was written before it has been read by then.
     """
     if not await broker.queue_exists(TRACE):
         return []
-    mark, batches, size = new_id(), deque[bytes](), 0
+    mark, batches, size, forged = new_id(), deque[bytes](), 0, 0
     async with asyncio.timeout(READ_WITHIN), open_stream(broker, TRACE, "first") as reader:
-        await broker.publish(Message(b"[]", message_id=mark), routing_key=TRACE)
+        await broker.publish(codec.proven(Message(b"[]", message_id=mark), TRACE), routing_key=TRACE)
         while True:
             for delivery in await reader.batch():
                 if delivery.message.message_id == mark:
+                    if forged:
+                        logger.warning(
+                            "trace.refused", messages=forged, reason="no worker and no operator wrote them, or the key in halo.keys was lost and made again"
+                        )
                     return list(batches)
+                if not codec.is_proven(delivery.message, TRACE, digest_of(delivery)):
+                    forged += 1
+                    continue
                 batches.append(delivery.message.body)
                 size += len(batches[-1])
                 while most is not None and size > most and len(batches) > 1:

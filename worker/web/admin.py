@@ -51,7 +51,7 @@ class Admin:
 
 @dataclass(frozen=True, slots=True)
 class PageSettings:
-    """`desk`: what the status page asks. `token`: with which somebody may act, None: nobody may. `hosts`: names under which browsers reach the port."""
+    """`desk`: what the status page asks. `token`: with it a viewer may act, None: no viewer may. `hosts`: names under which browsers reach the port."""
 
     desk: Desk
     now: Callable[[], float]

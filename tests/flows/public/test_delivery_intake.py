@@ -17,6 +17,7 @@ from worker.config.automation import CallerAuth, Wake, Webhook
 from worker.config.expressions import compile_condition, compile_template
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, ChannelLost
+from worker.core.header_codec import HeaderCodec
 from worker.core.ports import Broker
 from worker.core.topology import UNROUTED, Topology, common_topology, work_topology
 from worker.flows.hooks import delivery_intake as module
@@ -65,7 +66,7 @@ async def start(world: World) -> AsyncIterator[Callable[..., Any]]:
             needed = sum((webhook_topology(hook) for hook in HOOKS.values()), start=common_topology())
             await broker.declare(needed + work_topology(run_queue("ask"), ()))
             metrics = Metrics()
-            current = CurrentBroker()
+            current = CurrentBroker(HeaderCodec(b"k" * 32), metrics)
             await stack.enter_async_context(current.attached(broker, CLOCK, claiming=True))
             return Replica(broker, DeliveryIntake(HOOKS, current, InProcess(), CLOCK, metrics), metrics)
 
@@ -162,7 +163,7 @@ async def test_of_a_batch_each_delivery_stands_for_itself_and_a_bad_one_is_parke
 
 
 async def test_while_no_attachment_is_there_nothing_is_taken():
-    reception = DeliveryIntake(HOOKS, CurrentBroker(), InProcess(), CLOCK, Metrics())
+    reception = DeliveryIntake(HOOKS, CurrentBroker(HeaderCodec(b"k" * 32), Metrics()), InProcess(), CLOCK, Metrics())
     with pytest.raises(BrokerError):
         await reception.receive("/webhooks/starts", [{"id": "a"}])
 

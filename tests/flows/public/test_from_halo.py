@@ -23,6 +23,7 @@ from worker.broker.open import open_broker
 from worker.cli import register as command
 from worker.config.loader import load_routes
 from worker.core.clock import SystemClock
+from worker.core.header_codec import HeaderCodec
 from worker.core.health import Health
 from worker.core.topology import common_topology, work_topology
 from worker.flows.hooks import poll_trigger as waking_module
@@ -52,7 +53,7 @@ class Front:
         folder.mkdir()
         directory = write_routes(folder, routes(halo) | definitions)
         self.routes = load_routes(directory, {}, folder)
-        self.current = CurrentBroker()
+        self.current = CurrentBroker(HeaderCodec(b"k" * 32), Metrics())
         self.port = 0
         self._attachment = AsyncExitStack()
 

@@ -8,15 +8,17 @@ import json
 from tests.flows.job.conftest import Job
 from worker.broker.open import open_broker
 from worker.core.clock import SystemClock
+from worker.core.header_codec import HeaderCodec
 from worker.core.lanes import LanePart
 from worker.core.ledger import visit_key
 from worker.core.message import Message
 from worker.core.topology import Topology, browsed, claims_topology
 from worker.metrics import Metrics
 from worker.state.current_broker import CurrentBroker
-from worker.state.lane_results import join_lanes
+from worker.state.lane_results import LaneResults
 
 MEETING, NEXT, LANES = "halo.join.rb", "next", 6
+CODEC = HeaderCodec(b"k" * 32)
 
 
 def onward(parts):
@@ -30,7 +32,7 @@ def part(lane, key="r:1"):
 async def test_of_lanes_that_end_together_on_several_replicas_one_finds_all_parts(job: Job):
     await job.other.broker.declare(Topology(queues=(browsed(MEETING), browsed(NEXT))))
     async with open_broker(job.url, name="one", server=job.server) as one, open_broker(job.url, name="two", server=job.server) as two:
-        replicas = [CurrentBroker(), CurrentBroker()]
+        replicas = [CurrentBroker(CODEC, Metrics()), CurrentBroker(CODEC, Metrics())]
         async with replicas[0].attached(one, SystemClock(), claiming=False), replicas[1].attached(two, SystemClock(), claiming=False):
             ends = await asyncio.gather(*(replicas[lane % 2].join(MEETING, part(lane), onward) for lane in range(LANES)))
     assert sorted(ends) == [False] * (LANES - 1) + [True]
@@ -41,7 +43,7 @@ async def test_of_lanes_that_end_together_on_several_replicas_one_finds_all_part
 async def test_parts_of_an_iteration_that_failed_are_taken_off_by_the_next_lane_that_ends(memory_job: Job):
     """Otherwise each lane that ends would read all that were ever left there."""
     await memory_job.other.broker.declare(Topology(queues=(browsed(MEETING), browsed(NEXT))) + claims_topology())
-    current = CurrentBroker(Metrics())
+    current = CurrentBroker(CODEC, Metrics())
     async with open_broker(memory_job.url, name="one", server=memory_job.server) as one, current.attached(one, SystemClock(), claiming=True):
         for key in ("failed:1", "waits:1", "failed:2", "odd", "odd:x", f"odd:{'9' * 5000}"):
             assert not await current.join(MEETING, part(0, key), onward)
@@ -52,12 +54,29 @@ async def test_parts_of_an_iteration_that_failed_are_taken_off_by_the_next_lane_
 
 
 async def test_a_part_twice_is_one_and_parts_of_another_iteration_stay(memory_job: Job):
-    broker = memory_job.other.broker
-    await broker.declare(Topology(queues=(browsed(MEETING), browsed(NEXT))))
-    await broker.publish(Message(b"no part"), routing_key=MEETING)
-    await join_lanes(broker, SystemClock(), MEETING, part(0, "other:1"), onward)
+    results = await here(memory_job)
+    await results.join(MEETING, part(0, "other:1"), onward)
     for lane in (0, 0, *range(1, LANES)):
-        last = await join_lanes(broker, SystemClock(), MEETING, part(lane), onward)
+        last = await results.join(MEETING, part(lane), onward)
     assert last
     assert (await memory_job.other.take(NEXT)).message.body == b"012345"
-    assert await memory_job.other.depth(MEETING) == 2
+    assert await memory_job.other.depth(MEETING) == 1
+
+
+async def test_a_result_that_no_worker_wrote_becomes_no_variable_of_a_run_and_is_counted(memory_job: Job):
+    results = await here(memory_job)
+    forged = json.dumps({"key": "r:1", "lane": 0, "document": {"mark": "X"}}).encode()
+    written_elsewhere = CODEC.proven(Message(forged), "halo.join.other")
+    for message in (Message(b"no part"), Message(forged), written_elsewhere, HeaderCodec(b"x" * 32).proven(Message(forged), MEETING)):
+        await memory_job.other.broker.publish(message, routing_key=MEETING)
+    for lane in range(LANES):
+        last = await results.join(MEETING, part(lane), onward)
+    assert last
+    assert (await memory_job.other.take(NEXT)).message.body == b"012345"
+    assert await memory_job.other.depth(MEETING) == 0
+    assert results.metrics.refused_state.labels("lane")._value.get() == 4
+
+
+async def here(job: Job) -> LaneResults:
+    await job.other.broker.declare(Topology(queues=(browsed(MEETING), browsed(NEXT))))
+    return LaneResults(job.other.broker, SystemClock(), CODEC, Metrics())

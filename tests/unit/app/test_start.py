@@ -24,7 +24,7 @@ async def stopped_at_once(*_given):
 
 @pytest.mark.parametrize("warnings", [(), (Problem("a.yaml", 1, 1, "x"), Problem("a.yaml", 2, 1, "y"))])
 async def test_warnings_of_route_files_are_told_once(monkeypatch, warnings):
-    for name, stand_in in {"stop_on_signals": nothing, "serve_admin": nothing, "run_until": stopped_at_once, "keep_what_stays": lambda: None}.items():
+    for name, stand_in in {"stop_on_signals": nothing, "serve_admin": nothing, "run_until": stopped_at_once, "shorten_pauses": lambda: None}.items():
         monkeypatch.setattr(run, name, stand_in)
     service = SimpleNamespace(routes=Routes(warnings=warnings), health=None, metrics=None, run=None, clock=SystemClock(), stop=None, attach=nothing)
     with capture_logs() as logs:

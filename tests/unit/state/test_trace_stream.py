@@ -7,17 +7,21 @@ import pytest
 
 from worker.core.clock import SystemClock
 from worker.core.errors import ChannelLost
+from worker.core.header_codec import HeaderCodec
+from worker.core.message import Message
 from worker.core.topology import TRACE, trace_topology
 from worker.core.trace import IDS, LONGEST, Note
 from worker.metrics import Metrics
 from worker.state import trace_stream
 from worker.state.trace_stream import MOST, TraceRecorder, encoded, read_notes, write_notes
 
+CODEC = HeaderCodec(b"k" * 32)
+
 
 @pytest.fixture
 def recorder(monkeypatch):
     monkeypatch.setattr(trace_stream, "EVERY", 0.0)
-    return TraceRecorder(SystemClock(), Metrics())
+    return TraceRecorder(CODEC, SystemClock(), Metrics())
 
 
 def dropped(recorder):
@@ -25,7 +29,7 @@ def dropped(recorder):
 
 
 async def notes_of(broker):
-    return [note for batch in await read_notes(broker) for note in orjson.loads(batch)]
+    return [note for batch in await read_notes(broker, CODEC) for note in orjson.loads(batch)]
 
 
 async def test_what_is_noted_is_read_back_in_order_also_what_was_noted_last(recorder, broker):
@@ -37,13 +41,13 @@ async def test_what_is_noted_is_read_back_in_order_also_what_was_noted_last(reco
     found = await notes_of(broker)
     assert [note["m"] for note in found] == [f"m{number}" for number in range(1200)]
     assert dropped(recorder) == 0
-    await write_notes(broker, [(1.0, Note("replayed", "r", "m1"))])
+    await write_notes(broker, CODEC, [(1.0, Note("replayed", "r", "m1"))])
     assert (await notes_of(broker))[-1] == {"v": 1, "t": 1.0, "e": "replayed", "r": "r", "m": "m1"}
 
 
 async def test_without_the_stream_nothing_is_read_or_written(broker):
-    await write_notes(broker, [(1.0, Note("replayed", "r", "m1"))])
-    assert await read_notes(broker) == []
+    await write_notes(broker, CODEC, [(1.0, Note("replayed", "r", "m1"))])
+    assert await read_notes(broker, CODEC) == []
     assert not await broker.queue_exists(TRACE)
 
 
@@ -63,6 +67,18 @@ async def test_what_is_noted_while_notes_are_written_is_gathered_for_the_next_ti
     assert published == [3]
     await recorder._flush(Slow())
     assert published == [3, 1]
+
+
+async def test_notes_that_no_worker_wrote_are_no_part_of_a_story_and_are_logged(broker, capsys):
+    await broker.declare(trace_topology())
+    forged = [(1.0, Note("done", "r", "m1"))]
+    await broker.publish(Message(encoded(forged)), routing_key=TRACE)
+    await broker.publish(HeaderCodec(b"x" * 32).proven(Message(encoded(forged)), TRACE), routing_key=TRACE)
+    await broker.publish(CODEC.proven(Message(encoded(forged)), "another.queue"), routing_key=TRACE)
+    assert await notes_of(broker) == []
+    assert "trace.refused" in capsys.readouterr().out
+    await write_notes(broker, CODEC, [(2.0, Note("received", "r", "m1"))])
+    assert [note["e"] for note in await notes_of(broker)] == ["received"]
 
 
 async def test_a_broker_that_takes_nothing_costs_the_notes_and_raises_nothing(recorder):

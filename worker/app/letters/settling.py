@@ -118,7 +118,7 @@ async def settle(
             tally = await operations.settle_letters(broker, context.clock, context.codec, fingerprints, settlers, stop, progress, largest=work.largest)
         except SettlementInterrupted as interrupted:
             tally, error = interrupted.tally, str(interrupted)
-        await write_notes(broker, notes)
+        await write_notes(broker, context.codec, notes)
     return tally, error
 
 

@@ -96,7 +96,7 @@ class PageDesk:
 
     async def story(self, subject: str, record: str | None) -> Sequence[Mapping[str, Any]]:
         wanted = Subject.of(subject, record)
-        async with self._story_lock:  # anybody may ask; several searches at once would leave the event loop little of the processor
+        async with self._story_lock:  # every viewer may ask; several searches at once would leave the event loop little of the processor
             return await asyncio.to_thread(story_of, await self._batches(), wanted)
 
     async def runs(self, runbook: str) -> Seen[Sequence[RunSeen]]:
@@ -201,7 +201,7 @@ class PageDesk:
         async with self._trace_lock:
             read_at, batches = self._notes
             if self._clock.monotonic() - read_at > TRACE_EVERY:
-                batches = await read_notes(await self._attached(), TRACE_BYTES)
+                batches = await read_notes(await self._attached(), self._codec, TRACE_BYTES)
                 self._notes = (self._clock.monotonic(), batches)
                 asyncio.get_running_loop().call_later(TRACE_EVERY, self._forget_notes)
             return batches

@@ -69,7 +69,7 @@ class Declarer:
         await self._opened.aclose()
 
     async def exchanges(self, topology: Topology) -> None:
-        """An exchange that exists is taken as it is; a binding that can match nothing there is told."""
+        """An exchange that exists is taken as it is; a binding that can match nothing there is logged."""
         for exchange in topology.exchanges:
             kind = await self._exchange(exchange)
             if kind is None:

@@ -150,7 +150,7 @@ def unreachable(url: URL, error: BaseException) -> BrokerUnreachable:
             why = f"it closed the connection: it is only starting, or {other}"
         case ProbableAuthenticationError() | AuthenticationError():
             why = f"it refuses the user {url.user!r} or the password"
-        case InvalidFrameError() if "Connection.OpenOk" in explain(error):  # all that aiormq tells of a refused virtual host
+        case InvalidFrameError() if "Connection.OpenOk" in explain(error):  # all that aiormq says about a refused virtual host
             why = f"it has no virtual host {vhost!r}, or the user {url.user!r} may not use it"
         case _:
             why = without_password(explain(error), url)

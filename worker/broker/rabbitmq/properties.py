@@ -1,4 +1,4 @@
-"""Our messages as AMQP properties, and anybody's AMQP properties as our messages."""
+"""Our messages as AMQP properties, and AMQP properties of any sender as our messages."""
 
 from __future__ import annotations
 

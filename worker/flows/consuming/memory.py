@@ -135,8 +135,8 @@ class Memory:
     """`largest`: bytes of the largest body that is read; `in_flight`: bytes of bodies that all consumers may have in hand together, and as many again in the waiting
     rooms of `rooms` ordered routes. `receipts`: for messages that wait.
 
-    A body counts from before it arrives until its message is settled; the work on it counts besides, up to one and a half times as much. Whoever has a share of the
-    work waits for nothing else here, so that nobody waits for ever. Bodies of at most `FREE` bytes do not count.
+    A body counts from before it arrives until its message is settled; the work on it counts besides, up to one and a half times as much. A holder of a share of the
+    work waits for nothing else here, so that no wait is for ever. Bodies of at most `FREE` bytes do not count.
     """
 
     def __init__(self, receipts: Receipts, metrics: Metrics, *, largest: int = MAX_BYTES, in_flight: int = IN_FLIGHT, rooms: int = 0) -> None:

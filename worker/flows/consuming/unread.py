@@ -74,7 +74,7 @@ class UnreadDeliveries:
 
 
 def died_before(delivery: Delivery) -> bool:
-    """Whether its headers tell of a death. RabbitMQ 3.10 believes them from anybody: a malformed one ends all dead-lettering of the node, a forged cycle drops the message.
+    """Whether its headers name a death. RabbitMQ 3.10 believes them from any sender: a malformed one ends all dead-lettering of the node, a forged cycle drops the message.
 
     So the broker is not asked to dead-letter such a message: it is read alone, and buried as a copy.
     """

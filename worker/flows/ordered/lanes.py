@@ -19,8 +19,8 @@ Made = tuple[int, int]
 class Entry(Generic[T]):
     """A message that is in the waiting room, or on its way there.
 
-    `key` None: it has none and does not wait. `item`: the message in our deps, with so many attempts `made` before, since `since`; None while the copy that
-    counts is still under way. It may run from `due` on, and all by itself when `careful`.
+    `key` None: it has none and does not wait. `item`: the message in our deps, with the attempts `made` before, since `since`; None while the copy that
+    counts is still under way. It may run from `due` on, and alone when `careful`.
     """
 
     place: Place

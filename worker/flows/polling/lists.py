@@ -25,7 +25,7 @@ class WholeList:
 
 
 def unread(number: int, page: object, exchange: Exchange) -> None:
-    """For a list whose pages nobody counts."""
+    """For a list whose pages are not counted."""
 
 
 async def read_list(

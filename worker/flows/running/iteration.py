@@ -101,7 +101,7 @@ def failed_element(index: int, item: Any, failure: Failure) -> dict[str, Any]:
 
 
 async def lane_items(items: Sequence[Any], lanes: int) -> list[ElementList]:
-    """The elements of each lane: every one of so many, so that all lanes go through the list at the same pace. Raises `Undecodable`."""
+    """The elements of each lane: the first of every `lanes` elements, the second, and so on: all lanes go through the list at the same pace. Raises `Undecodable`."""
     return [await ElementList.paced(items[lane::lanes]) for lane in range(lanes)]
 
 

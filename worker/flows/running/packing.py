@@ -23,7 +23,7 @@ def packed(value: Any) -> str:
 
 
 def unpacked(text: str) -> Any:
-    """Nobody may change the value: others get it too. Raises `Undecodable`."""
+    """Callers may not change the value: others get it too. Raises `Undecodable`."""
     return _kept(text) if len(text) <= LONGEST_KEPT else _read(text)
 
 

@@ -1,4 +1,4 @@
-"""A proxy in front of a real Halo: passes requests on, and writes scrubbed answers to a file. It lets reads through only, unless it is told otherwise."""
+"""A proxy in front of a real Halo: passes requests on, and writes scrubbed answers to a file. It lets reads through only, unless writes are allowed."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ logger = structlog.get_logger()
 BULK = 500
 """Letters of one click: some seconds of work."""
 VERDICTS = frozenset({"sent", "not-sent", "look"})
-NO_TOKEN = "nobody may act here: set WORKER_ADMIN_TOKEN or WORKER_ADMIN_TOKEN_FILE, and start the worker again"  # noqa: S105 - a sentence
+NO_TOKEN = "no viewer may act here: set WORKER_ADMIN_TOKEN or WORKER_ADMIN_TOKEN_FILE, and start the worker again"  # noqa: S105 - a sentence
 SIGN_IN = "sign in with the admin token first"
 FIELDS = ("action", "back", "body", "class", "csrf", "key", "queue", "reason", "route", "until", "verdict")
 UNNAMED = "name the letter by `queue` and `key`, as the address of its page has them; for several, `route`, `class` and `until` (seconds since 1970)"

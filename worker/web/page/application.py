@@ -15,7 +15,7 @@ from worker.web.page.sessions import Sessions
 
 
 def add_page(served: web.Application, desk: Desk, token: str | None, now: Callable[[], float]) -> None:
-    """`token`: with which somebody may act; None: nobody may."""
+    """`token`: with it a viewer may act; None: no viewer may."""
     sessions, rendering = Sessions(token, now), Rendering(now, possible=token is not None)
     pages = Pages(desk, rendering, partial(session_of, sessions))
     actions = Actions(desk, pages, rendering, sessions)

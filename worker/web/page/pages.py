@@ -24,7 +24,7 @@ EMPTY: dict[str, Any] = {"replicas": [], "routes": [], "unrouted": 0, "clients":
 
 
 class Pages:
-    """`session_of`: the session of a request, None where nobody has signed in."""
+    """`session_of`: the session of a request, None where the viewer has not signed in."""
 
     def __init__(self, desk: Desk, rendering: Rendering, session_of: SessionOf) -> None:
         self._desk = desk

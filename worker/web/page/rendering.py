@@ -24,7 +24,7 @@ STATIC = {"page.css": "text/css", "live.js": "text/javascript", "htmx.min.js": "
 
 
 class Rendering:
-    """`now`: seconds since 1970. `possible`: whether there is a token with which somebody may act."""
+    """`now`: seconds since 1970. `possible`: whether a token is set, so that viewers may act."""
 
     def __init__(self, now: Callable[[], float], *, possible: bool) -> None:
         self._now = now

@@ -1,4 +1,4 @@
-"""Who may act on the status page: whoever gives the admin token, in a form that makes a session, or as a bearer token with each request."""
+"""Signs viewers of the status page in: the admin token comes in a form that makes a session, or as a bearer token with each request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST = 1000  # characters of what is compared
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`form_token`: has to come with each form; empty for a bearer token, which no browser sends by itself."""
+    """`form_token`: has to come with each form; empty for a bearer token, which no browser sends without being asked."""
 
     form_token: str = ""
 
@@ -32,7 +32,7 @@ class TooManyAttempts(Exception):
 
 
 class Sessions:
-    """Sessions are signed, not stored: each replica with the same token knows them, and another token ends all of them. `token` None: nobody may act."""
+    """Sessions are signed, not stored: each replica with the same token knows them, and another token ends all of them. `token` None: no viewer may act."""
 
     def __init__(self, token: str | None, now: Callable[[], float]) -> None:
         self._now = now

@@ -20,7 +20,7 @@ REMEDIES = {
     "retries_exhausted": "Every attempt failed. Once the cause that the reason names is gone, replay.",
     "crashed": "The worker ended without a result each time. Look into the log of that time before you replay it.",
     "failed": "The run ended so by its own flow chart. Correct what it names; a replay goes on at the step where it stopped.",
-    "unrouted": "No queue is bound for this event. Bind one, then replay; or discard it if nobody wants it.",
+    "unrouted": "No queue is bound for this event. Bind one, then replay; or discard it if no system needs it.",
     "unknown": "Another system or the broker put it here. Look at its headers before you replay or discard it.",
 }
 
@@ -63,6 +63,6 @@ def mark(state: str) -> str:
 
 
 def urgency(route: Mapping[str, Any]) -> tuple[int, str]:
-    """For sorting: what needs somebody comes first."""
+    """For sorting: what needs an operator comes first."""
     rank = SEVERITY.get(route["state"], 0)
     return (1 if rank > 1 and route["dead"] else rank, route["name"])

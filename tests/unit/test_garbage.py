@@ -1,0 +1,60 @@
+"""Garbage collection leaves out what stays, and still finds every cycle in the end."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from worker.garbage import WHOLE_EVERY, ShortPauses
+
+
+class Kept:
+    """In a cycle with itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def pauses():
+    now = [0.0]
+    gc.collect()
+    callback = ShortPauses(lambda: now[0])
+    gc.callbacks.append(callback)
+    try:
+        yield now
+    finally:
+        gc.callbacks.remove(callback)
+        gc.unfreeze()
+
+
+def test_what_survived_a_full_collection_is_not_looked_at_again(pauses):
+    stays = [Kept() for _ in range(1000)]
+    gc.collect()
+    assert len(gc.get_objects()) < len(stays)
+
+
+def test_a_cycle_that_never_survived_a_full_collection_is_freed_by_the_next(pauses):
+    gone = weakref.ref(Kept())
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_cycle_that_survived_one_is_freed_after_an_hour(pauses):
+    kept = Kept()
+    gone = weakref.ref(kept)
+    gc.collect()
+    del kept
+    gc.collect()
+    assert gone() is not None, "it is left out"
+    pauses[0] = WHOLE_EVERY
+    gc.collect()
+    assert gone() is None
+
+
+def test_collections_of_the_younger_generations_leave_everything_as_it_is(pauses):
+    frozen = gc.get_freeze_count()
+    gc.collect(1)
+    assert gc.get_freeze_count() == frozen
