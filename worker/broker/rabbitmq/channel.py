@@ -121,10 +121,13 @@ class RabbitChannel:
         return self._end.done()
 
     async def ack(self, tag: int, *, multiple: bool = False) -> None:
-        """What `Delivery.ack` does. `multiple`: also for all that were handed out before."""
+        """What `Delivery.ack` does: the socket writes it next. The broker does not confirm it, so there is nothing to wait for.
+
+        `multiple`: also for all that were handed out before.
+        """
         with translated("the channel was lost before the message was acknowledged; the broker hands it out again"):
             async with asyncio.timeout(self._patience):
-                await self._methods.basic_ack(tag, multiple=multiple)
+                await self._methods.basic_ack(tag, multiple=multiple, wait=False)
 
     async def ack_through(self, delivery: Delivery) -> None:
         if not isinstance(delivery, RabbitDelivery):
