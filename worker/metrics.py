@@ -52,17 +52,21 @@ class Metrics:
         self.in_hand = self._gauge("messages_in_hand", "Messages in flight", "route")
         self.memory_used = self._gauge("memory_used_bytes", "Memory of messages in flight, by kind: bodies, and work on them (estimated)", "kind")
         self.memory_waiting = self._gauge("memory_waiting", "Messages that wait for memory, by kind", "kind")
-        self.ordered_waiting = self._gauge(
-            "ordered_waiting", "Messages in the waiting queue of a route with order_by or fair_by, as the replica that applies it counts them", "route"
-        )
-        self.keys_held_up = self._gauge("keys_held_up", "Keys of a route with order_by that wait for the retry of a failed message", "route")
-        self.customers_waiting = self._gauge("customers_waiting", "Customers with messages in the waiting queue of a route with fair_by", "route")
+        self._show_waiting()
         self.expressions_stopped = self._counter("expressions_stopped", "Evaluations that ended early, by reason: time, memory, failed, killed", "reason")
         self.evaluator_restarts = self._counter(
             "evaluator_restarts", "Replaced processes for expressions, by cause: time, memory, failed, killed, retired", "cause"
         )
         self._show_clients()
         self.broker_up = Gauge("halo_worker_broker_up", "1 while attached to the broker", registry=self.registry)
+
+    def _show_waiting(self) -> None:
+        """The waiting queues of routes with `order_by` or `fair_by`."""
+        self.ordered_waiting = self._gauge(
+            "ordered_waiting", "Messages in the waiting queue of a route with order_by or fair_by, as the replica that applies it counts them", "route"
+        )
+        self.keys_held_up = self._gauge("keys_held_up", "Keys of a route with order_by that wait for the retry of a failed message", "route")
+        self.customers_waiting = self._gauge("customers_waiting", "Customers with messages in the waiting queue of a route with fair_by", "route")
 
     def _show_routes(self) -> None:
         """What `status` shows of routes, beside their counts."""
