@@ -25,7 +25,7 @@ BROKEN = {
     "a number": (on_tickets(FaultKind.ANSWER, status=200, body="json", text="42"), "failed"),
     "JSON too deep": (on_tickets(FaultKind.ANSWER, status=200, body="json", text="[" * 5000), "failed"),
     "70 MB": (on_tickets(FaultKind.HUGE, size=70 * MEBIBYTE), "failed"),
-    "a bomb": (on_tickets(FaultKind.BOMB, size=300 * MEBIBYTE), "failed"),
+    "a bomb": (on_tickets(FaultKind.BOMB, size=100 * MEBIBYTE), "failed"),
     "a redirect": (on_tickets(FaultKind.REDIRECT), "failed"),
     "the first page for ever": (on_tickets(FaultKind.REPEAT_PAGE), "incomplete"),
     "a count that is too high": (on_tickets(FaultKind.WRONG_COUNT, size=500), "incomplete"),

@@ -18,7 +18,7 @@ from worker.changes.position import Position, Window
 from worker.changes.scan import Scan, Seen
 from worker.core.exchange import Request
 
-FEW_AND_ALL = pytest.mark.parametrize("seeds", seeds(6, 100))
+FEW_AND_ALL = pytest.mark.parametrize("seeds", seeds(12, 100))
 ORDERS: dict[str, dict[str, Any]] = {
     "takes order": {"default_order": "newest"},
     "id asc": {"takes_order": False, "default_order": "id"},
