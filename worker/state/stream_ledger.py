@@ -127,7 +127,7 @@ class StreamLedger:
 
     def _note(self, delivery: Delivery) -> None:
         self._index.last = Position.of(delivery)
-        if (asked := self._asked.pop(delivery.message.message_id, None)) is not None:  # our own, under an id that nobody else can have known
+        if (asked := self._asked.pop(delivery.message.message_id, None)) is not None:  # our own: its id is random, and was in no other message before
             for entry, answer in asked:
                 claim = self._add(entry)
                 if not answer.done():
