@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Literal
+
+from worker.core.clock import SystemClock
+from worker.core.ports import Clock
 
 FULL_AFTER: Final = 100  # collections of the middle generation; a tenth as often let a worker grow to 666 MiB under a flood of hostile messages
 WHOLE_EVERY: Final = 3600.0  # seconds between two full collections of everything, which hold up the event loop for about 100 ms each
@@ -14,17 +16,17 @@ WHOLE_EVERY: Final = 3600.0  # seconds between two full collections of everythin
 class ShortPauses:
     """A callback of `gc`. Cycles of what survived one full collection are found within `WHOLE_EVERY`: few, since messages in hand are all that does not stay."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._whole = monotonic()
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._whole = clock.monotonic()
 
     def __call__(self, phase: Literal["start", "stop"], info: Mapping[str, int]) -> None:
         if info["generation"] != 2:  # noqa: PLR2004 - the oldest of three
             return
         if phase == "stop":
             gc.freeze()
-        elif self._monotonic() - self._whole >= WHOLE_EVERY:
-            self._whole = self._monotonic()
+        elif self._clock.monotonic() - self._whole >= WHOLE_EVERY:
+            self._whole = self._clock.monotonic()
             gc.unfreeze()
 
 
@@ -32,5 +34,5 @@ def shorten_pauses() -> None:
     """From now on, in this process."""
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, FULL_AFTER)
-    gc.callbacks.append(ShortPauses())
+    gc.callbacks.append(ShortPauses(SystemClock()))
     gc.collect()

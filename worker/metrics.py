@@ -48,14 +48,11 @@ class Metrics:
         self.refused_calls = self._counter("refused_calls", "Refused calls of the public port, by status", "status")
         self.cut_connections = self._counter("cut_connections", "Connections of the public port that the worker closed at a limit")
         self._show_routes()
+        self._show_waiting_queues()
         self.consuming = self._gauge("consuming", "1 while a route's consumer gets deliveries", "route")
         self.in_hand = self._gauge("messages_in_hand", "Messages in flight", "route")
         self.memory_used = self._gauge("memory_used_bytes", "Memory of messages in flight, by kind: bodies, and work on them (estimated)", "kind")
         self.memory_waiting = self._gauge("memory_waiting", "Messages that wait for memory, by kind", "kind")
-        self.ordered_waiting = self._gauge(
-            "ordered_waiting", "Messages in the waiting queue of a route with order_by, as the replica that applies it counts them", "route"
-        )
-        self.keys_held_up = self._gauge("keys_held_up", "Keys of a route with order_by that wait for the retry of a failed message", "route")
         self.expressions_stopped = self._counter("expressions_stopped", "Evaluations that ended early, by reason: time, memory, failed, killed", "reason")
         self.evaluator_restarts = self._counter(
             "evaluator_restarts", "Replaced processes for expressions, by cause: time, memory, failed, killed, retired", "cause"
@@ -74,6 +71,14 @@ class Metrics:
         self._retries = DueCounts()
         self.unrouted_waiting = Gauge("halo_worker_unrouted_waiting", "Events in halo.unrouted, which no queue took", registry=self.registry)
         self.route_problems = Gauge("halo_worker_route_problems", "Mistakes in route files that the worker does not run", registry=self.registry)
+
+    def _show_waiting_queues(self) -> None:
+        """Routes with `order_by` or `fair_by`."""
+        self.ordered_waiting = self._gauge(
+            "ordered_waiting", "Messages in the waiting queue of a route with order_by or fair_by, as the replica that applies it counts them", "route"
+        )
+        self.keys_held_up = self._gauge("keys_held_up", "Keys of a route with order_by that wait for the retry of a failed message", "route")
+        self.customers_waiting = self._gauge("customers_waiting", "Customers with messages in the waiting queue of a route with fair_by", "route")
 
     def _show_clients(self) -> None:
         """Requests, budgets and tokens."""

@@ -68,6 +68,23 @@ async def test_a_consumer_gets_messages_in_order_and_is_told_of_new_ones(ready: 
     assert {delivery.queue for delivery in inbox.deliveries} == {"in"}
 
 
+async def test_a_delivery_and_all_before_it_are_acknowledged_at_once_and_those_behind_it_are_not(ready: Broker):
+    await publish(ready, "in", b"1", b"2", b"3", b"4", b"5")
+    async with ready.channel(prefetch=10) as channel:
+        inbox = Inbox()
+        await channel.consume("in", inbox)
+        await inbox.has(5)
+        await inbox.deliveries[1].give_back()
+        await inbox.has(6)
+        await channel.ack_through(inbox.deliveries[3])
+
+    async def returned() -> bool:
+        return await ready.queue_depth("in") == 2
+
+    await until(returned)
+    assert sorted(delivery.message.body for delivery in await get_batch(ready, "in", 2)) == [b"2", b"5"]
+
+
 async def test_no_more_than_the_prefetch_is_in_hand(ready: Broker):
     await publish(ready, "in", b"1", b"2", b"3", b"4")
     async with ready.channel(prefetch=2) as channel:

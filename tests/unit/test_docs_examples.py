@@ -48,6 +48,9 @@ def test_every_route_file_that_is_shown_passes_the_check(document, block, tmp_pa
             (tmp_path / name).write_text(text, "utf-8")
     (tmp_path / "halo_secret").write_text("secret", "utf-8")
     (tmp_path / "erp_key.pem").write_text(key(), "utf-8")
+    (tmp_path / "rmm").mkdir()
+    for customer in ("acme", "globex"):
+        (tmp_path / "rmm" / customer).write_text(f"a-secret-of-{customer}", "utf-8")
     routes = load_routes(tmp_path, ENVIRONMENT, tmp_path)
     assert routes.clients or routes.integrations
     assert [str(warning) for warning in routes.warnings] == []

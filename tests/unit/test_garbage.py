@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,7 +22,7 @@ class Kept:
 def pauses():
     now = [0.0]
     gc.collect()
-    callback = ShortPauses(lambda: now[0])
+    callback = ShortPauses(SimpleNamespace(monotonic=lambda: now[0]))
     gc.callbacks.append(callback)
     try:
         yield now

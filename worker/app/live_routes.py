@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
@@ -10,6 +10,8 @@ from worker.app.flow_keeper import FlowKeeper
 from worker.app.wiring import Wiring
 from worker.config.routes import Routes
 from worker.flows.hooks.delivery_intake import DeliveryIntake
+from worker.flows.lookups.evaluator import LookupEvaluator
+from worker.integrations.caller import IntegrationCaller
 from worker.metrics import Metrics
 from worker.settings import Settings
 from worker.web.authentication import Authenticator
@@ -44,14 +46,24 @@ class LiveRoutes:
     wiring: Wiring
     keeper: FlowKeeper
     door: PublicDoor
+    caller: IntegrationCaller
+    lookups: Sequence[LookupEvaluator]
+    """All whose expressions read tables."""
 
     async def replace(self, routes: Routes, changed: Collection[str]) -> None:
-        """Serve `routes`, which have the same shape: flows of the `changed` ones drain, and begin again where they are still defined."""
+        """Serve `routes`, which have the same shape: flows of the `changed` ones drain, and begin again where they are still defined.
+
+        Integrations and tables are replaced under flows that go on. Calls of flows that drain still find integrations that are gone.
+        """
+        await self.caller.replace({**self.wiring.routes.integrations, **routes.integrations})
+        for lookup in self.lookups:
+            lookup.use(routes.tables)
         self.wiring = replace(self.wiring, routes=routes)
         retired = [flow for flow in self.keeper.flows if flow.route in changed]
         begun = self.wiring.flows(changed)
         await self.door.serve(routes)
         await self.keeper.replace(retired, begun)
+        await self.caller.replace(routes.integrations)
         kept = {flow.part for flow in self.keeper.flows}
         for flow in retired:
             if flow.part not in kept:

@@ -27,7 +27,7 @@ MANY = 100  # routes; with more of them a replica reports at a third of the pace
 MOST_ASKED = 20  # questions about queues for one report
 LONGEST = 300  # characters of a reason
 MOST_PROBLEMS = 20
-TOLD = ("the last poll", "a backfill")
+TOLD = ("the last poll", "a backfill", "one customer")
 """What readiness says of a route that works, and `status` repeats."""
 
 

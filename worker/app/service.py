@@ -17,7 +17,7 @@ from worker.app.live_routes import LiveRoutes, PublicDoor
 from worker.app.page.history import History
 from worker.app.permits import PermitRegistry
 from worker.app.reporter import Reporter
-from worker.app.shape import changed_names, route_names, shape_of
+from worker.app.shape import beside_changed, changed_names, route_names, shape_of
 from worker.app.wiring import Flow, Wiring
 from worker.broker.memory import MemoryServer
 from worker.config.routes import Routes
@@ -112,12 +112,12 @@ class Service:
     async def take_over(self, routes: Routes, problems: Sequence[str] = ()) -> None:
         """Run these routes from now on. What changed ends what it has in flight and begins again; other routes go on.
 
-        A change of clients, integrations or tables, and a first or last route of a kind, begin all routes again.
+        A change of clients, and a first or last route of a kind, begin all routes again.
         """
         async with self._taking:
             self.tell_problems(problems)
             live, changed = self._live, changed_names(self.routes, routes)
-            if not changed and shape_of(self.routes) == shape_of(routes):
+            if not changed and shape_of(self.routes) == shape_of(routes) and not beside_changed(self.routes, routes):
                 return
             logger.info("routes.changed", routes=sorted(changed), all_begin_again=live is None or shape_of(self.routes) != shape_of(routes))
             for name in changed - route_names(routes):
@@ -156,16 +156,21 @@ class Service:
                 ending = tasks.create_task(self._end_with_stop())
                 letting_go = tasks.create_task(self._let_go(public, [*clients.values(), caller]))
                 evaluators = lookup_evaluators(engine, self.routes, clients, self.clock)
-                parts = (self._guard, intake, self._codec, self._memory(), self.clock, self.metrics, self.health, tasks, self._tracer or NO_TRACE)
+                parts = (self._guard, intake, self._codec, self._memory(), self.clock, self.metrics, self.health, tasks, self._hide, self._tracer or NO_TRACE)
                 wiring = Wiring(self.routes, self.settings, clients, caller, self._current, evaluator, evaluators, *parts)
                 keeper = FlowKeeper([*wiring.flows(), *self._returning()], self.control, self.health, self._ending)
-                self._live = LiveRoutes(wiring, keeper, door)
+                self._live = LiveRoutes(wiring, keeper, door, caller, [evaluator, *evaluators.values()])
                 try:
                     return await self._attachments(keeper)
                 finally:
                     self._live = None
                     for task in (ending, letting_go):
                         task.cancel()
+
+    def _hide(self, text: str) -> str:
+        """The text without the secrets of the routes as they are now."""
+        known = self.routes.secrets
+        return known.hide(text)
 
     async def _end_with_stop(self) -> None:
         await self.stop.wait()
@@ -180,7 +185,7 @@ class Service:
         return [Flow("", returner.part, retry_topology(()), returner.serve)]
 
     def _memory(self) -> Memory:
-        rooms = sum(publisher.order_by is not None for publisher in self.routes.publishers.values())
+        rooms = sum(publisher.has_waiting_queue for publisher in self.routes.publishers.values())
         return Memory(Receipts(self._current), self.metrics, largest=self.settings.max_message, in_flight=self.settings.in_flight, rooms=rooms)
 
     async def _let_go(self, public: AsyncExitStack, senders: Iterable[Halo | IntegrationCaller]) -> None:

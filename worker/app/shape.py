@@ -1,4 +1,4 @@
-"""What a worker builds once for all its routes, as a value: while it stays the same, changed routes are replaced one by one."""
+"""What a worker builds once for all its routes, as a value: while it stays the same, changed routes are replaced one by one, and so are integrations and tables."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 from worker.app.clients import used_clients
 from worker.app.wiring import queues_of
+from worker.config.automation import Runbook
 from worker.config.routes import FILES, Routes
 from worker.core.results import matches
 from worker.core.route_names import defined_name
@@ -13,12 +14,12 @@ from worker.flows.echoes.guard import guarded
 
 
 def shape_of(routes: Routes) -> Hashable:
-    """Clients in use, integrations, tables, whose writes are recorded, which shared queues are served, which queues no reply may go to, how memory is divided."""
+    """Clients in use, whose writes are recorded, which shared queues are served, which queues no reply may go to, how memory is divided."""
     clients = sorted(set(used_clients(routes)))
-    shared = tuple(routes.sources.get(name, "") for name in (FILES, *clients, *sorted(routes.integrations)))
+    shared = tuple(routes.sources.get(name, "") for name in clients)
     tenants = tuple(sorted((name, repr(client)) for name, client in routes.clients.items()))  # clients of one tenant share its budget
     takes = bool(routes.publishers or routes.runbooks)
-    rooms = sum(publisher.order_by is not None for publisher in routes.publishers.values())
+    rooms = sum(publisher.has_waiting_queue for publisher in routes.publishers.values())
     return (
         shared,
         tenants,
@@ -37,12 +38,25 @@ def taken_from_replies(routes: Routes) -> tuple[str, ...]:
 
 
 def changed_names(before: Routes, after: Routes) -> set[str]:
-    """Routes that are new, gone or different. A change of a webhook also concerns the subscribers that it wakes, and theirs the webhook."""
+    """Routes that are new, gone or different. A change of a webhook also concerns the subscribers that it wakes, and theirs the webhook, and one of methods the runbooks
+    that call them.
+    """
     names = route_names(before) | route_names(after)
     changed = {name for name in names if source_of(before, name) != source_of(after, name)}
+    others = {name for name in {*before.integrations, *after.integrations} if before.sources.get(name) != after.sources.get(name)}
+    changed |= {name for routes in (before, after) for name, book in routes.runbooks.items() if others & integrations_of(book)}
     changed |= {name for routes in (before, after) for name, hook in routes.webhooks.items() if hook.wake is not None and hook.wake.subscriber in changed}
     hooks = [hook for routes in (before, after) for name, hook in routes.webhooks.items() if name in changed]
     return changed | {hook.wake.subscriber for hook in hooks if hook.wake is not None}
+
+
+def integrations_of(runbook: Runbook) -> set[str]:
+    return {step.method.integration for step in runbook.steps.values() if step.method is not None}
+
+
+def beside_changed(before: Routes, after: Routes) -> bool:
+    """Whether integrations, their customers and credentials, or tables differ: they are replaced beside the routes."""
+    return any(before.sources.get(name) != after.sources.get(name) for name in {FILES, *before.integrations, *after.integrations})
 
 
 def source_of(routes: Routes, name: str) -> str | None:

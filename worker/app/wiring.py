@@ -56,7 +56,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Everything that flows are made of. `evaluators`: by client, for expressions that may ask it for ids; `tasks`: where handlers live."""
+    """Everything that flows are made of. `evaluators`: by client, for expressions that may ask it for ids; `tasks`: where handlers live; `hide`: masks secrets in a text."""
 
     routes: Routes
     settings: Settings
@@ -73,6 +73,7 @@ class Wiring:
     metrics: Metrics
     health: Health
     tasks: asyncio.TaskGroup
+    hide: Callable[[str], str]
     tracer: Tracer = NO_TRACE
     shared: SharedReads = field(default_factory=lambda: SharedReads(monotonic))
     """What subscribers of this replica read together."""
@@ -103,7 +104,7 @@ class Wiring:
         halo = self.guard.recording(self.clients)[route.client]
         flow = PublisherFlow(route, halo, self.current, self.evaluators[route.client], self.clock, self.tracer)
         what, handler = consumption_of(route), flow.handle
-        if route.order_by is None:
+        if not route.has_waiting_queue:
             return self._consumer(what, handler, halo, publisher_topology(route), self._answer(route))
         kept = (self.evaluator, self.codec, self.memory, self.clock, self.metrics)
         ordered = OrderedConsumer(route, handler, halo, *kept, health=self.health, tasks=self.tasks, tracer=self.tracer, answer=self._answer(route))
@@ -117,7 +118,7 @@ class Wiring:
         used = clients_of(runbook, self.routes.integrations)
         needs = AllAvailable([self.clients[name] for name in sorted(used)])
         performer = Performer(self.caller, self.guard.recording(self.clients), self.evaluators)
-        steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.clock, self.routes.secrets.hide, self.tracer, broker=self.current)
+        steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.clock, self.hide, self.tracer, broker=self.current)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:

@@ -21,10 +21,12 @@ def kind(value: Any) -> str:
     return KINDS.get(type(value), f"a {type(value).__name__}")
 
 
-def build_request(operation: Operation, path: Mapping[str, Any] = NOTHING, query: Mapping[str, Any] = NOTHING, payload: Any = None) -> Request:
+def build_request(
+    operation: Operation, path: Mapping[str, Any] = NOTHING, query: Mapping[str, Any] = NOTHING, payload: Any = None, timeout: float | None = None
+) -> Request:
     """Raises `RequestError`, whose text holds names and types but no values."""
     body = build_body(operation, payload)
-    return Request(operation.method, build_path(operation, path), build_query(operation, query), body, form=operation.body is Body.MULTIPART)
+    return Request(operation.method, build_path(operation, path), build_query(operation, query), body, operation.body is Body.MULTIPART, timeout)
 
 
 def build_path(operation: Operation, values: Mapping[str, Any]) -> str:

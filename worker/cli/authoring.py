@@ -84,6 +84,10 @@ def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A direct
 def call(
     name: Annotated[str, typer.Argument(metavar="INTEGRATION.METHOD")],
     inputs: Inputs = None,
+    customer: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="The row of the integration's `customers`. Default: the one that its `row` names.", show_default=False),
+    ] = None,
     timeout: Timeout = "5m",
     as_json: AsJson = False,
 ) -> int:
@@ -93,7 +97,7 @@ def call(
     """
     from worker.cli.call import call as call_once
 
-    return call_once(name, inputs or [], os.environ, limit=time_limit(timeout), as_json=as_json)
+    return call_once(name, inputs or [], os.environ, customer=customer, limit=time_limit(timeout), as_json=as_json)
 
 
 def start(

@@ -33,6 +33,7 @@ from worker.core.redaction import MASK, is_secret_name, redact_text
 from worker.core.sending import send_reserved
 from worker.core.suggest import choices
 from worker.integrations.caller import open_caller
+from worker.integrations.customers import customer_of
 from worker.integrations.request_builder import build_call
 from worker.logs import configure
 from worker.metrics import Metrics
@@ -49,10 +50,14 @@ class NoSuchMethod(WorkerError):
     """The route files have no method of this name."""
 
 
-def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, limit: float, as_json: bool) -> int:
+class NoSuchCustomer(WorkerError):
+    """The table of the integration has no row with this key, or the integration has no customers."""
+
+
+def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, customer: str | None, limit: float, as_json: bool) -> int:
     """0 when the answer is a success, 1 when it is not or nothing came within `limit` seconds. `request:=…` is the starting payload, for methods that use `<<request^…>>`.
 
-    Raises `ConfigError`, `NoSuchMethod`, `WrongInput`, `ExpressionError`, `CallRefused`.
+    `customer`: the row; None: the one that the integration's `row` names. Raises `ConfigError`, `NoSuchMethod`, `NoSuchCustomer`, `WrongInput`, `ExpressionError`, `CallRefused`.
     """
     settings = load_settings(environment)
     configure("warning")
@@ -60,7 +65,10 @@ def call(name: str, inputs: Sequence[str], environment: Mapping[str, str], *, li
     configure("warning", hide=routes.secrets.hide)
     integration, method = find_method(routes.integrations, name)
     values = values_of(read_inputs(inputs))
-    line, exchange, tokens = asyncio.run(exchanged(routes, settings, integration, method, values, limit))
+    if customer is not None:
+        integration = named_customer(integration, customer)
+    integration, line, exchange, tokens = asyncio.run(exchanged(routes, settings, integration, method, values, limit))
+    method = integration.own(method)
     line = routes.secrets.hide(line)
     known = routes.filled.with_more((*tokens, *given_credentials(integration, method, exchange)))
     shown = {"body": known.hide_in(exchange.body), "headers": known.hide_in(exchange.headers), "cookies": dict.fromkeys(exchange.cookies, MASK)}
@@ -79,6 +87,16 @@ def find_method(integrations: Mapping[str, Integration], name: str) -> tuple[Int
     raise NoSuchMethod(f"there is no method {name!r}{choices(name, methods, none='the route files have no integrations')}")
 
 
+def named_customer(integration: Integration, key: str) -> Integration:
+    """Raises `NoSuchCustomer`."""
+    if integration.customers is None:
+        raise NoSuchCustomer(f"--customer is for integrations with `customers`: {integration.name} has none")
+    if key not in integration.customers.rows:
+        known = list(integration.customers.rows)
+        raise NoSuchCustomer(f"the table {integration.customers.table} has no row {key!r}{choices(key, known)}")
+    return integration.customers.rows[key]
+
+
 def values_of(given: Mapping[str, Any]) -> Values:
     """Texts that are typed are plain, as those are whose expression ends in `!`."""
     variables = {name: value for name, value in given.items() if name != PAYLOAD}
@@ -87,17 +105,18 @@ def values_of(given: Mapping[str, Any]) -> Values:
 
 async def exchanged(
     routes: Routes, settings: Settings, integration: Integration, method: Method, values: Values, limit: float
-) -> tuple[str, Exchange, tuple[str | None, ...]]:
-    """What is sent, without secrets, what came of it, and what was sent to prove who we are."""
+) -> tuple[Integration, str, Exchange, tuple[str | None, ...]]:
+    """The integration of the customer whom it is for, what is sent, without secrets, what came of it, and what was sent to prove who we are."""
     clock, metrics = SystemClock(), Metrics()
     names = [integration.auth.client] if integration.auth.client else []
     async with (
         open_route_evaluator(routes, settings, None, clock) as evaluator,
         open_clients(routes, settings, metrics, Health(), clock, names=names) as clients,
-        open_caller({integration.name: integration}, clients, evaluator, metrics, clock) as caller,
     ):
-        line = await request_line(integration, method, values, evaluator)
-        return line, await in_time(caller, integration, method, values, limit), caller.secrets(integration.name)
+        one = await customer_of(integration, method, values, evaluator)
+        async with open_caller({one.name: one}, clients, evaluator, metrics, clock) as caller:
+            line = await request_line(one, one.own(method), values, evaluator)
+            return one, line, await in_time(caller, one, method, values, limit), caller.secrets(one.name)
 
 
 def given_credentials(integration: Integration, method: Method, exchange: Exchange) -> Iterator[str]:
@@ -131,7 +150,8 @@ async def in_time(caller: Caller, integration: Integration, method: Method, valu
 async def request_line(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> str:
     """What is sent and how it is authorized, without secrets."""
     url = (await build_call(integration, method, values, evaluator)).url
-    return f"{method.verb} {redact_text(str(url))}{authorization(integration.auth)}"
+    whom = f" for customer {integration.customer}" if integration.customer else ""
+    return f"{method.verb} {redact_text(str(url))}{authorization(integration.auth)}{whom}"
 
 
 def authorization(auth: IntegrationAuth) -> str:

@@ -106,8 +106,9 @@ def publisher_row(route: Publisher) -> tuple[str, ...]:
 
 
 def integration_row(integration: Integration) -> tuple[str, ...]:
-    methods = counted(len(integration.methods), "method")
-    return (integration.name, "integration", integration.auth.client or "", f"{methods} of {integration.base_url}: {', '.join(integration.methods)}")
+    methods, customers = counted(len(integration.methods), "method"), integration.customers
+    where = integration.base_url if customers is None else f"{counted(len(customers.rows), 'customer')} (table {customers.table})"
+    return (integration.name, "integration", integration.auth.client or "", f"{methods} of {where}: {', '.join(integration.methods)}")
 
 
 def runbook_row(runbook: Runbook, routes: Routes) -> tuple[str, ...]:

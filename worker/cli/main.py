@@ -220,7 +220,7 @@ def schema() -> int:
 @app.command()
 def version() -> int:
     """Print the version."""
-    typer.echo(f"halo-worker {__version__}")
+    print_version(asked=True)
     return 0
 
 

@@ -10,6 +10,7 @@ from worker.catalogue.actions import Action
 from worker.catalogue.operation import Operation
 from worker.config.compiled import Condition, Example, Find, Template
 from worker.config.control_steps import Branch, ForEach, Publication, SubRunbook
+from worker.config.integration_parts import ClientAuth, Customers, Login, Pages
 from worker.config.required import Required
 from worker.config.variables import VariablePath
 from worker.core.media_types import BodyKind
@@ -26,7 +27,7 @@ class Values:
     """The values of a run, for its templates and conditions.
 
     `variables`: by name; a missing one is empty. `plain`: names whose expression ended in `!`, put into longer text without quotes. `status`, `response`: of the
-    last method or action; `request`: the starting payload.
+    last method or action; `request`: the starting payload. `customer`: the row of the customer whom a method calls, as `$customer`; None where there is none.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -34,6 +35,12 @@ class Values:
     status: int | None = None
     response: Any = None
     request: Any = None
+    customer: Mapping[str, Any] | None = None
+
+    @property
+    def bindings(self) -> dict[str, Any]:
+        """The variables of JSONata."""
+        return {} if self.customer is None else {"customer": self.customer}
 
     def context(self) -> dict[str, Any]:
         """The context of JSONata (`$`): the variables as members, with `status`, `response` and `request`."""
@@ -54,21 +61,6 @@ class RunTemplate(Protocol):
         Raises `ExpressionError` without customer data in its text, `EvaluatorUnavailable`.
         """
         ...
-
-
-ClientAuth = Literal["client_secret_post", "client_secret_basic", "private_key_jwt", "tls_client_auth"]
-"""How an application proves itself to a token endpoint; the names of RFC 7591."""
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A method of the integration that gives a token. `token`, `expires_in` (seconds): where its answer holds them; `header`, `prefix`: how the token is sent."""
-
-    method: str
-    token: VariablePath
-    expires_in: VariablePath
-    header: str = "Authorization"
-    prefix: str = "Bearer "
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +92,6 @@ class IntegrationAuth:
 
 
 @dataclass(frozen=True, slots=True)
-class Pages:
-    """How the further pages of a list are asked for: exactly one of `link` (the header `Link`), `next`, `page` and `cursor`.
-
-    `next`: where an answer holds the address of the next page; `page`: the query parameter that counts from `first`; `cursor`: the query parameter that takes what
-    an answer holds at `value`. `items`: the list in each answer; `most`: pages of one call.
-    """
-
-    items: VariablePath
-    most: int = 100
-    link: bool = False
-    next: VariablePath | None = None
-    page: str = ""
-    first: int = 1
-    cursor: str = ""
-    value: VariablePath | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Method:
     """One call of an integration. `path`: literal text, and templates that each make one segment or a part of one; `output`: variables of the response."""
 
@@ -133,6 +107,8 @@ class Method:
     pages: Pages | None = None
     timeout: float = 30.0
     output: Mapping[str, VariablePath] = field(default_factory=dict)
+    row: RunTemplate | None = None
+    """The key of the customer that a call is for, where its integration has customers."""
 
     @property
     def full_name(self) -> str:
@@ -143,13 +119,14 @@ class Method:
 class Integration:
     """A custom integration: an API's address and authorization, with its methods. `allow_hosts`: (host, port or None) of private or other hosts that it may call.
 
-    `proxy`, and the PEM files `ca_file`, `cert_file` and `key_file`, are for its API and for its token endpoint.
+    `proxy`, and the PEM files `ca_file`, `cert_file` and `key_file`, are for its API and for its token endpoint. `customer`: the key of the row that it is made of,
+    and `values` that row. Two are equal that are reached in the same way, whatever their methods.
     """
 
     name: str
     base_url: str
     auth: IntegrationAuth
-    methods: Mapping[str, Method]
+    methods: Mapping[str, Method] = field(compare=False)
     allow_hosts: tuple[tuple[str, int | None], ...] = ()
     proxy: str | None = field(default=None, repr=False)
     ca_file: str | None = None
@@ -157,10 +134,29 @@ class Integration:
     key_file: str | None = None
     trace_context: bool = False
     """Whether its requests carry the trace context."""
+    customer: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    customers: Customers | None = field(default=None, compare=False)
+    """Where it has any, each call goes by the integration of one of them, and the rest of this one is that of the first row."""
+
+    @property
+    def title(self) -> str:
+        """Its name, with its customer."""
+        return f"{self.name} ({self.customer})" if self.customer else self.name
+
+    @property
+    def each(self) -> tuple[Integration, ...]:
+        """Itself, or that of each of its customers."""
+        return (self,) if self.customers is None else tuple(self.customers.rows.values())
+
+    def own(self, method: Method) -> Method:
+        """The method as this customer calls it: a login holds credentials of its own."""
+        return self.methods[method.name] if self.auth.login is not None and self.auth.login.method == method.name else method
 
     def offline(self) -> Integration:
         """The same methods without what only a connection needs."""
-        return replace(self, auth=IntegrationAuth(), proxy=None, ca_file=None, cert_file=None, key_file=None)
+        customers = self.customers and replace(self.customers, rows={key: each.offline() for key, each in self.customers.rows.items()})
+        return replace(self, auth=IntegrationAuth(), proxy=None, ca_file=None, cert_file=None, key_file=None, customers=customers)
 
     def sets_credentials(self, method: str) -> bool:
         """Whether the headers of a method may carry credentials: nothing else sends any with it."""

@@ -25,6 +25,7 @@ EXPLANATIONS: Mapping[str, str] = {
     "change": "`$change` is the kind of change, in `when`, `transform` and `publish` of subscribers",
     "headers": "`$headers` are those of the message of a publisher",
     "message": "`$message` is about the message of a publisher",
+    "customer": "`$customer` is the row of the customer, in methods of integrations with `customers`",
 }
 
 
@@ -35,6 +36,7 @@ def check_bound_names(model: type[Definition], node: ConfigNode) -> None:
             continue  # `worker.config.reports` allows one expression in it
         for place, text, start in expressions(child, member_types([model], key)):
             names = names_at(node.kind, key) | ({"parent"} if "for_each" in node and key != "for_each" else set())
+            names |= {"customer"} if "customers" in node and key == "methods" else set()
             check_expression(place, text, start, names)
 
 

@@ -72,7 +72,7 @@ class ConfigNode:
         """Publishers and subscribers have one client; of a runbook the actions have one, but not its conditions."""
         match self.path:
             case ("publishers", _, member, *_):
-                return member != "order_by"
+                return member not in {"order_by", "fair_by"}
             case ("runbooks", _, "steps", _, member, *_):
                 return member in {"path", "query", "body", "find"}
             case _:

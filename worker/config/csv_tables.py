@@ -27,8 +27,10 @@ class CsvTable:
     def __init__(self, name: str) -> None:
         self.rows: dict[str, Any] = {}
         self.problems: list[Problem] = []
+        self.lines: dict[str, int] = {}
+        """Of each row, by key."""
+        self.columns: tuple[str, ...] = ()
         self._name = name
-        self._lines: dict[str, int] = {}
 
     def add_error(self, line: int, message: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:
@@ -41,22 +43,25 @@ class CsvTable:
         key = cells[0].strip()
         if not key:
             self.add_error(line, "the row has no key: its first cell is empty")
-        elif key in self._lines:
-            self.add_error(line, f"the key of this row is in line {self._lines[key]} already")
+        elif key in self.lines:
+            self.add_error(line, f"the key of this row is in line {self.lines[key]} already")
         elif len(header) == TWO and not cells[1].strip():
             self.add_error(line, "the row has no value: its second cell is empty")
         else:
-            self._lines[key] = line
+            self.lines[key] = line
             values = {column: cell_value(cell) for column, cell in zip(header[1:], cells[1:], strict=True) if cell.strip()}
             self.rows[key] = values if len(header) > TWO else values[header[1]]
 
 
-def read_csv_table(path: Path, name: str) -> tuple[dict[str, Any], list[Problem]]:
-    """The rows by key; of two columns the values are those of the second, of more they are objects by header, without empty cells. Raises `OSError`."""
+def read_csv_table(path: Path, name: str) -> CsvTable:
+    """The rows by key; of two columns the values are those of the second, of more they are objects by header, without empty cells. Raises `OSError`.
+
+    After errors there are no rows.
+    """
     table = CsvTable(name)
     if not stat.S_ISREG(path.stat().st_mode):
         table.add_error(0, "it is not a file: a directory, pipe or device cannot be a table")
-        return {}, table.problems
+        return table
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
@@ -71,7 +76,9 @@ def read_csv_table(path: Path, name: str) -> tuple[dict[str, Any], list[Problem]
             table.add_error(line, "the line is not UTF-8 text: save the file as UTF-8 (in Excel: CSV UTF-8)")
         except csv.Error as error:
             table.add_error(0, f"the file is not CSV: {error}")
-    return ({} if table.problems else table.rows), table.problems
+    if table.problems:
+        table.rows = {}
+    return table
 
 
 def read_rows(text: str, table: CsvTable) -> None:
@@ -83,6 +90,7 @@ def read_rows(text: str, table: CsvTable) -> None:
             continue
         if not header:
             header = [cell.strip() for cell in cells]
+            table.columns = tuple(header)
             if problem := header_problem(header):
                 table.add_error(reader.line_num, problem)
                 return

@@ -89,7 +89,8 @@ def method_names(method: Method) -> set[str]:
     """The variables that a method uses."""
     path = [part for part in method.path if not isinstance(part, str)]
     body: list[RunTemplate] = [] if method.body is None else [method.body]
-    return {name for template in (*path, *method.query.values(), *method.headers.values(), *body) for name in template.names}
+    row: list[RunTemplate] = [] if method.row is None else [method.row]
+    return {name for template in (*path, *method.query.values(), *method.headers.values(), *body, *row) for name in template.names}
 
 
 def check_variables(step: Step, known: Collection[str], node: ConfigNode) -> None:

@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from worker.config.addresses import TokenUrl, check_address
-from worker.config.automation import ClientAuth, IntegrationAuth, Login
+from worker.config.automation import IntegrationAuth
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, compile_members, mistake
+from worker.config.integration_parts import ClientAuth, Login
 from worker.config.references import References, check_reference
 from worker.config.signing_keys import Algorithm, check_private_key
 from worker.config.value_types import Text, VariableText

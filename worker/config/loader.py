@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ from yarl import URL
 
 from worker.catalogue.catalogue import load
 from worker.config.api_checks import check_with_api
+from worker.config.automation import Integration
 from worker.config.bound_names import check_bound_names
 from worker.config.callers import check_shared_secrets
 from worker.config.config_node import ConfigNode, RouteFile
+from worker.config.customer_rows import read_customers
 from worker.config.excerpts import Excerpts
 from worker.config.interpolation import Variables
 from worker.config.kinds import KINDS
 from worker.config.names import check_clients, check_exchanges, check_names, check_queues
 from worker.config.references import Compared, References
 from worker.config.routes import FILES, Routes
+from worker.config.table_source import TableSource
 from worker.config.tables import SECTION, read_tables, share_tables
 from worker.config.validation import validate
 from worker.config.yaml_text import read_yaml
@@ -89,13 +93,13 @@ def compile_directory(
     share_tables((root.file for root in roots), tables)
     if not problems and not definitions:
         problems.append(Problem(directory.name or str(directory), 0, 0, f"the route files define nothing: write one of {', '.join(KINDS)}"))
-    routes = replace(compile_routes(definitions, problems, compared), tables=tables)
+    routes = replace(compile_routes(definitions, tables, compared), tables={name: table.rows for name, table in tables.items()})
     files = tuple(str(path.relative_to(directory.parent)) for path in route_files(directory))
     if problems:
         shown = tuple(sorted(set(map(excerpts.shown, problems))))
         return CompiledDirectory(routes, shown, tuple(definitions), files, tuple(sorted(set(map(excerpts.shown, warnings)))))
     known = KnownSecrets(credentials(routes, variables))
-    sources = {node.name: f"{node.kind} {node.value!r}" for node in definitions} | {FILES: repr(sorted(tables.items()))}
+    sources = {node.name: f"{node.kind} {node.value!r}" for node in definitions} | {FILES: digest_of(routes)}
     found = tuple(sorted(set(map(excerpts.shown, warnings))))
     filled = known.with_more(values_of(routes, variables))
     return CompiledDirectory(replace(routes, warnings=found, sources=sources, secrets=known, filled=filled), (), tuple(definitions), files, found)
@@ -169,23 +173,28 @@ def definitions_of(root: ConfigNode) -> Iterator[ConfigNode]:
             section.add_error(f"`{kind}` must be a mapping from names to definitions")
 
 
-def compile_routes(definitions: list[ConfigNode], problems: list[Problem], compared: Compared | None = None) -> Routes:
+def compile_routes(definitions: list[ConfigNode], tables: Mapping[str, TableSource], compared: Compared | None = None) -> Routes:
     """Compiles the valid part of each definition: an error in one member does not hide the errors of others."""
     compiled: dict[str, Any] = {kind: {} for kind in KINDS}
     catalogue = load()
+    customers = read_customers(definitions, tables)
     for section, kind in KINDS.items():
-        for node in definitions:
-            if node.kind != section:
+        for written in definitions:
+            if written.kind != section:
                 continue
-            before = len(problems)
+            rows = customers.get(written.name) if section == "integrations" else None
+            node = written if rows is None else rows.general.node
+            before = len(node.file.problems)
             definition = validate(kind.model, node)
-            complete = len(problems) == before
-            references = References(catalogue, definitions, compiled["clients"], compiled["integrations"], complete, compared)
+            complete = len(node.file.problems) == before
+            references = References(catalogue, definitions, compiled["clients"], compiled["integrations"], complete, customers, compared)
             for each in () if definition is None else kind.each(definition):
                 if (made := kind.compile(each, node, references)) is not None:
                     compiled[section][made.name] = made
                     check_with_api(made, node, references)
             check_bound_names(kind.model, node)
+            if rows is not None:
+                rows.general.report_others()
     routes = Routes(**compiled)
     check_names(definitions)
     check_clients(References(catalogue, definitions))
@@ -200,7 +209,7 @@ def credentials(routes: Routes, variables: Variables) -> Iterator[str | None]:
     yield from (value for value, reference in variables.given.items() if reference.startswith("${file:") or is_secret_name(reference))
     for client in routes.clients.values():
         yield from (client.grant.client_secret, client.grant.password, *(text for name, text in client.headers.items() if is_secret_name(name)))
-    for integration in routes.integrations.values():
+    for integration in connections(routes):
         auth = integration.auth
         yield from (auth.password, auth.token, auth.value, auth.client_secret, auth.private_key, URL(integration.proxy or "").password)
         yield from (value for name, value in auth.parameters.items() if is_secret_name(name))
@@ -209,8 +218,20 @@ def credentials(routes: Routes, variables: Variables) -> Iterator[str | None]:
             yield from (caller.password, *caller.secrets)
 
 
+def digest_of(routes: Routes) -> str:
+    """Stands for the tables, and for how integrations are reached, with the secrets of their files."""
+    reached = [[repr(getattr(each, item.name)) for item in fields(each) if item.compare and item.name != "auth"] for each in connections(routes)]
+    proofs = [[repr(getattr(each.auth, item.name)) for item in fields(each.auth)] for each in connections(routes)]
+    return sha256(repr((sorted(routes.tables.items()), reached, proofs)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def connections(routes: Routes) -> Iterator[Integration]:
+    """The integrations, and those of each customer."""
+    yield from (each for integration in routes.integrations.values() for each in integration.each)
+
+
 def values_of(routes: Routes, variables: Variables) -> Iterator[str]:
     """Every filled value but the addresses and hosts of APIs, which are no secrets and occur in many responses."""
-    addresses = {client.url for client in routes.clients.values()} | {integration.base_url for integration in routes.integrations.values()}
-    hosts = {host for integration in routes.integrations.values() for host, _ in integration.allow_hosts}
+    addresses = {client.url for client in routes.clients.values()} | {integration.base_url for integration in connections(routes)}
+    hosts = {host for integration in connections(routes) for host, _ in integration.allow_hosts}
     yield from (value for value in variables.given if value.rstrip("/") not in addresses and value.partition(":")[0].lower() not in hosts)

@@ -47,7 +47,10 @@ def problems_of(call: FunctionCall, location: SourceLocation) -> Iterator[tuple[
 
 def id_problems(call: FunctionCall, at: list[int], location: SourceLocation) -> Iterator[tuple[str, int]]:
     if not location.has_client:
-        yield f"`{ID}` is not available here: it asks the route's client, for subscribers, publishers (but not in `order_by`) and actions of steps", call.start
+        yield (
+            f"`{ID}` is not available here: it asks the route's client, for subscribers, publishers (but not in `order_by` and `fair_by`) and actions of steps",
+            call.start,
+        )
     entity = call.literal(0)
     if entity is None:
         yield f"the entity of `{ID}` must be a text written out: {FORMS[ID]}", at[0]

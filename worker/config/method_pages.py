@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from worker.config.automation import Pages
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition
+from worker.config.integration_parts import Pages
 from worker.config.node_values import compile_variable_path
 from worker.config.value_types import Text, VariableText
 from worker.config.variables import MemberPart, VariablePath, parse_variable

@@ -130,7 +130,7 @@ def queue_consumers(definitions: Sequence[ConfigNode], routes: Routes) -> Iterat
     """Every route that consumes from a queue, in the order of the files."""
     for node in definitions:
         if node.kind == "publishers" and (publisher := routes.publishers.get(node.name)):
-            waiting = () if publisher.order_by is None else (order_room(publisher.queue), order_lock(publisher.queue))
+            waiting = (order_room(publisher.queue), order_lock(publisher.queue)) if publisher.has_waiting_queue else ()
             beside = (*companions(publisher.queue), *waiting)
             yield QueueConsumer(node, node.child("queue"), publisher.queue, beside)
         elif node.kind == "runbooks" and (runbook := routes.runbooks.get(node.name)) and runbook.queue:

@@ -82,6 +82,11 @@ class PublisherDefinition(Definition):
         description="Ordering key: the worker applies messages with the same value one after the other, also across retries and replicas.",
         examples=["{{ serial }}"],
     )
+    fair_by: ExpressionText | None = Field(
+        default=None,
+        description="Names the customer of a message: customers take turns, whatever number of messages each has. Messages without a value share one turn.",
+        examples=["{{ customer }}"],
+    )
     result: Result | None = Field(default=None, description="Publish what became of each message, as JSON, when it has ended.")
     reply_to: list[ReplyPattern] = Field(
         default=[*REPLIES],

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from worker.catalogue.catalogue import Catalogue
 from worker.config.automation import Integration, Method
 from worker.config.config_node import ConfigNode
+from worker.config.customer_rows import CustomerRows
 from worker.config.routes import Client
 from worker.core.route_names import name_for
 from worker.core.suggest import choices
@@ -25,7 +26,7 @@ class Compared:
 class References:
     """`definitions` are all of them; `clients` and `integrations` only those that could be compiled.
 
-    `catalogue`: of the published API. `complete`: validation left nothing out of the definition that is compiled now.
+    `catalogue`: of the published API. `complete`: validation left nothing out of the definition that is compiled now. `customers`: of integrations, by name.
     """
 
     catalogue: Catalogue
@@ -33,6 +34,7 @@ class References:
     clients: Mapping[str, Client] = field(default_factory=dict)
     integrations: Mapping[str, Integration] = field(default_factory=dict)
     complete: bool = True
+    customers: Mapping[str, CustomerRows] = field(default_factory=dict)
     compared: Compared | None = None
 
     def catalogue_of(self, client: str | None) -> Catalogue:

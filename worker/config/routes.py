@@ -9,9 +9,10 @@ from typing import Literal
 
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
-from worker.config.automation import ClientAuth, Integration, Runbook, Webhook
+from worker.config.automation import Integration, Runbook, Webhook
 from worker.config.compiled import Condition, Example, Find, Include, Parents, Report, RequestParameters, Template
 from worker.config.config_node import Table
+from worker.config.integration_parts import ClientAuth
 from worker.config.required import Required
 from worker.core.errors import Problem
 from worker.core.known_secrets import KnownSecrets
@@ -141,6 +142,8 @@ class Publisher:
     concurrency: int = 4
     order_by: Template | None = None
     """The ordering key; None: messages have no order."""
+    fair_by: Template | None = None
+    """Names the customer whose turn a message takes; None: there are no turns."""
     once: Template | None = None
     """The idempotency key: of messages with the same one only the first is sent; None: all are sent."""
     result: ResultTarget | None = None
@@ -150,6 +153,11 @@ class Publisher:
     may_be_empty: bool = True
     """Whether the route asks for an empty payload; otherwise its transform did not fit the message."""
     examples: tuple[Example, ...] = ()
+
+    @property
+    def has_waiting_queue(self) -> bool:
+        """Whether its messages wait for their turn in `<queue>.order`, from which one replica at a time starts them."""
+        return self.order_by is not None or self.fair_by is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class CompiledRunTemplate:
         return self._names
 
     async def fill(self, values: Values, evaluator: Evaluator) -> Any:
-        return settled(self._part(RunInput(values, await self._batch.values(Scope(values.context(), {}), evaluator))), self._missing)
+        return settled(self._part(RunInput(values, await self._batch.values(Scope(values.context(), values.bindings), evaluator))), self._missing)
 
 
 class BoundRunTemplate:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from pydantic import Field
 
-from worker.config.automation import DEFAULT_STEP_LIMIT, Runbook
+from worker.config.automation import DEFAULT_STEP_LIMIT, Runbook, Step
 from worker.config.binds import Bind, compile_bind
 from worker.config.callers import CallerAuthDefinition, compile_caller
 from worker.config.config_node import ConfigNode
@@ -76,6 +76,7 @@ def compile_runbook(definition: RunbookDefinition, node: ConfigNode, references:
     plain = plain_names(compiled["input"], definition, references)
     steps = {name: compile_step(StepContext(step, nodes.child(name), names, plain, references)) for name, step in definition.steps.items()}
     warn_of_cycles(node, references)
+    warn_of_full_places(steps.values(), definition.concurrency, node, references)
     auth = compile_caller(endpoint.auth, start.child("endpoint").child("auth")) if endpoint else None
     called = [step.method.full_name for step in steps.values() if step.method is not None]
     called += methods_below(node, references)
@@ -96,6 +97,19 @@ def compile_runbook(definition: RunbookDefinition, node: ConfigNode, references:
     if references.complete and mentioned <= steps.keys():
         check_flow_graph(runbook, node)
     return runbook
+
+
+def warn_of_full_places(steps: Iterable[Step], concurrency: int, node: ConfigNode, references: References) -> None:
+    """One customer whose API hangs must leave places for the others."""
+    called = {step.method.integration for step in steps if step.method is not None}
+    for integration in [references.integrations[name] for name in sorted(called) if name in references.integrations]:
+        most = integration.customers.at_once if integration.customers is not None else 0
+        if most >= concurrency:
+            place = node.child("concurrency")
+            place.add_warning(
+                f"one customer of `{integration.name}` may hold all {concurrency} places of this runbook: make `concurrency` larger than its `at_once` ({most})",
+                key="concurrency" not in node,
+            )
 
 
 def started_by_others(references: References) -> set[str]:

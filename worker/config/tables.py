@@ -7,11 +7,11 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, Final
 
-from worker.config.config_node import ConfigNode, RouteFile, Table
+from worker.config.config_node import ConfigNode, RouteFile
 from worker.config.csv_tables import MAX_ROWS, read_csv_table
 from worker.config.interpolation import Unfilled
 from worker.config.names import NAME, NAME_CHARACTERS
-from worker.core.errors import Problem
+from worker.config.table_source import TableSource
 
 SECTION: Final = "tables"
 ABOUT: Final = (
@@ -29,9 +29,9 @@ SCHEMA: Final[Mapping[str, Any]] = MappingProxyType(
 )
 
 
-def read_tables(roots: Iterable[ConfigNode]) -> dict[str, Table]:
+def read_tables(roots: Iterable[ConfigNode]) -> dict[str, TableSource]:
     """The tables of all files by name. The files get an error for what is wrong with one."""
-    tables: dict[str, Table] = {}
+    tables: dict[str, TableSource] = {}
     first: dict[str, ConfigNode] = {}
     for node in nodes_of(roots):
         if not NAME.fullmatch(node.name):
@@ -39,7 +39,7 @@ def read_tables(roots: Iterable[ConfigNode]) -> dict[str, Table]:
         if first.setdefault(node.name, node) is not node:
             node.add_key_error(f"the table `{node.name}` is defined twice; the first is in {first[node.name].reference()}")
             continue
-        tables[node.name] = rows_of(node)
+        tables[node.name] = source_of(node)
     return tables
 
 
@@ -52,10 +52,15 @@ def nodes_of(roots: Iterable[ConfigNode]) -> Iterator[ConfigNode]:
             section.add_error(f"`{SECTION}` must be a mapping from names to tables")
 
 
-def rows_of(node: ConfigNode) -> dict[str, Any]:
-    """The rows of one table; none after an error."""
+def source_of(node: ConfigNode) -> TableSource:
+    """One table; without rows after an error."""
     if isinstance(node.value, str):
-        return csv_rows(node)
+        return csv_source(node)
+    return TableSource(written_rows(node), node.file.name, {key: (member.key_place or member.place).line for key, member in node.members.items()})
+
+
+def written_rows(node: ConfigNode) -> dict[str, Any]:
+    """The rows of a table that is written out; none after an error."""
     if not isinstance(node.value, dict) or not node.value:
         node.add_error(f"the table `{node.name}` must be a mapping from keys to values, or the name of a CSV file")
         return {}
@@ -80,23 +85,22 @@ def value_of(node: ConfigNode) -> Any:
     return values if isinstance(node.value, dict) else list(values.values())
 
 
-def csv_rows(node: ConfigNode) -> dict[str, Any]:
+def csv_source(node: ConfigNode) -> TableSource:
     name = PurePosixPath(node.fill(node.value))
+    shown = str(Path(node.file.name).parent / name)
     if name.is_absolute() or ".." in name.parts or name.suffix.lower() != ".csv":
         node.add_error(f"the table `{node.name}` must be a mapping, or the name of a CSV file (*.csv) beside the route file, in its folder or below it")
-        return {}
-    shown = str(Path(node.file.name).parent / name)
-    rows: dict[str, Any] = {}
-    problems: list[Problem] = []
+        return TableSource({}, shown)
     try:
-        rows, problems = read_csv_table(node.file.folder / name, shown)
+        table = read_csv_table(node.file.folder / name, shown)
     except OSError as error:
         node.add_error(f"the CSV file `{name}` cannot be read: {(error.strerror or 'unknown reason').lower()}")
-    node.file.problems.extend(problems)
-    return rows
+        return TableSource({}, shown)
+    node.file.problems.extend(table.problems)
+    return TableSource(table.rows, shown, table.lines, table.columns)
 
 
-def share_tables(files: Iterable[RouteFile], tables: Mapping[str, Table]) -> None:
+def share_tables(files: Iterable[RouteFile], tables: Mapping[str, TableSource]) -> None:
     """Tell all files which tables there are, for the check of their expressions."""
     for file in files:
-        file.tables.update(tables)
+        file.tables.update({name: table.rows for name, table in tables.items()})

@@ -7,6 +7,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 from worker.core.errors import Oversized, Undecodable
@@ -62,6 +63,7 @@ def is_utf8(text: bytes) -> bool:
     return True
 
 
+@lru_cache(maxsize=32)
 def packing_of(content_encoding: str) -> str:
     """The compression that a content encoding names; empty for none. Raises `Undecodable` for more than one."""
     names = [name.strip().lower() for name in content_encoding.split(",")]
@@ -189,13 +191,20 @@ def to_utf8(body: bytes, content_type: str, content_encoding: str = "") -> bytes
 
 def charset_of(body: bytes, content_type: str, content_encoding: str) -> str:
     """The Python name of the charset; one that is not named is found by the zeros among the first four bytes. Raises `Undecodable`."""
+    named = named_charset(content_type, content_encoding)
+    if named in {"", "utf-16", "utf-32"}:  # without a mark the zeros show which end comes first
+        return json.detect_encoding(body[:4]) if 0 in body[:4] else named or "utf-8"
+    return named
+
+
+@lru_cache(maxsize=32)
+def named_charset(content_type: str, content_encoding: str) -> str:
+    """The Python name of the charset that these name, empty where they name none. Raises `Undecodable`."""
     named = CHARSET.search(content_type)
     name = named[1] if named else next((each.strip() for each in content_encoding.split(",") if is_charset(each.strip())), "")
     if not name:
-        return json.detect_encoding(body[:4]) if 0 in body[:4] else "utf-8"
+        return ""
     if not is_charset(name):
         raise Undecodable(f"the content type names the charset {name if NAME.fullmatch(name) else 'of an unknown kind'}, which is not read: send UTF-8")
     found = codecs.lookup(name).name
-    if found in {"utf-16", "utf-32"}:  # without a mark the zeros tell which end comes first
-        return json.detect_encoding(body[:4]) if 0 in body[:4] else found
     return "utf-8" if found in {"utf-8", "utf-8-sig", "ascii"} else found

@@ -12,7 +12,7 @@ from worker.core.message import NO_HEADERS
 
 @dataclass(frozen=True, slots=True)
 class OrderStamp:
-    """The place of a message in the waiting queue of a route with `order_by`.
+    """The place of a message in the waiting queue of a route with `order_by` or `fair_by`.
 
     `sequence` is larger than that of every message that came before. Seconds since 1970: it may run from `due` on, and no worker started it before `since`.
     `starts` counts the starts that may have ended in a crash.

@@ -27,6 +27,8 @@ LONG_NUMBER: Final = re.compile(rb"(?:^|[\s:,\[])-?(?:[0-9][0-9.]{15}|[0-9][0-9.
 """A number that may need more than a double, where a number may stand. It also finds some digits inside texts."""
 WHOLE_FLOAT: Final = re.compile(rb"\.0[,}\]]|\.0$|[0-9]e\+")
 """A float without a fraction, as orjson writes it."""
+WHOLE_FLOAT_MARKS: Final = (b".0", b"e+")
+"""One of them stands in each of those. To look for them costs a tenth of a microsecond for a kilobyte; the pattern costs 40."""
 
 
 def has_long_number(text: bytes) -> bool:
@@ -98,7 +100,9 @@ def dumps(value: Any, option: int | None = None) -> bytes:
         if (written := with_integers(value)) is value:
             raise
         return orjson.dumps(written, fragment, option)
-    return orjson.dumps(with_integers(value), fragment, option) if WHOLE_FLOAT.search(text) else text
+    if not any(mark in text for mark in WHOLE_FLOAT_MARKS) or WHOLE_FLOAT.search(text) is None:
+        return text
+    return orjson.dumps(with_integers(value), fragment, option)
 
 
 def digest_text(value: Any) -> bytes:

@@ -14,27 +14,43 @@ from worker.core.redaction import MASK, MAX_DEPTH, is_secret_name, redact
 
 SHORTEST = 8  # characters; a shorter value would take parts of ordinary words with it
 SHORTEST_IN_BASE64 = 8
+FEW = 200  # forms; with more of them it is faster to look at each place of a text than for each form
+NONE: Mapping[str, set[str]] = {}
 
 
 class KnownSecrets:
     """The values, each in every form. They never show in its repr."""
 
-    def __init__(self, values: Iterable[str | None] = ()) -> None:
-        self._values = frozenset(value for value in values if value and len(value) >= SHORTEST)
-        self._forms = sorted({form for value in self._values for form in forms_of(value)}, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, self._forms)))
+    def __init__(self, values: Iterable[str | None] = (), made: Mapping[str, set[str]] = NONE) -> None:
+        """`made`: the forms of values whose forms need not be made again."""
+        self._made = dict(made) | {value: forms_of(value) for value in values if value and len(value) >= SHORTEST and value not in made}
+        self._forms = sorted(set().union(*self._made.values()), key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, self._forms)) if len(self._forms) <= FEW else "")
+        self._by_start = by_start(self._forms)
 
     @property
     def values(self) -> frozenset[str]:
-        return self._values
+        return frozenset(self._made)
 
     def with_more(self, values: Iterable[str | None]) -> KnownSecrets:
         """These and others."""
-        return KnownSecrets((*self._values, *values))
+        return KnownSecrets(values, self._made)
 
     def hide(self, text: str) -> str:
-        """The text with each of them masked."""
+        """The text with each of them masked, the longest where several begin at one place."""
+        if len(self._forms) > FEW:
+            return "".join(self._pieces(text))
         return self._pattern.sub(MASK, text) if any(form in text for form in self._forms) else text
+
+    def _pieces(self, text: str) -> Iterator[str]:
+        starts, begin = self._by_start, 0
+        for at in [at for at in range(len(text) - SHORTEST + 1) if text[at : at + SHORTEST] in starts]:
+            found = next((form for form in starts[text[at : at + SHORTEST]] if text.startswith(form, at)), None)
+            if found is not None and at >= begin:
+                yield text[begin:at]
+                yield MASK
+                begin = at + len(found)
+        yield text[begin:]
 
     def hide_bytes(self, data: bytes) -> bytes:
         return self.hide(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
@@ -50,6 +66,14 @@ class KnownSecrets:
                 return [self.hide_in(item) for item in value]
             case _:
                 return value
+
+
+def by_start(forms: Iterable[str]) -> dict[str, list[str]]:
+    """The forms, longest first, by their first characters. None is shorter than these."""
+    found: dict[str, list[str]] = {}
+    for form in forms:
+        found.setdefault(form[:SHORTEST], []).append(form)
+    return found
 
 
 def redacted(document: Any, depth: int = MAX_DEPTH) -> Any:

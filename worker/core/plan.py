@@ -21,7 +21,7 @@ class PlannedRequest:
 
     `path` is percent-encoded, below the address of the API or integration. `target` is the request target: the path on the host with the query.
     `body` has the bytes; `content` the same as a JSON value, or as text. `asked`: a read that was really sent. `name`: the method of an integration.
-    `url`: the whole address, for a method of an integration, whose credentials are not in it.
+    `url`: the whole address, for a method of an integration, whose credentials are not in it. `customer`: whom the method is called for.
     """
 
     method: str
@@ -33,6 +33,7 @@ class PlannedRequest:
     asked: bool = False
     name: str = ""
     url: str = ""
+    customer: str = ""
 
     @property
     def writes(self) -> bool:
@@ -42,12 +43,15 @@ class PlannedRequest:
     def line(self) -> str:
         """The request line, with the address of another API."""
         query = self.target.partition("?")[2]
-        return f"{self.method} {self.url or self.path + (f'?{query}' if query else '')}"
+        whom = f" (customer {self.customer})" if self.customer else ""
+        return f"{self.method} {self.url or self.path + (f'?{query}' if query else '')}{whom}"
 
     def as_object(self) -> dict[str, Any]:
         shown: dict[str, Any] = {"method": self.method, "path": self.path}
         if self.url:
             shown["url"] = self.url
+        if self.customer:
+            shown["customer"] = self.customer
         if self.query:
             shown["query"] = dict(self.query)
         if self.body is not None:

@@ -53,6 +53,10 @@ class Channel(Protocol):
         """Take off everything that the channel has handed out so far: for streams, where an acknowledgement only asks for more. Raises `ChannelLost`."""
         ...
 
+    async def ack_through(self, delivery: Delivery) -> None:
+        """Take this delivery of the channel, and all that it handed out before it, off their queues at once. Raises `ChannelLost`."""
+        ...
+
     async def wait_closed(self) -> str:
         """Wait until the channel, its connection or one of its consumers is gone, and say why."""
         ...

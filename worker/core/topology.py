@@ -34,7 +34,7 @@ KEYS = "halo.keys"
 KEYS_LOCK = "halo.keys.lock"
 KEYS_MADE = "halo.keys.made"
 MEBIBYTE = 1024 * 1024
-ORDER_MARK = "halo.ordered"  # there where a route has, or had, `order_by`
+ORDER_MARK = "halo.ordered"  # there where a route has, or had, `order_by` or `fair_by`
 RETRIES_DUE = "halo.retry.due"
 HOME = "halo-home"  # the header that says to which queue a copy in a retry queue returns; no sender's, since all names that begin with `halo-` are ours
 HELD_BACK = 60.0  # seconds until a copy is returned again to a queue that is missing or full
@@ -141,7 +141,7 @@ def letters_lock(queue: str) -> str:
 
 
 def order_room(queue: str) -> str:
-    """Where messages that are kept in order by key wait for their turn."""
+    """Where messages that are kept in order by key, or in turns by customer, wait."""
     return f"{queue}.order"
 
 

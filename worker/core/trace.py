@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 IDS = 20
 """Records of one write that are named."""
@@ -31,9 +30,8 @@ EVENTS = (
 """Stages in the order in which they come. `parked` and `dead`: it is a dead letter. `passed`: it goes on as another message, `next`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """One stage. No customer data: ids, names from route files, classes and numbers.
+class Note(NamedTuple):
+    """One stage; a tuple, since each message makes five. No customer data: ids, names from route files, classes and numbers.
 
     `records`: keys of records in the id space `space` of Halo. `more`: `change`, `attempt`, `status`, `dead_class`, `delay`, `next`, as they apply.
     """

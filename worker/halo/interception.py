@@ -76,7 +76,7 @@ def recorded(call: Call, path: str, credential: str, *, asked: bool) -> PlannedR
     url = call.url.without_query_params(credential) if credential else call.url
     query = {name: found[0] if len(found := url.query.getall(name)) == 1 else found for name in url.query}
     shown = str(url) if call.name else ""
-    return PlannedRequest(call.method, path, query, url.raw_path_qs, call.data, content_of(call), asked, call.name, shown)
+    return PlannedRequest(call.method, path, query, url.raw_path_qs, call.data, content_of(call), asked, call.name, shown, call.customer)
 
 
 def content_of(call: Call) -> Any:

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
-from types import SimpleNamespace
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from worker import __version__
@@ -49,6 +49,8 @@ class Call:
     """The monotonic time after which its first byte must not be written any more."""
     name: str = ""
     """The full name of an integration's method; empty for a request to Halo."""
+    customer: str = ""
+    """The key of the customer whom it is for, where the integration has customers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +104,45 @@ class Failure:
     withheld: bool = False
 
 
+class TooLate(Exception):
+    """The request must not be sent any more."""
+
+
 @dataclass(slots=True)
 class Mark:
-    """Whether the request began to be written; aiohttp's trace sets it just before the first byte, unless it is too late for that."""
+    """Whether the request began to be written. `not_after`: as in `Call`."""
 
     not_after: float | None
     sent: bool = False
 
+    def begin(self) -> None:
+        """The first byte is about to be written. Raises `TooLate`."""
+        if self.not_after is not None and asyncio.get_running_loop().time() > self.not_after:  # a process may be stopped at any moment, and go on an hour later
+            raise TooLate
+        self.sent = True
 
-class TooLate(Exception):
-    """The request must not be sent any more."""
+    async def once(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        """Have the request set this mark, and keep aiohttp from repeating a GET or DELETE: the repetition would be outside the budget, and a DELETE would be answered 404."""
+        if not isinstance(request, MarkedRequest):
+            raise TypeError("a session of `open_session` makes marked requests")
+        request.mark = self
+        try:
+            return await handler(request)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            raise Interrupted from error
+
+
+class MarkedRequest(aiohttp.ClientRequest):
+    """Sets its mark once it has a connection and before it writes. aiohttp's traces tell the same, for some 20 further calls in each request."""
+
+    mark: Mark | None = None
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        if self.mark is not None:
+            self.mark.begin()
+        return await super().send(conn)
 
 
 Send = Callable[[Call], Awaitable[Answer | Failure]]
@@ -159,8 +190,8 @@ async def open_session(
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,  # `unpacked` counts before it unpacks
-        trace_configs=[_marking()],
-        middlewares=[_once],
+        skip_auto_headers=("Content-Type",),
+        request_class=MarkedRequest,
     ) as session:
 
         async def send(call: Call) -> Answer | Failure:
@@ -179,8 +210,7 @@ async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -
         data=payload_of(call),
         timeout=limits,
         allow_redirects=False,
-        skip_auto_headers=("Content-Type",),
-        trace_request_ctx=mark,
+        middlewares=(mark.once,),
     )
     try:
         async with asyncio.timeout(call.timeout), request as response:
@@ -231,28 +261,6 @@ async def _read(response: aiohttp.ClientResponse, limit: int, encoding: str) -> 
 
 def too_large(limit: int) -> str:
     return f"{TOO_LARGE} {limit // (1024 * 1024)} MiB"
-
-
-async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from repeating a GET or DELETE: the repetition would be outside the budget, and a DELETE would be answered 404."""
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-        raise Interrupted from error
-
-
-def _marking() -> aiohttp.TraceConfig:
-    async def on_request_headers_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams) -> None:
-        mark: Mark = context.trace_request_ctx
-        if mark.not_after is not None and asyncio.get_running_loop().time() > mark.not_after:  # a process may be stopped at any moment, and go on an hour later
-            raise TooLate
-        mark.sent = True
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_headers_sent.append(on_request_headers_sent)
-    return trace
 
 
 def _own_headers(client: Client) -> dict[str, str]:

@@ -11,8 +11,8 @@ from http import HTTPStatus
 import structlog
 from yarl import URL
 
-from worker.config.automation import Integration, IntegrationAuth, Method, Values
-from worker.core.errors import CallRefused
+from worker.config.automation import Integration, Method, Values
+from worker.core.errors import CallRefused, ConfigError
 from worker.core.exchange import Exchange, Fate
 from worker.core.known_secrets import KnownSecrets
 from worker.core.ports import Clock, Evaluator, Slot
@@ -24,8 +24,10 @@ from worker.halo.interception import Intercept, straight
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Call, Failure
 from worker.integrations.authorization import Authorization, Authorized, TokenAuthorization
-from worker.integrations.connections import ApiConnection, ConnectionDeps, open_connection
+from worker.integrations.connections import ApiConnection, ConnectionDeps
+from worker.integrations.customers import customer_of
 from worker.integrations.pages import PageCollector
+from worker.integrations.pool import ConnectionPool, open_pool
 from worker.integrations.request_builder import build_call
 from worker.integrations.responses import to_exchange
 from worker.metrics import Metrics
@@ -38,8 +40,8 @@ log = structlog.get_logger()
 class IntegrationCaller:
     """Implements `worker.config.automation.Caller`; created by `open_caller`."""
 
-    def __init__(self, connections: Mapping[str, ApiConnection], shutdown: ShutdownGate, evaluator: Evaluator, metrics: Metrics, clock: Clock) -> None:
-        self._connections = connections
+    def __init__(self, pool: ConnectionPool, shutdown: ShutdownGate, evaluator: Evaluator, metrics: Metrics, clock: Clock) -> None:
+        self._pool = pool
         self._shutdown = shutdown
         self._evaluator = evaluator
         self._metrics = metrics
@@ -54,8 +56,29 @@ class IntegrationCaller:
         timeout: float | None = None,  # noqa: ASYNC109 - part of the request
         after: Exchange | None = None,
     ) -> AsyncIterator[Slot | Exchange]:
-        """As `HaloClient.reserve`: the call is built before anything is waited for."""
-        connection, started = self._connections[method.integration], self._clock.monotonic()
+        """As `HaloClient.reserve`: the call is built before anything is waited for. Whom it is for depends on the values of the run alone."""
+        customer = await customer_of(self._pool[method.integration], method, values, self._evaluator)
+        async with AsyncExitStack() as stack:
+            try:
+                lease = await stack.enter_async_context(self._pool.lease(customer))
+            except ConfigError as error:  # of one customer; those of other integrations are known at the start
+                yield Exchange(Fate.NOT_SENT, reason=f"not sent: {'; '.join(problem.message for problem in error.problems)}")
+                return
+            if lease.turns is not None and (refused := await stack.enter_async_context(lease.turns.turn(customer))) is not None:
+                yield refused
+                return
+            yield await stack.enter_async_context(self._reserved(lease.connection, customer.own(method), values, timeout, after))
+
+    @asynccontextmanager
+    async def _reserved(
+        self,
+        connection: ApiConnection,
+        method: Method,
+        values: Values,
+        timeout: float | None,  # noqa: ASYNC109 - part of the request
+        after: Exchange | None,
+    ) -> AsyncIterator[Slot | Exchange]:
+        started = self._clock.monotonic()
         try:
             call = await build_call(connection.integration, method, values, self._evaluator, timeout)
         except CallRefused:
@@ -75,7 +98,11 @@ class IntegrationCaller:
 
     def secrets(self, integration: str) -> tuple[str | None, ...]:
         """The credentials that are sent now; a response may quote them."""
-        return self._connections[integration].authorization.secrets
+        return self._pool.connection(integration).authorization.secrets
+
+    async def replace(self, integrations: Mapping[str, Integration]) -> None:
+        """Call these from now on. Calls under way end as they began; what is reached as before keeps its token."""
+        await self._pool.replace(integrations)
 
     def stop_waiting(self) -> None:
         """The worker stops: calls that wait for a token end as NOT_SENT, those under way are not disturbed. (Calls with a Halo client's token stop with the client.)"""
@@ -83,7 +110,7 @@ class IntegrationCaller:
 
     async def first_token(self, integration: str) -> NoToken | None:
         """Asks for the token of an integration, where it has one that is fetched; why there is none."""
-        authorization = self._connections[integration].authorization
+        authorization = self._pool.connection(integration).authorization
         return await authorization.first_token() if isinstance(authorization, TokenAuthorization) else None
 
     def remaining(self, method: Method, authorized: Authorized, started: float) -> float:
@@ -106,7 +133,9 @@ class IntegrationCaller:
     def _record(self, connection: ApiConnection, method: Method, fate: str, status: int | None, started: float) -> None:
         self._metrics.integration_requests.labels(method.integration, method.name, fate).inc()
         milliseconds = round((self._clock.monotonic() - started) * 1000)
-        log.info("method.called", method=method.full_name, verb=method.verb, host=connection.origin.authority, status=status, fate=fate, ms=milliseconds)
+        customer = {"customer": connection.integration.customer} if connection.integration.customer else {}
+        host = connection.origin.authority
+        log.info("method.called", method=method.full_name, verb=method.verb, host=host, status=status, fate=fate, ms=milliseconds, **customer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +230,5 @@ async def open_caller(
     Raises `ConfigError` for an invalid address or authorization.
     """
     shutdown = ShutdownGate()
-    shared = ConnectionDeps(clients, shutdown, evaluator, metrics, clock)
-    async with AsyncExitStack() as stack:
-        opened = {name: await stack.enter_async_context(open_connection(integration, shared)) for name, integration in integrations.items()}
-        connections = {
-            name: replace(each, send=intercept(each.integration.base_url, each.send, credential_of(each.integration.auth))) for name, each in opened.items()
-        }
-        yield IntegrationCaller(connections, shutdown, evaluator, metrics, clock)
-
-
-def credential_of(auth: IntegrationAuth) -> str:
-    """The name of the query parameter that holds a credential; empty where none does."""
-    return auth.name or "" if auth.type == "api_key" and auth.place == "query" else ""
+    async with open_pool(integrations, ConnectionDeps(clients, shutdown, evaluator, metrics, clock), intercept) as pool:
+        yield IntegrationCaller(pool, shutdown, evaluator, metrics, clock)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from yarl import URL
 
@@ -57,6 +57,15 @@ class ConnectionDeps:
     evaluator: Evaluator
     metrics: Metrics
     clock: Clock
+    contexts: dict[tuple[str | None, ...], ssl.SSLContext] = field(default_factory=dict)
+    """Of TLS, by their files: each takes a megabyte, and milliseconds to make."""
+
+    def tls_of(self, integration: Integration) -> ssl.SSLContext:
+        """Raises `ConfigError` for files that cannot be used."""
+        named = (integration.ca_file, integration.cert_file, integration.key_file)
+        if named not in self.contexts:
+            self.contexts[named] = tls_context(f"integration {integration.name}", *named)
+        return self.contexts[named]
 
 
 @asynccontextmanager
@@ -70,7 +79,7 @@ async def open_connection(integration: Integration, shared: ConnectionDeps) -> A
             send = await stack.enter_async_context(open_with_client(access, origin, guard))
             yield ApiConnection(integration, origin, send, TokenAuthorization(access.auth, access.shutdown, access.budget))
             return
-        send = await stack.enter_async_context(open_guarded(origin, guard, tls_of(integration), integration.proxy))
+        send = await stack.enter_async_context(open_guarded(origin, guard, shared.tls_of(integration), integration.proxy))
         match integration.auth.type:
             case "oauth2":
                 authorization: Authorization = await stack.enter_async_context(open_oauth2(integration, shared))
@@ -79,11 +88,6 @@ async def open_connection(integration: Integration, shared: ConnectionDeps) -> A
             case _:
                 authorization = check_authorization(integration, fixed_authorization(integration.auth))
         yield ApiConnection(integration, origin, send, authorization)
-
-
-def tls_of(integration: Integration) -> ssl.SSLContext:
-    """Raises `ConfigError` for files that cannot be used."""
-    return tls_context(f"integration {integration.name}", integration.ca_file, integration.cert_file, integration.key_file)
 
 
 @asynccontextmanager
@@ -106,9 +110,9 @@ async def open_oauth2(integration: Integration, shared: ConnectionDeps) -> Async
         return address
 
     origin = address.url.origin()
-    async with open_guarded(origin, guard_of(origin, integration.allow_hosts), tls_of(integration), integration.proxy) as send:
+    async with open_guarded(origin, guard_of(origin, integration.allow_hosts), shared.tls_of(integration), integration.proxy) as send:
         endpoint = TokenEndpoint(name, find_address, send, TOKEN_TIMEOUT, Budget(name, None, shared.clock), shared.metrics, shared.clock)
-        async with manager(name, GrantSource(grant_of(auth), endpoint), shared) as tokens:
+        async with manager(integration.title, GrantSource(grant_of(auth), endpoint), shared) as tokens:
             yield TokenAuthorization(tokens, shared.shutdown)
 
 
@@ -121,7 +125,7 @@ async def open_login(integration: Integration, send: Send, shared: ConnectionDep
     if problem := header_problem(login.header, login.prefix):
         raise integration_error(integration, f"auth cannot be sent: {problem}")
     source = LoginSource(integration, login, send, shared.evaluator, shared.metrics)
-    async with manager(integration.name, source, shared) as tokens:
+    async with manager(integration.title, source, shared) as tokens:
         yield TokenAuthorization(tokens, shared.shutdown, header=login.header, prefix=login.prefix)
 
 
@@ -182,4 +186,4 @@ def http_url(integration: Integration, member: str, text: str) -> URL:
 
 
 def integration_error(integration: Integration, what: str) -> ConfigError:
-    return ConfigError([Problem("", 0, 0, f"integration {integration.name}: {what}")])
+    return ConfigError([Problem("", 0, 0, f"integration {integration.title}: {what}")])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from math import inf
 
-from worker.config.automation import Integration, Login, Values
+from worker.config.automation import Integration, Values
+from worker.config.integration_parts import Login
 from worker.config.variables import VariablePath
 from worker.core.errors import CallRefused, EvaluatorUnavailable, ExpressionError
 from worker.core.exchange import Exchange, Fate

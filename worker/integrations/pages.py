@@ -9,7 +9,7 @@ from typing import Any
 
 from yarl import URL
 
-from worker.config.automation import Pages
+from worker.config.integration_parts import Pages
 from worker.config.variables import VariablePath
 from worker.core.errors import CallRefused
 from worker.core.exchange import Exchange, Fate

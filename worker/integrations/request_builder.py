@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
@@ -26,6 +27,7 @@ MAX_FILE_BODY = 8 * 1024 * 1024
 
 async def build_call(integration: Integration, method: Method, values: Values, evaluator: Evaluator, timeout: float | None = None) -> Call:  # noqa: ASYNC109 - part of the call
     """The call without its authorization. Raises `ExpressionError`, `EvaluatorUnavailable`, or `CallRefused` for values that cannot be sent."""
+    values = replace(values, customer=integration.values) if integration.customer else values
     try:
         url = await build_url(integration, method, values, evaluator)
         kind, data = await fill_body(method, values, evaluator)
@@ -33,7 +35,15 @@ async def build_call(integration: Integration, method: Method, values: Values, e
     except RequestError as error:
         raise CallRefused(f"{method.full_name}: {error}") from None
     try:
-        return Call(method.verb, url, with_content_type(headers, kind, data, method), data, timeout or method.timeout, name=method.full_name)
+        return Call(
+            method.verb,
+            url,
+            with_content_type(headers, kind, data, method),
+            data,
+            timeout or method.timeout,
+            name=method.full_name,
+            customer=integration.customer,
+        )
     except RequestError as error:
         raise CallRefused(f"{method.full_name}: {error}") from None
 

@@ -6,9 +6,8 @@ A claim is published and read back before it returns. All claims before it have 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from itertools import zip_longest
 from typing import TypeVar
 
 import structlog
@@ -27,6 +26,8 @@ from worker.waits import waiting_for
 logger = structlog.get_logger()
 T = TypeVar("T", Claim, bool)
 TOGETHER = 100  # claims in one entry of the stream
+QUIET = 2  # turns of the event loop in a row without a further claim, after which a batch goes out
+MOST_TURNS = 20  # for which a batch waits
 
 
 class StreamLedger:
@@ -39,7 +40,7 @@ class StreamLedger:
         self._metrics = metrics
         self._outbox: list[tuple[Key, str, asyncio.Future[Claim | str]]] = []
         self._sending: asyncio.Task[None] | None = None
-        self._asked: dict[str, list[asyncio.Future[Claim | str]]] = {}
+        self._asked: dict[str, list[tuple[Entry, asyncio.Future[Claim | str]]]] = {}
         self._awaited: dict[str, set[asyncio.Future[bool | str]]] = {}
         self._why_closed = ""
         self._reading = False
@@ -58,25 +59,34 @@ class StreamLedger:
             self._sending = asyncio.create_task(self._send(), name="claims going out")
 
     async def _send(self) -> None:
-        """Publish what is asked: all that came while the one before was on its way goes together, which is a fraction of the work."""
+        """Publish what is asked, one batch after the other: all that comes while one is on its way goes together."""
         try:
-            while self._outbox:
-                batch = self._outbox[:TOGETHER]
-                del self._outbox[:TOGETHER]
+            while batch := await self._gathered():
                 now = self._clock.now()
-                await self._publish([Entry.of(str(key), owner, now) for key, owner, _ in batch], [answer for _, _, answer in batch])
+                await self._publish([(Entry.of(str(key), owner, now), answer) for key, owner, answer in batch])
         finally:
             self._sending = None
 
-    async def _publish(self, entries: list[Entry], answers: list[asyncio.Future[Claim | str]]) -> None:
+    async def _gathered(self) -> list[tuple[Key, str, asyncio.Future[Claim | str]]]:
+        """The next batch: it waits as long as the event loop brings further claims, since a batch costs the same however many claims it holds."""
+        quiet, turns = 0, 0
+        while self._outbox and quiet < QUIET and turns < MOST_TURNS:
+            before = len(self._outbox)
+            await asyncio.sleep(0)
+            quiet, turns = (quiet + 1 if len(self._outbox) == before else 0), turns + 1
+        batch = self._outbox[:TOGETHER]
+        del self._outbox[:TOGETHER]
+        return batch
+
+    async def _publish(self, batch: list[tuple[Entry, asyncio.Future[Claim | str]]]) -> None:
         token = new_id()
-        self._asked[token] = answers
+        self._asked[token] = batch
         try:
-            await self._broker.publish(Message(encoded(entries), message_id=token), routing_key=CLAIMS)
+            await self._broker.publish(Message(encoded([entry for entry, _ in batch]), message_id=token), routing_key=CLAIMS)
             self._require_open()
         except BrokerError as error:
             self._asked.pop(token, None)
-            answer_all(answers, str(error))
+            answer_all((answer for _, answer in batch), str(error))
 
     async def knows(self, key: Key, *, within: float = 0.0) -> bool:
         self._require_open()
@@ -117,23 +127,30 @@ class StreamLedger:
 
     def _note(self, delivery: Delivery) -> None:
         self._index.last = Position.of(delivery)
+        if (asked := self._asked.pop(delivery.message.message_id, None)) is not None:  # our own: its id is random, and was in no other message before
+            for entry, answer in asked:
+                claim = self._add(entry)
+                if not answer.done():
+                    answer.set_result(claim)
+            return
         try:
             entries = decoded(delivery.message.body)
         except NotAClaim as error:
             self._metrics.refused_state.labels("claim").inc()
             logger.warning("claim.unreadable", offset=delivery.offset, reason=str(error))
             return
-        answers = self._asked.pop(delivery.message.message_id, [])
-        for entry, answer in zip_longest(entries, answers):
-            if answer is None and entry.at > self._clock.now() + MARGIN.total_seconds():
+        for entry in entries:
+            if entry.at > self._clock.now() + MARGIN.total_seconds():
                 self._refuse(delivery)
-                continue
-            claim = self._index.add(entry)
-            if answer is not None and not answer.done():
-                answer.set_result(claim)
-            for came in self._awaited.get(entry.key, ()):
-                if not came.done():
-                    came.set_result(True)
+            else:
+                self._add(entry)
+
+    def _add(self, entry: Entry) -> Claim:
+        claim = self._index.add(entry)
+        for came in self._awaited.get(entry.key, ()):
+            if not came.done():
+                came.set_result(True)
+        return claim
 
     def _refuse(self, delivery: Delivery) -> None:
         """A claim that is dated ahead would hold for longer than any of ours."""
@@ -143,10 +160,10 @@ class StreamLedger:
     def close(self, why: str) -> None:
         """Fails every waiting caller: the stream is not read any more."""
         self._why_closed, self._reading = why, False
-        for answers in self._asked.values():
-            answer_all(answers, why)
+        for batch in self._asked.values():
+            answer_all((answer for _, answer in batch), why)
         self._asked.clear()
-        answer_all([answer for _, _, answer in self._outbox], why)
+        answer_all((answer for *_, answer in self._outbox), why)
         self._outbox.clear()
         for came in set().union(*self._awaited.values()):
             if not came.done():
@@ -163,7 +180,7 @@ class StreamLedger:
             raise ChannelLost(self._why_closed)
 
 
-def answer_all(answers: list[asyncio.Future[Claim | str]], why: str) -> None:
+def answer_all(answers: Iterable[asyncio.Future[Claim | str]], why: str) -> None:
     for answer in answers:
         if not answer.done():
             answer.set_result(why)

@@ -69,9 +69,14 @@ class TraceRecorder:
             await self._flush(broker)
 
     async def _flush(self, broker: Broker) -> None:
-        """A batch that the broker does not take is dropped: nothing waits for it."""
-        while self._notes:
-            batch = [self._notes.popleft() for _ in range(min(TOGETHER, len(self._notes)))]
+        """Write what is there now: what comes meanwhile is gathered for the next time, or under load each message would have a publish of its own.
+
+        A batch that the broker does not take is dropped: nothing waits for it.
+        """
+        left = len(self._notes)
+        while left > 0 and self._notes:
+            batch = [self._notes.popleft() for _ in range(min(TOGETHER, left, len(self._notes)))]
+            left -= len(batch)
             try:
                 await broker.publish(self._codec.proven(Message(encoded(batch)), TRACE), routing_key=TRACE)
                 self._told = False
@@ -100,10 +105,15 @@ def document(at: float, note: Note) -> dict[str, Any]:
     told: dict[str, Any] = {"v": VERSION, "t": round(at, 3), "e": note.event, "r": note.route}
     for name, text in (("m", note.message_id), ("c", note.correlation_id), ("s", note.space)):
         if text:
-            told[name] = text[:LONGEST].encode(errors="replace").decode()
+            told[name] = written(text)
     if note.records:
-        told["i"] = [each[:LONGEST].encode(errors="replace").decode() for each in note.records[:IDS]]
+        told["i"] = [written(each) for each in note.records[:IDS]]
     return told | {name: value for name, value in note.more if value is not None}
+
+
+def written(text: str) -> str:
+    """As much of it as is kept; half of a surrogate pair has no form in UTF-8."""
+    return text[:LONGEST] if text.isascii() else text[:LONGEST].encode(errors="replace").decode()
 
 
 async def read_notes(broker: Broker, codec: HeaderCodec, most: int | None = None) -> list[bytes]:

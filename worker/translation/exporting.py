@@ -31,6 +31,9 @@ def export(kind: str, name: str, integrations: Definitions, runbooks: Definition
         known |= imported.known if imported is not None else {}
     guids = {other: str(each.document["id"]) for other, each in books.items() if each.document.get("id")}
     around = Surroundings(known, {}, {guid.lower(): other for other, guid in guids.items()}, copy.client if copy is not None else "main")
+    for step, each in runbooks[name]["steps"].items():
+        if "customers" in integrations.get(str(each.get("method")).rpartition(".")[0], {}):
+            report.refuse(step, f"the integration of {each['method']} has `customers`, which have no counterpart in Halo")
     return export_runbook(name, runbooks[name], copy, Elsewhere(around, numbers, guids, plain_outputs(integrations)), report)
 
 

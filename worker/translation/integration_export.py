@@ -58,6 +58,8 @@ def export_integration(name: str, definition: Mapping[str, Any], copy: Copy | No
 
 def connection_of(definition: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Address and authorization, without secrets. Raises `Untranslatable`."""
+    if "customers" in definition:
+        raise Untranslatable("`customers` has no counterpart in Halo: an integration there has one address and one authorization")
     if "base_url" not in definition:
         raise Untranslatable("the integration takes its address from a client: give it `base_url`")
     for member in CONNECTION:

@@ -16,7 +16,8 @@ from aiohttp import web
 from tests.tools.http_proxy import http_proxy
 from tests.tools.sizes import every_nth
 from tests.tools.waiting import SOON
-from worker.config.automation import IntegrationAuth, Login, Method, Pages
+from worker.config.automation import IntegrationAuth, Method
+from worker.config.integration_parts import Login, Pages
 from worker.config.run_templates import compile_run_template
 from worker.config.variables import parse_variable
 from worker.core.errors import CallRefused

@@ -9,7 +9,8 @@ import structlog
 from aiohttp import web
 
 from tests.tools.ports import free_port
-from worker.config.automation import IntegrationAuth, Pages
+from worker.config.automation import IntegrationAuth
+from worker.config.integration_parts import Pages
 from worker.config.routes import Client, Grant, RateLimit
 from worker.config.variables import parse_variable
 from worker.core.clock import SystemClock

@@ -112,7 +112,7 @@ async def test_a_proxy_is_not_asked_for_an_internal_address_that_is_not_listed(c
 async def test_a_proxy_is_asked_for_the_integrations_own_address_only(call, proxy, address):
     """Whatever builds the call: the last check stands before the proxy."""
     await call(base_url="http://api.example.com", allow=(), connection={"proxy": f"http://127.0.0.1:{proxy.port}"})
-    send = call.callers[0]._connections["api"].send
+    send = call.callers[0]._pool.connection("api").send
     result = await send(Call("GET", URL(address)))
     assert (result.refused, result.sent, proxy.heads) == (True, False, [])
 

@@ -7,7 +7,8 @@ import pytest
 import structlog
 from aiohttp import web
 
-from worker.config.automation import IntegrationAuth, Login, Method
+from worker.config.automation import IntegrationAuth, Method
+from worker.config.integration_parts import Login
 from worker.config.run_templates import compile_run_template
 from worker.config.variables import parse_variable
 from worker.core.clock import SystemClock

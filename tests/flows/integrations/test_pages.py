@@ -3,7 +3,8 @@
 import pytest
 from aiohttp import web
 
-from worker.config.automation import IntegrationAuth, Pages
+from worker.config.automation import IntegrationAuth
+from worker.config.integration_parts import Pages
 from worker.config.variables import parse_variable
 from worker.core.errors import CallRefused
 from worker.core.exchange import Fate

@@ -7,8 +7,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from tests.flows.job.conftest import Job, halos, job, memory_job
+from tests.flows.job.conftest import Job, Running, halos, job, memory_job
 from tests.tools.job import publisher
+from worker.broker.rabbitmq.attachment import RabbitBroker
 from worker.sandbox.faults import Fault, FaultKind
 from worker.sandbox.journal import ReceivedRequest
 from worker.sandbox.simulated_halo import SimulatedHalo
@@ -55,3 +56,16 @@ async def send_steps(job: Job, keys: list[int], steps: range) -> None:
     """The steps of all keys, interleaved; many are on their way to the broker at once, in their order."""
     for begin in range(0, len(steps), AT_ONCE):
         await asyncio.gather(*(job.other.send({"id": key, "step": step}) for step in steps[begin : begin + AT_ONCE] for key in keys))
+
+
+async def lose_connections(job: Job, running: Running) -> None:
+    """Those of the worker, not those of the other system."""
+    if job.server is not None:
+        for attachment in list(job.server.attached):
+            if attachment.name.startswith("halo-worker"):
+                attachment.lose("cut")
+        return
+    broker = running.service._current._broker
+    assert isinstance(broker, RabbitBroker)
+    broker._publishing._socket.tear()
+    await broker.wait_lost()

@@ -8,10 +8,9 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from tests.flows.order.conftest import Stuck, applied, ordered, send_steps
+from tests.flows.order.conftest import Stuck, applied, lose_connections, ordered, send_steps
 from tests.tools.job import routes
 from tests.tools.waiting import until
-from worker.broker.rabbitmq.attachment import RabbitBroker
 from worker.core.message import Message
 from worker.core.topology import WORK_LIMIT
 from worker.flows.ordered import waiting_queue as ordered_room
@@ -66,19 +65,6 @@ async def test_a_connection_that_is_cut_again_and_again_costs_no_order(job, halo
     await running.until(lambda: running.value("ordered_waiting", route="erp") == 0)
     assert await job.other.depth("assets.dead") == 0
     await running.stop()
-
-
-async def lose_connections(job, running):
-    """Those of the worker, not those of the other system."""
-    if job.server is not None:
-        for attachment in list(job.server.attached):
-            if attachment.name.startswith("halo-worker"):
-                attachment.lose("cut")
-        return
-    broker = running.service._current._broker
-    assert isinstance(broker, RabbitBroker)
-    broker._publishing._socket.tear()
-    await broker.wait_lost()
 
 
 async def test_what_waits_for_long_is_taken_out_and_put_in_again_and_stays_in_its_place(job, halos, monkeypatch):

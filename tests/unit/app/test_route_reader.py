@@ -12,7 +12,7 @@ import pytest
 from tests.tools.process import write_routes
 from worker.app import route_reader
 from worker.app.route_reader import RouteReader
-from worker.app.shape import changed_names, shape_of
+from worker.app.shape import beside_changed, changed_names, shape_of
 from worker.config.automation import Values
 from worker.config.expressions import compile_template
 from worker.config.loader import load_routes
@@ -66,6 +66,45 @@ async def test_it_is_what_a_reading_in_this_process_makes(tmp_path):
     found = (await read_again(tmp_path, before, after)).routes
     expected = files(tmp_path, after).load().routes
     assert (changed_names(expected, found), shape_of(found), found.sources) == (set(), shape_of(expected), expected.sources)
+
+
+async def test_a_row_or_a_secret_of_an_integration_that_changes_leaves_every_route_as_it_is(tmp_path):
+    """They are taken over beside the routes: `shape_of` and `changed_names` say what begins again."""
+
+    def over(url: str) -> dict[str, Any]:
+        auth = {"type": "bearer", "token": "${file:rmm/{{ $customer.key }}}"}
+        methods = {"get": {"method": "GET", "path": "/"}}
+        rmm = {"customers": {"table": "t", "row": "<<C>>"}, "base_url": "https://{{ $customer.url }}", "auth": auth, "methods": methods}
+        book = {"start": {"queue": "rmm"}, "input": {"C": "request^c"}, "first": "a", "steps": {"a": {"method": "rmm.get"}}}
+        return defined(1, tables={"t": {"A": {"url": url, "key": "a"}}}, integrations={"rmm": rmm}, runbooks={"rb": book})
+
+    secret = tmp_path / "secrets" / "rmm" / "a"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("the-first-token-of-a")
+    before = files(tmp_path, over("a.example.com")).load().routes
+    same = (await read_again(tmp_path, before, over("a.example.com"))).routes
+    assert not beside_changed(before, same)
+    moved = (await read_again(tmp_path, same, over("b.example.com"))).routes
+    secret.write_text("the-second-token-of-a")
+    renewed = (await read_again(tmp_path, moved, over("b.example.com"))).routes
+    for old, new in ((same, moved), (moved, renewed)):
+        assert (beside_changed(old, new), changed_names(old, new), shape_of(new) == shape_of(old)) == (True, set(), True)
+    assert [each.base_url for each in renewed.integrations["rmm"].each] == ["https://b.example.com"]
+    assert [each.auth.token for each in renewed.integrations["rmm"].each] == ["the-second-token-of-a"]
+    assert renewed.secrets.hide("the-second-token-of-a") == "***"
+    assert "token-of-a" not in str(renewed.sources)
+
+
+async def test_a_change_of_an_integration_concerns_the_runbooks_that_call_it(tmp_path):
+    def over(path: str) -> dict[str, Any]:
+        api = {"base_url": "https://a.example.com", "methods": {"get": {"method": "GET", "path": path}}}
+        book = {"start": {"queue": "a"}, "first": "a", "steps": {"a": {"method": "api.get"}}}
+        other = {"start": {"queue": "b"}, "first": "a", "steps": {"a": {"end": "done"}}}
+        return defined(1, integrations={"api": api}, runbooks={"rb": book, "other": other})
+
+    before = files(tmp_path, over("/a")).load().routes
+    found = (await read_again(tmp_path, before, over("/b"))).routes
+    assert (changed_names(before, found), shape_of(found) == shape_of(before)) == ({"rb"}, True)
 
 
 async def test_a_change_of_a_client_makes_everything_again(tmp_path):

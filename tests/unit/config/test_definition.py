@@ -5,12 +5,13 @@ import dataclasses
 import pytest
 
 from tests.tools.every import every
-from worker.config.automation import CallerAuth, IntegrationAuth, Login, Method, Pages, Runbook, Step, Wake, Webhook
+from worker.config.automation import CallerAuth, IntegrationAuth, Method, Runbook, Step, Wake, Webhook
 from worker.config.callers import CallerBasic, CallerSignature
 from worker.config.clients import ClientCredentials, ClientDefinition, Password
 from worker.config.compiled import Find
 from worker.config.definition import annotation_of, mark_of
 from worker.config.integration_auth import ApiKeyAuth, BasicAuth, BearerAuth, HaloAuth, LoginAuth, NoAuth, OAuth2Auth
+from worker.config.integration_parts import Login, Pages
 from worker.config.lookups import FindDefinition
 from worker.config.method_pages import PagesDefinition
 from worker.config.methods import MethodDefinition

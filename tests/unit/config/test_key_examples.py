@@ -106,6 +106,11 @@ def in_login(key, value):
     return files(integrations={"erp": ERP | {"auth": auth, "methods": {**ERP["methods"], "login": {"method": "POST", "path": "/login"}}}})
 
 
+def in_customers(customers):
+    tables = {"tenants": {"ACME": {"url": "acme.example.com"}}}
+    return files(tables=tables, integrations={"erp": ERP | {"base_url": "https://{{ $customer.url }}", "customers": customers}})
+
+
 def in_oauth2(key, value):
     auth = {"type": "oauth2", "token_url": "https://erp.example.com/token", "client_id": "a"} | {key: value}
     if key in {"private_key", "key_id", "algorithm", "assertion_audience"}:
@@ -212,10 +217,13 @@ PLACES = {
     "ClientCredentials": lambda key, value: in_client(auth=CLIENT["auth"] | {key: value}),
     "ClientDefinition": lambda key, value: in_client(**{key: value}),
     "CursorDefinition": lambda key, value: in_list({"cursor": {"parameter": "after", "value": "response^next"} | {key: value}}),
+    "CustomersDefinition": lambda key, value: in_customers({"table": "tenants", "row": "<<Customer>>"} | {key: value}),
     "EndpointDefinition": lambda key, value: files(runbooks={"close": CLOSE | {"start": {"endpoint": {key: value}}}}),
     "FindDefinition": in_find,
     "HaloAuth": lambda key, value: files(integrations={"own": {"auth": {"type": "halo", "client": "main"} | {key: value}, "methods": ERP["methods"]}}),
-    "IntegrationDefinition": lambda key, value: files(integrations={"erp": ERP | ({"cert_file": "c.pem"} if key == "key_file" else {}) | {key: value}}),
+    "IntegrationDefinition": lambda key, value: (
+        in_customers(value) if key == "customers" else files(integrations={"erp": ERP | ({"cert_file": "c.pem"} if key == "key_file" else {}) | {key: value}})
+    ),
     "LoginAuth": in_login,
     "MethodDefinition": in_method,
     "NoAuth": lambda key, value: in_integration({key: value}),

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tools.every import every
-from worker.core.known_secrets import KnownSecrets, redacted
+from worker.core.known_secrets import FEW, KnownSecrets, redacted
 from worker.core.redaction import MASK
 
 SECRET = 'pä$$"wörd/+&<\\ 7f'
@@ -51,6 +51,14 @@ def test_no_text_of_eight_characters_comes_through_in_json_or_base64_or_as_it_is
     for told in (secret, json.dumps(secret)[1:-1], quote(secret)):
         assert secret not in known.hide(around % told) or secret in MASK * 20
     assert known.hide(whole) != whole
+
+
+@given(st.lists(st.text("ab", min_size=8, max_size=12), min_size=1, max_size=4), st.text("ab", max_size=60))
+def test_many_are_masked_as_few_are(secrets, text):
+    """Among many each place of the text is looked at, among few each secret is looked for."""
+    many = KnownSecrets([*secrets, *(f"another-secret-{number}/" for number in range(FEW))])
+    assert many.hide(f"<{text}>") == KnownSecrets(secrets).hide(f"<{text}>")
+    assert many.hide("to another-secret-7/ and on") == f"to {MASK} and on"
 
 
 def test_values_are_masked_in_names_and_texts_at_any_depth_and_nothing_else_changes():

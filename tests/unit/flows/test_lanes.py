@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from worker.flows.ordered.lanes import Entry, Lanes
+from worker.flows.ordered.lanes import Entry, Keys, Lanes
 
 
-def arrived(lanes: Lanes[str], number: int, key: str | None = "a", *, item: str = "", due: float = 0.0, careful: bool = False) -> Entry[str]:
-    entry = lanes.expect((number, f"m{number}"), key, 10)
+def arrived(
+    lanes: Lanes[str], number: int, key: str | None = "a", *, customer: str = "", item: str = "", due: float = 0.0, careful: bool = False
+) -> Entry[str]:
+    entry = lanes.expect((number, f"m{number}"), Keys(key, customer), 10)
     assert lanes.arrive(entry, item or f"m{number}", made=(0, 0), due=due, now=0.0, careful=careful) is None
     return entry
 
@@ -38,7 +40,7 @@ def test_the_lower_sequence_goes_first_however_late_it_comes():
 
 def test_what_is_on_its_way_is_waited_for():
     lanes: Lanes[str] = Lanes(4)
-    expected = lanes.expect((1, "m1"), "a", 10)
+    expected = lanes.expect((1, "m1"), Keys("a"), 10)
     arrived(lanes, 2)
     assert started(lanes) == []
     assert lanes.arrive(expected, "m1", made=(0, 0), due=0.0, now=0.0) is None
@@ -116,3 +118,94 @@ def test_what_lies_long_in_hand_is_told_and_what_runs_is_not():
     assert started(lanes) == ["m1"]
     assert [entry.item for entry in lanes.idle_since(1.0)] == ["m2"]
     assert list(lanes.idle_since(0.0)) == []
+
+
+def test_what_is_still_in_the_queue_of_its_route_does_not_run_and_holds_its_key():
+    lanes: Lanes[str] = Lanes(4)
+    moving = lanes.expect((1, "m1"), Keys("a"), 10, moving=True)
+    arrived(lanes, 2, "a")
+    assert lanes.arrive(moving, "m1", made=(0, 0), due=0.0, now=0.0) is None
+    assert started(lanes) == []
+    lanes.moved(moving)
+    assert started(lanes) == ["m1"]
+    lanes.finish(moving)
+    assert started(lanes) == ["m2"]
+
+
+def test_what_was_moved_before_its_copy_arrives_runs_when_that_is_here():
+    lanes: Lanes[str] = Lanes(4)
+    moving = lanes.expect((1, "m1"), Keys("a"), 10, moving=True)
+    lanes.moved(moving)
+    assert started(lanes) == []
+    lanes.arrive(moving, "m1", made=(0, 0), due=0.0, now=0.0)
+    assert started(lanes) == ["m1"]
+
+
+def test_a_free_place_goes_to_the_customer_that_has_waited_longest():
+    lanes: Lanes[str] = Lanes(1)
+    first = arrived(lanes, 1, None, customer="flood")
+    for number in range(2, 100):
+        arrived(lanes, number, None, customer="flood")
+    assert started(lanes) == ["m1"]
+    arrived(lanes, 100, None, customer="single")
+    lanes.finish(first)
+    turns = []
+    for _ in range(3):
+        entry = lanes.start(0.0)
+        turns.append(entry.item)
+        lanes.finish(entry)
+    assert turns == ["m2", "m100", "m3"], "the flood was in line before the single message came"
+
+
+def test_a_customer_leaves_one_place_to_the_others():
+    lanes: Lanes[str] = Lanes(4, 3)
+    for number in range(1, 10):
+        arrived(lanes, number, None, customer="hangs")
+    assert started(lanes) == ["m1", "m2", "m3"]
+    arrived(lanes, 10, None, customer="other")
+    arrived(lanes, 11, None, customer="other")
+    assert started(lanes) == ["m10"]
+
+
+def test_a_message_that_waits_for_its_next_attempt_takes_no_place():
+    lanes: Lanes[str] = Lanes(2, 1)
+    failed = arrived(lanes, 1, None, customer="a")
+    arrived(lanes, 2, None, customer="a")
+    assert started(lanes) == ["m1"]
+    lanes.postpone(failed, (1, 1), due=10.0)
+    assert started(lanes) == ["m2"]
+
+
+def test_a_copy_that_could_not_be_made_keeps_its_place():
+    lanes: Lanes[str] = Lanes(2, 1)
+    failed = arrived(lanes, 1, None, customer="a")
+    assert started(lanes) == ["m1"]
+    lanes.postpone(failed, (1, 1), due=0.0)
+    lanes.resume(failed, "m1")
+    arrived(lanes, 2, None, customer="a")
+    assert started(lanes) == []
+    lanes.finish(failed)
+    assert started(lanes) == ["m2"]
+
+
+def test_keys_keep_their_order_within_the_turns_of_a_customer():
+    lanes: Lanes[str] = Lanes(3, 2)
+    first = arrived(lanes, 1, "k", customer="a")
+    arrived(lanes, 2, "k", customer="a")
+    arrived(lanes, 3, "l", customer="a")
+    assert started(lanes) == ["m1", "m3"]
+    lanes.finish(first)
+    assert started(lanes) == ["m2"]
+
+
+def test_customers_are_counted_and_the_largest_is_known():
+    lanes: Lanes[str] = Lanes(3, 2)
+    assert (lanes.customers, lanes.largest) == (0, ("", 0))
+    only = arrived(lanes, 1, None, customer="a")
+    arrived(lanes, 2, None, customer="b")
+    arrived(lanes, 3, None, customer="b")
+    assert (lanes.customers, lanes.largest) == (2, ("b", 2))
+    assert lanes.start(0.0) is only
+    lanes.finish(only)
+    assert lanes.customers == 1
+    assert lanes.last(1) == ["m3"]

@@ -24,7 +24,8 @@ from worker.core.settlement import Retry, settle
 from worker.flows.consuming.runner import handled
 from worker.flows.local.broker import EventRecorder, LocalBroker
 from worker.flows.local.following import LocalJob
-from worker.flows.ordered.messages import key_of
+from worker.flows.ordered.lanes import Keys
+from worker.flows.ordered.messages import keys_of
 from worker.flows.polling.emit import EmitStopped, Emitter, Tally
 from worker.flows.running.runbook import RunbookFlow
 from worker.flows.writes.publisher import PublisherFlow
@@ -92,7 +93,7 @@ async def test_a_step_that_was_not_begun_is_tried_again_uncounted():
 async def test_a_message_that_is_kept_in_order_waits_for_its_key():
     delivery, away = Arrived(MESSAGE), Away(vain=2)
     route = publisher(order_by=compile_template("{{ key & '!' }}"))
-    assert await key_of(route, delivery, opened(delivery), away, Impatient(), 1000) == "K!"
+    assert await keys_of(route, delivery, opened(delivery), away, Impatient(), 1000) == Keys("K!")
     assert away.asked == 3
 
 

@@ -51,6 +51,24 @@ async def test_without_the_stream_nothing_is_read_or_written(broker):
     assert not await broker.queue_exists(TRACE)
 
 
+async def test_what_is_noted_while_notes_are_written_is_gathered_for_the_next_time(recorder):
+    """A publish takes about as long as a message under load: each message would otherwise have one of its own."""
+    published = []
+
+    class Slow:
+        async def publish(self, message, **_):
+            published.append(len(orjson.loads(message.body)))
+            if len(published) < 10:
+                recorder.note(Note("received", "r", "meanwhile"))
+
+    for number in range(3):
+        recorder.note(Note("received", "r", f"m{number}"))
+    await recorder._flush(Slow())
+    assert published == [3]
+    await recorder._flush(Slow())
+    assert published == [3, 1]
+
+
 async def test_notes_that_no_worker_wrote_are_no_part_of_a_story_and_are_logged(broker, capsys):
     await broker.declare(trace_topology())
     forged = [(1.0, Note("done", "r", "m1"))]

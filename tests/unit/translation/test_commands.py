@@ -164,3 +164,15 @@ def test_an_export_of_what_is_not_there_names_the_nearest(shell):
     shell.run("runbook", "import", shell.document("one.json", whole(sound()["one call"])))
     ended = shell.run("runbook", "export", "one-cal")
     assert (ended.code, "did you mean one-call" in ended.err) == (1, True)
+
+
+@pytest.mark.parametrize(("name", "place"), [("rmm", "rmm"), ("tell", "alert")])
+def test_an_integration_of_many_customers_and_a_runbook_that_calls_it_are_refused_by_name(shell, name, place):
+    shell.routes.mkdir()
+    rmm = {"customers": {"table": "t", "row": "<<C>>"}, "base_url": "https://{{ $customer.url }}", "methods": {"alert": {"method": "GET", "path": "/"}}}
+    book = {"start": {"queue": "q"}, "input": {"C": "request^c"}, "first": "alert", "steps": {"alert": {"method": "rmm.alert"}}}
+    (shell.routes / "a.yaml").write_bytes(orjson.dumps({"integrations": {"rmm": rmm}, "runbooks": {"tell": book}}))
+    ended = shell.run("runbook", "export", name)
+    assert (ended.code, ended.out) == (1, "")
+    assert f"refused: {place}: " in ended.err
+    assert "counterpart in Halo" in ended.err

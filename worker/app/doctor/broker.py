@@ -124,6 +124,6 @@ def topology_of(routes: Routes) -> Topology:
     for subscriber in routes.subscribers.values():
         parts += [subscriber_topology(subscriber), baton_topology(subscriber.name)]
     for publisher in routes.publishers.values():
-        parts.append(publisher_topology(publisher) if publisher.order_by is None else ordered_publisher_topology(publisher))
+        parts.append(ordered_publisher_topology(publisher) if publisher.has_waiting_queue else publisher_topology(publisher))
     parts += [runbook_topology(runbook) for runbook in routes.runbooks.values()]
     return union([*parts, retry_topology(())])

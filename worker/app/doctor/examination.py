@@ -11,7 +11,7 @@ from worker.app.doctor.broker import broker_checks, topology_of
 from worker.app.doctor.check import Check, Subject, Verdict
 from worker.app.doctor.entities import entity_checks
 from worker.app.doctor.halo import ClientSession, agent_checks, token_checks
-from worker.app.doctor.integrations import integration_checks
+from worker.app.doctor.integrations import all_customers
 from worker.app.doctor.management import management_checks
 from worker.app.doctor.network import client_endpoint, network_checks
 from worker.app.doctor.ports import port_checks
@@ -35,7 +35,7 @@ async def examine(routes: Routes, settings: Settings, clock: Clock) -> AsyncIter
         async for check in client_checks(routes.clients[name], routes, settings, clock):
             yield check
     for name in sorted(routes.integrations):
-        async for check in integration_checks(routes.integrations[name], routes, settings, clock):
+        async for check in all_customers(routes.integrations[name], routes, settings, clock):
             yield check
     async for check in broker_checks(settings, routes):
         yield check

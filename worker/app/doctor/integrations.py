@@ -22,6 +22,7 @@ from worker.integrations.guard import guard_of
 from worker.metrics import Metrics
 from worker.settings import Settings
 
+AT_ONCE = 10  # customers
 SENT_AS_IT_IS = ("basic", "bearer", "api_key")
 FIX = {
     TokenErrorKind.REFUSED: "check the credentials under `auth` of the integration, and what its API allows them",
@@ -30,11 +31,25 @@ FIX = {
 }
 
 
+async def all_customers(integration: Integration, routes: Routes, settings: Settings, clock: Clock) -> AsyncIterator[Check]:
+    """The checks of an integration, or of each of its customers, some of them at once."""
+    waiting = list(integration.each)
+    while waiting:
+        some, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
+        for checks in await asyncio.gather(*(examined(each, routes, settings, clock) for each in some)):
+            for check in checks:
+                yield check
+
+
+async def examined(integration: Integration, routes: Routes, settings: Settings, clock: Clock) -> list[Check]:
+    return [check async for check in integration_checks(integration, routes, settings, clock)]
+
+
 async def integration_checks(integration: Integration, routes: Routes, settings: Settings, clock: Clock) -> AsyncIterator[Check]:
     """Nothing for an integration with the token of a client, which is checked itself."""
     if integration.auth.type == "halo":
         return
-    about = Subject(f"integration {integration.name}")
+    about = Subject(f"integration {integration.title}")
     if integration.proxy is None and (refused := await address_check(integration, about)) is not None:
         yield refused
         return
@@ -68,8 +83,9 @@ async def credentials(integration: Integration, routes: Routes, settings: Settin
     """A token is fetched where `auth` says how."""
     kind = integration.auth.type
     if kind in SENT_AS_IT_IS or kind == "none":
+        customer = f" --customer '{integration.customer}'" if integration.customer else ""
         what = "nothing is sent to prove who the worker is" if kind == "none" else "they are sent as they are"
-        return about.unknown("token", f"read `auth` ({kind})", f"{what}: `halo-worker call {integration.name}.METHOD` tries them")
+        return about.unknown("token", f"read `auth` ({kind})", f"{what}: `halo-worker call {integration.name}.METHOD{customer}` tries them")
     tried = f"log in by {integration.name}.{integration.auth.login.method}" if integration.auth.login else f"ask {place(integration)} for a token"
     try:
         async with (

@@ -42,7 +42,7 @@ def client_endpoint(client: Client) -> Endpoint:
 
 def integration_endpoint(integration: Integration) -> Endpoint:
     files = (integration.ca_file, integration.cert_file, integration.key_file)
-    return Endpoint(f"integration {integration.name}", "base_url", "the API", URL(integration.base_url), integration.proxy, files)
+    return Endpoint(f"integration {integration.title}", "base_url", "the API", URL(integration.base_url), integration.proxy, files)
 
 
 async def network_checks(endpoint: Endpoint, about: Subject, clock: Clock) -> AsyncIterator[Check]:

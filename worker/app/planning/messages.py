@@ -14,7 +14,7 @@ from worker.core.outcome import Done, Outcome, Passed, Refused, Skipped
 from worker.core.plan import Plan, PlanFailed, PlannedRequest
 from worker.core.ports import Clock, Evaluator, Halo
 from worker.flows.local.delivery import LocalDelivery
-from worker.flows.ordered.messages import key_of
+from worker.flows.ordered.messages import keys_of
 from worker.flows.writes.publisher import PublisherFlow
 from worker.halo.interception import RequestRecorder
 
@@ -32,7 +32,7 @@ async def plan_message(
 
 async def handled(route: Publisher, flow: PublisherFlow, delivery: Delivery, evaluator: Evaluator, clock: Clock) -> Outcome:
     state: DeliveryState = BELIEVES_NOBODY.read(delivery)
-    if route.order_by is not None and isinstance(refused := await key_of(route, delivery, state, evaluator, clock, MAX_BYTES), Refused):
+    if route.has_waiting_queue and (refused := (await keys_of(route, delivery, state, evaluator, clock, MAX_BYTES)).refused) is not None:
         return refused
     return await flow.handle(delivery, state)
 

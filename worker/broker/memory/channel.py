@@ -15,7 +15,7 @@ from worker.broker.memory.server import MemoryServer
 from worker.broker.memory.stream import MemoryStream
 from worker.core.entropy import new_id
 from worker.core.errors import BrokerError, ChannelLost, PublishRefused, QueueMissing
-from worker.core.message import OURS, Announced, Keep, Message, Unread, digest
+from worker.core.message import OURS, Announced, Delivery, Keep, Message, Unread, digest
 from worker.core.ports import OnDelivery
 
 
@@ -33,19 +33,19 @@ class MemoryDelivery:
         self.redelivered = entry.returned > 0
         self.offset = entry.number if isinstance(held.queue, MemoryStream) else None
         self._channel = channel
-        self._tag = tag
+        self.tag = tag
 
     async def ack(self) -> None:
-        await self._channel.ack(self._tag)
+        await self._channel.ack(self.tag)
 
     async def reject(self) -> None:
-        await self._channel.reject(self._tag, requeue=False)
+        await self._channel.reject(self.tag, requeue=False)
 
     async def give_back(self) -> None:
-        await self._channel.reject(self._tag, requeue=True)
+        await self._channel.reject(self.tag, requeue=True)
 
     def __repr__(self) -> str:
-        return f"<delivery {self._tag} of {self.queue!r}>"
+        return f"<delivery {self.tag} of {self.queue!r}>"
 
 
 class Held:
@@ -108,6 +108,13 @@ class MemoryChannel:
         """What `Delivery.ack` does."""
         if (held := await self._let_go(tag)) is not None:
             held.queue.settled(held.entry)
+
+    async def ack_through(self, delivery: Delivery) -> None:
+        if not isinstance(delivery, MemoryDelivery):
+            raise TypeError(f"{delivery!r} is not of this channel")
+        for tag in [tag for tag in self._held if tag < delivery.tag]:
+            await self.ack(tag)
+        await self.ack(delivery.tag)
 
     async def ack_all(self) -> None:
         for tag in list(self._held):

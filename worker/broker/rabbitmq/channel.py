@@ -36,7 +36,7 @@ class RabbitDelivery:
         self.routing_key = delivered.routing_key or ""
         self.redelivered = bool(delivered.redelivered)
         self.unread = unread
-        self._tag = delivered.delivery_tag or 0
+        self.tag = delivered.delivery_tag or 0
         self._channel = channel
 
     @property
@@ -45,16 +45,16 @@ class RabbitDelivery:
         return offset if isinstance(offset, int) else None
 
     async def ack(self) -> None:
-        await self._channel.ack(self._tag)
+        await self._channel.ack(self.tag)
 
     async def reject(self) -> None:
-        await self._channel.reject(self._tag, requeue=False)
+        await self._channel.reject(self.tag, requeue=False)
 
     async def give_back(self) -> None:
-        await self._channel.reject(self._tag, requeue=True)
+        await self._channel.reject(self.tag, requeue=True)
 
     def __repr__(self) -> str:
-        return f"<delivery {self._tag} of {self.queue!r}>"
+        return f"<delivery {self.tag} of {self.queue!r}>"
 
 
 class RabbitChannel:
@@ -120,11 +120,19 @@ class RabbitChannel:
     def closed(self) -> bool:
         return self._end.done()
 
-    async def ack(self, tag: int) -> None:
-        """What `Delivery.ack` does."""
+    async def ack(self, tag: int, *, multiple: bool = False) -> None:
+        """What `Delivery.ack` does: the socket writes it next. The broker does not confirm it, so there is nothing to wait for.
+
+        `multiple`: also for all that were handed out before.
+        """
         with translated("the channel was lost before the message was acknowledged; the broker hands it out again"):
             async with asyncio.timeout(self._patience):
-                await self._methods.basic_ack(tag)
+                await self._methods.basic_ack(tag, multiple=multiple, wait=False)
+
+    async def ack_through(self, delivery: Delivery) -> None:
+        if not isinstance(delivery, RabbitDelivery):
+            raise TypeError(f"{delivery!r} is not of this channel")
+        await self.ack(delivery.tag, multiple=True)
 
     async def ack_all(self) -> None:
         with translated("the channel was lost before its deliveries were acknowledged"):

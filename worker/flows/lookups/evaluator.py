@@ -24,6 +24,10 @@ class LookupEvaluator:
         self._tables = tables
         self._ids = ids
 
+    def use(self, tables: Mapping[str, Table]) -> None:
+        """Take rows from these tables from now on."""
+        self._tables = tables
+
     async def answer(self, question: Question) -> list[Any]:
         """As `Evaluator.answer`, without `Needed`. Raises `LookupUnanswered` besides."""
         values = await self._evaluator.answer(question)

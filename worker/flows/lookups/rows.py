@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from worker.catalogue.operation import Operation
@@ -57,7 +57,7 @@ async def matching_rows(
     read, before = 0, None
     for page in range(1, MOST_PAGES + 1):
         more = paging(operation, page)
-        exchange = await halo.send(replace(build_request(operation, path, {**query, **more}), timeout=timeout), priority=priority)
+        exchange = await halo.send(build_request(operation, path, {**query, **more}, timeout=timeout), priority=priority)
         found = rows_of(exchange.body, operation.listing) if exchange.ok else None
         if found is None:
             return RowsUnread(exchange)

@@ -1,4 +1,4 @@
-"""A publisher with `order_by`: one replica at a time applies the route's messages, in order per key, retries and crashes included."""
+"""A publisher with `order_by` or `fair_by`: one replica at a time applies the route's messages, in order by key and in turns by customer, crashes included."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.report import report
 from worker.flows.consuming.runner import DeliveryRunner, Handler, InFlight
-from worker.flows.consuming.settlement_executor import SettlementExecutor
 from worker.flows.consuming.unread import UnreadDeliveries
-from worker.flows.ordered.intake import Intake, Newest
+from worker.flows.ordered.intake import Intake
 from worker.flows.ordered.lane_runner import LaneRunner, RunnerDeps
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.messages import WaitingMessage
 from worker.flows.ordered.waiting_queue import PREFETCH, WaitingQueue
+from worker.flows.ordered.waiting_report import WaitingReport
 from worker.flows.waiting import race
 from worker.flows.writes.publisher import consumption_of, results_topology
 from worker.metrics import Metrics
@@ -36,6 +36,8 @@ STAND_BY = 1.0  # seconds between two checks for another consumer
 LEAVING = 0.1  # seconds between two looks whether the one before has gone
 PATIENCE = 60.0  # seconds after which a consumer that stays makes the route unready
 TOLD_EVERY = 1.0
+MOST_WAITING = 10_000  # messages that wait for others
+MOST_IN_TURNS = 20_000  # messages among which customers take turns
 
 
 def ordered_publisher_topology(route: Publisher) -> Topology:
@@ -43,17 +45,17 @@ def ordered_publisher_topology(route: Publisher) -> Topology:
 
 
 async def tell_all_left_behind(routes: Iterable[Publisher], broker: Broker) -> None:
-    """As `tell_left_behind`, for all routes. Only where a route ever had `order_by`: the broker closes a channel over each queue that is not there."""
+    """As `tell_left_behind`, for all routes. Only where a route ever had a waiting queue: the broker closes a channel over each queue that is not there."""
     if await broker.queue_exists(ORDER_MARK):
         for route in routes:
             await tell_left_behind(route, broker)
 
 
 async def tell_left_behind(route: Publisher, broker: Broker) -> None:
-    """A route whose `order_by` was taken away leaves what waited: no worker takes it out. Raises `BrokerError`."""
+    """A route whose `order_by` or `fair_by` was taken away leaves what waited: no worker takes it out. Raises `BrokerError`."""
     room = order_room(route.queue)
-    if route.order_by is None and (waiting := await broker.queue_depth(room)):
-        reason = f"the route no longer has `order_by`, and {room} still holds what waited: run it with `order_by` until that queue is empty"
+    if not route.has_waiting_queue and (waiting := await broker.queue_depth(room)):
+        reason = f"the route has neither `order_by` nor `fair_by` any more, and {room} still holds messages: restore the key until that queue is empty"
         logger.error("order.left_behind", route=route.name, waiting=waiting, reason=reason)
 
 
@@ -78,6 +80,9 @@ class OrderedConsumer:
     ) -> None:
         self._route = route
         self._part = consumption_of(route).part
+        self._most = MOST_WAITING if route.fair_by is None else MOST_IN_TURNS
+        self._each = None if route.fair_by is None else max(1, route.concurrency - 1)  # a customer whose requests hang leaves a place to the others
+        self._does = consuming(route)
         self._needs = needs
         self._evaluator = evaluator
         self._codec = codec
@@ -129,18 +134,18 @@ class OrderedConsumer:
         """One life of the room's channel."""
         self._session += 1
         started = self._clock.monotonic()
-        lanes: Lanes[WaitingMessage] = Lanes(self._route.concurrency)
+        lanes: Lanes[WaitingMessage] = Lanes(self._route.concurrency, self._each)
         runner = LaneRunner(self._deps, broker, lanes, self._session)
-        room = WaitingQueue(self._deps, channel, lanes, runner.changed)
+        room = WaitingQueue(self._deps, channel, lanes, self._most, runner.changed)
         await room.load()
         await room.ack_all_surplus()
         logger.info("order.taken_over", route=self._route.name, waiting=len(lanes), ms=round((self._clock.monotonic() - started) * 1000))
-        mover = self._mover(broker, lanes, runner.settler)
-        consuming = self._metrics.consuming.labels(self._route.name)
-        consuming.set(1)
-        self._health.up(self._part, "consuming, in order by key")
+        intake = self._intake(broker, lanes, runner)
+        consumes = self._metrics.consuming.labels(self._route.name)
+        consumes.set(1)
+        self._health.up(self._part, self._does)
         closing = asyncio.Event()
-        moving = asyncio.create_task(mover.run(closing))
+        moving = asyncio.create_task(intake.run(closing))
         try:
             ended = await race(
                 channel.wait_closed(),
@@ -151,9 +156,9 @@ class OrderedConsumer:
                 room.ack_surplus(),
                 room.refresh(),
                 runner.run(),
-                self._tell(lanes, mover),
+                self._tell(lanes, intake),
             )
-            consuming.set(0)
+            consumes.set(0)
             if isinstance(ended, str):
                 runner.lost()
                 self._health.down(self._part, f"not consuming: {ended}")
@@ -164,35 +169,32 @@ class OrderedConsumer:
             await runner.drain()  # ours until settled: the channel stays open for the acks
             await room.ack_all_surplus()
         finally:
-            consuming.set(0)
+            consumes.set(0)
             moving.cancel()
             await asyncio.gather(moving, return_exceptions=True)
 
-    def _mover(self, broker: Broker, lanes: Lanes[WaitingMessage], settler: SettlementExecutor) -> Intake:
+    def _intake(self, broker: Broker, lanes: Lanes[WaitingMessage], runner: LaneRunner) -> Intake:
         """It goes on behind whatever is in the room, and behind the clock: nothing that is done may come again with a higher number."""
         last = lanes.newest
-        entry = None if last is None else lanes.known(last)
-        newest = None if entry is None or entry.item is None else Newest(entry.item.message.message_id, entry.item.message.body)
         sequence = max(0 if last is None else last[0], int(self._clock.now() * 1e9))
-        return Intake(self._deps, broker, settler, lanes, self._unread, sequence, newest)
+        return Intake(self._deps, broker, runner.settler, lanes, self._unread, sequence, most=self._most, ready=runner.changed)
 
-    async def _tell(self, lanes: Lanes[WaitingMessage], mover: Intake) -> None:
-        """Show how it stands, and let the mover know when there is room again."""
-        told = False
-        waiting, held_up = self._metrics.ordered_waiting.labels(self._route.name), self._metrics.keys_held_up.labels(self._route.name)
+    async def _tell(self, lanes: Lanes[WaitingMessage], intake: Intake) -> None:
+        """Show how it stands, and let the intake know when there is room again."""
+        report = WaitingReport(self._route, self._part, self._does, lanes, self._clock, self._metrics, self._health)
         try:
             while True:
-                waiting.set(len(lanes))
-                keys = lanes.held_up(self._clock.now())
-                held_up.set(keys)
-                if keys and not told:
-                    logger.warning("order.held_up", route=self._route.name, keys=keys, reason="the first message of a key waits for its next attempt")
-                told = bool(keys)
-                mover.changed()
+                report.look()
+                intake.changed()
                 await self._clock.sleep(TOLD_EVERY)
         finally:
-            waiting.set(0)
-            held_up.set(0)
+            report.close()
+
+
+def consuming(route: Publisher) -> str:
+    """What readiness says of a route that works."""
+    kept = {"in order by key": route.order_by, "in turns by customer": route.fair_by}
+    return f"consuming, {' and '.join(how for how, template in kept.items() if template is not None)}"
 
 
 async def ending(task: asyncio.Task[None]) -> None:

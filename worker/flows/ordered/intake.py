@@ -1,55 +1,62 @@
-"""The mover of an ordered route: takes messages from the route's queue one by one and gives each its place in the waiting room."""
+"""The intake of an ordered route: takes messages from the route's queue and gives each its place in the waiting queue."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable
+from typing import Any
 
-import structlog
-
-from worker.core.delivery_state import DeliveryState
-from worker.core.errors import ChannelLost, PublishDoubtful, PublishRefused, Unpublishable
-from worker.core.json_codec import WEIGHT_OF_BYTE
-from worker.core.message import Announced, Delivery, Message, memory_of
-from worker.core.outcome import DeadClass, Refused
+from worker.core.errors import ChannelLost
+from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel
-from worker.core.settlement import Bury
-from worker.core.topology import order_room
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.consumer import ACKS_UNDER_WAY
-from worker.flows.consuming.memory import size_of
-from worker.flows.consuming.report import report
-from worker.flows.consuming.runner import tell_unproven
-from worker.flows.consuming.settlement_executor import FIRST_PAUSE, LONGEST_PAUSE, SettlementExecutor
+from worker.flows.consuming.memory import FREE, size_of
+from worker.flows.consuming.settlement_executor import SettlementExecutor
 from worker.flows.consuming.unread import UnreadDeliveries
+from worker.flows.ordered.ahead import Ahead
 from worker.flows.ordered.given_back import GivenBack
 from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import Lanes
-from worker.flows.ordered.messages import WaitingMessage, key_of, moved
+from worker.flows.ordered.messages import WaitingMessage
+from worker.flows.ordered.moves import Moves, Sequence
+from worker.flows.ordered.recent import Recent
 from worker.flows.waiting import race
 
-logger = structlog.get_logger()
-IN_HAND = 16  # messages that are taken ahead; after a crash at most this many may have been moved already
-MOST_WAITING = 10_000
-MOST_AHEAD = 4 * 1024 * 1024  # bytes of bodies that are taken ahead
+IN_HAND = 64  # messages that are taken ahead; after a crash at most this many may have been moved already
 STAYS_NARROW = 100  # messages that are then taken one by one: each that goes back counts as delivered, which must not come often
 
 
-@dataclass(frozen=True, slots=True)
-class Newest:
-    """The message of the room with the highest sequence: what was moved last, so that its original may still be in the queue."""
+class Arrived:
+    """What the channel of one stretch has handed out. `ending`: done when nothing more is to be taken; yields why where the channel is lost."""
 
-    message_id: str
-    body: bytes
+    def __init__(self, ending: asyncio.Task[Any]) -> None:
+        self.deliveries: deque[Delivery] = deque()
+        self._ending = ending
+        self._some = asyncio.Event()
+        ending.add_done_callback(lambda _: self._some.set())
 
-    def is_copy_of(self, delivery: Delivery) -> bool:
-        return delivery.redelivered and self.message_id != "" and (self.message_id, self.body) == (delivery.message.message_id, delivery.message.body)
+    def put(self, delivery: Delivery) -> None:
+        self.deliveries.append(delivery)
+        self._some.set()
+
+    async def next(self) -> Delivery | None:
+        """The next one; None at the end. Raises `BrokerError`."""
+        while not self._ending.done():
+            if self.deliveries:
+                return self.deliveries.popleft()
+            self._some.clear()
+            await self._some.wait()
+        if isinstance(lost := self._ending.result(), str):
+            raise ChannelLost(lost)
+        return None
 
 
 class Intake:
-    """Taking, publishing and acknowledging are on one channel: of several messages in hand only the first can have been moved and not acknowledged.
+    """Taking, publishing and acknowledging are on one channel. Stops while `most` messages wait, or as many bytes as a waiting queue may take.
 
-    `room`: set while there is room for more.
+    `sequence`: the highest number in the waiting queue so far. `ready` is called when a message may start.
     """
 
     def __init__(
@@ -60,20 +67,21 @@ class Intake:
         lanes: Lanes[WaitingMessage],
         unread: UnreadDeliveries,
         sequence: int,
-        newest: Newest | None,
+        *,
+        most: int,
+        ready: Callable[[], None],
     ) -> None:
+        self._deps = deps
         self._route = deps.route
-        self._evaluator = deps.evaluator
-        self._codec = deps.codec
         self._memory = deps.memory
-        self._clock = deps.clock
-        self._metrics = deps.metrics
         self._broker = broker
         self._settler = settler
         self._lanes = lanes
         self._unread = unread
-        self._sequence = sequence
-        self._newest = newest
+        self._sequence = Sequence(sequence)
+        self._recent = Recent(lanes.last(IN_HAND), IN_HAND)
+        self._most = most
+        self._ready = ready
         self._room = asyncio.Event()
         self._one_by_one = 0
         self._given_back = GivenBack()
@@ -81,7 +89,7 @@ class Intake:
 
     def changed(self) -> None:
         """The lanes became longer or shorter."""
-        if len(self._lanes) < MOST_WAITING and self._lanes.size < self._memory.room_bytes:
+        if len(self._lanes) < self._most and self._lanes.size < self._memory.room_bytes:
             self._room.set()
         else:
             self._room.clear()
@@ -95,107 +103,69 @@ class Intake:
                     await self._stretch(channel, closing)
 
     async def _stretch(self, channel: Channel, closing: asyncio.Event) -> None:
-        """As long as there is room. Nothing is acknowledged while consuming is cancelled: see `Consumer`."""
-        arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+        """As long as there is room."""
         ahead, arrivals = Ahead(self._memory.largest), Arrivals(self._memory)
-        narrow, left = self._one_by_one > 0, False
-        tag = await channel.consume(self._route.queue, arrived.put_nowait, keep=ahead.keep)
-        while self._room.is_set() and not closing.is_set() and not left and narrow == (self._one_by_one > 0):
-            if arrived.empty():
-                delivery = await race(arrived.get(), channel.wait_closed(), closing.wait())
-            else:
-                delivery = arrived.get_nowait()
-            if isinstance(delivery, str):
-                raise ChannelLost(delivery)
-            if not isinstance(delivery, bool):
-                left = not await self._taken(channel, delivery, ahead, arrivals)
-        arrivals.end()
-        await self._clock.sleep(ACKS_UNDER_WAY)
-        await channel.cancel(tag)
-        await asyncio.sleep(0)
-        while not arrived.empty():
-            delivery = arrived.get_nowait()
-            if left or not await self._taken(channel, delivery, ahead, arrivals):
-                left = True
-                self._given_back.add(delivery)
+        moves = Moves(self._deps, self._settler, self._lanes, self._sequence, ahead, channel, growing=self.changed, ready=self._ready)
+        ending = asyncio.create_task(race(channel.wait_closed(), moves.wait_failed(), closing.wait()))
+        arrived = Arrived(ending)
+        try:
+            tag = await channel.consume(self._route.queue, arrived.put, keep=ahead.keep)
+            left = await self._while_room(arrived, moves, ahead, arrivals)
+            arrivals.end()
+            await moves.drain()
+            await self._deps.clock.sleep(ACKS_UNDER_WAY)  # nothing is acknowledged while consuming is cancelled: see `Consumer`
+            await channel.cancel(tag)
+            await asyncio.sleep(0)
+            while arrived.deliveries:
+                delivery = arrived.deliveries.popleft()
+                if left or not await self._taken(delivery, moves, ahead, arrivals):
+                    left = True
+                    self._given_back.add(delivery)
+            await moves.drain()
+        finally:
+            ending.cancel()
+            await moves.close()
+            await asyncio.gather(ending, return_exceptions=True)
 
-    async def _taken(self, channel: Channel, delivery: Delivery, ahead: Ahead, arrivals: Arrivals) -> bool:
+    async def _while_room(self, arrived: Arrived, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> bool:
+        """Whether a message is left that came without its body."""
+        narrow = self._one_by_one > 0
+        while self._room.is_set() and narrow == (self._one_by_one > 0):
+            delivery = await arrived.next()
+            if delivery is None:
+                return False
+            if not await self._taken(delivery, moves, ahead, arrivals):
+                return True
+        return False
+
+    async def _taken(self, delivery: Delivery, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> bool:
         """False where it came without its body, since too much was in hand: from here on all goes back, and is taken one by one."""
         if pause := self._given_back.pause_before(delivery):
-            await self._clock.sleep(pause)
+            await self._deps.clock.sleep(pause)
             self._given_back.add(delivery)
             ahead.settled(len(delivery.message.body))
             await delivery.give_back()
             return True
         if delivery.unread is None:
-            await self._move(channel, delivery, unbegun=self._given_back.take(delivery))
-            ahead.settled(len(delivery.message.body))
+            await self._begin(delivery, moves, unbegun=self._given_back.take(delivery))
             self._one_by_one = max(0, self._one_by_one - 1)
             return True
         if delivery.unread.size > self._memory.largest:
+            await moves.drain()
             await self._unread.refuse(delivery, delivery.unread, arrivals)
             return True
         self._given_back.add(delivery)
         self._one_by_one = STAYS_NARROW
         return False
 
-    async def _move(self, channel: Channel, delivery: Delivery, *, unbegun: bool) -> None:
-        newest, self._newest = self._newest, None
-        if newest is not None and newest.is_copy_of(delivery):
-            await delivery.ack()
+    async def _begin(self, delivery: Delivery, moves: Moves, *, unbegun: bool) -> None:
+        """Large messages are moved alone."""
+        if self._recent.has_copy_of(delivery):
+            moves.drop(delivery)
             return
-        state = self._codec.read(delivery)
-        tell_unproven(self._route.name, state)
-        if unbegun:
-            state = replace(state, redelivered=False)
-        async with self._memory.working(size_of(delivery.message, self._memory.largest), WEIGHT_OF_BYTE):
-            key = await key_of(self._route, delivery, state, self._evaluator, self._clock, self._memory.largest)
-            self._sequence += 1
-            entry = self._lanes.expect((self._sequence, state.message_id), None if isinstance(key, Refused) else key, memory_of(delivery.message))
-            self.changed()
-            try:
-                copy = self._codec.copy(delivery.message, self._route.queue, moved(delivery, state, self._sequence, self._clock.now()))
-                await self._confirmed(channel, copy)
-            except Unpublishable as error:
-                await self._refuse(delivery, state, error)
-                self._lanes.forget(entry)
-        await delivery.ack()
-
-    async def _refuse(self, delivery: Delivery, state: DeliveryState, error: Unpublishable) -> None:
-        """What has no room for the stamp of its place cannot be kept in order."""
-        refused = Refused(DeadClass.DECODE, f"it cannot be kept in order: {error}")
-        bury = Bury(refused.dead_class, refused.reason, None, state.attempts + 1, state.doubtful)
-        report(self._metrics, self._route.name, refused, await self._settler.place(delivery, state, bury), state, 0.0)
-
-    async def _confirmed(self, channel: Channel, copy: Message) -> None:
-        """Publish until confirmed: a copy too many has the same place, and is one with it. Raises `Unpublishable`."""
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                await channel.publish(copy, routing_key=order_room(self._route.queue))
-            except Unpublishable:
-                raise
-            except (PublishDoubtful, PublishRefused) as error:
-                logger.error("message.stuck", queue=order_room(self._route.queue), reason=str(error), again_in_s=pause)
-                await self._clock.sleep(pause)
-                pause = min(LONGEST_PAUSE, pause * 2)
-            else:
-                return
-
-
-class Ahead:
-    """Bodies that are taken ahead on one channel: the first one always, more of them while they are not too large together."""
-
-    def __init__(self, largest: int) -> None:
-        self._largest = largest
-        self._size = 0
-
-    def keep(self, announced: Announced) -> bool:
-        """What the channel asks before a body comes."""
-        if announced.size > self._largest or (self._size and self._size + announced.size > MOST_AHEAD):
-            return False
-        self._size += announced.size
-        return True
-
-    def settled(self, size: int) -> None:
-        self._size -= size
+        size = size_of(delivery.message, self._memory.largest)
+        if size > FREE:
+            await moves.drain()
+        moves.add(delivery, size=size, unbegun=unbegun)
+        if size > FREE:
+            await moves.drain()

@@ -25,7 +25,7 @@ from worker.flows.consuming.memory import Memory, with_memory
 from worker.flows.consuming.runner import DeliveryRunner, Handler
 from worker.flows.consuming.settlement_executor import ReadinessProblem, SettlementExecutor, instead
 from worker.flows.ordered.lanes import Entry, Lanes
-from worker.flows.ordered.messages import WaitingMessage, key_of, moved_on
+from worker.flows.ordered.messages import WaitingMessage, moved_on
 from worker.flows.waiting import race
 from worker.metrics import Metrics
 from worker.state.claim_index import KEPT
@@ -114,14 +114,11 @@ class LaneRunner:
         self._lanes.finish(entry)
 
     async def handle(self, entry: Entry[WaitingMessage], item: WaitingMessage) -> Outcome:
-        """Run the route's handler; a message whose key cannot be told is refused when its turn comes."""
+        """Run the route's handler; a message whose keys cannot be told is refused when its turn comes."""
         if item.stamp.starts > WORK_LIMIT:
             return Refused(DeadClass.CRASHED, f"started {item.stamp.starts} times without ever coming to an end")
-        refused = (
-            await key_of(self._deps.route, item, item.state, self._deps.evaluator, self._deps.clock, self._deps.memory.largest) if entry.key is None else None
-        )
-        if isinstance(refused, Refused):
-            return refused
+        if entry.keys.refused is not None:
+            return entry.keys.refused
         outcome = await with_memory(self._deps.memory, item, partial(self._deps.handler, item, item.state))
         return replace(outcome, body=None) if isinstance(outcome, Done) else outcome
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nlargest
 from typing import Generic, TypeVar
+
+from worker.core.outcome import Refused
+from worker.flows.ordered.turns import Turns
 
 T = TypeVar("T")
 Place = tuple[int, str]
@@ -15,17 +19,30 @@ Made = tuple[int, int]
 """How far a copy of a message is; the copy with more attempts is the later one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a message says of its turn. `order`: it waits for the earlier ones with this key; None: it waits for no other.
+
+    `customer`: whose turn it takes; empty for all that name none. `refused`: why it cannot be applied; it says so when its turn comes.
+    """
+
+    order: str | None = None
+    customer: str = ""
+    refused: Refused | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Entry(Generic[T]):
     """A message that is in the waiting room, or on its way there.
 
-    `key` None: it has none and does not wait. `item`: the message in our deps, with the attempts `made` before, since `since`; None while the copy that
-    counts is still under way. It may run from `due` on, and alone when `careful`.
+    `item`: the message in our deps, with the attempts `made` before, since `since`; None while the copy that counts is still under way. It may run from `due` on,
+    and alone when `careful`. `moving`: its original is still in the route's queue.
     """
 
     place: Place
-    key: str | None
+    keys: Keys
     size: int
+    moving: bool = False
     item: T | None = None
     made: Made = (0, 0)
     due: float = 0.0
@@ -33,18 +50,23 @@ class Entry(Generic[T]):
     careful: bool = False
     running: bool = False
 
+    @property
+    def customer(self) -> str:
+        return self.keys.customer
+
     def __lt__(self, other: Entry[T]) -> bool:
         return self.place < other.place
 
 
 class Lanes(Generic[T]):
-    """All lanes of one route; at most `concurrency` entries run at once. Times are whatever clock the caller keeps to."""
+    """All lanes of one route; at most `concurrency` entries run at once, and of one customer at most `each`. Times are whatever clock the caller keeps to."""
 
-    def __init__(self, concurrency: int) -> None:
+    def __init__(self, concurrency: int, each: int | None = None) -> None:
         self._concurrency = concurrency
         self._entries: dict[Place, Entry[T]] = {}
         self._lanes: dict[str | Place, list[Entry[T]]] = {}
-        self._ready: list[Entry[T]] = []
+        self._turns: Turns[Entry[T]] = Turns(each or concurrency)
+        self._customers: Counter[str] = Counter()
         self._waiting: list[tuple[float, Entry[T]]] = []
         self._alone = False
         self.running = 0
@@ -60,11 +82,26 @@ class Lanes(Generic[T]):
     def newest(self) -> Place | None:
         return max(self._entries, default=None)
 
-    def expect(self, place: Place, key: str | None, size: int) -> Entry[T]:
-        """A message that is about to be put into the room: what comes after it must wait for it."""
-        entry: Entry[T] = Entry(place, key, size)
+    @property
+    def customers(self) -> int:
+        """How many customers have messages here."""
+        return len(self._customers)
+
+    @property
+    def largest(self) -> tuple[str, int]:
+        """The customer with the most messages, and how many these are."""
+        return max(self._customers.items(), key=lambda each: each[1], default=("", 0))
+
+    def last(self, count: int) -> list[T]:
+        """The messages with the highest sequences."""
+        return [entry.item for entry in nlargest(count, self._entries.values()) if entry.item is not None]
+
+    def expect(self, place: Place, keys: Keys, size: int, *, moving: bool = False) -> Entry[T]:
+        """A message that is about to be put into the room: what comes after it must wait for it. One that is `moving` runs after `moved`."""
+        entry: Entry[T] = Entry(place, keys, size, moving)
         self._entries[place] = entry
         insort(self._lanes.setdefault(lane_of(entry), []), entry)
+        self._customers[entry.customer] += 1
         self.size += size
         return entry
 
@@ -77,23 +114,26 @@ class Lanes(Generic[T]):
         self._offer(entry)
         return surplus
 
+    def moved(self, entry: Entry[T]) -> None:
+        """Its original is off the route's queue, so that no other replica can begin it."""
+        entry.moving = False
+        self._offer(entry)
+
     def start(self, now: float) -> Entry[T] | None:
-        """The next that may run now, the oldest of all first; None when there is none. It runs until `finish` or `postpone`."""
+        """The next that may run now: the oldest of the customer whose turn it is; None when there is none. It runs until `finish` or `postpone`."""
         while self._waiting and self._waiting[0][0] <= now:
             entry = heappop(self._waiting)[1]
             if self._may_run(entry) and entry.due <= now:
-                heappush(self._ready, entry)
-        while self._ready and self.running < self._concurrency and not self._alone:
-            entry = self._ready[0]
-            valid = self._may_run(entry) and entry.due <= now
-            if valid and entry.careful and self.running:
-                return None
-            heappop(self._ready)
-            if valid:
-                entry.running, self._alone = True, entry.careful
-                self.running += 1
-                return entry
-        return None
+                self._turns.add(entry)
+        if self._alone or self.running >= self._concurrency:
+            return None
+        found = self._turns.next(lambda entry: self._may_run(entry) and entry.due <= now)
+        if found is None or (found.careful and self.running):
+            return None
+        self._turns.take(found)
+        found.running, self._alone = True, found.careful
+        self.running += 1
+        return found
 
     def next_due(self) -> float | None:
         """When the next entry that waits for its time may run; None when only something new can change anything."""
@@ -119,6 +159,7 @@ class Lanes(Generic[T]):
         """Its copy could not be made after all: it runs on as before `postpone`, until `finish`."""
         entry.item, entry.running = item, True
         self.running += 1
+        self._turns.hold(entry.customer)
 
     def idle_since(self, moment: float) -> Iterator[Entry[T]]:
         """Those that have been in our deps, not running, since before then."""
@@ -131,6 +172,9 @@ class Lanes(Generic[T]):
     def _leave(self, entry: Entry[T]) -> None:
         self.size -= entry.size
         del self._entries[entry.place]
+        self._customers[entry.customer] -= 1
+        if not self._customers[entry.customer]:
+            del self._customers[entry.customer]
         lane = self._lanes[lane_of(entry)]
         lane.remove(entry)
         if lane:
@@ -141,14 +185,15 @@ class Lanes(Generic[T]):
     def _stop(self, entry: Entry[T]) -> None:
         entry.running = self._alone = False
         self.running -= 1
+        self._turns.release(entry.customer)
 
     def _offer(self, entry: Entry[T]) -> None:
         if self._may_run(entry):
             heappush(self._waiting, (entry.due, entry))
 
     def _may_run(self, entry: Entry[T]) -> bool:
-        return entry.item is not None and not entry.running and self._lanes.get(lane_of(entry), [None])[0] is entry
+        return entry.item is not None and not (entry.running or entry.moving) and self._lanes.get(lane_of(entry), [None])[0] is entry
 
 
 def lane_of(entry: Entry[T]) -> str | Place:
-    return entry.place if entry.key is None else entry.key
+    return entry.place if entry.keys.order is None else entry.keys.order

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from worker.config.routes import Publisher
 from worker.core.bodies import read_message
@@ -13,7 +14,7 @@ from worker.core.message import Delivery, Message, Unread
 from worker.core.outcome import DeadClass, Refused
 from worker.core.ports import Clock, Evaluator
 from worker.flows.evaluating import once_evaluated
-from worker.flows.ordered.lanes import Place
+from worker.flows.ordered.lanes import Keys, Place
 from worker.flows.writes.deduplicator import key_text
 from worker.flows.writes.publisher import message_bindings
 
@@ -86,18 +87,21 @@ def moved_on(item: WaitingMessage, now: float, *, started: bool = False) -> Deli
     return replace(item.state, order=replace(item.stamp, since=since, starts=item.stamp.starts + started))
 
 
-async def key_of(route: Publisher, delivery: Delivery, state: DeliveryState, evaluator: Evaluator, clock: Clock, largest: int) -> str | Refused:
-    """What keeps this message in order with others: 7, 7.0 and "7" are one key, as Halo takes them. Waits while nothing can be evaluated.
+async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, evaluator: Evaluator, clock: Clock, largest: int) -> Keys:
+    """What keeps this message in order with others, and whose turn it takes: 7, 7.0 and "7" are one key, as Halo takes them.
 
-    `largest`: bytes of the largest body that is read.
+    Waits while nothing can be evaluated. `largest`: bytes of the largest body that is read.
     """
-    if (order_by := route.order_by) is None:
-        raise ValueError(f"the route {route.name} has no `order_by`")
     try:
         document, bindings = read_message(delivery.message, largest), message_bindings(route, delivery, state)
-        key = key_text(await once_evaluated(lambda: order_by.evaluate(document, bindings, evaluator), clock))
+        order, customer = [
+            None if template is None else key_text(await once_evaluated(partial(template.evaluate, document, bindings, evaluator), clock))
+            for template in (route.order_by, route.fair_by)
+        ]
     except ExpressionError as error:
-        return Refused(DeadClass.TRANSFORM, str(error))
+        return Keys(refused=Refused(DeadClass.TRANSFORM, str(error)))
     except Undecodable as error:
-        return Refused(DeadClass.DECODE, str(error))
-    return key or Refused(DeadClass.TRANSFORM, "`order_by` yields nothing for this message: it cannot be kept in order")
+        return Keys(refused=Refused(DeadClass.DECODE, str(error)))
+    if order == "":
+        return Keys(refused=Refused(DeadClass.TRANSFORM, "`order_by` yields nothing for this message: it cannot be kept in order"))
+    return Keys(order, customer or "")

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 
 import structlog
 
@@ -14,19 +15,19 @@ from worker.core.entropy import new_id
 from worker.core.errors import ChannelLost, Unpublishable
 from worker.core.header_fields import ORDER
 from worker.core.message import Delivery, Message, memory_of, up_to
-from worker.core.outcome import Refused
 from worker.core.ports import Channel
 from worker.core.topology import order_room
 from worker.flows.consuming.plain_job import SUSPECT
 from worker.flows.consuming.unread import REMEDY, too_large
 from worker.flows.ordered.lane_runner import RunnerDeps
-from worker.flows.ordered.lanes import Lanes
-from worker.flows.ordered.messages import WaitingMessage, key_of, moved_on, waiting_message
+from worker.flows.ordered.lanes import Keys, Lanes
+from worker.flows.ordered.messages import WaitingMessage, keys_of, moved_on, waiting_message
 from worker.flows.waiting import race
 
 logger = structlog.get_logger()
 PREFETCH = 2000  # a quorum queue gives no consumer more
-CONSUMERS = 6
+SPARE = 2000  # deliveries besides the waiting messages: copies of messages that are to be tried again, and what is not needed any more
+AT_ONCE = 64  # messages whose keys are evaluated together
 ORDER_SEQUENCE = ORDER[0].header
 MARKER = 0  # the sequence of a marker: messages begin at 1
 LOOK_EVERY = 30.0
@@ -34,9 +35,9 @@ LONGEST_IN_HAND = 600.0  # seconds; after 30 minutes the broker takes back what 
 
 
 class WaitingQueue:
-    """Made for the life of one channel, which has `PREFETCH`. `changed` is called after whatever may let something run."""
+    """Made for the life of one channel, which has `PREFETCH`. `most`: messages that wait in it. `changed` is called after whatever may let something run."""
 
-    def __init__(self, deps: RunnerDeps, channel: Channel, lanes: Lanes[WaitingMessage], changed: Callable[[], None]) -> None:
+    def __init__(self, deps: RunnerDeps, channel: Channel, lanes: Lanes[WaitingMessage], most: int, changed: Callable[[], None]) -> None:
         self._evaluator = deps.evaluator
         self._codec = deps.codec
         self._largest = deps.memory.largest
@@ -45,6 +46,7 @@ class WaitingQueue:
         self._route = route
         self._queue = order_room(route.queue)
         self._channel = channel
+        self._consumers = -(-(most + SPARE) // PREFETCH)
         self._lanes = lanes
         self._changed = changed
         self._marker = new_id()
@@ -67,8 +69,7 @@ class WaitingQueue:
         """Take in what arrives, in its order, for as long as this is awaited. What is cut off is there for the next one who takes in."""
         while True:
             while self._arrivals:
-                await self._take_in(self._arrivals[0])
-                self._arrivals.popleft()
+                await self._take_in()
                 self._changed()
             self._none.set()
             self._more.clear()
@@ -77,7 +78,7 @@ class WaitingQueue:
     async def _load(self) -> None:
         marker = DeliveryState(self._marker, self._marker, order=OrderStamp(MARKER, int(self._clock.now())))
         await self._channel.publish(self._codec.copy(Message(b""), self._route.queue, marker), routing_key=self._queue)
-        for number in range(1, CONSUMERS + 1):
+        for number in range(1, self._consumers + 1):
             await self._channel.consume(self._queue, self._arrive, keep=up_to(self._largest))
             while not self._loaded.is_set() and self._arrived < number * PREFETCH:
                 self._some.clear()
@@ -146,14 +147,25 @@ class WaitingQueue:
             self._arrivals.append(item)
             self._more.set()
 
-    async def _take_in(self, item: WaitingMessage) -> None:
-        state = item.state
+    async def _take_in(self) -> None:
+        """The next of what arrived. What arrives while keys are evaluated comes in behind it."""
+        some = list(islice(self._arrivals, AT_ONCE))
+        unknown = [item for item in some if self._lanes.known(item.place) is None]
+        keys = dict(zip((item.place for item in unknown), await asyncio.gather(*map(self._keys_of, unknown)), strict=True))
+        for item in some:
+            if self._lanes.known(item.place) is None and item.place not in keys:
+                return  # the message ended meanwhile
+            self._arrivals.popleft()
+            self._arrange(item, keys.get(item.place))
+
+    async def _keys_of(self, item: WaitingMessage) -> Keys:
+        return await keys_of(self._route, item, item.state, self._evaluator, self._clock, self._largest)
+
+    def _arrange(self, item: WaitingMessage, keys: Keys | None) -> None:
         entry = self._lanes.known(item.place)
         if entry is None:
-            key = await key_of(self._route, item, state, self._evaluator, self._clock, self._largest)
-            entry = self._lanes.expect(item.place, None if isinstance(key, Refused) else key, memory_of(item.message))
-        surplus = self._lanes.arrive(
-            entry, item, made=(state.attempts, state.tries), due=item.stamp.due, careful=item.stamp.starts >= SUSPECT, now=self._clock.monotonic()
-        )
+            entry = self._lanes.expect(item.place, keys or Keys(), memory_of(item.message))
+        made, careful = (item.state.attempts, item.state.tries), item.stamp.starts >= SUSPECT
+        surplus = self._lanes.arrive(entry, item, made=made, due=item.stamp.due, careful=careful, now=self._clock.monotonic())
         if surplus is not None:
             self._surplus.put_nowait(surplus.delivery)

@@ -84,7 +84,7 @@ class Performer:
         path = {name: await filler.fill(values, evaluator) for name, filler in step.path.items()}
         query = {name: await filler.fill(values, evaluator) for name, filler in step.query.items()}
         if operation.method == "GET":
-            request = replace(build_request(operation, path, query), timeout=step.timeout)
+            request = build_request(operation, path, query, timeout=step.timeout)
             return read_outcome(await halo.send(request, priority=Priority.RUNBOOK))
         body = await step.body.fill(values, evaluator) if step.body is not None else None
         write = Write(path, query, payload_of(operation, body))
@@ -104,7 +104,7 @@ class Performer:
         if not wanted:
             return {}
         details = self._catalogue.find(f"{action.entity}/{{id}}", "GET")
-        request = replace(build_request(details, {"id": record["id"]}), timeout=step.timeout)
+        request = build_request(details, {"id": record["id"]}, timeout=step.timeout)
         exchange = await halo.send(request, priority=Priority.RUNBOOK)
         if exchange.ok and isinstance(exchange.body, dict):
             return {name: exchange.body[name] for name in wanted if exchange.body.get(name) is not None}

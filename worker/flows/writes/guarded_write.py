@@ -74,7 +74,7 @@ class GuardedWriter:
         return outcome_of(sent, write, repeatable=not parks)
 
     def _request(self, write: Write) -> Request:
-        return replace(build_request(self.operation, write.path, write.query, write.payload), timeout=self.timeout)
+        return build_request(self.operation, write.path, write.query, write.payload, self.timeout)
 
     async def _looked_up(self, find: Find, wanted: dict[str, Any], write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Write | Outcome:
         """What remains to be written after a lookup, or the outcome where nothing does."""

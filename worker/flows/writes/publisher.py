@@ -50,8 +50,7 @@ class PublisherFlow:
         self._deduplicator = None if route.once is None else Deduplicator(route.name, route.once, ledger, evaluator)
         self._attempts = Attempts(route.name, ledger, clock, tracer)
         self._tracer = tracer
-        ordered = route.order_by is not None
-        self._writer = GuardedWriter(halo, evaluator, route.operation, route.find, route.in_doubt, Priority.WRITE, claim_all=ordered)
+        self._writer = GuardedWriter(halo, evaluator, route.operation, route.find, route.in_doubt, Priority.WRITE, claim_all=route.has_waiting_queue)
 
     async def handle(self, delivery: Delivery, state: DeliveryState) -> Outcome:
         """Decode, filter, transform, look up where that is needed, send. Every way ends in an `Outcome`."""

@@ -1,0 +1,159 @@
+"""Customers take turns on one route, whatever number of messages each of them has."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.flows.job.conftest import Job
+from tests.flows.order.conftest import applied, lose_connections, ordered, send_steps
+from tests.tools.job import publisher, routes
+from worker.flows.ordered import consumer, waiting_report
+from worker.flows.ordered.waiting_report import name_of
+from worker.sandbox.faults import Fault, FaultKind
+from worker.sandbox.simulated_halo import SimulatedHalo
+
+FLOOD = 60
+NAME = "{{ (customer ? customer : '') & '-' & number }}"
+FIND = {"query": {"search": NAME}, "match": {"inventory_number": NAME}, "then": "skip"}  # on a busy machine Halo may not answer in time
+
+
+def fair(**more: Any) -> dict[str, Any]:
+    """Creates of assets in turns by customer; the messages are `{customer, number}`."""
+    return publisher(**({"fair_by": "{{ customer }}", "transform": {"payload": {"inventory_number": NAME}}} | more))
+
+
+async def send(job: Job, customer: str | None, count: int) -> None:
+    named = {} if customer is None else {"customer": customer}
+    await asyncio.gather(*(job.other.send(named | {"number": number}) for number in range(count)))
+
+
+def customers(halo: SimulatedHalo) -> list[str]:
+    """Whose messages Halo carried out, in its order."""
+    return [record["inventory_number"].partition("-")[0] for entry in halo.journal.executed("POST", "/Asset") for record in entry.body]
+
+
+async def test_a_customer_whose_requests_hang_leaves_a_place_to_the_others(job, halos):
+    halo = await halos(create_seconds=0)
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=2))
+    running = await job.start(routes(halo, publishers={"erp": fair(concurrency=3)}))
+    await send(job, "flood", FLOOD)
+    await running.until(lambda: running.value("ordered_waiting", route="erp") == FLOOD)
+    await send(job, "single", 1)
+    await running.settled("erp", "done", 1)
+    assert customers(halo) == ["single"]
+    halo.faults.remove(held.number)
+    await running.settled("erp", "done", FLOOD + 1)
+    assert customers(halo).count("flood") == FLOOD
+    await running.stop()
+    assert await job.other.depth("assets.order") == await job.other.depth("assets.dead") == 0
+
+
+async def test_the_places_go_round_the_customers(job, halos):
+    halo = await halos(create_seconds=0)
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=1))
+    running = await job.start(routes(halo, publishers={"erp": fair(concurrency=1)}))
+    await send(job, "a", FLOOD)
+    await held.arrived.wait()
+    await send(job, "b", 3)
+    await running.until(lambda: running.value("ordered_waiting", route="erp") == FLOOD + 3)
+    await send(job, "c", 2)
+    await running.until(lambda: running.value("customers_waiting", route="erp") == 3)
+    await running.until(lambda: running.value("ordered_waiting", route="erp") == FLOOD + 5)
+    halo.faults.remove(held.number)
+    await running.settled("erp", "done", FLOOD + 5)
+    assert customers(halo)[:9] == ["a", "b", "c", "a", "b", "c", "a", "b", "a"]
+    await running.until(lambda: running.value("customers_waiting", route="erp") == 0)
+
+
+async def test_messages_that_name_no_customer_share_one_turn(memory_job, halos):
+    halo = await halos(create_seconds=0)
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=1))
+    running = await memory_job.start(routes(halo, publishers={"erp": fair(concurrency=1)}))
+    await send(memory_job, None, 20)
+    await held.arrived.wait()
+    await send(memory_job, "named", 3)
+    await running.until(lambda: running.value("ordered_waiting", route="erp") == 23)
+    halo.faults.remove(held.number)
+    await running.settled("erp", "done", 23)
+    assert customers(halo)[:6] == ["", "named", "", "named", "", "named"]
+
+
+async def test_an_expression_that_fails_buries_its_message_and_stops_nothing(memory_job, halos):
+    halo = await halos(create_seconds=0)
+    running = await memory_job.start(routes(halo, publishers={"erp": fair(fair_by="{{ $number(customer) }}")}))
+    await send(memory_job, "none", 1)
+    await send(memory_job, "7", 2)
+    await running.settled("erp", "done", 2)
+    letter = await memory_job.other.take("assets.dead")
+    assert letter.headers["dead-class"] == "transform"
+    assert letter.headers["dead-reason"].startswith("the expression at routes/routes.yaml:")
+    assert "none" not in letter.headers["dead-reason"]
+
+
+async def test_the_order_of_a_key_is_kept_within_the_turns(job, halos):
+    halo = await halos()
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", times=None, status=500, probability=0.15, seed=1))
+    definition = ordered(concurrency=4, retry=["20ms"] * 20, fair_by="{{ $string(id % 2) }}")
+    running = await job.start(routes(halo, publishers={"erp": definition}))
+    await send_steps(job, [1, 2, 3, 4], range(20))
+    await running.settled("erp", "done", 80)
+    assert applied(halo) == {key: list(range(20)) for key in (1, 2, 3, 4)}
+    assert running.service.health.parts["publisher erp"].detail == "consuming, in order by key and in turns by customer"
+    await running.stop()
+
+
+async def test_beyond_its_bound_the_flood_stays_in_the_queue_and_all_of_it_is_done(job, halos, monkeypatch):
+    monkeypatch.setattr(consumer, "MOST_IN_TURNS", 50)
+    halo = await halos(create_seconds=0)
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=3))
+    running = await job.start(routes(halo, publishers={"erp": fair()}))
+    await send(job, "flood", 300)
+    await running.until(lambda: running.value("ordered_waiting", route="erp") >= 50)
+    await job.other.settles("assets.order", 0)
+    assert await job.other.depth("assets") >= 300 - 50 - 3 * 64
+    halo.faults.remove(held.number)
+    await running.settled("erp", "done", 300)
+    await running.stop()
+    assert len(customers(halo)) == 300
+
+
+async def test_a_customer_that_fills_the_route_is_told_without_its_name(memory_job, halos, monkeypatch):
+    monkeypatch.setattr(waiting_report, "MANY", 10)
+    monkeypatch.setattr(waiting_report, "LONG", 0.0)
+    monkeypatch.setattr(consumer, "TOLD_EVERY", 0.01)
+    halo = await halos(create_seconds=0)
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=None))
+    with capture_logs() as lines:
+        running = await memory_job.start(routes(halo, publishers={"erp": fair()}))
+        await send(memory_job, "secretive", 30)
+        await send(memory_job, "other", 2)
+        await running.until(lambda: "32 waiting" in running.service.health.parts["publisher erp"].detail)
+        detail = running.service.health.parts["publisher erp"].detail
+        halo.faults.remove(held.number)
+        await running.settled("erp", "done", 32)
+        await running.until(lambda: running.service.health.parts["publisher erp"].detail == "consuming, in turns by customer")
+    assert detail == f"one customer holds 30 of 32 waiting messages; 2 customers wait ({name_of('secretive')})"
+    told = [line for line in lines if line["event"] == "customer.fills_route"]
+    assert (len(told), told[0]["customer"], told[0]["route"]) == (1, name_of("secretive"), "erp")
+    assert "customer.fills_no_more" in [line["event"] for line in lines]
+    assert not [line for line in lines if "secretive" in str(line)]
+
+
+@pytest.mark.parametrize("more", [{}, {"order_by": "{{ number }}"}])
+async def test_connections_that_are_cut_during_a_flood_lose_nothing_and_double_nothing(job, halos, more):
+    halo = await halos(create_seconds=0)
+    halo.fault(Fault(FaultKind.DELAY, "POST", "/Asset", times=None, seconds=0.01))
+    running = await job.start(routes(halo, publishers={"erp": fair(find=FIND, **more)}, timeout="1s"))
+    for cut in range(2):
+        await send(job, f"flood{cut}", FLOOD)
+        await running.settled("erp", "done", cut * FLOOD + 10)
+        await lose_connections(job, running)
+    await send(job, "single", 1)
+    await running.settled("erp", "done", 2 * FLOOD + 1)
+    assert sorted(customers(halo)) == ["flood0"] * FLOOD + ["flood1"] * FLOOD + ["single"]
+    assert await job.other.depth("assets.dead") == 0
+    await running.stop()

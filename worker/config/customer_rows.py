@@ -1,0 +1,183 @@
+"""The rows of a table as integrations: a view of the definition for each row, with its values in place, and its mistakes told at the row."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from worker.config.config_node import ConfigNode, RouteFile
+from worker.config.row_texts import ABSENT, UnusableCell, columns_of, filled_text, text_problems
+from worker.config.table_source import TableSource
+from worker.core.errors import Problem
+from worker.core.redaction import is_secret_name
+from worker.core.suggest import choices
+
+CREDENTIALS: Final = frozenset(("password", "token", "value", "client_secret", "private_key"))
+Position = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RowPlace:
+    """A text that takes values of the row: where it stands, from its key on, its name in errors, and the columns."""
+
+    begin: Position
+    end: Position
+    name: str
+    columns: tuple[str, ...]
+
+    def holds(self, problem: Problem) -> bool:
+        return self.begin <= (problem.line, problem.column) <= self.end
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """The definition as one row makes it. `key`: of the row; `values`: what `$customer` is in methods; `line`: of the row in `table`.
+
+    The view collects its errors: `report` tells those of the row's values at the row. The others are those of every row, and the definition's own check has them.
+    """
+
+    key: str
+    values: Mapping[str, Any]
+    node: ConfigNode
+    table: str
+    line: int
+    target: list[Problem]
+    places: Sequence[RowPlace] = ()
+
+    def without_methods(self) -> ConfigNode:
+        """The members of the connection alone."""
+        kept = {key: child for key, child in self.node.children.items() if key not in {"methods", "customers"}}
+        return replace(self.node, children=kept, value={key: child.value for key, child in kept.items()})
+
+    def report(self) -> None:
+        for problem in self.node.file.problems:
+            if place := next((place for place in self.places if place.holds(problem)), None):
+                self.target.append(Problem(self.table, self.line, 0, f"{named(place.columns)} of this row makes {place.name} wrong: {problem.message}"))
+        self.node.file.problems.clear()
+
+    def report_others(self) -> None:
+        """Those that are no row's."""
+        self.target.extend(problem for problem in self.node.file.problems if not any(place.holds(problem) for place in self.places))
+        self.node.file.problems.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerRows:
+    """`views`: of the sound rows. `general`: stands for the definition in its own check; it has the values of a row."""
+
+    general: RowView
+    views: tuple[RowView, ...] = ()
+
+
+@dataclass(slots=True)
+class RowReader:
+    """Makes the views of one integration."""
+
+    node: ConfigNode
+    name: str
+    source: TableSource
+    places: tuple[RowPlace, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.places = tuple(place_of(node) for node in texts(self.node) if self._takes(node) and columns_of(str(node.value)))
+
+    def rows(self) -> CustomerRows:
+        if wrong := list(self._wrong_texts()):
+            self.node.file.problems.extend(wrong)
+            return CustomerRows(self.view("", None))
+        problems = list(self._ambiguous())
+        views: list[RowView] = []
+        for key in self.source.rows:
+            try:
+                views.append(self.view(key, self.source.row(key)))
+            except UnusableCell as error:
+                problems.append(self._problem(key, str(error)))
+        self.node.file.problems.extend(problems)
+        first = next(iter(views), None)
+        general = self.view("", None) if first is None else self.view(first.key, first.values)
+        return CustomerRows(general, tuple(views))
+
+    def view(self, key: str, row: Mapping[str, Any] | None) -> RowView:
+        """`row` None: the values of no row. Raises `UnusableCell`."""
+        file = replace(self.node.file, problems=[])
+        node = self._filled(self.node, file, row)
+        return RowView(key, row or {}, node, self.source.file, self.source.lines.get(key, 0), self.node.file.problems, self.places)
+
+    def _filled(self, node: ConfigNode, file: RouteFile, row: Mapping[str, Any] | None) -> ConfigNode:
+        """A copy of the node; what no row is filled into is shared. Raises `UnusableCell`."""
+        if node.children:
+            children = {key: self._filled(child, file, row) if self._takes(child) else child for key, child in node.children.items()}
+            values = {key: child.value for key, child in children.items()}
+            return replace(node, file=file, children=children, value=values if isinstance(node.value, dict) else list(values.values()))
+        if not isinstance(node.value, str) or not columns_of(node.value):
+            return replace(node, file=file)
+        return replace(node, file=file, value=ABSENT if row is None else filled_text(node.value, row, file.variables))
+
+    def _takes(self, node: ConfigNode) -> bool:
+        """Whether the row is filled in at load: everywhere but in methods, and there in the one that logs in."""
+        path = node.path[2:]
+        return path[0] != "customers" and (path[0] != "methods" or len(path) == 1 or path[1] == login_method(self.node))
+
+    def _wrong_texts(self) -> Iterator[Problem]:
+        """Errors of the texts themselves, which are those of every row."""
+        for node in texts(self.node):
+            if not self._takes(node):
+                continue
+            inside, text = node.path[2] == "methods", str(node.value)
+            credential = node.name in CREDENTIALS if not inside else is_secret_name(node.name)
+            for message, offset in text_problems(text, self.name, sorted(self.source.names), credential=credential, expressions=inside):
+                yield node.problem(message, offset)
+
+    def _ambiguous(self) -> Iterator[Problem]:
+        """Keys that people take for one."""
+        known: dict[str, str] = {}
+        for key in self.source.rows:
+            first = known.setdefault("".join(unicodedata.normalize("NFKC", key).split()).casefold(), key)
+            if first != key:
+                yield self._problem(key, f"the key of this row differs from the key in line {self.source.lines.get(first, 0)} only by case or space")
+
+    def _problem(self, key: str, message: str) -> Problem:
+        return Problem(self.source.file, self.source.lines.get(key, 0), 0, message)
+
+
+def texts(node: ConfigNode) -> Iterator[ConfigNode]:
+    if not node.children and isinstance(node.value, str):
+        yield node
+    for child in node.children.values():
+        yield from texts(child)
+
+
+def place_of(node: ConfigNode) -> RowPlace:
+    begin = node.key_place or node.place
+    before = node.file.text[: node.place.end]
+    end = (before.count("\n") + 1, node.place.end - before.rfind("\n"))
+    return RowPlace((begin.line, begin.column), end, f"`{'.'.join(map(str, node.path))}`", columns_of(str(node.value)))
+
+
+def named(columns: Sequence[str]) -> str:
+    return f"the column `{columns[0]}`" if len(columns) == 1 else f"one of the columns {', '.join(f'`{column}`' for column in columns)}"
+
+
+def login_method(node: ConfigNode) -> str | None:
+    """The name of the method that logs in; None without one."""
+    auth = node.child("auth")
+    name = auth.child("method").value if auth.child("type").value == "login" else None
+    return name.removeprefix(f"{node.name}.") if isinstance(name, str) else None
+
+
+def read_customers(definitions: Iterable[ConfigNode], tables: Mapping[str, TableSource]) -> dict[str, CustomerRows]:
+    """By integration, of those that have `customers`. Errors of the table, its keys and its rows are added."""
+    found: dict[str, CustomerRows] = {}
+    for node in definitions:
+        if node.kind != "integrations" or not isinstance(node.child("customers").value, dict):
+            continue
+        place = node.child("customers").child("table")
+        name = node.fill(place.value) if isinstance(place.value, str) else ""
+        if name and name not in tables:
+            place.add_error(f"there is no table `{name}`{choices(name, list(tables), none='no route file has `tables`')}")
+        source = tables.get(name) or TableSource({}, node.file.name)
+        reader = RowReader(node, name, source)
+        found[node.name] = reader.rows() if source.rows else CustomerRows(reader.view("", None))
+    return found

@@ -1,0 +1,26 @@
+"""Bodies that are taken ahead of their move."""
+
+from __future__ import annotations
+
+from worker.core.message import Announced
+
+MOST_AHEAD = 4 * 1024 * 1024  # bytes
+
+
+class Ahead:
+    """Those of one channel: the first one always, more of them while they are not too large together."""
+
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+        self._size = 0
+
+    def keep(self, announced: Announced) -> bool:
+        """What the channel asks before a body comes."""
+        if announced.size > self._largest or (self._size and self._size + announced.size > MOST_AHEAD):
+            return False
+        self._size += announced.size
+        return True
+
+    def settled(self, size: int) -> None:
+        """A body of this size is off the queue, or back in it."""
+        self._size -= size

@@ -1,0 +1,30 @@
+"""The messages that were moved last: after a crash, originals of some of them are still in the route's queue."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from worker.core.message import Delivery
+from worker.flows.ordered.given_back import known_by
+
+
+class Recent:
+    """Copies of the waiting queue whose originals may come again. An id and a content name one message: of two such messages of a sender one may be taken for a copy.
+
+    `looks`: how many messages the queue can have handed out before. It hands these out first.
+    """
+
+    def __init__(self, copies: Iterable[Delivery], looks: int) -> None:
+        self._copies = Counter(known_by(copy) for copy in copies)
+        self._looks = looks
+
+    def has_copy_of(self, delivery: Delivery) -> bool:
+        """Whether this message was moved before; its copy then stands for it."""
+        if not (delivery.redelivered and delivery.message.message_id and self._looks):
+            return False
+        self._looks -= 1
+        if not self._copies[known_by(delivery)]:
+            return False
+        self._copies[known_by(delivery)] -= 1
+        return True

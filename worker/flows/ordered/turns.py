@@ -1,0 +1,79 @@
+"""Turns: which customer's message starts next when a place is free. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Generic, Protocol, Self, TypeVar
+
+
+class Ready(Protocol):
+    """A message that may start; of one customer's the least goes first."""
+
+    @property
+    def customer(self) -> str: ...
+
+    def __lt__(self, other: Self, /) -> bool: ...
+
+
+R = TypeVar("R", bound=Ready)
+
+
+class Turns(Generic[R]):
+    """Round robin over the customers, in logarithmic time for each start. No customer holds more than `most` places.
+
+    The customer that has waited longest for its turn is the next one: since it had its last one, since its place became free, or since it first had a message.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._ready: dict[str, list[R]] = {}
+        self._line: deque[str] = deque()
+        self._in_line: set[str] = set()
+        self._held: Counter[str] = Counter()
+
+    def add(self, message: R) -> None:
+        """It may start from now on."""
+        heappush(self._ready.setdefault(message.customer, []), message)
+        self._line_up(message.customer)
+
+    def next(self, may_start: Callable[[R], bool]) -> R | None:
+        """The message whose turn it is. Those that may not start after all are dropped."""
+        while self._line:
+            ready = self._ready[self._line[0]]
+            while ready and not may_start(ready[0]):
+                heappop(ready)
+            if ready:
+                return ready[0]
+            self._leave_line()
+        return None
+
+    def take(self, message: R) -> None:
+        """The message that is `next` starts: it holds a place."""
+        heappop(self._ready[message.customer])
+        self._leave_line()
+        self.hold(message.customer)
+        self._line_up(message.customer)
+
+    def hold(self, customer: str) -> None:
+        """A message of this customer holds a place."""
+        self._held[customer] += 1
+
+    def release(self, customer: str) -> None:
+        """A place of this customer is free again."""
+        self._held[customer] -= 1
+        if not self._held[customer]:
+            del self._held[customer]
+        self._line_up(customer)
+
+    def _line_up(self, customer: str) -> None:
+        if customer in self._ready and customer not in self._in_line and self._held[customer] < self._most:
+            self._line.append(customer)
+            self._in_line.add(customer)
+
+    def _leave_line(self) -> None:
+        customer = self._line.popleft()
+        self._in_line.remove(customer)
+        if not self._ready[customer]:
+            del self._ready[customer]

@@ -1,0 +1,91 @@
+"""Tells how a waiting queue stands: metrics, a log line for a key that is held up, and one for a customer that fills it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import structlog
+
+from worker.config.routes import Publisher
+from worker.core.health import Health
+from worker.core.ports import Clock
+from worker.flows.ordered.lanes import Lanes
+from worker.flows.ordered.messages import WaitingMessage
+from worker.metrics import Metrics
+
+logger = structlog.get_logger()
+MANY = 100  # messages; fewer of them make no customer wait for long
+LONG = 60.0  # seconds for which one customer holds most of the messages before the log says so
+AGAIN = 3600.0  # seconds until the log says it again
+DIGITS = 12
+
+
+class WaitingReport:
+    """`look` is called every second or so. `detail`: what readiness says of the route while no customer fills it."""
+
+    def __init__(self, route: Publisher, part: str, detail: str, lanes: Lanes[WaitingMessage], clock: Clock, metrics: Metrics, health: Health) -> None:
+        self._route = route
+        self._part = part
+        self._detail = detail
+        self._lanes = lanes
+        self._clock = clock
+        self._health = health
+        self._waiting = metrics.ordered_waiting.labels(route.name)
+        self._held_up = metrics.keys_held_up.labels(route.name)
+        self._customers = None if route.fair_by is None else metrics.customers_waiting.labels(route.name)
+        self._held_up_told = False
+        self._fills: str | None = None
+        self._since = 0.0
+        self._told_at: float | None = None
+
+    def look(self) -> None:
+        """Show how the lanes stand now."""
+        self._waiting.set(len(self._lanes))
+        if self._route.order_by is not None:
+            self._look_at_keys()
+        if self._customers is not None:
+            self._customers.set(self._lanes.customers)
+            self._look_at_customers()
+
+    def close(self) -> None:
+        """This replica applies the route no more."""
+        for gauge in (self._waiting, self._held_up, self._customers):
+            if gauge is not None:
+                gauge.set(0)
+
+    def _look_at_keys(self) -> None:
+        keys = self._lanes.held_up(self._clock.now())
+        self._held_up.set(keys)
+        if keys and not self._held_up_told:
+            logger.warning("order.held_up", route=self._route.name, keys=keys, reason="the first message of a key waits for its next attempt")
+        self._held_up_told = bool(keys)
+
+    def _look_at_customers(self) -> None:
+        now, (customer, held) = self._clock.monotonic(), self._lanes.largest
+        if len(self._lanes) < MANY or 2 * held <= len(self._lanes):
+            self._over()
+            return
+        if customer != self._fills:
+            self._over()
+            self._fills, self._since = customer, now
+        if now - self._since < LONG:
+            return
+        told = f"one customer holds {held:,} of {len(self._lanes):,} waiting messages; {self._lanes.customers:,} customers wait"
+        if self._health.parts[self._part].ok:
+            self._health.up(self._part, f"{told} ({name_of(customer)})")
+        if self._told_at is None or now - self._told_at >= AGAIN:
+            self._told_at = now
+            counts = {"held": held, "waiting": len(self._lanes), "customers": self._lanes.customers}
+            logger.warning("customer.fills_route", route=self._route.name, customer=name_of(customer), seconds=round(now - self._since), **counts)
+
+    def _over(self) -> None:
+        if self._told_at is not None:
+            logger.info("customer.fills_no_more", route=self._route.name, customers=self._lanes.customers, waiting=len(self._lanes))
+            if self._health.parts[self._part].ok:
+                self._health.up(self._part, self._detail)
+        self._fills, self._told_at = None, None
+
+
+def name_of(customer: str) -> str:
+    """What stands for a customer in logs: the first digits of the SHA-256 of its value. An operator who knows the customers can tell which one it is."""
+    return sha256(customer.encode()).hexdigest()[:DIGITS] if customer else "no value"

@@ -1,0 +1,82 @@
+"""Whom a call is for, and how many calls of one customer are under way: one whose API hangs does not take the places of the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from worker.config.automation import Integration, Method, Values
+from worker.core.errors import ExpressionError
+from worker.core.exchange import Exchange, Fate
+from worker.core.lookups import key_text
+from worker.core.ports import Clock, Evaluator
+from worker.halo.shutdown_gate import ShutdownGate
+from worker.halo.slot import STOPPED
+
+PATIENCE = 10.0  # seconds for which a call waits while none of its customer's calls ends
+AGAIN_AFTER = 30.0  # seconds after which it is tried again
+
+
+async def customer_of(integration: Integration, method: Method, values: Values, evaluator: Evaluator) -> Integration:
+    """The integration, or that of the customer whom the call is for. Raises `ExpressionError`, which quotes no key, and `EvaluatorUnavailable`."""
+    customers = integration.customers
+    if customers is None:
+        return integration
+    key = key_text(await method.row.fill(values, evaluator)) if method.row is not None else None
+    if key is None:
+        raise ExpressionError(f"{method.full_name}: `customers.row` yields no key, which is a text or a number")
+    if key not in customers.rows:
+        raise ExpressionError(f"{method.full_name}: the table `{customers.table}` has no such row")
+    return customers.rows[key]
+
+
+@dataclass(slots=True)
+class CustomerTurns:
+    """The places of one customer, in one worker. `most`: calls under way at once."""
+
+    most: int
+    clock: Clock
+    shutdown: ShutdownGate
+    _places: asyncio.Semaphore = field(init=False)
+    _moved: float = field(init=False)
+    """When a call began or ended."""
+
+    def __post_init__(self) -> None:
+        self._places = asyncio.Semaphore(self.most)
+        self._moved = self.clock.monotonic()
+
+    @asynccontextmanager
+    async def turn(self, integration: Integration) -> AsyncIterator[Exchange | None]:
+        """A place; or the exchange that says that there is none, once no call of this customer has ended for `PATIENCE` seconds, or when the worker stops."""
+        try:
+            async with self.shutdown.wait():
+                taken = await self._taken()
+        except TimeoutError:
+            yield Exchange(Fate.NOT_SENT, reason=STOPPED, down=True)
+            return
+        if not taken:
+            reason = f"{self.most} calls of this customer of `{integration.name}` are under way, and none has ended for {PATIENCE:.0f} s (`customers.at_once`)"
+            yield Exchange(Fate.THROTTLED, reason=reason, retry_after=AGAIN_AFTER)
+            return
+        self._moved = self.clock.monotonic()
+        try:
+            yield None
+        finally:
+            self._moved = self.clock.monotonic()
+            self._places.release()
+
+    async def _taken(self) -> bool:
+        while self._places.locked():
+            left = self._moved + PATIENCE - self.clock.monotonic()
+            if left <= 0:
+                return False
+            try:
+                async with asyncio.timeout(left):
+                    await self._places.acquire()
+            except TimeoutError:
+                continue
+            return True
+        await self._places.acquire()
+        return True

@@ -1,0 +1,131 @@
+"""The connections of all integrations: one for each, and of those with customers one for each row, opened by its first call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from worker.config.automation import Integration, IntegrationAuth
+from worker.halo.interception import Intercept
+from worker.integrations.connections import ApiConnection, ConnectionDeps, open_connection
+from worker.integrations.customers import CustomerTurns
+
+Key = tuple[str, str]
+"""The name of an integration, and its customer."""
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """A connection. `turns`: of a customer; `users`: calls that have it; `retired`: it is closed when the last one ends."""
+
+    connection: ApiConnection
+    resources: AsyncExitStack
+    turns: CustomerTurns | None
+    users: int = 0
+    retired: bool = False
+
+
+class ConnectionPool:
+    """Made by `open_pool`, and closed there."""
+
+    def __init__(self, shared: ConnectionDeps, intercept: Intercept) -> None:
+        self._shared = shared
+        self._intercept = intercept
+        self._integrations: Mapping[str, Integration] = {}
+        self._wanted: Mapping[Key, Integration] = {}
+        self._leases: dict[Key, Lease] = {}
+        self._opening = asyncio.Lock()
+
+    def __getitem__(self, name: str) -> Integration:
+        return self._integrations[name]
+
+    def connection(self, name: str) -> ApiConnection:
+        """Of an integration without customers."""
+        return self._leases[key_of(self._integrations[name])].connection
+
+    async def open(self, integrations: Mapping[str, Integration]) -> None:
+        """Open the connections of all but those with customers. Raises `ConfigError`."""
+        self._want(integrations)
+        for integration in integrations.values():
+            if integration.customers is None:
+                await self._open(integration)
+
+    async def replace(self, integrations: Mapping[str, Integration]) -> None:
+        """Serve these from now on. A connection that is still wanted as it is goes on with its token; the others end with their last call."""
+        async with self._opening:  # a connection that is being opened is one of those before
+            self._want(integrations)
+            for key, lease in list(self._leases.items()):
+                if self._wanted.get(key) != lease.connection.integration:
+                    del self._leases[key]
+                    lease.retired = True
+                    await self._close_unused(lease)
+                elif lease.turns is not None and lease.turns.most != at_once(integrations[key[0]]):
+                    lease.turns = self._turns(key)
+
+    @asynccontextmanager
+    async def lease(self, integration: Integration) -> AsyncIterator[Lease]:
+        """The connection of an integration or of a customer. Raises `ConfigError` where it cannot be opened."""
+        lease = self._leases.get(key_of(integration))
+        if lease is None:
+            async with self._opening:
+                lease = self._leases.get(key_of(integration)) or await self._open(self._wanted.get(key_of(integration), integration))
+        lease.users += 1
+        try:
+            yield lease
+        finally:
+            lease.users -= 1
+            await self._close_unused(lease)
+
+    async def close(self) -> None:
+        async with AsyncExitStack() as closing:
+            for lease in self._leases.values():
+                closing.push_async_callback(lease.resources.aclose)
+
+    def _want(self, integrations: Mapping[str, Integration]) -> None:
+        self._integrations = integrations
+        self._wanted = {key_of(each): each for integration in integrations.values() for each in integration.each}
+
+    async def _open(self, integration: Integration) -> Lease:
+        async with AsyncExitStack() as stack:
+            opened = await stack.enter_async_context(open_connection(integration, self._shared))
+            send = self._intercept(integration.base_url, opened.send, credential_of(integration.auth))
+            key = key_of(integration)
+            lease = Lease(replace(opened, send=send), stack.pop_all(), self._turns(key))
+        self._leases[key] = lease
+        return lease
+
+    def _turns(self, key: Key) -> CustomerTurns | None:
+        integration = self._integrations.get(key[0])
+        most = 0 if integration is None else at_once(integration)
+        return CustomerTurns(most, self._shared.clock, self._shared.shutdown) if most else None
+
+    async def _close_unused(self, lease: Lease) -> None:
+        if lease.retired and not lease.users:
+            await lease.resources.aclose()
+
+
+@asynccontextmanager
+async def open_pool(integrations: Mapping[str, Integration], shared: ConnectionDeps, intercept: Intercept) -> AsyncIterator[ConnectionPool]:
+    """Raises `ConfigError` for an invalid address or authorization."""
+    pool = ConnectionPool(shared, intercept)
+    try:
+        await pool.open(integrations)
+        yield pool
+    finally:
+        await pool.close()
+
+
+def key_of(integration: Integration) -> Key:
+    return integration.name, integration.customer
+
+
+def at_once(integration: Integration) -> int:
+    """Maximum calls of one customer; 0 without customers."""
+    return integration.customers.at_once if integration.customers is not None else 0
+
+
+def credential_of(auth: IntegrationAuth) -> str:
+    """The name of the query parameter that holds a credential; empty where none does."""
+    return auth.name or "" if auth.type == "api_key" and auth.place == "query" else ""
