@@ -16,7 +16,7 @@ import worker
 ROOT = f"{Path(worker.__file__).parent}/"
 FIRST = ("broker/rabbitmq/channel.py", "hand_over")
 OWNER = "Consumer._own"
-LAST = ("halo/transport.py", "on_request_headers_sent")
+LAST = ("halo/transport.py", "begin")
 VALUES = "core/"
 """The room of values and pure functions: they return before the message goes on."""
 RECORDS = ("flows/tracing.py", "state/trace_stream.py", "waits.py")
