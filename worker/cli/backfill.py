@@ -37,7 +37,7 @@ def backfill(name: str, since: str | None, environment: Mapping[str, str], *, st
     desk = BackfillDesk(environment, name)
     if since is not None:
         desk.require_list()
-        return asyncio.run(desk.begin(moment_of(since), follow=errors().is_terminal if wait is None else wait, as_json=as_json))
+        return asyncio.run(desk.begin(moment_of(since, "--from"), follow=errors().is_terminal if wait is None else wait, as_json=as_json))
     return asyncio.run(desk.cancel(as_json=as_json) if cancel else desk.status(follow=bool(wait), as_json=as_json))
 
 

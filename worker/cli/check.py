@@ -101,7 +101,8 @@ def publisher_row(route: Publisher) -> tuple[str, ...]:
     look = ""
     if route.find:
         look = ", looks before each create" if route.find.use == "always" else ", looks before it repeats"
-    does = f"queue {route.queue} → {route.operation.method} {route.operation.entity}, {route.concurrency} at a time{look}"
+    turns = (", in order by key" if route.order_by else "") + (", in turns by customer" if route.fair_by else "")
+    does = f"queue {route.queue} → {route.operation.method} {route.operation.entity}, {route.concurrency} at a time{look}{turns}"
     return (route.name, "publisher", route.client, does)
 
 

@@ -207,15 +207,15 @@ def find_subscriber(subscribers: Mapping[str, Subscriber], name: str) -> Subscri
     raise ConfigError([Problem("SUBSCRIBER", 0, 0, f"there is no subscriber {name!r}{choices(name, subscribers, none='the route files have no subscribers')}")])
 
 
-def moment_of(text: str) -> datetime:
-    """Parse a time; without a zone it is UTC. Raises `ConfigError`."""
+def moment_of(text: str, option: str = "--at") -> datetime:
+    """Parse a time; without a zone it is UTC. `option`: named in the error. Raises `ConfigError`."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ConfigError([Problem("--at", 0, 0, f"{text!r} is not an ISO date, such as 2026-03-01 or 2026-03-01T14:30:00Z")]) from None
+        raise ConfigError([Problem(option, 0, 0, f"{text!r} is not an ISO date, such as 2026-03-01 or 2026-03-01T14:30:00Z")]) from None
     found = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     if found > datetime.now(UTC) + CLOCKS_APART:
-        raise ConfigError([Problem("--at", 0, 0, f"{text!r} lies in the future: the subscriber would publish nothing until then")])
+        raise ConfigError([Problem(option, 0, 0, f"{text!r} lies in the future: write a time in the past")])
     return found
 
 

@@ -27,7 +27,7 @@ from worker.state.trace_stream import read_notes
 PLAIN = frozenset({"v", "t", "e", "r", "m", "c", "s", "i"})
 LONGEST = 200
 STYLES = {"dead": "red", "parked": "red", "unrouted": "red", "retried": "yellow", "written": "green", "done": "green"}
-NOTHING = "nothing is known of it: the stream halo.trace keeps about a million stages, and only while WORKER_TRACE is on"
+NOTHING = "nothing is known of it: it still waits in its queue (see `halo-worker status`), it is older than the stream halo.trace, or WORKER_TRACE is off"
 
 
 def trace(subject: str, record: str | None, environment: Mapping[str, str], *, as_json: bool) -> int:

@@ -107,7 +107,7 @@ class Variables:
         if not os.path.lexists(path) and self._placeholders:
             return placeholder(name)
         if not os.path.lexists(path):
-            raise Unfilled(f"there is no secret `{name}` in {self._secrets}", start)
+            raise Unfilled(f"there is no secret `{name}` in {self._secrets} (WORKER_SECRETS)", start)
         try:
             return read_text(path)
         except UnreadableFile as error:

@@ -136,7 +136,7 @@ async def test_a_customer_that_fills_the_route_is_told_without_its_name(memory_j
         halo.faults.remove(held.number)
         await running.settled("erp", "done", 32)
         await running.until(lambda: running.service.health.parts["publisher erp"].detail == "consuming, in turns by customer")
-    assert detail == f"one customer holds 30 of 32 waiting messages; 2 customers wait ({name_of('secretive')})"
+    assert detail == f"one customer ({name_of('secretive')}) holds 30 of 32 waiting messages; customers that wait: 2"
     told = [line for line in lines if line["event"] == "customer.fills_route"]
     assert (len(told), told[0]["customer"], told[0]["route"]) == (1, name_of("secretive"), "erp")
     assert "customer.fills_no_more" in [line["event"] for line in lines]

@@ -84,8 +84,8 @@ async def credentials(integration: Integration, routes: Routes, settings: Settin
     kind = integration.auth.type
     if kind in SENT_AS_IT_IS or kind == "none":
         customer = f" --customer '{integration.customer}'" if integration.customer else ""
-        what = "nothing is sent to prove who the worker is" if kind == "none" else "they are sent as they are"
-        return about.unknown("token", f"read `auth` ({kind})", f"{what}: `halo-worker call {integration.name}.METHOD{customer}` tries them")
+        what = "nothing is sent to prove who the worker is" if kind == "none" else "the credentials are sent with each call"
+        return about.unknown("token", f"read `auth` ({kind})", f"{what}: `halo-worker call {integration.name}.METHOD{customer}` tries it")
     tried = f"log in by {integration.name}.{integration.auth.login.method}" if integration.auth.login else f"ask {place(integration)} for a token"
     try:
         async with (

@@ -114,7 +114,7 @@ class LetterSelector:
         elif len(known) == 1:
             yield from known
         elif not known:
-            raise NoSuchLetter(f"no letter has an id that begins with {text!r}")
+            raise NoSuchLetter(f"no letter has an id that begins with {text!r}: `halo-worker dead list` shows the ids, `halo-worker trace ID` that of a run")
         else:
             more = f" and {len(known) - CANDIDATES:,} more" if len(known) > CANDIDATES else ""
             raise NoSuchLetter(f"{len(known):,} ids begin with {text!r}: {', '.join(list(known)[:CANDIDATES])}{more}")

@@ -70,9 +70,9 @@ class WaitingReport:
             self._fills, self._since = customer, now
         if now - self._since < LONG:
             return
-        told = f"one customer holds {held:,} of {len(self._lanes):,} waiting messages; {self._lanes.customers:,} customers wait"
+        told = f"one customer ({name_of(customer)}) holds {held:,} of {len(self._lanes):,} waiting messages; customers that wait: {self._lanes.customers:,}"
         if self._health.parts[self._part].ok:
-            self._health.up(self._part, f"{told} ({name_of(customer)})")
+            self._health.up(self._part, told)
         if self._told_at is None or now - self._told_at >= AGAIN:
             self._told_at = now
             counts = {"held": held, "waiting": len(self._lanes), "customers": self._lanes.customers}
