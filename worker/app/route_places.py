@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from worker.config.routes import Routes
-from worker.core.topology import dead_queue, held_queue, subscriber_dead_queue
+from worker.core.topology import dead_queue, held_queue, order_room, subscriber_dead_queue
 from worker.flows.running.run_message import run_queue
 
 
@@ -22,7 +22,9 @@ class RoutePlaces:
 def places_of(routes: Routes) -> list[RoutePlaces]:
     """In the order of kinds, then of names."""
     found = [RoutePlaces(name, "subscriber", (), (subscriber_dead_queue(name),)) for name in sorted(routes.subscribers)]
-    found += [RoutePlaces(name, "publisher", (route.queue,), (dead_queue(route.queue),)) for name, route in sorted(routes.publishers.items())]
+    for name, route in sorted(routes.publishers.items()):
+        queues = (route.queue, order_room(route.queue)) if route.has_waiting_queue else (route.queue,)
+        found.append(RoutePlaces(name, "publisher", queues, (dead_queue(route.queue),)))
     for name, runbook in sorted(routes.runbooks.items()):
         queues = (run_queue(name), *([runbook.queue] if runbook.queue else []))
         found.append(RoutePlaces(name, "runbook", queues, tuple(map(dead_queue, queues))))

@@ -71,6 +71,23 @@ async def test_copies_in_retry_queues_are_counted_until_they_are_due(memory_job,
     await operator.route_is("erp", retrying=1)
 
 
+async def test_what_waits_for_its_turn_is_backlog_while_its_route_is_paused(memory_job, halos, operator):
+    halo = await halos()
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=None))
+    running = await memory_job.start(routes(halo, publishers={"erp": publisher(transform=SHAPED, fair_by="{{ serial }}", concurrency=2)}))
+    for number in range(10):
+        await memory_job.other.send({"serial": f"SN-{number}"})
+    await running.until(lambda: running.value("ordered_waiting", route="erp") == 10)
+    await operator.pause("erp")
+    halo.faults.remove(held.number)
+    paused = await operator.route_is("erp", state="paused")
+    assert paused["backlog"] > 0
+    assert paused["oldest_s"] > 0
+    await operator.resume("erp")
+    await running.settled("erp", "done", 10)
+    await operator.route_is("erp", state="running", backlog=0)
+
+
 async def test_events_that_no_queue_took_are_counted_and_stand_in_readiness_and_metrics(memory_job, halos, operator):
     halo = await halos()
     running = await memory_job.start(routes(halo, publishers={"erp": publisher(transform=SHAPED)}))
