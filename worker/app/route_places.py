@@ -23,8 +23,8 @@ def places_of(routes: Routes) -> list[RoutePlaces]:
     """In the order of kinds, then of names."""
     found = [RoutePlaces(name, "subscriber", (), (subscriber_dead_queue(name),)) for name in sorted(routes.subscribers)]
     for name, route in sorted(routes.publishers.items()):
-        queues = (route.queue, order_room(route.queue)) if route.has_waiting_queue else (route.queue,)
-        found.append(RoutePlaces(name, "publisher", queues, (dead_queue(route.queue),)))
+        waiting = (order_room(route.queue),) if route.has_waiting_queue else ()
+        found.append(RoutePlaces(name, "publisher", (route.queue, *waiting), (dead_queue(route.queue),)))
     for name, runbook in sorted(routes.runbooks.items()):
         queues = (run_queue(name), *([runbook.queue] if runbook.queue else []))
         found.append(RoutePlaces(name, "runbook", queues, tuple(map(dead_queue, queues))))

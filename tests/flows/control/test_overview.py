@@ -80,9 +80,11 @@ async def test_what_waits_for_its_turn_is_backlog_while_its_route_is_paused(memo
     await running.until(lambda: running.value("ordered_waiting", route="erp") == 10)
     await operator.pause("erp")
     halo.faults.remove(held.number)
-    paused = await operator.route_is("erp", state="paused")
-    assert paused["backlog"] > 0
-    assert paused["oldest_s"] > 0
+    await operator.paused(running, "erp")
+    waiting = 10 - int(running.value("messages_total", route="erp", result="done"))
+    assert waiting > 0
+    paused = await operator.route_is("erp", state="paused", backlog=waiting)
+    assert paused["oldest_s"] is not None
     await operator.resume("erp")
     await running.settled("erp", "done", 10)
     await operator.route_is("erp", state="running", backlog=0)
