@@ -161,7 +161,7 @@ class Intake:
     async def _begin(self, delivery: Delivery, moves: Moves, *, unbegun: bool) -> None:
         """Large messages are moved alone."""
         if self._recent.has_copy_of(delivery):
-            moves.drop(delivery)
+            await moves.drop(delivery)
             return
         size = size_of(delivery.message, self._memory.largest)
         if size > FREE:
