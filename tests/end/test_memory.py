@@ -64,7 +64,7 @@ class Flood:
         await until(done, within)
 
     async def small_done(self):
-        return await self.worker.metric("messages_total", route="small", result="done") == self.small
+        return await self.worker.metric("messages_total", route="small", result="done") >= self.small  # one is done again when a connection was lost
 
     @property
     def growth(self):

@@ -121,13 +121,13 @@ class RabbitChannel:
         return self._end.done()
 
     async def ack(self, tag: int, *, multiple: bool = False) -> None:
-        """What `Delivery.ack` does: the socket writes it next. The broker does not confirm it, so there is nothing to wait for.
+        """What `Delivery.ack` does. It waits until the socket has written it: writing to a reset connection raises.
 
         `multiple`: also for all that were handed out before.
         """
         with translated("the channel was lost before the message was acknowledged; the broker hands it out again"):
             async with asyncio.timeout(self._patience):
-                await self._methods.basic_ack(tag, multiple=multiple, wait=False)
+                await self._methods.basic_ack(tag, multiple=multiple)
 
     async def ack_through(self, delivery: Delivery) -> None:
         if not isinstance(delivery, RabbitDelivery):
