@@ -32,7 +32,7 @@ def route_file(*, everything: bool = True, rate_limit: int | None = None) -> dic
         "suppliers": publisher("suppliers", "Supplier", find=find("name", use="always", then="skip")),
         "blind": publisher("blind", "Asset"),
         "twice": publisher("twice", "Asset", find=find("inventory_number"), once="{{ payload.inventory_number }}"),
-        "lanes": publisher("lanes", "Asset", order_by="{{ payload.id }}"),
+        "lanes": publisher("lanes", "Asset", order_by="{{ payload.id }}", fair_by="{{ payload.id % 3 }}"),
         "touched": publisher("touched", "Tickets"),
     }
     subscriber = {"client": "main", "entity": "Tickets", "every": "1s", "start": "beginning", "overlap": "30s"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
@@ -10,6 +11,8 @@ from yarl import URL
 from worker.config.config_node import ConfigNode
 from worker.config.definition import mistake
 from worker.config.hosts import allowed, host_entry, local, numeric
+
+TWICE = re.compile(r"https?://https?:", re.IGNORECASE)
 
 
 def token_address(value: str) -> str:
@@ -26,6 +29,8 @@ def api_address(value: str, *, query: bool = False) -> str:
         url, host, port = URL(), None, None
     if url.scheme not in {"http", "https"} or not host or port is None:
         raise mistake("must be an address such as https://api.example.com/v1")
+    if TWICE.match(value.strip()):
+        raise mistake("begins with a scheme twice: write `https://` once")
     if url.user is not None or url.password is not None:
         raise mistake("must not hold a user name or password; write credentials under `auth`")
     if (url.query_string and not query) or url.fragment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from pydantic import Field
 from yarl import URL
@@ -44,7 +45,7 @@ def compile_connection(definition: ConnectionDefinition, node: ConfigNode, refer
     methods = node.child("methods")
     auth = compile_auth(definition.auth, node.child("auth"), methods.members, hosts, references)
     if auth.login is not None:
-        auth = replace(auth, login=replace(auth.login, source=repr(methods.child(auth.login.method).value)))
+        auth = replace(auth, login=replace(auth.login, source=repr(filled(methods.child(auth.login.method)))))
     client = references.clients.get(auth.client) if auth.client is not None else None
     base_url = definition.base_url or (default_address(client) if client else "")
     check_address(base_url, node, "base_url", hosts)
@@ -58,6 +59,13 @@ def compile_connection(definition: ConnectionDefinition, node: ConfigNode, refer
     return Integration(
         node.name, base_url, auth, {}, hosts, definition.proxy, definition.ca_file, definition.cert_file, definition.key_file, definition.trace_context
     )
+
+
+def filled(node: ConfigNode) -> Any:
+    """What the route file says there, with its variables: a secret may change where its name stays."""
+    if not node.children:
+        return node.fill(node.value) if isinstance(node.value, str) else node.value
+    return {key: filled(child) for key, child in node.children.items()}
 
 
 def check_connection(definition: ConnectionDefinition, auth: IntegrationAuth, node: ConfigNode) -> None:

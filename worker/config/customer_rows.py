@@ -134,12 +134,18 @@ class RowReader:
         """Keys that people take for one."""
         known: dict[str, str] = {}
         for key in self.source.rows:
-            first = known.setdefault("".join(unicodedata.normalize("NFKC", key).split()).casefold(), key)
+            first = known.setdefault(seen_as(key), key)
             if first != key:
                 yield self._problem(key, f"the key of this row differs from the key in line {self.source.lines.get(first, 0)} only by case or space")
 
     def _problem(self, key: str, message: str) -> Problem:
         return Problem(self.source.file, self.source.lines.get(key, 0), 0, message)
+
+
+def seen_as(key: str) -> str:
+    """The key without case, space and characters that are not seen."""
+    shown = "".join(unicodedata.normalize("NFKC", key).split()).casefold()
+    return "".join(each for each in shown if unicodedata.category(each) != "Cf")
 
 
 def texts(node: ConfigNode) -> Iterator[ConfigNode]:

@@ -25,7 +25,7 @@ class Login:
     header: str = "Authorization"
     prefix: str = "Bearer "
     source: str = field(default="", repr=False)
-    """What the route file says of the method: two logins are one where this is the same too."""
+    """What the route file says of the method, with its secrets: two logins are one where this is the same too."""
 
 
 @dataclass(frozen=True, slots=True)

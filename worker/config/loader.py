@@ -222,7 +222,8 @@ def digest_of(routes: Routes) -> str:
     """Stands for the tables, and for how integrations are reached, with the secrets of their files."""
     reached = [[repr(getattr(each, item.name)) for item in fields(each) if item.compare and item.name != "auth"] for each in connections(routes)]
     proofs = [[repr(getattr(each.auth, item.name)) for item in fields(each.auth)] for each in connections(routes)]
-    return sha256(repr((sorted(routes.tables.items()), reached, proofs)).encode("utf-8", "surrogateescape")).hexdigest()
+    logins = [each.auth.login.source for each in connections(routes) if each.auth.login is not None]
+    return sha256(repr((sorted(routes.tables.items()), reached, proofs, logins)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def connections(routes: Routes) -> Iterator[Integration]:

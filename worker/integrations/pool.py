@@ -57,11 +57,14 @@ class ConnectionPool:
         async with self._opening:  # a connection that is being opened is one of those before
             self._want(integrations)
             for key, lease in list(self._leases.items()):
-                if self._wanted.get(key) != lease.connection.integration:
+                wanted = self._wanted.get(key)
+                if wanted is None or wanted != lease.connection.integration:
                     del self._leases[key]
                     lease.retired = True
                     await self._close_unused(lease)
-                elif lease.turns is not None and lease.turns.most != at_once(integrations[key[0]]):
+                    continue
+                lease.connection = replace(lease.connection, integration=wanted)  # methods see its row, which may have changed where no address depends on it
+                if lease.turns is not None and lease.turns.most != at_once(integrations[key[0]]):
                     lease.turns = self._turns(key)
 
     @asynccontextmanager

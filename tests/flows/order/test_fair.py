@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.flows.job.conftest import Job
 from tests.flows.order.conftest import applied, lose_connections, ordered, send_steps
 from tests.tools.job import publisher, routes
 from worker.flows.ordered import consumer, waiting_report
+from worker.flows.ordered.intake import IN_HAND
 from worker.flows.ordered.waiting_report import name_of
 from worker.sandbox.faults import Fault, FaultKind
 from worker.sandbox.simulated_halo import SimulatedHalo
@@ -157,3 +159,39 @@ async def test_connections_that_are_cut_during_a_flood_lose_nothing_and_double_n
     assert sorted(customers(halo)) == ["flood0"] * FLOOD + ["flood1"] * FLOOD + ["single"]
     assert await job.other.depth("assets.dead") == 0
     await running.stop()
+
+
+@pytest.fixture
+async def keeping(memory_job, halos, monkeypatch):
+    """A route that reads at most 64 KiB, whose queue has no dead-letter target, and where five messages may wait. Halo answers nothing at first."""
+    monkeypatch.setattr(consumer, "MOST_IN_TURNS", 5)
+    await memory_job.other.declare("assets")
+    halo = await halos(create_seconds=0)
+    held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=None))
+    return halo, held, partial(memory_job.start, routes(halo, publishers={"erp": fair(declare=False)}), ready=False, max_message=64 * 1024)
+
+
+async def test_a_message_that_is_too_large_and_stays_in_hand_is_not_acknowledged_with_those_behind_it(memory_job, keeping):
+    halo, held, start = keeping
+    await send(memory_job, "before", IN_HAND + 10)
+    await memory_job.other.send({"customer": "large", "pad": "x" * 100_000})
+    await send(memory_job, "behind", 5)
+    running = await start()
+    await held.arrived.wait()
+    await running.until(lambda: "is kept" in running.service.health.parts["publisher erp"].detail)
+    halo.faults.remove(held.number)
+    await running.settled("erp", "done", IN_HAND + 10)
+    await running.stop()
+    assert await memory_job.other.depth("assets") == 6
+    assert set(customers(halo)) == {"before"}
+
+
+async def test_a_worker_stops_at_once_while_a_message_that_is_too_large_stays_in_hand(memory_job, keeping):
+    halo, held, start = keeping
+    halo.faults.remove(held.number)
+    await memory_job.other.send({"customer": "large", "pad": "x" * 100_000})
+    await send(memory_job, "behind", 2)
+    running = await start()
+    await running.until(lambda: "is kept" in str(running.service.health.parts))
+    await running.stop()
+    assert await memory_job.other.depth("assets") == 3

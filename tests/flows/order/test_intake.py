@@ -9,12 +9,14 @@ import pytest
 from tests.flows.order.intake_world import World, in_turns
 
 MESSAGES = 120
+LIVES = (20, 1500)  # turns of the event loop
+SHORT = (40, 200)
 
 
-async def apply_all(world: World, keys: int) -> dict[int, list[int]]:
+async def apply_all(world: World, keys: int, lives: tuple[int, int] = LIVES) -> dict[int, list[int]]:
     sent = await world.send(MESSAGES, keys)
-    for _ in range(200):
-        await world.live(world.random.randrange(20, 1500))
+    for _ in range(400):
+        await world.live(world.random.randrange(*lives))
         if await world.depths() == (0, 0):
             return sent
     raise AssertionError(f"messages are left: {await world.depths()}")
@@ -32,6 +34,16 @@ async def test_every_message_in_turns_is_applied_once_whenever_workers_die(seed)
     world = World(Random(seed))
     world.route = in_turns(world.route)
     sent = await apply_all(world, 5)
+    assert {key: sorted(steps) for key, steps in world.applied.items()} == sent
+
+
+@pytest.mark.parametrize("seed", [0, 7, 13])
+@pytest.mark.parametrize("change", [in_turns, lambda route: route])
+async def test_a_copy_that_ran_before_its_original_was_acknowledged_is_not_followed_by_another(seed, change):
+    """Workers that die while a message in front of those that were moved before waits for its own copy."""
+    world = World(Random(seed))
+    world.route = change(world.route)
+    sent = await apply_all(world, 40, SHORT)
     assert {key: sorted(steps) for key, steps in world.applied.items()} == sent
 
 

@@ -194,3 +194,38 @@ async def test_a_row_that_is_gone_ends_with_the_calls_that_have_it(memory_job, k
     await memory_job.other.send({"customer": SLOW, "text": "too late"}, QUEUE)
     letter = await memory_job.other.take(DEAD)
     assert "`tenants` has no such row" in letter.headers["dead-reason"]
+
+
+async def test_methods_see_the_row_as_it_is_after_a_reload_though_the_connection_stays(memory_job, known, begin, reload):
+    def labelled(label):
+        def change(routes):
+            row = {"port": int(known[GOOD].url.rpartition(":")[2]), "client_id": "c", "secret": f"{GOOD}.key", "label": label}
+            routes["tables"]["tenants"] = {GOOD: row}
+            routes["integrations"]["rmm"]["methods"]["alert"]["path"] = "/{{ $customer.label }}"
+
+        return change
+
+    running = await begin(change=labelled("before"))
+    await memory_job.other.send({"customer": GOOD, "text": "x"}, QUEUE)
+    await running.settled("rb", "done")
+    await reload(running, GOOD, change=labelled("behind"))
+    await memory_job.other.send({"customer": GOOD, "text": "x"}, QUEUE)
+    await running.settled("rb", "done", 2)
+    assert [call.path for call in known[GOOD].work] == ["/before", "/behind"]
+    assert [call.path for call in known[GOOD].calls].count("/token") == 1
+
+
+async def test_a_login_takes_the_secret_that_it_has_after_a_reload(memory_job, known, begin, reload):
+    def change(routes):
+        rmm = routes["integrations"]["rmm"]
+        rmm["auth"] = {"type": "login", "method": "login", "token": "response^access_token!"}
+        rmm["methods"]["login"] = {"method": "POST", "path": "/token", "body": {"password": "${file:rmm/{{ $customer.secret }}}"}}
+
+    running = await begin(change=change)
+    await memory_job.other.send({"customer": GOOD, "text": "before"}, QUEUE)
+    await running.settled("rb", "done")
+    known[GOOD].secret, known[GOOD].token = "planted-secret-renewed", "planted-token-renewed"
+    await reload(running, GOOD, SLOW, change=change)
+    await memory_job.other.send({"customer": GOOD, "text": "behind"}, QUEUE)
+    await running.settled("rb", "done", 2)
+    assert [call.path for call in known[GOOD].calls].count("/token") == 2

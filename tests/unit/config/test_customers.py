@@ -95,6 +95,7 @@ def test_a_login_has_the_credentials_of_the_row(rmm):
         ),
         ("ACME,acme.example.com/x?y,1,acme", "the column `url` of this row makes `integrations.rmm.base_url` wrong: `base_url` must not hold a query"),
         ("ACME,user:pw@acme.example.com,1,acme", "`base_url` must not hold a user name or password"),
+        ("ACME,https://acme.example.com,1,acme", "`base_url` begins with a scheme twice"),
         ("ACME,127.1,1,acme", "`base_url` has an ambiguous host"),
         ("ACME,,1,acme", "the column `url` holds no text or number in this row"),
         ("ACME,acme.example.com,1,nobody", "the column `secret` of this row: there is no secret `rmm/nobody` in "),
@@ -118,7 +119,7 @@ def test_all_wrong_rows_are_told_at_once_and_nothing_else_is(rmm):
     assert [problem.partition(": ")[0] for problem in found] == ["routes/tenants.csv:2", "routes/tenants.csv:2", "routes/tenants.csv:3", "routes/tenants.csv:4"]
 
 
-@pytest.mark.parametrize("twin", ["acme", "Acme", "AC ME", "\uff21CME"])
+@pytest.mark.parametrize("twin", ["acme", "Acme", "AC ME", "\uff21CME", "AC\u200bME", "ACME\u00ad"])
 def test_keys_that_people_take_for_one_are_refused(rmm, twin):
     found = mistakes(rmm, *ROWS, f"{twin},x.example.com,3,acme")
     assert found == ["routes/tenants.csv:4: the key of this row differs from the key in line 2 only by case or space"]

@@ -42,19 +42,20 @@ class UnreadDeliveries:
         except ChannelLost as error:
             logger.warning("message.unsettled", message_id=delivery.message.message_id, reason=str(error))
 
-    async def refuse(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> None:
-        """Have the broker dead-letter a message that is too large. Raises `ChannelLost`."""
+    async def refuse(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> bool:
+        """Have the broker dead-letter a message that is too large. False where it stays in hand until the arrivals end. Raises `ChannelLost`."""
         reason = too_large(unread.size, self.memory.largest)
         if self.rejectable and not died_before(delivery):
             await delivery.reject()
             self.metrics.messages.labels(self.route, f"dead_{DeadClass.DECODE.value}").inc()
             logger.error("message.dead", message_id=delivery.message.message_id, dead_class=DeadClass.DECODE.value, reason=reason)
-            return
+            return True
         why = "it says that it was dead-lettered before" if self.rejectable else f"the queue {delivery.queue!r} is not declared by the worker"
         stuck = f"{reason}. The broker may drop it when it is rejected, since {why}; so the message is kept: {REMEDY}"
         logger.error("message.stuck", message_id=delivery.message.message_id, queue=delivery.queue, reason=stuck)
         self.health.down(self.part, stuck)
         await arrivals.ending.wait()
+        return False
 
     async def _come_again(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> None:
         """Wait for memory, set it aside, and have the broker hand the message out again. Raises `ChannelLost`."""

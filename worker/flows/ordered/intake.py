@@ -107,6 +107,7 @@ class Intake:
         ahead, arrivals = Ahead(self._memory.largest), Arrivals(self._memory)
         moves = Moves(self._deps, self._settler, self._lanes, self._sequence, ahead, channel, growing=self.changed, ready=self._ready)
         ending = asyncio.create_task(race(channel.wait_closed(), moves.wait_failed(), closing.wait()))
+        ending.add_done_callback(lambda _: arrivals.end())
         arrived = Arrived(ending)
         try:
             tag = await channel.consume(self._route.queue, arrived.put, keep=ahead.keep)
@@ -139,7 +140,7 @@ class Intake:
         return False
 
     async def _taken(self, delivery: Delivery, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> bool:
-        """False where it came without its body, since too much was in hand: from here on all goes back, and is taken one by one."""
+        """False where it came without its body and is not settled: from here on all goes back. Where too much was in hand, it is then taken one by one."""
         if pause := self._given_back.pause_before(delivery):
             await self._deps.clock.sleep(pause)
             self._given_back.add(delivery)
@@ -152,8 +153,7 @@ class Intake:
             return True
         if delivery.unread.size > self._memory.largest:
             await moves.drain()
-            await self._unread.refuse(delivery, delivery.unread, arrivals)
-            return True
+            return await self._unread.refuse(delivery, delivery.unread, arrivals)
         self._given_back.add(delivery)
         self._one_by_one = STAYS_NARROW
         return False
@@ -161,7 +161,7 @@ class Intake:
     async def _begin(self, delivery: Delivery, moves: Moves, *, unbegun: bool) -> None:
         """Large messages are moved alone."""
         if self._recent.has_copy_of(delivery):
-            moves.drop(delivery)
+            await moves.drop(delivery)
             return
         size = size_of(delivery.message, self._memory.largest)
         if size > FREE:

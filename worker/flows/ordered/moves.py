@@ -60,8 +60,9 @@ class Sequence:
 class Moves:
     """Keys are evaluated and copies confirmed side by side; sequences are given, and originals acknowledged, in the order of the queue.
 
-    So after a crash the originals of the last copies may still be in the queue, and no others. None of these copies has been started. A message waits while
-    another with its ordering key is on its way: if only the later one were stored, the earlier one would come after it.
+    So after a crash the originals of the last copies may still be in the queue, and no others. The worker that moved them has started none of these copies. The
+    next one may start them at once, so it acknowledges their originals as they come. A message waits while another with its ordering key is on its way: if only the
+    later one were stored, the earlier one would come after it.
 
     `growing` is called when the lanes grow, `ready` when a message may start.
     """
@@ -100,11 +101,10 @@ class Moves:
         self._moves.append(Move(delivery))
         self._begin(self._move(self._moves[-1], before, size=size, unbegun=unbegun))
 
-    def drop(self, delivery: Delivery) -> None:
-        """Acknowledge a message that was moved before, when those in front of it are done."""
-        before = self._moves[-1] if self._moves else None
-        self._moves.append(Move(delivery))
-        self._begin(self._pass(self._moves[-1], before))
+    async def drop(self, delivery: Delivery) -> None:
+        """Acknowledge a message that was moved before, at once: its copy may be running already. Raises `ChannelLost`."""
+        self._ahead.settled(len(delivery.message.body))
+        await delivery.ack()
 
     async def drain(self) -> None:
         """Wait until all messages are done. Raises what made one of them fail."""
@@ -146,13 +146,6 @@ class Moves:
             move.placed.set()
             self._growing()
             move.entry = await self._stored(entry, delivery, state)
-        move.stored = True
-        self._some_stored.set()
-
-    async def _pass(self, move: Move, before: Move | None) -> None:
-        if before is not None:
-            await before.placed.wait()
-        move.placed.set()
         move.stored = True
         self._some_stored.set()
 
