@@ -15,6 +15,7 @@ from worker.core.redaction import is_secret_name
 from worker.core.suggest import choices
 
 CREDENTIALS: Final = frozenset(("password", "token", "value", "client_secret", "private_key"))
+MOST_TOLD: Final = 5  # mistakes of rows
 Position = tuple[int, int]
 
 
@@ -94,6 +95,7 @@ class RowReader:
                 views.append(self.view(key, self.source.row(key)))
             except UnusableCell as error:
                 problems.append(self._problem(key, str(error)))
+        shorten(problems, 0)
         self.node.file.problems.extend(problems)
         first = next(iter(views), None)
         general = self.view("", None) if first is None else self.view(first.key, first.values)
@@ -187,3 +189,12 @@ def read_customers(definitions: Iterable[ConfigNode], tables: Mapping[str, Table
         reader = RowReader(node, name, source)
         found[node.name] = reader.rows() if source.rows else CustomerRows(reader.view("", None))
     return found
+
+
+def shorten(problems: list[Problem], start: int) -> None:
+    """Of the mistakes of rows, from `start` on, keep the first ones and a count: one mistake that all rows share would fill the screen."""
+    if left_out := problems[start + MOST_TOLD :]:
+        first = left_out[0]
+        problems[start + MOST_TOLD :] = [
+            Problem(first.file, first.line, 0, f"this row has a mistake too; rows of this table have {len(left_out)} more of them")
+        ]

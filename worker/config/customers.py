@@ -10,6 +10,7 @@ from pydantic import Field
 from worker.config.automation import Integration, RunTemplate
 from worker.config.config_node import ConfigNode
 from worker.config.connections import ConnectionDefinition, compile_connection
+from worker.config.customer_rows import shorten
 from worker.config.definition import Compiled, Definition
 from worker.config.integration_parts import Customers
 from worker.config.methods import MethodDefinition, compile_method
@@ -66,7 +67,7 @@ def with_customers(integration: Integration, definition: CustomersDefinition | N
     if integration.auth.type == "halo":
         node.child("auth").child("type").add_error("`halo` takes the token of a client: write a client for each Halo, and no `customers`")
     login = integration.auth.login
-    each = {}
+    each, told = {}, len(rows.general.target)
     for view in rows.views:
         connection = validate(ConnectionDefinition, view.without_methods())
         if connection is None:
@@ -81,4 +82,5 @@ def with_customers(integration: Integration, definition: CustomersDefinition | N
             methods = dict(methods) | own
         view.report()
         each[view.key] = replace(made, methods=methods, customer=view.key, values=view.values)
+    shorten(rows.general.target, told)
     return replace(integration, customers=Customers(definition.table, definition.at_once, each))

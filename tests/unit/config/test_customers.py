@@ -158,6 +158,18 @@ def test_a_table_that_is_not_there_is_told_with_the_others(load):
     assert [problem.partition(": ")[2] for problem in found] == ["there is no table `tenant`; did you mean tenants?"]
 
 
+@pytest.mark.parametrize(
+    ("cells", "first"),
+    [("10.0.0.{},1,acme", "leads to `10.0.0.0`"), ("a.example.com,1,absent{}", "there is no secret `rmm/absent0`")],
+    ids=["address", "secret"],
+)
+def test_a_mistake_that_all_rows_share_is_told_for_the_first_ones_and_counted(rmm, cells, first):
+    found = mistakes(rmm, HEADER, *(f"C{number},{cells.format(number)}" for number in range(20)))
+    assert first in found[0]
+    assert len(found) == 6
+    assert found[5].split(": ", 1)[1].startswith("this row has a mistake too; rows of this table have ")
+
+
 def test_the_token_of_a_client_of_halo_is_for_no_table(load):
     integration = "{customers: {table: t, row: '<<C>>'}, base_url: 'https://acme.haloitsm.com/api', auth: {type: halo, client: main}, methods: {a: {method: GET, path: /}}}"
     found = mistakes(load, f"tables: {{t: {{A: {{url: a.example}}}}}}\nintegrations:\n  rmm: {integration}\n")
