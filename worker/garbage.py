@@ -10,11 +10,11 @@ from worker.core.clock import SystemClock
 from worker.core.ports import Clock
 
 FULL_AFTER: Final = 100  # collections of the middle generation; a tenth as often let a worker grow to 666 MiB under a flood of hostile messages
-WHOLE_EVERY: Final = 3600.0  # seconds between two full collections of everything, which hold up the event loop for about 100 ms each
+WHOLE_EVERY: Final = 60.0  # seconds between two full collections of everything, which hold up the event loop for up to 57 ms each
 
 
 class ShortPauses:
-    """A callback of `gc`. Cycles of what survived one full collection are found within `WHOLE_EVERY`: few, since messages in hand are all that does not stay."""
+    """A callback of `gc`. Cycles of what survived one full collection, such as those of a connection that was lost, are found within about `WHOLE_EVERY`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

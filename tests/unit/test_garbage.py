@@ -43,7 +43,7 @@ def test_a_cycle_that_never_survived_a_full_collection_is_freed_by_the_next(paus
     assert gone() is None
 
 
-def test_a_cycle_that_survived_one_is_freed_after_an_hour(pauses):
+def test_a_cycle_that_survived_one_is_freed_by_the_next_collection_of_everything(pauses):
     kept = Kept()
     gone = weakref.ref(kept)
     gc.collect()

@@ -209,3 +209,15 @@ def test_customers_are_counted_and_the_largest_is_known():
     lanes.finish(only)
     assert lanes.customers == 1
     assert lanes.last(1) == ["m3"]
+
+
+def test_lanes_that_let_go_keep_only_what_runs_and_start_nothing_more():
+    lanes: Lanes[str] = Lanes(4)
+    first, second = arrived(lanes, 1), arrived(lanes, 2)
+    other = arrived(lanes, 3, "b")
+    assert started(lanes) == ["m1", "m3"]
+    lanes.let_go()
+    lanes.finish(other)
+    lanes.finish(first)
+    assert (first.item, second.item) == ("m1", None)
+    assert started(lanes) == []

@@ -172,6 +172,7 @@ class OrderedConsumer:
             consumes.set(0)
             moving.cancel()
             await asyncio.gather(moving, return_exceptions=True)
+            lanes.let_go()
 
     def _intake(self, broker: Broker, lanes: Lanes[WaitingMessage], runner: LaneRunner) -> Intake:
         """It goes on behind whatever is in the room, and behind the clock: nothing that is done may come again with a higher number."""

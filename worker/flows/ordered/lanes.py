@@ -165,6 +165,12 @@ class Lanes(Generic[T]):
         """Those that have been in our deps, not running, since before then."""
         return (entry for entry in list(self._entries.values()) if entry.item is not None and not entry.running and entry.since < moment)
 
+    def let_go(self) -> None:
+        """No more starts: the messages that have not started are not kept, although what still runs keeps the lanes."""
+        for entry in self._entries.values():
+            if not entry.running:
+                entry.item = None
+
     def held_up(self, now: float) -> int:
         """How many lanes wait for the time of a message that failed."""
         return len({entry.place for due, entry in self._waiting if due > now and entry.due == due and self._may_run(entry)})
