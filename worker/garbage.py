@@ -10,11 +10,11 @@ from worker.core.clock import SystemClock
 from worker.core.ports import Clock
 
 FULL_AFTER: Final = 100  # collections of the middle generation; a tenth as often let a worker grow to 666 MiB under a flood of hostile messages
-WHOLE_EVERY: Final = 60.0  # seconds between two full collections of everything, which hold up the event loop for up to 57 ms each
+WHOLE_EVERY: Final = 3600.0  # seconds between two full collections of everything, which hold up the event loop for up to 230 ms each
 
 
 class ShortPauses:
-    """A callback of `gc`. Cycles of what survived one full collection, such as those of a connection that was lost, are found within about `WHOLE_EVERY`."""
+    """A callback of `gc`. Cycles of what survived one full collection, are found within about `WHOLE_EVERY`, or after `look_everywhere`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -28,6 +28,11 @@ class ShortPauses:
         elif self._clock.monotonic() - self._whole >= WHOLE_EVERY:
             self._whole = self._clock.monotonic()
             gc.unfreeze()
+
+
+def look_everywhere() -> None:
+    """Have the next full collection look at everything once: what a lost connection leaves behind hangs together in cycles."""
+    gc.unfreeze()
 
 
 def shorten_pauses() -> None:

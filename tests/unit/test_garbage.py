@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from worker.garbage import WHOLE_EVERY, ShortPauses
+from worker.garbage import WHOLE_EVERY, ShortPauses, look_everywhere
 
 
 class Kept:
@@ -51,6 +51,16 @@ def test_a_cycle_that_survived_one_is_freed_by_the_next_collection_of_everything
     gc.collect()
     assert gone() is not None, "it is left out"
     pauses[0] = WHOLE_EVERY
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_cycle_that_survived_one_is_freed_once_everything_is_looked_at(pauses):
+    kept = Kept()
+    gone = weakref.ref(kept)
+    gc.collect()
+    del kept
+    look_everywhere()
     gc.collect()
     assert gone() is None
 

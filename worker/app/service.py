@@ -39,6 +39,7 @@ from worker.flows.hooks.effects import webhook_topology
 from worker.flows.lookups.evaluator import LookupEvaluator
 from worker.flows.ordered.consumer import tell_all_left_behind
 from worker.flows.waiting import race
+from worker.garbage import look_everywhere
 from worker.integrations.caller import IntegrationCaller, open_caller
 from worker.metrics import Metrics
 from worker.settings import Settings
@@ -224,6 +225,7 @@ class Service:
         return None
 
     def _lost(self, event: str, reason: str, flows: list[Flow]) -> None:
+        look_everywhere()
         self.health.down("broker", reason)
         for part in {flow.part for flow in flows}:
             if self.health.parts[part].ok:
