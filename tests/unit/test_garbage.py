@@ -43,24 +43,18 @@ def test_a_cycle_that_never_survived_a_full_collection_is_freed_by_the_next(paus
     assert gone() is None
 
 
-def test_a_cycle_that_survived_one_is_freed_by_the_next_collection_of_everything(pauses):
+@pytest.mark.parametrize("asked", [False, True], ids=["after its time", "when asked"])
+def test_a_cycle_that_survived_one_is_freed_once_everything_is_looked_at(pauses, asked):
     kept = Kept()
     gone = weakref.ref(kept)
     gc.collect()
     del kept
     gc.collect()
     assert gone() is not None, "it is left out"
-    pauses[0] = WHOLE_EVERY
-    gc.collect()
-    assert gone() is None
-
-
-def test_a_cycle_that_survived_one_is_freed_once_everything_is_looked_at(pauses):
-    kept = Kept()
-    gone = weakref.ref(kept)
-    gc.collect()
-    del kept
-    look_everywhere()
+    if asked:
+        look_everywhere()
+    else:
+        pauses[0] = WHOLE_EVERY
     gc.collect()
     assert gone() is None
 

@@ -155,8 +155,7 @@ class Reporter:
         for place in places:
             label, count = (place.name,), settled.get(place.name, 0.0)
             idle = consuming.get(label, 0) > 0 and not in_hand.get(label, 0) and self._settled.get(place.name) == count
-            ordering = place.kind == "publisher" and len(place.queues) > 1  # while it pauses or takes over, its waiting messages are in no counter
-            if idle and not ordering:
+            if idle and not place.has_waiting_queue:
                 self._empty_at[place.name] = self.clock.now()
             elif place.queues:
                 busy.append(place)

@@ -18,6 +18,11 @@ class RoutePlaces:
     queues: tuple[str, ...]
     dead: tuple[str, ...]
 
+    @property
+    def has_waiting_queue(self) -> bool:
+        """Whether it is a publisher whose messages wait in a queue of their own: while it pauses or takes over, no counter has them."""
+        return self.kind == "publisher" and len(self.queues) > 1
+
 
 def places_of(routes: Routes) -> list[RoutePlaces]:
     """In the order of kinds, then of names."""

@@ -38,24 +38,26 @@ ORDER_MARK = "halo.ordered"  # there where a route has, or had, `order_by` or `f
 RETRIES_DUE = "halo.retry.due"
 HOME = "halo-home"  # the header that says to which queue a copy in a retry queue returns; no sender's, since all names that begin with `halo-` are ours
 HELD_BACK = 60.0  # seconds until a copy is returned again to a queue that is missing or full
-OWN = (
-    "state",
-    "dead",
-    "run",
-    "wake",
-    "claims",
-    "echoes",
-    "control",
-    "status",
-    "held",
-    "keys",
-    "budget",
-    "retry",
-    "ordered",
-    "unrouted",
-    "edits",
-    "trace",
-    "join",
+OWN = frozenset(
+    [
+        "state",
+        "dead",
+        "run",
+        "wake",
+        "claims",
+        "echoes",
+        "control",
+        "status",
+        "held",
+        "keys",
+        "budget",
+        "retry",
+        "ordered",
+        "unrouted",
+        "edits",
+        "trace",
+        "join",
+    ]
 )
 
 
