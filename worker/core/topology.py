@@ -38,33 +38,14 @@ ORDER_MARK = "halo.ordered"  # there where a route has, or had, `order_by` or `f
 RETRIES_DUE = "halo.retry.due"
 HOME = "halo-home"  # the header that says to which queue a copy in a retry queue returns; no sender's, since all names that begin with `halo-` are ours
 HELD_BACK = 60.0  # seconds until a copy is returned again to a queue that is missing or full
-OWN = frozenset(
-    [
-        "state",
-        "dead",
-        "run",
-        "wake",
-        "claims",
-        "echoes",
-        "control",
-        "status",
-        "held",
-        "keys",
-        "budget",
-        "retry",
-        "ordered",
-        "unrouted",
-        "edits",
-        "trace",
-        "join",
-    ]
-)
+OWN_OF_ROUTES = frozenset({"state", "dead", "run", "wake", "held", "ordered", "join"})
+OWN_OF_WORKER = frozenset({"claims", "echoes", "control", "status", "keys", "budget", "retry", "unrouted", "edits", "trace"})
 
 
 def is_own(queue: str) -> bool:
     """Whether the name is that of a queue of the worker's own, or below one: `halo.unrouted`, `halo.budget.…`."""
     first, _, rest = queue.partition(".")
-    return first == "halo" and rest.partition(".")[0] in OWN
+    return first == "halo" and rest.partition(".")[0] in OWN_OF_ROUTES | OWN_OF_WORKER
 
 
 @dataclass(frozen=True, slots=True)
