@@ -19,7 +19,7 @@ Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "console"]
 
 QUIET = ("aio_pika", "aiormq", "aiohttp.access", "asyncio")  # their lower levels tell frames and callbacks, credentials among them
-SILENT = ("aiormq.connection",)  # the worker logs failed connections itself, with what to do
+SILENT = ("aiormq.connection", "aio_pika.channel")  # the worker logs failed connections itself, with what to do
 FRAMES = 30
 TRACES = frozenset(("exception", "stack"))
 
