@@ -15,6 +15,7 @@ from tests.chaos.screen import Screen
 from tests.tools.invariants import Verdict
 from tests.tools.rabbitmq import rabbitmq
 from tests.tools.rabbitmq_cluster import rabbitmq_cluster
+from worker.garbage import shorten_pauses
 
 
 def arguments() -> argparse.Namespace:
@@ -48,6 +49,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     print(f"seed {seed}, {asked.replicas} replicas, logs in {folder}", flush=True)
 
+    shorten_pauses()  # Halo is simulated in this process, and what stops it here looks like a silent worker
     say = Screen()
     for library in ("aio_pika", "aiormq"):
         logging.getLogger(library).setLevel(logging.CRITICAL)  # what they say of outages is what we make

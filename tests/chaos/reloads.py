@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -21,8 +21,12 @@ from tests.tools.rabbitmq import RabbitMQ
 from tests.tools.waiting import until
 
 Say = Callable[[str], None]
+Gap = tuple[datetime, float]  # its end, and its seconds
 EVERY = 0.03  # seconds between two messages of the route that does not change
 QUIET = 20.0  # seconds without reloads, to compare with
+SILENT = 0.2  # seconds within which the unchanged route does its next message
+BEAT = 0.01  # seconds between two looks at whether this process runs
+SHOWN = 20
 
 
 async def reloads(rabbitmq: RabbitMQ, folder: Path, seed: int, count: int, say: Say, others: int = 0, quiet: float = QUIET) -> Verdict:
@@ -33,6 +37,7 @@ async def reloads(rabbitmq: RabbitMQ, folder: Path, seed: int, count: int, say: 
         async with asyncio.TaskGroup() as sending:
             sending.create_task(steadily(load.asset, EVERY, stop))
             sending.create_task(steadily(lambda: load.asset("changing"), 5 * EVERY, stop))
+            ours = sending.create_task(standstills(stop))
             begun, cpu = datetime.now().astimezone(), cpu_of(made)
             await asyncio.sleep(quiet)
             between, cpu_between = datetime.now().astimezone(), cpu_of(made)
@@ -44,11 +49,16 @@ async def reloads(rabbitmq: RabbitMQ, folder: Path, seed: int, count: int, say: 
             stop.set()
         for name, first, last, spent in (("without", begun, between, cpu_between - cpu), ("with", between, ended, cpu_ended - cpu_between)):
             gaps = silences(made, first, last)
-            done = len(gaps) + 1
-            told = ", ".join(
-                f"{of} {1000 * gaps[min(int(part * len(gaps)), len(gaps) - 1)]:.0f} ms" for of, part in (("median", 0.5), ("99%", 0.99), ("longest", 1))
-            )
-            say(f"{name} reloads, {done} creates of the unchanged route: between two of them {told}; {1000 * spent / done:.1f} ms of the worker's CPU for each")
+            lengths = sorted(length for _, length in gaps)
+            told = ", ".join(f"{of} {1000 * lengths[int(part * (len(lengths) - 1))]:.0f} ms" for of, part in (("median", 0.5), ("99%", 0.99), ("longest", 1)))
+            say(f"{name} reloads, {len(gaps) + 1} creates of the unchanged route: between two of them {told}")
+            say(f"{name} reloads, {1000 * spent / (len(gaps) + 1):.1f} ms of the worker's CPU for each")
+            longer = [gap for gap in gaps if gap[1] > SILENT]
+            for at, length in longer[:SHOWN]:
+                say(
+                    f"silent {1000 * length:.0f} ms until {at:%H:%M:%S.%f}, this process stood still for {1000 * stood_still(ours.result(), at, length):.0f} ms of it"
+                )
+            say(f"{name} reloads, {len(longer)} silences longer than {1000 * SILENT:.0f} ms")
         return await reckon(made, load, nemesis, say)
 
 
@@ -85,12 +95,31 @@ async def steadily(deed: Callable[[], object], pause: float, stop: asyncio.Event
         await asyncio.sleep(pause)
 
 
-def silences(made: World, first: datetime, last: datetime) -> list[float]:
-    """Seconds between two creates of the unchanged route in this time, sorted."""
+async def standstills(stop: asyncio.Event) -> list[Gap]:
+    """When this process, and Halo in it, did nothing for longer than it wanted to: the silence of a worker that waits for Halo is no silence of its own."""
+    found: list[Gap] = []
+    while not stop.is_set():
+        before = datetime.now().astimezone()
+        await asyncio.sleep(BEAT)
+        now = datetime.now().astimezone()
+        late = (now - before).total_seconds() - BEAT
+        if late > BEAT:
+            found.append((now, late))
+    return found
+
+
+def stood_still(ours: Sequence[Gap], at: datetime, length: float) -> float:
+    """Seconds of this gap in which this process stood still."""
+    ago = [((at - when).total_seconds(), late) for when, late in ours]
+    return sum(max(0.0, min(since + late, length) - max(since, 0.0)) for since, late in ago)
+
+
+def silences(made: World, first: datetime, last: datetime) -> list[Gap]:
+    """From one create of the unchanged route to the next, in this time."""
     times = [
         each.time for each in made.halo.journal.operations if each.method == "POST" and first <= each.time <= last and b"key-assets-" in orjson.dumps(each.body)
     ]
-    return sorted((after - before).total_seconds() for before, after in pairwise(times))
+    return [(after, (after - before).total_seconds()) for before, after in pairwise(times)]
 
 
 def cpu_of(made: World) -> float:

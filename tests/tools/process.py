@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class WorkerProcess:
     output: Path
     _port: int = field(default=0, init=False)
     _lines: list[dict[str, Any]] = field(default_factory=list, init=False)
+    _of_event: defaultdict[Any, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list), init=False)
     _read: int = field(default=0, init=False)
 
     def text(self) -> str:
@@ -48,8 +50,14 @@ class WorkerProcess:
             whole = file.read().rpartition(b"\n")[0]  # the last line may not be complete
         if whole:
             self._read += len(whole) + 1
-            self._lines += [orjson.loads(line) for line in whole.splitlines() if line.startswith(b"{") and line.endswith(b"}")]
-        return [line for line in self._lines if event in {None, line.get("event")} and all(line.get(name) == value for name, value in fields.items())]
+            self._take([orjson.loads(line) for line in whole.splitlines() if line.startswith(b"{") and line.endswith(b"}")])
+        lines = self._lines if event is None else self._of_event[event]  # long runs ask often, and most lines are of other events
+        return [line for line in lines if all(line.get(name) == value for name, value in fields.items())]
+
+    def _take(self, lines: list[dict[str, Any]]) -> None:
+        self._lines += lines
+        for line in lines:
+            self._of_event[line.get("event")].append(line)
 
     async def logged(self, event: str, within: float = START, **fields: Any) -> dict[str, Any]:
         """The first such line, as soon as it is there."""
