@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 
 from worker.config.routes import Publisher
 from worker.core.bodies import read_message
@@ -17,6 +18,8 @@ from worker.flows.evaluating import once_evaluated
 from worker.flows.ordered.lanes import Keys, Place
 from worker.flows.writes.deduplicator import key_text
 from worker.flows.writes.publisher import message_bindings
+
+LONGEST_KEY = 200  # characters of a key that is kept as it is: keys stay in memory for as long as their messages wait, and a compressed body unpacks to long ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, ev
     try:
         document, bindings = read_message(delivery.message, largest), message_bindings(route, delivery, state)
         order, customer = [
-            None if template is None else key_text(await once_evaluated(partial(template.evaluate, document, bindings, evaluator), clock))
+            None if template is None else kept_key(key_text(await once_evaluated(partial(template.evaluate, document, bindings, evaluator), clock)))
             for template in (route.order_by, route.fair_by)
         ]
     except ExpressionError as error:
@@ -105,3 +108,8 @@ async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, ev
     if order == "":
         return Keys(refused=Refused(DeadClass.TRANSFORM, "`order_by` yields nothing for this message: it cannot be kept in order"))
     return Keys(order, customer or "")
+
+
+def kept_key(key: str) -> str:
+    """The key itself, or the SHA-256 of a long one."""
+    return key if len(key) <= LONGEST_KEY else f"sha256:{sha256(key.encode(errors='surrogatepass')).hexdigest()}"
