@@ -17,6 +17,7 @@ from tests.tools.headers import CODEC
 from tests.unit.flows.routes import Given, Impatient, Ledger, publisher
 from worker.broker.memory import MemoryServer, attach
 from worker.config.routes import Publisher
+from worker.core.bodies import read_message
 from worker.core.errors import PublishDoubtful, PublishRefused
 from worker.core.health import Health
 from worker.core.message import Message
@@ -146,7 +147,7 @@ class World:
             while (entry := lanes.start(0.0)) is not None and entry.item is not None:
                 for _ in range(self.random.randrange(4)):
                     await asyncio.sleep(0)
-                document = orjson.loads(entry.item.message.body)
+                document = read_message(entry.item.message)
                 self.applied[document["id"]].append(document["step"])
                 await asyncio.shield(entry.item.ack())
                 lanes.finish(entry)

@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tools.headers import opened
 from tests.tools.waiting import SOON, until
 from worker.core.message import Announced, Message
 from worker.flows.consuming.arrivals import Arrivals
-from worker.flows.consuming.memory import FREE, Memory, Pool, Receipts, Share, with_memory
+from worker.flows.consuming import memory as memory_module
+from worker.flows.consuming.arrivals import Arrivals
+from worker.flows.consuming.memory import FREE, FREE_PACKED, Memory, Pool, Receipts, Share, with_memory
 from worker.metrics import Metrics
 
-from .routes import Arrived
+from .routes import Arrived, Ledger
 
 MEBIBYTE = 1024 * 1024
 
@@ -236,3 +239,36 @@ async def test_between_two_large_bodies_the_loop_gets_turns_for_everybody_else()
     await asyncio.gather(*(with_memory(shared, large, run) for _ in range(5)))
     counting.cancel()
     assert min(later - earlier for earlier, later in itertools.pairwise(began)) >= 4, "an answer of /livez takes three"
+
+
+async def test_between_two_bodies_that_are_unpacked_to_be_measured_the_loop_gets_turns_for_everybody_else(monkeypatch):
+    shared, turn, measured = memory(), 0, []
+
+    async def count():
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def measure(body, encoding, limit):
+        measured.append(turn)
+        return len(body), 1
+
+    async def run():
+        """Nothing: the measuring is what takes time."""
+
+    monkeypatch.setattr(memory_module, "measure", measure)
+    packed = Arrived(Message(b" " * (FREE_PACKED + 1), message_id="1", content_encoding="gzip"))
+    counting = asyncio.create_task(count())
+    await asyncio.gather(*(with_memory(shared, packed, run) for _ in range(5)))
+    counting.cancel()
+    assert min(later - earlier for earlier, later in itertools.pairwise(measured)) >= 4, "an answer of /livez takes three"
+
+
+@pytest.mark.parametrize("message", [Message(b" " * (FREE + 1), message_id="1"), Message(b"packed", message_id="1", content_encoding="gzip")])
+async def test_the_receipt_of_whatever_may_have_waited_for_memory_is_looked_for(message):
+    delivery = Arrived(message, redelivered=True)
+    receipts = Receipts(Ledger())
+    assert not (await receipts.read(delivery, opened(delivery))).remembered
+    await receipts.leave(delivery)
+    assert (await receipts.read(delivery, opened(delivery))).remembered

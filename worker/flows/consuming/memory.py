@@ -24,6 +24,7 @@ MEBIBYTE = 1024 * 1024
 IN_FLIGHT = 64 * MEBIBYTE
 SMALL = MEBIBYTE  # bytes of a body that does not queue behind larger ones
 FREE = 32 * 1024  # bytes of a body that waits for no memory: the concurrency of its route bounds such bodies well enough
+FREE_PACKED = 1024  # bytes of a compressed body that waits for no turn: they unpack to at most a thousand times as many, in some 3 ms
 RECEIPT_LAG = 1.0  # seconds in which another replica's receipt gets here
 STOPPING = "the worker or its route stops: it waited for memory and was not begun"
 TURNS_BETWEEN = 4  # of the event loop: an answer of /livez takes three
@@ -42,7 +43,7 @@ class Receipts:
 
     async def read(self, delivery: Delivery, state: DeliveryState) -> DeliveryState:
         """The state, which also says whether claims about a message that was handed out before are remembered."""
-        if not delivery.redelivered or len(delivery.message.body) <= FREE or state.remembered is not None:
+        if not delivery.redelivered or state.remembered is not None or not may_wait(delivery.message):
             return state
         with suppress(BrokerError):
             if await self.ledger.knows(arrival_key(*identity_of(delivery)), within=RECEIPT_LAG):
@@ -173,6 +174,25 @@ class Memory:
             for _ in range(TURNS_BETWEEN):
                 await asyncio.sleep(0)
 
+    async def turn_for(self, message: Message) -> None:
+        """A turn for a body that may hold the event loop while it is unpacked, also if only to count what is in it."""
+        if len(message.body) > (FREE_PACKED if message.content_encoding else FREE):
+            await self.turn()
+
+    @asynccontextmanager
+    async def reading(self, message: Message) -> AsyncIterator[None]:
+        """Around the reading of a body: in turn, and with the memory that its values take."""
+        await self.turn_for(message)
+        try:
+            size, needed = needs(message, self.largest)
+        except Undecodable:  # whoever reads it is told so, before it takes memory
+            size = needed = 0
+        share = await self.work(needed) if size > FREE else Share()
+        try:
+            yield
+        finally:
+            share.release()
+
     @asynccontextmanager
     async def working(self, size: int, per_byte: int) -> AsyncIterator[None]:
         """Around work that takes some bytes of memory for each byte of a body."""
@@ -191,6 +211,8 @@ async def told(pool: Pool, weight: int, what: str) -> Share:
 
 async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awaitable[Outcome]], stop: asyncio.Event | None = None) -> Outcome:
     """What `run` makes of the delivery. While it waits it is not begun: should the worker die, that can be told; when the worker stops, it goes back."""
+    if delivery.message.content_encoding:
+        await memory.turn_for(delivery.message)
     try:
         size, needed = needs(delivery.message, memory.largest)
     except Undecodable as error:
@@ -208,6 +230,11 @@ async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awai
         return await run()
     finally:
         share.release()
+
+
+def may_wait(message: Message) -> bool:
+    """Whether a message can have waited for memory: its body is large, or may be once it is unpacked."""
+    return len(message.body) > FREE or bool(message.content_encoding)
 
 
 def needs(message: Message, largest: int) -> tuple[int, int]:

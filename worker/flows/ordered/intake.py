@@ -163,6 +163,7 @@ class Intake:
         if self._recent.has_copy_of(delivery):
             await moves.drop(delivery)
             return
+        await self._memory.turn_for(delivery.message)
         size = size_of(delivery.message, self._memory.largest)
         if size > FREE:
             await moves.drain()

@@ -138,6 +138,7 @@ class Moves:
         if unbegun:
             state = replace(state, redelivered=False)
         async with deps.memory.working(size, WEIGHT_OF_BYTE):
+            await deps.memory.turn_for(delivery.message)
             keys = await keys_of(self._route, delivery, state, deps.evaluator, deps.clock, deps.memory.largest)
             if before is not None:
                 await before.placed.wait()

@@ -40,6 +40,7 @@ class WaitingQueue:
     def __init__(self, deps: RunnerDeps, channel: Channel, lanes: Lanes[WaitingMessage], most: int, changed: Callable[[], None]) -> None:
         self._evaluator = deps.evaluator
         self._codec = deps.codec
+        self._memory = deps.memory
         self._largest = deps.memory.largest
         self._clock = deps.clock
         route = deps.route
@@ -159,7 +160,8 @@ class WaitingQueue:
             self._arrange(item, keys.get(item.place))
 
     async def _keys_of(self, item: WaitingMessage) -> Keys:
-        return await keys_of(self._route, item, item.state, self._evaluator, self._clock, self._largest)
+        async with self._memory.reading(item.message):
+            return await keys_of(self._route, item, item.state, self._evaluator, self._clock, self._largest)
 
     def _arrange(self, item: WaitingMessage, keys: Keys | None) -> None:
         entry = self._lanes.known(item.place)
