@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +16,7 @@ from worker.core.errors import LookupUnanswered
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.lookups import LookupAnswer
 from worker.flows.lookups import ids as ids_module
+from worker.flows.lookups import rows as rows_module
 from worker.flows.lookups.ids import HIT_TTL, MISS_TTL, HaloIds
 from worker.flows.writes.guarded_write import unanswered
 
@@ -228,6 +231,45 @@ async def test_no_more_answers_are_kept_than_have_room(clock, monkeypatch: pytes
     assert len(halo.requests) == 5
     await ask(0)
     assert len(halo.requests) == 6
+
+
+@pytest.mark.parametrize("entity", ["Client", "Teams"])
+async def test_what_is_remembered_of_very_long_names_takes_little_memory(clock, entity):
+    long = 100_000
+    halo = Listing({CLIENTS: [], "/Team": [{"id": 1, "name": "Team"}]})
+    ids = HaloIds(halo, clock)
+    await ids.find(entity, {"name": "first"})
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            await ids.find(entity, {"name": f"{number}" + "x" * long})
+            halo.requests.clear()
+        assert tracemalloc.get_traced_memory()[0] < 10 * long
+    finally:
+        tracemalloc.stop()
+
+
+async def test_of_a_row_that_was_searched_only_what_answers_are_made_of_is_remembered(clock):
+    ids = HaloIds(Listing({CLIENTS: [{"id": 7, "name": "Wide", "notes": "t" * 100_000}]}), clock)
+    assert await ids.find("Client", {"name": "Wide"}) == found(7)
+    [listed] = ids._entries.values()
+    assert [set(row) for row in listed.rows] == [{"id", "name"}]
+    assert await ids.find("Client", {"name": "Wide", "notes": "t"}) != found(7), "other members are another search"
+
+
+async def test_a_very_long_name_is_prepared_once_and_not_for_each_row(clock, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+    normal = rows_module.normal
+
+    def watched(value: Any) -> Any:
+        seen.append(value)
+        return normal(value)
+
+    monkeypatch.setattr(rows_module, "normal", watched)
+    ids = HaloIds(Listing({"/Team": [{"id": number, "name": f"Team {number}"} for number in range(50)]}), clock)
+    assert not (await ids.find("Teams", {"name": "wanted"})).found
+    assert seen.count("wanted") <= 2
 
 
 async def test_an_id_that_counts_within_a_parent_needs_it_and_asks_halo_with_it(clock):

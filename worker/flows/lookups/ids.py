@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 from typing import Any, Final
 
 from worker.catalogue.catalogue import load
@@ -15,7 +16,7 @@ from worker.catalogue.operation import Operation, unsearchable
 from worker.core.errors import LookupUnanswered
 from worker.core.lookups import Lookup, LookupAnswer
 from worker.core.ports import Clock, Halo
-from worker.flows.lookups.rows import MOST_PAGES, RowsUnread, TooManyRows, has_members, matching_rows
+from worker.flows.lookups.rows import MOST_PAGES, RowsUnread, TooManyRows, matching_rows, row_test
 
 HIT_TTL: Final = 600.0  # seconds
 MISS_TTL: Final = 60.0
@@ -34,17 +35,17 @@ class Search:
     operation: Operation
     query: Mapping[str, Any]
     wanted: Mapping[str, Any]
-    key: str
+    key: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Rows that Halo answered. `at`: monotonic seconds. `problem`: why none of them may be used. `answers`: those that were given from it, by their lookup."""
+    """Rows that Halo answered. `at`: monotonic seconds. `problem`: why none of them may be used. `answers`: those that were given from it, by `key_of` their lookup."""
 
     rows: tuple[Row, ...]
     at: float
     problem: str = ""
-    answers: dict[str, LookupAnswer] = field(default_factory=dict)
+    answers: dict[bytes, LookupAnswer] = field(default_factory=dict)
 
 
 class HaloIds:
@@ -54,8 +55,8 @@ class HaloIds:
         self._halo = halo
         self._clock = clock
         self._catalogue = load()
-        self._entries: OrderedDict[str, Listed] = OrderedDict()
-        self._asking: dict[str, asyncio.Task[Listed]] = {}
+        self._entries: OrderedDict[bytes, Listed] = OrderedDict()
+        self._asking: dict[bytes, asyncio.Task[Listed]] = {}
 
     async def find(self, entity: str, members: Mapping[str, Any]) -> LookupAnswer:
         try:
@@ -74,12 +75,12 @@ class HaloIds:
 
     def _answer(self, operation: Operation, members: Mapping[str, Any], listed: Listed) -> LookupAnswer:
         """The answer from these rows, found once."""
-        text = Lookup("id", operation.path, members).text
-        if text not in listed.answers:
+        key = key_of(operation, members)
+        if key not in listed.answers:
             if len(listed.answers) >= MOST_ENTRIES:
                 listed.answers.clear()
-            listed.answers[text] = answer_of(operation, members, listed)
-        return listed.answers[text]
+            listed.answers[key] = answer_of(operation, members, listed)
+        return listed.answers[key]
 
     async def _asked(self, search: Search) -> Listed:
         """Raises `LookupUnanswered`."""
@@ -89,7 +90,7 @@ class HaloIds:
             asking.add_done_callback(partial(self._done, search.key))
         return await asyncio.shield(asking)  # others may wait for it too
 
-    def _done(self, key: str, asking: asyncio.Task[Listed]) -> None:
+    def _done(self, key: bytes, asking: asyncio.Task[Listed]) -> None:
         del self._asking[key]
         if asking.cancelled() or asking.exception() is not None:
             return
@@ -112,28 +113,38 @@ class HaloIds:
             return Listed((), at, f"more than {MOST_PAGES} pages of {entity} come into question: give more members")
         if not found.rows and not found.complete:
             return Listed((), at, f"Halo counts {found.count} rows of {entity} but gives {found.read}")
-        return Listed(tuple(map(plain, found.rows)), at)
+        return Listed(tuple(kept(row, search) for row in found.rows), at)
 
 
 def search_for(operation: Operation, members: Mapping[str, Any]) -> Search:
     """A long list is narrowed down by Halo's text search and by its parameters for ids; a list that has no pages is read whole, and serves all names."""
     query = {name: members[name] for name in operation.key if name != "id" and name in operation.query_parameters}
     if operation.listing is None or not operation.listing.paged:
-        return Search(operation, query, {}, Lookup("id", operation.path, query).text)
+        return Search(operation, query, {}, key_of(operation, query))
     query |= {name: value for name, value in members.items() if name.endswith("_id") and name in operation.query_parameters and whole_number(value)}
     texts = [name for name, value in members.items() if isinstance(value, (str, int)) and not isinstance(value, bool) and not name.endswith("_id")]
     if SEARCH in operation.query_parameters and texts:
         query[SEARCH] = str(members[next((name for name in SEARCHED_FIRST if name in texts), texts[0])]).strip()
-    return Search(operation, query, members, Lookup("id", operation.path, dict(members)).text)
+    return Search(operation, query, members, key_of(operation, members))
+
+
+def key_of(operation: Operation, members: Mapping[str, Any]) -> bytes:
+    """Identifies a lookup in little memory: its members come from a message, where one may have megabytes."""
+    return sha256(Lookup("id", operation.path, dict(members)).text.encode()).digest()
 
 
 def whole_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def plain(row: Row) -> Row:
-    """The members of a row that are no objects or lists."""
-    return {name: value for name, value in row.items() if not isinstance(value, (dict, list))}
+def kept(row: Row, search: Search) -> Row:
+    """The members of a row that answers are made of: its id and what was searched; of a list that serves all names those that are no objects or lists."""
+    wanted = {id_member(search.operation), *search.wanted} if search.wanted else row.keys()
+    return {name: value for name, value in row.items() if name in wanted and not isinstance(value, (dict, list))}
+
+
+def id_member(operation: Operation) -> str:
+    return ID_MEMBERS.get(operation.resource, "id")
 
 
 def answer_of(operation: Operation, members: Mapping[str, Any], listed: Listed) -> LookupAnswer:
@@ -141,8 +152,8 @@ def answer_of(operation: Operation, members: Mapping[str, Any], listed: Listed) 
     entity, names = operation.entity, " and ".join(f"`{name}`" for name in sorted(members))
     if listed.problem:
         return LookupAnswer(found=False, reason=listed.problem, refused=True)
-    member = ID_MEMBERS.get(operation.resource, "id")
-    ids = {str(row.get(member)): row.get(member) for row in listed.rows if has_members(row, members)}
+    member, has_members = id_member(operation), row_test(members)
+    ids = {str(row.get(member)): row.get(member) for row in listed.rows if has_members(row)}
     if not ids:
         return LookupAnswer(found=False, reason=f"no {entity} in Halo has this {names}")
     if len(ids) > 1:

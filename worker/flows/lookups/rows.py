@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,7 @@ async def matching_rows(
 ) -> MatchingRows | TooManyRows | RowsUnread:
     """All rows for an empty `wanted`. `timeout`: seconds for each request; None: the client's. Raises `RequestError`."""
     matches: list[dict[str, Any]] = []
+    has_members = row_test(wanted)
     read, before = 0, None
     for page in range(1, MOST_PAGES + 1):
         more = paging(operation, page)
@@ -65,7 +66,7 @@ async def matching_rows(
         if rows == before:  # Halo ignores paging here
             return MatchingRows(matches, read, count)
         read, before = read + len(rows), rows
-        matches += [row for row in rows if has_members(row, wanted)]
+        matches += [row for row in rows if has_members(row)]
         if not more or not rows or read == count:
             return MatchingRows(matches, read, count)
     return TooManyRows()
@@ -76,16 +77,14 @@ def paging(operation: Operation, page: int) -> dict[str, Any]:
     return {"pageinate": True, "page_size": PAGE_SIZE, "page_no": page} if listing is not None and listing.paged else {}
 
 
-def has_members(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    return all(same(row.get(name), value) for name, value in wanted.items())
-
-
-def same(left: Any, right: Any) -> bool:
-    """Equal as Halo writes it: 7, 7.0 and "7" are the same, texts compare without case and outer spaces."""
-    return bool(normal(left) == normal(right))
+def row_test(wanted: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether a row has these members. They come from a message, where one may have megabytes: each is brought into its form once, not for each row."""
+    normalized = {name: normal(value) for name, value in wanted.items()}
+    return lambda row: all(normal(row.get(name)) == value for name, value in normalized.items())
 
 
 def normal(value: Any) -> Any:
+    """Equal for what Halo writes as equal: 7, 7.0 and "7" are the same, texts compare without case and outer spaces."""
     if isinstance(value, bool) or value is None or isinstance(value, (dict, list)):
         return value
     return str(whole(value)).strip().casefold()
