@@ -22,6 +22,7 @@ BROWSED_LIMIT = 1_000_000  # queues that are listed or hold a baton: 4.x's defau
 WORK_LIMIT = 20  # deliveries of a work message that never came to an end (crashes) before the broker buries it
 UNROUTED = "halo.unrouted"
 UNROUTED_MAX = 100_000
+RUNS = "halo.run."  # begins the queue of each runbook
 CLAIMS = "halo.claims"
 ECHOES = "halo.echoes"
 CONTROL = "halo.control"

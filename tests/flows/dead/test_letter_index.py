@@ -9,12 +9,19 @@ import pytest
 from tests.flows.dead.conftest import DEAD_QUEUE
 from worker.app.page import letter_index
 from worker.app.page.attachment import PageBroker
-from worker.app.page.letter_index import LetterIndex
+from worker.app.page.letter_index import LetterIndex, run_in
 from worker.app.page.shared import Shared
+from worker.config.automation import Step
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerUnreachable
 from worker.core.header_codec import HeaderCodec
+from worker.core.message import Message
 from worker.core.topology import letters_lock
+from worker.flows.running import run_message
+from worker.flows.running.elements import ElementList
+from worker.flows.running.endings import waiting
+from worker.flows.running.iteration import Iteration
+from worker.flows.running.run_message import Run
 
 IDS = [f"m{number:03}" for number in range(60)]
 
@@ -144,3 +151,13 @@ async def test_a_broker_that_cannot_be_reached_is_told_at_once_and_tried_again_w
     assert len(page_broker.key) == 32
     serving.cancel()
     await asyncio.wait([serving])
+
+
+async def test_what_the_letter_of_a_run_carries_packed_is_not_unpacked_for_the_list(monkeypatch):
+    def unpacked(text):
+        raise AssertionError(text[:20])
+
+    run = Run("r1", "rb", step="book", callers=(waiting(Run("r1", "rb", step="each", each=Iteration(ElementList.of([1, 2]))), Step("each")),))
+    monkeypatch.setattr(run_message, "unpacked", unpacked)
+    assert run_in(run.message()) == ("r1", "book")
+    assert run_in(Message(b"[]")) == run_in(Message(b"x")) == run_in(Message(b'{"id":7}')) == ("", "")

@@ -12,14 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tools.every import every
+from tests.unit.flows.routes import Arrived, Ledger
 from worker.config.automation import Step
+from worker.core.carried import carried
 from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, encode
+from worker.flows.consuming.memory import FREE, MEBIBYTE, Memory, Receipts, with_memory
 from worker.flows.running.elements import TOGETHER, ElementList
 from worker.flows.running.endings import returned, waiting, whole
 from worker.flows.running.iteration import Failure, Iteration, lane_items, merged
 from worker.flows.running.packing import packed, unpacked
-from worker.flows.running.run_message import Returned, Run
+from worker.flows.running.run_message import Returned, Run, run_queue
+from worker.metrics import Metrics
 
 VALUES = st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3), max_leaves=5)
 LISTS = st.lists(VALUES, max_size=3 * TOGETHER)
@@ -120,6 +124,44 @@ def test_what_cannot_be_unpacked_is_refused(text):
         unpacked(text)
 
 
+async def test_what_a_small_message_of_a_run_carries_packed_waits_for_the_memory_that_it_takes_unpacked():
+    request = {"items": [1, 2], "pad": [[] for _ in range(400_000)]}
+    run = Run("r", "rb", step="each", request=request, each=Iteration(ElementList.of([1, 2])))
+    element = Run("r", "rb", step="book", variables={"Item": 1}, callers=(waiting(run, Step("each")),))
+    assert len(element.message().body) < FREE
+    then = Run.read(element.message().body)
+    memory, at_once, most = Memory(Receipts(Ledger()), Metrics(), in_flight=64 * MEBIBYTE), 0, 0
+
+    async def step():
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        at_once -= 1
+
+    for each in (element, then):
+        delivery = Arrived(each.message(), queue=run_queue("rb"))
+        assert carried(delivery) > 40_000_000
+        assert carried(replace(delivery, queue="erp.assets")) == 0, "a sender's own member of this name says nothing"
+    await asyncio.gather(*(with_memory(memory, delivery, step) for _ in range(8)))
+    assert most == 1
+
+
+def test_an_element_that_is_large_counts_with_the_list_that_it_is_in():
+    run = Run("r", "rb", step="each", each=Iteration(ElementList.of([1, [[] for _ in range(400_000)]])))
+    assert carried(Arrived(run.message(), queue=run_queue("rb"))) > 40_000_000
+    small = Run("r", "rb", step="each", request={"a": "b"}, each=Iteration(ElementList.of([1, 2])))
+    assert carried(Arrived(small.message(), queue=run_queue("rb"))) == 0
+
+
+def test_what_is_unpacked_is_kept_for_the_next_step_unless_it_takes_much_memory():
+    light, heavy = packed(["x" * 1000] * 1000), packed([[] for _ in range(400_000)])
+    assert unpacked(light) is unpacked(light)
+    assert unpacked(heavy) is not unpacked(heavy)
+    assert len(heavy) < 10_000
+
+
 @every(
     "change",
     [
@@ -137,6 +179,8 @@ def test_what_cannot_be_unpacked_is_refused(text):
         {"steps": -1},
         {"depth": "1"},
         {"catches": 1},
+        {"weighs": "1"},
+        {"weighs": -1},
     ],
 )
 def test_a_forged_run_is_refused_as_undecodable(change):

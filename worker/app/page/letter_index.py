@@ -9,12 +9,13 @@ from itertools import groupby
 
 from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec
+from worker.core.json_codec import decode
 from worker.core.message import Delivery, Message, up_to
 from worker.core.ports import Broker, Clock
 from worker.core.topology import letters_lock
 from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.flows.dead.queue_scan import open_scan
-from worker.flows.running.run_message import Run
+from worker.flows.running.run_message import DEEPEST
 from worker.web.page.model import LetterRow, Letters
 
 MOST = 10_000
@@ -94,7 +95,7 @@ class LetterIndex:
 
     def _row(self, dead_queue: DeadQueue, delivery: Delivery, texts: dict[str, str], *, runs: bool) -> LetterRow:
         letter = letter_of(dead_queue, delivery.message, self._codec, delivery.unread)
-        run = run_in(delivery.message) if runs and delivery.unread is None else None
+        run, step = run_in(delivery.message) if runs and delivery.unread is None else ("", "")
         return LetterRow(
             letter.fingerprint.hex(),
             dead_queue.name,
@@ -107,16 +108,20 @@ class LetterIndex:
             letter.replays,
             None if letter.at is None else letter.at.timestamp(),
             letter.state.edited,
-            texts.setdefault(run.step or "", run.step or "") if run is not None else "",
-            run.id if run is not None else "",
+            texts.setdefault(step, step),
+            run,
         )
 
 
-def run_in(message: Message) -> Run | None:
+def run_in(message: Message) -> tuple[str, str]:
+    """The id and the step of a run, as far as it has them. What it carries packed stays so: of many letters that would take seconds of the event loop."""
     try:
-        return Run.read(message.body)
+        document = decode(message.body, max_depth=DEEPEST)
     except Undecodable:
-        return None
+        return "", ""
+    found = [document.get(name) if isinstance(document, dict) else None for name in ("id", "step")]
+    run, step = (text if isinstance(text, str) else "" for text in found)
+    return run, step
 
 
 def holding(dead_queues: Sequence[DeadQueue], depths: Mapping[str, int]) -> Iterator[DeadQueue]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from worker.core.bodies import measure, packing_of
+from worker.core.carried import carried
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, Undecodable
 from worker.core.json_codec import MAX_BYTES, weight, weight_of
@@ -43,7 +44,7 @@ class Receipts:
 
     async def read(self, delivery: Delivery, state: DeliveryState) -> DeliveryState:
         """The state, which also says whether claims about a message that was handed out before are remembered."""
-        if not delivery.redelivered or state.remembered is not None or not may_wait(delivery.message):
+        if not delivery.redelivered or state.remembered is not None or not may_wait(delivery):
             return state
         with suppress(BrokerError):
             if await self.ledger.knows(arrival_key(*identity_of(delivery)), within=RECEIPT_LAG):
@@ -217,7 +218,8 @@ async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awai
         size, needed = needs(delivery.message, memory.largest)
     except Undecodable as error:
         return Refused(DeadClass.DECODE, str(error))
-    if size <= FREE:
+    needed += (inside := carried(delivery))
+    if size <= FREE and not inside:
         return await run()
     share = memory.work_now(needed)
     if share is None:
@@ -232,9 +234,9 @@ async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awai
         share.release()
 
 
-def may_wait(message: Message) -> bool:
+def may_wait(delivery: Delivery) -> bool:
     """Whether a message can have waited for memory: its body is large, or may be once it is unpacked."""
-    return len(message.body) > FREE or bool(message.content_encoding)
+    return len(delivery.message.body) > FREE or bool(delivery.message.content_encoding) or carried(delivery) > 0
 
 
 def needs(message: Message, largest: int) -> tuple[int, int]:

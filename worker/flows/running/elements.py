@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from worker.core.errors import Undecodable
-from worker.flows.running.packing import packed, unpacked
+from worker.flows.running.packing import unpacked, weighed
 
 TOGETHER = 64  # elements in one chunk: the part that is unpacked for one element
 PACE = 16  # chunks between two pauses: a million elements take the better part of a second
@@ -17,6 +17,7 @@ PACE = 16  # chunks between two pauses: a million elements take the better part 
 @dataclass(frozen=True, slots=True)
 class ElementList:
     """`count` elements in `chunks`, each the base64 text of 64 elements as compressed JSON; `dropped`: how many chunks before them are done.
+    `weighs`: bytes of memory that the heaviest chunk of the list takes unpacked.
 
     The message of a run holds the whole rest of the list, and each step of each element copies it.
     """
@@ -24,20 +25,25 @@ class ElementList:
     chunks: tuple[str, ...] = ()
     count: int = 0
     dropped: int = 0
+    weighs: int = 0
 
     @classmethod
     def of(cls, items: Sequence[Any]) -> Self:
         """Raises `Undecodable` for what is no JSON value."""
-        return cls(tuple(packed(list(items[start : start + TOGETHER])) for start in range(0, len(items), TOGETHER)), len(items))
+        chunks = [weighed(list(items[start : start + TOGETHER])) for start in range(0, len(items), TOGETHER)]
+        return cls(tuple(text for text, _ in chunks), len(items), weighs=max((weight for _, weight in chunks), default=0))
 
     @classmethod
     async def paced(cls, items: Sequence[Any]) -> Self:
         """As `of`, with pauses in which other work goes on. Raises `Undecodable`."""
         chunks: list[str] = []
+        weighs = 0
         for start in range(0, len(items), TOGETHER * PACE):
-            chunks += cls.of(items[start : start + TOGETHER * PACE]).chunks
+            some = cls.of(items[start : start + TOGETHER * PACE])
+            chunks += some.chunks
+            weighs = max(weighs, some.weighs)
             await asyncio.sleep(0)
-        return cls(tuple(chunks), len(items))
+        return cls(tuple(chunks), len(items), weighs=weighs)
 
     def at(self, position: int) -> Any:
         """The element. Raises `Undecodable` when it is not there."""
@@ -50,4 +56,4 @@ class ElementList:
     def since(self, position: int) -> Self:
         """Without the chunks that end before this element."""
         gone = position // TOGETHER - self.dropped
-        return type(self)(self.chunks[gone:], self.count, self.dropped + gone) if gone > 0 else self
+        return type(self)(self.chunks[gone:], self.count, self.dropped + gone, self.weighs) if gone > 0 else self

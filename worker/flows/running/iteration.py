@@ -66,7 +66,7 @@ class Iteration:
 
     def document(self) -> dict[str, Any]:
         members = {name: getattr(self, name) for name in ("position", "lane", "lanes", "origin", "visit", "results", "failures")}
-        return members | {"chunks": self.items.chunks, "count": self.items.count, "dropped": self.items.dropped}
+        return members | {"chunks": self.items.chunks, "count": self.items.count, "dropped": self.items.dropped, "weighs": self.items.weighs}
 
     @classmethod
     def read(cls, document: Any) -> Self:
@@ -75,7 +75,8 @@ class Iteration:
         good = isinstance(document, dict) and all(type(document.get(name)) is int and document[name] >= 0 for name in numbers)
         if not (good and isinstance(document.get("origin"), str) and lists_of(document)):
             raise Undecodable("the run's iteration has a member of the wrong type")
-        items = ElementList(tuple(document["chunks"]), document["count"], document["dropped"])
+        weighs = document.get("weighs")
+        items = ElementList(tuple(document["chunks"]), document["count"], document["dropped"], weighs if type(weighs) is int else 0)
         known = {name: document[name] for name in ("position", "lane", "lanes", "origin", "visit", "results", "failures")}
         return cls(items, **known)
 

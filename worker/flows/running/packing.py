@@ -9,25 +9,45 @@ from functools import lru_cache
 from typing import Any
 
 from worker.core.errors import Undecodable
-from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode
+from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode, weight_of
 
 FASTEST = 1  # the level of zlib
 DEEPER = MAX_DEPTH + 4
 KEPT = 4  # texts whose values are kept: those of the iterations that are under way
-LONGEST_KEPT = 1024 * 1024  # characters: some 5 MB of JSON, 40 MB as values
+LONGEST_KEPT = 1024 * 1024  # characters
+HEAVIEST_KEPT = 16 * 1024 * 1024  # bytes as values: nothing counts them while they are kept, and some kB of text can unpack to 100 MB
+
+
+class NotKept(Exception):
+    """Carries a value that is too heavy to be kept: what a function raises is not cached."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__("too heavy")
+        self.value = value
 
 
 def packed(value: Any) -> str:
     """Raises `Undecodable` for what is no JSON value."""
-    return b64encode(zlib.compress(encode(value), FASTEST)).decode()
+    return weighed(value)[0]
+
+
+def weighed(value: Any) -> tuple[str, int]:
+    """The packed text, and the bytes of memory that it takes unpacked. Raises `Undecodable`."""
+    body = encode(value)
+    return b64encode(zlib.compress(body, FASTEST)).decode(), weight_of(body)
 
 
 def unpacked(text: str) -> Any:
     """Callers may not change the value: others get it too. Raises `Undecodable`."""
-    return _kept(text) if len(text) <= LONGEST_KEPT else _read(text)
+    if len(text) > LONGEST_KEPT:
+        return decode(_read(text), max_depth=DEEPER)
+    try:
+        return _kept(text)
+    except NotKept as heavy:
+        return heavy.value
 
 
-def _read(text: str) -> Any:
+def _read(text: str) -> bytes:
     reader = zlib.decompressobj()
     try:
         body = reader.decompress(b64decode(text, validate=True), MAX_BYTES)
@@ -35,9 +55,13 @@ def _read(text: str) -> Any:
         raise Undecodable("a packed part of the run cannot be unpacked") from None
     if not reader.eof:
         raise Undecodable(f"a packed part of the run has more than {MAX_BYTES:,} bytes, or is cut")
-    return decode(body, max_depth=DEEPER)
+    return body
 
 
 @lru_cache(maxsize=KEPT)
 def _kept(text: str) -> Any:
-    return _read(text)
+    body = _read(text)
+    value = decode(body, max_depth=DEEPER)
+    if weight_of(body) > HEAVIEST_KEPT:
+        raise NotKept(value)
+    return value

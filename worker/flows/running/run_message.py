@@ -13,8 +13,9 @@ from worker.core.entropy import new_id
 from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode
 from worker.core.message import Delivery, Message, identity_of
+from worker.core.topology import RUNS
 from worker.flows.running.iteration import Failure, Iteration
-from worker.flows.running.packing import packed, unpacked
+from worker.flows.running.packing import unpacked, weighed
 from worker.flows.running.run_shape import LATER, STILL, document_of, fits, later_members, plain_members, still_members
 
 VERSION = 1
@@ -59,6 +60,8 @@ class Run:
     returned: Returned | None = None
     packed: str = field(default="", compare=False, repr=False)
     """The text of the members that do not change while the run waits, once it is written."""
+    weighs: int = field(default=0, compare=False, repr=False)
+    """Bytes of memory that this text takes unpacked: see `worker.core.carried`."""
 
     def values(self) -> Values:
         base = self._base()
@@ -109,7 +112,10 @@ class Run:
 
     def waiting(self) -> Self:
         """The run as it waits for others: what does not change meanwhile is written once. Raises `Undecodable`."""
-        return self if self.packed else replace(self, packed=packed({name: getattr(self, name) for name in STILL}))
+        if self.packed:
+            return self
+        text, weighs = weighed({name: getattr(self, name) for name in STILL})
+        return replace(self, packed=text, weighs=weighs)
 
     def document(self) -> dict[str, Any]:
         """Its members as JSON values. What only some runs have is left out where it is absent."""
@@ -172,7 +178,7 @@ def same(name: str, values: Values, base: Values) -> bool:
 
 
 def run_queue(runbook: str) -> str:
-    return f"halo.run.{runbook}"
+    return f"{RUNS}{runbook}"
 
 
 def start_message(runbook: str, run_id: str, request: Any, now: float) -> Message:

@@ -9,7 +9,7 @@ from typing import Any
 from worker.config.control_steps import MOST_STARTS
 from worker.core.errors import Undecodable
 
-LATER: Mapping[str, Any] = {"steps": None, "depth": 0, "removed": [], "catches": False, "each": None, "callers": [], "returned": None}
+LATER: Mapping[str, Any] = {"steps": None, "depth": 0, "removed": [], "catches": False, "each": None, "callers": [], "returned": None, "weighs": 0}
 """What stands for a member that is not there. `steps`: those of a run without iterations are its visits."""
 STILL = ("variables", "plain", "status", "response", "request", "started", "removed")
 """The members that do not change while a run waits for others."""
@@ -17,7 +17,7 @@ STILL = ("variables", "plain", "status", "response", "request", "started", "remo
 
 def document_of(run: Any, nested: Mapping[str, Any]) -> dict[str, Any]:
     """The members of a run; `nested`: the documents of those that are no JSON values."""
-    left = STILL if run.packed else ("packed",)
+    left = STILL if run.packed else ("packed", "weighs")
     members = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in left} | dict(nested)
     return {name: value for name, value in members.items() if name not in LATER or name == "steps" or value not in (LATER[name], ())}
 
@@ -43,7 +43,7 @@ def plain_members(members: Mapping[str, Any]) -> dict[str, Any]:
 def fits(values: Mapping[str, Any]) -> bool:
     """Whether the members of a run are of the types that it has."""
     texts = all(isinstance(values[name], str) and values[name] for name in ("id", "runbook")) and isinstance(values["started"], str)
-    counts = all(type(values[name]) is int and values[name] >= 0 for name in ("visit", "steps", "depth"))
+    counts = all(type(values[name]) is int and values[name] >= 0 for name in ("visit", "steps", "depth", "weighs"))
     numbers = counts and (values["status"] is None or type(values["status"]) is int)
     names = all(isinstance(values[name], list) and all(isinstance(each, str) for each in values[name]) for name in ("plain", "removed"))
     nested = (
