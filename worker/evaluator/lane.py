@@ -123,9 +123,9 @@ class Lane:
         return None
 
     def _answered(self, kind: int, number: int, rest: bytes) -> None:
+        if not self._in_flight or self._in_flight[0].number != number:
+            raise RuntimeError("an evaluator answers another question than it was asked")  # its connection ends, and its questions are asked again
         question = self._in_flight.popleft()
-        if question.number != number:
-            raise RuntimeError("an evaluator answers another question than it was question")
         match kind:
             case FrameKind.VALUES:
                 question.succeed(rest)
