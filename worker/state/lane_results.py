@@ -12,13 +12,16 @@ from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec
 from worker.core.json_codec import LARGEST, decode, encode
 from worker.core.lanes import LanePart, Onward
-from worker.core.message import Delivery, Message, digest_of, up_to
+from worker.core.message import Announced, Delivery, Keep, Message, digest_of
 from worker.core.ports import Broker, Channel, Clock
 from worker.metrics import Metrics
 
 logger = structlog.get_logger()
 LOCK_RETRY = 0.1  # seconds
 DEEPER = 72  # levels: a variable may be as deep as any document
+SMALL = 32 * 1024  # bytes of a part that is read whatever iteration it belongs to
+PART = "part of "  # begins the message ids of parts; those of an older worker have others, and are read
+LONGEST_ID = 200  # characters; a key beyond that, of many iterations inside each other, is told by the body alone
 
 
 Over = Callable[[str], Awaitable[bool]]
@@ -42,7 +45,7 @@ class LaneResults:
     async def join(self, queue: str, part: LanePart, onward: Onward) -> bool:
         """As `RunBroker.join`. A lock lets one lane look at a time: two that each hold a part would both find one missing."""
         body = encode({"key": part.key, "lane": part.lane, "document": part.document})
-        await self.broker.publish(self.codec.proven(Message(body), queue), routing_key=queue)
+        await self.broker.publish(self.codec.proven(Message(body, message_id=id_of(part.key)), queue), routing_key=queue)
         while True:
             async with self.broker.lock(f"{queue}.lock") as mine:
                 if mine:
@@ -51,10 +54,17 @@ class LaneResults:
             await self.clock.sleep(LOCK_RETRY)
 
     async def _together(self, channel: Channel, queue: str, part: LanePart, onward: Onward) -> bool:
-        """Take, publish and acknowledge on one channel; closing it returns the parts of other iterations to the queue, but for those that are over."""
+        """Take, publish and acknowledge on one channel; closing it returns the parts of other iterations to the queue, but for those that are over.
+
+        Large parts of others come without their bodies: otherwise each lane that ends would decode the results of all iterations that are under way.
+        """
         taken: list[Delivery] = []
         found: dict[int, Any] = {}
-        while (delivery := await channel.get(queue, keep=up_to(LARGEST))) is not None:
+        while (delivery := await channel.get(queue, keep=reading(part.key))) is not None:
+            if delivery.unread is not None:
+                if await self.over(delivery.message.message_id.removeprefix(PART)):
+                    await delivery.ack()
+                continue
             read = self._read(delivery, queue)
             if read is None:
                 await delivery.ack()
@@ -86,3 +96,19 @@ class LaneResults:
         self.metrics.refused_state.labels("lane").inc()
         logger.error("lane.refused", queue=queue, message_id=delivery.message.message_id, reason=reason)
         return None
+
+
+def id_of(key: str) -> str:
+    """The message id of an iteration's parts; empty for a key that is too long for one, and the broker's port then gives each an id of its own."""
+    return f"{PART}{key}" if len(key) <= LONGEST_ID else ""
+
+
+def reading(key: str) -> Keep:
+    """Keeps the bodies of this iteration's parts, small ones, and those whose ids do not tell to which iteration they belong."""
+    mine = id_of(key)
+
+    def keep(announced: Announced) -> bool:
+        foreign = announced.message_id.startswith(PART) and announced.message_id != mine
+        return announced.size <= (SMALL if foreign else LARGEST)
+
+    return keep

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 from tests.flows.job.conftest import Job
 from worker.broker.open import open_broker
 from worker.core.clock import SystemClock
 from worker.core.header_codec import HeaderCodec
+from worker.core.json_codec import decode
 from worker.core.lanes import LanePart
 from worker.core.ledger import visit_key
 from worker.core.message import Message
 from worker.core.topology import Topology, browsed, claims_topology
 from worker.metrics import Metrics
+from worker.state import lane_results
 from worker.state.current_broker import CurrentBroker
 from worker.state.lane_results import LaneResults
 
@@ -61,6 +64,33 @@ async def test_a_part_twice_is_one_and_parts_of_another_iteration_stay(memory_jo
     assert last
     assert (await memory_job.other.take(NEXT)).message.body == b"012345"
     assert await memory_job.other.depth(MEETING) == 1
+
+
+async def test_large_parts_of_other_iterations_are_not_decoded_and_those_that_are_over_are_taken_off(job: Job, monkeypatch):
+    decoded = []
+
+    def decoding(body, **more):
+        decoded.append(len(body))
+        return decode(body, **more)
+
+    async def over(key):
+        return key == "failed:1"
+
+    monkeypatch.setattr(lane_results, "decode", decoding)
+    results = replace(await here(job), over=over)
+    large = {"mark": "x" * 100_000}
+    long = "r." * 200 + ":1"
+    for key in ("failed:1", "waits:1", "waits:1", long):
+        await results.join(MEETING, LanePart(key, 0, LANES, large), onward)
+    decoded.clear()
+    for lane in range(LANES):
+        last = await results.join(MEETING, replace(part(lane), document={"mark": str(lane), "pad": large}), onward)
+    assert last
+    assert (await job.other.take(NEXT)).message.body == b"012345"
+    own = [size for size in decoded if size > 100_000]
+    assert len(own) == sum(range(1, LANES + 1)) + LANES, "its own parts each time, and the one whose key is too long to be told by its id"
+    keys = [json.loads(each.message.body)["key"] for each in await job.other.drain(MEETING)]
+    assert sorted(keys) == sorted([long, "waits:1", "waits:1"])
 
 
 async def test_a_result_that_no_worker_wrote_becomes_no_variable_of_a_run_and_is_counted(memory_job: Job):
