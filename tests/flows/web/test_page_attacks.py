@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import encodings
 import re
+import tempfile
 from http.cookies import SimpleCookie
 
 import pytest
@@ -104,17 +106,19 @@ async def test_the_bearer_token_acts_for_programs(attacker):
         ("application/x-www-form-urlencoded; charset=nonsense", b"token=x"),
         ("application/x-www-form-urlencoded; charset=zlib", b"token=x"),
         ("multipart/form-data", b"token=x"),
-        ("multipart/form-data; boundary=b", b"token=x"),
-        (
-            "multipart/form-data; boundary=b",
-            b'--b\r\nContent-Disposition: form-data; name="token"\r\nContent-Type: text/plain; charset=nonsense\r\n\r\nx\r\n--b--\r\n',
-        ),
+        ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="token"\r\n\r\nx\r\n--b--\r\n'),
+        ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="token"; filename="f"\r\n\r\nx\r\n--b--\r\n'),
+        ("application/x-www-form-urlencoded", b"token=\xff"),
+        ("application/json", b"{}"),
     ],
 )
-async def test_a_form_that_is_none_is_refused_and_puts_no_traceback_into_the_log(attacker, caplog, kind, data):
+async def test_a_form_that_is_none_is_refused_and_leaves_nothing_behind(attacker, caplog, monkeypatch, kind, data):
+    monkeypatch.setattr(tempfile, "TemporaryFile", None)
+    known = len(encodings._cache)
     status, text, _ = await attacker.send("POST", "/login", {"Content-Type": kind}, data)
     assert (status, text) == (400, '{"error":"bad request"}\n')
     assert not [record for record in caplog.records if record.exc_info]
+    assert len(encodings._cache) == known
 
 
 async def test_the_session_is_http_only_strict_limited_and_fits_its_own_forms_only(attacker):

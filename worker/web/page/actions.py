@@ -24,6 +24,7 @@ SIGN_IN = "sign in with the admin token first"
 FIELDS = ("action", "back", "body", "class", "csrf", "key", "queue", "reason", "route", "until", "verdict")
 UNNAMED = "name the letter by `queue` and `key`, as the address of its page has them; for several, `route`, `class` and `until` (seconds since 1970)"
 OLD_FORM = "the form is old or was not made for this session; nothing was done: open the page again"
+FORM, UTF8 = "application/x-www-form-urlencoded", "utf-8"
 Form = Mapping[str, str]
 
 
@@ -163,10 +164,15 @@ def session_of(sessions: Sessions, request: web.Request) -> Session | None:
 
 
 async def form_of(request: web.Request) -> Form:
-    """The text fields of a form. Raises `web.HTTPBadRequest` for what is none."""
+    """The text fields of a form. Raises `web.HTTPBadRequest` for what is none.
+
+    A multipart form is none: each of its files would be one on the disk, made by whoever reaches the port. Python keeps each unknown charset that it is asked for.
+    """
+    if request.content_type != FORM or (request.charset or UTF8).lower() != UTF8:
+        raise web.HTTPBadRequest
     try:
         fields = await request.post()
-    except (LookupError, ValueError):  # an unknown charset, a multipart body without its boundary
+    except ValueError:  # bytes that are not UTF-8
         raise web.HTTPBadRequest from None
     return {name: value for name, value in fields.items() if isinstance(value, str)}
 
