@@ -7,6 +7,8 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from encodings import normalize_encoding
+from encodings.aliases import aliases
 from functools import lru_cache
 from typing import Any, Final
 
@@ -24,8 +26,9 @@ GZIP_NAMES: Final = frozenset(("gzip", "x-gzip"))
 PLAIN: Final = frozenset(("", "identity", "7bit", "8bit", "binary"))  # those of MIME mean no change either
 MOST_MEMBERS: Final = 1000  # of one gzip body: each costs time, also an empty one
 READ_CHARSETS: Final = re.compile(
-    r"ascii|utf-(8|16|32)(-sig|-le|-be)?|iso8859-\d+|cp(125\d|437|850|852|858|866|932|949)|koi8-[ru]|shift_jis|euc_(jp|kr)|gb2312|gbk|gb18030|big5"
+    r"ascii|utf_(8|16|32)(_sig|_le|_be)?|latin_1|iso8859_\d{1,2}|cp(125\d|437|850|852|858|866|932|949)|koi8_[ru]|shift_jis|euc_(jp|kr)|gb2312|gbk|gb18030|big5"
 )
+"""Python's modules."""
 MARKED: Final = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 NAME: Final = re.compile(r"[\w.+-]{1,40}")
 
@@ -75,10 +78,22 @@ def packing_of(content_encoding: str) -> str:
 
 def is_charset(name: str) -> bool:
     """Some producers write the charset as the content encoding."""
+    return bool(codec_of(name))
+
+
+def codec_of(name: str) -> str:
+    """The Python name of a charset; empty for one that is not read.
+
+    Python is asked by the name of the module alone: it keeps every other name that it was ever asked for, and senders write as many as they like.
+    """
+    spelt = normalize_encoding(name.lower())
+    module = aliases.get(spelt) or aliases.get(spelt.replace(".", "_")) or spelt
+    if READ_CHARSETS.fullmatch(module) is None:
+        return ""
     try:
-        return READ_CHARSETS.fullmatch(codecs.lookup(name).name) is not None
-    except (LookupError, ValueError):
-        return False
+        return codecs.lookup(module).name
+    except LookupError:
+        return ""
 
 
 def unpacked(body: bytes, content_encoding: str, limit: int = LARGEST) -> bytes:
@@ -204,7 +219,6 @@ def named_charset(content_type: str, content_encoding: str) -> str:
     name = named[1] if named else next((each.strip() for each in content_encoding.split(",") if is_charset(each.strip())), "")
     if not name:
         return ""
-    if not is_charset(name):
+    if not (found := codec_of(name)):
         raise Undecodable(f"the content type names the charset {name if NAME.fullmatch(name) else 'of an unknown kind'}, which is not read: send UTF-8")
-    found = codecs.lookup(name).name
     return "utf-8" if found in {"utf-8", "utf-8-sig", "ascii"} else found

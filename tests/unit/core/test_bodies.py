@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
+import encodings
 import gzip
 import tracemalloc
 import zlib
+from contextlib import suppress
+from encodings.aliases import aliases
 
 import pytest
 
 from tests.tools.every import every
-from worker.core.bodies import measure, read_json, read_message, unpacked
+from worker.core.bodies import READ_CHARSETS, codec_of, measure, read_json, read_message, unpacked
 from worker.core.errors import Oversized, Undecodable
 from worker.core.message import Message
 
@@ -105,3 +109,25 @@ def test_the_size_and_the_values_of_a_compressed_body_are_told_before_it_is_unpa
     text = b"[" + b",".join([b'{"a":1}'] * 100_000) + b"]"
     assert measure(gzip.compress(text), "gzip") == (len(text), 300_000)
     assert unpacked(gzip.compress(text), "gzip", len(text)) == text
+
+
+@pytest.mark.parametrize("spelt", ["charset of mine {}", "utf-{}8", "iso8859-{}", "UTF{}8"])
+def test_names_of_charsets_leave_nothing_behind_in_memory(spelt):
+    def kept() -> int:
+        return len(encodings._cache)
+
+    for content_type, content_encoding in (("a/b; charset={}", ""), ("a/b", "{}")):
+        before = kept()
+        for number in range(200):
+            name = spelt.format("-" * number if "8" in spelt else number + 100)
+            with suppress(Undecodable):
+                read_json(b"{}", content_type.format(name.replace(" ", "-")), content_encoding.format(name))
+        assert kept() - before <= 2
+
+
+def test_every_name_of_a_charset_that_python_knows_is_read_as_python_reads_it():
+    read = [alias for alias, module in aliases.items() if READ_CHARSETS.fullmatch(module)]
+    assert len(read) > 100
+    for alias in read:
+        assert codec_of(alias) == codec_of(alias.upper().replace("_", "-")) == codecs.lookup(alias).name
+    assert {codec_of(name) for name in ("iso8859-17", "iso8859_99", "idna", "unicode_escape", "rot13", "zlib", "\0", "\ud800", "")} == {""}
