@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.flows.public.conftest import Stranger
 from tests.tools.job import EVENTS, routes
 from tests.tools.waiting import until
-from worker.core.topology import held_queue
+from worker.core.topology import held_queue, subscriber_dead_queue
 from worker.flows.running.run_message import run_queue
 
 SECRET = "planted-secret-of-the-test"
@@ -47,6 +47,8 @@ async def test_what_is_no_delivery_in_the_queue_of_held_ones_stops_nothing(memor
     await memory_job.other.declare(EVENTS, exchange="halo")
     await memory_job.start(routes(halo) | {"webhooks": {"hook": HOOK}}, public_port=0)
     await memory_job.other.send(b"no json", held_queue("hook"))
+    for foreign in ([], "text", 7, None, {"object_id": "x" * 200_000}):
+        await memory_job.other.send(foreign, held_queue("hook"))
     await memory_job.other.send({"object_id": 7}, held_queue("hook"))
     assert (await memory_job.other.take(EVENTS)).body == {"object_id": 7}
 
@@ -54,3 +56,6 @@ async def test_what_is_no_delivery_in_the_queue_of_held_ones_stops_nothing(memor
         return await memory_job.other.depth(held_queue("hook")) == 0
 
     await until(empty)
+    letter = await memory_job.other.take(subscriber_dead_queue("hook"))
+    assert letter.body == {"object_id": "x" * 200_000}
+    assert "cannot be published" in letter.headers["dead-reason"]

@@ -98,6 +98,12 @@ class DeliveryIntake:
         self._told(route, delivery, result)
         return result, run
 
+    async def park(self, route: str, document: dict[str, Any], reason: str) -> None:
+        """Make a letter of a delivery that was stored and cannot have its effects."""
+        logger.warning("delivery.parked", route=route, reason=reason)
+        await self._publish(route, parked_delivery(route, document, reason, self._clock.now()))
+        self._told(route, "", "parked")
+
     def _told(self, route: str, delivery: str, result: str) -> None:
         self._metrics.deliveries.labels(route, result).inc()
         logger.info("delivery.received", route=route, delivery=delivery, result=result)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import structlog
 
 from worker.core.bodies import read_message
-from worker.core.errors import EvaluatorUnavailable, Undecodable
+from worker.core.errors import EvaluatorUnavailable, Undecodable, Unpublishable
 from worker.core.health import Health
 from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel, Clock
@@ -63,11 +64,9 @@ class HeldDeliveries:
     async def _accepted(self, delivery: Delivery, stop: asyncio.Event) -> bool:
         """False when the worker or the route stops first: the delivery then waits in its queue."""
         try:
-            document = read_message(delivery.message)
+            document = delivery_in(delivery)
         except Undecodable as error:
-            logger.error(
-                "delivery.foreign", route=self._webhook, message_id=delivery.message.message_id, reason=f"no worker put it on {delivery.queue}: {error}"
-            )
+            self._tell_foreign(delivery, f"no worker put it on {delivery.queue}: {error}")
             return True
         while not stop.is_set():
             try:
@@ -76,6 +75,20 @@ class HeldDeliveries:
                 if self._repeats.due(str(error), self._clock.monotonic()):
                     logger.warning("evaluation.waits", reason=str(error), again_in_s=RETRY)
                 await race(self._clock.sleep(RETRY), stop.wait())
+            except Unpublishable as error:  # no later attempt would do better, and the others wait behind it
+                await self._intake.park(self._webhook, document, f"what the route makes of it cannot be published: {error}")
+                return True
             else:
                 return True
         return False
+
+    def _tell_foreign(self, delivery: Delivery, reason: str) -> None:
+        logger.error("delivery.foreign", route=self._webhook, message_id=delivery.message.message_id, reason=reason)
+
+
+def delivery_in(delivery: Delivery) -> dict[str, Any]:
+    """What the public port stored. Raises `Undecodable` for anything else."""
+    document = read_message(delivery.message)
+    if not isinstance(document, dict):
+        raise Undecodable("it is no object")
+    return document
