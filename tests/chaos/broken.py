@@ -812,6 +812,34 @@ BREAKS = (
         "    for name, offset in varying(''):",
         (f"{UNIT}/config/test_customers.py::test_a_wrong_definition_is_told_at_its_place_once",),
     ),
+    Break(
+        "a long key of a message that waits takes little memory",
+        "worker/flows/ordered/messages.py",
+        "return key if len(key) <= LONGEST_KEY else",
+        "return key if key else",
+        (f"{UNIT}/flows/test_waiting_keys.py::test_a_long_key_out_of_a_small_compressed_body_takes_little_memory_and_is_one_with_its_equals",),
+    ),
+    Break(
+        "a worker that takes over reads what waits within its memory",
+        "worker/flows/ordered/waiting_queue.py",
+        "async with self._memory.reading(item.message):",
+        "if True:",
+        ("tests/flows/order/test_hostile_bodies.py::test_a_worker_that_takes_over_reads_no_more_of_what_waits_than_has_room_in_its_memory",),
+    ),
+    Break(
+        "what the message of a run carries packed counts as memory",
+        "worker/core/carried.py",
+        "return said if said > LIGHT else 0",
+        "return 0",
+        (f"{UNIT}/flows/test_iteration.py::test_what_a_small_message_of_a_run_carries_packed_waits_for_the_memory_that_it_takes_unpacked",),
+    ),
+    Break(
+        "names of charsets leave nothing behind",
+        "worker/core/bodies.py",
+        "return codecs.lookup(module).name",
+        "return codecs.lookup(name).name",
+        (f"{UNIT}/core/test_bodies.py::test_names_of_charsets_leave_nothing_behind_in_memory",),
+    ),
 )
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from tests.tools.headers import opened
 from tests.tools.waiting import SOON, until
 from worker.core.message import Announced, Message
-from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming import memory as memory_module
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.memory import FREE, FREE_PACKED, Memory, Pool, Receipts, Share, with_memory

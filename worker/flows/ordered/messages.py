@@ -19,7 +19,7 @@ from worker.flows.ordered.lanes import Keys, Place
 from worker.flows.writes.deduplicator import key_text
 from worker.flows.writes.publisher import message_bindings
 
-LONGEST_KEY = 200  # characters of a key that is kept as it is: keys stay in memory for as long as their messages wait, and a compressed body unpacks to long ones
+LONGEST_KEY = 200  # characters: keys stay in memory while their messages wait, and a small compressed body can hold a long one
 
 
 @dataclass(frozen=True, slots=True)
