@@ -24,7 +24,7 @@ from worker.halo.interception import Intercept, straight
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Call, Failure
 from worker.integrations.authorization import Authorization, Authorized, TokenAuthorization
-from worker.integrations.connections import ApiConnection, ConnectionDeps, named
+from worker.integrations.connections import ApiConnection, ConnectionDeps
 from worker.integrations.customers import customer_of
 from worker.integrations.pages import PageCollector
 from worker.integrations.pool import ConnectionPool, open_pool
@@ -63,7 +63,7 @@ class IntegrationCaller:
                 lease = await stack.enter_async_context(self._pool.lease(customer))
             except ConfigError as error:  # of one customer; those of other integrations are known at the start
                 problems = "; ".join(problem.message for problem in error.problems)
-                yield Exchange(Fate.NOT_SENT, reason=f"not sent: {named(customer, problems)}")
+                yield Exchange(Fate.NOT_SENT, reason=f"not sent: {problems}")
                 return
             if lease.turns is not None and (refused := await stack.enter_async_context(lease.turns.turn(customer))) is not None:
                 yield refused
