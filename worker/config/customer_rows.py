@@ -160,7 +160,7 @@ class RowReader:
 
 
 def without_braces(value: Any) -> Any:
-    """Where there is no row, what is wrong within braces is told once, and not again as a wrong address."""
+    """Of a definition without a sound row: a mistake within braces must not count as a wrong address too."""
     return BRACES.sub(ABSENT, value) if isinstance(value, str) else value
 
 
