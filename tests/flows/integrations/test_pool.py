@@ -7,8 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from worker.config.automation import Integration, IntegrationAuth
-from worker.config.integration_parts import Customers
+from worker.config.automation import Customers, Integration, IntegrationAuth
 from worker.core.clock import SystemClock
 from worker.core.errors import ConfigError
 from worker.halo.interception import straight
