@@ -21,7 +21,7 @@ LOCK_RETRY = 0.1  # seconds
 DEEPER = 72  # levels: a variable may be as deep as any document
 SMALL = 32 * 1024  # bytes of a part that is read whatever iteration it belongs to
 PART = "part of "  # begins the message ids of parts; those of an older worker have others, and are read
-LONGEST_ID = 200  # characters; a key beyond that, of many iterations inside each other, is told by the body alone
+LONGEST_ID = 200  # characters; a key beyond that, of many iterations inside each other, stands in the body alone
 
 
 Over = Callable[[str], Awaitable[bool]]

@@ -186,7 +186,7 @@ class Memory:
         await self.turn_for(message)
         try:
             size, needed = needs(message, self.largest)
-        except Undecodable:  # whoever reads it is told so, before it takes memory
+        except Undecodable:  # the reader refuses it, before it takes memory
             size = needed = 0
         share = await self.work(needed) if size > FREE else Share()
         try:

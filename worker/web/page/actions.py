@@ -158,7 +158,7 @@ async def session_of(sessions: Sessions, request: web.Request) -> Session | None
 async def form_of(request: web.Request) -> Form:
     """The text fields of a form. Raises `web.HTTPBadRequest` for what is none.
 
-    A multipart form is none: each of its files would be one on the disk, made by whoever reaches the port. Python keeps each unknown charset that it is asked for.
+    A multipart form is none: each of its files would be one on the disk, and needs no token. Python keeps each unknown charset of a lookup.
     """
     if request.content_type != FORM or (request.charset or UTF8).lower() != UTF8:
         raise web.HTTPBadRequest
