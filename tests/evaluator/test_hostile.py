@@ -50,7 +50,6 @@ async def watched_loop():
         yield longest
     finally:
         ticking.cancel()
-        gc.unfreeze()
 
 
 def test_there_are_two_hundred_and_each_is_another():
