@@ -28,6 +28,7 @@ def executed(halo):
     return [record["inventory_number"] for entry in halo.journal.executed("POST", "/Asset") for record in entry.body]
 
 
+@pytest.mark.long
 async def test_kills_during_a_flood_lose_nothing_and_double_nothing(halos, stage, other):
     halo = await halos(create_seconds=0)
     halo.fault(Fault(FaultKind.DELAY, "POST", "/Asset", times=None, seconds=0.01))

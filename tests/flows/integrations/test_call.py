@@ -99,8 +99,9 @@ async def test_a_new_interpreter_calls_as_well_and_warns_of_nothing(press, api, 
     api.on_call = completion
     environment = os.environ | {"WORKER_ROUTES": str(tmp_path / "routes"), "HIDDEN": MARK}
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
-    command = (sys.executable, "-W", "error", "-m", "worker", "call", "openai.completions", "--input", "Prompt=hi", "--input", "Model=x")
-    process = await asyncio.create_subprocess_exec(*command, env=environment, **pipes)
+    command = (sys.executable, "-W", "error", "-m", "worker", "call", "openai.completions")
+    inputs = [word for text in ("Prompt=hi", "Model=x", "N:=2", 'request:={"user": "jo"}') for word in ("--input", text)]
+    process = await asyncio.create_subprocess_exec(*command, *inputs, env=environment, **pipes)
     said, complained = await process.communicate()
     assert (process.returncode, complained, len(api.calls)) == (0, b"", 1)
     assert b"hello" in said
