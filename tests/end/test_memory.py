@@ -39,7 +39,9 @@ class Flood:
 
     async def start(self, in_flight="64MiB", **more):
         routes = {name: publisher(queue=name, **more) for name in ROUTES} | {"small": publisher(queue="small", entity="Tickets")}
-        self.worker = await self.stage.start({"clients": {"main": client(self.halo, timeout="60s")}, "publishers": routes}, log_level="info", in_flight=in_flight)
+        self.worker = await self.stage.start(
+            {"clients": {"main": client(self.halo, timeout="60s")}, "publishers": routes}, log_level="info", in_flight=in_flight
+        )
         self.idle = resident(self.worker.process.pid, "VmHWM")
 
     async def send(self, name, body):
