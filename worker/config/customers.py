@@ -7,16 +7,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from worker.config.automation import Integration, RunTemplate
+from worker.config.automation import Customers, Integration
 from worker.config.config_node import ConfigNode
 from worker.config.connections import ConnectionDefinition, compile_connection
 from worker.config.customer_rows import shorten
 from worker.config.definition import Compiled, Definition
-from worker.config.integration_parts import Customers
 from worker.config.methods import MethodDefinition, compile_method
 from worker.config.node_values import run_template
 from worker.config.references import References
 from worker.config.run_templates import split, whole_value
+from worker.config.run_values import RunTemplate
 from worker.config.template_lexer import Embedded, Unclosed, tokens
 from worker.config.validation import validate
 from worker.config.value_types import Text

@@ -11,7 +11,8 @@ from http import HTTPStatus
 import structlog
 from yarl import URL
 
-from worker.config.automation import Integration, Method, Values
+from worker.config.automation import Integration, Method
+from worker.config.run_values import Values
 from worker.core.errors import CallRefused, ConfigError
 from worker.core.exchange import Exchange, Fate
 from worker.core.known_secrets import KnownSecrets
