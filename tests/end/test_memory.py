@@ -154,10 +154,10 @@ WAITING = 10
 
 
 async def test_what_waited_for_memory_when_its_worker_was_killed_is_done_and_not_in_doubt(flood):
-    await flood.start(in_flight="8MiB", concurrency=8)
+    await flood.start(in_flight="16MiB", concurrency=8)
     held = flood.halo.fault(Fault(FaultKind.HOLD, method="POST", path="/Asset", times=None))
     for number in range(24):
-        await flood.send(ROUTES[number % 4], orjson.dumps({"payload": {"inventory_number": f"SN-{number}", "notes": "x" * (3 * MEBIBYTE // 4)}}))
+        await flood.send(ROUTES[number % 4], orjson.dumps({"payload": {"inventory_number": f"SN-{number}", "notes": "x" * 2 * MEBIBYTE}}))
 
     async def waits():
         return await flood.worker.metric("memory_waiting") >= WAITING
