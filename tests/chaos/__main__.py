@@ -65,7 +65,9 @@ def main() -> int:
         if asked.fuzz:
             fuzzed = asyncio.run(fuzz.fuzz(broker, folder, seed, asked.fuzz, say))
             print(f"seed {seed}: {fuzzed}", *fuzzed.broken, sep="\nBROKEN ")
-            return 1 if fuzzed.broken else 0
+            print(*(f"/livez answered at {late}" for late in fuzzed.late), sep="\n")
+            print(f"the worker itself held up {fuzzed.held} of them for longer than it may")
+            return 1 if fuzzed.broken or fuzzed.held else 0
         if asked.kills:
             running = rounds.kills(broker, folder, seed, asked.kills, asked.messages, asked.replicas, say, failing=asked.failing)
         elif asked.reloads:

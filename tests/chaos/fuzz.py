@@ -41,7 +41,11 @@ KINDS = ("baton", "claim", "notice", "permit")
 
 @dataclass
 class Fuzzed:
-    """`sent` and `settled`: messages by route. `slow`: answers of /livez that took longer than it may; `longest`: seconds. `broken`: what did not hold."""
+    """`sent` and `settled`: messages by route. `broken`: what did not hold.
+
+    `slow`: answers of /livez that took longer than it may; `longest`: seconds. `late`: how long the worker ran and how long it waited for a processor meanwhile.
+    `held`: those in which it ran for longer than it may, which no other process can be blamed for.
+    """
 
     sent: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ROUTES, 0))
     settled: dict[str, int] = field(default_factory=dict)
@@ -49,6 +53,8 @@ class Fuzzed:
     asked: int = 0
     slow: int = 0
     longest: float = 0.0
+    late: list[str] = field(default_factory=list)
+    held: int = 0
     memory: int = 0
     seconds: float = 0.0
     broken: list[str] = field(default_factory=list)
@@ -157,12 +163,21 @@ try:
     os.nice(-10)  # its own pauses are no word about the worker
 except PermissionError:
     pass
-port, live = int(sys.argv[1]), float(sys.argv[2])
-told = {"asked": 0, "slow": 0, "longest": 0.0}
+port, live, pid = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+told = {"asked": 0, "slow": 0, "longest": 0.0, "late": [], "held": 0}
 going = [True]
+
+def scheduled(of):  # milliseconds for which it ran, and for which it waited for a processor
+    try:
+        with open(f"/proc/{of}/schedstat") as file:
+            return [int(field) / 1e6 for field in file.read().split()[:2]]
+    except OSError:
+        return [0.0, 0.0]
+
 signal.signal(signal.SIGTERM, lambda *_: going.clear())
 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 while going:
+    before = scheduled(pid) + scheduled("self")
     began = time.monotonic()
     try:
         connection.request("GET", "/livez")
@@ -170,7 +185,12 @@ while going:
     except (OSError, http.client.HTTPException):
         connection.close()
     took = time.monotonic() - began
-    told = {"asked": told["asked"] + 1, "slow": told["slow"] + (took > live), "longest": max(told["longest"], took)}
+    if took > live:
+        ran, waited, _, unasked = (after - earlier for after, earlier in zip(scheduled(pid) + scheduled("self"), before))
+        told["held"] += ran > live * 1000
+        at = time.strftime("%H:%M:%S", time.gmtime())
+        told["late"].append(f"{at} after {took * 1000:.0f} ms: the worker ran {ran:.0f} ms and waited {waited:.0f} ms for a processor, who asked {unasked:.0f} ms")
+    told.update(asked=told["asked"] + 1, slow=told["slow"] + (took > live), longest=max(told["longest"], took))
     time.sleep(0.02)
 print(json.dumps(told))
 """
@@ -179,7 +199,7 @@ print(json.dumps(told))
 @asynccontextmanager
 async def watched(port: int, worker: WorkerProcess, tidy: Callable[[], None], result: Fuzzed) -> AsyncIterator[None]:
     """Asks /livez again and again, from a process of its own: what holds up this one is no word about the worker."""
-    asker = await asyncio.create_subprocess_exec(sys.executable, "-c", WATCH, str(port), str(LIVE), stdout=asyncio.subprocess.PIPE)
+    asker = await asyncio.create_subprocess_exec(sys.executable, "-c", WATCH, str(port), str(LIVE), str(worker.process.pid), stdout=asyncio.subprocess.PIPE)
     weighing = asyncio.create_task(weigh(worker, tidy, result))
     try:
         yield

@@ -226,7 +226,7 @@ class Service:
 
     def _lost(self, event: str, reason: str, flows: list[Flow]) -> None:
         look_everywhere()
-        self.health.down("broker", reason)
+        self.health.down("broker", f"{reason}; the worker connects again until it succeeds")
         for part in {flow.part for flow in flows}:
             if self.health.parts[part].ok:
                 self.health.down(part, "waiting for the broker")

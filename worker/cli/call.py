@@ -17,9 +17,10 @@ from worker.app.route_evaluator import open_route_evaluator
 from worker.cli.beside_mistakes import routes_with
 from worker.cli.console import output, table, write_json
 from worker.cli.inputs import read_inputs
-from worker.config.automation import Integration, IntegrationAuth, Method, Values
+from worker.config.automation import Integration, IntegrationAuth, Method
 from worker.config.method_caller import Caller
 from worker.config.routes import Routes
+from worker.config.run_values import Values
 from worker.config.variables import VariablePath
 from worker.core.clock import SystemClock
 from worker.core.durations import format_duration

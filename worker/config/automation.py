@@ -4,63 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from worker.catalogue.actions import Action
 from worker.catalogue.operation import Operation
 from worker.config.compiled import Condition, Example, Find, Template
 from worker.config.control_steps import Branch, ForEach, Publication, SubRunbook
-from worker.config.integration_parts import ClientAuth, Customers, Login, Pages
+from worker.config.integration_parts import ClientAuth, Login, Pages
 from worker.config.required import Required
+from worker.config.run_values import RunTemplate
 from worker.config.variables import VariablePath
 from worker.core.media_types import BodyKind
-from worker.core.ports import Evaluator
 from worker.core.topology import Source
 
 DEFAULT_STEP_LIMIT = 100
 StepKind = Literal["method", "action", "set", "wait", "publish", "start", "for_each", "end", "condition"]
 THROTTLED_WAITS = (30.0, 120.0, 300.0, 900.0)  # seconds; a longer `Retry-After` is waited for in parts
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """The values of a run, for its templates and conditions.
-
-    `variables`: by name; a missing one is empty. `plain`: names whose expression ended in `!`, put into longer text without quotes. `status`, `response`: of the
-    last method or action; `request`: the starting payload. `customer`: the row of the customer whom a method calls, as `$customer`; None where there is none.
-    """
-
-    variables: Mapping[str, Any] = field(default_factory=dict)
-    plain: frozenset[str] = frozenset()
-    status: int | None = None
-    response: Any = None
-    request: Any = None
-    customer: Mapping[str, Any] | None = None
-
-    @property
-    def bindings(self) -> dict[str, Any]:
-        """The variables of JSONata."""
-        return {} if self.customer is None else {"customer": self.customer}
-
-    def context(self) -> dict[str, Any]:
-        """The context of JSONata (`$`): the variables as members, with `status`, `response` and `request`."""
-        return dict(self.variables) | {"status": self.status, "response": self.response, "request": self.request}
-
-
-class RunTemplate(Protocol):
-    """A value that may hold `<<Name>>` and `{{ JSONata }}` at any depth, compiled."""
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The variables that it uses."""
-        ...
-
-    async def fill(self, values: Values, evaluator: Evaluator) -> Any:
-        """A value that is one whole `<<Name>>` or `{{ … }}` keeps its type.
-
-        Raises `ExpressionError` without customer data in its text, `EvaluatorUnavailable`.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +120,15 @@ class Integration:
     def sets_credentials(self, method: str) -> bool:
         """Whether the headers of a method may carry credentials: nothing else sends any with it."""
         return self.auth.type == "none" or (self.auth.login is not None and self.auth.login.method == method)
+
+
+@dataclass(frozen=True, slots=True)
+class Customers:
+    """`rows`: an integration for each customer, by the key of its row in `table`. `at_once`: maximum calls of one customer under way."""
+
+    table: str
+    at_once: int
+    rows: Mapping[str, Integration]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from worker.config.automation import RunTemplate
-    from worker.config.compiled import Condition
+from worker.config.compiled import Condition
+from worker.config.run_values import RunTemplate
 
 MOST_STARTS = 10  # runbooks that one run may start below each other, and iterations within each other
 

@@ -7,16 +7,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from worker.config.automation import Integration, RunTemplate
+from worker.config.automation import Customers, Integration
 from worker.config.config_node import ConfigNode
 from worker.config.connections import ConnectionDefinition, compile_connection
 from worker.config.customer_rows import shorten
 from worker.config.definition import Compiled, Definition
-from worker.config.integration_parts import Customers
 from worker.config.methods import MethodDefinition, compile_method
 from worker.config.node_values import run_template
 from worker.config.references import References
 from worker.config.run_templates import split, whole_value
+from worker.config.run_values import RunTemplate
 from worker.config.template_lexer import Embedded, Unclosed, tokens
 from worker.config.validation import validate
 from worker.config.value_types import Text
@@ -81,6 +81,7 @@ def with_customers(integration: Integration, definition: CustomersDefinition | N
             own = {login.method: replace(compile_method(method, node.name, place), row=methods[login.method].row)} if method is not None else {}
             methods = dict(methods) | own
         view.report()
-        each[view.key] = replace(made, methods=methods, customer=view.key, values=view.values)
+        if view.sound:
+            each[view.key] = replace(made, methods=methods, customer=view.key, values=view.values)
     shorten(rows.general.target, told)
     return replace(integration, customers=Customers(definition.table, definition.at_once, each))

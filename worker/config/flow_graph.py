@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from worker.config.automation import Method, Runbook, RunTemplate, Step
+from worker.config.automation import Method, Runbook, Step
 from worker.config.config_node import ConfigNode
 from worker.config.graph import Edges, after, round_trip
 from worker.config.run_templates import names_in
+from worker.config.run_values import RunTemplate
 from worker.core.suggest import choices
 
 USED = ("path", "query", "body", "reason", "find", "set", "publish", "input", "for_each")

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from worker.config.variables import VariablePath
-
-if TYPE_CHECKING:
-    from worker.config.automation import Integration
 
 ClientAuth = Literal["client_secret_post", "client_secret_basic", "private_key_jwt", "tls_client_auth"]
 """How an application proves itself to a token endpoint; the names of RFC 7591."""
@@ -44,12 +40,3 @@ class Pages:
     first: int = 1
     cursor: str = ""
     value: VariablePath | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Customers:
-    """`rows`: an integration for each customer, by the key of its row in `table`. `at_once`: maximum calls of one customer under way."""
-
-    table: str
-    at_once: int
-    rows: Mapping[str, Integration]

@@ -13,7 +13,8 @@ from worker.config.integrations import IntegrationDefinition, compile_integratio
 from worker.config.publishers import PublisherDefinition, compile_publisher
 from worker.config.references import References
 from worker.config.runbooks import RunbookDefinition, compile_runbook
-from worker.config.subscribers import SubscriberDefinition, compile_subscriber, for_each_client
+from worker.config.subscriber_compiler import compile_subscriber, for_each_client
+from worker.config.subscribers import SubscriberDefinition
 from worker.config.webhooks import WebhookDefinition, compile_webhook
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from worker.config.automation import RunTemplate
 from worker.config.config_node import ConfigNode
 from worker.config.mappings import MissingRule, member_name
 from worker.config.node_values import compiled_text, optional_run_template, run_template
 from worker.config.run_templates import OPEN_VARIABLE, compile_json_text, split
+from worker.config.run_values import RunTemplate
 from worker.config.template_lexer import OPEN, LiteralText, Unclosed
 from worker.core.media_types import FORM, BodyKind, disagreement, is_json, media_type_of
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from worker.config.automation import Method, Values
+from worker.config.automation import Method
+from worker.config.run_values import Values
 from worker.core.exchange import Exchange
 from worker.core.ports import Slot
 

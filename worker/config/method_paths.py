@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Iterator
 from urllib.parse import unquote
 
-from worker.config.automation import RunTemplate
 from worker.config.config_node import ConfigNode
 from worker.config.interpolation import Unfilled
 from worker.config.run_templates import VARIABLE, compile_run_template, split, variable_template
+from worker.config.run_values import RunTemplate
 from worker.config.template_lexer import Embedded, LiteralText, Unclosed
 from worker.core.errors import ConfigError, Problem
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from worker.config.automation import Method, RunTemplate
+from worker.config.automation import Method
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Compiled, Definition, build, compile_members
 from worker.config.method_bodies import CONTENT_TYPE, body_kind, claims_json, compile_body
@@ -16,6 +16,7 @@ from worker.config.method_pages import PagesDefinition, compile_pages
 from worker.config.method_paths import compile_method_path
 from worker.config.node_values import run_template, run_templates
 from worker.config.run_templates import compile_run_template
+from worker.config.run_values import RunTemplate
 from worker.config.value_types import Body, CallTimeout, Missing, Outputs, Parameter, Text
 from worker.core.header_names import HEADER, is_connection_header
 from worker.core.media_types import BodyKind

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from worker.config.automation import RunTemplate
 from worker.config.compiled import Condition, Template
 from worker.config.config_node import ConfigNode
 from worker.config.expressions import compile_condition, compile_expression, compile_template
 from worker.config.mappings import MissingRule
 from worker.config.run_templates import VARIABLE, compile_run_template
+from worker.config.run_values import RunTemplate
 from worker.config.template_lexer import OPEN
 from worker.config.variables import KNOWN, VariablePath, VariableSyntaxError, parse_variable
 from worker.core.errors import ConfigError

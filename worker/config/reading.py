@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.operation import Operation
@@ -12,9 +12,7 @@ from worker.config.compiled import RequestParameters
 from worker.config.config_node import ConfigNode
 from worker.config.parameters import Checks, check_transform, find_operation, own_parameters, request_parameters, require_path, supplies_any_path
 from worker.config.reports import compile_report, report_operation
-
-if TYPE_CHECKING:
-    from worker.config.subscribers import SubscriberDefinition
+from worker.config.subscribers import SubscriberDefinition
 
 NOT_FILTERING = ("include", "order")
 FILTERING = ("only", "include_this_id")

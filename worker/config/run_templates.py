@@ -13,11 +13,11 @@ from typing import Any
 
 import structlog
 
-from worker.config.automation import RunTemplate, Values
 from worker.config.expression_batch import ExpressionBatch
 from worker.config.expressions import Compilation, expression_part, nothing
 from worker.config.mappings import Composer, MissingRule, Place, as_text, concatenate, settled
 from worker.config.paths import Scope
+from worker.config.run_values import RunTemplate, Values
 from worker.config.source_location import NO_LOCATION, SourceLocation
 from worker.config.template_lexer import OPEN, Embedded, LiteralText, Unclosed, parts
 from worker.config.variables import VariablePath, VariableSyntaxError, parse_variable

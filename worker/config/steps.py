@@ -10,7 +10,7 @@ from pydantic import Field
 
 from worker.catalogue.actions import Action, UnknownAction, find_action
 from worker.catalogue.errors import MethodNotAllowed, UnknownEntity
-from worker.config.automation import Method, RunTemplate, Step
+from worker.config.automation import Method, Step
 from worker.config.branches import Next, compile_branches
 from worker.config.compiled import Find
 from worker.config.config_node import ConfigNode
@@ -22,6 +22,7 @@ from worker.config.parameters import Checks, missing_path, named, path_nodes, qu
 from worker.config.references import References, check_reference
 from worker.config.required import compile_required
 from worker.config.run_templates import BoundRunTemplate
+from worker.config.run_values import RunTemplate
 from worker.config.step_parts import (
     MOST_PARALLEL,
     Items,

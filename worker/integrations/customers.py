@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from worker.config.automation import Integration, Method, Values
+from worker.config.automation import Integration, Method
+from worker.config.run_values import Values
 from worker.core.errors import ExpressionError
 from worker.core.exchange import Exchange, Fate
 from worker.core.lookups import key_text

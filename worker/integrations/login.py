@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from math import inf
 
-from worker.config.automation import Integration, Values
+from worker.config.automation import Integration
 from worker.config.integration_parts import Login
+from worker.config.run_values import Values
 from worker.config.variables import VariablePath
 from worker.core.errors import CallRefused, EvaluatorUnavailable, ExpressionError
 from worker.core.exchange import Exchange, Fate

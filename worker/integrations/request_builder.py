@@ -11,7 +11,8 @@ from yarl import URL
 
 from worker.catalogue.errors import RequestError
 from worker.catalogue.values import is_text, segment_problem
-from worker.config.automation import Integration, Method, Values
+from worker.config.automation import Integration, Method
+from worker.config.run_values import Values
 from worker.core.errors import CallRefused, Undecodable
 from worker.core.header_names import header_problem, is_credential_header
 from worker.core.json_codec import decode, encode

@@ -7,8 +7,9 @@ import pytest
 from aiohttp import web
 
 from tests.tools.evaluating import InProcess
-from worker.config.automation import Integration, IntegrationAuth, Method, Values
+from worker.config.automation import Integration, IntegrationAuth, Method
 from worker.config.run_templates import compile_run_template
+from worker.config.run_values import Values
 from worker.core.clock import SystemClock
 from worker.integrations.caller import open_caller
 from worker.metrics import Metrics

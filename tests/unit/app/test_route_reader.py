@@ -13,12 +13,12 @@ from tests.tools.process import write_routes
 from worker.app import route_reader
 from worker.app.route_reader import RouteReader
 from worker.app.shape import beside_changed, changed_names, shape_of
-from worker.config.automation import Values
 from worker.config.expressions import compile_template
 from worker.config.loader import load_routes
 from worker.config.rereading import Files
 from worker.config.routes import Routes
 from worker.config.run_templates import compile_json_text, compile_run_template
+from worker.config.run_values import Values
 from worker.config.source_location import NO_LOCATION
 from worker.core.errors import ConfigError, ExpressionError
 from worker.core.evaluation import UNDEFINED

@@ -5,8 +5,9 @@ import pytest
 from tests.tools.certificates import private_key
 from tests.tools.evaluating import evaluated, filled, holds
 from tests.tools.every import every
-from worker.config.automation import CallerAuth, IntegrationAuth, Values
+from worker.config.automation import CallerAuth, IntegrationAuth
 from worker.config.events import EVENTS, event_name
+from worker.config.run_values import Values
 
 VALUES = Values({"Prompt": 'so "what"', "Id": 7, "Kind": "a b"}, frozenset(("Kind",)), status=200, request={"a": 1})
 API = """

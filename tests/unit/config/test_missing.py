@@ -6,9 +6,9 @@ import pytest
 
 from tests.tools.evaluating import InProcess, evaluated, filled, now
 from tests.tools.every import every
-from worker.config.automation import Values
 from worker.config.expressions import compile_expression, compile_template
 from worker.config.run_templates import compile_run_template
+from worker.config.run_values import Values
 from worker.core.errors import ConfigError, ExpressionError
 
 MESSAGE = {"serial": "A1", "nil": None, "empty": "", "zero": 0, "deep": {"in": {"here": "x"}}, "secret": "planted"}

@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 
 from tests.tools.evaluating import filled
 from tests.tools.every import every
-from worker.config.automation import Values
 from worker.config.run_templates import compile_run_template, variable_template
+from worker.config.run_values import Values
 from worker.core.errors import ConfigError, ExpressionError
 
 VALUES = Values(

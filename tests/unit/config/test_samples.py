@@ -8,8 +8,8 @@ import pytest
 
 from tests.tools.evaluating import InProcess, evaluated, filled, holds
 from worker.cli.check import check
-from worker.config.automation import Values
 from worker.config.loader import load_routes
+from worker.config.run_values import Values
 from worker.core.errors import ExpressionError
 from worker.core.lookups import LookupAnswer
 from worker.flows.lookups.evaluator import LookupEvaluator

@@ -8,9 +8,9 @@ import pytest
 
 from tests.tools.evaluating import InProcess
 from tests.unit.flows.routes import Impatient
-from worker.config.automation import Values
 from worker.config.control_steps import Publication
 from worker.config.run_templates import compile_run_template
+from worker.config.run_values import Values
 from worker.core.errors import BrokerUnreachable, ChannelLost, ExpressionError, PublishDoubtful, PublishRefused, Unpublishable, Unroutable
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Refused, Unsent

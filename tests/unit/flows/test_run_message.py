@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.tools.every import every
 from tests.unit.flows.routes import Arrived
-from worker.config.automation import Values
 from worker.config.control_steps import MOST_STARTS
+from worker.config.run_values import Values
 from worker.core.errors import Undecodable
 from worker.core.message import Message
 from worker.flows.running import run_message

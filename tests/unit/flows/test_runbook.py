@@ -13,10 +13,11 @@ from tests.tools.evaluating import InProcess
 from tests.tools.headers import opened
 from tests.unit.flows.routes import Arrived, Holding, Impatient, Ledger
 from worker.catalogue.errors import WrongType
-from worker.config.automation import Runbook, Step, Values
+from worker.config.automation import Runbook, Step
 from worker.config.control_steps import Branch
 from worker.config.expressions import compile_condition
 from worker.config.run_templates import compile_run_template
+from worker.config.run_values import Values
 from worker.config.variables import parse_variable
 from worker.core.errors import CallRefused
 from worker.core.ledger import visit_key

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from tests.tools.evaluating import InProcess, now
-from worker.config.automation import Integration, IntegrationAuth, Method, Values
+from worker.config.automation import Integration, IntegrationAuth, Method
 from worker.config.run_templates import compile_json_text, compile_run_template
+from worker.config.run_values import Values
 from worker.config.source_location import NO_LOCATION
 from worker.core.errors import CallRefused, ExpressionError
 from worker.integrations.request_builder import build_call

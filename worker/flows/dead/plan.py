@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from worker.config.automation import Runbook, Step, Values
+from worker.config.automation import Runbook, Step
 from worker.config.routes import Routes
+from worker.config.run_values import Values
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable
 from worker.core.message import Message

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from worker.config.automation import Step, Values
+from worker.config.automation import Step
+from worker.config.run_values import Values
 from worker.core.outcome import ARROW, DeadClass, Doubtful, Outcome, Passed, Refused, Unsent
 from worker.flows.running.iteration import Failure
 from worker.flows.running.run_message import Returned, Run, run_queue

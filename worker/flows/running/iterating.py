@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from worker.config.automation import Runbook, Step, Values
+from worker.config.automation import Runbook, Step
 from worker.config.control_steps import MOST_STARTS, ForEach
+from worker.config.run_values import Values
 from worker.core.errors import ExpressionError
 from worker.core.lanes import LanePart, RunBroker
 from worker.core.ledger import Ledger, visit_key

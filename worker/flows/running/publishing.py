@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from worker.config.automation import Values
 from worker.config.control_steps import Publication
+from worker.config.run_values import Values
 from worker.core.errors import BrokerError, ExpressionError, PublishDoubtful, PublishRefused, Unpublishable, Unroutable
 from worker.core.header_fields import LARGEST_COUNT
 from worker.core.json_codec import encode

@@ -8,10 +8,11 @@ from dataclasses import replace
 import structlog
 
 from worker.catalogue.errors import RequestError, WrongType
-from worker.config.automation import Runbook, Step, Values
+from worker.config.automation import Runbook, Step
 from worker.config.compiled import Condition
 from worker.config.control_steps import ForEach, SubRunbook
 from worker.config.mappings import as_text
+from worker.config.run_values import Values
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, LookupUnanswered, Undecodable
 from worker.core.known_secrets import KnownSecrets, secret_texts

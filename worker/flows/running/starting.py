@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from worker.config.automation import Runbook, Step, Values
+from worker.config.automation import Runbook, Step
 from worker.config.control_steps import MOST_STARTS, SubRunbook
+from worker.config.run_values import Values
 from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable

@@ -10,8 +10,9 @@ from typing import Any
 from worker.catalogue.actions import Action
 from worker.catalogue.catalogue import load
 from worker.catalogue.requests import build_request
-from worker.config.automation import Integration, Method, Runbook, Step, Values
+from worker.config.automation import Integration, Method, Runbook, Step
 from worker.config.method_caller import Caller
+from worker.config.run_values import Values
 from worker.core.errors import Undecodable
 from worker.core.exchange import Exchange, Fate, Priority
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Refused, Unsent

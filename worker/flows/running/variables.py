@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from worker.config.automation import Values
+from worker.config.run_values import Values
 from worker.config.variables import VariablePath
 
 logger = structlog.get_logger()
