@@ -36,7 +36,7 @@ class Metrics:
         self.known = self._gauge("known_records", "Records that a subscriber knows", "route")
         self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although one was created", "route")
         self.refused_state = self._counter(
-            "refused_state", "Batons, claims, permits, write notices and results of lanes that no worker can have written", "kind"
+            "refused_state", "Batons, claims, permits, write notices, lists of paused routes and results of lanes that no worker can have written", "kind"
         )
         self.trace_dropped = self._counter("trace_dropped", "Stages of records and messages that the broker did not take for `halo-worker trace`")
         self.deliveries = self._counter(
@@ -64,7 +64,10 @@ class Metrics:
         """What `status` shows of routes, beside their counts."""
         self.paused = self._gauge("paused", "1 while an operator has paused the route", "route")
         self.waiting = self._gauge(
-            "waiting", "Messages and polls that have waited for more than 5 s, by cause: budget, token, halo, claim, memory, retry", "route", "cause"
+            "waiting",
+            "Messages and polls that have waited for more than 5 s in all, by cause: budget, token, halo, claim, memory, retry, list, expressions",
+            "route",
+            "cause",
         )
         self.succeeded = self._gauge("last_success_timestamp_seconds", "When a publisher's or runbook's last message was done, seconds since 1970", "route")
         self.retrying = self._gauge("retrying", "Copies that this replica has put into retry queues and that are not due yet", "route")

@@ -17,13 +17,14 @@ logger = structlog.get_logger()
 TOLD_AFTER = 5.0  # seconds
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class WaitScope:
-    """One message or poll of a route. `told`: what the log already says that it waits for."""
+    """One message or poll of a route. `told`: what the log already says that it waits for. `waited`: seconds of all waits that have ended."""
 
     route: str
     metrics: Metrics
     told: set[str] = field(default_factory=set)
+    waited: float = 0.0
 
 
 SCOPE: ContextVar[WaitScope | None] = ContextVar("wait_scope", default=None)
@@ -41,15 +42,22 @@ def wait_scope(route: str, metrics: Metrics) -> Iterator[None]:
 
 @contextmanager
 def waiting_for(cause: str, detail: str = "", **fields: Any) -> Iterator[None]:
-    """Around a wait. `cause`: budget, token, halo, claim, memory or retry; `detail`: the same for people, with names."""
+    """Around a wait. `cause`: budget, token, halo, claim, memory, retry, list or expressions; `detail`: the same for people, with names.
+
+    Waits of one message or poll count together: a poll of many pages that waits a second for each of them is late, too.
+    """
     scope = SCOPE.get()
     wait = _Wait(cause, detail or cause, scope, fields)
-    timer = asyncio.get_running_loop().call_later(TOLD_AFTER, wait.tell)  # in the context of the message, which its line then names
+    loop = asyncio.get_running_loop()
+    begun, waited = loop.time(), 0.0 if scope is None else scope.waited
+    timer = loop.call_later(max(0.0, TOLD_AFTER - waited), wait.tell)  # in the context of the message, which its line then names
     try:
         yield
     finally:
         timer.cancel()
         wait.end()
+        if scope is not None:
+            scope.waited += loop.time() - begun
 
 
 @dataclass(slots=True, eq=False)

@@ -812,6 +812,43 @@ BREAKS = (
         "    for name, offset in varying(''):",
         (f"{UNIT}/config/test_customers.py::test_a_wrong_definition_is_told_at_its_place_once",),
     ),
+    Break(
+        "the right admin token takes as long as a guess",
+        "worker/web/page/attempts.py",
+        "        if held:\n",
+        "        if held and not right:\n",
+        (
+            "tests/flows/web/test_page_attacks.py::test_after_wrong_tokens_of_a_stranger_behind_the_same_proxy_the_right_one_still_gets_in_after_as_long_as_a_guess",
+        ),
+    ),
+    Break(
+        "on ordered routes `when` comes before a missing key",
+        "worker/flows/ordered/lane_runner.py",
+        "            work = partial(refused_unless_left_out,",
+        "            return refused\n            work = partial(refused_unless_left_out,",
+        ("tests/flows/order/test_stuck.py::test_what_when_leaves_out_is_skipped_although_it_has_no_key_and_what_when_takes_is_buried",),
+    ),
+    Break(
+        "no connection to a customer's row that a reload has removed",
+        "worker/integrations/pool.py",
+        "if (wanted := self._wanted.get(key)) is None:",
+        "if (wanted := self._wanted.get(key, integration)) is None:",
+        ("tests/flows/integrations/test_pool.py::test_a_call_that_a_reload_overtakes_opens_no_connection_to_a_row_that_is_gone",),
+    ),
+    Break(
+        "the secret files that a definition names are part of what it says",
+        "worker/config/loader.py",
+        "    content = {reference: variables.known(reference) for",
+        "    content = {reference: reference for",
+        ("tests/flows/control/test_reloading.py::test_a_webhook_and_a_transform_take_the_content_that_their_secret_files_have_now",),
+    ),
+    Break(
+        "what is too large and tells of deaths is read alone, and stops no ordered route",
+        "worker/flows/ordered/intake.py",
+        "            if self._unread.is_buried_as_copy(delivery):\n",
+        "            if False:\n",
+        ("tests/flows/attacks/test_broker_deaths.py::test_a_too_large_message_that_tells_of_deaths_stops_no_route_that_keeps_an_order",),
+    ),
 )
 
 

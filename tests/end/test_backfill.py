@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import orjson
 import pytest
@@ -80,7 +81,7 @@ async def test_an_operator_starts_sees_and_ends_it(halos, stage, broker):
     async with listening(broker):
         done = await backfill(stage, "--from", "2000-01-01", "--wait")
         assert done.code == 0, done.err
-        assert "done; 350 events published of 350 records read" in done.out
+        assert re.search(r": done at 20\S+Z; 350 events published of 350 records read", done.out)
         told = await shown(stage)
         assert (told["state"], told["published"], told["share"]) == ("done", 350, 1.0)
 
@@ -100,7 +101,8 @@ async def test_a_second_one_is_refused_while_the_first_is_under_way_and_a_cancel
     again = await backfill(stage, "--from", "2000-01-01")
     assert (again.code, "is under way" in again.err) == (1, True)
     ended = await backfill(stage, "--cancel")
-    assert (ended.code, "cancelled, an operator ended it; 0 events published" in ended.out) == (0, True)
+    assert ended.code == 0
+    assert re.search(r": cancelled at 20\S+Z, an operator ended it; 0 events published", ended.out)
     async with listening(broker) as listener:
         await stage.start(name="worker-2")
         halo.store.update("tickets", 1, {"summary": "live"})

@@ -32,6 +32,8 @@ async def test_twenty_customers_get_their_own_and_a_new_row_is_served_after_a_re
         assert sorted(letter.headers["dead-class"] for letter in letters) == ["retries_exhausted"] * 3 + ["transform"]
         unknown = next(letter for letter in letters if letter.headers["dead-class"] == "transform")
         assert unknown.headers["dead-reason"] == "step 'alert': rmm.alert: the table `tenants` has no such row"
+        refused = [letter.headers["dead-reason"] for letter in letters if letter is not unknown]
+        assert all(f"customer {WRONG}: no token" in reason for reason in refused), "an operator looks for the row"
         await other.settles(QUEUE)
         await other.settles(run_queue("rb"))
         good = [name for name in NAMES if name not in {AWAY, WRONG}]

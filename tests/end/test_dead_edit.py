@@ -68,6 +68,8 @@ async def test_an_edited_letter_is_replayed_with_its_new_body_and_the_original_s
     assert (edited.code, edited.err) == (0, "")
     [after] = (await json(stage, "list", "erp"))["letters"]
     assert after | {"edited": False} | {"age": before["age"]} == before
+    listed = (await dead(stage, "list", "erp")).out
+    assert ("edited" in listed.splitlines()[0], " yes " in listed) == (True, True), listed
     [letter] = await json(stage, "show", "erp", "m1")
     assert (letter["body"]["payload"]["client_id"], letter["headers"]["order-id"]) == (12, 7)
     [original] = await json(stage, "show", "halo.edits.dead", "m1")

@@ -159,7 +159,10 @@ async def test_a_broker_that_comes_late_is_waited_for(halos, stage, amqp_url):
         proxy.refusing = True
         proxy.reset()
         await worker.unready()
-        assert not (await worker.parts())["publisher erp"]["ok"], "nobody consumes without a broker"
+        parts = await worker.parts()
+        assert parts["broker"]["detail"].endswith("; the worker connects again until it succeeds")
+        assert "Error(" not in parts["broker"]["detail"]
+        assert not parts["publisher erp"]["ok"], "nobody consumes without a broker"
         proxy.refusing = False
         await worker.ready()
         assert await worker.stop() == 0

@@ -17,6 +17,6 @@ TOKEN = "a-token-of-the-tests-0123456789"
 async def page_of(service: Service, token: str | None = TOKEN, hosts: tuple[str, ...] = ()) -> AsyncIterator[str]:
     """The address of the page."""
     desk = PageDesk(service, service.settings, partial(service.attach, "halo-worker page"), service.clock)
-    page = PageSettings(desk, service.clock.now, token, hosts)
+    page = PageSettings(desk, service.clock, token, hosts)
     async with desk.serving(), serve_admin("127.0.0.1", 0, service.health, service.metrics, page) as port:
         yield f"http://127.0.0.1:{port}"

@@ -47,3 +47,18 @@ async def test_a_short_wait_is_not_told():
     with capture_logs() as logged, wait_scope("erp", metrics), waiting_for("budget"):
         await turns()
     assert (logged, values_of(metrics.waiting)) == ([], {})
+
+
+async def test_short_waits_of_one_poll_count_together(monkeypatch):
+    metrics, loop = Metrics(), asyncio.get_running_loop()
+    now = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: now)
+    with capture_logs() as logged, wait_scope("tickets", metrics):
+        for _ in range(6):
+            with waiting_for("budget", "the request budget of client main"):
+                await turns()
+                now += 1.0
+        with waiting_for("budget", "the request budget of client main"):
+            await turns()
+            assert values_of(metrics.waiting) == {("tickets", "budget"): 1}
+    assert [line["waits_for"] for line in logged] == ["the request budget of client main"]

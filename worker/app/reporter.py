@@ -121,8 +121,16 @@ class Reporter:
         if not consumes:
             return "waiting", parts[0].detail if parts else "starting"
         if causes:
-            return "waiting", f"messages wait for {', '.join(causes)}"
+            return "waiting", f"{'the poll waits' if place.kind == 'subscriber' else 'messages wait'} for {', '.join(causes)}"
+        if place.kind == "subscriber" and (away := self._client_away(place.name)):
+            return "waiting", away
         return "running", next((part.detail for part in parts if part.detail.startswith(TOLD)), "")
+
+    def _client_away(self, subscriber: str) -> str:
+        """Why a subscriber will not poll; empty where its client works. Between polls it asks Halo nothing, and would look well."""
+        route = self.routes().subscribers.get(subscriber)
+        part = None if route is None else self.health.parts.get(f"client {route.client}")
+        return "" if route is None or part is None or part.ok else f"no polls while its Halo client is down: client {route.client}: {part.detail}"
 
     def _clients(self) -> tuple[ClientReport, ...]:
         up, used, limit = values_of(self.metrics.client_up), values_of(self.metrics.budget_used), values_of(self.metrics.budget_limit)

@@ -23,6 +23,7 @@ from worker.flows.consuming.availability import AllAvailable, Availability
 from worker.flows.consuming.consumer import Consumer, Consumption
 from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.runner import Handler
+from worker.flows.consuming.services import ConsumerServices
 from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.hooks.held_deliveries import HeldDeliveries, held_topology
@@ -106,8 +107,7 @@ class Wiring:
         what, handler = consumption_of(route), flow.handle
         if not route.has_waiting_queue:
             return self._consumer(what, handler, halo, publisher_topology(route), self._answer(route))
-        kept = (self.evaluator, self.codec, self.memory, self.clock, self.metrics)
-        ordered = OrderedConsumer(route, handler, halo, *kept, health=self.health, tasks=self.tasks, tracer=self.tracer, answer=self._answer(route))
+        ordered = OrderedConsumer(route, handler, halo, self.evaluator, self._services(), self._answer(route))
         return Flow(route.name, what.part, ordered_publisher_topology(route), ordered.serve)
 
     def _answer(self, route: Publisher) -> Answer:
@@ -138,9 +138,10 @@ class Wiring:
         return Flow(subscriber, waking.part, wake_topology(subscriber), waking.serve)
 
     def _consumer(self, what: Consumption, handler: Handler, needs: Availability, topology: Topology, answer: Answer = no_answer) -> Flow:
-        kept = (self.codec, self.memory, self.clock, self.metrics, self.health)
-        consumer = Consumer(what, handler, needs, *kept, tasks=self.tasks, tracer=self.tracer, answer=answer)
-        return Flow(what.route, what.part, topology, consumer.serve)
+        return Flow(what.route, what.part, topology, Consumer(what, handler, needs, self._services(), answer).serve)
+
+    def _services(self) -> ConsumerServices:
+        return ConsumerServices(self.codec, self.memory, self.clock, self.metrics, self.health, self.tasks, self.tracer)
 
 
 def wanted(routes: Mapping[str, R], names: Collection[str] | None) -> list[R]:

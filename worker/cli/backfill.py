@@ -74,7 +74,7 @@ class BackfillDesk(Desk):
         def cancelled(before: Backfill | None) -> Backfill:
             if before is None or not before.running:
                 raise CannotBackfill(f"no backfill of {self.route.name} is under way")
-            return replace(before, state="cancelled", reason="an operator ended it")
+            return replace(before, state="cancelled", reason="an operator ended it", at=SystemClock().now())
 
         async with self.broker() as broker:
             self._print(await self._replaced(broker, cancelled), as_json=as_json)
@@ -139,11 +139,21 @@ class BackfillDesk(Desk):
 
 
 def described(name: str, found: Backfill) -> dict[str, Any]:
-    """As `--json` prints it. `share`: from 0 to 1; `left_s`: seconds; null while they are not known."""
+    """As `--json` prints it. `share`: from 0 to 1; `left_s`: seconds; null while they are not known. `ended_at`: null while it is under way."""
     ends = None if found.left is None else stamp(datetime.fromtimestamp(found.at + found.left, UTC))
     told = {"subscriber": name, "id": found.id, "state": found.state, "from": stamp(found.since), "until": stamp(found.until)}
     counts = {"rows": found.rows, "published": found.published, "total": found.total, "share": found.share}
-    return told | counts | {"left_s": None if found.left is None else round(found.left), "ends_at": ends, "failures": found.failures, "reason": found.reason}
+    return (
+        told
+        | counts
+        | {
+            "left_s": None if found.left is None else round(found.left),
+            "ends_at": ends,
+            "ended_at": ended(found),
+            "failures": found.failures,
+            "reason": found.reason,
+        }
+    )
 
 
 def sentence(name: str, found: Backfill) -> str:
@@ -151,11 +161,15 @@ def sentence(name: str, found: Backfill) -> str:
     about = f"{name}: backfill of what was updated since {stamp(found.since)}"
     counts = f"{found.published:,} events published of {found.rows:,} records read"
     if not found.running:
-        return f"{about}: {found.state}{f', {found.reason}' if found.reason else ''}; {counts}"
+        return f"{about}: {found.state} at {ended(found)}{f', {found.reason}' if found.reason else ''}; {counts}"
     trouble = f"; the last turn failed ({found.failures} in a row): {found.reason}" if found.failures else ""
     if not found.at:
         return f"{about}: starts with the next turn of a worker{trouble}"
     return f"{about}: {counts}; {remaining(found)}{trouble}"
+
+
+def ended(found: Backfill) -> str | None:
+    return None if found.running else stamp(datetime.fromtimestamp(found.at, UTC))
 
 
 def remaining(found: Backfill) -> str:

@@ -116,7 +116,7 @@ class Desk:
     async def show(self, *, as_json: bool) -> int:
         async with self.broker() as broker:
             status = await read_status(broker, SystemClock(), self.route.name)
-        told = described(self.route, status)
+        told = described(self.route, status, self.longest)
         if as_json:
             write_json(told, indent=False)
         else:
@@ -247,15 +247,16 @@ def first_day(route: Subscriber) -> str:
             return f"it starts as on the first day: what was updated since {stamp(moment)} is published again"
 
 
-def described(route: Subscriber, status: BatonStatus) -> dict[str, Any]:
-    """Return what `show` prints, in its order."""
+def described(route: Subscriber, status: BatonStatus, longest: float) -> dict[str, Any]:
+    """Return what `show` prints, in its order. `longest`: seconds after which a replica has put the baton back."""
     baton = status.baton
     if not status.bootstrapped:
         return {"subscriber": route.name, "state": "none: the worker has never run with it on this broker"}
     if baton is None:
         return {
             "subscriber": route.name,
-            "state": "away: a replica holds the baton; after more than a turn it is gone: use `cursor set` or `cursor reset`",
+            "state": f"polling: a replica holds the baton for its turn. Look again after the turn. If it is away for more than "
+            f"{format_duration(round(longest))}, it is gone: use `cursor set` or `cursor reset`",
         }
     at = {name: stamp(datetime.fromtimestamp(value, UTC)) if value else "never" for name, value in (("polled", baton.polled), ("due", baton.due))}
     scan = "none under way" if baton.scan is None else f"page {baton.scan['position']['page']}"

@@ -84,7 +84,7 @@ async def serve(settings: Settings, service: partial[Service], files: Files, hid
         shorten_pauses()
         desk = PageDesk(worker, settings, partial(worker.attach, f"halo-worker page of {settings.instance}"), worker.clock)
         token = None if settings.admin_token is None else settings.admin_token.get_secret_value()
-        page = PageSettings(desk, worker.clock.now, token, settings.admin_hosts)
+        page = PageSettings(desk, worker.clock, token, settings.admin_hosts)
         async with desk.serving(), serve_admin(settings.admin_host, settings.admin_port, worker.health, worker.metrics, page):
             reloading = asyncio.create_task(reload(settings, worker, files, hidden, asked), name="reloading")
             try:

@@ -10,7 +10,7 @@ from yarl import URL
 
 from worker.config.config_node import ConfigNode
 from worker.config.definition import mistake
-from worker.config.hosts import allowed, host_entry, local, numeric
+from worker.config.hosts import NO_NAME, allowed, host_entry, is_host, local, numeric
 
 TWICE = re.compile(r"https?://https?:", re.IGNORECASE)
 
@@ -31,6 +31,8 @@ def api_address(value: str, *, query: bool = False) -> str:
         raise mistake("must be an address such as https://api.example.com/v1")
     if TWICE.match(value.strip()):
         raise mistake("begins with a scheme twice: write `https://` once")
+    if not is_host(host):
+        raise mistake(NO_NAME)
     if url.user is not None or url.password is not None:
         raise mistake("must not hold a user name or password; write credentials under `auth`")
     if (url.query_string and not query) or url.fragment:

@@ -11,8 +11,10 @@ from yarl import URL
 from worker.catalogue.catalogue import Catalogue
 from worker.catalogue.errors import NotOpenApi
 from worker.catalogue.tenant import LARGEST, parse_openapi
+from worker.config.addresses import TWICE
 from worker.config.config_node import ConfigNode
 from worker.config.definition import Definition, build, mistake
+from worker.config.hosts import NO_NAME, is_host
 from worker.config.references import References
 from worker.config.routes import Client, Grant, RateLimit
 from worker.config.value_types import Duration, Text, seconds
@@ -39,12 +41,16 @@ def address(value: str, *, credentials: bool = False, query: bool = False) -> st
     """An http or https address without its last slash and, unless `query`, without a query; never with a fragment."""
     try:
         url = URL(value.strip())
-        host, port = url.host, url.port
+        host, port = url.raw_host, url.port
     except ValueError:
         host = port = None
         url = URL()
     if url.scheme not in {"http", "https"} or not host or port is None:
         raise mistake(f"must be an address such as {'http://proxy:3128' if credentials else 'https://acme.haloitsm.com'}")
+    if TWICE.match(value.strip()):
+        raise mistake("begins with a scheme twice: write `https://` once")
+    if not is_host(host):
+        raise mistake(NO_NAME)
     hidden = "@" in value and not is_encoded(value.strip())  # yarl may read part of a password as the host or path
     if credentials and hidden:
         raise mistake("must have special characters in its user name and password percent-encoded, such as %40 for @ and %2F for /")

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import stat
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,8 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_ROWS: Final = 20_000
 MAX_PROBLEMS: Final = 10  # of one file
 SEPARATORS: Final = ",;\t"
+EXCEL: Final = re.compile(r'\s*"?sep=(?P<separator>.)"?[ \t;,]*(?:\r\n|\n|\r|\Z)', re.IGNORECASE)
+"""A first line that tells Excel the separator; it is no header."""
 WHOLE_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
 UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 TWO: Final = 2
@@ -83,7 +86,14 @@ def read_csv_table(path: Path, name: str) -> CsvTable:
 
 def read_rows(text: str, table: CsvTable) -> None:
     """Raises `csv.Error`."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator_of(text), strict=True)
+    told = EXCEL.match(text)
+    if told is not None and told["separator"] not in SEPARATORS:
+        table.add_error(1, "the line `sep=` names a separator that is none of comma, semicolon and tab")
+        return
+    first = 0 if told is None else text.count("\n", 0, told.end())
+    body = text if told is None else "\n" * first + text[told.end() :]
+    separator = separator_of(text) if told is None else told["separator"]
+    reader = csv.reader(io.StringIO(body, newline=""), delimiter=separator, strict=True)
     header: list[str] = []
     for cells in reader:
         if not any(cell.strip() for cell in cells):
@@ -117,7 +127,11 @@ def header_problem(header: list[str]) -> str | None:
     if not all(header):
         return f"the header has no name for column {header.index('') + 1}"
     twice = [name for name, count in Counter(header).items() if count > 1]
-    return f"the header names the column `{twice[0]}` twice" if twice else None
+    if twice:
+        return f"the header names the column `{twice[0]}` twice"
+    seen: dict[str, str] = {}
+    near = next(((seen[seen_as(name)], name) for name in header if seen.setdefault(seen_as(name), name) != name), None)
+    return f"the columns `{near[0]}` and `{near[1]}` differ only by case or space" if near else None
 
 
 def cell_value(cell: str) -> Any:
@@ -128,3 +142,9 @@ def cell_value(cell: str) -> Any:
 
 def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def seen_as(name: str) -> str:
+    """A key or a column without case, space and characters that are not seen."""
+    shown = "".join(unicodedata.normalize("NFKC", name).split()).casefold()
+    return "".join(each for each in shown if unicodedata.category(each) != "Cf")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from worker.config.config_node import ConfigNode, RouteFile
+from worker.config.csv_tables import seen_as
 from worker.config.row_texts import ABSENT, UnusableCell, columns_of, filled_text, text_problems
 from worker.config.table_source import TableSource
 from worker.core.errors import Problem
@@ -16,6 +17,7 @@ from worker.core.suggest import choices
 
 CREDENTIALS: Final = frozenset(("password", "token", "value", "client_secret", "private_key"))
 MOST_TOLD: Final = 5  # mistakes of rows
+BRACES: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 Position = tuple[int, int]
 
 
@@ -36,6 +38,8 @@ class RowPlace:
 class RowView:
     """The definition as one row makes it. `key`: of the row; `values`: what `$customer` is in methods; `line`: of the row in `table`.
 
+    `places`: texts that take usable values; `sound`: all of them do.
+
     The view collects its errors: `report` tells those of the row's values at the row. The others are those of every row, and the definition's own check has them.
     """
 
@@ -46,6 +50,7 @@ class RowView:
     line: int
     target: list[Problem]
     places: Sequence[RowPlace] = ()
+    sound: bool = True
 
     def without_methods(self) -> ConfigNode:
         """The members of the connection alone."""
@@ -66,7 +71,7 @@ class RowView:
 
 @dataclass(frozen=True, slots=True)
 class CustomerRows:
-    """`views`: of the sound rows. `general`: stands for the definition in its own check; it has the values of a row."""
+    """`views`: of all rows. `general`: stands for the definition in its own check; it has the values of a row."""
 
     general: RowView
     views: tuple[RowView, ...] = ()
@@ -91,31 +96,41 @@ class RowReader:
         problems = list(self._ambiguous())
         views: list[RowView] = []
         for key in self.source.rows:
-            try:
-                views.append(self.view(key, self.source.row(key)))
-            except UnusableCell as error:
-                problems.append(self._problem(key, str(error)))
+            view, unusable = self._view(key, self.source.row(key))
+            views.append(view)
+            problems += unusable
         shorten(problems, 0)
         self.node.file.problems.extend(problems)
-        first = next(iter(views), None)
+        first = next((view for view in views if view.sound), None)
         general = self.view("", None) if first is None else self.view(first.key, first.values)
         return CustomerRows(general, tuple(views))
 
     def view(self, key: str, row: Mapping[str, Any] | None) -> RowView:
-        """`row` None: the values of no row. Raises `UnusableCell`."""
-        file = replace(self.node.file, problems=[])
-        node = self._filled(self.node, file, row)
-        return RowView(key, row or {}, node, self.source.file, self.source.lines.get(key, 0), self.node.file.problems, self.places)
+        """`row` None: the values of no row."""
+        return self._view(key, row)[0]
 
-    def _filled(self, node: ConfigNode, file: RouteFile, row: Mapping[str, Any] | None) -> ConfigNode:
-        """A copy of the node; what no row is filled into is shared. Raises `UnusableCell`."""
+    def _view(self, key: str, row: Mapping[str, Any] | None) -> tuple[RowView, list[Problem]]:
+        """The view, and what is wrong with cells: a text with such a cell is none of its places, and the other texts are still checked."""
+        file, unusable = replace(self.node.file, problems=[]), dict[str, str]()
+        node = self._filled(self.node, file, row, unusable)
+        places = tuple(place for place in self.places if place.name not in unusable)
+        view = RowView(key, row or {}, node, self.source.file, self.source.lines.get(key, 0), self.node.file.problems, places, not unusable)
+        return view, [self._problem(key, message) for message in dict.fromkeys(unusable.values())]
+
+    def _filled(self, node: ConfigNode, file: RouteFile, row: Mapping[str, Any] | None, unusable: dict[str, str]) -> ConfigNode:
+        """A copy of the node; what no row is filled into is shared. `unusable` gets what is wrong with a cell, by the name of its text."""
         if node.children:
-            children = {key: self._filled(child, file, row) if self._takes(child) else child for key, child in node.children.items()}
+            children = {key: self._filled(child, file, row, unusable) if self._takes(child) else child for key, child in node.children.items()}
             values = {key: child.value for key, child in children.items()}
             return replace(node, file=file, children=children, value=values if isinstance(node.value, dict) else list(values.values()))
         if not isinstance(node.value, str) or not columns_of(node.value):
-            return replace(node, file=file)
-        return replace(node, file=file, value=ABSENT if row is None else filled_text(node.value, row, file.variables))
+            return replace(node, file=file, value=without_braces(node.value) if row is None else node.value)
+        text = ABSENT
+        try:
+            text = ABSENT if row is None else filled_text(node.value, row, file.variables)
+        except UnusableCell as error:
+            unusable[place_of(node).name] = str(error)
+        return replace(node, file=file, value=text)
 
     def _takes(self, node: ConfigNode) -> bool:
         """Whether the row is filled in at load: everywhere but in methods, and there in the one that logs in."""
@@ -144,10 +159,9 @@ class RowReader:
         return Problem(self.source.file, self.source.lines.get(key, 0), 0, message)
 
 
-def seen_as(key: str) -> str:
-    """The key without case, space and characters that are not seen."""
-    shown = "".join(unicodedata.normalize("NFKC", key).split()).casefold()
-    return "".join(each for each in shown if unicodedata.category(each) != "Cf")
+def without_braces(value: Any) -> Any:
+    """Of a definition without a sound row: a mistake within braces must not count as a wrong address too."""
+    return BRACES.sub(ABSENT, value) if isinstance(value, str) else value
 
 
 def texts(node: ConfigNode) -> Iterator[ConfigNode]:

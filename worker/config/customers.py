@@ -81,6 +81,7 @@ def with_customers(integration: Integration, definition: CustomersDefinition | N
             own = {login.method: replace(compile_method(method, node.name, place), row=methods[login.method].row)} if method is not None else {}
             methods = dict(methods) | own
         view.report()
-        each[view.key] = replace(made, methods=methods, customer=view.key, values=view.values)
+        if view.sound:
+            each[view.key] = replace(made, methods=methods, customer=view.key, values=view.values)
     shorten(rows.general.target, told)
     return replace(integration, customers=Customers(definition.table, definition.at_once, each))

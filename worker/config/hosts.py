@@ -13,6 +13,8 @@ IPAddress = IPv4Address | IPv6Address
 NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", re.IGNORECASE)
 HIGHEST_PORT = 65535
+LONGEST_LABEL, LONGEST_NAME = 63, 253  # characters of RFC 1035
+NO_NAME = "has a host that is no name: letters, digits, `-` and `_`, with single dots between them, such as acme.haloitsm.com"
 HOST_FORM = "must be `host` or `host:port`, such as intranet.example or 10.0.0.5:8080"
 
 
@@ -28,6 +30,14 @@ def written_address(host: str) -> IPAddress | None:
         return ip_address(host.partition("%")[0])
     except ValueError:
         return None
+
+
+def is_host(host: str) -> bool:
+    """Whether it is an IP address or may be the name of a host, in ASCII as a URL has it: yarl takes spaces and empty labels."""
+    if written_address(host) is not None:
+        return True
+    name = host.removesuffix(".")
+    return NAME.fullmatch(name) is not None and len(name) <= LONGEST_NAME and all(0 < len(label) <= LONGEST_LABEL for label in name.split("."))
 
 
 def numeric(host: str) -> bool:
@@ -65,6 +75,6 @@ def host_entry(text: str) -> tuple[str, int | None]:
     if numeric(host):
         raise ValueError("is an ambiguous address: write all four numbers, such as 127.0.0.1")
     address = written_address(host)
-    if address is None and not NAME.fullmatch(host):
+    if not is_host(host):
         raise ValueError(HOST_FORM)
     return (str(address) if address is not None else host.rstrip(".").lower()), port

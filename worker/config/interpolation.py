@@ -12,6 +12,7 @@ from worker.core.redaction import is_secret_name
 from worker.core.suggest import did_you_mean
 from worker.core.text_files import UnreadableFile, read_text, trim
 
+SECRET_FILE = re.compile(r"\$\{file:[^{}\n]*\}")
 REFERENCE = re.compile(r"\$\$\{|\$\{([^}\n]*)\}?")
 NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")

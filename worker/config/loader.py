@@ -18,7 +18,7 @@ from worker.config.callers import check_shared_secrets
 from worker.config.config_node import ConfigNode, RouteFile
 from worker.config.customer_rows import read_customers
 from worker.config.excerpts import Excerpts
-from worker.config.interpolation import Variables
+from worker.config.interpolation import SECRET_FILE, Variables
 from worker.config.kinds import KINDS
 from worker.config.names import check_clients, check_exchanges, check_names, check_queues
 from worker.config.references import Compared, References
@@ -99,7 +99,7 @@ def compile_directory(
         shown = tuple(sorted(set(map(excerpts.shown, problems))))
         return CompiledDirectory(routes, shown, tuple(definitions), files, tuple(sorted(set(map(excerpts.shown, warnings)))))
     known = KnownSecrets(credentials(routes, variables))
-    sources = {node.name: f"{node.kind} {node.value!r}" for node in definitions} | {FILES: digest_of(routes)}
+    sources = {node.name: source_of(node, variables) for node in definitions} | {FILES: digest_of(routes)}
     found = tuple(sorted(set(map(excerpts.shown, warnings))))
     filled = known.with_more(values_of(routes, variables))
     return CompiledDirectory(replace(routes, warnings=found, sources=sources, secrets=known, filled=filled), (), tuple(definitions), files, found)
@@ -216,6 +216,17 @@ def credentials(routes: Routes, variables: Variables) -> Iterator[str | None]:
     for caller in (*(runbook.endpoint for runbook in routes.runbooks.values()), *(webhook.auth for webhook in routes.webhooks.values())):
         if caller is not None:
             yield from (caller.password, *caller.secrets)
+
+
+def source_of(node: ConfigNode, variables: Variables) -> str:
+    """What a definition says, with a digest of the secret files that it names: their content may change where their names stay.
+
+    A client reads its own again when Halo refuses it, and the `auth` of an integration is replaced beside the routes (`digest_of`).
+    """
+    text = f"{node.kind} {node.value!r}"
+    named = repr(node.child("methods").value) if node.kind == "integrations" else "" if node.kind == "clients" else text
+    content = {reference: variables.known(reference) for reference in sorted(set(SECRET_FILE.findall(named)))}
+    return f"{text} {sha256(repr(content).encode('utf-8', 'surrogateescape')).hexdigest()}" if content else text
 
 
 def digest_of(routes: Routes) -> str:

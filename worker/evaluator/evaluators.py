@@ -19,6 +19,7 @@ from worker.evaluator.process import Process, start_process
 from worker.evaluator.question import PendingQuestion, pending_question
 from worker.evaluator.wire import value_of
 from worker.metrics import Metrics
+from worker.waits import waiting_for
 
 logger = structlog.get_logger()
 PART: Final = "expressions"
@@ -115,7 +116,8 @@ class Evaluators:
         self._count_encoded(one.size)
         one.full = one.size > HEAVY
         self._place(one).put(one)
-        rest = await one.answer
+        with waiting_for("expressions", "its expressions: others come first, or they are slow"):
+            rest = await one.answer
         if len(rest) <= LARGE:
             return [value_of(part) for part in split_joined(rest)]
         values = []

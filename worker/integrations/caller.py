@@ -63,7 +63,8 @@ class IntegrationCaller:
             try:
                 lease = await stack.enter_async_context(self._pool.lease(customer))
             except ConfigError as error:  # of one customer; those of other integrations are known at the start
-                yield Exchange(Fate.NOT_SENT, reason=f"not sent: {'; '.join(problem.message for problem in error.problems)}")
+                problems = "; ".join(problem.message for problem in error.problems)
+                yield Exchange(Fate.NOT_SENT, reason=f"not sent: {problems}")
                 return
             if lease.turns is not None and (refused := await stack.enter_async_context(lease.turns.turn(customer))) is not None:
                 yield refused
@@ -122,12 +123,12 @@ class IntegrationCaller:
         """The exchange of a result. `token`: the one that was sent, where another can replace it. Raises `CallRefused`."""
         if isinstance(result, Failure) and result.refused:
             self._record(connection, method, REFUSED_FATE, None, started)
-            raise CallRefused(f"{method.full_name}: {result.reason}")
+            raise CallRefused(f"{method.full_name}: {connection.of_customer(result.reason)}")
         if token and isinstance(result, Answer) and result.status == HTTPStatus.UNAUTHORIZED:
             return Exchange(Fate.AUTH, result.status, stale_token=token)
-        exchange = to_exchange(connection.origin.authority, result, method.response_kind)
-        if isinstance(result, Failure) and result.withheld:  # no fault of the call: it counts as no attempt
-            exchange = replace(exchange, down=True)
+        exchange = to_exchange(connection.peer, result, method.response_kind)
+        if isinstance(result, Failure):
+            exchange = replace(exchange, reason=connection.of_customer(exchange.reason), down=result.withheld)  # withheld: no attempt, and no fault of the call
         self._record(connection, method, exchange.fate.value, exchange.status, started)
         return replace(exchange, duration=self._clock.monotonic() - started)
 
@@ -182,7 +183,7 @@ class IntegrationSlot:
             if exchange.fate is not Fate.DONE or not isinstance(result, Answer):
                 return exchange
             if problem := collector.add(call, exchange, result):
-                return replace(exchange, fate=Fate.REJECTED, body=None, reason=f"{self.connection.origin.authority}: {problem}")
+                return replace(exchange, fate=Fate.REJECTED, body=None, reason=f"{self.connection.peer}: {problem}")
             try:
                 call = collector.following(call, exchange)
             except CallRefused as error:

@@ -42,10 +42,24 @@ class ApiConnection:
     send: Send
     authorization: Authorization
 
+    @property
+    def peer(self) -> str:
+        """Who answers, for reasons: the host, with the key of the customer's row in the operator's table."""
+        customer = self.integration.customer
+        return f"{self.origin.authority} (customer {customer})" if customer else self.origin.authority
+
+    def of_customer(self, reason: str) -> str:
+        return named(self.integration, reason)
+
     def authorization_of(self, method: Method) -> Authorization:
         """A method that logs in goes without the token that it gives."""
         login = self.integration.auth.login
         return self.authorization if login is None or login.method != method.name else fixed_authorization(self.integration.auth)
+
+
+def named(integration: Integration, reason: str) -> str:
+    """The reason with the customer whom it is about: operators look for the row."""
+    return f"customer {integration.customer}: {reason}" if integration.customer else reason
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from worker.config.automation import Integration, IntegrationAuth
 from worker.halo.interception import Intercept
-from worker.integrations.connections import ApiConnection, ConnectionDeps, open_connection
+from worker.integrations.connections import ApiConnection, ConnectionDeps, integration_error, open_connection
 from worker.integrations.customers import CustomerTurns
 
 Key = tuple[str, str]
@@ -69,11 +69,14 @@ class ConnectionPool:
 
     @asynccontextmanager
     async def lease(self, integration: Integration) -> AsyncIterator[Lease]:
-        """The connection of an integration or of a customer. Raises `ConfigError` where it cannot be opened."""
-        lease = self._leases.get(key_of(integration))
+        """The connection of an integration or of a customer. Raises `ConfigError` where it cannot be opened, and where a reload has removed it meanwhile."""
+        key = key_of(integration)
+        lease = self._leases.get(key)
         if lease is None:
             async with self._opening:
-                lease = self._leases.get(key_of(integration)) or await self._open(self._wanted.get(key_of(integration), integration))
+                if (wanted := self._wanted.get(key)) is None:  # its address may not be called any more
+                    raise integration_error(integration, "it was removed from the route files or the table")
+                lease = self._leases.get(key) or await self._open(wanted)
         lease.users += 1
         try:
             yield lease

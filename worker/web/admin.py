@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -11,6 +11,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from worker.core.health import Health
+from worker.core.ports import Clock
 from worker.metrics import Metrics
 from worker.web.page.application import add_page
 from worker.web.page.defence import defended
@@ -54,7 +55,7 @@ class PageSettings:
     """`desk`: what the status page asks. `token`: with it a viewer may act, None: no viewer may. `hosts`: names under which browsers reach the port."""
 
     desk: Desk
-    now: Callable[[], float]
+    clock: Clock
     token: str | None = field(default=None, repr=False)
     hosts: tuple[str, ...] = ()
 
@@ -68,7 +69,7 @@ def admin_application(health: Health, metrics: Metrics, page: PageSettings | Non
     served.router.add_get("/readyz/public", admin.ready_public)
     served.router.add_get("/metrics", admin.metrics)
     if page is not None:
-        add_page(served, page.desk, page.token, page.now)
+        add_page(served, page.desk, page.token, page.clock)
     return served
 
 

@@ -37,6 +37,23 @@ async def test_a_too_large_message_that_tells_of_deaths_is_buried_as_a_copy_and_
     assert running.messages("erp", "retried") == 1, "and brings back what waits for its retry"
 
 
+@pytest.mark.parametrize("turns", [{"order_by": "{{ payload.inventory_number }}"}, {"fair_by": "{{ payload.client_id }}"}], ids=["in order", "in turns"])
+async def test_a_too_large_message_that_tells_of_deaths_stops_no_route_that_keeps_an_order(stage, halos, turns):
+    halo = await halos()
+    running = await start(stage.job, routes(halo, publishers={"erp": publisher(bind=BIND, **turns)}))
+    for number in range(3):
+        await stage.stranger.send({"payload": {"inventory_number": f"SN-{number}"}}, "asset.new", "erp")
+        await stage.stranger.send(TOO_LARGE, "asset.new", "erp", {"x-death": DEATHS["a cycle"]}, message_id=f"forged-{number}")
+    await stage.stranger.send({"payload": {"inventory_number": "SN-3"}}, "asset.new", "erp")
+    await running.settled("erp", "done", 4)
+    await running.settled("erp", "dead_decode", 3)
+    letters = await stage.job.other.take_all("assets.dead", 3)
+    assert sorted(letter.message.message_id for letter in letters) == ["forged-0", "forged-1", "forged-2"]
+    assert {letter.message.body for letter in letters} == {TOO_LARGE}
+    assert [post.body[0]["inventory_number"] for post in halo.journal.executed("POST", "/Asset")] == [f"SN-{number}" for number in range(4)]
+    assert running.service.health.parts["publisher erp"].ok
+
+
 @pytest.mark.parametrize("headers", [{"a": [None] * 60_000}, {f"a{number}": True for number in range(9_000)}], ids=["an array", "names"])
 async def test_headers_with_too_many_values_are_not_read_and_their_message_is_buried(stage, halos, headers):
     halo = await halos()

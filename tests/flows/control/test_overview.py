@@ -112,6 +112,16 @@ async def test_a_client_without_halo_makes_its_routes_wait_and_says_so(memory_jo
     assert (await operator.overview())["clients"][0]["up"] is False
 
 
+async def test_a_subscriber_without_halo_waits_and_says_why_before_its_next_poll_is_due(memory_job, halos, operator):
+    halo = await halos()
+    running = await memory_job.start(routes(halo, subscribers={"tickets": subscriber(every="1h")}))
+    await running.polled("tickets", 1, "complete")
+    await operator.route_is("tickets", state="running")
+    running.service.health.down("client main", "its token is refused")
+    found = await operator.route_is("tickets", state="waiting")
+    assert found["reason"] == "no polls while its Halo client is down: client main: its token is refused"
+
+
 async def test_what_no_worker_reported_is_not_shown(memory_job, halos, operator):
     halo = await halos()
     await memory_job.start(routes(halo, publishers={"erp": publisher(transform=SHAPED)}))

@@ -117,6 +117,31 @@ async def test_a_changed_webhook_is_served_at_its_port_at_once(memory_job, halos
     assert (await stranger.signed("/webhooks/hook", {"object_id": 2}, SECRET)).status == 202
 
 
+async def test_a_webhook_and_a_transform_take_the_content_that_their_secret_files_have_now(memory_job, halos):
+    halo = await halos()
+    (memory_job.folder / "secrets").mkdir(exist_ok=True)
+    hook_secret, tag = memory_job.folder / "secrets" / "hook", memory_job.folder / "secrets" / "tag"
+    auth = {"type": "signature", "header": "Token", "secret": "${file:hook}"}
+    hook = {"client": "main", "auth": auth, "publish": {"exchange": "halo", "routing_key": "hooks"}}
+    tagged = routes(halo, publishers={"erp": erp("${file:tag}")}) | {"webhooks": {"hook": hook}}
+    hook_secret.write_text(SECRET)
+    tag.write_text("first-key")
+    directory = write_routes(memory_job.folder, tagged)
+    loaded = load_routes(directory, {}, memory_job.folder / "secrets")
+    assert "first-key" not in str(loaded.sources), "sources travel between processes"
+    running = await memory_job.start(tagged, public_port=0)
+    stranger = Stranger(running.service.public_port)
+    hook_secret.write_text("another-secret-of-the-test")
+    tag.write_text("x")
+    await taken(memory_job, running, tagged)
+    await running.ready()
+    assert (await stranger.signed("/webhooks/hook", {"object_id": 1}, SECRET)).status == 401
+    assert (await stranger.signed("/webhooks/hook", {"object_id": 2}, "another-secret-of-the-test")).status == 202
+    await memory_job.other.send({"serial": "SN-1"})
+    await running.settled("erp", "done")
+    assert halo.journal.executed("POST", "/Asset")[-1].body[0]["key_field"] == "x"
+
+
 async def test_files_with_the_same_content_change_nothing(memory_job, halos):
     halo = await halos()
     running = await memory_job.start(routes(halo, publishers={"erp": erp("0")}))

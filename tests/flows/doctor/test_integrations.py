@@ -98,3 +98,20 @@ async def test_a_name_that_leads_inside_is_told_before_anything_connects(tmp_pat
 async def test_through_a_proxy_the_own_name_is_not_looked_up(tmp_path, api):
     found = await checks(tmp_path, integration(api, base_url="https://nowhere.invalid", proxy=f"http://127.0.0.1:{api.port}"))
     assert (of(found, "dns").tried, of(found, "tls").verdict) == ("look up 127.0.0.1 (the proxy)", Verdict.UNKNOWN)
+
+
+async def test_a_table_of_customers_is_one_line_and_a_line_for_each_customer_that_fails(tmp_path):
+    rows = {f"good-{number}": {"host": "127.0.0.1"} for number in range(20)} | {"bad": {"host": "nowhere.invalid"}}
+    methods = {"things": {"method": "GET", "path": "/things"}}
+    rmm = {"customers": {"table": "tenants", "row": "{{ Customer }}"}, "base_url": "http://{{ $customer.host }}:9", "methods": methods}
+    rmm |= {"allow_hosts": ["{{ $customer.host }}"], "auth": {"type": "bearer", "token": "marker-token"}}
+    found = [check for check in await checks(tmp_path, {"tables": {"tenants": rows}, "integrations": {"rmm": rmm}}) if "rmm" in check.subject]
+    assert [(check.subject, check.name, check.verdict) for check in found] == [
+        ("integration rmm (bad)", "dns", Verdict.FAILED),
+        ("integration rmm", "customers", Verdict.FAILED),
+    ]
+    assert found[1].result == "1 of 21 customers failed"
+    del rows["bad"]
+    [whole] = [check for check in await checks(tmp_path, {"tables": {"tenants": rows}, "integrations": {"rmm": rmm}}) if "rmm" in check.subject]
+    assert whole.verdict is Verdict.UNKNOWN
+    assert whole.result.startswith("none of 20 customers failed; token: the credentials are sent with each call")

@@ -69,9 +69,11 @@ async def test_doctor_examines_each_customer_by_name(tmp_path, known):
     write_tenants(tmp_path, known.values())
     (tmp_path / "secrets" / "rmm").rename(tmp_path / "rmm")
     (tmp_path / "rmm" / f"{GLOBEX}.key").write_text("planted-secret-of-nobody")
-    found = {check.subject: check for check in await checks(tmp_path, rmm_routes()) if check.name == "token"}
-    assert {name: check.verdict for name, check in found.items()} == {
-        f"integration rmm ({ACME})": Verdict.GOOD,
-        f"integration rmm ({GLOBEX})": Verdict.FAILED,
-    }
+    found = [check for check in await checks(tmp_path, rmm_routes()) if check.subject.startswith("integration rmm")]
+    assert [(check.subject, check.name, check.verdict, check.result) for check in found if check.verdict is Verdict.FAILED] == [
+        (f"integration rmm ({GLOBEX})", "token", Verdict.FAILED, found[0].result),
+        ("integration rmm", "customers", Verdict.FAILED, "1 of 2 customers failed"),
+    ]
+    assert len(found) == 2
+    assert len(known[ACME].calls) == 1, "each customer is asked for its token"
     assert "planted-" not in str(found)

@@ -43,7 +43,7 @@ async def test_a_customer_whose_requests_hang_leaves_a_place_to_the_others(job, 
     held = halo.fault(Fault(FaultKind.HOLD, "POST", "/Asset", times=2))
     running = await job.start(routes(halo, publishers={"erp": fair(concurrency=3)}))
     await send(job, "flood", FLOOD)
-    await running.until(lambda: running.value("ordered_waiting", route="erp") == FLOOD)
+    await running.until(lambda: running.value("ordered_waiting", route="erp") == FLOOD and held.struck == 2)
     await send(job, "single", 1)
     await running.settled("erp", "done", 1)
     assert customers(halo) == ["single"]

@@ -66,3 +66,18 @@ async def test_what_has_no_key_is_buried_with_the_reason_and_stops_nothing(job, 
     nothing = next(letter for letter in letters if letter.body == {"step": 1})
     assert nothing.headers["dead-reason"] == "`order_by` yields nothing for this message: it cannot be kept in order"
     assert applied(halo) == {1: [0, 1, 2], 2: [0, 1, 2]}
+
+
+async def test_what_when_leaves_out_is_skipped_although_it_has_no_key_and_what_when_takes_is_buried(memory_job, halos):
+    halo = await halos()
+    for name, keys in {"order": {"order_by": "{{ $number(id) }}"}, "turns": {"order_by": None, "fair_by": "{{ $number(id) }}"}}.items():
+        route = ordered(queue=name, when="{{ kind != 'test' }}", **keys)
+        running = await memory_job.start(routes(halo, publishers={name: {key: value for key, value in route.items() if value is not None}}))
+        await memory_job.other.send({"id": "x", "kind": "test"}, name)
+        await memory_job.other.send({"id": "x", "kind": "real"}, name)
+        await memory_job.other.send({"id": 1, "step": 0, "kind": "real"}, name)
+        await running.settled(name, "done", 1)
+        await running.settled(name, "skipped", 1)
+        letter = await memory_job.other.take(f"{name}.dead")
+        assert (letter.body["kind"], letter.headers["dead-class"]) == ("real", "transform")
+        await running.stop()

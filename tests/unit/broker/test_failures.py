@@ -6,11 +6,25 @@ import asyncio
 
 import pytest
 from aiormq.base import FutureStore
-from aiormq.exceptions import ChannelClosed, ConnectionClosed
+from aiormq.connection import FrameReceiver
+from aiormq.exceptions import AMQPConnectionError, ChannelClosed, ConnectionClosed
 
 from tests.tools.waiting import SOON
-from worker.broker.rabbitmq.failures import publishing, translated
+from worker.broker.rabbitmq.failures import explain, publishing, translated
 from worker.core.errors import ChannelLost
+
+
+class Broken:
+    """A socket that ends as it is told."""
+
+    def __init__(self, end: Exception) -> None:
+        self.end = end
+
+    def at_eof(self) -> bool:
+        return False
+
+    async def readexactly(self, _: int) -> bytes:
+        raise self.end
 
 
 async def waiting_when_all_is_rejected(reason: Exception | None) -> None:
@@ -30,6 +44,19 @@ async def test_whoever_waits_when_a_connection_ends_learns_that_it_is_lost_with_
         await waiting_when_all_is_rejected(reason)
     with pytest.raises(ChannelLost, match=r"no channel can be opened: ."), translated("no channel can be opened"):
         await waiting_when_all_is_rejected(reason)
+
+
+async def test_a_lost_connection_is_told_in_words_and_not_as_an_exception_of_python():
+    for end, told in (
+        (ConnectionResetError(104, "Connection reset by peer"), "the connection broke (Connection reset by peer)"),
+        (OSError(113, "No route to host"), "the connection broke (No route to host)"),
+        (asyncio.IncompleteReadError(b"", 1), "the broker, or a proxy before it, closed the connection without a word"),
+    ):
+        reader = FrameReceiver(Broken(end))
+        with pytest.raises(AMQPConnectionError) as lost:
+            await reader.get_frame()
+        assert explain(lost.value) == told
+        assert explain(end) == told
 
 
 @pytest.mark.parametrize("mistake", [TypeError("ours"), ExceptionGroup("ours", [ValueError()])])

@@ -97,6 +97,8 @@ def test_a_login_has_the_credentials_of_the_row(rmm):
         ("ACME,user:pw@acme.example.com,1,acme", "`base_url` must not hold a user name or password"),
         ("ACME,https://acme.example.com,1,acme", "`base_url` begins with a scheme twice"),
         ("ACME,127.1,1,acme", "`base_url` has an ambiguous host"),
+        ("ACME,acme .example.com,1,acme", "`base_url` has a host that is no name"),
+        ("ACME,acme..example.com,1,acme", "`base_url` has a host that is no name"),
         ("ACME,,1,acme", "the column `url` holds no text or number in this row"),
         ("ACME,acme.example.com,1,nobody", "the column `secret` of this row: there is no secret `rmm/nobody` in "),
         ("ACME,acme.example.com,1,short", "the column `secret` of this row: the secret has fewer than 8 characters, so it could not be masked in logs"),
@@ -117,6 +119,13 @@ def test_a_wrong_row_is_told_by_its_line_and_its_column(rmm, row, expected):
 def test_all_wrong_rows_are_told_at_once_and_nothing_else_is(rmm):
     found = mistakes(rmm, HEADER, "A,10.0.0.5,1,acme", "B,b.example.com,1,nobody", "C,c.example.com,,acme")
     assert [problem.partition(": ")[0] for problem in found] == ["routes/tenants.csv:2", "routes/tenants.csv:2", "routes/tenants.csv:3", "routes/tenants.csv:4"]
+
+
+def test_a_wrong_address_is_told_although_the_secret_of_its_row_is_not_there_yet(rmm):
+    found = mistakes(rmm, HEADER, "A,10.0.0.5,1,nobody", "B,b.example.com,1,acme")
+    assert {problem.partition(": ")[0] for problem in found} == {"routes/tenants.csv:2"}
+    assert "there is no secret `rmm/nobody`" in found[0]
+    assert "`base_url` leads to `10.0.0.5`" in str(found)
 
 
 @pytest.mark.parametrize("twin", ["acme", "Acme", "AC ME", "\uff21CME", "AC\u200bME", "ACME\u00ad"])

@@ -50,6 +50,11 @@ def test_other_separators_of_spreadsheets_are_recognized_by_the_header(table, se
     assert table(f"code{separator}id\na,b{separator}1\n") == {"a,b": 1}
 
 
+@pytest.mark.parametrize("first", ["sep=;\n", "SEP=;\r\n", '"sep=;"\n', "\ufeffsep=;\r\n"])
+def test_the_line_that_tells_excel_the_separator_is_no_header(table, first):
+    assert table(f"{first}code;id,number\nA;1\n") == {"A": 1}
+
+
 def test_a_byte_order_mark_is_no_content_and_line_ends_may_be_those_of_windows(table):
     assert table(b"\xef\xbb\xbfcode,id\r\nACME,12\r\n") == {"ACME": 12}
     assert table('code,id\n"two\nlines, quoted",1\n') == {"two\nlines, quoted": 1}
@@ -68,6 +73,9 @@ def test_a_byte_order_mark_is_no_content_and_line_ends_may_be_those_of_windows(t
         ("code\nA\n", ["routes/models.csv:1: the header has one column: a table needs a key and at least one value"]),
         ("code,,id\nA,1,2\n", ["routes/models.csv:1: the header has no name for column 2"]),
         ("code,id,id\nA,1,2\n", ["routes/models.csv:1: the header names the column `id` twice"]),
+        ("code,url,URL\nA,1,2\n", ["routes/models.csv:1: the columns `url` and `URL` differ only by case or space"]),
+        ("sep=|\ncode|id\nA|1\n", ["routes/models.csv:1: the line `sep=` names a separator that is none of comma, semicolon and tab"]),
+        ("sep=;\ncode;id\nA;1\nB\n", ["routes/models.csv:4: the row has 1 cell, and the header 2 columns"]),
         ("", ["routes/models.csv: the file is empty: it needs a header and rows"]),
         ("code,id\n", ["routes/models.csv: the file has a header but no rows"]),
         (b"code,id\nM\xfcller,1\n", ["routes/models.csv:2: the line is not UTF-8 text: save the file as UTF-8 (in Excel: CSV UTF-8)"]),

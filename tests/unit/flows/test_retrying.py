@@ -34,6 +34,8 @@ FINAL = {
 class Answering:
     """Gives these answers, the last one again and again. `back`: Halo is there again as soon as somebody waits for it."""
 
+    name = "main"
+
     answers: list[Exchange]
     back: bool = True
     asked: int = 0

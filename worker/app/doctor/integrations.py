@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from yarl import URL
 
@@ -32,13 +32,33 @@ FIX = {
 
 
 async def all_customers(integration: Integration, routes: Routes, settings: Settings, clock: Clock) -> AsyncIterator[Check]:
-    """The checks of an integration, or of each of its customers, some of them at once."""
-    waiting = list(integration.each)
+    """The checks of an integration. Of one with a table of customers what is wrong with each of them, then one check for the table."""
+    waiting, found = list(integration.each), list[list[Check]]()
     while waiting:
         some, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
-        for checks in await asyncio.gather(*(examined(each, routes, settings, clock) for each in some)):
-            for check in checks:
-                yield check
+        found += await asyncio.gather(*(examined(each, routes, settings, clock) for each in some))
+    checks = [check for checks in found for check in checks]
+    if integration.customers is None:
+        shown = checks
+    else:
+        shown = [check for check in checks if check.verdict in {Verdict.FAILED, Verdict.WARNING}]
+        shown += [whole_table(integration, found)] if checks else []
+    for check in shown:
+        yield check
+
+
+def whole_table(integration: Integration, found: Sequence[Sequence[Check]]) -> Check:
+    """How many customers passed: a line for each of them would hide the few that did not."""
+    about, count = Subject(f"integration {integration.name}"), len(found)
+    checks = [check for checks in found for check in checks]
+    tried = f"{', '.join(dict.fromkeys(check.name for check in checks))} of each customer"
+    failed = sum(any(check.verdict is Verdict.FAILED for check in checks) for checks in found)
+    if failed:
+        return about.failed("customers", tried, f"{failed:,} of {count:,} customers failed", "the failed checks of the customers say what to do")
+    untold = [check for check in checks if check.verdict is Verdict.UNKNOWN]
+    if untold:
+        return about.unknown("customers", tried, f"none of {count:,} customers failed; {untold[0].name}: {untold[0].result}")
+    return about.good("customers", tried, f"all {count:,} passed")
 
 
 async def examined(integration: Integration, routes: Routes, settings: Settings, clock: Clock) -> list[Check]:

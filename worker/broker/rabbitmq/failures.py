@@ -34,12 +34,27 @@ TOO_LARGE = re.compile(r"message size (?P<size>\d+) .*larger than")
 
 def explain(error: BaseException | type[BaseException] | None) -> str:
     """What the broker or the socket said, in a few words."""
+    if (ended := socket_end(getattr(error, "__cause__", None)) or socket_end(error)) is not None:
+        return ended
     texts = [argument for argument in getattr(error, "args", ()) if isinstance(argument, str)]
     if texts:
         return " ".join(texts)
     if isinstance(error, asyncio.CancelledError) or error is None:
         return "the connection went away or stopped answering"
     return type(error).__name__
+
+
+def socket_end(error: object) -> str | None:
+    """How the socket ended; None where another thing went wrong. aiormq quotes the exception of Python instead."""
+    match error:
+        case ssl.SSLError() | TimeoutError() | socket.gaierror():
+            return None
+        case asyncio.IncompleteReadError():
+            return "the broker, or a proxy before it, closed the connection without a word"
+        case OSError(errno=int()):
+            return f"the connection broke ({error.strerror})"
+        case _:
+            return None
 
 
 @contextmanager

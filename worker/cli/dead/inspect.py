@@ -77,12 +77,14 @@ def print_letters(found: Sequence[SelectedLetter], selector: LetterSelector) -> 
     """The table. Each id has as many characters as identify it."""
     console = output()
     queues = len({each.dead_queue.name for each in found}) > 1
-    shown = table(console, "id", *(["queue"] if queues else []), "age", "class", "status", "attempts", "replays", "reason")
+    edited = any(each.letter.state.edited for each in found)
+    columns = ["id", *(["queue"] if queues else []), "age", "class", "status", "attempts", "replays", *(["edited"] if edited else []), "reason"]
+    shown = table(console, *columns)
     lengths = shortest_prefixes(selector.ids)
     for each in found:
         letter = each.letter
         cells = [letter.id[: lengths[letter.id]], age(letter.age(selector.now)), str(letter.dead_class), number(letter.status), number(letter.attempts)]
-        cells += [number(letter.replays or None), letter.reason]
+        cells += [number(letter.replays or None), *(["yes" if letter.state.edited else ""] if edited else []), letter.reason]
         if queues:
             cells.insert(1, each.dead_queue.name)
         shown.add_row(*(Text(one_line(cell, MAX_REASON)) for cell in cells))

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
-from worker.core.header_codec import HeaderCodec
-from worker.core.health import Health
 from worker.core.message import Delivery
-from worker.core.ports import Broker, Channel, Clock
-from worker.core.trace import NO_TRACE, Tracer
+from worker.core.ports import Broker, Channel
 from worker.flows.consuming.answering import Answer, no_answer
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.availability import Availability
-from worker.flows.consuming.memory import Memory, Share
+from worker.flows.consuming.memory import Share
 from worker.flows.consuming.plain_job import PlainJob, Session
-from worker.flows.consuming.report import report
-from worker.flows.consuming.runner import DeliveryRunner, Handler, InFlight, tell_unproven
+from worker.flows.consuming.runner import Handler, tell_unproven
+from worker.flows.consuming.services import ConsumerServices
 from worker.flows.consuming.settlement_executor import ReadinessProblem, SettlementExecutor
-from worker.flows.consuming.unread import UnreadDeliveries
 from worker.flows.consuming.watchdog import stalled
 from worker.flows.waiting import race
-from worker.metrics import Metrics
 
 logger = structlog.get_logger()
 ACKS_UNDER_WAY = 0.1  # seconds in which what earlier acks made room for arrives
@@ -51,37 +45,15 @@ class Consumer:
         consumption: Consumption,
         handler: Handler,
         needs: Availability,
-        codec: HeaderCodec,
-        memory: Memory,
-        clock: Clock,
-        metrics: Metrics,
-        health: Health,
-        *,
-        tasks: asyncio.TaskGroup,
-        tracer: Tracer = NO_TRACE,
+        services: ConsumerServices,
         answer: Answer = no_answer,
     ) -> None:
         self._what = consumption
         self._handler = handler
         self._needs = needs
-        self._codec = codec
-        self._memory = memory
-        self._unread = UnreadDeliveries(consumption.route, consumption.part, consumption.declared, memory, clock, metrics, health)
-        self._clock = clock
-        self._metrics = metrics
-        self._health = health
-        self._tasks = tasks
-        self._runner = DeliveryRunner(
-            consumption.route,
-            memory.receipts.ledger,
-            memory,
-            clock,
-            metrics,
-            InFlight(),
-            partial(report, metrics, consumption.route),
-            tracer,
-            answer,
-        )
+        self._services = services
+        self._unread = services.unread(consumption.route, consumption.part, rejectable=consumption.declared)
+        self._runner = services.runner(consumption.route, answer)
         self._sessions = 0
         self._arrivals = 0
         self._stalled = False
@@ -91,7 +63,7 @@ class Consumer:
         """Consume until `stop`, then finish what is in hand; raises `BrokerError` when the attachment is lost."""
         while not stop.is_set():
             if not self._needs.available:
-                self._health.up(self._what.part, "not consuming while its Halo client is down")
+                self._services.health.up(self._what.part, "not consuming while its Halo client is down")
                 await race(self._needs.wait_available(), stop.wait(), broker.wait_lost())
                 if not self._needs.available:
                     return
@@ -101,9 +73,15 @@ class Consumer:
     async def _consume(self, broker: Broker, channel: Channel, stop: asyncio.Event) -> None:
         self._sessions += 1
         settler = SettlementExecutor(
-            self._what.route, self._what.queue, self._what.delays, broker, self._codec, self._clock, ReadinessProblem(self._health, self._what.part)
+            self._what.route,
+            self._what.queue,
+            self._what.delays,
+            broker,
+            self._services.codec,
+            self._services.clock,
+            ReadinessProblem(self._services.health, self._what.part),
         )
-        session, arrivals = Session(self._sessions, settler, stop), Arrivals(self._memory)
+        session, arrivals = Session(self._sessions, settler, stop), Arrivals(self._services.memory)
         try:
             await self._while_well(broker, channel, session, arrivals)
         finally:
@@ -112,8 +90,8 @@ class Consumer:
     async def _while_well(self, broker: Broker, channel: Channel, session: Session, arrivals: Arrivals) -> None:
         tag = await channel.consume(self._what.queue, lambda delivery: self._accept(delivery, session, arrivals), keep=arrivals.keep)
         if not self._stalled:
-            self._health.up(self._what.part, "consuming")
-        consuming = self._metrics.consuming.labels(self._what.route)
+            self._services.health.up(self._what.part, "consuming")
+        consuming = self._services.metrics.consuming.labels(self._what.route)
         consuming.set(1)
         try:
             ended = await race(channel.wait_closed(), session.stop.wait(), self._needs.wait_unavailable(), self._stalls(broker, session))
@@ -121,7 +99,7 @@ class Consumer:
             consuming.set(0)
         if isinstance(ended, str):
             session.lost = True
-            self._health.down(self._what.part, f"not consuming: {ended}")
+            self._services.health.down(self._what.part, f"not consuming: {ended}")
             logger.warning("consumer.lost", route=self._what.route, reason=ended)
             return
         arrivals.end()
@@ -135,14 +113,14 @@ class Consumer:
         def has_room() -> bool:
             return list(self._settling.values()).count(session) < self._what.prefetch
 
-        reason = await stalled(broker, self._clock, self._what.queue, lambda: self._arrivals, has_room, self._well)
+        reason = await stalled(broker, self._services.clock, self._what.queue, lambda: self._arrivals, has_room, self._well)
         self._stalled = True
         return reason
 
     def _well(self) -> None:
         if self._stalled:
             self._stalled = False
-            self._health.up(self._what.part, "consuming")
+            self._services.health.up(self._what.part, "consuming")
 
     async def _cancel(self, channel: Channel, tag: str, session: Session) -> None:
         """Stop consuming while nothing is acked.
@@ -152,7 +130,7 @@ class Consumer:
         """
         session.may_ack.clear()
         try:
-            await self._clock.sleep(ACKS_UNDER_WAY)
+            await self._services.clock.sleep(ACKS_UNDER_WAY)
             await channel.cancel(tag)
         finally:
             session.may_ack.set()
@@ -160,7 +138,7 @@ class Consumer:
     def _accept(self, delivery: Delivery, session: Session, arrivals: Arrivals) -> None:
         self._arrivals += 1
         self._well()
-        task = self._tasks.create_task(self._own(delivery, session, arrivals, arrivals.share_of(delivery)))
+        task = self._services.tasks.create_task(self._own(delivery, session, arrivals, arrivals.share_of(delivery)))
         self._settling[task] = session
         task.add_done_callback(self._settling.pop)
 
@@ -168,9 +146,9 @@ class Consumer:
         """The body's memory goes with the delivery."""
         try:
             if delivery.unread is None:
-                state = await self._memory.receipts.read(delivery, self._codec.read(delivery))
+                state = await self._services.memory.receipts.read(delivery, self._services.codec.read(delivery))
                 tell_unproven(self._what.route, state)
-                await self._runner.own(PlainJob(delivery, state, session, self._handler, self._memory, self._clock))
+                await self._runner.own(PlainJob(delivery, state, session, self._handler, self._services.memory, self._services.clock))
             else:
                 with structlog.contextvars.bound_contextvars(route=self._what.route):
                     await self._unread.settle(delivery, delivery.unread, arrivals)

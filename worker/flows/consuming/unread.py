@@ -35,12 +35,16 @@ class UnreadDeliveries:
     async def settle(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> None:
         """What becomes of it. It stays in hand where rejecting would lose it."""
         try:
-            if unread.size > self.memory.largest and not (died_before(delivery) and self.rejectable):
+            if unread.size > self.memory.largest and not self.is_buried_as_copy(delivery):
                 await self.refuse(delivery, unread, arrivals)
             else:
                 await self._come_again(delivery, unread, arrivals)
         except ChannelLost as error:
             logger.warning("message.unsettled", message_id=delivery.message.message_id, reason=str(error))
+
+    def is_buried_as_copy(self, delivery: Delivery) -> bool:
+        """Whether one that is too large has to be read all the same, alone, since the broker must not dead-letter it."""
+        return self.rejectable and died_before(delivery)
 
     async def refuse(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> bool:
         """Have the broker dead-letter a message that is too large. False where it stays in hand until the arrivals end. Raises `ChannelLost`."""

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from worker.core.message import Announced
+from worker.flows.consuming.memory import Share
 
 MOST_AHEAD = 4 * 1024 * 1024  # bytes
 
 
-class Ahead:
-    """Those of one channel: the first one always, more of them while they are not too large together."""
+@dataclass(frozen=True, eq=False, slots=True)
+class Alone:
+    """A message that is too large and that the broker must not dead-letter: it comes again with its body, to be buried as a copy. `share`: the memory for that."""
 
-    def __init__(self, largest: int) -> None:
+    message_id: str
+    size: int
+    share: Share
+
+    def is_for(self, announced: Announced) -> bool:
+        return (self.message_id, self.size) == (announced.message_id, announced.size)
+
+
+class Ahead:
+    """Those of one channel: the first one always, more of them while they are not too large together. `alone`: a message that is kept although it is too large."""
+
+    def __init__(self, largest: int, alone: Alone | None = None) -> None:
         self._largest = largest
+        self._alone = alone
         self._size = 0
 
     def keep(self, announced: Announced) -> bool:
         """What the channel asks before a body comes."""
+        if self._alone is not None and self._alone.is_for(announced):
+            self._size += announced.size
+            return True
         if announced.size > self._largest or (self._size and self._size + announced.size > MOST_AHEAD):
             return False
         self._size += announced.size

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from functools import partial
 
 import structlog
 
 from worker.config.routes import Publisher
 from worker.core.entropy import uniform
-from worker.core.header_codec import HeaderCodec
-from worker.core.health import Health
-from worker.core.ports import Broker, Channel, Clock, Evaluator
+from worker.core.ports import Broker, Channel, Evaluator
 from worker.core.topology import ORDER_MARK, Topology, order_lock, order_room, ordered_topology
-from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.consuming.answering import Answer, no_answer
 from worker.flows.consuming.availability import Availability
-from worker.flows.consuming.memory import Memory
-from worker.flows.consuming.report import report
-from worker.flows.consuming.runner import DeliveryRunner, Handler, InFlight
-from worker.flows.consuming.unread import UnreadDeliveries
+from worker.flows.consuming.runner import Handler
+from worker.flows.consuming.services import ConsumerServices
 from worker.flows.ordered.intake import Intake
 from worker.flows.ordered.lane_runner import LaneRunner, RunnerDeps
 from worker.flows.ordered.lanes import Lanes
@@ -29,7 +23,6 @@ from worker.flows.ordered.waiting_queue import PREFETCH, WaitingQueue
 from worker.flows.ordered.waiting_report import WaitingReport
 from worker.flows.waiting import race
 from worker.flows.writes.publisher import consumption_of, results_topology
-from worker.metrics import Metrics
 
 logger = structlog.get_logger()
 STAND_BY = 1.0  # seconds between two checks for another consumer
@@ -68,14 +61,7 @@ class OrderedConsumer:
         handler: Handler,
         needs: Availability,
         evaluator: Evaluator,
-        codec: HeaderCodec,
-        memory: Memory,
-        clock: Clock,
-        metrics: Metrics,
-        *,
-        health: Health,
-        tasks: asyncio.TaskGroup,
-        tracer: Tracer = NO_TRACE,
+        services: ConsumerServices,
         answer: Answer = no_answer,
     ) -> None:
         self._route = route
@@ -84,14 +70,12 @@ class OrderedConsumer:
         self._each = None if route.fair_by is None else max(1, route.concurrency - 1)  # a customer whose requests hang leaves a place to the others
         self._does = consuming(route)
         self._needs = needs
-        self._evaluator = evaluator
-        self._codec = codec
-        self._clock = clock
-        self._metrics = metrics
-        self._health = health
-        runner = DeliveryRunner(route.name, memory.receipts.ledger, memory, clock, metrics, InFlight(), partial(report, metrics, route.name), tracer, answer)
-        self._deps = RunnerDeps(route, self._part, handler, needs, evaluator, codec, clock, metrics, health, tasks, runner, memory)
-        self._unread = UnreadDeliveries(route.name, self._part, route.declare, memory, clock, metrics, health)
+        self._clock = services.clock
+        self._metrics = services.metrics
+        self._health = services.health
+        runner, of = services.runner(route.name, answer), services
+        self._deps = RunnerDeps(route, self._part, handler, needs, evaluator, of.codec, of.clock, of.metrics, of.health, of.tasks, runner, of.memory)
+        self._unread = services.unread(route.name, self._part, rejectable=route.declare)
         self._session = 0
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:

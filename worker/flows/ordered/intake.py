@@ -12,10 +12,10 @@ from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel
 from worker.flows.consuming.arrivals import Arrivals
 from worker.flows.consuming.consumer import ACKS_UNDER_WAY
-from worker.flows.consuming.memory import FREE, size_of
+from worker.flows.consuming.memory import FREE, Share, size_of
 from worker.flows.consuming.settlement_executor import SettlementExecutor
 from worker.flows.consuming.unread import UnreadDeliveries
-from worker.flows.ordered.ahead import Ahead
+from worker.flows.ordered.ahead import Ahead, Alone
 from worker.flows.ordered.given_back import GivenBack
 from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import Lanes
@@ -85,6 +85,7 @@ class Intake:
         self._room = asyncio.Event()
         self._one_by_one = 0
         self._given_back = GivenBack()
+        self._alone: Alone | None = None
         self.changed()
 
     def changed(self) -> None:
@@ -96,15 +97,18 @@ class Intake:
 
     async def run(self, closing: asyncio.Event) -> None:
         """Move until `closing`. Raises `BrokerError`."""
-        while not closing.is_set():
-            await race(self._room.wait(), closing.wait())
-            if not closing.is_set():
-                async with self._broker.channel(prefetch=1 if self._one_by_one else IN_HAND, publishing=True) as channel:
-                    await self._stretch(channel, closing)
+        try:
+            while not closing.is_set():
+                await race(self._room.wait(), closing.wait())
+                if not closing.is_set():
+                    async with self._broker.channel(prefetch=1 if self._one_by_one else IN_HAND, publishing=True) as channel:
+                        await self._stretch(channel, closing)
+        finally:
+            self._keep_alone(None)
 
     async def _stretch(self, channel: Channel, closing: asyncio.Event) -> None:
         """As long as there is room."""
-        ahead, arrivals = Ahead(self._memory.largest), Arrivals(self._memory)
+        ahead, arrivals = Ahead(self._memory.largest, self._alone), Arrivals(self._memory)
         moves = Moves(self._deps, self._settler, self._lanes, self._sequence, ahead, channel, growing=self.changed, ready=self._ready)
         ending = asyncio.create_task(race(channel.wait_closed(), moves.wait_failed(), closing.wait()))
         ending.add_done_callback(lambda _: arrivals.end())
@@ -153,13 +157,19 @@ class Intake:
             return True
         if delivery.unread.size > self._memory.largest:
             await moves.drain()
+            if self._unread.is_buried_as_copy(delivery):
+                share = await race(self._memory.body(delivery.unread.size), arrivals.ending.wait())
+                self._keep_alone(Alone(delivery.message.message_id, delivery.unread.size, share) if isinstance(share, Share) else None)
+                self._given_back.add(delivery)
+                self._one_by_one = STAYS_NARROW
+                return False
             return await self._unread.refuse(delivery, delivery.unread, arrivals)
         self._given_back.add(delivery)
         self._one_by_one = STAYS_NARROW
         return False
 
     async def _begin(self, delivery: Delivery, moves: Moves, *, unbegun: bool) -> None:
-        """Large messages are moved alone."""
+        """Large messages are moved alone; one that is too large is not moved but buried."""
         if self._recent.has_copy_of(delivery):
             await moves.drop(delivery)
             return
@@ -169,3 +179,9 @@ class Intake:
         moves.add(delivery, size=size, unbegun=unbegun)
         if size > FREE:
             await moves.drain()
+        self._keep_alone(None)  # it was this one, or it has not come again although it was in front
+
+    def _keep_alone(self, alone: Alone | None) -> None:
+        if self._alone is not None:
+            self._alone.share.release()
+        self._alone = alone

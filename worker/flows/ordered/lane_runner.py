@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -27,6 +27,7 @@ from worker.flows.consuming.settlement_executor import ReadinessProblem, Settlem
 from worker.flows.ordered.lanes import Entry, Lanes
 from worker.flows.ordered.messages import WaitingMessage, moved_on
 from worker.flows.waiting import race
+from worker.flows.writes.publisher import refused_unless_left_out
 from worker.metrics import Metrics
 from worker.state.claim_index import KEPT
 
@@ -114,12 +115,14 @@ class LaneRunner:
         self._lanes.finish(entry)
 
     async def handle(self, entry: Entry[WaitingMessage], item: WaitingMessage) -> Outcome:
-        """Run the route's handler; a message whose keys cannot be told is refused when its turn comes."""
+        """Run the route's handler; a message whose keys cannot be told is refused when its turn comes, unless the route's `when` leaves it out."""
         if item.stamp.starts > WORK_LIMIT:
             return Refused(DeadClass.CRASHED, f"started {item.stamp.starts} times without ever coming to an end")
-        if entry.keys.refused is not None:
-            return entry.keys.refused
-        outcome = await with_memory(self._deps.memory, item, partial(self._deps.handler, item, item.state))
+        work: Callable[[], Awaitable[Outcome]] = partial(self._deps.handler, item, item.state)
+        if (refused := entry.keys.refused) is not None:
+            deps = self._deps
+            work = partial(refused_unless_left_out, deps.route, item, item.state, deps.evaluator, refused, deps.memory.largest)
+        outcome = await with_memory(self._deps.memory, item, work)
         return replace(outcome, body=None) if isinstance(outcome, Done) else outcome
 
     def require_channel(self) -> None:

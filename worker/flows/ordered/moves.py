@@ -177,17 +177,22 @@ class Moves:
         move.done.set()
 
     async def _stored(self, entry: Entry[WaitingMessage], delivery: Delivery, state: DeliveryState) -> Entry[WaitingMessage] | None:
-        """None: it is a dead letter instead, since there is no room for the stamp of its place."""
+        """None: it is a dead letter instead, since it is too large, or there is no room for the stamp of its place."""
         sequence, _ = entry.place
+        if (refused := entry.keys.refused) is not None and len(delivery.message.body) > self._deps.memory.largest:
+            await self._bury(entry, delivery, state, refused)
+            return None
         try:
             await self._confirmed(self._deps.codec.copy(delivery.message, self._route.queue, moved(delivery, state, sequence, self._deps.clock.now())))
         except Unpublishable as error:
-            refused = Refused(DeadClass.DECODE, f"it cannot be kept in order: {error}")
-            bury = Bury(refused.dead_class, refused.reason, None, state.attempts + 1, state.doubtful)
-            report(self._deps.metrics, self._route.name, refused, await self._settler.place(delivery, state, bury), state, 0.0)
-            self._lanes.forget(entry)
+            await self._bury(entry, delivery, state, Refused(DeadClass.DECODE, f"it cannot be kept in order: {error}"))
             return None
         return entry
+
+    async def _bury(self, entry: Entry[WaitingMessage], delivery: Delivery, state: DeliveryState, refused: Refused) -> None:
+        bury = Bury(refused.dead_class, refused.reason, None, state.attempts + 1, state.doubtful)
+        report(self._deps.metrics, self._route.name, refused, await self._settler.place(delivery, state, bury), state, 0.0)
+        self._lanes.forget(entry)
 
     async def _confirmed(self, copy: Message) -> None:
         """Publish until confirmed: a copy too many has the same place, and is one with it. Raises `Unpublishable`."""

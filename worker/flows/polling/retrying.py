@@ -10,6 +10,7 @@ import structlog
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.ports import Clock, Halo
 from worker.flows.waiting import race
+from worker.waits import waiting_for
 
 logger = structlog.get_logger()
 PAUSES = (0.5, 2.0, 5.0)  # seconds before the second, third and fourth attempt
@@ -44,9 +45,11 @@ class RetryingReader:
 
     async def _wait(self, exchange: Exchange, pause: float) -> None:
         if exchange.down:
-            await race(self._halo.wait_available(), self._stop.wait(), timeout=AWAY_WAIT)
+            with waiting_for("halo", f"Halo, which client {self._halo.name} cannot use"):
+                await race(self._halo.wait_available(), self._stop.wait(), timeout=AWAY_WAIT)
         elif exchange.fate is not Fate.THROTTLED:  # after a 429 the budget itself waits
-            await race(self._clock.sleep(pause), self._stop.wait())
+            with waiting_for("retry", f"the next attempt of a read that failed: {exchange.reason}"):
+                await race(self._clock.sleep(pause), self._stop.wait())
 
 
 def by_chance(exchange: Exchange) -> bool:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from worker.core.exchange import Exchange, Priority, Request
 from worker.core.ports import Reader
+from worker.waits import waiting_for
 
 FRESH = 20.0  # seconds; routes with one interval are due within their jitter of at most 10
 Name = tuple[str, str, tuple[tuple[str, str], ...]]
@@ -58,7 +60,9 @@ class SharingReader:
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
         """As `Halo.send`."""
         name = (self._client, request.path, tuple(sorted(request.query.items())))
-        async with self._shared.lock(name):
+        async with AsyncExitStack() as held:
+            with waiting_for("list", f"another route, which reads the same list of client {self._client}"):
+                await held.enter_async_context(self._shared.lock(name))
             found = self._shared.answers.get(name)
             if found is not None and self._route not in found.routes and found.at >= max(self._latest, self._shared.now() - FRESH):
                 found.routes.add(self._route)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC
 from typing import Any
@@ -25,6 +26,8 @@ from worker.flows.writes.attempt import DENIED_PAUSE, Attempts
 from worker.flows.writes.deduplicator import Deduplicator
 from worker.flows.writes.guarded_write import GuardedWriter, unanswered
 from worker.flows.writes.write_request import write_of
+
+LEFT_OUT = Skipped("the route's `when`")
 
 
 def publisher_topology(route: Publisher) -> Topology:
@@ -57,8 +60,8 @@ class PublisherFlow:
         bindings = message_bindings(self._route, delivery, state)
         try:
             document = read_message(delivery.message)
-            if self._route.when is not None and not await self._route.when.holds(document, bindings, self._evaluator):
-                return Skipped("the route's `when`")
+            if await is_left_out(self._route, document, bindings, self._evaluator):
+                return LEFT_OUT
             key = None if self._deduplicator is None else await self._deduplicator.key_of(document, bindings)
         except LookupUnanswered as error:
             return unanswered(error, doubtful=state.doubtful)
@@ -104,6 +107,25 @@ class PublisherFlow:
         if isinstance(outcome, Done):
             self._tracer.note(written(self._route, write, outcome, state))
         return outcome
+
+
+async def is_left_out(route: Publisher, document: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> bool:
+    """Whether the route's `when` leaves the message out. Raises what evaluation raises."""
+    return route.when is not None and not await route.when.holds(document, bindings, evaluator)
+
+
+async def refused_unless_left_out(route: Publisher, delivery: Delivery, state: DeliveryState, evaluator: Evaluator, refused: Refused, largest: int) -> Outcome:
+    """What becomes of a message whose `order_by` or `fair_by` yields no key: `when` comes first, as for every message. Raises `EvaluatorUnavailable`."""
+    try:
+        if await is_left_out(route, read_message(delivery.message, largest), message_bindings(route, delivery, state), evaluator):
+            return LEFT_OUT
+    except LookupUnanswered as error:
+        return unanswered(error, doubtful=state.doubtful)
+    except ExpressionError as error:
+        return Refused(DeadClass.TRANSFORM, str(error))
+    except Undecodable as error:
+        return Refused(DeadClass.DECODE, str(error))
+    return refused
 
 
 def message_bindings(route: Publisher, delivery: Delivery, state: DeliveryState) -> dict[str, Any]:

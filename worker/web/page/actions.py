@@ -12,7 +12,7 @@ from worker.web.page.lists import chosen
 from worker.web.page.model import Desk, LetterRow, Letters
 from worker.web.page.pages import Pages
 from worker.web.page.rendering import Rendering
-from worker.web.page.sessions import COOKIE, LIFE, Session, Sessions, TooManyAttempts
+from worker.web.page.sessions import COOKIE, LIFE, Session, Sessions
 from worker.web.serving import answer
 
 logger = structlog.get_logger()
@@ -45,19 +45,16 @@ class Actions:
         self._sessions = sessions
 
     async def sign_in_page(self, request: web.Request) -> web.Response:
-        return self._rendering.page(request, session_of(self._sessions, request), "login.html", next=local(request.query.get("next", "")), wrong="")
+        return self._rendering.page(request, await session_of(self._sessions, request), "login.html", next=local(request.query.get("next", "")), wrong="")
 
     async def sign_in(self, request: web.Request) -> web.Response:
         form = await form_of(request)
         onward = local(form.get("next", ""))
-        try:
-            cookie = self._sessions.begin(form.get("token", "").strip(), request.remote or "")
-            wrong = "" if self._sessions.possible else NO_TOKEN
-        except TooManyAttempts as error:
-            return self._rendering.page(request, None, "login.html", 429, next=onward, wrong=str(error))
+        cookie = await self._sessions.begin(form.get("token", "").strip(), request.remote or "")
         if cookie is None:
             logger.warning("operator.refused", peer=request.remote)
-            return self._rendering.page(request, None, "login.html", 403, next=onward, wrong=wrong or "the token is wrong")
+            wrong = "the token is wrong" if self._sessions.possible else NO_TOKEN
+            return self._rendering.page(request, None, "login.html", 403, next=onward, wrong=wrong)
         response = web.Response(status=303, headers={"Location": onward})
         response.set_cookie(COOKIE, cookie, max_age=LIFE, path="/", httponly=True, samesite="Strict", secure=is_encrypted(request))
         return response
@@ -69,7 +66,7 @@ class Actions:
 
     async def confirm(self, request: web.Request) -> web.Response:
         """Asks before letters are discarded, or many are replayed."""
-        session = session_of(self._sessions, request)
+        session = await session_of(self._sessions, request)
         action = request.query.get("action", "")
         try:
             self._required(session)
@@ -82,13 +79,11 @@ class Actions:
     async def act(self, request: web.Request) -> web.Response:
         session = None
         try:
-            session = self._required(self._sessions.of(request.cookies, request.headers.get("Authorization", ""), request.remote or ""))
+            session = self._required(await session_of(self._sessions, request))
             form = await form_of(request)
             self._require_own(session, form)
             require_known(form)
             sentence = await self._done(form, request.remote or "unknown")
-        except TooManyAttempts as error:
-            return self._told(request, None, NotDone(str(error), 429))
         except NotDone as refused:
             return self._told(request, session, refused)
         except (WorkerError, TimeoutError) as error:
@@ -154,12 +149,9 @@ class Actions:
         return self._rendering.page(request, session, "told.html", refused.status, title="Not done", text=f"Not done: {refused}.", back=back)
 
 
-def session_of(sessions: Sessions, request: web.Request) -> Session | None:
-    """None also for a peer that gave too many wrong tokens: reading needs none."""
-    try:
-        return sessions.of(request.cookies, request.headers.get("Authorization", ""), request.remote or "")
-    except TooManyAttempts:
-        return None
+async def session_of(sessions: Sessions, request: web.Request) -> Session | None:
+    """The session of a request; None where it has none."""
+    return await sessions.of(request.cookies, request.headers.get("Authorization", ""), request.remote or "")
 
 
 async def form_of(request: web.Request) -> Form:

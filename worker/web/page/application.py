@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from aiohttp import web
 
+from worker.core.ports import Clock
 from worker.web.page.actions import Actions, session_of
 from worker.web.page.model import Desk
 from worker.web.page.pages import Pages
@@ -14,9 +14,9 @@ from worker.web.page.rendering import Rendering
 from worker.web.page.sessions import Sessions
 
 
-def add_page(served: web.Application, desk: Desk, token: str | None, now: Callable[[], float]) -> None:
+def add_page(served: web.Application, desk: Desk, token: str | None, clock: Clock) -> None:
     """`token`: with it a viewer may act; None: no viewer may."""
-    sessions, rendering = Sessions(token, now), Rendering(now, possible=token is not None)
+    sessions, rendering = Sessions(token, clock), Rendering(clock.now, possible=token is not None)
     pages = Pages(desk, rendering, partial(session_of, sessions))
     actions = Actions(desk, pages, rendering, sessions)
     shown = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -18,7 +18,7 @@ from worker.web.page.rendering import Rendering
 from worker.web.page.sessions import Session
 from worker.web.page.words import urgency
 
-SessionOf = Callable[[web.Request], Session | None]
+SessionOf = Callable[[web.Request], Awaitable[Session | None]]
 SHOWN = 20  # letters on the page of a route
 EMPTY: dict[str, Any] = {"replicas": [], "routes": [], "unrouted": 0, "clients": [], "problems": []}
 
@@ -40,7 +40,7 @@ class Pages:
         letters = (await self._desk.letters(None)).value if failed else None
         answers = answers_of(seen.value, letters.rows if letters is not None else ()) if seen.value is not None else []
         late = seen.value.late if seen.value is not None else frozenset()
-        return self._page(
+        return await self._page(
             request, "overview.html", seen, live=True, found=found, routes=routes, answers=answers, late=late, q=text, kind=kind, budgets=self._budgets(found)
         )
 
@@ -49,10 +49,10 @@ class Pages:
         seen = await self._desk.overview()
         route = next((each for each in seen.value.found["routes"] if each["name"] == name), None) if seen.value is not None else None
         if route is None and seen.value is not None:
-            return self._missing(request, f"There is no route {name}.")
+            return await self._missing(request, f"There is no route {name}.")
         letters = (await self._letters(name)) if route is None or route["dead"] else Letters()
         runbook = route is not None and route["kind"] == "runbook"
-        return self._page(
+        return await self._page(
             request,
             "route.html",
             seen,
@@ -73,7 +73,7 @@ class Pages:
         seen = await self._desk.letters(None)
         letters = seen.value or Letters()
         rows = chosen(letters.rows, route, dead_class)
-        return self._page(
+        return await self._page(
             request,
             "dead.html",
             seen,
@@ -89,8 +89,8 @@ class Pages:
     async def letter(self, request: web.Request) -> web.Response:
         row = await self.row_of(request.query.get("queue", ""), request.query.get("key", ""))
         if row is None:
-            return self._missing(request, "The letter is not there any more: it was replayed, discarded or edited.")
-        session = self._session_of(request)
+            return await self._missing(request, "The letter is not there any more: it was replayed, discarded or edited.")
+        session = await self._session_of(request)
         content, trouble = None, ""
         if session is not None:
             try:
@@ -99,7 +99,7 @@ class Pages:
                 trouble = str(error)
             else:
                 if content is None:
-                    return self._missing(request, "The letter is not there any more: it was replayed, discarded or edited.")
+                    return await self._missing(request, "The letter is not there any more: it was replayed, discarded or edited.")
         editing = bool(request.query.get("edit")) and content is not None and bool(content.editable)
         return self._rendering.page(request, session, "letter.html", row=row, content=content, trouble=trouble, editing=editing)
 
@@ -110,7 +110,7 @@ class Pages:
         name = request.query.get("runbook", "") or (names[0] if names else "")
         route = next((each for each in found["routes"] if each["name"] == name and each["kind"] == "runbook"), None)
         letters = (await self._letters(name)).rows if route is not None and route["dead"] else ()
-        return self._page(
+        return await self._page(
             request, "runs.html", seen, live=True, names=names, name=name, route=route, **await self._flow(name, letters, runbook=route is not None)
         )
 
@@ -120,9 +120,9 @@ class Pages:
         run = next((each for each in seen.value or () if each.id == wanted), None)
         chart = self._desk.chart(name)
         if run is None or chart is None:
-            return self._missing(request, "The trace holds no steps of this run: it is older than what is kept, or WORKER_TRACE is off.")
+            return await self._missing(request, "The trace holds no steps of this run: it is older than what is kept, or WORKER_TRACE is off.")
         ways = visited(run.ways)
-        return self._page(request, "run.html", seen, live=True, name=name, run=run, chart=layout(chart), ways=ways, at={run.step: run.state})
+        return await self._page(request, "run.html", seen, live=True, name=name, run=run, chart=layout(chart), ways=ways, at={run.step: run.state})
 
     async def story(self, request: web.Request) -> web.Response:
         entity, wanted = request.query.get("entity", "").strip(), request.query.get("id", "").strip()
@@ -136,12 +136,12 @@ class Pages:
                 trouble = str(error)
             except TimeoutError:
                 trouble = "the stream halo.trace could not be read in a minute"
-        return self._rendering.page(request, self._session_of(request), "story.html", entity=entity, wanted=wanted, notes=notes, trouble=trouble)
+        return self._rendering.page(request, await self._session_of(request), "story.html", entity=entity, wanted=wanted, notes=notes, trouble=trouble)
 
     async def clients(self, request: web.Request) -> web.Response:
         seen = await self._desk.overview()
         found = (seen.value or Overview(EMPTY)).found
-        return self._page(request, "clients.html", seen, live=True, found=found, budgets=self._budgets(found))
+        return await self._page(request, "clients.html", seen, live=True, found=found, budgets=self._budgets(found))
 
     async def row_of(self, queue: str, key: str) -> LetterRow | None:
         seen = await self._desk.letters(None)
@@ -162,9 +162,9 @@ class Pages:
         waiting = Counter(run.step for run in runs if run.state == "waiting")
         return {"chart": layout(chart), "steps": chart, "runs": runs, "waiting": waiting, "dead_at": Counter(row.step for row in letters if row.step)}
 
-    def _page(self, request: web.Request, template: str, seen: Seen[Any], **values: Any) -> web.Response:
+    async def _page(self, request: web.Request, template: str, seen: Seen[Any], **values: Any) -> web.Response:
         about = {"trouble": seen.trouble, "read_at": seen.at or None, "pending": seen.pending}
-        return self._rendering.page(request, self._session_of(request), template, **(about | values))
+        return self._rendering.page(request, await self._session_of(request), template, **(about | values))
 
-    def _missing(self, request: web.Request, text: str) -> web.Response:
-        return self._rendering.page(request, self._session_of(request), "told.html", 404, title="Not found", text=text, back="/")
+    async def _missing(self, request: web.Request, text: str) -> web.Response:
+        return self._rendering.page(request, await self._session_of(request), "told.html", 404, title="Not found", text=text, back="/")

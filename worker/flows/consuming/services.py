@@ -1,0 +1,40 @@
+"""What the consumers of all routes of a worker share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+
+from worker.core.header_codec import HeaderCodec
+from worker.core.health import Health
+from worker.core.ports import Clock
+from worker.core.trace import NO_TRACE, Tracer
+from worker.flows.consuming.answering import Answer
+from worker.flows.consuming.memory import Memory
+from worker.flows.consuming.report import report
+from worker.flows.consuming.runner import DeliveryRunner, InFlight
+from worker.flows.consuming.unread import UnreadDeliveries
+from worker.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerServices:
+    """`tasks`: where handlers live on when their channel is lost."""
+
+    codec: HeaderCodec
+    memory: Memory
+    clock: Clock
+    metrics: Metrics
+    health: Health
+    tasks: asyncio.TaskGroup
+    tracer: Tracer = NO_TRACE
+
+    def runner(self, route: str, answer: Answer) -> DeliveryRunner:
+        """It owns the deliveries of one route."""
+        told = partial(report, self.metrics, route)
+        return DeliveryRunner(route, self.memory.receipts.ledger, self.memory, self.clock, self.metrics, InFlight(), told, self.tracer, answer)
+
+    def unread(self, route: str, part: str, *, rejectable: bool) -> UnreadDeliveries:
+        """Those of one route's queue whose bodies were not read."""
+        return UnreadDeliveries(route, part, rejectable, self.memory, self.clock, self.metrics, self.health)
