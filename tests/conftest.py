@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 import structlog
@@ -16,11 +17,22 @@ from tests.tools.rabbitmq import NoRabbitMQ, RabbitMQ
 from tests.tools.rabbitmq import rabbitmq as running_rabbitmq
 from worker.evaluator import process
 
-os.environ.setdefault(*AUTHORITIES)
+os.environ.update([AUTHORITIES])  # to read all authorities of a system takes longer than most tests
 LONG = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # speed is measured elsewhere
 settings.register_profile("long", LONG)
-settings.register_profile("quick", LONG, max_examples=25)
+settings.register_profile("quick", LONG, max_examples=10, derandomize=True)  # no run of `make test` fails over what the run before it did not try
 settings.load_profile("long")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Thousands of tests stay until the end: a collection of garbage that walks through them takes longer than most tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,7 @@ class Metrics:
         self.known = self._gauge("known_records", "Records that a subscriber knows", "route")
         self.cursor_lost = self._gauge("cursor_lost", "1 when a subscriber has no baton although one was created", "route")
         self.refused_state = self._counter(
-            "refused_state", "Batons, claims, permits, write notices and results of lanes that no worker can have written", "kind"
+            "refused_state", "Batons, claims, permits, write notices, lists of paused routes and results of lanes that no worker can have written", "kind"
         )
         self.trace_dropped = self._counter("trace_dropped", "Stages of records and messages that the broker did not take for `halo-worker trace`")
         self.deliveries = self._counter(

@@ -25,7 +25,7 @@ class World:
     """One broker with nothing in it. `attach()` opens an attachment to it, `cut()` tears all of them off, `delete_queue` is an operator's hand."""
 
     kind: str
-    attach: Callable[[], AbstractAsyncContextManager[Broker]]
+    attach: Callable[..., AbstractAsyncContextManager[Broker]]
     cut: Callable[[], None]
     delete_queue: Callable[[str], None]
 

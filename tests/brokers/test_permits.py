@@ -58,9 +58,9 @@ class Replica:
 
 
 @asynccontextmanager
-async def attached(world, replica):
+async def attached(world, replica, **options):
     """Serves until the end; yields what cuts this attachment alone."""
-    async with world.attach() as broker:
+    async with world.attach(**options) as broker:
         serving = asyncio.create_task(replica.permits.serve(broker))
         try:
             yield broker
@@ -185,7 +185,7 @@ def test_a_queue_tells_no_address(tenant):
 async def test_a_mint_whose_attachment_is_lost_stops(world):
     replica = Replica()
     replica.hungry()
-    async with attached(world, replica) as broker:
+    async with attached(world, replica, publish_timeout=5) as broker:
         await until(replica.mints)
         world.cut()
         await broker.wait_lost()
@@ -193,6 +193,6 @@ async def test_a_mint_whose_attachment_is_lost_stops(world):
         async def stopped():
             return not await replica.mints()
 
-        await until(stopped)  # a permit under way when the connection was cut may wait for its confirm until the broker's patience ends
+        await until(stopped)  # a question that was under way when the connection was cut may wait for its answer until `publish_timeout` ends
         with pytest.raises(BrokerError):
             await broker.queue_depth(permits_queue(TENANT))

@@ -50,20 +50,19 @@ async def written(halo, count, within=SOON):
     await until(enough, within)
 
 
-@pytest.mark.long
-async def test_three_replicas_stay_within_the_limit_and_go_on_when_the_minter_is_killed(halos, stage, other):
+@pytest.mark.parametrize(("before", "after"), [(30, 20), pytest.param(210, 60, marks=pytest.mark.long)])
+async def test_three_replicas_stay_within_the_limit_and_go_on_when_the_minter_is_killed(halos, stage, other, before, after):
     halo = await halos(rate_limit=LIMIT, rate_window=WINDOW, limit_counts_tokens=True, unique_names=False)
     halo.fault(Fault(FaultKind.DELAY, "POST", "/Asset", times=None, seconds=0.1))
     definition = routes(halo, publishers={"erp": publisher(concurrency=4)}, rate_limit=f"{LIMIT}/{WINDOW:g}s")
     workers = await asyncio.gather(*(stage.start(definition, name=f"replica-{number}") for number in range(3)))
     await asyncio.gather(*(other.send({"payload": {"inventory_number": f"SN-{number}"}}) for number in range(500)))
 
-    await written(halo, 30)
-    await written(halo, 30 + 180)
+    await written(halo, before)
     victim = await minter(workers)
     killed = len(writes(halo))
     await victim.kill()
-    await written(halo, killed + 60)
+    await written(halo, killed + after)
     assert await minter([worker for worker in workers if worker is not victim])
 
     assert busiest(counted(halo)) <= LIMIT

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from tests.tools.commands import Ended, run_command
+from tests.tools.every import every
 from tests.tools.job import OtherSystem, client, publisher, subscriber
 from tests.tools.process import write_routes
 from worker.core.clock import SystemClock
@@ -246,7 +247,7 @@ async def test_webhook_deliveries_are_replayed_with_the_current_route(post):
     assert await post.other.depth("halo.dead.hook") == 0
 
 
-@pytest.mark.parametrize(
+@every(
     ("arguments", "code", "told"),
     [
         (("list", "erpp"), 2, "there is no route 'erpp'; did you mean erp?"),

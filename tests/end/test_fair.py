@@ -28,15 +28,15 @@ def executed(halo):
     return [record["inventory_number"] for entry in halo.journal.executed("POST", "/Asset") for record in entry.body]
 
 
-async def test_kills_during_a_flood_lose_nothing_and_double_nothing(halos, stage, other):
+@pytest.mark.parametrize(("messages", "kills"), [(150, 1), pytest.param(600, 3, marks=pytest.mark.long)])
+async def test_kills_during_a_flood_lose_nothing_and_double_nothing(halos, stage, other, messages, kills):
     halo = await halos(create_seconds=0)
     halo.fault(Fault(FaultKind.DELAY, "POST", "/Asset", times=None, seconds=0.01))
     find = {"query": {"search": NAME}, "match": {"inventory_number": NAME}, "then": "skip"}
     definition = routes(halo, publishers={"erp": fair(find=find)}, timeout="1s")
     worker = await stage.start(definition, name="worker-0")
-    messages = 600
     sending = asyncio.create_task(send(other, "flood", messages))
-    for life in range(1, 4):
+    for life in range(1, 1 + kills):
         done = len(executed(halo))
         await until(lambda done=done: later(halo, done + 40))
         await worker.kill()

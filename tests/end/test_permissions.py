@@ -116,7 +116,7 @@ async def start(stage, company, **more):
 async def test_with_least_privileges_every_kind_of_route_works_to_the_end(halo, stage, company):
     await of_others(company)
     worker = await start(stage, company)
-    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", status=429))
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", status=429, headers=(("Retry-After", "1"),)))
     await send(company.sender, {"serial": "SN-1"}, "asset.new")
     await worker.logged("message.retried", route="erp")
     await worker.logged("message.done", route="erp")

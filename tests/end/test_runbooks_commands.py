@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from tests.tools.commands import Ended, run_command
+from tests.tools.every import every
 from tests.tools.job import client
 from tests.tools.prefork import ROOT
 from tests.tools.process import write_routes
@@ -101,7 +102,7 @@ async def test_a_run_in_doubt_says_at_which_step(shell, halo, tmp_path):
     assert len(halo.journal.created("/Actions")) == 1
 
 
-@pytest.mark.parametrize(
+@every(
     ("arguments", "code", "told"),
     [
         (("start", "ask-chatgp"), 1, "there is no runbook 'ask-chatgp'; did you mean ask-chatgpt?"),

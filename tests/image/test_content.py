@@ -85,6 +85,12 @@ def test_it_adds_less_than_120_mb_to_its_base(image, capsys):
     assert 0 < added < LIMIT
 
 
+def test_the_guide_names_the_size_within_a_tenth(image):
+    told = re.search(r"The image adds (\d+) MB", (ROOT / "docs/operations/deploy.md").read_text())
+    assert told
+    assert size(image) - size(base_image()) == pytest.approx(int(told[1]) * 1e6, rel=0.1)
+
+
 def test_no_build_tool_and_no_installer_is_left_in_it(content):
     assert (content["tools"], content["pip"]) == ([], [])
 

@@ -58,6 +58,7 @@ async def test_letters_are_discarded_only_after_a_question(scene):
     await scene.other.settles("cmdb.computers.dead", 1)
 
 
+@pytest.mark.long
 async def test_letters_that_died_after_the_question_was_asked_are_not_discarded(scene):
     await scene.fail("m1")
     page = await scene.page()

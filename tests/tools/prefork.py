@@ -7,6 +7,7 @@ processes for expressions as the worker starts them by `tests/evaluator`.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
 import os
 import pkgutil
@@ -17,12 +18,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import orjson
 
@@ -214,7 +215,29 @@ def serve_workers(address: str, evaluators: str) -> None:
     arguments = serve(address)
     evaluator_process.spawn = partial(evaluator_at, evaluators)
     sys.argv = [str(ROOT / "worker/__main__.py"), *arguments]
-    import_module("worker.__main__").main()
+    end(import_module("worker.__main__").main)
+
+
+def end(main: Callable[[], object]) -> NoReturn:
+    """Run it and end as an interpreter does, without taking apart all that was imported: in a fork that copies it first, for longer than most commands run."""
+    code: object = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code
+    except BaseException:  # noqa: BLE001 - as an interpreter shows it
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    if isinstance(code, str):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # what waits for threads that are no daemons
+    atexit._run_exitfuncs()
+    gc.collect()  # what was left open complains now
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+            stream.flush()
+    os._exit(int(code or 0))
 
 
 def serve_evaluators(address: str) -> None:

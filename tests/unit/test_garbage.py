@@ -28,7 +28,7 @@ def pauses():
         yield now
     finally:
         gc.callbacks.remove(callback)
-        gc.unfreeze()
+        gc.freeze()  # as it was: see tests/conftest.py
 
 
 def test_what_survived_a_full_collection_is_not_looked_at_again(pauses):

@@ -91,7 +91,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self._since = self.clock.now()
-        self.control = RouteControl(self.clock, self._tell_pauses)
+        self.control = RouteControl(self.clock, self.metrics, self._tell_pauses)
         self.history = History(self.clock)
         self._current = CurrentBroker(self._codec, self.metrics)
         self._attaching = Attachments(self.settings, self.address, self.memory, self.health, self.metrics)

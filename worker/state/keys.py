@@ -22,22 +22,22 @@ async def shared_key(broker: Broker, clock: Clock) -> bytes:
             return key
         async with broker.lock(KEYS_LOCK) as mine:
             if mine:
-                return await _made(broker)
+                await _make(broker)
+                continue
         await clock.sleep(LOCK_RETRY)
 
 
-async def _made(broker: Broker) -> bytes:
+async def _make(broker: Broker) -> None:
+    """Put a key into the stream. It is read from there afterwards: one of a replica that lost its connection before it made the mark may stand before it."""
     made_before = await broker.queue_exists(KEYS_MADE)
     await broker.declare(keys_topology())
     if made_before:
-        if key := await _first(broker):  # another replica made it meanwhile
-            return key
+        if await _first(broker):  # another replica made it meanwhile
+            return
         reason = f"{KEYS} is empty: it was purged or deleted. A new key is made; what the worker wrote on waiting messages is not believed any more"
         logger.error("key.lost", queue=KEYS, reason=reason)
-    key = secret(KEY_BYTES)
-    await broker.publish(Message(key, content_type="application/octet-stream"), routing_key=KEYS)
+    await broker.publish(Message(secret(KEY_BYTES), content_type="application/octet-stream"), routing_key=KEYS)
     await broker.declare(Topology(queues=(browsed(KEYS_MADE),)))
-    return key
 
 
 async def _first(broker: Broker) -> bytes | None:

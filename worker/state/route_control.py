@@ -13,6 +13,7 @@ from worker.core.pauses import Pause, Pauses
 from worker.core.ports import Broker, Clock
 from worker.core.repeats import Repeats
 from worker.core.topology import CONTROL, CONTROL_LOCK, control_topology
+from worker.metrics import Metrics
 from worker.state.sealed import seal, unseal
 from worker.state.stream_follower import SILENCE, open_stream
 
@@ -26,8 +27,9 @@ QUIET = 0.5  # seconds without a further message after which the end of a small 
 class RouteControl:
     """What is paused now, as far as this replica has read. It keeps its knowledge while there is no broker. `told`: called with what was paused before and after each change."""
 
-    def __init__(self, clock: Clock, told: Callable[[Pauses, Pauses], None] = lambda *_: None) -> None:
+    def __init__(self, clock: Clock, metrics: Metrics, told: Callable[[Pauses, Pauses], None] = lambda *_: None) -> None:
         self._clock = clock
+        self._metrics = metrics
         self._told = told
         self._pauses = Pauses()
         self._repeats = Repeats()
@@ -77,6 +79,8 @@ class RouteControl:
     def _note(self, delivery: Delivery, key: bytes) -> None:
         if (pauses := read_pauses(delivery, key)) is not None:
             self._apply(pauses)
+        else:
+            self._metrics.refused_state.labels("pauses").inc()
 
     def _apply(self, pauses: Pauses) -> None:
         if pauses.revision > self._pauses.revision:

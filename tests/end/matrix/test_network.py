@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from tests.end.matrix.conftest import creating
 from tests.tools.proxy import through_proxy
 from tests.tools.waiting import SOON, soon, until
@@ -14,6 +16,7 @@ STORM = 5  # seconds
 QUICK = {"timeout": "1s"}  # a copy that may have been sent waits for as long as Halo is given, and some seconds
 
 
+@pytest.mark.long
 async def test_connections_that_are_reset_every_half_second_cost_nothing(case, stage):
     """Row 3."""
     await case.listen()

@@ -7,11 +7,12 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from tests.tools.waiting import soon
+from tests.tools.waiting import soon, until
 from worker.core.clock import SystemClock
 from worker.core.errors import Undecodable
 from worker.core.pauses import Pause, Pauses
 from worker.core.topology import CONTROL
+from worker.metrics import Metrics
 from worker.state.route_control import RouteControl, newest_pauses
 from worker.state.sealed import seal, unseal
 
@@ -20,7 +21,7 @@ CLOCK = SystemClock()
 
 async def test_what_is_paused_is_known_before_any_route_begins(job, operator):
     await operator.pause("erp")
-    control = RouteControl(CLOCK)
+    control = RouteControl(CLOCK, Metrics())
     waiting = asyncio.create_task(control.wait_loaded())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -49,6 +50,22 @@ async def test_a_list_that_no_operator_wrote_is_ignored_and_told(memory_job, ope
         found = await newest_pauses(memory_job.other.broker, await operator.key())
     assert found.routes.keys() == {"erp"}
     assert {line["event"] for line in logged} == {"control.refused"}
+
+
+async def test_a_replica_counts_a_list_that_no_operator_wrote(memory_job, operator):
+    metrics = Metrics()
+    control = RouteControl(CLOCK, metrics)
+    following = asyncio.create_task(control.follow(memory_job.other.broker, await operator.key()))
+    await soon(control.wait_loaded())
+    await memory_job.other.send(seal(Pauses(2**60, {}).as_object(), b"another key", CONTROL), CONTROL)
+
+    async def counted():
+        return metrics.registry.get_sample_value("halo_worker_refused_state_total", {"kind": "pauses"}) == 1.0
+
+    await until(counted)
+    assert control.pauses.revision < 2**60
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.flows.order.conftest import Stuck, applied, ordered, send_steps
 from tests.tools.job import routes
 from worker.sandbox.faults import Fault, FaultKind
 
 STUCK = 9
-MANY = {"embedded": 2000, "rabbitmq": 400}  # they follow one after the other, and RabbitMQ writes each to the disk several times
+MANY = 400  # they follow one after the other, and RabbitMQ writes each to the disk several times
 
 
-async def test_very_many_messages_behind_a_stuck_key_let_all_others_through_and_follow_in_order(job, halos):
-    many = MANY["embedded" if job.server is not None else "rabbitmq"]
-    halo = await halos()
+async def test_many_messages_behind_a_stuck_key_let_all_others_through_and_follow_in_order(job, halos):
+    await stuck_behind(MANY, job, await halos())
+
+
+@pytest.mark.long
+async def test_very_many_messages_behind_a_stuck_key_let_all_others_through_and_follow_in_order(memory_job, halos):
+    await stuck_behind(5 * MANY, memory_job, await halos())
+
+
+async def stuck_behind(many, job, halo):
     stuck = Stuck(halo, STUCK)
     running = await job.start(routes(halo, publishers={"erp": ordered(concurrency=4, retry=["700ms"] * 4 + ["3s"] * 16)}))
     await send_steps(job, [STUCK], range(many))

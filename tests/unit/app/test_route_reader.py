@@ -15,7 +15,7 @@ from worker.app.route_reader import RouteReader
 from worker.app.shape import beside_changed, changed_names, shape_of
 from worker.config.expressions import compile_template
 from worker.config.loader import load_routes
-from worker.config.rereading import Files
+from worker.config.rereading import Files, answer
 from worker.config.routes import Routes
 from worker.config.run_templates import compile_json_text, compile_run_template
 from worker.config.run_values import Values
@@ -38,6 +38,16 @@ def defined(count: int = 3, **more: Any) -> dict[str, Any]:
 
 def files(folder: Path, routes: dict[str, Any], **given: Any) -> Files:
     return Files(write_routes(folder, routes), folder / "secrets", {}, **given)
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Reads in this process, for what does not depend on the other one: an interpreter takes longer to start than to read."""
+
+    async def asked(_: RouteReader, question: bytes) -> bytes:
+        return pickle.dumps(answer(pickle.loads(question)))
+
+    monkeypatch.setattr(RouteReader, "_asked", asked)
 
 
 async def read_again(folder: Path, before: Routes, after: dict[str, Any], **given: Any) -> Any:
@@ -68,6 +78,7 @@ async def test_it_is_what_a_reading_in_this_process_makes(tmp_path):
     assert (changed_names(expected, found), shape_of(found), found.sources) == (set(), shape_of(expected), expected.sources)
 
 
+@pytest.mark.usefixtures("here")
 async def test_a_row_or_a_secret_of_an_integration_that_changes_leaves_every_route_as_it_is(tmp_path):
     """They are taken over beside the routes: `shape_of` and `changed_names` say what begins again."""
 
@@ -95,6 +106,7 @@ async def test_a_row_or_a_secret_of_an_integration_that_changes_leaves_every_rou
     assert "token-of-a" not in str(renewed.sources)
 
 
+@pytest.mark.usefixtures("here")
 async def test_a_change_of_an_integration_concerns_the_runbooks_that_call_it(tmp_path):
     def over(path: str) -> dict[str, Any]:
         api = {"base_url": "https://a.example.com", "methods": {"get": {"method": "GET", "path": path}}}
@@ -107,6 +119,7 @@ async def test_a_change_of_an_integration_concerns_the_runbooks_that_call_it(tmp
     assert (changed_names(before, found), shape_of(found) == shape_of(before)) == ({"rb"}, True)
 
 
+@pytest.mark.usefixtures("here")
 async def test_a_change_of_a_client_makes_everything_again(tmp_path):
     before = files(tmp_path, defined()).load().routes
     found = (await read_again(tmp_path, before, defined(clients={"main": CLIENTS["main"] | {"timeout": "5s"}}))).routes
@@ -114,6 +127,7 @@ async def test_a_change_of_a_client_makes_everything_again(tmp_path):
     assert all(found.publishers[name] is not before.publishers[name] for name in before.publishers)
 
 
+@pytest.mark.usefixtures("here")
 async def test_a_definition_over_several_clients_is_a_route_for_each_and_changes_as_one(tmp_path):
     second = CLIENTS | {"second": CLIENTS["main"] | {"url": "https://b.example.com"}}
 
@@ -138,6 +152,7 @@ async def test_a_definition_over_several_clients_is_a_route_for_each_and_changes
     assert again.subscribers["t@second"] is not same.subscribers["t@second"]
 
 
+@pytest.mark.usefixtures("here")
 async def test_a_webhook_wakes_the_route_that_its_subscriber_has_become(tmp_path):
     """Otherwise it would put its messages where nobody takes them."""
     hooks = {"hook": {"client": "main", "auth": {"type": "basic", "username": "u", "password": "p" * 20}, "wake": {"subscriber": "t"}}}
@@ -175,6 +190,7 @@ async def test_mistakes_are_those_of_check(tmp_path):
     assert told.value.problems == expected.value.problems
 
 
+@pytest.mark.usefixtures("here")
 async def test_a_broken_file_is_left_out_where_that_is_asked_for(tmp_path):
     before = files(tmp_path, defined()).load().routes
     (tmp_path / "routes" / "broken.yaml").write_text("publishers:\n  bad: {client: main, queue: bad, entity: Nonsense}\n")
@@ -259,6 +275,7 @@ def test_every_sample_can_be_sent_over():
     assert (again.sources, list(again.runbooks), again.tables) == (routes.sources, list(routes.runbooks), routes.tables)
 
 
+@pytest.mark.usefixtures("here")
 async def test_tables_go_over_only_where_a_file_of_them_changed(tmp_path):
     before = files(tmp_path, defined()).load().routes
     kept = (await read_again(tmp_path, before, defined(4))).routes

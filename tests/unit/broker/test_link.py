@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -124,6 +125,46 @@ async def test_whoever_opens_a_channel_when_the_connection_goes_does_not_wait_fo
     with pytest.raises(ChannelLost, match=r"no channel can be opened: ."):
         await asyncio.wait_for(asking, SOON)
     assert opening.cancelled
+
+
+class OpeningTooLate:
+    """A channel whose connection goes while its caller is cancelled."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
+    async def initialize(self) -> None:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise RuntimeError("the connection is closed") from None
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_channel_that_fails_after_its_caller_was_cancelled_leaves_no_error_for_the_log():
+    opening, loop = OpeningTooLate(), asyncio.get_running_loop()
+    logged: list[str] = []
+    loop.set_exception_handler(lambda _, context: logged.append(context["message"]))
+    connection = Connection(Socket(), answers=True)
+    connection.transport = type("Transport", (), {"connection": type("Protocol", (), {"closing": loop.create_future()})})
+    connection.channel = lambda **_: opening
+    link = Link(connection, Socket())
+
+    async def opened() -> None:
+        async with link.methods(patience=30):
+            pass
+
+    asking = asyncio.create_task(opened())
+    await opening.begun.wait()
+    asking.cancel()
+    await asyncio.wait({asking})
+    assert asking.cancelled()
+    del asking
+    gc.collect()
+    assert logged == []
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def stories(polling: Polling) -> dict[int, list[str]]:
     return told
 
 
-@pytest.mark.parametrize("seeds", seeds(12, 200))
+@pytest.mark.parametrize("seeds", seeds(4, 200))
 @pytest.mark.parametrize("changes", ["by_date", "by_content"])
 async def test_every_change_is_told_once_and_nothing_else_is(changes: str, seeds: range):
     for seed in seeds:

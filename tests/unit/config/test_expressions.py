@@ -1,6 +1,7 @@
 """What templates and conditions yield, and what they say when they cannot."""
 
 import math
+from bisect import bisect_left
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -209,14 +210,22 @@ def test_no_constant_is_evaluated_when_an_expression_is_compiled(text):
 @pytest.mark.parametrize("opening", ["(", "[", "-", "$f := function(){"])
 def test_whatever_compiles_can_also_be_evaluated_however_deep_it_is(opening):
     closing = {"(": ")", "[": "]", "-": ""}.get(opening, "}")
-    for depth in range(900, 1100):
-        text = f"{opening * depth}1{closing * depth}"
+
+    def nested(depth):
+        return f"{opening * depth}1{closing * depth}"
+
+    def is_too_deep(depth):
         try:
-            compile_expression(text)
+            compile_expression(nested(depth))
         except ConfigError:
-            return
-        Engine(text)
-    raise AssertionError("nothing is too deep")
+            return True
+        return False
+
+    depths = range(1, 1100)
+    first = bisect_left(depths, True, key=is_too_deep)
+    assert 2 < first < len(depths), "some are taken and some are too deep"
+    for depth in depths[first - 3 : first]:
+        Engine(nested(depth))
 
 
 def test_a_mistake_early_in_a_long_expression_is_found_there_and_soon():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.certificates import private_key
+from tests.tools.every import every
 from worker.config.key_examples import SECTIONS, read_examples
 from worker.config.kinds import KINDS
 from worker.config.loader import load_routes
@@ -248,10 +249,10 @@ PLACES = {
 }
 """A whole route file around the example of a key, by definition."""
 EXAMPLES = [
-    pytest.param(definition, key, example, id=f"{definition}.{key}-{number}")
+    (definition, key, example)
     for definition, its in SCHEMA["$defs"].items()
     for key, member in its["properties"].items()
-    for number, example in enumerate(member.get("examples", []))
+    for example in member.get("examples", [])
 ]
 
 
@@ -295,12 +296,12 @@ def test_no_example_is_for_a_key_that_is_not_there():
     assert set(read_examples()[SECTIONS]) == set(KINDS)
 
 
-@pytest.mark.parametrize(("definition", "key", "example"), EXAMPLES)
+@every(("definition", "key", "example"), EXAMPLES)
 def test_check_accepts_each_example(accepted, definition, key, example):
     assert accepted(PLACES[definition](key, example)) == ()
 
 
-@pytest.mark.parametrize("section", SCHEMA["properties"])
+@every("section", SCHEMA["properties"])
 def test_check_accepts_the_example_of_each_section(accepted, section):
     document = files(**{section: SCHEMA["properties"][section]["examples"][0]})
     assert accepted(document) == ()

@@ -22,6 +22,7 @@ VALUES = {
     | {f"dead_{dead.value}" for dead in DeadClass},
     ("halo_worker_polls_total", "result"): {"complete", "incomplete", "failed"},
     ("halo_worker_deliveries_total", "result"): {"accepted", "known", "skipped", "parked", "held"},
+    ("halo_worker_refused_state_total", "kind"): {"baton", "claim", "lane", "notice", "pauses", "permit"},
     ("halo_worker_waiting", "cause"): {"budget", "token", "halo", "claim", "memory", "retry"},
     ("halo_worker_token_calls_total", "result"): {trouble.value for trouble in TokenErrorKind} | {"ok"},
     ("halo_worker_halo_requests_total", "fate"): FATES,

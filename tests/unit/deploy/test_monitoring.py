@@ -14,6 +14,7 @@ from tests.unit.deploy.promql import families, mistakes, parsed, result_labels, 
 from worker.cli.main import app
 from worker.core.permit_topology import pause_queue, permits_queue
 from worker.core.topology import CLAIMS, UNROUTED, dead_queue, known_stream, retry_queue, state_queue, subscriber_dead_queue, wait_queue
+from worker.flows.ordered.consumer import MOST_IN_TURNS, MOST_WAITING
 from worker.settings import Settings
 
 MONITORING = TOP / "docker" / "monitoring"
@@ -87,6 +88,19 @@ def test_an_alert_says_what_it_is_and_what_to_do(rule):
     assert labels is None or named <= labels
 
 
+@every("rule", [rule for rule in RULES if "for" not in rule and "increase(" in rule["expr"]], ids=lambda rule: rule["alert"])
+def test_an_alert_at_once_sees_the_first_event_of_a_counter(rule):
+    """`increase` does not: the series begins at 1. Where more than one event is asked for, the second shows it."""
+    assert " offset " in rule["expr"] or re.search(r"> [1-9]\d*$", rule["expr"])
+
+
+def test_a_full_waiting_queue_is_told_a_little_below_the_limits_of_the_worker():
+    (rule,) = [rule for rule in RULES if "ordered_waiting" in rule["expr"]]
+    turns, order = (int(number) for number in re.findall(r">= (\d+)", rule["expr"]))
+    assert 0.8 * MOST_IN_TURNS < turns < MOST_IN_TURNS
+    assert 0.8 * MOST_WAITING < order < MOST_WAITING
+
+
 def test_an_alert_names_commands_that_exist():
     text = " ".join(rule["annotations"]["description"] for rule in RULES)
     there = {command.name or command.callback.__name__ for command in app.registered_commands} | {group.name for group in app.registered_groups}
@@ -110,6 +124,8 @@ def test_every_alert_has_a_name_of_its_own():
         "budget_waiting",
         "parked_records",
         "unrouted",
+        "refused_state",
+        "ordered_waiting",
     ],
 )
 def test_somebody_is_told_of(fault):

@@ -221,6 +221,30 @@ async def test_a_wait_for_memory_that_is_cancelled_leaves_nothing_taken():
     assert isinstance(shared.work_now(8 * MEBIBYTE), Share)
 
 
+class Receiving(NoLedger):
+    def __init__(self):
+        self.claimed = []
+
+    async def claim(self, key, owner):
+        self.claimed.append(key)
+
+
+async def test_the_work_on_a_message_waits_for_memory_with_a_receipt_that_was_left_before():
+    ledger, began = Receiving(), []
+    shared = Memory(Receipts(ledger), Metrics(), in_flight=8 * MEBIBYTE)
+
+    async def run():
+        began.append(True)
+
+    held = await shared.work(8 * MEBIBYTE)
+    waiting = asyncio.create_task(with_memory(shared, Arrived(Message(b'"%b"' % (b"x" * 2 * MEBIBYTE), message_id="1")), run))
+    await turns()
+    assert (began, len(ledger.claimed)) == ([], 1)
+    held.release()
+    await waiting
+    assert began == [True]
+
+
 async def test_between_two_large_bodies_the_loop_gets_turns_for_everybody_else():
     shared, turn, began = memory(), 0, []
 

@@ -98,6 +98,7 @@ class Link:
     async def _while_connected(self, opening: Coroutine[Any, Any, None]) -> None:
         """A channel that is being opened at the moment when its connection goes may be left waiting for an answer that cannot come."""
         task, closing = asyncio.ensure_future(opening), self.closing
+        task.add_done_callback(retrieve_error)
         try:
             await asyncio.wait({task, closing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -154,7 +155,7 @@ async def linked(url: str, name: str, heartbeat: int, patience: float) -> AsyncI
 async def within(connecting: Coroutine[Any, Any, None], patience: float, socket: Socket) -> None:
     """Raises TimeoutError, and leaves nothing behind when it does or is cancelled."""
     task = asyncio.ensure_future(connecting)
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # heard, also when it comes too late
+    task.add_done_callback(retrieve_error)
     try:
         done, _ = await asyncio.wait([task], timeout=patience)
     finally:
@@ -165,6 +166,12 @@ async def within(connecting: Coroutine[Any, Any, None], patience: float, socket:
     if not done:
         raise TimeoutError
     await task
+
+
+def retrieve_error(task: asyncio.Future[Any]) -> None:
+    """For a task whose caller may have gone when it fails: asyncio logs an error that is never retrieved."""
+    if not task.cancelled():
+        task.exception()
 
 
 def parse(url: str) -> URL:
