@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from aiormq.base import FutureStore
 from aiormq.connection import FrameReceiver
-from aiormq.exceptions import AMQPConnectionError, ChannelClosed, ConnectionClosed
+from aiormq.exceptions import AMQPConnectionError, ChannelClosed, ChannelInvalidStateError, ConnectionClosed
 
 from tests.tools.waiting import SOON
 from worker.broker.rabbitmq.failures import explain, publishing, translated
@@ -105,3 +105,7 @@ async def test_a_step_of_the_cleaning_up_of_a_task_that_is_cancelled_goes_throug
     with pytest.raises(asyncio.CancelledError):
         await task
     assert done == ["unlocked"]
+
+
+def test_a_closed_channel_is_told_without_the_object_of_the_library():
+    assert explain(ChannelInvalidStateError("<Channel: '2' at 0x7f8c> closed")) == "the channel is closed"

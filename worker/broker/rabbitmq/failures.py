@@ -36,6 +36,8 @@ def explain(error: BaseException | type[BaseException] | None) -> str:
     """What the broker or the socket said, in a few words."""
     if (ended := socket_end(getattr(error, "__cause__", None)) or socket_end(error)) is not None:
         return ended
+    if isinstance(error, ChannelInvalidStateError):  # it quotes the object
+        return "the channel is closed"
     texts = [argument for argument in getattr(error, "args", ()) if isinstance(argument, str)]
     if texts:
         return " ".join(texts)
