@@ -128,7 +128,10 @@ async def test_a_question_is_not_asked_for_ever_where_processes_end_for_no_known
 @pytest.mark.parametrize("number", [0, 77], ids=["no question", "another question"])
 async def test_an_answer_to_no_question_in_flight_takes_no_answer_from_the_one_that_is(evaluator, number):
     await evaluator.answer(FINE)
-    process, asked = evaluator.quick._process, asyncio.create_task(evaluator.answer(FINE))
+    process = evaluator.quick._process
+    if number:
+        os.kill(process.pid, signal.SIGSTOP)  # its question stays in flight
+    asked = asyncio.create_task(evaluator.answer(FINE))
     if number:
         await eventually(lambda: len(evaluator.quick._in_flight) == 1)
     else:
@@ -136,6 +139,7 @@ async def test_an_answer_to_no_question_in_flight_takes_no_answer_from_the_one_t
     with pytest.raises(RuntimeError, match="another question"):
         process.data_received(frame(FrameKind.VALUES, number))
     process.disconnect()  # as the event loop does when a protocol raises
+    os.kill(process.pid, signal.SIGCONT)
     async with asyncio.timeout(SOON):
         assert await asked == [2]
         assert await evaluator.answer(FINE) == [2]

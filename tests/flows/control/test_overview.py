@@ -115,7 +115,7 @@ async def test_a_client_without_halo_makes_its_routes_wait_and_says_so(memory_jo
 async def test_a_subscriber_without_halo_waits_and_says_why_before_its_next_poll_is_due(memory_job, halos, operator):
     halo = await halos()
     running = await memory_job.start(routes(halo, subscribers={"tickets": subscriber(every="1h")}))
-    await running.polled("tickets", 1, "complete")
+    await running.until(lambda: running.polls("tickets", "complete") == 1)
     await operator.route_is("tickets", state="running")
     running.service.health.down("client main", "its token is refused")
     found = await operator.route_is("tickets", state="waiting")
