@@ -67,4 +67,4 @@ class LiveRoutes:
         kept = {flow.part for flow in self.keeper.flows}
         for flow in retired:
             if flow.part not in kept:
-                self.wiring.health.forget(flow.part)
+                self.wiring.services.health.forget(flow.part)

@@ -34,6 +34,7 @@ from worker.evaluator.evaluators import open_evaluator
 from worker.evaluator.limits import Limits
 from worker.flows.consuming.memory import Memory, Receipts
 from worker.flows.consuming.returning import Returner
+from worker.flows.consuming.services import ConsumerServices
 from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.hooks.effects import webhook_topology
 from worker.flows.lookups.evaluator import LookupEvaluator
@@ -157,7 +158,8 @@ class Service:
                 ending = tasks.create_task(self._end_with_stop())
                 letting_go = tasks.create_task(self._let_go(public, [*clients.values(), caller]))
                 evaluators = lookup_evaluators(engine, self.routes, clients, self.clock)
-                parts = (self._guard, intake, self._codec, self._memory(), self.clock, self.metrics, self.health, tasks, self._hide, self._tracer or NO_TRACE)
+                services = ConsumerServices(self._codec, self._memory(), self.clock, self.metrics, self.health, tasks, self._tracer or NO_TRACE)
+                parts = (self._guard, intake, services, self._hide)
                 wiring = Wiring(self.routes, self.settings, clients, caller, self._current, evaluator, evaluators, *parts)
                 keeper = FlowKeeper([*wiring.flows(), *self._returning()], self.control, self.health, self._ending)
                 self._live = LiveRoutes(wiring, keeper, door, caller, [evaluator, *evaluators.values()])

@@ -12,16 +12,12 @@ from worker.app.echo_guard import EchoGuard
 from worker.config.automation import Runbook, Webhook
 from worker.config.method_caller import Caller
 from worker.config.routes import Publisher, Routes, Subscriber
-from worker.core.header_codec import HeaderCodec
-from worker.core.health import Health
-from worker.core.ports import Broker, Clock, Evaluator, Halo
+from worker.core.ports import Broker, Evaluator, Halo
 from worker.core.results import ReplyRule
 from worker.core.topology import Topology, dead_queue, order_room
-from worker.core.trace import NO_TRACE, Tracer
 from worker.flows.consuming.answering import Answer, ResultSender, no_answer
 from worker.flows.consuming.availability import AllAvailable, Availability
 from worker.flows.consuming.consumer import Consumer, Consumption
-from worker.flows.consuming.memory import Memory
 from worker.flows.consuming.runner import Handler
 from worker.flows.consuming.services import ConsumerServices
 from worker.flows.hooks.delivery_intake import DeliveryIntake
@@ -36,7 +32,6 @@ from worker.flows.running.schedule import ScheduleFlow, schedule_topology
 from worker.flows.running.starting import Starter, runbook_topology, start_consumption, step_consumption
 from worker.flows.running.step import Performer, clients_of
 from worker.flows.writes.publisher import PublisherFlow, consumption_of, publisher_topology
-from worker.metrics import Metrics
 from worker.settings import Settings
 from worker.state.current_broker import CurrentBroker
 
@@ -57,7 +52,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Everything that flows are made of. `evaluators`: by client, for expressions that may ask it for ids; `tasks`: where handlers live; `hide`: masks secrets in a text."""
+    """Everything that flows are made of. `evaluators`: by client, for expressions that may ask it for ids; `hide`: masks secrets in a text."""
 
     routes: Routes
     settings: Settings
@@ -68,14 +63,8 @@ class Wiring:
     evaluators: Mapping[str, Evaluator]
     guard: EchoGuard
     intake: DeliveryIntake
-    codec: HeaderCodec
-    memory: Memory
-    clock: Clock
-    metrics: Metrics
-    health: Health
-    tasks: asyncio.TaskGroup
+    services: ConsumerServices
     hide: Callable[[str], str]
-    tracer: Tracer = NO_TRACE
     shared: SharedReads = field(default_factory=lambda: SharedReads(monotonic))
     """What subscribers of this replica read together."""
 
@@ -89,7 +78,7 @@ class Wiring:
         woken = {hook.wake.subscriber for hook in self.routes.webhooks.values() if hook.wake is not None}
         made += [self._waking(name) for name in sorted(woken) if names is None or name in names]
         for flow in made:
-            self.health.expect(flow.part)
+            self.services.health.expect(flow.part)
         return made
 
     def _subscriber(self, route: Subscriber) -> Flow:
@@ -97,51 +86,57 @@ class Wiring:
         halo, limit = self.clients[route.client], self.settings.turn
         evaluator = self.evaluators[route.client]
         flow = SubscriberFlow(
-            route, halo, evaluator, self.clock, self.metrics, self.health, turn_limit=limit, echoes=echoes, tracer=self.tracer, shared=self.shared
+            route,
+            halo,
+            evaluator,
+            self.services.clock,
+            self.services.metrics,
+            self.services.health,
+            turn_limit=limit,
+            echoes=echoes,
+            tracer=self.services.tracer,
+            shared=self.shared,
         )
         return Flow(route.name, flow.part, subscriber_topology(route), flow.serve)
 
     def _publisher(self, route: Publisher) -> Flow:
         halo = self.guard.recording(self.clients)[route.client]
-        flow = PublisherFlow(route, halo, self.current, self.evaluators[route.client], self.clock, self.tracer)
+        flow = PublisherFlow(route, halo, self.current, self.evaluators[route.client], self.services.clock, self.services.tracer)
         what, handler = consumption_of(route), flow.handle
         if not route.has_waiting_queue:
             return self._consumer(what, handler, halo, publisher_topology(route), self._answer(route))
-        ordered = OrderedConsumer(route, handler, halo, self.evaluator, self._services(), self._answer(route))
+        ordered = OrderedConsumer(route, handler, halo, self.evaluator, self.services, self._answer(route))
         return Flow(route.name, what.part, ordered_publisher_topology(route), ordered.serve)
 
     def _answer(self, route: Publisher) -> Answer:
         rule = ReplyRule(route.reply_to, queues_of(self.routes))
-        return ResultSender(route.name, route.result, rule, self.current, self.clock, self.metrics).send
+        return ResultSender(route.name, route.result, rule, self.current, self.services.clock, self.services.metrics).send
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)
         needs = AllAvailable([self.clients[name] for name in sorted(used)])
         performer = Performer(self.caller, self.guard.recording(self.clients), self.evaluators)
-        steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.clock, self.hide, self.tracer, broker=self.current)
+        steps = RunbookFlow(runbook, performer, self.current, self.evaluator, self.services.clock, self.hide, self.services.tracer, broker=self.current)
         topology = runbook_topology(runbook)
         flows = [self._consumer(step_consumption(runbook), steps.handle, needs, topology)]
         if runbook.queue is not None:
-            flows.append(self._consumer(start_consumption(runbook, runbook.queue), Starter(runbook, self.clock).handle, AllAvailable([]), topology))
+            flows.append(self._consumer(start_consumption(runbook, runbook.queue), Starter(runbook, self.services.clock).handle, AllAvailable([]), topology))
         if runbook.schedule is not None:
-            schedule = ScheduleFlow(runbook, runbook.schedule, self.clock, self.metrics, self.health)
+            schedule = ScheduleFlow(runbook, runbook.schedule, self.services.clock, self.services.metrics, self.services.health)
             flows.append(Flow(runbook.name, schedule.part, topology + schedule_topology(runbook), schedule.serve))
         return flows
 
     def _held(self, hook: Webhook) -> Flow:
-        held = HeldDeliveries(hook.name, self.intake, self.clock, self.health)
+        held = HeldDeliveries(hook.name, self.intake, self.services.clock, self.services.health)
         return Flow(hook.name, held.part, webhook_topology(hook) + held_topology(hook.name), held.serve)
 
     def _waking(self, subscriber: str) -> Flow:
         """Paused with its subscriber, whose baton no replica takes meanwhile."""
-        waking = PollTrigger(subscriber, self.clock, self.metrics, self.health)
+        waking = PollTrigger(subscriber, self.services.clock, self.services.metrics, self.services.health)
         return Flow(subscriber, waking.part, wake_topology(subscriber), waking.serve)
 
     def _consumer(self, what: Consumption, handler: Handler, needs: Availability, topology: Topology, answer: Answer = no_answer) -> Flow:
-        return Flow(what.route, what.part, topology, Consumer(what, handler, needs, self._services(), answer).serve)
-
-    def _services(self) -> ConsumerServices:
-        return ConsumerServices(self.codec, self.memory, self.clock, self.metrics, self.health, self.tasks, self.tracer)
+        return Flow(what.route, what.part, topology, Consumer(what, handler, needs, self.services, answer).serve)
 
 
 def wanted(routes: Mapping[str, R], names: Collection[str] | None) -> list[R]:

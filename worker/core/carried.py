@@ -9,9 +9,8 @@ from worker.core.json_codec import MAX_BYTES, MAX_VALUES, weight
 from worker.core.message import Delivery
 from worker.core.topology import RUNS
 
-WEIGHS: Final = "weighs"
-"""The member beside each packed text; a run that an older worker wrote has none."""
 SAID: Final = re.compile(rb'"weighs":(\d{1,12})')
+"""The member beside each packed text; a run that an older worker wrote has none."""
 HEAVIEST: Final = weight(MAX_BYTES, MAX_VALUES)
 LIGHT: Final = 1024 * 1024  # bytes: as much as the values of a small body take, which wait for no memory either
 
@@ -19,7 +18,7 @@ LIGHT: Final = 1024 * 1024  # bytes: as much as the values of a small body take,
 def carried(delivery: Delivery) -> int:
     """Bytes of memory for what a run's message carries packed; 0 for little, and for the message of any other queue."""
     body = delivery.message.body
-    if not delivery.queue.startswith(RUNS) or b'"weighs":' not in body:
+    if not delivery.queue.startswith(RUNS):
         return 0
     said = min(HEAVIEST, sum(map(int, SAID.findall(body))))
     return said if said > LIGHT else 0

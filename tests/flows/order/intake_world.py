@@ -24,8 +24,8 @@ from worker.core.message import Message
 from worker.core.ports import Broker, Channel
 from worker.core.topology import order_room
 from worker.flows.consuming.memory import Memory, Receipts
+from worker.flows.consuming.services import ConsumerServices
 from worker.flows.consuming.settlement_executor import ReadinessProblem, SettlementExecutor
-from worker.flows.consuming.unread import UnreadDeliveries
 from worker.flows.ordered.consumer import ordered_publisher_topology
 from worker.flows.ordered.intake import Intake
 from worker.flows.ordered.lane_runner import RunnerDeps
@@ -128,8 +128,8 @@ class World:
         ready = asyncio.Event()
         waiting = WaitingQueue(deps, channel, lanes, NEVER, ready.set)
         await waiting.load()
-        settler = SettlementExecutor(self.route.name, self.route.queue, (), broker, CODEC, deps.clock, ReadinessProblem(deps.health, PART))
-        unread = UnreadDeliveries(self.route.name, PART, True, deps.memory, deps.clock, deps.metrics, deps.health)
+        settler = SettlementExecutor(self.route.name, self.route.queue, (), broker, CODEC, deps.services.clock, ReadinessProblem(deps.services.health, PART))
+        unread = deps.services.unread(self.route.name, PART, rejectable=True)
         last = lanes.newest
         intake = Intake(deps, broker, settler, lanes, unread, 0 if last is None else last[0], most=NEVER, ready=ready.set)
         parts = [asyncio.create_task(part) for part in (intake.run(asyncio.Event()), waiting.take_in(), waiting.ack_surplus(), self._apply(lanes, ready))]
@@ -157,7 +157,7 @@ class World:
         metrics, health = Metrics(), Health()
         memory = Memory(Receipts(cast("Any", Ledger())), metrics)
         unused: Any = None
-        return RunnerDeps(self.route, PART, unused, unused, InProcess(), CODEC, Impatient(), metrics, health, unused, unused, memory)
+        return RunnerDeps(self.route, PART, unused, unused, InProcess(), ConsumerServices(CODEC, memory, Impatient(), metrics, health, unused), unused)
 
     async def depths(self) -> tuple[int, int]:
         async with attach(self.server, "observer") as broker:

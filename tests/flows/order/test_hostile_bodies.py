@@ -65,7 +65,8 @@ async def test_a_worker_that_takes_over_reads_no_more_of_what_waits_than_has_roo
         memory = Memory(Receipts(Ledger()), Metrics(), in_flight=4 * MEBIBYTE)
         async with broker.channel(prefetch=PREFETCH, publishing=True) as channel:
             lanes = Lanes(3)
-            await WaitingQueue(replace(world._deps(), memory=memory), channel, lanes, 100, lambda: None).load()
+            deps = world._deps()
+            await WaitingQueue(replace(deps, services=replace(deps.services, memory=memory)), channel, lanes, 100, lambda: None).load()
             assert len(lanes) == 12
     assert key.most == 1
 

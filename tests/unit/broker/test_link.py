@@ -87,6 +87,19 @@ async def test_connecting_that_takes_too_long_is_torn_and_leaves_nothing():
     assert (socket.torn.is_set(), ended.is_set()) == (True, True)
 
 
+def opening_link(channel: object, closing: asyncio.Future[None]) -> Link:
+    """Over a connection that opens this channel and ends with `closing`."""
+    connection = Connection(Socket(), answers=True)
+    connection.transport = type("Transport", (), {"connection": type("Protocol", (), {"closing": closing})})
+    connection.channel = lambda **_: channel
+    return Link(connection, Socket())
+
+
+async def opened(link: Link) -> None:
+    async with link.methods(patience=30):
+        pass
+
+
 class OpeningForEver:
     """A channel that the library leaves waiting, although its connection has gone."""
 
@@ -110,16 +123,7 @@ class OpeningForEver:
 async def test_whoever_opens_a_channel_when_the_connection_goes_does_not_wait_for_his_patience(reason: Exception | None):
     opening = OpeningForEver()
     closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    connection = Connection(Socket(), answers=True)
-    connection.transport = type("Transport", (), {"connection": type("Protocol", (), {"closing": closing})})
-    connection.channel = lambda **_: opening
-    link = Link(connection, Socket())
-
-    async def opened() -> None:
-        async with link.methods(patience=30):
-            pass
-
-    asking = asyncio.create_task(opened())
+    asking = asyncio.create_task(opened(opening_link(opening, closing)))
     await opening.begun.wait()
     closing.set_exception(reason) if reason else closing.cancel()
     with pytest.raises(ChannelLost, match=r"no channel can be opened: ."):
@@ -148,16 +152,7 @@ async def test_a_channel_that_fails_after_its_caller_was_cancelled_leaves_no_err
     opening, loop = OpeningTooLate(), asyncio.get_running_loop()
     logged: list[str] = []
     loop.set_exception_handler(lambda _, context: logged.append(context["message"]))
-    connection = Connection(Socket(), answers=True)
-    connection.transport = type("Transport", (), {"connection": type("Protocol", (), {"closing": loop.create_future()})})
-    connection.channel = lambda **_: opening
-    link = Link(connection, Socket())
-
-    async def opened() -> None:
-        async with link.methods(patience=30):
-            pass
-
-    asking = asyncio.create_task(opened())
+    asking = asyncio.create_task(opened(opening_link(opening, loop.create_future())))
     await opening.begun.wait()
     asking.cancel()
     await asyncio.wait({asking})

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from aiormq.exceptions import ChannelLockedResource
 
 from worker.broker.rabbitmq.channel import RabbitChannel, open_channel
-from worker.broker.rabbitmq.connection import CLOSE_TIMEOUT, Link, linked
+from worker.broker.rabbitmq.connection import CLOSE_TIMEOUT, Link, linked, retrieve_error
 from worker.broker.rabbitmq.declare import Inspector, declare
 from worker.broker.rabbitmq.failures import explain, translated
 from worker.broker.rabbitmq.lenient_decoding import read_leniently
@@ -85,8 +85,7 @@ class RabbitBroker:
 
     def _asked(self, asking: asyncio.Future[Any]) -> None:
         self._asking.discard(asking)
-        if not asking.cancelled():
-            asking.exception()  # retrieved, also after its caller stopped waiting
+        retrieve_error(asking)
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncIterator[bool]:

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from worker.core.message import Announced
-from worker.flows.consuming.memory import Share
+from worker.flows.consuming.arrivals import Parked
 
 MOST_AHEAD = 4 * 1024 * 1024  # bytes
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Alone:
-    """A message that is too large and that the broker must not dead-letter: it comes again with its body, to be buried as a copy. `share`: the memory for that."""
-
-    message_id: str
-    size: int
-    share: Share
-
-    def is_for(self, announced: Announced) -> bool:
-        return (self.message_id, self.size) == (announced.message_id, announced.size)
-
-
 class Ahead:
-    """Those of one channel: the first one always, more of them while they are not too large together. `alone`: a message that is kept although it is too large."""
+    """Those of one channel: the first one always, more of them while they are not too large together.
 
-    def __init__(self, largest: int, alone: Alone | None = None) -> None:
+    `alone`: memory for a message that is too large and that the broker must not dead-letter. It comes again with its body, to be buried as a copy.
+    """
+
+    def __init__(self, largest: int, alone: Parked | None = None) -> None:
         self._largest = largest
         self._alone = alone
         self._size = 0

@@ -73,8 +73,7 @@ class OrderedConsumer:
         self._clock = services.clock
         self._metrics = services.metrics
         self._health = services.health
-        runner, of = services.runner(route.name, answer), services
-        self._deps = RunnerDeps(route, self._part, handler, needs, evaluator, of.codec, of.clock, of.metrics, of.health, of.tasks, runner, of.memory)
+        self._deps = RunnerDeps(route, self._part, handler, needs, evaluator, services, services.runner(route.name, answer))
         self._unread = services.unread(route.name, self._part, rejectable=route.declare)
         self._session = 0
 

@@ -10,12 +10,12 @@ from typing import Any
 from worker.core.errors import ChannelLost
 from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel
-from worker.flows.consuming.arrivals import Arrivals
+from worker.flows.consuming.arrivals import Arrivals, Parked
 from worker.flows.consuming.consumer import ACKS_UNDER_WAY
 from worker.flows.consuming.memory import FREE, Share, size_of
 from worker.flows.consuming.settlement_executor import SettlementExecutor
 from worker.flows.consuming.unread import UnreadDeliveries
-from worker.flows.ordered.ahead import Ahead, Alone
+from worker.flows.ordered.ahead import Ahead
 from worker.flows.ordered.given_back import GivenBack
 from worker.flows.ordered.lane_runner import RunnerDeps
 from worker.flows.ordered.lanes import Lanes
@@ -73,7 +73,7 @@ class Intake:
     ) -> None:
         self._deps = deps
         self._route = deps.route
-        self._memory = deps.memory
+        self._memory = deps.services.memory
         self._broker = broker
         self._settler = settler
         self._lanes = lanes
@@ -85,7 +85,7 @@ class Intake:
         self._room = asyncio.Event()
         self._one_by_one = 0
         self._given_back = GivenBack()
-        self._alone: Alone | None = None
+        self._alone: Parked | None = None
         self.changed()
 
     def changed(self) -> None:
@@ -118,7 +118,7 @@ class Intake:
             left = await self._while_room(arrived, moves, ahead, arrivals)
             arrivals.end()
             await moves.drain()
-            await self._deps.clock.sleep(ACKS_UNDER_WAY)  # nothing is acknowledged while consuming is cancelled: see `Consumer`
+            await self._deps.services.clock.sleep(ACKS_UNDER_WAY)  # nothing is acknowledged while consuming is cancelled: see `Consumer`
             await channel.cancel(tag)
             await asyncio.sleep(0)
             while arrived.deliveries:
@@ -146,7 +146,7 @@ class Intake:
     async def _taken(self, delivery: Delivery, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> bool:
         """False where it came without its body and is not settled: from here on all goes back. Where too much was in hand, it is then taken one by one."""
         if pause := self._given_back.pause_before(delivery):
-            await self._deps.clock.sleep(pause)
+            await self._deps.services.clock.sleep(pause)
             self._given_back.add(delivery)
             ahead.settled(len(delivery.message.body))
             await delivery.give_back()
@@ -159,7 +159,7 @@ class Intake:
             await moves.drain()
             if self._unread.is_buried_as_copy(delivery):
                 share = await race(self._memory.body(delivery.unread.size), arrivals.ending.wait())
-                self._keep_alone(Alone(delivery.message.message_id, delivery.unread.size, share) if isinstance(share, Share) else None)
+                self._keep_alone(Parked(delivery.message.message_id, delivery.unread.size, share) if isinstance(share, Share) else None)
                 self._given_back.add(delivery)
                 self._one_by_one = STAYS_NARROW
                 return False
@@ -182,7 +182,7 @@ class Intake:
             await moves.drain()
         self._keep_alone(None)  # it was this one, or it has not come again although it was in front
 
-    def _keep_alone(self, alone: Alone | None) -> None:
+    def _keep_alone(self, alone: Parked | None) -> None:
         if self._alone is not None:
             self._alone.share.release()
         self._alone = alone

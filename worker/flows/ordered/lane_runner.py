@@ -12,23 +12,21 @@ import structlog
 from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import ChannelLost, Unpublishable
-from worker.core.header_codec import HeaderCodec
-from worker.core.health import Health
 from worker.core.message import identity_of
 from worker.core.outcome import DeadClass, Done, Outcome, Refused, Unsent
-from worker.core.ports import Broker, Clock, Evaluator
+from worker.core.ports import Broker, Evaluator
 from worker.core.settlement import Retry, Settlement
 from worker.core.topology import WORK_LIMIT, order_room
 from worker.flows.consuming.availability import Availability
 from worker.flows.consuming.copies import retried
-from worker.flows.consuming.memory import Memory, with_memory
+from worker.flows.consuming.memory import with_memory
 from worker.flows.consuming.runner import DeliveryRunner, Handler
+from worker.flows.consuming.services import ConsumerServices
 from worker.flows.consuming.settlement_executor import ReadinessProblem, SettlementExecutor, instead
 from worker.flows.ordered.lanes import Entry, Lanes
 from worker.flows.ordered.messages import WaitingMessage, moved_on
 from worker.flows.waiting import race
 from worker.flows.writes.publisher import refused_unless_left_out
-from worker.metrics import Metrics
 from worker.state.claim_index import KEPT
 
 logger = structlog.get_logger()
@@ -44,13 +42,8 @@ class RunnerDeps:
     handler: Handler
     needs: Availability
     evaluator: Evaluator
-    codec: HeaderCodec
-    clock: Clock
-    metrics: Metrics
-    health: Health
-    tasks: asyncio.TaskGroup
+    services: ConsumerServices
     runner: DeliveryRunner
-    memory: Memory
 
 
 class LaneRunner:
@@ -60,7 +53,9 @@ class LaneRunner:
         self._deps = deps
         self._lanes = lanes
         self._session = session
-        self.settler = SettlementExecutor(deps.route.name, deps.route.queue, (), broker, deps.codec, deps.clock, ReadinessProblem(deps.health, deps.part))
+        self.settler = SettlementExecutor(
+            deps.route.name, deps.route.queue, (), broker, deps.services.codec, deps.services.clock, ReadinessProblem(deps.services.health, deps.part)
+        )
         self._settling: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._lost = False
@@ -79,7 +74,7 @@ class LaneRunner:
 
     async def run(self) -> None:
         """Start what may run, for as long as this is awaited."""
-        clock = self._deps.clock
+        clock = self._deps.services.clock
         while True:
             self._changed.clear()
             while self._deps.needs.available and (entry := self._lanes.start(clock.now())) is not None:
@@ -95,7 +90,7 @@ class LaneRunner:
     def _start(self, entry: Entry[WaitingMessage]) -> None:
         if entry.item is None:
             raise ValueError("an entry runs whose message is not here")
-        task = self._deps.tasks.create_task(self._own(entry, entry.item))
+        task = self._deps.services.tasks.create_task(self._own(entry, entry.item))
         self._settling.add(task)
         task.add_done_callback(self._ended)
 
@@ -104,7 +99,7 @@ class LaneRunner:
         self._changed.set()
 
     async def _own(self, entry: Entry[WaitingMessage], item: WaitingMessage) -> None:
-        state = replace(item.state, remembered=self._deps.clock.now() - item.stamp.since < SURELY_KNOWN)
+        state = replace(item.state, remembered=self._deps.services.clock.now() - item.stamp.since < SURELY_KNOWN)
         job = OrderedJob(self, entry, replace(item, state=state), self._session)
         if item.redelivered and not self._deps.runner.in_flight.running(job.key, self._session):
             await self._count(entry, item, state)
@@ -121,8 +116,8 @@ class LaneRunner:
         work: Callable[[], Awaitable[Outcome]] = partial(self._deps.handler, item, item.state)
         if (refused := entry.keys.refused) is not None:
             deps = self._deps
-            work = partial(refused_unless_left_out, deps.route, item, item.state, deps.evaluator, refused, deps.memory.largest)
-        outcome = await with_memory(self._deps.memory, item, work)
+            work = partial(refused_unless_left_out, deps.route, item, item.state, deps.evaluator, refused, deps.services.memory.largest)
+        outcome = await with_memory(self._deps.services.memory, item, work)
         return replace(outcome, body=None) if isinstance(outcome, Done) else outcome
 
     def require_channel(self) -> None:
@@ -137,7 +132,7 @@ class LaneRunner:
         return await self.settler.place(item, item.state, settlement)
 
     async def _postpone(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState, outcome: Outcome, settlement: Retry) -> Settlement:
-        now = self._deps.clock.now()
+        now = self._deps.services.clock.now()
         wait = outcome.after if isinstance(outcome, Unsent) and outcome.after else settlement.delay or 0.0
         due = now + wait if wait else 0.0
         state = replace(retried(state, settlement), order=OrderStamp(item.stamp.sequence, int(now), due))
@@ -146,7 +141,7 @@ class LaneRunner:
 
     async def _count(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState) -> None:
         """A worker may have crashed on this message: requeue a copy with the start counted. After some starts it runs alone, so that no other message is blamed."""
-        copy = moved_on(replace(item, state=state), self._deps.clock.now(), started=True)
+        copy = moved_on(replace(item, state=state), self._deps.services.clock.now(), started=True)
         self._lanes.postpone(entry, progress(state), item.stamp.due)
         try:
             again = Retry(None, state.attempts, state.doubtful, "a worker may have crashed on it")
@@ -159,7 +154,7 @@ class LaneRunner:
     async def _into_room(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState, settlement: Retry) -> Settlement:
         """Put the copy into the room that its lane waits for. One that no broker takes is buried instead, and its lane must not wait."""
         try:
-            await self.settler.confirmed(self._deps.codec.copy(item.message, self._deps.route.queue, state), order_room(self._deps.route.queue))
+            await self.settler.confirmed(self._deps.services.codec.copy(item.message, self._deps.route.queue, state), order_room(self._deps.route.queue))
         except Unpublishable as error:
             self._lanes.resume(entry, item)
             return await self.settler.place(item, state, instead(settlement, state, error))

@@ -133,13 +133,13 @@ class Moves:
 
     async def _move(self, move: Move, before: Move | None, *, size: int, unbegun: bool) -> None:
         deps, delivery = self._deps, move.delivery
-        state = deps.codec.read(delivery)
+        state = deps.services.codec.read(delivery)
         tell_unproven(self._route.name, state)
         if unbegun:
             state = replace(state, redelivered=False)
-        async with deps.memory.working(size, WEIGHT_OF_BYTE):
-            await deps.memory.turn_for(delivery.message)
-            keys = await keys_of(self._route, delivery, state, deps.evaluator, deps.clock, deps.memory.largest)
+        async with deps.services.memory.working(size, WEIGHT_OF_BYTE):
+            await deps.services.memory.turn_for(delivery.message)
+            keys = await keys_of(self._route, delivery, state, deps.evaluator, deps.services.clock, deps.services.memory.largest)
             if before is not None:
                 await before.placed.wait()
             await self._wait_for_same_key(move, keys.order)
@@ -180,11 +180,13 @@ class Moves:
     async def _stored(self, entry: Entry[WaitingMessage], delivery: Delivery, state: DeliveryState) -> Entry[WaitingMessage] | None:
         """None: it is a dead letter instead, since it is too large, or there is no room for the stamp of its place."""
         sequence, _ = entry.place
-        if (refused := entry.keys.refused) is not None and len(delivery.message.body) > self._deps.memory.largest:
+        if (refused := entry.keys.refused) is not None and len(delivery.message.body) > self._deps.services.memory.largest:
             await self._bury(entry, delivery, state, refused)
             return None
         try:
-            await self._confirmed(self._deps.codec.copy(delivery.message, self._route.queue, moved(delivery, state, sequence, self._deps.clock.now())))
+            await self._confirmed(
+                self._deps.services.codec.copy(delivery.message, self._route.queue, moved(delivery, state, sequence, self._deps.services.clock.now()))
+            )
         except Unpublishable as error:
             await self._bury(entry, delivery, state, Refused(DeadClass.DECODE, f"it cannot be kept in order: {error}"))
             return None
@@ -192,7 +194,7 @@ class Moves:
 
     async def _bury(self, entry: Entry[WaitingMessage], delivery: Delivery, state: DeliveryState, refused: Refused) -> None:
         bury = Bury(refused.dead_class, refused.reason, None, state.attempts + 1, state.doubtful)
-        report(self._deps.metrics, self._route.name, refused, await self._settler.place(delivery, state, bury), state, 0.0)
+        report(self._deps.services.metrics, self._route.name, refused, await self._settler.place(delivery, state, bury), state, 0.0)
         self._lanes.forget(entry)
 
     async def _confirmed(self, copy: Message) -> None:
@@ -205,7 +207,7 @@ class Moves:
                 raise
             except (PublishDoubtful, PublishRefused) as error:
                 logger.error("message.stuck", queue=order_room(self._route.queue), reason=str(error), again_in_s=pause)
-                await self._deps.clock.sleep(pause)
+                await self._deps.services.clock.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
             else:
                 return

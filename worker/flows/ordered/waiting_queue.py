@@ -39,10 +39,10 @@ class WaitingQueue:
 
     def __init__(self, deps: RunnerDeps, channel: Channel, lanes: Lanes[WaitingMessage], most: int, changed: Callable[[], None]) -> None:
         self._evaluator = deps.evaluator
-        self._codec = deps.codec
-        self._memory = deps.memory
-        self._largest = deps.memory.largest
-        self._clock = deps.clock
+        self._codec = deps.services.codec
+        self._memory = deps.services.memory
+        self._largest = deps.services.memory.largest
+        self._clock = deps.services.clock
         route = deps.route
         self._route = route
         self._queue = order_room(route.queue)

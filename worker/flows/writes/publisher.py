@@ -63,12 +63,8 @@ class PublisherFlow:
             if await is_left_out(self._route, document, bindings, self._evaluator):
                 return LEFT_OUT
             key = None if self._deduplicator is None else await self._deduplicator.key_of(document, bindings)
-        except LookupUnanswered as error:
-            return unanswered(error, doubtful=state.doubtful)
-        except ExpressionError as error:
-            return Refused(DeadClass.TRANSFORM, str(error))
-        except Undecodable as error:
-            return Refused(DeadClass.DECODE, str(error))
+        except (LookupUnanswered, ExpressionError, Undecodable) as error:
+            return unshaped(error, state)
         if self._deduplicator is None or key is None:
             return await self._written(document, bindings, delivery, state)
         return await self._deduplicated(self._deduplicator, key, document, bindings, delivery, state)
@@ -96,17 +92,24 @@ class PublisherFlow:
             write = await write_of(self._route, shaped, document, bindings, self._evaluator)
             self._tracer.note(Note("transformed", self._route.name, state.message_id, state.correlation_id))
             outcome = await self._writer.write(write, document, bindings, attempt)
-        except LookupUnanswered as error:
-            return unanswered(error, doubtful=state.doubtful)
-        except EvaluatorUnavailable as error:
-            return unevaluated(error)
-        except (ExpressionError, WrongType) as error:
-            return Refused(DeadClass.TRANSFORM, str(error))
-        except (Undecodable, RequestError) as error:
-            return Refused(DeadClass.DECODE, str(error))
+        except (EvaluatorUnavailable, ExpressionError, Undecodable, RequestError) as error:
+            return unshaped(error, state)
         if isinstance(outcome, Done):
             self._tracer.note(written(self._route, write, outcome, state))
         return outcome
+
+
+def unshaped(error: EvaluatorUnavailable | ExpressionError | Undecodable | RequestError, state: DeliveryState) -> Outcome:
+    """What becomes of a message of which no request can be made."""
+    match error:
+        case LookupUnanswered():
+            return unanswered(error, doubtful=state.doubtful)
+        case EvaluatorUnavailable():
+            return unevaluated(error)
+        case ExpressionError() | WrongType():
+            return Refused(DeadClass.TRANSFORM, str(error))
+        case _:
+            return Refused(DeadClass.DECODE, str(error))
 
 
 async def is_left_out(route: Publisher, document: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> bool:
@@ -119,12 +122,8 @@ async def refused_unless_left_out(route: Publisher, delivery: Delivery, state: D
     try:
         if await is_left_out(route, read_message(delivery.message, largest), message_bindings(route, delivery, state), evaluator):
             return LEFT_OUT
-    except LookupUnanswered as error:
-        return unanswered(error, doubtful=state.doubtful)
-    except ExpressionError as error:
-        return Refused(DeadClass.TRANSFORM, str(error))
-    except Undecodable as error:
-        return Refused(DeadClass.DECODE, str(error))
+    except (LookupUnanswered, ExpressionError, Undecodable) as error:
+        return unshaped(error, state)
     return refused
 
 
