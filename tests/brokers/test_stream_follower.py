@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.tools.waiting import soon, until
 from worker.core.clock import SystemClock
 from worker.core.errors import ChannelLost
 from worker.core.message import Message
-from worker.core.ports import Broker
+from worker.core.ports import Broker, Channel
 from worker.core.topology import Topology, stream
 from worker.state.stream_follower import Batch, Position, StreamFollower, open_stream
 
@@ -163,3 +164,45 @@ async def test_a_channel_that_is_lost_is_no_end_of_the_stream(world: World):
             world.cut()
             with pytest.raises(ChannelLost, match=NAME):
                 await soon(waiting)
+
+
+class Silent:
+    """An attachment whose first consumer hands out nothing, as that of a replica of a stream that has stopped."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._silent = iter([True])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._broker, name)
+
+    @asynccontextmanager
+    async def channel(self, **options: Any) -> AsyncIterator[Channel]:
+        async with self._broker.channel(**options) as channel:
+            consume, silent = channel.consume, next(self._silent, False)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(channel, "consume", lambda queue, take, **how: consume(queue, (lambda _: None) if silent else take, **how))
+                yield channel
+
+
+async def test_a_stream_that_keeps_our_message_back_is_read_again(broker: Broker):
+    silent = Silent(broker)
+    reader = Reader()
+    async with reader.following(silent):
+        await becomes(lambda: reader.restarts == 1)
+        await reader.follower.publish(silent, Message(b"7", message_id="7"))
+        await becomes(lambda: reader.read == [7])
+    [interruption] = reader.interruptions
+    assert "does not hand out what was stored in it" in interruption
+
+
+async def test_a_stream_that_is_silent_because_nobody_writes_is_read_on(broker: Broker):
+    reader = Reader()
+    async with reader.following(broker):
+        await becomes(lambda: reader.restarts == 1)
+        await reader.follower.publish(broker, Message(b"1", message_id="1"))
+        await becomes(lambda: reader.read == [1])
+        await asyncio.sleep(1.5)  # three silences
+        await reader.follower.publish(broker, Message(b"2", message_id="2"))
+        await becomes(lambda: reader.read == [1, 2])
+    assert (reader.restarts, reader.interruptions) == (1, [])

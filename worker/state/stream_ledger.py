@@ -38,6 +38,7 @@ class StreamLedger:
         self._clock = clock
         self._index = index
         self._metrics = metrics
+        self._follower = StreamFollower(CLAIMS, claims_topology(), clock, kept=KEPT, position=index.last)
         self._outbox: list[tuple[Key, str, asyncio.Future[Claim | str]]] = []
         self._sending: asyncio.Task[None] | None = None
         self._asked: dict[str, list[tuple[Entry, asyncio.Future[Claim | str]]]] = {}
@@ -82,7 +83,7 @@ class StreamLedger:
         token = new_id()
         self._asked[token] = batch
         try:
-            await self._broker.publish(Message(encoded([entry for entry, _ in batch]), message_id=token), routing_key=CLAIMS)
+            await self._follower.publish(self._broker, Message(encoded([entry for entry, _ in batch]), message_id=token))
             self._require_open()
         except BrokerError as error:
             self._asked.pop(token, None)
@@ -111,8 +112,7 @@ class StreamLedger:
 
     async def follow(self) -> None:
         """Read the stream as long as the attachment lives."""
-        follower = StreamFollower(CLAIMS, claims_topology(), self._clock, kept=KEPT, position=self._index.last)
-        await follower.follow(self._broker, self._take_in)
+        await self._follower.follow(self._broker, self._take_in)
 
     def _take_in(self, batch: Batch) -> None:
         if batch.interrupted:

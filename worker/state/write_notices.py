@@ -83,7 +83,7 @@ class WriteNotices:
     async def _publish(self, notice: WriteNotice) -> None:
         if self._broker is None:
             raise BrokerUnreachable("the worker has no connection to the broker")
-        await self._broker.publish(Message(notice.encode(), message_id=notice.id), routing_key=ECHOES)
+        await self._follower.publish(self._broker, Message(notice.encode(), message_id=notice.id))
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
