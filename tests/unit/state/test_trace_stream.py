@@ -45,6 +45,12 @@ async def test_what_is_noted_is_read_back_in_order_also_what_was_noted_last(reco
     assert (await notes_of(broker))[-1] == {"v": 1, "t": 1.0, "e": "replayed", "r": "r", "m": "m1"}
 
 
+def test_a_note_that_json_cannot_hold_is_dropped_and_counted_and_fails_no_caller(recorder):
+    recorder.note(Note("passed", "r", "m0", more=(("way", "half \ud800"),)))
+    assert dropped(recorder) == 1
+    assert not recorder._notes
+
+
 async def test_without_the_stream_nothing_is_read_or_written(broker):
     await write_notes(broker, CODEC, [(1.0, Note("replayed", "r", "m1"))])
     assert await read_notes(broker, CODEC) == []
