@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from worker.garbage import WHOLE_EVERY, ShortPauses, look_everywhere
+from worker.garbage import WHOLE_EVERY, ShortPauses, look_everywhere, shorten_pauses
 
 
 class Kept:
@@ -29,6 +29,25 @@ def pauses():
     finally:
         gc.callbacks.remove(callback)
         gc.freeze()  # as it was: see tests/conftest.py
+
+
+@pytest.fixture
+def thresholds():
+    before, callbacks = gc.get_threshold(), list(gc.callbacks)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks[:] = callbacks
+        gc.freeze()
+
+
+@pytest.mark.usefixtures("thresholds")
+def test_what_some_messages_in_flight_hold_is_not_looked_at_and_full_collections_stay_as_frequent():
+    shorten_pauses()
+    young, middle, old = gc.get_threshold()
+    assert young > 1500
+    assert young * middle * old == 700 * 10 * 10
 
 
 def test_what_survived_a_full_collection_is_not_looked_at_again(pauses):
