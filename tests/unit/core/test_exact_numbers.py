@@ -8,11 +8,12 @@ from decimal import Decimal
 import orjson
 import pytest
 from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.tools.every import every
 from tests.tools.json_documents import DOCUMENTS, NUMBERS, is_too_large, same, value_of
 from worker.core.errors import Undecodable
-from worker.core.exact_numbers import PIECE, digest_text, has_long_number
+from worker.core.exact_numbers import LONG_NUMBER, LOOKS, PIECE, digest_text, has_long_number
 from worker.core.json_codec import decode, encode
 
 
@@ -73,6 +74,32 @@ def test_a_number_that_cannot_be_kept_is_refused_with_the_cause(text: bytes, rea
 def test_a_long_number_is_found_across_the_pieces_of_the_search():
     for at in range(PIECE - 40, PIECE + 4):
         assert has_long_number(b'["' + b"x" * at + b'",12345678901234567]')
+
+
+PARTS = (
+    b"1234567890123456",
+    b"0.5e-300",
+    b"1e-3",
+    b"805e-4378",
+    b"123456789012345e-123",
+    b",",
+    b":",
+    b"[",
+    b" ",
+    b"-",
+    b'"',
+    b"a",
+    b"12",
+    b".",
+    b"E-123",
+    b"9",
+)
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=9).map(b"".join), st.sampled_from([1, 2 * LOOKS]))
+@example(b"[123456789012345e-123]", 1)
+def test_looking_at_marks_alone_finds_a_long_number_wherever_the_pattern_finds_one(text: bytes, times: int):
+    assert has_long_number(text * times) == (LONG_NUMBER.search(text * times) is not None)
 
 
 @pytest.mark.parametrize("text", [b'{"id":"1234567890123456789"}', b'"4111-1111111111111111x"', b'"3f2504e0-41d3-9a0c-8e-4123"', b"[123456789012345,1.5]"])
