@@ -55,7 +55,7 @@ class RabbitBroker:
             raise
 
     async def declare(self, topology: Topology) -> None:
-        await declare(self._consuming, topology, self._patience)
+        await self._consuming.while_connected(declare(self._consuming, topology, self._patience), "queues cannot be declared")
 
     async def delete(self, topology: Topology) -> None:
         with translated("the broker was lost while queues were deleted"):
