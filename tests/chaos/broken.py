@@ -259,7 +259,7 @@ BREAKS = (
     Break(
         "a stream that keeps our message back is read again",
         "worker/state/stream_follower.py",
-        "                    self._require_ours()\n",
+        "                    self._require_ours(broker)\n",
         "                    continue\n",
         ("tests/brokers/test_stream_follower.py::test_a_stream_that_keeps_our_message_back_is_read_again",),
     ),
