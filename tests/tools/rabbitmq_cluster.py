@@ -73,6 +73,10 @@ class Network:
                 server.close()
             for proxy in self._proxies.values():
                 await proxy.close()
+            serving = asyncio.all_tasks() - {asyncio.current_task()}  # registrations of nodes; left alone, they fail a test that comes later
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
 
         self._do(close)
         self._loop.call_soon_threadsafe(self._loop.stop)
