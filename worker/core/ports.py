@@ -118,7 +118,7 @@ class Broker(Protocol):
         ...
 
     def lose(self, why: str) -> None:
-        """Give the attachment up, for this reason: whoever waits for its loss leaves it and makes a new one, on another node where there are several."""
+        """Give the attachment up, for this reason. The worker then makes a new one, on another node where there are several."""
         ...
 
 
