@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
 from tests.brokers.conftest import World
+from tests.tools.silent_stream import Silent
 from tests.tools.waiting import soon, until
 from worker.core.clock import SystemClock
 from worker.core.errors import ChannelLost
 from worker.core.message import Message
-from worker.core.ports import Broker, Channel
+from worker.core.ports import Broker
 from worker.core.topology import Topology, stream
 from worker.state.stream_follower import Batch, Position, StreamFollower, open_stream
 
@@ -169,25 +169,6 @@ async def test_a_channel_that_is_lost_is_no_end_of_the_stream(world: World):
             world.cut()
             with pytest.raises(ChannelLost, match=NAME):
                 await soon(waiting)
-
-
-class Silent:
-    """An attachment whose first `consumers` hand out nothing, as those of a replica of a stream that has stopped."""
-
-    def __init__(self, broker: Broker, consumers: int = 1) -> None:
-        self._broker = broker
-        self._silent = iter([True] * consumers)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._broker, name)
-
-    @asynccontextmanager
-    async def channel(self, **options: Any) -> AsyncIterator[Channel]:
-        async with self._broker.channel(**options) as channel:
-            consume, silent = channel.consume, next(self._silent, False)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(channel, "consume", lambda queue, take, **how: consume(queue, (lambda _: None) if silent else take, **how))
-                yield channel
 
 
 async def test_a_stream_that_keeps_our_message_back_is_read_again(broker: Broker):
