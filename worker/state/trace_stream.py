@@ -46,7 +46,7 @@ class TraceRecorder:
 
     def note(self, note: Note) -> None:
         try:
-            self._notes.append(text_of(self._clock.now(), note))
+            self._notes.append(text_of(self._clock.now() if note.at is None else note.at, note))
         except TypeError:  # half of a surrogate pair in a detail has no form in JSON
             self._metrics.trace_dropped.inc()
         if len(self._notes) > MOST:
@@ -118,7 +118,7 @@ def text_of(at: float, note: Note) -> bytes:
 
 
 def document(at: float, note: Note) -> dict[str, Any]:
-    told: dict[str, Any] = {"v": VERSION, "t": round(at, 3), "e": note.event, "r": note.route}
+    told: dict[str, Any] = {"v": VERSION, "t": round(at, 6), "e": note.event, "r": note.route}
     for name, text in (("m", note.message_id), ("c", note.correlation_id), ("s", note.space)):
         if text:
             told[name] = written(text)
