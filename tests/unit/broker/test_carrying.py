@@ -52,6 +52,27 @@ def test_no_float_changes_its_value(value: float):
     assert (float(found) if isinstance(found, str) else found) == value
 
 
+def nested(depth: int, kind: str) -> object:
+    """So many arrays or tables within each other."""
+    value: object = True
+    for _ in range(depth):
+        value = [value] if kind == "arrays" else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("kind", ["arrays", "tables"])
+def test_what_is_nested_too_deep_is_not_read_and_what_is_read_fits_a_copy_whole(kind):
+    read_leniently()
+    read = pamqp.decode.METHODS["table"]
+    for _ in range(2):
+        for depth in (32, 100, 300):
+            assert read(pamqp.encode.field_table({"h": nested(depth, kind)}))[1] == {UNREADABLE: "values nested more than 31 levels deep"}
+        deepest = read(pamqp.encode.field_table({"h": nested(31, kind)}))[1]
+        assert deepest == {"h": nested(31, kind)}, "also after one that was not read"
+        kept = {"halo-sender-headers": {"h": nested(31, kind)}}
+        assert to_table(kept) == kept
+
+
 class Strange:
     def __str__(self) -> str:
         return "strange \ud800"
