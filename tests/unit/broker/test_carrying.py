@@ -61,16 +61,11 @@ def nested(depth: int, kind: str) -> object:
 
 
 @pytest.mark.parametrize("kind", ["arrays", "tables"])
-def test_what_is_nested_too_deep_is_not_read_and_what_is_read_fits_a_copy_whole(kind):
+def test_what_is_nested_too_deep_is_not_read(kind):
     read_leniently()
-    read = pamqp.decode.METHODS["table"]
-    for _ in range(2):
-        for depth in (32, 100, 300):
-            assert read(pamqp.encode.field_table({"h": nested(depth, kind)}))[1] == {UNREADABLE: "values nested more than 31 levels deep"}
-        deepest = read(pamqp.encode.field_table({"h": nested(31, kind)}))[1]
-        assert deepest == {"h": nested(31, kind)}, "also after one that was not read"
-        kept = {"halo-sender-headers": {"h": nested(31, kind)}}
-        assert to_table(kept) == kept
+    for depth in (100, 101, 300, 100):
+        read = pamqp.decode.METHODS["table"](pamqp.encode.field_table({"h": nested(depth, kind)}))[1]
+        assert read == ({"h": nested(depth, kind)} if depth == 100 else {UNREADABLE: "values nested more than 100 levels deep"})
 
 
 class Strange:

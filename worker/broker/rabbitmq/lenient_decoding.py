@@ -9,14 +9,14 @@ from functools import partial
 import pamqp.decode
 from pamqp.common import FieldTable, FieldValue, Struct
 
-from worker.broker.amqp_types import MAX_DEPTH, SHORT_MAX
+from worker.broker.amqp_types import SHORT_MAX
 from worker.core.message import UNREADABLE_HEADERS
 
 UNREADABLE = UNREADABLE_HEADERS
 MOST_VALUES = 2000
 FEW_BYTES = 2 * MOST_VALUES  # a value takes two bytes at least, with its name or in a list
 TOO_MANY = f"more than {MOST_VALUES:,} values"
-MOST_DEPTH = MAX_DEPTH - 1  # a copy holds a sender's headers of our names one level deeper
+MOST_DEPTH = 100  # more than copies hold, and fewer than what looks at a value within Python's limit of recursion, or writes it as JSON
 TOO_DEEP = f"values nested more than {MOST_DEPTH} levels deep"
 SIZED, NESTED = frozenset({b"S", b"x", b"A", b"F"}), frozenset({b"A", b"F"})
 WIDTHS = {b"t": 1, b"b": 1, b"B": 1, b"s": 2, b"u": 2, b"I": 4, b"i": 4, b"l": 8, b"L": 8, b"f": 4, b"d": 8, b"D": 5, b"T": 8, b"V": 0, b"\x00": 0}
