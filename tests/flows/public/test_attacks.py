@@ -219,6 +219,24 @@ async def test_no_answer_tells_the_versions_in_use(stranger):
         assert (await stranger.post(path, GOOD)).headers["Server"] == "halo-worker"
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"POST /webhooks/signed HTTP/1.9\r\n\r\n",
+        b"planted \x1b[31m bytes\r\n\r\n",
+        b"POST /" + b"planted" * 2000 + b" HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\n" + b"X: planted\r\n" * 200 + b"\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: planted\r\n\r\n",
+        b"POST http://[planted/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+async def test_bytes_that_are_no_http_are_answered_without_versions_and_without_a_quote(stranger, receiver, capsys, raw):
+    answer = await refused(stranger, receiver, raw, 400)
+    assert (answer.headers["Server"], answer.headers["Content-Type"], answer.json) == ("halo-worker", "application/json", {"error": "bad request"})
+    assert "planted" not in "".join(capsys.readouterr())
+
+
 async def test_refusals_are_counted_and_logged_without_a_word_of_the_stranger(stranger, receiver, metrics, capsys):
     await stranger.post("/webhooks/planted-name", b"planted-body", Token="planted-token")
     assert metrics.registry.get_sample_value("halo_worker_refused_calls_total", {"status": "401"}) == 1
