@@ -142,6 +142,24 @@ async def test_a_call_is_read_as_a_message_of_a_queue_is(stranger, receiver, bod
     assert list(deliveries) == [orjson.loads(GOOD)]
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"Content_Type": f"application/json; charset={name}"} for name in ("latin-1", "cp437", "cp1251", "koi8-r", "gb18030", "ascii")]
+    + [{"Content_Encoding": "latin-1"}, {"Content_Encoding": "8bit, cp1252"}],
+    ids=str,
+)
+async def test_who_repeats_a_signed_call_under_another_charset_makes_no_other_delivery_of_it(stranger, receiver, headers):
+    body = '{"name": "Jürgen Œuvré"}'.encode()
+    assert (await stranger.post("/webhooks/signed", body, Token=token(body), **headers)).status == 202
+    assert receiver.taken == [("/webhooks/signed", [{"name": "Jürgen Œuvré"}])]
+
+
+async def test_a_signed_call_that_is_not_utf_8_is_read_in_the_charset_that_it_names(stranger, receiver):
+    body = '{"name": "Jürgen"}'.encode("latin-1")
+    assert (await stranger.post("/webhooks/signed", body, Token=token(body), Content_Type="application/json; charset=latin-1")).status == 202
+    assert receiver.taken == [("/webhooks/signed", [{"name": "Jürgen"}])]
+
+
 async def test_a_signature_is_over_the_raw_bytes_whatever_they_are(stranger, receiver):
     squeezed = gzip.compress(GOOD, mtime=0)
     answer = await stranger.post("/webhooks/signed", squeezed, Token=token(squeezed))
