@@ -631,6 +631,13 @@ BREAKS = (
         ("tests/flows/job/test_sent_twice.py::test_a_letter_that_was_edited_to_a_key_that_is_taken_is_the_copy_whichever_holder_of_its_own_key_it_was",),
     ),
     Break(
+        "a direct reply goes to an address that RabbitMQ made",
+        "worker/core/results.py",
+        'return "" if is_direct(address) else "RabbitMQ makes no such address for a direct reply"',
+        'return ""',
+        ("tests/flows/attacks/test_reply_addresses.py::test_a_direct_reply_address_that_a_sender_made_up_costs_nobody_the_connection",),
+    ),
+    Break(
         "headers count as memory",
         "worker/core/message.py",
         "return len(message.body) + weight_of_value(message.headers)",
