@@ -638,6 +638,16 @@ BREAKS = (
         ("tests/flows/attacks/test_reply_addresses.py::test_a_direct_reply_address_that_a_sender_made_up_costs_nobody_the_connection",),
     ),
     Break(
+        "direct replies have a connection of their own",
+        "worker/flows/consuming/answering.py",
+        "elif reply_to.startswith(DIRECT):",
+        "elif False:",
+        (
+            "tests/flows/attacks/test_reply_addresses.py::"
+            "test_a_direct_reply_to_a_node_that_is_gone_or_made_up_costs_nobody_the_connection_and_others_get_theirs",
+        ),
+    ),
+    Break(
         "headers count as memory",
         "worker/core/message.py",
         "return len(message.body) + weight_of_value(message.headers)",

@@ -78,6 +78,26 @@ async def test_a_direct_reply_address_that_a_sender_made_up_costs_nobody_the_con
     assert running.value("results_total", route="erp", result="refused") == 1
 
 
+async def test_a_direct_reply_to_a_node_that_is_gone_or_made_up_costs_nobody_the_connection_and_others_get_theirs(stage, halos):
+    """RabbitMQ 3.10 ends the connection that published; direct replies have one beside the worker's own."""
+    running = await stage.job.start(routes(await halos(), publishers={"erp": publisher(bind=BIND)}))
+    heard: asyncio.Queue[str | None] = asyncio.Queue()
+
+    async def hear(message) -> None:
+        heard.put_nowait(message.header.properties.correlation_id)
+
+    await stage.stranger.channel.basic_consume("amq.rabbitmq.reply-to", hear, no_ack=True)
+    with capture_logs() as lines:
+        for number in range(4):
+            await stage.stranger.send(RECORD, "asset.new", "erp", reply_to=term(PROCESS), correlation_id="hostile")
+            await stage.stranger.send(RECORD, "asset.new", "erp", reply_to="amq.rabbitmq.reply-to", correlation_id=f"honest-{number}")
+            async with asyncio.timeout(SOON):
+                assert await heard.get() == f"honest-{number}"
+        await running.settled("erp", "done", 8)
+    assert {line["event"] for line in lines if line["log_level"] in {"warning", "error"}} <= {"result.not_sent"}
+    assert running.service.health.ready
+
+
 @pytest.mark.parametrize("node", [b"v\x00\x0f" + NODE, b"d\x00\x0f" + NODE, b"w\x0f" + NODE, b"s\x0f" + NODE, b"w\x07reply@1"])
 def test_a_direct_reply_address_is_known_in_each_form_of_an_atom(node):
     assert is_direct(term(b"\x83X" + node + b"\x00" * 12))
