@@ -136,6 +136,26 @@ def test_no_header_table_stops_the_reading(raw: bytes):
     to_table(from_field(headers))
 
 
+def test_a_name_that_is_not_utf_8_costs_no_other_header():
+    inner = b"\x02g\xfct\x01" + b"\x01bI\x00\x00\x00\x07"
+    table = b"\x01at\x01" + b"\x05gr\xfc\xdfeS\x00\x00\x00\x02hi" + b"\x01cF" + struct.pack(">I", len(inner)) + inner
+    assert properties_of(struct.pack(">I", len(table)) + table, 0x2000).headers == {"a": True, "gr\ufffd\ufffde": "hi", "c": {"g\ufffd": True, "b": 7}}
+
+
+@given(VALUES)
+def test_a_table_is_read_as_it_was_written(value: object):
+    table = to_table({"h": value, "grüße": [value]})
+    written = pamqp.encode.field_table(table)
+    assert properties_of(written, 0x2000).headers == pamqp.decode.field_table(written)[1]
+
+
+@given(st.binary(max_size=60), st.integers(0, 70))
+def test_no_cut_table_within_a_table_stops_the_reading(raw: bytes, length: int):
+    inner = b"\x01aF" + struct.pack(">I", length) + raw
+    for table in (inner, b"\x01aF" + raw[:3]):
+        assert isinstance(properties_of(struct.pack(">I", len(table)) + table, 0x2000).headers, dict)
+
+
 def test_an_unreadable_table_is_marked():
     assert properties_of(struct.pack(">I", 3) + b"\x01a?", 0x2000).headers == {UNREADABLE: True}
 

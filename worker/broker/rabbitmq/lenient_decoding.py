@@ -46,7 +46,7 @@ class Nesting:
 def read_leniently() -> None:
     """Replace pamqp's decoders of what some senders write; calling it again changes nothing.
 
-    pamqp raises on a timestamp in microseconds, on a property that is not UTF-8 and on a table with an unknown type. The exception ends the whole
+    pamqp raises on a timestamp in microseconds, on a property or name that is not UTF-8 and on a table with an unknown type. The exception ends the whole
     connection, and the message comes back on the next one: a single such message would stop all consuming for ever. RabbitMQ itself lets them through.
     """
     pamqp.decode.METHODS["timestamp"] = timestamp
@@ -55,7 +55,7 @@ def read_leniently() -> None:
     pamqp.decode.TABLE_MAPPING[b"T"] = timestamp
     nesting = Nesting()
     pamqp.decode.TABLE_MAPPING[b"A"] = partial(nesting.read, pamqp.decode.field_array)
-    pamqp.decode.TABLE_MAPPING[b"F"] = partial(nesting.read, pamqp.decode.field_table)
+    pamqp.decode.TABLE_MAPPING[b"F"] = partial(nesting.read, named_values)
 
 
 def timestamp(value: bytes) -> tuple[int, FieldValue]:
@@ -78,9 +78,24 @@ def table(value: bytes) -> tuple[int, FieldValue]:
     if end > FEW_BYTES and has_too_many(value[:end]):
         return end, {UNREADABLE: TOO_MANY}
     try:
-        return reading(pamqp.decode.field_table, value, (end, marked))
+        return reading(named_values, value, (end, marked))
     except TooDeep:
         return end, {UNREADABLE: TOO_DEEP}
+
+
+def named_values(value: bytes) -> tuple[int, FieldValue]:
+    """As pamqp reads a table, with names that are not UTF-8 too: for one such name it would give up all headers. Raises `ValueError`."""
+    at, end = 4, int.from_bytes(value[:4]) + 4
+    found: FieldTable = {}
+    while at < end <= len(value):
+        name_end = at + 1 + value[at]
+        if name_end > end:
+            break
+        consumed, found[value[at + 1 : name_end].decode(errors="replace")] = pamqp.decode.embedded_value(value[name_end:])
+        at = name_end + consumed
+    if at != end:
+        raise ValueError("a name or a value is cut")
+    return end, found
 
 
 def has_too_many(table: bytes) -> bool:
