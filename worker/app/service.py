@@ -160,8 +160,8 @@ class Service:
                 helping = [tasks.create_task(each) for each in (self._end_with_stop(), self._let_go(public, [*clients.values(), caller]), replies.serve())]
                 evaluators = lookup_evaluators(engine, self.routes, clients, self.clock)
                 services = ConsumerServices(self._codec, self._memory(), self.clock, self.metrics, self.health, tasks, self._tracer or NO_TRACE)
-                parts = (self._guard, intake, services, self._hide, replies)
-                wiring = Wiring(self.routes, self.settings, clients, caller, self._current, evaluator, evaluators, *parts)
+                parts = (evaluator, evaluators, self._guard, intake, services, self._hide, replies)
+                wiring = Wiring(self.routes, self.settings, clients, caller, self._current, *parts)
                 keeper = FlowKeeper([*wiring.flows(), *self._returning()], self.control, self.health, self._ending)
                 self._live = LiveRoutes(wiring, keeper, door, caller, [evaluator, *evaluators.values()])
                 try:
@@ -173,7 +173,8 @@ class Service:
 
     def _hide(self, text: str) -> str:
         """The text without the secrets of the routes as they are now."""
-        return self.routes.secrets.hide(text)
+        known = self.routes.secrets
+        return known.hide(text)
 
     async def _end_with_stop(self) -> None:
         await self.stop.wait()
@@ -281,17 +282,8 @@ class Service:
         raise ChannelLost(reason)
 
     def _reporter(self, keeper: FlowKeeper) -> Reporter:
-        return Reporter(
-            self.settings.instance,
-            lambda: self.routes,
-            lambda: self.problems,
-            keeper,
-            self.control,
-            self.health,
-            self.metrics,
-            self.clock,
-            self._since,
-        )
+        routes, problems = (lambda: self.routes), (lambda: self.problems)
+        return Reporter(self.settings.instance, routes, problems, keeper, self.control, self.health, self.metrics, self.clock, self._since)
 
     def _is_paused(self, route: str) -> bool:
         return self.control.pause_of(route) is not None

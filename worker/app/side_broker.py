@@ -46,7 +46,7 @@ class SideBroker:
                     answered = self._attached
                     while self._clock.monotonic() - self._used < IDLE and await race(broker.wait_lost(), timeout=LOOK_EVERY) is None:
                         pass
-                    if self._attached is answered:  # nobody has asked again since it was lost
+                    if self._attached is answered:  # no question has come since it was lost
                         self._attached = None
             except BrokerError as error:
                 self._answer(error)

@@ -19,7 +19,7 @@ RESULT_TYPE = "com.haloitsm.result"
 DIRECT = "amq.rabbitmq.reply-to."
 """RabbitMQ gives a request with direct reply-to such an address: it leads to the sender's own channel, and it cannot be guessed."""
 PROCESS = re.compile(rb"\x83X(?:[vd](?P<size>..)|[ws](?P<short>.))(?P<node>reply@[0-9]{1,10}).{12}", re.DOTALL)
-"""A process id in Erlang's external format, whose node is told by a hash."""
+"""A process id in Erlang's external format, with a hash in place of the node's name."""
 KEY_BYTES = 16
 REPLIES = ("replies.*",)
 RESERVED = ("amq.", "halo.")
@@ -64,7 +64,7 @@ class ReplyRule:
 def is_direct(address: str) -> bool:
     """Whether a direct reply address looks as RabbitMQ makes it: a process of one of its nodes, and 16 bytes that cannot be guessed.
 
-    It decodes whatever else stands there as a term of Erlang, and ends the connection of whoever publishes to it: of a process of no node, or of a text.
+    It decodes what stands there as a term of Erlang, and ends the connection that publishes to any other term.
     """
     process, point, key = address.removeprefix(DIRECT).partition(".")
     try:

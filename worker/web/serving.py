@@ -64,7 +64,7 @@ def server_log() -> logging.Logger:
 
 
 class Connection(web.RequestHandler):
-    """One connection. aiohttp answers bytes that are no HTTP by itself: with its own version, and with a quote of the bytes."""
+    """One connection. aiohttp's own answer to bytes that are no HTTP shows its version, and quotes the bytes."""
 
     __slots__ = ()
 

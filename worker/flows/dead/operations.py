@@ -64,7 +64,7 @@ async def exclusive_access(broker: Broker, clock: Clock, dead_queues: Sequence[D
 
 @asynccontextmanager
 async def locked(broker: Broker, dead_queues: Sequence[DeadQueue]) -> AsyncIterator[bool]:
-    """Whether nobody else works on any of them. Each has a lock of its own: a runbook has two, and commands name the runbook or one of the queues."""
+    """Whether no other command works on any of them. Each has a lock of its own: a runbook has two, and commands name the runbook or one of the queues."""
     async with AsyncExitStack() as stack:
         for name in sorted({each.name for each in dead_queues}):
             if not await stack.enter_async_context(broker.lock(letters_lock(name))):
