@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.core.bodies import read_json
+from worker.core.bodies import is_utf8, packing_of, read_json, unpacked
 from worker.core.errors import Oversized, Undecodable
 
 BODY_LIMIT = 1024 * 1024
@@ -92,10 +92,16 @@ async def on_expect(request: web.Request) -> None:
         raise web.HTTPExpectationFailed
 
 
-def deliveries_of(body: bytes, headers: Mapping[str, str]) -> list[dict[str, Any]]:
-    """One object, or an array of them. Raises `HttpRefusal` with what is wrong."""
+def deliveries_of(body: bytes, headers: Mapping[str, str], *, signed: bool) -> list[dict[str, Any]]:
+    """One object, or an array of them. Raises `HttpRefusal` with what is wrong.
+
+    `signed`: only the bytes are proven to be the caller's. Repeated under another charset they would be another delivery, so UTF-8 is read as UTF-8.
+    """
+    content_type, encoding = headers.get("Content-Type", ""), headers.get("Content-Encoding", "")
     try:
-        value = read_json(body, headers.get("Content-Type", ""), headers.get("Content-Encoding", ""), BODY_LIMIT)
+        if signed and is_utf8(unpacked(body, packing_of(encoding), BODY_LIMIT)):
+            content_type, encoding = "", packing_of(encoding)
+        value = read_json(body, content_type, encoding, BODY_LIMIT)
     except Oversized as error:
         raise HttpRefusal(413, str(error)) from None
     except Undecodable as error:

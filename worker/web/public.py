@@ -87,15 +87,15 @@ class Public:
                 raise unknown()
             self._known.add(peer)
             if not stranger:
-                return await self._store(request, body, admission)
+                return await self._store(request, body, admission, evidence)
         with admitted_to(self._calls, peer, reader.evict) as admission:
-            return await self._store(request, body, admission)
+            return await self._store(request, body, admission, evidence)
 
-    async def _store(self, request: web.Request, body: bytes, admission: Admission) -> Mapping[str, Any]:
+    async def _store(self, request: web.Request, body: bytes, admission: Admission, evidence: Evidence) -> Mapping[str, Any]:
         """Store the deliveries of an authenticated call, which is not evicted any more."""
         admission.pinned = True
         self.connections.pin(request.transport, pinned=True)
-        deliveries = deliveries_of(body, request.headers)
+        deliveries = deliveries_of(body, request.headers, signed=evidence is Evidence.SIGNATURE)
         try:
             async with asyncio.timeout(STORING_SECONDS):
                 return await self._receive(request.path, deliveries)
