@@ -102,15 +102,23 @@ def refuse(_text: str) -> NoReturn:
 
 def dumps(value: Any, option: int | None = None) -> bytes:
     """Write JSON: exact numbers digit for digit, and floats without a fraction as integers. Raises `TypeError`."""
+    text = unfinished(value, option)
+    return without_fractions(text) if may_have_fractions(text) else text
+
+
+def unfinished(value: Any, option: int | None = None) -> bytes:
+    """The same with floats as orjson writes them. Raises `TypeError`."""
     try:
-        text = orjson.dumps(value, fragment, option)
+        return orjson.dumps(value, fragment, option)
     except TypeError:
         if (written := with_integers(value)) is value:
             raise
         return orjson.dumps(written, fragment, option)
-    if not any(mark in text for mark in WHOLE_FLOAT_MARKS):
-        return text
-    return without_fractions(text)
+
+
+def may_have_fractions(text: bytes) -> bool:
+    """Whether `without_fractions` may change what orjson wrote."""
+    return any(mark in text for mark in WHOLE_FLOAT_MARKS)
 
 
 def without_fractions(text: bytes) -> bytes:

@@ -8,8 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.core.bodies import read_json
+from worker.apart import read_body
 from worker.core.errors import Oversized, Undecodable
+from worker.core.message import Message
 
 BODY_LIMIT = 1024 * 1024
 BATCH_LIMIT = 1000
@@ -92,10 +93,11 @@ async def on_expect(request: web.Request) -> None:
         raise web.HTTPExpectationFailed
 
 
-def deliveries_of(body: bytes, headers: Mapping[str, str]) -> list[dict[str, Any]]:
+async def deliveries_of(body: bytes, headers: Mapping[str, str]) -> list[dict[str, Any]]:
     """One object, or an array of them. Raises `HttpRefusal` with what is wrong."""
     try:
-        value = read_json(body, headers.get("Content-Type", ""), headers.get("Content-Encoding", ""), BODY_LIMIT)
+        message = Message(body, content_type=headers.get("Content-Type", ""), content_encoding=headers.get("Content-Encoding", ""))
+        value = await read_body(message, BODY_LIMIT)
     except Oversized as error:
         raise HttpRefusal(413, str(error)) from None
     except Undecodable as error:

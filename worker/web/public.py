@@ -95,7 +95,7 @@ class Public:
         """Store the deliveries of an authenticated call, which is not evicted any more."""
         admission.pinned = True
         self.connections.pin(request.transport, pinned=True)
-        deliveries = deliveries_of(body, request.headers)
+        deliveries = await deliveries_of(body, request.headers)
         try:
             async with asyncio.timeout(STORING_SECONDS):
                 return await self._receive(request.path, deliveries)
