@@ -26,7 +26,7 @@ async def apart(work: Callable[[], Result]) -> Result:
 
 
 async def fitting(size: int, work: Callable[[], Result]) -> Result:
-    """The result of `work` on so many bytes, apart where they are many."""
+    """The result of `work` on `size` bytes, apart where it is large."""
     return work() if size <= LARGE else await apart(work)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from worker.core import json_pieces
 from worker.core.errors import Oversized, Undecodable
 from worker.core.exact_numbers import PIECE, dumps, has_long_number, reread, unfinished, without_fractions
 from worker.core.json_text import BOM, repaired
@@ -57,7 +58,7 @@ def parsed(body: bytes) -> Any:
         return orjson.loads(body)
     gc.disable()
     try:
-        return orjson.loads(body)
+        return json_pieces.loads(body)
     finally:
         gc.enable()
 

@@ -12,7 +12,7 @@ from worker.core.json_codec import WEIGHT_OF_BYTE
 from worker.flows.running.packing import unpacked, weighed, weighed_apart
 
 TOGETHER = 64  # elements in one chunk: the part that is unpacked for one element
-PACE = 1024 * 1024  # bytes of memory that the chunks between two pauses take unpacked: to pack them takes up to 10 ms
+PACE = 256 * 1024  # bytes of memory that the chunks between two pauses take unpacked: to pack them takes some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
