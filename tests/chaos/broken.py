@@ -259,9 +259,23 @@ BREAKS = (
     Break(
         "a stream that keeps our message back is read again",
         "worker/state/stream_follower.py",
-        "                    self._require_ours()\n",
+        "                    self._require_ours(broker)\n",
         "                    continue\n",
         ("tests/brokers/test_stream_follower.py::test_a_stream_that_keeps_our_message_back_is_read_again",),
+    ),
+    Break(
+        "a node that keeps our messages back is left",
+        "worker/state/stream_follower.py",
+        "            broker.lose(why)\n",
+        "            pass\n",
+        ("tests/brokers/test_stream_follower.py::test_a_node_that_keeps_our_messages_back_twice_in_a_row_is_left",),
+    ),
+    Break(
+        "known records that a node keeps back are not lost",
+        "worker/state/known_stream.py",
+        "            await self._require_lost(ref.last)\n",
+        "",
+        ("tests/unit/state/test_known_stream.py::test_a_stream_that_keeps_back_what_it_holds_is_not_taken_for_lost",),
     ),
     Break(
         "a claim that is dated ahead holds no key",

@@ -24,9 +24,11 @@ class PortMapper:
         self._port = port
         self._alive = alive
         self._ports = ports
+        self._open: set[asyncio.StreamWriter] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection: a question, or a registration, which lasts as long as the connection."""
+        self._open.add(writer)
         try:
             with suppress(OSError, asyncio.IncompleteReadError):
                 request = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
@@ -36,6 +38,12 @@ class PortMapper:
                     writer.write(self._answer(request))
                     await writer.drain()
         finally:
+            self._open.discard(writer)
+            writer.close()
+
+    def close(self) -> None:
+        """Ends all connections, and registrations with them."""
+        for writer in self._open:
             writer.close()
 
     async def _register(self, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -38,6 +38,7 @@ class Network:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="network of the cluster", daemon=True)
         self._proxies: dict[tuple[int, int], Proxy] = {}
+        self._mappers: list[PortMapper] = []
         self._servers: list[asyncio.Server] = []
 
     def start(self) -> None:
@@ -73,6 +74,10 @@ class Network:
                 server.close()
             for proxy in self._proxies.values():
                 await proxy.close()
+            for mapper in self._mappers:
+                mapper.close()
+            if serving := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(serving)  # what is left alone here fails a test that comes later
 
         self._do(close)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -92,7 +97,8 @@ class Network:
                     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
                     ways[theirs.name] = server.sockets[0].getsockname()[1]
                     self._servers.append(server)
-            self._servers.append(await asyncio.start_server(PortMapper(own.epmd, alive, ways).serve, "127.0.0.1", own.epmd))
+            self._mappers.append(PortMapper(own.epmd, alive, ways))
+            self._servers.append(await asyncio.start_server(self._mappers[-1].serve, "127.0.0.1", own.epmd))
 
     def _do(self, work: Callable[[], Any]) -> None:
         asyncio.run_coroutine_threadsafe(work(), self._loop).result(30)

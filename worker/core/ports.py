@@ -117,6 +117,10 @@ class Broker(Protocol):
         """Wait until the attachment is gone and say why."""
         ...
 
+    def lose(self, why: str) -> None:
+        """Give the attachment up, for this reason. The worker then makes a new one, on another node where there are several."""
+        ...
+
 
 class Slot(Protocol):
     """The right to send one request now: a token, a place in the budget, and a call that is ready to leave."""

@@ -34,6 +34,7 @@ class Note(NamedTuple):
     """One stage; a tuple, since each message makes five. No customer data: ids, names from route files, classes and numbers.
 
     `records`: keys of records in the id space `space` of Halo. `more`: `change`, `attempt`, `status`, `dead_class`, `delay`, `next`, as they apply.
+    `at`: when it was, in seconds since 1970; None: now.
     """
 
     event: str
@@ -43,6 +44,7 @@ class Note(NamedTuple):
     space: str = ""
     records: tuple[str, ...] = ()
     more: tuple[tuple[str, Any], ...] = ()
+    at: float | None = None
 
 
 class Tracer(Protocol):

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from worker.core.entropy import new_id
-from worker.core.errors import WorkerError
+from worker.core.errors import ChannelLost, WorkerError
 from worker.core.message import Message
 from worker.core.ports import Broker
 from worker.core.topology import known_stream
@@ -43,8 +43,13 @@ class KnownStream:
         known = RecordIndex()
         if ref.last is None:
             return known
-        _, chain = await self._read_to(ref.last, ref.offset)
-        for document in unrolled(chain, ref.last):
+        found = await self._read_to(ref.last, ref.offset)
+        if found is None:
+            await self._require_lost(ref.last)
+            raise KnownLost(
+                f"the stream {self._stream} does not hold the known records that the baton refers to: it was deleted, purged or cut by its size limit"
+            )
+        for document in unrolled(found[1], ref.last):
             known.apply(document)
         known.written()
         return known
@@ -82,14 +87,12 @@ class KnownStream:
     async def _offset_of(self, name: str, floor: int) -> int:
         """The offset of the message just written: in the last chunk of the stream, or above it when another replica wrote meanwhile."""
         for start in ("last", floor):
-            try:
-                return (await self._read_to(name, start))[0]
-            except KnownLost:
-                continue
+            if (found := await self._read_to(name, start)) is not None:
+                return found[0]
         return floor
 
-    async def _read_to(self, name: str, start: str | int) -> tuple[int, dict[str, dict[str, Any]]]:
-        """Read from `start` to the document `name`; return its offset and all documents by name. Raises `KnownLost` where it does not arrive, or `ChannelLost`."""
+    async def _read_to(self, name: str, start: str | int) -> tuple[int, dict[str, dict[str, Any]]] | None:
+        """Read from `start` to the document `name`; return its offset and all documents by name, None where it does not arrive. Raises `ChannelLost`."""
         chain: dict[str, dict[str, Any]] = {}
         async with open_stream(self._broker, self._stream, start, prefetch=PREFETCH) as reader:
             while batch := await reader.batch(SILENCE):
@@ -100,7 +103,23 @@ class KnownStream:
                     chain[document["id"]] = document
                     if document["id"] == name:
                         return delivery.offset or 0, chain
-        raise KnownLost(f"the stream {self._stream} does not hold the known records that the baton refers to: it was deleted, purged or cut by its size limit")
+        return None
+
+    async def _require_lost(self, name: str) -> None:
+        """Raises `ChannelLost` where the stream holds the document after all, or keeps back what is stored in it now: its silence proves nothing then.
+
+        A node of a cluster can keep messages back for a minute after a fault. A mark that comes and `name` does not is a proof.
+        """
+        mark = new_id()
+        async with open_stream(self._broker, self._stream, "first", prefetch=PREFETCH) as reader:
+            await self._broker.publish(Message(orjson.dumps({"id": mark, "prev": None}), message_id=mark), routing_key=self._stream)
+            while batch := await reader.batch(SILENCE):
+                came = {delivery.message.message_id for delivery in batch}
+                if name in came:
+                    break
+                if mark in came:
+                    return
+        raise ChannelLost(f"the stream {self._stream} did not hand out all that is stored in it; it is read again")
 
 
 def unrolled(chain: Mapping[str, dict[str, Any]], last: str) -> list[dict[str, Any]]:

@@ -139,12 +139,14 @@ class StreamFollower:
         self._kept = timedelta(seconds=kept)
         self._repeats = Repeats()
         self._awaited: dict[str, float] = {}
+        self._silences = 0
         self.position = position
 
     async def publish(self, broker: Broker, message: Message) -> None:
-        """Append to the stream. What is stored and does not come back within some seconds interrupts the reading. Raises `BrokerError`.
+        """Append to the stream. What is stored and does not come back within some seconds interrupts the reading, and the next time in a row
+        the attachment is given up, since another node may hand it out. Raises `BrokerError`.
 
-        Seen on three nodes of 3.10.8: a consumer that attached while the stream changed its leader stayed, and got nothing any more.
+        Seen on three nodes of 3.10.8 that were killed and cut off: consumers got nothing any more, for a minute or for ever, and nothing said so.
         """
         self._awaited[message.message_id] = inf
         try:
@@ -183,13 +185,18 @@ class StreamFollower:
                 if batch := await reader.batch(SILENCE):
                     self._hand(batch, handle)
                 else:
-                    self._require_ours()
+                    self._require_ours(broker)
 
-    def _require_ours(self) -> None:
+    def _require_ours(self, broker: Broker) -> None:
         """Raises `ChannelLost` when the stream is silent though it holds a message of ours for some seconds."""
         longest = self._clock.monotonic() - min(self._awaited.values(), default=inf)
-        if longest >= SILENCE:
-            raise ChannelLost(f"the stream {self._stream} does not hand out what was stored in it {longest:.0f} s ago; it is read again")
+        if longest < SILENCE:
+            return
+        self._silences += 1
+        why = f"the stream {self._stream} does not hand out what was stored in it {longest:.0f} s ago"
+        if self._silences > 1:
+            broker.lose(why)
+        raise ChannelLost(f"{why}; it is read again")
 
     async def _start(self, broker: Broker) -> Start:
         """Where to begin. RabbitMQ takes a time that is later than every message for "next", and can then pass over what is published at that very moment.
@@ -207,4 +214,5 @@ class StreamFollower:
             self._awaited.pop(delivery.message.message_id, None)
         handle(Batch(deliveries))
         if deliveries:
+            self._silences = 0
             self.position = Position.of(deliveries[-1])

@@ -42,7 +42,7 @@ class TraceRecorder:
         self._told = False
 
     def note(self, note: Note) -> None:
-        self._notes.append((self._clock.now(), note))
+        self._notes.append((self._clock.now() if note.at is None else note.at, note))
         if len(self._notes) > MOST:
             self._notes.popleft()
             self._metrics.trace_dropped.inc()
@@ -102,7 +102,7 @@ def encoded(batch: Iterable[tuple[float, Note]]) -> bytes:
 
 
 def document(at: float, note: Note) -> dict[str, Any]:
-    told: dict[str, Any] = {"v": VERSION, "t": round(at, 3), "e": note.event, "r": note.route}
+    told: dict[str, Any] = {"v": VERSION, "t": round(at, 6), "e": note.event, "r": note.route}
     for name, text in (("m", note.message_id), ("c", note.correlation_id), ("s", note.space)):
         if text:
             told[name] = written(text)

@@ -8,10 +8,12 @@ import gc
 import pytest
 
 from tests.tools.waiting import SOON
+from worker.broker.rabbitmq import attachment
 from worker.broker.rabbitmq import connection as module
 from worker.broker.rabbitmq.connection import Link, require_supported, within
 from worker.broker.rabbitmq.failures import unreachable
 from worker.core.errors import BrokerUnreachable, ChannelLost
+from worker.core.topology import Topology
 
 
 class Socket:
@@ -129,6 +131,25 @@ async def test_whoever_opens_a_channel_when_the_connection_goes_does_not_wait_fo
     with pytest.raises(ChannelLost, match=r"no channel can be opened: ."):
         await asyncio.wait_for(asking, SOON)
     assert opening.cancelled
+
+
+async def test_whoever_declares_queues_when_the_connection_goes_does_not_wait_for_his_patience(monkeypatch: pytest.MonkeyPatch):
+    asked = asyncio.Event()
+
+    async def unanswered(*_: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(attachment, "declare", unanswered)
+    closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    connection = Connection(Socket(), answers=True)
+    connection.transport = type("Transport", (), {"connection": type("Protocol", (), {"closing": closing})})
+    link = Link(connection, Socket())
+    declaring = asyncio.create_task(attachment.RabbitBroker(link, link, 30).declare(Topology()))
+    await asked.wait()
+    closing.cancel()
+    with pytest.raises(ChannelLost, match="queues cannot be declared: the connection was lost"):
+        await asyncio.wait_for(declaring, SOON)
 
 
 class OpeningTooLate:

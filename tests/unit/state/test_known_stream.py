@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.tools.silent_stream import Silent
 from tests.tools.waiting import until
 from worker.broker.memory import MemoryBroker, MemoryServer, attach
 from worker.core.errors import ChannelLost
@@ -131,6 +132,16 @@ async def test_a_stream_that_was_purged_is_known_to_be_lost(server: MemoryServer
     await declared.declare(Topology(queues=(stream(known_stream("tickets"), 10_000, 1_000),)))
     with pytest.raises(KnownLost, match="deleted, purged or cut"):
         await KnownStream(declared, "tickets").load(ref)
+
+
+@pytest.mark.parametrize("consumers", [1, 2])
+async def test_a_stream_that_keeps_back_what_it_holds_is_not_taken_for_lost(declared: MemoryBroker, consumers: int):
+    """A subscriber that starts anew would lose changes in silence."""
+    known = knowing(3)
+    ref = await KnownStream(declared, "tickets").save(KnownRef(), known, seen=None, scan_ended=True)
+    with pytest.raises(ChannelLost, match="did not hand out all"):
+        await KnownStream(Silent(declared, consumers), "tickets").load(ref)  # type: ignore[arg-type]
+    assert await KnownStream(declared, "tickets").load(ref) == known
 
 
 async def test_a_stream_cut_by_its_size_is_known_to_be_lost(server: MemoryServer, broker: MemoryBroker):

@@ -55,7 +55,7 @@ class RabbitBroker:
             raise
 
     async def declare(self, topology: Topology) -> None:
-        await declare(self._consuming, topology, self._patience)
+        await self._consuming.while_connected(declare(self._consuming, topology, self._patience), "queues cannot be declared")
 
     async def delete(self, topology: Topology) -> None:
         with translated("the broker was lost while queues were deleted"):
@@ -110,6 +110,10 @@ class RabbitBroker:
     async def wait_lost(self) -> str:
         return await asyncio.shield(self._lost)
 
+    def lose(self, why: str) -> None:
+        if not self._lost.done():
+            self._lost.set_result(why)
+
     @property
     def blocked(self) -> str:
         """Why publishing stands still, nothing when it does not: readiness shows it, the attachment is not lost by it."""
@@ -117,8 +121,7 @@ class RabbitBroker:
 
     async def close(self) -> None:
         """Close the broker's own channel; the connections belong to `connect`."""
-        if not self._lost.done():
-            self._lost.set_result("it was closed here")
+        self.lose("it was closed here")
         if self._asking:
             await asyncio.wait(self._asking, timeout=CLOSE_TIMEOUT)
         if not self._asking:
@@ -162,9 +165,7 @@ class RabbitBroker:
                 await methods.queue_delete(name, timeout=CLOSE_TIMEOUT)
 
     def _on_closing(self, closing: asyncio.Future[Any]) -> None:
-        why = "the connection was lost" if closing.cancelled() else explain(closing.exception())
-        if not self._lost.done():
-            self._lost.set_result(why)
+        self.lose("the connection was lost" if closing.cancelled() else explain(closing.exception()))
 
 
 @asynccontextmanager

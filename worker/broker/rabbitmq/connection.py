@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import aio_pika
 from aio_pika.abc import AbstractChannel
@@ -17,6 +17,7 @@ from worker.broker.rabbitmq.failures import FAILURES, asked_to_stop, named, tran
 from worker.core.errors import BrokerUnreachable, ChannelLost
 from worker.core.url_credentials import NOT_ENCODED, is_encoded
 
+T = TypeVar("T")
 CLOSE_TIMEOUT = 2.0  # seconds for what is open when the broker is a black hole; then its socket is torn off
 OLDEST = (3, 10)
 
@@ -84,7 +85,7 @@ class Link:
                 try:
                     opened = self._connection.channel(publisher_confirms=True, on_return_raises=True)
                     async with asyncio.timeout(patience):
-                        await self._while_connected(opened.initialize())
+                        await self.while_connected(opened.initialize(), "no channel can be opened")
                     methods = await opened.get_underlay_channel()
                 except TimeoutError as error:
                     raise ChannelLost("no channel can be opened: the broker does not answer (a memory or disk alarm blocks publishers)") from error
@@ -95,9 +96,9 @@ class Link:
             if opened is not None:
                 await self._leave(opened.close())
 
-    async def _while_connected(self, opening: Coroutine[Any, Any, None]) -> None:
-        """A channel that is being opened at the moment when its connection goes may be left waiting for an answer that cannot come."""
-        task, closing = asyncio.ensure_future(opening), self.closing
+    async def while_connected(self, work: Coroutine[Any, Any, T], failed: str) -> T:
+        """Its result. What asks the broker at the moment when the connection goes may be left waiting for an answer that cannot come: raises `ChannelLost` then."""
+        task, closing = asyncio.ensure_future(work), self.closing
         task.add_done_callback(retrieve_error)
         try:
             await asyncio.wait({task, closing}, return_when=asyncio.FIRST_COMPLETED)
@@ -106,8 +107,8 @@ class Link:
                 task.cancel()
                 await asyncio.wait({task}, timeout=CLOSE_TIMEOUT)
         if closing.done() and (not task.done() or task.cancelled()):
-            raise ChannelLost("no channel can be opened: the connection was lost meanwhile")
-        await task
+            raise ChannelLost(f"{failed}: the connection was lost meanwhile")
+        return await task
 
     async def close(self) -> None:
         try:

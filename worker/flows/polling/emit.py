@@ -73,10 +73,10 @@ class Emitter:
         self._source = source
         self._tracer = tracer
 
-    def _note(self, event: str, change: Change, message: Message | None = None, **more: Any) -> None:
+    def _note(self, event: str, change: Change, message: Message | None = None, at: float | None = None, **more: Any) -> None:
         ids = ("", "") if message is None else (message.message_id, message.correlation_id or "")
         told = {"change": change.kind, **more}
-        self._tracer.note(Note(event, self._route.name, *ids, self._route.operation.id_space, (change.key,), tuple(told.items())))
+        self._tracer.note(Note(event, self._route.name, *ids, self._route.operation.id_space, (change.key,), tuple(told.items()), at))
 
     async def emit(self, changes: Sequence[Change], position: str, tally: Tally) -> None:
         """Publish all changes. Raises `EmitStopped` after it tried all and some failed, and `BrokerError` when the broker is lost."""
@@ -106,6 +106,7 @@ class Emitter:
         await self._publish(event, change, tally)
 
     async def _publish(self, event: Event, change: Change, tally: Tally) -> None:
+        sent = self._clock.now()
         try:
             with span(f"publish {event.exchange}", "producer", about(event, change, self._route)):
                 event = replace(event, message=carrying(event.message))
@@ -119,7 +120,7 @@ class Emitter:
             await self.park(change, f"its event cannot be published: {error}", tally)
             return
         tally.add(change.kind)
-        self._note("published", change, event.message)
+        self._note("published", change, event.message, sent)  # a route may have it before its confirm is here
         self._metrics.events.labels(self._route.name, change.kind).inc()
         logger.info(
             "event.published",

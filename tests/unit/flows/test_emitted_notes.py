@@ -1,0 +1,25 @@
+"""What the trace says of an event: published when it went out, before any route can have received it."""
+
+from __future__ import annotations
+
+from tests.tools.evaluating import InProcess
+from tests.tools.headers import CODEC
+from tests.unit.flows.routes import Impatient, subscriber
+from worker.changes.detect import Change
+from worker.core.message import Message
+from worker.core.trace import Note
+from worker.flows.polling.emit import Emitter, Tally
+from worker.metrics import Metrics
+from worker.state.trace_stream import TraceRecorder
+
+
+async def test_a_published_event_stands_before_its_arrival_though_its_confirm_came_after_it():
+    recorder = TraceRecorder(CODEC, Impatient(), Metrics())
+
+    class Quick:
+        async def publish(self, message: Message, **_: str) -> None:
+            recorder.note(Note("received", "erp", message.message_id))
+
+    emitter = Emitter(subscriber(), Quick(), InProcess(), Impatient(), Metrics(), "source", recorder)  # type: ignore[arg-type]
+    await emitter.emit([Change("created", "7", {"id": 7}, None, "aa")], "1.1", Tally())
+    assert [note.event for _, note in sorted(recorder._notes, key=lambda each: each[0])] == ["seen", "published", "received"]
