@@ -33,7 +33,8 @@ def in_pieces(text: bytes) -> tuple[Any] | None:
     start = text.find(b"[{", 0, LONGEST_HEAD) + 1
     if not start or (name := list_name(text[:start])) is None:
         return None
-    head, records, at = text[:start], [], start
+    records: list[Any] = []
+    head, at = text[:start], start
     while len(text) - at > 2 * PIECE:
         if (end := piece_end(text, at, records)) is None:
             return None

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from worker.apart import LARGE, apart, fitting
+from worker.apart import LARGE, apart
 from worker.core.bodies import measure, packing_of
 from worker.core.carried import carried
 from worker.core.delivery_state import DeliveryState
@@ -216,7 +216,7 @@ async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awai
     if delivery.message.content_encoding:
         await memory.turn_for(delivery.message)
     try:
-        size, needed = needs_now(delivery.message) or await needs(delivery.message, memory.largest)
+        size, needed = needs_now(delivery.message, memory.largest) or await needs(delivery.message, memory.largest)
     except Undecodable as error:
         return Refused(DeadClass.DECODE, str(error))
     needed += (inside := carried(delivery))
@@ -240,25 +240,30 @@ def may_wait(delivery: Delivery) -> bool:
     return len(delivery.message.body) > FREE or bool(delivery.message.content_encoding) or carried(delivery) > 0
 
 
-def needs_now(message: Message) -> tuple[int, int] | None:
-    """As `needs`, for a body that waits for no memory; None for any other."""
-    return (size, 0) if (size := len(message.body)) <= FREE and not message.content_encoding else None
+def needs_now(message: Message, largest: int) -> tuple[int, int] | None:
+    """As `needs`, for a body that is small once it is unpacked; None for any other. Raises `Undecodable`."""
+    if (size := len(message.body)) > LARGE:
+        return None
+    if message.content_encoding and packing_of(message.content_encoding):
+        try:
+            size, values = measure(message.body, message.content_encoding, min(LARGE, largest))
+        except Oversized:
+            return None
+        return size, weight(size, values)
+    return size, weight_of(message.body) if size > FREE else 0
 
 
 async def needs(message: Message, largest: int) -> tuple[int, int]:
     """Bytes of a body as it is worked on, unpacked, and of the memory for that. Raises `Undecodable` for a compressed body that cannot be unpacked within `largest` bytes."""
+    now = needs_now(message, largest)
+    return now if now is not None else await apart(partial(needs_of_large, message, largest))
+
+
+def needs_of_large(message: Message, largest: int) -> tuple[int, int]:
     if message.content_encoding and packing_of(message.content_encoding):
-        size, values = await measured(message, largest)
+        size, values = measure(message.body, message.content_encoding, largest)
         return size, weight(size, values)
-    size = len(message.body)
-    return size, await fitting(size, partial(weight_of, message.body)) if size > FREE else 0
-
-
-async def measured(message: Message, largest: int) -> tuple[int, int]:
-    """As `measure`, apart where it is large once it is unpacked."""
-    with suppress(Oversized):
-        return measure(message.body, message.content_encoding or "", min(LARGE, largest))
-    return await apart(partial(measure, message.body, message.content_encoding or "", largest))
+    return len(message.body), weight_of(message.body)
 
 
 async def size_of(message: Message, largest: int) -> int:
