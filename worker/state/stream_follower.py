@@ -151,10 +151,9 @@ class StreamFollower:
         self._awaited[message.message_id] = inf
         try:
             await broker.publish(message, routing_key=self._stream)
-        except BaseException:
-            self._awaited.pop(message.message_id, None)
-            raise
-        if message.message_id in self._awaited:
+        finally:
+            came = self._awaited.pop(message.message_id, None) is None
+        if not came:
             self._awaited[message.message_id] = self._clock.monotonic()
 
     async def follow(self, broker: Broker, handle: Handle) -> None:
