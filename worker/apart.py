@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from worker.core.bodies import read_message
@@ -42,8 +41,10 @@ def unchanged(document: Any) -> Any:
 async def read_body(message: Message, limit: int = LARGEST, then: Callable[[Any], Any] = unchanged) -> Any:
     """As `read_message`, apart where the body is large, and so is what `then` makes of it. Raises `Undecodable`, `Oversized`, and what `then` raises."""
     if len(message.body) <= LARGE:
-        with suppress(Oversized):  # a body that unpacks to a large one is refused before it is unpacked
+        try:
             return then(read_message(message, min(limit, LARGE)))
+        except Oversized:  # a body that unpacks to a large one is refused before it is unpacked
+            pass
     return await apart(lambda: then(read_message(message, limit)))
 
 

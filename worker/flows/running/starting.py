@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from worker.apart import is_small, read_body
 from worker.config.automation import Runbook, Step
@@ -13,7 +12,7 @@ from worker.config.run_values import Values
 from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable
-from worker.core.message import Delivery, Message
+from worker.core.message import Delivery
 from worker.core.outcome import DeadClass, Outcome, Passed, Refused
 from worker.core.ports import Clock, Evaluator
 from worker.core.topology import Queue, Topology, browsed, lanes_queue, outlet, work_topology
@@ -62,12 +61,11 @@ class Starter:
 
     async def handle(self, delivery: Delivery, _: DeliveryState) -> Outcome:
         run_id, now = started_by(delivery), self._clock.now()
-
-        def started(request: Any) -> Message:
-            return start_message(self._runbook.name, run_id, request, now)
-
         try:
-            message = started(read_message(delivery.message)) if is_small(delivery.message) else await read_body(delivery.message, then=started)
+            if is_small(delivery.message):
+                message = start_message(self._runbook.name, run_id, read_message(delivery.message), now)
+            else:
+                message = await read_body(delivery.message, then=lambda request: start_message(self._runbook.name, run_id, request, now))
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
         return Passed(message, run_queue(self._runbook.name), f"run {run_id}")
