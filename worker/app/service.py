@@ -18,6 +18,7 @@ from worker.app.page.history import History
 from worker.app.permits import PermitRegistry
 from worker.app.reporter import Reporter
 from worker.app.shape import beside_changed, changed_names, route_names, shape_of
+from worker.app.side_broker import DirectReplies
 from worker.app.wiring import Flow, Wiring
 from worker.broker.memory import MemoryServer
 from worker.config.routes import Routes
@@ -155,19 +156,19 @@ class Service:
             await door.serve(self.routes)
             self.public_port = door.port
             async with asyncio.TaskGroup() as tasks:  # handlers live here: they outlast the broker's connections
-                ending = tasks.create_task(self._end_with_stop())
-                letting_go = tasks.create_task(self._let_go(public, [*clients.values(), caller]))
+                replies = DirectReplies(lambda: self.attach(f"halo-worker {self.settings.instance} replies"), self.clock)
+                helping = [tasks.create_task(each) for each in (self._end_with_stop(), self._let_go(public, [*clients.values(), caller]), replies.serve())]
                 evaluators = lookup_evaluators(engine, self.routes, clients, self.clock)
                 services = ConsumerServices(self._codec, self._memory(), self.clock, self.metrics, self.health, tasks, self._tracer or NO_TRACE)
-                parts = (self._guard, intake, services, self._hide)
-                wiring = Wiring(self.routes, self.settings, clients, caller, self._current, evaluator, evaluators, *parts)
+                parts = (evaluator, evaluators, self._guard, intake, services, self._hide, replies)
+                wiring = Wiring(self.routes, self.settings, clients, caller, self._current, *parts)
                 keeper = FlowKeeper([*wiring.flows(), *self._returning()], self.control, self.health, self._ending)
                 self._live = LiveRoutes(wiring, keeper, door, caller, [evaluator, *evaluators.values()])
                 try:
                     return await self._attachments(keeper)
                 finally:
                     self._live = None
-                    for task in (ending, letting_go):
+                    for task in helping:
                         task.cancel()
 
     def _hide(self, text: str) -> str:
@@ -281,17 +282,8 @@ class Service:
         raise ChannelLost(reason)
 
     def _reporter(self, keeper: FlowKeeper) -> Reporter:
-        return Reporter(
-            self.settings.instance,
-            lambda: self.routes,
-            lambda: self.problems,
-            keeper,
-            self.control,
-            self.health,
-            self.metrics,
-            self.clock,
-            self._since,
-        )
+        routes, problems = (lambda: self.routes), (lambda: self.problems)
+        return Reporter(self.settings.instance, routes, problems, keeper, self.control, self.health, self.metrics, self.clock, self._since)
 
     def _is_paused(self, route: str) -> bool:
         return self.control.pause_of(route) is not None

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TypeVar
 
 from worker.app.echo_guard import EchoGuard
+from worker.app.side_broker import DirectReplies
 from worker.config.automation import Runbook, Webhook
 from worker.config.method_caller import Caller
 from worker.config.routes import Publisher, Routes, Subscriber
@@ -52,7 +53,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Everything that flows are made of. `evaluators`: by client, for expressions that may ask it for ids; `hide`: masks secrets in a text."""
+    """Everything that flows are made of. `evaluators`: by client, for expressions that may ask it for ids; `hide`: masks secrets in a text; `replies`: publishes direct replies."""
 
     routes: Routes
     settings: Settings
@@ -65,6 +66,7 @@ class Wiring:
     intake: DeliveryIntake
     services: ConsumerServices
     hide: Callable[[str], str]
+    replies: DirectReplies
     shared: SharedReads = field(default_factory=lambda: SharedReads(monotonic))
     """What subscribers of this replica read together."""
 
@@ -110,7 +112,7 @@ class Wiring:
 
     def _answer(self, route: Publisher) -> Answer:
         rule = ReplyRule(route.reply_to, queues_of(self.routes))
-        return ResultSender(route.name, route.result, rule, self.current, self.services.clock, self.services.metrics).send
+        return ResultSender(route.name, route.result, rule, self.current, self.replies.publish, self.services.clock, self.services.metrics).send
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:
         used = clients_of(runbook, self.routes.integrations)

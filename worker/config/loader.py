@@ -21,6 +21,7 @@ from worker.config.excerpts import Excerpts
 from worker.config.interpolation import SECRET_FILE, Variables
 from worker.config.kinds import KINDS
 from worker.config.names import check_clients, check_exchanges, check_names, check_queues
+from worker.config.own_queues import check_own_queues
 from worker.config.references import Compared, References
 from worker.config.routes import FILES, Routes
 from worker.config.table_source import TableSource
@@ -31,6 +32,7 @@ from worker.core.errors import ConfigError, Problem
 from worker.core.known_secrets import KnownSecrets
 from worker.core.redaction import is_secret_name
 from worker.core.suggest import did_you_mean
+from worker.core.text_files import leads_out
 
 SUFFIXES = frozenset((".yaml", ".yml"))
 
@@ -143,6 +145,9 @@ def read_files(
         if path.exists() and not path.is_file():
             problems.append(Problem(name, 0, 0, "it is not a file: a directory, pipe or device cannot be a route file"))
             continue
+        if leads_out(path, directory):  # what it leads to may be a secret of the worker's own, and errors show lines of route files
+            problems.append(Problem(name, 0, 0, "it is a link that leads out of the folder of route files: put the file itself there"))
+            continue
         try:
             file = RouteFile(name, path.read_bytes().decode("utf-8-sig"), variables, problems, warnings, directory)
             excerpts.add(file)
@@ -199,6 +204,7 @@ def compile_routes(definitions: list[ConfigNode], tables: Mapping[str, TableSour
     check_names(definitions)
     check_clients(References(catalogue, definitions))
     check_queues(definitions, routes)
+    check_own_queues(definitions, routes)
     check_exchanges(definitions, routes)
     check_shared_secrets(definitions)
     return routes

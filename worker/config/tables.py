@@ -12,6 +12,7 @@ from worker.config.csv_tables import MAX_ROWS, read_csv_table
 from worker.config.interpolation import Unfilled
 from worker.config.names import NAME, NAME_CHARACTERS
 from worker.config.table_source import TableSource
+from worker.core.text_files import leads_out
 
 SECTION: Final = "tables"
 ABOUT: Final = (
@@ -90,6 +91,9 @@ def csv_source(node: ConfigNode) -> TableSource:
     shown = str(Path(node.file.name).parent / name)
     if name.is_absolute() or ".." in name.parts or name.suffix.lower() != ".csv":
         node.add_error(f"the table `{node.name}` must be a mapping, or the name of a CSV file (*.csv) beside the route file, in its folder or below it")
+        return TableSource({}, shown)
+    if leads_out(node.file.folder / name, node.file.folder):  # expressions could send the worker's own secrets to other systems
+        node.add_error(f"the CSV file `{name}` is a link that leads out of the folder of route files: put the file itself there")
         return TableSource({}, shown)
     try:
         table = read_csv_table(node.file.folder / name, shown)

@@ -20,6 +20,7 @@ COUNTS = ("x-delivery-count", "x-acquired-count", "x-stream-offset", "x-opt-")
 LARGEST_COUNT = 2**63 - 1  # the largest whole number of AMQP: sequences are nanoseconds
 LONGEST_NAME = 512  # characters of an exchange, a routing key or an id: AMQP allows 255 bytes of each
 LONGEST_REASON = 2000
+EARLIEST, LATEST = 1970, 9998  # years of a moment
 
 
 def count(value: Any) -> int | None:
@@ -41,12 +42,12 @@ def text(value: Any) -> str | None:
 
 
 def moment(value: Any) -> datetime | None:
-    """An ISO time; one without a zone is in UTC."""
+    """An ISO time; one without a zone is in UTC. None for what is no time of these centuries: as seconds it could lie outside of the calendar."""
     try:
         found = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
         return None
-    if not isinstance(found, datetime):
+    if not isinstance(found, datetime) or not EARLIEST <= found.year <= LATEST:
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 

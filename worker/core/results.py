@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -17,6 +18,9 @@ from worker.core.topology import Topology, events_topology
 RESULT_TYPE = "com.haloitsm.result"
 DIRECT = "amq.rabbitmq.reply-to."
 """RabbitMQ gives a request with direct reply-to such an address: it leads to the sender's own channel, and it cannot be guessed."""
+PROCESS = re.compile(rb"\x83X(?:[vd](?P<size>..)|[ws](?P<short>.))(?P<node>reply@[0-9]{1,10}).{12}", re.DOTALL)
+"""A process id in Erlang's external format, with a hash in place of the node's name."""
+KEY_BYTES = 16
 REPLIES = ("replies.*",)
 RESERVED = ("amq.", "halo.")
 LONGEST_ADDRESS = 255  # bytes of a routing key in AMQP
@@ -45,7 +49,7 @@ class ReplyRule:
     def refusal(self, address: str) -> str:
         """Why no reply goes to this address; empty where it may."""
         if address.startswith(DIRECT):
-            return ""
+            return "" if is_direct(address) else "RabbitMQ makes no such address for a direct reply"
         if len(address.encode(errors="replace")) > LONGEST_ADDRESS or not address.isprintable():
             return "it cannot be the name of a queue"
         if address.startswith(RESERVED):
@@ -55,6 +59,20 @@ class ReplyRule:
         if not any(matches(pattern, address) for pattern in self.patterns):
             return f"it fits none of {', '.join(self.patterns)}" if self.patterns else "the route allows no queue"
         return ""
+
+
+def is_direct(address: str) -> bool:
+    """Whether a direct reply address looks as RabbitMQ makes it: a process of one of its nodes, and 16 bytes that cannot be guessed.
+
+    It decodes what stands there as a term of Erlang, and ends the connection that publishes to any other term.
+    """
+    process, point, key = address.removeprefix(DIRECT).partition(".")
+    try:
+        found = PROCESS.fullmatch(b64decode(process, validate=True))
+        whole = bool(point) and len(b64decode(key, validate=True)) == KEY_BYTES
+        return whole and found is not None and int.from_bytes(found["size"] or found["short"]) == len(found["node"])
+    except ValueError:
+        return False
 
 
 def matches(pattern: str, name: str) -> bool:

@@ -26,6 +26,11 @@ def read_text(path: Path) -> str:
     return trimmed
 
 
+def leads_out(path: Path, folder: Path) -> bool:
+    """Whether a name in a folder is, or is below, a link to a place outside of it. A folder whose own name is a link is no way out, nor are the links of a mount within it."""
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
 def read_regular(path: Path, limit: int) -> bytes:
     """The content of a file of at most `limit` bytes. Raises `UnreadableFile`.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from worker.apart import read_body
+from worker.apart import fitting
+from worker.core.bodies import is_utf8, packing_of, read_json, unpacked
 from worker.core.errors import Oversized, Undecodable
-from worker.core.message import Message
 
 BODY_LIMIT = 1024 * 1024
 BATCH_LIMIT = 1000
@@ -93,11 +94,22 @@ async def on_expect(request: web.Request) -> None:
         raise web.HTTPExpectationFailed
 
 
-async def deliveries_of(body: bytes, headers: Mapping[str, str]) -> list[dict[str, Any]]:
-    """One object, or an array of them. Raises `HttpRefusal` with what is wrong."""
+async def read_deliveries(body: bytes, headers: Mapping[str, str], *, signed: bool) -> list[dict[str, Any]]:
+    """As `deliveries_of`; a body that is large, or may be once it is unpacked, is read apart."""
+    size = BODY_LIMIT if headers.get("Content-Encoding") else len(body)
+    return await fitting(size, partial(deliveries_of, body, headers, signed=signed))
+
+
+def deliveries_of(body: bytes, headers: Mapping[str, str], *, signed: bool) -> list[dict[str, Any]]:
+    """One object, or an array of them. Raises `HttpRefusal` with what is wrong.
+
+    `signed`: only the bytes are proven to be the caller's. Repeated under another charset they would be another delivery, so UTF-8 is read as UTF-8.
+    """
+    content_type, encoding = headers.get("Content-Type", ""), headers.get("Content-Encoding", "")
     try:
-        message = Message(body, content_type=headers.get("Content-Type", ""), content_encoding=headers.get("Content-Encoding", ""))
-        value = await read_body(message, BODY_LIMIT)
+        if signed and is_utf8(unpacked(body, packing_of(encoding), BODY_LIMIT)):
+            content_type, encoding = "", packing_of(encoding)
+        value = read_json(body, content_type, encoding, BODY_LIMIT)
     except Oversized as error:
         raise HttpRefusal(413, str(error)) from None
     except Undecodable as error:

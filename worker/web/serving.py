@@ -7,6 +7,8 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -17,6 +19,7 @@ from worker.core.errors import WorkerError
 from worker.core.printable import printable_json
 
 CLOSE_SECONDS = 1.0
+SERVER = "halo-worker"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 NewProtocol = Callable[[], asyncio.Protocol]
@@ -45,7 +48,7 @@ async def refusals_as_json(request: web.Request, handler: Handler) -> web.Stream
 
 
 async def hide_versions(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "halo-worker"
+    response.headers["Server"] = SERVER
 
 
 def is_ours_to_know(record: logging.LogRecord) -> bool:
@@ -58,6 +61,19 @@ def server_log() -> logging.Logger:
     server = logging.getLogger("worker.web")
     server.addFilter(is_ours_to_know)
     return server
+
+
+class Connection(web.RequestHandler):
+    """One connection. aiohttp's own answer to bytes that are no HTTP shows its version, and quotes the bytes."""
+
+    __slots__ = ()
+
+    def handle_error(self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None) -> web.StreamResponse:
+        """As everything else is answered; the log has what aiohttp would tell. Raises `ConnectionError` when a part of the answer is out."""
+        super().handle_error(request, status, exc, message)
+        refusal = answer(status, {"error": HTTPStatus(status).phrase.lower()}, Server=SERVER)
+        refusal.force_close()
+        return refusal
 
 
 def application(around: Sequence[Middleware] = (), *, largest: int = 1024**2) -> web.Application:
@@ -83,12 +99,14 @@ async def listening(
 
     `name`: the port's name in errors. `wrapper`: wraps the protocol of each connection. `connections`: aiohttp's settings for each connection.
     """
-    runner = web.AppRunner(served, access_log=None, logger=server_log(), handle_signals=False, shutdown_timeout=shutdown_timeout, **connections)
+    runner = web.AppRunner(served, handle_signals=False, shutdown_timeout=shutdown_timeout)
     await runner.setup()
     try:
         if runner.server is None:
             raise WorkerError(f"the {name} port has no server")
-        server = await bound_server(wrapper(runner.server) if wrapper else runner.server, host, port, name)
+        settings: dict[str, Any] = connections | {"access_log": None, "logger": server_log()}
+        connection = partial(Connection, runner.server, loop=asyncio.get_running_loop(), **settings)
+        server = await bound_server(wrapper(connection) if wrapper else connection, host, port, name)
         try:
             yield server.sockets[0].getsockname()[1]
         finally:

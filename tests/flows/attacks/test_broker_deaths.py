@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
+from aiohttp import ClientSession
 
 from tests.flows.attacks.conftest import BIND
 from tests.flows.memory.conftest import MEBIBYTE, start
 from tests.tools.headers import CODEC
 from tests.tools.job import publisher, routes
+from tests.tools.page import page_of
 from tests.tools.sizes import every_nth
+from tests.tools.waiting import until
 from worker.core.message import Message, memory_of
 from worker.flows.dead.letter import DeadQueue, letter_of
 from worker.sandbox.faults import Fault, FaultKind
@@ -64,6 +69,54 @@ async def test_headers_with_too_many_values_are_not_read_and_their_message_is_bu
     await running.settled("erp", "done")
     letter = await stage.job.other.take("assets.dead")
     assert letter.headers["dead-reason"] == "its headers cannot be read: more than 2,000 values"
+
+
+@pytest.mark.parametrize("deep", [lambda inner: [inner], lambda inner: {"a": inner}], ids=["arrays", "tables"])
+async def test_headers_that_are_nested_too_deep_are_not_read_and_their_message_is_buried(stage, halos, deep):
+    halo = await halos()
+    running = await stage.job.start(routes(halo, publishers={"erp": publisher(bind=BIND, when="{{ $exists($headers) }}")}))
+    value: object = "x"
+    for _ in range(300):
+        value = deep(value)
+    await stage.stranger.send({"payload": {"inventory_number": "SN-1"}}, "asset.new", "erp", {"h": value})
+    await running.settled("erp", "dead_decode")
+    letter = await stage.job.other.take("assets.dead")
+    assert letter.headers["dead-reason"] == "its headers cannot be read: values nested more than 100 levels deep"
+
+
+AT_THE_ENDS = [
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-14:00",
+    "9999-12-31T23:59:59.999999+00:00",
+    datetime.min.replace(tzinfo=UTC),
+    datetime.max.replace(tzinfo=UTC),
+]
+
+
+@pytest.mark.parametrize("time", AT_THE_ENDS, ids=str)
+def test_a_time_at_the_end_of_the_calendar_is_none_so_that_no_list_of_letters_fails(time):
+    death = {"queue": "assets", "reason": "expired", "count": 2, "exchange": "erp", "routing-keys": ["asset.new"], "time": time}
+    for headers in ({"x-death": [death]}, {"dead-class": "rejected", "dead-at": time}):
+        letter = letter_of(DeadQueue("erp", "publisher", "assets.dead", "assets"), Message(b"", headers, message_id="m1"), CODEC)
+        assert letter.at is None
+
+
+async def test_a_forged_time_of_death_does_not_take_the_status_page_from_the_other_letters(stage, halos):
+    """RabbitMQ 3.10 keeps the time that a sender wrote, where the message expires while no worker takes it; on 4 the letter has the true one."""
+    halo = await halos()
+    running = await stage.job.start(routes(halo, publishers={"erp": publisher(bind=BIND)}))
+    async with page_of(running.service) as url, ClientSession(url) as browser:
+        forged = {"queue": "assets", "reason": "expired", "count": 1, "exchange": "", "routing-keys": ["x"], "time": AT_THE_ENDS[0]}
+        await stage.stranger.send({}, "assets.dead", "", {"x-death": [forged]}, message_id="forged")
+        await stage.stranger.send({}, "assets.dead", "", {"dead-class": "rejected"}, message_id="innocent")
+
+        async def listed() -> bool:
+            async with browser.get("/dead") as answer:
+                text = await answer.text()
+                assert answer.status == 200
+                return "innocent" in text
+
+        await until(listed)
 
 
 def test_the_newest_death_counts_and_not_one_that_a_sender_put_behind_it():

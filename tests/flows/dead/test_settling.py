@@ -12,8 +12,9 @@ from tests.tools.headers import CODEC
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, QueueMissing
 from worker.flows.dead import operations
+from worker.flows.dead.letter import DeadQueue
 from worker.flows.dead.letter_selector import LetterSelector, Selection
-from worker.flows.dead.operations import SettlementInterrupted, exclusive_access, scan_letters, settle_letters
+from worker.flows.dead.operations import SettlementInterrupted, exclusive_access, locked, scan_letters, settle_letters
 from worker.flows.dead.plan import Replay, Retain
 from worker.flows.dead.replay import Removed, ReplayToQueue, discard
 
@@ -151,3 +152,16 @@ async def test_a_command_waits_for_the_lock_of_another_one(place):
         await asyncio.sleep(0)
         await held.__aexit__(None, None, None)
         assert await waiting
+
+
+async def test_work_on_a_runbook_and_work_on_one_of_its_dead_queues_exclude_each_other(place):
+    """Commands take the name of a route or of a dead queue."""
+    steps, starts = DeadQueue("rb", "steps", "halo.run.rb.dead", "halo.run.rb"), DeadQueue("rb", "starts", "go.dead", "go")
+    async with place.attached() as another:
+        for mine, theirs in (([steps, starts], [starts]), ([starts], [steps, starts]), ([steps], [steps, starts]), ([steps, starts], [steps, starts])):
+            async with locked(another, mine) as first, locked(place.broker, theirs) as second:
+                assert (first, second) == (True, False)
+        async with locked(another, [steps]) as first, locked(place.broker, [starts]) as second:
+            assert (first, second) == (True, True)
+        async with locked(another, [steps, starts]) as mine:
+            assert mine, "what was locked in part was released"

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from tests.tools.job import publisher, routes
+from worker.core.clock import SystemClock
+from worker.core.json_codec import encode
+from worker.flows.dead.edit import EditLetter
+from worker.flows.dead.letter import DeadQueue, letter_of
+from worker.flows.dead.plan import Replay
+from worker.flows.dead.replay import ReplayToQueue
 from worker.sandbox.faults import Fault, FaultKind
 
 ONCE = publisher(once="{{ $headers.`order-id` }}", transform={"payload": {"inventory_number": "{{ serial }}"}})
@@ -74,3 +80,27 @@ async def test_a_message_without_the_key_is_buried_with_a_sentence(memory_job, h
     assert letter.headers["dead-class"] == "transform"
     assert "`once` yields nothing" in letter.headers["dead-reason"]
     assert serials(halo) == []
+
+
+async def test_a_letter_that_was_edited_to_a_key_that_is_taken_is_the_copy_whichever_holder_of_its_own_key_it_was(job, halos):
+    """Its headers tell which holder it was; of another key that says nothing."""
+    halo = await halos()
+    halo.fault(Fault(FaultKind.ANSWER, "POST", "/Asset", status=400, times=2))
+    by_order = ONCE | {"once": "{{ order }}"}
+    running = await job.start(routes(halo, publishers={"erp": by_order}))
+    for number in (1, 2):  # holders 0 and 1 of the key A
+        await job.other.send({"serial": f"SN-{number}", "order": "A"}, message_id=f"m{number}")
+        await running.settled("erp", "dead_rejected", number)
+    await job.other.send({"serial": "SN-3", "order": "B"})
+    await running.settled("erp", "done")
+    await job.other.take("assets.dead")
+    second, codec, clock = (await job.other.take("assets.dead")).message, await job.other.codec(), SystemClock()
+    box = DeadQueue("erp", "publisher", "assets.dead", "assets")
+    letter = letter_of(box, second, codec)
+    assert letter.state.holder == 1
+    for order in ("A", "B"):
+        edited = EditLetter(box, encode({"serial": "SN-4", "order": order}), job.other.broker, codec, clock).edited(letter, second)
+        await ReplayToQueue(box, "assets", lambda *_: Replay(), job.other.broker, codec)(letter_of(box, edited, codec), edited)
+    await running.settled("erp", "skipped")
+    await running.settled("erp", "done", 2)
+    assert serials(halo) == ["SN-3", "SN-4"]

@@ -142,6 +142,24 @@ async def test_a_call_is_read_as_a_message_of_a_queue_is(stranger, receiver, bod
     assert list(deliveries) == [orjson.loads(GOOD)]
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"Content_Type": f"application/json; charset={name}"} for name in ("latin-1", "cp437", "cp1251", "koi8-r", "gb18030", "ascii")]
+    + [{"Content_Encoding": "latin-1"}, {"Content_Encoding": "8bit, cp1252"}],
+    ids=str,
+)
+async def test_who_repeats_a_signed_call_under_another_charset_makes_no_other_delivery_of_it(stranger, receiver, headers):
+    body = '{"name": "Jürgen Œuvré"}'.encode()
+    assert (await stranger.post("/webhooks/signed", body, Token=token(body), **headers)).status == 202
+    assert receiver.taken == [("/webhooks/signed", [{"name": "Jürgen Œuvré"}])]
+
+
+async def test_a_signed_call_that_is_not_utf_8_is_read_in_the_charset_that_it_names(stranger, receiver):
+    body = '{"name": "Jürgen"}'.encode("latin-1")
+    assert (await stranger.post("/webhooks/signed", body, Token=token(body), Content_Type="application/json; charset=latin-1")).status == 202
+    assert receiver.taken == [("/webhooks/signed", [{"name": "Jürgen"}])]
+
+
 async def test_a_signature_is_over_the_raw_bytes_whatever_they_are(stranger, receiver):
     squeezed = gzip.compress(GOOD, mtime=0)
     answer = await stranger.post("/webhooks/signed", squeezed, Token=token(squeezed))
@@ -217,6 +235,24 @@ async def test_an_array_of_too_many_is_refused(stranger, receiver):
 async def test_no_answer_tells_the_versions_in_use(stranger):
     for path in ("/webhooks/signed", "/", "/absent"):
         assert (await stranger.post(path, GOOD)).headers["Server"] == "halo-worker"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"POST /webhooks/signed HTTP/1.9\r\n\r\n",
+        b"planted \x1b[31m bytes\r\n\r\n",
+        b"POST /" + b"planted" * 2000 + b" HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\n" + b"X: planted\r\n" * 200 + b"\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: planted\r\n\r\n",
+        b"POST http://[planted/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+async def test_bytes_that_are_no_http_are_answered_without_versions_and_without_a_quote(stranger, receiver, capsys, raw):
+    answer = await refused(stranger, receiver, raw, 400)
+    assert (answer.headers["Server"], answer.headers["Content-Type"], answer.json) == ("halo-worker", "application/json", {"error": "bad request"})
+    assert "planted" not in "".join(capsys.readouterr())
 
 
 async def test_refusals_are_counted_and_logged_without_a_word_of_the_stranger(stranger, receiver, metrics, capsys):

@@ -52,6 +52,22 @@ def test_no_float_changes_its_value(value: float):
     assert (float(found) if isinstance(found, str) else found) == value
 
 
+def nested(depth: int, kind: str) -> object:
+    """So many arrays or tables within each other."""
+    value: object = True
+    for _ in range(depth):
+        value = [value] if kind == "arrays" else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("kind", ["arrays", "tables"])
+def test_what_is_nested_too_deep_is_not_read(kind):
+    read_leniently()
+    for depth in (100, 101, 300, 100):
+        read = pamqp.decode.METHODS["table"](pamqp.encode.field_table({"h": nested(depth, kind)}))[1]
+        assert read == ({"h": nested(depth, kind)} if depth == 100 else {UNREADABLE: "values nested more than 100 levels deep"})
+
+
 class Strange:
     def __str__(self) -> str:
         return "strange \ud800"
@@ -118,6 +134,26 @@ def test_no_header_table_stops_the_reading(raw: bytes):
     headers = properties_of(struct.pack(">I", len(raw)) + raw, 0x2000).headers
     assert isinstance(headers, dict)
     to_table(from_field(headers))
+
+
+def test_a_name_that_is_not_utf_8_costs_no_other_header():
+    inner = b"\x02g\xfct\x01" + b"\x01bI\x00\x00\x00\x07"
+    table = b"\x01at\x01" + b"\x05gr\xfc\xdfeS\x00\x00\x00\x02hi" + b"\x01cF" + struct.pack(">I", len(inner)) + inner
+    assert properties_of(struct.pack(">I", len(table)) + table, 0x2000).headers == {"a": True, "gr\ufffd\ufffde": "hi", "c": {"g\ufffd": True, "b": 7}}
+
+
+@given(VALUES)
+def test_a_table_is_read_as_it_was_written(value: object):
+    table = to_table({"h": value, "grüße": [value]})
+    written = pamqp.encode.field_table(table)
+    assert properties_of(written, 0x2000).headers == pamqp.decode.field_table(written)[1]
+
+
+@given(st.binary(max_size=60), st.integers(0, 70))
+def test_no_cut_table_within_a_table_stops_the_reading(raw: bytes, length: int):
+    inner = b"\x01aF" + struct.pack(">I", length) + raw
+    for table in (inner, b"\x01aF" + raw[:3]):
+        assert isinstance(properties_of(struct.pack(">I", len(table)) + table, 0x2000).headers, dict)
 
 
 def test_an_unreadable_table_is_marked():

@@ -409,3 +409,49 @@ publishers:
     assert routes.secrets.hide(f"{planted} {plain} erp.assets worker-of-acme") == f"*** *** *** {plain} erp.assets worker-of-acme"
     assert routes.filled.hide(f"{planted} {plain} erp.assets") == f"*** *** *** {plain} ***"
     assert "planted" not in repr(routes)
+
+
+def test_a_route_file_that_is_a_link_out_of_the_folder_is_refused_and_none_of_its_lines_is_shown(load, tmp_path):
+    (tmp_path / "admin-token").write_text("f00dcafe-0123456789abcdef")
+    (tmp_path / "routes").mkdir()
+    (tmp_path / "routes" / "leak.yaml").symlink_to(tmp_path / "admin-token")
+    with pytest.raises(ConfigError) as wrong:
+        load("subscribers: {feed: {client: main, entity: Tickets}}\n")
+    assert [str(each) for each in wrong.value.problems] == [
+        "routes/leak.yaml: it is a link that leads out of the folder of route files: put the file itself there"
+    ]
+
+
+STEP = "first: a, steps: {a: {set: {X: '1'}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "queue", "route", "other"),
+    [
+        *(
+            (
+                f"subscribers:\n  feed: {{client: main, entity: Tickets}}\n  feed.{end}: {{client: main, entity: Tickets}}\n",
+                f"halo.state.feed.{end}",
+                f"feed.{end}",
+                "feed",
+            )
+            for end in ("wait", "known", "born", "lock")
+        ),
+        (f"runbooks:\n  rb.dead: {{start: {{queue: b}}, {STEP}}}\n  rb: {{start: {{queue: a}}, {STEP}}}\n", "halo.run.rb.dead", "rb.dead", "rb"),
+        (
+            f"subscribers:\n  rb.born: {{client: main, entity: Tickets}}\nrunbooks:\n  rb: {{start: {{schedule: '0 6 * * *'}}, {STEP}}}\n",
+            "halo.state.rb.born",
+            "rb.born",
+            "rb",
+        ),
+    ],
+)
+def test_no_two_routes_have_one_queue_of_the_worker_s_own(load, text, queue, route, other):
+    with pytest.raises(ConfigError, match=rf"the queue `{queue}` would belong to `{route}` and to `{other}` in routes/main\.yaml"):
+        load(text)
+
+
+def test_routes_whose_names_only_begin_alike_have_queues_of_their_own(load):
+    entity = "{client: main, entity: Tickets}"
+    routes = load(f"subscribers:\n  feed: {entity}\n  feed.dead: {entity}\n  feed.waits: {entity}\nrunbooks:\n  rb.born: {{start: {{queue: a}}, {STEP}}}\n")
+    assert set(routes.subscribers) == {"feed", "feed.dead", "feed.waits"}

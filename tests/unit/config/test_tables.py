@@ -111,10 +111,29 @@ def test_what_is_no_table_is_told(load, text, message):
     assert message in messages(load, f"tables: {{t: {text}}}\n{ROUTE}")[0]
 
 
-def test_a_table_in_a_folder_below_and_behind_a_link_is_read(table, tmp_path):
+def test_a_table_in_a_folder_below_and_behind_a_link_is_read(load, table, tmp_path):
     assert table("code,id\nA,1\n", "tables/models.csv") == {"A": 1}
     (tmp_path / "routes" / "linked.csv").symlink_to(tmp_path / "routes" / "tables" / "models.csv")  # as Kubernetes mounts files
+    assert dict(load(f"tables: {{models: linked.csv}}\n{ROUTE}").tables["models"]) == {"A": 1}
 
 
 def test_tables_must_be_a_mapping(load):
     assert messages(load, "tables: [1]\n" + ROUTE) == ["routes/main.yaml:6:9: `tables` must be a mapping from names to tables"]
+
+
+@pytest.mark.parametrize("target", ["own/broker.csv", "/proc/self/environ"])
+def test_a_table_that_is_a_link_out_of_the_folder_is_refused_since_it_may_lead_to_the_worker_s_own_secrets(load, tmp_path, target):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "broker.csv").write_text("user,password\nadmin,hidden-away\n")
+    (tmp_path / "routes").mkdir()
+    (tmp_path / "routes" / "leak.csv").symlink_to(tmp_path / target)
+    told = messages(load, f"tables: {{models: leak.csv}}\n{ROUTE}")
+    assert told == ["routes/main.yaml:6:18: the CSV file `leak.csv` is a link that leads out of the folder of route files: put the file itself there"]
+
+
+def test_a_table_in_a_folder_that_is_a_link_out_is_refused(load, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "broker.csv").write_text("user,password\nadmin,hidden-away\n")
+    (tmp_path / "routes").mkdir()
+    (tmp_path / "routes" / "below").symlink_to(tmp_path / "own")
+    assert "is a link that leads out" in messages(load, f"tables: {{models: below/broker.csv}}\n{ROUTE}")[0]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from worker.app.letters.context import LettersContext
 from worker.app.overview import overview
-from worker.app.page.attachment import Attach, PageBroker
+from worker.app.page.attachment import PageBroker
 from worker.app.page.history import History
 from worker.app.page.lateness import late_routes
 from worker.app.page.letter_content import content_of
@@ -18,6 +18,7 @@ from worker.app.page.operator import Operator
 from worker.app.page.run_list import runs_of
 from worker.app.page.shared import Shared
 from worker.app.route_places import places_of
+from worker.app.side_broker import Attach
 from worker.config.flow_outline import described, edges, starts
 from worker.config.routes import Routes
 from worker.core.header_codec import HeaderCodec

@@ -12,8 +12,8 @@ from worker.core.header_codec import HeaderCodec
 from worker.core.json_codec import decode
 from worker.core.message import Delivery, Message, up_to
 from worker.core.ports import Broker, Clock
-from worker.core.topology import letters_lock
 from worker.flows.dead.letter import DeadQueue, letter_of
+from worker.flows.dead.operations import locked
 from worker.flows.dead.queue_scan import open_scan
 from worker.flows.running.run_message import DEEPEST
 from worker.web.page.model import LetterRow, Letters
@@ -53,7 +53,7 @@ class LetterIndex:
             changed = [each for each, depth in depths.items() if self._is_old(each, depth)]
             if not changed:
                 continue
-            async with broker.lock(letters_lock(queues[0].name)) as mine:  # as the commands: a letter that is looked at is missing from another's list
+            async with locked(broker, queues) as mine:  # as the commands: a letter that is looked at is missing from another's list
                 if mine:
                     for each in changed:
                         self._listed[each.name] = await self._scan(broker, each, depths[each])

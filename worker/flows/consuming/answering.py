@@ -45,14 +45,22 @@ class AnsweringBroker(Protocol):
         ...
 
 
+PublishDirectly = Callable[[Message, str], Awaitable[None]]
+"""Publishes to a direct reply address. Raises `BrokerError`."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResultSender:
-    """The results of one route. A result that the broker does not take is logged and counted: it never holds up its message."""
+    """The results of one route. A result that the broker does not take is logged and counted: it never holds up its message.
+
+    `direct`: not through the worker's own connection, which an address that the sender made up could end.
+    """
 
     route: str
     target: ResultTarget | None
     rule: ReplyRule
     broker: AnsweringBroker
+    direct: PublishDirectly
     clock: Clock
     metrics: Metrics
 
@@ -72,6 +80,8 @@ class ResultSender:
         if reply_to:
             if refusal := self.rule.refusal(reply_to):
                 self._tell("refused", "", reply_to, f"no result goes to the sender's `reply_to`: {refusal}")
+            elif reply_to.startswith(DIRECT):
+                await self._publish_directly(message, reply_to)
             else:
                 await self._publish(message, "", reply_to)
 
@@ -81,8 +91,6 @@ class ResultSender:
             try:
                 await self.broker.publish(message, routing_key=routing_key, exchange=exchange)
             except Unroutable:
-                if routing_key.startswith(DIRECT) and not exchange:  # the broker calls a direct reply unrouted also when it has passed it on
-                    break
                 self._tell("unrouted", exchange, routing_key, "no queue takes the result: bind one, or the sender has deleted its reply queue")
                 return
             except BrokerUnreachable as error:
@@ -96,6 +104,19 @@ class ResultSender:
             else:
                 reason = ""
                 break
+        self._tell_end(exchange, routing_key, reason)
+
+    async def _publish_directly(self, message: Message, address: str) -> None:
+        reason = ""
+        try:
+            await self.direct(message, address)
+        except Unroutable:  # the broker calls a direct reply so also when it has passed it on
+            pass
+        except BrokerError as error:
+            reason = str(error)
+        self._tell_end("", address, reason)
+
+    def _tell_end(self, exchange: str, routing_key: str, reason: str) -> None:
         if reason:
             self._tell("failed", exchange, routing_key, reason)
         else:

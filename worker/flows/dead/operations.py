@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from worker.core.errors import BrokerError, WorkerError
@@ -52,15 +52,25 @@ Progress = Callable[[int], None]
 
 @asynccontextmanager
 async def exclusive_access(broker: Broker, clock: Clock, dead_queues: Sequence[DeadQueue]) -> AsyncIterator[bool]:
-    """True while no other command works on the same letters. False if another one holds the lock for longer than `LOCK_WAIT`."""
-    name = letters_lock(dead_queues[0].name)
+    """True while no other command works on the same letters. False if another one holds a lock for longer than `LOCK_WAIT`."""
     deadline = clock.monotonic() + LOCK_WAIT
     while True:
-        async with broker.lock(name) as locked:
-            if locked or clock.monotonic() >= deadline:
-                yield locked
+        async with locked(broker, dead_queues) as mine:
+            if mine or clock.monotonic() >= deadline:
+                yield mine
                 return
         await clock.sleep(EXCLUSIVE_RETRY)
+
+
+@asynccontextmanager
+async def locked(broker: Broker, dead_queues: Sequence[DeadQueue]) -> AsyncIterator[bool]:
+    """Whether no other command works on any of them. Each has a lock of its own: a runbook has two, and commands name the runbook or one of the queues."""
+    async with AsyncExitStack() as stack:
+        for name in sorted({each.name for each in dead_queues}):
+            if not await stack.enter_async_context(broker.lock(letters_lock(name))):
+                yield False
+                return
+        yield True
 
 
 async def scan_letters(

@@ -30,10 +30,13 @@ class Deduplicator:
         """The number of the holder (0, 1 …) that this message is; None: it is a copy. Raises `BrokerError`.
 
         A second message with the id of the first is another message, unless the broker or the worker brought the first again. A dead letter keeps its key
-        until another message takes it; replayed after that, the dead letter is the copy.
+        until another message takes it; replayed after that, the dead letter is the copy. The number that it had says nothing of another key: an operator may
+        have edited it, or the route may compute another one now.
         """
         own = state.redelivered or state.copied
         number = state.holder or 0
+        if number and not await self.ledger.knows(once_key(self.route, number, key)):
+            number = 0
         while True:
             claim = await self.ledger.claim(once_key(self.route, number, key), owner_of(delivery, state))
             if claim is Claim.WON:
