@@ -198,10 +198,19 @@ def to_utf8(body: bytes, content_type: str, content_encoding: str = "") -> bytes
     charset = next((name for mark, name in MARKED if body.startswith(mark)), None) or charset_of(body, content_type, content_encoding)
     if charset == "utf-8":
         return body
+    errors = "surrogatepass" if charset.startswith("utf-") else "strict"
     try:
-        return body.decode(charset, "surrogatepass" if charset.startswith("utf-") else "strict").encode("utf-8", "surrogatepass")
+        if len(body) <= CHUNK:
+            return body.decode(charset, errors).encode("utf-8", "surrogatepass")
+        return b"".join(recoded(body, codecs.getincrementaldecoder(charset)(errors)))
     except UnicodeDecodeError:
         raise Undecodable(f"the body is not text in {charset}, which its content type names") from None
+
+
+def recoded(body: bytes, decoder: codecs.IncrementalDecoder) -> Iterator[bytes]:
+    """In UTF-8, a piece at a time: between two of them the interpreter changes threads, and no copy of the whole has four bytes for each character."""
+    for start in range(0, len(body), CHUNK):
+        yield decoder.decode(body[start : start + CHUNK], start + CHUNK >= len(body)).encode("utf-8", "surrogatepass")
 
 
 def charset_of(body: bytes, content_type: str, content_encoding: str) -> str:

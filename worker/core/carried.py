@@ -18,7 +18,7 @@ LIGHT: Final = 1024 * 1024  # bytes: as much as the values of a small body take,
 def carried(delivery: Delivery) -> int:
     """Bytes of memory for what a run's message carries packed; 0 for little, and for the message of any other queue."""
     body = delivery.message.body
-    if not delivery.queue.startswith(RUNS):
+    if not delivery.queue.startswith(RUNS) or b'"weighs"' not in body:
         return 0
     said = min(HEAVIEST, sum(map(int, SAID.findall(body))))
     return said if said > LIGHT else 0

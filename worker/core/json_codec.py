@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 
+from worker.core import json_pieces
 from worker.core.errors import Oversized, Undecodable
-from worker.core.exact_numbers import PIECE, dumps, has_long_number, reread
+from worker.core.exact_numbers import PIECE, dumps, has_long_number, reread, unfinished, without_fractions
 from worker.core.json_text import BOM, repaired
 
 MAX_BYTES = 16 * 1024 * 1024  # default limit of a message
@@ -57,7 +58,7 @@ def parsed(body: bytes) -> Any:
         return orjson.loads(body)
     gc.disable()
     try:
-        return orjson.loads(body)
+        return json_pieces.loads(body)
     finally:
         gc.enable()
 
@@ -117,5 +118,21 @@ def encode(value: Any) -> bytes:
     """Write JSON; a float without a fraction is written as an integer. Raises `Undecodable` for a value that JSON cannot represent."""
     try:
         return dumps(value)
+    except TypeError as error:
+        raise Undecodable(f"the value cannot be written as JSON: {error}") from None
+
+
+def drafted(value: Any) -> bytes:
+    """As `encode`, but for floats without a fraction (see `may_have_fractions`): `undrafted` does the rest. Raises `Undecodable`."""
+    try:
+        return unfinished(value)
+    except TypeError as error:
+        raise Undecodable(f"the value cannot be written as JSON: {error}") from None
+
+
+def undrafted(text: bytes) -> bytes:
+    """With integers in place of floats without a fraction. Raises `Undecodable`."""
+    try:
+        return without_fractions(text)
     except TypeError as error:
         raise Undecodable(f"the value cannot be written as JSON: {error}") from None

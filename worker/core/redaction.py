@@ -28,6 +28,7 @@ SECRET_NAMES = (
     "credentials",
     "signature",
 )
+LONGEST_KEPT = 100  # characters of a name
 NAME_NOISE = re.compile(r"[^a-z0-9]")
 PARAMETER = r"password|passwd|client_secret|secret|access_token|refresh_token|id_token|token|api_?key|signature|sig"
 
@@ -45,10 +46,16 @@ SECRET_TEXTS = (
 SUSPICIOUS = re.compile(r"""://|=|eyJ|["']\s*:|(?i:bearer|basic)\s""")  # most texts hold none of these, and log lines are many
 
 
-@lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
     """Whether a member of this name holds a secret: `client_secret`, `X-Api-Key`, `accessToken`; not `token_url`."""
+    return ends_secret(name) if len(name) > LONGEST_KEPT else short_ends_secret(name)
+
+
+def ends_secret(name: str) -> bool:
     return NAME_NOISE.sub("", name.lower()).endswith(SECRET_NAMES)
+
+
+short_ends_secret = lru_cache(maxsize=1024)(ends_secret)  # of short names only: senders choose names of data
 
 
 def redact_text(text: str) -> str:

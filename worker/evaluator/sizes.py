@@ -7,8 +7,11 @@ from typing import Any
 
 from worker.core.errors import ExpressionError
 from worker.core.evaluation import UNDEFINED
-from worker.core.exact_numbers import EXACT, dumps
+from worker.core.exact_numbers import EXACT, may_have_fractions, unfinished, without_fractions
 from worker.evaluator.limits import MAX_INPUT, MAX_OUTPUT, MAX_VALUES
+
+MOST_SHORTER = 2
+"""Times as many bytes as without fractions, at most: `1.0,` becomes `1,`."""
 
 
 def context_json(context: Any) -> bytes:
@@ -30,7 +33,9 @@ def result_json(value: Any) -> bytes:
 def as_json(value: Any, limit: int, what: str) -> bytes:
     """Raises `ExpressionError` for what JSON cannot hold or what is too large."""
     try:
-        text = dumps(value)
+        text = unfinished(value)
+        if may_have_fractions(text) and len(text) <= MOST_SHORTER * limit:
+            text = without_fractions(text)
     except TypeError:
         raise ExpressionError(f"{what} cannot be written as JSON") from None
     if len(text) > limit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from worker.changes.records import record_key
@@ -10,7 +11,7 @@ from worker.config.routes import Publisher
 from worker.core.delivery_state import DeliveryState
 from worker.core.outcome import ARROW, Done, Outcome, Passed, Skipped
 from worker.core.settlement import Ack, Bury, Forward, Retry, Settlement
-from worker.core.trace import Note
+from worker.core.trace import IDS, LONGEST, Note
 from worker.flows.writes.write_request import Write
 
 
@@ -42,9 +43,14 @@ def told(outcome: Outcome, settlement: Settlement) -> tuple[str, dict[str, Any]]
 def written(route: Publisher, write: Write, outcome: Done, state: DeliveryState) -> Note:
     """Halo has it: the records by the ids of its answer, otherwise by those that were sent."""
     key = route.operation.key
-    records = tuple(keys_of(outcome.body, key)) or tuple(keys_of(write.payload, key)) or path_key(write)
+    records = first_keys(outcome.body, key) or first_keys(write.payload, key) or path_key(write)
     more = (("method", route.operation.method), ("status", outcome.status))
     return Note("written", route.name, state.message_id, state.correlation_id, route.operation.id_space, records, more)
+
+
+def first_keys(document: Any, key: tuple[str, ...]) -> tuple[str, ...]:
+    """As many and as much of them as the trace keeps: thousands of notes wait in memory."""
+    return tuple(each[:LONGEST] for each in islice(keys_of(document, key), IDS))
 
 
 def keys_of(document: Any, key: tuple[str, ...]) -> Iterator[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from aiohttp import MultipartWriter
 
+from worker.apart import fitting
 from worker.core.errors import Undecodable
-from worker.core.json_codec import encode
+from worker.core.json_codec import drafted, encode, undrafted
 from worker.core.message import digest
 
 FILE = "data_base64"
@@ -23,17 +25,23 @@ async def encode_form(fields: Any, file_member: str = FILE) -> tuple[bytes, str]
     if not isinstance(fields, Mapping):
         raise Undecodable("a form is made of an object, one field per member")
     try:
-        with MultipartWriter("form-data", boundary=boundary_of(fields)) as writer:
-            for name, value in fields.items():
-                _append(writer, name, value, file_member)
+        draft = drafted(fields)
+        writer = await fitting(len(draft), partial(_form, fields, draft, file_member))
         return await writer.as_bytes(), writer.content_type
     except ValueError:
         raise Undecodable("a field's name, text or content type holds characters that cannot stand in a form") from None
 
 
-def boundary_of(fields: Mapping[str, Any]) -> str:
-    """The same for the same fields, so that a plan shows the bytes that are sent; no content can hold its own hash. Raises `Undecodable`."""
-    return f"halo-worker-{digest(encode(fields)).hex()}"
+def _form(fields: Mapping[str, Any], draft: bytes, file_member: str) -> MultipartWriter:
+    with MultipartWriter("form-data", boundary=boundary_of(draft)) as writer:
+        for name, value in fields.items():
+            _append(writer, name, value, file_member)
+    return writer
+
+
+def boundary_of(draft: bytes) -> str:
+    """The same for the same fields, as `drafted` writes them, so that a plan shows the bytes that are sent; no content can hold its own hash. Raises `Undecodable`."""
+    return f"halo-worker-{digest(undrafted(draft)).hex()}"
 
 
 def _append(writer: MultipartWriter, name: str, value: Any, file_member: str) -> None:

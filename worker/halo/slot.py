@@ -6,15 +6,18 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 
 import structlog
 from yarl import URL
 
+from worker.apart import apart, finished
 from worker.config.routes import Client
 from worker.core.errors import Undecodable
+from worker.core.exact_numbers import may_have_fractions
 from worker.core.exchange import Exchange, Fate, Request
-from worker.core.json_codec import encode
+from worker.core.json_codec import drafted
 from worker.core.known_secrets import KnownSecrets
 from worker.core.ports import Clock
 from worker.core.spans import Value, span
@@ -133,8 +136,9 @@ class HaloSlot:
             raise RuntimeError("a slot is sent once, within its reservation")
         turn.unused = False  # a cancelled request may have left
         with span(f"{self.request.method} {entity_of(self.request.path)}", "client", about(self.request, self._source.access.client.name)) as traced:
-            result = await self._source.send(replace(call, not_after=until))
-            exchange = replace(classify(self._without_our_secrets(result)), duration=self._source.clock.monotonic() - turn.started)
+            result = self._without_our_secrets(await self._source.send(replace(call, not_after=until)))
+            exchange = await apart(partial(classify, result)) if isinstance(result, Answer) and result.is_large else classify(result)
+            exchange = replace(exchange, duration=self._source.clock.monotonic() - turn.started)
             traced.set({"http.response.status_code": exchange.status})
             if not exchange.ok:
                 traced.fail(exchange.fate.value)
@@ -176,6 +180,8 @@ async def build_http_call(request: Request, api: str, token: str, seconds: float
         data, headers["Content-Type"] = await encode_form(request.body)
     elif request.body is not None:
         headers["Content-Type"] = "application/json"
-        data = encode(request.body)
+        data = drafted(request.body)
+        if may_have_fractions(data):
+            data = await finished(data)
     url = URL(api + request.path, encoded=True)
     return Call(request.method, url.with_query(request.query) if request.query else url, headers, data, seconds)

@@ -15,6 +15,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from worker import __version__
+from worker.apart import LARGE
 from worker.config.routes import Client
 from worker.core.bodies import Unpacker, packing_of
 from worker.core.errors import ConfigError, Oversized, Problem, Undecodable
@@ -64,6 +65,11 @@ class Answer:
     problem: str = ""
     local: bool = False
     cookies: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its body is read apart from the event loop."""
+        return self.body is not None and len(self.body) > LARGE
 
     @property
     def oversized(self) -> bool:
@@ -234,7 +240,7 @@ def payload_of(call: Call) -> bytes | BytesIO | None:
 async def _read(response: aiohttp.ClientResponse, limit: int, encoding: str) -> tuple[bytes | None, str]:
     """The body without its compression, or why it cannot be read."""
     chunks: list[bytes] = []
-    size = 0
+    size = since = 0
     try:
         unpacker = Unpacker(packing, limit) if (packing := packing_of(encoding)) else None
         async for chunk in response.content.iter_chunked(CHUNK):
@@ -244,6 +250,10 @@ async def _read(response: aiohttp.ClientResponse, limit: int, encoding: str) -> 
                     response.close()
                     return None, too_large(limit)
                 chunks.append(piece)
+                since += len(piece)
+                if since > PIECEWISE:  # a chunk may unpack to a thousand times as much
+                    since = 0
+                    await asyncio.sleep(0)
         if unpacker is not None:
             unpacker.finish()
     except Oversized:

@@ -11,6 +11,7 @@ from http import HTTPStatus
 import structlog
 from yarl import URL
 
+from worker.apart import apart
 from worker.config.automation import Integration, Method
 from worker.config.run_values import Values
 from worker.core.errors import CallRefused, ConfigError
@@ -90,7 +91,7 @@ class IntegrationCaller:
         authorization = connection.authorization_of(method)
         async with authorization.reserve(call, stale_token) as authorized:
             if isinstance(authorized, Failure):
-                yield self.answered(connection, method, authorized, started)
+                yield await self.answered(connection, method, authorized, started)
             else:
                 yield IntegrationSlot(self, connection, authorization, method, authorized, started, renewable=not stale_token)
 
@@ -119,14 +120,15 @@ class IntegrationCaller:
         """Seconds that are left for the further pages of a call."""
         return (authorized.call.timeout or method.timeout) - (self._clock.monotonic() - started)
 
-    def answered(self, connection: ApiConnection, method: Method, result: Answer | Failure, started: float, token: str = "") -> Exchange:
+    async def answered(self, connection: ApiConnection, method: Method, result: Answer | Failure, started: float, token: str = "") -> Exchange:
         """The exchange of a result. `token`: the one that was sent, where another can replace it. Raises `CallRefused`."""
         if isinstance(result, Failure) and result.refused:
             self._record(connection, method, REFUSED_FATE, None, started)
             raise CallRefused(f"{method.full_name}: {connection.of_customer(result.reason)}")
         if token and isinstance(result, Answer) and result.status == HTTPStatus.UNAUTHORIZED:
             return Exchange(Fate.AUTH, result.status, stale_token=token)
-        exchange = to_exchange(connection.peer, result, method.response_kind)
+        read = partial(to_exchange, connection.peer, result, method.response_kind)
+        exchange = await apart(read) if isinstance(result, Answer) and result.is_large else read()
         if isinstance(result, Failure):
             exchange = replace(exchange, reason=connection.of_customer(exchange.reason), down=result.withheld)  # withheld: no attempt, and no fault of the call
         self._record(connection, method, exchange.fate.value, exchange.status, started)
@@ -173,7 +175,7 @@ class IntegrationSlot:
             if isinstance(result, Failure) or result.status >= HTTPStatus.BAD_REQUEST:
                 traced.fail("no_answer" if isinstance(result, Failure) else str(result.status))
         self.authorization.answered(authorized, result)
-        return self.caller.answered(self.connection, self.method, result, self.started, authorized.token if self.renewable else ""), result
+        return await self.caller.answered(self.connection, self.method, result, self.started, authorized.token if self.renewable else ""), result
 
     async def _all_pages(self, collector: PageCollector, first: Call) -> Exchange:
         """One exchange with the items of all pages, or the one that failed. Each further page waits for its own turn."""
@@ -196,10 +198,10 @@ class IntegrationSlot:
         left = self.caller.remaining(self.method, self.authorized, self.started)
         late = Failure("its pages did not come to their end in time: raise `timeout` of the method", sent=True)
         if left <= 0:
-            return self.caller.answered(self.connection, self.method, late, self.started), late
+            return await self.caller.answered(self.connection, self.method, late, self.started), late
         async with self.authorization.reserve(replace(call, timeout=left), "") as authorized:
             if isinstance(authorized, Failure):
-                return self.caller.answered(self.connection, self.method, authorized, self.started), authorized
+                return await self.caller.answered(self.connection, self.method, authorized, self.started), authorized
             if authorized.turn is not None:
                 authorized.turn.unused = False
             return await self._exchange(authorized.call, authorized)

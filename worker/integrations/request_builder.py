@@ -9,13 +9,15 @@ from urllib.parse import quote, unquote, urlencode
 
 from yarl import URL
 
+from worker.apart import finished, fitting
 from worker.catalogue.errors import RequestError
 from worker.catalogue.values import is_text, segment_problem
 from worker.config.automation import Integration, Method
 from worker.config.run_values import Values
 from worker.core.errors import CallRefused, Undecodable
+from worker.core.exact_numbers import may_have_fractions
 from worker.core.header_names import header_problem, is_credential_header
-from worker.core.json_codec import decode, encode
+from worker.core.json_codec import decode, drafted, encode
 from worker.core.media_types import disagreement, is_json
 from worker.core.ports import Evaluator
 from worker.core.url_paths import MAX_DECODINGS
@@ -130,9 +132,11 @@ async def fill_body(method: Method, values: Values, evaluator: Evaluator) -> tup
         if not isinstance(body, Mapping) or not all(map(is_text, body)):
             raise RequestError("a form must be a mapping from names to values")
         fields = [(name, text) for name, value in body.items() for text in parameter_texts(f"the field {name}", value)]
-        return "application/x-www-form-urlencoded", urlencode(fields).encode()
+        size = sum(len(text) for _, text in fields)
+        return "application/x-www-form-urlencoded", await fitting(size, lambda: urlencode(fields).encode())
     try:
-        return "application/json", encode(body)
+        text = drafted(body)
+        return "application/json", await finished(text) if may_have_fractions(text) else text
     except Undecodable as error:
         raise RequestError(f"the body: {error}") from None
 
@@ -143,7 +147,7 @@ async def fill_file_body(body: Any, kind: str) -> tuple[str, bytes]:
         if kind == "base64":
             if not isinstance(body, str):
                 raise RequestError("the body is no text: a file is written in Base64")
-            content_type, data = "application/octet-stream", file_bytes("body", body, "base64")
+            content_type, data = "application/octet-stream", await fitting(len(body), lambda: file_bytes("body", body, "base64"))
         else:
             parts = {name: part for name, part in body.items() if part is not None} if isinstance(body, Mapping) else body
             data, content_type = await encode_form(parts, "base64")

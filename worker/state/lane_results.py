@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 
+from worker.apart import fitting
 from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec
-from worker.core.json_codec import LARGEST, decode, encode
+from worker.core.json_codec import LARGEST, MAX_BYTES, MAX_VALUES, count_values, decode, encode
 from worker.core.lanes import LanePart, Onward
 from worker.core.message import Announced, Delivery, Keep, Message, digest_of
 from worker.core.ports import Broker, Channel, Clock
@@ -60,19 +62,23 @@ class LaneResults:
         """
         taken: list[Delivery] = []
         found: dict[int, Any] = {}
+        size = values = 0
         while (delivery := await channel.get(queue, keep=reading(part.key))) is not None:
             if delivery.unread is not None:
                 if await self.over(delivery.message.message_id.removeprefix(PART)):
                     await delivery.ack()
                 continue
-            read = self._read(delivery, queue)
+            read = await fitting(len(delivery.message.body), partial(self._read, delivery, queue))
             if read is None:
                 await delivery.ack()
                 continue
             key, lane, document = read
             if key == part.key:
                 taken.append(delivery)
-                found.setdefault(lane, document)
+                if lane not in found:
+                    found[lane] = document
+                    size, values = size + len(delivery.message.body), values + count_values(delivery.message.body)
+                    check_together(size, values)
             elif await self.over(key):
                 await delivery.ack()
         if len(found) < part.lanes:
@@ -96,6 +102,12 @@ class LaneResults:
         self.metrics.refused_state.labels("lane").inc()
         logger.error("lane.refused", queue=queue, message_id=delivery.message.message_id, reason=reason)
         return None
+
+
+def check_together(size: int, values: int) -> None:
+    """Raises `Undecodable` where the results are more than the message of a run may hold: the others are not read any more, and take no memory."""
+    if size > MAX_BYTES or values > MAX_VALUES:
+        raise Undecodable(f"the results of its lanes have more than {MAX_BYTES:,} bytes or {MAX_VALUES:,} names and values together: no run can hold them")
 
 
 def id_of(key: str) -> str:

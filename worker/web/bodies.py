@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
+from worker.apart import fitting
 from worker.core.bodies import is_utf8, packing_of, read_json, unpacked
 from worker.core.errors import Oversized, Undecodable
 
@@ -90,6 +92,12 @@ async def on_expect(request: web.Request) -> None:
     """Leave `Expect: 100-continue` unanswered until the headers are judged."""
     if request.headers.get("Expect", "").lower() != CONTINUE:
         raise web.HTTPExpectationFailed
+
+
+async def read_deliveries(body: bytes, headers: Mapping[str, str], *, signed: bool) -> list[dict[str, Any]]:
+    """As `deliveries_of`; a body that is large, or may be once it is unpacked, is read apart."""
+    size = BODY_LIMIT if headers.get("Content-Encoding") else len(body)
+    return await fitting(size, partial(deliveries_of, body, headers, signed=signed))
 
 
 def deliveries_of(body: bytes, headers: Mapping[str, str], *, signed: bool) -> list[dict[str, Any]]:

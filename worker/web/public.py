@@ -22,7 +22,7 @@ from worker.core.errors import BrokerError, EvaluatorUnavailable, Unpublishable
 from worker.metrics import Metrics
 from worker.web.admission import Admission, AdmissionPool
 from worker.web.authentication import Authenticator, Evidence
-from worker.web.bodies import RETRY_AFTER, BodyReader, HttpRefusal, deliveries_of, on_expect
+from worker.web.bodies import RETRY_AFTER, BodyReader, HttpRefusal, on_expect, read_deliveries
 from worker.web.connections import Connections
 from worker.web.peers import KnownPeers, Network, Proxies
 from worker.web.serving import answer, application, listening
@@ -95,7 +95,7 @@ class Public:
         """Store the deliveries of an authenticated call, which is not evicted any more."""
         admission.pinned = True
         self.connections.pin(request.transport, pinned=True)
-        deliveries = deliveries_of(body, request.headers, signed=evidence is Evidence.SIGNATURE)
+        deliveries = await read_deliveries(body, request.headers, signed=evidence is Evidence.SIGNATURE)
         try:
             async with asyncio.timeout(STORING_SECONDS):
                 return await self._receive(request.path, deliveries)

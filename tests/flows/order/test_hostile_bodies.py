@@ -15,6 +15,7 @@ import orjson
 from tests.flows.order.intake_world import World
 from tests.tools.headers import CODEC
 from tests.unit.flows.routes import Given, Ledger
+from worker import apart
 from worker.broker.memory import attach
 from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState, OrderStamp
@@ -22,7 +23,6 @@ from worker.core.message import Message
 from worker.core.topology import order_room
 from worker.flows.consuming import memory as memory_module
 from worker.flows.consuming.memory import Memory, Receipts
-from worker.flows.ordered import messages
 from worker.flows.ordered.consumer import ordered_publisher_topology
 from worker.flows.ordered.lanes import Lanes
 from worker.flows.ordered.waiting_queue import PREFETCH, WaitingQueue
@@ -91,7 +91,7 @@ async def test_the_loop_gets_turns_between_bodies_that_are_unpacked_on_their_way
             await asyncio.sleep(0)
 
     monkeypatch.setattr(memory_module, "measure", measuring)
-    monkeypatch.setattr(messages, "read_message", reading)
+    monkeypatch.setattr(apart, "read_message", reading)
     async with attach(world.server, "sender") as broker:
         await broker.declare(ordered_publisher_topology(world.route))
         for number in range(10):

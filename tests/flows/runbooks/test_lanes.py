@@ -6,9 +6,12 @@ import asyncio
 import json
 from dataclasses import replace
 
+import pytest
+
 from tests.flows.job.conftest import Job
 from worker.broker.open import open_broker
 from worker.core.clock import SystemClock
+from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec
 from worker.core.json_codec import decode
 from worker.core.lanes import LanePart
@@ -105,6 +108,30 @@ async def test_a_result_that_no_worker_wrote_becomes_no_variable_of_a_run_and_is
     assert (await memory_job.other.take(NEXT)).message.body == b"012345"
     assert await memory_job.other.depth(MEETING) == 0
     assert results.metrics.refused_state.labels("lane")._value.get() == 4
+
+
+async def test_results_that_no_run_can_hold_together_are_refused_before_all_of_them_are_read(memory_job: Job, monkeypatch):
+    decoded = []
+
+    def decoding(body, **more):
+        decoded.append(len(body))
+        return decode(body, **more)
+
+    results = await here(memory_job)
+    monkeypatch.setattr(lane_results, "MAX_BYTES", 100_000)
+    for lane in range(2):
+        assert not await results.join(MEETING, replace(part(lane), document={"mark": "x" * 45_000}), onward)
+    for lane in range(3, LANES):
+        await results.broker.publish(
+            CODEC.proven(Message(json.dumps({"key": "r:1", "lane": lane, "document": {"mark": "x" * 45_000}}).encode()), MEETING), routing_key=MEETING
+        )
+    monkeypatch.setattr(lane_results, "decode", decoding)
+    with pytest.raises(
+        Undecodable, match=r"^the results of its lanes have more than 100,000 bytes or 1,000,000 names and values together: no run can hold them$"
+    ):
+        await results.join(MEETING, replace(part(2), document={"mark": "x"}), onward)
+    assert len(decoded) == 3
+    assert await memory_job.other.depth(NEXT) == 0
 
 
 async def here(job: Job) -> LaneResults:

@@ -1,5 +1,6 @@
 """What a method sends for the values of a run, and what it refuses to send."""
 
+import asyncio
 import string
 from base64 import b64encode
 
@@ -25,7 +26,7 @@ def build(path=("/",), base="https://api.example.com/v1", values=None, auth=None
     pieces = tuple(compile_run_template(piece) if "<<" in piece else piece for piece in path)
     method = Method("list", "api", parts.pop("verb", "POST"), pieces, body=body, **fillers, **parts)
     integration = Integration("api", base, auth or IntegrationAuth(), {"list": method})
-    return now(build_call(integration, method, Values(variables=values or {}, plain=PLAIN), InProcess()))
+    return asyncio.run(build_call(integration, method, Values(variables=values or {}, plain=PLAIN), InProcess()))
 
 
 def url(*path, base="https://api.example.com/v1", **values):

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
+from worker.apart import LARGE, apart
 from worker.core.bodies import measure, packing_of
 from worker.core.carried import carried
 from worker.core.delivery_state import DeliveryState
-from worker.core.errors import BrokerError, Undecodable
+from worker.core.errors import BrokerError, Oversized, Undecodable
 from worker.core.json_codec import MAX_BYTES, weight, weight_of
 from worker.core.ledger import Ledger, arrival_key
 from worker.core.message import Delivery, Message, identity_of
@@ -185,7 +186,7 @@ class Memory:
         """Around the reading of a body: in turn, and with the memory that its values take."""
         await self.turn_for(message)
         try:
-            size, needed = needs(message, self.largest)
+            size, needed = await needs(message, self.largest)
         except Undecodable:  # the reader refuses it, before it takes memory
             size = needed = 0
         share = await self.work(needed) if size > FREE else Share()
@@ -215,7 +216,7 @@ async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awai
     if delivery.message.content_encoding:
         await memory.turn_for(delivery.message)
     try:
-        size, needed = needs(delivery.message, memory.largest)
+        size, needed = needs_now(delivery.message, memory.largest) or await needs(delivery.message, memory.largest)
     except Undecodable as error:
         return Refused(DeadClass.DECODE, str(error))
     needed += (inside := carried(delivery))
@@ -239,18 +240,35 @@ def may_wait(delivery: Delivery) -> bool:
     return len(delivery.message.body) > FREE or bool(delivery.message.content_encoding) or carried(delivery) > 0
 
 
-def needs(message: Message, largest: int) -> tuple[int, int]:
-    """Bytes of a body as it is worked on, unpacked, and of the memory for that. Raises `Undecodable` for a compressed body that cannot be unpacked within `largest` bytes."""
+def needs_now(message: Message, largest: int) -> tuple[int, int] | None:
+    """As `needs`, for a body that is small once it is unpacked; None for any other. Raises `Undecodable`."""
+    if (size := len(message.body)) > LARGE:
+        return None
     if message.content_encoding and packing_of(message.content_encoding):
-        size, values = measure(message.body, message.content_encoding, largest)
+        try:
+            size, values = measure(message.body, message.content_encoding, min(LARGE, largest))
+        except Oversized:
+            return None
         return size, weight(size, values)
-    size = len(message.body)
     return size, weight_of(message.body) if size > FREE else 0
 
 
-def size_of(message: Message, largest: int) -> int:
+async def needs(message: Message, largest: int) -> tuple[int, int]:
+    """Bytes of a body as it is worked on, unpacked, and of the memory for that. Raises `Undecodable` for a compressed body that cannot be unpacked within `largest` bytes."""
+    now = needs_now(message, largest)
+    return now if now is not None else await apart(partial(needs_of_large, message, largest))
+
+
+def needs_of_large(message: Message, largest: int) -> tuple[int, int]:
+    if message.content_encoding and packing_of(message.content_encoding):
+        size, values = measure(message.body, message.content_encoding, largest)
+        return size, weight(size, values)
+    return len(message.body), weight_of(message.body)
+
+
+async def size_of(message: Message, largest: int) -> int:
     """Bytes of a body once it is unpacked; of one that cannot be unpacked, its own."""
     try:
-        return needs(message, largest)[0]
+        return (await needs(message, largest))[0]
     except Undecodable:
         return len(message.body)

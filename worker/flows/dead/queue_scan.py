@@ -18,6 +18,8 @@ ACK_SETTLE_TIME = 0.1  # seconds within which the messages arrive for which acks
 IDLE_POLL = 0.5  # seconds without a message before the scan asks for the depth
 REQUEUE_POLL = 0.02  # seconds between two questions for the depth
 REQUEUE_TIMEOUT = 2.0  # seconds within which a queue gets back what a closed channel held
+TURN_AFTER = 256 * 1024  # bytes read before the event loop runs other tasks
+EACH = 8 * 1024  # bytes: what the headers of a message count for
 STALL_TIMEOUT = 30.0  # seconds within which a broker must deliver a ready message
 
 
@@ -63,8 +65,11 @@ class QueueScan:
 
     async def deliveries(self) -> AsyncGenerator[Delivery, None]:
         """In order. Ends early if other consumers take from the queue meanwhile. Raises `BrokerError`."""
-        waited = 0.0
+        waited, since = 0.0, 0
         while self.seen < self.depth:
+            if since >= TURN_AFTER:  # what has arrived is taken without a wait, and its reader hashes it
+                since = 0
+                await asyncio.sleep(0)
             scanned = self._channels[-1] if self._channels and self._channels[-1].held < self._capacity else await self._open()
             delivery = await scanned.next()
             if delivery is None:
@@ -77,6 +82,7 @@ class QueueScan:
             waited = 0.0
             self.seen += 1
             scanned.held += 1
+            since += EACH + len(delivery.message.body)
             yield delivery
 
     async def ack(self, delivery: Delivery) -> None:

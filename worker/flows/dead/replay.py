@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol, cast, get_args
 
 import structlog
 
+from worker.apart import apart, read_body
 from worker.changes.cells import typed
 from worker.changes.detect import Change, Kind
 from worker.changes.records import content_hash
 from worker.config.automation import Webhook
 from worker.config.routes import Subscriber
-from worker.core.bodies import read_message
 from worker.core.clock import SystemClock
 from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionError, PublishRefused, QueueMissing, Undecodable, Unpublishable, Unroutable
 from worker.core.header_codec import HeaderCodec
@@ -22,7 +23,7 @@ from worker.core.message import Message
 from worker.core.outcome import DeadClass
 from worker.core.ports import Broker, Clock, Evaluator
 from worker.flows.dead.letter import DeadQueue, Letter
-from worker.flows.dead.plan import MarkDone, Replay, ReplayPlanner, Retain, incomplete_letter, replay_state
+from worker.flows.dead.plan import MarkDone, Replay, ReplayPlan, ReplayPlanner, Retain, incomplete_letter, replay_state
 from worker.flows.hooks import effects as hook_effects
 from worker.flows.hooks.effects import Effect
 from worker.flows.polling import events
@@ -61,7 +62,9 @@ class ReplayToQueue:
         self._clock = SystemClock() if clock is None else clock
 
     async def __call__(self, letter: Letter, message: Message) -> Removed | Retain:
-        plan = incomplete_letter(letter) or self._plan(letter, message)
+        plan: ReplayPlan | None = incomplete_letter(letter)
+        if plan is None:  # it may read a run, and hundreds of them are replayed together
+            plan = await apart(partial(self._plan, letter, message))
         match plan:
             case Retain():
                 return plan
@@ -126,7 +129,7 @@ def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator, fet
 
     async def effects(letter: Letter, message: Message, now: float) -> list[Effect]:
         kind, key = message.headers.get("change"), message.headers.get("record")
-        record, parent = events.apart_from_parent(body_object(message))
+        record, parent = events.apart_from_parent(await body_object(message))
         if events.UNREAD_CHILDREN in message.headers:
             raise Undecodable("the letter holds a parent whose children could not be read: `cursor rewind` reads them again; then discard the letter")
         if kind not in get_args(Kind) or not isinstance(key, str):
@@ -154,7 +157,7 @@ def webhook_effects(hook: Webhook, evaluator: Evaluator) -> ReplayEffects:
     """For a webhook delivery on which the route's expressions failed."""
 
     async def effects(_: Letter, message: Message, now: float) -> Sequence[Effect]:
-        document = body_object(message)
+        document = await body_object(message)
         if not await hook_effects.passes_filter(hook, document, evaluator):
             return []
         delivery = run_id_of(f"/webhooks/{hook.name}", await hook_effects.delivery_identity(hook, document, evaluator))
@@ -171,8 +174,8 @@ async def unrouted_effects(letter: Letter, message: Message, _: float) -> list[E
     return [Effect(replace(message, headers=state.headers, message_id=letter.id, expiration=None), state.routing_key, state.exchange)]
 
 
-def body_object(message: Message) -> dict[str, Any]:
-    document = read_message(message)
+async def body_object(message: Message) -> dict[str, Any]:
+    document = await read_body(message)
     if not isinstance(document, dict):
         raise Undecodable("the body is not a JSON object")
     return document

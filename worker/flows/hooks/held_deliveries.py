@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from worker.core.bodies import read_message
+from worker.apart import read_body
 from worker.core.errors import EvaluatorUnavailable, Undecodable, Unpublishable
 from worker.core.health import Health
 from worker.core.message import Delivery
@@ -64,7 +64,7 @@ class HeldDeliveries:
     async def _accepted(self, delivery: Delivery, stop: asyncio.Event) -> bool:
         """False when the worker or the route stops first: the delivery then waits in its queue."""
         try:
-            document = delivery_in(delivery)
+            document = await delivery_in(delivery)
         except Undecodable as error:
             self._tell_foreign(delivery, f"no worker put it on {delivery.queue}: {error}")
             return True
@@ -86,9 +86,9 @@ class HeldDeliveries:
         logger.error("delivery.foreign", route=self._webhook, message_id=delivery.message.message_id, reason=reason)
 
 
-def delivery_in(delivery: Delivery) -> dict[str, Any]:
+async def delivery_in(delivery: Delivery) -> dict[str, Any]:
     """What the public port stored. Raises `Undecodable` for anything else."""
-    document = read_message(delivery.message)
+    document = await read_body(delivery.message)
     if not isinstance(document, dict):
         raise Undecodable("it is no object")
     return document

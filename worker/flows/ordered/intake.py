@@ -174,7 +174,7 @@ class Intake:
             await moves.drop(delivery)
             return
         await self._memory.turn_for(delivery.message)
-        size = size_of(delivery.message, self._memory.largest)
+        size = await size_of(delivery.message, self._memory.largest)
         if size > FREE:
             await moves.drain()
         moves.add(delivery, size=size, unbegun=unbegun)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 
+from worker.apart import is_small, read_body
 from worker.config.routes import Publisher
 from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState, OrderStamp
@@ -96,7 +97,8 @@ async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, ev
     Waits while nothing can be evaluated. `largest`: bytes of the largest body that is read.
     """
     try:
-        document, bindings = read_message(delivery.message, largest), message_bindings(route, delivery, state)
+        message, bindings = delivery.message, message_bindings(route, delivery, state)
+        document = read_message(message, largest) if is_small(message) else await read_body(message, largest)
         order, customer = [
             None if template is None else kept_key(key_text(await once_evaluated(partial(template.evaluate, document, bindings, evaluator), clock)))
             for template in (route.order_by, route.fair_by)

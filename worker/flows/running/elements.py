@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from worker.core.errors import Undecodable
-from worker.flows.running.packing import unpacked, weighed
+from worker.core.json_codec import WEIGHT_OF_BYTE
+from worker.flows.running.packing import unpacked, weighed, weighed_apart
 
 TOGETHER = 64  # elements in one chunk: the part that is unpacked for one element
-PACE = 16  # chunks between two pauses: a million elements take the better part of a second
+PACE = 256 * 1024  # bytes of memory that the chunks between two pauses take unpacked: to pack them takes some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,20 @@ class ElementList:
     async def paced(cls, items: Sequence[Any]) -> Self:
         """As `of`, with pauses in which other work goes on. Raises `Undecodable`."""
         chunks: list[str] = []
-        weighs = 0
-        for start in range(0, len(items), TOGETHER * PACE):
-            some = cls.of(items[start : start + TOGETHER * PACE])
-            chunks += some.chunks
-            weighs = max(weighs, some.weighs)
-            await asyncio.sleep(0)
-        return cls(tuple(chunks), len(items), weighs=weighs)
+        heaviest = since = 0
+        for start in range(0, len(items), TOGETHER):
+            text, weighs = await weighed_apart(list(items[start : start + TOGETHER]))
+            chunks.append(text)
+            heaviest, since = max(heaviest, weighs), since + weighs
+            if since > PACE:
+                since = 0
+                await asyncio.sleep(0)
+        return cls(tuple(chunks), len(items), weighs=heaviest)
+
+    @property
+    def bytes(self) -> int:
+        """Of the heaviest chunk as JSON, at most."""
+        return self.weighs // WEIGHT_OF_BYTE
 
     def at(self, position: int) -> Any:
         """The element. Raises `Undecodable` when it is not there."""

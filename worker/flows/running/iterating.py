@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from worker.apart import fitting
 from worker.config.automation import Runbook, Step
 from worker.config.control_steps import MOST_STARTS, ForEach
 from worker.config.run_values import Values
@@ -63,10 +65,11 @@ class Iterator:
             results, failure = await self._result(run, each, run.returned)
             if failure is not None and not each.failures:
                 return ElementFailed(whole(run), failure, iteration.index)
-            iteration = iteration.advanced(results, failure)
+            size = 0 if failure is None else iteration.items.bytes
+            iteration = await fitting(size, partial(iteration.advanced, results, failure))
             run = replace(run, each=iteration, returned=None)
         if not iteration.over:
-            return self._element(run, step, each, iteration)
+            return await self._element(run, step, each, iteration)
         return await self._join(run, iteration) if iteration.lanes > 1 else self._over(run, each, iteration)
 
     async def _begin(self, run: Run, step: Step, each: ForEach) -> Progress:
@@ -78,7 +81,8 @@ class Iterator:
         if lanes <= 1:
             begun = Iteration(await ElementList.paced(items), results=results)
             run = replace(run, each=begun)
-            return self._over(run, each, begun) if begun.over else self._element(run, step, each, begun)
+            return self._over(run, each, begun) if begun.over else await self._element(run, step, each, begun)
+        run = await run.at_rest()
         first, *others = [self._lane(run, lane, lanes, part, results) for lane, part in enumerate(await lane_items(items, lanes))]
         for lane in others:  # a copy of this step puts them again: their first visits tell the copies
             await self._broker.publish(lane, routing_key=self._queue)
@@ -88,13 +92,15 @@ class Iterator:
         each = Iteration(items, lane=lane, lanes=lanes, origin=run.id, visit=run.visit, results=results)
         return replace(run, id=f"{run.id}.{run.visit}.{lane}", visit=0, each=each).message()
 
-    def _element(self, run: Run, step: Step, each: ForEach, iteration: Iteration) -> Passed:
+    async def _element(self, run: Run, step: Step, each: ForEach, iteration: Iteration) -> Passed:
+        run = await run.at_rest()
+        item = await fitting(iteration.items.bytes, iteration.element)
         element = Run(
             run.id,
             run.runbook,
             step=each.first,
             visit=run.visit + 1,
-            variables={each.item: iteration.element()},
+            variables={each.item: item},
             plain=(each.item,),
             started=run.started,
             steps=1,

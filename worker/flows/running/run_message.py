@@ -15,7 +15,7 @@ from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode
 from worker.core.message import Delivery, Message, identity_of
 from worker.core.topology import RUNS
 from worker.flows.running.iteration import Failure, Iteration
-from worker.flows.running.packing import unpacked, weighed
+from worker.flows.running.packing import unpacked, weighed, weighed_apart
 from worker.flows.running.run_shape import LATER, STILL, document_of, fits, later_members, plain_members, still_members
 
 VERSION = 1
@@ -114,8 +114,18 @@ class Run:
         """The run as it waits for others: what does not change meanwhile is written once. Raises `Undecodable`."""
         if self.packed:
             return self
-        text, weighs = weighed({name: getattr(self, name) for name in STILL})
+        text, weighs = weighed(self._still())
         return replace(self, packed=text, weighs=weighs)
+
+    async def at_rest(self) -> Self:
+        """As `waiting`; what is large is packed apart. Raises `Undecodable`."""
+        if self.packed:
+            return self
+        text, weighs = await weighed_apart(self._still())
+        return replace(self, packed=text, weighs=weighs)
+
+    def _still(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in STILL}
 
     def document(self) -> dict[str, Any]:
         """Its members as JSON values. What only some runs have is left out where it is absent."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
+from worker.apart import LARGE, apart
 from worker.catalogue.errors import RequestError, WrongType
 from worker.config.automation import Runbook, Step
 from worker.config.compiled import Condition
 from worker.config.control_steps import ForEach, SubRunbook
 from worker.config.mappings import as_text
 from worker.config.run_values import Values
+from worker.core.carried import carried
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, LookupUnanswered, Undecodable
 from worker.core.known_secrets import KnownSecrets, secret_texts
@@ -68,7 +71,8 @@ class RunbookFlow:
     async def handle(self, delivery: Delivery, state: DeliveryState) -> Outcome:
         """Take one step. Every way ends in an `Outcome`."""
         try:
-            run = Run.read(delivery.message.body)
+            body = delivery.message.body
+            run = Run.read(body) if len(body) <= LARGE and not carried(delivery) else await apart(partial(Run.read, body))
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
         with structlog.contextvars.bound_contextvars(run=run.id, step=run.step):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from worker.apart import is_small, read_body
 from worker.config.automation import Runbook, Step
 from worker.config.control_steps import MOST_STARTS, SubRunbook
 from worker.config.run_values import Values
@@ -59,9 +60,12 @@ class Starter:
         self._clock = clock
 
     async def handle(self, delivery: Delivery, _: DeliveryState) -> Outcome:
-        run_id = started_by(delivery)
+        run_id, now = started_by(delivery), self._clock.now()
         try:
-            message = start_message(self._runbook.name, run_id, read_message(delivery.message), self._clock.now())
+            if is_small(delivery.message):
+                message = start_message(self._runbook.name, run_id, read_message(delivery.message), now)
+            else:
+                message = await read_body(delivery.message, then=lambda request: start_message(self._runbook.name, run_id, request, now))
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
         return Passed(message, run_queue(self._runbook.name), f"run {run_id}")
@@ -79,6 +83,6 @@ async def sub_run(started: SubRunbook, run: Run, step: Step, values: Values, eva
     if max(run.depth, len(run.callers)) >= MOST_STARTS:
         return Refused(DeadClass.FAILED, f"{MOST_STARTS} runs are below each other, which is the limit: runbooks that start each other need an end")
     given = await started.input.fill(values, evaluator) if started.input is not None else {}
-    callers = (*run.callers, waiting(run.with_values(values), step)) if started.waits else ()
+    callers = (*run.callers, waiting(await run.with_values(values).at_rest(), step)) if started.waits else ()
     child = run_id_of(f"start {run.id}", str(run.visit))
     return Run(child, started.runbook, variables=given, request=given, started=iso(clock.now()), depth=run.depth + 1, callers=callers)

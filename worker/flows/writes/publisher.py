@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
+from worker.apart import is_small, read_body
 from worker.catalogue.errors import RequestError, WrongType
 from worker.config.routes import Publisher
 from worker.core.bodies import read_message
@@ -59,7 +60,7 @@ class PublisherFlow:
         """Decode, filter, transform, look up where that is needed, send. Every way ends in an `Outcome`."""
         bindings = message_bindings(self._route, delivery, state)
         try:
-            document = read_message(delivery.message)
+            document = read_message(delivery.message) if is_small(delivery.message) else await read_body(delivery.message)
             if await is_left_out(self._route, document, bindings, self._evaluator):
                 return LEFT_OUT
             key = None if self._deduplicator is None else await self._deduplicator.key_of(document, bindings)
@@ -120,7 +121,8 @@ async def is_left_out(route: Publisher, document: Any, bindings: Mapping[str, An
 async def refused_unless_left_out(route: Publisher, delivery: Delivery, state: DeliveryState, evaluator: Evaluator, refused: Refused, largest: int) -> Outcome:
     """What becomes of a message whose `order_by` or `fair_by` yields no key: `when` comes first, as for every message. Raises `EvaluatorUnavailable`."""
     try:
-        if await is_left_out(route, read_message(delivery.message, largest), message_bindings(route, delivery, state), evaluator):
+        document = await read_body(delivery.message, largest)
+        if await is_left_out(route, document, message_bindings(route, delivery, state), evaluator):
             return LEFT_OUT
     except (LookupUnanswered, ExpressionError, Undecodable) as error:
         return unshaped(error, state)
