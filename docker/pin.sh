@@ -21,7 +21,8 @@ if [ "${1:-}" = --check ]; then
 fi
 [ "$#" = 0 ] || { echo "docker/pin.sh takes --check or nothing, not '$*'" >&2; exit 2; }
 
-references | while read -r reference; do
+named=$(references)  # whole, before the files change
+echo "$named" | while read -r reference; do
   tag=${reference%@*}
   digest=$(docker buildx imagetools inspect "$tag" --format '{{.Manifest.Digest}}' </dev/null) || { echo "the registry does not tell the digest of $tag: nothing more is changed" >&2; exit 1; }
   echo "$digest" | grep -q '^sha256:[0-9a-f]\{64\}$' || { echo "the registry told '$digest' for $tag, which is no digest: nothing more is changed" >&2; exit 1; }

@@ -80,7 +80,7 @@ async def test_a_baton_that_is_not_due_waits_and_comes_when_it_is(declared: Memo
     async with open_lease(declared, clock, "tickets") as (lease, _):
         held = await taken(lease)
         assert held is not None
-        await lease.put(held, held.baton.advanced(due=clock.now() + 0.05))
+        await lease.put(held, held.baton.advanced(due=clock.now() + 0.4))
         assert await depths(declared) == (0, 1)
         async with asyncio.timeout(SOON):
             again = await lease.take(await lease.arrival())
