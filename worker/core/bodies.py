@@ -18,6 +18,8 @@ from worker.core.json_text import BOM
 from worker.core.media_types import CHARSET
 from worker.core.message import Message
 
+LARGE: Final = 256 * 1024
+"""Bytes of a body from which the work on it is done in a thread. It takes some milliseconds for this many."""
 CHUNK: Final = 64 * 1024
 UNPACKED_CHUNK: Final = 256 * 1024
 GZIP_START: Final = b"\x1f\x8b"
@@ -31,6 +33,11 @@ READ_CHARSETS: Final = re.compile(
 """Python's modules."""
 MARKED: Final = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 NAME: Final = re.compile(r"[\w.+-]{1,40}")
+
+
+def is_small(message: Message) -> bool:
+    """Whether a body is read in the event loop. A compressed one may unpack to a large one."""
+    return len(message.body) <= LARGE and not message.content_encoding
 
 
 def read_message(message: Message, limit: int = LARGEST) -> Any:

@@ -9,10 +9,10 @@ from typing import Any
 
 from aiohttp import MultipartWriter
 
-from worker.apart import fitting
 from worker.core.errors import Undecodable
 from worker.core.json_codec import drafted, encode, undrafted
 from worker.core.message import digest
+from worker.threads import in_thread_if_large
 
 FILE = "data_base64"
 
@@ -26,7 +26,7 @@ async def encode_form(fields: Any, file_member: str = FILE) -> tuple[bytes, str]
         raise Undecodable("a form is made of an object, one field per member")
     try:
         draft = drafted(fields)
-        writer = await fitting(len(draft), partial(_form, fields, draft, file_member))
+        writer = await in_thread_if_large(len(draft), partial(_form, fields, draft, file_member))
         return await writer.as_bytes(), writer.content_type
     except ValueError:
         raise Undecodable("a field's name, text or content type holds characters that cannot stand in a form") from None

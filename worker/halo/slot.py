@@ -12,7 +12,6 @@ from http import HTTPStatus
 import structlog
 from yarl import URL
 
-from worker.apart import apart, finished
 from worker.config.routes import Client
 from worker.core.errors import Undecodable
 from worker.core.exact_numbers import may_have_fractions
@@ -28,6 +27,7 @@ from worker.halo.grants import NoToken
 from worker.halo.outcome import classify
 from worker.halo.shutdown_gate import ShutdownGate
 from worker.halo.transport import Answer, Call, Failure, Send
+from worker.threads import in_thread, undrafted_in_thread
 from worker.waits import waiting_for
 
 STOPPED = "the worker stopped before the request was sent"
@@ -137,7 +137,7 @@ class HaloSlot:
         turn.unused = False  # a cancelled request may have left
         with span(f"{self.request.method} {entity_of(self.request.path)}", "client", about(self.request, self._source.access.client.name)) as traced:
             result = self._without_our_secrets(await self._source.send(replace(call, not_after=until)))
-            exchange = await apart(partial(classify, result)) if isinstance(result, Answer) and result.is_large else classify(result)
+            exchange = await in_thread(partial(classify, result)) if isinstance(result, Answer) and result.is_large else classify(result)
             exchange = replace(exchange, duration=self._source.clock.monotonic() - turn.started)
             traced.set({"http.response.status_code": exchange.status})
             if not exchange.ok:
@@ -182,6 +182,6 @@ async def build_http_call(request: Request, api: str, token: str, seconds: float
         headers["Content-Type"] = "application/json"
         data = drafted(request.body)
         if may_have_fractions(data):
-            data = await finished(data)
+            data = await undrafted_in_thread(data)
     url = URL(api + request.path, encoded=True)
     return Call(request.method, url.with_query(request.query) if request.query else url, headers, data, seconds)

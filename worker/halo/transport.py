@@ -15,9 +15,8 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from worker import __version__
-from worker.apart import LARGE
 from worker.config.routes import Client
-from worker.core.bodies import Unpacker, packing_of
+from worker.core.bodies import LARGE, Unpacker, packing_of
 from worker.core.errors import ConfigError, Oversized, Problem, Undecodable
 from worker.halo.failures import NETWORK_ERRORS, Interrupted, describe, is_refused
 from worker.halo.tls import tls_context
@@ -68,7 +67,7 @@ class Answer:
 
     @property
     def is_large(self) -> bool:
-        """Whether its body is read apart from the event loop."""
+        """Whether its body is read in a thread."""
         return self.body is not None and len(self.body) > LARGE
 
     @property

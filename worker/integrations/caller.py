@@ -11,7 +11,6 @@ from http import HTTPStatus
 import structlog
 from yarl import URL
 
-from worker.apart import apart
 from worker.config.automation import Integration, Method
 from worker.config.run_values import Values
 from worker.core.errors import CallRefused, ConfigError
@@ -33,6 +32,7 @@ from worker.integrations.pool import ConnectionPool, open_pool
 from worker.integrations.request_builder import build_call
 from worker.integrations.responses import to_exchange
 from worker.metrics import Metrics
+from worker.threads import in_thread
 
 REFUSED_FATE = "refused"
 
@@ -128,7 +128,7 @@ class IntegrationCaller:
         if token and isinstance(result, Answer) and result.status == HTTPStatus.UNAUTHORIZED:
             return Exchange(Fate.AUTH, result.status, stale_token=token)
         read = partial(to_exchange, connection.peer, result, method.response_kind)
-        exchange = await apart(read) if isinstance(result, Answer) and result.is_large else read()
+        exchange = await in_thread(read) if isinstance(result, Answer) and result.is_large else read()
         if isinstance(result, Failure):
             exchange = replace(exchange, reason=connection.of_customer(exchange.reason), down=result.withheld)  # withheld: no attempt, and no fault of the call
         self._record(connection, method, exchange.fate.value, exchange.status, started)

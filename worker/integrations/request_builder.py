@@ -9,7 +9,6 @@ from urllib.parse import quote, unquote, urlencode
 
 from yarl import URL
 
-from worker.apart import finished, fitting
 from worker.catalogue.errors import RequestError
 from worker.catalogue.values import is_text, segment_problem
 from worker.config.automation import Integration, Method
@@ -23,6 +22,7 @@ from worker.core.ports import Evaluator
 from worker.core.url_paths import MAX_DECODINGS
 from worker.halo.forms import encode_form, file_bytes
 from worker.halo.transport import Call
+from worker.threads import in_thread_if_large, undrafted_in_thread
 
 PATH_SAFE = "/:@!$&'()*+,;=~%-._"
 MAX_FILE_BODY = 8 * 1024 * 1024
@@ -133,10 +133,10 @@ async def fill_body(method: Method, values: Values, evaluator: Evaluator) -> tup
             raise RequestError("a form must be a mapping from names to values")
         fields = [(name, text) for name, value in body.items() for text in parameter_texts(f"the field {name}", value)]
         size = sum(len(text) for _, text in fields)
-        return "application/x-www-form-urlencoded", await fitting(size, lambda: urlencode(fields).encode())
+        return "application/x-www-form-urlencoded", await in_thread_if_large(size, lambda: urlencode(fields).encode())
     try:
         text = drafted(body)
-        return "application/json", await finished(text) if may_have_fractions(text) else text
+        return "application/json", await undrafted_in_thread(text) if may_have_fractions(text) else text
     except Undecodable as error:
         raise RequestError(f"the body: {error}") from None
 
@@ -147,7 +147,7 @@ async def fill_file_body(body: Any, kind: str) -> tuple[str, bytes]:
         if kind == "base64":
             if not isinstance(body, str):
                 raise RequestError("the body is no text: a file is written in Base64")
-            content_type, data = "application/octet-stream", await fitting(len(body), lambda: file_bytes("body", body, "base64"))
+            content_type, data = "application/octet-stream", await in_thread_if_large(len(body), lambda: file_bytes("body", body, "base64"))
         else:
             parts = {name: part for name, part in body.items() if part is not None} if isinstance(body, Mapping) else body
             data, content_type = await encode_form(parts, "base64")

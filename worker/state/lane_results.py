@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 
-from worker.apart import fitting
 from worker.core.errors import Undecodable
 from worker.core.header_codec import HeaderCodec
 from worker.core.json_codec import LARGEST, MAX_BYTES, MAX_VALUES, count_values, decode, encode
@@ -17,6 +16,7 @@ from worker.core.lanes import LanePart, Onward
 from worker.core.message import Announced, Delivery, Keep, Message, digest_of
 from worker.core.ports import Broker, Channel, Clock
 from worker.metrics import Metrics
+from worker.threads import in_thread_if_large
 
 logger = structlog.get_logger()
 LOCK_RETRY = 0.1  # seconds
@@ -68,7 +68,7 @@ class LaneResults:
                 if await self.over(delivery.message.message_id.removeprefix(PART)):
                     await delivery.ack()
                 continue
-            read = await fitting(len(delivery.message.body), partial(self._read, delivery, queue))
+            read = await in_thread_if_large(len(delivery.message.body), partial(self._read, delivery, queue))
             if read is None:
                 await delivery.ack()
                 continue

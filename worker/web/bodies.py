@@ -9,9 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
-from worker.apart import fitting
 from worker.core.bodies import is_utf8, packing_of, read_json, unpacked
 from worker.core.errors import Oversized, Undecodable
+from worker.threads import in_thread_if_large
 
 BODY_LIMIT = 1024 * 1024
 BATCH_LIMIT = 1000
@@ -95,9 +95,9 @@ async def on_expect(request: web.Request) -> None:
 
 
 async def read_deliveries(body: bytes, headers: Mapping[str, str], *, signed: bool) -> list[dict[str, Any]]:
-    """As `deliveries_of`; a body that is large, or may be once it is unpacked, is read apart."""
+    """As `deliveries_of`; a body that is large, or may be once it is unpacked, is read in a thread."""
     size = BODY_LIMIT if headers.get("Content-Encoding") else len(body)
-    return await fitting(size, partial(deliveries_of, body, headers, signed=signed))
+    return await in_thread_if_large(size, partial(deliveries_of, body, headers, signed=signed))
 
 
 def deliveries_of(body: bytes, headers: Mapping[str, str], *, signed: bool) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import orjson
 from tests.flows.order.intake_world import World
 from tests.tools.headers import CODEC
 from tests.unit.flows.routes import Given, Ledger
-from worker import apart
+from worker import threads
 from worker.broker.memory import attach
 from worker.core.bodies import read_message
 from worker.core.delivery_state import DeliveryState, OrderStamp
@@ -91,7 +91,7 @@ async def test_the_loop_gets_turns_between_bodies_that_are_unpacked_on_their_way
             await asyncio.sleep(0)
 
     monkeypatch.setattr(memory_module, "measure", measuring)
-    monkeypatch.setattr(apart, "read_message", reading)
+    monkeypatch.setattr(threads, "read_message", reading)
     async with attach(world.server, "sender") as broker:
         await broker.declare(ordered_publisher_topology(world.route))
         for number in range(10):

@@ -9,8 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from worker.apart import LARGE, apart
-from worker.core.bodies import measure, packing_of
+from worker.core.bodies import LARGE, measure, packing_of
 from worker.core.carried import carried
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, Oversized, Undecodable
@@ -20,6 +19,7 @@ from worker.core.message import Delivery, Message, identity_of
 from worker.core.outcome import DeadClass, Outcome, Refused, Unsent
 from worker.flows.waiting import race
 from worker.metrics import Metrics
+from worker.threads import in_thread
 from worker.waits import waiting_for
 
 MEBIBYTE = 1024 * 1024
@@ -256,7 +256,7 @@ def needs_now(message: Message, largest: int) -> tuple[int, int] | None:
 async def needs(message: Message, largest: int) -> tuple[int, int]:
     """Bytes of a body as it is worked on, unpacked, and of the memory for that. Raises `Undecodable` for a compressed body that cannot be unpacked within `largest` bytes."""
     now = needs_now(message, largest)
-    return now if now is not None else await apart(partial(needs_of_large, message, largest))
+    return now if now is not None else await in_thread(partial(needs_of_large, message, largest))
 
 
 def needs_of_large(message: Message, largest: int) -> tuple[int, int]:

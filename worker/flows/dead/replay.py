@@ -10,7 +10,6 @@ from typing import Any, Protocol, cast, get_args
 
 import structlog
 
-from worker.apart import apart, read_body
 from worker.changes.cells import typed
 from worker.changes.detect import Change, Kind
 from worker.changes.records import content_hash
@@ -29,6 +28,7 @@ from worker.flows.hooks.effects import Effect
 from worker.flows.polling import events
 from worker.flows.polling.details import Unfetched
 from worker.flows.running.run_message import run_id_of
+from worker.threads import in_thread, read_body
 
 logger = structlog.get_logger()
 
@@ -64,7 +64,7 @@ class ReplayToQueue:
     async def __call__(self, letter: Letter, message: Message) -> Removed | Retain:
         plan: ReplayPlan | None = incomplete_letter(letter)
         if plan is None:  # it may read a run, and hundreds of them are replayed together
-            plan = await apart(partial(self._plan, letter, message))
+            plan = await in_thread(partial(self._plan, letter, message))
         match plan:
             case Retain():
                 return plan

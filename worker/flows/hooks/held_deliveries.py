@@ -7,7 +7,6 @@ from typing import Any
 
 import structlog
 
-from worker.apart import read_body
 from worker.core.errors import EvaluatorUnavailable, Undecodable, Unpublishable
 from worker.core.health import Health
 from worker.core.message import Delivery
@@ -16,6 +15,7 @@ from worker.core.repeats import Repeats
 from worker.core.topology import Topology, browsed, held_queue
 from worker.flows.hooks.delivery_intake import DeliveryIntake
 from worker.flows.waiting import race
+from worker.threads import read_body
 
 logger = structlog.get_logger()
 PREFETCH = 10

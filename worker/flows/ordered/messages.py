@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 
-from worker.apart import is_small, read_body
 from worker.config.routes import Publisher
-from worker.core.bodies import read_message
+from worker.core.bodies import is_small, read_message
 from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import ExpressionError, Undecodable
 from worker.core.header_codec import HeaderCodec
@@ -19,6 +18,7 @@ from worker.flows.evaluating import once_evaluated
 from worker.flows.ordered.lanes import Keys, Place
 from worker.flows.writes.deduplicator import key_text
 from worker.flows.writes.publisher import message_bindings
+from worker.threads import read_body
 
 LONGEST_KEY = 200  # characters: keys stay in memory while their messages wait, and a small compressed body can hold a long one
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from worker.apart import fitting
 from worker.config.automation import Runbook, Step
 from worker.config.control_steps import MOST_STARTS, ForEach
 from worker.config.run_values import Values
@@ -22,6 +21,7 @@ from worker.flows.running.elements import ElementList
 from worker.flows.running.endings import waiting, whole
 from worker.flows.running.iteration import Failure, Iteration, lane_items, merged
 from worker.flows.running.run_message import Returned, Run, run_queue
+from worker.threads import in_thread_if_large
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Iterator:
             if failure is not None and not each.failures:
                 return ElementFailed(whole(run), failure, iteration.index)
             size = 0 if failure is None else iteration.items.bytes
-            iteration = await fitting(size, partial(iteration.advanced, results, failure))
+            iteration = await in_thread_if_large(size, partial(iteration.advanced, results, failure))
             run = replace(run, each=iteration, returned=None)
         if not iteration.over:
             return await self._element(run, step, each, iteration)
@@ -94,7 +94,7 @@ class Iterator:
 
     async def _element(self, run: Run, step: Step, each: ForEach, iteration: Iteration) -> Passed:
         run = await run.at_rest()
-        item = await fitting(iteration.items.bytes, iteration.element)
+        item = await in_thread_if_large(iteration.items.bytes, iteration.element)
         element = Run(
             run.id,
             run.runbook,

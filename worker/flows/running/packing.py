@@ -8,9 +8,10 @@ from binascii import Error as NotBase64
 from functools import lru_cache
 from typing import Any
 
-from worker.apart import LARGE, apart
+from worker.core.bodies import LARGE
 from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode, weight_of
+from worker.threads import in_thread
 
 FASTEST = 1  # the level of zlib
 DEEPER = MAX_DEPTH + 4
@@ -38,9 +39,9 @@ def weighed(value: Any) -> tuple[str, int]:
 
 
 async def weighed_apart(value: Any) -> tuple[str, int]:
-    """As `weighed`; a large value is packed apart: to compress 16 MiB takes half a second."""
+    """As `weighed`; a large value is packed in a thread: to compress 16 MiB takes half a second."""
     body = encode(value)
-    return _pack(body) if len(body) <= LARGE else await apart(lambda: _pack(body))
+    return _pack(body) if len(body) <= LARGE else await in_thread(lambda: _pack(body))
 
 
 def _pack(body: bytes) -> tuple[str, int]:

@@ -118,7 +118,7 @@ class Run:
         return replace(self, packed=text, weighs=weighs)
 
     async def at_rest(self) -> Self:
-        """As `waiting`; what is large is packed apart. Raises `Undecodable`."""
+        """As `waiting`; what is large is packed in a thread. Raises `Undecodable`."""
         if self.packed:
             return self
         text, weighs = await weighed_apart(self._still())

@@ -8,13 +8,13 @@ from functools import partial
 
 import structlog
 
-from worker.apart import LARGE, apart
 from worker.catalogue.errors import RequestError, WrongType
 from worker.config.automation import Runbook, Step
 from worker.config.compiled import Condition
 from worker.config.control_steps import ForEach, SubRunbook
 from worker.config.mappings import as_text
 from worker.config.run_values import Values
+from worker.core.bodies import LARGE
 from worker.core.carried import carried
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, CallRefused, ExpressionError, LookupUnanswered, Undecodable
@@ -36,6 +36,7 @@ from worker.flows.running.step import Performed, Performer
 from worker.flows.running.variables import taken
 from worker.flows.writes.attempt import Attempt, Attempts
 from worker.flows.writes.guarded_write import unanswered
+from worker.threads import in_thread
 
 logger = structlog.get_logger()
 PATIENCE = 1.0  # seconds in which the step after one that was delivered again may show that it is finished
@@ -72,7 +73,7 @@ class RunbookFlow:
         """Take one step. Every way ends in an `Outcome`."""
         try:
             body = delivery.message.body
-            run = Run.read(body) if len(body) <= LARGE and not carried(delivery) else await apart(partial(Run.read, body))
+            run = Run.read(body) if len(body) <= LARGE and not carried(delivery) else await in_thread(partial(Run.read, body))
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
         with structlog.contextvars.bound_contextvars(run=run.id, step=run.step):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from worker.apart import is_small, read_body
 from worker.config.automation import Runbook, Step
 from worker.config.control_steps import MOST_STARTS, SubRunbook
 from worker.config.run_values import Values
-from worker.core.bodies import read_message
+from worker.core.bodies import is_small, read_message
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable
 from worker.core.message import Delivery
@@ -20,6 +19,7 @@ from worker.flows.consuming.consumer import Consumption
 from worker.flows.running.endings import waiting
 from worker.flows.running.run_message import Run, iso, run_id_of, run_queue, start_message, started_by
 from worker.flows.running.variables import taken
+from worker.threads import read_body
 
 START_DELAYS = (10.0, 60.0, 600.0)
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
-from worker.apart import is_small, read_body
 from worker.catalogue.errors import RequestError, WrongType
 from worker.config.routes import Publisher
-from worker.core.bodies import read_message
+from worker.core.bodies import is_small, read_message
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import BrokerError, EvaluatorUnavailable, ExpressionError, LookupUnanswered, Undecodable
 from worker.core.exchange import Priority
@@ -27,6 +26,7 @@ from worker.flows.writes.attempt import DENIED_PAUSE, Attempts
 from worker.flows.writes.deduplicator import Deduplicator
 from worker.flows.writes.guarded_write import GuardedWriter, unanswered
 from worker.flows.writes.write_request import write_of
+from worker.threads import read_body
 
 LEFT_OUT = Skipped("the route's `when`")
 

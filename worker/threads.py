@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-from worker.core.bodies import read_message
+from worker.core.bodies import LARGE, read_message
 from worker.core.errors import Oversized
 from worker.core.json_codec import LARGEST, undrafted
 from worker.core.message import Message
 
-LARGE: Final = 256 * 1024
-"""Bytes of a body from which the work on it is done apart. It takes some milliseconds for this many."""
 Result = TypeVar("Result")
 
 
-async def apart(work: Callable[[], Result]) -> Result:
+async def in_thread(work: Callable[[], Result]) -> Result:
     """The result of `work`, done in a thread. Only one thread runs Python at a time; Python changes threads every 5 ms, but not within one call of C.
 
     So `work` must go through a large body in pieces. When the caller is cancelled, the thread ends its work, and the result is dropped.
@@ -24,14 +22,9 @@ async def apart(work: Callable[[], Result]) -> Result:
     return await asyncio.to_thread(work)
 
 
-async def fitting(size: int, work: Callable[[], Result]) -> Result:
-    """The result of `work` on `size` bytes, apart where it is large."""
-    return work() if size <= LARGE else await apart(work)
-
-
-def is_small(message: Message) -> bool:
-    """Whether a body is read in the loop. A compressed one may unpack to a large one."""
-    return len(message.body) <= LARGE and not message.content_encoding
+async def in_thread_if_large(size: int, work: Callable[[], Result]) -> Result:
+    """The result of `work` on `size` bytes, in a thread where they are many."""
+    return work() if size <= LARGE else await in_thread(work)
 
 
 def unchanged(document: Any) -> Any:
@@ -39,15 +32,15 @@ def unchanged(document: Any) -> Any:
 
 
 async def read_body(message: Message, limit: int = LARGEST, then: Callable[[Any], Any] = unchanged) -> Any:
-    """As `read_message`, apart where the body is large, and so is what `then` makes of it. Raises `Undecodable`, `Oversized`, and what `then` raises."""
+    """As `read_message`, in a thread where the body is large, and so is what `then` makes of it. Raises `Undecodable`, `Oversized`, and what `then` raises."""
     if len(message.body) <= LARGE:
         try:
             return then(read_message(message, min(limit, LARGE)))
         except Oversized:  # a body that unpacks to a large one is refused before it is unpacked
             pass
-    return await apart(lambda: then(read_message(message, limit)))
+    return await in_thread(lambda: then(read_message(message, limit)))
 
 
-async def finished(text: bytes) -> bytes:
-    """As `undrafted`, apart where the text is large. Raises `Undecodable`."""
-    return await fitting(len(text), lambda: undrafted(text))
+async def undrafted_in_thread(text: bytes) -> bytes:
+    """As `undrafted`, in a thread where the text is large. Raises `Undecodable`."""
+    return await in_thread_if_large(len(text), lambda: undrafted(text))

@@ -16,9 +16,9 @@ from tests.tools.evaluating import InProcess
 from tests.tools.every import every
 from tests.tools.headers import opened
 from tests.unit.flows.routes import Arrived, Impatient, Ledger, ScriptedHalo, answered, publisher
-from worker.apart import LARGE
 from worker.config.automation import Runbook, Step
 from worker.config.control_steps import Branch
+from worker.core.bodies import LARGE
 from worker.core.clock import SystemClock
 from worker.core.exchange import Request
 from worker.core.message import Delivery, Message
@@ -41,7 +41,7 @@ SMALL = b'{"payload":{"a":1}}'
 
 
 @pytest.fixture
-def done_apart(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def in_threads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was done in a thread."""
     done: list[Any] = []
     to_thread = asyncio.to_thread
@@ -91,29 +91,29 @@ SMALL_ONES = {"plain": message(SMALL), "gzip": message(gzip.compress(SMALL), con
 
 @every("kind", LARGE_ONES)
 @every("flow", [published, started])
-async def test_a_large_body_is_counted_and_read_apart(kind: str, flow: Any, done_apart: list[Any]):
-    done_apart.clear()
+async def test_a_large_body_is_counted_and_read_in_a_thread(kind: str, flow: Any, in_threads: list[Any]):
+    in_threads.clear()
     outcome = await settled(flow(LARGE_ONES[kind]))
-    assert len(done_apart) == 2
+    assert len(in_threads) == 2
     assert (isinstance(outcome, Refused) and outcome.dead_class is DeadClass.DECODE) == (kind == "no JSON")
 
 
 @every("kind", SMALL_ONES)
 @every("flow", [published, started])
-async def test_a_small_body_stays_in_the_loop(kind: str, flow: Any, done_apart: list[Any]):
-    done_apart.clear()
+async def test_a_small_body_stays_in_the_loop(kind: str, flow: Any, in_threads: list[Any]):
+    in_threads.clear()
     await settled(flow(SMALL_ONES[kind]))
-    assert done_apart == []
+    assert in_threads == []
 
 
-async def test_a_large_run_is_read_apart_and_a_small_one_in_the_loop(done_apart: list[Any]):
+async def test_a_large_run_is_read_in_a_thread_and_a_small_one_in_the_loop(in_threads: list[Any]):
     assert isinstance(await settled(taken(message(TEXT.encode("gb18030")))), Passed)
-    assert len(done_apart) == 2
+    assert len(in_threads) == 2
     assert isinstance(await settled(taken(message(b"x"))), Passed)
-    assert len(done_apart) == 2
+    assert len(in_threads) == 2
 
 
-async def test_a_run_that_carries_much_in_little_is_unpacked_apart(done_apart: list[Any]):
+async def test_a_run_that_carries_much_in_little_is_unpacked_apart(in_threads: list[Any]):
     caller = Run("r1", "rb", step="a", visit=1, request={}, variables={"text": "x" * 8 * LARGE}, started="x")
     delivery = Arrived(replace(Run("r1", "rb", step="b", visit=2, request={}, callers=(caller.waiting(),)).message(), message_id="m1"), queue="halo.run.rb")
     assert len(delivery.message.body) < LARGE
@@ -121,45 +121,45 @@ async def test_a_run_that_carries_much_in_little_is_unpacked_apart(done_apart: l
         Runbook("rb", "b", {"b": Step("b", action=None, end="done")}), None, Ledger(), InProcess(), Impatient(), broker=LocalBroker(EventRecorder())
     )  # type: ignore[arg-type]
     assert isinstance(await flow.handle(delivery, opened(delivery)), Passed)
-    assert len(done_apart) == 1
+    assert len(in_threads) == 1
 
 
-async def test_large_elements_of_an_iteration_and_the_run_that_waits_are_packed_apart(done_apart: list[Any]):
+async def test_large_elements_of_an_iteration_and_the_run_that_waits_are_packed_apart(in_threads: list[Any]):
     items = [b64encode(os.urandom(LARGE)).decode() for _ in range(2)]
     assert await ElementList.paced(items) == ElementList.of(items)
-    assert len(done_apart) == 1
+    assert len(in_threads) == 1
     run = Run("r1", "rb", step="a", visit=1, request={}, variables={"text": items[0]}, started="x")
     assert (await run.at_rest()).packed == run.waiting().packed
-    assert len(done_apart) == 2
+    assert len(in_threads) == 2
     await replace(run, variables={"text": "x"}).at_rest()
     await ElementList.paced([1, 2])
-    assert len(done_apart) == 2
+    assert len(in_threads) == 2
 
 
-async def test_a_large_call_of_the_public_port_is_read_apart(done_apart: list[Any]):
+async def test_a_large_call_of_the_public_port_is_read_in_a_thread(in_threads: list[Any]):
     large = b'{"a":"%b"}' % (b"x" * 2 * LARGE)
     assert await read_deliveries(large, {}, signed=True) == [{"a": "x" * 2 * LARGE}]
     assert await read_deliveries(gzip.compress(large), {"Content-Encoding": "gzip"}, signed=True) == [{"a": "x" * 2 * LARGE}]
-    assert len(done_apart) == 2
+    assert len(in_threads) == 2
     assert await read_deliveries(b'{"a":1}', {}, signed=True) == [{"a": 1}]
-    assert len(done_apart) == 2
+    assert len(in_threads) == 2
 
 
-async def test_whole_floats_of_a_large_payload_are_written_apart(done_apart: list[Any]):
+async def test_whole_floats_of_a_large_payload_are_written_apart(in_threads: list[Any]):
     call = await build_http_call(Request("POST", "/Asset", body=[1.0] * LARGE), "https://halo.example/api", "token", None)
     assert call.data == b"[" + b",".join([b"1"] * LARGE) + b"]"
-    assert len(done_apart) == 1
+    assert len(in_threads) == 1
     assert (await build_http_call(Request("POST", "/Asset", body=[1.0]), "https://halo.example/api", "token", None)).data == b"[1]"
-    assert len(done_apart) == 1
+    assert len(in_threads) == 1
 
 
-async def test_a_large_form_is_made_apart(done_apart: list[Any]):
+async def test_a_large_form_is_made_apart(in_threads: list[Any]):
     content = os.urandom(2 * LARGE)
     data, _ = await encode_form({"file": {"data_base64": b64encode(content).decode()}})
     assert content in data
-    assert len(done_apart) == 1
+    assert len(in_threads) == 1
     await encode_form({"file": {"data_base64": "eA=="}})
-    assert len(done_apart) == 1
+    assert len(in_threads) == 1
 
 
 async def test_the_loop_takes_turns_while_a_large_body_is_read():
