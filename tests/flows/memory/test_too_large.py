@@ -16,6 +16,7 @@ from worker.broker.memory.channel import MemoryChannel
 from worker.core.message import STATE_LIMIT, Unread, digest
 from worker.core.topology import CLAIMS, known_stream
 from worker.flows.dead.letter import DeadQueue, letter_of
+from worker.flows.ordered.given_back import GivenBack
 
 TOO_LARGE = b'"' + b"x" * 3 * MEBIBYTE + b'"'
 DEAD_QUEUE = DeadQueue("erp", "publisher", "assets.dead", "assets")
@@ -98,11 +99,20 @@ async def test_large_messages_of_an_ordered_route_keep_their_order_though_few_of
 
 async def test_large_messages_keep_their_order_though_a_closed_channel_returns_what_it_held_late(memory_job, halos, monkeypatch):
     """As a busy RabbitMQ does: what came later was seen to overtake what was still on its way back."""
-    close = MemoryChannel.close
-    monkeypatch.setattr(MemoryChannel, "close", lambda channel, why: asyncio.get_running_loop().call_later(0.3, close, channel, why))
+    close, add, given, returned = MemoryChannel.close, GivenBack.add, [], asyncio.Event()
+
+    def late(channel, why):
+        asyncio.get_running_loop().call_later(0.3, close, channel, why)
+        if given:
+            returned.set()
+
+    monkeypatch.setattr(MemoryChannel, "close", late)
+    monkeypatch.setattr(GivenBack, "add", lambda back, delivery: (given.append(delivery), add(back, delivery)))
     halo = await halos()
     running = await start(memory_job, routes(halo, publishers={"erp": ordered()}), in_flight=16 * MEBIBYTE)
     for step in range(1, 25):
+        if step == 13:
+            await returned.wait()
         await memory_job.other.send({"id": step % 3 + 1, "step": step, "weight": "x" * (MEBIBYTE + MEBIBYTE // 2)}, message_id="")
     await running.settled("erp", "done", 24)
     assert applied(halo) == {key: [step for step in range(1, 25) if step % 3 + 1 == key] for key in (1, 2, 3)}
