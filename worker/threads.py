@@ -27,18 +27,23 @@ async def in_thread_if_large(size: int, work: Callable[[], Result]) -> Result:
     return work() if size <= LARGE else await in_thread(work)
 
 
+async def within(limit: int, body: bytes, work: Callable[[int], Result]) -> Result:
+    """The result of `work(limit)`, in a thread where the body is large, or is once it is unpacked. `work` raises `Oversized` for more bytes than it is given."""
+    if len(body) <= LARGE:
+        try:
+            return work(min(limit, LARGE))
+        except Oversized:  # before it is unpacked
+            pass
+    return await in_thread(lambda: work(limit))
+
+
 def unchanged(document: Any) -> Any:
     return document
 
 
 async def read_body(message: Message, limit: int = LARGEST, then: Callable[[Any], Any] = unchanged) -> Any:
     """As `read_message`, in a thread where the body is large, and so is what `then` makes of it. Raises `Undecodable`, `Oversized`, and what `then` raises."""
-    if len(message.body) <= LARGE:
-        try:
-            return then(read_message(message, min(limit, LARGE)))
-        except Oversized:  # a body that unpacks to a large one is refused before it is unpacked
-            pass
-    return await in_thread(lambda: then(read_message(message, limit)))
+    return await within(limit, message.body, lambda most: then(read_message(message, most)))
 
 
 async def undrafted_in_thread(text: bytes) -> bytes:

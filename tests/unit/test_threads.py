@@ -15,6 +15,7 @@ import pytest
 from tests.tools.evaluating import InProcess
 from tests.tools.every import every
 from tests.tools.headers import opened
+from tests.tools.turns import counted_turns
 from tests.unit.flows.routes import Arrived, Impatient, Ledger, ScriptedHalo, answered, publisher
 from worker.config.automation import Runbook, Step
 from worker.config.control_steps import Branch
@@ -113,7 +114,7 @@ async def test_a_large_run_is_read_in_a_thread_and_a_small_one_in_the_loop(in_th
     assert len(in_threads) == 2
 
 
-async def test_a_run_that_carries_much_in_little_is_unpacked_apart(in_threads: list[Any]):
+async def test_a_run_that_carries_much_in_little_is_unpacked_in_a_thread(in_threads: list[Any]):
     caller = Run("r1", "rb", step="a", visit=1, request={}, variables={"text": "x" * 8 * LARGE}, started="x")
     delivery = Arrived(replace(Run("r1", "rb", step="b", visit=2, request={}, callers=(caller.waiting(),)).message(), message_id="m1"), queue="halo.run.rb")
     assert len(delivery.message.body) < LARGE
@@ -124,7 +125,7 @@ async def test_a_run_that_carries_much_in_little_is_unpacked_apart(in_threads: l
     assert len(in_threads) == 1
 
 
-async def test_large_elements_of_an_iteration_and_the_run_that_waits_are_packed_apart(in_threads: list[Any]):
+async def test_large_elements_of_an_iteration_and_the_run_that_waits_are_packed_in_a_thread(in_threads: list[Any]):
     items = [b64encode(os.urandom(LARGE)).decode() for _ in range(2)]
     assert await ElementList.paced(items) == ElementList.of(items)
     assert len(in_threads) == 1
@@ -145,7 +146,7 @@ async def test_a_large_call_of_the_public_port_is_read_in_a_thread(in_threads: l
     assert len(in_threads) == 2
 
 
-async def test_whole_floats_of_a_large_payload_are_written_apart(in_threads: list[Any]):
+async def test_whole_floats_of_a_large_payload_are_written_in_a_thread(in_threads: list[Any]):
     call = await build_http_call(Request("POST", "/Asset", body=[1.0] * LARGE), "https://halo.example/api", "token", None)
     assert call.data == b"[" + b",".join([b"1"] * LARGE) + b"]"
     assert len(in_threads) == 1
@@ -153,7 +154,7 @@ async def test_whole_floats_of_a_large_payload_are_written_apart(in_threads: lis
     assert len(in_threads) == 1
 
 
-async def test_a_large_form_is_made_apart(in_threads: list[Any]):
+async def test_a_large_form_is_made_in_a_thread(in_threads: list[Any]):
     content = os.urandom(2 * LARGE)
     data, _ = await encode_form({"file": {"data_base64": b64encode(content).decode()}})
     assert content in data
@@ -164,18 +165,7 @@ async def test_a_large_form_is_made_apart(in_threads: list[Any]):
 
 async def test_the_loop_takes_turns_while_a_large_body_is_read():
     halves = message(b'{"payload":{"a":"' + rb"\ud800" * (LARGE // 2) + b'"}}')
-    turns = 0
-
-    async def other() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
     _, run = published(halves)
-    beside = asyncio.create_task(other())
-    await asyncio.sleep(0)
-    before = turns
-    await run()
-    beside.cancel()
-    assert turns - before > 2
+    async with counted_turns() as turns:
+        await run()
+        assert turns() > 2

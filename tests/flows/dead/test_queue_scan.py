@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.flows.dead.conftest import DEAD_QUEUE
+from tests.tools.turns import counted_turns
 from tests.tools.waiting import SOON, until
 from worker.core.clock import SystemClock
 from worker.core.errors import ChannelLost
@@ -38,24 +39,16 @@ async def test_repeated_scans_of_a_long_queue_yield_the_same_order(place):
 async def test_the_loop_takes_turns_between_letters_that_have_arrived_already(place, monkeypatch):
     monkeypatch.setattr(queue_scan, "TURN_AFTER", queue_scan.EACH)
     await place.bury(LONG)
-    turns = 0
 
     async def many_arrived():
         return scan._channels[-1].arrived.qsize() > 20
-
-    async def other():
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
 
     async with open_scan(place.broker, SystemClock(), DEAD_QUEUE.name) as scan:
         deliveries = scan.deliveries()
         await anext(deliveries)
         await until(many_arrived)
-        beside = asyncio.create_task(other())
-        seen = [turns for _ in range(20) if await anext(deliveries)]
-        beside.cancel()
+        async with counted_turns() as turns:
+            seen = [turns() for _ in range(20) if await anext(deliveries)]
     assert len(set(seen)) == len(seen)
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tools.every import every
+from tests.tools.turns import counted_turns
 from tests.unit.flows.routes import Arrived, Ledger
 from worker.config.automation import Step
 from worker.core.carried import carried
@@ -37,20 +38,11 @@ def test_every_element_is_found_also_when_the_part_before_it_is_gone(items, done
 
 async def test_a_long_list_lets_other_work_go_on_while_it_is_packed():
     items = list(range(TOGETHER * 100))
-    turns = 0
-
-    async def other() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    beside = asyncio.create_task(other())
-    assert await ElementList.paced(items) == ElementList.of(items)
-    assert turns > 1
+    async with counted_turns() as turns:
+        assert await ElementList.paced(items) == ElementList.of(items)
+        assert turns() > 1
     [first, second] = await lane_items(items, 2)
     assert (first, second) == (ElementList.of(items[::2]), ElementList.of(items[1::2]))
-    beside.cancel()
 
 
 @pytest.mark.parametrize("position", [-1, 2, TOGETHER, 10**9])

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tools.headers import opened
+from tests.tools.turns import counted_turns
 from tests.tools.waiting import SOON, until
 from worker.core.message import Announced, Message
 from worker.flows.consuming import memory as memory_module
@@ -238,43 +239,34 @@ async def test_the_work_on_a_message_waits_for_memory_with_a_receipt_that_was_le
 
     held = await shared.work(8 * MEBIBYTE)
     waiting = asyncio.create_task(with_memory(shared, Arrived(Message(b'"%b"' % (b"x" * 2 * MEBIBYTE), message_id="1")), run))
-    await turns()
-    assert (began, len(ledger.claimed)) == ([], 1)
+
+    async def left():
+        return len(ledger.claimed)
+
+    assert await until(left) == 1, "it is measured in a thread before"
+    assert began == []
     held.release()
     await waiting
     assert began == [True]
 
 
 async def test_between_two_large_bodies_the_loop_gets_turns_for_everybody_else():
-    shared, turn, began = memory(), 0, []
-
-    async def count():
-        nonlocal turn
-        while True:
-            turn += 1
-            await asyncio.sleep(0)
+    shared, began = memory(), []
 
     async def run():
-        began.append(turn)
+        began.append(turn())
 
     large = Arrived(Message(b" " * (FREE + 1), message_id="1"))
-    counting = asyncio.create_task(count())
-    await asyncio.gather(*(with_memory(shared, large, run) for _ in range(5)))
-    counting.cancel()
+    async with counted_turns() as turn:
+        await asyncio.gather(*(with_memory(shared, large, run) for _ in range(5)))
     assert min(later - earlier for earlier, later in itertools.pairwise(began)) >= 4, "an answer of /livez takes three"
 
 
 async def test_between_two_bodies_that_are_unpacked_to_be_measured_the_loop_gets_turns_for_everybody_else(monkeypatch):
-    shared, turn, measured = memory(), 0, []
-
-    async def count():
-        nonlocal turn
-        while True:
-            turn += 1
-            await asyncio.sleep(0)
+    shared, measured = memory(), []
 
     def measure(body, encoding, limit):
-        measured.append(turn)
+        measured.append(turn())
         return len(body), 1
 
     async def run():
@@ -282,9 +274,8 @@ async def test_between_two_bodies_that_are_unpacked_to_be_measured_the_loop_gets
 
     monkeypatch.setattr(memory_module, "measure", measure)
     packed = Arrived(Message(b" " * (FREE_PACKED + 1), message_id="1", content_encoding="gzip"))
-    counting = asyncio.create_task(count())
-    await asyncio.gather(*(with_memory(shared, packed, run) for _ in range(5)))
-    counting.cancel()
+    async with counted_turns() as turn:
+        await asyncio.gather(*(with_memory(shared, packed, run) for _ in range(5)))
     assert min(later - earlier for earlier, later in itertools.pairwise(measured)) >= 4, "an answer of /livez takes three"
 
 

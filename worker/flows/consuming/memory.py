@@ -9,17 +9,17 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from worker.core.bodies import LARGE, measure, packing_of
+from worker.core.bodies import is_small, measure, packing_of
 from worker.core.carried import carried
 from worker.core.delivery_state import DeliveryState
-from worker.core.errors import BrokerError, Oversized, Undecodable
+from worker.core.errors import BrokerError, Undecodable
 from worker.core.json_codec import MAX_BYTES, weight, weight_of
 from worker.core.ledger import Ledger, arrival_key
 from worker.core.message import Delivery, Message, identity_of
 from worker.core.outcome import DeadClass, Outcome, Refused, Unsent
 from worker.flows.waiting import race
 from worker.metrics import Metrics
-from worker.threads import in_thread
+from worker.threads import within
 from worker.waits import waiting_for
 
 MEBIBYTE = 1024 * 1024
@@ -216,7 +216,7 @@ async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awai
     if delivery.message.content_encoding:
         await memory.turn_for(delivery.message)
     try:
-        size, needed = needs_now(delivery.message, memory.largest) or await needs(delivery.message, memory.largest)
+        size, needed = await needs(delivery.message, memory.largest)
     except Undecodable as error:
         return Refused(DeadClass.DECODE, str(error))
     needed += (inside := carried(delivery))
@@ -240,30 +240,18 @@ def may_wait(delivery: Delivery) -> bool:
     return len(delivery.message.body) > FREE or bool(delivery.message.content_encoding) or carried(delivery) > 0
 
 
-def needs_now(message: Message, largest: int) -> tuple[int, int] | None:
-    """As `needs`, for a body that is small once it is unpacked; None for any other. Raises `Undecodable`."""
-    if (size := len(message.body)) > LARGE:
-        return None
+def measured(message: Message, limit: int) -> tuple[int, int]:
+    """As `needs`, in the event loop. Raises `Undecodable`; `Oversized` for a compressed body of more than `limit` bytes."""
     if message.content_encoding and packing_of(message.content_encoding):
-        try:
-            size, values = measure(message.body, message.content_encoding, min(LARGE, largest))
-        except Oversized:
-            return None
+        size, values = measure(message.body, message.content_encoding, limit)
         return size, weight(size, values)
+    size = len(message.body)
     return size, weight_of(message.body) if size > FREE else 0
 
 
 async def needs(message: Message, largest: int) -> tuple[int, int]:
     """Bytes of a body as it is worked on, unpacked, and of the memory for that. Raises `Undecodable` for a compressed body that cannot be unpacked within `largest` bytes."""
-    now = needs_now(message, largest)
-    return now if now is not None else await in_thread(partial(needs_of_large, message, largest))
-
-
-def needs_of_large(message: Message, largest: int) -> tuple[int, int]:
-    if message.content_encoding and packing_of(message.content_encoding):
-        size, values = measure(message.body, message.content_encoding, largest)
-        return size, weight(size, values)
-    return len(message.body), weight_of(message.body)
+    return measured(message, largest) if is_small(message) else await within(largest, message.body, partial(measured, message))
 
 
 async def size_of(message: Message, largest: int) -> int:

@@ -7,7 +7,6 @@ from functools import partial
 from hashlib import sha256
 
 from worker.config.routes import Publisher
-from worker.core.bodies import is_small, read_message
 from worker.core.delivery_state import DeliveryState, OrderStamp
 from worker.core.errors import ExpressionError, Undecodable
 from worker.core.header_codec import HeaderCodec
@@ -98,7 +97,7 @@ async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, ev
     """
     try:
         message, bindings = delivery.message, message_bindings(route, delivery, state)
-        document = read_message(message, largest) if is_small(message) else await read_body(message, largest)
+        document = await read_body(message, largest)
         order, customer = [
             None if template is None else kept_key(key_text(await once_evaluated(partial(template.evaluate, document, bindings, evaluator), clock)))
             for template in (route.order_by, route.fair_by)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from worker.core.errors import Undecodable
 from worker.core.json_codec import WEIGHT_OF_BYTE
-from worker.flows.running.packing import unpacked, weighed, weighed_apart
+from worker.flows.running.packing import unpacked, weighed, weighed_in_thread
 
 TOGETHER = 64  # elements in one chunk: the part that is unpacked for one element
 PACE = 256 * 1024  # bytes of memory that the chunks between two pauses take unpacked: to pack them takes some milliseconds
@@ -40,7 +40,7 @@ class ElementList:
         chunks: list[str] = []
         heaviest = since = 0
         for start in range(0, len(items), TOGETHER):
-            text, weighs = await weighed_apart(list(items[start : start + TOGETHER]))
+            text, weighs = await weighed_in_thread(list(items[start : start + TOGETHER]))
             chunks.append(text)
             heaviest, since = max(heaviest, weighs), since + weighs
             if since > PACE:

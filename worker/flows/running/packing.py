@@ -5,13 +5,12 @@ from __future__ import annotations
 import zlib
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
-from worker.core.bodies import LARGE
 from worker.core.errors import Undecodable
 from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode, weight_of
-from worker.threads import in_thread
+from worker.threads import in_thread_if_large
 
 FASTEST = 1  # the level of zlib
 DEEPER = MAX_DEPTH + 4
@@ -38,10 +37,10 @@ def weighed(value: Any) -> tuple[str, int]:
     return _pack(encode(value))
 
 
-async def weighed_apart(value: Any) -> tuple[str, int]:
+async def weighed_in_thread(value: Any) -> tuple[str, int]:
     """As `weighed`; a large value is packed in a thread: to compress 16 MiB takes half a second."""
     body = encode(value)
-    return _pack(body) if len(body) <= LARGE else await in_thread(lambda: _pack(body))
+    return await in_thread_if_large(len(body), partial(_pack, body))
 
 
 def _pack(body: bytes) -> tuple[str, int]:

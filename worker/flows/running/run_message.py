@@ -15,7 +15,7 @@ from worker.core.json_codec import MAX_BYTES, MAX_DEPTH, decode, encode
 from worker.core.message import Delivery, Message, identity_of
 from worker.core.topology import RUNS
 from worker.flows.running.iteration import Failure, Iteration
-from worker.flows.running.packing import unpacked, weighed, weighed_apart
+from worker.flows.running.packing import unpacked, weighed, weighed_in_thread
 from worker.flows.running.run_shape import LATER, STILL, document_of, fits, later_members, plain_members, still_members
 
 VERSION = 1
@@ -121,7 +121,7 @@ class Run:
         """As `waiting`; what is large is packed in a thread. Raises `Undecodable`."""
         if self.packed:
             return self
-        text, weighs = await weighed_apart(self._still())
+        text, weighs = await weighed_in_thread(self._still())
         return replace(self, packed=text, weighs=weighs)
 
     def _still(self) -> dict[str, Any]:

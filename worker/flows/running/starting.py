@@ -8,7 +8,6 @@ from dataclasses import replace
 from worker.config.automation import Runbook, Step
 from worker.config.control_steps import MOST_STARTS, SubRunbook
 from worker.config.run_values import Values
-from worker.core.bodies import is_small, read_message
 from worker.core.delivery_state import DeliveryState
 from worker.core.errors import Undecodable
 from worker.core.message import Delivery
@@ -62,10 +61,7 @@ class Starter:
     async def handle(self, delivery: Delivery, _: DeliveryState) -> Outcome:
         run_id, now = started_by(delivery), self._clock.now()
         try:
-            if is_small(delivery.message):
-                message = start_message(self._runbook.name, run_id, read_message(delivery.message), now)
-            else:
-                message = await read_body(delivery.message, then=lambda request: start_message(self._runbook.name, run_id, request, now))
+            message = await read_body(delivery.message, then=lambda request: start_message(self._runbook.name, run_id, request, now))
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
         return Passed(message, run_queue(self._runbook.name), f"run {run_id}")
