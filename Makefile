@@ -9,7 +9,7 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c '$(FITS)' 2>/dev/null && command -v $$python && break; done)
 AUDIT := .venv-audit
-PYTEST_FLAGS ?= -n 4 --dist worksteal
+PYTEST_FLAGS ?= -n 7 --dist worksteal  # tests wait more than they compute: on two cores, 4 at once take half as long again
 unexport PYTHONDONTWRITEBYTECODE  # without kept bytecode each process of pytest compiles all tests again, for longer than most of them take
 
 # $(call phase,NAME,COMMAND): run, and tell how long it took.

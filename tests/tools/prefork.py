@@ -48,8 +48,10 @@ class ForkedProcess:
         self._ending = asyncio.create_task(self._end(reader), name=f"process {pid}")
 
     async def _end(self, reader: asyncio.StreamReader) -> int:
-        self.returncode = int(await reader.readline())
-        self._writer.close()
+        try:
+            self.returncode = int(await reader.readline())
+        finally:
+            self._writer.close()
         return self.returncode
 
     async def wait(self) -> int:

@@ -96,14 +96,14 @@ class Process(asyncio.Protocol):
 
     async def reap(self, *, stopped: bool = False) -> ProcessExit:
         """End the process unless it has ended, and return how; `stopped`: it made no progress."""
-        number, index = self.progress
-        status = 0
-        if self._process is not None:
-            if not self.gone.is_set() and self._process.returncode is None:
-                self._process.kill()
-            status = await self._process.wait()
-        stderr = os.pread(self._stderr, STDERR_BYTES, 0)
-        self._resources.close()
+        with self._resources:
+            number, index = self.progress
+            status = 0
+            if self._process is not None:
+                if not self.gone.is_set() and self._process.returncode is None:
+                    self._process.kill()
+                status = await self._process.wait()
+            stderr = os.pread(self._stderr, STDERR_BYTES, 0)
         return exit_of(status, stderr, number, index, stopped=stopped)
 
 

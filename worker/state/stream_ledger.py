@@ -26,8 +26,8 @@ from worker.waits import waiting_for
 logger = structlog.get_logger()
 T = TypeVar("T", Claim, bool)
 TOGETHER = 100  # claims in one entry of the stream
-QUIET = 2  # turns of the event loop in a row without a further claim, after which a batch goes out
-MOST_TURNS = 20  # for which a batch waits
+QUIET = 8  # turns of the event loop in a row without a further claim, after which a batch goes out: a turn of an idle loop takes some 20 us
+MOST_TURNS = 40  # for which a batch waits
 
 
 class StreamLedger:
