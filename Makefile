@@ -29,7 +29,7 @@ test: $(VENV)/ready-to-develop  ## prove each promise once, in a few minutes, ag
 	$(call phase,tests,$(BIN)/python -m pytest $(PYTEST_FLAGS) -m "not long" --hypothesis-profile=quick)
 
 test-all: $(VENV)/ready-to-develop  ## run all tests: also those with more seeds, repetitions and the second broker
-	$(call phase,all tests,$(BIN)/python -m pytest $(PYTEST_FLAGS) || { echo "== what failed beside others is run again by itself: it must pass there"; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; })
+	$(call phase,all tests,$(BIN)/python -m pytest $(PYTEST_FLAGS))
 
 large: $(VENV)/ready-to-develop  ## run at full size what test-all runs smaller: an iteration over 10,000 elements, a backfill of 100,000 records
 	$(call phase,large runs,WORKER_TEST_LARGE=1 $(BIN)/python -m pytest -n 2 tests/end/test_iterations.py tests/end/test_backfill.py -k large)

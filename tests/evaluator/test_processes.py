@@ -264,3 +264,17 @@ async def test_a_question_that_nobody_waits_for_any_more_is_not_asked(evaluator)
     with pytest.raises(ExpressionFailed):
         await first
     assert not count(evaluator.metrics.evaluator_restarts, "failed")
+
+
+async def test_what_the_worker_holds_of_a_process_is_given_back_also_when_nobody_waits_for_its_end():
+    process = await process_module.start_process(Limits())
+    connection = process._transport
+    reaping = asyncio.create_task(process.reap())
+    await asyncio.sleep(0)
+    reaping.cancel()
+    await asyncio.wait([reaping])
+    assert reaping.cancelled()
+    assert connection.is_closing()
+    await process._process.wait()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(process._stderr)
