@@ -191,7 +191,7 @@ async def test_a_read_or_update_of_halo_that_takes_too_long_is_made_again(memory
     scene = await play(memory_job, api, {"do": action(name, body, timeout="300ms")}, halo)
     await scene.begin()
     await scene.done()
-    assert len(halo.journal.received(path=f"/api{path}")) == 2
+    assert len(halo.journal.received(path=f"/api{path}")) > 1
 
 
 async def test_a_note_that_takes_too_long_is_in_doubt(memory_job, api, halos):
