@@ -94,6 +94,7 @@ async def test_16_megabytes_of_empty_objects_are_refused_by_their_number_of_valu
     assert {(letter["dead_class"], letter["reason"]) for letter in letters} == {
         ("decode", "the body has more than 1,000,000 names and values; at most 1,000,000 are read")
     }
+    assert len({letter["message_id"] for letter in letters}) == 8
 
 
 async def test_messages_of_100_megabytes_pass_through_unread(flood, rabbitmq, amqp_url):

@@ -13,6 +13,7 @@ from worker.broker.open import open_broker
 from worker.broker.rotation import Rotation
 from worker.core.broker_addresses import addresses_of
 from worker.core.entropy import uniform
+from worker.core.errors import BrokerUnreachable
 from worker.core.health import Health
 from worker.core.ports import Broker
 from worker.flows.waiting import race
@@ -47,11 +48,15 @@ class Attachments:
         """One attachment, to the first node that takes us. Raises `BrokerUnreachable` where none does."""
         url = self._url()
         self._known = len(addresses_of(url))
-        async with self._open(url, f"halo-worker {self._settings.instance}", self._rotation) as broker:
-            self._health.up("broker", "attached")
-            self._metrics.broker_up.set(1)
-            logger.info("broker.attached", node=self.node)
-            yield broker
+        try:
+            async with self._open(url, f"halo-worker {self._settings.instance}", self._rotation) as broker:
+                self._health.up("broker", "attached")
+                self._metrics.broker_up.set(1)
+                logger.info("broker.attached", node=self.node)
+                yield broker
+        except BrokerUnreachable:
+            self._losses = 0  # no node is left that may be tried at once
+            raise
 
     def beside(self, name: str) -> AbstractAsyncContextManager[Broker]:
         """A connection that says nothing about the worker's own. Raises `BrokerUnreachable`."""
