@@ -19,7 +19,7 @@ from tests.tools.ports import free_ports
 from tests.tools.proxy import Proxy
 from tests.tools.rabbitmq import NoRabbitMQ, RabbitMQ
 from tests.tools.rabbitmq_api import Api
-from tests.tools.rabbitmq_node import Node, Ports, discard, find_server, listens
+from tests.tools.rabbitmq_node import Node, NotStarted, Ports, discard, find_server, listens, on_free_ports
 
 SIZE = 3
 CONF = """\
@@ -149,7 +149,7 @@ class Cluster:
             try:
                 node.start(RESTART_SECONDS)
                 break
-            except RuntimeError:
+            except NotStarted:
                 node.kill()
                 if not left:
                     raise
@@ -228,9 +228,8 @@ def rabbitmq_cluster(environment: Mapping[str, str] | None = None) -> Iterator[t
     server = find_server() if environment is None else find_server(environment)
     if server is None:
         raise NoRabbitMQ("a cluster needs an installed RabbitMQ: install rabbitmq-server, or name the folder of a release in WORKER_TEST_RABBITMQ_HOME")
-    cluster = Cluster(server)
+    cluster = on_free_ports(lambda: Cluster(server), Cluster.start, Cluster.close)
     try:
-        cluster.start()
         yield RabbitMQ(cluster.url, cluster.api), cluster
     finally:
         cluster.close()

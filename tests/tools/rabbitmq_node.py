@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -14,12 +15,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tests.tools.ports import free_ports
 
+T = TypeVar("T")
 TAKEN = re.compile("already_used|eaddrinuse|Address already in use|epmd error")
 PACKAGE = Path("/usr/lib/rabbitmq/bin")  # Debian's wrappers in /usr/sbin switch to another user; these do not
 START_SECONDS = 240  # four nodes may start at once, on a machine that has other work; a node that cannot start ends, and is not waited for
@@ -78,6 +81,14 @@ rm -rf "$3"
 """
 
 
+class NotStarted(RuntimeError):
+    """`taken`: another process has one of its ports. RabbitMQ says so long before its last line."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(f"RabbitMQ did not start; it said:\n{said[-3000:]}")
+        self.taken = TAKEN.search(said) is not None
+
+
 @dataclass(frozen=True)
 class Ports:
     """Where a node listens, and where its port mapper (epmd) does."""
@@ -115,7 +126,7 @@ class Node:
         self._environment = self._prepare(conf, self._cookie)
 
     def start(self, within: float = START_SECONDS) -> None:
-        """Returns when AMQP and the management API answer. Raises `RuntimeError`, and leaves the process as it is, when they do not."""
+        """Returns when AMQP and the management API answer. Raises `NotStarted`, and leaves the process as it is, when they do not."""
         with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 [self._commands / "rabbitmq-server"],
@@ -128,7 +139,7 @@ class Node:
         until = time.monotonic() + within
         while not answers(f"{self.api}/api/index.html") or not listens(self.port):
             if self._process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"RabbitMQ did not start; it said:\n{(self.folder / 'output').read_text(errors='replace')[-3000:]}")
+                raise NotStarted((self.folder / "output").read_text(errors="replace"))
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -153,7 +164,8 @@ class Node:
         epmd = None if self._shared_epmd else shutil.which("epmd")
         until = time.monotonic() + STOP_SECONDS
         while epmd and accepts(self.epmd_port) and time.monotonic() < until:  # it refuses until it has noticed that the node is gone
-            subprocess.run([epmd, "-port", str(self.epmd_port), "-kill"], capture_output=True, check=False, timeout=STOP_SECONDS)
+            with suppress(subprocess.TimeoutExpired):  # somebody else's server is there, and says nothing
+                subprocess.run([epmd, "-port", str(self.epmd_port), "-kill"], capture_output=True, check=False, timeout=STOP_SECONDS)
             time.sleep(0.05)
 
     def ctl(self, *arguments: str) -> str:
@@ -235,7 +247,7 @@ class Node:
 
 @contextmanager
 def private_node(commands: Path, conf: str = "") -> Iterator[Node]:
-    """A started node; at exit nothing of it is left. `conf` are further lines of its rabbitmq.conf. Raises `RuntimeError` where it does not start."""
+    """A started node; at exit nothing of it is left. `conf` are further lines of its rabbitmq.conf. Raises `NotStarted`."""
     node = started(commands, conf)
     try:
         yield node
@@ -244,19 +256,26 @@ def private_node(commands: Path, conf: str = "") -> Iterator[Node]:
 
 
 def started(commands: Path, conf: str) -> Node:
-    """A node whose ports another process took is tried again with others."""
+    return on_free_ports(lambda: Node(commands, Path(tempfile.mkdtemp(prefix="rabbitmq-")), conf), Node.start, discard)
+
+
+def on_free_ports(make: Callable[[], T], start: Callable[[T], None], discard: Callable[[T], None]) -> T:
+    """What was made and started: where another process took one of its ports meanwhile, it is made again with others."""
     for left in reversed(range(TRIES)):
-        node = Node(commands, Path(tempfile.mkdtemp(prefix="rabbitmq-")), conf)
+        made = make()
         try:
-            node.start()
+            start(made)
         except BaseException as error:
-            taken = isinstance(error, RuntimeError) and TAKEN.search(str(error))
-            discard(node)
-            if not left or not taken:
+            discard(made)
+            if not left or not is_taken(error):
                 raise
         else:
-            return node
+            return made
     raise AssertionError("the last try returns or raises")
+
+
+def is_taken(error: BaseException) -> bool:
+    return error.taken if isinstance(error, NotStarted) else isinstance(error, OSError) and error.errno == errno.EADDRINUSE
 
 
 def discard(node: Node) -> None:

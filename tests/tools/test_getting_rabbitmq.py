@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.tools.rabbitmq import API, FOUR_WAYS, IMAGE, URL, WAY, NoRabbitMQ, docker_answers, rabbitmq
-from tests.tools.rabbitmq_node import accepts, find_server, install_server, private_node
+from tests.tools.rabbitmq_cluster import SIZE, rabbitmq_cluster
+from tests.tools.rabbitmq_node import Ports, accepts, find_server, install_server, private_node
 
 NOTHING = {"PATH": "/nowhere"}
 
@@ -204,3 +206,27 @@ def test_a_node_that_was_used_and_killed_leaves_nothing_behind():
         node.start()
         assert node.ctl("version").strip()
     assert (accepts(node.port), accepts(node.epmd_port), node.folder.exists()) == (False, False, False)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("port", ["amqp", "api"])
+def test_a_node_of_which_another_process_took_a_port_is_started_with_others(monkeypatch, port):
+    commands = find_server()
+    if commands is None:
+        return
+    taken, free = Ports.free(), Ports.free()
+    tries = iter((taken, free))
+    monkeypatch.setattr(Ports, "free", lambda: next(tries))
+    with socket.create_server(("127.0.0.1", getattr(taken, port))), private_node(commands) as node:
+        assert node.ports == free
+
+
+@pytest.mark.long
+def test_a_cluster_of_which_another_process_took_a_port_is_started_with_others(monkeypatch):
+    if find_server() is None:
+        return
+    every, free = [Ports.free() for _ in range(2 * SIZE)], Ports.free
+    tries = iter(every)
+    monkeypatch.setattr(Ports, "free", lambda: next(tries, None) or free())
+    with socket.create_server(("127.0.0.1", every[1].api)), rabbitmq_cluster() as (_, cluster):
+        assert [node.ports for node in cluster.nodes] == every[SIZE:]
