@@ -17,7 +17,7 @@ from worker.app.live_routes import LiveRoutes, PublicDoor
 from worker.app.page.history import History
 from worker.app.permits import PermitRegistry
 from worker.app.reporter import Reporter
-from worker.app.shape import beside_changed, changed_names, route_names, shape_of
+from worker.app.shape import beside_changed, changed_names, route_names, shape_of, taken_from_replies
 from worker.app.side_broker import DirectReplies
 from worker.app.wiring import Flow, Wiring
 from worker.broker.memory import MemoryServer
@@ -160,7 +160,7 @@ class Service:
                 helping = [tasks.create_task(each) for each in (self._end_with_stop(), self._let_go(public, [*clients.values(), caller]), replies.serve())]
                 evaluators = lookup_evaluators(engine, self.routes, clients, self.clock)
                 services = ConsumerServices(self._codec, self._memory(), self.clock, self.metrics, self.health, tasks, self._tracer or NO_TRACE)
-                parts = (evaluator, evaluators, self._guard, intake, services, self._hide, replies)
+                parts = (evaluator, evaluators, self._guard, intake, services, self._hide, replies, taken_from_replies(self.routes))
                 wiring = Wiring(self.routes, self.settings, clients, caller, self._current, *parts)
                 keeper = FlowKeeper([*wiring.flows(), *self._returning()], self.control, self.health, self._ending)
                 self._live = LiveRoutes(wiring, keeper, door, caller, [evaluator, *evaluators.values()])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from worker.app.clients import used_clients
-from worker.app.wiring import queues_of
 from worker.config.automation import Runbook
 from worker.config.routes import FILES, Routes
 from worker.core.results import matches
 from worker.core.route_names import defined_name
+from worker.core.topology import dead_queue, order_room
 from worker.flows.echoes.guard import guarded
 
 
@@ -31,10 +31,17 @@ def shape_of(routes: Routes) -> Hashable:
     )
 
 
-def taken_from_replies(routes: Routes) -> tuple[str, ...]:
+def taken_from_replies(routes: Routes) -> frozenset[str]:
     """Queues of routes that fit a pattern of `reply_to`: every route that answers has to know of them."""
     patterns = {pattern for publisher in routes.publishers.values() for pattern in publisher.reply_to}
-    return tuple(sorted(queue for queue in queues_of(routes) if any(matches(pattern, queue) for pattern in patterns)))
+    return frozenset(queue for queue in queues_of(routes) if any(matches(pattern, queue) for pattern in patterns))
+
+
+def queues_of(routes: Routes) -> set[str]:
+    """Every queue of the routes, with what stands beside it."""
+    work = [publisher.queue for publisher in routes.publishers.values()] + [runbook.queue for runbook in routes.runbooks.values() if runbook.queue]
+    beside = [name for queue in work for name in (dead_queue(queue), order_room(queue))]
+    return {*work, *beside, *(route.queue for route in routes.subscribers.values() if route.queue)}
 
 
 def changed_names(before: Routes, after: Routes) -> set[str]:

@@ -15,7 +15,7 @@ from worker.config.method_caller import Caller
 from worker.config.routes import Publisher, Routes, Subscriber
 from worker.core.ports import Broker, Evaluator, Halo
 from worker.core.results import ReplyRule
-from worker.core.topology import Topology, dead_queue, order_room
+from worker.core.topology import Topology
 from worker.flows.consuming.answering import Answer, ResultSender, no_answer
 from worker.flows.consuming.availability import AllAvailable, Availability
 from worker.flows.consuming.consumer import Consumer, Consumption
@@ -53,7 +53,10 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Everything that flows are made of. `evaluators`: by client, for expressions that may ask it for ids; `hide`: masks secrets in a text; `replies`: publishes direct replies."""
+    """Everything that flows are made of. `evaluators`: by client, for expressions that may ask it for ids; `hide`: masks secrets in a text; `replies`: publishes direct replies.
+
+    `taken`: queues that no sender may have a result put in. All routes share this one set: it grows with their number.
+    """
 
     routes: Routes
     settings: Settings
@@ -67,6 +70,7 @@ class Wiring:
     services: ConsumerServices
     hide: Callable[[str], str]
     replies: DirectReplies
+    taken: frozenset[str]
     shared: SharedReads = field(default_factory=lambda: SharedReads(monotonic))
     """What subscribers of this replica read together."""
 
@@ -111,7 +115,7 @@ class Wiring:
         return Flow(route.name, what.part, ordered_publisher_topology(route), ordered.serve)
 
     def _answer(self, route: Publisher) -> Answer:
-        rule = ReplyRule(route.reply_to, queues_of(self.routes))
+        rule = ReplyRule(route.reply_to, self.taken)
         return ResultSender(route.name, route.result, rule, self.current, self.replies.publish, self.services.clock, self.services.metrics).send
 
     def _runbook(self, runbook: Runbook) -> list[Flow]:
@@ -144,10 +148,3 @@ class Wiring:
 def wanted(routes: Mapping[str, R], names: Collection[str] | None) -> list[R]:
     """Those of these names. No other one is made only to be thrown away: a reload of one route must not cost what all of them cost."""
     return list(routes.values()) if names is None else [routes[name] for name in routes if name in names]
-
-
-def queues_of(routes: Routes) -> frozenset[str]:
-    """Every queue of the routes, with what stands beside it: no sender may have a result put there."""
-    work = [publisher.queue for publisher in routes.publishers.values()] + [runbook.queue for runbook in routes.runbooks.values() if runbook.queue]
-    beside = [name for queue in work for name in (dead_queue(queue), order_room(queue))]
-    return frozenset([*work, *beside, *(route.queue for route in routes.subscribers.values() if route.queue)])
