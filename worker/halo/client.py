@@ -15,7 +15,7 @@ from worker.config.routes import Client, Grant
 from worker.core.entropy import uniform
 from worker.core.exchange import PROBE, Exchange, Fate, Priority, Request
 from worker.core.health import Health
-from worker.core.ports import Clock, Slot
+from worker.core.ports import Clock
 from worker.core.sending import send_reserved
 from worker.halo.addresses import api_address, finder
 from worker.halo.auth import AuthManager
@@ -71,14 +71,13 @@ class HaloClient:
     def source(self, path: str) -> str:
         return self._api + path
 
-    @asynccontextmanager
-    async def reserve(self, request: Request, *, priority: Priority, after: Exchange | None = None) -> AsyncIterator[Slot | Exchange]:
+    def reserve(self, request: Request, *, priority: Priority, after: Exchange | None = None) -> CheckedSlot:
         """While Halo is known to be down nothing is tried: the exchange is NOT_SENT and `down` at once."""
-        if self._circuit.broken:
-            yield self._recorded(request, Exchange(Fate.NOT_SENT, reason=self._circuit.reason, down=True))
-            return
-        async with self._reservations.reserve(request, priority, request.timeout, after=after) as slot:
-            yield await self.checked(request, slot) if isinstance(slot, Exchange) else CheckedSlot(slot, self)
+        return CheckedSlot(self._reservations.reserve(request, priority, request.timeout, after=after), self)
+
+    def refused(self, request: Request) -> Exchange | None:
+        """Why nothing is tried now; None where it is."""
+        return self._recorded(request, Exchange(Fate.NOT_SENT, reason=self._circuit.reason, down=True)) if self._circuit.broken else None
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
         return await send_reserved(partial(self.reserve, request, priority=priority))
@@ -169,6 +168,16 @@ class CheckedSlot:
 
     slot: HaloSlot
     client: HaloClient
+
+    async def __aenter__(self) -> CheckedSlot | Exchange:
+        request, client = self.slot.request, self.client
+        if (refused := client.refused(request)) is not None:
+            return refused
+        entered = await self.slot.__aenter__()
+        return await client.checked(request, entered) if isinstance(entered, Exchange) else self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.slot.__aexit__()
 
     async def send(self, until: float | None = None) -> Exchange:
         return await self.client.checked(self.slot.request, await self.slot.send(until))

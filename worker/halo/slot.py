@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -54,21 +53,13 @@ class Reservations:
     send: Send
     clock: Clock
 
-    @asynccontextmanager
-    async def reserve(self, request: Request, priority: int, seconds: float | None, *, after: Exchange | None) -> AsyncIterator[HaloSlot | Exchange]:
-        """Wait for a token and a turn; an exchange says why nothing can be sent. `seconds`: for the exchange; None: the client's own limit.
-
-        `after`: the exchange whose token Halo refused.
-        """
-        slot = HaloSlot(self, request, priority, seconds, "" if after is None else after.stale_token)
-        try:
-            yield await slot.acquire() or slot
-        finally:
-            slot.release()
+    def reserve(self, request: Request, priority: int, seconds: float | None, *, after: Exchange | None) -> HaloSlot:
+        """A slot to enter. `seconds`: for the exchange; None: the client's own limit. `after`: the exchange whose token Halo refused."""
+        return HaloSlot(self, request, priority, seconds, "" if after is None else after.stale_token)
 
 
 class HaloSlot:
-    """Implements `worker.core.ports.Slot`. It holds its turn until it is sent or released."""
+    """Implements `worker.core.ports.Slot`. It holds its turn from when it is entered until it is sent or left."""
 
     def __init__(self, source: Reservations, request: Request, priority: int, seconds: float | None, stale_token: str) -> None:
         self.request = request
@@ -79,6 +70,17 @@ class HaloSlot:
         self._token: Token | None = None
         self._turn: Turn | None = None
         self._call: Call | None = None
+
+    async def __aenter__(self) -> HaloSlot | Exchange:
+        """Wait for a token and a turn; an exchange says why nothing can be sent."""
+        try:
+            return await self.acquire() or self
+        except BaseException:
+            self.release()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self.release()
 
     async def acquire(self) -> Exchange | None:
         """Take a token and a turn, and build the call; an exchange says why not."""

@@ -119,9 +119,12 @@ def text_of(at: float, note: Note) -> bytes:
 
 def document(at: float, note: Note) -> dict[str, Any]:
     told: dict[str, Any] = {"v": VERSION, "t": round(at, 6), "e": note.event, "r": note.route}
-    for name, text in (("m", note.message_id), ("c", note.correlation_id), ("s", note.space)):
-        if text:
-            told[name] = written(text)
+    if note.message_id:
+        told["m"] = written(note.message_id)
+    if note.correlation_id:
+        told["c"] = written(note.correlation_id)
+    if note.space:
+        told["s"] = written(note.space)
     if note.records:
         told["i"] = [written(each) for each in note.records[:IDS]]
     return told | {name: value for name, value in note.more if value is not None}
