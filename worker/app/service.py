@@ -119,13 +119,13 @@ class Service:
         """
         async with self._taking:
             self.tell_problems(problems)
-            live, changed = self._live, changed_names(self.routes, routes)
-            if not changed and shape_of(self.routes) == shape_of(routes) and not beside_changed(self.routes, routes):
+            live, changed, same_shape = self._live, changed_names(self.routes, routes), shape_of(self.routes) == shape_of(routes)
+            if not changed and same_shape and not beside_changed(self.routes, routes):
                 return
-            logger.info("routes.changed", routes=sorted(changed), all_begin_again=live is None or shape_of(self.routes) != shape_of(routes))
+            logger.info("routes.changed", routes=sorted(changed), all_begin_again=live is None or not same_shape)
             for name in changed - route_names(routes):
                 self.metrics.forget_route(name)
-            if live is None or shape_of(self.routes) != shape_of(routes):
+            if live is None or not same_shape:
                 self._next = routes
                 self._ending.set()
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 from worker.app.clients import used_clients
 from worker.config.automation import Runbook
@@ -48,8 +48,8 @@ def changed_names(before: Routes, after: Routes) -> set[str]:
     """Routes that are new, gone or different. A change of a webhook also concerns the subscribers that it wakes, and theirs the webhook, and one of methods the runbooks
     that call them.
     """
-    names = route_names(before) | route_names(after)
-    changed = {name for name in names if source_of(before, name) != source_of(after, name)}
+    old, new = sources_of(before), sources_of(after)
+    changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
     others = {name for name in {*before.integrations, *after.integrations} if before.sources.get(name) != after.sources.get(name)}
     changed |= {name for routes in (before, after) for name, book in routes.runbooks.items() if others & integrations_of(book)}
     changed |= {name for routes in (before, after) for name, hook in routes.webhooks.items() if hook.wake is not None and hook.wake.subscriber in changed}
@@ -66,9 +66,9 @@ def beside_changed(before: Routes, after: Routes) -> bool:
     return any(before.sources.get(name) != after.sources.get(name) for name in {FILES, *before.integrations, *after.integrations})
 
 
-def source_of(routes: Routes, name: str) -> str | None:
-    """What the route's definition says; None where there is no such route (any more)."""
-    return routes.sources.get(defined_name(name)) if name in route_names(routes) else None
+def sources_of(routes: Routes) -> Mapping[str, str | None]:
+    """What the definition of each route says."""
+    return {name: routes.sources.get(defined_name(name)) for name in route_names(routes)}
 
 
 def route_names(routes: Routes) -> set[str]:

@@ -6,6 +6,7 @@ import re
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -76,7 +77,12 @@ def is_direct(address: str) -> bool:
 
 
 def matches(pattern: str, name: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL) is not None
+    return compiled(pattern).fullmatch(name) is not None
+
+
+@lru_cache(maxsize=256)
+def compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
 
 
 def result_of(outcome: Outcome, settlement: Settlement, route: str, state: DeliveryState) -> dict[str, Any] | None:
