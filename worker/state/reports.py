@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -89,7 +91,7 @@ def known(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
 
 async def publish_report(broker: Broker, key: bytes, report: Report) -> None:
     """Raises `BrokerError`."""
-    await broker.publish(Message(seal(asdict(report), key, STATUS)), routing_key=STATUS)
+    await broker.publish(Message(seal(report, key, STATUS)), routing_key=STATUS)
 
 
 async def newest_reports(broker: Broker, clock: Clock, key: bytes) -> list[Report]:
@@ -101,24 +103,31 @@ async def newest_reports(broker: Broker, clock: Clock, key: bytes) -> list[Repor
 
 
 async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> list[Report]:
-    """By name, the newest of each replica. What no worker wrote is passed over."""
-    newest: dict[str, Report] = {}
+    """By name, the newest of each replica. What no worker wrote is passed over. A report of thousands of routes takes some time: other work goes on after each."""
+    newest: dict[str, Mapping[str, Any]] = {}
     try:
         async with open_stream(broker, STATUS, start) as reader:
             within = FIRST_WITHIN
             while batch := await reader.batch(within):
                 within = QUIET
-                for report in filter(None, (report_in(delivery, key) for delivery in batch)):
-                    if report.name not in newest or report.at >= newest[report.name].at:
-                        newest[report.name] = report
+                for delivery in batch:
+                    if (told := sealed_in(delivery, key)) is not None and told.get("at", 0.0) >= newest.get(str(told.get("name")), told).get("at", 0.0):
+                        newest[str(told.get("name"))] = told
+                    await asyncio.sleep(0)
     except BrokerError:
         if broker.lost:
             raise
-    return [newest[name] for name in sorted(newest)]
+    reports = []
+    for name in sorted(newest):
+        with suppress(Undecodable):
+            reports.append(Report.of(newest[name]))
+        await asyncio.sleep(0)
+    return reports
 
 
-def report_in(delivery: Delivery, key: bytes) -> Report | None:
+def sealed_in(delivery: Delivery, key: bytes) -> Mapping[str, Any] | None:
+    """What it says, where a worker wrote it."""
     try:
-        return Report.of(unseal(delivery.message.body, key, STATUS))
+        return unseal(delivery.message.body, key, STATUS)
     except Undecodable:
         return None

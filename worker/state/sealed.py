@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Any
@@ -15,8 +14,8 @@ MAC_BYTES = 16
 VERSION = 1
 
 
-def seal(document: Mapping[str, Any], key: bytes, purpose: str) -> bytes:
-    """The bytes of a message. `key`: the key of the worker's headers; `purpose`: the stream's name, so that a document fits no other stream."""
+def seal(document: Any, key: bytes, purpose: str) -> bytes:
+    """The bytes of a message. `document`: an object, or a dataclass. `key`: the key of the worker's headers; `purpose`: the stream's name, so that a document fits no other stream."""
     text = orjson.dumps(document).decode()
     return orjson.dumps({"v": VERSION, "mac": _mac(text, key, purpose), "text": text})
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Metric, generate_latest
+from prometheus_client.registry import Collector
 
 from worker.core.health import Health
 from worker.core.ports import Clock
@@ -41,13 +43,32 @@ class Admin:
         return self._readiness(PUBLIC_NEEDS)
 
     async def metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+        return web.Response(body=await exposition(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     def _readiness(self, needed: Collection[str]) -> web.Response:
         parts = self._health.parts
         ready = bool(needed) and all(name in parts and parts[name].ok for name in needed)
         shown = {name: {"ok": part.ok, "detail": part.detail} for name, part in sorted(parts.items()) if name in needed}
         return answer(200 if ready else 503, {"status": "ready" if ready else "not ready", "parts": shown})
+
+
+@dataclass(frozen=True, slots=True)
+class Only(Collector):
+    """One metric."""
+
+    metric: Metric
+
+    def collect(self) -> Iterable[Metric]:
+        return (self.metric,)
+
+
+async def exposition(registry: CollectorRegistry) -> bytes:
+    """The text of all metrics. That of 2,000 routes takes a tenth of a second: other work goes on after each metric."""
+    told = []
+    for metric in registry.collect():
+        told.append(generate_latest(Only(metric)))
+        await asyncio.sleep(0)
+    return b"".join(told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from math import isnan
 
-from worker.app.page.history import MINUTE, MINUTES, History
+from worker.app.page.history import MINUTE, MINUTES, MOST_SERIES, History
 from worker.state.reports import ClientReport, Report, RouteReport
 
 START = 30_000_000  # a minute since 1970
@@ -88,3 +88,28 @@ def test_a_report_that_is_not_fresh_is_no_sample():
     day = Day()
     day.history.add([report("a", 0, day.time.now() - 3600, settled=5)], day.time.now())
     assert all(isnan(value) for value in day.history.of("rate", "erp").values)
+
+
+def crowd(names, now):
+    """A report of a replica with so many routes."""
+    routes = tuple(RouteReport(name, "publisher", "running", settled=1, empty_at=now - 30) for name in names)
+    return Report("a", "1", 0.0, now, 5.0, True, routes, ())
+
+
+def test_each_route_has_its_series_however_many_there_are():
+    day, names = Day(), [f"r{number}" for number in range(MOST_SERIES)]
+    for _ in range(2):
+        day.time.minute += 1
+        day.history.add([crowd(names, day.time.now())], day.time.now())
+    assert {day.history.of("lag", name).values[-1] for name in names} == {30.0}
+    assert {day.history.of("lag", name).values[-2] for name in names} == {30.0}, "of two series for each route none is dropped for another"
+
+
+def test_names_that_come_and_go_do_not_fill_the_memory():
+    day = Day()
+    for minute in range(10):
+        day.time.minute += 1
+        day.history.add([crowd([f"r{minute}-{number}" for number in range(MOST_SERIES // 4)], day.time.now())], day.time.now())
+    assert not isnan(day.history.of("lag", "r9-0").values[-1])
+    assert not isnan(day.history.of("lag", "r8-0").values[-2])
+    assert all(isnan(value) for value in day.history.of("lag", "r7-0").values), "the oldest go first"

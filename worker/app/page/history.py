@@ -16,7 +16,7 @@ from worker.web.page.model import UNKNOWN, Series
 logger = structlog.get_logger()
 MINUTES = 1440
 MINUTE = 60.0
-MOST_SERIES = 3000  # 5.6 kB each: names that come and go cannot fill the memory
+MOST_SERIES = 3000  # 5.6 kB each, unless more are in use: names that come and go cannot fill the memory
 
 
 @dataclass(slots=True)
@@ -72,6 +72,7 @@ class History:
             self._put("budget", client, minute, used)
         self._totals = {report.name: (report.since, {route.name: route.settled for route in report.routes}) for report in fresh}
         self._sampled = minute
+        self._drop_unused(minute)
 
     def of(self, kind: str, name: str) -> Series:
         """`kind`: rate, lag or budget."""
@@ -95,11 +96,16 @@ class History:
     def _put(self, kind: str, name: str, minute: int, value: float) -> None:
         ring = self._rings.get((kind, name))
         if ring is None:
-            if len(self._rings) >= MOST_SERIES:
-                oldest = min(self._rings, key=lambda each: self._rings[each].last)
-                del self._rings[oldest]
             ring = self._rings[kind, name] = Ring(minute)
         ring.put(minute, value)
+
+    def _drop_unused(self, minute: int) -> None:
+        """The oldest of the series without a sample of this minute, as far as there are too many."""
+        surplus = len(self._rings) - MOST_SERIES
+        if surplus > 0:
+            unused = sorted((ring.last, key) for key, ring in self._rings.items() if ring.last < minute)
+            for _, key in unused[:surplus]:
+                del self._rings[key]
 
 
 def lags(reports: Iterable[Report]) -> dict[str, float]:
