@@ -73,11 +73,14 @@ class HaloSlot:
 
     async def __aenter__(self) -> HaloSlot | Exchange:
         """Wait for a token and a turn; an exchange says why nothing can be sent."""
+        entered = False
         try:
-            return await self.acquire() or self
-        except BaseException:
-            self.release()
-            raise
+            refused = await self.acquire()
+            entered = True
+        finally:
+            if not entered:
+                self.release()
+        return refused or self
 
     async def __aexit__(self, *_: object) -> None:
         self.release()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +14,7 @@ from worker.broker.rabbitmq import attachment
 from worker.broker.rabbitmq import connection as module
 from worker.broker.rabbitmq.connection import Link, require_supported, within
 from worker.broker.rabbitmq.failures import unreachable
+from worker.broker.rabbitmq.links import Links
 from worker.core.errors import BrokerUnreachable, ChannelLost
 from worker.core.topology import Topology
 
@@ -26,10 +29,17 @@ class Socket:
         self.torn.set()
 
 
+TUNE = SimpleNamespace(channel_max=0)
+
+
+def transport(closing: asyncio.Future[None] | None = None) -> SimpleNamespace:
+    return SimpleNamespace(connection=SimpleNamespace(closing=closing, connection_tune=TUNE))
+
+
 class Connection:
     """One whose polite end waits for an answer that does not come, or fails."""
 
-    transport = type("Transport", (), {"connection": None})
+    transport = transport()
 
     def __init__(self, socket: Socket, *, answers: bool) -> None:
         self._socket = socket
@@ -92,7 +102,7 @@ async def test_connecting_that_takes_too_long_is_torn_and_leaves_nothing():
 def opening_link(channel: object, closing: asyncio.Future[None]) -> Link:
     """Over a connection that opens this channel and ends with `closing`."""
     connection = Connection(Socket(), answers=True)
-    connection.transport = type("Transport", (), {"connection": type("Protocol", (), {"closing": closing})})
+    connection.transport = transport(closing)
     connection.channel = lambda **_: channel
     return Link(connection, Socket())
 
@@ -143,9 +153,10 @@ async def test_whoever_declares_queues_when_the_connection_goes_does_not_wait_fo
     monkeypatch.setattr(attachment, "declare", unanswered)
     closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     connection = Connection(Socket(), answers=True)
-    connection.transport = type("Transport", (), {"connection": type("Protocol", (), {"closing": closing})})
+    connection.transport = transport(closing)
     link = Link(connection, Socket())
-    declaring = asyncio.create_task(attachment.RabbitBroker(link, link, 30).declare(Topology()))
+    links = Links(link, lambda _: nullcontext(link))
+    declaring = asyncio.create_task(attachment.RabbitBroker(links, links, 30).declare(Topology()))
     await asked.wait()
     closing.cancel()
     with pytest.raises(ChannelLost, match="queues cannot be declared: the connection was lost"):

@@ -1,4 +1,4 @@
-"""The attachment to a RabbitMQ server: two plain connections, rebuilt as a whole by the caller when one is lost."""
+"""The attachment to a RabbitMQ server: plain connections, rebuilt as a whole by the caller when one is lost."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 from aiormq.exceptions import ChannelLockedResource
 
 from worker.broker.rabbitmq.channel import RabbitChannel, open_channel
-from worker.broker.rabbitmq.connection import CLOSE_TIMEOUT, Link, linked, retrieve_error
+from worker.broker.rabbitmq.connection import CLOSE_TIMEOUT, retrieve_error
 from worker.broker.rabbitmq.declare import Inspector, declare
 from worker.broker.rabbitmq.failures import explain, translated
 from worker.broker.rabbitmq.lenient_decoding import read_leniently
+from worker.broker.rabbitmq.links import Links, linked_as_needed
 from worker.core.errors import ChannelLost, PublishRefused, QueueMissing
 from worker.core.message import Message
 from worker.core.topology import Topology
@@ -24,26 +25,24 @@ T = TypeVar("T")
 class RabbitBroker:
     """Publishing has a connection of its own: under an alarm the broker stops reading it, acks included."""
 
-    def __init__(self, publishing: Link, consuming: Link, patience: float) -> None:
-        self._publishing = publishing
-        self._consuming = consuming
+    def __init__(self, publishing: Links, consuming: Links, patience: float) -> None:
+        self._publishers, self._publishing = publishing, publishing.first
+        self._consumers, self._consuming = consuming, consuming.first
         self._patience = patience
         self._own = AsyncExitStack()
         self._own_channel: RabbitChannel | None = None
         self._retired: list[tuple[RabbitChannel, AsyncExitStack]] = []
         self._own_guard = asyncio.Lock()
-        self._inspector = Inspector(consuming, patience)
+        self._inspector = Inspector(self._consuming, patience)
         self._locks: set[str] = set()
         self._asking: set[asyncio.Future[Any]] = set()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._closings = [link.closing for link in (publishing, consuming)]
-        for closing in self._closings:
-            closing.add_done_callback(self._on_closing)
+        publishing.on_closing = consuming.on_closing = self._on_closing
 
     @asynccontextmanager
     async def channel(self, *, prefetch: int = 0, publishing: bool = False) -> AsyncIterator[RabbitChannel]:
-        link = self._publishing if publishing else self._consuming
-        async with open_channel(link, prefetch=prefetch, patience=self._patience) as channel:
+        links = self._publishers if publishing else self._consumers
+        async with links.with_room() as link, open_channel(link, prefetch=prefetch, patience=self._patience) as channel:
             yield channel
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
@@ -176,8 +175,8 @@ async def connect(url: str, *, name: str, heartbeat: int = 10, publish_timeout: 
     """
     read_leniently()
     async with (
-        linked(url, f"{name} (publishing)", heartbeat, connect_timeout) as publishing,
-        linked(url, f"{name} (consuming)", heartbeat, connect_timeout) as consuming,
+        linked_as_needed(url, name, "publishing", heartbeat, connect_timeout) as publishing,
+        linked_as_needed(url, name, "consuming", heartbeat, connect_timeout) as consuming,
     ):
         broker = RabbitBroker(publishing, consuming, publish_timeout)
         try:

@@ -20,6 +20,7 @@ from worker.core.url_credentials import NOT_ENCODED, is_encoded
 T = TypeVar("T")
 CLOSE_TIMEOUT = 2.0  # seconds for what is open when the broker is a black hole; then its socket is torn off
 OLDEST = (3, 10)
+NO_LIMIT = 65_535  # numbers of channels in AMQP
 
 
 class Socket(TransportFactory):
@@ -48,6 +49,7 @@ class Link:
         self._connection = connection
         self._socket = socket
         self._protocol = connection.transport.connection
+        self._free = asyncio.Semaphore(max(1, self.channel_max - self.channel_max // 50 - 1))  # some may still be on their way out
 
     @property
     def closing(self) -> asyncio.Future[Any]:
@@ -66,6 +68,11 @@ class Link:
         return int(self._protocol.connection_tune.frame_max or 0)
 
     @property
+    def channel_max(self) -> int:
+        """Channels that may be open at once."""
+        return int(self._protocol.connection_tune.channel_max or NO_LIMIT)
+
+    @property
     def blocked(self) -> bool:
         """Aiormq tells it only by `ready()`, which returns at once unless the broker blocks us; so one step of it is taken."""
         ready = self._protocol.ready()
@@ -78,7 +85,15 @@ class Link:
 
     @asynccontextmanager
     async def methods(self, patience: float) -> AsyncIterator[Methods]:
-        """A bare channel, for a channel of ours or for questions whose answer may be that the broker closes it. Raises `ChannelLost`."""
+        """A bare channel, for a channel of ours or for questions whose answer may be that the broker closes it. Raises `ChannelLost`.
+
+        Waits while all are open: RabbitMQ ends the connection that opens one too many.
+        """
+        async with self._free, self._opened(patience) as methods:
+            yield methods
+
+    @asynccontextmanager
+    async def _opened(self, patience: float) -> AsyncIterator[Methods]:
         opened: AbstractChannel | None = None
         try:
             with translated("no channel can be opened"):
@@ -145,6 +160,9 @@ async def linked(url: str, name: str, heartbeat: int, patience: float) -> AsyncI
         raise unreachable(address, error) from error
     except FAILURES as error:
         raise unreachable(address, error) from error
+    finally:
+        if connection.transport is None:
+            await connection.close()  # aio-pika begins it when the object is collected, in whatever thread that happens
     link = Link(connection, socket)
     try:
         require_supported(link)

@@ -1,0 +1,80 @@
+"""The connections of one kind to a broker: one more is opened when half of the channels of each are in use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import structlog
+
+from worker.broker.rabbitmq.connection import Link, linked
+from worker.core.errors import ChannelLost
+
+logger = structlog.get_logger()
+SHARE = 2  # half of the channels of a connection are left to questions, declarations and locks, which come together when a worker starts
+OnClosing = Callable[[asyncio.Future[Any]], None]
+
+
+class Links:
+    """`more`: makes the connection of this number. All of them belong to one attachment: `on_closing` is called when any of them ends."""
+
+    def __init__(self, first: Link, more: Callable[[int], AbstractAsyncContextManager[Link]], on_closing: OnClosing = lambda _: None) -> None:
+        self.first = first
+        self.on_closing = on_closing
+        self._more = more
+        self._used: dict[Link, int] = {}
+        self._closings: list[asyncio.Future[Any]] = []
+        self._opened = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._closed = False
+        self._add(first)
+
+    @asynccontextmanager
+    async def with_room(self) -> AsyncIterator[Link]:
+        """A connection with room for a channel, held while the channel is open. Raises `BrokerError`."""
+        link = self._free() or await self._one_more()
+        self._used[link] += 1
+        try:
+            yield link
+        finally:
+            self._used[link] -= 1
+
+    async def close(self) -> None:
+        """Close all but the first."""
+        async with self._opening:
+            self._closed = True
+            await self._opened.aclose()
+
+    def _free(self) -> Link | None:
+        return next((link for link, used in self._used.items() if used < max(1, link.channel_max // SHARE)), None)
+
+    async def _one_more(self) -> Link:
+        async with self._opening:
+            while (link := self._free()) is None:
+                if self._closed:
+                    raise ChannelLost("no channel can be opened: the connections are being closed")
+                number = len(self._used) + 1
+                self._add(await self._opened.enter_async_context(self._more(number)))
+                logger.info("broker.connection_added", number=number, reason="half of the channels of each other one are in use")
+        return link
+
+    def _add(self, link: Link) -> None:
+        self._used[link] = 0
+        self._closings.append(closing := link.closing)
+        closing.add_done_callback(self._ended)
+
+    def _ended(self, closing: asyncio.Future[Any]) -> None:
+        self.on_closing(closing)
+
+
+@asynccontextmanager
+async def linked_as_needed(url: str, name: str, kind: str, heartbeat: int, patience: float) -> AsyncIterator[Links]:
+    """Raises `BrokerUnreachable` with what stands in the way."""
+    async with linked(url, f"{name} ({kind})", heartbeat, patience) as first:
+        links = Links(first, lambda number: linked(url, f"{name} ({kind} {number})", heartbeat, patience))
+        try:
+            yield links
+        finally:
+            await links.close()
