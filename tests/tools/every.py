@@ -47,7 +47,7 @@ def every(
 
     @cache
     def named() -> list[tuple[str, dict[str, Any]]]:
-        cases = [dict(zip(keys, [value] if len(keys) == 1 else value, strict=True)) for value in (values() if callable(values) else values)]
+        cases = [dict(zip(keys, [value] if len(keys) == 1 else value, strict=True)) for value in (values() if inspect.isfunction(values) else values)]
         told = [ids(value) for case in cases for value in [next(iter(case.values()))]] if callable(ids) else list(ids or map(shown, cases))
         return list(zip(told, cases, strict=True))
 

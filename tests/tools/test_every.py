@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from enum import Enum
 
 import pytest
 
@@ -82,3 +83,13 @@ def test_values_that_are_given_as_a_function_are_made_when_the_test_runs():
     with pytest.raises(pytest.fail.Exception, match="1 of 2 items fail:\nnumber=1: AssertionError"):
         of_some()
     assert made == ["now"]
+
+
+class Size(Enum):
+    SMALL = 1
+    LARGE = 2
+
+
+@every("size", Size)
+def test_the_members_of_an_enumeration_are_values_though_it_can_be_called(size):
+    assert size.value
