@@ -162,7 +162,8 @@ def start_server(kind: Kind, folder: Path, words: Sequence[str]) -> None:
     os.close(reading)
     KEPT.append(process)
     assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
+    with process.stdout as said:
+        assert said.readline() == b"ready\n"
 
 
 RUN = "PYTEST_XDIST_TESTRUNUID"
