@@ -126,7 +126,7 @@ def server(kind: Kind) -> str:
 def new_server(kind: Kind) -> str:
     """The processes of one run of the tests share it: the imports would be made in each."""
     run = os.environ.get(RUN, str(os.getpid()))[:12]
-    folder = Path(tempfile.gettempdir()) / f"prefork-{os.getuid()}-{run}-{kind}"
+    folder = Path(tempfile.gettempdir()) / f"prefork-{os.getuid()}-{run}-{FORKED[kind]}"
     words = [f"{folder}/socket", *([server("evaluator")] if kind == "worker" else [])]
     with alone(f"prefork-{kind}"):
         if (running := joined(folder / "pipe")) is None:
@@ -167,6 +167,7 @@ def start_server(kind: Kind, folder: Path, words: Sequence[str]) -> None:
 
 
 RUN = "PYTEST_XDIST_TESTRUNUID"
+FORKED: dict[Kind, str] = {"worker": "commands", "evaluator": "expressions"}  # not as the processes are called: tests look for those by their name
 KEPT: list[Any] = []
 """The pipe to a server closes when the last process that holds it ends, and the server ends with it."""
 
