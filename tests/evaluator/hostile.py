@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 MIN, MAX = -(2**63), 2**63 - 1
@@ -150,4 +151,7 @@ def abort() -> Iterator[tuple[str, Any]]:
         yield "-n % -1", {"n": number}
 
 
-HOSTILE = [Hostile(kind.__name__, text, context) for kind in (time, memory, depth, panic, abort) for text, context in kind()]
+@cache
+def hostile() -> list[Hostile]:
+    """Made when a test asks: they are millions of values, and each process that collects tests would make and keep them."""
+    return [Hostile(kind.__name__, text, context) for kind in (time, memory, depth, panic, abort) for text, context in kind()]

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-from tests.tools.rabbitmq import alone, say
+from tests.tools.alone import alone
+from tests.tools.rabbitmq import say
 
 COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = "WORKER_TEST_CHROMIUM"

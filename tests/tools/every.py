@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, TypeVar
 
 import pytest
@@ -35,14 +35,21 @@ def tell(count: int, broken: Sequence[str]) -> None:
         pytest.fail("\n".join([f"{len(broken)} of {count} items fail:", *broken[:SHOWN], *more]), pytrace=False)
 
 
-def every(names: str | Sequence[str], values: Iterable[Any], ids: Iterable[str] | Callable[[Any], str] | None = None) -> Callable[[Test], Test]:
+def every(
+    names: str | Sequence[str], values: Iterable[Any] | Callable[[], Iterable[Any]], ids: Iterable[str] | Callable[[Any], str] | None = None
+) -> Callable[[Test], Test]:
     """As `pytest.mark.parametrize`, in one test for all values: its fixtures are those of all. A failure names each case that fails.
 
-    The test may be a coroutine function, and may have several of these decorators.
+    The test may be a coroutine function, and may have several of these decorators. Values that take time are given as a function:
+    every process of pytest collects all tests, and runs few of them.
     """
     keys = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
-    cases = [dict(zip(keys, [value] if len(keys) == 1 else value, strict=True)) for value in values]
-    told = [ids(value) for case in cases for value in [next(iter(case.values()))]] if callable(ids) else list(ids or map(shown, cases))
+
+    @cache
+    def named() -> list[tuple[str, dict[str, Any]]]:
+        cases = [dict(zip(keys, [value] if len(keys) == 1 else value, strict=True)) for value in (values() if inspect.isfunction(values) else values)]
+        told = [ids(value) for case in cases for value in [next(iter(case.values()))]] if callable(ids) else list(ids or map(shown, cases))
+        return list(zip(told, cases, strict=True))
 
     def decorate(test: Test) -> Test:
         signature = inspect.signature(test)
@@ -50,17 +57,17 @@ def every(names: str | Sequence[str], values: Iterable[Any], ids: Iterable[str] 
 
         @wraps(test)
         def one(**fixtures: Any) -> None:
-            check_every(zip(told, cases, strict=True), lambda item: test(**fixtures, **item[1]), lambda item: item[0])
+            check_every(named(), lambda item: test(**fixtures, **item[1]), lambda item: item[0])
 
         @wraps(test)
         async def awaited(**fixtures: Any) -> None:
             broken = []
-            for name, case in zip(told, cases, strict=True):
+            for name, case in named():
                 try:
                     await test(**fixtures, **case)
                 except BROKEN as error:
                     broken.append(f"{name}: {type(error).__name__}: {error}")
-            tell(len(cases), broken)
+            tell(len(named()), broken)
 
         whole = awaited if inspect.iscoroutinefunction(test) else one
         whole.__signature__ = signature.replace(parameters=left)  # type: ignore[attr-defined]  # what pytest reads fixtures from

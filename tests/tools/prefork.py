@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import errno
 import gc
 import os
 import pkgutil
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +29,7 @@ from typing import Any, Literal, NoReturn
 
 import orjson
 
+from tests.tools.alone import alone
 from worker.evaluator import process as evaluator_process
 from worker.evaluator.limits import Limits
 
@@ -113,7 +116,7 @@ async def started(kind: Kind) -> str:
 
 
 def server(kind: Kind) -> str:
-    """The address of the one server of this process for what is forked of it; it ends with this process, at the latest."""
+    """The address of the one server for what is forked of it; it ends with this process and all others of its run that asked, at the latest."""
     with LOCK:  # two threads would each start one
         if kind not in ADDRESSES:
             ADDRESSES[kind] = new_server(kind)
@@ -121,24 +124,52 @@ def server(kind: Kind) -> str:
 
 
 def new_server(kind: Kind) -> str:
-    folder = tempfile.TemporaryDirectory(prefix="prefork-")
-    address = f"{folder.name}/socket"
-    if kind == "worker":
-        given = {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/"), "PYTHONUNBUFFERED": "1"}
-        words = [address, server("evaluator")]
-    else:
-        given, words = evaluator_process.environment(), [address]
+    """The processes of one run of the tests share it: the imports would be made in each."""
+    run = os.environ.get(RUN, str(os.getpid()))[:12]
+    folder = Path(tempfile.gettempdir()) / f"prefork-{os.getuid()}-{run}-{FORKED[kind]}"
+    words = [f"{folder}/socket", *([server("evaluator")] if kind == "worker" else [])]
+    with alone(f"prefork-{kind}"):
+        if (running := joined(folder / "pipe")) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            start_server(kind, folder, words)
+        else:
+            KEPT.append(running)
+    return words[0]
+
+
+def joined(pipe: Path) -> int | None:
+    """Our end of the pipe of a server that runs."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return None  # nobody reads it any more
+
+
+def start_server(kind: Kind, folder: Path, words: Sequence[str]) -> None:
+    given = {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/"), "PYTHONUNBUFFERED": "1"}
+    folder.mkdir(mode=0o700)
+    os.mkfifo(folder / "pipe")
+    reading = os.open(folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    KEPT.append(os.open(folder / "pipe", os.O_WRONLY))
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.tools.prefork", *words], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=given
-    )
-    KEPT.extend((folder, process))
+        [sys.executable, "-m", "tests.tools.prefork", *words], cwd=ROOT, stdin=reading, stdout=subprocess.PIPE, start_new_session=True,
+        env=given if kind == "worker" else evaluator_process.environment(),
+    )  # fmt: skip
+    os.close(reading)
+    KEPT.append(process)
     assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    return address
+    with process.stdout as said:
+        assert said.readline() == b"ready\n"
 
 
+RUN = "PYTEST_XDIST_TESTRUNUID"
+FORKED: dict[Kind, str] = {"worker": "commands", "evaluator": "expressions"}  # not as the processes are called: tests look for those by their name
 KEPT: list[Any] = []
-"""The pipe to the server closes when this process ends, and the server with it."""
+"""The pipe to a server closes when the last process that holds it ends, and the server ends with it."""
 
 
 def serve(address: str) -> list[str]:
@@ -157,6 +188,7 @@ def serve(address: str) -> list[str]:
     while True:
         for key, _ in waiting.select():
             if key.fileobj == 0:
+                shutil.rmtree(Path(address).parent, ignore_errors=True)
                 os._exit(0)
             if key.fileobj is listener:
                 connection, _ = listener.accept()

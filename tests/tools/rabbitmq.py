@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import count
@@ -17,6 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
+from tests.tools.alone import alone
 from tests.tools.rabbitmq_api import Api
 from tests.tools.rabbitmq_container import NoContainer, container
 from tests.tools.rabbitmq_node import find_server, install_server, private_node
@@ -154,14 +153,6 @@ def in_container(stack: ExitStack, environment: Mapping[str, str], say: Say, *, 
         say(str(reason))
         return None
     return RabbitMQ(node.url, node.api, node)
-
-
-@contextmanager
-def alone(what: str) -> Iterator[None]:
-    """One process at a time, of this user on this machine."""
-    with (Path(tempfile.gettempdir()) / f"halo-worker-tests-{os.getuid()}-{what}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def given(environment: Mapping[str, str]) -> RabbitMQ:

@@ -29,6 +29,7 @@ START_SECONDS = 240  # four nodes may start at once, on a machine that has other
 TRIES = 3  # ports are chosen before the node takes them
 STOP_SECONDS = 30
 OK = "{ok, "
+PLUGINS = ("rabbitmq_management", "rabbitmq_prelaunch", "rabbitmq_web_dispatch")
 CTL_SECONDS = 180  # rabbitmqctl starts a virtual machine of its own, which took more than 60 s at a load of 12
 KNOBS = """\
 vm_memory_high_watermark.absolute = 2GB
@@ -226,23 +227,39 @@ class Node:
         (self.folder / "rabbitmq.conf").write_text(CONF.format(port=self.port, api_port=self.ports.api) + conf)
         (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))}
-        return inherited | {
-            "HOME": str(home),
-            "ERL_EPMD_PORT": str(self.ports.epmd),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": f"{self.ports.name}@localhost",
-            "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_DIST_PORT": str(self.ports.distribution),
-            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
-            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
-            "RABBITMQ_PLUGINS_EXPAND_DIR": str(self.folder / "plugins"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
-            "RABBITMQ_PID_FILE": str(self.folder / "pid"),
-            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),
-            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            # a node that came back soon could wait for `global` for ever; RabbitMQ sets this itself from 3.11 on
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} -kernel prevent_overlapping_partitions false +S 2:2",
-        }
+        return (
+            inherited
+            | self._offered_plugins()
+            | {
+                "HOME": str(home),
+                "ERL_EPMD_PORT": str(self.ports.epmd),
+                "ERL_EPMD_ADDRESS": "127.0.0.1",
+                "RABBITMQ_NODENAME": f"{self.ports.name}@localhost",
+                "RABBITMQ_NODE_PORT": str(self.port),
+                "RABBITMQ_DIST_PORT": str(self.ports.distribution),
+                "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
+                "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+                "RABBITMQ_PLUGINS_EXPAND_DIR": str(self.folder / "plugins"),
+                "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
+                "RABBITMQ_PID_FILE": str(self.folder / "pid"),
+                "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),
+                "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+                # a node that came back soon could wait for `global` for ever; RabbitMQ sets this itself from 3.11 on
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} -kernel prevent_overlapping_partitions false +S 2:2",
+            }
+        )
+
+    def _offered_plugins(self) -> dict[str, str]:
+        """Only what the management plugin needs: a node reads about all plugins of its release, and that is a seventh of its start."""
+        release = (self._commands / "rabbitmq-server").resolve().parents[1] / "plugins"
+        if not release.is_dir():
+            return {}
+        offered = self.folder / "offered"
+        offered.mkdir()
+        for plugin in release.iterdir():
+            if not plugin.name.startswith("rabbitmq_") or plugin.name.startswith(PLUGINS):
+                (offered / plugin.name).symlink_to(plugin)
+        return {"RABBITMQ_PLUGINS_DIR": str(offered)}
 
 
 @contextmanager

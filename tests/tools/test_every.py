@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from enum import Enum
 
 import pytest
 
@@ -69,3 +70,26 @@ async def test_a_check_that_expects_an_error_and_meets_none_is_named_too():
 
     with pytest.raises(pytest.fail.Exception, match="1 of 2 items fail:\n1: Failed: DID NOT RAISE"):
         await refused()
+
+
+def test_values_that_are_given_as_a_function_are_made_when_the_test_runs():
+    made = []
+
+    @every("number", lambda: made.append("now") or [1, 2])
+    def of_some(number):
+        assert number == 2
+
+    assert made == []
+    with pytest.raises(pytest.fail.Exception, match="1 of 2 items fail:\nnumber=1: AssertionError"):
+        of_some()
+    assert made == ["now"]
+
+
+class Size(Enum):
+    SMALL = 1
+    LARGE = 2
+
+
+@every("size", Size)
+def test_the_members_of_an_enumeration_are_values_though_it_can_be_called(size):
+    assert size.value

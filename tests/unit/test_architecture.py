@@ -30,6 +30,12 @@ def trees() -> dict[str, ast.Module]:
     return {path.relative_to(TOP).as_posix(): ast.parse(path.read_text("utf-8")) for path in MODULES}
 
 
+@cache
+def nodes() -> list[tuple[str, ast.AST]]:
+    """All of all modules: to walk takes most of the time of what looks at them."""
+    return [(path, node) for path, tree in trees().items() for node in ast.walk(tree)]
+
+
 def lengths() -> dict[str, int]:
     return {path.relative_to(TOP).as_posix(): len(path.read_text("utf-8").splitlines()) for path in MODULES}
 
@@ -54,7 +60,7 @@ def test_most_modules_are_short():
 
 
 def test_no_function_is_longer_than_a_screen():
-    functions = [(path, node) for path, tree in trees().items() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [(path, node) for path, node in nodes() if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     assert [f"{path}:{node.lineno} {node.name}" for path, node in functions if node.end_lineno - node.lineno >= LONGEST_FUNCTION] == []
 
 
@@ -63,21 +69,21 @@ def test_everything_is_caught_only_at_the_named_outermost_places():
         names = {part.id for part in ast.walk(node.type) if isinstance(part, ast.Name)} if node.type else {"Exception"}
         return bool(names & {"Exception", "BaseException"})
 
-    handlers = [(path, node) for path, tree in trees().items() for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)]
+    handlers = [(path, node) for path, node in nodes() if isinstance(node, ast.ExceptHandler)]
     assert [f"{path}:{node.lineno}" for path, node in handlers if catches_all(node) and path not in CATCH_ALL] == []
     assert len(CATCH_ALL) <= 4
 
 
 def test_the_expression_engine_meets_data_only_in_the_evaluators_own_process():
-    speaking = {path for path, tree in trees().items() for node in ast.walk(tree) if "jsonatapy" in imported(node)}
+    speaking = {path for path, node in nodes() if "jsonatapy" in imported(node)}
     assert speaking == {"worker/config/expression_literals.py", "worker/config/syntax.py", "worker/evaluator/jsonata.py"}
     used = [
         node.attr for node in ast.walk(trees()["worker/config/syntax.py"]) if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "jsonatapy"
     ]
     assert set(used) == {"compile"}, "a text is only parsed here: what it yields is found out by the evaluator"
-    importing = {path for path, tree in trees().items() for node in ast.walk(tree) if "worker.evaluator.jsonata" in imported(node)}
+    importing = {path for path, node in nodes() if "worker.evaluator.jsonata" in imported(node)}
     assert importing == {"worker/evaluator/child.py"}
-    starting = {path for path, tree in trees().items() for node in ast.walk(tree) if "worker.evaluator.child" in imported(node)}
+    starting = {path for path, node in nodes() if "worker.evaluator.child" in imported(node)}
     assert starting == set(), "it is run by itself"
 
 
@@ -91,7 +97,7 @@ def imported(node):
 
 
 def test_only_the_command_line_prints():
-    calls = [(path, node) for path, tree in trees().items() if "/cli/" not in path for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    calls = [(path, node) for path, node in nodes() if "/cli/" not in path and isinstance(node, ast.Call)]
     assert [f"{path}:{node.lineno}" for path, node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"] == []
 
 

@@ -1,12 +1,12 @@
 """What the network and Halo do wrong, and what the client makes of it."""
 
 import asyncio
-import gzip
 import tracemalloc
 
 import pytest
 from aiohttp import web
 
+from tests.tools.bombs import bomb
 from tests.tools.waiting import until
 from worker.config.routes import RateLimit
 from worker.core.exchange import Fate, Priority, Request
@@ -141,10 +141,10 @@ async def test_an_endless_answer_and_a_gzip_bomb_stop_at_the_limit_without_filli
         while True:
             await response.write(b" " * 1_000_000)
 
-    bomb = gzip.compress(b" " * 400_000_000, compresslevel=9)
+    packed = bomb(b" ", 400)
 
     async def explode(_):
-        return web.Response(body=bomb, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
 
     execute(halo, endless if kind == "endless" else explode)
     client = await connect()

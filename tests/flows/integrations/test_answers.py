@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from aiohttp import web
 
+from tests.tools.bombs import bomb
 from tests.tools.ports import free_port
 from worker.core.exchange import Fate
 
@@ -152,8 +153,7 @@ async def test_an_answer_that_just_fits_is_read(call, answer):
 
 
 async def test_a_bomb_does_not_unfold(call, answer):
-    bomb = gzip.compress(b"0" * (300 * MIB), compresslevel=9)
-    answer(body=bomb, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
+    answer(body=bomb(b"0", 300), headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
     go = await call()
     tracemalloc.start()
     exchange = await go()

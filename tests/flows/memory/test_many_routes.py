@@ -10,7 +10,7 @@ import pytest
 
 from tests.tools.job import publisher, routes
 
-FEW, SOME, MANY = 10, 60, 200
+FEW, SOME, MANY = 5, 30, 120
 MOST = 1.2
 """Times what a route takes among few; where each had held the names of all queues, it was twice as much."""
 

@@ -33,8 +33,12 @@ def test_an_editor_finds_the_schema_from_each_sample(sample):
     assert (sample.parent / named[1]).resolve() == SNAPSHOT
 
 
-@every("definition", json_schema()["$defs"].values(), ids=json_schema()["$defs"])
-def test_every_member_is_described_and_nothing_else_is_allowed(definition):
+def definitions():
+    return json_schema()["$defs"].items()
+
+
+@every(("name", "definition"), definitions, ids=str)
+def test_every_member_is_described_and_nothing_else_is_allowed(name, definition):
     assert definition["description"]
     assert definition["additionalProperties"] is False
     assert [name for name, member in definition["properties"].items() if not member.get("description")] == []

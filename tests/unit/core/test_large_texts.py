@@ -68,7 +68,7 @@ def test_whole_floats_are_written_as_integers_across_pieces(document: Any):
             assert without_fractions(unfinished(document, option)) == expected
 
 
-@every("document", [[1.0] * 200_000, {f"n{number}": 1.0 for number in range(90_000)}, ["x" * 900_000, 1.0], ["\\" * 900_000, 1.0]])
+@every("document", lambda: [[1.0] * 200_000, {f"n{number}": 1.0 for number in range(90_000)}, ["x" * 900_000, 1.0], ["\\" * 900_000, 1.0]])
 def test_what_is_written_is_cut_into_short_pieces(document: Any):
     pieces = list(between_numbers(unfinished(document)))
     assert len(pieces) > 2
