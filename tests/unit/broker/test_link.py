@@ -163,6 +163,20 @@ async def test_whoever_declares_queues_when_the_connection_goes_does_not_wait_fo
         await asyncio.wait_for(declaring, SOON)
 
 
+async def test_a_connection_that_ended_before_the_attachment_was_made_is_told_to_it():
+    """Seen when the second connection took long: the attachment lived on without the first."""
+    closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    connection = Connection(Socket(), answers=True)
+    connection.transport = transport(closing)
+    links = Links(Link(connection, Socket()), lambda _: nullcontext())
+    closing.cancel()
+    await asyncio.sleep(0)
+    told: list[object] = []
+    links.watch(told.append)
+    await asyncio.sleep(0)
+    assert told == [closing]
+
+
 class OpeningTooLate:
     """A channel whose connection goes while its caller is cancelled."""
 

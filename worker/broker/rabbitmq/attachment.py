@@ -37,7 +37,8 @@ class RabbitBroker:
         self._locks: set[str] = set()
         self._asking: set[asyncio.Future[Any]] = set()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        publishing.on_closing = consuming.on_closing = self._on_closing
+        for links in (publishing, consuming):
+            links.watch(self._on_closing)
 
     @asynccontextmanager
     async def channel(self, *, prefetch: int = 0, publishing: bool = False) -> AsyncIterator[RabbitChannel]:

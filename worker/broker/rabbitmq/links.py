@@ -18,12 +18,12 @@ OnClosing = Callable[[asyncio.Future[Any]], None]
 
 
 class Links:
-    """`more`: makes the connection of this number. All of them belong to one attachment: `on_closing` is called when any of them ends."""
+    """`more`: makes the connection of this number. All of them belong to one attachment."""
 
-    def __init__(self, first: Link, more: Callable[[int], AbstractAsyncContextManager[Link]], on_closing: OnClosing = lambda _: None) -> None:
+    def __init__(self, first: Link, more: Callable[[int], AbstractAsyncContextManager[Link]]) -> None:
         self.first = first
-        self.on_closing = on_closing
         self._more = more
+        self._on_closing: list[OnClosing] = []
         self._used: dict[Link, int] = {}
         self._closings: list[asyncio.Future[Any]] = []
         self._opened = AsyncExitStack()
@@ -40,6 +40,12 @@ class Links:
             yield link
         finally:
             self._used[link] -= 1
+
+    def watch(self, on_closing: OnClosing) -> None:
+        """Call it when any of them ends, also one that has ended already."""
+        self._on_closing.append(on_closing)
+        for closing in self._closings:
+            closing.add_done_callback(on_closing)
 
     async def close(self) -> None:
         """Close all but the first."""
@@ -63,10 +69,8 @@ class Links:
     def _add(self, link: Link) -> None:
         self._used[link] = 0
         self._closings.append(closing := link.closing)
-        closing.add_done_callback(self._ended)
-
-    def _ended(self, closing: asyncio.Future[Any]) -> None:
-        self.on_closing(closing)
+        for on_closing in self._on_closing:
+            closing.add_done_callback(on_closing)
 
 
 @asynccontextmanager
