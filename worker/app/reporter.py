@@ -75,7 +75,7 @@ class Reporter:
             await publish_report(broker, key, report)
             until, told = self.clock.monotonic() + pace * INTERVAL, standing(report)
             while self.clock.monotonic() < until and self._standing(places) == told:
-                await self.clock.sleep(pace * SOONER)
+                await self.clock.sleep(pace * min(SOONER, INTERVAL))
 
     async def report(self, places: Sequence[RoutePlaces], interval: float) -> Report:
         """What this replica knows; sends no request. Thousands of routes are gathered piece by piece: other work goes on between."""
