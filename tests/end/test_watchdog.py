@@ -125,7 +125,7 @@ async def test_a_delivery_that_is_held_beyond_the_brokers_patience_is_created_on
     await came(halo, 2)
     await other.settles("assets")
     assert made(halo) == ["SN-next", "SN-slow"]
-    records = [record for entry in halo.journal.received("POST", "/Asset") for record in entry.body]
+    records = [record for entry in halo.journal.executed("POST", "/Asset") for record in entry.body]
     assert len([record for record in records if not record.get("id")]) == 2, "one that comes again later is found, and updated"
     await worker.ready()
 
