@@ -111,8 +111,8 @@ async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> lis
             while batch := await reader.batch(within):
                 within = QUIET
                 for delivery in batch:
-                    if (told := sealed_in(delivery, key)) is not None and told.get("at", 0.0) >= newest.get(str(told.get("name")), told).get("at", 0.0):
-                        newest[str(told.get("name"))] = told
+                    if (told := report_in(delivery, key)) is not None and told["at"] >= newest.get(told["name"], told)["at"]:
+                        newest[told["name"]] = told
                     await asyncio.sleep(0)
     except BrokerError:
         if broker.lost:
@@ -125,9 +125,10 @@ async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> lis
     return reports
 
 
-def sealed_in(delivery: Delivery, key: bytes) -> Mapping[str, Any] | None:
-    """What it says, where a worker wrote it."""
+def report_in(delivery: Delivery, key: bytes) -> Mapping[str, Any] | None:
+    """What a worker wrote, if a worker wrote it; of thousands of routes it is made into a `Report` only where it is the newest."""
     try:
-        return unseal(delivery.message.body, key, STATUS)
+        told = unseal(delivery.message.body, key, STATUS)
     except Undecodable:
         return None
+    return told if "name" in told and "at" in told else None

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from worker.broker.rabbitmq.connection import Link, linked
-from worker.core.errors import ChannelLost
+from worker.core.errors import BrokerUnreachable, ChannelLost
 
 logger = structlog.get_logger()
 SHARE = 2  # half of the channels of a connection are left to questions, declarations and locks, which come together when a worker starts
@@ -23,7 +23,7 @@ class Links:
     def __init__(self, first: Link, more: Callable[[int], AbstractAsyncContextManager[Link]]) -> None:
         self.first = first
         self._more = more
-        self._on_closing: list[OnClosing] = []
+        self._on_closing: OnClosing = lambda _: None
         self._used: dict[Link, int] = {}
         self._closings: list[asyncio.Future[Any]] = []
         self._opened = AsyncExitStack()
@@ -33,7 +33,7 @@ class Links:
 
     @asynccontextmanager
     async def with_room(self) -> AsyncIterator[Link]:
-        """A connection with room for a channel, held while the channel is open. Raises `BrokerError`."""
+        """A connection with room for a channel, held while the channel is open. Raises `ChannelLost`."""
         link = self._free() or await self._one_more()
         self._used[link] += 1
         try:
@@ -43,7 +43,7 @@ class Links:
 
     def watch(self, on_closing: OnClosing) -> None:
         """Call it when any of them ends, also one that has ended already."""
-        self._on_closing.append(on_closing)
+        self._on_closing = on_closing
         for closing in self._closings:
             closing.add_done_callback(on_closing)
 
@@ -62,15 +62,17 @@ class Links:
                 if self._closed:
                     raise ChannelLost("no channel can be opened: the connections are being closed")
                 number = len(self._used) + 1
-                self._add(await self._opened.enter_async_context(self._more(number)))
+                try:
+                    self._add(await self._opened.enter_async_context(self._more(number)))
+                except BrokerUnreachable as error:  # of the attachment only the one more is not there
+                    raise ChannelLost(f"no channel can be opened: {error}") from error
                 logger.info("broker.connection_added", number=number, reason="half of the channels of each other one are in use")
         return link
 
     def _add(self, link: Link) -> None:
         self._used[link] = 0
         self._closings.append(closing := link.closing)
-        for on_closing in self._on_closing:
-            closing.add_done_callback(on_closing)
+        closing.add_done_callback(self._on_closing)
 
 
 @asynccontextmanager
