@@ -177,6 +177,23 @@ async def test_a_connection_that_ended_before_the_attachment_was_made_is_told_to
     assert told == [closing]
 
 
+async def test_a_further_connection_that_cannot_be_made_costs_one_channel_and_not_the_attachment():
+    connection = Connection(Socket(), answers=True)
+    connection.transport = transport(asyncio.get_running_loop().create_future())
+    connection.transport.connection.connection_tune = SimpleNamespace(channel_max=2)
+
+    def refused(_: int) -> None:
+        raise BrokerUnreachable("no more connections")
+
+    links = Links(Link(connection, Socket()), refused)
+    async with links.with_room():
+        with pytest.raises(ChannelLost, match="no channel can be opened: no more connections"):
+            async with links.with_room():
+                pass
+    async with links.with_room() as again:
+        assert again is links.first
+
+
 class OpeningTooLate:
     """A channel whose connection goes while its caller is cancelled."""
 
