@@ -13,10 +13,12 @@ from tests.brokers.test_deliveries import Inbox
 from worker.broker.rabbitmq import connect
 from worker.broker.rabbitmq.attachment import RabbitBroker
 from worker.broker.rabbitmq.connection import Link
+from worker.broker.rabbitmq.declare import inspected
 from worker.core.message import Message
 from worker.core.topology import Topology, browsed
 
 ALLOWED = 2047
+PATIENCE = 30.0
 QUEUES = [f"q{number}" for number in range(9)]
 
 
@@ -76,3 +78,21 @@ async def test_more_channels_than_a_connection_may_have_cost_no_connection(broke
             await asyncio.gather(*(stack.enter_async_context(broker.channel()) for _ in range(start, start + 100)))
         assert await broker.queue_depth("nowhere") is None
         assert not broker.lost
+
+
+async def test_a_channel_that_the_broker_closes_is_free_again_while_much_is_written(broker: RabbitBroker):
+    """It closes one over each question about a queue that is not there. Where this is not confirmed, the next with its number costs the connection."""
+    link, asked = broker._consuming, asyncio.Event()
+
+    async def write() -> None:
+        async with link.methods(PATIENCE) as methods:
+            while not asked.is_set():
+                await methods.basic_qos(prefetch_count=1)
+
+    async def ask() -> None:
+        for _ in range(30):
+            assert await inspected(link, "missing", PATIENCE) is None
+        asked.set()
+
+    await asyncio.gather(ask(), *(write() for _ in range(30)))
+    assert not broker.lost

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import aio_pika
+import aiormq.connection
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import AbstractChannel as Methods
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
@@ -21,6 +22,7 @@ T = TypeVar("T")
 CLOSE_TIMEOUT = 2.0  # seconds for what is open when the broker is a black hole; then its socket is torn off
 OLDEST = (3, 10)
 NO_LIMIT = 65_535  # numbers of channels in AMQP
+NO_LIMIT_OF_FRAMES = 0
 
 
 class Socket(TransportFactory):
@@ -146,6 +148,7 @@ class Link:
 @asynccontextmanager
 async def linked(url: str, name: str, heartbeat: int, patience: float) -> AsyncIterator[Link]:
     """Raises `BrokerUnreachable` with what stands in the way."""
+    confirm_every_close()
     address = parse(url)
     if "heartbeat" not in address.query:
         address = address.update_query(heartbeat=heartbeat)
@@ -169,6 +172,15 @@ async def linked(url: str, name: str, heartbeat: int, patience: float) -> AsyncI
         yield link
     finally:
         await link.close()
+
+
+def confirm_every_close() -> None:
+    """Let any number of frames wait to be written.
+
+    aiormq 7.2.4 lets ten wait. While they do, it drops its confirmation of a channel that the broker closes, and uses the channel's number again:
+    RabbitMQ ends the connection then, over a "second 'channel.open'" or too many channels.
+    """
+    aiormq.connection.Connection.FRAME_BUFFER_SIZE = NO_LIMIT_OF_FRAMES
 
 
 async def within(connecting: Coroutine[Any, Any, None], patience: float, socket: Socket) -> None:
