@@ -197,7 +197,8 @@ async def test_an_operator_replays_dead_letters_and_moves_cursors(halo, stage, c
 
 async def test_readers_get_the_events(halo, stage, company):
     await of_others(company)
-    await start(stage, company)
+    worker = await start(stage, company)
+    await worker.logged("poll.ended", route="assets", result="complete")  # what was there before it is no event
     reader = company.reader
     assert await reader.may_declare("billing", **{"x-queue-type": "quorum"})
     assert await reader.may_bind("billing", "halo")
