@@ -188,8 +188,7 @@ def serve(address: str) -> list[str]:
     while True:
         for key, _ in waiting.select():
             if key.fileobj == 0:
-                shutil.rmtree(Path(address).parent, ignore_errors=True)
-                os._exit(0)
+                end_with_children(address, waiting)
             if key.fileobj is listener:
                 connection, _ = listener.accept()
                 request, descriptors = received(connection)
@@ -210,6 +209,15 @@ def serve(address: str) -> list[str]:
                 waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, connection))
             else:
                 told(key, waiting)
+
+
+def end_with_children(address: str, waiting: selectors.BaseSelector) -> NoReturn:
+    """A child that still runs was asked for by a process that was killed."""
+    for each in waiting.get_map().values():
+        if each.data:
+            os.kill(each.data[0], signal.SIGKILL)
+    shutil.rmtree(Path(address).parent, ignore_errors=True)
+    os._exit(0)
 
 
 def received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
