@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from worker.core.message import Delivery, Message
+from worker.core.message import Delivery, Message, up_to
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import state_queue, subscriber_dead_queue, wait_queue
 from worker.metrics import Metrics
@@ -30,7 +30,8 @@ class HeldBaton:
 class BatonLease:
     """Takes and puts one subscriber's baton on one channel. RabbitMQ gives the baton back when the channel closes."""
 
-    def __init__(self, channel: Channel, clock: Clock, subscriber: str, metrics: Metrics) -> None:
+    def __init__(self, broker: Broker, channel: Channel, clock: Clock, subscriber: str, metrics: Metrics) -> None:
+        self._broker = broker
         self._channel = channel
         self._clock = clock
         self._subscriber = subscriber
@@ -98,6 +99,7 @@ class BatonLease:
         """Change the due time of a waiting baton; False when none waits."""
         delivery = await self._channel.get(wait_queue(self._subscriber))
         if delivery is None:
+            await forward_due(self._broker, self._subscriber)
             return False
         held = await self._highest_of([delivery])
         if held is not None:
@@ -114,8 +116,18 @@ async def put_baton(channel: Channel, clock: Clock, subscriber: str, baton: Bato
         await channel.publish(Message(baton.encode()), routing_key=state_queue(subscriber))
 
 
+async def forward_due(broker: Broker, subscriber: str) -> None:
+    """Forward a baton that became due while its wait queue was read. To be called after a `get` from that queue that found nothing.
+
+    RabbitMQ holds back a message that expires during a `basic.get`, until the queue gets a consumer or another message. Seen on 3.10.8 and 4.0.5, in 4 to 7 % of
+    the gets at that moment.
+    """
+    async with broker.channel(prefetch=1) as channel:
+        await channel.consume(wait_queue(subscriber), lambda _: None, keep=up_to(0))  # a baton that it is handed returns with the channel
+
+
 @asynccontextmanager
 async def open_lease(broker: Broker, clock: Clock, subscriber: str, metrics: Metrics | None = None) -> AsyncIterator[tuple[BatonLease, Channel]]:
     """A lease on a channel of its own, on the publishing connection. Leaving it returns a baton that was not passed on."""
     async with broker.channel(prefetch=1, publishing=True) as channel:
-        yield BatonLease(channel, clock, subscriber, Metrics() if metrics is None else metrics), channel
+        yield BatonLease(broker, channel, clock, subscriber, Metrics() if metrics is None else metrics), channel

@@ -8,6 +8,7 @@ from worker.core.message import Message
 from worker.core.ports import Broker, Clock
 from worker.core.topology import Topology, baton_topology, birth_lock, born_marker, browsed, state_queue, wait_queue
 from worker.state.baton import Baton
+from worker.state.baton_lease import forward_due
 
 logger = structlog.get_logger()
 LOCK_RETRY = 0.2
@@ -39,8 +40,10 @@ async def put_new_baton(broker: Broker, subscriber: str, baton: Baton) -> None:
 
 
 async def baton_visible(broker: Broker, subscriber: str) -> bool:
-    """Whether a baton waits or is due. False also while a replica holds it."""
+    """Whether a baton waits or is due. False also while a replica holds it, or the broker holds it back: then it is forwarded."""
     depths = [await broker.queue_depth(state_queue(subscriber)), await broker.queue_depth(wait_queue(subscriber))]
+    if not any(depths):
+        await forward_due(broker, subscriber)
     return any(depths)
 
 

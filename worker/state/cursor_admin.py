@@ -12,7 +12,7 @@ from worker.core.message import Delivery
 from worker.core.ports import Broker, Channel, Clock
 from worker.core.topology import born_marker, state_queue, wait_queue
 from worker.state.baton import Baton, BatonUnreadable, KnownRef, highest
-from worker.state.baton_lease import put_baton
+from worker.state.baton_lease import forward_due, put_baton
 from worker.state.bootstrap import ensure_baton
 from worker.state.known_stream import KnownLost, KnownStream
 
@@ -44,6 +44,7 @@ async def read_status(broker: Broker, clock: Clock, subscriber: str) -> BatonSta
         taken = await take_all(channel, subscriber)
         batons = decode_batons(taken, clock.now())
         if not batons:
+            await forward_due(broker, subscriber)
             return BatonStatus(None, "away", born)
         waiting = all(delivery.queue == wait_queue(subscriber) for delivery in taken)
         return BatonStatus(highest(batons), "waiting" if waiting else "due", born)
@@ -66,6 +67,7 @@ async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor
                 for delivery in taken:
                     await delivery.ack()
                 return baton
+        await forward_due(broker, subscriber)
         await clock.sleep(RETRY)
 
 
