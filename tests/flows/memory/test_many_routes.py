@@ -10,9 +10,9 @@ import pytest
 
 from tests.tools.job import publisher, routes
 
-FEW, SOME, MANY = 5, 30, 120
-MOST = 1.2
-"""Times what a route takes among few; where each had held the names of all queues, it was twice as much."""
+FEW, SOME, MANY = 10, 90, 330
+MOST = 1.3
+"""Times what a route takes among few; where each had held the names of all queues, it was twice as much and more."""
 
 
 @pytest.fixture
