@@ -21,6 +21,7 @@ from tests.tools.rabbitmq import RabbitMQ, rabbitmq, vhost_of
 
 MOST_CPU = 0.02  # of a core
 MOST_SECONDS, MOST_MEGABYTES = 60.0, 300
+SUBSCRIBERS = 5  # of so many routes that start one is a subscriber: each has four queues and a channel
 WARM = 15.0  # seconds after which what a start leaves to do is done
 PATIENCE = 600.0
 TICKS, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
@@ -61,17 +62,18 @@ def megabytes(session: int) -> float:
     return int(Path(f"/proc/{session}/statm").read_text().split()[1]) * PAGE / 1024**2
 
 
-def definition(url: str, count: int) -> dict[str, object]:
-    """So many publishers with a default plan of retries."""
+def definition(url: str, publishers: int, subscribers: int = 0) -> dict[str, object]:
+    """Publishers with a default plan of retries, and subscribers that poll each hour."""
     auth = {"type": "client_credentials", "client_id": "sandbox-client", "client_secret": "sandbox-secret"}
-    publishers = {f"route-{number}": {"client": "main", "queue": f"idle.{number}", "entity": "Asset"} for number in range(count)}
-    return {"clients": {"main": {"url": url, "auth": auth}}, "publishers": publishers}
+    writing = {f"route-{number}": {"client": "main", "queue": f"idle.{number}", "entity": "Asset"} for number in range(publishers)}
+    reading = {f"list-{number}": {"client": "main", "entity": "Asset", "every": "1h"} for number in range(subscribers)}
+    return {"clients": {"main": {"url": url, "auth": auth}}, "publishers": writing, "subscribers": reading}
 
 
-async def started(broker: RabbitMQ, url: str, halo: str, count: int, idle: float) -> Start:
-    """Start a worker with so many routes, and watch it for some seconds."""
+async def started(broker: RabbitMQ, url: str, routes: dict[str, object], idle: float = 0.0) -> Start:
+    """Start a worker with these routes, and watch it for some seconds."""
     with tempfile.TemporaryDirectory() as name:
-        write_routes(Path(name), definition(halo, count))
+        write_routes(Path(name), routes)
         began = time.monotonic()
         async with worker_process(Path(name), url, log_level="info") as worker:
             await worker.ready(PATIENCE)
@@ -105,18 +107,18 @@ async def killed(broker: RabbitMQ, worker: WorkerProcess) -> tuple[float, float]
 def main(idle: int = 400, many: int = 2000, seconds: float = 60.0) -> bool:
     with halo_process(tickets=10) as halo:
         with rabbitmq() as broker:
-            few = asyncio.run(started(broker, broker.new_vhost(), halo.url, idle, seconds))
+            few = asyncio.run(started(broker, broker.new_vhost(), definition(halo.url, idle), seconds))
             print(f"{idle} idle routes: {few.cpu:.1%} of a core over {seconds:g} s (most {MOST_CPU:.0%}); {few.queues} queues; first start {few.seconds:.0f} s")
             print(
                 f"{idle} routes, broker killed: it serves again {few.broker_back:.0f} s after its start, the worker {few.worker_back:.0f} s later", flush=True
             )
         with rabbitmq() as broker:
-            url = broker.new_vhost()
-            first = asyncio.run(started(broker, url, halo.url, many, 0.0))
+            url, routes = broker.new_vhost(), definition(halo.url, many - many // SUBSCRIBERS, many // SUBSCRIBERS)
+            first = asyncio.run(started(broker, url, routes))
             print(
                 f"{many} routes: first start {first.seconds:.0f} s (most {MOST_SECONDS:.0f}); {first.queues} queues; {first.megabytes:.0f} MB (most {MOST_MEGABYTES})"
             )
-            again = asyncio.run(started(broker, url, halo.url, many, 0.0))
+            again = asyncio.run(started(broker, url, routes))
             print(f"{many} routes: start with their queues there {again.seconds:.0f} s; {again.megabytes:.0f} MB", flush=True)
     memory = max(first.megabytes, again.megabytes)
     return few.cpu <= MOST_CPU and max(first.seconds, again.seconds) <= MOST_SECONDS and memory <= MOST_MEGABYTES

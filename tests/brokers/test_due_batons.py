@@ -21,7 +21,7 @@ from worker.state.cursor_admin import read_status
 CLOCK = SystemClock()
 DUE = 0.05
 SUBSCRIBERS = [f"s{number}" for number in range(15)]  # at once: the broker is then some milliseconds late
-ROUNDS = 20
+ROUNDS = 8
 
 
 @pytest.fixture
