@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.evaluator.conftest import LIMITS, PATIENT, opened
 from tests.tools.waiting import SOON, until
 from worker.core.errors import EvaluatorUnavailable, ExpressionFailed
 from worker.core.evaluation import Question
@@ -62,27 +63,29 @@ def count(metric, *labels):
 
 
 @pytest.mark.parametrize(
-    ("question", "cause", "said"),
+    ("limits", "question", "cause", "said"),
     [
-        (Question((UNSTOPPABLE,), TEXTS, {}), "time", "it took longer than allowed (D1012)"),
-        (GREEDY, "memory", "it took more memory than allowed (128 MiB)"),
-        (PANIC, "failed", "the expression engine failed on it (exit code 1)"),
+        (LIMITS, Question((UNSTOPPABLE,), TEXTS, {}), "time", "it took longer than allowed (D1012)"),
+        (PATIENT, GREEDY, "memory", "it took more memory than allowed (128 MiB)"),
+        (PATIENT, PANIC, "failed", "the expression engine failed on it (exit code 1)"),
     ],
     ids=["time", "memory", "panic"],
 )
-async def test_what_ends_a_process_is_told_in_a_sentence_of_its_own_and_counted(evaluator, question, cause, said):
-    with pytest.raises(ExpressionFailed) as failed:
-        await evaluator.answer(question)
-    assert str(failed.value) == said
-    assert count(evaluator.metrics.expressions_stopped, cause) == 1
-    assert count(evaluator.metrics.evaluator_restarts, cause) >= 1
-    assert await evaluator.answer(FINE) == [2]
+async def test_what_ends_a_process_is_told_in_a_sentence_of_its_own_and_counted(limits, question, cause, said):
+    async with opened(limits) as evaluator:
+        with pytest.raises(ExpressionFailed) as failed:
+            await evaluator.answer(question)
+        assert str(failed.value) == said
+        assert count(evaluator.metrics.expressions_stopped, cause) == 1
+        assert count(evaluator.metrics.evaluator_restarts, cause) >= 1
+        assert await evaluator.answer(FINE) == [2]
 
 
-async def test_the_expression_that_ended_the_process_is_named_among_several(evaluator):
-    with pytest.raises(ExpressionFailed) as failed:
-        await evaluator.answer(Question(("s", "$uppercase(s)", *PANIC.expressions, "s & 'x'"), PANIC.context, {}))
-    assert failed.value.index == 2
+async def test_the_expression_that_ended_the_process_is_named_among_several():
+    async with opened(PATIENT) as evaluator:
+        with pytest.raises(ExpressionFailed) as failed:
+            await evaluator.answer(Question(("s", "$uppercase(s)", *PANIC.expressions, "s & 'x'"), PANIC.context, {}))
+        assert failed.value.index == 2
 
 
 async def test_an_expression_that_the_engine_itself_stops_is_counted_as_well(evaluator):
