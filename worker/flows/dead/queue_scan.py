@@ -19,7 +19,7 @@ IDLE_POLL = 0.5  # seconds without a message before the scan asks for the depth
 REQUEUE_POLL = 0.02  # seconds between two questions for the depth
 REQUEUE_TIMEOUT = 2.0  # seconds within which a queue gets back what a closed channel held
 TURN_AFTER = 256 * 1024  # bytes read before the event loop runs other tasks
-EACH = 8 * 1024  # bytes: what the headers of a message count for
+EACH = 8 * 1024  # bytes that the headers of a message count for
 STALL_TIMEOUT = 30.0  # seconds within which a broker must deliver a ready message
 
 
@@ -67,7 +67,7 @@ class QueueScan:
         """In order. Ends early if other consumers take from the queue meanwhile. Raises `BrokerError`."""
         waited, since = 0.0, 0
         while self.seen < self.depth:
-            if since >= TURN_AFTER:  # what has arrived is taken without a wait, and its reader hashes it
+            if since >= TURN_AFTER:  # a message that has arrived is taken without a wait, and its reader hashes it
                 since = 0
                 await asyncio.sleep(0)
             scanned = self._channels[-1] if self._channels and self._channels[-1].held < self._capacity else await self._open()
@@ -112,7 +112,10 @@ class QueueScan:
         await self._channels[-1].channel.cancel(tag)
 
     async def put_back(self) -> None:
-        """Close the channels in order, each after the queue has back what the one before held: the broker ends closed channels in no fixed order."""
+        """Close the channels in order, each after the queue has taken back the messages of the channel before.
+
+        The broker itself ends closed channels in no fixed order.
+        """
         async with AsyncExitStack() as stack:
             for scanned in reversed(self._channels):
                 stack.push_async_callback(self._close, scanned)

@@ -17,7 +17,7 @@ MILLISECOND = 1_000
 
 
 def microseconds(moment: datetime | None) -> int | None:
-    """Since 1970."""
+    """Return the microseconds since 1970."""
     return None if moment is None else (moment - EPOCH) // MICROSECOND
 
 
@@ -39,7 +39,7 @@ def step_of(stamp: int) -> int:
 
 
 def footprint_of(key: str, sent: Row, before: Row | None, answer: Row) -> WriteFootprint:
-    """What a POST left. `before`: the record as it was read before an update, None for a create; `answer`: the record as Halo answered it."""
+    """Return the footprint of a POST. `before`: the record as it was read before an update, None for a create; `answer`: the record as Halo answered it."""
     if before is None:
         return WriteFootprint(key, "created", after=stamp_of(answer))
     return WriteFootprint(key, "updated", stamp_of(before), stamp_of(answer), unexplained(sent, before, answer))
@@ -47,7 +47,7 @@ def footprint_of(key: str, sent: Row, before: Row | None, answer: Row) -> WriteF
 
 @dataclass(frozen=True, slots=True)
 class ObservedRow:
-    """What a poll knows of a row that it would publish.
+    """The knowledge of a poll about a row that it would publish.
 
     `stamp`: the row's update stamp. `known`: the subscriber has dealt with the record before; `dealt_with`: the stamp that it had then, where it had one.
     `settled`: every change before this moment is dealt with (microseconds since 1970). `ignore`: members that the route ignores.

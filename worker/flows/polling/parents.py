@@ -96,7 +96,7 @@ class ParentProcessor:
         if isinstance(found, Unfetched):
             await self._unread(turn, found)
             return
-        if found is None:  # the parent is deleted; the next complete scan of the parents tells what becomes of its children
+        if found is None:  # the parent is deleted; the next complete scan of the parents decides about its children
             turn.tally.add("gone_parents")
             return
         error, turn.error = turn.error, ""
@@ -120,7 +120,10 @@ class ParentProcessor:
         return bool(absent)
 
     def _context(self, turn: Turn, parent: str, context: ScanContext) -> ScanContext:
-        """What is new among the children. Those of a parent that is read for the first time may be older than the start of the route."""
+        """Return the context that says which children are new.
+
+        The children of a parent that is read for the first time may be older than the start of the route.
+        """
         content = turn.known.get(PREFIX + parent)
         first = content is None or content.startswith(UNREAD)
         newer = context.since or context.cursor

@@ -112,7 +112,7 @@ class RowProcessor:
 
     def _change(self, turn: Turn, row: Row, context: ScanContext, parent: Parent) -> Change | None:
         key, digest = row.key, row.digest
-        if self._route.changes == "all":  # known are only records that are parked as they are
+        if self._route.changes == "all":  # only parked records are known, with the content that was parked
             return Change("updated", key, row.record, None, digest) if row.fresh and turn.known.get(key) != digest else None
         previous = turn.known.get(key)
         again = context.again is not None and row.fresh
@@ -165,7 +165,7 @@ class RowProcessor:
         self._remember(turn, changes)
 
     async def publish_deletions(self, turn: Turn, keys: Sequence[str]) -> None:
-        """Publish that these known records are deleted, but for what the worker deleted itself."""
+        """Publish the deletions of these known records, except the records that the worker deleted itself."""
         poll = f"{turn.baton.epoch}.{turn.baton.polls}"  # a record may be deleted, come back as it was, and be deleted again
         deletions = [deletion(self._route, key, f"{turn.known.hashes[key]}.{poll}") for key in keys]
         await self.publish(turn, await self._without_echoes(turn, deletions, ScanContext()))
