@@ -1,4 +1,4 @@
-"""One record's story: the notes of the trace that belong to a record, a message or a correlation id, put together."""
+"""One record's story: the notes of the trace that belong to a record, a message or a correlation id."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ class Story:
 def story_of(batches: Sequence[bytes], subject: Subject) -> list[Told]:
     """Return the story in the order of time.
 
-    It holds the notes of the subject, the notes that share a message id or a correlation id with them, and what subscribers saw of the records that they wrote.
+    It holds the notes of the subject, and the notes that share a message id or a correlation id with them. It also holds what subscribers saw of the records
+    that these notes wrote.
     """
     story = Story()
     texts = [subject.key] if subject.space else list(subject.ids)

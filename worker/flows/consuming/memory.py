@@ -143,7 +143,7 @@ class Memory:
     `largest`: bytes of the largest body that is read. `in_flight`: bytes of bodies that all consumers may hold together; the waiting queues of `rooms` ordered
     routes may hold as many again. `receipts`: for messages that wait.
 
-    A body counts from before it arrives until its message is settled. The work on bodies counts besides, up to one and a half times as much. A holder of a
+    A body counts from before it arrives until its message is settled. The work on bodies counts besides, up to one and a half times `in_flight`. A holder of a
     share of the work waits for nothing else here, so that no wait is for ever. Bodies of at most `FREE` bytes do not count.
     """
 
@@ -178,8 +178,7 @@ class Memory:
     async def turn(self) -> None:
         """Wait until a large body may begin.
 
-        Large bodies begin one after the other, with turns of the event loop between: each can hold the loop for 30 ms, and several in a row would delay all
-        other work.
+        Large bodies begin one after the other, with turns of the event loop between. Each can hold the loop for 30 ms; several in a row would delay everything.
         """
         async with self._one_begins:
             for _ in range(TURNS_BETWEEN):

@@ -144,7 +144,7 @@ class Returner:
             self._show()
 
     def _show(self) -> None:
-        """Show in readiness which queues refuse copies. Forget a queue for which no copy has come since `forgotten`."""
+        """Show in readiness which queues refuse copies. A queue that refuses no further copy until `forgotten` is not shown any more."""
         now = self._clock.monotonic()
         self._troubles = {home: trouble for home, trouble in self._troubles.items() if trouble.forgotten > now}
         if not self._troubles:

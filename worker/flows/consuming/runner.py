@@ -30,7 +30,7 @@ from worker.waits import wait_scope
 logger = structlog.get_logger()
 Handler = Callable[[Delivery, DeliveryState], Awaitable[Outcome]]
 Report = Callable[[Outcome, Settlement, DeliveryState, float], None]
-"""Reports the settlement of a message, and the seconds since the worker took it."""
+"""Reports the settlement of a message, and the seconds since the worker took the message."""
 WEIGHT_OF_COPY = 3  # times the body: its frames, the bytes that the socket has not taken yet, and the body itself once more
 LONGEST_WORD = 100
 KEPT = 1000  # results whose redelivery never came (another replica had it) are dropped, oldest first

@@ -28,7 +28,7 @@ LONGEST_LIST = 1000  # characters of the names of headers that were left out
 
 @dataclass(slots=True)
 class ReadinessProblem:
-    """Shows in readiness that a route cannot put its messages where they belong."""
+    """Shows in readiness that a route cannot settle its messages."""
 
     health: Health
     part: str

@@ -12,10 +12,10 @@ LEAST_OFTEN = 6  # times as long, for a queue that stays empty
 
 
 async def stalled(broker: Broker, clock: Clock, queue: str, arrivals: Callable[[], int], has_room: Callable[[], bool], well: Callable[[], None]) -> str:
-    """Return the reason when the consumer is stalled at two looks in a row.
+    """Return the reason when the consumer is stalled at two checks in a row. Raises `BrokerError`.
 
-    `arrivals` counts its deliveries; the worker calls `well` when the consumer is not stalled. Raises `BrokerError`. The worker asks the broker only when no
-    delivery came, and less and less often as long as the queue is empty: hundreds of idle routes would cost much otherwise.
+    `arrivals` counts its deliveries; the worker calls `well` when the consumer is not stalled. The worker asks the broker only when no delivery came, and less
+    and less often as long as the queue is empty. Hundreds of idle routes would cost much otherwise.
     """
     suspicion, patience = None, 1
     while True:

@@ -186,7 +186,7 @@ def decoded_body(message: Message) -> Any:
 
 
 def fingerprint_of(message: Message, body_digest: bytes, at: datetime | None) -> bytes:
-    """A hash over what identifies a letter: ids, time, replay count and body."""
+    """Return a hash of the parts that identify a letter: ids, time, replay count and body."""
     hashed = blake2b(digest_size=16)
     for part in (message.message_id, message.correlation_id or "", "" if at is None else at.isoformat(), str(message.headers.get("replays"))):
         hashed.update(f"{len(part)}:{part}".encode("utf-8", "replace"))

@@ -18,12 +18,12 @@ from worker.flows.running.endings import ended_well
 from worker.flows.running.run_message import Run
 
 SENDING_KINDS = frozenset({"publisher", "steps"})  # dead queues whose messages have an effect outside the broker
-ENDED_AFTER = 120.0  # seconds after its death in which an attempt of a letter has ended, and Halo's lists show what it left
+ENDED_AFTER = 120.0  # seconds after its death within which an attempt of a letter has ended, and Halo's lists show its result
 EXTRA_TRIES = 100  # more than the attempts that can have been claimed for a letter without a trace in its headers
 
 
 class Verdict(StrEnum):
-    """What an operator says about letters that may have had their effect; the values of `--as`."""
+    """An operator's verdict on letters that may have had their effect; the values of `--as`."""
 
     SENT = "sent"
     NOT_SENT = "not-sent"

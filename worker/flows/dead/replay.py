@@ -91,7 +91,7 @@ class ReplayToQueue:
 
 
 class ReplayThroughRoute:
-    """Replays letters that came from no queue: computes what the current route publishes for them, and publishes it."""
+    """Replays letters that came from no queue: computes and publishes the effects of the current route for them."""
 
     def __init__(self, effects: ReplayEffects, broker: Broker, clock: Clock) -> None:
         self._effects = effects

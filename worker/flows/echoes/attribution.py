@@ -71,7 +71,7 @@ def _is_explained(name: str, before: Any, after: Any, sent: Mapping[str, Any]) -
 
 
 def _elements_are_explained(before: Any, after: Any, sent: Any) -> bool:
-    """In a list of objects with distinct ids or names, only those that were sent may have changed, and new ones come from those sent without an id."""
+    """In a list of objects with distinct ids or names, only the sent objects may have changed. New objects come from sent objects without an id."""
     old, new = _by_identity(before or []), _by_identity(after or [])
     if old is None or new is None or not _are_objects(sent):
         return True

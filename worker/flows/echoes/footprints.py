@@ -63,8 +63,8 @@ class ObservedRow:
 def is_echo(row: ObservedRow, footprints: Sequence[WriteFootprint]) -> bool:
     """Whether only our own writes lie between the state that was dealt with and this row. False in doubt, and for a row without a stamp.
 
-    Every update moves the stamp. So a write of ours must have left the row's stamp, and must have found either the stamp that was dealt with or the one that
-    an earlier write of ours left, and so on.
+    Every update moves the stamp. So a write of ours must have left the row's stamp. It must have found the stamp that was dealt with, or the stamp that an
+    earlier write of ours left, and so on.
     """
     stamp = row.stamp
     for footprint in reversed(footprints):
@@ -81,7 +81,7 @@ def is_echo(row: ObservedRow, footprints: Sequence[WriteFootprint]) -> bool:
 
 
 def is_own_deletion(row: ObservedRow, footprints: Sequence[WriteFootprint]) -> bool:
-    """Whether we deleted the record that is gone, and it was not restored and changed since. False without stamps."""
+    """Whether the worker deleted the missing record, and no other writer restored and changed it since. False without stamps."""
     deleted = [footprint.before for footprint in footprints if footprint.kind == "deleted"]
     if not deleted or deleted[-1] is None or row.dealt_with is None:
         return False

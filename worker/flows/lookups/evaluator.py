@@ -1,4 +1,4 @@
-"""Evaluates expressions with their lookups: it answers what `$table` and `$id` ask, and has the expressions evaluated again with the answers."""
+"""Evaluates expressions with their lookups: answers the lookups of `$table` and `$id`, and evaluates the expressions again with the answers."""
 
 from __future__ import annotations
 

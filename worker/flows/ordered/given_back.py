@@ -1,7 +1,7 @@
 """Messages that went back to the queue before they were moved: they must come again before any message behind them.
 
-RabbitMQ takes back the messages of a closed channel some time after it has closed: with bodies of 1.5 MiB, after its successor has begun to consume (one run of
-two on 4.0.5, seldom on 3.10.8). The broker then delivers the messages that wait in the queue first.
+RabbitMQ takes back the messages of a closed channel some time after it has closed. With bodies of 1.5 MiB this is after its successor has begun to consume (one
+run of two on 4.0.5, seldom on 3.10.8). The broker then delivers the messages that wait in the queue first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 class GivenBack:
     """The order of these messages, and whether this worker was the first to have them.
 
-    A message that is gone meanwhile is expected for the time of all pauses together.
+    A message that is no longer in the queue is expected for the time of all pauses together.
     """
 
     def __init__(self) -> None:

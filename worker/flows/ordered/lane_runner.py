@@ -121,7 +121,7 @@ class LaneRunner:
         return replace(outcome, body=None) if isinstance(outcome, Done) else outcome
 
     def require_channel(self) -> None:
-        """Raises `ChannelLost` when another session settles what this one holds."""
+        """Raises `ChannelLost` when another session settles the messages of this one."""
         if self._lost:
             raise ChannelLost("its channel was lost: the message is delivered and settled again")
 

@@ -14,7 +14,7 @@ from worker.flows.ordered.turns import Turns
 
 T = TypeVar("T")
 Place = tuple[int, str]
-"""Where a message stands: its sequence, and its id."""
+"""The place of a message in the order: its sequence, and its id."""
 Made = tuple[int, int]
 """How far a copy of a message is; the copy with more attempts is the later one."""
 

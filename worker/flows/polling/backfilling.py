@@ -93,7 +93,7 @@ class Backfiller:
             logger.info("backfill.ended", **told, result=backfill.state, reason=backfill.reason)
 
     async def _pages(self, backfill: Backfill, pause: Callable[[], bool]) -> AsyncIterator[Backfill]:
-        """The backfill after each page. Raises `BackfillFailed` and what publishing raises."""
+        """Yield the backfill after each page. Raises `BackfillFailed` and the errors of publishing."""
         parameters = await subscriber_request(self._route, self._evaluator)
         listing, query = self._route.operation.listing, parameters["query"]
         request = build_request(self._route.operation, parameters["path"], query)

@@ -49,7 +49,7 @@ class Found:
 
 
 Fetch = Callable[[Change], Awaitable[Change | Unfetched]]
-"""Asks Halo for what a change lacks. Raises `DetailsStopped`."""
+"""Asks Halo for the data that a change lacks. Raises `DetailsStopped`."""
 
 
 def details_request(operation: Operation, record: Mapping[str, Any], request_query: Mapping[str, Any]) -> Request:

@@ -1,4 +1,4 @@
-"""Reads one whole list below a record: the children of a parent, or what a route includes in its records."""
+"""Reads one whole list below a record: the children of a parent, or a list that a route includes in its records."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def failed_element(index: int, item: Any, failure: Failure) -> dict[str, Any]:
 async def lane_items(items: Sequence[Any], lanes: int) -> list[ElementList]:
     """Return the elements of each lane. Raises `Undecodable`.
 
-    The first lane takes the first of every `lanes` elements, the second lane the second, and so on: all lanes go through the list at the same pace.
+    The first lane takes the first of every `lanes` elements, the second lane the second, and so on. So all lanes go through the list at the same pace.
     """
     return [await ElementList.paced(items[lane::lanes]) for lane in range(lanes)]
 

@@ -14,13 +14,13 @@ from worker.threads import in_thread_if_large
 
 FASTEST = 1  # the level of zlib
 DEEPER = MAX_DEPTH + 4
-KEPT = 4  # texts whose values are kept: those of the iterations that are under way
+KEPT = 4  # texts whose values are kept: the texts of the iterations that are under way
 LONGEST_KEPT = 1024 * 1024  # characters
 HEAVIEST_KEPT = 16 * 1024 * 1024  # bytes as values: the memory limit does not count kept values, and some kB of text can unpack to 100 MB
 
 
 class NotKept(Exception):
-    """Carries a value that is too heavy to be kept: what a function raises is not cached."""
+    """Carries a value that is too heavy to be kept: an exception is not cached."""
 
     def __init__(self, value: Any) -> None:
         super().__init__("too heavy")

@@ -36,8 +36,8 @@ class Returned:
 class Run:
     """One run. `step` None: nothing is done yet, and `request` is the starting payload. `status`, `response`: of the last method or action.
 
-    `visit` counts the messages of the run. `steps` counts the steps that it began; each element of an iteration counts its own. `callers`: the runs that wait
-    for its end, outermost first. If the last caller iterates, this run is one of its elements: `variables` and `plain` hold the differences from that run's,
+    `visit` counts the messages of the run. `steps` counts the steps that it began, for each element of an iteration from 0. `callers`: the runs that wait for
+    its end, outermost first. If the last caller iterates, this run is one of its elements. `variables` and `plain` then hold the differences from that run's,
     `removed` the names that this run no longer has, and `request` is that run's. `each`: the iteration of the step, once it has begun. `catches`: of a caller,
     whether a failure of the run below goes to it. `depth`: the number of starts above this run.
     """

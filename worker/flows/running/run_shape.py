@@ -1,4 +1,4 @@
-"""The members of a run's JSON document: their types, and those that the first versions of the worker did not write."""
+"""The members of a run's JSON document: their types, and the members that the first versions of the worker did not write."""
 
 from __future__ import annotations
 

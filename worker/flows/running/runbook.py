@@ -40,7 +40,7 @@ from worker.threads import in_thread
 
 logger = structlog.get_logger()
 PATIENCE = 1.0  # seconds within which the claim of the next step may show that a redelivered step is finished
-PAUSE = 1.0  # seconds for which the worker holds a step that it cannot claim: the step would come back at once
+PAUSE = 1.0  # seconds for which the worker holds a step that it cannot claim: otherwise the step would come back at once
 
 
 class RunbookFlow:
@@ -225,7 +225,7 @@ class RunbookFlow:
         return Refused(DeadClass.FAILED, f"no branch of step {step.name!r} holds", status)
 
     async def _holds(self, when: Condition, values: Values) -> bool:
-        """Whether the condition holds. The step's work is done already, so this waits for an evaluator instead of failing."""
+        """Whether the condition holds. The step's work is done already: it must not go back, so this waits until an evaluator is available."""
         return await once_evaluated(lambda: when.holds(values.context(), {}, self._evaluator), self._clock)
 
     async def _ended(self, run: Run, step: Step, values: Values) -> Outcome:

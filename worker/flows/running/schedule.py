@@ -71,7 +71,7 @@ class ScheduleFlow:
                 await self._turn(lease, channel, held)
 
     async def _turn(self, lease: BatonLease, channel: Channel, held: HeldBaton) -> None:
-        """Start the due run, then put the baton of the next time. After a crash in between the worker publishes the run again, as the same run."""
+        """Start the due run, then publish the baton of the next time. After a crash in between the worker publishes the run again, as the same run."""
         baton, now = held.baton, self._clock.now()
         if baton.due > now:
             await lease.put(held, baton.advanced(due=baton.due))  # it came early: another replica drained the waiting queue

@@ -57,7 +57,7 @@ class Attempts:
 
 
 class Attempt:
-    """One delivery's right to send: `send` reserves, begins and sends; `with_history` adds to the outcome what the next copy must know."""
+    """One delivery's right to send: `send` reserves, begins and sends; `with_history` adds to the outcome the facts that the next copy needs."""
 
     def __init__(self, attempts: Attempts, identity: str, state: DeliveryState, delays: tuple[float, ...], *, remembered: bool | None, unnamed: bool) -> None:
         self._attempts = attempts

@@ -114,7 +114,7 @@ def unshaped(error: EvaluatorUnavailable | ExpressionError | Undecodable | Reque
 
 
 async def is_left_out(route: Publisher, document: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> bool:
-    """Whether the route's `when` leaves the message out. Raises what evaluation raises."""
+    """Whether the route's `when` leaves the message out. Raises the errors of the evaluation."""
     return route.when is not None and not await route.when.holds(document, bindings, evaluator)
 
 
