@@ -1,1 +1,1 @@
-"""What the worker does: subscribers, publishers, and the one loop that consumes."""
+"""The work of the worker: subscribers, publishers, and the one loop that consumes queues."""

@@ -1,4 +1,4 @@
-"""What becomes of a message while no expression can be evaluated: it is none of its fault."""
+"""Handles a message while no expression can be evaluated: the message is not at fault."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ AGAIN_AFTER = 1.0  # seconds
 
 
 def unevaluated(error: EvaluatorUnavailable) -> Unsent:
-    """Tried again, uncounted, where nothing was done yet."""
+    """Return the outcome of a message for which nothing was done yet: it is tried again, uncounted."""
     return Unsent(str(error), counted=False, after=AGAIN_AFTER)
 
 
 async def once_evaluated(evaluate: Callable[[], Awaitable[Value]], clock: Clock) -> Value:
-    """What this yields as soon as it can be evaluated, for what cannot go back: the step before it is done, or others wait behind it."""
+    """Return the value as soon as it can be evaluated.
+
+    For a message that cannot go back: the step before it is done, or other messages wait behind it.
+    """
     repeats = Repeats()
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The request of a route: its parameters evaluated, with the input transformer laid over them."""
+"""Builds the request of a route: evaluates its parameters, and lays the result of the input transformer over them."""
 
 from __future__ import annotations
 

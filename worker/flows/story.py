@@ -1,4 +1,4 @@
-"""One record's story: the notes of the trace that belong to a record, a message or a correlation id, put together."""
+"""One record's story: the notes of the trace that belong to a record, a message or a correlation id."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from worker.catalogue.catalogue import load
 
 ROUNDS = 8  # hops from message to message: steps of a runbook, replays, answers of other systems
 LATEST = 253_402_300_799  # seconds since 1970: the end of the year 9999
-TEXTS = {"e": None, "r": None, "m": "", "c": "", "s": "", "next": "", "way": ""}  # with what stands for one that is not there
+TEXTS = {"e": None, "r": None, "m": "", "c": "", "s": "", "next": "", "way": ""}  # each text of a note, with its default; None: it is required
 Told = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is asked for: a record by its id space and key, or any id of a message."""
+    """The subject of a story: a record by its id space and key, or any id of a message."""
 
     space: str = ""
     key: str = ""
@@ -26,7 +26,7 @@ class Subject:
 
     @classmethod
     def of(cls, subject: str, record: str | None = None) -> Self:
-        """A record where there are two words, otherwise any id of a message. Raises `UnknownEntity`."""
+        """Return the subject for an entity and a record, otherwise for any id of a message. Raises `UnknownEntity`."""
         if record is None:
             return cls(ids=frozenset({subject}))
         catalogue = load()
@@ -46,7 +46,7 @@ class Story:
     _seen: set[tuple[int, int]] = field(default_factory=set)
 
     def add(self, found: Iterable[tuple[tuple[int, int], Told]]) -> list[Told]:
-        """The new ones among these."""
+        """Add these notes; return the new ones among them."""
         new = [(place, note) for place, note in found if place not in self._seen]
         self._seen.update(place for place, _ in new)
         self.notes += [note for _, note in new]
@@ -54,7 +54,11 @@ class Story:
 
 
 def story_of(batches: Sequence[bytes], subject: Subject) -> list[Told]:
-    """Direct notes, those that share a message id or a correlation id with them, and what subscribers saw of the records that they wrote."""
+    """Return the story in the order of time.
+
+    It holds the notes of the subject, and the notes that share a message id or a correlation id with them. It also holds what subscribers saw of the records
+    that these notes wrote.
+    """
     story = Story()
     texts = [subject.key] if subject.space else list(subject.ids)
     follow(batches, story, story.add(matching(batches, texts, subject.named_in)))
@@ -72,7 +76,7 @@ def story_of(batches: Sequence[bytes], subject: Subject) -> list[Told]:
 
 
 def follow(batches: Sequence[bytes], story: Story, start: list[Told]) -> None:
-    """Add what shares an id with these notes, and with what was added."""
+    """Add the notes that share an id with these notes, or with notes that were added."""
     known: set[str] = set()
     news = start
     for _ in range(ROUNDS):
@@ -84,12 +88,12 @@ def follow(batches: Sequence[bytes], story: Story, start: list[Told]) -> None:
 
 
 def ids_of(note: Told) -> set[str]:
-    """Of the message, and of the one that it went on as."""
+    """Return the ids of the message, and of the message that follows it."""
     return {note[name] for name in ("m", "c", "next") if note.get(name)}
 
 
 def fits(note: Any) -> bool:
-    """Whether it is a note as the worker writes them: others may write to the stream, too."""
+    """Whether this is a note as the worker writes it: other programs may write to the stream, too."""
     if not isinstance(note, dict) or type(note.get("t")) not in {int, float} or not 0 <= note["t"] <= LATEST:
         return False
     texts = all(isinstance(note.get(name, absent), str) for name, absent in TEXTS.items())
@@ -97,7 +101,7 @@ def fits(note: Any) -> bool:
 
 
 def matching(batches: Sequence[bytes], texts: Sequence[str], wanted: Callable[[Told], bool]) -> Iterable[tuple[tuple[int, int], Told]]:
-    """The notes with their places. A batch in which none of the texts stands is not parsed."""
+    """Yield the wanted notes with their places. A batch that contains none of the texts is not parsed."""
     needles = [orjson.dumps(text)[1:-1] for text in texts]
     for number, batch in enumerate(batches):
         if not any(needle in batch for needle in needles):

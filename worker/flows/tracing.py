@@ -1,4 +1,4 @@
-"""What the flows note in the trace of a message: when it arrives, what was written for it, and what becomes of it."""
+"""Builds the notes of a message's trace: its arrival, its writes, and its settlement."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def received(route: str, state: DeliveryState) -> Note:
 
 
 def settled(route: str, outcome: Outcome, settlement: Settlement, state: DeliveryState) -> Note:
-    """What becomes of it."""
+    """Return the note of a settlement."""
     event, more = told(outcome, settlement)
     return Note(event, route, state.message_id, state.correlation_id, more=tuple(more.items()))
 
 
 def told(outcome: Outcome, settlement: Settlement) -> tuple[str, dict[str, Any]]:
-    """The stage and its details. Total over the settlements."""
+    """Return the stage of a settlement and its details. Total over the settlements."""
     match settlement:
         case Ack():
             return "skipped" if isinstance(outcome, Skipped) else "done", {"status": getattr(outcome, "status", None)}
@@ -41,7 +41,7 @@ def told(outcome: Outcome, settlement: Settlement) -> tuple[str, dict[str, Any]]
 
 
 def written(route: Publisher, write: Write, outcome: Done, state: DeliveryState) -> Note:
-    """Halo has it: the records by the ids of its answer, otherwise by those that were sent."""
+    """Return the note of a write that Halo has stored: the records by the ids of its answer, otherwise by the ids that were sent."""
     key = route.operation.key
     records = first_keys(outcome.body, key) or first_keys(write.payload, key) or path_key(write)
     more = (("method", route.operation.method), ("status", outcome.status))
@@ -49,12 +49,12 @@ def written(route: Publisher, write: Write, outcome: Done, state: DeliveryState)
 
 
 def first_keys(document: Any, key: tuple[str, ...]) -> tuple[str, ...]:
-    """As many and as much of them as the trace keeps: thousands of notes wait in memory."""
+    """Return as many keys, and as much of each, as the trace keeps: thousands of notes wait in memory."""
     return tuple(each[:LONGEST] for each in islice(keys_of(document, key), IDS))
 
 
 def keys_of(document: Any, key: tuple[str, ...]) -> Iterator[str]:
-    """The keys of the records in an answer or a payload, as subscribers write them."""
+    """Yield the keys of the records in an answer or a payload, as subscribers write them."""
     for record in document if isinstance(document, list) else [document]:
         if isinstance(record, dict) and (found := record_key(record, key)) is not None:
             yield found

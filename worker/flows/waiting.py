@@ -1,4 +1,4 @@
-"""Waiting for whichever comes first."""
+"""Waits for the first of several waits to end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 async def race(*waits: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the wait itself is what is bounded
-    """The result of the first to end (of several at once, the first in order); the others are cancelled. None after `timeout` seconds."""
+    """Return the result of the first wait to end (of several at once, the first in order); cancel the others. None after `timeout` seconds."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
         await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

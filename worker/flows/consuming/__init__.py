@@ -1,1 +1,1 @@
-"""Consuming a queue: the one loop, what is in hand, and how messages are settled."""
+"""Consuming a queue: the one loop, the messages in flight, and their settlement."""

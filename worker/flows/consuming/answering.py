@@ -26,15 +26,15 @@ ATTEMPTS = 3
 SHOWN = 100  # characters of an address that a sender chose
 
 Answer = Callable[[Outcome, Settlement, Delivery, DeliveryState], Awaitable[None]]
-"""Tells the sender what became of its message. Raises `ChannelLost` when the broker is lost: the message is then delivered again."""
+"""Sends the result of a message to its sender. Raises `ChannelLost` when the broker is lost: the broker then delivers the message again."""
 
 
 async def no_answer(_: Outcome, __: Settlement, ___: Delivery, ____: DeliveryState) -> None:
-    """For routes whose senders are told nothing."""
+    """Send nothing: for routes that send no results."""
 
 
 class AnsweringBroker(Protocol):
-    """What results need of a broker; it outlives attachments."""
+    """The part of a broker that sending a result needs. It outlives attachments."""
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
         """As `Broker.publish`. Raises `BrokerUnreachable` while there is no attachment."""
@@ -51,9 +51,9 @@ PublishDirectly = Callable[[Message, str], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ResultSender:
-    """The results of one route. A result that the broker does not take is logged and counted: it never holds up its message.
+    """Sends the results of one route. When the broker refuses a result, the worker logs and counts it: a result never delays its message.
 
-    `direct`: not through the worker's own connection, which an address that the sender made up could end.
+    `direct` does not use the worker's own connection: an address that the sender invented could end that connection.
     """
 
     route: str
@@ -110,7 +110,7 @@ class ResultSender:
         reason = ""
         try:
             await self.direct(message, address)
-        except Unroutable:  # the broker calls a direct reply so also when it has passed it on
+        except Unroutable:  # the broker reports a direct reply as unroutable even when it has passed it on
             pass
         except BrokerError as error:
             reason = str(error)

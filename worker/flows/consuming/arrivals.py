@@ -1,4 +1,4 @@
-"""Bodies on their way to one consumer: which of them are kept, and the memory that is set aside for them."""
+"""Decides which arriving bodies one consumer keeps, and reserves memory for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.flows.consuming.memory import Memory, Share
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Parked:
-    """A share for the body of one message; `came`: set when it is used."""
+    """A share that is reserved for the body of one message. `came`: set when the body takes the share."""
 
     message_id: str
     size: int
@@ -24,7 +24,10 @@ class Parked:
 
 
 class Arrivals:
-    """The life of one channel. A body for which there is no room is not kept: its message waits in hand without it, and comes again when there is."""
+    """The bodies that arrive in the life of one channel.
+
+    Without free memory a body is not kept: its message stays unacknowledged, and comes again with its body once there is memory.
+    """
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
@@ -34,7 +37,7 @@ class Arrivals:
         self.ending = asyncio.Event()
 
     def keep(self, announced: Announced) -> bool:
-        """What the channel asks before a body comes."""
+        """Whether to keep a body; True reserves memory for it. The channel asks before the body arrives."""
         if self._closed:
             return False
         share = self._unpark(announced)
@@ -46,7 +49,7 @@ class Arrivals:
         return True
 
     def share_of(self, delivery: Delivery) -> Share:
-        """The memory of a delivery that has arrived; its settlement releases it."""
+        """Return the memory of a delivery that has arrived. The settlement of the delivery releases it."""
         size = len(delivery.message.body)
         for index, (coming, share) in enumerate(self._coming):
             if coming == size:
@@ -55,23 +58,23 @@ class Arrivals:
         return Share()
 
     def park(self, delivery: Delivery, unread: Unread, share: Share) -> Parked:
-        """Set a share aside for a message that is about to come again."""
+        """Reserve a share for a message that is about to come again."""
         parked = Parked(delivery.message.message_id, unread.size, share)
         self._parked.append(parked)
         return parked
 
     def withdraw(self, parked: Parked) -> None:
-        """Its message did not come back to us, if the share is still there."""
+        """Release the share, unless its message has come back to this worker."""
         if parked in self._parked:
             self._parked.remove(parked)
             parked.share.release()
 
     def end(self) -> None:
-        """Nothing more is wanted from the channel: what waits without its body comes again when the channel closes."""
+        """Take nothing more from the channel. When it closes, the broker delivers the messages that wait without their bodies again."""
         self.ending.set()
 
     def close(self) -> None:
-        """The channel is gone: what was on its way does not come."""
+        """Release all memory: the channel is closed, and no further body arrives."""
         self._closed = True
         self.end()
         for parked in list(self._parked):

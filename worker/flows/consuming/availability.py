@@ -1,4 +1,4 @@
-"""Whether what a consumer needs is there: one Halo client, several, or none."""
+"""Whether the Halo clients that a consumer needs are available: one, several, or none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from worker.flows.waiting import race
 
 
 class Availability(Protocol):
-    """What a consumer looks at before it takes messages; a Halo client is one."""
+    """A service that must be available before a consumer takes messages; a Halo client implements it."""
 
     @property
     def available(self) -> bool: ...
@@ -21,7 +21,7 @@ class Availability(Protocol):
 
 
 class AllAvailable:
-    """Available while all of them are; of none, always."""
+    """Available while all parts are available; always, if there are no parts."""
 
     def __init__(self, parts: Sequence[Availability]) -> None:
         self._parts = tuple(parts)

@@ -1,4 +1,4 @@
-"""The one loop that consumes: takes deliveries, runs a handler for each, and settles what it owns, in the outermost frame."""
+"""The one loop that consumes: it takes deliveries, runs a handler for each, and settles its own deliveries, in the outermost frame."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from worker.flows.consuming.watchdog import stalled
 from worker.flows.waiting import race
 
 logger = structlog.get_logger()
-ACKS_UNDER_WAY = 0.1  # seconds in which what earlier acks made room for arrives
+ACKS_UNDER_WAY = 0.1  # seconds within which the messages arrive for which earlier acks made room
 
 
 @dataclass(frozen=True, slots=True)
 class Consumption:
-    """What one consumer consumes: prefetch is the concurrency, so no more than that many are ever in doubt."""
+    """The queue of one consumer. The prefetch is the concurrency, so at most that many messages are ever in doubt."""
 
     route: str
     queue: str
@@ -34,11 +34,11 @@ class Consumption:
     delays: tuple[float, ...]
     part: str
     declared: bool = True
-    """Whether the worker declared the queue, and knows that it has a dead-letter target."""
+    """Whether the worker declared the queue: it then knows that the queue has a dead-letter target."""
 
 
 class Consumer:
-    """Consumes one queue, one channel after the other; handlers are detached from channels and live in `tasks`."""
+    """Consumes one queue, through one channel after the other. Handlers live in `tasks` and outlive their channels."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Consumer:
         self._settling: dict[asyncio.Task[None], Session] = {}
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
-        """Consume until `stop`, then finish what is in hand; raises `BrokerError` when the attachment is lost."""
+        """Consume until `stop`, then finish the messages in flight. Raises `BrokerError` when the attachment is lost."""
         while not stop.is_set():
             if not self._needs.available:
                 self._services.health.up(self._what.part, "not consuming while its Halo client is down")
@@ -104,11 +104,14 @@ class Consumer:
             return
         arrivals.end()
         await self._cancel(channel, tag, session)
-        while self._settling:  # ours until settled: the channel stays open for the acks
+        while self._settling:  # the channel stays open for the acks of the messages in flight
             await asyncio.wait(self._settling)
 
     async def _stalls(self, broker: Broker, session: Session) -> str:
-        """Ends when this consumer receives nothing although its queue holds messages. The channel is then opened again; the consumer counts as down until a message arrives."""
+        """Return why this consumer is stalled: it receives nothing although its queue holds messages.
+
+        The consumer then opens its channel again, and counts as down until a message arrives.
+        """
 
         def has_room() -> bool:
             return list(self._settling.values()).count(session) < self._what.prefetch
@@ -123,10 +126,10 @@ class Consumer:
             self._services.health.up(self._what.part, "consuming")
 
     async def _cancel(self, channel: Channel, tag: str, session: Session) -> None:
-        """Stop consuming while nothing is acked.
+        """Stop consuming while no message is acked.
 
-        Acking during `basic.cancel` can assign this consumer a message that is never sent. It returns when the channel closes and counts as delivered, so that a
-        create would be in doubt although no attempt was made.
+        An ack during `basic.cancel` can make the broker assign this consumer a message that it never sends. The message returns when the channel closes and
+        counts as delivered, so a create would be in doubt although no attempt was made.
         """
         session.may_ack.clear()
         try:
@@ -143,7 +146,7 @@ class Consumer:
         task.add_done_callback(self._settling.pop)
 
     async def _own(self, delivery: Delivery, session: Session, arrivals: Arrivals, share: Share) -> None:
-        """The body's memory goes with the delivery."""
+        """Settle the delivery, then release the memory of its body."""
         try:
             if delivery.unread is None:
                 state = await self._services.memory.receipts.read(delivery, self._services.codec.read(delivery))

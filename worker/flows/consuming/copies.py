@@ -1,4 +1,4 @@
-"""What the state of a message becomes when it is tried again or buried: pure. The codec writes it."""
+"""Computes the state of a message for its retry or its dead letter. Pure; the codec writes the state."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from worker.core.settlement import Bury, Retry
 
 
 def retried(state: DeliveryState, retry: Retry) -> DeliveryState:
-    """For a retry queue, or for the message's own."""
+    """Return the state of a copy for a retry queue, or for the message's own queue."""
     changes: dict[str, Any] = {"attempts": retry.attempts, "doubtful": retry.doubtful, "reason": retry.reason, "waited": False} | dict(retry.marks)
     return replace(state, redelivered=still_redelivered(state, retry.marks), order=None, death=None, **changes)
 
 
 def buried(state: DeliveryState, bury: Bury, route: str, at: datetime) -> DeliveryState:
-    """For the dead queue. Attempts begin again at a replay; an operator decides what is in doubt."""
+    """Return the state of a copy for the dead queue. A replay counts attempts from zero; an operator decides about a message in doubt."""
     marks = {name: value for name, value in bury.marks.items() if name != "waited"}
     redelivered = still_redelivered(state, marks) and bury.dead_class is not DeadClass.IN_DOUBT
     doubtful = state.doubtful or bury.doubtful
@@ -29,10 +29,10 @@ def buried(state: DeliveryState, bury: Bury, route: str, at: datetime) -> Delive
 
 
 def without_delay(retry: Retry) -> Retry:
-    """The same before its time has come: its copy is for the same attempt again, and has not waited."""
+    """Return the retry as it is before its time has come: the copy is for the same attempt again, and has not waited."""
     return replace(retry, marks={name: value for name, value in retry.marks.items() if name not in {"tries", "waited"}}, hold=0.0)
 
 
 def still_redelivered(state: DeliveryState, marks: Mapping[str, Any]) -> bool:
-    """That another consumer had the message stays on its copies as long as they are for the same attempt."""
+    """Whether a copy still says that another consumer had the message: it does as long as it is for the same attempt."""
     return state.redelivered and "tries" not in marks

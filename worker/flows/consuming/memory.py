@@ -1,4 +1,4 @@
-"""Memory that messages may take, shared by all routes: bodies in hand, and what is made of them while they are worked on."""
+"""Limits the memory of messages, for all routes together: bodies in flight, and the values that the work on them makes."""
 
 from __future__ import annotations
 
@@ -26,25 +26,28 @@ MEBIBYTE = 1024 * 1024
 IN_FLIGHT = 64 * MEBIBYTE
 SMALL = MEBIBYTE  # bytes of a body that does not queue behind larger ones
 FREE = 32 * 1024  # bytes of a body that waits for no memory: the concurrency of its route bounds such bodies well enough
-FREE_PACKED = 1024  # bytes of a compressed body that waits for no turn: they unpack to at most a thousand times as many, in some 3 ms
-RECEIPT_LAG = 1.0  # seconds in which another replica's receipt gets here
+FREE_PACKED = 1024  # bytes of a compressed body that waits for no turn: it unpacks to at most a thousand times as many, in some 3 ms
+RECEIPT_LAG = 1.0  # seconds within which the receipt of another replica arrives
 STOPPING = "the worker or its route stops: it waited for memory and was not begun"
 TURNS_BETWEEN = 4  # of the event loop: an answer of /livez takes three
 
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """A receipt is claimed before a request can be sent for its message. So a replica that knows the receipt would know of an attempt as well."""
+    """The worker claims a receipt before it can send a request for the message. So a replica that knows the receipt would also know of an attempt."""
 
     ledger: Ledger
 
     async def leave(self, delivery: Delivery) -> None:
-        """Before the message waits. Without a broker there is none: should it come again, it may be parked though it was never sent."""
+        """Claim the receipt before the message waits.
+
+        Without a broker there is no receipt. If the message comes again, it may then be parked although it was never sent.
+        """
         with suppress(BrokerError):
             await self.ledger.claim(arrival_key(*identity_of(delivery)), "any replica")
 
     async def read(self, delivery: Delivery, state: DeliveryState) -> DeliveryState:
-        """The state, which also says whether claims about a message that was handed out before are remembered."""
+        """Return the state. For a redelivered message it also says whether the ledger still remembers claims about the message."""
         if not delivery.redelivered or state.remembered is not None or not may_wait(delivery):
             return state
         with suppress(BrokerError):
@@ -86,7 +89,7 @@ class Pool:
         return Share(self, weight)
 
     async def take(self, weight: int) -> Share:
-        """Wait for the turn. Nothing is left taken when the wait is cancelled."""
+        """Wait for a share, in turn. A cancelled wait takes nothing."""
         if (share := self.take_now(weight)) is not None:
             return share
         turn = (weight, asyncio.get_running_loop().create_future())
@@ -116,7 +119,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two pools, so that what is small does not wait for what is large. `bound`: the heaviest that counts as small."""
+    """Two pools, so that a small weight does not wait behind large ones. `bound`: the largest weight that counts as small."""
 
     small: Pool
     large: Pool
@@ -135,11 +138,13 @@ class Pair:
 
 
 class Memory:
-    """`largest`: bytes of the largest body that is read; `in_flight`: bytes of bodies that all consumers may have in hand together, and as many again in the waiting
-    rooms of `rooms` ordered routes. `receipts`: for messages that wait.
+    """The memory of all messages.
 
-    A body counts from before it arrives until its message is settled; the work on it counts besides, up to one and a half times as much. A holder of a share of the
-    work waits for nothing else here, so that no wait is for ever. Bodies of at most `FREE` bytes do not count.
+    `largest`: bytes of the largest body that is read. `in_flight`: bytes of bodies that all consumers may hold together; the waiting queues of `rooms` ordered
+    routes may hold as many again. `receipts`: for messages that wait.
+
+    A body counts from before it arrives until its message is settled. The work on bodies counts besides, up to one and a half times `in_flight`. A holder of a
+    share of the work waits for nothing else here, so that no wait is for ever. Bodies of at most `FREE` bytes do not count.
     """
 
     def __init__(self, receipts: Receipts, metrics: Metrics, *, largest: int = MAX_BYTES, in_flight: int = IN_FLIGHT, rooms: int = 0) -> None:
@@ -171,19 +176,22 @@ class Memory:
         return await told(self._work.of(weight), weight, "memory to be worked on")
 
     async def turn(self) -> None:
-        """Large bodies begin one after the other, with turns of the event loop between: each can hold it for 30 ms, and several in a row would delay everything."""
+        """Wait until a large body may begin.
+
+        Large bodies begin one after the other, with turns of the event loop between. Each can hold the loop for 30 ms; several in a row would delay everything.
+        """
         async with self._one_begins:
             for _ in range(TURNS_BETWEEN):
                 await asyncio.sleep(0)
 
     async def turn_for(self, message: Message) -> None:
-        """A turn for a body that may hold the event loop while it is unpacked, also if only to count what is in it."""
+        """Wait for a turn if the body may hold the event loop while it is unpacked, even if only to count its values."""
         if len(message.body) > (FREE_PACKED if message.content_encoding else FREE):
             await self.turn()
 
     @asynccontextmanager
     async def reading(self, message: Message) -> AsyncIterator[None]:
-        """Around the reading of a body: in turn, and with the memory that its values take."""
+        """Enclose the reading of a body: in turn, and with the memory that its values take."""
         await self.turn_for(message)
         try:
             size, needed = await needs(message, self.largest)
@@ -197,7 +205,7 @@ class Memory:
 
     @asynccontextmanager
     async def working(self, size: int, per_byte: int) -> AsyncIterator[None]:
-        """Around work that takes some bytes of memory for each byte of a body."""
+        """Enclose work that takes `per_byte` bytes of memory for each byte of a body."""
         share = await self.work(size * per_byte) if size > FREE else Share()
         try:
             yield
@@ -206,13 +214,16 @@ class Memory:
 
 
 async def told(pool: Pool, weight: int, what: str) -> Share:
-    """A share in turn; the log says what is waited for when it takes long."""
+    """Wait for a share, in turn. If the wait takes long, the log says what the message waits for."""
     with waiting_for("memory", what, bytes=weight, before_it=pool.waiting):
         return await pool.take(weight)
 
 
 async def with_memory(memory: Memory, delivery: Delivery, run: Callable[[], Awaitable[Outcome]], stop: asyncio.Event | None = None) -> Outcome:
-    """What `run` makes of the delivery. While it waits it is not begun: should the worker die, that can be told; when the worker stops, it goes back."""
+    """Run the handler once there is memory, and return its outcome.
+
+    A delivery that waits for memory is not begun. If the worker dies, its receipt shows that; if the worker stops, the delivery goes back to its queue.
+    """
     if delivery.message.content_encoding:
         await memory.turn_for(delivery.message)
     try:
@@ -250,12 +261,15 @@ def measured(message: Message, limit: int) -> tuple[int, int]:
 
 
 async def needs(message: Message, largest: int) -> tuple[int, int]:
-    """Bytes of a body as it is worked on, unpacked, and of the memory for that. Raises `Undecodable` for a compressed body that cannot be unpacked within `largest` bytes."""
+    """Return the bytes of the unpacked body, and the bytes of memory that the work on it takes.
+
+    Raises `Undecodable` for a compressed body that cannot be unpacked within `largest` bytes.
+    """
     return measured(message, largest) if is_small(message) else await within(largest, message.body, partial(measured, message))
 
 
 async def size_of(message: Message, largest: int) -> int:
-    """Bytes of a body once it is unpacked; of one that cannot be unpacked, its own."""
+    """Return the bytes of the unpacked body. If it cannot be unpacked, return the bytes of the body as it came."""
     try:
         return (await needs(message, largest))[0]
     except Undecodable:

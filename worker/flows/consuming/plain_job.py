@@ -1,4 +1,4 @@
-"""One delivery of a route's own queue: how it is begun, and how it is taken off."""
+"""One delivery of a route's own queue: how the worker begins it, settles it, and acknowledges it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from worker.flows.waiting import race
 from worker.waits import waiting_for
 
 DELIVERIES = "x-delivery-count"
-SUSPECT = 3  # deliveries, or starts, without an end after which a message may be the one that takes workers down
+SUSPECT = 3  # deliveries, or starts, without a result: after these the message may be the one that crashes workers
 LONGEST_DELAY = 5.0
 
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """The life of one channel. `may_ack`: set while the consumer is not being cancelled. `lost`: what it handed out is delivered again."""
+    """The life of one channel. `may_ack`: set while the consumer is not being cancelled. `lost`: the broker delivers the session's messages again."""
 
     number: int
     settler: SettlementExecutor
@@ -72,12 +72,12 @@ class PlainJob:
         """Run the handler, once there is memory for its work."""
         if pause := redelivery_delay(self.delivery):
             await race(self.clock.sleep(pause), self.within.stop.wait())
-        if (size := len(self.delivery.message.body)) > self.memory.largest:  # it was read since RabbitMQ must not dead-letter it
+        if (size := len(self.delivery.message.body)) > self.memory.largest:  # the worker read it only because RabbitMQ must not dead-letter it
             return Refused(DeadClass.DECODE, too_large(size, self.memory.largest))
         return await with_memory(self.memory, self.delivery, partial(self.handler, self.delivery, self.state), self.within.stop)
 
     async def due(self, settlement: Settlement) -> Settlement:
-        """The settlement when its time has come, or at once when the worker stops."""
+        """Return the settlement when its time has come, or at once when the worker stops."""
         if isinstance(settlement, Retry) and settlement.hold > 0:
             with waiting_for("retry", f"its next attempt in {settlement.hold:g} s: {settlement.reason}"):
                 await race(self.clock.sleep(settlement.hold), self.within.stop.wait())
@@ -98,9 +98,9 @@ class PlainJob:
 
 
 def redelivery_delay(delivery: Delivery) -> float:
-    """Seconds before a message that was delivered several times is begun.
+    """Return the seconds to wait before a message that was delivered several times begins.
 
-    At random: a message that crashes workers would otherwise take the same neighbours along each time, until RabbitMQ dead-letters them all.
+    The delay is random. Otherwise a message that crashes workers would take the same neighbours down each time, until RabbitMQ dead-letters them all.
     """
     deliveries = delivery.message.headers.get(DELIVERIES) if delivery.redelivered else None  # at the first delivery only its sender can have written it
     if not isinstance(deliveries, int) or deliveries < SUSPECT:

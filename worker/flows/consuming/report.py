@@ -1,4 +1,4 @@
-"""Reports what became of a message: one log line and one metric."""
+"""Reports the settlement of a message: one log line and one metric."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ logger = structlog.get_logger()
 
 
 def report(metrics: Metrics, route: str, outcome: Outcome, settlement: Settlement, state: DeliveryState, seconds: float) -> None:
-    """Tell what became of a message."""
+    """Log and count the settlement of a message."""
     what = {"message_id": state.message_id, "attempt": state.attempts + 1, "ms": round(seconds * 1000)}
     result = type(outcome).__name__.lower()
     match settlement:

@@ -16,25 +16,28 @@ from worker.flows.consuming.watchdog import stalled
 from worker.flows.waiting import race
 
 logger = structlog.get_logger()
-PREFETCH = 1  # bodies in memory at once: they may be as large as the broker takes
-LOOK_AGAIN = 1.0  # seconds between two looks whether the broker lets us publish again
+PREFETCH = 1  # bodies in memory at once: a body may be as large as the broker accepts
+LOOK_AGAIN = 1.0  # seconds between two checks whether the broker accepts publishes again
 SHOWN = 3  # queues that readiness names
 REMEDY = "start its route, or create the queue; if it is full, empty it or raise its limit"
 
 
 async def end_of(task: asyncio.Task[None]) -> None:
-    """Wait for it without ending it."""
+    """Wait for the task without cancelling it."""
     await asyncio.shield(task)
 
 
 def for_return(copy: Message, home: str) -> Message:
-    """The copy as it waits in a retry queue. The header is no part of the proof, and is gone when the copy returns."""
+    """Return the copy with the name of its own queue in a header, for a retry queue.
+
+    The header is no part of the proof, and is removed when the copy returns.
+    """
     return copy.with_headers(**{HOME: home})
 
 
 @dataclass(slots=True)
 class HeldBack:
-    """A queue that took no copy: `until` when (monotonic) none is tried, and after `forgotten` its trouble is over."""
+    """A queue that refused a copy. The worker tries no copy before `until`; after `forgotten` the trouble is over (both monotonic)."""
 
     reason: str
     until: float
@@ -79,7 +82,7 @@ class Returner:
             logger.warning("consumer.lost", route=self.part, reason=ended)
 
     async def _return_all(self, broker: Broker, channel: Channel, due: asyncio.Queue[Delivery], closing: asyncio.Event) -> None:
-        """Until `closing`, or until the channel is lost; then the broker hands out again what is not acknowledged."""
+        """Return copies until `closing`, or until the channel is lost. The broker then delivers the unacknowledged copies again."""
         while not closing.is_set():
             delivery = await race(due.get(), closing.wait())
             if isinstance(delivery, bool):
@@ -99,7 +102,7 @@ class Returner:
             self._returned += 1
 
     async def _return(self, channel: Channel, delivery: Delivery) -> None:
-        """To its queue, or back into a retry queue. Raises `BrokerError`."""
+        """Publish the copy to its queue, or into a retry queue again. Raises `BrokerError`."""
         home, copy = delivery.message.headers.get(HOME), delivery.message.with_headers(**{HOME: None})
         if not isinstance(home, str):
             await self._set_aside(delivery, "no worker put it there")
@@ -124,7 +127,7 @@ class Returner:
         await delivery.ack()
 
     async def _set_aside(self, delivery: Delivery, reason: str) -> None:
-        """Into the dead queue of this queue, by the broker: the message may be one that cannot be published."""
+        """Have the broker put the message into the dead queue of this queue: the worker may be unable to publish it."""
         logger.error("message.dead", message_id=delivery.message.message_id, queue=RETRIES_DUE, reason=reason)
         await delivery.reject()
 
@@ -141,7 +144,7 @@ class Returner:
             self._show()
 
     def _show(self) -> None:
-        """In readiness: which queues take no copies. A queue for which none has come since is forgotten."""
+        """Show in readiness which queues refuse copies. A queue that refuses no further copy until `forgotten` is not shown any more."""
         now = self._clock.monotonic()
         self._troubles = {home: trouble for home, trouble in self._troubles.items() if trouble.forgotten > now}
         if not self._troubles:

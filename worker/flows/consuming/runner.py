@@ -1,4 +1,4 @@
-"""Owns each delivery from its arrival to its acknowledgement, whatever kind of route it belongs to: the one outermost frame."""
+"""Owns each delivery from its arrival to its acknowledgement, for every kind of route: the one outermost frame."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from worker.waits import wait_scope
 logger = structlog.get_logger()
 Handler = Callable[[Delivery, DeliveryState], Awaitable[Outcome]]
 Report = Callable[[Outcome, Settlement, DeliveryState, float], None]
-"""Tells what became of a message, and the seconds since it was taken."""
-WEIGHT_OF_COPY = 3  # times the body: its frames, what the socket has not taken yet, and the body itself once more
+"""Reports the settlement of a message, and the seconds since the worker took the message."""
+WEIGHT_OF_COPY = 3  # times the body: its frames, the bytes that the socket has not taken yet, and the body itself once more
 LONGEST_WORD = 100
 KEPT = 1000  # results whose redelivery never came (another replica had it) are dropped, oldest first
 
@@ -45,12 +45,12 @@ class Job(Protocol):
     def state(self) -> DeliveryState: ...
     @property
     def key(self) -> Hashable:
-        """What its redelivered copy shares with it."""
+        """The identity of the message, which it shares with its redelivered copy."""
         ...
 
     @property
     def session(self) -> int:
-        """The life of the channel that it arrived on."""
+        """The session in which it arrived: the life of one channel."""
         ...
 
     @property
@@ -60,7 +60,7 @@ class Job(Protocol):
 
     @property
     def may_adopt(self) -> bool:
-        """Whether a run of an earlier session may be one of this message."""
+        """Whether a run of an earlier session may belong to this message."""
         ...
 
     async def handle(self) -> Outcome:
@@ -68,11 +68,11 @@ class Job(Protocol):
         ...
 
     async def due(self, settlement: Settlement) -> Settlement:
-        """The settlement when it may be carried out. Raises `ChannelLost` when the broker hands the message out again instead."""
+        """Return the settlement when the worker may carry it out. Raises `ChannelLost` when the broker delivers the message again instead."""
         ...
 
     async def place(self, outcome: Outcome, settlement: Settlement) -> Settlement:
-        """Put the copy where the settlement wants it, confirmed; returns what was carried out. Raises `ChannelLost`."""
+        """Publish the copy that the settlement asks for, confirmed. Return the settlement that was carried out. Raises `ChannelLost`."""
         ...
 
     async def ack(self) -> None:
@@ -88,8 +88,8 @@ class Job(Protocol):
 class Execution:
     """A handler's run for one delivery, in the consumer's `session` (one channel's life).
 
-    `settlement`: what was carried out. Its copy is in the retry or dead-letter queue, and only the result and the acknowledgement are missing. `answered`: the
-    result is sent, or cannot be.
+    `settlement`: the settlement that was carried out. Its copy is in the retry or dead-letter queue, and only the result and the acknowledgement are missing.
+    `answered`: the result is sent, or cannot be sent.
     """
 
     key: Hashable
@@ -100,13 +100,13 @@ class Execution:
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, handling: Awaitable[Outcome]) -> Outcome:
-        """The outcome, for this delivery and for a copy that waits for it."""
+        """Run the handler and return its outcome, also to a copy that waits for it."""
         self._outcome = await handling
         self._ended.set()
         return self._outcome
 
     async def outcome(self) -> Outcome:
-        """The outcome of the run, once it has ended."""
+        """Return the outcome of the run, once it has ended."""
         await self._ended.wait()
         if self._outcome is None:
             raise RuntimeError("an execution ends with an outcome")
@@ -121,7 +121,7 @@ class InFlight:
         self._orphans: deque[Execution] = deque()
 
     def adopt(self, key: Hashable, session: int) -> Execution | None:
-        """The execution of an earlier session for the same message, to be settled by its redelivered copy; None when there is none."""
+        """Return the execution of an earlier session for the same message, which its redelivered copy then settles. None if there is none."""
         for execution in self._running.get(key, ()):
             if execution.session < session:
                 execution.session = session
@@ -140,14 +140,14 @@ class InFlight:
         return execution
 
     def settled(self, execution: Execution) -> None:
-        """Its message is off the queue (or in another): no copy will ask for the result."""
+        """Forget an execution whose message has left its queue (or is in another): no copy will ask for the result."""
         executions = self._running[execution.key]
         executions.remove(execution)
         if not executions:
             del self._running[execution.key]
 
     def unsettled(self, execution: Execution, session: int) -> None:
-        """The channel of `session` was lost: the result is kept for the redelivered copy, unless that has come already."""
+        """Keep the result for the redelivered copy, unless that copy has come already. The channel of `session` was lost."""
         if execution.session != session:
             return
         self._orphans.append(execution)
@@ -157,7 +157,7 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRunner:
-    """The deliveries of one route."""
+    """Runs and settles the deliveries of one route."""
 
     route: str
     ledger: Ledger
@@ -170,7 +170,7 @@ class DeliveryRunner:
     answer: Answer = no_answer
 
     async def own(self, job: Job) -> None:
-        """Settle it, whatever happens to its handler; a delivery whose channel is lost comes again."""
+        """Settle the delivery, even if its handler fails. When its channel is lost, the broker delivers it again."""
         state, started = job.state, self.clock.monotonic()
         in_hand = self.metrics.in_hand.labels(self.route)
         with (
@@ -204,7 +204,10 @@ class DeliveryRunner:
             tell_span(traced, outcome, settlement)
 
     async def _settled(self, job: Job, execution: Execution, outcome: Outcome) -> Settlement:
-        """What was carried out, by this delivery or by the one whose run it adopted: then only the acknowledgement is missing. Raises `ChannelLost`."""
+        """Return the settlement that was carried out, by this delivery or by the delivery whose run it adopted.
+
+        In the second case only the acknowledgement is missing. Raises `ChannelLost`.
+        """
         if execution.settlement is None:
             decided = settle(outcome, attempts=job.state.attempts, doubtful=job.state.doubtful, delays=job.delays)
             decided = await job.due(decided)
@@ -217,7 +220,7 @@ class DeliveryRunner:
 
     async def _learn(self, settlement: Settlement) -> None:
         if isinstance(settlement, Bury) and settlement.release is not None:
-            with suppress(BrokerError):  # without it the next message with its key is left out while the dead letter is there, and can be replayed
+            with suppress(BrokerError):  # without the claim the next message with its key is skipped while the dead letter is there, which can be replayed
                 await self.ledger.claim(settlement.release.key, settlement.release.owner)
 
     def _end(self, job: Job, execution: Execution, *, lost: bool = False) -> None:
@@ -228,7 +231,7 @@ class DeliveryRunner:
 
 
 def about(route: str, job: Job) -> Mapping[str, Value]:
-    """What its span says of a message: ids, names and numbers."""
+    """Return the span attributes of a message: ids, names and numbers."""
     state = job.state
     return {
         "messaging.system": "rabbitmq",
@@ -242,7 +245,7 @@ def about(route: str, job: Job) -> Mapping[str, Value]:
 
 
 def tell_span(traced: Span, outcome: Outcome, settlement: Settlement) -> None:
-    """What became of it."""
+    """Write the outcome and the settlement of the message to its span."""
     event, more = told(outcome, settlement)
     record = {"halo.entity": outcome.entity, "halo.record": str(outcome.record)} if isinstance(outcome, Done) and outcome.entity else {}
     traced.set({"halo.outcome": event, "halo.status": more.get("status")} | record)
@@ -251,7 +254,10 @@ def tell_span(traced: Span, outcome: Outcome, settlement: Settlement) -> None:
 
 
 async def handled(job: Job) -> Outcome:
-    """The handler's outcome. One that raises leaves the message in doubt, unless nothing could be evaluated: then it has done nothing yet."""
+    """Return the handler's outcome.
+
+    A handler that raises leaves the message in doubt. If no expression could be evaluated, the handler has done nothing yet, and the message is not in doubt.
+    """
     if isinstance(unread := job.delivery.message.headers.get(UNREADABLE_HEADERS), str):
         return Refused(DeadClass.DECODE, f"its headers cannot be read: {unread[:LONGEST_WORD]}")
     try:
@@ -264,7 +270,7 @@ async def handled(job: Job) -> Outcome:
 
 
 def tell_unproven(route: str, state: DeliveryState) -> None:
-    """Warn about headers of ours that a sender wrote: they are ignored, which matters where dead letters are forwarded by hand."""
+    """Warn about the worker's headers that a sender wrote. The worker ignores them, which matters where dead letters are forwarded by hand."""
     if state.unproven:
         reason = "its sender wrote headers that belong to the worker: they are kept as the sender's, and count for nothing"
         logger.warning("headers.unproven", route=route, message_id=state.message_id, headers=list(state.unproven), reason=reason)

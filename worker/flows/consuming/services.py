@@ -1,4 +1,4 @@
-"""What the consumers of all routes of a worker share."""
+"""The services that the consumers of all routes of a worker share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from worker.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class ConsumerServices:
-    """`tasks`: where handlers live on when their channel is lost."""
+    """The shared services. `tasks`: handlers live on there when their channel is lost."""
 
     codec: HeaderCodec
     memory: Memory
@@ -31,10 +31,10 @@ class ConsumerServices:
     tracer: Tracer = NO_TRACE
 
     def runner(self, route: str, answer: Answer) -> DeliveryRunner:
-        """It owns the deliveries of one route."""
+        """Return the runner that owns the deliveries of one route."""
         told = partial(report, self.metrics, route)
         return DeliveryRunner(route, self.memory.receipts.ledger, self.memory, self.clock, self.metrics, InFlight(), told, self.tracer, answer)
 
     def unread(self, route: str, part: str, *, rejectable: bool) -> UnreadDeliveries:
-        """Those of one route's queue whose bodies were not read."""
+        """Return the handling of the deliveries of one route's queue whose bodies were not read."""
         return UnreadDeliveries(route, part, rejectable, self.memory, self.clock, self.metrics, self.health)

@@ -28,7 +28,7 @@ LONGEST_LIST = 1000  # characters of the names of headers that were left out
 
 @dataclass(slots=True)
 class ReadinessProblem:
-    """Shows in readiness that a route cannot put its messages where they belong."""
+    """Shows in readiness that a route cannot settle its messages."""
 
     health: Health
     part: str
@@ -57,9 +57,10 @@ class SettlementExecutor:
     trouble: ReadinessProblem
 
     async def place(self, delivery: Delivery, state: DeliveryState, settlement: Settlement) -> Settlement:
-        """Put the copy where the settlement wants it, confirmed; the delivery itself is then to be acked.
+        """Publish the copy that the settlement asks for, confirmed. The caller then acks the delivery.
 
-        Returns what was carried out: a copy that no broker takes is buried instead, with the reason. Raises `ChannelLost` when the broker is lost.
+        Returns the settlement that was carried out. A message whose copy no broker accepts is buried instead, with the reason. Raises `ChannelLost` when the
+        broker is lost.
         """
         try:
             match settlement:
@@ -83,9 +84,9 @@ class SettlementExecutor:
         return settlement
 
     async def _bury(self, delivery: Delivery, state: DeliveryState, bury: Bury) -> None:
-        """With the sender's headers, or without them where they leave no room for the reason.
+        """Publish the dead letter with the sender's headers, or without them where they leave no room for the reason.
 
-        A letter that no broker takes all the same (its limit of bytes was lowered, say) is kept in hand, and the route is not ready.
+        If no broker accepts the letter even so (its limit of bytes was lowered, say), the worker keeps the message, and the route is not ready.
         """
         dead = buried(state, bury, self.route, datetime.fromtimestamp(self.clock.now(), UTC))
         try:
@@ -97,9 +98,10 @@ class SettlementExecutor:
             await self.confirmed(self.codec.copy(delivery.message, self.queue, dead), dead_queue(self.queue), last=True)
 
     async def confirmed(self, copy: Message, target: str, *, last: bool = False) -> None:
-        """Publish until confirmed: a missing queue is declared again, a full one waited for with the message in hand, since dropping it is the only other way.
+        """Publish until confirmed.
 
-        Raises `Unpublishable` at once, since waiting makes nothing smaller, unless this is the `last` way.
+        The worker declares a missing queue again. It waits for a full queue and keeps the message, since dropping it is the only other way. Raises
+        `Unpublishable` at once, since waiting makes no message smaller, unless this is the `last` way.
         """
         pause, refusals = FIRST_PAUSE, 0
         while True:
@@ -123,7 +125,7 @@ class SettlementExecutor:
                 return
 
     async def _declare_again(self) -> None:
-        """The dead queue or a retry queue was deleted."""
+        """Declare the dead queue and the retry queues again: one of them was deleted."""
         try:
             await self.broker.declare(companion_topology(self.queue, self.delays))
         except BrokerError as error:
@@ -131,7 +133,7 @@ class SettlementExecutor:
 
 
 def instead(settlement: Settlement, state: DeliveryState, error: Unpublishable) -> Bury:
-    """What becomes of a message whose copy no broker takes."""
+    """Return the burial of a message whose copy no broker accepts."""
     match settlement:
         case Retry(_, attempts, doubtful, reason, marks, release=release):
             return Bury(
@@ -151,7 +153,7 @@ def instead(settlement: Settlement, state: DeliveryState, error: Unpublishable) 
 
 
 def shortened(dead: DeliveryState) -> DeliveryState:
-    """The state of a letter that holds our headers only, and names the sender's that were left out."""
+    """Return the state of a letter with the worker's headers only. It names the sender's headers that were left out."""
     names = ", ".join(map(str, dead.headers))
     listed = names if len(names) <= LONGEST_LIST else f"{names[:LONGEST_LIST]}…"
     told = f"{len(dead.headers)} headers of the sender, which leave no room for the reason: {listed}"

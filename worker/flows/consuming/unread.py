@@ -22,7 +22,7 @@ BACK_WITHIN = 5.0  # seconds in which a message that was given back comes again,
 
 @dataclass(frozen=True, slots=True)
 class UnreadDeliveries:
-    """Those of one route's queue. `rejectable`: the queue has a dead-letter target, since the worker declared it."""
+    """The deliveries of one route's queue without their bodies. `rejectable`: the queue has a dead-letter target, since the worker declared it."""
 
     route: str
     part: str
@@ -33,7 +33,7 @@ class UnreadDeliveries:
     health: Health
 
     async def settle(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> None:
-        """What becomes of it. It stays in hand where rejecting would lose it."""
+        """Refuse the delivery, or have it delivered again with its body. It stays unacknowledged where rejecting would lose it."""
         try:
             if unread.size > self.memory.largest and not self.is_buried_as_copy(delivery):
                 await self.refuse(delivery, unread, arrivals)
@@ -43,11 +43,11 @@ class UnreadDeliveries:
             logger.warning("message.unsettled", message_id=delivery.message.message_id, reason=str(error))
 
     def is_buried_as_copy(self, delivery: Delivery) -> bool:
-        """Whether one that is too large has to be read all the same, alone, since the broker must not dead-letter it."""
+        """Whether the worker must read a too large message all the same, alone, since the broker must not dead-letter it."""
         return self.rejectable and died_before(delivery)
 
     async def refuse(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> bool:
-        """Have the broker dead-letter a message that is too large. False where it stays in hand until the arrivals end. Raises `ChannelLost`."""
+        """Have the broker dead-letter a message that is too large. False if the message stays unacknowledged until the arrivals end. Raises `ChannelLost`."""
         reason = too_large(unread.size, self.memory.largest)
         if self.rejectable and not died_before(delivery):
             await delivery.reject()
@@ -62,7 +62,7 @@ class UnreadDeliveries:
         return False
 
     async def _come_again(self, delivery: Delivery, unread: Unread, arrivals: Arrivals) -> None:
-        """Wait for memory, set it aside, and have the broker hand the message out again. Raises `ChannelLost`."""
+        """Wait for memory, reserve it, and have the broker deliver the message again. Raises `ChannelLost`."""
         await self.memory.receipts.leave(delivery)
         share = await race(self.memory.body(unread.size), arrivals.ending.wait())
         if isinstance(share, bool):
@@ -79,9 +79,10 @@ class UnreadDeliveries:
 
 
 def died_before(delivery: Delivery) -> bool:
-    """Whether its headers name a death. RabbitMQ 3.10 believes them from any sender: a malformed one ends all dead-lettering of the node, a forged cycle drops the message.
+    """Whether the headers of the message name a death.
 
-    So the broker is not asked to dead-letter such a message: it is read alone, and buried as a copy.
+    RabbitMQ 3.10 believes such headers from any sender: a malformed one ends all dead-lettering of the node, a forged cycle drops the message. So the worker
+    does not ask the broker to dead-letter such a message: it reads the message alone, and buries it as a copy.
     """
     return "x-death" in delivery.message.headers
 

@@ -1,4 +1,4 @@
-"""Notices a consumer that is there by name only: messages are ready, it has room for them, and none comes."""
+"""Notices a stalled consumer: messages are ready and it has room for them, but the broker delivers none."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Callable
 from worker.core.entropy import uniform
 from worker.core.ports import Broker, Clock
 
-LOOK_EVERY = 10.0  # seconds; a broker that is alive hands a ready message out at once
+LOOK_EVERY = 10.0  # seconds; a broker that is alive delivers a ready message at once
 LEAST_OFTEN = 6  # times as long, for a queue that stays empty
 
 
 async def stalled(broker: Broker, clock: Clock, queue: str, arrivals: Callable[[], int], has_room: Callable[[], bool], well: Callable[[], None]) -> str:
-    """Ends, with the reason, when this is so at two looks in a row. `arrivals` counts what came; `well` is called when all is well. Raises `BrokerError`.
+    """Return the reason when the consumer is stalled at two checks in a row. Raises `BrokerError`.
 
-    The broker is asked only when nothing came, and less and less often as long as the queue is empty: hundreds of idle routes would cost much otherwise.
+    `arrivals` counts its deliveries; the worker calls `well` when the consumer is not stalled. The worker asks the broker only when no delivery came, and less
+    and less often as long as the queue is empty. Hundreds of idle routes would cost much otherwise.
     """
     suspicion, patience = None, 1
     while True:

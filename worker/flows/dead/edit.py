@@ -26,7 +26,7 @@ class CannotSet(WorkerError):
 
 
 def with_value(document: Any, path: Sequence[Step], value: Any) -> Any:
-    """A copy of the document with this value at the path; a missing object on the way is made. Raises `CannotSet`."""
+    """Return a copy of the document with this value at the path. Creates a missing object on the way. Raises `CannotSet`."""
     if not path:
         return value
     step, rest = path[0], path[1:]

@@ -22,7 +22,7 @@ from worker.core.suggest import choices
 from worker.flows.running.run_message import run_queue
 
 UNROUTED, UNKNOWN = "unrouted", "unknown"
-"""Classes beside `DeadClass`. `unrouted` is also the name that stands for a route."""
+"""Classes beside `DeadClass`. `unrouted` is also a name that commands accept in place of a route's."""
 DELIVERY_LIMIT, REJECTED = "delivery_limit", "rejected"
 """Reasons in RabbitMQ's `x-death`. The worker rejects only messages that are too large to read."""
 CRASHED_REASON = f"delivered more than {topology.WORK_LIMIT} times without a result: the message takes the worker down"
@@ -65,16 +65,17 @@ def dead_queues_of(routes: Routes, name: str) -> tuple[DeadQueue, ...]:
 
 
 def all_dead_queues(routes: Routes) -> tuple[DeadQueue, ...]:
-    """Those of every route, of events that no queue took, and of retries that could not be returned to their queues."""
+    """Return the dead queues of every route, of events that no queue took, and of retries that could not be returned to their queues."""
     names = [*routes.publishers, *routes.runbooks, *routes.subscribers, *routes.webhooks, UNROUTED, topology.dead_queue(topology.RETRIES_DUE)]
     return tuple({each.name: each for name in names for each in dead_queues_of(routes, name)}.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """All that a list shows. `dead_class`: a `DeadClass`, or `unrouted`, or `unknown` for a message that another system put into the dead queue.
+    """A dead letter, with all that a list shows.
 
-    `at`: when it became a dead letter. `fingerprint` distinguishes it from every other letter, also from one with the same id.
+    `dead_class`: a `DeadClass`, or `unrouted`, or `unknown` for a message that another system put into the dead queue. `at`: when it became a dead letter.
+    `fingerprint` distinguishes it from every other letter, also from one with the same id.
     """
 
     id: str
@@ -185,7 +186,7 @@ def decoded_body(message: Message) -> Any:
 
 
 def fingerprint_of(message: Message, body_digest: bytes, at: datetime | None) -> bytes:
-    """A hash over what identifies a letter: ids, time, replay count and body."""
+    """Return a hash of the parts that identify a letter: ids, time, replay count and body."""
     hashed = blake2b(digest_size=16)
     for part in (message.message_id, message.correlation_id or "", "" if at is None else at.isoformat(), str(message.headers.get("replays"))):
         hashed.update(f"{len(part)}:{part}".encode("utf-8", "replace"))

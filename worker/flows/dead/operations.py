@@ -1,4 +1,4 @@
-"""The two passes over the dead letters of a route: one that only reads, and one that settles the selected letters."""
+"""The two passes over the dead letters of a route: the first only reads, the second settles the selected letters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXCLUSIVE_RETRY = 0.1  # seconds
 
 
 class SettlementInterrupted(WorkerError):
-    """The connection to the broker was lost; `tally` counts what was settled before."""
+    """The connection to the broker was lost; `tally` counts the letters that were settled before."""
 
     def __init__(self, reason: str, tally: SettlementTally) -> None:
         super().__init__(reason)

@@ -18,12 +18,12 @@ from worker.flows.running.endings import ended_well
 from worker.flows.running.run_message import Run
 
 SENDING_KINDS = frozenset({"publisher", "steps"})  # dead queues whose messages have an effect outside the broker
-ENDED_AFTER = 120.0  # seconds after its death in which an attempt of a letter has ended, and Halo's lists show what it left
-EXTRA_TRIES = 100  # more attempts than can have been claimed for a letter without its headers saying so
+ENDED_AFTER = 120.0  # seconds after its death within which an attempt of a letter has ended, and Halo's lists show its result
+EXTRA_TRIES = 100  # more than the attempts that can have been claimed for a letter without a trace in its headers
 
 
 class Verdict(StrEnum):
-    """What an operator says about letters that may have had their effect; the values of `--as`."""
+    """An operator's verdict on letters that may have had their effect; the values of `--as`."""
 
     SENT = "sent"
     NOT_SENT = "not-sent"
@@ -93,7 +93,7 @@ def planner(dead_queue: DeadQueue, routes: Routes, verdict: Verdict | None) -> R
 
 
 def plan_lookup(dead_queue: DeadQueue, routes: Routes, message: Message) -> ReplayPlan:
-    """Keeps a letter that no `find` can look up, and a run that cannot be read."""
+    """Plan a lookup. Keeps a letter that no `find` can look up, and a run that cannot be read."""
     if dead_queue.kind == "publisher":
         subject, find = f"the route {dead_queue.route}", routes.publishers[dead_queue.route].find
     else:
@@ -108,7 +108,7 @@ def plan_lookup(dead_queue: DeadQueue, routes: Routes, message: Message) -> Repl
 
 
 def plan_done(dead_queue: DeadQueue, routes: Routes, message: Message) -> ReplayPlan:
-    """A run continues if its next step does not depend on the lost answer."""
+    """Plan the replay of a letter that is done: a run continues if its next step does not depend on the lost answer."""
     if dead_queue.kind != "steps":
         return MarkDone()
     runbook = routes.runbooks[dead_queue.route]
@@ -130,7 +130,10 @@ def plan_done(dead_queue: DeadQueue, routes: Routes, message: Message) -> Replay
 
 
 def plan_end(runbook: Runbook, run: Run, step: Step, values: Values) -> ReplayPlan:
-    """An element whose last step is done lets its iteration go on; another runbook's run has a queue of its own. Raises `Undecodable`."""
+    """Plan the end of a run that another run waits for. Raises `Undecodable`.
+
+    An element whose last step is done lets its iteration go on. A caller in another runbook has a queue of its own, so the letter stays.
+    """
     above = run.callers[-1]
     if above.runbook != run.runbook:
         return Retain(CALLER_WAITS_REASON.format(step=step.name, runbook=above.runbook))

@@ -13,13 +13,13 @@ from worker.core.ports import Broker, Channel, Clock
 from worker.flows.waiting import race
 
 MAX_PREFETCH = 65_535  # messages that one consumer may hold: the largest prefetch of AMQP
-READ_AHEAD = 500  # messages beyond those that stay held, so that a caller that settles them one by one does not wait for the next
+READ_AHEAD = 500  # messages besides the held ones, so that a caller that settles messages one by one does not wait for the next
 ACK_SETTLE_TIME = 0.1  # seconds within which the messages arrive for which acks made room
 IDLE_POLL = 0.5  # seconds without a message before the scan asks for the depth
 REQUEUE_POLL = 0.02  # seconds between two questions for the depth
-REQUEUE_TIMEOUT = 2.0  # seconds within which a queue gets back what a closed channel held
+REQUEUE_TIMEOUT = 2.0  # seconds within which a queue gets back the messages of a closed channel
 TURN_AFTER = 256 * 1024  # bytes read before the event loop runs other tasks
-EACH = 8 * 1024  # bytes: what the headers of a message count for
+EACH = 8 * 1024  # bytes that the headers of a message count for
 STALL_TIMEOUT = 30.0  # seconds within which a broker must deliver a ready message
 
 
@@ -46,10 +46,10 @@ class ScanChannel:
 
 
 class QueueScan:
-    """Created by `open_scan`. `depth`: messages that were ready at its start; it yields at most these, whatever arrives meanwhile.
+    """Created by `open_scan`. `depth`: messages that were ready at its start; it yields at most these, even if more arrive meanwhile.
 
-    A quorum queue takes back in the old order what one consumer held, however that consumer ended, but not what `basic.get` took. The scan therefore consumes.
-    It uses one channel if that can hold enough; otherwise it closes its channels in their order, after the last consumer is cancelled.
+    A quorum queue takes back the messages of one consumer in the old order, however that consumer ended, but not messages that `basic.get` took. The scan
+    therefore consumes. It uses one channel if that can hold enough; otherwise it closes its channels in their order, after the last consumer is cancelled.
     """
 
     def __init__(self, broker: Broker, clock: Clock, queue: str, depth: int, leaving: int, keep: Keep) -> None:
@@ -67,7 +67,7 @@ class QueueScan:
         """In order. Ends early if other consumers take from the queue meanwhile. Raises `BrokerError`."""
         waited, since = 0.0, 0
         while self.seen < self.depth:
-            if since >= TURN_AFTER:  # what has arrived is taken without a wait, and its reader hashes it
+            if since >= TURN_AFTER:  # a message that has arrived is taken without a wait, and its reader hashes it
                 since = 0
                 await asyncio.sleep(0)
             scanned = self._channels[-1] if self._channels and self._channels[-1].held < self._capacity else await self._open()
@@ -100,7 +100,7 @@ class QueueScan:
         return scanned
 
     async def _stop_consuming(self) -> None:
-        """Cancel the last consumer, so that it does not receive what the first channel gives back. Wait first until acks have taken effect.
+        """Cancel the last consumer, so that it does not receive the messages that the first channel gives back. Wait first until acks have taken effect.
 
         An ack makes room for the next message. A message that a quorum queue picks for a consumer under `basic.cancel` goes back at once, out of order.
         """
@@ -112,7 +112,10 @@ class QueueScan:
         await self._channels[-1].channel.cancel(tag)
 
     async def put_back(self) -> None:
-        """Close the channels in order, each after the queue has back what the one before held: the broker ends closed channels in no fixed order."""
+        """Close the channels in order, each after the queue has taken back the messages of the channel before.
+
+        The broker itself ends closed channels in no fixed order.
+        """
         async with AsyncExitStack() as stack:
             for scanned in reversed(self._channels):
                 stack.push_async_callback(self._close, scanned)
@@ -141,11 +144,9 @@ class QueueScan:
 
 @asynccontextmanager
 async def open_scan(broker: Broker, clock: Clock, queue: str, *, leaving: int = 0, keep: Keep = OURS, most: int | None = None) -> AsyncIterator[QueueScan]:
-    """A scan of what is in the queue now; a missing queue counts as empty. `leaving`: how many messages will be acked; `keep`: which bodies are read.
+    """Scan the messages that are in the queue now; a missing queue counts as empty. Raises `BrokerError`.
 
-    `most`: messages from the head of the queue after which it ends; None: all.
-
-    Raises `BrokerError`.
+    `leaving`: how many messages will be acked. `keep`: which bodies are read. `most`: messages from the head of the queue after which the scan ends; None: all.
     """
     depth = await broker.queue_depth(queue) or 0
     scan = QueueScan(broker, clock, queue, depth if most is None else min(depth, most), leaving, keep)

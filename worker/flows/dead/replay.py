@@ -47,7 +47,10 @@ class SettleLetter(Protocol):
 
 
 ReplayEffects = Callable[[Letter, Message, float], Awaitable[Sequence[Effect]]]
-"""What to publish for a letter at a time; empty if the route's `when` filters it out. Raises `ExpressionError`, `EvaluatorUnavailable`, `Undecodable`."""
+"""Returns the effects to publish for a letter at a time; none if the route's `when` filters it out.
+
+Raises `ExpressionError`, `EvaluatorUnavailable`, `Undecodable`.
+"""
 
 
 class ReplayToQueue:
@@ -63,7 +66,7 @@ class ReplayToQueue:
 
     async def __call__(self, letter: Letter, message: Message) -> Removed | Retain:
         plan: ReplayPlan | None = incomplete_letter(letter)
-        if plan is None:  # it may read a run, and hundreds of them are replayed together
+        if plan is None:  # the plan may read a run, and a command replays hundreds of them together
             plan = await in_thread(partial(self._plan, letter, message))
         match plan:
             case Retain():
@@ -88,7 +91,7 @@ class ReplayToQueue:
 
 
 class ReplayThroughRoute:
-    """Replays letters that came from no queue: computes what the current route publishes for them, and publishes it."""
+    """Replays letters that came from no queue: computes and publishes the effects of the current route for them."""
 
     def __init__(self, effects: ReplayEffects, broker: Broker, clock: Clock) -> None:
         self._effects = effects
@@ -122,9 +125,9 @@ FetchDetails = Callable[[Change], Awaitable[Change | Unfetched]]
 
 
 def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator, fetch: FetchDetails | None = None) -> ReplayEffects:
-    """For a record whose event could not be built. The letter's id stands in for the earlier content hash, which the letter does not hold.
+    """Return the replay of records whose events could not be built. The letter's id replaces the earlier content hash, which the letter does not hold.
 
-    `fetch` is for routes with `details` or `include`: it is asked for letters of records that Halo did not give whole.
+    `fetch` is for routes with `details` or `include`: the replay calls it for letters of records that Halo did not give whole.
     """
 
     async def effects(letter: Letter, message: Message, now: float) -> list[Effect]:
@@ -154,7 +157,7 @@ def subscriber_effects(route: Subscriber, source: str, evaluator: Evaluator, fet
 
 
 def webhook_effects(hook: Webhook, evaluator: Evaluator) -> ReplayEffects:
-    """For a webhook delivery on which the route's expressions failed."""
+    """Return the replay of webhook deliveries on which the route's expressions failed."""
 
     async def effects(_: Letter, message: Message, now: float) -> Sequence[Effect]:
         document = await body_object(message)
@@ -167,7 +170,7 @@ def webhook_effects(hook: Webhook, evaluator: Evaluator) -> ReplayEffects:
 
 
 async def unrouted_effects(letter: Letter, message: Message, _: float) -> list[Effect]:
-    """For an event that no queue took: the same event to its exchange."""
+    """Return the replay of an event that no queue took: the same event to its exchange."""
     state = letter.state
     if not state.exchange or "original-routing-key" not in message.headers:
         raise Undecodable("the headers do not name the event's exchange and routing key: discard the letter")

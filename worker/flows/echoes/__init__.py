@@ -1,1 +1,1 @@
-"""The echo guard: what our own writes left, and which changes are only that."""
+"""The echo guard: finds the changes that come only from the worker's own writes."""

@@ -1,4 +1,4 @@
-"""Which changes of a record a write explains: the members that it sent, and those that Halo sets with them."""
+"""Decides which changes of a record a write explains: the members that it sent, and those that Halo sets with them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.core.exact_numbers import digest_text
 DATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 OF_NOW = re.compile(r"T\d\d:\d\d:\d\d\.\d{4,}")  # decimals that the database does not keep: Halo took this moment while it answered
 SUFFIX = re.compile(r"(_?id|_name|_html|_desc|_text|_display)$")
-FOLLOWS: Mapping[str, tuple[str, ...]] = {  # by the beginning of what was sent: the beginnings of what Halo sets with it
+FOLLOWS: Mapping[str, tuple[str, ...]] = {  # by the stem of a sent member: the beginnings of the members that Halo sets with it
     "status": ("hasbeenclosed", "dateclosed", "datecleared", "onhold", "sla", "fix", "respon", "deadline", "target"),
     "priority": ("sla", "fix", "respon", "deadline", "target"),
     "sla": ("priority", "fix", "respon", "deadline", "target"),
@@ -37,7 +37,7 @@ def content_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def canonical(value: Any) -> bytes:
-    """The value as text, alike in details and in answers to a POST; empty where nothing is set."""
+    """Return the value as text, alike in details and in answers to a POST; empty where nothing is set."""
     if value is None or value in ("", [], {}):
         return b""
     if isinstance(value, str):
@@ -71,7 +71,7 @@ def _is_explained(name: str, before: Any, after: Any, sent: Mapping[str, Any]) -
 
 
 def _elements_are_explained(before: Any, after: Any, sent: Any) -> bool:
-    """In a list of objects with distinct ids or names, only those that were sent may have changed, and new ones come from those sent without an id."""
+    """In a list of objects with distinct ids or names, only the sent objects may have changed. New objects come from sent objects without an id."""
     old, new = _by_identity(before or []), _by_identity(after or [])
     if old is None or new is None or not _are_objects(sent):
         return True

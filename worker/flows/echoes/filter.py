@@ -32,7 +32,7 @@ class EchoFilter:
         self._unreadable = False
 
     def trace(self, row: dict[str, object]) -> str:
-        """What the subscriber remembers of a row that it has dealt with: the update stamp, empty where there is none."""
+        """Return the update stamp, which the subscriber remembers of a row that it has dealt with; empty where there is none."""
         stamp = stamp_of(row)
         return "" if stamp is None else str(stamp)
 
@@ -63,7 +63,7 @@ class EchoFilter:
         return is_own_deletion(row, footprints) if change.kind == "deleted" else is_echo(row, footprints)
 
     def _key(self, change: Change) -> str | None:
-        """What Halo identifies the record by, also where the route has another key."""
+        """Return the key by which Halo identifies the record, also where the route has another key."""
         return record_key(change.record, self._route.operation.key)
 
     async def _wait_for_writes(self, changes: Sequence[Change], known: RecordIndex) -> None:

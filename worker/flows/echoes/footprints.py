@@ -17,7 +17,7 @@ MILLISECOND = 1_000
 
 
 def microseconds(moment: datetime | None) -> int | None:
-    """Since 1970."""
+    """Return the microseconds since 1970."""
     return None if moment is None else (moment - EPOCH) // MICROSECOND
 
 
@@ -39,7 +39,7 @@ def step_of(stamp: int) -> int:
 
 
 def footprint_of(key: str, sent: Row, before: Row | None, answer: Row) -> WriteFootprint:
-    """What a POST left. `before`: the record as it was read before an update, None for a create; `answer`: the record as Halo answered it."""
+    """Return the footprint of a POST. `before`: the record as it was read before an update, None for a create; `answer`: the record as Halo answered it."""
     if before is None:
         return WriteFootprint(key, "created", after=stamp_of(answer))
     return WriteFootprint(key, "updated", stamp_of(before), stamp_of(answer), unexplained(sent, before, answer))
@@ -47,7 +47,7 @@ def footprint_of(key: str, sent: Row, before: Row | None, answer: Row) -> WriteF
 
 @dataclass(frozen=True, slots=True)
 class ObservedRow:
-    """What a poll knows of a row that it would publish.
+    """The knowledge of a poll about a row that it would publish.
 
     `stamp`: the row's update stamp. `known`: the subscriber has dealt with the record before; `dealt_with`: the stamp that it had then, where it had one.
     `settled`: every change before this moment is dealt with (microseconds since 1970). `ignore`: members that the route ignores.
@@ -63,8 +63,8 @@ class ObservedRow:
 def is_echo(row: ObservedRow, footprints: Sequence[WriteFootprint]) -> bool:
     """Whether only our own writes lie between the state that was dealt with and this row. False in doubt, and for a row without a stamp.
 
-    Every update moves the stamp. So a write of ours must have left the row's stamp, and must have found either the stamp that was dealt with or the one that
-    an earlier write of ours left, and so on.
+    Every update moves the stamp. So a write of ours must have left the row's stamp. It must have found the stamp that was dealt with, or the stamp that an
+    earlier write of ours left, and so on.
     """
     stamp = row.stamp
     for footprint in reversed(footprints):
@@ -81,7 +81,7 @@ def is_echo(row: ObservedRow, footprints: Sequence[WriteFootprint]) -> bool:
 
 
 def is_own_deletion(row: ObservedRow, footprints: Sequence[WriteFootprint]) -> bool:
-    """Whether we deleted the record that is gone, and it was not restored and changed since. False without stamps."""
+    """Whether the worker deleted the missing record, and no other writer restored and changed it since. False without stamps."""
     deleted = [footprint.before for footprint in footprints if footprint.kind == "deleted"]
     if not deleted or deleted[-1] is None or row.dealt_with is None:
         return False

@@ -1,4 +1,4 @@
-"""Which records need the echo guard: those that the routes both write and subscribe to, on the same client. All replicas have the same routes."""
+"""Decides which records need the echo guard: those that the routes both write and subscribe to, on the same client. All replicas have the same routes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ DETAIL = "/{id}"
 
 
 def guarded(routes: Routes) -> dict[str, frozenset[str]]:
-    """By client: the id spaces (first path segment, lower case) that a publisher or runbook writes and a subscriber filters."""
+    """Return, by client, the id spaces (first path segment, lower case) that a publisher or runbook writes and a subscriber filters."""
     both = set(written(routes)) & {(route.client, route.operation.id_space) for route in routes.subscribers.values() if drops_echoes(route)}
     return {client: frozenset(space for other, space in both if other == client) for client in {client for client, _ in both}}
 
 
 def drops_echoes(route: Subscriber) -> bool:
-    """Whether the subscriber drops echoes. One with `changes: all` publishes every record at every poll; the rows of a report have no stamp of the API."""
+    """Whether the subscriber drops echoes.
+
+    A subscriber with `changes: all` publishes every record at every poll; the rows of a report have no stamp of the API.
+    """
     return not route.echo and route.changes != "all" and route.report is None and is_about_records(route.operation)
 
 

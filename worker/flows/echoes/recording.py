@@ -35,7 +35,10 @@ READ_TIMEOUT = 10.0  # seconds that a write waits for the record as it is before
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a write is about. `space`: the resource under which its ids are unique. `records`: those that Halo answers, in order; for a deletion, what identifies the record."""
+    """The target of a write. `space`: the resource under which its ids are unique.
+
+    `records`: the records that Halo answers, in order; for a deletion, the members that identify the record.
+    """
 
     resource: str
     space: str
@@ -56,7 +59,7 @@ class Target:
 
 
 class WriteAnnouncement:
-    """Announces one write right before it is sent, so that a poll that meets its record waits for its end; then reports what it left."""
+    """Announces one write right before it is sent, so that a poll that meets its record waits for its end. Then reports its footprints."""
 
     def __init__(self, notices: WriteNotices, client: str, target: Target) -> None:
         self._notices = notices
@@ -159,7 +162,7 @@ class WriteRecordingHalo:
                 self._learn(target, exchange)
 
     def _learn(self, target: Target, exchange: Exchange) -> None:
-        """Whether Halo stamps its answers to a POST of this resource."""
+        """Note whether Halo stamps its answers to a POST of this resource."""
         for answer in answers_of(exchange.body)[-1:] if exchange.ok and not target.deletes else ():
             if isinstance(answer, dict) and target.key(answer) is not None:
                 (self._unstamped.add if stamp_of(answer) is None else self._unstamped.discard)(target.resource)
@@ -183,7 +186,7 @@ class WriteRecordingHalo:
         return Target(resource, space, listing, details, tuple(records if all_answered else records[-1:]), deletes=False)
 
     async def _read(self, target: Target, priority: Priority) -> dict[str, Record]:
-        """The records that the write updates, by key, as far as Halo gives them."""
+        """Return the records that the write updates, by key, as far as Halo gives them."""
         found: dict[str, Record] = {}
         if target.details is None:
             return found
@@ -202,7 +205,10 @@ class WriteRecordingHalo:
 
 
 def footprints_of(target: Target, before: Mapping[str, Record], answer: Any) -> Iterator[WriteFootprint]:
-    """What the write left of each record that Halo answered with a stamp; none of a record that is written twice, or that could not be read before."""
+    """Yield a footprint for each record that Halo answered with a stamp.
+
+    A record that is written twice, or that could not be read before, gets none.
+    """
     answers = answers_of(answer)
     if target.deletes:
         key = target.key(target.records[0])

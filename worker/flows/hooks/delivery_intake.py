@@ -61,7 +61,10 @@ class DeliveryIntake:
         self._webhooks = {f"/webhooks/{name}": webhook for name, webhook in webhooks.items()}
 
     async def receive(self, path: str, documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Accept them in order; return counts by result, and run ids. Raises `BrokerError`, `EvaluatorUnavailable`: the sender must then send all of them again."""
+        """Accept the documents in order; return counts by result, and run ids.
+
+        Raises `BrokerError`, `EvaluatorUnavailable`: the sender must then send all of them again.
+        """
         results: Counter[str] = Counter()
         runs = []
         for document in documents:
@@ -72,7 +75,10 @@ class DeliveryIntake:
         return {**results, "runs": runs}
 
     async def accept(self, path: str, document: dict[str, Any], *, held: bool) -> tuple[str, str | None]:
-        """The result for one delivery, and the id of the run that this copy or an earlier one started. `held`: while its webhook is paused it is stored to wait."""
+        """Accept one delivery; return its result, and the id of the run that this copy or an earlier one started.
+
+        `held`: the worker stores the delivery while its webhook is paused.
+        """
         route = path.rpartition("/")[2]
         hook = self._webhooks.get(path)
         if held and hook is not None and self._is_paused(route):
@@ -99,7 +105,7 @@ class DeliveryIntake:
         return result, run
 
     async def park(self, route: str, document: dict[str, Any], reason: str) -> None:
-        """Make a letter of a delivery that was stored and cannot have its effects."""
+        """Make a dead letter of a stored delivery that cannot have its effects."""
         logger.warning("delivery.parked", route=route, reason=reason)
         await self._publish(route, parked_delivery(route, document, reason, self._clock.now()))
         self._told(route, "", "parked")
@@ -109,7 +115,7 @@ class DeliveryIntake:
         logger.info("delivery.received", route=route, delivery=delivery, result=result)
 
     async def _publish_once(self, route: str, delivery: str, effects: Sequence[Effect]) -> bool:
-        """False if an earlier copy did it."""
+        """Publish the effects. False if an earlier copy published them."""
         attempt = new_id()
         begun, done = delivery_key(delivery), delivered_key(delivery)
         if await self._broker.claim(begun, attempt) is not Claim.WON and await self._broker.knows(done, within=COPY_WAIT):

@@ -34,7 +34,7 @@ class Effect:
 
 
 def webhook_topology(hook: Webhook) -> Topology:
-    """The exchange that it publishes to, the queue that wakes its subscriber, and its dead queue. The queues of its runbook belong to the runbook."""
+    """Return the exchange of a webhook, the queue that wakes its subscriber, and its dead queue. The queues of its runbook belong to the runbook."""
     needed = common_topology() + Topology(queues=(browsed(subscriber_dead_queue(hook.name)),))
     if hook.exchange is not None:
         needed += events_topology(hook.exchange)
@@ -96,6 +96,6 @@ async def routing_key_of(hook: Webhook, document: Mapping[str, Any], evaluator: 
 
 
 def parked_delivery(route: str, document: Mapping[str, Any], reason: str, now: float) -> Effect:
-    """For a delivery on which the route's expressions fail: a letter for the route's dead queue."""
+    """Return a letter for the route's dead queue: the route's expressions fail on this delivery."""
     headers = parked_headers(reason, DeadClass.TRANSFORM, route, datetime.fromtimestamp(now, UTC))
     return Effect(Message(encode(document), headers, message_id=new_id()), subscriber_dead_queue(route))

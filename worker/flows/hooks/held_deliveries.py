@@ -19,7 +19,7 @@ from worker.threads import read_body
 
 logger = structlog.get_logger()
 PREFETCH = 10
-RETRY = 1.0  # seconds until a delivery is accepted again for which nothing could be evaluated
+RETRY = 1.0  # seconds until the next try to accept a delivery whose expressions could not be evaluated
 
 
 def held_topology(webhook: str) -> Topology:
@@ -27,7 +27,7 @@ def held_topology(webhook: str) -> Topology:
 
 
 class HeldDeliveries:
-    """Accepts what waits for one webhook, in its order. A delivery that is accepted twice has its effects once."""
+    """Accepts the stored deliveries of one webhook, in order. A delivery that is accepted twice has its effects once."""
 
     def __init__(self, webhook: str, intake: DeliveryIntake, clock: Clock, health: Health) -> None:
         self._webhook = webhook
@@ -42,7 +42,7 @@ class HeldDeliveries:
         return f"webhook {self._webhook}"
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
-        """Until `stop`, which a pause sets as well. Raises `BrokerError`."""
+        """Accept deliveries until `stop`, which a pause sets as well. Raises `BrokerError`."""
         while not stop.is_set():
             async with broker.channel(prefetch=PREFETCH) as channel:
                 arrived: asyncio.Queue[Delivery] = asyncio.Queue()
@@ -75,7 +75,7 @@ class HeldDeliveries:
                 if self._repeats.due(str(error), self._clock.monotonic()):
                     logger.warning("evaluation.waits", reason=str(error), again_in_s=RETRY)
                 await race(self._clock.sleep(RETRY), stop.wait())
-            except Unpublishable as error:  # no later attempt would do better, and the others wait behind it
+            except Unpublishable as error:  # a later attempt would fail too, and other deliveries wait behind it
                 await self._intake.park(self._webhook, document, f"what the route makes of it cannot be published: {error}")
                 return True
             else:
@@ -87,7 +87,7 @@ class HeldDeliveries:
 
 
 async def delivery_in(delivery: Delivery) -> dict[str, Any]:
-    """What the public port stored. Raises `Undecodable` for anything else."""
+    """Return the delivery that the public port stored. Raises `Undecodable` for anything else."""
     document = await read_body(delivery.message)
     if not isinstance(document, dict):
         raise Undecodable("it is no object")

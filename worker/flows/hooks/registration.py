@@ -28,7 +28,7 @@ class CannotRegister(WorkerError):
 
 @dataclass(frozen=True, slots=True)
 class RegisteredWebhook:
-    """What Halo has: the webhook, or None, and its notifications."""
+    """The registration in Halo: the webhook, or None, and its notifications."""
 
     webhook: Mapping[str, Any] | None = None
     notifications: tuple[Mapping[str, Any], ...] = ()

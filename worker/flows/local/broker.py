@@ -1,4 +1,4 @@
-"""Where the runs of one process publish: what goes to a run queue waits for the process itself, everything else goes to its exchange."""
+"""Takes the messages of the runs of one process. A message for a run queue waits for the process itself; any other goes to its exchange."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LocalBroker:
 
 @dataclass
 class EventRecorder:
-    """Implements `Publishing` and keeps what would be published."""
+    """Implements `Publishing` and keeps the events that would be published."""
 
     events: list[PlannedEvent] = field(default_factory=list)
 

@@ -57,7 +57,7 @@ class LocalLedger:
 
 @dataclass(frozen=True, slots=True)
 class StillClock:
-    """A clock that stands at `at` (seconds since 1970) and never waits; implements `Clock`."""
+    """A clock that always shows `at` (seconds since 1970) and never waits; implements `Clock`."""
 
     at: float
 

@@ -62,7 +62,7 @@ class LocalJob:
         return settlement
 
     async def ack(self) -> None:
-        """There is no queue to take it off."""
+        """Do nothing: no queue holds the message."""
 
     def ended(self, settlement: Settlement | None, *, lost: bool) -> bool:  # noqa: ARG002 - it never comes again
         return False
@@ -70,7 +70,7 @@ class LocalJob:
 
 @dataclass
 class RunFollower:
-    """Takes the steps of one run, and of those that it starts. `waits_for` says at any time what the run waits for, as the end of a sentence.
+    """Takes the steps of one run, and of the runs that it starts. `waits_for` always says what the run waits for, as the end of a sentence.
 
     `runbooks`: by name, with their handlers; all of them publish to `broker`. `pauses`: whether a step with `wait` really waits.
     """
@@ -83,7 +83,7 @@ class RunFollower:
     waits_for: str = field(default="its first step", init=False)
 
     async def follow(self, run: Run) -> Ack | Bury:
-        """The settlement of its last step, or of the first step that failed for good, in this run or in one that it started. Raises `RunNeverEnds`."""
+        """Return the settlement of its last step, or of the first step that failed for good, in this run or in one that it started. Raises `RunNeverEnds`."""
         codec, metrics, ledger, tries = HeaderCodec(secret(KEY_BYTES)), Metrics(), LocalLedger(), 0
         queues = {run_queue(name): found for name, found in self.runbooks.items()}
         deliveries: deque[Delivery] = deque([LocalDelivery(run.message(), run_queue(run.runbook))])
@@ -120,7 +120,7 @@ class RunFollower:
 
 
 def step_of(delivery: Delivery, main: str) -> str:
-    """The step, with the name of its runbook where that is not the main one."""
+    """Return the step, with the name of its runbook where that is not the main one."""
     run = Run.read(delivery.message.body)
     return str(run.step) if run.runbook == main else f"{run.runbook}: {run.step}"
 

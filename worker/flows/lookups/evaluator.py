@@ -1,4 +1,4 @@
-"""Evaluates expressions with their lookups: it answers what `$table` and `$id` ask, and has the expressions evaluated again with the answers."""
+"""Evaluates expressions with their lookups: answers the lookups of `$table` and `$id`, and evaluates the expressions again with the answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_LOOKUPS: Final = 200  # of one template with one message
 
 
 class LookupEvaluator:
-    """Implements `Evaluator` through another one. `ids` answers `$id`; None where no client of Halo is known, and `$id` fails there."""
+    """Implements `Evaluator` through another one. `ids` answers `$id`; None: no client of Halo is known, and `$id` fails."""
 
     def __init__(self, evaluator: Evaluator, tables: Mapping[str, Table], ids: Ids | None = None) -> None:
         self._evaluator = evaluator
@@ -29,7 +29,7 @@ class LookupEvaluator:
         self._tables = tables
 
     async def answer(self, question: Question) -> list[Any]:
-        """As `Evaluator.answer`, without `Needed`. Raises `LookupUnanswered` besides."""
+        """As `Evaluator.answer`, without `Needed`. Also raises `LookupUnanswered`."""
         values = await self._evaluator.answer(question)
         answers: dict[str, LookupAnswer] = {}
         for _ in range(MOST_ROUNDS):

@@ -22,7 +22,10 @@ HIT_TTL: Final = 600.0  # seconds
 MISS_TTL: Final = 60.0
 MOST_ENTRIES: Final = 10_000
 ID_MEMBERS: Final[Mapping[str, str]] = {"priority": "priorityid"}
-"""Where the number that other records use is not `id`, by resource. Halo lists a priority once for each SLA, each row with a GUID as `id`."""
+"""By resource: the member with the number that other records use, where that is not `id`.
+
+Halo lists a priority once for each SLA, each row with a GUID as `id`.
+"""
 SEARCH: Final = "search"
 SEARCHED_FIRST: Final = ("name", "emailaddress", "inventory_number", "summary")
 Row = Mapping[str, Any]
@@ -40,7 +43,10 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Rows that Halo answered. `at`: monotonic seconds. `problem`: why none of them may be used. `answers`: those that were given from it, by `key_of` their lookup."""
+    """Rows that Halo answered. `at`: monotonic seconds. `problem`: why none of them may be used.
+
+    `answers`: the answers that were made from these rows, by the `key_of` of their lookup.
+    """
 
     rows: tuple[Row, ...]
     at: float
@@ -74,7 +80,7 @@ class HaloIds:
         return self._answer(operation, members, await self._asked(search))
 
     def _answer(self, operation: Operation, members: Mapping[str, Any], listed: Listed) -> LookupAnswer:
-        """The answer from these rows, found once."""
+        """Return the answer from these rows. Each answer is computed once."""
         key = key_of(operation, members)
         if key not in listed.answers:
             if len(listed.answers) >= MOST_ENTRIES:
@@ -117,7 +123,10 @@ class HaloIds:
 
 
 def search_for(operation: Operation, members: Mapping[str, Any]) -> Search:
-    """A long list is narrowed down by Halo's text search and by its parameters for ids; a list that has no pages is read whole, and serves all names."""
+    """Return the search for these members.
+
+    Halo's text search and its parameters for ids narrow a long list down. A list that has no pages is read whole, and serves all names.
+    """
     query = {name: members[name] for name in operation.key if name != "id" and name in operation.query_parameters}
     if operation.listing is None or not operation.listing.paged:
         return Search(operation, query, {}, key_of(operation, query))
@@ -129,7 +138,7 @@ def search_for(operation: Operation, members: Mapping[str, Any]) -> Search:
 
 
 def key_of(operation: Operation, members: Mapping[str, Any]) -> bytes:
-    """Identifies a lookup in little memory: its members come from a message, where one may have megabytes."""
+    """Return a short key of a lookup: its members come from a message, where one member may have megabytes."""
     return sha256(Lookup("id", operation.path, dict(members)).text.encode()).digest()
 
 
@@ -138,7 +147,7 @@ def whole_number(value: Any) -> bool:
 
 
 def kept(row: Row, search: Search) -> Row:
-    """The members of a row that answers are made of: its id and what was searched; of a list that serves all names those that are no objects or lists."""
+    """Return the members of a row that answers need, without objects and lists: its id and the searched members, or all if the list serves all names."""
     wanted = {id_member(search.operation), *search.wanted} if search.wanted else row.keys()
     return {name: value for name, value in row.items() if name in wanted and not isinstance(value, (dict, list))}
 
@@ -148,7 +157,7 @@ def id_member(operation: Operation) -> str:
 
 
 def answer_of(operation: Operation, members: Mapping[str, Any], listed: Listed) -> LookupAnswer:
-    """The id of the one match."""
+    """Return the id of the one match."""
     entity, names = operation.entity, " and ".join(f"`{name}`" for name in sorted(members))
     if listed.problem:
         return LookupAnswer(found=False, reason=listed.problem, refused=True)

@@ -52,7 +52,10 @@ async def matching_rows(
     priority: Priority = Priority.WRITE,
     timeout: float | None = None,  # noqa: ASYNC109 - part of the requests
 ) -> MatchingRows | TooManyRows | RowsUnread:
-    """All rows for an empty `wanted`. `timeout`: seconds for each request; None: the client's. Raises `RequestError`."""
+    """Return the rows that have the members of `wanted`; all rows if it is empty.
+
+    `timeout`: seconds for each request; None: the client's. Raises `RequestError`.
+    """
     matches: list[dict[str, Any]] = []
     has_members = row_test(wanted)
     read, before = 0, None
@@ -78,13 +81,13 @@ def paging(operation: Operation, page: int) -> dict[str, Any]:
 
 
 def row_test(wanted: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
-    """Whether a row has these members. They come from a message, where one may have megabytes: each is brought into its form once, not for each row."""
+    """Return the test whether a row has these members. A member may have megabytes, so each is normalised once, not for each row."""
     normalized = {name: normal(value) for name, value in wanted.items()}
     return lambda row: all(normal(row.get(name)) == value for name, value in normalized.items())
 
 
 def normal(value: Any) -> Any:
-    """Equal for what Halo writes as equal: 7, 7.0 and "7" are the same, texts compare without case and outer spaces."""
+    """Return the form in which values are compared: 7, 7.0 and "7" are the same, texts compare without case and outer spaces, as in Halo."""
     if isinstance(value, bool) or value is None or isinstance(value, (dict, list)):
         return value
     return str(whole(value)).strip().casefold()

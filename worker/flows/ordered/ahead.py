@@ -1,4 +1,4 @@
-"""Bodies that are taken ahead of their move."""
+"""Limits the bodies that the worker takes ahead of their move."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ MOST_AHEAD = 4 * 1024 * 1024  # bytes
 
 
 class Ahead:
-    """Those of one channel: the first one always, more of them while they are not too large together.
+    """The bodies of one channel: the first body always, further bodies while they are not too large together.
 
-    `alone`: memory for a message that is too large and that the broker must not dead-letter. It comes again with its body, to be buried as a copy.
+    `alone`: memory for a message that is too large and that the broker must not dead-letter. The message comes again with its body, and is buried as a copy.
     """
 
     def __init__(self, largest: int, alone: Parked | None = None) -> None:
@@ -20,7 +20,7 @@ class Ahead:
         self._size = 0
 
     def keep(self, announced: Announced) -> bool:
-        """What the channel asks before a body comes."""
+        """Whether to keep a body. The channel asks before the body arrives."""
         if self._alone is not None and self._alone.is_for(announced):
             self._size += announced.size
             return True
@@ -30,5 +30,5 @@ class Ahead:
         return True
 
     def settled(self, size: int) -> None:
-        """A body of this size is off the queue, or back in it."""
+        """Stop counting a body of this size: its message has left the queue, or is back in it."""
         self._size -= size

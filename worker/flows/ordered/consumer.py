@@ -26,7 +26,7 @@ from worker.flows.writes.publisher import consumption_of, results_topology
 
 logger = structlog.get_logger()
 STAND_BY = 1.0  # seconds between two checks for another consumer
-LEAVING = 0.1  # seconds between two looks whether the one before has gone
+LEAVING = 0.1  # seconds between two checks whether the previous consumer has gone
 PATIENCE = 60.0  # seconds after which a consumer that stays makes the route unready
 TOLD_EVERY = 1.0
 MOST_WAITING = 10_000  # messages that wait for others
@@ -38,14 +38,14 @@ def ordered_publisher_topology(route: Publisher) -> Topology:
 
 
 async def tell_all_left_behind(routes: Iterable[Publisher], broker: Broker) -> None:
-    """As `tell_left_behind`, for all routes. Only where a route ever had a waiting queue: the broker closes a channel over each queue that is not there."""
+    """As `tell_left_behind`, for all routes, if a route ever had a waiting queue: the broker closes a channel over each queue that is not there."""
     if await broker.queue_exists(ORDER_MARK):
         for route in routes:
             await tell_left_behind(route, broker)
 
 
 async def tell_left_behind(route: Publisher, broker: Broker) -> None:
-    """A route whose `order_by` or `fair_by` was taken away leaves what waited: no worker takes it out. Raises `BrokerError`."""
+    """Log the messages that a route without `order_by` and `fair_by` left in its waiting queue: no worker takes them out. Raises `BrokerError`."""
     room = order_room(route.queue)
     if not route.has_waiting_queue and (waiting := await broker.queue_depth(room)):
         reason = f"the route has neither `order_by` nor `fair_by` any more, and {room} still holds messages: restore the key until that queue is empty"
@@ -53,7 +53,7 @@ async def tell_left_behind(route: Publisher, broker: Broker) -> None:
 
 
 class OrderedConsumer:
-    """Serves one ordered route: waits for the lock, loads the room, then moves and runs until it has to let go."""
+    """Serves one ordered route: waits for the lock, loads the waiting queue, then moves and runs messages until it must release the lock."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class OrderedConsumer:
         self._session = 0
 
     async def serve(self, broker: Broker, stop: asyncio.Event) -> None:
-        """Until `stop`, then finish what runs; raises `BrokerError` when the attachment is lost."""
+        """Serve until `stop`, then finish the running messages. Raises `BrokerError` when the attachment is lost."""
         while not stop.is_set():
             if not self._needs.available:
                 self._health.up(self._part, "not consuming while its Halo client is down")
@@ -94,14 +94,17 @@ class OrderedConsumer:
             await race(stop.wait(), broker.wait_lost(), timeout=STAND_BY * uniform(0.5, 1.5))
 
     async def _own(self, broker: Broker, stop: asyncio.Event) -> None:
-        """Keep the order while everything is well. Raises `BrokerError`."""
+        """Apply messages in order, for as long as this replica can. Raises `BrokerError`."""
         if not await self._alone(broker, stop):
             return
         async with broker.channel(prefetch=PREFETCH, publishing=True) as channel:
             await self._keep_order(broker, channel, stop)
 
     async def _alone(self, broker: Broker, stop: asyncio.Event) -> bool:
-        """Wait until no other consumer is left: a replica that lost its connection, or an older worker without ordering. False when this one has to stop first."""
+        """Wait until no other consumer is left: a replica that lost its connection, or an older worker without ordering.
+
+        False when this replica must stop first.
+        """
         since = self._clock.monotonic()
         self._health.up(self._part, "taking over")
         while not stop.is_set() and self._needs.available:
@@ -114,7 +117,7 @@ class OrderedConsumer:
         return False
 
     async def _keep_order(self, broker: Broker, channel: Channel, stop: asyncio.Event) -> None:
-        """One life of the room's channel."""
+        """Apply messages in order for one life of the waiting queue's channel."""
         self._session += 1
         started = self._clock.monotonic()
         lanes: Lanes[WaitingMessage] = Lanes(self._route.concurrency, self._each)
@@ -149,7 +152,7 @@ class OrderedConsumer:
                 return
             closing.set()
             await moving
-            await runner.drain()  # ours until settled: the channel stays open for the acks
+            await runner.drain()  # the channel stays open for the acks of the running messages
             await room.ack_all_surplus()
         finally:
             consumes.set(0)
@@ -158,13 +161,13 @@ class OrderedConsumer:
             lanes.let_go()
 
     def _intake(self, broker: Broker, lanes: Lanes[WaitingMessage], runner: LaneRunner) -> Intake:
-        """It goes on behind whatever is in the room, and behind the clock: nothing that is done may come again with a higher number."""
+        """Return an intake whose numbers begin above the waiting queue's and above the clock: no finished message may come again with a higher number."""
         last = lanes.newest
         sequence = max(0 if last is None else last[0], int(self._clock.now() * 1e9))
         return Intake(self._deps, broker, runner.settler, lanes, self._unread, sequence, most=self._most, ready=runner.changed)
 
     async def _tell(self, lanes: Lanes[WaitingMessage], intake: Intake) -> None:
-        """Show how it stands, and let the intake know when there is room again."""
+        """Report the state of the lanes, and let the intake check for room."""
         report = WaitingReport(self._route, self._part, self._does, lanes, self._clock, self._metrics, self._health)
         try:
             while True:
@@ -176,11 +179,11 @@ class OrderedConsumer:
 
 
 def consuming(route: Publisher) -> str:
-    """What readiness says of a route that works."""
+    """Return the readiness text of a route that works."""
     kept = {"in order by key": route.order_by, "in turns by customer": route.fair_by}
     return f"consuming, {' and '.join(how for how, template in kept.items() if template is not None)}"
 
 
 async def ending(task: asyncio.Task[None]) -> None:
-    """Wait for it without ending it."""
+    """Wait for the task without cancelling it."""
     await asyncio.shield(task)

@@ -1,7 +1,7 @@
-"""Messages that went back to the queue before they were moved: they have to come again before anything that is behind them.
+"""Messages that went back to the queue before they were moved: they must come again before any message behind them.
 
-RabbitMQ takes back what a closed channel held some time after it has closed: with bodies of 1.5 MiB, after its successor has begun to consume (one run of two on
-4.0.5, seldom on 3.10.8). What waits in the queue is then handed out first.
+RabbitMQ takes back the messages of a closed channel some time after it has closed. With bodies of 1.5 MiB this is after its successor has begun to consume (one
+run of two on 4.0.5, seldom on 3.10.8). The broker then delivers the messages that wait in the queue first.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from typing import Final
 from worker.core.message import Delivery, digest_of
 
 PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds for which a message that came too early is held. Each of them costs it one delivery."""
+"""Seconds for which a message that came too early is held. Each pause costs the message one delivery."""
 
 
 class GivenBack:
-    """Their order, and whether this worker was the first to have them. Messages that are gone meanwhile are expected for the time of all pauses together."""
+    """The order of these messages, and whether this worker was the first to have them.
+
+    A message that is no longer in the queue is expected for the time of all pauses together.
+    """
 
     def __init__(self) -> None:
         self._expected: dict[tuple[str, bytes], bool] = {}
@@ -25,14 +28,14 @@ class GivenBack:
         self._expected.setdefault(known_by(delivery), not delivery.redelivered)
 
     def pause_before(self, delivery: Delivery) -> float:
-        """Seconds for which this message has to wait for those in front of it, and then goes back too; 0 when it is its turn."""
+        """Return the seconds that this message must wait for messages in front of it, before it goes back too; 0 when it is its turn."""
         if not self._expected or known_by(delivery) == next(iter(self._expected)):
             return 0.0
         self._held += 1
         return PAUSES[self._held - 1] if self._held <= len(PAUSES) else 0.0
 
     def take(self, delivery: Delivery) -> bool:
-        """Its turn has come: nothing in front of it is expected any more. Returns whether no worker can have begun it."""
+        """Take a message whose turn has come; no message in front of it is expected any more. Return whether no worker can have begun it."""
         known, self._held = known_by(delivery), 0
         if known not in self._expected:
             self._expected.clear()

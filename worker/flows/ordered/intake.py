@@ -25,11 +25,11 @@ from worker.flows.ordered.recent import Recent
 from worker.flows.waiting import race
 
 IN_HAND = 64  # messages that are taken ahead; after a crash at most this many may have been moved already
-STAYS_NARROW = 100  # messages that are then taken one by one: each that goes back counts as delivered, which must not come often
+STAYS_NARROW = 100  # messages that the intake then takes one by one: a message that goes back counts as delivered, and that must be rare
 
 
 class Arrived:
-    """What the channel of one stretch has handed out. `ending`: done when nothing more is to be taken; yields why where the channel is lost."""
+    """The deliveries of one channel. `ending`: done when no more is to be taken; its result is the reason if the channel is lost."""
 
     def __init__(self, ending: asyncio.Task[Any]) -> None:
         self.deliveries: deque[Delivery] = deque()
@@ -42,7 +42,7 @@ class Arrived:
         self._some.set()
 
     async def next(self) -> Delivery | None:
-        """The next one; None at the end. Raises `BrokerError`."""
+        """Return the next delivery; None at the end. Raises `BrokerError`."""
         while not self._ending.done():
             if self.deliveries:
                 return self.deliveries.popleft()
@@ -54,7 +54,7 @@ class Arrived:
 
 
 class Intake:
-    """Taking, publishing and acknowledging are on one channel. Stops while `most` messages wait, or as many bytes as a waiting queue may take.
+    """Takes, publishes and acknowledges on one channel. Pauses while `most` messages wait, or as many bytes as a waiting queue may take.
 
     `sequence`: the highest number in the waiting queue so far. `ready` is called when a message may start.
     """
@@ -89,14 +89,14 @@ class Intake:
         self.changed()
 
     def changed(self) -> None:
-        """The lanes became longer or shorter."""
+        """Check for room: the lanes became longer or shorter."""
         if len(self._lanes) < self._most and self._lanes.size < self._memory.room_bytes:
             self._room.set()
         else:
             self._room.clear()
 
     async def run(self, closing: asyncio.Event) -> None:
-        """Move until `closing`. Raises `BrokerError`."""
+        """Move messages until `closing`. Raises `BrokerError`."""
         try:
             while not closing.is_set():
                 await race(self._room.wait(), closing.wait())
@@ -107,7 +107,7 @@ class Intake:
             self._keep_alone(None)
 
     async def _stretch(self, channel: Channel, closing: asyncio.Event) -> None:
-        """As long as there is room."""
+        """Move messages through one channel, as long as there is room."""
         ahead, arrivals = Ahead(self._memory.largest, self._alone), Arrivals(self._memory)
         moves = Moves(self._deps, self._settler, self._lanes, self._sequence, ahead, channel, growing=self.changed, ready=self._ready)
         ending = asyncio.create_task(race(channel.wait_closed(), moves.wait_failed(), closing.wait()))
@@ -133,7 +133,7 @@ class Intake:
             await asyncio.gather(ending, return_exceptions=True)
 
     async def _while_room(self, arrived: Arrived, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> bool:
-        """Whether a message is left that came without its body."""
+        """Move messages while there is room. Return whether a message that came without its body is left."""
         narrow = self._one_by_one > 0
         while self._room.is_set() and narrow == (self._one_by_one > 0):
             delivery = await arrived.next()
@@ -144,7 +144,10 @@ class Intake:
         return False
 
     async def _taken(self, delivery: Delivery, moves: Moves, ahead: Ahead, arrivals: Arrivals) -> bool:
-        """False where it came without its body and is not settled: from here on all goes back. Where too much was in hand, it is then taken one by one."""
+        """Begin to move a delivery. False if it came without its body and is not settled: all messages from here on go back.
+
+        If too many bytes were in flight, the intake takes messages one by one from then on.
+        """
         if pause := self._given_back.pause_before(delivery):
             await self._deps.services.clock.sleep(pause)
             self._given_back.add(delivery)
@@ -169,7 +172,7 @@ class Intake:
         return False
 
     async def _begin(self, delivery: Delivery, moves: Moves, *, unbegun: bool) -> None:
-        """Large messages are moved alone; one that is too large is not moved but buried."""
+        """Begin to move a message. A large message moves alone; a message that is too large is buried instead."""
         if self._recent.has_copy_of(delivery):
             await moves.drop(delivery)
             return
@@ -180,7 +183,7 @@ class Intake:
         moves.add(delivery, size=size, unbegun=unbegun)
         if size > FREE:
             await moves.drain()
-        self._keep_alone(None)  # it was this one, or it has not come again although it was in front
+        self._keep_alone(None)  # it was this message, or it has not come again although it was in front
 
     def _keep_alone(self, alone: Parked | None) -> None:
         if self._alone is not None:

@@ -1,4 +1,4 @@
-"""Runs what is first in the lanes of an ordered route, and settles it."""
+"""Runs the first message of each lane of an ordered route, and settles it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SURELY_KNOWN = KEPT / 2  # seconds for which every replica remembers a claim
 
 @dataclass(frozen=True, slots=True)
 class RunnerDeps:
-    """What outlives broker attachments: runs live on in `tasks` when their channel dies."""
+    """The parts that outlive broker attachments. Runs live on in `tasks` when their channel dies."""
 
     route: Publisher
     part: str
@@ -47,7 +47,7 @@ class RunnerDeps:
 
 
 class LaneRunner:
-    """The runs of one `session`, the life of the room's channel."""
+    """The runs of one `session`, the life of the waiting queue's channel."""
 
     def __init__(self, deps: RunnerDeps, broker: Broker, lanes: Lanes[WaitingMessage], session: int) -> None:
         self._deps = deps
@@ -65,15 +65,15 @@ class LaneRunner:
         return self._deps.route.retry
 
     def changed(self) -> None:
-        """Something may run that could not before."""
+        """Look again for a message that may run."""
         self._changed.set()
 
     def lost(self) -> None:
-        """The channel of the waiting queue was lost: the consumer of the redelivered message settles it."""
+        """Note that the channel of the waiting queue was lost: the consumer of the redelivered message settles it."""
         self._lost = True
 
     async def run(self) -> None:
-        """Start what may run, for as long as this is awaited."""
+        """Start messages that may run, for as long as this is awaited."""
         clock = self._deps.services.clock
         while True:
             self._changed.clear()
@@ -83,7 +83,7 @@ class LaneRunner:
             await race(self._changed.wait(), timeout=None if due is None else max(0.0, due - clock.now()))
 
     async def drain(self) -> None:
-        """Until what runs is settled."""
+        """Wait until the running messages are settled."""
         while self._settling:
             await asyncio.wait(self._settling)
 
@@ -110,7 +110,7 @@ class LaneRunner:
         self._lanes.finish(entry)
 
     async def handle(self, entry: Entry[WaitingMessage], item: WaitingMessage) -> Outcome:
-        """Run the route's handler; a message whose keys cannot be told is refused when its turn comes, unless the route's `when` leaves it out."""
+        """Run the route's handler. A message whose keys cannot be computed is refused when its turn comes, unless the route's `when` leaves it out."""
         if item.stamp.starts > WORK_LIMIT:
             return Refused(DeadClass.CRASHED, f"started {item.stamp.starts} times without ever coming to an end")
         work: Callable[[], Awaitable[Outcome]] = partial(self._deps.handler, item, item.state)
@@ -121,12 +121,12 @@ class LaneRunner:
         return replace(outcome, body=None) if isinstance(outcome, Done) else outcome
 
     def require_channel(self) -> None:
-        """Raises `ChannelLost` when another session settles what this one holds."""
+        """Raises `ChannelLost` when another session settles the messages of this one."""
         if self._lost:
             raise ChannelLost("its channel was lost: the message is delivered and settled again")
 
     async def place(self, entry: Entry[WaitingMessage], item: WaitingMessage, outcome: Outcome, settlement: Settlement) -> Settlement:
-        """As `SettlementExecutor.place`; a message to be tried again keeps its place in its lane, which waits for it."""
+        """As `SettlementExecutor.place`. A message that is tried again keeps its place in its lane, which waits for it."""
         if isinstance(settlement, Retry):
             return await self._postpone(entry, item, item.state, outcome, settlement)
         return await self.settler.place(item, item.state, settlement)
@@ -140,7 +140,10 @@ class LaneRunner:
         return await self._into_room(entry, item, state, settlement)
 
     async def _count(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState) -> None:
-        """A worker may have crashed on this message: requeue a copy with the start counted. After some starts it runs alone, so that no other message is blamed."""
+        """Publish a copy with the start counted: a worker may have crashed on this message.
+
+        After some starts the message runs alone, so that no other message is blamed.
+        """
         copy = moved_on(replace(item, state=state), self._deps.services.clock.now(), started=True)
         self._lanes.postpone(entry, progress(state), item.stamp.due)
         try:
@@ -152,7 +155,7 @@ class LaneRunner:
             logger.warning("message.unsettled", message_id=state.message_id, reason=str(error))
 
     async def _into_room(self, entry: Entry[WaitingMessage], item: WaitingMessage, state: DeliveryState, settlement: Retry) -> Settlement:
-        """Put the copy into the room that its lane waits for. One that no broker takes is buried instead, and its lane must not wait."""
+        """Publish the copy to the waiting queue; its lane waits for it. A message whose copy no broker accepts is buried: its lane must not wait."""
         try:
             await self.settler.confirmed(self._deps.services.codec.copy(item.message, self._deps.route.queue, state), order_room(self._deps.route.queue))
         except Unpublishable as error:
@@ -162,7 +165,7 @@ class LaneRunner:
 
 
 def progress(state: DeliveryState) -> tuple[int, int]:
-    """How far a copy is: attempts that count, and attempts that were claimed."""
+    """Return the progress of a copy: attempts that count, and attempts that were claimed."""
     return state.attempts, state.tries
 
 
@@ -205,7 +208,10 @@ class OrderedJob:
         await self.delivery.ack()
 
     def ended(self, settlement: Settlement | None, *, lost: bool) -> bool:
-        """An acknowledgement is not confirmed: the result is kept, so that a message that comes back is known to be done. A retried one has its copy in the queue."""
+        """Whether the result is kept.
+
+        An acknowledgement is not confirmed. So the result is kept, to show that a message that comes back is done. A retried message has its copy in the queue.
+        """
         if not lost and not isinstance(settlement, Retry):
             self.lanes.finish(self.entry)
         return not isinstance(settlement, Retry)

@@ -14,16 +14,16 @@ from worker.flows.ordered.turns import Turns
 
 T = TypeVar("T")
 Place = tuple[int, str]
-"""Where a message stands: its sequence, and its id."""
+"""The place of a message in the order: its sequence, and its id."""
 Made = tuple[int, int]
 """How far a copy of a message is; the copy with more attempts is the later one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What a message says of its turn. `order`: it waits for the earlier ones with this key; None: it waits for no other.
+    """The keys of a message. `order`: it waits for the earlier messages with this key; None: it waits for no other.
 
-    `customer`: whose turn it takes; empty for all that name none. `refused`: why it cannot be applied; it says so when its turn comes.
+    `customer`: the customer whose turn it takes; empty for all messages that name none. `refused`: why it cannot be applied; it is refused when its turn comes.
     """
 
     order: str | None = None
@@ -33,10 +33,10 @@ class Keys:
 
 @dataclass(slots=True, eq=False)
 class Entry(Generic[T]):
-    """A message that is in the waiting room, or on its way there.
+    """A message that is in the waiting queue, or on its way there.
 
-    `item`: the message in our deps, with the attempts `made` before, since `since`; None while the copy that counts is still under way. It may run from `due` on,
-    and alone when `careful`. `moving`: its original is still in the route's queue.
+    `item`: the delivered message, here since `since`, with the attempts `made` before; None while the copy that counts is still under way. It may run from
+    `due` on, and alone when `careful`. `moving`: its original is still in the route's queue.
     """
 
     place: Place
@@ -59,7 +59,7 @@ class Entry(Generic[T]):
 
 
 class Lanes(Generic[T]):
-    """All lanes of one route; at most `concurrency` entries run at once, and of one customer at most `each`. Times are whatever clock the caller keeps to."""
+    """All lanes of one route. At most `concurrency` entries run at once, and of one customer at most `each`. All times are on the caller's clock."""
 
     def __init__(self, concurrency: int, each: int | None = None) -> None:
         self._concurrency = concurrency
@@ -97,7 +97,7 @@ class Lanes(Generic[T]):
         return [entry.item for entry in nlargest(count, self._entries.values()) if entry.item is not None]
 
     def expect(self, place: Place, keys: Keys, size: int, *, moving: bool = False) -> Entry[T]:
-        """A message that is about to be put into the room: what comes after it must wait for it. One that is `moving` runs after `moved`."""
+        """Add a message that is about to be published to the waiting queue: later messages must wait for it. A `moving` message runs after `moved`."""
         entry: Entry[T] = Entry(place, keys, size, moving)
         self._entries[place] = entry
         insort(self._lanes.setdefault(lane_of(entry), []), entry)
@@ -106,7 +106,10 @@ class Lanes(Generic[T]):
         return entry
 
     def arrive(self, entry: Entry[T], item: T, *, made: Made, due: float, now: float, careful: bool = False) -> T | None:
-        """A copy of the entry came out of the room. Of several copies the furthest stays, of equal ones the newest; what is not needed is returned, to be let go."""
+        """Take a copy of the entry that the waiting queue delivered. Return the copy that is not needed, to be acknowledged.
+
+        The copy with the most progress stays. Of equal copies the newest stays, unless the entry runs.
+        """
         if made < entry.made or (entry.running and made == entry.made):
             return item
         surplus, entry.item = entry.item, item
@@ -115,12 +118,15 @@ class Lanes(Generic[T]):
         return surplus
 
     def moved(self, entry: Entry[T]) -> None:
-        """Its original is off the route's queue, so that no other replica can begin it."""
+        """Note that the original has left the route's queue: no other replica can begin it."""
         entry.moving = False
         self._offer(entry)
 
     def start(self, now: float) -> Entry[T] | None:
-        """The next that may run now: the oldest of the customer whose turn it is; None when there is none. It runs until `finish` or `postpone`."""
+        """Start and return the next message that may run now: the oldest of the customer whose turn it is. None if there is none.
+
+        It runs until `finish` or `postpone`.
+        """
         while self._waiting and self._waiting[0][0] <= now:
             entry = heappop(self._waiting)[1]
             if self._may_run(entry) and entry.due <= now:
@@ -136,43 +142,43 @@ class Lanes(Generic[T]):
         return found
 
     def next_due(self) -> float | None:
-        """When the next entry that waits for its time may run; None when only something new can change anything."""
+        """Return when the next entry that waits for its time may run; None if only a new event can let an entry run."""
         while self._waiting and not self._may_run(self._waiting[0][1]):
             heappop(self._waiting)
         return self._waiting[0][0] if self._waiting else None
 
     def finish(self, entry: Entry[T]) -> None:
-        """It is off the room for good: the next of its lane is up."""
+        """Remove an entry that has left the waiting queue for good: the next of its lane may run."""
         self._stop(entry)
         self._leave(entry)
 
     def forget(self, entry: Entry[T]) -> None:
-        """It never came into the room: what was to come after it need not wait for it."""
+        """Remove an entry that never came into the waiting queue: later messages need not wait for it."""
         self._leave(entry)
 
     def postpone(self, entry: Entry[T], made: Made, due: float) -> None:
-        """A copy goes into the room, to be tried again: the lane waits for that copy, and for its time."""
+        """Let the lane wait for a copy that goes into the waiting queue to be tried again, and for the time of the copy."""
         self._stop(entry)
         entry.item, entry.made, entry.due = None, made, due
 
     def resume(self, entry: Entry[T], item: T) -> None:
-        """Its copy could not be made after all: it runs on as before `postpone`, until `finish`."""
+        """Undo `postpone`, since the copy could not be published: the entry runs on until `finish`."""
         entry.item, entry.running = item, True
         self.running += 1
         self._turns.hold(entry.customer)
 
     def idle_since(self, moment: float) -> Iterator[Entry[T]]:
-        """Those that have been in our deps, not running, since before then."""
+        """Yield the entries whose messages arrived before `moment` and are not running."""
         return (entry for entry in list(self._entries.values()) if entry.item is not None and not entry.running and entry.since < moment)
 
     def let_go(self) -> None:
-        """No more starts: the messages that have not started are not kept, although what still runs keeps the lanes."""
+        """Start nothing more. Messages that have not started are dropped, although running messages keep the lanes in memory."""
         for entry in self._entries.values():
             if not entry.running:
                 entry.item = None
 
     def held_up(self, now: float) -> int:
-        """How many lanes wait for the time of a message that failed."""
+        """Return how many lanes wait for the next attempt of a message that failed."""
         return len({entry.place for due, entry in self._waiting if due > now and entry.due == due and self._may_run(entry)})
 
     def _leave(self, entry: Entry[T]) -> None:

@@ -1,4 +1,4 @@
-"""What the messages of the waiting room say: their place in the order, and when they may run."""
+"""The messages of the waiting queue: their place in the order, and when they may run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONGEST_KEY = 200  # characters: keys stay in memory while their messages wait, 
 
 @dataclass(frozen=True, slots=True)
 class WaitingMessage:
-    """A delivery of the waiting room; a `Delivery` as the handler of the route's own queue knows it."""
+    """A delivery of the waiting queue. Implements `Delivery`, as the handler of the route's own queue knows it."""
 
     delivery: Delivery
     queue: str
@@ -70,13 +70,13 @@ class WaitingMessage:
 
 
 def waiting_message(delivery: Delivery, queue: str, codec: HeaderCodec) -> WaitingMessage | None:
-    """A message that a worker put into the waiting room of `queue`; None for any other."""
+    """Return the message if a worker put it into the waiting queue of `queue`; None for any other."""
     state = codec.read(delivery, queue)
     return WaitingMessage(delivery, queue, state, state.order) if state.proven and state.order is not None else None
 
 
 def moved(delivery: Delivery, state: DeliveryState, sequence: int, now: float) -> DeliveryState:
-    """The state of a message that goes from the route's queue into the room.
+    """Return the state of a message that goes from the route's queue into the waiting queue.
 
     The previous consumer of a redelivered message may have moved it already. Without an id of its own the copies cannot be matched, so it is in doubt.
     """
@@ -85,15 +85,18 @@ def moved(delivery: Delivery, state: DeliveryState, sequence: int, now: float) -
 
 
 def moved_on(item: WaitingMessage, now: float, *, started: bool = False) -> DeliveryState:
-    """The state of the same message for a place at the end of the room; `started`: it is about to be run, and a worker may have crashed on it before."""
+    """Return the state of the same message for a place at the end of the waiting queue.
+
+    `started`: it is about to run, and a worker may have crashed on it before.
+    """
     since = item.stamp.since if item.state.redelivered else int(now)
     return replace(item.state, order=replace(item.stamp, since=since, starts=item.stamp.starts + started))
 
 
 async def keys_of(route: Publisher, delivery: Delivery, state: DeliveryState, evaluator: Evaluator, clock: Clock, largest: int) -> Keys:
-    """What keeps this message in order with others, and whose turn it takes: 7, 7.0 and "7" are one key, as Halo takes them.
+    """Return the keys of a message: its order key and its customer. 7, 7.0 and "7" are one key, as in Halo.
 
-    Waits while nothing can be evaluated. `largest`: bytes of the largest body that is read.
+    Waits while no expression can be evaluated. `largest`: bytes of the largest body that is read.
     """
     try:
         message, bindings = delivery.message, message_bindings(route, delivery, state)

@@ -58,11 +58,11 @@ class Sequence:
 
 
 class Moves:
-    """Keys are evaluated and copies confirmed side by side; sequences are given, and originals acknowledged, in the order of the queue.
+    """Evaluates keys and confirms copies concurrently; gives sequences, and acknowledges originals, in the order of the queue.
 
     So after a crash the originals of the last copies may still be in the queue, and no others. The worker that moved them has started none of these copies. The
-    next one may start them at once, so it acknowledges their originals as they come. A message waits while another with its ordering key is on its way: if only the
-    later one were stored, the earlier one would come after it.
+    next worker may start them at once, so it acknowledges their originals as they come. A message waits while another with its ordering key is on its way: if
+    only the later one were stored, the earlier one would come after it.
 
     `growing` is called when the lanes grow, `ready` when a message may start.
     """
@@ -107,16 +107,16 @@ class Moves:
         await delivery.ack()
 
     async def drain(self) -> None:
-        """Wait until all messages are done. Raises what made one of them fail."""
+        """Wait until all messages are done. Raises the error of the first message that fails."""
         if self._moves:
             await race(self.wait_failed(), self._moves[-1].done.wait())
 
     async def wait_failed(self) -> NoReturn:
-        """Raises what made one of them fail, as soon as one does. Those behind it are never done."""
+        """Wait for the first failure, and raise its error. The messages behind it are never done."""
         raise await asyncio.shield(self._failed)
 
     async def close(self) -> None:
-        """Stop all that are not done: their originals stay in the queue."""
+        """Stop all unfinished moves: their originals stay in the queue."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -157,7 +157,7 @@ class Moves:
                 await earlier.done.wait()
 
     async def _ack(self) -> None:
-        """Acknowledge those that are stored, up to the first one that is not; then they may start."""
+        """Acknowledge the stored messages, up to the first one that is not stored; then they may start."""
         while True:
             await self._some_stored.wait()
             self._some_stored.clear()
@@ -178,7 +178,7 @@ class Moves:
         move.done.set()
 
     async def _stored(self, entry: Entry[WaitingMessage], delivery: Delivery, state: DeliveryState) -> Entry[WaitingMessage] | None:
-        """None: it is a dead letter instead, since it is too large, or there is no room for the stamp of its place."""
+        """Publish the copy, confirmed. None: the message is a dead letter instead, since it is too large, or has no room for the stamp of its place."""
         sequence, _ = entry.place
         if (refused := entry.keys.refused) is not None and len(delivery.message.body) > self._deps.services.memory.largest:
             await self._bury(entry, delivery, state, refused)
@@ -198,7 +198,7 @@ class Moves:
         self._lanes.forget(entry)
 
     async def _confirmed(self, copy: Message) -> None:
-        """Publish until confirmed: a copy too many has the same place, and is one with it. Raises `Unpublishable`."""
+        """Publish until confirmed. A surplus copy has the same place, and counts as the same message. Raises `Unpublishable`."""
         pause = FIRST_PAUSE
         while True:
             try:

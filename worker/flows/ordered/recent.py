@@ -10,9 +10,10 @@ from worker.flows.ordered.given_back import known_by
 
 
 class Recent:
-    """Copies of the waiting queue whose originals may come again. An id and a content name one message: of two such messages of a sender one may be taken for a copy.
+    """Copies in the waiting queue whose originals may come again.
 
-    `looks`: how many messages the queue can have handed out before. It hands these out first.
+    An id and a content identify a message: if a sender sends two such messages, one may count as a copy. `looks`: how many messages the queue can have
+    delivered before. It delivers these first.
     """
 
     def __init__(self, copies: Iterable[Delivery], looks: int) -> None:
@@ -20,7 +21,7 @@ class Recent:
         self._looks = looks
 
     def has_copy_of(self, delivery: Delivery) -> bool:
-        """Whether this message was moved before; its copy then stands for it."""
+        """Whether this message was moved before; its copy then replaces it."""
         if not (delivery.redelivered and delivery.message.message_id and self._looks):
             return False
         self._looks -= 1

@@ -9,7 +9,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 
 class Ready(Protocol):
-    """A message that may start; of one customer's the least goes first."""
+    """A message that may start. Of the messages of one customer the smallest goes first."""
 
     @property
     def customer(self) -> str: ...
@@ -23,7 +23,8 @@ R = TypeVar("R", bound=Ready)
 class Turns(Generic[R]):
     """Round robin over the customers, in logarithmic time for each start. No customer holds more than `most` places.
 
-    The customer that has waited longest for its turn is the next one: since it had its last one, since its place became free, or since it first had a message.
+    The customer that has waited longest for its turn is the next one. It waits since its last turn, since a place of it became free, or since its first
+    message.
     """
 
     def __init__(self, most: int) -> None:
@@ -34,12 +35,12 @@ class Turns(Generic[R]):
         self._held: Counter[str] = Counter()
 
     def add(self, message: R) -> None:
-        """It may start from now on."""
+        """Add a message that may start from now on."""
         heappush(self._ready.setdefault(message.customer, []), message)
         self._line_up(message.customer)
 
     def next(self, may_start: Callable[[R], bool]) -> R | None:
-        """The message whose turn it is. Those that may not start after all are dropped."""
+        """Return the message whose turn it is. Messages that may not start after all are dropped."""
         while self._line:
             ready = self._ready[self._line[0]]
             while ready and not may_start(ready[0]):
@@ -50,18 +51,18 @@ class Turns(Generic[R]):
         return None
 
     def take(self, message: R) -> None:
-        """The message that is `next` starts: it holds a place."""
+        """Start the message that `next` returned: it holds a place."""
         heappop(self._ready[message.customer])
         self._leave_line()
         self.hold(message.customer)
         self._line_up(message.customer)
 
     def hold(self, customer: str) -> None:
-        """A message of this customer holds a place."""
+        """Count a place that a message of this customer holds."""
         self._held[customer] += 1
 
     def release(self, customer: str) -> None:
-        """A place of this customer is free again."""
+        """Free a place of this customer."""
         self._held[customer] -= 1
         if not self._held[customer]:
             del self._held[customer]

@@ -1,4 +1,4 @@
-"""The waiting room of an ordered route, as its one owner sees it: everything that is in it, in lanes."""
+"""The waiting queue of an ordered route, as its one owner sees it: all its messages, in lanes."""
 
 from __future__ import annotations
 
@@ -26,16 +26,19 @@ from worker.flows.waiting import race
 
 logger = structlog.get_logger()
 PREFETCH = 2000  # a quorum queue gives no consumer more
-SPARE = 2000  # deliveries besides the waiting messages: copies of messages that are to be tried again, and what is not needed any more
+SPARE = 2000  # deliveries besides the waiting messages: copies of messages that are to be tried again, and surplus copies
 AT_ONCE = 64  # messages whose keys are evaluated together
 ORDER_SEQUENCE = ORDER[0].header
 MARKER = 0  # the sequence of a marker: messages begin at 1
 LOOK_EVERY = 30.0
-LONGEST_IN_HAND = 600.0  # seconds; after 30 minutes the broker takes back what is not acknowledged, and its log is only cut behind the oldest message
+LONGEST_IN_HAND = 600.0  # seconds; after 30 minutes the broker takes back an unacknowledged message, and it cuts its log only behind the oldest message
 
 
 class WaitingQueue:
-    """Made for the life of one channel, which has `PREFETCH`. `most`: messages that wait in it. `changed` is called after whatever may let something run."""
+    """The waiting queue for the life of one channel, which has `PREFETCH`. `most`: messages that wait in it.
+
+    `changed` is called after each event that may let a message run.
+    """
 
     def __init__(self, deps: RunnerDeps, channel: Channel, lanes: Lanes[WaitingMessage], most: int, changed: Callable[[], None]) -> None:
         self._evaluator = deps.evaluator
@@ -60,14 +63,15 @@ class WaitingQueue:
         self._unread = 0
 
     async def load(self) -> None:
-        """Take in everything: a marker that is put behind it tells when that is done. Raises `BrokerError`.
+        """Take in all messages. Raises `BrokerError`.
 
-        One consumer after the other is filled: then nothing can arrive later than the marker.
+        The worker publishes a marker behind them: its arrival shows that all have arrived. One consumer after the other is filled, so that no message can
+        arrive later than the marker.
         """
         await race(self._load(), self.take_in())
 
     async def take_in(self) -> None:
-        """Take in what arrives, in its order, for as long as this is awaited. What is cut off is there for the next one who takes in."""
+        """Take in arriving messages, in order, for as long as this is awaited. A message whose intake is cancelled is there for the next call."""
         while True:
             while self._arrivals:
                 await self._take_in()
@@ -99,12 +103,12 @@ class WaitingQueue:
                 raise ChannelLost(lost)
 
     async def ack_surplus(self) -> None:
-        """Acknowledge what is not needed, for as long as this is awaited."""
+        """Acknowledge surplus deliveries, for as long as this is awaited."""
         while True:
             await self._ack_one(await self._surplus.get())
 
     async def ack_all_surplus(self) -> None:
-        """Acknowledge what is not needed so far: a copy must not outlive the one that counts."""
+        """Acknowledge all surplus deliveries so far: a surplus copy must not outlive the copy that counts."""
         while not self._surplus.empty():
             await self._ack_one(self._surplus.get_nowait())
 
@@ -120,7 +124,10 @@ class WaitingQueue:
         await delivery.ack()
 
     async def refresh(self) -> None:
-        """What waits for long goes to the end of the room: its copy takes its place. One that has no room for that stays where it is."""
+        """Publish a copy of each message that waits for long to the end of the waiting queue: the copy takes its place.
+
+        A message that has no room for a new stamp stays where it is.
+        """
         while True:
             await self._clock.sleep(LOOK_EVERY)
             for entry in self._lanes.idle_since(self._clock.monotonic() - LONGEST_IN_HAND):
@@ -132,8 +139,8 @@ class WaitingQueue:
     def _arrive(self, delivery: Delivery) -> None:
         self._arrived += 1
         self._some.set()
-        if delivery.unread is not None:  # it stays in hand: this queue has no dead-letter target
-            self._unread += ORDER_SEQUENCE in delivery.message.headers  # one of ours, from before the limit was lowered: its key cannot be told
+        if delivery.unread is not None:  # it stays unacknowledged: this queue has no dead-letter target
+            self._unread += ORDER_SEQUENCE in delivery.message.headers  # a worker moved it before the limit was lowered: its key cannot be computed
             reason = f"{too_large(delivery.unread.size, self._largest)}, and stays in {self._queue}: {REMEDY}"
             logger.error("order.unreadable", route=self._route.name, message_id=delivery.message.message_id, reason=reason)
             return
@@ -149,7 +156,7 @@ class WaitingQueue:
             self._more.set()
 
     async def _take_in(self) -> None:
-        """The next of what arrived. What arrives while keys are evaluated comes in behind it."""
+        """Take in the next arrivals. Messages that arrive while keys are evaluated come in behind them."""
         some = list(islice(self._arrivals, AT_ONCE))
         unknown = [item for item in some if self._lanes.known(item.place) is None]
         keys = dict(zip((item.place for item in unknown), await asyncio.gather(*map(self._keys_of, unknown)), strict=True))

@@ -1,4 +1,4 @@
-"""Tells how a waiting queue stands: metrics, a log line for a key that is held up, and one for a customer that fills it."""
+"""Reports the state of a waiting queue: metrics, a log line for a key that is held up, and one for a customer that fills it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIGITS = 12
 
 
 class WaitingReport:
-    """`look` is called every second or so. `detail`: what readiness says of the route while no customer fills it."""
+    """The report of one route; the caller calls `look` every second or so. `detail`: the readiness text while no customer fills the route."""
 
     def __init__(self, route: Publisher, part: str, detail: str, lanes: Lanes[WaitingMessage], clock: Clock, metrics: Metrics, health: Health) -> None:
         self._route = route
@@ -39,7 +39,7 @@ class WaitingReport:
         self._told_at: float | None = None
 
     def look(self) -> None:
-        """Show how the lanes stand now."""
+        """Show the state of the lanes."""
         self._waiting.set(len(self._lanes))
         if self._route.order_by is not None:
             self._look_at_keys()
@@ -48,7 +48,7 @@ class WaitingReport:
             self._look_at_customers()
 
     def close(self) -> None:
-        """This replica applies the route no more."""
+        """Reset the metrics: this replica no longer applies the route."""
         for gauge in (self._waiting, self._held_up, self._customers):
             if gauge is not None:
                 gauge.set(0)
@@ -87,5 +87,8 @@ class WaitingReport:
 
 
 def name_of(customer: str) -> str:
-    """What stands for a customer in logs: the first digits of the SHA-256 of its value. An operator who knows the customers can tell which one it is."""
+    """Return the name of a customer for logs: the first digits of the SHA-256 of its value.
+
+    An operator who knows the customers can find out which one it is.
+    """
     return sha256(customer.encode()).hexdigest()[:DIGITS] if customer else "no value"

@@ -93,7 +93,7 @@ class Backfiller:
             logger.info("backfill.ended", **told, result=backfill.state, reason=backfill.reason)
 
     async def _pages(self, backfill: Backfill, pause: Callable[[], bool]) -> AsyncIterator[Backfill]:
-        """The backfill after each page. Raises `BackfillFailed` and what publishing raises."""
+        """Yield the backfill after each page. Raises `BackfillFailed` and the errors of publishing."""
         parameters = await subscriber_request(self._route, self._evaluator)
         listing, query = self._route.operation.listing, parameters["query"]
         request = build_request(self._route.operation, parameters["path"], query)
@@ -109,7 +109,7 @@ class Backfiller:
                     return  # the worker stops, and the next turn reads this page
                 raise BackfillFailed(step.failure.reason)
             ahead = step.position.state == "forwards"  # after a full last page the scan looks for more, and then reads this page again
-            if (position.state == "backwards" and not ahead) or step.position.ended:  # what is read ahead, to learn how many there are, is read again
+            if (position.state == "backwards" and not ahead) or step.position.ended:  # pages that are read ahead, to learn how many there are, are read again
                 backfill = await self._published(backfill, step, query)
             position = step.position
             backfill = moved(backfill, step)
@@ -128,12 +128,12 @@ class Backfiller:
         return replace(backfill, rows=backfill.rows + len(step.rows), published=backfill.published + tally.counts.get("backfilled", 0))
 
     def _changes(self, backfill: Backfill, step: Step) -> Sequence[Change]:
-        """Records that were updated since; one without a stamp counts as updated."""
+        """Return the changes for records that were updated since `backfill.since`. A record without a stamp counts as updated."""
         rows = [(key, row) for key, row in zip(step.keys, step.rows, strict=True) if key is not None and not older(row, backfill.since)]
         return [Change("backfilled", key, row, mark(backfill), content_hash(row, self._route.ignore)) for key, row in rows]
 
     async def _fetched(self, backfill: Backfill, changes: Sequence[Change], query: Mapping[str, Any], tally: Tally) -> list[Change]:
-        """The whole records, as a poll fetches them. Raises `DetailsFailed`, `DetailsStopped`."""
+        """Fetch the whole records, as a poll does. Raises `DetailsFailed`, `DetailsStopped`."""
         completer = Completer(self._route, self._reader, self._evaluator, query)
         found = await fetch_all(completer.complete, changes, before=backfill.published)
         if found.gave_up:
@@ -151,12 +151,12 @@ def older(row: Mapping[str, Any], since: datetime) -> bool:
 
 
 def mark(backfill: Backfill) -> str:
-    """Stands in the dedupe key in place of the earlier content, so that a page that is read twice has the same keys."""
+    """Return the text that replaces the earlier content in the dedupe key, so that a page that is read twice has the same keys."""
     return f"backfill/{backfill.id}"
 
 
 def moved(backfill: Backfill, step: Step) -> Backfill:
-    """The backfill after this page."""
+    """Return the backfill after this page."""
     position = step.position
     states = {"complete": "done", "incomplete": "incomplete"}
     return replace(

@@ -21,7 +21,7 @@ from worker.flows.requests import evaluated
 
 
 class Completer:
-    """Completes the records of one subscriber. `query`: the parameters of its list, of which the details take those that they know."""
+    """Completes the records of one subscriber. `query`: the parameters of its list; the details take the parameters that they know."""
 
     def __init__(self, route: Subscriber, reader: Reader, evaluator: Evaluator, query: Mapping[str, Any]) -> None:
         self._route = route

@@ -49,7 +49,7 @@ class Found:
 
 
 Fetch = Callable[[Change], Awaitable[Change | Unfetched]]
-"""Asks Halo for what a change lacks. Raises `DetailsStopped`."""
+"""Asks Halo for the data that a change lacks. Raises `DetailsStopped`."""
 
 
 def details_request(operation: Operation, record: Mapping[str, Any], request_query: Mapping[str, Any]) -> Request:
@@ -98,7 +98,7 @@ def gave_up(failures: Sequence[Unfetched], *, succeeded: bool) -> str:
 
 
 def unfetched(change: Change, exchange: Exchange, what: str = "its details") -> Unfetched:
-    """What an exchange without a record means. Total over the fates. Raises `DetailsStopped`."""
+    """Return the failure that an exchange without a record means. Total over the fates. Raises `DetailsStopped`."""
     status, reason = exchange.status, f"{what}: {exchange.reason}"
     match exchange.fate:
         case Fate.NOT_SENT if not exchange.down:

@@ -26,7 +26,7 @@ from worker.metrics import Metrics
 
 logger = structlog.get_logger()
 ATTEMPTS = 3
-LONGEST_KEY = 1000  # characters of a key in the headers of what is left of a record: a longer one fits into no message
+LONGEST_KEY = 1000  # characters of a record's key in the headers, if the record itself is left out: a longer key fits into no message
 
 
 class EmitStopped(WorkerError):
@@ -120,7 +120,7 @@ class Emitter:
             await self.park(change, f"its event cannot be published: {error}", tally)
             return
         tally.add(change.kind)
-        self._note("published", change, event.message, sent)  # a route may have it before its confirm is here
+        self._note("published", change, event.message, sent)  # a route may receive the event before its confirm arrives
         self._metrics.events.labels(self._route.name, change.kind).inc()
         logger.info(
             "event.published",
@@ -151,7 +151,7 @@ class Emitter:
         await self._park(change, Parked(reason, dead_class, status, {UNREAD_CHILDREN: True}), change.record, {"key": change.key}, tally)
 
     async def _park(self, change: Change, parked: Parked, body: Mapping[str, Any], remainder: Mapping[str, Any], tally: Tally) -> None:
-        """`remainder`: what is kept of a record that is too large for a message."""
+        """Put the body into the dead queue. `remainder`: the part that is kept of a record that is too large for a message."""
         died = datetime.fromtimestamp(self._clock.now(), UTC)
         headers = dict(parked_headers(parked.reason, parked.dead_class, self._route.name, died, parked.status))
         headers |= {"record": change.key, "change": change.kind, **parked.marks}
@@ -183,7 +183,7 @@ class Emitter:
 
 
 def about(event: Event, change: Change, route: Subscriber) -> Mapping[str, Value]:
-    """What its span says of an event: ids and names."""
+    """Return the span attributes of an event: ids and names."""
     return {
         "messaging.system": "rabbitmq",
         "messaging.operation.type": "send",

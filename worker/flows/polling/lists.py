@@ -1,4 +1,4 @@
-"""Reads one whole list below a record: the children of a parent, or what a route includes in its records."""
+"""Reads one whole list below a record: the children of a parent, or a list that a route includes in its records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.core.ports import Reader
 
 @dataclass(frozen=True, slots=True)
 class WholeList:
-    """The rows by key. `failure`: the exchange that failed; `reason`: why the rows do not prove that they are all; `ambiguous`: the key does not identify them."""
+    """The rows by key. `failure`: the exchange that failed. `reason`: why the rows may not be complete. `ambiguous`: the key does not identify the rows."""
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     failure: Exchange | None = None
@@ -25,13 +25,13 @@ class WholeList:
 
 
 def unread(number: int, page: object, exchange: Exchange) -> None:
-    """For a list whose pages are not counted."""
+    """Do nothing: for a list whose pages are not counted."""
 
 
 async def read_list(
     reader: Reader, operation: Operation, request: Request, key: Sequence[str], *, on_page: OnPage = unread, ignore: frozenset[str] = frozenset()
 ) -> WholeList:
-    """Read every page; a row that moved between two of them is there once, with its last content."""
+    """Read every page. A row that moved between two pages is there once, with its last content."""
     listing = operation.listing
     ordered = listing is not None and listing.ordered and not {"order", "orderdesc"} & {name.lower() for name in request.query}
     scan = Scan(PageReader(reader, request, listing, on_page), key, None, ordered=ordered, pause=lambda: False, ignore=ignore)

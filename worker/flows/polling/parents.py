@@ -38,7 +38,7 @@ class AmbiguousChildren(DetailsFailed):
 
 
 class ParentProcessor:
-    """Processes pages of parents in one turn. `reader` reads the children; `complete` fetches what a child's row lacks."""
+    """Processes pages of parents in one turn. `reader` reads the children; `complete` fetches the data that a child's row lacks."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class ParentProcessor:
         if isinstance(found, Unfetched):
             await self._unread(turn, found)
             return
-        if found is None:  # the parent is deleted; the next complete scan of the parents tells what becomes of its children
+        if found is None:  # the parent is deleted; the next complete scan of the parents decides about its children
             turn.tally.add("gone_parents")
             return
         error, turn.error = turn.error, ""
@@ -120,7 +120,10 @@ class ParentProcessor:
         return bool(absent)
 
     def _context(self, turn: Turn, parent: str, context: ScanContext) -> ScanContext:
-        """What is new among the children. Those of a parent that is read for the first time may be older than the start of the route."""
+        """Return the context that says which children are new.
+
+        The children of a parent that is read for the first time may be older than the start of the route.
+        """
         content = turn.known.get(PREFIX + parent)
         first = content is None or content.startswith(UNREAD)
         newer = context.since or context.cursor
@@ -158,12 +161,12 @@ class ParentProcessor:
         turn.known.put(PREFIX + each.change.key, str(each.change.digest))
 
     def learn_start(self, turn: Turn) -> None:
-        """Store when the route began: what is older is not published when its parent is read for the first time."""
+        """Store when the route began: an older child is not published when its parent is read for the first time."""
         if turn.plan.baseline and (reached := turn.position.reached or turn.plan.since) is not None:
             turn.known.put(PREFIX, reached.isoformat())
 
     async def handle_missing(self, turn: Turn, *, complete: bool) -> None:
-        """Publish the deletions of children. `complete`: the scan has read every parent; one that two such scans in a row did not meet is deleted."""
+        """Publish the deletions of children. `complete`: the scan has read every parent. A parent that two such scans in a row did not meet is deleted."""
         gone = turn.gone
         if gone and too_many(len(gone), turn.compared, self._route.deletes_limit):
             turn.held, gone = held_reason(len(gone), turn.compared, self._route.deletes_limit), []

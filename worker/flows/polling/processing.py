@@ -49,7 +49,7 @@ class Row:
 
 
 class RowProcessor:
-    """Processes the rows of one subscriber. `complete` fetches what the rows lack, for routes that want more than the row."""
+    """Processes the rows of one subscriber. `complete` fetches the data that rows lack, for routes that want more than the row."""
 
     def __init__(self, route: Subscriber, emitter: Emitter, echoes: EchoFilter | None) -> None:
         self._route = route
@@ -79,7 +79,10 @@ class RowProcessor:
         await self.park_unfetched(turn, found.unfetched)
 
     async def park_unfetched(self, turn: Turn, unfetched: Sequence[Unfetched]) -> None:
-        """Park what Halo refuses, and what it has failed to answer poll after poll. Any other record fails this poll, so that the next one asks again."""
+        """Park the records that Halo refuses, and the records that it fails to answer poll after poll.
+
+        Any other record fails this poll, so that the next one asks again.
+        """
         for each in unfetched:
             if not each.lasting and turn.baton.failures < PATIENCE:
                 turn.error = f"record {each.change.key}: {each.reason}"
@@ -112,7 +115,7 @@ class RowProcessor:
 
     def _change(self, turn: Turn, row: Row, context: ScanContext, parent: Parent) -> Change | None:
         key, digest = row.key, row.digest
-        if self._route.changes == "all":  # known are only records that are parked as they are
+        if self._route.changes == "all":  # only parked records are known, with the content that was parked
             return Change("updated", key, row.record, None, digest) if row.fresh and turn.known.get(key) != digest else None
         previous = turn.known.get(key)
         again = context.again is not None and row.fresh
@@ -154,7 +157,7 @@ class RowProcessor:
         return [change for change in changes if id(change) not in dealt_with]
 
     async def publish(self, turn: Turn, changes: Sequence[Change]) -> None:
-        """Publish and store as known what is confirmed. Raises `EmitStopped`."""
+        """Publish the changes, and store the confirmed ones as known. Raises `EmitStopped`."""
         if not changes:
             return
         try:
@@ -165,7 +168,7 @@ class RowProcessor:
         self._remember(turn, changes)
 
     async def publish_deletions(self, turn: Turn, keys: Sequence[str]) -> None:
-        """Publish that these known records are deleted, but for what the worker deleted itself."""
+        """Publish the deletions of these known records, except the records that the worker deleted itself."""
         poll = f"{turn.baton.epoch}.{turn.baton.polls}"  # a record may be deleted, come back as it was, and be deleted again
         deletions = [deletion(self._route, key, f"{turn.known.hashes[key]}.{poll}") for key in keys]
         await self.publish(turn, await self._without_echoes(turn, deletions, ScanContext()))

@@ -26,7 +26,7 @@ from worker.core.ports import Reader
 PATH = "/Report"
 TIMEOUT = 90.0  # seconds: Halo itself gives up after about 60
 BEGINNING = "1900-01-01T00:00:00.000"
-FIRST_YEAR = 1900  # an unset date is no position: what is subtracted from it would lead out of the years that a date can have
+FIRST_YEAR = 1900  # an unset date is no position: a subtraction from it would leave the years that a date can have
 MAX_ANSWERS = 20_000
 GATEWAY_TIMEOUT, FORBIDDEN = 504, 403
 SCOPES = "grant the scopes read:reporting and edit:reporting to the application, and reports to the role of its agent; without them, read by `for_each`"
@@ -74,7 +74,7 @@ class ReportScan:
         return page
 
     def _with_columns(self, page: Page | PageFailed, exchange: Exchange) -> Page | PageFailed:
-        """Fail the poll where the route names a column that no row has. Halo leaves out members that are null, so that one row shows nothing."""
+        """Fail the poll where the route names a column that no row has. Halo leaves out members that are null, so a single row proves nothing."""
         if isinstance(page, PageFailed) or not page.rows:
             return page
         found = set().union(*page.rows)
@@ -84,7 +84,7 @@ class ReportScan:
         return failed(exchange, f"the report has no column {' or '.join(absent)}; it has {', '.join(sorted(found))}")
 
     def _typed(self, rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[int, str]]:
-        """Return the records, and by their numbers the reasons of those that do not fit."""
+        """Return the records, and the reasons of the records that do not fit, by their numbers."""
         found = [typed(row, self._report.types) for row in rows]
         return [record for record, _ in found], {number: reason for number, (_, reason) in enumerate(found) if reason}
 

@@ -1,4 +1,4 @@
-"""Reads a list once for several routes: what one of them has just asked, the others get without a request.
+"""Reads a list once for several routes: the others get the answer that one route has just read, without a request.
 
 A scan depends on the order in which pages are read. So a route takes an answer only if it is not older than the one before, and each answer only once.
 """

@@ -47,9 +47,9 @@ def subscriber_topology(route: Subscriber) -> Topology:
 
 
 class SubscriberFlow:
-    """One subscriber. `turn_limit`: seconds after which a long scan continues in the next turn. `echoes`: notices of our own writes, for routes that skip them.
+    """One subscriber. `turn_limit`: seconds after which a long scan continues in the next turn.
 
-    `shared`: what the routes of this replica read together.
+    `echoes`: notices of the worker's own writes, for routes that skip them. `shared`: the lists that the routes of this replica read together.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class SubscriberFlow:
         self._held = held
 
     def _leave_to_others(self) -> None:
-        """Forget failures that another replica may have seen the end of: this one has had no turn for longer than one of its own would take to come."""
+        """Forget failures that may have ended at another replica. This replica has had no turn for longer than its own next turn would take to come."""
         if self._failing and self._clock.monotonic() - self._last_turn > 2 * max(self._turn_limit, ERROR_WAIT):
             self._failing = False
             self._metrics.failed_polls.labels(self._route.name).set(0)

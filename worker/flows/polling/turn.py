@@ -16,13 +16,12 @@ from worker.state.record_index import RecordIndex
 
 @dataclass(slots=True)
 class Turn:
-    """The state of the current turn. `published`: per record the content before this turn and the contents it has published since.
+    """The state of the current turn. `published`: per record the content before this turn and the contents that it has published since.
 
     `error`: why the poll fails. `fetched`: number of records whose details this turn has read. `interrupted`: the worker stopped while pages were processed.
-    `paused`: the turn ended within a page of parents.
-    `ambiguous`: the key does not identify the records of the list. `held`: why deletions are held back; empty: they are not,
-    None: this turn does not tell. `gone`: children that two reads of
-    their parent in a row did not meet; `compared`: known children of the parents that this turn has read.
+    `paused`: the turn ended within a page of parents. `ambiguous`: the key does not identify the records of the list. `held`: why deletions are held back;
+    empty: they are not held back; None: unknown after this turn. `gone`: children that two reads of their parent in a row did not meet. `compared`: known
+    children of the parents that this turn has read.
     """
 
     baton: Baton
@@ -59,8 +58,8 @@ class TurnResult:
     """How a turn ended. `changes`: new members of the baton. `seen`: the keys that an unfinished scan has read. `error`: why the poll failed, or empty.
 
     `ambiguous`: it published nothing, because the key does not identify a record. `incomplete`: why the scan does not prove that it read every record.
-    `unroutable`: an event found no queue or no exchange, so the route's topology may have been deleted.
-    `held`: why deletions are held back; empty: they are not, None: this turn does not tell.
+    `unroutable`: an event found no queue or no exchange, so the route's topology may have been deleted. `held`: why deletions are held back; empty: they are
+    not held back; None: unknown after this turn.
     """
 
     changes: dict[str, Any]

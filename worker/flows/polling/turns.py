@@ -1,4 +1,4 @@
-"""Waits for a baton, whatever its holder does with it."""
+"""Waits for a baton, for subscribers and schedules alike."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def next_arrival(
     stop: asyncio.Event,
     patience: float,
 ) -> Delivery | str | bool | None:
-    """The delivery with the baton; a text is why the channel gives none, True is `stop`, and None: none came within `patience` seconds."""
+    """Return the delivery with the baton. A text: why the channel delivers none. True: `stop` is set. None: no baton came within `patience` seconds."""
     stalls = stalled(broker, clock, state_queue(name), arrivals=int, has_room=lambda: True, well=lambda: None)
     arrived: Delivery | str | bool | None = await race(lease.arrival(), channel.wait_closed(), stop.wait(), stalls, timeout=patience)
     return arrived

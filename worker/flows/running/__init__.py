@@ -1,1 +1,1 @@
-"""Runbooks at work: runs as messages, from step to step."""
+"""Runs runbooks: a run is a message that goes from step to step."""

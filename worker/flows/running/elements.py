@@ -30,7 +30,7 @@ class ElementList:
 
     @classmethod
     def of(cls, items: Sequence[Any]) -> Self:
-        """Raises `Undecodable` for what is no JSON value."""
+        """Pack the elements. Raises `Undecodable` for a value that is not JSON."""
         chunks = [weighed(list(items[start : start + TOGETHER])) for start in range(0, len(items), TOGETHER)]
         return cls(tuple(text for text, _ in chunks), len(items), weighs=max((weight for _, weight in chunks), default=0))
 
@@ -50,11 +50,11 @@ class ElementList:
 
     @property
     def bytes(self) -> int:
-        """Of the heaviest chunk as JSON, at most."""
+        """The most bytes that a chunk of the list can have as JSON."""
         return self.weighs // WEIGHT_OF_BYTE
 
     def at(self, position: int) -> Any:
-        """The element. Raises `Undecodable` when it is not there."""
+        """Return the element at this position. Raises `Undecodable` when the list lacks it."""
         index = position // TOGETHER - self.dropped
         chunk = unpacked(self.chunks[index]) if 0 <= index < len(self.chunks) else []
         if not isinstance(chunk, list) or not position % TOGETHER < len(chunk):
@@ -62,6 +62,6 @@ class ElementList:
         return chunk[position % TOGETHER]
 
     def since(self, position: int) -> Self:
-        """Without the chunks that end before this element."""
+        """Return the list without the chunks that end before this element."""
         gone = position // TOGETHER - self.dropped
         return type(self)(self.chunks[gone:], self.count, self.dropped + gone, self.weighs) if gone > 0 else self

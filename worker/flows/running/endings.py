@@ -1,4 +1,4 @@
-"""The end of a run below another: a message that takes the run above further, or makes its step fail."""
+"""Ends a run that another run waits for: a message lets the caller go on, or makes its step fail."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ LONGEST_REASON = 1000  # characters; a header that outgrows a frame would cost t
 
 
 def ended_well(run: Run, values: Values, status: int | None = None) -> Passed:
-    """The run above goes on. Raises `Undecodable` when it is too large to travel."""
+    """Return the message by which the caller goes on. Raises `Undecodable` when the caller is too large to travel."""
     last = replace(run.with_values(values).light(), callers=(), each=None, returned=None, request=None)
     return returned(run, Returned(last), status)
 
 
 def failure_above(run: Run, outcome: Outcome, attempts: int) -> Outcome:
-    """The outcome, or what tells a final failure to the run above that has a use for it; otherwise the letter holds all the runs, and its replay goes on from there.
+    """Return the outcome, or the message that passes a final failure to a caller that catches it.
 
-    Raises `Undecodable` when the run above is too large to travel.
+    If no caller catches the failure, the letter holds all the runs, and its replay goes on from there. Raises `Undecodable` when the caller is too large to
+    travel.
     """
     run = whole(run)
     caught = bool(run.callers) and run.callers[-1].catches
@@ -34,7 +35,7 @@ def failure_above(run: Run, outcome: Outcome, attempts: int) -> Outcome:
 
 
 def returned(run: Run, ended: Returned, status: int | None = None) -> Passed:
-    """An element has the messages of its run counted on; another runbook counts its own."""
+    """Return the message for the caller. The visits of an element continue the count of its run; another runbook's run counts its own."""
     caller = run.callers[-1]
     visit = (run if run.is_element else caller).visit + 1
     above = replace(caller, callers=run.callers[:-1], visit=visit, returned=ended, catches=False)
@@ -42,13 +43,13 @@ def returned(run: Run, ended: Returned, status: int | None = None) -> Passed:
 
 
 def waiting(run: Run, step: Step) -> Run:
-    """The run as the caller of one that its step begins."""
+    """Return the run as the caller of the run that its step begins."""
     catches = step.on_failure is not None or bool(step.each is not None and step.each.failures)
     return replace(run.waiting(), callers=(), returned=None, catches=catches or bool(run.callers and run.callers[-1].catches))
 
 
 def whole(run: Run) -> Run:
-    """The run that iterates, of one of its lanes."""
+    """Return the run that iterates, if this run is one of its lanes; otherwise the run itself."""
     return replace(run, id=run.each.origin, visit=run.each.visit) if run.each is not None and run.each.lanes > 1 else run
 
 

@@ -1,4 +1,4 @@
-"""Takes an iteration further: one message for each element's end, from which the next element begins."""
+"""Advances an iteration: the end of each element is one message, from which the next element begins."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ class Iterator:
         self._evaluator = evaluator
 
     async def progress(self, run: Run, step: Step, each: ForEach) -> Progress:
-        """Begin it, or take in the element that has ended. Raises `ExpressionError`, `EvaluatorUnavailable`, `Undecodable`, `BrokerError`."""
+        """Begin the iteration, or take the result of the element that has ended.
+
+        Raises `ExpressionError`, `EvaluatorUnavailable`, `Undecodable`, `BrokerError`.
+        """
         if run.each is None:
             return await self._begin(run, step, each)
         iteration = run.each
@@ -84,7 +87,7 @@ class Iterator:
             return self._over(run, each, begun) if begun.over else await self._element(run, step, each, begun)
         run = await run.at_rest()
         first, *others = [self._lane(run, lane, lanes, part, results) for lane, part in enumerate(await lane_items(items, lanes))]
-        for lane in others:  # a copy of this step puts them again: their first visits tell the copies
+        for lane in others:  # a copy of this step publishes them again: the claims of their first visits identify the copies
             await self._broker.publish(lane, routing_key=self._queue)
         return Passed(first, self._queue, f"{step.name}: {len(items)} elements in {lanes} lanes")
 
@@ -110,7 +113,7 @@ class Iterator:
         return Passed(element.message(), self._queue, f"{step.name}{ARROW}{each.first}, element {iteration.index}")
 
     async def _result(self, run: Run, each: ForEach, ended: Returned) -> tuple[Mapping[str, Any], Failure | None]:
-        """What the element adds to each variable of `into`, or why it failed."""
+        """Return the value that the element adds to each variable of `into`, or why the element failed."""
         nothing = dict.fromkeys(each.results)
         if ended.failure is not None or ended.run is None:
             return nothing, ended.failure or Failure(DeadClass.FAILED.value, "its run brought nothing")
@@ -125,7 +128,7 @@ class Iterator:
             return nothing, Failure(DeadClass.TRANSFORM.value, f"`into`: {error}", step=run.step or "")
 
     async def _join(self, run: Run, iteration: Iteration) -> Outcome:
-        """The last lane to end goes on with the results of all."""
+        """End a lane. The last lane to end goes on with the results of all lanes."""
         origin = whole(run)
 
         def onward(parts: Mapping[int, Mapping[str, Any]]) -> tuple[Message, str]:
@@ -144,7 +147,10 @@ class Iterator:
 
 
 def elements_of(value: Any, each: ForEach) -> list[Any]:
-    """JSONata makes one value of a list with one element, so a single value of an expression is a list of one. Raises `ExpressionError`."""
+    """Return the elements of a value. Raises `ExpressionError`.
+
+    JSONata turns a list with one element into that element, so a single value of an expression counts as a list of one.
+    """
     if isinstance(value, list):
         return value
     if value is None and each.may_be_missing:

@@ -21,7 +21,7 @@ class Failure:
     step: str = ""
 
     def check(self) -> None:
-        """Raises `ValueError` for a class that no dead letter has, or a member of the wrong type: it came in a message."""
+        """Check a failure that came in a message. Raises `ValueError` for a class that no dead letter has, or a member of the wrong type."""
         DeadClass(self.dead_class)
         if not (isinstance(self.reason, str) and isinstance(self.step, str) and (self.status is None or type(self.status) is int)):
             raise ValueError
@@ -31,8 +31,8 @@ class Failure:
 class Iteration:
     """One lane of an iteration; an iteration in order has one lane.
 
-    `position`: of the element that is under way or next, among those of this lane. `origin`, `visit`: the run that iterates and its visit of the step, where there
-    are several lanes. `results`: by variable, in the order of the list. `failures`: the failed elements.
+    `position`: the position of the element that is under way or next, among the elements of this lane. `origin`, `visit`: the run that iterates and its visit
+    of the step, if there are several lanes. `results`: by variable, in the order of the list. `failures`: the failed elements.
     """
 
     items: ElementList
@@ -58,7 +58,10 @@ class Iteration:
         return self.items.at(self.position)
 
     def advanced(self, results: Mapping[str, Any], failure: Failure | None = None) -> Self:
-        """After the element. `results`: what it adds to each variable; a failed one adds null, so that results keep their places. Raises `Undecodable`."""
+        """Return the iteration after this element. Raises `Undecodable`.
+
+        `results`: the value that the element adds to each variable. A failed element adds null, so that results keep their places.
+        """
         collected = {name: [*self.results.get(name, ()), value] for name, value in results.items()}
         failed = [] if failure is None else [failed_element(self.index, self.element(), failure)]
         position = self.position + 1
@@ -102,12 +105,15 @@ def failed_element(index: int, item: Any, failure: Failure) -> dict[str, Any]:
 
 
 async def lane_items(items: Sequence[Any], lanes: int) -> list[ElementList]:
-    """The elements of each lane: the first of every `lanes` elements, the second, and so on: all lanes go through the list at the same pace. Raises `Undecodable`."""
+    """Return the elements of each lane. Raises `Undecodable`.
+
+    The first lane takes the first of every `lanes` elements, the second lane the second, and so on. So all lanes go through the list at the same pace.
+    """
     return [await ElementList.paced(items[lane::lanes]) for lane in range(lanes)]
 
 
 def merged(parts: Mapping[int, Mapping[str, Any]], iteration: Iteration) -> Iteration:
-    """The iteration with the results of all its lanes, over and with one lane. `parts`: the document of each lane."""
+    """Return the iteration with the results of all its lanes: it is over, and has one lane. `parts`: the document of each lane."""
     count = sum(part["count"] for part in parts.values())
     lanes = len(parts)
     results = {name: [parts[index % lanes]["results"][name][index // lanes] for index in range(count)] for name in iteration.results}

@@ -1,4 +1,4 @@
-"""Compressed JSON inside a run's message: what each step only carries on is neither written nor read again."""
+"""Compressed JSON inside a run's message: a step that only carries a value on neither writes nor reads it again."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from worker.threads import in_thread_if_large
 
 FASTEST = 1  # the level of zlib
 DEEPER = MAX_DEPTH + 4
-KEPT = 4  # texts whose values are kept: those of the iterations that are under way
+KEPT = 4  # texts whose values are kept: the texts of the iterations that are under way
 LONGEST_KEPT = 1024 * 1024  # characters
-HEAVIEST_KEPT = 16 * 1024 * 1024  # bytes as values: nothing counts them while they are kept, and some kB of text can unpack to 100 MB
+HEAVIEST_KEPT = 16 * 1024 * 1024  # bytes as values: the memory limit does not count kept values, and some kB of text can unpack to 100 MB
 
 
 class NotKept(Exception):
-    """Carries a value that is too heavy to be kept: what a function raises is not cached."""
+    """Carries a value that is too heavy to be kept: an exception is not cached."""
 
     def __init__(self, value: Any) -> None:
         super().__init__("too heavy")
@@ -28,12 +28,12 @@ class NotKept(Exception):
 
 
 def packed(value: Any) -> str:
-    """Raises `Undecodable` for what is no JSON value."""
+    """Return the packed text. Raises `Undecodable` for a value that is not JSON."""
     return weighed(value)[0]
 
 
 def weighed(value: Any) -> tuple[str, int]:
-    """The packed text, and the bytes of memory that it takes unpacked. Raises `Undecodable`."""
+    """Return the packed text, and the bytes of memory that it takes unpacked. Raises `Undecodable`."""
     return _pack(encode(value))
 
 
@@ -48,7 +48,7 @@ def _pack(body: bytes) -> tuple[str, int]:
 
 
 def unpacked(text: str) -> Any:
-    """Callers may not change the value: others get it too. Raises `Undecodable`."""
+    """Return the value of a packed text. Callers must not change it: other callers get the same value. Raises `Undecodable`."""
     if len(text) > LONGEST_KEPT:
         return decode(_read(text), max_depth=DEEPER)
     try:

@@ -20,7 +20,7 @@ LONGEST_KEY = 255  # bytes of AMQP's short string
 
 
 async def publish(publication: Publication, run: Run, values: Values, broker: Publishing, evaluator: Evaluator, clock: Clock) -> Outcome:
-    """Raises `ExpressionError`, `EvaluatorUnavailable`, `Undecodable`."""
+    """Publish the message of a step; return the outcome. Raises `ExpressionError`, `EvaluatorUnavailable`, `Undecodable`."""
     key = await publication.routing_key.fill(values, evaluator)
     if not isinstance(key, str) or len(key.encode()) > LONGEST_KEY:
         raise ExpressionError(f"`routing_key` must yield a text of at most {LONGEST_KEY} bytes")
@@ -49,7 +49,7 @@ async def publish(publication: Publication, run: Run, values: Values, broker: Pu
 
 
 def headers_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What AMQP carries as it is; null is left out. Raises `ExpressionError`."""
+    """Return the headers, which AMQP must be able to carry unchanged; null is left out. Raises `ExpressionError`."""
     for name, value in given.items():
         if not isinstance(value, (str, bool, float, type(None))) and not (isinstance(value, int) and abs(value) <= LARGEST_COUNT):
             raise ExpressionError(f"the header {name!r} must yield text, a number of at most 64 bits, true or false")

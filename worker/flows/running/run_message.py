@@ -20,8 +20,8 @@ from worker.flows.running.run_shape import LATER, STILL, document_of, fits, late
 
 VERSION = 1
 RESPONSE_LIMIT = 256 * 1024
-DEEPEST = MAX_DEPTH + 6  # a variable may be as deep as any document, and stands at most six levels down: in the run that a returning run brings
-STARTS = UUID("6f1c2f4e-7f0a-4c57-9c0e-1f5b8f6a7d11")  # the namespace of run ids that follow from what started them
+DEEPEST = MAX_DEPTH + 6  # a variable may be as deep as any document, and is at most six levels down: in the run that `returned` holds
+STARTS = UUID("6f1c2f4e-7f0a-4c57-9c0e-1f5b8f6a7d11")  # the namespace of run ids that are derived from the start of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,12 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`step` None: nothing is done yet, `request` is the starting payload. `status`, `response`: of the last method or action.
+    """One run. `step` None: nothing is done yet, and `request` is the starting payload. `status`, `response`: of the last method or action.
 
-    `visit` counts the messages of the run, `steps` the steps of it that were begun; each element of an iteration begins at 0. `callers`: the runs that wait for its end,
-    outermost first. Where the last one iterates, this run is one of its elements: `variables` and `plain` hold what differs from that run's, `removed` what it no longer has,
-    and `request` is that run's. `each`: the iteration of the step, once it has begun. `catches`: of a caller, whether a failure below goes to it. `depth`: the starts above.
+    `visit` counts the messages of the run. `steps` counts the steps that it began, for each element of an iteration from 0. `callers`: the runs that wait for
+    its end, outermost first. If the last caller iterates, this run is one of its elements. `variables` and `plain` then hold the differences from that run's,
+    `removed` the names that this run no longer has, and `request` is that run's. `each`: the iteration of the step, once it has begun. `catches`: of a caller,
+    whether a failure of the run below goes to it. `depth`: the number of starts above this run.
     """
 
     id: str
@@ -75,21 +76,21 @@ class Run:
 
     @property
     def root(self) -> str:
-        """The id of the run above all others: the correlation id of their messages."""
+        """The id of the outermost run: the correlation id of the messages of all these runs."""
         top = self.callers[0] if self.callers else self
         return top.each.origin or top.id if top.each is not None else top.id
 
     def next(self, step: str, values: Values) -> Self:
-        """The run at its next step; an answer that is too large to travel stays behind."""
+        """Return the run at its next step, without an answer that is too large to travel."""
         begun = self.with_values(values).light()
         return replace(begun, step=step, visit=self.visit + 1, steps=self.steps + 1, each=None, returned=None)
 
     def light(self) -> Self:
-        """Without an answer that is too large to travel."""
+        """Return the run without an answer that is too large to travel."""
         return self if len(encode(self.response)) <= RESPONSE_LIMIT else replace(self, response=None, packed="")
 
     def with_values(self, values: Values) -> Self:
-        """The run with these variables. A value that an element has from the run above is not copied."""
+        """Return the run with these values. An element does not copy a value that it has from its caller."""
         base = self._base()
         own = {name: value for name, value in values.variables.items() if not same(name, values, base)}
         plain = tuple(sorted(values.plain & own.keys())) if self.is_element else tuple(sorted(values.plain))
@@ -101,9 +102,9 @@ class Run:
         return replace(self.callers[-1], callers=self.callers[:-1]).values() if self.is_element else Values()
 
     def message(self) -> Message:
-        """Without an id, so that each time that it is put somewhere it gets one of its own: of several copies one is to win its claim.
+        """Return the message of the run, without an id. Raises `Undecodable` when it is too large to travel.
 
-        Raises `Undecodable` when it is too large to travel.
+        Each publish then gives it an id of its own, so that of several copies only one wins its claim.
         """
         body = encode({"v": VERSION} | self.document())
         if len(body) > MAX_BYTES:
@@ -111,14 +112,14 @@ class Run:
         return Message(body, correlation_id=self.root)
 
     def waiting(self) -> Self:
-        """The run as it waits for others: what does not change meanwhile is written once. Raises `Undecodable`."""
+        """Return the run as it waits for others: its unchanging members are packed once. Raises `Undecodable`."""
         if self.packed:
             return self
         text, weighs = weighed(self._still())
         return replace(self, packed=text, weighs=weighs)
 
     async def at_rest(self) -> Self:
-        """As `waiting`; what is large is packed in a thread. Raises `Undecodable`."""
+        """As `waiting`; large members are packed in a thread. Raises `Undecodable`."""
         if self.packed:
             return self
         text, weighs = await weighed_in_thread(self._still())
@@ -128,7 +129,7 @@ class Run:
         return {name: getattr(self, name) for name in STILL}
 
     def document(self) -> dict[str, Any]:
-        """Its members as JSON values. What only some runs have is left out where it is absent."""
+        """Return the members as JSON values. A member that only some runs have is left out where it is absent."""
         returned = None
         if self.returned is not None:
             ended, failure = self.returned.run, self.returned.failure
@@ -148,7 +149,7 @@ class Run:
 
     @classmethod
     def of(cls, document: Any, *, alone: bool = False) -> Self:
-        """The run of a document; `alone`: one of those inside another, which has no callers. Raises `Undecodable`."""
+        """Return the run of a document. `alone`: the run is inside another run, and has no callers. Raises `Undecodable`."""
         if isinstance(document, dict) and isinstance(text := document.get("packed"), str):
             document = document | still_members(unpacked(text))
         if not isinstance(document, dict):
@@ -183,7 +184,7 @@ class Run:
 
 
 def same(name: str, values: Values, base: Values) -> bool:
-    """Whether an element has this variable from the run above."""
+    """Whether an element has this variable from its caller."""
     return name in base.variables and values.variables[name] is base.variables[name] and (name in values.plain) == (name in base.plain)
 
 
@@ -192,7 +193,7 @@ def run_queue(runbook: str) -> str:
 
 
 def start_message(runbook: str, run_id: str, request: Any, now: float) -> Message:
-    """What starts a run with this payload; put it on `run_queue(runbook)`. The same run id twice is one run."""
+    """Return the message that starts a run with this payload; publish it to `run_queue(runbook)`. Two messages with one run id start one run."""
     return Run(run_id, runbook, request=request, started=iso(now)).message()
 
 
@@ -201,11 +202,14 @@ def iso(now: float) -> str:
 
 
 def run_id_of(source: str, identity: str) -> str:
-    """The run id that follows from what started it: a copy of the start is the same run."""
+    """Return the run id that is derived from the start of a run: a copy of the start is the same run."""
     return uuid5(STARTS, f"{source}\n{identity}").hex
 
 
 def started_by(delivery: Delivery) -> str:
-    """The run id of a starting message: from its queue, its id and its content, since senders number their messages as they like. Without an id each is a run."""
+    """Return the run id of a starting message, from its queue, its id and its content, since senders choose their ids freely.
+
+    Without an id each message starts a run.
+    """
     queue, message_id, content = identity_of(delivery)
     return run_id_of(queue, f"{message_id}\n{content.hex()}") if message_id else new_id()

@@ -1,4 +1,4 @@
-"""The members of a run's JSON document: their types, and those that the first versions of the worker did not write."""
+"""The members of a run's JSON document: their types, and the members that the first versions of the worker did not write."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from worker.config.control_steps import MOST_STARTS
 from worker.core.errors import Undecodable
 
 LATER: Mapping[str, Any] = {"steps": None, "depth": 0, "removed": [], "catches": False, "each": None, "callers": [], "returned": None, "weighs": 0}
-"""What stands for a member that is not there. `steps`: those of a run without iterations are its visits."""
+"""The defaults of members that may be absent. `steps`: a run without iterations has as many as it has visits."""
 STILL = ("variables", "plain", "status", "response", "request", "started", "removed")
 """The members that do not change while a run waits for others."""
 
 
 def document_of(run: Any, nested: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of a run; `nested`: the documents of those that are no JSON values."""
+    """Return the members of a run. `nested`: the documents of the members that are not JSON values."""
     left = STILL if run.packed else ("packed", "weighs")
     members = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in left} | dict(nested)
     return {name: value for name, value in members.items() if name not in LATER or name == "steps" or value not in (LATER[name], ())}
 
 
 def still_members(document: Any) -> dict[str, Any]:
-    """Those of an unpacked text. Raises `Undecodable`."""
+    """Return the unchanging members from an unpacked text. Raises `Undecodable`."""
     if not isinstance(document, dict):
         raise Undecodable("the run has a member of the wrong type")
     return {name: document[name] for name in STILL if name in document}
@@ -35,13 +35,13 @@ def later_members(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain_members(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a document that are JSON values, as a run has them."""
+    """Return the members that are JSON values, as a run has them."""
     found = {name: value for name, value in members.items() if name not in {"each", "callers", "returned"}}
     return found | {"plain": tuple(found["plain"]), "removed": tuple(found["removed"])}
 
 
 def fits(values: Mapping[str, Any]) -> bool:
-    """Whether the members of a run are of the types that it has."""
+    """Whether the members have the types of a run's members."""
     texts = all(isinstance(values[name], str) and values[name] for name in ("id", "runbook")) and isinstance(values["started"], str)
     counts = all(type(values[name]) is int and values[name] >= 0 for name in ("visit", "steps", "depth", "weighs"))
     numbers = counts and (values["status"] is None or type(values["status"]) is int)

@@ -1,4 +1,4 @@
-"""A runbook: each step is a message; the step is taken, then the next one is put, then the old one goes."""
+"""Runs a runbook. Each step is a message: the worker takes the step, publishes the next one, then acknowledges the old one."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from worker.flows.writes.guarded_write import unanswered
 from worker.threads import in_thread
 
 logger = structlog.get_logger()
-PATIENCE = 1.0  # seconds in which the step after one that was delivered again may show that it is finished
-PAUSE = 1.0  # seconds that a step stays in hand when it cannot be claimed: it would come back at once
+PATIENCE = 1.0  # seconds within which the claim of the next step may show that a redelivered step is finished
+PAUSE = 1.0  # seconds for which the worker holds a step that it cannot claim: otherwise the step would come back at once
 
 
 class RunbookFlow:
@@ -58,7 +58,7 @@ class RunbookFlow:
         *,
         broker: RunBroker,
     ) -> None:
-        """`hide` masks secrets in a reason that the route makes of an answer."""
+        """`hide` masks secrets in a failure reason that the route builds from an answer."""
         self._hide = hide
         self._runbook = runbook
         self._performer = performer
@@ -70,14 +70,14 @@ class RunbookFlow:
         self._attempts = Attempts(runbook.name, ledger, clock, tracer)
 
     async def handle(self, delivery: Delivery, state: DeliveryState) -> Outcome:
-        """Take one step. Every way ends in an `Outcome`."""
+        """Take one step. Always returns an `Outcome`."""
         try:
             body = delivery.message.body
             run = Run.read(body) if len(body) <= LARGE and not carried(delivery) else await in_thread(partial(Run.read, body))
         except Undecodable as error:
             return Refused(DeadClass.DECODE, str(error))
         with structlog.contextvars.bound_contextvars(run=run.id, step=run.step):
-            if refused := self._foreign(run):  # before anything is claimed for it: a run that is under way must not meet the claim of a forged one
+            if refused := self._foreign(run):  # before any claim: a run that is under way must not meet the claim of a forged message
                 return refused
             try:
                 claim = await self._ledger.claim(visit_key(run.id, run.visit), state.message_id)
@@ -91,7 +91,7 @@ class RunbookFlow:
             return releasing(await self._taken(run, attempt, state.attempts), Entry(visit_released(run.id, run.visit), state.message_id))
 
     def _foreign(self, run: Run) -> Refused | None:
-        """Why this runbook takes no step of this run."""
+        """Return why this runbook takes no step of this run; None if it does."""
         if run.runbook != self._runbook.name:
             return Refused(DeadClass.FAILED, "the run is one of another runbook")
         if run.step is not None and run.step not in self._runbook.steps:
@@ -99,10 +99,10 @@ class RunbookFlow:
         return None
 
     async def _is_due(self, run: Run, claim: Claim, *, redelivered: bool) -> bool:
-        """Whether this message is to take this step. Raises `BrokerError`.
+        """Whether this message must take this step. Raises `BrokerError`.
 
-        It is the first one that claims it, or the same one again, unless the step is finished: then the next one was claimed. Any other message is a copy, but
-        for what is put back after the step was buried.
+        True for the first message that claims the step. True for the same message again, unless the step is finished: then the next step was claimed. Any other
+        message is a copy, except a message that is put back after the step was buried.
         """
         if claim is Claim.WON:
             return True
@@ -111,7 +111,10 @@ class RunbookFlow:
         return claim is Claim.AGAIN or await self._ledger.knows(visit_released(run.id, run.visit))
 
     async def _taken(self, run: Run, attempt: Attempt, attempts: int) -> Outcome:
-        """A failure that no run above has a use for stays here with all of them: its replay goes on from this step."""
+        """Take the step; pass a final failure to a caller that catches it.
+
+        If no caller catches a failure, it stays here with all the runs, and its replay goes on from this step.
+        """
         try:
             try:
                 outcome = await self._take(run, attempt, attempts)
@@ -147,7 +150,7 @@ class RunbookFlow:
                 return await self._perform(run, step, values, attempt, attempts)
 
     async def _perform(self, run: Run, step: Step, values: Values, attempt: Attempt, attempts: int) -> Outcome:
-        """What a step sends, and what follows on its outcome."""
+        """Send the request or the message of a step, and go on by its outcome."""
         try:
             with span(f"step {step.name}", attributes={"halo.route": run.runbook, "halo.run": run.id, "halo.visit": run.visit}):
                 if step.publish is not None:
@@ -164,7 +167,7 @@ class RunbookFlow:
         return self._failed(run, step, performed.values, performed.outcome, attempts)
 
     async def _start(self, run: Run, step: Step, started: SubRunbook, values: Values, attempts: int) -> Outcome:
-        """Another runbook: the run goes on at once, or where that one has ended."""
+        """Start another runbook. The run goes on at once, or when the other run has ended."""
         if run.returned is not None:
             return await self._returned(run, step, run.returned, attempts)
         child = await sub_run(started, run, step, values, self._evaluator, self._clock)
@@ -179,7 +182,7 @@ class RunbookFlow:
         return await self._onward(run, step, values)
 
     async def _returned(self, run: Run, step: Step, ended: Returned, attempts: int) -> Outcome:
-        """The variables of the other run are the response."""
+        """Go on after the other run: its variables are the response."""
         values = run.values()
         if ended.failure is not None or ended.run is None:
             failure = ended.failure
@@ -208,12 +211,12 @@ class RunbookFlow:
                 return outcome
 
     async def _later(self, error: BrokerError) -> Unsent:
-        """Nothing but copies was put: the step is taken again as soon as the broker lets us."""
+        """Return the outcome after a `BrokerError`. The step is taken again as soon as the broker allows: its messages so far are then copies."""
         await self._clock.sleep(PAUSE)
         return Unsent(str(error), counted=False)
 
     async def _onward(self, run: Run, step: Step, values: Values, status: int | None = None) -> Outcome:
-        """To the first branch that holds."""
+        """Go to the first branch whose condition holds."""
         if not step.go:
             return self._over(run, values, status)
         for branch in step.go:
@@ -222,7 +225,7 @@ class RunbookFlow:
         return Refused(DeadClass.FAILED, f"no branch of step {step.name!r} holds", status)
 
     async def _holds(self, when: Condition, values: Values) -> bool:
-        """What the step does is done already: it must not go back for want of an evaluator."""
+        """Whether the condition holds. The step's work is done already: it must not go back, so this waits until an evaluator is available."""
         return await once_evaluated(lambda: when.holds(values.context(), {}, self._evaluator), self._clock)
 
     async def _ended(self, run: Run, step: Step, values: Values) -> Outcome:
@@ -234,11 +237,11 @@ class RunbookFlow:
         return Refused(DeadClass.FAILED, reason[:LONGEST_REASON] or f"the run ended at step {step.name!r}")
 
     def _over(self, run: Run, values: Values, status: int | None = None) -> Outcome:
-        """The run has ended well: the one that waits for it goes on. Raises `Undecodable`."""
+        """End the run well: the run that waits for it goes on. Raises `Undecodable`."""
         return ended_well(run, values, status) if run.callers else Done("the run is done", status)
 
     def _failed(self, run: Run, step: Step, values: Values, outcome: Outcome, attempts: int) -> Outcome:
-        """A failure waits for its retry, goes to `on_failure`, or ends the run; what is in doubt is parked in any case."""
+        """Return the outcome of a failure: it waits for its retry, goes to `on_failure`, or ends the run. A step in doubt is parked in any case."""
         if isinstance(outcome, (Done, Passed, Skipped)):
             return outcome
         told = replace(outcome, reason=f"step {step.name!r}: {outcome.reason}")
@@ -250,5 +253,5 @@ class RunbookFlow:
         return self._to(run, step.on_failure, replace(values, status=outcome.status), outcome.status)
 
     def _to(self, run: Run, name: str, values: Values, status: int | None = None) -> Outcome:
-        """Raises `Undecodable` when the run has grown too large."""
+        """Go to this step. Raises `Undecodable` when the run has grown too large."""
         return Passed(run.next(name, values).message(), run_queue(self._runbook.name), f"{run.step or 'start'}{ARROW}{name}", status)

@@ -1,4 +1,4 @@
-"""Starts the runs of a runbook at the times of a cron line: a baton goes from time to time, so that one replica starts each run."""
+"""Starts the runs of a runbook at the times of a cron line. A baton carries the next time, so that one replica starts each run."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from worker.state.bootstrap import baton_visible, ensure_baton, restart_baton
 
 logger = structlog.get_logger()
 PATIENCE = 300.0  # seconds without the baton after which a replica looks for it
-LOST_AFTER = 3  # such looks in vain, in a row
-AGAIN_AFTER = 60.0  # seconds after a start that no queue took
+LOST_AFTER = 3  # looks in a row that do not find it
+AGAIN_AFTER = 60.0  # seconds until the next try after a start that no queue took
 
 
 def schedule_topology(runbook: Runbook) -> Topology:
-    """What its baton needs besides the queues of the runbook."""
+    """Return the queue that the baton needs besides the queues of the runbook."""
     return Topology(queues=(browsed(subscriber_dead_queue(runbook.name)),))
 
 
@@ -71,7 +71,7 @@ class ScheduleFlow:
                 await self._turn(lease, channel, held)
 
     async def _turn(self, lease: BatonLease, channel: Channel, held: HeldBaton) -> None:
-        """The run is put before the baton of the next time: after a crash in between the run is put again, and is the same run."""
+        """Start the due run, then publish the baton of the next time. After a crash in between the worker publishes the run again, as the same run."""
         baton, now = held.baton, self._clock.now()
         if baton.due > now:
             await lease.put(held, baton.advanced(due=baton.due))  # it came early: another replica drained the waiting queue
@@ -82,7 +82,7 @@ class ScheduleFlow:
         await lease.put(held, baton.advanced(polled=now, due=self._schedule.due(now)))
 
     async def _started(self, channel: Channel, baton: Baton) -> bool:
-        """One run for the time that is due. Times that passed since, while no worker ran, start no further runs."""
+        """Publish one run for the time that is due. Times that passed since, while no worker ran, start no further runs."""
         at = iso(baton.due)
         try:
             await channel.publish(
@@ -95,7 +95,7 @@ class ScheduleFlow:
         return True
 
     async def _look(self, broker: Broker) -> None:
-        """A schedule has no progress to lose: a baton that is gone is made again."""
+        """Look for the baton. A lost baton is made again, since a schedule has no progress to lose."""
         self._looks = 0 if await baton_visible(broker, self._name) else self._looks + 1
         if self._looks >= LOST_AFTER and await restart_baton(broker, self._clock, self._name):
             logger.warning("schedule.lost", route=self._name, then="goes on with its next time")

@@ -24,7 +24,10 @@ START_DELAYS = (10.0, 60.0, 600.0)
 
 
 def runbook_topology(runbook: Runbook) -> Topology:
-    """The queue of its steps, the one that starts it and the one where its lanes meet, as far as it has them, and the exchanges to which it publishes."""
+    """Return the queue of the runbook's steps, its starting queue, the queue where its lanes meet, and the exchanges to which it publishes.
+
+    A runbook may lack the starting queue and the queue of lanes.
+    """
     parallel = any(step.each is not None and step.each.parallel > 1 for step in runbook.steps.values())
     meeting: tuple[Queue, ...] = (browsed(lanes_queue(runbook.name)),) if parallel else ()
     own = work_topology(run_queue(runbook.name), runbook.delays) + Topology(tuple(map(outlet, runbook.outlets)), meeting)
@@ -40,7 +43,7 @@ def start_consumption(runbook: Runbook, queue: str) -> Consumption:
 
 
 def with_started(runbooks: Iterable[Runbook], known: Mapping[str, Runbook]) -> list[Runbook]:
-    """These runbooks, and all that their steps start."""
+    """Return these runbooks, and all runbooks that their steps start."""
     found: dict[str, Runbook] = {}
     waiting = list(runbooks)
     while waiting:
@@ -68,14 +71,14 @@ class Starter:
 
 
 def starting_values(runbook: Runbook, run: Run) -> Values:
-    """The variables of a run that begins: those that a step gave it, and for the others those of its payload."""
+    """Return the variables of a run that begins: the values that a step gave it, and the others from its payload."""
     given = frozenset(name for name in run.variables if name in runbook.input and runbook.input[name].plain)
     paths = {name: path for name, path in runbook.input.items() if name not in run.variables}
     return taken(replace(run.values(), plain=given), paths, {"request": run.request})
 
 
 async def sub_run(started: SubRunbook, run: Run, step: Step, values: Values, evaluator: Evaluator, clock: Clock) -> Run | Refused:
-    """The run that a step starts; its callers wait for its end where the step does. Raises `ExpressionError`, `EvaluatorUnavailable`."""
+    """Return the run that a step starts. It has callers only if the step waits for its end. Raises `ExpressionError`, `EvaluatorUnavailable`."""
     if max(run.depth, len(run.callers)) >= MOST_STARTS:
         return Refused(DeadClass.FAILED, f"{MOST_STARTS} runs are below each other, which is the limit: runbooks that start each other need an end")
     given = await started.input.fill(values, evaluator) if started.input is not None else {}

@@ -27,7 +27,7 @@ REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
 
 @dataclass(frozen=True, slots=True)
 class Performed:
-    """What a step did: an outcome, and the values after it (of the answer, where there was one)."""
+    """The outcome of a step, and the values after it (with the answer, if there was one)."""
 
     outcome: Outcome
     values: Values
@@ -37,14 +37,17 @@ class Performer:
     """Performs the methods and actions of one runbook's steps."""
 
     def __init__(self, caller: Caller, clients: Mapping[str, Halo], evaluators: Mapping[str, Evaluator]) -> None:
-        """`evaluators`: by client, whose records `$id` finds."""
+        """`evaluators`: by client; `$id` finds the records of that client."""
         self._caller = caller
         self._clients = clients
         self._evaluators = evaluators
         self._catalogue = load()
 
     async def perform(self, step: Step, values: Values, attempt: Attempt) -> Performed:
-        """Raises `ExpressionError`, `EvaluatorUnavailable`, `LookupUnanswered`, `RequestError`, `CallRefused`, `Undecodable`."""
+        """Call the method or the action of a step.
+
+        Raises `ExpressionError`, `EvaluatorUnavailable`, `LookupUnanswered`, `RequestError`, `CallRefused`, `Undecodable`.
+        """
         if step.method is not None:
             return await self._method(step, step.method, values, attempt)
         outcome = await self._action(step, values, attempt)
@@ -100,7 +103,7 @@ class Performer:
         return await writer.write(write, values.context(), {}, attempt)
 
     async def _kept(self, halo: Halo, step: Step, action: Action, record: Mapping[str, Any]) -> dict[str, Any] | Outcome:
-        """What Halo wants back in an update, read from the record; or why it cannot be read."""
+        """Return the members that an update must send back to Halo, read from the record; or the outcome if it cannot be read."""
         wanted = [name for name in action.keeps if name not in record]
         if not wanted:
             return {}
@@ -115,19 +118,19 @@ class Performer:
 
 
 def clients_of(runbook: Runbook, integrations: Mapping[str, Integration]) -> set[str]:
-    """The Halo clients that its actions, and the methods of integrations with Halo's own authorization, use."""
+    """Return the Halo clients of a runbook's actions, and of methods whose integrations use Halo's own authorization."""
     actions = {step.client for step in runbook.steps.values() if step.action is not None}
     called = {step.method.integration for step in runbook.steps.values() if step.method is not None}
     return {name for name in actions | {integrations[name].auth.client for name in called} if name is not None}
 
 
 def method_outcome(exchange: Exchange, *, repeatable: bool) -> Outcome:
-    """What an exchange means for a step. Total over the fates."""
+    """Return the outcome of a step for this exchange. Total over the fates."""
     status, reason = exchange.status, exchange.reason
     match exchange.fate:
         case Fate.DONE | Fate.DONE_UNREAD:
             return Done(reason or "sent", status, exchange.body)
-        case Fate.THROTTLED if exchange.retry_after:  # the API says when: no fault of this run
+        case Fate.THROTTLED if exchange.retry_after:  # the API says when: the run is not at fault
             return Unsent(reason, status, counted=False, after=exchange.retry_after)
         case Fate.NOT_SENT | Fate.THROTTLED:
             return Unsent(reason, status, counted=not exchange.down)
@@ -140,19 +143,19 @@ def method_outcome(exchange: Exchange, *, repeatable: bool) -> Outcome:
 
 
 def as_asked(outcome: Outcome, step: Step) -> Outcome:
-    """The outcome with the delays of the queues in which the step waits for as long as the other API asked."""
+    """Return the outcome with the delays of the step's wait queues: the step waits for as long as the other API asked."""
     if isinstance(outcome, Unsent) and outcome.after:
         return replace(outcome, delays=step.waits, after=min(outcome.after, step.waits[-1]))
     return outcome
 
 
 def read_outcome(exchange: Exchange) -> Outcome:
-    """What reading something from Halo brought."""
+    """Return the outcome of a read from Halo."""
     return Done("read", exchange.status, exchange.body) if exchange.ok else unread(exchange)
 
 
 def unread(exchange: Exchange) -> Outcome:
-    """Nothing came of it, and nothing was changed by it: it may be read again."""
+    """Return the outcome of a read that failed. The read changed nothing, so it may be repeated."""
     match exchange.fate:
         case Fate.REJECTED:
             return Refused(DeadClass.REJECTED, exchange.reason, exchange.status)

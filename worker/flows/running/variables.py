@@ -1,4 +1,4 @@
-"""Taking variables out of a payload or an answer."""
+"""Takes variables out of a payload or an answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ logger = structlog.get_logger()
 
 
 def taken(values: Values, paths: Mapping[str, VariablePath], documents: Mapping[str, Any]) -> Values:
-    """`values` with a variable for each path; `documents` are what the roots stand for. What is missing is no variable any more, and a warning."""
+    """Return `values` with a variable for each path. `documents`: the document of each root.
+
+    A variable that is missing in its document is removed, and logged as a warning.
+    """
     variables, plain = dict(values.variables), set(values.plain)
     for name, path in paths.items():
         found = path.find(documents.get(path.root))

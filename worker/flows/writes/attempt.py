@@ -1,4 +1,4 @@
-"""One attempt to send a write: of all copies of a message exactly one sends it, within seconds after it was begun in the ledger, or never."""
+"""One attempt to send a write. Of all copies of a message exactly one sends it, within seconds after its claim in the ledger, or never."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from worker.core.trace import NO_TRACE, Note, Tracer
 
 SEND_WITHIN = 5.0  # seconds between the claim and the first byte: enough for a handshake; other copies add it to their wait
 LIST_LAG = 5.0  # seconds after which Halo's lists are taken to show what was created
-DENIED_PAUSE = 1.0  # seconds that a denied message stays in hand: a lost channel shows meanwhile
-RECEIPT_AFTER = 0.05  # seconds in which an attempt that need not wait is begun
+DENIED_PAUSE = 1.0  # seconds for which the worker holds a denied message: a lost channel shows in that time
+RECEIPT_AFTER = 0.05  # seconds within which an attempt without a wait begins
 FIRST, REPLAYED = "the first delivery", "a replay"
 CLOCKS = 60.0  # seconds by which clocks of replicas may differ before an attempt that has ended is taken to be under way, or the reverse
 logger = structlog.get_logger()
@@ -47,17 +47,17 @@ class Attempts:
     tracer: Tracer = NO_TRACE
 
     def of(self, delivery: Delivery, state: DeliveryState, delays: tuple[float, ...], *, remembered: bool | None = None, holder: int | None = None) -> Attempt:
-        """The attempt of this delivery. `delays`: seconds between attempts.
+        """Return the attempt of this delivery. `delays`: seconds between attempts.
 
-        `remembered`: whether the ledger still knows claims about the message; None: its receipt tells. `holder`: which holder of its `once` key it is; that
-        distinguishes messages that a sender sends under the same id.
+        `remembered`: whether the ledger still knows claims about the message; None: its receipt decides. `holder`: the number of this holder of its `once` key.
+        It distinguishes messages that a sender sends under the same id.
         """
         _, message_id, content = identity_of(delivery)
         return Attempt(self, f"{self.name}:{message_id}:{content.hex()}:{holder or 0}", state, delays, remembered=remembered, unnamed=not message_id)
 
 
 class Attempt:
-    """One delivery's right to send: `send` reserves, begins and sends; `with_history` adds to the outcome what the next copy must know."""
+    """One delivery's right to send: `send` reserves, begins and sends; `with_history` adds to the outcome the facts that the next copy needs."""
 
     def __init__(self, attempts: Attempts, identity: str, state: DeliveryState, delays: tuple[float, ...], *, remembered: bool | None, unnamed: bool) -> None:
         self._attempts = attempts
@@ -68,8 +68,8 @@ class Attempt:
         self._delays = delays
         self._remembered = remembered
         self._unnamed = unnamed
-        # Two first deliveries with one id and one content are two messages of the sender: they share an owner, so that neither is taken for a copy.
-        # So are two dead letters with one id and one content. A claim of the letter's own tells the copies of one replay from each other.
+        # Two first deliveries with one id and one content are two messages of the sender. They share an owner, so that neither counts as a copy.
+        # The same holds for two dead letters with one id and one content. A claim of the letter's own distinguishes the copies of one replay.
         self._replay = state.replay if not (state.redelivered or state.doubtful) else ""
         self._owner = REPLAYED if self._replay else new_id() if state.copied or state.redelivered else FIRST
         self._begun = 0
@@ -88,18 +88,18 @@ class Attempt:
 
     @property
     def waited(self) -> bool:
-        """Whatever was under way has had time to end: a lookup that finds nothing is conclusive."""
+        """Any earlier attempt has had time to end: a lookup that finds nothing is conclusive."""
         return self._state.waited
 
     async def send(self, reserve: Reserve, *, without_lookup: bool) -> Exchange | Denial:
         """Reserve a slot, begin the attempt in the ledger, send. A 401 begins and sends again.
 
-        `without_lookup`: the write cannot be looked up, so it is denied unless the ledger can tell that it was never sent. While such a write waits for its
-        slot it leaves a receipt, which tells "never sent" from "unknown" after a crash.
+        `without_lookup`: the write cannot be looked up, so it is denied unless the ledger proves that it was never sent. While such a write waits for its slot
+        it leaves a receipt, which distinguishes "never sent" from "unknown" after a crash.
         """
         self._waits = without_lookup and not self._state.redelivered and self._remembered is None
         if self._waits:
-            asyncio.get_running_loop().call_soon(self._begin_receipt)  # where a slot is there at once, nothing is begun
+            asyncio.get_running_loop().call_soon(self._begin_receipt)  # if a slot is free at once, no receipt is begun
         try:
             exchange: Exchange | None = None
             while exchange is None or exchange.stale_token:
@@ -118,7 +118,7 @@ class Attempt:
                 self._leaving.cancel()
 
     async def begin(self, *, without_lookup: bool) -> float | Denial:
-        """Claim the next attempt: the monotonic time until which its first byte may leave, or why it must not."""
+        """Claim the next attempt. Return the monotonic time until which its first byte may leave, or why it must not leave."""
         until = self._clock.monotonic() + SEND_WITHIN  # from before the claim: other replicas read it later and wait at least as long
         try:
             denial = await self._claimed(check_receipt=without_lookup and self._state.redelivered and self._begun == 0)
@@ -135,7 +135,7 @@ class Attempt:
         self._attempts.tracer.note(Note("attempted", self._attempts.name, self._state.message_id, self._state.correlation_id, more=number))
 
     async def _claimed(self, *, check_receipt: bool) -> Denial | None:
-        """Raises `BrokerError`."""
+        """Claim the attempt; return why it is denied, or None. Raises `BrokerError`."""
         number = self._state.tries + self._begun
         claims = [self._ledger.claim(attempt_key(self._identity, number), self._owner)]
         if self._replay:
@@ -144,7 +144,7 @@ class Attempt:
         self._begun += 1
         if Claim.TAKEN in answers:
             return Denial.STARTED
-        # After a returned claim of our own the ledger knows every earlier one, so that an absent receipt means something.
+        # Once our own claim has returned, the ledger knows every earlier claim, so an absent receipt is conclusive.
         return Denial.UNKNOWN if check_receipt and not await self._is_remembered() else None
 
     async def _is_remembered(self) -> bool:
@@ -161,16 +161,16 @@ class Attempt:
                 await self._ledger.claim(receipt_key(self._identity, self._state.tries), self._owner)
 
     def retry_lookup(self) -> Outcome:
-        """Look it up again before it is created: Halo may still be executing an earlier attempt, or its lists may lag."""
+        """Return the outcome for another lookup before the create: Halo may still be executing an earlier attempt, or its lists may lag."""
         attempts = self._state.attempts
         delay = self._delays[min(attempts, len(self._delays) - 1)] if self._delays else 0.0
         reason = "looked for and not there; an earlier attempt may still be under way, so it is looked for again"
         return Unsent(reason, counted=False, after=max(delay, LIST_LAG), marks={"doubtful": True, "waited": True})
 
     async def denied(self, denial: Denial, limit: float, *, park: bool) -> Outcome:
-        """The outcome of a denied attempt. `limit`: seconds that Halo has for an answer; `park`: the write cannot be looked up.
+        """Return the outcome of a denied attempt. `limit`: seconds that Halo has for an answer; `park`: the write cannot be looked up.
 
-        A replay of an operator does not wait for an attempt whose claim is old enough to have ended on every clock; it is looked up at once.
+        An operator's replay does not wait for an attempt whose claim is old enough to have ended on every clock; it is looked up at once.
         """
         await self._clock.sleep(DENIED_PAUSE)
         if denial is Denial.UNCLAIMED:
@@ -194,7 +194,7 @@ class Attempt:
         return at is not None and self._clock.now() - at > seconds
 
     async def with_history(self, outcome: Outcome) -> Outcome:
-        """The outcome with the number of begun attempts, for the next copy of the message.
+        """Return the outcome with the number of begun attempts, for the next copy of the message.
 
         A message without an id gets one on its copy. If the original comes back, it must find its attempt claimed, so one is claimed here.
         """

@@ -1,4 +1,4 @@
-"""Deduplicates the messages of a route with `once`: of those with one key the first is sent; another takes the key when the first is a dead letter."""
+"""Deduplicates the messages of a route with `once`: the first message with a key is sent. Another takes the key when the first is a dead letter."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Deduplicator:
     evaluator: Evaluator
 
     async def key_of(self, document: Any, bindings: dict[str, Any]) -> str:
-        """Empty where the expression yields nothing. Raises `ExpressionError`, `Undecodable`."""
+        """Return the key of a message; empty where the expression yields nothing. Raises `ExpressionError`, `Undecodable`."""
         return key_text(await self.key.evaluate(document, bindings, self.evaluator))
 
     async def holder(self, key: str, delivery: Delivery, state: DeliveryState) -> int | None:
-        """The number of the holder (0, 1 …) that this message is; None: it is a copy. Raises `BrokerError`.
+        """Return the number of this message among the holders of the key (0, 1 …); None: it is a copy. Raises `BrokerError`.
 
-        A second message with the id of the first is another message, unless the broker or the worker brought the first again. A dead letter keeps its key
-        until another message takes it; replayed after that, the dead letter is the copy. The number that it had says nothing of another key: an operator may
-        have edited it, or the route may compute another one now.
+        A second message with the id of the first is another message, unless the broker or the worker delivered the first again. A dead letter keeps its key
+        until another message takes it; replayed after that, the dead letter is the copy. The number that it had does not apply to another key: an operator may
+        have edited the letter, or the route may compute another key now.
         """
         own = state.redelivered or state.copied
         number = state.holder or 0
@@ -51,17 +51,17 @@ class Deduplicator:
             number += 1
 
     def release(self, key: str, number: int, state: DeliveryState) -> Entry:
-        """What the ledger learns when this holder becomes a dead letter: the next message may take the key."""
+        """Return the ledger entry for a holder that becomes a dead letter: the next message may take the key."""
         return Entry(once_released(self.route, number, key), state.message_id)
 
 
 def owner_of(delivery: Delivery, state: DeliveryState) -> str:
-    """What a message shares with its copies, and with no other message: its id and its content."""
+    """Return the id and the content of a message, which it shares with its copies and with no other message."""
     return f"{state.origin or delivery.message.message_id}:{digest_of(delivery).hex()}"
 
 
 def key_text(value: Any) -> str:
-    """The text of a key: 7, 7.0 and "7" are one, as Halo takes them. Empty for nothing. Raises `Undecodable` for what is not JSON."""
+    """Return the text of a key: 7, 7.0 and "7" are one key, as in Halo. Empty for nothing. Raises `Undecodable` for a value that is not JSON."""
     if value is None or isinstance(value, str):
         return value or ""
     return encode(value).decode()

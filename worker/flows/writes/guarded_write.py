@@ -1,4 +1,4 @@
-"""Writes to Halo at most once, as far as can be known: looks up before a create is repeated, and says what came of it."""
+"""Writes to Halo at most once, as far as can be known: looks a record up before a create is repeated, and returns the outcome."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class GuardedWriter:
     claim_all: bool = False
 
     async def write(self, write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Outcome:
-        """Send it, after a lookup where that is needed. Raises `RequestError`, `ExpressionError`."""
+        """Send the write, after a lookup where one is needed. Raises `RequestError`, `ExpressionError`."""
         return self._named(await attempt.with_history(await self._written(write, context, bindings, attempt)), write)
 
     def _named(self, outcome: Outcome, write: Write) -> Outcome:
-        """The outcome with what was written: the id that Halo answered, or else the one that was asked for."""
+        """Return the outcome with the record that was written: the id that Halo answered, or else the id in the request."""
         if not isinstance(outcome, Done):
             return outcome
         return replace(outcome, entity=self.operation.entity.partition("/")[0], record=record_id(outcome.body, write))
@@ -52,7 +52,7 @@ class GuardedWriter:
         try:
             wanted = (
                 {} if find is None else await match_of(find, context, bindings, self.evaluator)
-            )  # also before the first attempt: once sent it would be in doubt
+            )  # also before the first attempt: once sent, the write would be in doubt
         except ExpressionError as error:
             if not attempt.doubtful:
                 raise
@@ -77,7 +77,7 @@ class GuardedWriter:
         return build_request(self.operation, write.path, write.query, write.payload, self.timeout)
 
     async def _looked_up(self, find: Find, wanted: dict[str, Any], write: Write, context: Any, bindings: dict[str, Any], attempt: Attempt) -> Write | Outcome:
-        """What remains to be written after a lookup, or the outcome where nothing does."""
+        """Return the write that remains after a lookup, or the outcome if none remains."""
         match await lookup(self.halo, find, wanted, context, bindings, self.evaluator, priority=self.priority, timeout=self.timeout):
             case Match(record_id):
                 return write.updating(record_id) if find.then == "update" else Done("found: it is there already", body={"id": record_id})
@@ -90,7 +90,7 @@ class GuardedWriter:
 
 
 def record_id(body: Any, write: Write) -> str | int | None:
-    """The id of the one record that was written; None where the write has several, or nothing names it."""
+    """Return the id of the one record that was written; None where the write has several, or nothing names it."""
     answered = body[0] if isinstance(body, list) and len(body) == 1 else body
     candidates = (answered, write.single, write.path)
     found = next((each["id"] for each in candidates if isinstance(each, dict) and each.get("id") not in (None, "", 0)), None) if answers_one(write) else None
@@ -102,7 +102,7 @@ def answers_one(write: Write) -> bool:
 
 
 def outcome_of(exchange: Exchange, write: Write, *, repeatable: bool) -> Outcome:
-    """What an exchange means for the message. Total over the fates."""
+    """Return the outcome of a write for this exchange. Total over the fates."""
     status, reason = exchange.status, exchange.reason
     deletes = write.payload is None
     match exchange.fate:
@@ -123,7 +123,7 @@ def outcome_of(exchange: Exchange, write: Write, *, repeatable: bool) -> Outcome
 
 
 def failed_lookup(exchange: Exchange) -> Outcome:
-    """Nothing was written: look again later, unless Halo refuses the question itself."""
+    """Return the outcome of a lookup that failed. Nothing was written, so the worker looks again later, unless Halo refuses the lookup itself."""
     match exchange.fate:
         case Fate.REJECTED:
             return Refused(DeadClass.IN_DOUBT, f"the lookup was refused: {exchange.reason}", exchange.status)
@@ -136,7 +136,10 @@ def failed_lookup(exchange: Exchange) -> Outcome:
 
 
 def unanswered(error: LookupUnanswered, *, doubtful: bool) -> Outcome:
-    """What becomes of a message whose `$id` Halo did not answer: as after a failed `find`. A refused question leaves nothing in doubt that was not before."""
+    """Return the outcome of a message whose `$id` Halo did not answer, as after a failed `find`.
+
+    If Halo refuses the lookup, the message is in doubt only if it was in doubt before.
+    """
     outcome = failed_lookup(error.exchange)
     if isinstance(outcome, Refused) and outcome.dead_class is DeadClass.IN_DOUBT and not doubtful:
         outcome = replace(outcome, dead_class=DeadClass.REJECTED)

@@ -22,7 +22,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class NoMatch:
-    """Certainly none."""
+    """There is certainly no match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Ambiguous:
 
 @dataclass(frozen=True, slots=True)
 class LookupFailed:
-    """Halo did not answer the question."""
+    """Halo did not answer the lookup."""
 
     exchange: Exchange
 
@@ -43,7 +43,7 @@ Answer = Match | NoMatch | Ambiguous | LookupFailed
 
 
 async def match_of(find: Find, context: Any, bindings: dict[str, Any], evaluator: Evaluator) -> dict[str, Any]:
-    """The members that the record must have. Raises `ExpressionError` where one has no value: nothing can be looked up by it."""
+    """Return the members that the record must have. Raises `ExpressionError` where one has no value: nothing can be looked up by it."""
     wanted = {name: await template.evaluate(context, bindings, evaluator) for name, template in find.match.items()}
     if not wanted:
         raise ExpressionError("`find.match` names no member: nothing can be looked up by it")
@@ -79,7 +79,7 @@ async def lookup(
 
 
 def verdict(found: MatchingRows) -> Answer:
-    """The meaning of the rows that match; none among fewer than Halo counts is not certainly none."""
+    """Return the answer for the rows that match. Without a match, `NoMatch` needs as many rows as Halo counts."""
     ids = {str(row.get("id")): row.get("id") for row in found.rows}
     if not ids:
         return NoMatch() if found.complete else Ambiguous(f"Halo counts {found.count} rows for `find` but gives {found.read}")

@@ -36,7 +36,7 @@ def publisher_topology(route: Publisher) -> Topology:
 
 
 def results_topology(route: Publisher) -> Topology:
-    """Where the results of its messages go."""
+    """Return the topology of the target of the route's results."""
     return Topology() if route.result is None else route.result.topology
 
 
@@ -57,7 +57,7 @@ class PublisherFlow:
         self._writer = GuardedWriter(halo, evaluator, route.operation, route.find, route.in_doubt, Priority.WRITE, claim_all=route.has_waiting_queue)
 
     async def handle(self, delivery: Delivery, state: DeliveryState) -> Outcome:
-        """Decode, filter, transform, look up where that is needed, send. Every way ends in an `Outcome`."""
+        """Decode, filter, transform, look up where that is needed, send. Always returns an `Outcome`."""
         bindings = message_bindings(self._route, delivery, state)
         try:
             document = read_message(delivery.message) if is_small(delivery.message) else await read_body(delivery.message)
@@ -101,7 +101,7 @@ class PublisherFlow:
 
 
 def unshaped(error: EvaluatorUnavailable | ExpressionError | Undecodable | RequestError, state: DeliveryState) -> Outcome:
-    """What becomes of a message of which no request can be made."""
+    """Return the outcome of a message from which no request can be made."""
     match error:
         case LookupUnanswered():
             return unanswered(error, doubtful=state.doubtful)
@@ -114,12 +114,15 @@ def unshaped(error: EvaluatorUnavailable | ExpressionError | Undecodable | Reque
 
 
 async def is_left_out(route: Publisher, document: Any, bindings: Mapping[str, Any], evaluator: Evaluator) -> bool:
-    """Whether the route's `when` leaves the message out. Raises what evaluation raises."""
+    """Whether the route's `when` leaves the message out. Raises the errors of the evaluation."""
     return route.when is not None and not await route.when.holds(document, bindings, evaluator)
 
 
 async def refused_unless_left_out(route: Publisher, delivery: Delivery, state: DeliveryState, evaluator: Evaluator, refused: Refused, largest: int) -> Outcome:
-    """What becomes of a message whose `order_by` or `fair_by` yields no key: `when` comes first, as for every message. Raises `EvaluatorUnavailable`."""
+    """Return the outcome of a message whose `order_by` or `fair_by` yields no key: `when` comes first, as for every message.
+
+    Raises `EvaluatorUnavailable`.
+    """
     try:
         document = await read_body(delivery.message, largest)
         if await is_left_out(route, document, message_bindings(route, delivery, state), evaluator):
@@ -130,7 +133,7 @@ async def refused_unless_left_out(route: Publisher, delivery: Delivery, state: D
 
 
 def message_bindings(route: Publisher, delivery: Delivery, state: DeliveryState) -> dict[str, Any]:
-    """What expressions of a publisher may name besides the message."""
+    """Return the variables of a publisher's expressions besides the message."""
     message = delivery.message
     about = {"id": message.message_id, "routing_key": state.routing_key, "attempt": state.attempts + 1}
     if message.timestamp is not None:

@@ -1,4 +1,4 @@
-"""What a message asks to be written: its shape, and whether doing it twice would show."""
+"""The write that a message asks for: its shape, and whether a second write would show."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ class Write:
 
     @property
     def creates(self) -> int:
-        """How many records it creates (or rows it appends): those must not be done twice."""
+        """The number of records that it creates (or rows that it appends): such a write must not be done twice."""
         records = self.payload if isinstance(self.payload, list) else [self.payload]
         return sum(1 for record in records if isinstance(record, dict) and (not names_record(record) or APPENDING in record))
 
     @property
     def single(self) -> dict[str, Any] | None:
-        """The one record, when it is one."""
+        """The record, if there is exactly one."""
         records = self.payload if isinstance(self.payload, list) else [self.payload]
         return records[0] if len(records) == 1 and isinstance(records[0], dict) else None
 
     def updating(self, record_id: Any) -> Self:
-        """The same content laid over an existing record."""
+        """Return the write with the same content over an existing record."""
         return replace(self, payload={**(self.single or {}), "id": record_id})
 
 
 def names_record(record: dict[str, Any]) -> bool:
-    """Whether it has an id: without one, or with 0, Halo creates."""
+    """Whether the record has an id: without one, or with 0, Halo creates a record."""
     return record.get("id") not in (None, 0, "0", "")
 
 
 async def write_of(route: Publisher, document: Any, context: Any, bindings: dict[str, Any], evaluator: Evaluator) -> Write:
-    """The write that a message (after `transform`) asks for; the route's own parameters are the defaults. Raises `Undecodable`, `ExpressionError`."""
+    """Return the write that a message (after `transform`) asks for; the route's own parameters are the defaults. Raises `Undecodable`, `ExpressionError`."""
     if not isinstance(document, dict):
         raise Undecodable(f"the message must be an object with path, query and payload, not {kind(document)}")
-    if unknown := list(islice((name for name in document if name not in SHAPE), 5)):  # of half a million names as well
+    if unknown := list(islice((name for name in document if name not in SHAPE), 5)):  # a message may have half a million names
         raise Undecodable(
             f"the message must be an object with path, query and payload; it also has {', '.join(sorted(unknown))}: a `transform` gives it that shape"
         )
