@@ -1,4 +1,4 @@
-"""Everything that can go wrong between our own rooms, as a tree of exceptions.
+"""The exceptions that the worker's packages raise to each other, as a tree.
 
 WorkerError
 ├── ConfigError            route files or settings are wrong: every problem with its place
@@ -62,7 +62,7 @@ class ConfigError(WorkerError):
 
 
 class BrokerError(WorkerError):
-    """Something between us and the broker."""
+    """A failure between the worker and the broker."""
 
 
 class BrokerUnreachable(BrokerError):

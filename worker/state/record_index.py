@@ -13,7 +13,7 @@ MAX_KNOWN = 1_000_000
 @dataclass(slots=True)
 class RecordIndex:
     """`hashes`: record key to content hash. `missing`: keys that the last complete scan did not read. `seen`: keys that the current scan has read.
-    `traces`: record key to what the echo guard stores of it, for routes with one. `owners`: record key to the key of its parent, for routes with `for_each`;
+    `traces`: record key to the echo guard's data for it, for routes with one. `owners`: record key to the key of its parent, for routes with `for_each`;
     `children` is the inverse.
 
     `pending` returns the delta of this turn:
