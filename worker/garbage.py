@@ -11,7 +11,7 @@ from worker.core.ports import Clock
 
 THRESHOLDS: Final = (2000, 7, 5)
 """A full collection after 70,000 objects, as by default (700, 10, 10). Ten messages in flight are some 1,500 objects: 700 would scan them all twice."""
-WHOLE_EVERY: Final = 3600.0  # seconds between two full collections of everything, which hold up the event loop for up to 230 ms each
+WHOLE_EVERY: Final = 3600.0  # seconds between two full collections of all objects, which block the event loop for up to 230 ms each
 
 
 class ShortPauses:

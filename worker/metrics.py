@@ -1,4 +1,4 @@
-"""Every metric of the worker, on a registry of its own; labels are names from configuration, never data."""
+"""All metrics of the worker, on a separate registry. Labels are names from configuration, never data."""
 
 from __future__ import annotations
 

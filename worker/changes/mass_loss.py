@@ -1,4 +1,4 @@
-"""Tells deletions from a list that hides records: a permission that was taken away must not look like a mass deletion. Pure."""
+"""Distinguishes deletions from a list that hides records: a removed permission must not look like a mass deletion. Pure."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Problem:
 
 
 class ConfigError(WorkerError):
-    """All problems found, sorted by place. `warnings`: what is only probably wrong."""
+    """All problems found, sorted by place. `warnings`: probable mistakes."""
 
     def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
         self.problems = tuple(sorted(set(problems)))
@@ -70,7 +70,7 @@ class BrokerUnreachable(BrokerError):
 
 
 class ChannelLost(BrokerError):
-    """The channel is gone; what was published on it may be stored."""
+    """The channel is gone; a message that was published on it may be stored."""
 
 
 class PublishDoubtful(BrokerError):
@@ -78,11 +78,11 @@ class PublishDoubtful(BrokerError):
 
 
 class PublishRefused(BrokerError):
-    """The broker said no; the message is not stored."""
+    """The broker refused the message and did not store it."""
 
 
 class Unpublishable(PublishRefused):
-    """No broker ever takes the message as it is: it is too large, or holds what AMQP cannot carry. Waiting changes nothing."""
+    """No broker ever takes the message as it is: it is too large, or holds a value that AMQP cannot carry. Waiting does not help."""
 
 
 class HeadersTooLarge(Unpublishable):

@@ -1,4 +1,4 @@
-"""The questions to the expression engine, and its value for "nothing". The engine itself runs in processes of its own."""
+"""The questions to the expression engine, and its value for "nothing". The engine itself runs in separate processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from worker.core.lookups import LookupAnswer
 
 
 class Undefined:
-    """The type of UNDEFINED: what JSONata yields where there is nothing, not even null."""
+    """The type of UNDEFINED: the result of JSONata where there is no value, not even null."""
 
     def __repr__(self) -> str:
         return "UNDEFINED"

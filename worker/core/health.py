@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The state of a part. `detail` is a sentence for the operator: why it is down, or what it does."""
+    """The state of a part. `detail` is a sentence for the operator: why it is down, or its activity."""
 
     ok: bool
     detail: str

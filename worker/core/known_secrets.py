@@ -97,7 +97,7 @@ def secret_texts(value: Any, *, secret: bool = False) -> Iterator[str]:
 
 
 def forms_of(value: str) -> set[str]:
-    """The value as it is, percent-encoded, escaped in JSON, HTML or a repr, and in Base64 at any place of an encoded text, as in basic credentials."""
+    """The value as it is, percent-encoded, and escaped in JSON, HTML or a repr. Also in Base64 at any place of an encoded text, as in basic credentials."""
     data = value.encode("utf-8", "surrogateescape")
     encoded = {quote(data, safe=""), quote_plus(data), quote(data, safe="/"), quote(data)}
     forms = {value, escape(value), escape(value, quote=False), repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
@@ -107,7 +107,7 @@ def forms_of(value: str) -> set[str]:
 
 
 def in_base64(data: bytes) -> set[str]:
-    """The Base64 characters that do not depend on the text around the value, for each of the three places where it may begin in four characters."""
+    """The value's Base64 characters that do not depend on the text around it: for each of the three places where it may begin in four characters."""
     forms = set()
     for before in range(3):
         text = b64encode(b"\0" * before + data).decode()

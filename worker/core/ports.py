@@ -82,7 +82,7 @@ class Broker(Protocol):
         ...
 
     async def declare(self, topology: Topology) -> None:
-        """Declare what is missing and verify what exists. Raises `TopologyMismatch` with a sentence per difference; changes nothing that exists."""
+        """Declare missing queues and exchanges and verify existing ones, without a change to them. Raises `TopologyMismatch` with a sentence per difference."""
         ...
 
     async def delete(self, topology: Topology) -> None:

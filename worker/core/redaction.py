@@ -39,7 +39,7 @@ SECRET_TEXTS = (
         re.compile(r"\b((?i:bearer|basic))\s+(?=\S*(?:[a-z][A-Z]|[\d=+/]))[\w.~+/=-]{8,}"),
         rf"\1 {MASK}",
     ),  # an authorization, not the words "basic authentication"
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]*\.[\w-]*"), MASK),  # a JSON web token, wherever it stands
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]*\.[\w-]*"), MASK),  # a JSON web token, at any place
     (re.compile(rf"\b({PARAMETER})=[^\s&;,'\"]+", re.IGNORECASE), rf"\1={MASK}"),  # a query or form parameter
     (re.compile(rf"""(["'](?:{PARAMETER})["']\s*:\s*)(?:"[^"]*"?|'[^']*'?)""", re.IGNORECASE), rf"\1'{MASK}'"),  # a member in quoted JSON
 )

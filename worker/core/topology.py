@@ -44,7 +44,7 @@ OWN_OF_WORKER = frozenset({"claims", "echoes", "control", "status", "keys", "bud
 
 
 def is_own(queue: str) -> bool:
-    """Whether the name is, or begins with, the name of one of the worker's own queues: `halo.unrouted`, `halo.budget.…`."""
+    """Whether the name belongs to the worker's own queues, or is below one of their names: `halo.unrouted`, `halo.budget.…`."""
     first, _, rest = queue.partition(".")
     return first == "halo" and rest.partition(".")[0] in OWN_OF_ROUTES | OWN_OF_WORKER
 

@@ -1,4 +1,4 @@
-"""Checks that an address with credentials can be split in one way only, so that no part of a password is read as a host, a path or a query."""
+"""Checks that an address with credentials can be split in one way only: no part of a password may pass for a host, a path or a query."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ class Window:
     """Allows at most `requests` in any rolling `seconds`: the first `burst` at once, the others at the even rate.
 
     Halo counts a request at an unknown moment between its start and its end. A request therefore holds its place from its start until a whole window after
-    its end. If Halo could count N + 1 requests in one window, the last one would find all N places held at its start, and does not start.
+    its end. The last of N + 1 requests that Halo could count in one window would find all N places held, and does not start.
     The price is that requests of a duration d use `seconds / (seconds + d)` of the allowance.
     """
 

@@ -37,7 +37,7 @@ class RecordIndex:
         return self.hashes.get(key)
 
     def fits(self, made_of: tuple[str, ...], members: Sequence[str]) -> bool:
-        """Return whether the keys were made of these members. `made_of`: the members that a baton names, empty in the baton of an older worker."""
+        """Return whether these members make the keys. `made_of`: the members that a baton names, empty in the baton of an older worker."""
         if made_of:
             return made_of == tuple(members)
         return all(key.count("/") >= len(members) - 1 for key in islice(self.hashes, 1))

@@ -45,7 +45,7 @@ class RouteReport:
 
 @dataclass(frozen=True, slots=True)
 class ClientReport:
-    """`budget_limit`: requests of a window; None: no limit. `reason`: why it is down, or what its token allows."""
+    """`budget_limit`: requests of a window; None: no limit. `reason`: the detail of its health, such as why it is down."""
 
     name: str
     up: bool

@@ -111,7 +111,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a follower reports to its handler.
+    """A report of a follower to its handler.
 
     - `restarted`: the follower reads the stream from its start. Discard all earlier deliveries.
     - `interrupted`: the follower cannot read the stream at present, for this reason. It retries.

@@ -133,8 +133,8 @@ class RabbitBroker:
     def _retire(self, channel: RabbitChannel) -> None:
         """Publish over another channel from now on.
 
-        If a channel sends its first message to a quorum queue while the queue has no leader, the queue refuses that channel for ever, even with a leader
-        (RabbitMQ 3.10.8). The channel is closed when nothing is in flight on it.
+        A quorum queue without a leader refuses a channel's first message, and then refuses that channel for ever, even with a leader (RabbitMQ 3.10.8).
+        The channel is closed when nothing is in flight on it.
         """
         if self._own_channel is channel:
             self._retired.append((channel, self._own))

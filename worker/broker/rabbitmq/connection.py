@@ -106,7 +106,7 @@ class Link:
                     methods = await opened.get_underlay_channel()
                 except TimeoutError as error:
                     raise ChannelLost("no channel can be opened: the broker does not answer (a memory or disk alarm blocks publishers)") from error
-                except RuntimeError as error:  # what aio-pika raises on a closed connection
+                except RuntimeError as error:  # aio-pika raises it on a closed connection
                     raise ChannelLost("no channel can be opened: the connection is closed") from error
             yield methods
         finally:

@@ -82,7 +82,7 @@ class Content:
         first = await self._frame()
         if len(first) >= size:
             return first
-        with BytesIO() as body:  # hands over what it holds without a copy
+        with BytesIO() as body:  # returns its content without a copy
             body.write(first)
             while body.tell() < size:
                 body.write(await self._frame())
