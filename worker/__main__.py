@@ -8,7 +8,7 @@ from types import FrameType
 
 
 def main() -> None:
-    """Run the command line. SIGTERM counts from the first moment: to process 1 of a container one without a handler is not even delivered."""
+    """Run the command line. It handles SIGTERM from the first moment: process 1 of a container does not even receive a signal without a handler."""
     signal.signal(signal.SIGTERM, _end)
     from worker.cli.main import main as command_line
 
@@ -16,7 +16,7 @@ def main() -> None:
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    os._exit(128 + number)  # at once, as the signal itself would: an exception can be lost in the midst of an import
+    os._exit(128 + number)  # at once, like the signal itself: an exception can be lost during an import
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Garbage collection in short pauses: what survived one full collection is left out of those that follow."""
+"""Garbage collection in short pauses: objects that survived a full collection are left out of the next ones."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from worker.core.clock import SystemClock
 from worker.core.ports import Clock
 
 THRESHOLDS: Final = (2000, 7, 5)
-"""A full collection after 70,000 objects, as the interpreter's own (700, 10, 10). Ten messages in flight are some 1,500 objects: at 700 they cost two looks at them all."""
-WHOLE_EVERY: Final = 3600.0  # seconds between two full collections of everything, which hold up the event loop for up to 230 ms each
+"""A full collection after 70,000 objects, as by default (700, 10, 10). Ten messages in flight are some 1,500 objects: 700 would scan them all twice."""
+WHOLE_EVERY: Final = 3600.0  # seconds between two full collections of all objects, which block the event loop for up to 230 ms each
 
 
 class ShortPauses:
-    """A callback of `gc`. Cycles of what survived one full collection are found within about `WHOLE_EVERY`, or after `look_everywhere`.
+    """A callback of `gc`. It finds cycles among objects that survived a full collection within about `WHOLE_EVERY`, or after `look_everywhere`.
 
-    Full collections come as often as by the interpreter's thresholds: a tenth as many took up to 100 ms each under a flood of large messages, since more had come together.
+    Full collections come as often as with the interpreter's thresholds. A tenth as many took up to 100 ms each under a flood of large messages, since more
+    objects had accumulated.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -35,12 +36,12 @@ class ShortPauses:
 
 
 def look_everywhere() -> None:
-    """Have the next full collection look at everything once: what a lost connection leaves behind hangs together in cycles."""
+    """Make the next full collection scan all objects once: the objects of a lost connection form cycles."""
     gc.unfreeze()
 
 
 def shorten_pauses() -> None:
-    """From now on, in this process."""
+    """Shorten the pauses of garbage collection in this process from now on."""
     gc.callbacks.append(ShortPauses(SystemClock()))
     gc.set_threshold(*THRESHOLDS)
     gc.collect()

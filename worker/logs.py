@@ -18,8 +18,8 @@ from worker.core.redaction import redact
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "console"]
 
-QUIET = ("aio_pika", "aiormq", "aiohttp.access", "asyncio")  # their lower levels tell frames and callbacks, credentials among them
-SILENT = ("aiormq.connection", "aio_pika.channel")  # the worker logs failed connections itself, with what to do
+QUIET = ("aio_pika", "aiormq", "aiohttp.access", "asyncio")  # their lower levels log frames and callbacks, which include credentials
+SILENT = ("aiormq.connection", "aio_pika.channel")  # the worker logs failed connections itself, with the remedy
 FRAMES = 30
 TRACES = frozenset(("exception", "stack"))
 
@@ -29,7 +29,7 @@ def configure(
 ) -> None:
     """Set up structlog and the standard library's logging; `form` None: console when `stream` (standard error) is a terminal, else JSON.
 
-    `hide` masks the secrets that are known in each finished line. `final`: loggers keep this configuration, which saves them a look at each line.
+    `hide` masks known secrets in each finished line. `final`: loggers keep this configuration, which saves a lookup for each line.
     """
     stream = stream or sys.stderr
     form = form or ("console" if stream.isatty() else "json")
@@ -60,13 +60,13 @@ def configure(
 
 
 def redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The last step before rendering, so that nothing is added after it."""
+    """Remove secrets, as the last step before rendering, so that no later step adds any."""
     cleaned: EventDict = redact(event)
     return cleaned
 
 
 def printable_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """For people's terminals: data can neither steer the terminal nor begin a line of its own. A traceback keeps its lines."""
+    """Make an event safe for a terminal: data can neither control it nor begin a new line. A traceback keeps its lines."""
     return {printable(str(name), lines=False): _printable(value, lines=name in TRACES) for name, value in event.items()}
 
 
@@ -96,7 +96,7 @@ def _renderer(form: Format, stream: TextIO) -> Processor:
 
 
 def to_json(event: EventDict, **_: Any) -> str:
-    """One line of JSON, whatever the event holds: a log line must never be what fails."""
+    """One line of JSON for any event: logging must never fail."""
     try:
         text = orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:  # lone surrogates, integers beyond 64 bits

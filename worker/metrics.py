@@ -1,4 +1,4 @@
-"""Every metric of the worker, on a registry of its own; labels are names from configuration, never data."""
+"""All metrics of the worker, on a separate registry. Labels are names from configuration, never data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
 class Metrics:
-    """`registry` holds them all; `/metrics` shows the descriptions of the constructor."""
+    """All metrics, in `registry`. `/metrics` shows the descriptions in the constructor."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -61,7 +61,7 @@ class Metrics:
         self.broker_up = Gauge("halo_worker_broker_up", "1 while attached to the broker", registry=self.registry)
 
     def _show_routes(self) -> None:
-        """What `status` shows of routes, beside their counts."""
+        """Make the metrics that `status` shows of routes, beside their counts."""
         self.paused = self._gauge("paused", "1 while an operator has paused the route", "route")
         self.waiting = self._gauge(
             "waiting",
@@ -76,7 +76,7 @@ class Metrics:
         self.route_problems = Gauge("halo_worker_route_problems", "Mistakes in route files that the worker does not run", registry=self.registry)
 
     def _show_waiting_queues(self) -> None:
-        """Routes with `order_by` or `fair_by`."""
+        """Make the metrics of routes with `order_by` or `fair_by`."""
         self.ordered_waiting = self._gauge(
             "ordered_waiting", "Messages in the waiting queue of a route with order_by or fair_by, as the replica that applies it counts them", "route"
         )
@@ -84,7 +84,7 @@ class Metrics:
         self.customers_waiting = self._gauge("customers_waiting", "Customers with messages in the waiting queue of a route with fair_by", "route")
 
     def _show_clients(self) -> None:
-        """Requests, budgets and tokens."""
+        """Make the metrics of requests, budgets and tokens."""
         self.requests = self._counter("halo_requests", "Requests to Halo, by fate", "client", "method", "fate")
         self.request_seconds = self._histogram("halo_request_seconds", "Duration of requests to Halo", "client")
         self.integration_requests = self._counter("integration_requests", "Calls of integrations, by fate", "integration", "method", "fate")
@@ -98,7 +98,7 @@ class Metrics:
         self.client_up = self._gauge("client_up", "1 while Halo answers and gives tokens", "client")
 
     def forget_route(self, route: str) -> None:
-        """Show no state of a route that is no more; what was counted stays."""
+        """Remove the gauges of a route that no longer exists. Its counters stay."""
         for gauge in (
             self.polled,
             self.succeeded,
@@ -115,7 +115,7 @@ class Metrics:
                 gauge.remove(route)
 
     def retry_in(self, route: str, seconds: float) -> None:
-        """A copy waits in a retry queue for this long."""
+        """Count a copy that waits in a retry queue for these seconds."""
         self._retries.add(route, monotonic() + seconds)
         self.retrying.labels(route).set_function(lambda: self._retries.count(route, monotonic()))
 
@@ -130,5 +130,5 @@ class Metrics:
 
 
 def values_of(gauge: Gauge | Counter) -> dict[tuple[str, ...], float]:
-    """The values by their labels, in the order in which the metric names them."""
+    """The values by their labels, in the metric's order of labels."""
     return {tuple(sample.labels.values()): sample.value for metric in gauge.collect() for sample in metric.samples if not sample.name.endswith("_created")}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 logger = structlog.get_logger()
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-LAST = 5.0  # seconds that the last spans have when the worker ends
+LAST = 5.0  # seconds to export the last spans when the worker ends
 INSTALL = "install it with `pip install 'halo-worker[otel]'`, or remove the variable"
 
 
@@ -60,7 +60,7 @@ class OtelSpans:
     @contextmanager
     def span(self, name: str, kind: Kind, attributes: Mapping[str, Value], parent: Mapping[str, str]) -> Iterator[Span]:
         context = self._propagator.extract(parent) if parent else None
-        # What an exception says may hold data of customers, and its stack that of the worker: only its class is recorded.
+        # The text and the stack of an exception may hold data of customers or of the worker: only its class is recorded.
         with self._tracer.start_as_current_span(
             name, context, self._kinds[kind], bounded(attributes), record_exception=False, set_status_on_exception=False
         ) as inner:
@@ -76,7 +76,7 @@ class OtelSpans:
 
 
 def failed_by(span: RecordedSpan, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-    """The end of a span's block. An exception goes on."""
+    """Mark the span as failed if its block ended with an exception, which propagates."""
     if kind is not None:
         span.fail(kind.__name__)
 
@@ -87,7 +87,7 @@ def bounded(attributes: Mapping[str, Value]) -> dict[str, str | int | float | bo
 
 @contextmanager
 def tracing(environment: Mapping[str, str], instance: str) -> Iterator[None]:
-    """Record and export spans within where an endpoint is set. What keeps it from doing so is logged: the worker does its work without it."""
+    """Record and export spans in the block if an endpoint is set. An obstacle is logged: the worker then works without tracing."""
     endpoint = next((name for name in ENDPOINTS if environment.get(name)), None)
     if endpoint is None or environment.get("OTEL_SDK_DISABLED", "").lower() == "true" or environment.get("OTEL_TRACES_EXPORTER") == "none":
         yield
@@ -107,13 +107,13 @@ def tracing(environment: Mapping[str, str], instance: str) -> Iterator[None]:
         with recording(OtelSpans(provider)):
             yield
     finally:
-        ending = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)  # an exporter that gets no answer must not hold up the end
+        ending = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)  # an exporter without an answer must not delay the end
         ending.start()
         ending.join(LAST)
 
 
 def unsupported(environment: Mapping[str, str]) -> str | None:
-    """Why these variables cannot be followed."""
+    """Why these variables cannot be followed; None if they can."""
     exporter = environment.get("OTEL_TRACES_EXPORTER", "otlp") or "otlp"
     if exporter != "otlp":
         return f"OTEL_TRACES_EXPORTER cannot be {exporter!r}; valid are otlp and none"
@@ -122,7 +122,7 @@ def unsupported(environment: Mapping[str, str]) -> str | None:
 
 
 def exporting(environment: Mapping[str, str], instance: str) -> TracerProvider:
-    """A provider that sends in batches, from a thread of its own. Raises `ImportError` without the extra."""
+    """A provider that sends in batches, from a separate thread. Raises `ImportError` without the extra."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider

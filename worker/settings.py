@@ -19,14 +19,14 @@ from worker.core.suggest import nearest
 from worker.core.text_files import UnreadableFile, read_text
 
 PREFIX = "WORKER_"
-SECRET = frozenset({"amqp_url", "admin_token"})  # never quoted in an error
-OWN_WORDS = frozenset({"duration", "size", "broker_address", "networks", "host_names", "admin_token"})  # errors whose sentences are ours
+SECRET = frozenset({"amqp_url", "admin_token"})  # an error never quotes their values
+OWN_WORDS = frozenset({"duration", "size", "broker_address", "networks", "host_names", "admin_token"})  # errors whose text this file writes
 UNITS = {"kib": 1024, "mib": 1024**2, "gib": 1024**3}
 URL_FILE = "WORKER_AMQP_URL_FILE"
 TOKEN_FILE = "WORKER_ADMIN_TOKEN_FILE"  # noqa: S105 - the name of a variable
 FILES = {URL_FILE: "amqp_url", TOKEN_FILE: "admin_token"}
 SHORTEST_TOKEN = 16  # characters
-FOREIGN = re.compile(r"WORKER_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT(_.*)?)")  # our tests' own, and what Kubernetes sets beside a Service called `worker`
+FOREIGN = re.compile(r"WORKER_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT(_.*)?)")  # variables of our tests, and of Kubernetes for a Service called `worker`
 
 
 def seconds(value: Any) -> Any:
@@ -54,7 +54,7 @@ def lower(value: Any) -> Any:
 
 
 def broker_address(value: Any) -> Any:
-    """Refuse what is no list of addresses of one broker. The error quotes nothing of the value, since it holds a password."""
+    """Refuse a value that is not a list of addresses of one broker. The error does not quote it, since it holds a password."""
     if not isinstance(value, str):
         return value
     if (mistake := mistake_in(value.strip())) is not None:
@@ -95,7 +95,7 @@ def host_names(value: Any) -> Any:
 
 
 def token_text(value: Any) -> Any:
-    """Refuse a token that can be guessed. The error quotes nothing of it."""
+    """Refuse a token that can be guessed. The error does not quote it."""
     if isinstance(value, str):
         value = value.strip()
         if len(value) < SHORTEST_TOKEN or not value.isascii():

@@ -1,4 +1,4 @@
-"""Stopping: one event that SIGTERM and SIGINT set, and one period of grace for what is in hand."""
+"""Stops the worker: one event that SIGTERM and SIGINT set, and one grace period for work in flight."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
     def on_signal(number: signal.Signals) -> None:
         if stop.is_set():
             log.error("worker.killed", signal=number.name, reason="asked a second time")
-            os._exit(1)  # whatever holds the drain up must not hold this up too
+            os._exit(1)  # an obstacle to the drain must not delay this exit
         log.info("worker.stopping", signal=number.name)
         stop.set()
 
@@ -48,9 +48,9 @@ async def asked_by_hangup() -> AsyncIterator[asyncio.Event]:
 
 
 async def run_until(stop: asyncio.Event, grace: float, main: Callable[[], Awaitable[None]]) -> bool:
-    """Run `main`, which is to end once `stop` is set; `grace` seconds after that it is cancelled.
+    """Run `main`, which must end once `stop` is set. Cancel it `grace` seconds after that.
 
-    True when it ended in time, False when it was cancelled. What it raises comes through.
+    Return True when it ended in time, False when it was cancelled. Its exceptions propagate.
     """
     scope = asyncio.timeout(None)
     try:

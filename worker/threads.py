@@ -1,4 +1,4 @@
-"""Work on large bodies, in a thread: the event loop takes turns meanwhile. Small bodies stay in the loop, where a thread would cost more than the work."""
+"""Processes large bodies in a thread, so that the event loop runs meanwhile. Small bodies stay in the loop: a thread would cost more than the work."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Result = TypeVar("Result")
 async def in_thread(work: Callable[[], Result]) -> Result:
     """The result of `work`, done in a thread. Only one thread runs Python at a time; Python changes threads every 5 ms, but not within one call of C.
 
-    So `work` must go through a large body in pieces. When the caller is cancelled, the thread ends its work, and the result is dropped.
+    So `work` must process a large body in pieces. When the caller is cancelled, the thread completes its work, and the result is dropped.
     """
     return await asyncio.to_thread(work)
 
 
 async def in_thread_if_large(size: int, work: Callable[[], Result]) -> Result:
-    """The result of `work` on `size` bytes, in a thread where they are many."""
+    """The result of `work` on `size` bytes, in a thread if they are more than `LARGE`."""
     return work() if size <= LARGE else await in_thread(work)
 
 
 async def within(limit: int, body: bytes, work: Callable[[int], Result]) -> Result:
-    """The result of `work(limit)`, in a thread where the body is large, or is once it is unpacked. `work` raises `Oversized` for more bytes than it is given."""
+    """The result of `work(limit)`, in a thread if the body is large, packed or unpacked. `work` raises `Oversized` for more bytes than its argument."""
     if len(body) <= LARGE:
         try:
             return work(min(limit, LARGE))
-        except Oversized:  # before it is unpacked
+        except Oversized:  # raised before the body is unpacked
             pass
     return await in_thread(lambda: work(limit))
 
@@ -42,10 +42,10 @@ def unchanged(document: Any) -> Any:
 
 
 async def read_body(message: Message, limit: int = LARGEST, then: Callable[[Any], Any] = unchanged) -> Any:
-    """As `read_message`, in a thread where the body is large, and so is what `then` makes of it. Raises `Undecodable`, `Oversized`, and what `then` raises."""
+    """The result of `then` on the value of `read_message`, both in a thread if the body is large. Raises `Undecodable`, `Oversized`, and `then`'s errors."""
     return await within(limit, message.body, lambda most: then(read_message(message, most)))
 
 
 async def undrafted_in_thread(text: bytes) -> bytes:
-    """As `undrafted`, in a thread where the text is large. Raises `Undecodable`."""
+    """The result of `undrafted`, in a thread if the text is large. Raises `Undecodable`."""
     return await in_thread_if_large(len(text), lambda: undrafted(text))

@@ -1,4 +1,4 @@
-"""Says what a message or a poll waits for: once in the log after some seconds, and in a metric for as long as it waits."""
+"""Shows what a message or a poll waits for: once in the log after some seconds, and in a metric while it waits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOLD_AFTER = 5.0  # seconds
 
 @dataclass(slots=True, eq=False)
 class WaitScope:
-    """One message or poll of a route. `told`: what the log already says that it waits for. `waited`: seconds of all waits that have ended."""
+    """One message or poll of a route. `told`: the waits that are logged already. `waited`: seconds of all waits that have ended."""
 
     route: str
     metrics: Metrics
@@ -32,7 +32,7 @@ SCOPE: ContextVar[WaitScope | None] = ContextVar("wait_scope", default=None)
 
 @contextmanager
 def wait_scope(route: str, metrics: Metrics) -> Iterator[None]:
-    """Around the work on one message or poll: each thing that it waits for is logged once."""
+    """Enclose the work on one message or poll: the log names each of its causes of waiting once."""
     token = SCOPE.set(WaitScope(route, metrics))
     try:
         yield
@@ -42,15 +42,15 @@ def wait_scope(route: str, metrics: Metrics) -> Iterator[None]:
 
 @contextmanager
 def waiting_for(cause: str, detail: str = "", **fields: Any) -> Iterator[None]:
-    """Around a wait. `cause`: budget, token, halo, claim, memory, retry, list or expressions; `detail`: the same for people, with names.
+    """Enclose a wait. `cause`: budget, token, halo, claim, memory, retry, list or expressions; `detail`: the same for people, with names.
 
-    Waits of one message or poll count together: a poll of many pages that waits a second for each of them is late, too.
+    Waits of one message or poll add up: a poll of many pages that waits a second for each page is late too.
     """
     scope = SCOPE.get()
     wait = _Wait(cause, detail or cause, scope, fields)
     loop = asyncio.get_running_loop()
     begun, waited = loop.time(), 0.0 if scope is None else scope.waited
-    timer = loop.call_later(max(0.0, TOLD_AFTER - waited), wait.tell)  # in the context of the message, which its line then names
+    timer = loop.call_later(max(0.0, TOLD_AFTER - waited), wait.tell)  # it runs in the context of the message, so its log line names the message
     try:
         yield
     finally:

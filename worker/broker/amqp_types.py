@@ -1,4 +1,4 @@
-"""What an AMQP message can carry besides its body: header tables, short texts and lifetimes, the same on every broker."""
+"""The values that an AMQP message can carry besides its body: header tables, short texts and lifetimes, the same on every broker."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from worker.core.message import Message
 SHORT_MAX = 255  # bytes of a routing key, an id or a content type
 NAME_MAX = 128  # bytes of a header's name
 MAX_EXPIRATION = 2**32 - 1  # milliseconds; RabbitMQ refuses more
-MAX_HEADERS = 120_000  # bytes; they travel in one frame, whose usual maximum is 131,072: the broker closes the connection over a larger one
+MAX_HEADERS = 120_000  # bytes; all headers travel in one frame, usually of at most 131,072 bytes: the broker closes the connection for a larger one
 MAX_DEPTH = 32
 MAX_SCALE = 255  # digits after the point of an AMQP decimal
-EARLIEST, LATEST = 1971, 9998  # years: a moment on the wire is whole seconds since 1970, and time zones must not lead out of the calendar
+EARLIEST, LATEST = 1971, 9998  # years: AMQP sends a timestamp as whole seconds since 1970, and a time zone must not move it out of the calendar
 INT32 = 2**31
 INT64 = 2**63
-ROUTING = frozenset({"CC", "BCC"})  # RabbitMQ routes by them, under our rights: nothing that the worker publishes goes anywhere else
+ROUTING = frozenset({"CC", "BCC"})  # RabbitMQ also routes by these headers, with our rights: the worker's messages must go nowhere else
 BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count", "x-stream-offset", "x-opt-")
 
 
 def short(name: str, text: str) -> str:
-    """The text as AMQP's short strings hold it. Raises `Unpublishable` when it is too long for them."""
+    """The text as an AMQP short string. Raises `Unpublishable` when it is too long."""
     clean = to_text(text)
     if (size := len(clean.encode())) > SHORT_MAX:
         raise Unpublishable(f"the {name} has {size} bytes; AMQP takes at most {SHORT_MAX}")
@@ -37,7 +37,7 @@ def short(name: str, text: str) -> str:
 
 
 def short_properties(message: Message) -> dict[str, str | None]:
-    """The short texts of a message, by their names there. Raises `Unpublishable`."""
+    """The short texts of a message, by their attribute names. Raises `Unpublishable`."""
     names = ("message_id", "correlation_id", "reply_to", "content_type", "content_encoding", "type", "app_id")
     texts = {name: getattr(message, name) for name in names}
     texts["message_id"] = texts["message_id"] or new_id()
@@ -45,13 +45,13 @@ def short_properties(message: Message) -> dict[str, str | None]:
 
 
 def to_moment(moment: datetime | None) -> datetime | None:
-    """A timestamp as it arrives: whole seconds in UTC, or None for what the wire cannot hold."""
+    """A timestamp as the receiver gets it: whole seconds in UTC, or None for a moment that AMQP cannot carry."""
     held: datetime | None = from_field(moment) if moment is not None and EARLIEST <= moment.year <= LATEST else None
     return held
 
 
 def to_text(text: str) -> str:
-    """Text that has a form in UTF-8: half of a surrogate pair has none."""
+    """The text with a replacement for characters that UTF-8 cannot encode, such as half of a surrogate pair."""
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
@@ -61,9 +61,10 @@ def to_milliseconds(seconds: float) -> int:
 
 
 def to_table(headers: Mapping[str, Any], room: int = MAX_HEADERS) -> dict[str, Any]:
-    """Headers as an AMQP table holds them, without those that belong to the broker or by which it routes.
+    """Headers as an AMQP table, without the broker's own headers and those by which it routes.
 
-    Raises `HeadersTooLarge` when they have more than `room` bytes. A copy that still says where its original died would be dropped by RabbitMQ's check for cycles when it expires on its way back.
+    Raises `HeadersTooLarge` when they have more than `room` bytes. RabbitMQ's check for cycles would drop a copy with the death headers of its original when
+    the copy expires on its way back.
     """
     table = {to_name(name): to_field(value) for name, value in headers.items() if not str(name).startswith(BROKERS_OWN) and name not in ROUTING}
     if table and (size := len(field_table(table))) > room:
@@ -76,7 +77,7 @@ def to_name(name: object) -> str:
 
 
 def to_field(value: Any, depth: int = 0) -> Any:
-    """A value that an AMQP table can hold; what has no AMQP type becomes text."""
+    """The value as an AMQP table can hold it; a value without an AMQP type becomes text."""
     held: Any
     match value:
         case None | bool():
@@ -101,9 +102,9 @@ def to_field(value: Any, depth: int = 0) -> Any:
 
 
 def to_number(value: float) -> Any:
-    """The float where single precision holds it, else a decimal, else text.
+    """The float if single precision holds it, else a decimal, else text.
 
-    pamqp writes floats in single precision only, and RabbitMQ closes the connection over one that is not finite.
+    pamqp writes floats in single precision only, and RabbitMQ closes the connection for a float that is not finite.
     """
     if not math.isfinite(value):
         return repr(value)
@@ -119,7 +120,7 @@ def to_number(value: float) -> Any:
 
 
 def from_field(value: Any) -> Any:
-    """Plain Python: None, bool, int, float, str, bytes, datetime (UTC), list or dict."""
+    """The value as plain Python: None, bool, int, float, str, bytes, datetime (UTC), list or dict."""
     match value:
         case Decimal():
             return float(value)

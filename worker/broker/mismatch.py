@@ -16,9 +16,9 @@ REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One property of a queue or an exchange; None as a value says that it is not set.
+    """One property of a queue or an exchange; the value None: it is not set.
 
-    Without an `argument`, `existing` is what the broker said in words of its own.
+    Without an `argument`, `existing` is the broker's own text.
     """
 
     kind: str
@@ -36,10 +36,10 @@ class Difference:
 
 
 def mismatch(differences: Iterable[Difference]) -> TopologyMismatch:
-    """One error that tells them all, a line each."""
+    """One error with all differences, one a line."""
     return TopologyMismatch("\n".join([*sorted(map(str, differences)), REMEDY]))
 
 
 def absent(queues: Iterable[str]) -> QueueMissing:
-    """For queues that a route takes as they are."""
+    """The error for missing queues that a route takes as they are."""
     return QueueMissing(f"there is no queue {' and no queue '.join(map(repr, queues))}: a route takes it as it is (`declare: false`), so create it first")

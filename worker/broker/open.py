@@ -1,4 +1,4 @@
-"""Attaching to the broker that an address names: `amqp://`, `amqps://` or `memory://`; of several addresses, to the first node that takes us."""
+"""Attaches to the broker at an address: `amqp://`, `amqps://` or `memory://`. With several addresses, it attaches to the first node that accepts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ async def open_broker(
     publish_timeout: float = 30.0,
     rotation: Rotation | None = None,
 ) -> AsyncIterator[Broker]:
-    """Attach; `url`: one address, or several with commas between them, which are tried in turn, once each.
+    """Attach to a broker. `url`: one address, or several with commas between them, each tried once in turn.
 
-    `server` is what `memory://` attaches to and must outlive the attachment. Raises `BrokerUnreachable` with what stands in the way at each address.
+    `server`: the server for `memory://`, which must outlive the attachment. Raises `BrokerUnreachable` with the reason at each address.
     """
     if url.startswith(MEMORY):
         if server is None:

@@ -1,4 +1,4 @@
-"""Which node of the broker is tried next: one after the other, beginning with any."""
+"""Chooses the broker node to try next: one after the other, from a random start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Rotation:
     """
 
     def __init__(self, begin: float | None = None) -> None:
-        """`begin`: where in the list, from 0 to 1; None takes any place."""
+        """`begin`: the start in the list, from 0 to 1; None: a random start."""
         self._begin = uniform(0.0, 1.0) if begin is None else begin
         self._last: str | None = None
 
@@ -25,7 +25,7 @@ class Rotation:
         return "" if self._last is None else place_of(self._last)
 
     def round(self, addresses: Sequence[str]) -> Iterator[str]:
-        """Each address once, beginning behind the one that was tried last."""
+        """Each address once, from the one after the last that was tried."""
         first = addresses.index(self._last) + 1 if self._last in addresses else int(self._begin * len(addresses))
         for step in range(len(addresses)):
             self._last = addresses[(first + step) % len(addresses)]

@@ -29,7 +29,7 @@ class Unfit(ValueError):
 
 
 def typed(row: Mapping[str, Any], types: Mapping[str, str]) -> tuple[dict[str, Any], str]:
-    """Return the record, and the reason why the row does not fit (empty: it does); the record is then the row as it is. The reason holds no data."""
+    """Return the record and an empty reason; for a row that does not fit, the row as it is and the reason. The reason holds no data."""
     record = dict(row)
     for name, kind in types.items():
         try:
@@ -40,7 +40,7 @@ def typed(row: Mapping[str, Any], types: Mapping[str, str]) -> tuple[dict[str, A
 
 
 def cell(value: Any, kind: str) -> Any:
-    """Return the value; an empty cell is null, but for a text. Raises `Unfit`."""
+    """Return the value in its type. An empty cell is null, except for the type text. Raises `Unfit`."""
     if kind == "text":
         return text(value)
     if value is None or value == "":
@@ -71,7 +71,7 @@ def whole_number(value: Any) -> int:
 
 
 def number(value: Any) -> Any:
-    """Every digit stays: the result is `int`, `float`, or `Decimal` where a double does not hold it."""
+    """Return the number with every digit: `int`, `float`, or `Decimal` where a double does not hold it. Raises `Unfit`."""
     if isinstance(value, str) and len(value) <= LONGEST and NUMBER.fullmatch(value):
         return loads(value.encode())
     if isinstance(value, (bool, str, list, dict)):

@@ -1,4 +1,4 @@
-"""Compares records with the known ones. Pure, and the same for every entity: dates only narrow what is fetched."""
+"""Compares records with the known ones. Pure, and the same for every entity: dates only reduce the rows that are fetched."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = Literal["created", "updated", "deleted", "backfilled"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change to publish. `previous` and `digest` are content hashes, None where there is none. `trace`: what the echo guard stores with the record.
+    """A change to publish. `previous` and `digest` are content hashes, None where there is none. `trace`: the echo guard's data for the record.
 
     `parent`, `owner`: under `for_each`, the record of the parent (None where it is not known) and its key.
     """
@@ -31,12 +31,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ScanContext:
-    """What the classification of a row depends on besides its content.
+    """The context of a row's classification: all its inputs except the row's content.
 
     `baseline`: the first scan of `start: now`; unknown records existed before. `since`: start of the window of a scan by date.
     `cursor`: newest stamp of earlier scans; a full scan of a subscriber by date reads older records that it has never seen and does not publish them.
-    `again`: an operator asks for every record updated since then; a record without a stamp counts as updated.
-    `newer_than`: of unknown children of a parent that is read for the first time, older ones existed before the start.
+    `again`: an operator wants every record updated since then; a record without a stamp counts as updated.
+    `newer_than`: on the first read of a parent, its unknown children that are older existed before the start.
     `column`: the member with the update stamp, where it is not one of the API's.
     """
 

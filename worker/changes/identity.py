@@ -1,7 +1,7 @@
 """Detects a key that does not identify the records of a list.
 
 The sign is two rows of one answer with one key and different content: one record cannot have two contents at one moment. Rows of two answers give no such sign.
-Between two reads a record may have moved to another page and have changed, and many lists have no stamp that would tell which content is the newer one.
+Between two reads a record may have changed and moved to another page, and many lists have no stamp that shows the newer content.
 Two rows of one answer with the same content are harmless: a list that Halo joins from several tables repeats rows.
 """
 
@@ -29,7 +29,7 @@ def are_ambiguous(rows: Sequence[Row], keys: Sequence[str | None], ignore: froze
 
 
 def ambiguity(rows: Sequence[Row], members: Sequence[str]) -> str:
-    """Return the reason for an operator: the key, what it does, and the remedy."""
+    """Return the reason for an operator: the key, its effect, and the remedy."""
     found = suggestion(rows, members)
     example = f", such as `key: [{', '.join(found)}]`" if found else ", as `key: [member, …]`"
     return (

@@ -1,4 +1,4 @@
-"""Tells deletions from a list that hides records: a permission that was taken away must not look like a mass deletion. Pure."""
+"""Distinguishes deletions from a list that hides records: a removed permission must not look like a mass deletion. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ FEW = 5  # records that may be deleted at once from any list of which more than 
 
 
 def too_many(missing: int, known: int, percent: int) -> bool:
-    """Return whether a larger share of the `known` records than `percent` is missing at once: they are then rather hidden than deleted. 100: any share is allowed."""
+    """Return whether more than `percent` of the `known` records are missing at once: they are then probably hidden, not deleted. 100 allows any share."""
     allowed = max(known * percent // 100, FEW if missing * 2 < known else 1)
     return percent < 100 and missing > allowed  # noqa: PLR2004 - per cent
 

@@ -11,7 +11,7 @@ from worker.catalogue.operation import Listing
 from worker.core.exchange import Exchange, Fate, Priority, Request
 from worker.core.ports import Reader
 
-PAGE_SIZE = 100  # Halo's maximum: it answers no more rows, whatever the request says
+PAGE_SIZE = 100  # Halo's maximum: it answers no more rows, even if the request asks for more
 
 NOT_FOUND = 404
 

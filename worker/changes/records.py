@@ -54,7 +54,7 @@ def identity(key: str, members: Sequence[str]) -> dict[str, Any]:
 
 
 def content_hash(row: dict[str, Any], ignore: frozenset[str] = frozenset()) -> str:
-    """Return 16 hexadecimal digits over the content, whatever the order of its members.
+    """Return 16 hexadecimal digits over the content. The order of its members does not matter.
 
     Control members (leading underscore, at any depth), volatile members and those in `ignore` do not count. Brokers store this hash: changing it
     publishes every known record again.

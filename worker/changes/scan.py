@@ -29,7 +29,7 @@ from worker.core.exchange import Exchange
 
 @dataclass(slots=True)
 class Seen:
-    """What a scan has read: its record keys, the keys of the previous page (to detect a repeated page), and how many rows have no key."""
+    """The rows that a scan has read: its record keys, the keys of the previous page (to detect a repeated page), and the number of rows without a key."""
 
     keys: set[str] = field(default_factory=set)
     previous: tuple[str, ...] = ()

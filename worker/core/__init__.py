@@ -1,1 +1,1 @@
-"""The words that every room uses: messages, outcomes, settlements, topology and the ports. Pure: no input or output."""
+"""The types that every package uses: messages, outcomes, settlements, topology and the ports. Pure: no input or output."""

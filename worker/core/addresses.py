@@ -1,4 +1,4 @@
-"""Which IP addresses belong to the public internet. Its own lists: the standard library's `is_global` differs between patch releases."""
+"""Tells which IP addresses belong to the public internet. It has its own lists: the standard library's `is_global` differs between patch releases."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NOT_PUBLIC_V6 = tuple(
     )
 )
 TRANSLATED = IPv6Network("64:ff9b::/96")
-"""How hosts that have IPv4 only look in a network that has IPv6 only: the last 32 bits are the address."""
+"""The prefix for hosts with only IPv4 in a network with only IPv6: the last 32 bits are the IPv4 address."""
 METADATA = frozenset(
     map(
         ip_address,
@@ -57,11 +57,11 @@ METADATA = frozenset(
         ),
     )
 )
-"""Where clouds give credentials to any process inside."""
+"""The addresses at which clouds give credentials to any process inside."""
 
 
 def read_address(text: str) -> Address | None:
-    """The address that packets really go to, for one written in numbers; None for a name. One of IPv4 that is wrapped in IPv6 is unwrapped."""
+    """The address to which packets really go; None for a host name. An IPv4 address wrapped in IPv6 is unwrapped."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:

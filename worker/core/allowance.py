@@ -8,7 +8,7 @@ Halo counts a request at an unknown moment between its start and its end. The pe
 - `lag`: the time that a renewal waits for its permit, and that a permit needs to reach its queue.
 - `use`: a permit is used within this time after a replica asked for it. It was still in its queue then.
 - `life`: the time that a permit stays in its queue.
-- `late`: the time that an issuer that is late catches up, at most.
+- `late`: the longest delay that a late issuer makes up for.
 
 Each request that Halo counts in a window therefore has its own permit, issued in that window or at most renewal + lag + use + life before it. With an interval of
 (seconds + life + use + late + renewal + lag) / requests between two permits, no more than `requests` are issued in that time.
@@ -19,7 +19,7 @@ Limits:
 
 - One count may shift for each request whose renewal waits longer than `lag`, and for each request of a frozen process. A replica whose renewals wait starts no new
   request, and there is room for rate x (renewal + lag) of them: 28 for 700/5m.
-- Windows below some 20 seconds are used less: 1000/1s by less than half. No exchange over a network is fast enough for them.
+- The replicas use less of the limit in windows below some 20 seconds: less than half of 1000/1s. No exchange over a network is fast enough for them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Allowance:
 
     @classmethod
     def of(cls, requests: int, seconds: float) -> Self:
-        """For at most `requests` in any rolling `seconds`."""
+        """The allowance for at most `requests` in any rolling `seconds`."""
         even = seconds / requests
         life = max(0.25, min(seconds / 60, BURST * even), 2 * even)  # of two permits, one is still there when a replica polls
         use, late = min(max(seconds / 60, 0.25), 1.0), min(max(seconds / 60, 0.1), 1.0)
@@ -65,12 +65,12 @@ class Allowance:
 
     @property
     def mark(self) -> float:
-        """How long the mark of an issuer lives: longer than an interval, so that an issuer and its successor together keep the pace."""
+        """Lifetime of an issuer's mark, in seconds: longer than an interval, so that an issuer and its successor together keep the pace."""
         return max(1.5, 2 * self.interval)
 
     @property
     def most(self) -> int:
-        """Requests that one permit allows, at most: those that a late issuer catches up with."""
+        """Requests that one permit allows at most: as many as a late issuer makes up for."""
         return int(self.late / self.interval) + 1
 
     @property
@@ -80,7 +80,7 @@ class Allowance:
 
 
 class Pace:
-    """How many permits are due: one each interval. An issuer that is late catches up with at most `late` seconds. Times are monotonic arguments."""
+    """Counts the permits that are due: one each interval. A late issuer makes up for at most `late` seconds. Times are monotonic arguments."""
 
     def __init__(self, allowance: Allowance, now: float) -> None:
         self._interval = allowance.interval
@@ -97,7 +97,7 @@ class Pace:
         return count
 
     def confirmed(self, count: int, began: float, now: float) -> None:
-        """Report when the broker confirmed them: permits that were long on their way count as issued when they arrived."""
+        """Note when the broker confirmed these permits: if that took longer than `late`, they count as issued when they arrived."""
         if now - began > self._late:
             self._next = max(self._next, now + count * self._interval)
 

@@ -1,4 +1,4 @@
-"""Answers that an example gives in place of Halo and of other APIs."""
+"""The answers that an example gives in place of Halo and of other APIs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class CannedAnswer:
 
 
 class Answers:
-    """Canned answers by key, each list in turn; the last one of a list stays.
+    """Canned answers by key. Each request takes the next answer of the list; the last answer repeats.
 
-    A key is a request line such as `GET /Asset`, without query and without regard to case, or the full name of an integration's method. `records`: rows by entity, which answer
-    reads of its list.
+    A key is a request line such as `GET /Asset`, without query and without regard to case, or the full name of an integration's method.
+    `records`: rows by entity; they answer reads of the entity's list.
     """
 
     def __init__(self, answers: Mapping[str, Sequence[CannedAnswer]] | None = None, records: Mapping[str, Sequence[Mapping[str, Any]]] | None = None) -> None:

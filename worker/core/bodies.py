@@ -1,4 +1,4 @@
-"""The one reader of JSON bodies, whichever door they come through: it unpacks them, honours their charset, and names the cause where it cannot."""
+"""Reads JSON bodies from every source: it unpacks them, honours their charset, and names the cause of a failure."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from worker.core.media_types import CHARSET
 from worker.core.message import Message
 
 LARGE: Final = 256 * 1024
-"""Bytes of a body from which the work on it is done in a thread. It takes some milliseconds for this many."""
+"""Bytes: a larger body is processed in a thread. A body of this size takes some milliseconds."""
 CHUNK: Final = 64 * 1024
 UNPACKED_CHUNK: Final = 256 * 1024
 GZIP_START: Final = b"\x1f\x8b"
 GZIP, ZLIB, RAW_DEFLATE = 31, 15, -15  # zlib's `wbits`
 GZIP_NAMES: Final = frozenset(("gzip", "x-gzip"))
-PLAIN: Final = frozenset(("", "identity", "7bit", "8bit", "binary"))  # those of MIME mean no change either
-MOST_MEMBERS: Final = 1000  # of one gzip body: each costs time, also an empty one
+PLAIN: Final = frozenset(("", "identity", "7bit", "8bit", "binary"))  # the names from MIME mean no change either
+MOST_MEMBERS: Final = 1000  # of one gzip body: each member costs time, even an empty one
 READ_CHARSETS: Final = re.compile(
     r"ascii|utf_(8|16|32)(_sig|_le|_be)?|latin_1|iso8859_\d{1,2}|cp(125\d|437|850|852|858|866|932|949)|koi8_[ru]|shift_jis|euc_(jp|kr)|gb2312|gbk|gb18030|big5"
 )
-"""Python's modules."""
+"""The names of Python's codec modules that are read."""
 MARKED: Final = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 NAME: Final = re.compile(r"[\w.+-]{1,40}")
 
 
 def is_small(message: Message) -> bool:
-    """Whether a body is read in the event loop. A compressed one may unpack to a large one."""
+    """Whether a body is read in the event loop. A compressed body is not: it may unpack to a large one."""
     return len(message.body) <= LARGE and not message.content_encoding
 
 
@@ -57,7 +57,7 @@ def read_json(body: bytes, content_type: str = "", content_encoding: str = "", l
 
 
 def cause_of(text: bytes) -> str:
-    """Why a body that is not JSON is none, where its first bytes or its characters tell."""
+    """Why a body is not JSON, if its first bytes or its characters show that; otherwise empty."""
     if text.startswith(GZIP_START):
         return "the body is compressed with gzip, but its content encoding does not say so: set it to `gzip`"
     if not is_utf8(text):
@@ -75,7 +75,7 @@ def is_utf8(text: bytes) -> bool:
 
 @lru_cache(maxsize=32)
 def packing_of(content_encoding: str) -> str:
-    """The compression that a content encoding names; empty for none. Raises `Undecodable` for more than one."""
+    """The compression in a content encoding; empty for none. Raises `Undecodable` for more than one."""
     names = [name.strip().lower() for name in content_encoding.split(",")]
     packings = [name for name in names if name not in PLAIN and not is_charset(name)]
     if len(packings) > 1:
@@ -84,14 +84,14 @@ def packing_of(content_encoding: str) -> str:
 
 
 def is_charset(name: str) -> bool:
-    """Some producers write the charset as the content encoding."""
+    """Whether a content encoding is a charset, as some producers write it."""
     return bool(codec_of(name))
 
 
 def codec_of(name: str) -> str:
-    """The Python name of a charset; empty for one that is not read.
+    """The Python name of a charset; empty for a charset that is not read.
 
-    Python is asked by the name of the module alone: it keeps every other name that it was ever asked for, and senders write as many as they like.
+    It looks up only module names in Python: Python keeps every other name in memory for ever, and senders can write any number of names.
     """
     spelt = normalize_encoding(name.lower())
     module = aliases.get(spelt) or aliases.get(spelt.replace(".", "_")) or spelt
@@ -104,9 +104,9 @@ def codec_of(name: str) -> str:
 
 
 def unpacked(body: bytes, content_encoding: str, limit: int = LARGEST) -> bytes:
-    """The body without its compression. Raises `Undecodable` for one that is not read or is not what it says, `Oversized`.
+    """The body without its compression. Raises `Oversized`; `Undecodable` for an unsupported compression or a body that does not have it.
 
-    The size is counted first, in the memory of one piece: a body that unpacks beyond the limit takes no memory.
+    It counts the size first, with the memory of one piece: a body that unpacks beyond the limit takes no more memory.
     """
     if not (packing := packing_of(content_encoding)):
         return body
@@ -116,7 +116,7 @@ def unpacked(body: bytes, content_encoding: str, limit: int = LARGEST) -> bytes:
 
 
 def measure(body: bytes, content_encoding: str, limit: int = LARGEST) -> tuple[int, int]:
-    """Bytes and values of a compressed body as it is once unpacked, about; it takes no memory to tell. Raises `Undecodable`, `Oversized`."""
+    """About how many bytes and values a compressed body has once unpacked, counted without holding it. Raises `Undecodable`, `Oversized`."""
     size = values = 0
     for piece in pieces(body, packing_of(content_encoding), limit):
         size, values = size + len(piece), values + marks_in(piece)
@@ -155,7 +155,7 @@ class Unpacker:
                 self._member = None
 
     def _next_member(self, part: bytes) -> zlib._Decompress | None:
-        """For the start of the body, or of a further member of a gzip file; None where more of it is needed to tell."""
+        """The unpacker for the start of the body or of a further gzip member; None when it needs more bytes to choose one."""
         gzipped = self._packing in GZIP_NAMES
         if self._members and not (gzipped and GZIP_START.startswith(part[:2])):
             raise Undecodable(f"more bytes follow the end of the body's {self._packing} compression")
@@ -167,13 +167,13 @@ class Unpacker:
         return zlib.decompressobj(GZIP if gzipped else deflate_kind(part))
 
     def finish(self) -> None:
-        """Whether the last part was the end of the body."""
+        """Raise `Undecodable` if the last part was not the end of the body."""
         if self._member is not None or self._held:
             raise Undecodable(f"the body is cut: its {self._packing} compression has no end")
 
 
 def member_pieces(member: zlib._Decompress, packed: bytes) -> Iterator[bytes]:
-    """What the next bytes unpack to. Raises `Undecodable`."""
+    """The content of the next packed bytes. Raises `Undecodable`."""
     piece = b""
     while packed or len(piece) == UNPACKED_CHUNK:  # a full piece may leave more inside
         try:
@@ -193,13 +193,13 @@ def pieces(body: bytes, packing: str, limit: int) -> Iterator[bytes]:
 
 
 def deflate_kind(body: bytes) -> int:
-    """HTTP's deflate is zlib's format; some senders leave its two bytes at the start out."""
+    """The `wbits` of a deflate body. HTTP's deflate is zlib's format; some senders omit its first two bytes."""
     wrapped = len(body) > 1 and body[0] & 0x0F == zlib.DEFLATED and int.from_bytes(body[:2]) % 31 == 0
     return ZLIB if wrapped else RAW_DEFLATE
 
 
 def to_utf8(body: bytes, content_type: str, content_encoding: str = "") -> bytes:
-    """The text in UTF-8 without a byte order mark. A mark of UTF-16 or UTF-32 overrides the charset that is named. Raises `Undecodable`."""
+    """The text in UTF-8 without a byte order mark. A mark of UTF-16 or UTF-32 overrides the named charset. Raises `Undecodable`."""
     if body.startswith(BOM):
         return body[len(BOM) :]
     charset = next((name for mark, name in MARKED if body.startswith(mark)), None) or charset_of(body, content_type, content_encoding)
@@ -215,22 +215,22 @@ def to_utf8(body: bytes, content_type: str, content_encoding: str = "") -> bytes
 
 
 def recoded(body: bytes, decoder: codecs.IncrementalDecoder) -> Iterator[bytes]:
-    """In UTF-8, a piece at a time: between two of them the interpreter changes threads, and no copy of the whole has four bytes for each character."""
+    """The body in UTF-8, piece by piece. Other threads run between two pieces, and no copy of the whole body takes four bytes a character."""
     for start in range(0, len(body), CHUNK):
         yield decoder.decode(body[start : start + CHUNK], start + CHUNK >= len(body)).encode("utf-8", "surrogatepass")
 
 
 def charset_of(body: bytes, content_type: str, content_encoding: str) -> str:
-    """The Python name of the charset; one that is not named is found by the zeros among the first four bytes. Raises `Undecodable`."""
+    """The Python name of the charset. Without a named charset, zeros among the first four bytes show it. Raises `Undecodable`."""
     named = named_charset(content_type, content_encoding)
-    if named in {"", "utf-16", "utf-32"}:  # without a mark the zeros show which end comes first
+    if named in {"", "utf-16", "utf-32"}:  # without a mark the zeros show the byte order
         return json.detect_encoding(body[:4]) if 0 in body[:4] else named or "utf-8"
     return named
 
 
 @lru_cache(maxsize=32)
 def named_charset(content_type: str, content_encoding: str) -> str:
-    """The Python name of the charset that these name, empty where they name none. Raises `Undecodable`."""
+    """The Python name of the charset in the content type or the content encoding; empty for none. Raises `Undecodable`."""
     named = CHARSET.search(content_type)
     name = named[1] if named else next((each.strip() for each in content_encoding.split(",") if is_charset(each.strip())), "")
     if not name:

@@ -1,4 +1,4 @@
-"""The addresses of the broker, as WORKER_AMQP_URL lists them with commas: the nodes of one cluster, of which any will do."""
+"""The addresses of the broker: WORKER_AMQP_URL lists the nodes of one cluster, with commas. The worker can use any of them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def addresses_of(text: str) -> tuple[str, ...]:
 
 
 def mistake_in(text: str) -> str | None:
-    """What is wrong with a list of addresses, as a sentence that quotes nothing of it, since it holds passwords. None where nothing is."""
+    """The mistake in a list of addresses, None without one. The sentence quotes nothing of the list, which holds passwords."""
     addresses = addresses_of(text)
     several = len(addresses) > 1
     for number, address in enumerate(addresses, 1):
-        if several and BEGIN.match(address) is None:  # first of all: the half of a password may make any other mistake
+        if several and BEGIN.match(address) is None:  # checked first: a part of a password that holds a comma may cause any of the other mistakes
             return f"address {number} of {len(addresses)}: {'it is not an address' if address else 'it is empty'}; {COMMA}"
     for number, address in enumerate(addresses, 1):
         which = f"address {number} of {len(addresses)}: " if several else ""
@@ -48,7 +48,7 @@ def is_address(address: str) -> bool:
 
 
 def of_one_cluster(urls: list[URL]) -> str | None:
-    """What keeps these from being the nodes of one cluster, reached in one way."""
+    """Why these addresses are not the nodes of one cluster, reached in the same way; None if they are."""
     first, *others = urls
     if not others:
         return None
@@ -73,12 +73,12 @@ def of_one_cluster(urls: list[URL]) -> str | None:
 
 
 def virtual_host(url: URL | str) -> str:
-    """The virtual host that an address, or the first one of a list, names."""
+    """The virtual host of an address, or of the first address of a list."""
     address = URL(addresses_of(url)[0]) if isinstance(url, str) else url
     return unquote(address.raw_path.removeprefix("/")) or "/"
 
 
 def place_of(url: URL | str) -> str:
-    """Host and port: what may be shown of an address."""
+    """Host and port of an address: the parts that may be shown."""
     address = URL(url) if isinstance(url, str) else url
     return f"{address.host_subcomponent}:{address.port or DEFAULT_PORTS.get(address.scheme, 0)}"

@@ -1,4 +1,4 @@
-"""What the message of a run carries packed: it says itself how much memory that takes once it is unpacked."""
+"""The packed content of a run's message. The message itself states how much memory the unpacked content takes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from worker.core.topology import RUNS
 SAID: Final = re.compile(rb'"weighs":(\d{1,12})')
 """The member beside each packed text; a run that an older worker wrote has none."""
 HEAVIEST: Final = weight(MAX_BYTES, MAX_VALUES)
-LIGHT: Final = 1024 * 1024  # bytes: as much as the values of a small body take, which wait for no memory either
+LIGHT: Final = 1024 * 1024  # bytes: about the memory of a small body's values, and a small body does not wait for memory either
 
 
 def carried(delivery: Delivery) -> int:
-    """Bytes of memory for what a run's message carries packed; 0 for little, and for the message of any other queue."""
+    """Bytes of memory for the packed content of a run's message; 0 for at most `LIGHT` bytes, and for a message of any other queue."""
     body = delivery.message.body
     if not delivery.queue.startswith(RUNS) or b'"weighs"' not in body:
         return 0

@@ -1,4 +1,4 @@
-"""The machine's clock, behind the port."""
+"""The machine's clock, as an implementation of the port."""
 
 from __future__ import annotations
 

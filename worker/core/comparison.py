@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Absent:
-    """The type of ABSENT: no member or item is there."""
+    """The type of ABSENT, which stands for a missing member or item."""
 
     def __repr__(self) -> str:
         return "(absent)"
@@ -27,7 +27,7 @@ class Mismatch:
 
 
 def mismatches(place: str, expected: Any, found: Any) -> Iterator[Mismatch]:
-    """The innermost places that differ. A number equals another of the same value; true is no number."""
+    """The innermost places that differ. Numbers of the same value are equal; true and false are not numbers."""
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
         for name in dict.fromkeys((*expected, *found)):
             yield from mismatches(f"{place}.{name}", expected.get(name, ABSENT), found.get(name, ABSENT))

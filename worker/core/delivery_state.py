@@ -1,4 +1,4 @@
-"""What the worker knows of a delivery besides its body: everything that travels with a message between attempts."""
+"""What the worker knows about a delivery besides its body: the data that travels with a message between attempts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from worker.core.message import NO_HEADERS
 class OrderStamp:
     """The place of a message in the waiting queue of a route with `order_by` or `fair_by`.
 
-    `sequence` is larger than that of every message that came before. Seconds since 1970: it may run from `due` on, and no worker started it before `since`.
-    `starts` counts the starts that may have ended in a crash.
+    `sequence` is larger than that of every earlier message. The worker may start it from `due` on; no worker started it before `since`. Both are seconds
+    since 1970. `starts` counts the starts that may have ended in a crash.
     """
 
     sequence: int
@@ -28,7 +28,7 @@ class OrderStamp:
 class Death:
     """Why a message is in a dead queue: class, reason without customer data, HTTP status, counted attempts, route, and when. `at` None: unknown.
 
-    `left_out` names the sender's headers that found no room beside the worker's own.
+    `left_out` names the sender's headers for which the worker's own headers left no room.
     """
 
     dead_class: str
@@ -42,16 +42,16 @@ class Death:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryState:
-    """One delivery, as its history and its headers tell.
+    """One delivery, as its history and its headers describe it.
 
-    `attempts`: counted attempts before this one. `doubtful`: one of them may have had its effect. `redelivered`: another consumer had the message before and may still
-    work on it. `replays`: how often an operator replayed it. `replay`: stands for the dead letter that was replayed. `edited`: stands for
-    the dead letter that an operator changed into this one. `tries`: attempts that were claimed, counted or not. `waited`: whatever was in flight when this copy was
-    made has ended since. `holder`: which holder of its `once` key it is, if it is one. `origin`: stands for the id of a message that its sender gave none.
-    `reason`: why it is tried again. `headers`: the sender's own, as sent.
+    `attempts`: counted attempts before this one. `doubtful`: one of them may have had its effect. `redelivered`: another consumer had the message before and
+    may still work on it. `replays`: how often an operator replayed it. `replay`: identifies the dead letter that an operator replayed. `edited`: identifies
+    the dead letter that an operator changed into this message. `tries`: attempts that a worker claimed, counted or not. `waited`: everything that was in
+    flight when the worker made this copy has ended since. `holder`: its number among the holders of its `once` key, if it is one. `origin`: replaces the id
+    when the sender gave the message none. `reason`: why the worker tries it again. `headers`: the sender's own, as sent.
 
-    Not on the wire: `proven` says that a worker wrote the headers of ours, `copied` that it made this copy to be tried again. `remembered` says whether claims about it still hold; None where the claims
-    themselves tell. `unproven` names headers of ours that no worker wrote.
+    Not on the wire: `proven`: a worker wrote our headers. `copied`: a worker made this copy for a retry. `remembered`: whether claims about the message still
+    hold; None: the claims themselves show it. `unproven`: our headers on the message that no worker wrote.
     """
 
     message_id: str

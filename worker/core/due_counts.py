@@ -1,4 +1,4 @@
-"""Counts what waits for a time, by name, without keeping an entry for each: pure."""
+"""Counts, by name, the things that wait for a time, without an entry for each: pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import ceil
 
 
 class DueCounts:
-    """Whole seconds: at most as many entries for a name as there are different seconds to wait for."""
+    """Counts in whole seconds: a name has at most one entry for each different second."""
 
     def __init__(self) -> None:
         self._due: dict[str, Counter[int]] = {}
@@ -16,7 +16,7 @@ class DueCounts:
         self._due.setdefault(name, Counter())[ceil(due)] += 1
 
     def count(self, name: str, now: float) -> int:
-        """How many of this name are not due yet."""
+        """The number of things of this name that are not due yet."""
         waiting = self._due.get(name, Counter())
         for due in [due for due in waiting if due <= now]:
             del waiting[due]

@@ -1,4 +1,4 @@
-"""The port for randomness and ids: with a seeded source a whole worker makes the same choices again."""
+"""The port for randomness and ids: with a seeded source a worker repeats all its choices."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from uuid import UUID, uuid4
 
 
 class Entropy(Protocol):
-    """A source of chance."""
+    """A source of randomness."""
 
     def new_id(self) -> str:
         """A unique id: 32 hexadecimal digits."""
         ...
 
     def uniform(self, low: float, high: float) -> float:
-        """A number between the two; it keeps no secret."""
+        """A number between the two, not fit for secrets."""
         ...
 
     def secret(self, size: int) -> bytes:
@@ -28,7 +28,7 @@ class Entropy(Protocol):
 
 
 class SystemEntropy:
-    """The operating system's."""
+    """The operating system's randomness."""
 
     def new_id(self) -> str:
         return uuid4().hex
@@ -61,7 +61,7 @@ _source: ContextVar[Entropy] = ContextVar("entropy", default=SystemEntropy())  #
 
 @contextmanager
 def entropy(source: Entropy) -> Iterator[None]:
-    """Within this block, and in the tasks that begin in it, chance comes from `source`."""
+    """Use `source` in this block and in the tasks that begin in it."""
     token = _source.set(source)
     try:
         yield

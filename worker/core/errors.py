@@ -1,4 +1,4 @@
-"""Everything that can go wrong between our own rooms, as a tree of exceptions.
+"""The exceptions that the worker's packages raise to each other, as a tree.
 
 WorkerError
 ├── ConfigError            route files or settings are wrong: every problem with its place
@@ -53,7 +53,7 @@ class Problem:
 
 
 class ConfigError(WorkerError):
-    """All problems found, sorted by place. `warnings`: what is only probably wrong."""
+    """All problems found, sorted by place. `warnings`: probable mistakes."""
 
     def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
         self.problems = tuple(sorted(set(problems)))
@@ -62,7 +62,7 @@ class ConfigError(WorkerError):
 
 
 class BrokerError(WorkerError):
-    """Something between us and the broker."""
+    """A failure between the worker and the broker."""
 
 
 class BrokerUnreachable(BrokerError):
@@ -70,7 +70,7 @@ class BrokerUnreachable(BrokerError):
 
 
 class ChannelLost(BrokerError):
-    """The channel is gone; what was published on it may be stored."""
+    """The channel is gone; a message that was published on it may be stored."""
 
 
 class PublishDoubtful(BrokerError):
@@ -78,11 +78,11 @@ class PublishDoubtful(BrokerError):
 
 
 class PublishRefused(BrokerError):
-    """The broker said no; the message is not stored."""
+    """The broker refused the message and did not store it."""
 
 
 class Unpublishable(PublishRefused):
-    """No broker ever takes the message as it is: it is too large, or holds what AMQP cannot carry. Waiting changes nothing."""
+    """No broker ever takes the message as it is: it is too large, or holds a value that AMQP cannot carry. Waiting does not help."""
 
 
 class HeadersTooLarge(Unpublishable):

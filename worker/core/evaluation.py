@@ -1,4 +1,4 @@
-"""What the expression engine is asked, and the value that stands for nothing: the engine itself runs in processes of its own."""
+"""The questions to the expression engine, and its value for "nothing". The engine itself runs in separate processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from worker.core.lookups import LookupAnswer
 
 
 class Undefined:
-    """The type of UNDEFINED: what JSONata yields where there is nothing, not even null."""
+    """The type of UNDEFINED: the result of JSONata where there is no value, not even null."""
 
     def __repr__(self) -> str:
         return "UNDEFINED"
@@ -24,9 +24,9 @@ UNDEFINED: Final = Undefined()
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """JSONata texts over one context (`$`), in order, under one time limit. `bindings`: values as JSON knows them, by name without `$`.
+    """JSONata texts over one context (`$`), in order, under one time limit. `bindings`: JSON values by name without `$`.
 
-    `answers`: those of lookups that an earlier answer to this question asked for (`worker.core.lookups.Needed`), by their text.
+    `answers`: the answers to the lookups that an earlier answer to this question needed (`worker.core.lookups.Needed`), by the text of the lookup.
     """
 
     expressions: tuple[str, ...]

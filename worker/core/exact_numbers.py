@@ -1,4 +1,4 @@
-"""Numbers of JSON that neither 64 bits nor a double hold: they are read and written as `Decimal`, digit for digit."""
+"""Reads and writes JSON numbers that neither 64 bits nor a double hold: as `Decimal`, digit for digit."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ LONG: Final = b"0" * 16  # a double holds any 15 digits
 TINY: Final = b"0e-000"
 PIECE: Final = 256 * 1024  # bytes to examine at once, which bounds the memory of the search
 OVERLAP: Final = 32
-BEFORE: Final = 18  # characters before a mark where its number may begin: one with more digits has the mark of a long one at its first
-LOOKS: Final = 1000  # marks of a piece that are looked at one by one: more cost less in one search
+BEFORE: Final = 18  # characters before a mark where its number may begin: a number with more digits has the mark `LONG` at its first digit
+LOOKS: Final = 1000  # marks of a piece to examine one by one: for more of them one search of the piece costs less
 LONG_NUMBER: Final = re.compile(rb"-?(?:[0-9][0-9.]{15}|[0-9][0-9.]*[eE]-[0-9]{3})")
 """A number that may need more than a double."""
 NUMBER_STARTS: Final = b"-0123456789"
 INNER_LONG_NUMBER: Final = re.compile(rb"[\s:,\[]" + LONG_NUMBER.pattern)
-"""The same where a number may stand. It also finds some digits inside texts."""
+"""The same at a place where JSON allows a number. It also matches some digits inside texts."""
 AFTER_NUMBERS: Final = (b",", b"}", b"]", b"\n")
 MANTISSA: Final = re.compile(rb"([0-9])(?:\.([0-9]+))?\Z")
 LONGEST_MANTISSA: Final = 20
 EXPONENT: Final = re.compile(rb"(?:1[6-9]|20)(?![0-9])")
-"""Of a float from 1e16 to 1e21, which has no fraction."""
+"""The exponent of a float from 1e16 to 1e21, which has no fraction."""
 
 
 def has_long_number(text: bytes) -> bool:
-    """Whether a JSON text may hold a number that orjson reads as another one. It may also be true for digits inside a text."""
+    """Whether a JSON text may hold a number whose value orjson changes. Digits inside a text may also make it true."""
     for start in range(0, len(text), PIECE):
         for looks, place in enumerate(marked(text[start : start + PIECE + OVERLAP].translate(DIGITS)), 1):
             at = start + place
@@ -54,7 +54,7 @@ def has_long_number(text: bytes) -> bool:
 
 
 def marked(digits: bytes) -> Iterator[int]:
-    """Where numbers may stand that need a look: most are parts of an id such as 805e-4378, and the pattern takes 10 ms for a page of records with ids."""
+    """Places where a long number may be. Most are parts of an id such as 805e-4378; the pattern alone takes 10 ms for a page of records with ids."""
     for mark in (LONG, TINY):
         place = digits.find(mark)
         while place >= 0:
@@ -72,13 +72,13 @@ def loads(text: bytes) -> Any:
 
 
 def reread(text: bytes) -> Any:
-    """The value of a text that orjson has read, with its long numbers exact."""
+    """The value of a text that orjson accepts, with its long numbers exact."""
     numbers = Numbers()
     return json.loads(text, parse_int=numbers.integer, parse_float=numbers.fraction, parse_constant=refuse)
 
 
 class Numbers:
-    """Reads the numbers of one text. Exact ones take fifty times as long as others, so that their number is limited: the event loop waits for them."""
+    """Reads the numbers of one text. Exact numbers take fifty times as long as others, and the event loop waits for them: so their count is limited."""
 
     def __init__(self) -> None:
         self._exact = 0
@@ -91,7 +91,7 @@ class Numbers:
         return int(value) if INT64 <= value <= UINT64 else value
 
     def fraction(self, text: str) -> float | Decimal:
-        """A `float` that is written with the value of this text, otherwise a `Decimal`."""
+        """A `float` if it is written with the same value as this text, otherwise a `Decimal`."""
         nearest = float(text)
         if repr(nearest) == text or (len(text) < SHORTEST and "e" not in text and "E" not in text):
             return nearest
@@ -124,7 +124,7 @@ def dumps(value: Any, option: int | None = None) -> bytes:
 
 
 def unfinished(value: Any, option: int | None = None) -> bytes:
-    """The same with floats as orjson writes them. Raises `TypeError`."""
+    """Write JSON as `dumps`, but with floats as orjson writes them. Raises `TypeError`."""
     try:
         return orjson.dumps(value, fragment, option)
     except TypeError:
@@ -134,12 +134,12 @@ def unfinished(value: Any, option: int | None = None) -> bytes:
 
 
 def may_have_fractions(text: bytes) -> bool:
-    """Whether `without_fractions` may change what orjson wrote. To look for its marks costs a tenth of a microsecond for a kilobyte."""
+    """Whether `without_fractions` may change orjson's text. The check takes a tenth of a microsecond for a kilobyte."""
     return b".0" in text or b"e+" in text
 
 
 def without_fractions(text: bytes) -> bytes:
-    """What orjson wrote, with integers in place of floats without a fraction. Raises `TypeError` for more than `MAX_EXACT` of them with an exponent."""
+    """The text of orjson with integers in place of floats without a fraction. Raises `TypeError` for more than `MAX_EXACT` numbers with an exponent."""
     written, inside, exponents = [], False, 0
     for piece in between_numbers(text):
         masked = piece.replace(b"\\\\", b"\0").replace(b'\\"', b"\1") if b"\\" in piece else piece  # orjson writes neither of these bytes
@@ -156,7 +156,7 @@ def without_fractions(text: bytes) -> bytes:
 
 
 def between_numbers(text: bytes) -> Iterator[bytes]:
-    """Pieces of what orjson wrote that cut no number and no escape."""
+    """Pieces of orjson's text, never cut inside a number or an escape."""
     start = 0
     while start < len(text):
         end = start + PIECE
@@ -168,7 +168,7 @@ def between_numbers(text: bytes) -> Iterator[bytes]:
 
 
 def integers(text: bytes) -> bytes:
-    """With integers in place of floats without a fraction; the text has numbers only."""
+    """The text, which is outside strings, with integers in place of floats without a fraction."""
     text += b"\n"
     for mark in AFTER_NUMBERS:
         text = text.replace(b"-0.0" + mark, b"0" + mark).replace(b".0" + mark, mark)
@@ -187,7 +187,7 @@ def integers(text: bytes) -> bytes:
 
 
 def digest_text(value: Any) -> bytes:
-    """JSON with sorted names, to be hashed: floats as orjson writes them, so that hashes of earlier versions stay."""
+    """Write JSON with sorted names for a hash. Floats stay as orjson writes them, so that hashes of earlier versions stay valid."""
     return orjson.dumps(value, fragment, orjson.OPT_SORT_KEYS)
 
 
@@ -199,7 +199,7 @@ def fragment(value: Any) -> orjson.Fragment:
 
 
 def with_integers(value: Any) -> Any:
-    """The same with integers in place of floats without a fraction; itself where nothing changes."""
+    """The value with integers in place of floats without a fraction; the same object where nothing changes."""
     if isinstance(value, dict):
         members = {name: with_integers(member) for name, member in value.items()}
         return members if any(members[name] is not value[name] for name in members) else value

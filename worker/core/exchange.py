@@ -1,4 +1,4 @@
-"""One HTTP exchange with Halo, and what became of it."""
+"""One HTTP exchange with Halo, and its result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Priority(IntEnum):
-    """Who goes first when the request budget is short; lower goes first."""
+    """The order of requests when the request budget is short: the lower value goes first."""
 
     WRITE = 0
     RUNBOOK = 1
@@ -22,7 +22,8 @@ class Priority(IntEnum):
 class Request:
     """A request below the client's API address: `path` is encoded and starts with a slash; query values are text already; `body` is any JSON value.
 
-    `form`: the body is an object whose members are the fields of a multipart form. `timeout`: seconds for the exchange once it is its turn, in place of the client's.
+    `form`: the body is an object whose members are the fields of a multipart form.
+    `timeout`: seconds for the exchange from its turn on, in place of the client's.
     """
 
     method: str
@@ -34,18 +35,18 @@ class Request:
 
 
 PROBE = Request("GET", "/Status", {"count": "1"})
-"""Asks whether Halo is up: it is small, needs a token and hardly a permission; a 403 is an answer too."""
+"""A request that shows whether Halo is up: it is small, and needs a token but hardly a permission. A 403 is an answer too."""
 
 
 class Fate(Enum):
-    """What became of a request."""
+    """The result of a request."""
 
     NOT_SENT = "not_sent"  # no byte of the request reached Halo: it may be repeated freely
     DONE = "done"  # 2xx with a readable answer (or an empty one)
-    DONE_UNREAD = "done_unread"  # 2xx, but the answer was cut, too large or not JSON: it happened, the answer is unknown
-    REJECTED = "rejected"  # Halo said no: 4xx other than those below
+    DONE_UNREAD = "done_unread"  # 2xx, but the answer was cut, too large or not JSON: the effect happened, the answer is unknown
+    REJECTED = "rejected"  # Halo refused it: a 4xx other than those below
     AUTH = "auth"  # 403, or 401 after a fresh token
-    THROTTLED = "throttled"  # 429: it did not happen, everybody waits
+    THROTTLED = "throttled"  # 429: the effect did not happen, all requests wait
     AMBIGUOUS = "ambiguous"  # sent, effect unknown: reset, timeout, 408, 5xx, redirect, a web page instead of JSON
 
 
@@ -55,9 +56,9 @@ class Exchange:
 
     `down` says that the failure concerns Halo as a whole (unreachable, 502, 503, 504, no token), not this request.
     `date` is Halo's own clock (the Date header), UTC. `duration` is in seconds.
-    `oversized`: the answer has more bytes or values than the worker reads; the same request brings the same again.
+    `oversized`: the answer has more bytes or values than the worker reads; the same request gets the same answer again.
     `headers` (names in lower case), `cookies`: of the answer of another API.
-    `stale_token`: the token that Halo refused with a 401; the request may be reserved and sent again, once. Empty otherwise.
+    `stale_token`: the token that Halo refused with a 401, otherwise empty. The caller may reserve and send the request again, once.
     """
 
     fate: Fate
@@ -75,7 +76,7 @@ class Exchange:
 
     @property
     def documents(self) -> dict[str, Any]:
-        """What the expressions of output variables find in the answer, by their first word."""
+        """The parts of the answer that expressions of output variables read, by the first word of the expression."""
         return {"response": self.body, "status": self.status, "headers": self.headers, "cookies": self.cookies}
 
     @property

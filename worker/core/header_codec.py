@@ -1,7 +1,7 @@
-"""Reads and writes the worker's own headers, and proves them: what a sender writes under their names is believed nowhere.
+"""Reads, writes and proves the worker's own headers. The worker never trusts a value that a sender writes under their names.
 
-A keyed MAC covers all headers of ours, the queue that the message belongs to, its id and its body. The key lies in a stream that only workers may read, so a sender
-that may write to an exchange cannot make one, and one that was read elsewhere fits no other message and no other queue.
+A keyed MAC covers all our headers, the queue that the message belongs to, its id and its body. Only workers may read the stream that holds the key. So a sender
+with write access to an exchange cannot make a MAC, and a copied MAC fits no other message and no other queue.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from worker.core.header_fields import COUNTS, DEATH, DEATHS, KNOWN, MAC, ORDER, 
 from worker.core.message import NO_HEADERS, Delivery, Message, digest, digest_of
 
 VERSION = 1
-COPIES = frozenset({"halo-attempts", "halo-doubtful", "halo-tries", "replays"})  # at least one is on every copy that is to be tried again
+COPIES = frozenset({"halo-attempts", "halo-doubtful", "halo-tries", "replays"})  # every copy for a retry has at least one of them
 MAC_BYTES = 16
-SCALARS = frozenset({str, int, bool})  # the types that the worker writes: a sender's tables need not be read to be refused
+SCALARS = frozenset({str, int, bool})  # the types that the worker writes: it can refuse a sender's tables without reading them
 PSEUDO_QUEUE = "amq.rabbitmq.reply-to"  # the broker closes a channel that publishes to it without consuming from it
 
 
 class NoKey(RuntimeError):
-    """Something was written before the key was there: a mistake in the worker."""
+    """The worker wrote headers before it had the key: a mistake in the worker."""
 
 
 class HeaderCodec:
-    """`key`: 32 bytes that all replicas share; without one nothing is believed."""
+    """`key`: 32 bytes that all replicas share; without a key no header is proven."""
 
     def __init__(self, key: bytes = b"") -> None:
         self.key = key
 
     def read(self, delivery: Delivery, home: str | None = None) -> DeliveryState:
-        """The state of a delivery; headers that are not proven are the sender's. `home`: the queue that it belongs to, where that is not the one it came from."""
+        """The state of a delivery; unproven headers are the sender's. `home`: the queue that it belongs to, if it came from another queue."""
         message, content = delivery.message, digest_of(delivery)
         proven = self.is_proven(message, home or delivery.queue, content)
         state = state_of(message, content, {"exchange": delivery.exchange, "routing_key": delivery.routing_key}, believed=proven)
         return replace(state, redelivered=True) if delivery.redelivered and not state.redelivered else state
 
     def is_proven(self, message: Message, home: str, content: bytes) -> bool:
-        """Whether a worker wrote the headers of ours on this very message. `content`: the digest of its body, which need not have been read."""
+        """Whether a worker wrote our headers on exactly this message. `content`: the digest of its body, which the worker may have left unread."""
         given = message.headers.get(MAC)
         if (
             not self.key
@@ -53,9 +53,9 @@ class HeaderCodec:
         return compare_digest(given.encode(errors="replace"), self._mac(message.headers, home, message.message_id, content))
 
     def copy(self, message: Message, home: str, state: DeliveryState, *, headers: Mapping[str, Any] | None = None) -> Message:
-        """The message with this state, for a queue of `home`: it routes nowhere else, whatever its sender wrote, and lives on without its time to live.
+        """The message with this state, for the queues of `home`. The sender's headers route it nowhere else, and it has no time to live.
 
-        `headers`: the sender's that stay; the state's own where that is not said.
+        `headers`: the sender's headers to keep; default: those of the state.
         """
         if not self.key:
             raise NoKey("the key of the headers is not there yet")
@@ -74,7 +74,7 @@ class HeaderCodec:
         )
 
     def proven(self, message: Message, home: str) -> Message:
-        """A message of the worker's own for the queue `home`, which `is_proven` knows again."""
+        """A message of the worker itself for the queue `home`, with the MAC that `is_proven` checks."""
         if not self.key:
             raise NoKey("the key of the headers is not there yet")
         named = message if message.message_id else replace(message, message_id=new_id())
@@ -87,7 +87,7 @@ class HeaderCodec:
 
 
 def state_of(message: Message, content: bytes, otherwise: Mapping[str, Any] = NO_HEADERS, *, believed: bool) -> DeliveryState:
-    """What the headers say; of headers that are not `believed`, nothing: they are the sender's own. `otherwise`: attributes where no header says better."""
+    """The state in the headers. Headers that are not `believed` are the sender's own and give nothing. `otherwise`: attributes for missing headers."""
     headers, message_id = message.headers, message.message_id or new_id()
     found = dict(otherwise) | {"origin": "" if message.message_id else f"content:{content.hex()}"}
     order: dict[str, Any] = {}
@@ -108,7 +108,7 @@ def state_of(message: Message, content: bytes, otherwise: Mapping[str, Any] = NO
 
 
 def senders_of(headers: Mapping[str, Any], *, believed: bool) -> Mapping[str, Any]:
-    """The sender's headers as sent: those that stand under names of ours are in a table of their own once a worker has copied the message."""
+    """The sender's headers as sent. On a worker's copy, a separate table holds the sender's headers that have our names."""
     if not believed:
         return {header: value for header, value in headers.items() if not header.startswith(COUNTS)}
     displaced = headers.get(SENDER)
@@ -117,9 +117,9 @@ def senders_of(headers: Mapping[str, Any], *, believed: bool) -> Mapping[str, An
 
 
 def headers_of(state: DeliveryState) -> dict[str, Any]:
-    """The headers of ours that hold this state."""
+    """Our headers that hold this state."""
     own = written(STATE, state)
-    if state.reason:  # what waits to be tried again says how far it is, also where that is nowhere yet
+    if state.reason:  # a message that waits for a retry has these headers even with no counted attempt
         own = {"halo-attempts": state.attempts, "halo-doubtful": state.doubtful} | own
     if state.order is not None:
         own |= written(ORDER, state.order)

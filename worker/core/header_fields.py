@@ -12,9 +12,9 @@ SENDER = "halo-sender-headers"
 OURS = ("halo-", "dead-", "original-")
 OURS_WHOLE = frozenset({"replays"})
 ROUTING = frozenset({"cc", "bcc"})
-"""RabbitMQ routes a message to these further queues, under the rights of the one who publishes it."""
+"""RabbitMQ also routes a message to the queues in these headers, with the rights of its publisher."""
 DEATHS = ("x-death", "x-first-death-", "x-last-death-")
-"""The broker's story of dead-lettering. On a copy it would drop the message as a cycle."""
+"""The broker's history of dead-lettering. On a copy it would make the broker drop the message as a cycle."""
 COUNTS = ("x-delivery-count", "x-acquired-count", "x-stream-offset", "x-opt-")
 """The broker writes these again at each delivery."""
 LARGEST_COUNT = 2**63 - 1  # the largest whole number of AMQP: sequences are nanoseconds
@@ -37,12 +37,12 @@ def name(value: Any) -> str | None:
 
 
 def text(value: Any) -> str | None:
-    """Cut at 2,000 characters: a longer one would take the room of the others."""
+    """A text, cut at 2,000 characters: a longer one would take the room of the other headers."""
     return value[:LONGEST_REASON] if isinstance(value, str) else None
 
 
 def moment(value: Any) -> datetime | None:
-    """An ISO time; one without a zone is in UTC. None for what is no time of these centuries: as seconds it could lie outside of the calendar."""
+    """An ISO time; without a zone it is UTC. None for any other value and for years outside 1970 to 9998, which may leave the calendar as seconds."""
     try:
         found = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
@@ -59,7 +59,7 @@ def milliseconds(value: Any) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One header. `read` yields None for what is not of its type or out of its range; `write` makes of a value what AMQP carries.
+    """One header. `read` gives None for a value of another type or out of range; `write` turns a value into one that AMQP carries.
 
     `absent`: the value that needs no header.
     """
@@ -72,7 +72,7 @@ class Field:
 
 
 def clean(value: str) -> str:
-    """Text as it comes back from the wire."""
+    """The text as a reader gets it back from the broker."""
     return value.encode(errors="replace").decode()[:LONGEST_REASON]
 
 
@@ -110,22 +110,22 @@ KNOWN = frozenset(each.header for each in STATE + ORDER + DEATH)
 
 
 def is_ours(header: str) -> bool:
-    """Whether the worker writes it, and a sender's own value needs another place."""
+    """Whether the worker writes this header: a sender's own value then needs another place."""
     return header.startswith(OURS) or header in OURS_WHOLE
 
 
 def is_reserved(header: str) -> bool:
-    """Whether a sender's value must not stand under this name on what the worker publishes."""
+    """Whether the worker must not publish a sender's value under this name."""
     return is_ours(header) or header.casefold() in ROUTING or header.startswith(DEATHS)
 
 
 def read(fields: Sequence[Field], headers: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes that these headers give."""
+    """The attributes that these headers hold."""
     found = {each.attribute: each.read(headers[each.header]) for each in fields if each.header in headers}
     return {attribute: value for attribute, value in found.items() if value is not None}
 
 
 def written(fields: Sequence[Field], source: Any) -> dict[str, Any]:
-    """The headers of an object's attributes."""
+    """The headers that hold an object's attributes."""
     values = ((each, getattr(source, each.attribute)) for each in fields)
     return {each.header: each.write(value) for each, value in values if value != each.absent}

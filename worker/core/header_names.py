@@ -1,4 +1,4 @@
-"""Which headers a call to another API may carry: names that only the connection sets, and names that carry credentials."""
+"""Checks the headers of a call to another API: names that only the connection sets, and names that carry credentials."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ CONNECTION_HEADERS: Final = frozenset(
         "upgrade",
     }
 )
-"""Those that decide where a request ends or goes, and those of a proxy: no route and no value sets them."""
+"""The headers that decide where a request ends or goes, and those of a proxy. No route and no value may set them."""
 CREDENTIAL_HEADERS: Final = frozenset({"authorization", "cookie"})
-"""Those that `auth` sets; a method sets them where its integration has no authorization of its own."""
+"""The headers that `auth` sets; a method may set them where its integration has no authorization of its own."""
 
 
 def is_connection_header(name: str) -> bool:
@@ -42,7 +42,7 @@ def is_credential_header(name: str) -> bool:
 
 
 def header_problem(name: str, text: str) -> str:
-    """Why a header cannot be sent, without its value; empty where it can."""
+    """Why a header cannot be sent, empty where it can. The reason does not quote the value."""
     if not HEADER.fullmatch(name) or is_connection_header(name):
         return f"the header {name!r} cannot be set"
     return f"the header {name} holds a line break or another control character" if CONTROL_CHARACTERS.search(text) else ""

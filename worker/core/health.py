@@ -1,4 +1,4 @@
-"""What is up and what is not: each part reports itself, readiness is their conjunction."""
+"""The health of the worker's parts. Each part reports itself; the worker is ready when all parts are up."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`detail` is a sentence for the operator: why it is down, or what it does."""
+    """The state of a part. `detail` is a sentence for the operator: why it is down, or its activity."""
 
     ok: bool
     detail: str
 
 
 class Health:
-    """The last word of every part, by name such as `broker`, `topology`, `client main`, `publisher assets`."""
+    """The last report of every part, by name such as `broker`, `topology`, `client main`, `publisher assets`."""
 
     def __init__(self) -> None:
         self._parts: dict[str, Part] = {}
 
     def expect(self, name: str) -> None:
-        """A part that must report before we are ready."""
+        """Require a report of this part before the worker is ready."""
         self._parts.setdefault(name, Part(ok=False, detail="starting"))
 
     def up(self, name: str, detail: str = "") -> None:
@@ -31,11 +31,11 @@ class Health:
         self._parts[name] = Part(ok=False, detail=detail)
 
     def forget(self, name: str) -> None:
-        """A part that is no more."""
+        """Remove a part that no longer exists."""
         self._parts.pop(name, None)
 
     def forget_all(self, kept: Collection[str]) -> None:
-        """Of what is built again, so that each part reports again."""
+        """Remove all parts but `kept`: the worker builds the others again, and each reports again."""
         self._parts = {name: part for name, part in self._parts.items() if name in kept}
 
     @property

@@ -53,7 +53,7 @@ def decode(body: bytes, max_bytes: int = LARGEST, max_depth: int = MAX_DEPTH, ma
 
 
 def parsed(body: bytes) -> Any:
-    """What orjson reads. A garbage collection in the midst of a large text would only walk through what is made so far, again and again: JSON has no cycles."""
+    """The value that orjson reads. It disables garbage collection for a large text: JSON has no cycles, and each collection would walk all objects so far."""
     if len(body) < LARGE or not gc.isenabled():
         return orjson.loads(body)
     gc.disable()
@@ -123,7 +123,7 @@ def encode(value: Any) -> bytes:
 
 
 def drafted(value: Any) -> bytes:
-    """As `encode`, but for floats without a fraction (see `may_have_fractions`): `undrafted` does the rest. Raises `Undecodable`."""
+    """Write JSON as `encode`, but leave floats without a fraction (see `may_have_fractions`) to `undrafted`. Raises `Undecodable`."""
     try:
         return unfinished(value)
     except TypeError as error:
@@ -131,7 +131,7 @@ def drafted(value: Any) -> bytes:
 
 
 def undrafted(text: bytes) -> bytes:
-    """With integers in place of floats without a fraction. Raises `Undecodable`."""
+    """The text of `drafted` with integers in place of floats without a fraction. Raises `Undecodable`."""
     try:
         return without_fractions(text)
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""Reads a large list of records piece by piece: one call for all of it would hold up everything else, 36 MB of Halo's records for half a second."""
+"""Reads a large list of records piece by piece. One call for the whole list would block all other work: half a second for 36 MB of Halo's records."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import orjson
 PIECE: Final = 1024 * 1024  # bytes read at once: some 10 ms
 LONGEST_HEAD: Final = 64 * 1024  # bytes before the list
 BETWEEN: Final = b"},{"
-TRIES: Final = 4  # places at which a piece may end, before it is given up: the mark may stand inside a record
+TRIES: Final = 4  # places to try as the end of a piece: the mark may be inside a record
 MARK: Final = "halo-worker: here the last piece of the list begins"
 
 
 def loads(text: bytes) -> Any:
-    """As `orjson.loads`. Raises `orjson.JSONDecodeError`.
+    """Parse JSON as `orjson.loads`. Raises `orjson.JSONDecodeError`.
 
-    In pieces where the text is a list of objects, or an object with one among its members. A piece is a part of the list if it is valid JSON between brackets:
-    a cut inside a text leaves it without an end, and a cut inside a record leaves a bracket open.
+    It reads in pieces a list of objects, or an object that has such a list as a member. A piece is a part of the list if it is valid JSON between brackets:
+    a cut inside a text leaves the text without an end, and a cut inside a record leaves a bracket open.
     """
     if len(text) < 2 * PIECE:
         return orjson.loads(text)
@@ -29,7 +29,7 @@ def loads(text: bytes) -> Any:
 
 
 def in_pieces(text: bytes) -> tuple[Any] | None:
-    """The value; None for a text that holds no such list where it is looked for. Raises `orjson.JSONDecodeError`."""
+    """The value in a tuple; None where it finds no such list, or no place to cut it. Raises `orjson.JSONDecodeError`."""
     start = text.find(b"[{", 0, LONGEST_HEAD) + 1
     if not start or (name := list_name(text[:start])) is None:
         return None
@@ -60,7 +60,7 @@ def list_name(head: bytes) -> str | None:
 
 
 def piece_end(text: bytes, start: int, records: list[Any]) -> int | None:
-    """Append the records from `start` on to `records`; where the next record begins, None where no end of a piece is found."""
+    """Append the records from `start` on to `records`. Return the start of the next record, None when it finds no end of a piece."""
     end = start + PIECE
     for _ in range(TRIES):
         end = text.find(BETWEEN, end) + 1

@@ -1,4 +1,4 @@
-"""JSON texts that other programs write and a strict reader refuses: half of a surrogate pair, as an escape or as bytes."""
+"""Repairs JSON texts that a strict reader refuses because they hold half of a surrogate pair, as an escape or as bytes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ STAND_IN: Final = b"\0"  # for an escaped backslash, whose second half begins no
 HIGH, LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 HIGH_AT_THE_END: Final = re.compile(HIGH + rb"\Z")
 LONE: Final = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (HIGH, LOW, HIGH, LOW))
-"""The escape of a half whose other half is not beside it."""
+"""The escape of one half of a pair without the other half beside it."""
 ESCAPE_LENGTH: Final = 6
 HIGH_BYTES, LOW_BYTES = rb"\xed[\xa0-\xaf][\x80-\xbf]", rb"\xed[\xb0-\xbf][\x80-\xbf]"
 LONE_BYTES: Final = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (HIGH_BYTES, LOW_BYTES, HIGH_BYTES, LOW_BYTES))
 HALF: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 BETWEEN_CHARACTERS: Final = re.compile(rb"[\x00-\x7f\xc0-\xec\xee-\xff]|\xed[\x80-\xaf]|(?<!%b)\xed" % HIGH_BYTES)
-"""Where a character begins that is no second half of a pair."""
+"""The start of a character that is not the second half of a pair."""
 REPLACEMENT: Final = rb"\\ufffd"  # as a template: the escape of U+FFFD
 LOST: Final = "\ufffd".encode()
 
@@ -40,7 +40,7 @@ def repaired(text: bytes) -> bytes | None:
 
 
 def between_backslashes(text: bytes) -> Iterator[bytes]:
-    """Pieces of the text that cut no escaped backslash."""
+    """Pieces of the text, never cut inside an escaped backslash."""
     start = 0
     while start < len(text):
         piece = text[start : start + PIECE]
@@ -55,7 +55,7 @@ def cut_escape(piece: bytes) -> int:
 
 
 def between_escapes(text: bytes) -> Iterator[bytes]:
-    """Pieces of the text that cut neither an escape nor a pair of escapes."""
+    """Pieces of the text, never cut inside an escape or a pair of escapes."""
     start = 0
     while start < len(text):
         end = start + PIECE
@@ -69,7 +69,7 @@ def between_escapes(text: bytes) -> Iterator[bytes]:
 
 
 def between_characters(text: bytes) -> Iterator[bytes]:
-    """Pieces of the text that cut neither a character nor two halves that are one."""
+    """Pieces of the text, never cut inside a character or between the two halves of a pair."""
     start = 0
     while start < len(text):
         found = BETWEEN_CHARACTERS.search(text, start + PIECE)
@@ -79,6 +79,6 @@ def between_characters(text: bytes) -> Iterator[bytes]:
 
 
 def joined_halves(text: bytes) -> bytes:
-    """With pairs of halves as one character, and U+FFFD for the others. Raises `UnicodeDecodeError`."""
+    """The text with each pair of halves as one character, and U+FFFD for a single half. Raises `UnicodeDecodeError`."""
     text = LONE_BYTES.sub(LOST, text)
     return text if HALF.search(text) is None else text.decode("utf-8", "surrogatepass").encode("utf-16-le", "surrogatepass").decode("utf-16-le").encode()

@@ -1,4 +1,4 @@
-"""Secrets that we know, taken out of what others say: an API may quote what it was sent, in any of the forms that HTTP and JSON have for it."""
+"""Masks the worker's known secrets in the texts of others. An API may quote a secret that it received, in any of its forms in HTTP and JSON."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from urllib.parse import quote, quote_plus
 
 from worker.core.redaction import MASK, MAX_DEPTH, is_secret_name, redact
 
-SHORTEST = 8  # characters; a shorter value would take parts of ordinary words with it
+SHORTEST = 8  # characters; a shorter value would also mask parts of ordinary words
 SHORTEST_IN_BASE64 = 8
-FEW = 200  # forms; with more of them it is faster to look at each place of a text than for each form
+FEW = 200  # forms; with more of them it is faster to check each place of a text than to search for each form
 NONE: Mapping[str, set[str]] = {}
 
 
 class KnownSecrets:
-    """The values, each in every form. They never show in its repr."""
+    """The secret values, each in every form. The repr never shows them."""
 
     def __init__(self, values: Iterable[str | None] = (), made: Mapping[str, set[str]] = NONE) -> None:
-        """`made`: the forms of values whose forms need not be made again."""
+        """`made`: values with the forms that were made for them before."""
         self._made = dict(made) | {value: forms_of(value) for value in values if value and len(value) >= SHORTEST and value not in made}
         self._forms = sorted(set().union(*self._made.values()), key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, self._forms)) if len(self._forms) <= FEW else "")
@@ -33,11 +33,11 @@ class KnownSecrets:
         return frozenset(self._made)
 
     def with_more(self, values: Iterable[str | None]) -> KnownSecrets:
-        """These and others."""
+        """These secrets and others."""
         return KnownSecrets(values, self._made)
 
     def hide(self, text: str) -> str:
-        """The text with each of them masked, the longest where several begin at one place."""
+        """The text with each secret masked; where several begin at one place, the longest."""
         if len(self._forms) > FEW:
             return "".join(self._pieces(text))
         return self._pattern.sub(MASK, text) if any(form in text for form in self._forms) else text
@@ -56,7 +56,7 @@ class KnownSecrets:
         return self.hide(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
     def hide_in(self, value: Any) -> Any:
-        """A copy of a JSON value with each of them masked in its texts and names."""
+        """A copy of a JSON value with each secret masked in its texts and names."""
         match value:
             case str():
                 return self.hide(value)
@@ -69,7 +69,7 @@ class KnownSecrets:
 
 
 def by_start(forms: Iterable[str]) -> dict[str, list[str]]:
-    """The forms, longest first, by their first characters. None is shorter than these."""
+    """The forms by their first `SHORTEST` characters, longest first, as they are given. No form is shorter."""
     found: dict[str, list[str]] = {}
     for form in forms:
         found.setdefault(form[:SHORTEST], []).append(form)
@@ -77,12 +77,12 @@ def by_start(forms: Iterable[str]) -> dict[str, list[str]]:
 
 
 def redacted(document: Any, depth: int = MAX_DEPTH) -> Any:
-    """As `redact`, and the texts below the names of secrets are masked wherever else in the document they stand: the answer to a login repeats the token."""
+    """Mask as `redact`, and mask a text under a secret's name also elsewhere in the document: the answer to a login may repeat the token."""
     return KnownSecrets(secret_texts(document)).hide_in(redact(document, depth))
 
 
 def secret_texts(value: Any, *, secret: bool = False) -> Iterator[str]:
-    """The texts below names of secrets."""
+    """The texts under the names of secrets, at any depth."""
     match value:
         case str() if secret:
             yield value
@@ -97,7 +97,7 @@ def secret_texts(value: Any, *, secret: bool = False) -> Iterator[str]:
 
 
 def forms_of(value: str) -> set[str]:
-    """As it is, percent-encoded, escaped in JSON, HTML or a repr, and in Base64 wherever in the encoded text it stands, as in basic credentials."""
+    """The value as it is, percent-encoded, and escaped in JSON, HTML or a repr. Also in Base64 at any place of an encoded text, as in basic credentials."""
     data = value.encode("utf-8", "surrogateescape")
     encoded = {quote(data, safe=""), quote_plus(data), quote(data, safe="/"), quote(data)}
     forms = {value, escape(value), escape(value, quote=False), repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
@@ -107,7 +107,7 @@ def forms_of(value: str) -> set[str]:
 
 
 def in_base64(data: bytes) -> set[str]:
-    """What does not depend on the text around it, for each of the three places where a value may begin within four characters."""
+    """The value's Base64 characters that do not depend on the text around it: for each of the three places where it may begin in four characters."""
     forms = set()
     for before in range(3):
         text = b64encode(b"\0" * before + data).decode()

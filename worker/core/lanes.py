@@ -10,12 +10,12 @@ from worker.core.message import Message
 from worker.core.ports import Publishing
 
 Onward = Callable[[Mapping[int, Mapping[str, Any]]], tuple[Message, str]]
-"""Makes the message with which the run goes on, and its queue, of the document of each lane. May raise `Undecodable`."""
+"""Makes the message that continues the run, and its queue, from the documents of all lanes. May raise `Undecodable`."""
 
 
 @dataclass(frozen=True, slots=True)
 class LanePart:
-    """What one of `lanes` lanes brings. `key`: the same for all lanes of one iteration."""
+    """The part of one of `lanes` lanes. `key`: the same for all lanes of one iteration."""
 
     key: str
     lane: int
@@ -24,11 +24,11 @@ class LanePart:
 
 
 class RunBroker(Publishing, Protocol):
-    """Where runs publish, and where their lanes meet."""
+    """The broker for runs: it publishes their messages and joins their lanes."""
 
     async def join(self, queue: str, part: LanePart, onward: Onward) -> bool:
-        """Put the part on this queue. When those of all lanes are there: publish what `onward` makes of them, confirmed, and take them off; False: some are missing.
+        """Put the part on this queue. Once all lanes' parts are there, publish the message of `onward`, confirmed, and remove them. False: parts are missing.
 
-        Twice the same part is one. Of several lanes that end together the last one finds all parts. Raises `BrokerError`, and what `onward` raises.
+        A part that comes twice counts once. When several lanes end together, the last one finds all parts. Raises `BrokerError`, and the errors of `onward`.
         """
         ...

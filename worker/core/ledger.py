@@ -1,4 +1,4 @@
-"""The ledger of what was begun: over all replicas, exactly one of several owners has a key, for about a day."""
+"""The ledger of started work: for about a day, each key has exactly one owner among all replicas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Kind(Enum):
-    """What a key is about; the values are part of what all replicas write, so they stay."""
+    """What a key is about. All replicas write these values, so they must not change."""
 
     ATTEMPT = "attempt"
     """One attempt to send one message's write."""
@@ -32,7 +32,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What can be owned. `str(key)` is what the ledger hashes."""
+    """A key that can have an owner. The ledger hashes `str(key)`."""
 
     kind: Kind
     parts: tuple[str | int, ...]
@@ -72,12 +72,12 @@ class Ledger(Protocol):
         ...
 
     async def claimed_at(self, key: Key) -> float | None:
-        """When its owner took the key, in seconds since 1970 by the clock of the replica that did; None: it has no owner. Raises `BrokerError`."""
+        """When its owner took the key, in seconds since 1970 by that replica's clock; None: it has no owner. Raises `BrokerError`."""
         ...
 
 
 def once_key(route: str, number: int, key: str) -> Key:
-    """`number`: 0 for the first holder, 1 for the one that takes over when the first is a dead letter."""
+    """The key of a holder of a `once` key. `number`: 0 for the first holder, 1 for the next when the first is a dead letter."""
     return Key(Kind.ONCE, (route, number, key))
 
 

@@ -26,7 +26,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class LookupAnswer:
-    """`value`: of a lookup that is `found`. `reason`: why nothing is, without customer data; `refused`: a default does not stand in for it."""
+    """The answer. `value`: set if `found`. `reason`: why nothing was found, without customer data. `refused`: a default must not replace the value."""
 
     found: bool
     value: Any = field(default=None, repr=False)
@@ -36,13 +36,13 @@ class LookupAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """Stands for the value of an expression that can be evaluated only with the answers to these lookups."""
+    """The result of an expression that needs the answers to these lookups for its value."""
 
     lookups: tuple[Lookup, ...]
 
 
 def key_text(key: Any) -> str | None:
-    """The text of a table's key: 12, 12.0 and "12" are one. None for what cannot be a key."""
+    """The text of a table's key: 12, 12.0 and "12" are one key. None for a value that cannot be a key."""
     if isinstance(key, bool):
         return "true" if key else "false"
     if isinstance(key, float) and key.is_integer():

@@ -25,7 +25,7 @@ WORDS = re.compile(r"[^\W\d_]{2,}\S*\s+\S+")
 
 
 class Masker:
-    """One for each example: the same value has the same mask everywhere in it. A text of `codes` stays."""
+    """Masks one example: the same value has the same mask everywhere in it. A text in `codes` stays."""
 
     def __init__(self, codes: Collection[str] = ()) -> None:
         self._codes = frozenset(codes)
@@ -33,7 +33,7 @@ class Masker:
         self._counts: dict[str, int] = {}
 
     def mask(self, value: Any, name: str = "", parent: str = "") -> Any:
-        """A copy of the value of the member `name` of the member `parent`. Everything below the name of a secret is one."""
+        """A masked copy of a value: of the member `name` in the member `parent`. Everything under the name of a secret is secret."""
         plain, secret = NOISE.sub("", name.lower()), holds_secret(name)
         match value:
             case Mapping():
@@ -60,7 +60,7 @@ class Masker:
         return self._embedded(text) if kind is None else self._masked(kind, text)
 
     def _embedded(self, text: str) -> str:
-        """Addresses, phone numbers and credentials inside a text that stays."""
+        """The text with the addresses, phone numbers and credentials inside it masked."""
         text = EMAIL.sub(lambda found: self._masked("email", found[0]), text)
         return redact_text(PHONE.sub(lambda found: self._masked("phone", found[0]), text))
 
@@ -72,12 +72,12 @@ class Masker:
 
 
 def holds_secret(name: str) -> bool:
-    """As in logs, and the shorter names and plurals that senders use."""
+    """Whether a name is that of a secret: as in logs, and also the shorter names and plurals that senders use."""
     return is_secret_name(name) or is_secret_name(name.rstrip("sS")) or SECRET_NAME.search(NOISE.sub("", name.lower())) is not None
 
 
 def kind_of(text: str, name: str) -> str | None:
-    """What a text holds, by its look and by the name of its member (lower case, letters and digits); None for what may stay."""
+    """The kind of personal data in a text, by its form and its member's name (lower case, letters and digits); None for a text that may stay."""
     if EMAIL.fullmatch(text.strip()):
         return "email"
     for kind, pattern in (("text", TEXT_NAME), ("phone", PHONE_NAME), ("person", PERSON_NAME), ("email", EMAIL_NAME), ("address", ADDRESS_NAME)):

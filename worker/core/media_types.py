@@ -1,4 +1,4 @@
-"""What a `Content-Type` says of a body, and whether the worker's own bodies are that."""
+"""Reads `Content-Type`, and checks whether the worker's own bodies agree with it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def is_json(content_type: str) -> bool:
 
 
 def disagreement(content_type: str, kind: BodyKind) -> str:
-    """Why a body of this kind must not go out under a content type; empty where it may."""
+    """Why the worker must not send a body of this kind with this content type; empty where it may."""
     charset = CHARSET.search(content_type)
     if charset is not None and charset[1].lower() not in UTF8:
         return "bodies are sent as UTF-8: leave `charset` out of `Content-Type`"
     media_type = media_type_of(content_type)
-    if kind == "json" and "json" not in media_type:  # some APIs have names of their own for it
+    if kind == "json" and "json" not in media_type:  # some APIs have names of their own for JSON
         return f"`Content-Type: {media_type}` contradicts the body, which is sent as JSON: leave the header out, or write the body as text (`body_kind: text`)"
     if kind == "form" and media_type != FORM:
         return f"`Content-Type: {media_type}` contradicts the body, which is sent as a form: leave the header out"

@@ -1,4 +1,4 @@
-"""What travels: a message as it is published, and a delivery as it arrives."""
+"""A message as the worker publishes it, and a delivery as it arrives."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from types import MappingProxyType
 from typing import Any, Protocol, Self
 
 UNREADABLE_HEADERS = "x-unreadable-headers"
-"""Stands alone for headers that could not be read; a text says why."""
+"""The only header of a message whose headers could not be read; a text as its value gives the reason."""
 NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a broker. `expiration` is in seconds; an empty `message_id` is filled with a fresh one at each publish.
+    """One message of a broker. `expiration` is in seconds. Each publish fills an empty `message_id` with a new id.
 
-    A copy keeps all properties of its original but the sender's `user_id`, which the broker accepts from that user only, and `expiration`.
+    A copy keeps all properties of its original except `expiration` and the sender's `user_id`, which the broker accepts from that user only.
     """
 
     body: bytes
@@ -40,7 +40,7 @@ class Message:
         return replace(self, headers={name: value for name, value in merged.items() if value is not None})
 
 
-VALUE_BYTES = 64  # of an object and its place in a table
+VALUE_BYTES = 64  # memory of an object and its place in a table
 STATE_LIMIT = 4 * 1024 * 1024  # bytes: more than any message that the worker writes for itself
 
 
@@ -54,7 +54,7 @@ class Announced:
 
 
 Keep = Callable[[Announced], bool]
-"""Whether the body of a message is kept; asked once for each that has one, right before it comes."""
+"""Whether to keep the body of a message. The channel calls it once for each message with a body, right before the body comes."""
 
 
 def up_to(limit: int) -> Keep:
@@ -67,24 +67,24 @@ OURS = up_to(STATE_LIMIT)
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A body that was not kept: how many bytes it has, and what `digest` makes of them."""
+    """A body that was not kept: its size in bytes and its `digest`."""
 
     size: int
     digest: bytes
 
 
 def digest(body: bytes) -> bytes:
-    """What tells one body from another, 16 bytes."""
+    """The digest of a body, 16 bytes: it differs from body to body."""
     return new_digest(body).digest()
 
 
 def new_digest(start: bytes = b"") -> blake2b:
-    """As `digest`, for a body that comes in pieces."""
+    """The hash of `digest`, for a body that comes in pieces."""
     return blake2b(start, digest_size=16)
 
 
 class Delivery(Protocol):
-    """A message in our hands: it is ours until it is acked, and goes back to its queue when the channel closes."""
+    """A message that the worker holds until it acknowledges it. When the channel closes, it returns to its queue."""
 
     @property
     def message(self) -> Message: ...
@@ -96,7 +96,7 @@ class Delivery(Protocol):
     def routing_key(self) -> str: ...
     @property
     def redelivered(self) -> bool:
-        """True when it was handed out before; False is certain, True may be a copy that no worker has started."""
+        """Whether the broker delivered it before. False is certain; True does not prove that a worker has started it."""
         ...
 
     @property
@@ -110,11 +110,11 @@ class Delivery(Protocol):
         ...
 
     async def ack(self) -> None:
-        """Take it off the queue. Raises `ChannelLost` when its channel has gone: the broker then hands it out again."""
+        """Acknowledge it: the broker removes it from the queue. Raises `ChannelLost` when its channel is gone: the broker then delivers it again."""
         ...
 
     async def reject(self) -> None:
-        """Have the broker dead-letter it as its queue says; a queue without a dead-letter target drops it. Raises `ChannelLost`."""
+        """Let the broker dead-letter it as the queue defines; a queue without a dead-letter target drops it. Raises `ChannelLost`."""
         ...
 
     async def give_back(self) -> None:
@@ -123,12 +123,12 @@ class Delivery(Protocol):
 
 
 def memory_of(message: Message) -> int:
-    """Bytes that a message takes in memory, its headers included: about, and rather too many."""
+    """About how many bytes a message takes in memory with its headers, rather too many than too few."""
     return len(message.body) + weight_of_value(message.headers)
 
 
 def weight_of_value(value: Any) -> int:
-    """Bytes that a header's value takes: text up to four for each character."""
+    """Bytes of memory that a header's value takes: up to four for each character of a text."""
     if isinstance(value, str):
         return VALUE_BYTES + (len(value) if value.isascii() else 4 * len(value))
     if isinstance(value, Mapping):
@@ -139,10 +139,10 @@ def weight_of_value(value: Any) -> int:
 
 
 def digest_of(delivery: Delivery) -> bytes:
-    """The digest of its body, kept or not."""
+    """The digest of a delivery's body, kept or not."""
     return digest(delivery.message.body) if delivery.unread is None else delivery.unread.digest
 
 
 def identity_of(delivery: Delivery) -> tuple[str, str, bytes]:
-    """What makes a message the same message: queue, id and content. Senders choose ids freely, so an id alone proves nothing."""
+    """The identity of a message: queue, id and content. Senders choose ids freely, so an id alone proves nothing."""
     return delivery.queue, delivery.message.message_id, digest_of(delivery)

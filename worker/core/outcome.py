@@ -1,4 +1,4 @@
-"""What happened to a message, as a value: a handler says it, `settlement` decides what becomes of the message."""
+"""What happened to a message, as a value. A handler returns it; `settlement` decides where the message goes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.core.message import Message
 
 
 class DeadClass(StrEnum):
-    """Why a message was buried; the values stand in the `dead-class` header."""
+    """Why a message became a dead letter. The `dead-class` header holds the value."""
 
     DECODE = "decode"
     TRANSFORM = "transform"
@@ -26,7 +26,7 @@ class DeadClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The effect is in Halo; `body`: what Halo answered. `entity`, `record`: what was written, and its id as far as that is known."""
+    """The effect is in Halo. `body`: Halo's answer. `entity`, `record`: the entity written, and the id of its record if known."""
 
     detail: str = ""
     status: int | None = None
@@ -40,9 +40,9 @@ ARROW = " → "
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """It is done, and `message` goes on to `queue` for what is next, after `delay` seconds in a retry queue.
+    """The step is done. `message` goes to `queue` for the next step, after `delay` seconds in a retry queue.
 
-    `detail`: of a run the two steps, with `ARROW` between them.
+    `detail`: for a run, the two steps with `ARROW` between them.
     """
 
     message: Message
@@ -54,14 +54,14 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """The route's own filter, or a `find` that says so, left it out."""
+    """The route's filter, or a `find` with that setting, left the message out."""
 
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It will never work as it is. `marks`: attributes of the dead letter's `DeliveryState`. `release`: what the ledger learns with the dead letter."""
+    """The message cannot work as it is. `marks`: attributes of the dead letter's `DeliveryState`. `release`: the ledger's entry with the dead letter."""
 
     dead_class: DeadClass
     reason: str
@@ -72,10 +72,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """This attempt certainly did nothing in Halo. Not `counted` when the cause was no fault of this message (Halo down, throttled, stopping).
+    """This attempt certainly did nothing in Halo. Not `counted` when the cause lies outside this message (Halo down, throttled, stopping).
 
-    `delays`: when to try again, where that differs from message to message of a queue. `after`: seconds that must pass before it is tried again, for what is not counted.
-    `marks`: attributes of `DeliveryState` that the copy for the next attempt gets. `release`: what the ledger learns if this is the last attempt.
+    `delays`: the delays of its retries, where they differ between the messages of a queue. `after`: seconds before the next attempt, for one not counted.
+    `marks`: attributes of `DeliveryState` for the copy of the next attempt. `release`: the entry that the ledger gets if this is the last attempt.
     """
 
     reason: str
@@ -89,7 +89,7 @@ class Unsent:
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """This attempt may have had its effect. `repeatable`: doing it again is harmless, or can be looked up first. `delays`, `marks` and `release` as in `Unsent`."""
+    """This attempt may have had its effect. `repeatable`: a repeat is harmless, or a lookup can come first. `delays`, `marks`, `release` as in `Unsent`."""
 
     reason: str
     repeatable: bool
@@ -104,10 +104,10 @@ Outcome = Done | Passed | Skipped | Refused | Unsent | Doubtful
 
 
 def marked(outcome: Outcome, marks: Mapping[str, Any]) -> Outcome:
-    """The outcome with further attributes for the state of the message's copy, where it makes one; what it has already stays."""
+    """The outcome with more attributes for the state of the message's copy, if it makes a copy. The outcome's own marks have priority."""
     return replace(outcome, marks={**marks, **outcome.marks}) if isinstance(outcome, (Unsent, Doubtful, Refused)) else outcome
 
 
 def releasing(outcome: Outcome, release: Entry) -> Outcome:
-    """The outcome with what the ledger learns if its message becomes a dead letter."""
+    """The outcome with the entry that the ledger gets if the message becomes a dead letter."""
     return replace(outcome, release=release) if isinstance(outcome, (Unsent, Doubtful, Refused)) else outcome

@@ -1,4 +1,4 @@
-"""Which routes are paused, as one value that replicas and operators share: pure."""
+"""The paused routes, as one value that replicas and operators share: pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_TEXT = 200  # characters of a name or a reason
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """`since`: seconds since 1970. `by`: who paused the route, and on which machine. `reason`: in the operator's words, or empty."""
+    """The pause of one route. `since`: seconds since 1970. `by`: the user who paused it, and the machine. `reason`: in the operator's words, or empty."""
 
     since: float
     by: str
@@ -32,15 +32,15 @@ class Pauses:
     routes: Mapping[str, Pause] = field(default_factory=dict)
 
     def with_pause(self, route: str, pause: Pause) -> Self:
-        """A route that is paused already keeps its first pause."""
+        """The value with this pause. A route that is paused already keeps its first pause."""
         return self if route in self.routes else self._next({**self.routes, route: pause}, pause.since)
 
     def without(self, route: str, now: float) -> Self:
-        """`now`: seconds since 1970."""
+        """The value without the pause of this route. `now`: seconds since 1970."""
         return self if route not in self.routes else self._next({name: pause for name, pause in self.routes.items() if name != route}, now)
 
     def _next(self, routes: Mapping[str, Pause], now: float) -> Self:
-        """The time is in the revision, so that it also rises when the stream was deleted and begins again."""
+        """The value with a higher revision. The time is part of it, so that it also rises after the stream was deleted and made again."""
         return replace(self, revision=max(self.revision + 1, int(now * 1000)), routes=routes)
 
     def as_object(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Pauses:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
-        """Raises `Undecodable`."""
+        """The value of a document that `as_object` made. Raises `Undecodable`."""
         try:
             routes = {
                 str(name): Pause(float(each["since"]), str(each["by"])[:MAX_TEXT], str(each["reason"])[:MAX_TEXT]) for name, each in document["routes"].items()
@@ -59,6 +59,6 @@ class Pauses:
 
 
 def told_pause(pause: Pause) -> str:
-    """As a phrase: since when, by whom and why."""
+    """The pause as a phrase: since when, by whom and why."""
     since = datetime.fromtimestamp(pause.since, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return f"paused since {since} by {pause.by}{f': {pause.reason}' if pause.reason else ''}"

@@ -11,12 +11,12 @@ DAY = 24 * 60 * 60 * 1000  # milliseconds
 
 
 def permits_queue(tenant: str) -> str:
-    """Where the permits of one Halo tenant wait for its senders; a digest, since tenants are known by their addresses."""
+    """The queue in which the permits of one Halo tenant wait for its senders. The name holds a digest, since a tenant's name is its address."""
     return f"halo.budget.{sha256(tenant.encode()).hexdigest()[:12]}.permits"
 
 
 def minted_mark(tenant: str) -> str:
-    """Holds a message as long as a replica issues permits."""
+    """The queue that holds a message while a replica issues permits."""
     return f"{permits_queue(tenant)}.minted"
 
 
@@ -25,15 +25,15 @@ def mint_lock(tenant: str) -> str:
 
 
 def pause_queue(tenant: str) -> str:
-    """Tells the issuer that Halo refused a request."""
+    """The queue that informs the issuer that Halo refused a request."""
     return f"{permits_queue(tenant)}.pause"
 
 
 def permits_topology(tenant: str) -> Topology:
-    """Short-lived messages whose loss does no harm. The same arguments for every rate limit: each message carries its lifetime, so that a limit may change.
+    """Queues for short-lived messages whose loss does no harm. All rate limits have the same arguments: a message carries its lifetime, so a limit may change.
 
-    Quorum queues all the same: a classic queue whose node is away can be neither declared, read nor deleted, at any node of a cluster, and no replica would
-    start (tried on 3.10.8).
+    They are still quorum queues. No node of a cluster can declare, read or delete a classic queue whose node is down, and no replica would start
+    (tried on 3.10.8).
     """
 
     def short(name: str, length: int) -> Queue:

@@ -1,4 +1,4 @@
-"""What an input would cause, as values: the requests and the event that would be sent, or why nothing would."""
+"""The effects that an input would have, as values: the requests and the event to send, or why the worker would send nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PlanOutcome = Literal["request", "event", "skipped", "dead"]
 
 
 class PlanFailed(WorkerError):
-    """What an input would cause cannot be told: Halo did not answer a question, or no expression can be evaluated."""
+    """The plan cannot be made: Halo did not answer a question, or no expression can be evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class PlannedRequest:
     """A request as it goes over the wire.
 
     `path` is percent-encoded, below the address of the API or integration. `target` is the request target: the path on the host with the query.
-    `body` has the bytes; `content` the same as a JSON value, or as text. `asked`: a read that was really sent. `name`: the method of an integration.
-    `url`: the whole address, for a method of an integration, whose credentials are not in it. `customer`: whom the method is called for.
+    `body` has the bytes; `content` the same as a JSON value, or as text. `asked`: a read that the plan really sent. `name`: the method of an integration.
+    `url`: the whole address of an integration's method, without credentials. `customer`: the customer for whom the worker calls the method.
     """
 
     method: str
@@ -61,7 +61,7 @@ class PlannedRequest:
 
 @dataclass(frozen=True, slots=True)
 class PlannedEvent:
-    """A message for RabbitMQ. `body` is what its JSON says; `exchange` is empty for the default exchange, where `routing_key` names a queue."""
+    """A message for RabbitMQ. `body`: the value of its JSON. `exchange`: empty for the default exchange, where `routing_key` names a queue."""
 
     routing_key: str
     body: Any = field(repr=False)
@@ -88,9 +88,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one input causes. `events`: what the steps of a run publish. `reason` says why it is skipped or dead-lettered. `runbook`: the one that a delivery starts; `wake`: the subscriber and the id that it reads.
+    """The effects of one input. `events`: the events that the steps of a run publish. `reason`: why the input is skipped or dead-lettered.
 
-    `unanswered`: reads that nothing answered, because the plan was made offline. `diff` is None where Halo was not asked; `asked`: the further reads for it.
+    `runbook`: the runbook that a delivery starts. `wake`: the subscriber, and the id that it reads. `unanswered`: reads without an answer, because the plan
+    was made offline. `diff`: None where the plan did not ask Halo; `asked`: the further reads for it.
     """
 
     outcome: PlanOutcome
@@ -106,7 +107,7 @@ class Plan:
     asked: Sequence[PlannedRequest] = ()
 
     def as_object(self, number: int) -> dict[str, Any]:
-        """As `plan --json` prints it: members as they apply."""
+        """The plan as `plan --json` prints it, without the members that do not apply."""
         shown: dict[str, Any] = {"input": number, "outcome": self.outcome}
         if self.requests:
             shown["requests"] = [request.as_object() for request in self.requests]

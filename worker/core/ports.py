@@ -1,4 +1,4 @@
-"""What the flows know of the world: a broker and its channels, Halo, the expression engine, a clock."""
+"""The ports of the flows to the outside: a broker and its channels, Halo, the expression engine, a clock."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ OnDelivery = Callable[[Delivery], None]
 
 
 class Channel(Protocol):
-    """One AMQP channel with confirms. Everything that must share a fate (take, publish, ack) happens on one of these."""
+    """One AMQP channel with confirms. Operations that must fail together (take, publish, acknowledge) use the same channel."""
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
         """Publish persistent and mandatory and wait for the confirm.
 
-        Raises `Unroutable` (no queue took it), `PublishRefused` (the broker said no: it is not stored), or `ChannelLost` / `PublishDoubtful`
-        (it may or may not be stored: publish again, the dedupe key absorbs the copy). A missing exchange is refused and closes the channel.
-        Headers that belong to the broker (`x-death`, `x-delivery-count`, `x-stream-offset` …) are left out: a copy that carries them can be dropped by it.
+        Raises `Unroutable` (no queue took it), `PublishRefused` (the broker refused it and did not store it), or `ChannelLost` / `PublishDoubtful`
+        (it may or may not be stored: publish again, the idempotency key absorbs the copy). The broker refuses a missing exchange and closes the channel.
+        The channel leaves out the broker's own headers (`x-death`, `x-delivery-count`, `x-stream-offset` …): the broker may drop a copy that carries them.
         """
         ...
 
     async def get(self, queue: str, *, keep: Keep = OURS) -> Delivery | None:
         """Take one ready message, None when there is none. Raises `ChannelLost`, or `QueueMissing`, which closes the channel.
 
-        A body that `keep` does not want is dropped as it comes, and is `Delivery.unread`.
+        The channel drops a body that `keep` refuses while it comes; the delivery then has `Delivery.unread`.
         """
         ...
 
     async def consume(self, queue: str, on_delivery: OnDelivery, *, arguments: Mapping[str, Any] | None = None, keep: Keep = OURS) -> str:
-        """Start consuming; `on_delivery` is called from the channel's reader and must only hand the delivery over. Returns the consumer's tag.
+        """Start consuming, and return the consumer's tag. The channel's reader calls `on_delivery`, which must only pass the delivery on.
 
-        `keep` decides which bodies are kept, as in `get`; it is called from the channel's reader.
+        `keep` decides which bodies are kept, as in `get`; the channel's reader calls it.
 
         Raises `ChannelLost`, or `QueueMissing`, which closes the channel. A stream needs a channel with prefetch and takes `x-stream-offset`
         (first, last, next or a number) in `arguments`.
@@ -46,15 +46,15 @@ class Channel(Protocol):
         ...
 
     async def cancel(self, tag: str) -> None:
-        """Stop consuming; what was delivered stays ours."""
+        """Stop consuming. The messages delivered before stay unacknowledged with the worker."""
         ...
 
     async def ack_all(self) -> None:
-        """Take off everything that the channel has handed out so far: for streams, where an acknowledgement only asks for more. Raises `ChannelLost`."""
+        """Acknowledge all deliveries of the channel so far: for streams, where an acknowledgement only requests more messages. Raises `ChannelLost`."""
         ...
 
     async def ack_through(self, delivery: Delivery) -> None:
-        """Take this delivery of the channel, and all that it handed out before it, off their queues at once. Raises `ChannelLost`."""
+        """Acknowledge this delivery of the channel, and all its earlier ones, at once. Raises `ChannelLost`."""
         ...
 
     async def wait_closed(self) -> str:
@@ -63,7 +63,7 @@ class Channel(Protocol):
 
 
 class Publishing(Protocol):
-    """Where messages are published."""
+    """A port that publishes messages."""
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
         """As `Channel.publish`."""
@@ -71,28 +71,28 @@ class Publishing(Protocol):
 
 
 class Broker(Protocol):
-    """One live attachment to a broker. It is not repaired: when it is lost, a new one is made."""
+    """One live attachment to a broker. A lost attachment is not repaired: the worker makes a new one."""
 
     def channel(self, *, prefetch: int = 0, publishing: bool = False) -> AbstractAsyncContextManager[Channel]:
         """Open a channel, on the publishing connection or on the consuming one; closing it returns unacked messages to their queues."""
         ...
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
-        """As `Channel.publish`, on a channel of the broker's own that is opened again when it was lost."""
+        """Publish as `Channel.publish`, on the attachment's own channel, which it opens again after a loss."""
         ...
 
     async def declare(self, topology: Topology) -> None:
-        """Declare what is missing and verify what exists. Raises `TopologyMismatch` with a sentence per difference; changes nothing that exists."""
+        """Declare missing queues and exchanges and verify existing ones, without a change to them. Raises `TopologyMismatch` with a sentence per difference."""
         ...
 
     async def delete(self, topology: Topology) -> None:
-        """Delete these queues with what is in them, and these exchanges. What is not there is passed over."""
+        """Delete these queues with their messages, and these exchanges. Missing ones are no error."""
         ...
 
     async def queue_exists(self, queue: str) -> bool: ...
 
     async def queue_depth(self, queue: str) -> int | None:
-        """Messages ready (without those that are unacknowledged), None when there is no such queue."""
+        """Messages that are ready (without the unacknowledged ones), None when there is no such queue."""
         ...
 
     async def consumers(self, queue: str) -> int:
@@ -100,7 +100,7 @@ class Broker(Protocol):
         ...
 
     def lock(self, name: str) -> AbstractAsyncContextManager[bool]:
-        """An exclusive lock of this connection on `name`: yields True when it was taken, False when another connection holds it. Released at exit or with the connection."""
+        """Take an exclusive lock on `name` for this connection: yields False when another connection holds it. It ends at exit or with the connection."""
         ...
 
     @property
@@ -110,7 +110,7 @@ class Broker(Protocol):
 
     @property
     def blocked(self) -> str:
-        """Why the broker blocks publishing (a memory or disk alarm), empty when it does not; the attachment is not lost by it."""
+        """Why the broker blocks publishing (a memory or disk alarm), empty when it does not. The attachment stays alive."""
         ...
 
     async def wait_lost(self) -> str:
@@ -118,15 +118,15 @@ class Broker(Protocol):
         ...
 
     def lose(self, why: str) -> None:
-        """Give the attachment up, for this reason. The worker then makes a new one, on another node where there are several."""
+        """Give up the attachment, for this reason. The worker then makes a new one, on another node if there are several."""
         ...
 
 
 class Slot(Protocol):
-    """The right to send one request now: a token, a place in the budget, and a call that is ready to leave."""
+    """The right to send one request now: a token, a place in the budget, and a prepared call."""
 
     async def send(self, until: float | None = None) -> Exchange:
-        """Send it, once. `until`: the monotonic time after which its first byte must not leave any more; it is NOT_SENT then."""
+        """Send the request, once. `until`: the monotonic time after which its first byte must not leave; the exchange is then NOT_SENT."""
         ...
 
 
@@ -137,7 +137,7 @@ class Reserve(Protocol):
 
 
 class Reader(Protocol):
-    """What reads of lists and records need of a client."""
+    """The part of a client that reads of lists and records need."""
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
         """As `Halo.send`."""
@@ -145,40 +145,40 @@ class Reader(Protocol):
 
 
 class Halo(Protocol):
-    """One Halo client: authorised, budgeted requests. Never raises for what Halo or the network does; cancellation passes through."""
+    """One Halo client: authorised, budgeted requests. It raises nothing for a failure of Halo or the network; cancellation passes through."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def timeout(self) -> float:
-        """Seconds that Halo is given for an answer, where a request does not say otherwise."""
+        """Default timeout for an answer of Halo, in seconds; a request may have its own."""
         ...
 
     def reserve(self, request: Request, *, priority: Priority, after: Exchange | None = None) -> AbstractAsyncContextManager[Slot | Exchange]:
-        """Wait for a token and a place in the budget; an exchange instead of a slot says why the request cannot be sent. An unused slot is given back.
+        """Wait for a token and a place in the budget. An exchange instead of a slot says why the request cannot be sent. An unused slot returns its place.
 
         `after`: the exchange whose `stale_token` Halo refused.
         """
         ...
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
-        """Reserve and send; after a refused token once more."""
+        """Reserve and send; after a refused token, once again."""
         ...
 
     async def wait_available(self) -> None:
-        """Returns at once while Halo can be reached and gives tokens; else when it can again."""
+        """Wait until Halo can be reached and gives tokens; return at once while it does."""
         ...
 
     @property
     def available(self) -> bool: ...
 
     async def wait_unavailable(self) -> None:
-        """Returns when Halo cannot be reached or gives no token."""
+        """Wait until Halo cannot be reached or gives no token."""
         ...
 
     def stop_waiting(self) -> None:
-        """The worker stops: what still waits for budget or a token ends as NOT_SENT, and so does what would have to wait."""
+        """End as NOT_SENT the requests that wait for budget or a token, and later ones that would have to wait: the worker stops."""
         ...
 
     def source(self, path: str) -> str:
@@ -190,27 +190,27 @@ class Permits(Protocol):
     """The right to send to one tenant of Halo, shared by all replicas."""
 
     def ask(self, granted: Callable[[Permit], None]) -> Callable[[], None]:
-        """Ask for one permit: `granted` is called once, from the loop, when it is there. What is returned withdraws the question. Without a broker it waits."""
+        """Ask for one permit: the loop calls `granted` once, when it is there. Return a function that withdraws the request. Without a broker it waits."""
         ...
 
     def throttled(self, seconds: float) -> None:
-        """Halo answered 429: asks all replicas that can be reached to pause for this long."""
+        """Ask all reachable replicas to pause for these seconds, after Halo answered 429."""
         ...
 
 
 class Evaluator(Protocol):
-    """Evaluates expressions where they can be stopped: never in the event loop's thread."""
+    """Evaluates expressions outside the event loop's thread, where the worker can stop them."""
 
     async def answer(self, question: Question) -> list[Any]:
         """A value, or `UNDEFINED`, for each expression of the question; `Needed` for one that first needs the answers to lookups.
 
-        Raises `ExpressionFailed` (the first one that fails; also what takes too much time or memory, or breaks the engine), or `EvaluatorUnavailable`.
+        Raises `EvaluatorUnavailable`, or `ExpressionFailed` for the first expression that fails, takes too much time or memory, or breaks the engine.
         """
         ...
 
 
 class Ids(Protocol):
-    """Finds the ids of records by their members, for `$id`. One client of Halo, or what stands in for it."""
+    """Finds the ids of records by their members, for `$id`: through one client of Halo, or a substitute for it."""
 
     async def find(self, entity: str, members: Mapping[str, Any]) -> LookupAnswer:
         """The id of the one record of `entity` whose members have these values. Raises `LookupUnanswered`."""

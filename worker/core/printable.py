@@ -1,4 +1,4 @@
-"""Makes text safe to show: nothing in it moves a terminal's cursor, changes its colours, or turns the order of what is read."""
+"""Makes text safe to show: no character moves a terminal's cursor, changes its colours, or reverses the reading order."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ IN_JSON = re.compile(f"[\x7f{''.join(map(chr, UNSEEN))}]")
 
 
 def printable(text: str, *, lines: bool = True) -> str:
-    """The text with each such character replaced by one that can be seen. `lines`: tabs and line breaks stay."""
+    """The text with a visible character in place of each such character. `lines`: tabs and line breaks stay."""
     return text if text.isprintable() else text.translate(LINES if lines else ONE_LINE)
 
 
 def printable_json(text: str) -> str:
-    """JSON with those characters escaped that it may hold as they are; it means the same."""
+    """The JSON text with such characters escaped, where JSON allows them unescaped. Its value stays the same."""
     return text if text.isascii() and "\x7f" not in text else IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -1,4 +1,4 @@
-"""Taking secrets out of what is about to be written down: by the name of a member, and by the look of a text."""
+"""Removes secrets from values before they are written: by the name of a member, and by the form of a text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MASK = "***"
 MAX_DEPTH = 8
 PLAIN = (bool, int, float, date, UUID)
 BINARY = (bytes, bytearray, memoryview)
-CONTAINERS = (dict, list, tuple, set, frozenset, Mapping)  # in the order in which they are met: log lines are many
+CONTAINERS = (dict, list, tuple, set, frozenset, Mapping)  # the most frequent first: log lines are many
 SECRET_NAMES = (
     "password",
     "passwd",
@@ -39,7 +39,7 @@ SECRET_TEXTS = (
         re.compile(r"\b((?i:bearer|basic))\s+(?=\S*(?:[a-z][A-Z]|[\d=+/]))[\w.~+/=-]{8,}"),
         rf"\1 {MASK}",
     ),  # an authorization, not the words "basic authentication"
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]*\.[\w-]*"), MASK),  # a JSON web token, wherever it stands
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]*\.[\w-]*"), MASK),  # a JSON web token, at any place
     (re.compile(rf"\b({PARAMETER})=[^\s&;,'\"]+", re.IGNORECASE), rf"\1={MASK}"),  # a query or form parameter
     (re.compile(rf"""(["'](?:{PARAMETER})["']\s*:\s*)(?:"[^"]*"?|'[^']*'?)""", re.IGNORECASE), rf"\1'{MASK}'"),  # a member in quoted JSON
 )
@@ -68,7 +68,7 @@ def redact_text(text: str) -> str:
 
 
 def redact(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """A copy without secrets: members with a secret's name are masked, texts are cleaned, what lies deeper than `depth` is left out."""
+    """A copy without secrets: members with a secret's name are masked, texts are cleaned, and values deeper than `depth` are left out."""
     if isinstance(value, str):
         return redact_text(value)
     if isinstance(value, BINARY):

@@ -1,4 +1,4 @@
-"""Decides when a state that repeats is worth another log line: at once, then at growing intervals: pure."""
+"""Decides when to log a repeated state again: at once, then at growing intervals. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MOST = 50  # states that are remembered
 
 
 class Repeats:
-    """Of one place in the code. A state is a text, such as a reason; one that returns after it was gone for long is new."""
+    """The states of one place in the code. A state is a text, such as a reason. A state that returns after a long absence counts as new."""
 
     def __init__(self) -> None:
         self._states: dict[str, tuple[float, float]] = {}

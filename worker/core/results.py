@@ -1,4 +1,4 @@
-"""The answer to the sender of a message: what became of it, as a value; and which addresses a sender may name for it. Pure."""
+"""The result for the sender of a message, as a value, and the addresses that a sender may name for it. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from worker.core.topology import Topology, events_topology
 
 RESULT_TYPE = "com.haloitsm.result"
 DIRECT = "amq.rabbitmq.reply-to."
-"""RabbitMQ gives a request with direct reply-to such an address: it leads to the sender's own channel, and it cannot be guessed."""
+"""The start of the address that RabbitMQ gives a request with direct reply-to. It leads to the sender's own channel and cannot be guessed."""
 PROCESS = re.compile(rb"\x83X(?:[vd](?P<size>..)|[ws](?P<short>.))(?P<node>reply@[0-9]{1,10}).{12}", re.DOTALL)
 """A process id in Erlang's external format, with a hash in place of the node's name."""
 KEY_BYTES = 16
@@ -29,7 +29,7 @@ LONGEST_ADDRESS = 255  # bytes of a routing key in AMQP
 
 @dataclass(frozen=True, slots=True)
 class ResultTarget:
-    """Where a route publishes the results of its messages. `queue`: one to declare and bind."""
+    """The address to which a route publishes the results of its messages. `queue`: a queue to declare and bind."""
 
     exchange: str
     routing_key: str
@@ -42,13 +42,13 @@ class ResultTarget:
 
 @dataclass(frozen=True, slots=True)
 class ReplyRule:
-    """Which queues a sender's `reply_to` may name besides its direct reply-to. `patterns`: names in which `*` stands for any text. `taken`: queues of routes."""
+    """The queues that a sender's `reply_to` may name besides direct reply-to. `patterns`: names in which `*` matches any text. `taken`: queues of routes."""
 
     patterns: tuple[str, ...] = REPLIES
     taken: frozenset[str] = frozenset()
 
     def refusal(self, address: str) -> str:
-        """Why no reply goes to this address; empty where it may."""
+        """Why the worker sends no reply to this address; empty if it may."""
         if address.startswith(DIRECT):
             return "" if is_direct(address) else "RabbitMQ makes no such address for a direct reply"
         if len(address.encode(errors="replace")) > LONGEST_ADDRESS or not address.isprintable():
@@ -63,9 +63,9 @@ class ReplyRule:
 
 
 def is_direct(address: str) -> bool:
-    """Whether a direct reply address looks as RabbitMQ makes it: a process of one of its nodes, and 16 bytes that cannot be guessed.
+    """Whether a direct reply address has RabbitMQ's form: a process of one of its nodes, and 16 bytes that cannot be guessed.
 
-    It decodes what stands there as a term of Erlang, and ends the connection that publishes to any other term.
+    RabbitMQ decodes the first part as an Erlang term, and closes a connection that publishes to an address with any other term.
     """
     process, point, key = address.removeprefix(DIRECT).partition(".")
     try:
@@ -86,7 +86,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def result_of(outcome: Outcome, settlement: Settlement, route: str, state: DeliveryState) -> dict[str, Any] | None:
-    """The body of the result: members as they apply. None while the message has not ended."""
+    """The body of the result, without members that do not apply. None while the message has not ended."""
     about: dict[str, Any] = {"route": route, "message_id": state.message_id}
     match settlement:
         case Ack():
@@ -101,7 +101,7 @@ def result_of(outcome: Outcome, settlement: Settlement, route: str, state: Deliv
 
 
 def result_id(route: str, delivery: Delivery, state: DeliveryState) -> str:
-    """The message id of a result: the same for every copy of the message, another one after an operator's replay."""
+    """The message id of a result: the same for every copy of the message, a different one after an operator's replay."""
     _, message_id, content = identity_of(delivery)
     told: Sequence[Any] = (route, state.origin or message_id, content.hex(), state.replays, state.replay)
     return blake2b(ascii(told).encode(), digest_size=16).hexdigest()

@@ -1,11 +1,11 @@
-"""Names of routes: a subscriber over several clients is one route for each, called `name@client`."""
+"""Names of routes. A subscriber over several clients makes one route for each client, with the name `name@client`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 CLIENT = "@"
-"""No name in a route file has it."""
+"""Separates name and client: no name in a route file contains it."""
 
 
 def name_for(name: str, client: str) -> str:
@@ -19,6 +19,6 @@ def defined_name(route: str) -> str:
 
 
 def meant(name: str, known: Iterable[str]) -> list[str]:
-    """The routes that a name stands for: the route itself, or those of all clients; sorted."""
+    """The routes that a name means: the route itself, or the routes of all its clients; sorted."""
     names = set(known)
     return [name] if name in names else sorted(each for each in names if CLIENT in each and defined_name(each) == name)

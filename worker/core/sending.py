@@ -1,4 +1,4 @@
-"""Sends a request that is reserved first: once, and once more after a refused token."""
+"""Reserves a slot for a request and sends it: once, and once again after a refused token."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from worker.core.ports import Reserve
 
 
 async def send_reserved(reserve: Reserve) -> Exchange:
-    """The exchange, or the one that says why nothing could be sent."""
+    """Return the exchange. If nothing could be sent, it has the reason."""
     exchange: Exchange | None = None
     while exchange is None or exchange.stale_token:
         async with reserve(after=exchange) as slot:

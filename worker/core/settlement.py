@@ -1,4 +1,4 @@
-"""What becomes of a message: a total, pure function of what happened to it."""
+"""Decides where a message goes: a total, pure function of its outcome."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from worker.core.ledger import Entry
 from worker.core.message import Message
 from worker.core.outcome import DeadClass, Done, Doubtful, Outcome, Passed, Refused, Skipped, Unsent
 
-UNDECIDED = frozenset({DeadClass.AUTH, DeadClass.IN_DOUBT})  # refused without an answer to whether an earlier attempt had its effect
+UNDECIDED = frozenset({DeadClass.AUTH, DeadClass.IN_DOUBT})  # the refusal leaves open whether an earlier attempt had its effect
 
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Take it off the queue."""
+    """Acknowledge the message: the broker removes it from the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Put `message` on `queue`, or into the retry queue of `delay` seconds that returns it there, confirmed; then take this one off."""
+    """Publish `message` to `queue`, or to the retry queue of `delay` seconds that returns it there. After the confirm, acknowledge the original."""
 
     message: Message
     queue: str
@@ -29,9 +29,10 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Put a copy into the retry queue of `delay` seconds, or back on its own queue when None; `attempts`, `doubtful` and the `marks` (attributes of `DeliveryState`) travel with it.
+    """Publish a copy to the retry queue of `delay` seconds, or to its own queue when None.
 
-    `hold`: seconds to keep it in hand before that, where no retry queue keeps it long enough. `release`: what the ledger learns if no broker takes the copy.
+    `attempts`, `doubtful` and the `marks` (attributes of `DeliveryState`) travel with it. `hold`: seconds to hold the message before that, where no retry
+    queue is long enough. `release`: the entry that the ledger gets if no broker takes the copy.
     """
 
     delay: float | None
@@ -45,9 +46,9 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Bury:
-    """Put a copy into the dead queue, with the reason. `doubtful`: a replay has to look first, since one of the attempts may have had its effect.
+    """Publish a copy with the reason to the dead queue. `doubtful`: one of the attempts may have had its effect, so a replay must check first.
 
-    `marks`: further attributes of its `DeliveryState`. `release`: what the ledger learns with it.
+    `marks`: further attributes of its `DeliveryState`. `release`: the entry that the ledger gets with it.
     """
 
     dead_class: DeadClass
@@ -63,7 +64,7 @@ Settlement = Ack | Forward | Retry | Bury
 
 
 def settle(outcome: Outcome, *, attempts: int, doubtful: bool, delays: Sequence[float]) -> Settlement:
-    """Decide. `attempts`: counted ones before this; `doubtful`: whether an earlier one may have had its effect."""
+    """The settlement of a message. `attempts`: counted attempts before this one. `doubtful`: an earlier attempt may have had its effect."""
     match outcome:
         case Done() | Skipped():
             return Ack()

@@ -1,4 +1,4 @@
-"""Spans of the work for a tracing system, and the trace context that travels with messages (W3C Trace Context). Without one nothing is recorded."""
+"""Spans for a tracing system, and the trace context that travels with messages (W3C Trace Context). Without a tracing system it records nothing."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ LONGEST = 200  # characters of an attribute: senders choose their ids
 
 
 class Span(Protocol):
-    """One piece of work while it lasts."""
+    """One unit of work while it lasts."""
 
     def set(self, attributes: Mapping[str, Value]) -> None:
-        """Ids, names from route files, classes and numbers; no customer data. None is left out."""
+        """Add ids, names from route files, classes and numbers; no customer data. A value None is left out."""
         ...
 
     def fail(self, kind: str) -> None:
-        """It ended badly. `kind`: a class, no text of a sender's."""
+        """Mark the span as failed. `kind`: a class of error, never a sender's text."""
         ...
 
 
 class Spans(Protocol):
-    """Where spans are recorded. It never waits and never fails."""
+    """Records spans. It never waits and never fails."""
 
     def span(self, name: str, kind: Kind, attributes: Mapping[str, Value], parent: Mapping[str, str]) -> AbstractContextManager[Span]:
-        """Around the work; what begins within it is its child. `parent`: a trace context from elsewhere; the current span where it is empty."""
+        """Record a span around a block; spans that begin in it are its children. `parent`: a trace context from elsewhere; empty: the current span."""
         ...
 
     def context(self) -> Mapping[str, str]:
@@ -43,13 +43,13 @@ class Spans(Protocol):
 
 
 class NoSpan:
-    """Implements `Span`: nothing is recorded."""
+    """Implements `Span` without recording."""
 
     def set(self, attributes: Mapping[str, Value]) -> None:
-        """Forget them."""
+        """Ignore them."""
 
     def fail(self, kind: str) -> None:
-        """Forget it."""
+        """Ignore it."""
 
 
 NO_SPAN = NoSpan()
@@ -59,7 +59,7 @@ SPANS: ContextVar[Spans | None] = ContextVar("spans", default=None)
 
 @contextmanager
 def recording(spans: Spans) -> Iterator[None]:
-    """Record the spans of everything that begins within."""
+    """Record the spans that begin in the block."""
     token = SPANS.set(spans)
     try:
         yield
@@ -68,13 +68,13 @@ def recording(spans: Spans) -> Iterator[None]:
 
 
 def span(name: str, kind: Kind = "internal", attributes: Mapping[str, Value] = NOTHING, parent: Mapping[str, Any] = NOTHING) -> AbstractContextManager[Span]:
-    """Around one piece of work. `parent`: headers of a message; what they say of a trace is a claim of its sender and only names the parent."""
+    """A span around one unit of work. `parent`: headers of a message. Their trace context is only the sender's claim, and only names the parent."""
     spans = SPANS.get()
     return nullcontext(NO_SPAN) if spans is None else spans.span(name, kind, attributes, claimed_context(parent))
 
 
 def trace_context() -> Mapping[str, str]:
-    """The headers that pass the current span on; none where nothing is recorded."""
+    """The headers that carry the current span; none where nothing is recorded."""
     spans = SPANS.get()
     return NOTHING if spans is None else spans.context()
 
@@ -86,7 +86,7 @@ def carrying(message: Message) -> Message:
 
 
 def claimed_context(headers: Mapping[str, Any]) -> Mapping[str, str]:
-    """The trace context in these headers where it is valid, otherwise none. Only version 00 is read, and a state of at most 512 characters."""
+    """The trace context in these headers if it is valid, otherwise none. It reads version 00 only, and a state of at most 512 characters."""
     parent, state = headers.get(TRACEPARENT), headers.get(TRACESTATE)
     if not isinstance(parent, str) or PARENT.fullmatch(parent) is None:
         return NOTHING

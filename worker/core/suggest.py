@@ -9,7 +9,7 @@ from worker.core.route_names import meant
 
 
 def nearest(name: str, valid: Iterable[str], count: int = 3) -> list[str]:
-    """Up to `count` of `valid`, best first, compared without case. The routes that a name over several clients stands for come first."""
+    """Up to `count` of `valid`, best first, compared without case. If the name means the routes of several clients, return only those."""
     by_lower = {candidate.lower(): candidate for candidate in valid}
     if several := meant(name, by_lower.values()):
         return several[:count]
@@ -23,6 +23,6 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
 
 
 def choices(name: str, valid: Iterable[str], *, none: str = "there are none") -> str:
-    """What to write instead, as the end of a sentence that says that there is no `name`: the nearest of `valid`, else all of them, else `none`."""
+    """The end of a sentence that reports a missing `name`: the nearest of `valid`, else all of them, else `none`."""
     known = list(valid)
     return did_you_mean(name, known) or (f"; there are {', '.join(known)}" if known else f"; {none}")

@@ -1,4 +1,4 @@
-"""Reads regular files, never waiting for one: those that hold a secret without what editors add."""
+"""Reads regular files without ever waiting. Text files, such as those with a secret, lose the characters that editors add around the text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ADDED = "\ufeff"  # a byte order mark, which some editors put in front
 
 
 class UnreadableFile(ValueError):
-    """The text says what is wrong with the file, to be read after its name; never what it holds."""
+    """A file cannot be read. The text continues a sentence that begins with the file's name, and never quotes the content."""
 
 
 def read_text(path: Path) -> str:
@@ -27,20 +27,20 @@ def read_text(path: Path) -> str:
 
 
 def leads_out(path: Path, folder: Path) -> bool:
-    """Whether a name in a folder is, or is below, a link to a place outside of it. A folder whose own name is a link is no way out, nor are the links of a mount within it."""
+    """Whether a path in a folder is, or is below, a link to a place outside of it. Links inside it, as in a mount, or to it do not count."""
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def read_regular(path: Path, limit: int) -> bytes:
     """The content of a file of at most `limit` bytes. Raises `UnreadableFile`.
 
-    A pipe, a device or a socket is refused unopened: opening may wait without end, or have effects.
+    It refuses a pipe, a device or a socket without opening it: opening may wait for ever, or have effects.
     """
     try:
         require_regular(path.stat().st_mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         with os.fdopen(descriptor, "rb") as file:
-            require_regular(os.fstat(descriptor).st_mode)  # it may have been exchanged meanwhile
+            require_regular(os.fstat(descriptor).st_mode)  # another file may have replaced it meanwhile
             content = file.read(limit + 1)
     except OSError as error:
         raise UnreadableFile(f"cannot be read: {error.strerror}") from None
@@ -52,12 +52,12 @@ def read_regular(path: Path, limit: int) -> bytes:
 
 
 def require_regular(mode: int) -> None:
-    """Raises `UnreadableFile`."""
+    """Raise `UnreadableFile` for anything but a regular file."""
     if not stat.S_ISREG(mode):
         kind = "a directory" if stat.S_ISDIR(mode) else "a pipe, a device or a socket"
         raise UnreadableFile(f"is not a file but {kind}")
 
 
 def trim(text: str) -> str:
-    """Without white space and byte order marks around it."""
+    """The text without white space and byte order marks around it."""
     return text.strip().strip(ADDED).strip()

@@ -1,4 +1,4 @@
-"""The exchanges and queues of the worker, their names and arguments: the one place that knows them."""
+"""The exchanges and queues of the worker, with their names and arguments. No other file defines them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ STANDARD_EXCHANGES: Mapping[str, ExchangeType] = {
 }
 """The exchanges that every virtual host of RabbitMQ has."""
 
-BROWSED_LIMIT = 1_000_000  # queues that are listed or hold a baton: 4.x's default of 20 would empty them, and "none" is spelt differently on 3.10 and 4.x
-WORK_LIMIT = 20  # deliveries of a work message that never came to an end (crashes) before the broker buries it
+BROWSED_LIMIT = 1_000_000  # for queues that are listed or hold a baton: 4.x's default of 20 would empty them, and 3.10 and 4.x spell "none" differently
+WORK_LIMIT = 20  # unfinished deliveries of a work message (crashes) before the broker dead-letters it
 UNROUTED = "halo.unrouted"
 UNROUTED_MAX = 100_000
 RUNS = "halo.run."  # begins the queue of each runbook
@@ -35,16 +35,16 @@ KEYS = "halo.keys"
 KEYS_LOCK = "halo.keys.lock"
 KEYS_MADE = "halo.keys.made"
 MEBIBYTE = 1024 * 1024
-ORDER_MARK = "halo.ordered"  # there where a route has, or had, `order_by` or `fair_by`
+ORDER_MARK = "halo.ordered"  # this queue exists if a route has, or had, `order_by` or `fair_by`
 RETRIES_DUE = "halo.retry.due"
-HOME = "halo-home"  # the header that says to which queue a copy in a retry queue returns; no sender's, since all names that begin with `halo-` are ours
-HELD_BACK = 60.0  # seconds until a copy is returned again to a queue that is missing or full
+HOME = "halo-home"  # the header with the queue to which a copy in a retry queue returns; senders cannot set it: names that begin with `halo-` are ours
+HELD_BACK = 60.0  # seconds before the next try to return a copy to a queue that is missing or full
 OWN_OF_ROUTES = frozenset({"state", "dead", "run", "wake", "held", "ordered", "join"})
 OWN_OF_WORKER = frozenset({"claims", "echoes", "control", "status", "keys", "budget", "retry", "unrouted", "edits", "trace"})
 
 
 def is_own(queue: str) -> bool:
-    """Whether the name is that of a queue of the worker's own, or below one: `halo.unrouted`, `halo.budget.…`."""
+    """Whether the name belongs to the worker's own queues, or is below one of their names: `halo.unrouted`, `halo.budget.…`."""
     first, _, rest = queue.partition(".")
     return first == "halo" and rest.partition(".")[0] in OWN_OF_ROUTES | OWN_OF_WORKER
 
@@ -60,7 +60,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class AmqpExchange:
-    """An exchange that may be another system's: one that exists is taken as it is, and an absent one is declared durable, of this type."""
+    """An exchange that may belong to another system. The worker uses an existing one as it is, and declares a missing one as durable, of this type."""
 
     name: str
     type: ExchangeType = "topic"
@@ -86,7 +86,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """What must be there; the union of two is made with `+`."""
+    """The exchanges, queues and bindings that must exist; `+` makes the union of two."""
 
     exchanges: tuple[AmqpExchange, ...] = ()
     queues: tuple[Queue, ...] = ()
@@ -101,7 +101,7 @@ class Topology:
 
 
 def union(parts: Iterable[Topology]) -> Topology:
-    """As `+` over all of them, in one pass."""
+    """The sum (`+`) of all parts, in one pass."""
     every = tuple(parts)
     return Topology(
         tuple(dict.fromkeys(exchange for part in every for exchange in part.exchanges)),
@@ -115,17 +115,17 @@ def dead_queue(queue: str) -> str:
 
 
 def retry_queue(delay: float) -> str:
-    """Where the copies of all routes wait for this many seconds."""
+    """The queue in which the copies of all routes wait for this delay, in seconds."""
     return f"halo.retry.{format_duration(delay)}"
 
 
 def letters_lock(queue: str) -> str:
-    """Held while the letters of a dead queue are listed or settled: a letter in one hand is missing from another's list."""
+    """The lock held while a process lists or settles the letters of a dead queue: a letter that one process holds is missing from another's list."""
     return f"halo.control.letters.{queue}"
 
 
 def order_room(queue: str) -> str:
-    """Where messages that are kept in order by key, or in turns by customer, wait."""
+    """The queue in which messages wait that the worker keeps in order by key, or in turns by customer."""
     return f"{queue}.order"
 
 
@@ -158,17 +158,17 @@ def subscriber_dead_queue(subscriber: str) -> str:
 
 
 def held_queue(webhook: str) -> str:
-    """Where the deliveries to a paused webhook wait."""
+    """The queue in which the deliveries to a paused webhook wait."""
     return f"halo.held.{webhook}"
 
 
 def browsed(name: str, **more: Any) -> Queue:
-    """A quorum queue that people or the worker look into: nothing is lost by looking often."""
+    """A quorum queue that people or the worker inspect: frequent reads lose no message."""
     return Queue(name, {"x-queue-type": "quorum", "x-delivery-limit": BROWSED_LIMIT} | more)
 
 
 def handing_on(name: str, target: str, limit: int, **more: Any) -> Queue:
-    """A quorum queue whose messages go on to `target` (by time or by limit), at least once."""
+    """A quorum queue that dead-letters its messages to `target` (by time or by limit), at least once."""
     arguments = {
         "x-queue-type": "quorum",
         "x-delivery-limit": limit,
@@ -181,17 +181,17 @@ def handing_on(name: str, target: str, limit: int, **more: Any) -> Queue:
 
 
 def stream(name: str, max_bytes: int, segment_bytes: int) -> Queue:
-    """A stream that keeps at least its newest `max_bytes`; small segments, since only whole ones are dropped."""
+    """A stream that keeps at least its newest `max_bytes`. Segments are small, since the broker drops only whole ones."""
     return Queue(name, {"x-queue-type": "stream", "x-max-length-bytes": max_bytes, "x-stream-max-segment-size-bytes": segment_bytes})
 
 
 def ordered_topology(queue: str, sources: Iterable[Source] = (), *, declare: bool = True) -> Topology:
-    """As `work_topology`, for a queue whose messages wait in a queue of their own instead of in the retry queues."""
+    """As `work_topology`, for a queue whose messages wait in a separate queue of this route instead of the retry queues."""
     return work_topology(queue, (), sources, declare=declare) + Topology(queues=(browsed(order_room(queue)), browsed(ORDER_MARK)))
 
 
 def work_topology(queue: str, retry: Iterable[float], sources: Iterable[Source] = (), *, declare: bool = True) -> Topology:
-    """A work queue with its dead queue and the shared retry queues of its delays; `sources`: the exchanges that it is bound to."""
+    """A work queue with its dead queue and the shared retry queues of its delays. `sources`: the exchanges to which it is bound."""
     work = handing_on(queue, dead_queue(queue), WORK_LIMIT) if declare else Queue(queue, passive=True)
     dead, *delays = companion_topology(queue, retry).queues
     bound = tuple(sources)
@@ -209,10 +209,10 @@ def companion_topology(queue: str, retry: Iterable[float]) -> Topology:
 
 
 def retry_topology(retry: Iterable[float]) -> Topology:
-    """One queue per delay for all routes, and the queue to which they dead-letter. A worker takes each copy from there to its own queue.
+    """One queue per delay for all routes, and the queue to which they dead-letter. From there a worker returns each copy to its own queue.
 
-    The broker does not return copies to their own queues itself. It dead-letters at least once with at most 32 messages in flight per queue, so 32 copies for a
-    queue that is missing or full would stop the retries of all routes (measured on 3.10.8 and 4.0.5). `RETRIES_DUE` is always there and never full.
+    The broker does not return copies to their own queues itself. At-least-once dead-lettering has at most 32 messages in flight per queue. So 32 copies for a
+    missing or full queue would stop the retries of all routes (measured on 3.10.8 and 4.0.5). `RETRIES_DUE` always exists and is never full.
     """
     due = handing_on(RETRIES_DUE, dead_queue(RETRIES_DUE), BROWSED_LIMIT)
     delays = [handing_on(retry_queue(delay), RETRIES_DUE, BROWSED_LIMIT, **{"x-message-ttl": round(delay * 1000)}) for delay in sorted({*retry, HELD_BACK})]
@@ -220,12 +220,12 @@ def retry_topology(retry: Iterable[float]) -> Topology:
 
 
 def lanes_queue(runbook: str) -> str:
-    """Where the parallel lanes of a runbook's iterations leave their results for the last one."""
+    """The queue in which the parallel lanes of a runbook's iterations leave their results for the last lane."""
     return f"halo.join.{runbook}"
 
 
 def baton_topology(route: str, *, records: bool = True) -> Topology:
-    """Where the state of a subscriber or a schedule lives: the baton's two queues, and the stream of the known `records` where there are any."""
+    """The state of a subscriber or a schedule: the baton's two queues, and with `records` the stream of the known ones."""
     queues = (browsed(state_queue(route)), handing_on(wait_queue(route), state_queue(route), BROWSED_LIMIT))
     known = stream(known_stream(route), max_bytes=512 * MEBIBYTE, segment_bytes=8 * MEBIBYTE)
     return Topology(queues=(*queues, known) if records else queues)
@@ -237,7 +237,7 @@ def outlet(exchange: str) -> AmqpExchange:
 
 
 def events_topology(exchange: str, queue: str | None = None, routing_key: str = "#") -> Topology:
-    """Where a subscriber's events go: the exchange, and a queue bound to it when the route names one."""
+    """The target of a subscriber's events: the exchange, and a queue bound to it when the route names one."""
     if queue is None:
         return Topology((outlet(exchange),))
     return Topology((outlet(exchange),), (browsed(queue),), (Binding(exchange, routing_key, queue),))
@@ -249,12 +249,12 @@ def claims_topology() -> Topology:
 
 
 def echoes_topology() -> Topology:
-    """The stream of what the replicas wrote to Halo: of some 30,000 writes."""
+    """The stream of the replicas' writes to Halo: it holds some 30,000."""
     return Topology(queues=(stream(ECHOES, max_bytes=64 * MEBIBYTE, segment_bytes=4 * MEBIBYTE),))
 
 
 def trace_topology() -> Topology:
-    """The stream of what happened to records and messages: of about a million stages."""
+    """The stream of the stages of records and messages: it holds about a million."""
     return Topology(queues=(stream(TRACE, max_bytes=128 * MEBIBYTE, segment_bytes=8 * MEBIBYTE),))
 
 
@@ -269,16 +269,16 @@ def control_topology() -> Topology:
 
 
 def status_topology() -> Topology:
-    """The stream of what replicas tell about themselves: one replica with 500 routes writes about 8 MiB in 10 minutes."""
+    """The stream of the replicas' status reports: one replica with 500 routes writes about 8 MiB in 10 minutes."""
     return Topology(queues=(stream(STATUS, max_bytes=16 * MEBIBYTE, segment_bytes=2 * MEBIBYTE),))
 
 
 def common_topology() -> Topology:
-    """What all routes share: where unrouted events are parked (the oldest go first when it is full), and the claims."""
+    """The queues that all routes share: unrouted events (a full queue drops its oldest messages), claims, and status."""
     unrouted = browsed(UNROUTED, **{"x-max-length": UNROUTED_MAX, "x-overflow": "drop-head"})
     return union([Topology(queues=(unrouted,)), claims_topology(), status_topology()])
 
 
 def edited_topology() -> Topology:
-    """Where the originals of edited dead letters stay (the oldest go first when it is full)."""
+    """The queue that keeps the originals of edited dead letters (a full queue drops its oldest messages)."""
     return Topology(queues=(browsed(EDITED, **{"x-max-length": EDITED_MAX, "x-overflow": "drop-head"}),))

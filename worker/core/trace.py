@@ -1,13 +1,13 @@
-"""The stages of one record or message on its way, and where they are recorded."""
+"""The stages of one record or message, and the port that records them."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
 IDS = 20
-"""Records of one write that are named."""
+"""Records of one write that a note names at most."""
 LONGEST = 200
-"""Characters of an id: senders choose theirs, and a longer one is cut."""
+"""Characters of an id at most: senders choose their ids, and a longer one is cut."""
 EVENTS = (
     "seen",
     "filtered",
@@ -27,14 +27,14 @@ EVENTS = (
     "edited",
     "discarded",
 )
-"""Stages in the order in which they come. `parked` and `dead`: it is a dead letter. `passed`: it goes on as another message, `next`."""
+"""Stages in the order in which they occur. `parked` and `dead`: the message is a dead letter. `passed`: it continues as another message, `next`."""
 
 
 class Note(NamedTuple):
     """One stage; a tuple, since each message makes five. No customer data: ids, names from route files, classes and numbers.
 
-    `records`: keys of records in the id space `space` of Halo. `more`: `change`, `attempt`, `status`, `dead_class`, `delay`, `next`, as they apply.
-    `at`: when it was, in seconds since 1970; None: now.
+    `records`: keys of records in the id space `space` of Halo. `more`: `change`, `attempt`, `status`, `dead_class`, `delay`, `next`, if they apply.
+    `at`: the time of the stage, in seconds since 1970; None: now.
     """
 
     event: str
@@ -48,16 +48,16 @@ class Note(NamedTuple):
 
 
 class Tracer(Protocol):
-    """Where stages are told. It never waits and never fails."""
+    """Records stages. It never waits and never fails."""
 
     def note(self, note: Note) -> None: ...
 
 
 class NoTracer:
-    """Implements `Tracer`: nothing is kept."""
+    """Implements `Tracer` without keeping anything."""
 
     def note(self, note: Note) -> None:
-        """Forget it."""
+        """Ignore it."""
 
 
 NO_TRACE = NoTracer()

@@ -1,4 +1,4 @@
-"""Whether an address with credentials can be taken apart in one way only, so that no part of a password passes for a host, a path or a query."""
+"""Checks that an address with credentials can be split in one way only: no part of a password may pass for a host, a path or a query."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOT_ENCODED = (
 
 
 def is_encoded(text: str) -> bool:
-    """False where a special character stands as it is. What has no form of an address at all counts as encoded."""
+    """Whether all special characters of the credentials are percent-encoded. A text without the form of an address counts as encoded."""
     parts = FORM.fullmatch(text)
     if parts is None:
         return True

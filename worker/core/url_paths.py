@@ -1,4 +1,4 @@
-"""Tells paths of URLs that lead up from others, in every way in which a server may read them. Pure."""
+"""Finds URL paths that lead to a parent folder, in every way in which a server may read them. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ SEPARATOR = re.compile(r"[/\\]")
 
 
 def climbs(path: str) -> bool:
-    """Whether a server could read a path as one that leads up, after repeated decoding."""
+    """Whether a server could read a path as one that leads to a parent folder, after repeated decoding."""
     for _ in range(MAX_DECODINGS + 1):
-        if any(part.partition(";")[0] in {".", ".."} for part in SEPARATOR.split(path)):  # a servlet drops what stands behind a semicolon
+        if any(part.partition(";")[0] in {".", ".."} for part in SEPARATOR.split(path)):  # a servlet drops the text after a semicolon
             return True
         path = unquote(path)
     return False

@@ -1,4 +1,4 @@
-"""Where a client's API and token endpoint are: as configured, or as Halo itself says."""
+"""The addresses of a client's API and token endpoint: from the configuration, or from Halo itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from worker.halo.transport import Answer, Call, Failure, Send
 
 @dataclass(frozen=True, slots=True)
 class TokenAddress:
-    """`url` with the tenant in its query where there is one; `place` is for people."""
+    """The address of a token endpoint. `url`: with the tenant in its query, if there is one. `place`: the address to show to people."""
 
     url: URL
     place: str
@@ -29,7 +29,7 @@ FindAddress = Callable[[], Awaitable[TokenAddress | NoToken]]
 
 
 def finder(client: Client, send: Send, budget: Budget) -> FindAddress:
-    """What a client's auth manager asks for the address of its token endpoint."""
+    """The function that a client's auth manager calls for the address of its token endpoint."""
 
     async def find() -> TokenAddress | NoToken:
         if client.token_url is not None:
@@ -41,7 +41,7 @@ def finder(client: Client, send: Send, budget: Budget) -> FindAddress:
 
 
 def api_address(client: Client) -> str:
-    """The API's address without a trailing slash; it is known without asking."""
+    """The API's address without a trailing slash, from the configuration alone."""
     return client.api_url or f"{client.url}/api"
 
 
@@ -75,7 +75,7 @@ def _read(answer: Answer) -> dict[str, Any] | None:
 
 
 def _usable(address: str, client: Client) -> bool:
-    """Credentials go there: it must be an absolute address, and not a plain one when ours is encrypted."""
+    """Whether the worker may send credentials to this address: it must be absolute, and encrypted when the API's address is."""
     try:
         url = URL(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The auth manager: the one owner of a token, shared by everything that calls the same API with it."""
+"""The auth manager: the only owner of a token, shared by all callers of the same API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.core.ports import Clock
 from worker.halo.grants import UNKNOWN_LIFE, Granted, NoToken
 from worker.halo.token_source import TokenSource
 
-RENEW_AT = (0.72, 0.8)  # of its life: replicas that started together do not renew together
+RENEW_AT = (0.72, 0.8)  # of its lifetime, at random, so that replicas that started together do not renew together
 FLOOR_FIRST = 5.0
 FLOOR_LIMIT = 60.0
 
@@ -31,7 +31,7 @@ class Token:
 
 
 class Backoff:
-    """The least time between two calls that should not have been needed: 5 s, doubling to 60 s while they go on."""
+    """The minimum time between two calls after an error or a rejection: 5 s, doubling to 60 s while they continue."""
 
     def __init__(self) -> None:
         self._next = FLOOR_FIRST
@@ -48,11 +48,11 @@ class Backoff:
 
 
 class AuthManager:
-    """One token at a time, asked for by one caller while the others wait for its answer.
+    """Holds one token at a time. One caller requests it, while the others wait for the answer.
 
-    A token is renewed in the background once most of its life is over, while callers go on with it. After a call that brought no token, callers get the same answer
-    without another call until the floor is over. A refresh that a rejected token asks for happens at once, but not again within its own floor: a Halo that
-    rejects every token costs a call a minute. `name` is for logs.
+    The manager renews a token in the background once most of its lifetime is over; callers use it meanwhile. After a call that gave no token, callers get the
+    same answer without another call until the backoff ends. A rejected token is replaced at once, but not again within its own backoff: a Halo that
+    rejects every token costs one call a minute. `name` is for logs.
     """
 
     def __init__(self, name: str, source: TokenSource, clock: Clock) -> None:
@@ -66,11 +66,11 @@ class AuthManager:
         self._renewal: asyncio.Task[Token | NoToken] | None = None
 
     def ready(self) -> Token | None:
-        """The token in use, if it still lives."""
+        """The current token, if it has not expired."""
         return self._current if self._current and self._clock.monotonic() < self._current.expires_at else None
 
     def token_now(self, rejected: str | None = None) -> Token | None:
-        """A token that is not `rejected`, where there is one; its renewal begins in time."""
+        """The current token, None without one or if it is `rejected`. It also starts the renewal in time."""
         current = self.ready()
         if current is None or current.value == rejected:
             return None
@@ -79,7 +79,7 @@ class AuthManager:
         return current
 
     async def token(self, rejected: str | None = None) -> Token | NoToken:
-        """A token that is not `rejected`, or why there is none. A rejected token is only replaced while it is still the one in use."""
+        """A token that is not `rejected`, or why there is none. A rejected token is replaced only while it is the current one."""
         if (token := self.token_now(rejected)) is not None:
             return token
         current, trouble, renewal = self.ready(), self._recent_trouble(), self._renewal
@@ -91,7 +91,7 @@ class AuthManager:
 
     @property
     def secrets(self) -> tuple[str | None, ...]:
-        """What is sent to prove who we are, as of now."""
+        """The current secrets that authenticate the worker."""
         token = self._current.value if self._current else None
         return (*self._source.secrets, token)
 
@@ -109,7 +109,7 @@ class AuthManager:
         return self._trouble if self._clock.monotonic() < self._after_error.until else None
 
     def _renewing(self, *, rejection: bool) -> asyncio.Task[Token | NoToken]:
-        # in a context of its own: the token is everybody's, its log lines and requests belong to no message
+        # in a separate context: all callers share the token, so its log lines and requests belong to no message
         renewal = asyncio.create_task(self._renew(rejection=rejection), name=f"token of {self._name}", context=Context())
         renewal.add_done_callback(self._finished)
         return renewal
@@ -119,7 +119,7 @@ class AuthManager:
 
     async def _renew(self, *, rejection: bool) -> Token | NoToken:
         if rejection:
-            await self._await_floor()  # others go on with it meanwhile: it may be one endpoint that rejects it
+            await self._await_floor()  # other callers use the token meanwhile: perhaps only one endpoint rejects it
             self._current = None
             self._source.forget_session()
         started = self._clock.monotonic()

@@ -1,4 +1,4 @@
-"""The request budget of one Halo tenant: who may send next, shared by every client of the tenant, and through permits by all replicas."""
+"""The request budget of one Halo tenant, which decides the next request to send. All clients of the tenant share it, and through permits all replicas."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from worker.halo.permit_pool import PermitPool
 from worker.halo.window import Window
 
 FIRST = -1
-"""The priority of what everybody waits for: tokens and probes."""
+"""The priority of tokens and probes, for which all other requests wait."""
 FAIR_TURN = 10  # one turn of this many goes to the longest waiting request, so that a flood of writes cannot starve the polls
 PAUSE_FIRST = 30.0
 PAUSE_LIMIT = 60.0
 RETRY_AFTER_LIMIT = 600.0  # Halo's window is five minutes: a longer wait is a mistake of the server or a proxy
-LONGEST_NAP = 1.0  # a place that is given back is noticed within this time
+LONGEST_NAP = 1.0  # seconds within which a waiter notices a returned place
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ class Waiter:
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """The right to send one request. `started` is monotonic; `unused`: nothing left the machine, so that its place is free again."""
+    """The right to send one request. `started` is monotonic. `unused`: no byte left the machine, so its place is free again."""
 
     started: float
     unused: bool = True
@@ -45,9 +45,9 @@ class Turn:
 
 
 class Budget:
-    """Turns within the rate limit: lower priorities first, in order of arrival within one; `limit` None: no limit, but pauses hold.
+    """Gives turns within the rate limit: the lowest priority value first, then in order of arrival. `limit` None: no limit, but pauses apply.
 
-    With `permits` each turn takes one, except for those of tokens and probes (FIRST); the window of this replica alone stays as a second guard.
+    With `permits` each turn takes a permit, except turns for tokens and probes (FIRST). This replica's own window stays as a second guard.
     """
 
     def __init__(self, tenant: str, limit: RateLimit | None, clock: Clock, permits: Permits | None = None) -> None:
@@ -66,7 +66,7 @@ class Budget:
 
     @asynccontextmanager
     async def turn(self, priority: int) -> AsyncIterator[Turn]:
-        """As `acquire`, and `release` when the block ends; the turn counts unless it is set `unused`."""
+        """Acquire a turn for the block, and release it at the end. The turn counts unless the caller sets `unused`."""
         turn = await self.acquire(priority)
         turn.unused = False
         try:
@@ -75,14 +75,14 @@ class Budget:
             self.release(turn)
 
     async def acquire(self, priority: int) -> Turn:
-        """Wait for a turn, which holds its place until `release`. A waiter that is cancelled leaves no trace."""
+        """Wait for a turn, which keeps its place until `release`. A cancelled waiter takes no turn."""
         if (turn := self.acquire_now(priority)) is not None:
             return turn
         await self._wait(priority)
         return self._begin(priority)
 
     def acquire_now(self, priority: int) -> Turn | None:
-        """A turn, unless it has to be waited for."""
+        """A turn, or None where the caller would have to wait."""
         return None if self._waiters or self._delay() != 0 or not self._permitted(priority) else self._begin(priority)
 
     def _begin(self, priority: int) -> Turn:
@@ -97,7 +97,7 @@ class Budget:
         return turn
 
     def release(self, turn: Turn) -> None:
-        """Once for each turn: one that was sent keeps its place for a whole window."""
+        """Release a turn, once. The place of a turn that was used stays taken for a whole window."""
         if self._window is None:
             return
         turn.renewing.close()
@@ -108,11 +108,11 @@ class Budget:
         self._wake_next()
 
     def throttled(self, started: float, retry_after: float | None) -> float:
-        """Halo answered 429 to a turn that started then: no request starts for the seconds that are returned. Without a usable `retry_after` 30, then 60."""
+        """Pause after a 429 to a turn that began at `started`. Return the seconds without requests: `retry_after`; without a usable one 30, then 60."""
         now = self._clock.monotonic()
         if now - self._paused_until > PAUSE_LIMIT:
             self._throttles = 0
-        if started >= self._paused_until:  # those that were under way when the first 429 came say nothing new
+        if started >= self._paused_until:  # requests already in flight at the first 429 bring no new information
             self._throttles += 1
         seconds = min(retry_after, RETRY_AFTER_LIMIT) if retry_after else min(PAUSE_FIRST * max(1, self._throttles), PAUSE_LIMIT)
         self.pause(seconds)
@@ -122,7 +122,7 @@ class Budget:
         return left
 
     def pause(self, seconds: float) -> None:
-        """No request starts for this long; a longer pause stays."""
+        """Start no request for these seconds. A longer pause stays in force."""
         now = self._clock.monotonic()
         if now + seconds <= self._paused_until:
             return
@@ -194,9 +194,9 @@ PermitsOf = Callable[[Sequence[str], str, RateLimit], Permits]
 
 
 class Budgets:
-    """One budget per tenant: clients of the same host and tenant share it, and the smallest of their limits holds.
+    """One budget per tenant: clients of the same host and tenant share it, and the smallest of their limits applies.
 
-    `share`: the part of each limit that may be used here. `permits`: how limits are shared with other replicas (default: each process has its own budget).
+    `share`: the part of each limit for this process. `permits`: shares the limits with other replicas (default: each process has its own budget).
     """
 
     def __init__(self, clients: Iterable[Client], clock: Clock, share: float = 1.0, permits: PermitsOf | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Whether Halo can be used through a client: what those who take work look at before they take it."""
+"""Whether Halo can be used through a client. Consumers check it before they take work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 class Circuit:
-    """Starts unavailable until the first token; tells health, metrics and the log of each change."""
+    """Unavailable until the first token. Reports each change to health, metrics and the log."""
 
     def __init__(self, name: str, health: Health, metrics: Metrics) -> None:
         self._name = name
@@ -23,7 +23,7 @@ class Circuit:
         self._down = asyncio.Event()
         self._down.set()
         self.reason = ""
-        """Why it is broken, empty while it is not (also before it has ever been up)."""
+        """Why it is broken; empty while it is not, as at the start."""
         health.expect(self._part)
         metrics.client_up.labels(name).set(0)
 

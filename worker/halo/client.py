@@ -1,4 +1,4 @@
-"""The Halo client: authorised, budgeted requests, and the knowledge whether Halo is there at all."""
+"""The Halo client: authorised, budgeted requests, and whether Halo is available at all."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 
 class HaloClient:
-    """Implements `worker.core.ports.Halo`; made by `open_client`."""
+    """Implements `worker.core.ports.Halo`; `open_client` makes it."""
 
     def __init__(self, client: Client, *, send: Send, auth: AuthManager, budget: Budget, circuit: Circuit, metrics: Metrics, clock: Clock) -> None:
         self._client = client
@@ -72,22 +72,22 @@ class HaloClient:
         return self._api + path
 
     def reserve(self, request: Request, *, priority: Priority, after: Exchange | None = None) -> CheckedSlot:
-        """While Halo is known to be down nothing is tried: the exchange is NOT_SENT and `down` at once."""
+        """Reserve a slot. While Halo is known to be down, the result is at once an exchange that is NOT_SENT and `down`."""
         return CheckedSlot(self._reservations.reserve(request, priority, request.timeout, after=after), self)
 
     def refused(self, request: Request) -> Exchange | None:
-        """Why nothing is tried now; None where it is."""
+        """The exchange with the reason why the client sends nothing now; None while it sends."""
         return self._recorded(request, Exchange(Fate.NOT_SENT, reason=self._circuit.reason, down=True)) if self._circuit.broken else None
 
     async def send(self, request: Request, *, priority: Priority) -> Exchange:
         return await send_reserved(partial(self.reserve, request, priority=priority))
 
     def stop_waiting(self) -> None:
-        """The worker stops: requests that wait for their turn or a token end as NOT_SENT, and so do later ones that would have to wait."""
+        """End as NOT_SENT the requests that wait for their turn or a token, and later ones that would have to wait: the worker stops."""
         self.access.shutdown.close()
 
     async def watch(self) -> None:
-        """Get the first token, and from then on bring the client back whenever it is down: one probe at a time, 1 s to 30 s apart."""
+        """Get the first token. Then, whenever the client is down, probe Halo until it is up again: one probe at a time, 1 s to 30 s apart."""
         while True:
             await self._circuit.wait_unavailable()
             reason = self._circuit.reason or await self._first_token()
@@ -108,23 +108,23 @@ class HaloClient:
         return ""
 
     async def checked(self, request: Request, exchange: Exchange) -> Exchange:
-        """The exchange with what a probe says about Halo as a whole, recorded. One that is sent again with a new token is only part of a request."""
+        """The exchange with a probe's result about Halo as a whole, recorded. An exchange that is sent again with a new token is only part of a request."""
         return exchange if exchange.stale_token else self._recorded(request, await self._settled(exchange))
 
     async def _settled(self, exchange: Exchange) -> Exchange:
-        """The exchange with the truth about Halo as a whole: what was sent and went wrong may be the fault of one endpoint, so a probe decides."""
+        """The exchange with the true state of Halo as a whole. A failure after sending may concern one endpoint only, so a probe decides."""
         if not exchange.down:
             return exchange
         if exchange.fate is Fate.NOT_SENT:
             self._circuit.open(exchange.reason)
             return exchange
         reason = self._circuit.reason or await self._confirm()
-        if reason and exchange.fate is Fate.AUTH:  # no request of this client is let in: this one did not happen, and is not to blame
+        if reason and exchange.fate is Fate.AUTH:  # Halo lets in no request of this client: this one had no effect and is not the cause
             exchange = replace(exchange, fate=Fate.NOT_SENT, reason=reason)
         return replace(exchange, down=bool(reason))
 
     async def _confirm(self) -> str:
-        """Why Halo is down, empty when it is not: one probe for all that failed together."""
+        """Why Halo is down, empty when it is not. Requests that fail together share one probe."""
         if self._confirmation is None:
             self._confirmation = asyncio.create_task(self._probe(), name=f"probe of client {self.name}", context=Context())
             self._confirmation.add_done_callback(self._confirmed)
@@ -137,7 +137,7 @@ class HaloClient:
         self._confirmation = None
 
     async def _probe(self) -> str:
-        """Why Halo cannot be used, empty when it can. A probe that could not be sent any more has not shown that it can."""
+        """Why Halo cannot be used, empty when it can. A probe that could not be sent does not show that it can."""
         exchange = await send_reserved(partial(self._reservations.reserve, PROBE, FIRST, PROBE_TIMEOUT))
         return exchange.reason if exchange.down or exchange.fate is Fate.NOT_SENT else ""
 
@@ -164,7 +164,7 @@ class HaloClient:
 
 @dataclass(frozen=True, slots=True)
 class CheckedSlot:
-    """A slot whose exchange tells the truth about Halo as a whole."""
+    """A slot whose exchange has the true state of Halo as a whole."""
 
     slot: HaloSlot
     client: HaloClient
@@ -195,9 +195,10 @@ async def open_client(
     transport: Callable[[Client], AbstractAsyncContextManager[Send]] = open_transport,
     intercept: Intercept = straight,
 ) -> AsyncIterator[HaloClient]:
-    """A client at work: its connections, its token, its probe. Returns at once; `health` and `available` say whether Halo can be used.
+    """Open a client: its connections, its token, its probe. It does not wait for Halo; `health` and `available` show whether Halo can be used.
 
-    `reload` reads the grant again after Halo refused its secret. `intercept` stands before `transport` for all requests but those for a token. Raises `ConfigError` when the CA file or a header cannot be used.
+    `reload` reads the grant again after Halo refused its secret. `intercept` handles all requests before `transport`, except those for a token.
+    Raises `ConfigError` when the CA file or a header cannot be used.
     """
     budget = budgets.of(client)
     metrics.budget_used.labels(client.name).set_function(lambda: budget.used)

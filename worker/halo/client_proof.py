@@ -1,4 +1,4 @@
-"""How the application proves itself to a token endpoint: a secret in the body or the header, a signed assertion, or its TLS certificate."""
+"""Authenticates the application at a token endpoint: with a secret in the body or the header, a signed assertion, or its TLS certificate."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def prove_client(grant: Grant, address: URL, now: float) -> tuple[dict[str, str]
 
 
 def assertion(grant: Grant, address: URL, now: float) -> str:
-    """A JSON web token as RFC 7523, section 3, wants it, each with an id of its own. Raises `ProofUnavailable`."""
+    """A JSON web token according to RFC 7523, section 3, with a new id each time. Raises `ProofUnavailable`."""
     import jwt
 
     claims = {

@@ -1,4 +1,4 @@
-"""What Halo says in the body of an error, as a sentence without customer data."""
+"""Turns the body of an error of Halo into a sentence without customer data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.core.errors import Undecodable
 
 LIMIT = 300
 MEMBERS = ("Message", "message", "error_description", "errorMessage", "detail", "error", "title")
-MEMBER_LIMIT = 5  # refused members that are named
+MEMBER_LIMIT = 5  # refused members that the sentence names
 PATH_TAIL = re.compile(r"[.\s]*\b(?:Path[: ]|LineNumber).*", re.DOTALL)
 MEMBER_NAME = re.compile(r"[\w.$\[\]]{1,80}")
 QUOTED = re.compile(r'"[^"]*"?|“[^”]*”?|(?<!\w)\'[^\']*\'?(?!\w)')
@@ -21,7 +21,7 @@ MASK = "…"
 
 
 def explain(body: bytes | None, content_type: str = "") -> str:
-    """Halo's own words for its refusal, masked and cut; empty when the body says nothing."""
+    """Halo's own text for its refusal, masked and cut; empty when the body has none."""
     if not body or not body.strip():
         return ""
     try:
@@ -33,7 +33,7 @@ def explain(body: bytes | None, content_type: str = "") -> str:
 
 
 def masked(text: str) -> str:
-    """One line of at most 300 characters in which possible customer data is replaced: quoted parts, addresses, long numbers and codes."""
+    """One line of at most 300 characters without possible customer data: it replaces quoted parts, addresses, long numbers and codes."""
     for pattern in (QUOTED, ADDRESS, LONG_CODE):
         text = pattern.sub(MASK, text)
     text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
@@ -55,7 +55,7 @@ def _sentence(value: Any) -> str:
 
 
 def _binding(errors: Mapping[str, Any]) -> str:
-    """Members that Halo could not read, each with its first message; the messages quote the value, so they are cut before it."""
+    """The members that Halo could not read, each with its first message. Messages quote the value, so each is cut before it."""
     told = []
     for name, messages in errors.items():
         message = messages[0] if isinstance(messages, list) and messages else messages

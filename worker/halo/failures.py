@@ -1,4 +1,4 @@
-"""Why no answer came, in a sentence: what aiohttp and the operating system raise, without credentials, headers or bodies."""
+"""Turns errors of aiohttp and the operating system into a sentence that says why no answer came, without credentials, headers or bodies."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from yarl import URL
 
 
 class AddressRefused(OSError):
-    """A connection that is not allowed; the text says why, as the end of a sentence about the host."""
+    """A connection that is not allowed. The text is the end of a sentence about the host and says why."""
 
 
 class Interrupted(aiohttp.ClientError):
-    """The connection ended after the request was begun and before its answer."""
+    """The connection ended between the start of the request and its answer."""
 
 
 NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 
-SENTENCES: tuple[tuple[type[Exception], Callable[[Any, str], str]], ...] = (  # the first that fits: the special ones stand before the general
+SENTENCES: tuple[tuple[type[Exception], Callable[[Any, str], str]], ...] = (  # the first match counts: special errors come before general ones
     (aiohttp.ClientProxyConnectionError, lambda error, _: f"the proxy cannot be reached: {_os_reason(error.os_error)}"),
     (aiohttp.ClientHttpProxyError, lambda error, host: f"the proxy refused the connection to {host} with status {error.status}"),
     (aiohttp.ClientConnectorDNSError, lambda _, host: f"{host} cannot be reached: the name cannot be resolved"),
@@ -45,7 +45,7 @@ def describe(error: Exception, url: URL) -> str:
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether it was our own guard that kept the connection from being made."""
+    """Whether the worker's own guard refused the connection."""
     return isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, AddressRefused)
 
 

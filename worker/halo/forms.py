@@ -1,4 +1,4 @@
-"""A payload as a multipart form, for the few endpoints that take one."""
+"""Encodes a payload as a multipart form, for the few endpoints that take one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ FILE = "data_base64"
 
 
 async def encode_form(fields: Any, file_member: str = FILE) -> tuple[bytes, str]:
-    """The body and its content type. A member is a field: text as it is, an object with `file_member` (and `filename`, `content_type`) a file, anything else JSON.
+    """The body and its content type. Each member is a field: text as it is; an object with `file_member` (and `filename`, `content_type`) as a file;
+    any other value as JSON.
 
-    Raises `Undecodable` for what is no object, a file that is not Base64, and names that cannot stand in a form.
+    Raises `Undecodable` for a value that is no object, a file that is not Base64, and names that a form cannot hold.
     """
     if not isinstance(fields, Mapping):
         raise Undecodable("a form is made of an object, one field per member")
@@ -40,7 +41,10 @@ def _form(fields: Mapping[str, Any], draft: bytes, file_member: str) -> Multipar
 
 
 def boundary_of(draft: bytes) -> str:
-    """The same for the same fields, as `drafted` writes them, so that a plan shows the bytes that are sent; no content can hold its own hash. Raises `Undecodable`."""
+    """A boundary from the hash of the fields, as `drafted` writes them: a plan shows the bytes that are sent.
+
+    No content can hold its own hash. Raises `Undecodable`.
+    """
     return f"halo-worker-{digest(undrafted(draft)).hex()}"
 
 
@@ -55,12 +59,12 @@ def _append(writer: MultipartWriter, name: str, value: Any, file_member: str) ->
 
 
 def _quoted(text: str) -> str:
-    """As browsers write it: a quotation mark or a line end must not end the name."""
+    """The name as browsers write it: a quotation mark or a line end must not end it."""
     return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def file_bytes(name: str, text: Any, member: str = FILE) -> bytes:
-    """Plain Base64, or a data URL as browsers make them."""
+    """The bytes of a file in plain Base64, or in a data URL as browsers make them. Raises `Undecodable`."""
     encoded = str(text).partition(";base64,")[2] or str(text)
     try:
         return base64.b64decode(encoded, validate=True)

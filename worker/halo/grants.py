@@ -1,4 +1,4 @@
-"""The token endpoint's language: what is asked for each grant, and what its answers mean."""
+"""The protocol of the token endpoint: the request for each grant, and the meaning of the answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.core.bodies import read_json
 from worker.core.errors import Undecodable
 from worker.halo.transport import Answer, Failure
 
-UNKNOWN_LIFE = 60.0  # a token that does not say how long it lives is asked for again soon; its rejection is noticed anyway
+UNKNOWN_LIFE = 60.0  # a token of unknown lifetime is renewed soon; the worker also notices its rejection
 ERROR_CODE = re.compile(r"[a-z_]{1,40}")
 TOKEN_TEXT = re.compile(r"[\x21-\x7e]+")
 
@@ -22,14 +22,14 @@ TOKEN_TEXT = re.compile(r"[\x21-\x7e]+")
 class TokenErrorKind(StrEnum):
     """Why there is no token; the values are labels of the token metric."""
 
-    REFUSED = "refused"  # the authorisation server knows us and says no
-    UNREACHABLE = "unreachable"  # no answer, or not now
-    UNUSABLE = "unusable"  # what answers is not a token endpoint
+    REFUSED = "refused"  # the authorisation server answered with a refusal
+    UNREACHABLE = "unreachable"  # no answer, or a temporary refusal
+    UNUSABLE = "unusable"  # the server that answers is not a token endpoint
 
 
 @dataclass(frozen=True, slots=True)
 class NoToken:
-    """`reason` is a sentence for the operator without secrets; `code` is OAuth's error code, if one was given."""
+    """Why there is no token. `reason`: a sentence for the operator, without secrets. `code`: OAuth's error code, if the answer has one."""
 
     reason: str
     trouble: TokenErrorKind
@@ -38,7 +38,7 @@ class NoToken:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A token as it was given. `life` is in seconds, None when it was not told or makes no sense."""
+    """A token as the endpoint gave it. `life`: in seconds, None when the answer has none or an invalid one."""
 
     value: str = field(repr=False)
     life: float | None
@@ -47,7 +47,7 @@ class Granted:
 
 
 def form(grant: Grant, refresh: str | None = None) -> dict[str, str]:
-    """The fields of a token request, without those that prove the client; with a refresh token in place of the grant when one is given."""
+    """The fields of a token request, without those that authenticate the client. A given refresh token replaces the grant."""
     if refresh:
         return dict(grant.parameters) | {"grant_type": "refresh_token", "refresh_token": refresh}
     fields = dict(grant.parameters) | {"grant_type": grant.type}
@@ -57,7 +57,7 @@ def form(grant: Grant, refresh: str | None = None) -> dict[str, str]:
 
 
 def read_answer(result: Answer | Failure, grant: Grant, place: str) -> Granted | NoToken:
-    """What a token request brought; `place` is the token address without its query."""
+    """The result of a token request. `place`: the token address without its query."""
     if isinstance(result, Failure):
         return NoToken(f"no token: {result.reason}", TokenErrorKind.UNREACHABLE)
     value = _json(result)
@@ -110,7 +110,7 @@ def _granted(value: Any) -> Granted | None:
 
 
 def life_of(value: Any) -> float | None:
-    """The seconds that an answer gives; None for what makes no sense."""
+    """The lifetime in an answer, in seconds; None for an invalid value."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Stands before the transport and holds writes back: what leaves here in a plan is what would leave for the network, made by the same code."""
+"""Intercepts requests before the transport and holds writes back. The same code makes them, so a plan shows the requests that would go to the network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_HEADERS: Mapping[str, str] = {}
 CREATED = 201
 NOT_FOUND = 404
 Intercept = Callable[[str, Send, str], Send]
-"""Makes a way to send of the address of an API, of the way to the network, and of the name of the query parameter that holds a credential."""
+"""Makes a `Send` from the address of an API, the `Send` to the network, and the name of the query parameter that holds a credential."""
 
 
 def straight(_base: str, send: Send, _credential: str = "") -> Send:
@@ -33,9 +33,9 @@ def straight(_base: str, send: Send, _credential: str = "") -> Send:
 
 @dataclass
 class RequestRecorder:
-    """Records the requests of clients and integrations. `reads`: reads go to the network. `strict`: what nothing answers is a mistake of the example.
+    """Records the requests of clients and integrations. `reads`: reads go to the network. `strict`: a request without an answer is a mistake of the example.
 
-    `unanswered`: reads and methods that neither the network nor `answers` answered; a list that nothing answers is empty.
+    `unanswered`: reads and methods without an answer from the network or `answers`; a list without an answer is empty.
     """
 
     reads: bool = False
@@ -45,7 +45,7 @@ class RequestRecorder:
     unanswered: list[str] = field(default_factory=list)
 
     def begin(self, answers: Answers | None = None) -> None:
-        """Forget what was recorded, before the next input."""
+        """Discard the recorded requests, before the next input."""
         self.requests, self.unanswered, self.answers = [], [], answers or Answers()
 
     def intercept(self, base: str, send: Send, credential: str = "") -> Send:
@@ -80,7 +80,7 @@ def recorded(call: Call, path: str, credential: str, *, asked: bool) -> PlannedR
 
 
 def content_of(call: Call) -> Any:
-    """The body as a JSON value that is written as the same bytes; text where it is no JSON."""
+    """The body as a JSON value that encodes to the same bytes; as text if it is not JSON."""
     if call.data is None:
         return None
     if any(name.lower() == "content-type" and value.startswith("application/json") for name, value in call.headers.items()):
@@ -89,7 +89,7 @@ def content_of(call: Call) -> Any:
 
 
 def last_record(data: bytes | None) -> Any:
-    """What Halo answers to a write: the last record as it was sent."""
+    """Halo's answer to a write: the last record as it was sent."""
     try:
         sent = None if data is None else decode(data)
     except Undecodable:
@@ -114,7 +114,7 @@ def offline_client(client: Client) -> Client:
 
 @asynccontextmanager
 async def offline_transport(_client: Client) -> AsyncIterator[Send]:
-    """Answers every request with a token: the only ones that reach it ask for one."""
+    """A transport that answers every request with a token: it gets only token requests."""
 
     async def send(_call: Call) -> Answer | Failure:
         return Answer(200, JSON, encode({"access_token": "offline", "expires_in": 30 * 86400}))

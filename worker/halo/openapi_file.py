@@ -12,7 +12,7 @@ from worker.config.routes import Client, Grant
 from worker.core.errors import WorkerError
 from worker.halo.transport import Call, Failure, open_transport
 
-TIMEOUT = 60.0  # seconds for one part of the answer, and for all of it
+TIMEOUT = 60.0  # seconds for one part of the answer, and for the whole answer
 
 
 class NotFetched(WorkerError):
@@ -20,7 +20,7 @@ class NotFetched(WorkerError):
 
 
 def openapi_address(url: URL) -> URL:
-    """The address of the file: as given, or that of the Halo whose address is given."""
+    """The address of the file: `url` itself if it names a file, else the file of the Halo at `url`."""
     if url.path.lower().endswith(".json"):
         return url
     base = url.path.rstrip("/").removesuffix("/api")
@@ -28,7 +28,7 @@ def openapi_address(url: URL) -> URL:
 
 
 async def fetch_openapi(url: URL, client: Client | None = None) -> bytes:
-    """The content of the file. `client`: whose proxy and certificates are used. Raises `NotFetched`, and `ConfigError` for the client's."""
+    """The content of the file. `client`: use its proxy and certificates. Raises `NotFetched`; `ConfigError` if these cannot be used."""
     address = openapi_address(url)
     place = str(address.with_query(None))
     plain = replace(client, headers={}) if client else Client("catalogue", str(url), Grant("client_credentials", ""))  # headers may hold secrets

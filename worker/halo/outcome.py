@@ -1,4 +1,4 @@
-"""Classifies what a request to Halo resulted in: the only module that reads statuses, content types and bodies."""
+"""Classifies the result of a request to Halo: the only module that reads statuses, content types and bodies."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def parse_date(text: str | None) -> datetime | None:
 
 
 def retry_after(answer: Answer, date: datetime | None) -> float | None:
-    """Return the seconds that `Retry-After` asks to wait, None for a missing or invalid one. A date is relative to Halo's own clock."""
+    """Return the wait in `Retry-After`, in seconds; None for a missing or invalid one. A date is relative to Halo's own clock."""
     text = answer.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9]) or None

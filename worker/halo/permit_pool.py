@@ -1,4 +1,4 @@
-"""The permits that this replica has in its hands, and those that it owes for requests that run long."""
+"""The permits that this replica holds, and those that it owes for long requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.core.ports import Clock, Permits
 
 
 class PermitPool:
-    """One question at a time goes out, while a sender waits or permits are owed. `filled` is called when a permit has come in."""
+    """Asks for one permit at a time while a sender waits or the pool owes permits. It calls `filled` when a permit has arrived."""
 
     def __init__(self, permits: Permits, renewal: float, clock: Clock, filled: Callable[[], None]) -> None:
         self._permits = permits
@@ -23,19 +23,19 @@ class PermitPool:
         self._withdraw: Callable[[], None] | None = None
 
     def available(self) -> bool:
-        """Whether a request may start now; when not, a permit is asked for. What is owed is paid first, and permits that were kept too long are thrown away."""
+        """Whether a request may start now; if not, ask for a permit. The pool first pays the permits that it owes, and drops expired ones."""
         self._pay()
         if not self._held:
             self._ask()
         return bool(self._held)
 
     def consume(self) -> None:
-        """For a request that starts now, right after `has_one`."""
+        """Take a permit for a request that starts now. Call it right after `available`."""
         self._spend()
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """While a request runs: a further permit falls due each `renewal` seconds, since Halo may count it late."""
+        """Owe a further permit each `renewal` seconds while a request runs in the block: Halo may count it late."""
         loop = asyncio.get_running_loop()
         timer: asyncio.TimerHandle
 
@@ -52,7 +52,7 @@ class PermitPool:
             timer.cancel()
 
     def cancel_pending(self) -> None:
-        """No sender waits any more."""
+        """Withdraw the question when no sender waits any more, unless the pool owes permits."""
         if self._withdraw is not None and not self._owed:
             self._withdraw()
             self._withdraw = None

@@ -1,4 +1,4 @@
-"""Ends waiting when the worker stops: what has not left by then stays unsent, and what is under way is not disturbed."""
+"""Ends waits when the worker stops: waiting requests stay unsent, and requests in flight continue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 
 class ShutdownGate:
-    """Requests wait without limit for their token and their turn until `close` is called; from then on only requests that need not wait are sent."""
+    """Requests wait without limit for their token and their turn until `close`. After that, only requests that need not wait are sent."""
 
     def __init__(self) -> None:
         self._closed = False
@@ -16,7 +16,7 @@ class ShutdownGate:
 
     @asynccontextmanager
     async def wait(self) -> AsyncIterator[None]:
-        """Around waiting. Raises TimeoutError when the gate closes."""
+        """Guard the waiting in the block. Raises TimeoutError when the gate closes."""
         async with asyncio.timeout(None) as limit:
             self._waiting.add(limit)
             if self._closed:

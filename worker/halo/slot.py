@@ -46,7 +46,7 @@ class SharedAccess:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reservations:
-    """Where the slots of one client come from. `api`: the address below which it sends."""
+    """Makes the slots of one client. `api`: the base address of its requests."""
 
     access: SharedAccess
     api: str
@@ -54,12 +54,12 @@ class Reservations:
     clock: Clock
 
     def reserve(self, request: Request, priority: int, seconds: float | None, *, after: Exchange | None) -> HaloSlot:
-        """A slot to enter. `seconds`: for the exchange; None: the client's own limit. `after`: the exchange whose token Halo refused."""
+        """A slot to enter. `seconds`: timeout of the exchange; None: the client's own. `after`: the exchange whose token Halo refused."""
         return HaloSlot(self, request, priority, seconds, "" if after is None else after.stale_token)
 
 
 class HaloSlot:
-    """Implements `worker.core.ports.Slot`. It holds its turn from when it is entered until it is sent or left."""
+    """Implements `worker.core.ports.Slot`. It holds its turn from entry until it is sent or left."""
 
     def __init__(self, source: Reservations, request: Request, priority: int, seconds: float | None, stale_token: str) -> None:
         self.request = request
@@ -72,7 +72,7 @@ class HaloSlot:
         self._call: Call | None = None
 
     async def __aenter__(self) -> HaloSlot | Exchange:
-        """Wait for a token and a turn; an exchange says why nothing can be sent."""
+        """Wait for a token and a turn. A returned exchange says why nothing can be sent."""
         entered = False
         try:
             refused = await self.acquire()
@@ -86,7 +86,7 @@ class HaloSlot:
         self.release()
 
     async def acquire(self) -> Exchange | None:
-        """Take a token and a turn, and build the call; an exchange says why not."""
+        """Take a token and a turn, and build the call. Return None, or an exchange with the reason why that failed."""
         access, stale = self._source.access, self._stale_token or None
         self._token = access.auth.token_now(stale)
         self._turn = None if self._token is None else access.budget.acquire_now(self._priority)
@@ -106,7 +106,7 @@ class HaloSlot:
         except TimeoutError:
             self.release()
             return Exchange(Fate.NOT_SENT, reason=STOPPED)
-        self._token = access.auth.ready() or token  # it may have been renewed during the wait for the turn
+        self._token = access.auth.ready() or token  # the token may have been renewed during the wait for the turn
         return None
 
     async def _prepare(self) -> Exchange | None:
@@ -120,14 +120,14 @@ class HaloSlot:
         return None
 
     def release(self) -> None:
-        """Give the turn back; a sent request keeps its place in the budget's window."""
+        """Return the turn to the budget. A sent request keeps its place in the budget's window."""
         if self._turn is not None:
             self._source.access.budget.release(self._turn)
             self._turn = None
 
     async def send(self, until: float | None = None) -> Exchange:
         exchange, interrupted = await self._send(until)
-        if interrupted and self.request.method == "GET":  # the connection broke before the answer: reading again is harmless
+        if interrupted and self.request.method == "GET":  # the connection broke before the answer: a second read is harmless
             refused = await self.acquire()
             exchange = refused if refused is not None else (await self._send(until))[0]
         if exchange.status == HTTPStatus.UNAUTHORIZED and not self._stale_token and self._token is not None:
@@ -154,7 +154,7 @@ class HaloSlot:
         return exchange, isinstance(result, Failure) and result.interrupted
 
     def _without_our_secrets(self, result: Answer | Failure) -> Answer | Failure:
-        """A refusal may quote what was sent, and its reason goes into logs, headers and answers of commands."""
+        """The result with known secrets masked: a refusal may quote the request, and its reason goes into logs, headers and answers of commands."""
         if isinstance(result, Failure) or result.status < HTTPStatus.BAD_REQUEST or not result.body:
             return result
         access = self._source.access
@@ -163,17 +163,17 @@ class HaloSlot:
 
 
 def entity_of(path: str) -> str:
-    """The first segment of a path: the others may be ids and codes."""
+    """The first segment of a path; the other segments may be ids and codes."""
     return path.split("/", 2)[1]
 
 
 def about(request: Request, client: str) -> Mapping[str, Value]:
-    """What its span says of a request. The trace goes no further: Halo hands no trace context on, and a tenant's log is no place for it."""
+    """The attributes of a request's span. The trace ends here: Halo does not pass a trace context on, and it does not belong in a tenant's log."""
     return {"http.request.method": request.method, "halo.client": client, "halo.entity": entity_of(request.path)}
 
 
 async def build_http_call(request: Request, api: str, token: str, seconds: float | None) -> Call:
-    """Raises `Undecodable` when the path or the payload cannot be sent as they are."""
+    """Build the HTTP call of a request. Raises `Undecodable` when the path or the payload cannot be sent as they are."""
     if not PATH.fullmatch(request.path):
         raise Undecodable("the path is not encoded, or leads out of the API")
     headers = {"Authorization": f"Bearer {token}"}

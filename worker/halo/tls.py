@@ -1,4 +1,4 @@
-"""TLS contexts of connections: which certificates are believed, and which one the worker shows."""
+"""TLS contexts of connections: the certificates that the worker trusts, and the one that it presents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from worker.core.errors import ConfigError, Problem
 
 
 def tls_context(owner: str, ca_file: str | None = None, cert_file: str | None = None, key_file: str | None = None) -> ssl.SSLContext:
-    """The system's authorities and those of `ca_file`; with the certificate of `cert_file`. Raises `ConfigError` for a file that cannot be used; `owner`: for its text."""
+    """A context that trusts the system's authorities and those of `ca_file`, and presents the certificate of `cert_file`.
+
+    Raises `ConfigError` for a file that cannot be used. `owner`: for the text of the error.
+    """
     context = ssl.create_default_context()
     if ca_file is not None:
         require_file(owner, "ca_file", ca_file)
@@ -24,7 +27,7 @@ def tls_context(owner: str, ca_file: str | None = None, cert_file: str | None = 
         if key_file is not None:
             require_file(owner, "key_file", key_file)
         try:
-            context.load_cert_chain(cert_file, key_file, password=lambda: "")  # without one OpenSSL asks on the terminal
+            context.load_cert_chain(cert_file, key_file, password=lambda: "")  # without a password OpenSSL asks on the terminal
         except ssl.SSLError:
             reason = "it must be a certificate in PEM, and its key must fit it and have no passphrase"
             raise unusable(owner, "cert_file", cert_file, reason) from None
@@ -34,7 +37,7 @@ def tls_context(owner: str, ca_file: str | None = None, cert_file: str | None = 
 
 
 def require_file(owner: str, member: str, path: str) -> None:
-    """Opening a pipe would wait without end."""
+    """Raise `ConfigError` for anything but a file: opening a pipe would wait for ever."""
     if Path(path).exists() and not Path(path).is_file():
         raise unusable(owner, member, path, "it is not a file")
 

@@ -1,4 +1,4 @@
-"""Where the tokens of an auth manager come from: a token endpoint, asked with an OAuth grant."""
+"""The source of an auth manager's tokens: a token endpoint, with an OAuth grant."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class TokenSource(Protocol):
     async def obtain(self) -> Granted | NoToken: ...
 
     def forget_session(self) -> None:
-        """The last token was rejected: ask with the credentials themselves, and not with what came with that token."""
+        """After a rejected token: ask with the credentials themselves next time, and not with the refresh token that came with it."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenEndpoint:
-    """How a token endpoint is reached. `name` is for logs and metrics; `timeout`: seconds for one request."""
+    """Sends requests to a token endpoint. `name`: for logs and metrics. `timeout`: seconds for one request."""
 
     name: str
     find_address: FindAddress
@@ -82,7 +82,7 @@ class GrantSource:
         self._refresh = None
 
     async def obtain(self) -> Granted | NoToken:
-        """One token call; a second one only when the first brought the news that its refresh token or secret is out of date."""
+        """Make one token call; a second one only when the first shows that the refresh token or the secret is out of date."""
         result = await self._obtain()
         if isinstance(result, Granted):
             self._refresh = result.refresh or self._refresh
@@ -108,7 +108,7 @@ class GrantSource:
         return result
 
     def _reloaded(self) -> bool:
-        """Whether the secret has changed where it is kept."""
+        """Read the grant again, and return whether it has changed."""
         try:
             grant = self._reload() if self._reload else self._grant
         except ConfigError:

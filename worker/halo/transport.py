@@ -1,4 +1,4 @@
-"""One HTTP request to Halo, to an authorisation server or to another API: an answer, or why there is none; nothing is raised for what the network does."""
+"""Sends one HTTP request to Halo, an authorisation server or another API: returns an answer, or why there is none. Network errors are not raised."""
 
 from __future__ import annotations
 
@@ -21,45 +21,45 @@ from worker.core.errors import ConfigError, Oversized, Problem, Undecodable
 from worker.halo.failures import NETWORK_ERRORS, Interrupted, describe, is_refused
 from worker.halo.tls import tls_context
 
-ANSWER_LIMIT = 64 * 1024 * 1024  # a list without paging has been seen to weigh 36 MB
-ANSWER_VALUES = 4_000_000  # as many as such a list has; most of Halo's are numbers and flags, of some 40 bytes each
+ANSWER_LIMIT = 64 * 1024 * 1024  # a list without paging was seen with 36 MB
+ANSWER_VALUES = 4_000_000  # the values of such a list; most of Halo's are numbers and flags, of some 40 bytes each
 ERROR_LIMIT = 1024 * 1024
 CHUNK = 256 * 1024
 PIECEWISE = 1024 * 1024
 CONNECT_LIMIT = 15.0
-TOTAL_FACTOR = 4  # a large list takes longer than the pause between two of its bytes, an answer of one byte a second does not go on for ever
+TOTAL_FACTOR = 4  # a large list takes longer in all than the pause between two of its bytes; an answer of one byte a second must end too
 KEEPALIVE = 2.0
-"""Seconds that an idle connection is used again. A server that closes an idle connection at the very moment when we send makes a create doubtful; none closes
-that early, and a busy worker still saves the handshakes (a fresh connection for each write costs two round trips more with TLS)."""
+"""Seconds for which the worker may use an idle connection again. A server that closes an idle connection just as we send makes a create doubtful. No server
+closes that early, and a busy worker still saves the handshakes (a new connection for each write costs two more round trips with TLS)."""
 TOO_LARGE = "the answer is larger than"
 OURS = frozenset({"authorization", "host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What to send; headers and data may hold secrets."""
+    """A request to send. Headers and data may hold secrets."""
 
     method: str
     url: URL
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     data: bytes | None = field(default=None, repr=False)
     timeout: float | None = None
-    """Seconds for the whole of it, in place of the session's own limits (but for connecting)."""
+    """Seconds for the whole call, in place of the session's limits (except those for connecting)."""
     not_after: float | None = None
-    """The monotonic time after which its first byte must not be written any more."""
+    """The monotonic time after which its first byte must not be written."""
     name: str = ""
     """The full name of an integration's method; empty for a request to Halo."""
     customer: str = ""
-    """The key of the customer whom it is for, where the integration has customers."""
+    """The key of the customer for whom it is sent, if the integration has customers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `body` is None when it could not be read to its end; `problem` says why. `local`: it was made on this machine, and nothing was sent."""
+    """The answer to a call. `body`: None when it could not be read to its end; `problem` says why. `local`: made on this machine, and nothing was sent."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict, repr=False)
-    """With names in lower case: of a header that came several times the last one, of `link` all in one text."""
+    """Headers with names in lower case. Of a repeated header the last one counts; all `link` headers are joined into one text."""
     body: bytes | None = field(default=b"", repr=False)
     problem: str = ""
     local: bool = False
@@ -67,7 +67,7 @@ class Answer:
 
     @property
     def is_large(self) -> bool:
-        """Whether its body is read in a thread."""
+        """Whether the body is so large that it must be read in a thread."""
         return self.body is not None and len(self.body) > LARGE
 
     @property
@@ -84,7 +84,7 @@ class Answer:
 
     @property
     def is_page(self) -> bool:
-        """Whether a web page stands where data should."""
+        """Whether the body is a web page instead of data."""
         return self.media_type in {"text/html", "application/xhtml+xml"} or (self.body or b"")[:64].lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
     @property
@@ -98,8 +98,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No answer. `sent`: some of the request may have arrived. `interrupted`: the connection ended before the answer began. `refused`: it is not allowed to go there.
-    `withheld`: it was not to be sent any more.
+    """No answer. `sent`: part of the request may have arrived. `interrupted`: the connection ended before the answer began. `refused`: its target is not
+    allowed. `withheld`: its time to be sent was over.
     """
 
     reason: str
@@ -110,7 +110,7 @@ class Failure:
 
 
 class TooLate(Exception):
-    """The request must not be sent any more."""
+    """It is too late to send the request."""
 
 
 @dataclass(slots=True)
@@ -121,13 +121,13 @@ class Mark:
     sent: bool = False
 
     def begin(self) -> None:
-        """The first byte is about to be written. Raises `TooLate`."""
+        """Note that the first byte is about to be written. Raises `TooLate`."""
         if self.not_after is not None and asyncio.get_running_loop().time() > self.not_after:  # a process may be stopped at any moment, and go on an hour later
             raise TooLate
         self.sent = True
 
     async def once(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        """Have the request set this mark, and keep aiohttp from repeating a GET or DELETE: the repetition would be outside the budget, and a DELETE would be answered 404."""
+        """Let the request set this mark, and keep aiohttp from repeating a GET or DELETE: the budget would not count it, and a DELETE would get a 404."""
         if not isinstance(request, MarkedRequest):
             raise TypeError("a session of `open_session` makes marked requests")
         request.mark = self
@@ -140,7 +140,7 @@ class Mark:
 
 
 class MarkedRequest(aiohttp.ClientRequest):
-    """Sets its mark once it has a connection and before it writes. aiohttp's traces tell the same, for some 20 further calls in each request."""
+    """Sets its mark after it has a connection and before it writes. aiohttp's traces show the same, but cost some 20 further calls a request."""
 
     mark: Mark | None = None
 
@@ -155,7 +155,7 @@ Send = Callable[[Call], Awaitable[Answer | Failure]]
 
 @asynccontextmanager
 async def open_transport(client: Client, answer_limit: int = ANSWER_LIMIT, socket_factory: aiohttp.SocketFactoryType | None = None) -> AsyncIterator[Send]:
-    """The way to Halo for one client; `socket_factory` may refuse connections. Raises `ConfigError` when its CA file or its headers cannot be used."""
+    """Open the transport of one client to Halo. `socket_factory` may refuse connections. Raises `ConfigError` when its CA file or headers cannot be used."""
     connect = min(CONNECT_LIMIT, client.timeout)
     limits = aiohttp.ClientTimeout(total=connect + TOTAL_FACTOR * client.timeout, connect=connect, sock_connect=connect, sock_read=client.timeout)
     headers = {"Accept": "application/json"} | _own_headers(client)
@@ -165,7 +165,7 @@ async def open_transport(client: Client, answer_limit: int = ANSWER_LIMIT, socke
 
 
 def giving_up_after(seconds: float) -> aiohttp.SocketFactoryType:
-    """Makes sockets that drop what is not received in time: the system would try for a quarter of an hour, and a create would arrive that was long given up."""
+    """Makes sockets that give up unacknowledged data in time. The system would try for a quarter of an hour: a create could arrive long after its timeout."""
 
     def new_socket(address: aiohttp.AddrInfoType) -> socket.socket:
         made = socket.socket(address[0], address[1], address[2])
@@ -177,7 +177,7 @@ def giving_up_after(seconds: float) -> aiohttp.SocketFactoryType:
 
 
 def new_connector(tls: ssl.SSLContext, socket_factory: aiohttp.SocketFactoryType | None = None) -> aiohttp.TCPConnector:
-    # no limit of connections: flows bound what they have in flight, and waiting for a place in the pool would look like a server that does not answer
+    # no limit of connections: flows limit their requests in flight, and a wait for a place in the pool would look like a server that does not answer
     return aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE, ssl=tls, ttl_dns_cache=30, socket_factory=socket_factory)
 
 
@@ -185,7 +185,7 @@ def new_connector(tls: ssl.SSLContext, socket_factory: aiohttp.SocketFactoryType
 async def open_session(
     connector: aiohttp.TCPConnector, limits: aiohttp.ClientTimeout, headers: Mapping[str, str], answer_limit: int, proxy: str | None = None
 ) -> AsyncIterator[Send]:
-    """A way to send requests, without cookies, redirects, or anything from the environment. `headers` go with each call that does not set them itself."""
+    """Open a session that sends requests without cookies, redirects, or settings from the environment. `headers`: defaults for each call."""
     headers = {"User-Agent": f"halo-worker/{__version__}", "Accept-Encoding": "gzip, deflate", **headers}
     async with aiohttp.ClientSession(
         connector=connector,
@@ -194,7 +194,7 @@ async def open_session(
         proxy=proxy,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
-        auto_decompress=False,  # `unpacked` counts before it unpacks
+        auto_decompress=False,  # `Unpacker` limits the size while it unpacks
         skip_auto_headers=("Content-Type",),
         request_class=MarkedRequest,
     ) as session:
@@ -232,7 +232,7 @@ async def _send(session: aiohttp.ClientSession, call: Call, answer_limit: int) -
 
 
 def payload_of(call: Call) -> bytes | BytesIO | None:
-    """The body as aiohttp is to send it: a large one piece by piece, so that it is neither copied as a whole nor holds up everything else."""
+    """The body for aiohttp. It sends a large one piece by piece, without a copy of the whole and without blocking all other work."""
     return BytesIO(call.data) if call.data is not None and len(call.data) > PIECEWISE else call.data
 
 

@@ -1,4 +1,4 @@
-"""A backfill: the history that a subscriber reads below its live work, as the part of its baton that says how far it is."""
+"""A backfill: the history that a subscriber reads with a lower priority than its live work. Its progress is a part of the baton."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self, get_args
 
 State = Literal["running", "done", "incomplete", "cancelled"]
-LONGEST_STEP = 60.0  # seconds between two turns that count as work; a longer time is an outage, and says nothing about the speed
+LONGEST_STEP = 60.0  # seconds between two turns that count as work; a longer time is an outage and does not show the speed
 MOMENTS = ("since", "until")
 NUMBERS = ("begun", "at", "spent")
 COUNTS = ("rows", "done", "published", "failures", "cut")
@@ -18,11 +18,13 @@ COUNTS = ("rows", "done", "published", "failures", "cut")
 class Backfill:
     """One backfill. Times without a zone are seconds since 1970.
 
-    - `since`, `until`: the update stamps that it covers; what changes after `until` is live work.
-    - `begun`: when an operator asked for it. `at`: the end of its last turn. `spent`: seconds of work, outages left out.
-    - `position`: where the scan is, as the flow writes it; None: it begins.
-    - `cut`: turns in a row that ended before their first page was done, since a poll was due. `rows`: rows dealt with. `done`, `total`: rows of the present pass, and rows that this pass has; `total` is None while that is not known.
-    - `published`: events that the broker has confirmed. `failures`: turns in a row that failed. `reason`: why the last one did, or why it is incomplete.
+    - `since`, `until`: the update stamps that it covers; changes after `until` are live work.
+    - `begun`: when an operator started it. `at`: the end of its last turn. `spent`: seconds of work, without outages.
+    - `position`: the position of the scan, as the flow writes it; None: the scan begins.
+    - `cut`: turns in a row that ended before their first page was done, since a poll was due. `rows`: processed rows.
+    - `done`, `total`: processed rows and all rows of the current pass; `total` is None while it is unknown.
+    - `published`: events that the broker has confirmed. `failures`: turns in a row that failed.
+    - `reason`: why the last turn failed, or why the backfill is incomplete.
     """
 
     id: str
@@ -47,29 +49,29 @@ class Backfill:
 
     @property
     def share(self) -> float | None:
-        """The part that is done, from 0 to 1."""
+        """The part that is done, from 0 to 1; None while it is unknown."""
         if self.state == "done":
             return 1.0
         return None if not self.total else min(1.0, self.done / self.total)
 
     @property
     def left(self) -> float | None:
-        """Seconds that remain at the speed so far; None while that is not known."""
+        """Seconds that remain at the speed so far; None while it is unknown."""
         share = self.share
         return None if not share or not self.running or not self.spent else self.spent * (1 - share) / share
 
     def worked(self, now: float, began: float) -> Self:
-        """The same after a turn that took from `began` until `now`. The time since the turn before counts too, since live work goes first."""
+        """The backfill after a turn from `began` to `now`. The time since the previous turn counts too, since live work goes first."""
         step = now - (self.at or began)
         return replace(self, at=now, spent=self.spent + (step if 0 <= step <= LONGEST_STEP else now - began))
 
     def as_object(self) -> dict[str, Any]:
-        """As the baton carries it."""
+        """The backfill as the baton carries it."""
         return asdict(self) | {name: getattr(self, name).isoformat() for name in MOMENTS}
 
     @classmethod
     def of(cls, document: Mapping[str, Any] | None) -> Self | None:
-        """None for none, and for what no worker wrote."""
+        """The backfill in a baton; None without one, and for a value that no worker wrote."""
         if document is None:
             return None
         try:

@@ -60,14 +60,14 @@ class Baton:
     """One subscriber's progress.
 
     - `epoch`, `generation`: the rank. `epoch` rises when an operator replaces the baton, `generation` with each turn.
-    - `cursor`: the newest update stamp that is dealt with.
+    - `cursor`: the newest update stamp that the subscriber has processed.
     - `learnt`: the first scan has ended. `polls`: number of scans that have ended.
     - `polled`, `due`, `full_due`: the last poll, the next turn and the next full scan, in seconds since 1970.
     - `scan`: the position of a scan that continues in the next turn, as the flow writes it; None between scans.
     - `known`: where the known records are.
     - `failures`: number of polls in a row that failed, up to the last one.
     - `key`: the members that make the keys of the known records; empty in the baton of an older worker.
-    - `backfill`: a backfill under way, or the last one, as `Backfill.as_object` writes it. `poll_due`: the next poll, while turns of a backfill come before it.
+    - `backfill`: the current backfill or the last one, as `Backfill.as_object` writes it. `poll_due`: the next poll, while turns of a backfill come before it.
     - `again`: an operator moved the cursor here. The next scan publishes every record updated since then, known or not.
     """
 
@@ -135,7 +135,7 @@ class Baton:
 
 
 def members(document: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
-    """The members of these types. Raises `KeyError` or `TypeError`, so that a wrong member does not fail turn after turn."""
+    """The members, checked for these types. Raises `KeyError` or `TypeError` here, so that a wrong member does not fail in every turn."""
     for name, valid in kinds.items():
         if type(document[name]) not in valid:
             raise TypeError(name)
@@ -143,17 +143,17 @@ def members(document: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) 
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """Raises `TypeError`."""
+    """The list of texts as a tuple. Raises `TypeError`."""
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
         raise TypeError(value)
     return tuple(value)
 
 
 def moment(text: Any) -> datetime | None:
-    """Raises `TypeError`, `ValueError`."""
+    """The time in UTC, None for null. Raises `TypeError`, `ValueError`."""
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
 
 
 def highest(batons: Iterable[Baton]) -> Baton:
-    """The baton with the highest rank. A replica that was presumed dead may have put another one."""
+    """The baton with the highest rank. A replica that seemed dead may have put another baton."""
     return max(batons, key=lambda baton: baton.rank)

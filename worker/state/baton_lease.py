@@ -21,7 +21,7 @@ NEWER_WAIT = 30.0  # seconds that a newer worker's baton waits before it is due 
 
 @dataclass(frozen=True, slots=True)
 class HeldBaton:
-    """A baton that was taken, and the deliveries to acknowledge once its successor is confirmed."""
+    """A baton that this replica took, and the deliveries to acknowledge once the broker has confirmed its successor."""
 
     baton: Baton
     deliveries: tuple[Delivery, ...]
@@ -46,7 +46,7 @@ class BatonLease:
         return await self._arrived.get()
 
     async def take(self, arrived: Delivery) -> HeldBaton | None:
-        """Take the baton that arrived, and drain both queues: of several batons the highest counts. None when none of them is plausible."""
+        """Take the baton that arrived, and drain both queues: the highest of several batons counts. None when no baton is plausible."""
         deliveries = [arrived]
         for queue in (wait_queue(self._subscriber), state_queue(self._subscriber)):
             while (more := await self._channel.get(queue)) is not None:
@@ -73,7 +73,7 @@ class BatonLease:
         return HeldBaton(highest(batons), tuple(deliveries))
 
     async def _set_aside(self, delivery: Delivery, error: BatonUnreadable) -> None:
-        """Put a newer worker's baton back for that worker; drop any other message, which is there by mistake."""
+        """Return a newer worker's baton for that worker; drop any other message, which is there by mistake."""
         if error.newer:
             again = Message(delivery.message.body, expiration=NEWER_WAIT)
             await self._channel.publish(again, routing_key=wait_queue(self._subscriber))
@@ -117,17 +117,17 @@ async def put_baton(channel: Channel, clock: Clock, subscriber: str, baton: Bato
 
 
 async def forward_due(broker: Broker, subscriber: str) -> None:
-    """Forward a baton that became due while its wait queue was read. To be called after a `get` from that queue that found nothing.
+    """Forward a baton that became due while its wait queue was read. Call it after a `get` from that queue that found nothing.
 
     RabbitMQ holds back a message that expires during a `basic.get`, until the queue gets a consumer or another message. Seen on 3.10.8 and 4.0.5, in 4 to 7 % of
     the gets at that moment.
     """
     async with broker.channel(prefetch=1) as channel:
-        await channel.consume(wait_queue(subscriber), lambda _: None, keep=up_to(0))  # a baton that it is handed returns with the channel
+        await channel.consume(wait_queue(subscriber), lambda _: None, keep=up_to(0))  # a delivered baton returns to its queue with the channel
 
 
 @asynccontextmanager
 async def open_lease(broker: Broker, clock: Clock, subscriber: str, metrics: Metrics | None = None) -> AsyncIterator[tuple[BatonLease, Channel]]:
-    """A lease on a channel of its own, on the publishing connection. Leaving it returns a baton that was not passed on."""
+    """A lease on a separate channel of the publishing connection. At exit a baton that was not passed on returns to its queue."""
     async with broker.channel(prefetch=1, publishing=True) as channel:
         yield BatonLease(broker, channel, clock, subscriber, Metrics() if metrics is None else metrics), channel

@@ -1,4 +1,4 @@
-"""Create the first baton of a subscriber exactly once, and again only where the route says so."""
+"""Create the first baton of a subscriber exactly once, and again only if the route allows it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOCK_RETRY = 0.2
 
 
 async def ensure_baton(broker: Broker, clock: Clock, subscriber: str, *, records: bool = True) -> None:
-    """Declare the subscriber's state, and put its first baton unless a replica has done so before. `records`: whether it knows records. Raises `TopologyMismatch`."""
+    """Declare the subscriber's state, and put its first baton unless a replica did so before. `records`: it has known records. Raises `TopologyMismatch`."""
     while True:
         async with broker.lock(birth_lock(subscriber)) as mine:
             if mine:
@@ -35,12 +35,12 @@ async def _bootstrap(broker: Broker, clock: Clock, subscriber: str, *, records: 
 
 
 async def put_new_baton(broker: Broker, subscriber: str, baton: Baton) -> None:
-    """Put a baton that no replica holds. A second one, after a crash right here, does no harm: the next lease merges them."""
+    """Put a baton that no replica holds. After a crash at this point a second baton does no harm: the next lease merges them."""
     await broker.publish(Message(baton.encode()), routing_key=state_queue(subscriber))
 
 
 async def baton_visible(broker: Broker, subscriber: str) -> bool:
-    """Whether a baton waits or is due. False also while a replica holds it, or the broker holds it back: then it is forwarded."""
+    """Whether a baton waits or is due. Also False while a replica holds it, or the broker holds it back: then forward it."""
     depths = [await broker.queue_depth(state_queue(subscriber)), await broker.queue_depth(wait_queue(subscriber))]
     if not any(depths):
         await forward_due(broker, subscriber)
@@ -48,7 +48,7 @@ async def baton_visible(broker: Broker, subscriber: str) -> bool:
 
 
 async def restart_baton(broker: Broker, clock: Clock, subscriber: str) -> bool:
-    """Put a new first baton that outranks one that may come back. False when another replica does it or has done it."""
+    """Put a new first baton that outranks one that may come back. False when another replica does so or did so."""
     async with broker.lock(birth_lock(subscriber)) as mine:
         if not mine or await baton_visible(broker, subscriber):
             return False

@@ -1,4 +1,4 @@
-"""What is known of the stream of claims: who was first for each key, for about a day, in bounded memory."""
+"""The claims read from their stream: the first owner of each key, for about a day, in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worker.state.stream_follower import Position
 
 VERSION = 1
 KEPT = 86_400  # seconds that a claim holds
-MOST = 1_000_000  # keys; beyond it the oldest are forgotten early
+MOST = 1_000_000  # keys; with more, the oldest are forgotten early
 KEY_BYTES, OWNER_BYTES, TIME_BITS = 16, 8, 40
 TIME_MASK = (1 << TIME_BITS) - 1
 
@@ -30,12 +30,12 @@ def digest(text: str, size: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One claim as it stands in the stream. Keys and message ids come from outside and may be long or hold customer data: only their digests travel."""
+    """One claim as the stream holds it. Keys and message ids come from outside and may be long or hold customer data: so it has only their digests."""
 
     key: str
     owner: str
     at: int
-    """Seconds since 1970, by the clock of the one who claims."""
+    """Seconds since 1970, by the clock of the replica that claims."""
 
     @classmethod
     def of(cls, key: str, message_id: str, at: float) -> Self:
@@ -47,7 +47,7 @@ class Entry:
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Self:
-        """Raises `NotAClaim`."""
+        """The claim in a document. Raises `NotAClaim`."""
         try:
             entry = cls(document["key"], document["owner"], document["at"])
             int(entry.key, 16), int(entry.owner, 16)
@@ -66,12 +66,12 @@ class Entry:
 
 
 def encoded(entries: Sequence[Entry]) -> bytes:
-    """Claims as one message of the stream: they are made in this order."""
+    """Claims as one message of the stream; their order decides."""
     return orjson.dumps(entries[0].document if len(entries) == 1 else [entry.document for entry in entries])
 
 
 def decoded(body: bytes) -> list[Entry]:
-    """Raises `NotAClaim`."""
+    """The claims in a message of the stream. Raises `NotAClaim`."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -83,10 +83,10 @@ def decoded(body: bytes) -> list[Entry]:
 
 
 class ClaimIndex:
-    """The winners so far. What it says depends on the entries alone, so all replicas that have read the same ones say the same.
+    """The winners so far. They depend on the entries alone, so all replicas that have read the same entries know the same winners.
 
-    A key and what is known of it are two whole numbers: a million of them are to fit into a small container. They are kept in two generations, and the older one
-    is dropped as a whole when the younger is full or a day long: taking single keys off the front of a large mapping is slow.
+    A key and its claim are two whole numbers: a million of them must fit into a small container. The index keeps two generations, and drops the older one as a
+    whole when the younger is full or a day long: to remove single keys from the front of a large mapping is slow.
     """
 
     def __init__(self, *, kept: int = KEPT, most: int = MOST) -> None:
@@ -96,7 +96,7 @@ class ClaimIndex:
         self._old: dict[int, int] = {}
         self._young_since = 0
         self.last: Position | None = None
-        """Offset and message id of the entry that was read last: reading goes on behind it, where it still stands."""
+        """Offset and message id of the last entry read. Reading continues after it if the stream still holds it."""
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -105,7 +105,7 @@ class ClaimIndex:
         self._young, self._old, self.last = {}, {}, None
 
     def add(self, entry: Entry) -> Claim:
-        """Take in the next entry of the stream, and tell what it was to the one who wrote it."""
+        """Add the next entry of the stream, and return the answer for its writer."""
         key, owner = int(entry.key, 16), int(entry.owner, 16)
         holder = self._holder(key)
         if holder is not None and entry.at - (holder & TIME_MASK) <= self._kept:
@@ -119,7 +119,7 @@ class ClaimIndex:
         return self.claimed_at(key, now) is not None
 
     def claimed_at(self, key: str, now: float) -> int | None:
-        """When the key was claimed, in seconds since 1970; None where it is not."""
+        """When the key was claimed, in seconds since 1970; None if it is not."""
         holder = self._holder(int(digest(key, KEY_BYTES), 16))
         return holder & TIME_MASK if holder is not None and now - (holder & TIME_MASK) <= self._kept else None
 

@@ -1,4 +1,4 @@
-"""The broker attachment of the moment, for what outlives attachments: handlers, and the public server."""
+"""The current broker attachment, for parts that outlive attachments: handlers, and the public server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NONE = "there is no broker at the moment"
 
 
 class CurrentBroker:
-    """Publishes, claims and joins lanes through whichever attachment there is; implements `Ledger` and `RunBroker`."""
+    """Publishes, claims and joins lanes through the current attachment; implements `Ledger` and `RunBroker`."""
 
     def __init__(self, codec: HeaderCodec, metrics: Metrics) -> None:
         self._codec = codec
@@ -36,7 +36,7 @@ class CurrentBroker:
 
     @asynccontextmanager
     async def attached(self, broker: Broker, clock: Clock, *, claiming: bool) -> AsyncIterator[None]:
-        """While this attachment lasts; `claiming`: whether a route needs claims."""
+        """Use this attachment in the block. `claiming`: a route needs claims."""
         self._broker, self._clock = broker, clock
         try:
             if not claiming:
@@ -48,7 +48,7 @@ class CurrentBroker:
             self._broker = self._ledger = None
 
     async def publish(self, message: Message, *, routing_key: str, exchange: str = "") -> None:
-        """As `Broker.publish`. Raises `BrokerUnreachable` at once while there is none."""
+        """Publish as `Broker.publish`. Raises `BrokerUnreachable` at once while there is no attachment."""
         if self._broker is None:
             raise BrokerUnreachable(NONE)
         await self._broker.publish(message, routing_key=routing_key, exchange=exchange)
@@ -60,12 +60,12 @@ class CurrentBroker:
             return await LaneResults(self._broker, self._clock, self._codec, self._metrics, self._is_over).join(queue, part, onward)
 
     async def _is_over(self, key: str) -> bool:
-        """Whether the visit after the one that iterates has begun. Raises `BrokerError`."""
+        """Whether the visit after the iterating visit has begun. Raises `BrokerError`."""
         run, _, visit = key.rpartition(":")
         return self._ledger is not None and visit.isdecimal() and len(visit) < LONGEST_VISIT and await self._ledger.knows(visit_key(run, int(visit) + 1))
 
     async def declare(self, topology: Topology) -> None:
-        """As `Broker.declare`. Raises `BrokerUnreachable` at once while there is none."""
+        """Declare as `Broker.declare`. Raises `BrokerUnreachable` at once while there is no attachment."""
         if self._broker is None:
             raise BrokerUnreachable(NONE)
         await self._broker.declare(topology)

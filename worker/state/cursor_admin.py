@@ -23,7 +23,7 @@ Successor = Callable[[Baton | None], Baton]
 
 
 class CannotReplaceBaton(WorkerError):
-    """The baton is one of a newer worker."""
+    """The baton belongs to a newer worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ async def read_status(broker: Broker, clock: Clock, subscriber: str) -> BatonSta
 async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor: Successor, *, patience: float) -> Baton:
     """Replace the baton by `successor(baton)`. Wait up to `patience` seconds while a replica holds it; then put `successor(None)`.
 
-    Raises what `successor` raises, and leaves the baton in its place.
+    If `successor` raises, the exception propagates and the baton stays in its place.
     """
     await ensure_baton(broker, clock, subscriber)
     until = clock.monotonic() + patience
@@ -72,7 +72,7 @@ async def replace_baton(broker: Broker, clock: Clock, subscriber: str, successor
 
 
 def outranking(baton: Baton, others: list[Baton], now: float) -> Baton:
-    """The baton in an epoch above those of `others`, and above that of one that is away and may come back."""
+    """The baton in an epoch above those of `others`, and above that of a baton that is away and may come back."""
     return replace(baton, epoch=max([int(now), *(other.epoch + 1 for other in others)]), generation=0, due=now, poll_due=0.0)
 
 
@@ -82,7 +82,7 @@ def with_cursor(baton: Baton | None, moment: datetime) -> Baton:
 
 
 async def with_readable_known(broker: Broker, subscriber: str, baton: Baton | None) -> Baton | None:
-    """The baton, without its known records where their stream no longer holds them."""
+    """The baton, without its known records if their stream no longer holds them."""
     if baton is None:
         return None
     try:

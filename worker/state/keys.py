@@ -1,4 +1,4 @@
-"""The key of the worker's own headers: made once for a virtual host, and kept in a stream that only workers may read."""
+"""The key of the worker's own headers: made once for each virtual host, and kept in a stream that only workers may read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def shared_key(broker: Broker, clock: Clock) -> bytes:
 
 
 async def _make(broker: Broker) -> None:
-    """Put a key into the stream. It is read from there afterwards: one of a replica that lost its connection before it made the mark may stand before it."""
+    """Put a key into the stream. The caller then reads the first key there: a replica that lost its connection before its mark may have put an earlier one."""
     made_before = await broker.queue_exists(KEYS_MADE)
     await broker.declare(keys_topology())
     if made_before:
@@ -41,7 +41,7 @@ async def _make(broker: Broker) -> None:
 
 
 async def _first(broker: Broker) -> bytes | None:
-    """The first key of the stream; None where it holds none. Raises `BrokerError`."""
+    """The first key of the stream; None if it holds none. Raises `BrokerError`."""
     if not await broker.queue_exists(KEYS):
         return None
     async with open_stream(broker, KEYS, "first", prefetch=1) as reader:

@@ -1,7 +1,7 @@
 """The stream of known records: a turn appends its changes, and sometimes a snapshot; the next turn reads them back.
 
-Each message names the one before it (`prev`), and the baton names the last. What a replica wrote without passing its baton on is in no chain, as if it had never
-been written. So the known records are exactly as old as the baton.
+Each message names the one before it (`prev`), and the baton names the last. Messages of a replica that did not pass its baton on belong to no chain and have no
+effect. So the known records are exactly as old as the baton.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class KnownStream:
         return floor
 
     async def _read_to(self, name: str, start: str | int) -> tuple[int, dict[str, dict[str, Any]]] | None:
-        """Read from `start` to the document `name`; return its offset and all documents by name, None where it does not arrive. Raises `ChannelLost`."""
+        """Read from `start` to the document `name`. Return its offset and all documents by name, None if it does not arrive. Raises `ChannelLost`."""
         chain: dict[str, dict[str, Any]] = {}
         async with open_stream(self._broker, self._stream, start, prefetch=PREFETCH) as reader:
             while batch := await reader.batch(SILENCE):
@@ -106,9 +106,9 @@ class KnownStream:
         return None
 
     async def _require_lost(self, name: str) -> None:
-        """Raises `ChannelLost` where the stream holds the document after all, or keeps back what is stored in it now: its silence proves nothing then.
+        """Raise `ChannelLost` if the stream holds the document after all, or does not deliver a mark stored now: then its silence proves nothing.
 
-        A node of a cluster can keep messages back for a minute after a fault. A mark that comes and `name` does not is a proof.
+        A node of a cluster can hold messages back for a minute after a fault. The document is lost if the mark arrives and `name` does not.
         """
         mark = new_id()
         async with open_stream(self._broker, self._stream, "first", prefetch=PREFETCH) as reader:
@@ -141,7 +141,7 @@ def chunked(keys: Iterable[str]) -> Iterator[list[str]]:
 
 
 def parts(delta: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A delta in pieces of at most `PART` records, in an order in which they can be applied."""
+    """A delta in pieces of at most `PART` records, in the order in which to apply them."""
     yield from ({"gone": chunk} for chunk in chunked(delta.get("gone", ())))
     puts = delta.get("put", {})
     for chunk in chunked(puts):

@@ -1,4 +1,4 @@
-"""The queue in which the lanes of an iteration meet: the last lane to end finds the parts of all."""
+"""The queue in which the lanes of an iteration leave their parts: the last lane to end finds the parts of all lanes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from worker.threads import in_thread_if_large
 logger = structlog.get_logger()
 LOCK_RETRY = 0.1  # seconds
 DEEPER = 72  # levels: a variable may be as deep as any document
-SMALL = 32 * 1024  # bytes of a part that is read whatever iteration it belongs to
-PART = "part of "  # begins the message ids of parts; those of an older worker have others, and are read
-LONGEST_ID = 200  # characters; a key beyond that, of many iterations inside each other, stands in the body alone
+SMALL = 32 * 1024  # bytes of a part that is read for any iteration
+PART = "part of "  # begins the message ids of parts; parts of an older worker have other ids, and are read
+LONGEST_ID = 200  # characters; a longer key, of deeply nested iterations, is only in the body
 
 
 Over = Callable[[str], Awaitable[bool]]
-"""Whether the run with the iteration of this key has gone on: a lane failed, and no replica takes the parts of the others any more."""
+"""Whether the run with the iteration of this key has continued: a lane failed, and no replica takes the parts of the other lanes any more."""
 
 
 async def never(_: str) -> bool:
@@ -36,7 +36,7 @@ async def never(_: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LaneResults:
-    """`codec`: proves the parts, so that a result which no worker wrote cannot become a variable of a run."""
+    """Joins the parts of lanes. `codec`: proves the parts, so that a forged result cannot become a variable of a run."""
 
     broker: Broker
     clock: Clock
@@ -45,7 +45,7 @@ class LaneResults:
     over: Over = never
 
     async def join(self, queue: str, part: LanePart, onward: Onward) -> bool:
-        """As `RunBroker.join`. A lock lets one lane look at a time: two that each hold a part would both find one missing."""
+        """Join as `RunBroker.join`. A lock lets one lane read at a time: two lanes that each hold a part would both find one missing."""
         body = encode({"key": part.key, "lane": part.lane, "document": part.document})
         await self.broker.publish(self.codec.proven(Message(body, message_id=id_of(part.key)), queue), routing_key=queue)
         while True:
@@ -56,9 +56,9 @@ class LaneResults:
             await self.clock.sleep(LOCK_RETRY)
 
     async def _together(self, channel: Channel, queue: str, part: LanePart, onward: Onward) -> bool:
-        """Take, publish and acknowledge on one channel; closing it returns the parts of other iterations to the queue, but for those that are over.
+        """Take, publish and acknowledge on one channel. At its close, parts of other iterations return to the queue, except iterations that are over.
 
-        Large parts of others come without their bodies: otherwise each lane that ends would decode the results of all iterations that are under way.
+        Large parts of other iterations come without their bodies: otherwise each lane that ends would decode the results of all current iterations.
         """
         taken: list[Delivery] = []
         found: dict[int, Any] = {}
@@ -105,18 +105,18 @@ class LaneResults:
 
 
 def check_together(size: int, values: int) -> None:
-    """Raises `Undecodable` where the results are more than the message of a run may hold: the others are not read any more, and take no memory."""
+    """Raise `Undecodable` when the results exceed the limits of a run's message. Further results are then not read, and take no memory."""
     if size > MAX_BYTES or values > MAX_VALUES:
         raise Undecodable(f"the results of its lanes have more than {MAX_BYTES:,} bytes or {MAX_VALUES:,} names and values together: no run can hold them")
 
 
 def id_of(key: str) -> str:
-    """The message id of an iteration's parts; empty for a key that is too long for one, and the broker's port then gives each an id of its own."""
+    """The message id of an iteration's parts. Empty for a key that is too long: the broker's port then gives each part a new id."""
     return f"{PART}{key}" if len(key) <= LONGEST_ID else ""
 
 
 def reading(key: str) -> Keep:
-    """Keeps the bodies of this iteration's parts, small ones, and those whose ids do not tell to which iteration they belong."""
+    """Keeps the bodies of this iteration's parts, small bodies, and bodies whose message id does not name an iteration."""
     mine = id_of(key)
 
     def keep(announced: Announced) -> bool:

@@ -11,7 +11,7 @@ Why an issuer, and nothing simpler:
 - Tokens that circulate between an available and a used queue need a fixed number of tokens for ever. RabbitMQ may lose or double one, which changes the limit
   for good. Such a bucket can also be emptied at once: every request then waits for up to a whole window.
 
-Permits expire within seconds and carry no history. Whatever is lost or doubled is forgotten with them.
+Permits expire within seconds and carry no history, so a lost or doubled permit has no lasting effect.
 """
 
 from __future__ import annotations
@@ -115,13 +115,13 @@ class PermitIssuer:
 
 
 def pause_message(seconds: float, now: float) -> Message:
-    """Tell the issuer that Halo answered 429. `now`: seconds since 1970."""
+    """The message that informs the issuer of a 429 from Halo. `now`: seconds since 1970."""
     limited = min(max(seconds, 0.0), PAUSE_LIMIT)
     return Message(orjson.dumps({"seconds": limited, "until": now + limited}), expiration=limited)
 
 
 def remaining(body: bytes, now: float) -> float:
-    """Seconds that a pause still lasts, at most its own length whatever the clocks say. 0 for a message that is no pause."""
+    """Remaining seconds of a pause, at most its own length even if clocks differ. 0 for a message that is no pause."""
     try:
         pause = decode(body)
         return max(0.0, min(float(pause["seconds"]), float(pause["until"]) - now, PAUSE_LIMIT))

@@ -19,7 +19,7 @@ from worker.core.repeats import Repeats
 from worker.metrics import Metrics
 from worker.state.permit_issuer import PermitIssuer, pause_message
 
-RETRY = 1.0  # seconds until the queues are tried again after a channel was lost alone
+RETRY = 1.0  # seconds until the next try after the loss of a channel alone
 UNSERVED = 1.0  # seconds without a permit after which a replica checks for an issuer
 ISSUER_CHECK = 0.5  # seconds between two such checks
 
@@ -60,13 +60,13 @@ class SharedPermits:
         self._wanted.set()
 
     async def serve(self, broker: Broker) -> None:
-        """Take permits, and issue them where no other replica does, until the attachment is lost."""
+        """Take permits, and issue them if no other replica does, until the attachment is lost."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat(self._take, broker))
             tasks.create_task(self._repeat(self._issue_where_missing, broker))
 
     async def _repeat(self, work: Callable[[Broker], Awaitable[None]], broker: Broker) -> None:
-        """Open a channel again that was lost alone. Both tasks have their own: a cancellation while a channel closes loses the attachment."""
+        """Repeat the work on a new channel when only the channel is lost. Each task has its own: a cancellation while it closes loses the attachment."""
         while not broker.lost:
             try:
                 await broker.declare(permits_topology(self._tenant))
@@ -88,7 +88,7 @@ class SharedPermits:
                     self._requests.popleft()(permit)
 
     async def _next(self, channel: Channel) -> Permit | None:
-        """The next permit that no other replica can have used, or None. A redelivered one may have been used; one that was long on its way is too old."""
+        """The next permit that no other replica can have used, or None. A redelivered permit may have been used; one that took long to arrive is too old."""
         asked = self._clock.monotonic()
         delivery = await channel.get(permits_queue(self._tenant))
         if delivery is None:
@@ -120,7 +120,7 @@ class SharedPermits:
             await broker.publish(pause_message(seconds, self._clock.now()), routing_key=pause_queue(self._tenant))
 
     async def _issue_where_missing(self, broker: Broker) -> None:
-        """Become the issuer when permits are missing and there is no mark. RabbitMQ logs each refused lock as an error, so the lock is tried only then."""
+        """Become the issuer when permits are missing and there is no mark. RabbitMQ logs each refused lock as an error, so try the lock only then."""
         while True:
             await self._unserved.wait()
             self._unserved.clear()
@@ -132,7 +132,7 @@ class SharedPermits:
 
 
 def requests_in(body: bytes) -> int:
-    """How many requests a permit allows; 0 for a message that is no permit."""
+    """The number of requests that a permit allows; 0 for a message that is no permit."""
     try:
         requests = decode(body)["requests"]
     except (Undecodable, KeyError, TypeError):

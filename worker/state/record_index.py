@@ -13,7 +13,7 @@ MAX_KNOWN = 1_000_000
 @dataclass(slots=True)
 class RecordIndex:
     """`hashes`: record key to content hash. `missing`: keys that the last complete scan did not read. `seen`: keys that the current scan has read.
-    `traces`: record key to what the echo guard stores of it, for routes with one. `owners`: record key to the key of its parent, for routes with `for_each`;
+    `traces`: record key to the echo guard's data for it, for routes with one. `owners`: record key to the key of its parent, for routes with `for_each`;
     `children` is the inverse.
 
     `pending` returns the delta of this turn:
@@ -37,7 +37,7 @@ class RecordIndex:
         return self.hashes.get(key)
 
     def fits(self, made_of: tuple[str, ...], members: Sequence[str]) -> bool:
-        """Return whether the keys were made of these members. `made_of`: the members that a baton names, empty in the baton of an older worker."""
+        """Return whether these members make the keys. `made_of`: the members that a baton names, empty in the baton of an older worker."""
         if made_of:
             return made_of == tuple(members)
         return all(key.count("/") >= len(members) - 1 for key in islice(self.hashes, 1))

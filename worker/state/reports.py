@@ -1,4 +1,4 @@
-"""What replicas tell about themselves: published to the stream `halo.status`, and read by all that show the state of the worker."""
+"""The status reports of replicas: each publishes them to the stream `halo.status`, and commands and pages that show the worker's state read them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from worker.core.topology import STATUS
 from worker.state.sealed import seal, unseal
 from worker.state.stream_follower import open_stream
 
-FRESH = 3  # intervals after which a replica that is silent counts as down
+FRESH = 3  # intervals after which a silent replica counts as down
 LOOK_BACK = timedelta(minutes=2)
-FIRST_WITHIN = 2.0  # seconds within which RabbitMQ delivers what the stream holds
+FIRST_WITHIN = 2.0  # seconds within which RabbitMQ delivers the messages of the stream
 QUIET = 0.3  # seconds without a further report after which the end is reached
 
 
 @dataclass(frozen=True, slots=True)
 class RouteReport:
-    """One route on one replica. `queues`, `dead`: where its messages wait. `empty_at`: when no message waited, seconds since 1970; 0: never seen.
+    """One route on one replica. `queues`, `dead`: the queues of its messages. `empty_at`: when no message waited, seconds since 1970; 0: never seen.
 
-    `last_success`: of a subscriber the last complete poll. `waiting`: messages in the waiting queue of an ordered route.
+    `last_success`: for a subscriber, the last complete poll. `waiting`: messages in the waiting queue of an ordered route.
     `settled`: messages that ended, or events that were published, since the replica started.
     """
 
@@ -45,7 +45,7 @@ class RouteReport:
 
 @dataclass(frozen=True, slots=True)
 class ClientReport:
-    """`budget_limit`: requests of a window; None: no limit. `reason`: why it is down, or what its token allows."""
+    """`budget_limit`: requests of a window; None: no limit. `reason`: the detail of its health, such as why it is down."""
 
     name: str
     up: bool
@@ -69,12 +69,12 @@ class Report:
     problems: tuple[str, ...] = field(default=())
 
     def fresh(self, now: float) -> bool:
-        """Whether the replica is there. Clocks that differ by more than 5 s hide it."""
+        """Whether the replica is up. Clocks that differ by more than 5 s hide it."""
         return now - self.at <= FRESH * self.interval + 5
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
-        """Raises `Undecodable`; ignores members of a newer version."""
+        """The report in a document. Ignores members of a newer version. Raises `Undecodable`."""
         try:
             routes = tuple(
                 RouteReport(**known(RouteReport, each) | {part: tuple(each.get(part, ())) for part in ("queues", "dead")}) for each in document["routes"]
@@ -90,20 +90,20 @@ def known(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def publish_report(broker: Broker, key: bytes, report: Report) -> None:
-    """Raises `BrokerError`."""
+    """Publish a report to the stream. Raises `BrokerError`."""
     await broker.publish(Message(seal(report, key, STATUS)), routing_key=STATUS)
 
 
 async def newest_reports(broker: Broker, clock: Clock, key: bytes) -> list[Report]:
-    """The last report of each replica of the last minutes; where there is none, of those at the end of the stream. Raises `BrokerError`."""
-    if not await broker.queue_exists(STATUS):  # its depth lags some seconds behind
+    """The last report of each replica in the last two minutes; without any, the reports at the end of the stream. Raises `BrokerError`."""
+    if not await broker.queue_exists(STATUS):  # the stream's depth is some seconds old
         return []
     since = datetime.fromtimestamp(clock.now(), UTC) - LOOK_BACK
     return await read_reports(broker, key, since) or await read_reports(broker, key, "last")
 
 
 async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> list[Report]:
-    """By name, the newest of each replica. What no worker wrote is passed over. A report of thousands of routes takes some time: other work goes on after each."""
+    """The newest report of each replica, by name, without forged ones. A report of thousands of routes takes time: other work runs after each report."""
     newest: dict[str, Mapping[str, Any]] = {}
     try:
         async with open_stream(broker, STATUS, start) as reader:
@@ -126,7 +126,7 @@ async def read_reports(broker: Broker, key: bytes, start: datetime | str) -> lis
 
 
 def report_in(delivery: Delivery, key: bytes) -> Mapping[str, Any] | None:
-    """What a worker wrote, if a worker wrote it; of thousands of routes it is made into a `Report` only where it is the newest."""
+    """The document of a report, None if no worker wrote it. Only the newest becomes a `Report`: it may have thousands of routes."""
     try:
         told = unseal(delivery.message.body, key, STATUS)
     except Undecodable:

@@ -18,14 +18,14 @@ from worker.state.sealed import seal, unseal
 from worker.state.stream_follower import SILENCE, open_stream
 
 logger = structlog.get_logger()
-RETRY = 1.0  # seconds until the stream is read again after its channel was lost
+RETRY = 1.0  # seconds until the next read of the stream after its channel was lost
 LOCK_RETRY = 0.1
-SOON = 0.1  # the same for a replica, which goes on reading
-QUIET = 0.5  # seconds without a further message after which the end of a small stream is reached
+SOON = 0.1  # as `QUIET`, for a replica, which continues to read
+QUIET = 0.5  # seconds without a further message that mark the end of a small stream
 
 
 class RouteControl:
-    """What is paused now, as far as this replica has read. It keeps its knowledge while there is no broker. `told`: called with what was paused before and after each change."""
+    """The paused routes, as far as this replica has read. It keeps them while there is no broker. `told`: called with the pauses before and after a change."""
 
     def __init__(self, clock: Clock, metrics: Metrics, told: Callable[[Pauses, Pauses], None] = lambda *_: None) -> None:
         self._clock = clock
@@ -52,11 +52,11 @@ class RouteControl:
             await self._changed.wait()
 
     async def wait_loaded(self) -> None:
-        """Until the paused routes are known: no route may begin before."""
+        """Wait until the paused routes are known. No route may begin before."""
         await self._loaded.wait()
 
     async def follow(self, broker: Broker, key: bytes) -> None:
-        """Read every change until the attachment is lost; a channel that is lost alone is opened again."""
+        """Read every change until the attachment is lost. It opens a lost channel again."""
         while not broker.lost:
             try:
                 await ensure_control(broker, self._clock, key)
@@ -67,7 +67,7 @@ class RouteControl:
             await self._clock.sleep(RETRY)
 
     async def _read(self, broker: Broker, key: bytes) -> None:
-        """Raises `BrokerError` in the end."""
+        """Read until the channel is lost, then raise `BrokerError`."""
         if not self._loaded.is_set():
             self._apply(await newest_pauses(broker, key, quiet=SOON))
             self._loaded.set()
@@ -91,7 +91,7 @@ class RouteControl:
 
 
 def read_pauses(delivery: Delivery, key: bytes) -> Pauses | None:
-    """None for what no worker and no operator wrote, which is logged."""
+    """The pauses in a message. For one that no worker and no operator wrote, log it and return None."""
     try:
         return Pauses.of(unseal(delivery.message.body, key, CONTROL))
     except Undecodable as error:
@@ -100,7 +100,7 @@ def read_pauses(delivery: Delivery, key: bytes) -> Pauses | None:
 
 
 async def change_pauses(broker: Broker, clock: Clock, key: bytes, change: Callable[[Pauses], Pauses]) -> tuple[Pauses, Pauses]:
-    """The paused routes before and after. Operators change them one after the other. Raises `BrokerError`."""
+    """Change the paused routes, and return them before and after. Operators take turns by a lock. Raises `BrokerError`."""
     await ensure_control(broker, clock, key)
     while True:
         async with broker.lock(CONTROL_LOCK) as mine:
@@ -114,9 +114,9 @@ async def change_pauses(broker: Broker, clock: Clock, key: bytes, change: Callab
 
 
 async def newest_pauses(broker: Broker, key: bytes, quiet: float = QUIET) -> Pauses:
-    """What the end of the stream says; the whole of it is read where its end is not an operator's. Nothing is paused where there is no stream.
+    """The pauses at the end of the stream; read the whole stream if its end is forged. Without a stream nothing is paused.
 
-    `quiet`: seconds without a further message that end the reading. Raises `BrokerError`.
+    `quiet`: seconds without a further message that end the read. Raises `BrokerError`.
     """
     if not await broker.queue_exists(CONTROL):
         return Pauses()
@@ -124,7 +124,7 @@ async def newest_pauses(broker: Broker, key: bytes, quiet: float = QUIET) -> Pau
 
 
 async def read_newest(broker: Broker, key: bytes, start: str, quiet: float) -> Pauses | None:
-    """The highest revision from here on; None where there is none."""
+    """The pauses with the highest revision from `start` on; None if there are none."""
     found: list[Pauses] = []
     async with open_stream(broker, CONTROL, start) as reader:
         within = SILENCE
@@ -135,9 +135,9 @@ async def read_newest(broker: Broker, key: bytes, start: str, quiet: float) -> P
 
 
 async def ensure_control(broker: Broker, clock: Clock, key: bytes) -> None:
-    """Make the stream with a first message, so that a reader need not tell an empty stream from a slow one. Raises `BrokerError`.
+    """Make the stream with a first message, so that a reader need not distinguish an empty stream from a slow one. Raises `BrokerError`.
 
-    RabbitMQ's count of a stream's messages lags some seconds behind, so it cannot tell either.
+    RabbitMQ's count of a stream's messages is some seconds old, so it does not show the difference.
     """
     while not await broker.queue_exists(CONTROL):
         async with broker.lock(CONTROL_LOCK) as mine:

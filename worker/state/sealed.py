@@ -1,4 +1,4 @@
-"""Documents that only a worker or an operator can have written: JSON with a keyed MAC, for streams that others of the virtual host may publish to."""
+"""Documents that only a worker or an operator can have written: JSON with a keyed MAC, for streams to which other users may publish."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ VERSION = 1
 
 
 def seal(document: Any, key: bytes, purpose: str) -> bytes:
-    """The bytes of a message. `document`: an object, or a dataclass. `key`: the key of the worker's headers; `purpose`: the stream's name, so that a document fits no other stream."""
+    """The bytes of a message. `document`: an object or a dataclass. `key`: the key of the worker's headers.
+
+    `purpose`: the stream's name, so that a document fits no other stream.
+    """
     text = orjson.dumps(document).decode()
     return orjson.dumps({"v": VERSION, "mac": _mac(text, key, purpose), "text": text})
 
 
 def unseal(body: bytes, key: bytes, purpose: str) -> dict[str, Any]:
-    """The document. Raises `Undecodable` for one that no holder of the key wrote for this purpose."""
+    """The document. Raises `Undecodable` if no holder of the key wrote it for this purpose."""
     try:
         envelope = orjson.loads(body)
         text, mac = envelope["text"], envelope["mac"]

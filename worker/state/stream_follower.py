@@ -23,15 +23,15 @@ PREFETCH = 500
 MARGIN = timedelta(hours=1)  # clocks differ, and RabbitMQ starts reading at the first message of a chunk
 ACK_AFTER = 10.0  # seconds of silence: RabbitMQ closes a channel that acknowledges nothing for half an hour
 SILENCE = 10.0  # seconds within which RabbitMQ delivers a message that the stream holds
-FROM_FIRST = 20_000  # messages of a stream that is read whole at first: some seconds
-RETRY = 1.0  # seconds until the stream is read again after its channel was lost
+FROM_FIRST = 20_000  # messages; a first read starts at the beginning of a stream up to this size: some seconds
+RETRY = 1.0  # seconds until the next read of the stream after its channel was lost
 
 Start = int | str | datetime
 """An offset, a time, or RabbitMQ's words "first", "last" and "next"."""
 
 
 class StreamReader:
-    """A consumer of one stream; made by `open_stream`."""
+    """A consumer of one stream; `open_stream` makes it."""
 
     def __init__(self, stream: str, channel: Channel, closed: asyncio.Future[str], prefetch: int) -> None:
         self._stream = stream
@@ -51,7 +51,7 @@ class StreamReader:
         """Return the deliveries since the last call in stream order, at least one.
 
         Acknowledge those of earlier calls once they are half of the prefetch, or nothing has arrived for a while: an acknowledgement only makes room.
-        Return an empty list when no delivery arrives in `within` seconds. Raises `ChannelLost`, which says nothing about what the stream holds.
+        Return an empty list when no delivery arrives in `within` seconds. Raises `ChannelLost`, which proves nothing about the content of the stream.
         """
         if self._unacked >= self._together:
             await self._ack()
@@ -74,7 +74,7 @@ class StreamReader:
         return self._wake.is_set()
 
     async def _ack(self) -> None:
-        """Ignore a lost channel while deliveries are left to return: a claim among them is then known to be ours."""
+        """Acknowledge the deliveries. Ignore a lost channel while deliveries are left to return: this replica can then recognise its own claim among them."""
         if not self._unacked:
             return
         self._unacked = 0
@@ -87,7 +87,7 @@ class StreamReader:
 
 @asynccontextmanager
 async def open_stream(broker: Broker, stream: str, start: Start, *, prefetch: int = PREFETCH) -> AsyncIterator[StreamReader]:
-    """Consume `stream` from `start` on, on a channel of its own. Raises `BrokerError`."""
+    """Consume `stream` from `start` on, on a separate channel. Raises `BrokerError`."""
     async with broker.channel(prefetch=prefetch) as channel:
         closed = asyncio.ensure_future(channel.wait_closed())
         reader = StreamReader(stream, channel, closed, prefetch)
@@ -99,7 +99,7 @@ async def open_stream(broker: Broker, stream: str, start: Start, *, prefetch: in
 
 
 class Position(NamedTuple):
-    """One message of a stream. The id shows whether the stream is the same: one that was deleted and declared again has other ids at its offsets."""
+    """One message of a stream. The id shows whether the stream is the same: a stream that was deleted and declared again has other ids at its offsets."""
 
     offset: int
     message_id: str
@@ -111,10 +111,10 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a follower reports to its handler.
+    """A report of a follower to its handler.
 
-    - `restarted`: the stream is read from its start. Discard what was read before.
-    - `interrupted`: the stream cannot be read at present, for this reason. The follower retries.
+    - `restarted`: the follower reads the stream from its start. Discard all earlier deliveries.
+    - `interrupted`: the follower cannot read the stream at present, for this reason. It retries.
     - Otherwise: the next deliveries in order. A batch without deliveries means that the follower has resumed at its position.
     """
 
@@ -143,10 +143,11 @@ class StreamFollower:
         self.position = position
 
     async def publish(self, broker: Broker, message: Message) -> None:
-        """Append to the stream. What is stored and does not come back within some seconds interrupts the reading, and the next time in a row
-        the attachment is given up, since another node may hand it out. Raises `BrokerError`.
+        """Append to the stream. Raises `BrokerError`.
 
-        Seen on three nodes of 3.10.8 that were killed and cut off: consumers got nothing any more, for a minute or for ever, and nothing said so.
+        If a stored message does not come back within some seconds, the follower interrupts its read. The second time in a row it gives up the attachment,
+        since another node may deliver the message.
+        Seen on three nodes of 3.10.8 that were killed and cut off: consumers got no more messages, for a minute or for ever, without any error.
         """
         self._awaited[message.message_id] = inf
         try:
@@ -157,7 +158,7 @@ class StreamFollower:
             self._awaited[message.message_id] = self._clock.monotonic()
 
     async def follow(self, broker: Broker, handle: Handle) -> None:
-        """Pass every batch to `handle` until the attachment is lost. A channel that is lost alone is opened again."""
+        """Pass every batch to `handle` until the attachment is lost. It opens a lost channel again."""
         while not broker.lost:
             try:
                 await broker.declare(self._topology)
@@ -170,7 +171,7 @@ class StreamFollower:
             await self._clock.sleep(RETRY)
 
     async def _read(self, broker: Broker, handle: Handle) -> None:
-        """Raises `BrokerError` in the end."""
+        """Read until the channel is lost, then raise `BrokerError`."""
         async with open_stream(broker, self._stream, await self._start(broker)) as reader:
             if self.position is None:
                 handle(Batch(restarted=True))
@@ -187,7 +188,7 @@ class StreamFollower:
                     self._require_ours(broker)
 
     def _require_ours(self, broker: Broker) -> None:
-        """Raises `ChannelLost` when the stream is silent though it holds a message of ours for some seconds."""
+        """Raise `ChannelLost` when the stream is silent although it has held a message of ours for some seconds."""
         longest = self._clock.monotonic() - min(self._awaited.values(), default=inf)
         if longest < SILENCE:
             return
@@ -198,9 +199,9 @@ class StreamFollower:
         raise ChannelLost(f"{why}; it is read again")
 
     async def _start(self, broker: Broker) -> Start:
-        """Where to begin. RabbitMQ takes a time that is later than every message for "next", and can then pass over what is published at that very moment.
+        """Where to start reading. RabbitMQ treats a time later than every message as "next", and can then skip a message published at that moment.
 
-        Seen on 3.10.8: 3 of 1,600 messages that were published to an empty stream while a consumer attached by time; by "first", none.
+        Seen on 3.10.8: it skipped 3 of 1,600 messages published to an empty stream while a consumer attached by time; with "first", none.
         """
         if self.position is not None:
             return self.position.offset

@@ -1,6 +1,6 @@
 """The ledger over a stream that all replicas read: the first offset for a key wins.
 
-A claim is published and read back before it returns. All claims before it have been read by then.
+The ledger publishes a claim and reads it back before it returns. By then it has read all earlier claims.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from worker.waits import waiting_for
 logger = structlog.get_logger()
 T = TypeVar("T", Claim, bool)
 TOGETHER = 100  # claims in one entry of the stream
-QUIET = 8  # turns of the event loop in a row without a further claim, after which a batch goes out: a turn of an idle loop takes some 20 us
-MOST_TURNS = 40  # for which a batch waits
+QUIET = 8  # turns of the event loop in a row without a further claim, before a batch is sent: a turn of an idle loop takes some 20 us
+MOST_TURNS = 40  # turns that a batch waits at most
 
 
 class StreamLedger:
-    """Implements `worker.core.ledger.Ledger`; made by `open_ledger`."""
+    """Implements `worker.core.ledger.Ledger`; `open_ledger` makes it."""
 
     def __init__(self, broker: Broker, clock: Clock, index: ClaimIndex, metrics: Metrics) -> None:
         self._broker = broker
@@ -55,12 +55,12 @@ class StreamLedger:
             return said(await answer)
 
     def _send_soon(self) -> None:
-        """Nothing goes out before the stream is read: what is published while the reader attaches might never come back to it."""
+        """Start to send claims once the stream is read: a claim published while the reader attaches might never come back to it."""
         if self._reading and self._outbox and self._sending is None:
             self._sending = asyncio.create_task(self._send(), name="claims going out")
 
     async def _send(self) -> None:
-        """Publish what is asked, one batch after the other: all that comes while one is on its way goes together."""
+        """Publish the claims in batches, one after the other. Claims that come while a batch is in flight form the next one."""
         try:
             while batch := await self._gathered():
                 now = self._clock.now()
@@ -69,7 +69,7 @@ class StreamLedger:
             self._sending = None
 
     async def _gathered(self) -> list[tuple[Key, str, asyncio.Future[Claim | str]]]:
-        """The next batch: it waits as long as the event loop brings further claims, since a batch costs the same however many claims it holds."""
+        """The next batch. It waits while the event loop brings further claims, since a batch costs the same with any number of claims."""
         quiet, turns = 0, 0
         while self._outbox and quiet < QUIET and turns < MOST_TURNS:
             before = len(self._outbox)
@@ -127,7 +127,7 @@ class StreamLedger:
 
     def _note(self, delivery: Delivery) -> None:
         self._index.last = Position.of(delivery)
-        if (asked := self._asked.pop(delivery.message.message_id, None)) is not None:  # our own: its id is random, and was in no other message before
+        if (asked := self._asked.pop(delivery.message.message_id, None)) is not None:  # our own batch: its id is random, and was in no earlier message
             for entry, answer in asked:
                 claim = self._add(entry)
                 if not answer.done():
@@ -153,12 +153,12 @@ class StreamLedger:
         return claim
 
     def _refuse(self, delivery: Delivery) -> None:
-        """A claim that is dated ahead would hold for longer than any of ours."""
+        """Ignore a claim from the future: it would hold for longer than any of ours."""
         self._metrics.refused_state.labels("claim").inc()
         logger.error("claim.refused", offset=delivery.offset, reason="it is dated ahead: no worker wrote it, or a clock is wrong by more than an hour")
 
     def close(self, why: str) -> None:
-        """Fails every waiting caller: the stream is not read any more."""
+        """Fail every waiting caller: the stream is not read any more."""
         self._why_closed, self._reading = why, False
         for batch in self._asked.values():
             answer_all((answer for _, answer in batch), why)
@@ -170,7 +170,7 @@ class StreamLedger:
                 came.set_result(why)
 
     async def end(self) -> None:
-        """Nothing goes out any more."""
+        """Stop sending claims."""
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.wait([self._sending])
@@ -187,7 +187,7 @@ def answer_all(answers: Iterable[asyncio.Future[Claim | str]], why: str) -> None
 
 
 def said(answer: T | str) -> T:
-    """What was waited for; a text is why it does not come."""
+    """The answer. Raises `ChannelLost` for a text, which is the reason why there is none."""
     if isinstance(answer, str):
         raise ChannelLost(answer)
     return answer
@@ -195,9 +195,9 @@ def said(answer: T | str) -> T:
 
 @asynccontextmanager
 async def open_ledger(broker: Broker, clock: Clock, index: ClaimIndex | None = None, metrics: Metrics | None = None) -> AsyncIterator[StreamLedger]:
-    """Claims through one broker attachment; an `index` that outlives it need not be read again.
+    """A ledger over one broker attachment. With an `index` that outlives it, the next ledger need not read all claims again.
 
-    The first answers wait until a day of claims is read. What is asked while the stream cannot be read raises `BrokerError`.
+    The first answers wait until a day of claims is read. Calls while the stream cannot be read raise `BrokerError`.
     """
     claims = StreamLedger(broker, clock, ClaimIndex() if index is None else index, Metrics() if metrics is None else metrics)
     following = asyncio.create_task(claims.follow(), name="claims")

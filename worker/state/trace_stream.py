@@ -1,4 +1,4 @@
-"""The stream of what happened to records and messages: written in batches, best effort, and read back by `halo-worker trace`."""
+"""The stream of the stages of records and messages: the worker writes it in batches, best effort, and `halo-worker trace` reads it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from worker.metrics import Metrics
 from worker.state.stream_follower import open_stream
 
 logger = structlog.get_logger()
-MOST = 20_000  # notes in memory while no broker takes them: some megabytes; beyond it the oldest are dropped
+MOST = 20_000  # notes in memory while no broker takes them: some megabytes; with more, the oldest are dropped
 TOGETHER = 500  # notes in one message of the stream
 EVERY = 0.5  # seconds in which notes are gathered
-LAST = 2.0  # seconds that the last notes have when the worker stops
-READ_WITHIN = 60.0  # seconds in which a whole stream is read
+LAST = 2.0  # seconds to write the last notes when the worker stops
+READ_WITHIN = 60.0  # seconds to read a whole stream
 VERSION = 1
 
 
 class TraceRecorder:
-    """Implements `Tracer`. `attached` writes what was noted. `codec`: proves that a worker wrote it.
+    """Implements `Tracer`. `attached` writes the notes. `codec`: proves that a worker wrote them.
 
-    A note is kept as text: as objects, those of a busy half-second were walked through by each garbage collection.
+    It keeps a note as text: with objects, each garbage collection walked through the notes of a busy half-second.
     """
 
     def __init__(self, codec: HeaderCodec, clock: Clock, metrics: Metrics) -> None:
@@ -47,7 +47,7 @@ class TraceRecorder:
     def note(self, note: Note) -> None:
         try:
             self._notes.append(text_of(self._clock.now() if note.at is None else note.at, note))
-        except TypeError:  # half of a surrogate pair in a detail has no form in JSON
+        except TypeError:  # JSON cannot hold half of a surrogate pair in a detail
             self._metrics.trace_dropped.inc()
         if len(self._notes) > MOST:
             self._notes.popleft()
@@ -56,7 +56,7 @@ class TraceRecorder:
 
     @asynccontextmanager
     async def attached(self, broker: Broker) -> AsyncIterator[None]:
-        """Write through this attachment."""
+        """Write notes through this attachment during the block."""
         writing = asyncio.create_task(self._write(broker), name="trace")
         try:
             yield
@@ -75,9 +75,9 @@ class TraceRecorder:
             await self._flush(broker)
 
     async def _flush(self, broker: Broker) -> None:
-        """Write what is there now: what comes meanwhile is gathered for the next time, or under load each message would have a publish of its own.
+        """Write the present notes. Notes that come meanwhile wait for the next flush: otherwise under load each message would need its own publish.
 
-        A batch that the broker does not take is dropped: nothing waits for it.
+        A batch that the broker does not take is dropped: no caller waits for it.
         """
         left = len(self._notes)
         while left > 0 and self._notes:
@@ -95,7 +95,7 @@ class TraceRecorder:
 
 
 async def write_notes(broker: Broker, codec: HeaderCodec, batch: Sequence[tuple[float, Note]]) -> None:
-    """For a command, which has no recorder: best effort, and only where a worker has made the stream. Each note with its seconds since 1970."""
+    """Write notes for a command, which has no recorder: best effort, and only if a worker has made the stream. Each note has its seconds since 1970."""
     with suppress(BrokerError):
         for start in range(0, len(batch), TOGETHER):
             if await broker.queue_exists(TRACE):
@@ -113,7 +113,7 @@ def joined(texts: Iterable[bytes]) -> bytes:
 
 
 def text_of(at: float, note: Note) -> bytes:
-    """A note as a JSON object with short names; what is empty is left out."""
+    """A note as a JSON object with short names, without empty members."""
     return orjson.dumps(document(at, note), default=str)
 
 
@@ -131,14 +131,14 @@ def document(at: float, note: Note) -> dict[str, Any]:
 
 
 def written(text: str) -> str:
-    """As much of it as is kept; half of a surrogate pair has no form in UTF-8."""
+    """The text, cut at `LONGEST` characters. It replaces half of a surrogate pair, which UTF-8 cannot hold."""
     return text[:LONGEST] if text.isascii() else text[:LONGEST].encode(errors="replace").decode()
 
 
 async def read_notes(broker: Broker, codec: HeaderCodec, most: int | None = None) -> list[bytes]:
-    """Every batch of the stream that a worker or an operator wrote, oldest first; empty where no worker keeps one. Raises `BrokerError`, `TimeoutError`.
+    """Every batch of the stream that a worker or an operator wrote, oldest first; empty without a stream. Raises `BrokerError`, `TimeoutError`.
 
-    `most`: bytes of the newest batches that are kept; None: all. A mark is published and read back: whatever was written before it has been read by then.
+    `most`: bytes of the newest batches to keep; None: all. It publishes a mark and reads up to it: by then it has read all earlier batches.
     """
     if not await broker.queue_exists(TRACE):
         return []

@@ -1,4 +1,4 @@
-"""The writes of all replicas to Halo, from their notices: those in flight, and what each left, for about a day in bounded memory."""
+"""The writes of all replicas to Halo, from their notices: writes in flight, and the footprints of ended ones, for about a day in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import orjson
 from worker.core.errors import WorkerError
 
 VERSION = 2
-KEPT = 86_400  # seconds that a write is remembered
-MAX_FOOTPRINTS = 20_000  # of some 700 bytes each; beyond it the oldest are forgotten early, and their echoes are published
-IN_FLIGHT = 120.0  # seconds after which a write that never ended counts as lost
+KEPT = 86_400  # seconds that the index remembers a write
+MAX_FOOTPRINTS = 20_000  # of some 700 bytes each; with more, the oldest are forgotten early, and their echoes are published
+IN_FLIGHT = 120.0  # seconds after which a write without an end counts as lost
 MAX_IN_FLIGHT = 10_000
 Kind = Literal["created", "updated", "deleted"]
 KINDS: Mapping[str, Kind] = {"created": "created", "updated": "updated", "deleted": "deleted"}
@@ -27,10 +27,10 @@ class NotAWriteNotice(WorkerError):
 
 @dataclass(frozen=True, slots=True)
 class WriteFootprint:
-    """What a write left of one record. Stamps are microseconds since 1970.
+    """The effect of a write on one record. Stamps are microseconds since 1970.
 
-    `before`: the update stamp that the write found; of a deletion, the one that the record had. `after`: the one that Halo answered. `unexplained`: names of
-    members that changed though the write does not explain it.
+    `before`: the update stamp that the write found; for a deletion, the last stamp of the record. `after`: the stamp in Halo's answer. `unexplained`: names of
+    members whose change the write does not explain.
     """
 
     key: str
@@ -44,7 +44,7 @@ class WriteFootprint:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
-        """Raises `KeyError`, `TypeError` or `ValueError` where it is none."""
+        """The footprint in a document. Raises `KeyError`, `TypeError` or `ValueError` if it is none."""
         kind = KINDS[document["kind"]]
         before, after = (None if document[name] is None else int(document[name]) for name in ("before", "after"))
         return cls(str(document["key"]), kind, before, after, frozenset(map(str, document["unexplained"])))
@@ -72,7 +72,7 @@ class WriteNotice:
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
-        """Raises `NotAWriteNotice`."""
+        """The notice in a message. Raises `NotAWriteNotice`."""
         try:
             document = orjson.loads(body)
             if document["v"] != VERSION:
@@ -86,7 +86,7 @@ class WriteNotice:
 
 
 class WriteIndex:
-    """What the notices so far say."""
+    """The writes in flight and the footprints, from all notices so far."""
 
     def __init__(self, *, kept: float = KEPT, most: int = MAX_FOOTPRINTS) -> None:
         self._kept = kept
@@ -117,11 +117,11 @@ class WriteIndex:
         self._forget(notice.at)
 
     def footprints(self, client: str, resource: str, key: str) -> list[WriteFootprint]:
-        """What our writes left of a record, oldest first."""
+        """The footprints of our writes on a record, oldest first."""
         return list(self._footprints.get((client, resource, key), ()))
 
     def awaits(self, client: str, resource: str, keys: Iterable[str], now: float, *, creates: bool) -> bool:
-        """Whether a write is in flight that may have changed one of these records, or created one."""
+        """Whether a write in flight may have changed one of these records or, with `creates`, created one."""
         wanted = set(keys)
         return any(
             (notice.client, notice.resource) == (client, resource)

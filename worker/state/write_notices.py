@@ -49,7 +49,7 @@ class WriteNotices:
         await self._publish(WriteNotice(write, client, resource, int(self._clock.now()), begun=frozenset(keys), creates=creates))
 
     async def end(self, write: str, client: str, resource: str, footprints: Iterable[WriteFootprint]) -> None:
-        """Report that the write has ended and what it left, as far as that is known. Raises `BrokerError`."""
+        """Report that the write has ended, and its footprints as far as they are known. Raises `BrokerError`."""
         await self._publish(WriteNotice(write, client, resource, int(self._clock.now()), ended=True, footprints=tuple(footprints)))
 
     async def caught_up(self, within: float) -> bool:
@@ -68,7 +68,7 @@ class WriteNotices:
         return True
 
     async def wait_until_ended(self, client: str, resource: str, keys: Iterable[str], *, creates: bool, within: float) -> None:
-        """Wait up to `within` seconds until no write is in flight that may have changed these records or, with `creates`, created one."""
+        """Wait up to `within` seconds until no write in flight may have changed these records or, with `creates`, created one."""
         wanted = set(keys)
         try:
             async with asyncio.timeout(within):
@@ -77,7 +77,7 @@ class WriteNotices:
             return
 
     def footprints(self, client: str, resource: str, key: str) -> list[WriteFootprint]:
-        """What our writes left of a record, oldest first."""
+        """The footprints of our writes on a record, oldest first."""
         return self._index.footprints(client, resource, key)
 
     async def _publish(self, notice: WriteNotice) -> None:

@@ -1,4 +1,4 @@
-"""An attachment to an embedded broker: what a pair of connections is to RabbitMQ."""
+"""An attachment to an embedded broker. It corresponds to a pair of connections to RabbitMQ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.core.topology import Topology
 
 
 class MemoryBroker:
-    """`blocked` is always empty: nothing ever raises an alarm here."""
+    """An attachment to an embedded broker. `blocked` is always empty: this broker raises no alarm."""
 
     blocked = ""
 
@@ -83,7 +83,7 @@ class MemoryBroker:
         return await asyncio.shield(self._lost)
 
     def lose(self, why: str) -> None:
-        """Close the channels, free the locks and say so; the first reason stays."""
+        """Close the channels, free the locks and end `wait_lost` with the reason; the first reason stays."""
         for channel in list(self._channels):
             channel.close(why)
         for name in [name for name, holder in self._server.locks.items() if holder is self]:
@@ -103,7 +103,7 @@ class MemoryBroker:
 
 @asynccontextmanager
 async def attach(server: MemoryServer, name: str) -> AsyncIterator[MemoryBroker]:
-    """Attach to an embedded broker; at exit everything unacked goes back to its queues."""
+    """Attach to an embedded broker. At exit all unacknowledged messages return to their queues."""
     broker = MemoryBroker(server, name)
     server.attached.add(broker)
     try:

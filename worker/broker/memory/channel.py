@@ -1,4 +1,4 @@
-"""A channel of the embedded broker, and the deliveries that it hands out."""
+"""A channel of the embedded broker, and its deliveries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from worker.core.ports import OnDelivery
 
 
 class MemoryDelivery:
-    """A message that this channel holds for us."""
+    """An unacknowledged message of this channel."""
 
     def __init__(self, channel: MemoryChannel, held: Held, tag: int, *, kept: bool) -> None:
         entry = held.entry
@@ -49,7 +49,7 @@ class MemoryDelivery:
 
 
 class Held:
-    """An unacked entry: where it came from, and which consumer it counts for."""
+    """An unacknowledged entry, with its queue and the consumer whose limit it counts for."""
 
     def __init__(self, queue: MemoryQueue | MemoryStream, entry: Entry, consumer: Consumer | None) -> None:
         self.queue = queue
@@ -58,7 +58,7 @@ class Held:
 
 
 class MemoryChannel:
-    """Every call gives the loop a turn first, as a socket would."""
+    """A channel of the embedded broker. Every call first gives the event loop a turn, as a socket would."""
 
     def __init__(self, server: MemoryServer, prefetch: int) -> None:
         self._server = server
@@ -105,7 +105,7 @@ class MemoryChannel:
         return await asyncio.shield(self._end)
 
     async def ack(self, tag: int) -> None:
-        """What `Delivery.ack` does."""
+        """Acknowledge a delivery, for `Delivery.ack`."""
         if (held := await self._let_go(tag)) is not None:
             held.queue.settled(held.entry)
 
@@ -121,7 +121,7 @@ class MemoryChannel:
             await self.ack(tag)
 
     async def reject(self, tag: int, *, requeue: bool) -> None:
-        """What `Delivery.reject` and `Delivery.give_back` do."""
+        """Reject a delivery, for `Delivery.reject` and `Delivery.give_back`."""
         if (held := await self._let_go(tag)) is not None:
             if requeue:
                 held.queue.put_back([held.entry])
@@ -138,7 +138,7 @@ class MemoryChannel:
         return held
 
     def close(self, why: str) -> None:
-        """What is unacked goes back to its queues; the first reason stays."""
+        """Return the unacknowledged messages to their queues; the first reason stays."""
         for source, consumer in self._consuming.values():
             source.remove(consumer)
         self._consuming.clear()
@@ -153,7 +153,7 @@ class MemoryChannel:
         return found if found is not None else self._refuse(QueueMissing(f"there is no queue {name!r}"))
 
     def _refuse(self, error: BrokerError) -> NoReturn:
-        """AMQP answers what is not there by closing the channel."""
+        """Close the channel and raise the error, as AMQP does for a missing queue or exchange."""
         self.close(str(error))
         raise error
 
@@ -175,7 +175,7 @@ class MemoryChannel:
 
 
 def as_carried(message: Message) -> Message:
-    """The message as AMQP would carry it, so that both brokers hand out the same. Raises `PublishRefused` for what AMQP cannot carry."""
+    """The message as AMQP would carry it, so that both brokers deliver the same. Raises `PublishRefused` for a message that AMQP cannot carry."""
     texts: dict[str, Any] = short_properties(message)
     return replace(
         message,

@@ -1,4 +1,4 @@
-"""What lies in an embedded queue, and who consumes from it."""
+"""The entries of an embedded queue, and its consumers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.core.message import Message
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """`number` orders a queue and is the offset in a stream; `deadline` is on the loop's clock; `returned` counts how often it came back unacked."""
+    """One message. `number`: its order in a queue, its offset in a stream. `deadline`: on the loop's clock. `returned`: how often it came back unacked."""
 
     message: Message
     exchange: str
@@ -24,7 +24,7 @@ class Entry:
 
 @dataclass(slots=True, eq=False)
 class Consumer:
-    """`hand_over` gives an entry to the consumer's channel; `lost` tells the channel that the broker cancelled it. A `limit` of 0 is none."""
+    """A consumer. `hand_over` gives an entry to its channel; `lost` informs the channel that the broker cancelled it. `limit` 0: no limit."""
 
     limit: int
     hand_over: Callable[[Entry], None]
@@ -38,7 +38,7 @@ class Consumer:
 
 
 def dead_letter(entry: Entry, queue: str, reason: str) -> Message:
-    """The message as it leaves a queue by dead-lettering: its lifetime gone, its deaths counted in the headers as RabbitMQ does."""
+    """The message of a dead-lettered entry: without its time to live, and with its deaths counted in the headers as RabbitMQ does."""
     headers = dict(entry.message.headers)
     deaths: list[dict[str, Any]] = [dict(death) for death in headers.get("x-death", [])]
     same = next((death for death in deaths if death["queue"] == queue and death["reason"] == reason), None)

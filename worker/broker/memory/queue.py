@@ -18,7 +18,7 @@ Route = Callable[[Message, str, str], bool]
 
 
 class MemoryQueue:
-    """`route` publishes a dead letter (message, exchange, routing key) and says whether a queue took it."""
+    """An embedded queue. `route` publishes a dead letter (message, exchange, routing key) and returns whether a queue took it."""
 
     def __init__(self, name: str, arguments: Mapping[str, Any], route: Route) -> None:
         self.name = name
@@ -44,7 +44,7 @@ class MemoryQueue:
         return len(self._consumers)
 
     def put(self, message: Message, exchange: str, routing_key: str) -> None:
-        """Raises `PublishRefused` when the queue is full and refuses more."""
+        """Add a message. Raises `PublishRefused` when the queue is full and refuses more."""
         self._expire()
         if self._max_length is not None and len(self._ready) >= self._max_length:
             if self.arguments.get("x-overflow") == "reject-publish":
@@ -64,7 +64,7 @@ class MemoryQueue:
         return entry
 
     def put_back(self, entries: Iterable[Entry]) -> None:
-        """Unacked entries return to their old places; one that came back too often is buried."""
+        """Return unacknowledged entries to their old places. An entry that came back too often is dead-lettered."""
         kept = []
         for entry in entries:
             entry.returned += 1
@@ -76,11 +76,11 @@ class MemoryQueue:
         self._wake()
 
     def settled(self, _: Entry) -> None:
-        """An entry was acked: nothing is left to do, but its consumer may have room again."""
+        """Note that an entry was acknowledged: its consumer may have room again."""
         self._wake()
 
     def rejected(self, entry: Entry) -> None:
-        """An entry was refused for good."""
+        """Dead-letter a rejected entry."""
         self._bury(entry, "rejected")
         self._wake()
 
@@ -99,7 +99,7 @@ class MemoryQueue:
             self._consumers.remove(consumer)
 
     def delete(self) -> None:
-        """Drop everything and tell the consumers."""
+        """Drop all messages and cancel the consumers."""
         self._ready.clear()
         self._undelivered.clear()
         for consumer in list(self._consumers):
@@ -112,7 +112,7 @@ class MemoryQueue:
         return count
 
     def _wake(self) -> None:
-        """Deliveries start on their own turn of the loop, as from a socket: never inside a call of `publish`."""
+        """Deliver on a later turn of the loop, as from a socket: never inside a call of `publish`."""
         self._arm()
         if not self._dispatching and self._consumers and self._ready:
             self._dispatching = True
@@ -137,13 +137,13 @@ class MemoryQueue:
         return None
 
     def _expire(self) -> None:
-        """Only the head expires: one with a long life holds up what is behind it."""
+        """Dead-letter expired entries at the head only: an entry with a long lifetime holds up the entries behind it."""
         now = asyncio.get_running_loop().time()
         while self._ready and (deadline := self._ready[0].deadline) is not None and deadline <= now:
             self._bury(self._ready.popleft(), "expired")
 
     def _arm(self) -> None:
-        """Ring when the head expires, and soon while a dead letter waits for its target."""
+        """Set the timer: to the expiry of the head, or to a soon retry while a dead letter waits for its target."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

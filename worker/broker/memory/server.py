@@ -1,4 +1,4 @@
-"""The one server of an embedded broker: its exchanges and queues, and who is attached to it."""
+"""The server of an embedded broker: its exchanges and queues, and its attachments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Attached(Protocol):
 
 
 class MemoryServer:
-    """Share one among all that are to see the same queues. Lives as long as the process; belongs to one event loop."""
+    """Attachments to the same server see the same queues. It lives as long as the process, and belongs to one event loop."""
 
     def __init__(self) -> None:
         self._queues: dict[str, MemoryQueue | MemoryStream] = {}
@@ -29,7 +29,7 @@ class MemoryServer:
         self.locks: dict[str, Attached] = {}
 
     def cut(self, why: str = "the connection was cut") -> None:
-        """Lose every attachment at once, as when the server goes away; queues and messages stay."""
+        """Lose all attachments at once, as when the server stops; queues and messages stay."""
         for attachment in list(self.attached):
             attachment.lose(why)
 
@@ -37,7 +37,7 @@ class MemoryServer:
         return self._queues.get(name)
 
     def has_exchange(self, name: str) -> bool:
-        """The default exchange, whose name is empty, always is."""
+        """Whether the exchange exists. The default exchange, whose name is empty, always does."""
         return not name or name in self._bindings
 
     def depth(self, name: str) -> int | None:
@@ -45,7 +45,7 @@ class MemoryServer:
         return None if found is None else found.depth
 
     def publish(self, message: Message, exchange: str, routing_key: str) -> None:
-        """Raises `Unroutable` (also for an exchange that is not there), or `PublishRefused` when a queue is full."""
+        """Put the message into the bound queues. Raises `Unroutable` (also for a missing exchange), or `PublishRefused` when a queue is full."""
         targets = self._targets(exchange, routing_key)
         if not targets:
             place = f"exchange {exchange!r} with routing key {routing_key!r}" if exchange else f"queue {routing_key!r}"
@@ -79,13 +79,13 @@ class MemoryServer:
                 bound.append((binding.routing_key, binding.queue))
 
     def delete_queue(self, name: str) -> None:
-        """What an operator does by hand: consumers are cancelled, bindings go with the queue."""
+        """Delete a queue as an operator does by hand: its consumers are cancelled, its bindings are deleted."""
         self._queues.pop(name).delete()
         for bound in self._bindings.values():
             bound[:] = [(key, queue) for key, queue in bound if queue != name]
 
     def delete_exchange(self, name: str) -> None:
-        """Its bindings go with it."""
+        """Delete an exchange and its bindings."""
         self._bindings.pop(name, None)
         self._types.pop(name, None)
 

@@ -1,4 +1,4 @@
-"""An embedded stream: a log that consumers read from an offset of their own; acks only make room for more."""
+"""An embedded stream: a log that each consumer reads from its own offset. Acknowledgements only make room for more messages."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class MemoryStream:
         raise ChannelLost(f"queue {self.name!r} is a stream: it is consumed, not got from")
 
     def put_back(self, entries: Iterable[Entry]) -> None:
-        """A stream keeps everything anyway."""
+        """Do nothing: a stream keeps all messages anyway."""
 
     def settled(self, _: Entry) -> None:
         self._wake()
 
     def rejected(self, _: Entry) -> None:
-        """A stream keeps everything anyway."""
+        """Make room for more: a stream keeps all messages anyway."""
         self._wake()
 
     def delivered(self, entry: Entry) -> Message:
@@ -59,7 +59,7 @@ class MemoryStream:
         return replace(entry.message, headers=dict(entry.message.headers) | {"x-stream-offset": entry.number})
 
     def add(self, consumer: Consumer, arguments: Mapping[str, Any]) -> None:
-        """Raises `ChannelLost` for a consumer without prefetch, as RabbitMQ does."""
+        """Add a consumer. Raises `ChannelLost` for one without prefetch, as RabbitMQ does."""
         if not consumer.limit:
             raise ChannelLost(f"consuming stream {self.name!r} needs a prefetch")
         consumer.position = self._start(arguments.get("x-stream-offset", "next"))
@@ -71,7 +71,7 @@ class MemoryStream:
             self._consumers.remove(consumer)
 
     def delete(self) -> None:
-        """Drop everything and tell the consumers."""
+        """Drop all messages and cancel the consumers."""
         self._log.clear()
         for consumer in list(self._consumers):
             consumer.lost("the broker cancelled a consumer, its queue may be gone")

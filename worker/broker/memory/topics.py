@@ -1,4 +1,4 @@
-"""Which bindings match a message, by the type of the exchange. In a topic exchange `*` is one word, `#` any number of them."""
+"""Decides whether a binding matches a message, by the type of the exchange. In a topic exchange `*` is one word, `#` any number of words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def matches(pattern: str, routing_key: str) -> bool:
 
 
 def words_match(pattern: tuple[str, ...], words: tuple[str, ...]) -> bool:
-    """Row by row over the pattern: which beginnings of the words it takes so far. Linear in pattern times words, whatever the pattern."""
+    """Whether the pattern matches the words. It notes after each part of the pattern which first words match so far: linear in pattern times words."""
     taken = [True] + [False] * len(words)
     for part in pattern:
         if part == "#":
@@ -30,4 +30,4 @@ def always(_pattern: str, _routing_key: str) -> bool:
 
 
 MATCHING: Mapping[ExchangeType, Callable[[str, str], bool]] = {"topic": matches, "direct": eq, "fanout": always, "headers": always}
-"""A binding without arguments, as all of the worker's, gets every message of a headers exchange."""
+"""A binding without arguments gets every message of a headers exchange; all bindings of the worker have none."""

@@ -1,4 +1,4 @@
-"""The attachment to a RabbitMQ server: plain connections, rebuilt as a whole by the caller when one is lost."""
+"""The attachment to a RabbitMQ server: plain connections. When one is lost, the caller builds the whole attachment again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class RabbitBroker:
-    """Publishing has a connection of its own: under an alarm the broker stops reading it, acks included."""
+    """An attachment to RabbitMQ. Publishing has a separate connection: under an alarm the broker stops reading that connection, acknowledgements included."""
 
     def __init__(self, publishing: Links, consuming: Links, patience: float) -> None:
         self._publishers, self._publishing = publishing, publishing.first
@@ -77,7 +77,7 @@ class RabbitBroker:
         return 0 if found is None else found.consumer_count or 0
 
     async def _answered(self, question: Coroutine[Any, Any, T]) -> T:
-        """A question runs to its end, also after its caller stopped waiting: a channel that is left half open can close its connection."""
+        """The answer to a question, which runs to its end even if its caller stops waiting: a half-open channel can close its connection."""
         asking = asyncio.ensure_future(question)
         self._asking.add(asking)
         asking.add_done_callback(self._asked)
@@ -116,11 +116,11 @@ class RabbitBroker:
 
     @property
     def blocked(self) -> str:
-        """Why publishing stands still, nothing when it does not: readiness shows it, the attachment is not lost by it."""
+        """Why the broker blocks publishing, empty when it does not. Readiness shows it; the attachment stays alive."""
         return "the broker has blocked publishing: a memory or disk alarm" if self._publishing.blocked else ""
 
     async def close(self) -> None:
-        """Close the broker's own channel; the connections belong to `connect`."""
+        """Close the attachment's own channels. `connect` closes the connections."""
         self.lose("it was closed here")
         if self._asking:
             await asyncio.wait(self._asking, timeout=CLOSE_TIMEOUT)
@@ -133,8 +133,8 @@ class RabbitBroker:
     def _retire(self, channel: RabbitChannel) -> None:
         """Publish over another channel from now on.
 
-        A channel whose first message to a quorum queue comes while the queue has no leader is refused there for ever, also when there is one (RabbitMQ 3.10.8).
-        It is closed when nothing is in flight on it.
+        A quorum queue without a leader refuses a channel's first message, and then refuses that channel for ever, even with a leader (RabbitMQ 3.10.8).
+        The channel is closed when nothing is in flight on it.
         """
         if self._own_channel is channel:
             self._retired.append((channel, self._own))
@@ -160,7 +160,7 @@ class RabbitBroker:
         return True
 
     async def _release_lock(self, name: str) -> None:
-        with suppress(ChannelLost, QueueMissing), translated(f"the broker was lost while unlocking {name!r}"):  # gone with its connection, then
+        with suppress(ChannelLost, QueueMissing), translated(f"the broker was lost while unlocking {name!r}"):  # a lost connection has released it
             async with self._publishing.methods(CLOSE_TIMEOUT) as methods:
                 await methods.queue_delete(name, timeout=CLOSE_TIMEOUT)
 
@@ -170,9 +170,9 @@ class RabbitBroker:
 
 @asynccontextmanager
 async def connect(url: str, *, name: str, heartbeat: int = 10, publish_timeout: float = 30.0, connect_timeout: float = 10.0) -> AsyncIterator[RabbitBroker]:
-    """Attach to RabbitMQ. Raises `BrokerUnreachable` with what stands in the way; `name` is what its management pages show.
+    """Attach to RabbitMQ. `name`: the connection's name on its management pages. Raises `BrokerUnreachable` with the reason.
 
-    A black hole is noticed after three times `heartbeat` (seconds) and a little.
+    The worker notices a silent connection after a little more than three times `heartbeat` (seconds).
     """
     read_leniently()
     async with (

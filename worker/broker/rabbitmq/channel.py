@@ -1,4 +1,4 @@
-"""One AMQP channel with confirms, and the deliveries that it hands out."""
+"""One AMQP channel with confirms, and its deliveries."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from worker.core.message import OURS, Delivery, Keep, Message, Unread
 from worker.core.ports import OnDelivery
 
 ALL = 0  # the delivery tag that means every delivery so far
-OTHER_PROPERTIES = 2048  # bytes of a frame that its ends and the properties beside the headers may take
+OTHER_PROPERTIES = 2048  # bytes of a frame for its ends and the properties other than headers
 
 
 class RabbitDelivery:
-    """A message that this channel holds for us."""
+    """An unacknowledged message of this channel."""
 
     def __init__(self, delivered: DeliveredMessage, queue: str, channel: RabbitChannel, unread: Unread | None) -> None:
         self.message = to_message(delivered)
@@ -58,7 +58,7 @@ class RabbitDelivery:
 
 
 class RabbitChannel:
-    """`methods` is aiormq's channel: aio-pika's own classes for messages raise on properties that foreign systems write."""
+    """One AMQP channel. `methods` is aiormq's channel: aio-pika's own message classes raise on properties that other systems write."""
 
     def __init__(self, methods: Methods, patience: float, frame_max: int) -> None:
         self._methods = methods
@@ -113,7 +113,7 @@ class RabbitChannel:
 
     @property
     def publishing(self) -> bool:
-        """Whether a message is on its way to its confirm, or waits for one with the same id."""
+        """Whether a message waits for its confirm, or for another message with the same id."""
         return self._publishers > 0
 
     @property
@@ -121,9 +121,9 @@ class RabbitChannel:
         return self._end.done()
 
     async def ack(self, tag: int, *, multiple: bool = False) -> None:
-        """What `Delivery.ack` does. It waits until the socket has written it: writing to a reset connection raises.
+        """Acknowledge a delivery, for `Delivery.ack`. It waits until the socket has written it: writing to a reset connection raises.
 
-        `multiple`: also for all that were handed out before.
+        `multiple`: also all earlier deliveries.
         """
         with translated("the channel was lost before the message was acknowledged; the broker hands it out again"):
             async with asyncio.timeout(self._patience):
@@ -139,14 +139,14 @@ class RabbitChannel:
             await self._methods.basic_ack(ALL, multiple=True, wait=False)
 
     async def reject(self, tag: int, *, requeue: bool) -> None:
-        """What `Delivery.reject` and `Delivery.give_back` do."""
+        """Reject a delivery, for `Delivery.reject` and `Delivery.give_back`."""
         with translated("the channel was lost before the message was given back; the broker hands it out again"):
             async with asyncio.timeout(self._patience):
                 await self._methods.basic_reject(tag, requeue=requeue)
 
     @asynccontextmanager
     async def _alone(self, message_id: str) -> AsyncIterator[None]:
-        """A return names only the message's id: of two equal ones in flight aiormq would tell the wrong publisher."""
+        """Wait until no other message with this id is in flight. A return names only the id: with two equal ones aiormq could inform the wrong publisher."""
         self._publishers += 1
         try:
             while message_id in self._in_flight:
@@ -166,18 +166,18 @@ class RabbitChannel:
         self.end("the broker cancelled a consumer, its queue may be gone")
 
     def end(self, why: str) -> None:
-        """The first reason stays."""
+        """End `wait_closed` with this reason; the first reason stays."""
         if not self._end.done():
             self._end.set_result(why)
 
 
 async def not_called(_: DeliveredMessage) -> None:
-    """What aiormq is given in place of a consumer: `Content` hands deliveries over."""
+    """The consumer for aiormq, which never calls it: `Content` hands deliveries over."""
 
 
 @asynccontextmanager
 async def open_channel(link: Link, *, prefetch: int, patience: float) -> AsyncIterator[RabbitChannel]:
-    """Raises `ChannelLost` when the connection is gone, or when an alarm of the broker keeps it from answering."""
+    """Open a channel. Raises `ChannelLost` when the connection is gone, or when the broker does not answer because of an alarm."""
     async with link.methods(patience) as methods:
         if prefetch:
             with translated("the channel was lost while it was opened"):

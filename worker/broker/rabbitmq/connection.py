@@ -1,4 +1,4 @@
-"""One plain connection to RabbitMQ and its socket: made in time, asked whether it is blocked, left in time."""
+"""One plain connection to RabbitMQ and its socket: it opens and closes within a timeout, and shows whether the broker blocks it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from worker.core.errors import BrokerUnreachable, ChannelLost
 from worker.core.url_credentials import NOT_ENCODED, is_encoded
 
 T = TypeVar("T")
-CLOSE_TIMEOUT = 2.0  # seconds for what is open when the broker is a black hole; then its socket is torn off
+CLOSE_TIMEOUT = 2.0  # seconds to close channels and connections when the broker does not answer; then the socket is aborted
 OLDEST = (3, 10)
 NO_LIMIT = 65_535  # numbers of channels in AMQP
 NO_LIMIT_OF_FRAMES = 0
 
 
 class Socket(TransportFactory):
-    """Opens the socket of a connection and can tear it off: aiormq's own way out waits for the other side, up to half a minute over TLS."""
+    """Opens the socket of a connection and can abort it: aiormq's own close waits for the other side, up to half a minute over TLS."""
 
     def __init__(self) -> None:
         self._writers: list[asyncio.StreamWriter] = []
@@ -43,7 +43,7 @@ class Socket(TransportFactory):
 
 
 class Link:
-    """A connection that does not restore itself, since what is half-restored loses messages."""
+    """A connection that does not restore itself, since a half-restored one loses messages."""
 
     def __init__(self, connection: aio_pika.Connection, socket: Socket) -> None:
         if connection.transport is None:
@@ -51,7 +51,7 @@ class Link:
         self._connection = connection
         self._socket = socket
         self._protocol = connection.transport.connection
-        self._free = asyncio.Semaphore(max(1, self.channel_max - self.channel_max // 50 - 1))  # some may still be on their way out
+        self._free = asyncio.Semaphore(max(1, self.channel_max - self.channel_max // 50 - 1))  # some channels may still be closing
 
     @property
     def closing(self) -> asyncio.Future[Any]:
@@ -60,13 +60,13 @@ class Link:
 
     @property
     def server(self) -> tuple[str, str]:
-        """The server's product and version, as it tells them."""
+        """The product and version that the server reports."""
         properties = self._protocol.server_properties
         return as_text(properties.get("product")), as_text(properties.get("version"))
 
     @property
     def frame_max(self) -> int:
-        """The largest frame in bytes that both sides agreed on; 0: no limit. A larger one costs the connection."""
+        """The largest frame in bytes that both sides agreed on; 0: no limit. The broker closes the connection for a larger one."""
         return int(self._protocol.connection_tune.frame_max or 0)
 
     @property
@@ -76,7 +76,7 @@ class Link:
 
     @property
     def blocked(self) -> bool:
-        """Aiormq tells it only by `ready()`, which returns at once unless the broker blocks us; so one step of it is taken."""
+        """Whether the broker blocks us. aiormq shows it only by `ready()`, which returns at once unless it is blocked: so run one step of it."""
         ready = self._protocol.ready()
         try:
             ready.send(None)
@@ -87,9 +87,9 @@ class Link:
 
     @asynccontextmanager
     async def methods(self, patience: float) -> AsyncIterator[Methods]:
-        """A bare channel, for a channel of ours or for questions whose answer may be that the broker closes it. Raises `ChannelLost`.
+        """A bare channel, for a `RabbitChannel` or for a question that the broker may answer by closing it. Raises `ChannelLost`.
 
-        Waits while all are open: RabbitMQ ends the connection that opens one too many.
+        It waits while all channels are open: RabbitMQ closes a connection that opens too many.
         """
         async with self._free, self._opened(patience) as methods:
             yield methods
@@ -106,7 +106,7 @@ class Link:
                     methods = await opened.get_underlay_channel()
                 except TimeoutError as error:
                     raise ChannelLost("no channel can be opened: the broker does not answer (a memory or disk alarm blocks publishers)") from error
-                except RuntimeError as error:  # what aio-pika raises on a closed connection
+                except RuntimeError as error:  # aio-pika raises it on a closed connection
                     raise ChannelLost("no channel can be opened: the connection is closed") from error
             yield methods
         finally:
@@ -114,7 +114,7 @@ class Link:
                 await self._leave(opened.close())
 
     async def while_connected(self, work: Coroutine[Any, Any, T], failed: str) -> T:
-        """Its result. What asks the broker at the moment when the connection goes may be left waiting for an answer that cannot come: raises `ChannelLost` then."""
+        """The result of `work`. Raises `ChannelLost` if the connection is lost meanwhile: a question to the broker could then wait for ever."""
         task, closing = asyncio.ensure_future(work), self.closing
         task.add_done_callback(retrieve_error)
         try:
@@ -135,9 +135,9 @@ class Link:
             raise
 
     async def _leave(self, closing: Awaitable[None]) -> None:
-        """Wait a little for a polite end; a broker that does not answer loses the whole connection. How it ended is of no interest.
+        """Wait a little for a regular close, and ignore its result. If the broker does not answer, abort the whole connection.
 
-        It continues in the background after its caller stopped waiting: an abandoned channel must not cost the others their connection.
+        It continues in the background after its caller stopped waiting: an abandoned channel must not end the connection of the others.
         """
         ending = asyncio.gather(closing, return_exceptions=True)
         timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._socket.tear)
@@ -147,7 +147,7 @@ class Link:
 
 @asynccontextmanager
 async def linked(url: str, name: str, heartbeat: int, patience: float) -> AsyncIterator[Link]:
-    """Raises `BrokerUnreachable` with what stands in the way."""
+    """Open a connection. Raises `BrokerUnreachable` with the reason."""
     confirm_every_close()
     address = parse(url)
     if "heartbeat" not in address.query:
@@ -165,7 +165,7 @@ async def linked(url: str, name: str, heartbeat: int, patience: float) -> AsyncI
         raise unreachable(address, error) from error
     finally:
         if connection.transport is None:
-            await connection.close()  # aio-pika begins it when the object is collected, in whatever thread that happens
+            await connection.close()  # otherwise aio-pika closes it when the object is collected, in any thread
     link = Link(connection, socket)
     try:
         require_supported(link)
@@ -177,14 +177,14 @@ async def linked(url: str, name: str, heartbeat: int, patience: float) -> AsyncI
 def confirm_every_close() -> None:
     """Let any number of frames wait to be written.
 
-    aiormq 7.2.4 lets ten wait. While they do, it drops its confirmation of a channel that the broker closes, and uses the channel's number again:
-    RabbitMQ ends the connection then, over a "second 'channel.open'" or too many channels.
+    aiormq 7.2.4 lets ten wait. While ten wait, it drops its confirmation of a channel that the broker closes, and uses the channel's number again.
+    RabbitMQ then closes the connection for a "second 'channel.open'" or too many channels.
     """
     aiormq.connection.Connection.FRAME_BUFFER_SIZE = NO_LIMIT_OF_FRAMES
 
 
 async def within(connecting: Coroutine[Any, Any, None], patience: float, socket: Socket) -> None:
-    """Raises TimeoutError, and leaves nothing behind when it does or is cancelled."""
+    """Connect within `patience` seconds, else raise TimeoutError. After that or a cancellation no socket or task is left."""
     task = asyncio.ensure_future(connecting)
     task.add_done_callback(retrieve_error)
     try:
@@ -200,13 +200,13 @@ async def within(connecting: Coroutine[Any, Any, None], patience: float, socket:
 
 
 def retrieve_error(task: asyncio.Future[Any]) -> None:
-    """For a task whose caller may have gone when it fails: asyncio logs an error that is never retrieved."""
+    """Retrieve the error of a task whose caller may be gone: asyncio logs an error that is never retrieved."""
     if not task.cancelled():
         task.exception()
 
 
 def parse(url: str) -> URL:
-    """Raises `BrokerUnreachable` for what is no AMQP address, without repeating it: it may hold a password."""
+    """The address as a URL. Raises `BrokerUnreachable` if it is no AMQP address; the text does not quote it, since it may hold a password."""
     if not is_encoded(url):
         raise BrokerUnreachable(f"the broker's address cannot be used: {NOT_ENCODED}")
     try:
@@ -219,7 +219,7 @@ def parse(url: str) -> URL:
 
 
 def require_supported(link: Link) -> None:
-    """Raises `BrokerUnreachable` for a RabbitMQ that lacks streams with at-least-once dead-lettering; other products are taken at their word."""
+    """Raise `BrokerUnreachable` for a RabbitMQ without streams and at-least-once dead-lettering. Other products are not checked."""
     product, version = link.server
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     if product == "RabbitMQ" and numbers and numbers < OLDEST:

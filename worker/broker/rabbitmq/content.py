@@ -1,4 +1,4 @@
-"""Deliveries as they arrive: handed over, with their bodies where a consumer wants them; other bodies are dropped frame by frame."""
+"""Reads deliveries as they arrive and hands them over. It keeps the bodies that a consumer wants, and drops other bodies frame by frame."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ HandOver = Callable[[DeliveredMessage], None]
 
 
 class Content:
-    """Takes the place of aiormq's own reading of deliveries on one channel, which collects whatever body comes and starts a task for each.
+    """Replaces aiormq's reading of deliveries on one channel, which collects every body and starts a task for each delivery.
 
-    The header that comes before a body tells its size, so that a body of any size can be passed over in the memory of one frame.
+    The header before a body has its size, so that a body of any size can be skipped with the memory of one frame.
     """
 
     def __init__(self, methods: Methods) -> None:
-        self._methods: Any = methods  # aiormq has no public place to ask for a body's size before it is read
+        self._methods: Any = methods  # aiormq has no public hook for a body's size before it reads the body
         vars(methods).update(_read_content=self._read, _on_deliver_frame=self._deliver)
         self._loop = asyncio.get_running_loop()
         self._hand_overs: dict[str, HandOver] = {}
@@ -36,12 +36,12 @@ class Content:
         self._unread: dict[int, Unread] = {}
 
     def consuming(self, tag: str, hand_over: HandOver, keep: Keep) -> None:
-        """Who gets the deliveries of the consumer of this tag, and which bodies it keeps."""
+        """Set the function for the deliveries of the consumer with this tag, and the bodies that it keeps."""
         self._hand_overs[tag], self._keeps[tag] = hand_over, keep
 
     @contextmanager
     def getting(self, keep: Keep) -> Iterator[None]:
-        """What is kept of the one message that is got within."""
+        """Set whether to keep the body of the one message that the block gets."""
         self._keep_got, before = keep, self._keep_got
         try:
             yield
@@ -49,7 +49,7 @@ class Content:
             self._keep_got = before
 
     def unread_of(self, delivered: DeliveredMessage) -> Unread | None:
-        """Set where its body was dropped; to be asked once."""
+        """The size and digest of a dropped body, None for a kept one. Ask once for each delivery."""
         return self._unread.pop(delivered.delivery_tag or 0, None)
 
     async def _deliver(self, frame: Basic.Deliver) -> None:
@@ -72,7 +72,7 @@ class Content:
 
     def _is_kept(self, frame: Basic.Deliver | Basic.Return | Basic.GetOk, header: ContentHeader, size: int) -> bool:
         if isinstance(frame, Basic.Return):
-            return False  # a message of our own that no queue took: its id is all that is asked of it
+            return False  # a message of ours that no queue took: only its id is needed
         keep = self._keeps.get(frame.consumer_tag or "", OURS) if isinstance(frame, Basic.Deliver) else self._keep_got
         return keep(Announced(size, header.properties.message_id or "", bool(frame.redelivered)))
 
@@ -82,7 +82,7 @@ class Content:
         first = await self._frame()
         if len(first) >= size:
             return first
-        with BytesIO() as body:  # hands over what it holds without a copy
+        with BytesIO() as body:  # returns its content without a copy
             body.write(first)
             while body.tell() < size:
                 body.write(await self._frame())

@@ -1,4 +1,4 @@
-"""Declaring a topology on RabbitMQ: the worker creates what is missing, compares queues that exist, and changes nothing."""
+"""Declares a topology on RabbitMQ: the worker creates missing queues and exchanges, compares existing queues, and changes nothing."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from worker.core.topology import AmqpExchange, Binding, Queue, Topology
 log = structlog.get_logger()
 DIFFERENT = re.compile(r"inequivalent arg '(?P<argument>[^']+)' for .*? in vhost .*?: received (?P<received>.*?) but current is (?P<current>.*)", re.DOTALL)
 QUOTED = re.compile(r"'(?P<text>.*?)'?(?: of type '(?P<type>\w*)'?)?$", re.DOTALL)
-MOST_CHANNELS = 4  # a new quorum queue takes 13 to 20 ms over one, a quarter over four, and no less over eight
+MOST_CHANNELS = 4  # a new quorum queue takes 13 to 20 ms over one channel, a quarter over four, and no less over eight
 QUEUES_PER_CHANNEL = 8
-MAX_DIFFERENCES = 20  # of one queue; it has fewer arguments than that
+MAX_DIFFERENCES = 20  # of one queue, which has fewer arguments than that
 
 
 async def declare(link: Link, topology: Topology, patience: float) -> None:
-    """As `Broker.declare`. Queues and bindings go over several channels at once, since the broker answers each channel in order."""
+    """Declare as `Broker.declare`, queues and bindings over several channels at once: the broker answers each channel in order."""
     declarers = [Declarer(link, patience) for _ in range(min(MOST_CHANNELS, 1 + len(topology.queues) // QUEUES_PER_CHANNEL))]
     try:
         await declarers[0].exchanges(topology)
@@ -51,9 +51,9 @@ async def every(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 
 class Declarer:
-    """Declares over one channel, opened again whenever the broker closes it, which is its answer to a declaration that it refuses.
+    """Declares over one channel. The broker closes it to refuse a declaration; then the declarer opens it again.
 
-    `differences`, `missing`: what it found so far.
+    `differences`, `missing`: its findings so far.
     """
 
     def __init__(self, link: Link, patience: float) -> None:
@@ -69,7 +69,7 @@ class Declarer:
         await self._opened.aclose()
 
     async def exchanges(self, topology: Topology) -> None:
-        """An exchange that exists is taken as it is; a binding that can match nothing there is logged."""
+        """Declare missing exchanges and take existing ones as they are. Log a binding that can match nothing there."""
         for exchange in topology.exchanges:
             kind = await self._exchange(exchange)
             if kind is None:
@@ -94,7 +94,7 @@ class Declarer:
             await self._bind(binding)
 
     async def _exchange(self, exchange: AmqpExchange) -> str | None:
-        """Declare it if it is absent. The type of one that exists, as far as the broker tells that it is another one."""
+        """Declare the exchange if it is missing. Return the type of an existing one if the broker reports that it differs, else None."""
         try:
             async with self._asking(f"declare exchange {exchange.name!r}") as methods:
                 await methods.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True, timeout=self._patience)
@@ -107,7 +107,7 @@ class Declarer:
         return None
 
     async def _has_exchange(self, name: str) -> bool:
-        """Whether it exists, which the broker tells everybody."""
+        """Whether the exchange exists. This check needs no permission."""
         try:
             async with self._asking(f"look for exchange {name!r}") as methods:
                 await methods.exchange_declare(name, passive=True, timeout=self._patience)
@@ -118,7 +118,7 @@ class Declarer:
         return True
 
     async def _queue(self, queue: Queue) -> list[Difference]:
-        """The broker names only the first argument that differs, so it is asked again with that one as it stands."""
+        """Declare a queue, and return its differences. The broker names only the first one, so ask again with that argument as it exists."""
         differences: list[Difference] = []
         properties: dict[str, Any] = {"durable": True, "exclusive": False, "auto_delete": False}
         arguments = dict(queue.arguments)
@@ -135,7 +135,7 @@ class Declarer:
         return differences
 
     async def _ask(self, name: str, properties: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
-        """Nothing when the queue is as asked, be it created now; else what the broker said."""
+        """Declare a queue. Return an empty text when it exists as declared, else the broker's answer."""
         try:
             async with self._asking(f"declare queue {name!r}") as methods:
                 await methods.queue_declare(name, arguments=dict(arguments), timeout=self._patience, **properties)
@@ -153,7 +153,7 @@ class Declarer:
 
     @asynccontextmanager
     async def _asking(self, doing: str) -> AsyncIterator[Methods]:
-        """Raises `Refused`, `Forbidden`, `QueueMissing` or `ChannelLost`."""
+        """The channel for one question. Raises `Refused`, `Forbidden`, `QueueMissing` or `ChannelLost`."""
         if self._methods is None:
             self._methods = await self._opened.enter_async_context(self._link.methods(self._patience))
         try:
@@ -171,7 +171,7 @@ class Declarer:
 
 
 class Refused(BrokerError):
-    """What is there differs from what was asked."""
+    """The existing queue or exchange differs from the declaration."""
 
 
 class Forbidden(BrokerError):
@@ -179,13 +179,13 @@ class Forbidden(BrokerError):
 
 
 async def queue_depth(link: Link, queue: str, patience: float) -> int | None:
-    """Messages ready, None when there is no such queue."""
+    """The number of ready messages, None when there is no such queue."""
     found = await inspected(link, queue, patience)
     return None if found is None else found.message_count or 0
 
 
 async def inspected(link: Link, queue: str, patience: float) -> Queues.DeclareOk | None:
-    """What the broker counts in a queue, None when there is none; over a channel of its own."""
+    """The broker's counts of a queue, None when it does not exist; over a separate channel."""
     inspector = Inspector(link, patience)
     try:
         return await inspector.ask(queue)
@@ -194,7 +194,7 @@ async def inspected(link: Link, queue: str, patience: float) -> Queues.DeclareOk
 
 
 class Inspector:
-    """Asks about queues over one channel, one question after the other. The broker closes it over a queue that is missing; then it is opened again."""
+    """Asks about queues over one channel, one question after the other. The broker closes it for a missing queue; then the inspector opens it again."""
 
     def __init__(self, link: Link, patience: float) -> None:
         self._link = link
@@ -204,7 +204,7 @@ class Inspector:
         self._methods: Methods | None = None
 
     async def ask(self, queue: str) -> Queues.DeclareOk | None:
-        """What the broker counts in a queue, None when there is none. Raises `ChannelLost`."""
+        """The broker's counts of a queue, None when it does not exist. Raises `ChannelLost`."""
         async with self._turn:
             if self._methods is None or self._methods.is_closed:
                 await self._opened.aclose()
@@ -216,7 +216,7 @@ class Inspector:
             except QueueMissing:
                 return None
             finally:
-                if found is None:  # an unanswered question spoils the channel for the next one
+                if found is None:  # after an unanswered question the channel is not usable for the next one
                     await self._close()
             return found
 
@@ -230,7 +230,7 @@ class Inspector:
 
 
 def different(kind: str, name: str, said: str) -> Difference:
-    """What the broker's refusal tells; its text is at most 255 bytes long and may be cut."""
+    """The difference in the broker's refusal, whose text is at most 255 bytes long and may be cut."""
     found = DIFFERENT.search(said)
     if found is None:
         return Difference(kind, name, "", said, None)
@@ -238,13 +238,13 @@ def different(kind: str, name: str, said: str) -> Difference:
 
 
 def plain(told: str) -> str | None:
-    """`the value '5' of type 'long'` is 5, `none` is None."""
+    """The value in the broker's words: 5 for `the value '5' of type 'long'`, None for `none`."""
     found = QUOTED.search(told)
     return found["text"] if found else None
 
 
 def adopt(said: str, properties: dict[str, Any], arguments: dict[str, Any]) -> bool:
-    """Make the next question agree with what is there; False when that cannot be told."""
+    """Change the next declaration to the existing value. False when the broker's text does not show it."""
     found = DIFFERENT.search(said)
     if found is None:
         return False

@@ -1,4 +1,4 @@
-"""What aio-pika raises, told as the errors of our own tree."""
+"""Turns the exceptions of aio-pika into the errors of `worker.core.errors`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TOO_LARGE = re.compile(r"message size (?P<size>\d+) .*larger than")
 
 
 def explain(error: BaseException | type[BaseException] | None) -> str:
-    """What the broker or the socket said, in a few words."""
+    """The reason that the broker or the socket gave, as a short text."""
     if (ended := socket_end(getattr(error, "__cause__", None)) or socket_end(error)) is not None:
         return ended
     if isinstance(error, ChannelInvalidStateError):  # it quotes the object
@@ -47,7 +47,7 @@ def explain(error: BaseException | type[BaseException] | None) -> str:
 
 
 def socket_end(error: object) -> str | None:
-    """How the socket ended; None where another thing went wrong. aiormq quotes the exception of Python instead."""
+    """How the socket ended; None for any other failure. aiormq only quotes Python's exception."""
     match error:
         case ssl.SSLError() | TimeoutError() | socket.gaierror():
             return None
@@ -72,7 +72,7 @@ def named() -> Iterator[None]:
 
 @contextmanager
 def propagate_cancellation() -> Iterator[None]:
-    """No cancellation is lost within: `asyncio.wait_for` of Python 3.11, through which aiormq waits, forgets one that comes together with the answer."""
+    """Lose no cancellation inside the block. aiormq waits through `asyncio.wait_for`, which in Python 3.11 drops a cancellation that comes with the answer."""
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
     try:
@@ -87,7 +87,7 @@ def propagate_cancellation() -> Iterator[None]:
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Raises `QueueMissing` or `ChannelLost` for what goes wrong within; a cancellation that this task did not request is a lost channel."""
+    """Raise `QueueMissing` or `ChannelLost` for a failure inside the block. `CancelledError` without a cancellation of this task is a lost channel."""
     try:
         with propagate_cancellation(), named():
             yield
@@ -112,7 +112,7 @@ def asked_to_stop() -> bool:
 
 @contextmanager
 def publishing(exchange: str, routing_key: str, size: int) -> Iterator[None]:
-    """Raises what `Channel.publish` promises."""
+    """Raise the errors that `Channel.publish` documents."""
     place = f"exchange {exchange!r} with routing key {routing_key!r}" if exchange else f"queue {routing_key!r}"
     try:
         with translated(f"the channel was lost while publishing to {place}; the message may be stored"):
@@ -132,7 +132,7 @@ def publishing(exchange: str, routing_key: str, size: int) -> Iterator[None]:
 
 
 def refusal(error: AMQPError, exchange: str, size: int) -> PublishRefused | None:
-    """The broker closed the channel over this very message; None when it was over another one in flight, or anything else."""
+    """The error when the broker closed the channel because of this message; None when another message in flight, or anything else, was the reason."""
     text = explain(error)
     if (found := NOT_THERE.search(text)) and found["name"] == exchange:
         return PublishRefused(f"there is no exchange {exchange!r}")
@@ -144,7 +144,7 @@ def refusal(error: AMQPError, exchange: str, size: int) -> PublishRefused | None
 
 
 def unreachable(url: URL, error: BaseException) -> BrokerUnreachable:
-    """A sentence that says what stands in the way; the password is never part of it."""
+    """The error for a failed connection: a sentence that names the obstacle and never the password."""
     place = f"{url.host}:{url.port or (5671 if url.scheme == 'amqps' else 5672)}"
     cause = error.__cause__ if isinstance(error.__cause__, (OSError, EOFError)) and not isinstance(error.__cause__, AMQPError) else error
     vhost = url.path.removeprefix("/") or "/"
@@ -162,7 +162,7 @@ def unreachable(url: URL, error: BaseException) -> BrokerUnreachable:
         case ssl.SSLError():
             why = tls_trouble(cause)
         case ConnectionResetError() | EOFError():
-            # over TLS 1.3 that is also how a refused certificate of ours ends, when the reset overtakes the alert
+            # over TLS 1.3 the connection also ends like this when the broker refuses our certificate and the reset overtakes the alert
             other = "wants a certificate of ours (certfile and keyfile in its address)" if url.scheme == "amqps" else "speaks TLS there (amqps)"
             why = f"it closed the connection: it is only starting, or {other}"
         case ProbableAuthenticationError() | AuthenticationError():
@@ -181,7 +181,7 @@ def without_password(text: str, url: URL) -> str:
 
 
 def tls_trouble(error: ssl.SSLError) -> str:
-    """What was wrong in the handshake, or what the server's alert says of us."""
+    """What failed in the TLS handshake, or what the server's alert says about our certificate."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
     if OUR_CERTIFICATE.search(error.reason or ""):

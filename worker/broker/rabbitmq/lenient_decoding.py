@@ -16,18 +16,18 @@ UNREADABLE = UNREADABLE_HEADERS
 MOST_VALUES = 2000
 FEW_BYTES = 2 * MOST_VALUES  # a value takes two bytes at least, with its name or in a list
 TOO_MANY = f"more than {MOST_VALUES:,} values"
-MOST_DEPTH = 100  # more than copies hold, and fewer than what looks at a value within Python's limit of recursion, or writes it as JSON
+MOST_DEPTH = 100  # more than copies hold, and few enough to walk through a value, or write it as JSON, within Python's recursion limit
 TOO_DEEP = f"values nested more than {MOST_DEPTH} levels deep"
 SIZED, NESTED = frozenset({b"S", b"x", b"A", b"F"}), frozenset({b"A", b"F"})
 WIDTHS = {b"t": 1, b"b": 1, b"B": 1, b"s": 2, b"u": 2, b"I": 4, b"i": 4, b"l": 8, b"L": 8, b"f": 4, b"d": 8, b"D": 5, b"T": 8, b"V": 0, b"\x00": 0}
 
 
 class TooDeep(ValueError):
-    """A value lies deeper than is read."""
+    """A value is nested deeper than `MOST_DEPTH`."""
 
 
 class Nesting:
-    """Reads arrays and tables within a header table. Deeper ones would be read up to Python's limit of recursion, and what looks at them later reaches that sooner."""
+    """Reads the arrays and tables inside a header table, down to `MOST_DEPTH`. pamqp reads down to Python's recursion limit; later code reaches it sooner."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -44,10 +44,10 @@ class Nesting:
 
 
 def read_leniently() -> None:
-    """Replace pamqp's decoders of what some senders write; calling it again changes nothing.
+    """Replace pamqp's decoders that fail on values which some senders write. A second call changes nothing.
 
     pamqp raises on a timestamp in microseconds, on a property or name that is not UTF-8 and on a table with an unknown type. The exception ends the whole
-    connection, and the message comes back on the next one: a single such message would stop all consuming for ever. RabbitMQ itself lets them through.
+    connection, and the broker delivers the message again on the next one: one such message would stop all consuming for ever. RabbitMQ accepts these messages.
     """
     pamqp.decode.METHODS["timestamp"] = timestamp
     pamqp.decode.METHODS["shortstr"] = short_text
@@ -59,20 +59,20 @@ def read_leniently() -> None:
 
 
 def timestamp(value: bytes) -> tuple[int, FieldValue]:
-    """A moment, or None when no calendar holds it."""
+    """The timestamp; None when it lies outside Python's calendar."""
     return reading(pamqp.decode.timestamp, value, (8, None))
 
 
 def short_text(value: bytes) -> tuple[int, str]:
-    """Text of at most 255 bytes in UTF-8; what is not UTF-8 is replaced."""
+    """Text of at most 255 bytes in UTF-8; other bytes are replaced."""
     end = Struct.byte.unpack(value[:1])[0] + 1
     text = value[1:end].decode(errors="replace")
-    # a replacement takes three bytes where one stood, and the text must fit again when the message is published further
+    # a replacement character takes three bytes in place of one, and the text must still fit when the worker publishes the message again
     return end, text.encode()[:SHORT_MAX].decode(errors="ignore")
 
 
 def table(value: bytes) -> tuple[int, FieldValue]:
-    """A header table, or a single marking header when it cannot be read."""
+    """The header table, or only the header `UNREADABLE` when it cannot be read."""
     end = Struct.integer.unpack(value[:4])[0] + 4
     marked: FieldTable = {UNREADABLE: True}
     if end > FEW_BYTES and has_too_many(value[:end]):
@@ -84,7 +84,7 @@ def table(value: bytes) -> tuple[int, FieldValue]:
 
 
 def named_values(value: bytes) -> tuple[int, FieldValue]:
-    """As pamqp reads a table, with names that are not UTF-8 too: for one such name it would give up all headers. Raises `ValueError`."""
+    """Read a table as pamqp does, but accept names that are not UTF-8: pamqp gives up all headers for one such name. Raises `ValueError`."""
     at, end = 4, int.from_bytes(value[:4]) + 4
     found: FieldTable = {}
     while at < end <= len(value):
@@ -99,7 +99,7 @@ def named_values(value: bytes) -> tuple[int, FieldValue]:
 
 
 def has_too_many(table: bytes) -> bool:
-    """Whether a header table has more values than are read; a table that breaks off or has an unknown type has not, and is reported elsewhere.
+    """Whether a header table has more than `MOST_VALUES` values. False for a table that is cut or has an unknown type: `table` reports that.
 
     pamqp copies the rest of the table for each value: reading one of 118,000 takes half a second.
     """

@@ -1,4 +1,4 @@
-"""The connections of one kind to a broker: one more is opened when half of the channels of each are in use."""
+"""The connections of one kind to a broker. It opens one more when half of the channels of each connection are in use."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from worker.broker.rabbitmq.connection import Link, linked
 from worker.core.errors import BrokerUnreachable, ChannelLost
 
 logger = structlog.get_logger()
-SHARE = 2  # half of the channels of a connection are left to questions, declarations and locks, which come together when a worker starts
+SHARE = 2  # the other half of a connection's channels serves queries, declarations and locks, which come together when a worker starts
 OnClosing = Callable[[asyncio.Future[Any]], None]
 
 
 class Links:
-    """`more`: makes the connection of this number. All of them belong to one attachment."""
+    """The connections of one attachment. `more`: opens the connection with this number."""
 
     def __init__(self, first: Link, more: Callable[[int], AbstractAsyncContextManager[Link]]) -> None:
         self.first = first
@@ -42,7 +42,7 @@ class Links:
             self._used[link] -= 1
 
     def watch(self, on_closing: OnClosing) -> None:
-        """Call it when any of them ends, also one that has ended already."""
+        """Call `on_closing` when any connection ends, also for one that has ended already."""
         self._on_closing = on_closing
         for closing in self._closings:
             closing.add_done_callback(on_closing)
@@ -64,7 +64,7 @@ class Links:
                 number = len(self._used) + 1
                 try:
                     self._add(await self._opened.enter_async_context(self._more(number)))
-                except BrokerUnreachable as error:  # of the attachment only the one more is not there
+                except BrokerUnreachable as error:  # only the additional connection failed: the attachment lives
                     raise ChannelLost(f"no channel can be opened: {error}") from error
                 logger.info("broker.connection_added", number=number, reason="half of the channels of each other one are in use")
         return link
@@ -77,7 +77,7 @@ class Links:
 
 @asynccontextmanager
 async def linked_as_needed(url: str, name: str, kind: str, heartbeat: int, patience: float) -> AsyncIterator[Links]:
-    """Raises `BrokerUnreachable` with what stands in the way."""
+    """Open the first connection, and more as they are needed. Raises `BrokerUnreachable` with the reason."""
     async with linked(url, f"{name} ({kind})", heartbeat, patience) as first:
         links = Links(first, lambda number: linked(url, f"{name} ({kind} {number})", heartbeat, patience))
         try:

@@ -1,4 +1,4 @@
-"""Our messages as AMQP properties, and AMQP properties of any sender as our messages."""
+"""Turns our messages into AMQP properties, and the AMQP properties of any sender into our messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PERSISTENT = 2
 
 
 def to_properties(message: Message, room: int = MAX_HEADERS) -> Basic.Properties:
-    """Raises `Unpublishable` when AMQP cannot carry the message's properties; `room`: bytes for headers."""
+    """The AMQP properties of a message. `room`: bytes for headers. Raises `Unpublishable` when AMQP cannot carry them."""
     texts = short_properties(message)
     return Basic.Properties(
         message_id=texts["message_id"],
@@ -33,7 +33,7 @@ def to_properties(message: Message, room: int = MAX_HEADERS) -> Basic.Properties
 
 
 def to_message(delivered: DeliveredMessage) -> Message:
-    """Never raises, whatever the sender wrote."""
+    """The message of a delivery. It raises nothing, whatever the sender wrote."""
     properties = delivered.header.properties
     headers = properties.headers
     lifetime = properties.expiration or ""
