@@ -178,7 +178,7 @@ class Desk:
         )
 
     async def _count_rows(self, reader: Reader, report: Report, since: datetime | None) -> str:
-        """Run the statement once; an answer that is cut tells the least number."""
+        """Run the statement once. The rows of a cut answer are a minimum."""
         page = rows_of_report(await reader.send(report_request(report, since), priority=Priority.POLL))
         count = page_count(page)
         least = "at least " if count >= (report.top or MAX_ROWS) else ""
@@ -186,7 +186,7 @@ class Desk:
 
 
 async def counted_list(route: Subscriber, evaluator: Evaluator) -> tuple[Operation, Request]:
-    """The list that tells how much a subscriber reads: its own, or that of its parents."""
+    """Return the list whose count shows how much a subscriber reads: its own, or that of its parents."""
     if route.for_each is None:
         parameters = await subscriber_request(route, evaluator)
         return route.operation, build_request(route.operation, parameters["path"], parameters["query"])
