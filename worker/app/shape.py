@@ -50,7 +50,7 @@ def queues_of(routes: Routes) -> set[str]:
 def changed_names(before: Routes, after: Routes) -> set[str]:
     """Return the routes that are new, removed or different.
 
-    A changed webhook also changes the subscribers that it wakes, and a changed subscriber its webhook. Changed methods change the runbooks that call them.
+    A changed webhook also counts for the subscribers that it wakes, a changed subscriber for its webhooks, and changed methods for the runbooks that call them.
     """
     old, new = sources_of(before), sources_of(after)
     changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}

@@ -41,7 +41,7 @@ class Layout:
 
 
 def layout(chart: Chart) -> Layout:
-    """Return the layout. The row of a step is its longest distance from the start, without loops."""
+    """Return the layout. The row of a step is its distance from the start, as `ranks` counts it."""
     rows: dict[int, list[str]] = {}
     for name, row in ranks(chart).items():
         rows.setdefault(row, []).append(name)
@@ -61,7 +61,7 @@ def layout(chart: Chart) -> Layout:
 
 
 def ranks(chart: Chart) -> dict[str, int]:
-    """Return the row of each step: breadth first, then pushed down along lines that lead onward. A line back moves no step."""
+    """Return the row of each step, breadth first from the start. A line back moves no step."""
     steps = {step.name: step for step in chart.steps}
     found: dict[str, int] = {chart.first: 0}
     waiting = [chart.first]
