@@ -233,7 +233,7 @@ def examples(route: Subscriber | Publisher) -> dict[str, Any]:
 
 
 def records_of(route: Subscriber) -> str:
-    """What the records are: an entity of the API, or the rows of a report without one."""
+    """Return the kind of the records: an entity of the API, or the rows of a report without an entity."""
     return "the rows of a report" if route.report is not None and route.operation.path == PATH else route.operation.entity
 
 

@@ -31,7 +31,7 @@ class CsvTable:
         self.rows: dict[str, Any] = {}
         self.problems: list[Problem] = []
         self.lines: dict[str, int] = {}
-        """Of each row, by key."""
+        """The line of each row, by key."""
         self.columns: tuple[str, ...] = ()
         self._name = name
 

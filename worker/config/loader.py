@@ -244,7 +244,7 @@ def digest_of(routes: Routes) -> str:
 
 
 def connections(routes: Routes) -> Iterator[Integration]:
-    """The integrations, and those of each customer."""
+    """Yield the integrations, and the integration of each customer."""
     yield from (each for integration in routes.integrations.values() for each in integration.each)
 
 

@@ -24,7 +24,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """`definitions` are all of them; `clients` and `integrations` only those that could be compiled.
+    """`definitions`: all definitions; `clients` and `integrations`: only the compiled ones.
 
     `catalogue`: of the published API. `complete`: validation left nothing out of the definition that is compiled now. `customers`: of integrations, by name.
     """

@@ -74,7 +74,7 @@ class Client:
     proxy: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     catalogue: Catalogue | None = field(default=None, repr=False, compare=False)
-    """Of the tenant's own OpenAPI file; None: the published API."""
+    """The catalogue of the tenant's own OpenAPI file; None: the published API."""
 
 
 @dataclass(frozen=True, slots=True)

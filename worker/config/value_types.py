@@ -95,7 +95,7 @@ def parameter(value: Any) -> Any:
 
 
 def unknown(value: Any) -> Any:
-    """What `allow_unknown` allows."""
+    """Return what `allow_unknown` allows."""
     if isinstance(value, bool) or (isinstance(value, list) and all(isinstance(name, str) and name for name in value)):
         return value
     raise mistake("must be true, false, or a list of the names of query parameters and members")
@@ -146,7 +146,7 @@ InputTransform = Annotated[Any, TRANSFORM_SCHEMA, Compiled(transform, jsonata="a
 Transform = Annotated[Any, TRANSFORM_SCHEMA, Compiled(jsonata="all")]
 """The compiler of the kind compiles it, because it needs `missing` too."""
 Body = Annotated[Any, WithJsonSchema({"type": ["object", "array", "string", "number", "boolean"]}), Compiled()]
-"""As `Transform`."""
+"""The compiler of the kind compiles it, for the same reason as `Transform`."""
 VariableText = Annotated[Text, Compiled(compile_variable_path, jsonata="none")]
 Outputs = Annotated[dict[str, Text], Compiled(response_variables, jsonata="none")]
 
